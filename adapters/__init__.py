@@ -1,0 +1,1 @@
+"""The outside world: settings, PostgreSQL, NATS, the blob store and the embedded servers."""

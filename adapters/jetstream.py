@@ -1,0 +1,106 @@
+"""NATS JetStream: the connection, the streams and their subjects, and acknowledged publishing."""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+import nats
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import KeyValueConfig, PubAck, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import NotFoundError
+
+EVENTS, JOBS, REPORTS = "EVENTS", "JOBS", "REPORTS"
+WORKERS_BUCKET = "workers"
+WORKER_TTL_SECONDS = 30
+
+log = logging.getLogger(__name__)
+
+
+def job_subject(queue: str) -> str:
+    return f"stemma.jobs.train.{queue}"
+
+
+def report_subject(version_id: str) -> str:
+    return f"stemma.reports.{version_id}"
+
+
+def event_subject(event_name: str, entity_id: str) -> str:
+    """`view.concept_added` of view 7 goes to `stemma.events.view.concept_added.7`."""
+    return f"stemma.events.{event_name}.{entity_id}"
+
+
+async def connect(url: str, name: str) -> Client:
+    """Connect, and keep reconnecting for as long as the process lives."""
+
+    async def report_error(error: Exception) -> None:
+        log.warning("NATS: %s", error or type(error).__name__)
+
+    return await nats.connect(
+        url,
+        name=name,
+        error_cb=report_error,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=0.5,
+        connect_timeout=5,
+        allow_reconnect=True,
+    )
+
+
+_STREAMS = (
+    StreamConfig(
+        name=EVENTS,
+        subjects=["stemma.events.>"],
+        storage=StorageType.FILE,
+        allow_atomic=True,
+        allow_direct=True,
+        deny_delete=True,
+        deny_purge=True,
+        duplicate_window=timedelta(minutes=10).total_seconds(),
+    ),
+    StreamConfig(
+        name=JOBS,
+        subjects=["stemma.jobs.>"],
+        storage=StorageType.FILE,
+        retention=RetentionPolicy.WORK_QUEUE,
+        duplicate_window=timedelta(days=1).total_seconds(),
+    ),
+    StreamConfig(
+        name=REPORTS,
+        subjects=["stemma.reports.*"],
+        storage=StorageType.FILE,
+        deny_delete=True,
+        deny_purge=True,
+        max_age=timedelta(days=30).total_seconds(),
+        duplicate_window=timedelta(hours=1).total_seconds(),
+    ),
+)
+
+
+async def ensure_streams(js: JetStreamContext) -> None:
+    """Create what is missing; what exists is left as its operator set it."""
+    for config in _STREAMS:
+        assert config.name
+        try:
+            await js.stream_info(config.name)
+        except NotFoundError:
+            await js.add_stream(config)
+    try:
+        await js.key_value(WORKERS_BUCKET)
+    except NotFoundError:
+        await js.create_key_value(KeyValueConfig(bucket=WORKERS_BUCKET, ttl=WORKER_TTL_SECONDS))
+
+
+async def publish(
+    js: JetStreamContext, subject: str, payload: bytes, *, message_id: str
+) -> PubAck:
+    """Publish until the stream acknowledges; the id makes the repeats of a retry one message."""
+    while True:
+        try:
+            return await js.publish(
+                subject, payload, timeout=5, headers={"Nats-Msg-Id": message_id}
+            )
+        except (NatsError, TimeoutError, OSError) as error:
+            log.warning("publish to %s is repeated: %s", subject, error or type(error).__name__)
+            await asyncio.sleep(0.5)

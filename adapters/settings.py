@@ -1,0 +1,92 @@
+"""Where the servers are and how this process should behave, from `STEMMA_*` variables.
+
+A process started beside `stemma up` finds the embedded servers through the file `runtime.json`
+in the data folder, which `up` writes; a variable always wins over that file.
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+RUNTIME_FILE = "runtime.json"
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names the variable."""
+
+
+class Runtime(msgspec.Struct, frozen=True, kw_only=True):
+    """What `stemma up` tells its neighbours. All are URLs, passwords included."""
+
+    database_url: str
+    database_admin_url: str
+    nats_url: str
+    blobs_url: str
+    api_url: str
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a part needs to know. Times are in seconds.
+
+    Only `data` and the API's address have defaults that need no servers; the URLs are asked for
+    through `require`, so that a worker without a database is no error.
+    """
+
+    data: Path
+    database_url: str | None = None
+    database_admin_url: str | None = None
+    nats_url: str | None = None
+    blobs_url: str | None = None
+    api_url: str | None = None
+    api_host: str = "127.0.0.1"
+    api_port: int = 8300
+    worker_name: str = ""
+    queue: str = "default"
+    device: str = "auto"
+    checkpoint_seconds: float = 30.0
+    ack_wait_seconds: float = 60.0
+    image_cache_bytes: int = 1 << 30
+    max_upload_bytes: int = 50_000_000
+    max_image_pixels: int = 100_000_000
+
+    def require(self, name: str) -> str:
+        """The URL named, or a `SettingsError` that says which variable to set."""
+        value = getattr(self, name)
+        if not value:
+            raise SettingsError(
+                f"STEMMA_{name.upper()} is not set and no {RUNTIME_FILE} is in {self.data}: set it,"
+                " or start everything on this machine with `stemma up`"
+            )
+        return str(value)
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read settings from the environment and, for what it lacks, from the data folder."""
+    data = Path(environ.get("STEMMA_DATA", ".stemma")).absolute()
+    values: dict[str, str] = {"data": str(data)}
+    runtime = read_runtime(data)
+    if runtime is not None:
+        values |= msgspec.structs.asdict(runtime)
+    known = {field.name for field in msgspec.structs.fields(Settings)} - {"data"}
+    for variable, value in environ.items():
+        name = variable.removeprefix("STEMMA_").lower()
+        if variable.startswith("STEMMA_") and name in known and value:
+            values[name] = value
+    if "database_admin_url" not in values and "database_url" in values:
+        values["database_admin_url"] = values["database_url"]
+    values.setdefault("worker_name", f"{socket.gethostname()}-{os.getpid()}")
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"a STEMMA_* setting is wrong: {error}") from error
+
+
+def read_runtime(data: Path) -> Runtime | None:
+    """The addresses of the servers that `stemma up` runs on this folder, if it does."""
+    try:
+        return msgspec.json.decode((data / RUNTIME_FILE).read_bytes(), type=Runtime)
+    except FileNotFoundError:
+        return None
