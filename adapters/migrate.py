@@ -1,0 +1,72 @@
+"""`stemma migrate`: the event log's tables by Alembic, the application's role, the read models."""
+
+import psycopg.conninfo
+from alembic import command
+from alembic.config import Config
+from psycopg.sql import SQL, Identifier, Literal
+from sqlalchemy import Connection, text
+
+from adapters.postgres import passing_engine
+from adapters.settings import SettingsError
+from projections.follow import create_tables
+from projections.read_model import SCHEMA
+from projections.rebuild import SCRATCH
+from projections.registry import READ_MODELS
+
+OLDEST_SERVER = 170000
+_ONE_AT_A_TIME = 7363774
+
+
+def migrate(admin_url: str, app_url: str) -> None:
+    """Bring the database to what this program needs; running it again changes nothing.
+
+    `admin_url` owns the event log; `app_url` is what the parts run as. When they differ, the
+    second's login role is made if absent, with no right to alter the log.
+    """
+    with passing_engine(admin_url).begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
+        _check_server(connection)
+        connection.execute(text("CREATE SCHEMA IF NOT EXISTS log"))
+        _upgrade(connection)
+        app_role = _login_role(connection, app_url)
+        connection.execute(text(f"GRANT stemma_app TO {app_role}"))
+        for schema in (SCHEMA, SCRATCH):
+            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
+            connection.execute(text(f"ALTER SCHEMA {schema} OWNER TO {app_role}"))
+    with passing_engine(app_url).begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
+        for read_model in READ_MODELS:
+            create_tables(connection, read_model)
+
+
+def check_migrated(connection: Connection) -> None:
+    """Raise `SettingsError` where `stemma migrate` has not been run on this database."""
+    ready = connection.execute(text("SELECT to_regclass('log.schema_version') IS NOT NULL"))
+    if not ready.scalar_one():
+        raise SettingsError("the database has no event log: run `stemma migrate`")
+
+
+def _check_server(connection: Connection) -> None:
+    found = int(connection.execute(text("SHOW server_version_num")).scalar_one())
+    if found < OLDEST_SERVER:
+        raise SettingsError(f"PostgreSQL {found // 10000} is too old: 17 is the oldest that works")
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", "adapters:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _login_role(connection: Connection, app_url: str) -> str:
+    info = psycopg.conninfo.conninfo_to_dict(app_url)
+    name = str(info.get("user", ""))
+    quoted = Identifier(name).as_string()
+    known = connection.execute(text("SELECT FROM pg_roles WHERE rolname = :name"), {"name": name})
+    if known.first() is None:
+        create = SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
+            Identifier(name), Literal(str(info.get("password", "")))
+        )
+        connection.exec_driver_sql(create.as_string())
+    return quoted

@@ -1,0 +1,80 @@
+"""The backend's parts, each startable alone or several in one process."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from adapters.blobs import BlobStore
+from adapters.policy_feed import run_policies
+from adapters.postgres import engine_for, wake_ups
+from adapters.relay import run_relay
+from adapters.report_feed import run_ingest
+from adapters.settings import Settings
+from application.store import CHANNEL, Store
+from projections.follow import Follower
+from projections.registry import READ_MODELS
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+
+log = logging.getLogger(__name__)
+
+Part = Callable[[Settings, Store, threading.Event], None]
+
+
+def run_project(settings: Settings, store: Store, stop: threading.Event) -> None:
+    """Keep all read models up with the log."""
+    url = settings.require("database_url")
+    follower = Follower(engine_for(url), store, READ_MODELS)
+    for _ in wake_ups(url, CHANNEL, stop):
+        follower.catch_up()
+
+
+def _relay(settings: Settings, store: Store, stop: threading.Event) -> None:
+    run_relay(store, settings.require("nats_url"), stop)
+
+
+def _policies(settings: Settings, store: Store, stop: threading.Event) -> None:
+    blobs = BlobStore.from_url(settings.require("blobs_url"))
+    run_policies(store, blobs, settings.require("nats_url"), settings.queue, stop)
+
+
+def _ingest(settings: Settings, store: Store, stop: threading.Event) -> None:
+    run_ingest(store, settings.require("nats_url"), stop)
+
+
+PARTS: dict[str, Part] = {
+    "project": run_project,
+    "relay": _relay,
+    "policies": _policies,
+    "ingest": _ingest,
+}
+
+
+def run_parts(names: Sequence[str], settings: Settings, stop: threading.Event) -> None:
+    """Run parts side by side until `stop` is set. One that fails begins again by itself."""
+    store = Store(settings.require("database_url"), pool_size=2 + len(names))
+    threads = [
+        threading.Thread(target=_keep_running, args=(name, settings, store, stop), name=name)
+        for name in names
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    store.close()
+
+
+def _keep_running(name: str, settings: Settings, store: Store, stop: threading.Event) -> None:
+    """Whatever stops a part, a server that restarts or a defect, it goes on from its position."""
+    pause = FIRST_PAUSE
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            PARTS[name](settings, store, stop)
+            return
+        except Exception:
+            log.exception("part %s failed; it begins again in %.1f s", name, pause)
+        stop.wait(pause)
+        lasted = time.monotonic() - began > 2 * LONGEST_PAUSE
+        pause = FIRST_PAUSE if lasted else min(pause * 2, LONGEST_PAUSE)

@@ -1,0 +1,63 @@
+"""Connections to PostgreSQL for SQLAlchemy, and the wait for a notification."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from functools import lru_cache
+
+import psycopg
+from sqlalchemy import URL, Engine, NullPool, create_engine, make_url
+
+log = logging.getLogger(__name__)
+
+
+@lru_cache
+def engine_for(url: str, pool_size: int = 4) -> Engine:
+    """The process's engine for a `postgresql://` URL; dead connections are replaced."""
+    return create_engine(_with_driver(url), pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
+
+
+def passing_engine(url: str) -> Engine:
+    """An engine that keeps no connection open: for work that is done once."""
+    return create_engine(_with_driver(url), poolclass=NullPool)
+
+
+def _with_driver(url: str) -> URL:
+    return make_url(url).set(drivername="postgresql+psycopg")
+
+
+def wake_ups(url: str, channel: str, stop: threading.Event, poll: float = 1.0) -> Iterator[None]:
+    """Yield at once, then whenever `channel` is notified, and after `poll` seconds in any case.
+
+    The poll makes sure; the notification makes it fast. A lost connection is made again, and
+    until it is there the poll alone drives the caller. Ends when `stop` is set.
+    """
+    connection: psycopg.Connection | None = None
+    try:
+        while not stop.is_set():
+            if connection is None:
+                connection = _listen(url, channel)
+            yield
+            try:
+                if connection is None:
+                    stop.wait(poll)
+                else:
+                    for _ in connection.notifies(timeout=poll, stop_after=1):
+                        pass
+            except psycopg.OperationalError as error:
+                log.warning("listening on %s is interrupted: %s", channel, error)
+                connection = None
+                stop.wait(0.2)
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def _listen(url: str, channel: str) -> psycopg.Connection | None:
+    try:
+        connection = psycopg.connect(url, autocommit=True, connect_timeout=5)
+        connection.execute(f'LISTEN "{channel}"')
+    except psycopg.OperationalError as error:
+        log.warning("cannot listen on %s yet: %s", channel, error)
+        return None
+    return connection

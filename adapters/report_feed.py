@@ -1,0 +1,82 @@
+"""The REPORTS stream read in order into `application.ingest`, from where the log has got to."""
+
+import asyncio
+import logging
+import threading
+
+from nats.errors import TimeoutError as NatsTimeout
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerConfig, DeliverPolicy
+
+from adapters.jetstream import REPORTS, birth_of, connect, ensure_streams, report_subject
+from application.ingest import Delivered, Ingest
+from application.store import AppendRefused, Store
+
+BATCH = 500
+IDLE_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+def run_ingest(store: Store, nats_url: str, stop: threading.Event) -> None:
+    """Take reports in until `stop` is set."""
+    asyncio.run(_run(store, nats_url, stop))
+
+
+async def _run(store: Store, nats_url: str, stop: threading.Event) -> None:
+    client = await connect(nats_url, "stemma ingest")
+    try:
+        js = client.jetstream()
+        await ensure_streams(js)
+        while not stop.is_set():
+            await _follow(store, js, stop)
+    finally:
+        await client.close()
+
+
+async def _follow(store: Store, js: JetStreamContext, stop: threading.Event) -> None:
+    """Read the stream from the tracked sequence on, until there is a reason to begin again."""
+    # A stream made anew counts its messages from 1 again: it is another feed.
+    feed = await birth_of(js, REPORTS)
+    ingest = Ingest(store, feed)
+    position = await asyncio.to_thread(ingest.position)
+    start = ConsumerConfig(
+        deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=position + 1
+    )
+    subscription = await js.subscribe(
+        report_subject("*"), stream=REPORTS, ordered_consumer=True, config=start
+    )
+    try:
+        while not stop.is_set():
+            try:
+                messages = [await subscription.next_msg(timeout=IDLE_SECONDS)]
+            except NatsTimeout:
+                state = (await js.stream_info(REPORTS)).state
+                if state.last_seq > position or await birth_of(js, REPORTS) != feed:
+                    return
+                continue
+            waiting = min(subscription.pending_msgs, BATCH - 1)
+            messages += [await subscription.next_msg(timeout=IDLE_SECONDS) for _ in range(waiting)]
+            batch = [Delivered(m.metadata.sequence.stream, m.data) for m in messages]
+            if not await _follows(js, position, batch):
+                log.info("reports after %d came with a gap: reading them again", position)
+                return
+            try:
+                await asyncio.to_thread(ingest.take, batch)
+            except AppendRefused as refused:
+                log.info("reports after %d are taken in again: %s", position, refused)
+                return
+            position = batch[-1].sequence
+    finally:
+        await subscription.unsubscribe()
+
+
+async def _follows(js: JetStreamContext, position: int, batch: list[Delivered]) -> bool:
+    """Whether nothing is missing after `position` but what has left the stream by its age."""
+    sequences = [delivered.sequence for delivered in batch]
+    if sequences != list(range(sequences[0], sequences[0] + len(batch))):
+        return False
+    if sequences[0] == position + 1:
+        return True
+    first = (await js.stream_info(REPORTS)).state.first_seq
+    return position < sequences[0] <= first

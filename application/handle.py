@@ -1,0 +1,203 @@
+"""How a command is carried out: load, decide, save; and decide again if someone was first."""
+
+import logging
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+import msgspec
+import uuid_utils
+
+from application.recorder import CommandRow
+from application.store import AppendRefused, Store
+from domain import image, model, project, version, view
+from domain.errors import Conflict, Stale
+from domain.event import Event, Metadata, Recorded
+
+State = TypeVar("State")
+TRIES = 4
+
+log = logging.getLogger(__name__)
+
+
+class Aggregate(msgspec.Struct, Generic[State], frozen=True):
+    """A kind of stream and how its state follows from its events."""
+
+    kind: str
+    evolve: Callable[[State | None, Event], State | None]
+
+    def stream(self, entity_id: str) -> str:
+        return f"{self.kind}-{entity_id}"
+
+
+PROJECT: Aggregate[project.Project] = Aggregate("project", project.evolve)
+IMAGE: Aggregate[image.Image] = Aggregate("image", image.evolve)
+VIEW: Aggregate[view.View] = Aggregate("view", view.evolve)
+MODEL: Aggregate[model.Model] = Aggregate("model", model.evolve)
+VERSION: Aggregate[version.Version] = Aggregate("version", version.evolve)
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks, and under which ids.
+
+    `expected_revision` is that of the stream the command is about: if it has moved on, the
+    command is refused instead of decided again. `fingerprint` tells the request from another one
+    that is sent under the same command id by mistake.
+    """
+
+    actor: str
+    command_id: str
+    correlation_id: str
+    causation_id: str | None = None
+    expected_revision: int | None = None
+    fingerprint: str = ""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a command did: the entity it was about, that one's revision, the log's position."""
+
+    id: str
+    revision: int
+    position: int
+    ids: tuple[str, ...] = ()
+
+
+class Session:
+    """One try at a command: the streams it has read, and the events it has decided on."""
+
+    def __init__(self, store: Store, request: Request) -> None:
+        self.store = store
+        self.request = request
+        self._states: dict[str, Any] = {}
+        self._revisions: dict[str, int] = {}
+        self._read_revisions: dict[str, int] = {}
+        self._events: list[Recorded] = []
+        self._ids_given = 0
+
+    def new_id(self) -> str:
+        """A fresh id that is the same in every try at this command."""
+        self._ids_given += 1
+        name = f"{self.request.command_id}/{self._ids_given}"
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, name))
+
+    def get(self, aggregate: Aggregate[State], entity_id: str) -> State | None:
+        """An aggregate's state, with this command's own events, or None if it has no events."""
+        return self.get_many(aggregate, [entity_id])[entity_id]
+
+    def get_many(
+        self, aggregate: Aggregate[State], entity_ids: Iterable[str]
+    ) -> dict[str, State | None]:
+        """Several of a kind in one query, by id."""
+        names = {entity_id: aggregate.stream(entity_id) for entity_id in entity_ids}
+        missing = [name for name in names.values() if name not in self._states]
+        if missing:
+            for name, events in self.store.streams(missing).items():
+                state = None
+                for recorded in events:
+                    state = aggregate.evolve(state, recorded.event)
+                self.remember(name, state, events[-1].originator_version if events else 0)
+        return {entity_id: self._states[name] for entity_id, name in names.items()}
+
+    def remember(self, stream: str, state: Any, revision: int) -> None:
+        """Take a state that was read in another way as read at this revision."""
+        self._states[stream] = state
+        self._revisions[stream] = self._read_revisions[stream] = revision
+
+    def record(self, aggregate: Aggregate[State], entity_id: str, events: Sequence[Event]) -> None:
+        """Decide that these happened to an aggregate that this session has read."""
+        stream = aggregate.stream(entity_id)
+        for event in events:
+            self._revisions[stream] += 1
+            self._states[stream] = aggregate.evolve(self._states[stream], event)
+            self._events.append(Recorded(stream, self._revisions[stream], event, self._metadata()))
+
+    def check_revision(self, aggregate: Aggregate[State], entity_id: str) -> None:
+        """Refuse with `Stale` if the caller decided on another revision than the one read."""
+        expected = self.request.expected_revision
+        actual = self._read_revisions[aggregate.stream(entity_id)]
+        if expected is not None and expected != actual:
+            raise Stale(
+                f"you changed revision {expected}, but revision {actual} stands: look at it again"
+            )
+
+    def save(self, outcome: tuple[str, str], ids: tuple[str, ...] = ()) -> Outcome:
+        """Append what was decided. Raises `AppendRefused` if what was read has changed."""
+        entity_id, stream = outcome
+        result = Outcome(entity_id, self._revisions.get(stream, 0), 0, ids)
+        written = {recorded.originator_id for recorded in self._events}
+        position = self.store.append(
+            self._events,
+            command=CommandRow(
+                self.request.command_id, self.request.fingerprint, msgspec.json.encode(result)
+            ),
+            unchanged={
+                name: revision
+                for name, revision in self._read_revisions.items()
+                if name not in written
+            },
+        )
+        return msgspec.structs.replace(result, position=position or self.store.head())
+
+    def _metadata(self) -> Metadata:
+        return new_metadata(
+            self.request.actor,
+            self.request.command_id,
+            self.request.correlation_id,
+            self.request.causation_id,
+        )
+
+
+def new_metadata(
+    actor: str, command_id: str, correlation_id: str, causation_id: str | None
+) -> Metadata:
+    """An envelope for an event that happens now."""
+    return Metadata(
+        str(uuid_utils.uuid7()),
+        datetime.now(UTC),
+        actor,
+        command_id,
+        correlation_id,
+        causation_id,
+    )
+
+
+class Decided(msgspec.Struct, Generic[State], frozen=True):
+    """What a command function says it was about; `ids` are further entities it made or met."""
+
+    aggregate: Aggregate[State]
+    entity_id: str
+    ids: tuple[str, ...] = ()
+
+
+def handle(store: Store, request: Request, decide: Callable[[Session], Decided[Any]]) -> Outcome:
+    """Carry a command out once, whatever becomes of the connection or of other writers.
+
+    A command id that has been carried out returns its first outcome. A conflict with another
+    writer is decided again on the new state, a few times. Raises a `domain.errors.Refusal`.
+    """
+    for attempt in range(1, TRIES + 1):
+        earlier = store.find_command(request.command_id)
+        if earlier is not None:
+            return _repeat(store, earlier, request)
+        session = Session(store, request)
+        decided = decide(session)
+        stream = decided.aggregate.stream(decided.entity_id)
+        try:
+            return session.save((decided.entity_id, stream), decided.ids)
+        except AppendRefused as refused:
+            log.info("command %s, try %d: %s", request.command_id, attempt, refused)
+    earlier = store.find_command(request.command_id)
+    if earlier is not None:
+        return _repeat(store, earlier, request)
+    raise Conflict("others kept changing the same things; try again")
+
+
+def _repeat(store: Store, earlier: CommandRow, request: Request) -> Outcome:
+    if earlier.fingerprint != request.fingerprint:
+        raise Conflict(
+            f"command id {request.command_id!r} was used for another request; use a fresh one",
+            field="Idempotency-Key",
+        )
+    first = msgspec.json.decode(earlier.result, type=Outcome)
+    return msgspec.structs.replace(first, position=store.head())

@@ -1,0 +1,87 @@
+"""Reports taken in: each becomes at most its events, in the order of the report stream."""
+
+import logging
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from application.handle import VERSION, new_metadata
+from application.store import AppendRefused, Store
+from domain import version as versions
+from domain.errors import Refusal
+from domain.event import Recorded
+from domain.messages import Report
+from domain.version import Version
+
+log = logging.getLogger(__name__)
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """A message of the report stream at its sequence, as yet undecoded."""
+
+    sequence: int
+    payload: bytes
+
+
+class Ingest:
+    """Takes one feed of reports in. It remembers the versions it works on between batches."""
+
+    def __init__(self, store: Store, feed: str) -> None:
+        self._store = store
+        self.feed = feed
+        self._known: dict[str, tuple[Version | None, int]] = {}
+
+    def position(self) -> int:
+        """The sequence up to which the feed has been taken in."""
+        return self._store.tracked(self.feed)
+
+    def take(self, messages: Sequence[Delivered]) -> int:
+        """Record what the messages report, in one transaction with the feed's sequence.
+
+        Repeats and reports of superseded runs change nothing; what cannot be understood is logged
+        and passed over, since no later try would understand it. Returns the log's position, 0 if
+        there was nothing to record. Raises `AppendRefused` if another process took them in, or if
+        a user's command touched a version meanwhile; then nothing is saved: try again.
+        """
+        reports = [report for message in messages if (report := _decode(message)) is not None]
+        self._load({VERSION.stream(report.version_id) for report in reports})
+        events = [event for report in reports for event in self._record(report)]
+        try:
+            position = self._store.append(events, tracking=(self.feed, messages[-1].sequence))
+        except AppendRefused:
+            self._known.clear()
+            raise
+        for stream, (version, _) in list(self._known.items()):
+            if version is None or version.status in versions.ENDED:
+                del self._known[stream]
+        return position
+
+    def _load(self, streams: set[str]) -> None:
+        for stream, events in self._store.streams(sorted(streams - self._known.keys())).items():
+            version = None
+            for recorded in events:
+                version = versions.evolve(version, recorded.event)
+            self._known[stream] = version, len(events)
+
+    def _record(self, report: Report) -> Iterator[Recorded]:
+        stream = VERSION.stream(report.version_id)
+        version, revision = self._known[stream]
+        try:
+            events = versions.record(report, version)
+        except Refusal as refusal:
+            log.warning("report %s is passed over: %s", report.message_id, refusal.detail)
+            return
+        actor = f"worker:{report.worker}"
+        for event in events:
+            version, revision = versions.evolve(version, event), revision + 1
+            metadata = new_metadata(actor, report.message_id, report.correlation_id, None)
+            yield Recorded(stream, revision, event, metadata)
+        self._known[stream] = version, revision
+
+
+def _decode(message: Delivered) -> Report | None:
+    try:
+        return msgspec.json.decode(message.payload, type=Report)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        log.warning("report %d is no report: %s", message.sequence, error)
+        return None

@@ -1,0 +1,85 @@
+"""What follows from events without anyone asking: freeze the dataset, dispatch the job.
+
+Each reaction may be repeated: freezing decides nothing twice, and a job's id names the attempt.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from application.dataset import dataset_at
+from application.handle import VERSION, Request, handle
+from application.store import Store
+from application.versions import freeze_dataset
+from domain import manifest
+from domain import version as versions
+from domain.event import Recorded, name_of
+from domain.messages import ManifestLine, TrainJob
+from domain.version import DatasetFrozen, FreezeDataset, Version, VersionCreated, VersionRetried
+
+REACTS_TO = [name_of(event) for event in (VersionCreated, DatasetFrozen, VersionRetried)]
+ACTOR = "policy"
+
+
+class Effects(msgspec.Struct, frozen=True):
+    """What policies do to the world: store bytes by digest, and publish a job."""
+
+    put_blob: Callable[[bytes], str]
+    dispatch: Callable[[TrainJob], None]
+
+
+def react(store: Store, effects: Effects, recorded: Recorded) -> None:
+    """Do what an event calls for, completely, before the policies' position moves past it."""
+    match recorded.event:
+        case VersionCreated():
+            _freeze(store, effects, recorded, recorded.event)
+        case DatasetFrozen() | VersionRetried():
+            _dispatch(store, effects, recorded)
+
+
+def manifest_of(store: Store, created: VersionCreated) -> list[ManifestLine]:
+    """A version's manifest, rebuilt from the log alone."""
+    dataset = dataset_at(store, created.project_id, created.log_position)
+    return dataset.manifest(
+        created.view_id, created.kind, [concept.concept_id for concept in created.concepts]
+    )
+
+
+def _freeze(store: Store, effects: Effects, recorded: Recorded, created: VersionCreated) -> None:
+    lines = manifest_of(store, created)
+    digest = effects.put_blob(manifest.canonical_bytes(lines))
+    command = FreezeDataset(digest, manifest.counts(lines))
+    request = Request(
+        actor=ACTOR,
+        command_id=f"freeze:{recorded.entity_id}",
+        correlation_id=recorded.metadata.correlation_id,
+        causation_id=recorded.metadata.event_id,
+    )
+
+    handle(store, request, lambda session: freeze_dataset(session, recorded.entity_id, command))
+
+
+def _dispatch(store: Store, effects: Effects, recorded: Recorded) -> None:
+    version = _version(store, recorded.entity_id)
+    attempt = recorded.event.attempt if isinstance(recorded.event, VersionRetried) else 1
+    if version.frozen is None or version.status in versions.ENDED or version.attempt != attempt:
+        return
+    job = TrainJob(
+        version_id=recorded.entity_id,
+        attempt=attempt,
+        kind=version.created.kind,
+        concepts=version.created.concepts,
+        options=version.created.options,
+        manifest=version.frozen.manifest,
+        correlation_id=recorded.metadata.correlation_id,
+        deliveries_before=version.delivery,
+    )
+    effects.dispatch(job)
+
+
+def _version(store: Store, version_id: str) -> Version:
+    stream = VERSION.stream(version_id)
+    state = None
+    for recorded in store.streams([stream])[stream]:
+        state = versions.evolve(state, recorded.event)
+    return versions.existing(state)

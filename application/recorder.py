@@ -1,0 +1,86 @@
+"""What commits together with events: the command they answer, and the report they come from."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from eventsourcing.persistence import StoredEvent
+from eventsourcing.postgres import PostgresProcessRecorder
+from psycopg import Cursor
+from psycopg.rows import DictRow
+from psycopg.sql import SQL, Identifier
+
+
+class CommandRow(msgspec.Struct, frozen=True):
+    """A command that has been carried out. Its id is unique: it happens once."""
+
+    command_id: str
+    fingerprint: str
+    result: bytes
+
+
+class LogRecorder(PostgresProcessRecorder):
+    """The library's recorder, with two more things in each transaction that saves events.
+
+    `command` is inserted, and refused if its id is taken. `unchanged` maps streams that were read
+    but not written to the revisions they must still have. Both raise `IntegrityError`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        schema = Identifier(self.datastore.schema)
+        self._insert_command = SQL(
+            "INSERT INTO {}.commands (command_id, fingerprint, result) VALUES (%s, %s, %s)"
+        ).format(schema)
+        self._select_command = SQL(
+            "SELECT command_id, fingerprint, result FROM {}.commands WHERE command_id = %s"
+        ).format(schema)
+        self._expect_unchanged = SQL("SELECT {}.expect_unchanged(%s, %s)").format(schema)
+        self._select_streams = SQL(
+            "SELECT originator_id, originator_version, topic, state FROM {}.{}"
+            " WHERE originator_id = ANY(%s) ORDER BY originator_id, originator_version"
+        ).format(schema, Identifier(self.events_table_name))
+
+    def find_command(self, command_id: str) -> CommandRow | None:
+        with self.datastore.get_connection() as connection:
+            row = connection.execute(self._select_command, (command_id,)).fetchone()
+        return None if row is None else CommandRow(**row)
+
+    def select_streams(self, streams: Sequence[str]) -> list[StoredEvent]:
+        """All events of several streams, each stream's in order."""
+        with self.datastore.get_connection() as connection:
+            rows = connection.execute(self._select_streams, (list(streams),)).fetchall()
+        return [StoredEvent(**row) for row in rows]
+
+    def _insert_events(
+        self,
+        curs: Cursor[DictRow],
+        stored_events: Sequence[StoredEvent],
+        **kwargs: Any,
+    ) -> None:
+        command: CommandRow | None = kwargs.get("command")
+        if command is not None:
+            row = (command.command_id, command.fingerprint, command.result)
+            if stored_events:
+                curs.execute(self._insert_command, row, prepare=True)
+            else:
+                # Nothing later in the pipeline would surface a refusal: ask for a row now.
+                curs.execute(self._insert_command + SQL(" RETURNING 1"), row)
+                curs.fetchone()
+        super()._insert_events(curs, stored_events, **kwargs)
+
+    def _insert_stored_events(
+        self,
+        curs: Cursor[DictRow],
+        stored_events: Sequence[StoredEvent],
+        **kwargs: Any,
+    ) -> None:
+        super()._insert_stored_events(curs, stored_events, **kwargs)
+        unchanged: dict[str, int] = kwargs.get("unchanged") or {}
+        if unchanged:
+            # After the insert, because that is when the table lock is surely held; the insert
+            # touches none of these streams. Another cursor, because this one holds the new ids.
+            other = curs.connection.cursor()
+            other.execute(
+                self._expect_unchanged, (list(unchanged), list(unchanged.values())), prepare=True
+            )

@@ -1,0 +1,147 @@
+"""The event log: the truth. Streams are appended to and read; the log is read in order."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import psycopg.conninfo
+from eventsourcing.application import Application
+from eventsourcing.persistence import IntegrityError, StoredEvent, Tracking
+from eventsourcing.postgres import PostgresDatastore
+
+from application.mapper import EventMapper
+from application.recorder import CommandRow, LogRecorder
+from domain.event import Recorded
+
+SCHEMA = "log"
+TABLE = "stemma_events"
+CHANNEL = TABLE
+PAGE = 1000
+
+
+class AppendRefused(Exception):
+    """Someone else was first: a stream moved on, or the command or report was taken in already."""
+
+
+class _Log(Application[str]):
+    name = "Stemma"
+
+    def construct_mapper(self) -> EventMapper:
+        return EventMapper()
+
+    def construct_recorder(self) -> LogRecorder:
+        return cast(LogRecorder, self.factory.process_recorder())
+
+
+class Store:
+    """The `eventsourcing` application on PostgreSQL, behind the few verbs that Stemma uses.
+
+    `pool_size` connections at most are opened. Safe to use from many threads.
+    """
+
+    def __init__(self, database_url: str, *, pool_size: int = 4) -> None:
+        self.database_url = database_url
+        self._log = _Log(_environment(database_url, pool_size))
+        self._recorder = cast(LogRecorder, self._log.recorder)
+        self._to_recorded = cast(
+            Callable[[StoredEvent], Recorded], self._log.mapper.to_domain_event
+        )
+        self._register_lock = threading.Lock()
+
+    def close(self) -> None:
+        self._log.close()
+
+    def append(
+        self,
+        events: Sequence[Recorded],
+        *,
+        command: CommandRow | None = None,
+        unchanged: Mapping[str, int] | None = None,
+        tracking: tuple[str, int] | None = None,
+    ) -> int:
+        """Save events, and what belongs with them, in one transaction; return the last position.
+
+        `unchanged` are the revisions of streams that the decision rests on. `tracking` is a feed's
+        name and the sequence it has been taken in up to. Returns 0 if there were no events.
+        Raises `AppendRefused`, and then nothing is saved.
+        """
+        self._know_row_type()
+        try:
+            recordings = self._log.events.put(
+                cast(Any, events),
+                command=command,
+                unchanged=unchanged,
+                tracking=Tracking(*tracking) if tracking else None,
+            )
+        except IntegrityError as error:
+            raise AppendRefused(str(error)) from error
+        return recordings[-1].notification.id if recordings else 0
+
+    def streams(self, names: Sequence[str]) -> dict[str, list[Recorded]]:
+        """The events of each stream named, in order; an empty list for one that is not there."""
+        found: dict[str, list[Recorded]] = {name: [] for name in names}
+        for stored in self._recorder.select_streams(names):
+            found[str(stored.originator_id)].append(self._to_recorded(stored))
+        return found
+
+    def read(
+        self, after: int, *, limit: int = PAGE, upto: int | None = None, names: Sequence[str] = ()
+    ) -> list[Recorded]:
+        """A page of the log: events at positions above `after`, in order.
+
+        `names` keeps only the events so named.
+        """
+        notifications = self._recorder.select_notifications(
+            after, limit, stop=upto, topics=list(names), inclusive_of_start=False
+        )
+        return [self._to_recorded(notification) for notification in notifications]
+
+    def read_all(
+        self, after: int = 0, *, upto: int | None = None, names: Sequence[str] = ()
+    ) -> Iterator[Recorded]:
+        """The log in order, page by page."""
+        while page := self.read(after, upto=upto, names=names):
+            yield from page
+            after = page[-1].position
+
+    def head(self) -> int:
+        """The position of the last event; 0 for an empty log."""
+        return self._recorder.max_notification_id() or 0
+
+    def find_command(self, command_id: str) -> CommandRow | None:
+        return self._recorder.find_command(command_id)
+
+    def tracked(self, feed: str) -> int:
+        """The sequence up to which a feed has been taken in."""
+        return self._recorder.max_tracking_id(feed) or 0
+
+    def _know_row_type(self) -> None:
+        """Look the event row's composite type up, once the migrations have made it."""
+        datastore: PostgresDatastore = self._recorder.datastore
+        if not datastore.psycopg_python_types:
+            with self._register_lock:
+                datastore.register_type_adapters()
+
+
+def _environment(database_url: str, pool_size: int) -> dict[str, str]:
+    if os.environ.get("POSTGRES_ENABLE_DB_FUNCTIONS"):
+        raise RuntimeError(
+            "POSTGRES_ENABLE_DB_FUNCTIONS is set: it makes the event log lose order; unset it"
+        )
+    info = psycopg.conninfo.conninfo_to_dict(database_url)
+    return {
+        "PERSISTENCE_MODULE": "eventsourcing.postgres",
+        "PROCESS_RECORDER_TOPIC": "application.recorder:LogRecorder",
+        "ORIGINATOR_ID_TYPE": "text",
+        "CREATE_TABLE": "no",
+        "POSTGRES_SCHEMA": SCHEMA,
+        "POSTGRES_DBNAME": str(info.get("dbname", "")),
+        "POSTGRES_HOST": str(info.get("host", "")),
+        "POSTGRES_PORT": str(info.get("port", "5432")),
+        "POSTGRES_USER": str(info.get("user", "")),
+        "POSTGRES_PASSWORD": str(info.get("password", "")),
+        "POSTGRES_POOL_SIZE": "1",
+        "POSTGRES_MAX_OVERFLOW": str(pool_size - 1),
+        "POSTGRES_PRE_PING": "yes",
+    }

@@ -1,0 +1,93 @@
+"""Commands about model versions."""
+
+from application.dataset import dataset_at
+from application.handle import MODEL, VERSION, VIEW, Decided, Session
+from domain import manifest
+from domain import model as models
+from domain import version as versions
+from domain import view as views
+from domain.errors import Conflict
+from domain.messages import ConceptLabel
+from domain.model import NumberVersion
+from domain.options import OptionsRequest, resolve_options
+from domain.version import (
+    ArchiveVersion,
+    CreateVersion,
+    FreezeDataset,
+    RenameVersion,
+    RetryVersion,
+    Version,
+)
+from domain.view import CLASSIFICATION, View
+
+
+def create_version(
+    session: Session, model_id: str, name: str | None, request: OptionsRequest
+) -> Decided[Version]:
+    """Ask for a training, on the images as they are now.
+
+    What cannot be trained is refused here, before any job.
+    """
+    options = resolve_options(request)
+    model = models.existing(session.get(MODEL, model_id))
+    view = views.existing(session.get(VIEW, model.view_id))
+    position = session.store.head()
+    lines = []
+    if view.kind == CLASSIFICATION:
+        dataset = dataset_at(session.store, view.project_id, position)
+        lines = dataset.manifest(model.view_id, view.kind, model.concepts)
+    labels = view.removed | view.concepts
+    version_id = session.new_id()
+    session.get(VERSION, version_id)
+    command = CreateVersion(
+        project_id=view.project_id,
+        view_id=model.view_id,
+        model_id=model_id,
+        number=model.versions + 1,
+        name=name,
+        kind=view.kind,
+        concepts=tuple(ConceptLabel(key, labels[key]) for key in model.concepts),
+        options=options,
+        counts=manifest.counts(lines),
+        log_position=position,
+    )
+    session.record(MODEL, model_id, models.decide(NumberVersion(version_id), model))
+    session.record(VERSION, version_id, versions.create(command))
+    return Decided(VERSION, version_id)
+
+
+def train_view(
+    session: Session, view_id: str, name: str | None, request: OptionsRequest
+) -> Decided[Version]:
+    """Ask for a training of the view's current model."""
+    view: View = views.existing(session.get(VIEW, view_id))
+    if view.current_model is None:
+        raise Conflict(f"view {view.name!r} has no concepts yet; add at least two")
+    return create_version(session, view.current_model, name, request)
+
+
+def freeze_dataset(session: Session, version_id: str, command: FreezeDataset) -> Decided[Version]:
+    version = session.get(VERSION, version_id)
+    session.record(VERSION, version_id, versions.freeze(command, version))
+    return Decided(VERSION, version_id)
+
+
+def retry_version(session: Session, version_id: str) -> Decided[Version]:
+    return _decide(session, version_id, RetryVersion())
+
+
+def rename_version(session: Session, version_id: str, name: str) -> Decided[Version]:
+    return _decide(session, version_id, RenameVersion(name))
+
+
+def archive_version(session: Session, version_id: str) -> Decided[Version]:
+    return _decide(session, version_id, ArchiveVersion())
+
+
+def _decide(
+    session: Session, version_id: str, command: RetryVersion | RenameVersion | ArchiveVersion
+) -> Decided[Version]:
+    version = session.get(VERSION, version_id)
+    session.check_revision(VERSION, version_id)
+    session.record(VERSION, version_id, versions.decide(command, version))
+    return Decided(VERSION, version_id)

@@ -1,0 +1,87 @@
+"""Commands about views, their concepts and the models that follow from them."""
+
+from collections.abc import Sequence
+
+from application.handle import MODEL, PROJECT, VIEW, Decided, Session
+from domain import model as models
+from domain import project as projects
+from domain import view as views
+from domain.model import ArchiveModel, Model, RenameModel
+from domain.model_rule import ForkModel, ModelChange, fork, settle
+from domain.view import AddConcepts, CreateView, NewConcept, RemoveConcept, RenameConcept, View
+
+
+def create_view(session: Session, project_id: str, name: str, kind: str) -> Decided[View]:
+    projects.existing(session.get(PROJECT, project_id))
+    view_id = session.new_id()
+    session.get(VIEW, view_id)
+    session.record(VIEW, view_id, views.create(CreateView(project_id, name, kind)))
+    return Decided(VIEW, view_id)
+
+
+def add_concepts(session: Session, view_id: str, labels: Sequence[str]) -> Decided[View]:
+    """Add concepts to a view, all or none. The ids of all of them are returned, in order."""
+    concepts = tuple(NewConcept(session.new_id(), label) for label in labels)
+    view = _change(session, view_id, AddConcepts(concepts))
+    ids = {label: concept_id for concept_id, label in view.concepts.items()}
+    return Decided(VIEW, view_id, tuple(ids[label.strip()] for label in labels))
+
+
+def rename_concept(session: Session, view_id: str, concept_id: str, label: str) -> Decided[View]:
+    _change(session, view_id, RenameConcept(concept_id, label))
+    return Decided(VIEW, view_id)
+
+
+def remove_concept(session: Session, view_id: str, concept_id: str) -> Decided[View]:
+    _change(session, view_id, RemoveConcept(concept_id))
+    return Decided(VIEW, view_id)
+
+
+def _change(
+    session: Session, view_id: str, command: AddConcepts | RenameConcept | RemoveConcept
+) -> View:
+    before = views.existing(session.get(VIEW, view_id))
+    session.check_revision(VIEW, view_id)
+    session.record(VIEW, view_id, views.decide(command, before))
+    after = views.existing(session.get(VIEW, view_id))
+    current = session.get(MODEL, before.current_model) if before.current_model else None
+    _record(session, view_id, settle(view_id, before, after, current, session.new_id()))
+    return after
+
+
+def _record(session: Session, view_id: str, change: ModelChange | None) -> None:
+    if change is not None:
+        session.get(MODEL, change.model_id)
+        session.record(MODEL, change.model_id, change.model_events)
+        session.record(VIEW, view_id, change.view_events)
+
+
+def fork_model(
+    session: Session,
+    parent_model_id: str,
+    concepts: Sequence[str],
+    why: str,
+    name: str | None = None,
+) -> Decided[Model]:
+    """Make a model of other concepts beside its parent, at a user's wish."""
+    parent = models.existing(session.get(MODEL, parent_model_id))
+    view = views.existing(session.get(VIEW, parent.view_id))
+    command = ForkModel(parent_model_id, tuple(concepts), why, name)
+    change = fork(command, view, parent, session.new_id())
+    _record(session, parent.view_id, change)
+    return Decided(MODEL, change.model_id)
+
+
+def rename_model(session: Session, model_id: str, name: str) -> Decided[Model]:
+    return _decide(session, model_id, RenameModel(name))
+
+
+def archive_model(session: Session, model_id: str) -> Decided[Model]:
+    return _decide(session, model_id, ArchiveModel())
+
+
+def _decide(session: Session, model_id: str, command: RenameModel | ArchiveModel) -> Decided[Model]:
+    model = session.get(MODEL, model_id)
+    session.check_revision(MODEL, model_id)
+    session.record(MODEL, model_id, models.decide(command, model))
+    return Decided(MODEL, model_id)

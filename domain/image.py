@@ -1,0 +1,194 @@
+"""An image of a project: its bytes by digest, its split, and its annotations in each view."""
+
+import uuid
+
+import msgspec
+
+from domain.errors import Invalid, NotFound
+from domain.event import Event
+from domain.view import CLASSIFICATION, DETECTION, View
+
+TRAIN, VALIDATION = "train", "validation"
+
+
+class Box(msgspec.Struct, frozen=True):
+    """A rectangle in shares of the image: left, top, width and height, all within [0, 1]."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class Annotation(msgspec.Struct, frozen=True):
+    """One concept said of the image, or of a box in it."""
+
+    concept_id: str
+    box: Box | None = None
+
+
+class ImageAdded(Event, frozen=True, tag="image.added"):
+    """The image joined the project, or came back to it anew. Width and height are in pixels."""
+
+    project_id: str
+    blob: str
+    width: int
+    height: int
+    file_name: str
+    metadata: dict[str, str]
+
+
+class ImageAnnotated(Event, frozen=True, tag="image.annotated"):
+    """In one view the image now has exactly these annotations, replacing those it had.
+
+    None at all, and not *without concept*, means that it is no longer annotated.
+    """
+
+    view_id: str
+    annotations: tuple[Annotation, ...]
+    without_concept: bool
+
+
+class ImageSplitAssigned(Event, frozen=True, tag="image.split_assigned"):
+    """The image trains or validates, in every view."""
+
+    split: str
+
+
+class ImageRemoved(Event, frozen=True, tag="image.removed"):
+    """The image left the project; versions frozen with it keep it."""
+
+
+class Image(msgspec.Struct, frozen=True):
+    project_id: str
+    blob: str
+    split: str = TRAIN
+    removed: bool = False
+    annotations: dict[str, ImageAnnotated] = msgspec.field(default_factory=dict)
+
+
+class AddImage(msgspec.Struct, frozen=True):
+    project_id: str
+    blob: str
+    width: int
+    height: int
+    file_name: str
+    metadata: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class AnnotateImage(msgspec.Struct, frozen=True):
+    view_id: str
+    annotations: tuple[Annotation, ...] = ()
+    without_concept: bool = False
+
+
+class AssignSplit(msgspec.Struct, frozen=True):
+    split: str
+
+
+class RemoveImage(msgspec.Struct, frozen=True):
+    pass
+
+
+def image_id(project_id: str, blob: str) -> str:
+    """The id follows from project and content, so that importing twice changes nothing."""
+    return str(uuid.uuid5(uuid.UUID(project_id), blob))
+
+
+def evolve(image: Image | None, event: Event) -> Image | None:
+    match event, image:
+        case ImageAdded(), _:
+            return Image(event.project_id, event.blob)
+        case ImageAnnotated(), Image():
+            annotations = image.annotations | {event.view_id: event}
+            return msgspec.structs.replace(image, annotations=annotations)
+        case ImageSplitAssigned(), Image():
+            return msgspec.structs.replace(image, split=event.split)
+        case ImageRemoved(), Image():
+            return msgspec.structs.replace(image, removed=True)
+    return image
+
+
+def add(command: AddImage, image: Image | None) -> list[Event]:
+    """Adding what is there already is no event."""
+    if image is not None and not image.removed:
+        return []
+    return [
+        ImageAdded(
+            command.project_id,
+            command.blob,
+            command.width,
+            command.height,
+            command.file_name,
+            command.metadata,
+        )
+    ]
+
+
+def annotate(command: AnnotateImage, image: Image | None, view: View) -> list[Event]:
+    """Replace the image's annotations in one view.
+
+    Raises `Invalid` where they do not fit the view's kind or name a concept it lacks.
+    """
+    known = existing(image)
+    if known.project_id != view.project_id:
+        raise Invalid("the image belongs to another project than the view", field="image_id")
+    _check(command, view)
+    annotated = ImageAnnotated(command.view_id, command.annotations, command.without_concept)
+    before = known.annotations.get(command.view_id, ImageAnnotated(command.view_id, (), False))
+    return [] if annotated == before else [annotated]
+
+
+def _check(command: AnnotateImage, view: View) -> None:
+    annotations = command.annotations
+    for annotation in annotations:
+        if annotation.concept_id not in view.concepts:
+            raise Invalid(
+                f"view {view.name!r} has no concept {annotation.concept_id!r}", field="concept_id"
+            )
+        if (annotation.box is not None) != (view.kind == DETECTION):
+            need = "needs a box" if view.kind == DETECTION else "takes no box"
+            raise Invalid(f"an annotation of a {view.kind} view {need}", field="box")
+        if annotation.box is not None:
+            _check_box(annotation.box)
+    if command.without_concept and annotations:
+        raise Invalid("an image without concept has no annotations", field="without_concept")
+    if view.kind == CLASSIFICATION:
+        if command.without_concept:
+            raise Invalid(
+                "in a classification view every image has a concept", field="without_concept"
+            )
+        if len(annotations) > 1:
+            raise Invalid(
+                f"an image of a classification view has one concept, not {len(annotations)}",
+                field="annotations",
+            )
+    if view.kind != DETECTION and len({a.concept_id for a in annotations}) < len(annotations):
+        raise Invalid("a concept is given twice", field="annotations")
+
+
+def _check_box(box: Box) -> None:
+    inside = 0 <= box.x <= box.x + box.width <= 1 and 0 <= box.y <= box.y + box.height <= 1
+    if not inside or box.width <= 0 or box.height <= 0:
+        raise Invalid(
+            f"box {msgspec.structs.astuple(box)} is not inside the image (x, y, width, height are"
+            " shares of it, 0 to 1)",
+            field="box",
+        )
+
+
+def assign_split(command: AssignSplit, image: Image | None) -> list[Event]:
+    if command.split not in {TRAIN, VALIDATION}:
+        raise Invalid(f"split is {command.split!r}; it is train or validation", field="split")
+    return [] if existing(image).split == command.split else [ImageSplitAssigned(command.split)]
+
+
+def remove(image: Image | None) -> list[Event]:
+    existing(image)
+    return [ImageRemoved()]
+
+
+def existing(image: Image | None) -> Image:
+    if image is None or image.removed:
+        raise NotFound("there is no such image", field="image_id")
+    return image

@@ -1,0 +1,17 @@
+"""Names that people type."""
+
+from domain.errors import Invalid
+
+MAX_NAME = 200
+
+
+def clean_name(value: str, field: str = "name") -> str:
+    """The name without surrounding space. Raises `Invalid` if empty, too long or unprintable."""
+    name = value.strip()
+    if not name:
+        raise Invalid(f"{field} is empty; give one", field=field)
+    if len(name) > MAX_NAME:
+        raise Invalid(f"{field} has {len(name)} characters; at most {MAX_NAME} fit", field=field)
+    if not name.isprintable():
+        raise Invalid(f"{field} has control characters; remove them", field=field)
+    return name

@@ -1,0 +1,30 @@
+"""How payloads stored in an older form are read: one pure step from each version to the next."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Payload = dict[str, Any]
+Step = Callable[[Payload], Payload]
+
+UPCASTS: Mapping[tuple[str, int], Step] = {}
+"""By event name and the version that the step starts from. No event has changed its form."""
+
+
+def upcast(
+    name: str,
+    payload: Payload,
+    stored_version: int,
+    current_version: int,
+    steps: Mapping[tuple[str, int], Step] = UPCASTS,
+) -> Payload:
+    """Bring a payload to the current version. Raises `LookupError` where a step is missing."""
+    for version in range(stored_version, current_version):
+        if (name, version) not in steps:
+            raise LookupError(f"no upcast of {name} from version {version} to {version + 1}")
+        payload = steps[name, version](payload)
+    if stored_version > current_version:
+        raise LookupError(
+            f"{name} was stored in version {stored_version}, newer than {current_version}, the"
+            " newest this program knows: run a newer Stemma"
+        )
+    return payload

@@ -1,0 +1,401 @@
+"""A model version: one architecture with its options, trained on one frozen set of images."""
+
+import msgspec
+
+from domain import messages
+from domain.errors import Conflict, Invalid, NotFound
+from domain.event import Event
+from domain.manifest import ManifestCounts
+from domain.messages import ConceptLabel, Report
+from domain.options import TrainingOptions
+from domain.text import clean_name
+from domain.view import CLASSIFICATION
+
+QUEUED, PREPARING, TRAINING, EVALUATING = "queued", "preparing", "training", "evaluating"
+SAVING = "saving"
+READY, FAILED = "ready", "failed"
+ENDED = frozenset({READY, FAILED})
+
+STEPS = (QUEUED, PREPARING, TRAINING, EVALUATING, SAVING)
+_SHARE_OF_WHOLE = {QUEUED: 0.0, PREPARING: 0.05, TRAINING: 0.85, EVALUATING: 0.05, SAVING: 0.05}
+PENDING, RUNNING, DONE, SKIPPED = "pending", "running", "done", "skipped"
+
+
+class VersionCreated(Event, frozen=True, tag="version.created"):
+    """A training was asked for, on the images as they were at `log_position`."""
+
+    project_id: str
+    view_id: str
+    model_id: str
+    number: int
+    name: str
+    kind: str
+    concepts: tuple[ConceptLabel, ...]
+    options: TrainingOptions
+    log_position: int
+
+
+class DatasetFrozen(Event, frozen=True, tag="version.dataset_frozen"):
+    """The manifest of images is fixed: `manifest` is its sha256 and its key in the blob store."""
+
+    manifest: str
+    train_images: int
+    validation_images: int
+    images_per_concept: dict[str, int]
+
+
+class VersionTrainingStarted(Event, frozen=True, tag="version.training_started"):
+    """A worker took the job up, from nothing or after `resumed_from` iterations.
+
+    `attempt` counts the user's tries, `delivery` how often the queue handed this try out.
+    """
+
+    attempt: int
+    delivery: int
+    worker: str
+    device: str
+    environment: dict[str, str]
+    resumed_from: int
+
+
+class TrainingStepAdvanced(Event, frozen=True, tag="version.training_step_advanced"):
+    """A step of the progress bar moved; `fraction` of it, in [0, 1], is done."""
+
+    step: str
+    status: str
+    fraction: float
+
+
+class TrainingLengthKnown(Event, frozen=True, tag="version.training_length_known"):
+    """How many iterations an epoch and the whole training take."""
+
+    iterations_per_epoch: int
+    iterations: int
+
+
+class BatchMetricsRecorded(Event, frozen=True, tag="version.batch_metrics_recorded"):
+    """Learning rate and loss of consecutive iterations, the first numbered from 0."""
+
+    first_iteration: int
+    learning_rate: tuple[float, ...]
+    loss: tuple[float, ...]
+
+
+class EpochMetricsRecorded(Event, frozen=True, tag="version.epoch_metrics_recorded"):
+    """The validation set's figures after an epoch; `mAP` is not measured for classification."""
+
+    epoch: int
+    iteration: int
+    validation_loss: float
+    validation_accuracy: float
+    validation_mean_average_precision: float | None
+
+
+class BestCheckpointSaved(Event, frozen=True, tag="version.best_checkpoint_saved"):
+    """The best weights so far are stored as safetensors under their sha256."""
+
+    checkpoint: str
+    bytes: int
+    metric: str
+    value: float
+    epoch: int
+
+
+class VersionEvaluated(Event, frozen=True, tag="version.evaluated"):
+    """The saved checkpoint's figures on the frozen validation images."""
+
+    checkpoint: str
+    validation_loss: float
+    validation_accuracy: float
+    validation_images: int
+
+
+class VersionTrainingCompleted(Event, frozen=True, tag="version.training_completed"):
+    """The version is ready; `final_weights` is the sha256 of the last iteration's weights."""
+
+    checkpoint: str
+    final_weights: str
+    iterations: int
+
+
+class VersionTrainingFailed(Event, frozen=True, tag="version.training_failed"):
+    """The training ended badly, for a reason in the user's words."""
+
+    reason: str
+
+
+class VersionRetried(Event, frozen=True, tag="version.retried"):
+    """A failed version goes back to the queue, to go on from its last checkpoint."""
+
+    attempt: int
+
+
+class VersionRenamed(Event, frozen=True, tag="version.renamed"):
+    """The version has another name."""
+
+    name: str
+
+
+class VersionArchived(Event, frozen=True, tag="version.archived"):
+    """The version is no longer listed unless asked for."""
+
+
+def progress_of(event: TrainingStepAdvanced) -> float:
+    """How much of the whole is done, in [0, 1], when a step has come this far."""
+    before = STEPS[: STEPS.index(event.step)]
+    return sum(_SHARE_OF_WHOLE[step] for step in before) + (
+        _SHARE_OF_WHOLE[event.step] * event.fraction
+    )
+
+
+class Version(msgspec.Struct, frozen=True):
+    """`steps` maps the current delivery's steps to (status, fraction)."""
+
+    created: VersionCreated
+    name: str
+    status: str = QUEUED
+    attempt: int = 1
+    delivery: int = 0
+    steps: dict[str, tuple[str, float]] = msgspec.field(default_factory=dict)
+    frozen: DatasetFrozen | None = None
+    length: TrainingLengthKnown | None = None
+    iterations_recorded: int = 0
+    epochs_recorded: int = 0
+    best: BestCheckpointSaved | None = None
+    evaluated: VersionEvaluated | None = None
+    archived: bool = False
+
+
+class CreateVersion(msgspec.Struct, frozen=True):
+    """`number`, `counts` and `log_position` are found by the handler; the rest is asked for."""
+
+    project_id: str
+    view_id: str
+    model_id: str
+    number: int
+    name: str | None
+    kind: str
+    concepts: tuple[ConceptLabel, ...]
+    options: TrainingOptions
+    counts: ManifestCounts
+    log_position: int
+
+
+class FreezeDataset(msgspec.Struct, frozen=True):
+    manifest: str
+    counts: ManifestCounts
+
+
+class RetryVersion(msgspec.Struct, frozen=True):
+    pass
+
+
+class RenameVersion(msgspec.Struct, frozen=True):
+    name: str
+
+
+class ArchiveVersion(msgspec.Struct, frozen=True):
+    pass
+
+
+def evolve(version: Version | None, event: Event) -> Version | None:
+    if isinstance(event, VersionCreated):
+        return Version(event, event.name)
+    return (
+        version if version is None else msgspec.structs.replace(version, **_change(version, event))
+    )
+
+
+def _change(version: Version, event: Event) -> dict[str, object]:
+    match event:
+        case DatasetFrozen():
+            return {"frozen": event}
+        case VersionTrainingStarted():
+            return {"status": PREPARING, "delivery": event.delivery, "steps": {}}
+        case TrainingStepAdvanced():
+            steps = version.steps | {event.step: (event.status, event.fraction)}
+            status = event.step if event.step in {TRAINING, EVALUATING} else version.status
+            return {"steps": steps, "status": status}
+        case TrainingLengthKnown():
+            return {"length": event}
+        case BatchMetricsRecorded():
+            return {"iterations_recorded": event.first_iteration + len(event.loss)}
+        case EpochMetricsRecorded():
+            return {"epochs_recorded": event.epoch}
+        case BestCheckpointSaved():
+            return {"best": event}
+        case VersionEvaluated():
+            return {"evaluated": event}
+        case VersionTrainingCompleted():
+            return {"status": READY}
+        case VersionTrainingFailed():
+            return {"status": FAILED}
+        case VersionRetried():
+            return {"status": QUEUED, "attempt": event.attempt, "delivery": 0, "steps": {}}
+        case VersionRenamed():
+            return {"name": event.name}
+        case VersionArchived():
+            return {"archived": True}
+    return {}
+
+
+def create(command: CreateVersion) -> list[Event]:
+    """Refuses, before any job, a training that cannot work."""
+    _check_trainable(command)
+    name = f"Version {command.number}" if command.name is None else clean_name(command.name)
+    return [
+        VersionCreated(
+            command.project_id,
+            command.view_id,
+            command.model_id,
+            command.number,
+            name,
+            command.kind,
+            command.concepts,
+            command.options,
+            command.log_position,
+        )
+    ]
+
+
+def _check_trainable(command: CreateVersion) -> None:
+    if command.kind != CLASSIFICATION:
+        raise Invalid(f"{command.kind} views cannot be trained; classification views can")
+    if not command.concepts:
+        raise Conflict("the model has no concepts; add at least two")
+    if len(command.concepts) == 1:
+        raise Conflict(f"the model has one concept, {command.concepts[0].label!r}; add another")
+    counts = command.counts
+    if counts.train + counts.validation == 0:
+        raise Conflict("no image is annotated with a concept of this model; annotate some")
+    if counts.train == 0:
+        raise Conflict("no annotated image is left to train on; draw a smaller validation split")
+    if len(counts.per_concept) == 1:
+        raise Conflict("all training images hold the same concept; annotate images of another")
+    if counts.validation == 0:
+        raise Conflict("no annotated image validates; perform a validation split")
+
+
+def freeze(command: FreezeDataset, version: Version | None) -> list[Event]:
+    """Freezing again is no event: the manifest follows from the log, so it is the same one."""
+    known = existing(version)
+    if known.frozen is not None:
+        return []
+    counts = command.counts
+    return [DatasetFrozen(command.manifest, counts.train, counts.validation, counts.per_concept)]
+
+
+def decide(
+    command: RetryVersion | RenameVersion | ArchiveVersion, version: Version | None
+) -> list[Event]:
+    known = existing(version)
+    match command:
+        case RetryVersion():
+            if known.status != FAILED:
+                raise Conflict(f"the version is {known.status}; only a failed one is retried")
+            return [VersionRetried(known.attempt + 1)]
+        case RenameVersion():
+            name = clean_name(command.name)
+            return [] if name == known.name else [VersionRenamed(name)]
+        case ArchiveVersion():
+            if known.status not in ENDED:
+                raise Conflict(f"the version is {known.status}; wait until it has ended")
+            return [] if known.archived else [VersionArchived()]
+
+
+def record(report: Report, version: Version | None) -> list[Event]:
+    """What a worker's report adds to what is known; nothing, if it is a repeat or superseded.
+
+    Each iteration and each epoch is recorded once: of a resumed run only what goes beyond it.
+    """
+    known = existing(version)
+    if known.status in ENDED or report.attempt != known.attempt:
+        return []
+    body = report.body
+    if isinstance(body, messages.Started):
+        if report.delivery <= known.delivery:
+            return []
+        return [
+            VersionTrainingStarted(
+                report.attempt,
+                report.delivery,
+                body.worker,
+                body.device,
+                body.environment,
+                body.resumed_from,
+            )
+        ]
+    if report.delivery < known.delivery:
+        return []
+    return _record_body(body, known)
+
+
+def _record_body(body: messages.AnyReport, known: Version) -> list[Event]:
+    match body:
+        case messages.StepAdvanced():
+            return _advance(body, known)
+        case messages.DataPrepared():
+            length = TrainingLengthKnown(body.iterations_per_epoch, body.iterations)
+            return [] if known.length == length else [length]
+        case messages.BatchMetrics():
+            return _new_iterations(body, known)
+        case messages.EpochMetrics() if body.epoch > known.epochs_recorded:
+            return [
+                EpochMetricsRecorded(
+                    body.epoch,
+                    body.iteration,
+                    body.validation_loss,
+                    body.validation_accuracy,
+                    body.validation_mean_average_precision,
+                )
+            ]
+        case messages.CheckpointSaved() if known.best is None or body.epoch > known.best.epoch:
+            return [
+                BestCheckpointSaved(
+                    body.checkpoint, body.bytes, body.metric, body.value, body.epoch
+                )
+            ]
+        case messages.Evaluated() if known.evaluated is None:
+            return [
+                VersionEvaluated(
+                    body.checkpoint,
+                    body.validation_loss,
+                    body.validation_accuracy,
+                    body.validation_images,
+                )
+            ]
+        case messages.Completed():
+            return [VersionTrainingCompleted(body.checkpoint, body.final_weights, body.iterations)]
+        case messages.Failed():
+            return [VersionTrainingFailed(body.reason)]
+    return []
+
+
+def _advance(body: messages.StepAdvanced, known: Version) -> list[Event]:
+    if body.step not in STEPS:
+        raise Invalid(f"step {body.step!r} is unknown", field="step")
+    if body.status not in {RUNNING, DONE, FAILED, SKIPPED} or not 0 <= body.fraction <= 1:
+        raise Invalid(f"{body.status} at {body.fraction} is no progress", field="status")
+    status, fraction = known.steps.get(body.step, (PENDING, -1.0))
+    if status == DONE or (body.status == status and body.fraction <= fraction):
+        return []
+    return [TrainingStepAdvanced(body.step, body.status, body.fraction)]
+
+
+def _new_iterations(body: messages.BatchMetrics, known: Version) -> list[Event]:
+    if len(body.learning_rate) != len(body.loss):
+        raise Invalid("a learning rate and a loss belong to every iteration", field="loss")
+    seen = max(known.iterations_recorded - body.first_iteration, 0)
+    if seen >= len(body.loss):
+        return []
+    return [
+        BatchMetricsRecorded(
+            body.first_iteration + seen, body.learning_rate[seen:], body.loss[seen:]
+        )
+    ]
+
+
+def existing(version: Version | None) -> Version:
+    if version is None:
+        raise NotFound("there is no such version")
+    return version

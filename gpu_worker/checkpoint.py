@@ -1,0 +1,121 @@
+"""The state of a training as bytes: weights to keep, and all that resumption needs."""
+
+import hashlib
+import io
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best weights so far: their blob, its validation accuracy, and the epoch (from 1)."""
+
+    checkpoint: str
+    accuracy: float
+    epoch: int
+
+
+@dataclass
+class Run:
+    """A training under way. `iteration` counts those done, over all epochs."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    scheduler: LRScheduler
+    iteration: int = 0
+    best: Best | None = None
+
+
+def weights(model: nn.Module) -> bytes:
+    """The state dict as safetensors; equal weights give equal bytes."""
+    return safetensors.torch.save(
+        {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    )
+
+
+def load_weights(model: nn.Module, data: bytes) -> None:
+    model.load_state_dict(safetensors.torch.load(data))
+
+
+def freeze(run: Run) -> bytes:
+    """Everything a resumed training needs in order to go on as if it had never stopped.
+
+    The bytes begin with the sha256 of the rest, by which a torn copy is known.
+    """
+    buffer = io.BytesIO(bytes(_DIGEST_BYTES))
+    buffer.seek(_DIGEST_BYTES)
+    torch.save(
+        {
+            "iteration": run.iteration,
+            "best": None if run.best is None else vars(run.best),
+            "model": run.model.state_dict(),
+            "optimizer": run.optimizer.state_dict(),
+            "scheduler": run.scheduler.state_dict(),
+            "random": _random_states(),
+        },
+        buffer,
+    )
+    with buffer.getbuffer() as view:
+        view[:_DIGEST_BYTES] = hashlib.sha256(view[_DIGEST_BYTES:]).digest()
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """The decoded content of a resumable checkpoint."""
+
+    iteration: int
+    state: dict[str, Any]
+
+    def restore(self, run: Run) -> None:
+        """Bring a run just built from the same options to where this one was."""
+        run.iteration = self.iteration
+        best = self.state["best"]
+        run.best = None if best is None else Best(**best)
+        run.model.load_state_dict(self.state["model"])
+        run.optimizer.load_state_dict(self.state["optimizer"])
+        run.scheduler.load_state_dict(self.state["scheduler"])
+        _restore_random_states(self.state["random"])
+
+
+def thaw(data: bytes) -> Frozen | None:
+    """The checkpoint in these bytes, or None if they are torn."""
+    view = memoryview(data)
+    if hashlib.sha256(view[_DIGEST_BYTES:]).digest() != view[:_DIGEST_BYTES]:
+        return None
+    state = torch.load(io.BytesIO(view[_DIGEST_BYTES:]), map_location="cpu", weights_only=True)
+    return Frozen(state["iteration"], state)
+
+
+def _random_states() -> dict[str, Any]:
+    _, keys, position, has_gauss, cached_gaussian = np.random.get_state(legacy=True)
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "python": random.getstate(),
+        "numpy": (
+            torch.from_numpy(np.asarray(keys).astype(np.int64)),
+            position,
+            has_gauss,
+            cached_gaussian,
+        ),
+    }
+
+
+def _restore_random_states(states: dict[str, Any]) -> None:
+    torch.set_rng_state(states["torch"])
+    if torch.cuda.is_available() and states["cuda"]:
+        torch.cuda.set_rng_state_all(states["cuda"])
+    random.setstate(states["python"])
+    keys, *rest = states["numpy"]
+    np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), *rest))

@@ -1,0 +1,46 @@
+"""The process that holds torch: `python -m gpu_worker.child FD` carries out one assignment."""
+
+import logging
+import os
+import signal
+import sys
+
+from adapters.blobs import BlobStore
+from domain.messages import Failed
+from gpu_worker.channel import SUPERSEDED, Channel, decode_assignment
+
+log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Train, and report the end whatever it is. Returns the exit status."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    logging.basicConfig(level=logging.INFO)
+    assignment = decode_assignment(sys.stdin.buffer.readline())
+    channel = Channel(sys.stdin.buffer, int(sys.argv[1]))
+    # Only now: importing torch takes seconds in which the parent may already have died.
+    from gpu_worker.failures import explain
+    from gpu_worker.resume import Superseded
+    from gpu_worker.train import train_version
+
+    try:
+        settings = assignment.settings
+        blobs = BlobStore.from_url(settings.require("blobs_url"))
+        train_version(
+            assignment.job, assignment.delivery, settings, blobs, channel.say, channel.settle
+        )
+    except Superseded as superseded:
+        log.warning("the training is left to a later delivery: %s", superseded)
+        return SUPERSEDED
+    except Exception as error:
+        log.exception("the training failed")
+        channel.say(Failed(reason=explain(error)))
+    return 0
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stderr.flush()
+    # Not sys.exit: the interpreter would wait for the lock that the thread reading stdin holds.
+    os._exit(status)

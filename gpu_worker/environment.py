@@ -1,0 +1,75 @@
+"""Where a training runs: the device, how torch is set up on it, and what to record of both."""
+
+import hashlib
+import os
+import platform
+from pathlib import Path
+
+import torch
+import torchvision
+from torch.utils import deterministic
+
+import domain
+
+
+class DeviceMissing(Exception):
+    """The worker's settings name a device that this machine does not have."""
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is the GPU if there is one; else the device named. Raises `DeviceMissing`."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceMissing(f"STEMMA_DEVICE is {name!r}; use auto, cpu or cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise DeviceMissing(f"STEMMA_DEVICE is {name!r} but this machine shows torch no GPU")
+    return device
+
+
+def set_up_torch(device: torch.device) -> None:
+    """On the CPU the same job gives the same bits; on a GPU speed goes first.
+
+    The number of threads is fixed because sums are split by it, and so rounded by it.
+    """
+    torch.set_num_threads(os.cpu_count() or 1)
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+    else:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        # Filling fresh memory finds reads of it, of which we have none, and costs time.
+        deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def describe(device: torch.device) -> dict[str, str]:
+    """What an auditor needs in order to run the training again."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "cuda": (torch.version.cuda or "") if device.type == "cuda" else "",
+        "device": _device_name(device),
+        "cpu_threads": str(torch.get_num_threads()),
+        "code": _code_digest(),
+    }
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _code_digest() -> str:
+    """The sha256 over the names and contents of this package's and the domain's sources."""
+    digest = hashlib.sha256()
+    for package in (Path(__file__).parent, Path(domain.__file__ or "").parent):
+        for source in sorted(package.rglob("*.py")):
+            digest.update(f"{package.name}/{source.relative_to(package)}\n".encode())
+            digest.update(source.read_bytes())
+    return digest.hexdigest()

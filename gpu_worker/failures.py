@@ -1,0 +1,41 @@
+"""What went wrong, in the words of the person who started the training, with what to change."""
+
+import errno
+
+import torch
+
+from gpu_worker.data import DatasetUnusable
+from gpu_worker.environment import DeviceMissing
+from gpu_worker.images import ImageUnreadable
+from gpu_worker.progress import NonFiniteLoss
+from gpu_worker.recipe import UnknownRecipe
+from gpu_worker.train import UnsupportedKind
+
+_SELF_EXPLAINING = (DatasetUnusable, DeviceMissing, ImageUnreadable, UnknownRecipe, UnsupportedKind)
+# An exception can quote whole tensors or responses.
+_LONGEST = 2_000
+
+
+def explain(error: BaseException) -> str:
+    """The reason to report for an exception."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, _SELF_EXPLAINING):
+        return text
+    if isinstance(error, NonFiniteLoss):
+        return f"{text}: lower the initial learning rate"
+    if _is_out_of_memory(error):
+        return f"the device ran out of memory: choose a smaller batch or image size ({text})"
+    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in text:
+        return f"the disk is full: free some space, then retry ({text})"
+    if "Expected more than 1 value per channel" in text:
+        return (
+            "batch normalisation cannot train on one image at a time: choose a batch of 2 or more"
+        )
+    return f"the training stopped with {type(error).__name__}: {text[:_LONGEST]}"
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    # The CPU allocator has no exception of its own.
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)

@@ -1,0 +1,73 @@
+"""A worker's sign of life in the `workers` bucket, where it fades after 30 seconds."""
+
+import asyncio
+import logging
+import re
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+
+from adapters.jetstream import WORKER_TTL_SECONDS, WORKERS_BUCKET
+from adapters.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """Who is there, and since when it has been at that version (or idle, without one)."""
+
+    worker: str
+    device: str
+    version_id: str | None
+    since: datetime
+
+
+class Beacon:
+    """Writes the worker's presence at every change and three times in its lifetime."""
+
+    def __init__(self, js: JetStreamContext, settings: Settings) -> None:
+        self._js = js
+        self._key = re.sub(r"[^-/_=.a-zA-Z0-9]", "_", settings.worker_name)
+        self._presence = Presence(
+            settings.worker_name, _guess_device(settings.device), None, datetime.now(UTC)
+        )
+        self._changed = asyncio.Event()
+
+    def working_on(self, version_id: str | None) -> None:
+        self._presence = msgspec.structs.replace(
+            self._presence, version_id=version_id, since=datetime.now(UTC)
+        )
+        self._changed.set()
+
+    async def shine(self) -> None:
+        """Run for as long as the worker does."""
+        while True:
+            self._changed.clear()
+            try:
+                bucket = await self._js.key_value(WORKERS_BUCKET)
+                await bucket.put(self._key, msgspec.json.encode(self._presence))
+            except (NatsError, TimeoutError, OSError) as error:
+                log.warning("presence was not written: %s", error or type(error).__name__)
+            try:
+                await asyncio.wait_for(self._changed.wait(), WORKER_TTL_SECONDS / 3)
+            except TimeoutError:
+                continue
+
+    async def go_out(self) -> None:
+        """Take the sign of life away, so that nobody counts on this worker for 30 seconds more."""
+        try:
+            bucket = await self._js.key_value(WORKERS_BUCKET)
+            await bucket.delete(self._key)
+        except (NatsError, TimeoutError, OSError) as error:
+            log.warning("presence was not taken away: %s", error or type(error).__name__)
+
+
+def _guess_device(setting: str) -> str:
+    """The device without asking torch, which this process must not load."""
+    if setting != "auto":
+        return setting
+    return "cuda" if Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi") else "cpu"

@@ -1,0 +1,69 @@
+"""The parent's end of a child process: start it, read its reports, end it."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from domain.messages import AnyReport
+from gpu_worker.channel import Assignment, encode_line
+
+# The longest line accepted; reading pauses at twice as much, and so, through the pipe, the child.
+_LINE_BYTES = 1 << 20
+
+
+class Child:
+    """A running `gpu_worker.child`."""
+
+    def __init__(self, process: asyncio.subprocess.Process, reports: asyncio.StreamReader) -> None:
+        self._process = process
+        self._reports = reports
+        self._decoder = msgspec.json.Decoder(AnyReport)
+
+    @classmethod
+    async def start(cls, assignment: Assignment) -> "Child":
+        reading, writing = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "gpu_worker.child",
+                str(writing),
+                stdin=asyncio.subprocess.PIPE,
+                pass_fds=(writing,),
+            )
+        finally:
+            os.close(writing)
+        reports = asyncio.StreamReader(limit=_LINE_BYTES)
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reports), os.fdopen(reading, "rb")
+        )
+        child = cls(process, reports)
+        child._order(encode_line(assignment))
+        return child
+
+    async def reports(self) -> AsyncIterator[AnyReport]:
+        """What the child says until it ends. A line cut short by its death is not passed on."""
+        while (line := await self._reports.readline()).endswith(b"\n"):
+            yield self._decoder.decode(line)
+
+    def published(self, count: int) -> None:
+        """Tell the child how many of its reports are safe."""
+        self._order(encode_line(count))
+
+    async def ended(self) -> int:
+        """Wait for the end; the exit status, or a signal's number negated."""
+        return await self._process.wait()
+
+    async def kill(self) -> None:
+        """End it at once. It loses nothing: the next one goes on from its checkpoint."""
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+
+    def _order(self, line: bytes) -> None:
+        orders = self._process.stdin
+        if orders is not None and not orders.is_closing():
+            orders.write(line)

@@ -1,0 +1,90 @@
+"""What a training says while it runs: the steps of the progress bar, and figures per iteration."""
+
+import math
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from domain.messages import AnyReport, BatchMetrics, StepAdvanced
+
+Say = Callable[[AnyReport], None]
+
+REPORT_SECONDS = 1.0
+# Two numbers of some 20 characters each an iteration: far below the megabyte of a NATS message.
+_LARGEST_CHUNK = 5_000
+
+
+class NonFiniteLoss(Exception):
+    """The loss is no longer a number."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"the loss stopped being a finite number {where}")
+
+
+class Steps:
+    """The progress bar: one step runs at a time, and its fraction is told once a second."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._step: str | None = None
+        self._fraction = 0.0
+        self._told = 0.0
+
+    def start(self, step: str, fraction: float = 0.0) -> None:
+        self._step = step
+        self._tell("running", fraction)
+
+    def advance(self, fraction: float) -> None:
+        if time.monotonic() - self._told >= REPORT_SECONDS:
+            self._tell("running", fraction)
+
+    def done(self) -> None:
+        self._tell("done", 1.0)
+        self._step = None
+
+    def fail(self) -> None:
+        if self._step is not None:
+            self._tell("failed", self._fraction)
+
+    def _tell(self, status: str, fraction: float) -> None:
+        assert self._step is not None
+        self._fraction, self._told = fraction, time.monotonic()
+        self._say(StepAdvanced(step=self._step, status=status, fraction=fraction))
+
+
+class Meter:
+    """Collects every iteration's figures and reports them in chunks.
+
+    Losses stay on the device until a flush: fetching each would make a GPU wait for Python.
+    """
+
+    def __init__(self, say: Say, first_iteration: int) -> None:
+        self._say = say
+        self._first = first_iteration
+        self._rates: list[float] = []
+        self._losses: list[Tensor] = []
+        self._due_at = time.monotonic() + REPORT_SECONDS
+
+    def add(self, rate: float, loss: Tensor) -> None:
+        self._rates.append(rate)
+        self._losses.append(loss.detach())
+
+    def due(self) -> bool:
+        return time.monotonic() >= self._due_at or len(self._rates) >= _LARGEST_CHUNK
+
+    def flush(self) -> None:
+        """Report what has been collected. Raises `NonFiniteLoss` after the last sound figure."""
+        self._due_at = time.monotonic() + REPORT_SECONDS
+        if not self._rates:
+            return
+        losses = torch.stack(self._losses).tolist()
+        sound = next((n for n, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
+        if sound:
+            self._say(BatchMetrics(self._first, tuple(self._rates[:sound]), tuple(losses[:sound])))
+        if sound < len(losses):
+            raise NonFiniteLoss(f"at iteration {self._first + sound}")
+        self._first += len(losses)
+        self._rates.clear()
+        self._losses.clear()

@@ -1,0 +1,129 @@
+"""The worker: takes jobs from its queue, one at a time, and leaves torch to a child process."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import msgspec
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig
+
+from adapters.jetstream import JOBS, connect, ensure_streams, job_subject
+from adapters.settings import Settings
+from domain.messages import TrainJob
+from gpu_worker.delivery import Delivery, tell
+from gpu_worker.presence import Beacon
+
+_FETCH_SECONDS = 30.0
+_PAUSE_SECONDS = 0.5
+_FAREWELL_SECONDS = 2.0
+
+Result = TypeVar("Result")
+log = logging.getLogger(__name__)
+
+
+async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
+    """Carry out the jobs of `settings.queue` until `stop` is set; a job in hand is handed back.
+
+    Raises `SettingsError` if the NATS or blob store URL is missing.
+    """
+    settings.require("blobs_url")
+    client = await _unless(stop, connect(settings.require("nats_url"), settings.worker_name))
+    if client is None:
+        return
+    js = client.jetstream()
+    beacon = Beacon(js, settings)
+    shining: asyncio.Task[None] | None = None
+    try:
+        await _unless(stop, _ensure_streams(js))
+        shining = asyncio.create_task(beacon.shine())
+        while not stop.is_set():
+            message = await _unless(stop, _next_job(js, settings))
+            if message is not None:
+                await _carry_out(message, js, settings, beacon, stop)
+    finally:
+        if shining is not None:
+            shining.cancel()
+        if client.is_connected:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(beacon.go_out(), _FAREWELL_SECONDS)
+        await client.close()
+
+
+async def _ensure_streams(js: JetStreamContext) -> None:
+    while True:
+        try:
+            return await ensure_streams(js)
+        except (NatsError, TimeoutError, OSError) as error:
+            log.warning("JetStream is not ready: %s", error or type(error).__name__)
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _next_job(js: JetStreamContext, settings: Settings) -> Msg:
+    """Wait for a job.
+
+    Each has a subscription of its own: in one that stayed open, a job that arrived as a fetch
+    timed out would lie unseen until the training was over.
+    """
+    while True:
+        try:
+            subscription = await _subscribe(js, settings)
+            try:
+                (message,) = await subscription.fetch(1, timeout=_FETCH_SECONDS)
+                return message
+            finally:
+                await subscription.unsubscribe()
+        except TimeoutError:
+            continue
+        except (NatsError, OSError) as error:
+            log.warning("jobs cannot be fetched: %s", error or type(error).__name__)
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _subscribe(js: JetStreamContext, settings: Settings) -> JetStreamContext.PullSubscription:
+    """Create the queue's consumer, or bring the one there is to these settings, and pull on it."""
+    name = f"worker-{settings.queue}"
+    config = ConsumerConfig(
+        name=name,
+        durable_name=name,
+        filter_subject=job_subject(settings.queue),
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=settings.ack_wait_seconds,
+        max_deliver=-1,
+        max_ack_pending=1000,
+    )
+    await js.add_consumer(JOBS, config)
+    return await js.pull_subscribe_bind(consumer=name, stream=JOBS)
+
+
+async def _carry_out(
+    message: Msg, js: JetStreamContext, settings: Settings, beacon: Beacon, stop: asyncio.Event
+) -> None:
+    try:
+        job = msgspec.json.decode(message.data, type=TrainJob)
+    except msgspec.DecodeError as error:
+        log.error("a job cannot be understood and is dropped: %s", error)
+        await tell(message.term())
+        return
+    log.info("job %s: delivery %d", job.message_id, message.metadata.num_delivered)
+    beacon.working_on(job.version_id)
+    try:
+        await Delivery(js, settings, message, job).work(stop)
+    finally:
+        beacon.working_on(None)
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:
+    """The result of the work, or None if `stop` is set before it is there."""
+    task, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        task.cancel()
+        stopped.cancel()
+        await asyncio.gather(task, stopped, return_exceptions=True)

@@ -1,0 +1,125 @@
+"""Keeping read models up with the log: page by page, position and rows in one transaction."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from domain.event import Recorded
+from projections.read_model import CHANNEL, ReadModel, Write, positions
+
+PAGE = 1000
+
+log = logging.getLogger(__name__)
+
+
+class EventSource(Protocol):
+    """The event log, as far as read models see it."""
+
+    def read(self, after: int, *, limit: int = ..., upto: int | None = ...) -> list[Recorded]: ...
+
+
+class LostRace(Exception):
+    """Another runner moved the read model first; nothing of this page was written."""
+
+
+def create_tables(connection: Connection, read_model: ReadModel) -> None:
+    """Make a read model's tables, empty and at position 0, where they are not there yet."""
+    positions.create(connection, checkfirst=True)
+    read_model.metadata.create_all(connection)
+    start = insert(positions).values(read_model=read_model.name, position=0)
+    connection.execute(start.on_conflict_do_nothing())
+
+
+def position_of(connection: Connection, name: str) -> int:
+    """How far a read model is. Raises `LookupError` if it has not been made."""
+    found = connection.scalar(select(positions.c.position).where(positions.c.read_model == name))
+    if found is None:
+        raise LookupError(f"read model {name} does not exist here: run `stemma migrate`")
+    return int(found)
+
+
+def apply_page(
+    connection: Connection, read_model: ReadModel, after: int, page: Sequence[Recorded]
+) -> None:
+    """Write a page in the connection's transaction, its first step the guarded move.
+
+    Raises `LostRace` if the read model is not at `after` any more.
+    """
+    # A crash may lose this commit, but never the rows without the position: it is done again.
+    connection.execute(text("SET LOCAL synchronous_commit = off"))
+    moved = connection.execute(
+        update(positions)
+        .where(positions.c.read_model == read_model.name, positions.c.position == after)
+        .values(position=page[-1].position)
+    )
+    if moved.rowcount != 1:
+        raise LostRace(f"{read_model.name} is no longer at position {after}")
+    writes = (write for recorded in page for write in read_model.project(recorded))
+    execute(connection, writes)
+    connection.execute(select(func.pg_notify(CHANNEL, str(page[-1].position))))
+
+
+def execute(connection: Connection, writes: Iterable[Write]) -> None:
+    """Run writes in order, neighbours with the same statement as one batch."""
+    for _, batch in groupby(writes, key=lambda write: id(write.statement)):
+        rows = list(batch)
+        connection.execute(rows[0].statement, [row.parameters for row in rows])
+
+
+class Follower:
+    """Moves read models along the log; each is independent of the others and of its failures."""
+
+    def __init__(
+        self, engine: Engine, source: EventSource, read_models: Sequence[ReadModel]
+    ) -> None:
+        self._engine = engine
+        self._source = source
+        self._read_models = read_models
+
+    def catch_up(self, *, upto: int | None = None) -> int:
+        """Bring every read model to the log's end, or to `upto`; return how many pages it took.
+
+        An exception of one read model is raised after the others have had their turn.
+        """
+        pages = 0
+        while moved := self._round(upto):
+            pages += moved
+        return pages
+
+    def _round(self, upto: int | None) -> int:
+        read: dict[int, list[Recorded]] = {}
+        moved = 0
+        failure: Exception | None = None
+        for read_model in self._read_models:
+            try:
+                moved += self._step(read_model, upto, read)
+            except LostRace as lost:
+                log.info("%s", lost)
+            except Exception as error:
+                error.add_note(f"in read model {read_model.name}")
+                failure = error
+        if failure is not None and not moved:
+            raise failure
+        return moved
+
+    def _step(
+        self, read_model: ReadModel, upto: int | None, read: dict[int, list[Recorded]]
+    ) -> int:
+        with self._engine.begin() as connection:
+            after = position_of(connection, read_model.name)
+            if after not in read:
+                read[after] = self._source.read(after, limit=PAGE, upto=upto)
+            if not read[after]:
+                return 0
+            apply_page(connection, read_model, after, read[after])
+        return 1
+
+
+def positions_of(connection: Connection) -> Iterator[tuple[str, int]]:
+    """Every read model's name and position."""
+    for row in connection.execute(select(positions).order_by(positions.c.read_model)):
+        yield row.read_model, row.position

@@ -1,0 +1,280 @@
+"""The training itself, in this process: what it says, how it resumes, and how it fails."""
+
+import io
+
+import msgspec
+import pytest
+import torch
+from PIL import Image
+
+from adapters.blobs import BlobStore
+from adapters.settings import Settings
+from domain.messages import (
+    AnyReport,
+    BatchMetrics,
+    CheckpointSaved,
+    Completed,
+    DataPrepared,
+    EpochMetrics,
+    Evaluated,
+    Started,
+    StepAdvanced,
+    TrainJob,
+)
+from gpu_worker.checkpoint import thaw
+from gpu_worker.failures import explain
+from gpu_worker.recipe import build_model
+from gpu_worker.resume import ResumePoint, Superseded
+from gpu_worker.train import train_version
+from tests.gpu_worker.conftest import Reference
+from tests.gpu_worker.samples import (
+    ITERATIONS_PER_EPOCH,
+    VALIDATION_IMAGES,
+    coloured_job,
+    coloured_lines,
+    figures,
+    final_weights,
+    of_type,
+    put_manifest,
+    told_once,
+)
+
+
+class Killed(BaseException):
+    """Stands for a process that is gone: nothing in the training may catch it."""
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return msgspec.structs.replace(settings, nats_url=None)
+
+
+@pytest.fixture
+def nats_url() -> str:
+    return ""
+
+
+def reason(job: TrainJob, settings: Settings, blobs: BlobStore) -> str:
+    """Why a job fails, as the user reads it."""
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - which one is what we look at
+        train_version(job, 1, settings, blobs, lambda _: None)
+    return explain(caught.value)
+
+
+def test_a_training_tells_its_steps_its_figures_and_its_end(uninterrupted: Reference) -> None:
+    said = uninterrupted()
+    total = 3 * ITERATIONS_PER_EPOCH
+    assert isinstance(said[0], Started)
+    assert said[0].resumed_from == 0
+    assert {"torch", "python", "cuda", "code"} < said[0].environment.keys()
+    steps = [(body.step, body.status) for body in of_type(StepAdvanced, said)]
+    once = list(dict.fromkeys(steps))
+    assert once == [
+        (step, status)
+        for step in ("preparing", "training", "evaluating", "saving")
+        for status in ("running", "done")
+    ]
+    assert of_type(DataPrepared, said) == [DataPrepared(ITERATIONS_PER_EPOCH, total)]
+    assert told_once(said)
+    assert sorted(figures(said)) == list(range(total))
+    epochs = of_type(EpochMetrics, said)
+    assert [(body.epoch, body.iteration) for body in epochs] == [(1, 7), (2, 14), (3, 21)]
+    best = max(epochs, key=lambda body: body.validation_accuracy)
+    saved = of_type(CheckpointSaved, said)[-1]
+    assert (saved.epoch, saved.value) == (best.epoch, best.validation_accuracy)
+    (evaluated,) = of_type(Evaluated, said)
+    assert evaluated.validation_accuracy == best.validation_accuracy
+    assert evaluated.validation_images == VALIDATION_IMAGES
+    assert isinstance(said[-1], Completed)
+    assert said[-1].checkpoint == saved.checkpoint
+
+
+def test_it_learns(uninterrupted: Reference) -> None:
+    (evaluated,) = of_type(Evaluated, uninterrupted(epochs=6.0))
+    assert evaluated.validation_accuracy == 1.0
+
+
+def test_a_training_may_end_within_an_epoch(uninterrupted: Reference) -> None:
+    said = uninterrupted(epochs=1.3)
+    assert [(b.epoch, b.iteration) for b in of_type(EpochMetrics, said)] == [(1, 7), (2, 9)]
+    assert sorted(figures(said)) == list(range(9))
+
+
+@pytest.mark.parametrize("architecture", ["mobilenet_v3_small", "efficientnet_b0"])
+@pytest.mark.parametrize("optimizer", ["nadam", "momentum"])
+def test_resuming_within_an_epoch_changes_no_bit(
+    architecture: str,
+    optimizer: str,
+    uninterrupted: Reference,
+    settings: Settings,
+    blobs: BlobStore,
+) -> None:
+    """Both networks have dropout; the one cycle and the steps are both schedules with a state."""
+    options = {"architecture": architecture, "optimizer": optimizer, "epochs": 2.0}
+    reference = uninterrupted(**options)
+    job = coloured_job(blobs, **options)
+    often = msgspec.structs.replace(settings, checkpoint_seconds=0.0)
+    said: list[AnyReport] = []
+    for delivery, last in enumerate((3, 10, 100), start=1):
+
+        def say(report: AnyReport, last: int = last) -> None:
+            if isinstance(report, BatchMetrics) and report.first_iteration >= last:
+                raise Killed
+            said.append(report)
+
+        try:
+            train_version(job, delivery, often, blobs, say)
+        except Killed:
+            continue
+    assert [body.resumed_from for body in of_type(Started, said)] == [0, 3, 10]
+    assert figures(said) == figures(reference)
+    assert of_type(EpochMetrics, said) == of_type(EpochMetrics, reference)
+    assert final_weights(said) == final_weights(reference)
+
+
+def test_a_checkpoint_waits_until_what_was_said_is_safe(
+    settings: Settings, blobs: BlobStore
+) -> None:
+    """Else a resumed run would not repeat what the dead one said and nobody received."""
+    often = msgspec.structs.replace(settings, checkpoint_seconds=0.0)
+    job = coloured_job(blobs, epochs=1.0)
+
+    def never_safe() -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        train_version(job, 1, often, blobs, lambda _: None, never_safe)
+    assert ResumePoint(blobs, job, 2).claim() is None
+
+
+def test_the_checkpoints_to_resume_from_are_gone_at_the_end(
+    settings: Settings, blobs: BlobStore
+) -> None:
+    job = coloured_job(blobs, epochs=1.0)
+    train_version(job, 1, settings, blobs, lambda _: None)
+    assert blobs.list_scratch("resume/v1") == []
+
+
+def test_a_superseded_delivery_stops_and_its_checkpoint_is_never_used(
+    settings: Settings, blobs: BlobStore
+) -> None:
+    often = msgspec.structs.replace(settings, checkpoint_seconds=0.0)
+    job = coloured_job(blobs)
+    said: list[AnyReport] = []
+
+    def say(report: AnyReport) -> None:
+        said.append(report)
+        if isinstance(report, BatchMetrics) and report.first_iteration == 5:
+            ResumePoint(blobs, job, 2).claim()
+
+    with pytest.raises(Superseded):
+        train_version(job, 1, often, blobs, say)
+    assert max(figures(said)) == 5
+    resumed = ResumePoint(blobs, job, 3).claim()
+    assert resumed is not None
+    assert resumed.iteration == 5
+
+
+def test_a_torn_checkpoint_is_passed_over(settings: Settings, blobs: BlobStore) -> None:
+    often = msgspec.structs.replace(settings, checkpoint_seconds=0.0)
+    job = coloured_job(blobs)
+
+    def say(report: AnyReport) -> None:
+        if isinstance(report, BatchMetrics) and report.first_iteration == 4:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train_version(job, 1, often, blobs, say)
+    whole = blobs.get_scratch("resume/v1/000001-000001")
+    blobs.put_scratch("resume/v1/000001-000002", whole[: len(whole) // 2])
+    assert thaw(whole[:10]) is None
+    resumed = ResumePoint(blobs, job, 3).claim()
+    assert resumed is not None
+    assert resumed.iteration == 4
+
+
+def test_images_beyond_the_cache_train_the_same(
+    uninterrupted: Reference, settings: Settings, blobs: BlobStore
+) -> None:
+    tight = msgspec.structs.replace(settings, image_cache_bytes=20 * 3 * 32 * 32)
+    said: list[AnyReport] = []
+    train_version(coloured_job(blobs), 1, tight, blobs, said.append)
+    assert final_weights(said) == final_weights(uninterrupted())
+
+
+@pytest.mark.parametrize(
+    "architecture", ["resnet18", "resnet50", "efficientnet_b0", "mobilenet_v3_small"]
+)
+def test_weights_begin_from_the_seed(architecture: str, blobs: BlobStore) -> None:
+    options = coloured_job(blobs, architecture=architecture).options
+    one, same = build_model(options, 3), build_model(options, 3)
+    other = build_model(msgspec.structs.replace(options, seed=8), 3)
+    pairs = zip(one.state_dict().values(), same.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    first = next(iter(one.parameters()))
+    assert not torch.equal(first, next(iter(other.parameters())))
+
+
+def test_a_loss_that_is_no_number_asks_for_a_lower_rate(
+    settings: Settings, blobs: BlobStore
+) -> None:
+    said: list[AnyReport] = []
+    job = coloured_job(blobs, optimizer="momentum", initial_learning_rate=1e8, epochs=6.0)
+    with pytest.raises(Exception, match="finite") as caught:
+        train_version(job, 1, settings, blobs, said.append)
+    assert "lower the initial learning rate" in explain(caught.value)
+    assert isinstance(said[-1], StepAdvanced)
+    assert (said[-1].step, said[-1].status) == ("training", "failed")
+
+
+def test_a_damaged_blob_names_its_image(
+    settings: Settings, blobs: BlobStore, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    job = coloured_job(blobs)
+    blob = coloured_lines(blobs)[5].blob
+    path = settings.data / "blobs" / "sha256" / blob[:2] / blob
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    assert "image-005" in reason(job, settings, blobs)
+    path.unlink()
+    assert "image-005" in reason(job, settings, blobs)
+
+
+def test_a_truncated_or_huge_image_names_itself(settings: Settings, blobs: BlobStore) -> None:
+    lines = coloured_lines(blobs)
+    whole = blobs.get(lines[3].blob)
+    lines[3] = msgspec.structs.replace(lines[3], blob=blobs.put(whole[: len(whole) // 2]))
+    assert "image-003" in reason(coloured_job(blobs, lines=lines), settings, blobs)
+    file = io.BytesIO()
+    Image.new("1", (2000, 2000)).save(file, "PNG")
+    lines[3] = msgspec.structs.replace(lines[3], blob=blobs.put(file.getvalue()))
+    small = msgspec.structs.replace(settings, max_image_pixels=3_999_999)
+    told = reason(coloured_job(blobs, lines=lines), small, blobs)
+    assert "image-003" in told
+    assert "2000 x 2000" in told
+
+
+def test_datasets_that_cannot_train_are_refused(settings: Settings, blobs: BlobStore) -> None:
+    lines = coloured_lines(blobs)
+    twice = [msgspec.structs.replace(lines[0], concepts=("red", "blue")), *lines[1:]]
+    assert "image-000" in reason(coloured_job(blobs, lines=twice), settings, blobs)
+    none = [line for line in lines if line.split == "train"]
+    assert "no validation images" in reason(coloured_job(blobs, lines=none), settings, blobs)
+    missing = msgspec.structs.replace(coloured_job(blobs), manifest="0" * 64)
+    assert "manifest" in reason(missing, settings, blobs)
+    assert put_manifest(blobs, lines) != missing.manifest
+
+
+def test_what_this_worker_cannot_train_is_said(settings: Settings, blobs: BlobStore) -> None:
+    assert "detection" in reason(coloured_job(blobs, kind="detection"), settings, blobs)
+    assert "alexnet" in reason(coloured_job(blobs, architecture="alexnet"), settings, blobs)
+    assert "lion" in reason(coloured_job(blobs, optimizer="lion"), settings, blobs)
+    gpu = msgspec.structs.replace(settings, device="quantum")
+    assert "STEMMA_DEVICE" in reason(coloured_job(blobs), gpu, blobs)
+
+
+def test_reasons_say_what_to_change() -> None:
+    memory = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+    assert "smaller batch" in explain(memory)
+    assert "smaller batch" in explain(torch.OutOfMemoryError("CUDA out of memory"))
+    assert "disk is full" in explain(OSError(28, "No space left on device"))
+    assert "batch of 2" in explain(ValueError("Expected more than 1 value per channel"))

@@ -1,0 +1,135 @@
+"""Fixtures: real PostgreSQL and NATS for tests, clean for each test, gone when pytest ends.
+
+The session's servers are shared, so a test that kills, stops or fills a server asks for a
+private one.
+"""
+
+import asyncio
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import nats
+import psycopg
+import pytest
+from psycopg import sql
+
+from adapters.embedded_nats import EmbeddedNats
+from adapters.embedded_postgres import ADMIN, APPLICATION, EmbeddedPostgres
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of its own on a running server."""
+
+    name: str
+    admin_url: str
+    app_url: str
+
+
+@pytest.fixture(scope="session")
+def initialised() -> Iterator[Path]:
+    """A data folder in which both servers have run once; copied, it saves a test the initdb."""
+    with server_folder() as folder:
+        with EmbeddedPostgres(folder), EmbeddedNats(folder):
+            pass
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def postgres(initialised: Path) -> Iterator[EmbeddedPostgres]:
+    """The session's PostgreSQL; take `database` to have tables in it."""
+    with server_folder(initialised) as folder, EmbeddedPostgres(folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def nats_server() -> Iterator[EmbeddedNats]:
+    """The session's NATS; take `nats_url` to have streams in it."""
+    with server_folder() as folder, EmbeddedNats(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: EmbeddedPostgres) -> Iterator[Database]:
+    """An empty database, dropped afterwards whoever is still connected."""
+    with new_database(postgres) as made:
+        yield made
+
+
+@pytest.fixture
+def nats_url(nats_server: EmbeddedNats) -> Iterator[str]:
+    """A JetStream without any stream, consumer or bucket, before and after."""
+    asyncio.run(_delete_streams(nats_server.url))
+    yield nats_server.url
+    asyncio.run(_delete_streams(nats_server.url))
+
+
+@pytest.fixture
+def private_postgres(initialised: Path) -> Iterator[EmbeddedPostgres]:
+    """A started PostgreSQL of the test's own, to kill and to restart with `start()`."""
+    with server_folder(initialised) as folder, EmbeddedPostgres(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def private_nats() -> Iterator[EmbeddedNats]:
+    """A started NATS of the test's own, to kill and to restart with `start()`."""
+    with server_folder() as folder, EmbeddedNats(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def data(initialised: Path) -> Iterator[Path]:
+    """A data folder as `stemma up` leaves one, that only its owner may enter; no server runs."""
+    with server_folder(initialised) as folder:
+        yield folder
+
+
+@pytest.fixture
+def empty_data() -> Iterator[Path]:
+    """A data folder before the first `stemma up`, that only its owner may enter."""
+    with server_folder() as folder:
+        yield folder
+
+
+@contextmanager
+def new_database(server: EmbeddedPostgres, template: str = "template1") -> Iterator[Database]:
+    """A new database copied from a template; nobody may be connected to the template."""
+    name = f"test_{uuid.uuid4().hex}"
+    identifier = sql.Identifier(name)
+    with psycopg.connect(server.url(ADMIN, "postgres"), autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(identifier, sql.Identifier(template))
+        )
+        try:
+            yield Database(name, server.url(ADMIN, name), server.url(APPLICATION, name))
+        finally:
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
+
+
+@contextmanager
+def server_folder(copied_from: Path | None = None) -> Iterator[Path]:
+    """A temporary folder with mode 0700. Not pytest's own, which keeps the last three."""
+    with tempfile.TemporaryDirectory(prefix="stemma-test-") as folder:
+        if copied_from is not None:
+            # Not shutil: as root, it would give the cluster to root.
+            subprocess.run(["cp", "-a", f"{copied_from}/.", folder], check=True)
+        yield Path(folder)
+
+
+async def _delete_streams(url: str) -> None:
+    """Buckets are streams and consumers belong to streams. `deny_delete` is about messages."""
+    client = await nats.connect(url)
+    try:
+        js = client.jetstream()
+        while streams := await js.streams_info():
+            for stream in streams:
+                assert stream.config.name
+                await js.delete_stream(stream.config.name)
+    finally:
+        await client.close()
