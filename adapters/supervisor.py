@@ -151,9 +151,13 @@ class Supervisor:
     ) -> None:
         """Supervise a command; `env` is its whole environment, ours if there is none."""
         environment = dict(os.environ) if env is None else env
-        process = Process(name, argv, environment, self._logs / f"{name}.log")
+        process = Process(name, argv, environment, self.log_of(name))
         self._processes.append(process)
         self._watched.append(_Watched(process))
+
+    def log_of(self, name: str) -> Path:
+        """The file that a process's output is appended to."""
+        return self._logs / f"{name}.log"
 
     def pids(self) -> dict[str, int]:
         """The pid of everything that is alive now, by name."""

@@ -6,6 +6,7 @@ import msgspec
 
 from domain.errors import Invalid, NotFound
 from domain.event import Event
+from domain.text import refuse_unstorable
 from domain.view import CLASSIFICATION, DETECTION, View
 
 TRAIN, VALIDATION = "train", "validation"
@@ -113,6 +114,9 @@ def add(command: AddImage, image: Image | None) -> list[Event]:
     """Adding what is there already is no event."""
     if image is not None and not image.removed:
         return []
+    refuse_unstorable(command.file_name, "file_name")
+    for entry in command.metadata.items():
+        refuse_unstorable("".join(entry), "metadata")
     return [
         ImageAdded(
             command.project_id,

@@ -1,7 +1,8 @@
 """The model rule: within a view a model *is* a set of concepts, one to one.
 
 While the current model has no version, a change of the concepts amends it. Once it has one its
-set is frozen and the change forks a child. Coming back to a set that has a model reopens that one.
+set is frozen and the change forks a child; so does an archived one, which would otherwise keep the
+view from training. Coming back to a set that has a model reopens that one.
 The view with no concepts at all asks nothing, so it changes no model.
 """
 
@@ -43,13 +44,13 @@ def settle(
         return None
     known = after.models.get(concepts)
     if known is not None:
-        if known == before.current_model:
+        if known == before.current_model and not (current and current.archived):
             return None
         return ModelChange(known, [ModelReopened()], [])
     ordered = _ordered(concepts)
     if before.current_model is None or current is None:
         return _registered(new_model_id, ModelCreated(view_id, _name(after), ordered))
-    if current.versions == 0:
+    if current.versions == 0 and not current.archived:
         return _registered(before.current_model, ConceptSetAmended(ordered))
     forked = ModelForked(
         view_id, _name(after), before.current_model, ordered, _difference(before, after)

@@ -85,7 +85,8 @@ def existing(project: Project | None) -> Project:
 def draw_validation_set(command: DrawValidationSplit, image_ids: Sequence[str]) -> frozenset[str]:
     """The ids drawn for validation: a pure function of the size, the seed and the set of ids.
 
-    Raises `Invalid` where the size asks for no image, or leaves none to train on.
+    Raises `Invalid` where the size asks for no image, or leaves none to train on, or the seed is
+    out of range.
     """
     size = command.size
     if not 0 < size < float("inf") or size == 1 or (size > 1 and size != int(size)):
@@ -93,6 +94,8 @@ def draw_validation_set(command: DrawValidationSplit, image_ids: Sequence[str]) 
             f"size is {size}; give a share between 0 and 1, or a whole number of images above 1",
             field="size",
         )
+    if not 0 <= command.seed <= 2**53:
+        raise Invalid(f"seed is {command.seed}; it must be from 0 to 2^53", field="seed")
     count = round(size * len(image_ids)) if size < 1 else int(size)
     if count < 1:
         raise Invalid(

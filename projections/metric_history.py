@@ -88,13 +88,17 @@ class Series(msgspec.Struct):
     position: int
 
 
-def series_of(connection: Connection, version_id: str, *, after: int = 0) -> list[Series]:
+def series_of(
+    connection: Connection, version_id: str, *, after: int = 0, upto: int | None = None
+) -> list[Series]:
     """Each metric's values from events at positions above `after`, in order."""
     query = (
         select(chunks)
         .where(chunks.c.version_id == version_id, chunks.c.position > after)
         .order_by(chunks.c.metric, chunks.c.position)
     )
+    if upto is not None:
+        query = query.where(chunks.c.position <= upto)
     found: dict[str, Series] = {}
     for row in connection.execute(query):
         series = found.setdefault(row.metric, Series(row.metric, [], [], 0))

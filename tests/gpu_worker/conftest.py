@@ -1,6 +1,5 @@
 """A nats-server of the test's own that it may stop and start, and small trainings to run."""
 
-import os
 import shutil
 import socket
 import subprocess
@@ -12,7 +11,7 @@ import pytest
 
 from adapters.blobs import BlobStore
 from adapters.settings import Settings
-from domain.messages import AnyReport, TrainJob
+from domain.messages import AnyReport
 from gpu_worker.train import train_version
 from tests.gpu_worker.samples import coloured_job
 
@@ -107,20 +106,3 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Reference:
         return known[key]
 
     return reference
-
-
-def live_children(parent: int = os.getpid()) -> list[int]:
-    """The process ids of the training processes that a worker process has running."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            status = (folder / "status").read_text()
-            command = (folder / "cmdline").read_text()
-        except (OSError, UnicodeDecodeError):
-            continue
-        if f"\nPPid:\t{parent}\n" in status and "gpu_worker.child" in command:
-            found.append(int(folder.name))
-    return found
-
-
-__all__ = ["NatsServer", "Reference", "TrainJob", "live_children"]

@@ -63,7 +63,7 @@ def reason(job: TrainJob, settings: Settings, blobs: BlobStore) -> str:
 
 def test_a_training_tells_its_steps_its_figures_and_its_end(uninterrupted: Reference) -> None:
     said = uninterrupted()
-    total = 3 * ITERATIONS_PER_EPOCH
+    total = 2 * ITERATIONS_PER_EPOCH
     assert isinstance(said[0], Started)
     assert said[0].resumed_from == 0
     assert {"torch", "python", "cuda", "code"} < said[0].environment.keys()
@@ -78,7 +78,7 @@ def test_a_training_tells_its_steps_its_figures_and_its_end(uninterrupted: Refer
     assert told_once(said)
     assert sorted(figures(said)) == list(range(total))
     epochs = of_type(EpochMetrics, said)
-    assert [(body.epoch, body.iteration) for body in epochs] == [(1, 7), (2, 14), (3, 21)]
+    assert [(body.epoch, body.iteration) for body in epochs] == [(1, 5), (2, 10)]
     best = max(epochs, key=lambda body: body.validation_accuracy)
     saved = of_type(CheckpointSaved, said)[-1]
     assert (saved.epoch, saved.value) == (best.epoch, best.validation_accuracy)
@@ -90,18 +90,20 @@ def test_a_training_tells_its_steps_its_figures_and_its_end(uninterrupted: Refer
 
 
 def test_it_learns(uninterrupted: Reference) -> None:
-    (evaluated,) = of_type(Evaluated, uninterrupted(epochs=6.0))
+    (evaluated,) = of_type(Evaluated, uninterrupted(architecture="resnet18", epochs=3.0))
     assert evaluated.validation_accuracy == 1.0
 
 
 def test_a_training_may_end_within_an_epoch(uninterrupted: Reference) -> None:
     said = uninterrupted(epochs=1.3)
-    assert [(b.epoch, b.iteration) for b in of_type(EpochMetrics, said)] == [(1, 7), (2, 9)]
-    assert sorted(figures(said)) == list(range(9))
+    assert [(b.epoch, b.iteration) for b in of_type(EpochMetrics, said)] == [(1, 5), (2, 6)]
+    assert sorted(figures(said)) == list(range(6))
 
 
-@pytest.mark.parametrize("architecture", ["mobilenet_v3_small", "efficientnet_b0"])
-@pytest.mark.parametrize("optimizer", ["nadam", "momentum"])
+@pytest.mark.parametrize(
+    ("architecture", "optimizer"),
+    [("mobilenet_v3_small", "nadam"), ("efficientnet_b0", "momentum")],
+)
 def test_resuming_within_an_epoch_changes_no_bit(
     architecture: str,
     optimizer: str,
@@ -110,12 +112,12 @@ def test_resuming_within_an_epoch_changes_no_bit(
     blobs: BlobStore,
 ) -> None:
     """Both networks have dropout; the one cycle and the steps are both schedules with a state."""
-    options = {"architecture": architecture, "optimizer": optimizer, "epochs": 2.0}
+    options = {"architecture": architecture, "optimizer": optimizer}
     reference = uninterrupted(**options)
     job = coloured_job(blobs, **options)
     often = msgspec.structs.replace(settings, checkpoint_seconds=0.0)
     said: list[AnyReport] = []
-    for delivery, last in enumerate((3, 10, 100), start=1):
+    for delivery, last in enumerate((3, 7, 100), start=1):
 
         def say(report: AnyReport, last: int = last) -> None:
             if isinstance(report, BatchMetrics) and report.first_iteration >= last:
@@ -126,7 +128,7 @@ def test_resuming_within_an_epoch_changes_no_bit(
             train_version(job, delivery, often, blobs, say)
         except Killed:
             continue
-    assert [body.resumed_from for body in of_type(Started, said)] == [0, 3, 10]
+    assert [body.resumed_from for body in of_type(Started, said)] == [0, 3, 7]
     assert figures(said) == figures(reference)
     assert of_type(EpochMetrics, said) == of_type(EpochMetrics, reference)
     assert final_weights(said) == final_weights(reference)
@@ -164,15 +166,15 @@ def test_a_superseded_delivery_stops_and_its_checkpoint_is_never_used(
 
     def say(report: AnyReport) -> None:
         said.append(report)
-        if isinstance(report, BatchMetrics) and report.first_iteration == 5:
+        if isinstance(report, BatchMetrics) and report.first_iteration == 3:
             ResumePoint(blobs, job, 2).claim()
 
     with pytest.raises(Superseded):
         train_version(job, 1, often, blobs, say)
-    assert max(figures(said)) == 5
+    assert max(figures(said)) == 3
     resumed = ResumePoint(blobs, job, 3).claim()
     assert resumed is not None
-    assert resumed.iteration == 5
+    assert resumed.iteration == 3
 
 
 def test_a_torn_checkpoint_is_passed_over(settings: Settings, blobs: BlobStore) -> None:
@@ -227,9 +229,7 @@ def test_a_loss_that_is_no_number_asks_for_a_lower_rate(
     assert (said[-1].step, said[-1].status) == ("training", "failed")
 
 
-def test_a_damaged_blob_names_its_image(
-    settings: Settings, blobs: BlobStore, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_damaged_blob_names_its_image(settings: Settings, blobs: BlobStore) -> None:
     job = coloured_job(blobs)
     blob = coloured_lines(blobs)[5].blob
     path = settings.data / "blobs" / "sha256" / blob[:2] / blob
@@ -239,6 +239,7 @@ def test_a_damaged_blob_names_its_image(
     assert "image-005" in reason(job, settings, blobs)
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_a_truncated_or_huge_image_names_itself(settings: Settings, blobs: BlobStore) -> None:
     lines = coloured_lines(blobs)
     whole = blobs.get(lines[3].blob)

@@ -1,0 +1,74 @@
+"""Files that people upload as images: hostile until decoded within limits."""
+
+import io
+import warnings
+
+import msgspec
+from PIL import Image, UnidentifiedImageError
+
+from domain.errors import Invalid
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+
+
+class ImageLimits(msgspec.Struct, frozen=True):
+    max_bytes: int
+    max_pixels: int
+
+
+class ImageFile(msgspec.Struct, frozen=True):
+    """An accepted file; width and height are in pixels."""
+
+    name: str
+    data: bytes
+    width: int
+    height: int
+
+
+def accept_image(name: str, data: bytes, limits: ImageLimits) -> ImageFile:
+    """Check a file's name and content by decoding all of it.
+
+    Raises `Invalid`, naming the file, for a name that leads elsewhere, a file that is empty, too
+    large, truncated, of too many pixels or no image.
+    """
+    _check_name(name)
+    if not data:
+        raise Invalid(f"{name}: the file is empty", field=name)
+    if len(data) > limits.max_bytes:
+        raise Invalid(
+            f"{name}: the file has {len(data):,} bytes; at most {limits.max_bytes:,} are accepted",
+            field=name,
+        )
+    try:
+        with warnings.catch_warnings():
+            # Pillow only warns of a bomb at its own limit; ours is checked before any decoding.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                width, height = image.size
+                if width * height > limits.max_pixels:
+                    raise Invalid(
+                        f"{name}: {width} by {height} pixels; at most {limits.max_pixels:,} are"
+                        " accepted",
+                        field=name,
+                    )
+                image.load()
+    except Invalid:
+        raise
+    except UnidentifiedImageError as error:
+        raise Invalid(
+            f"{name}: this is no image in one of the formats {', '.join(FORMATS)}", field=name
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise Invalid(f"{name}: the image has too many pixels", field=name) from error
+    except Exception as error:  # a decoder meets hostile bytes: whatever it raises is a refusal
+        raise Invalid(f"{name}: the image is damaged or truncated ({error})", field=name) from error
+    return ImageFile(name, data, width, height)
+
+
+def _check_name(name: str) -> None:
+    if not name or len(name) > 255 or not name.isprintable():
+        raise Invalid(
+            f"{name[:60]!r}: a file name has 1 to 255 printable characters", field="file name"
+        )
+    if "/" in name or "\\" in name or name in {".", ".."}:
+        raise Invalid(f"{name!r}: a file name has no folders in it; give the bare name", field=name)

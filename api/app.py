@@ -1,0 +1,87 @@
+"""The composition root of the HTTP side: everything is wired here and nowhere else."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import plotly
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
+from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.static_files import create_static_files_router
+from litestar.template import TemplateConfig
+
+from adapters.settings import Settings
+from api.backend import THREADS, Backend
+from api.images import ImageController
+from api.live import LiveController
+from api.models import ModelController
+from api.pages import PageController
+from api.problems import HANDLERS
+from api.projects import ProjectController
+from api.system import SystemController
+from api.versions import VersionController
+from api.views import ViewController
+
+HERE = Path(__file__).parent
+PLOTLY = Path(plotly.__file__).parent / "package_data"
+
+API = Router(
+    "/api/v1",
+    route_handlers=[
+        ProjectController,
+        ImageController,
+        ViewController,
+        ModelController,
+        VersionController,
+        LiveController,
+        SystemController,
+    ],
+)
+
+
+def create_app(settings: Settings) -> Litestar:
+    """The ASGI application. It connects to the servers when it starts, not here."""
+
+    @asynccontextmanager
+    async def backend_of(app: Litestar) -> AsyncIterator[None]:
+        # No more handler threads than connections, so that none waits for one.
+        threads = ThreadPoolExecutor(THREADS, thread_name_prefix="handler")
+        asyncio.get_running_loop().set_default_executor(threads)
+        backend = await asyncio.to_thread(Backend, settings)
+        app.state.backend = backend
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(backend.close)
+
+    return Litestar(
+        route_handlers=[
+            API,
+            PageController,
+            create_static_files_router("/static", [HERE / "static"]),
+            create_static_files_router("/static/plotly", [PLOTLY]),
+        ],
+        lifespan=[backend_of],
+        dependencies={"backend": Provide(_backend, sync_to_thread=False)},
+        exception_handlers=HANDLERS,
+        template_config=TemplateConfig(directory=HERE / "templates", engine=JinjaTemplateEngine),
+        openapi_config=OpenAPIConfig(
+            title="Stemma",
+            version="1",
+            description="Train computer-vision models and know how each came to be.",
+            path="/schema",
+            render_plugins=[JsonRenderPlugin(), YamlRenderPlugin()],
+        ),
+        debug=False,
+    )
+
+
+def _backend(state: State) -> Backend:
+    backend: Backend = state.backend
+    return backend

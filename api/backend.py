@@ -1,0 +1,66 @@
+"""What the handlers work with: the log, the read models, the blobs, and news of progress."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, func, select
+
+from adapters.blobs import BlobStore
+from adapters.image_files import ImageLimits
+from adapters.postgres import engine_for
+from adapters.settings import Settings
+from api.news import News
+from application.store import Store
+from domain.errors import Refusal
+from projections.read_model import positions
+
+THREADS = 16
+"""Handler threads. Each may hold one connection of either pool."""
+
+WAIT_SECONDS = 10.0
+
+
+class NotYet(Refusal):
+    """The read models have not come as far as the caller wants to see."""
+
+
+class Backend:
+    """Made once for the process; safe to use from all handler threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        url = settings.require("database_url")
+        self.store = Store(url, pool_size=THREADS)
+        self.engine: Engine = engine_for(url, THREADS).execution_options(
+            isolation_level="REPEATABLE READ"
+        )
+        self.blobs = BlobStore.from_url(settings.require("blobs_url"))
+        self.news = News(url, self.position)
+        self.limits = ImageLimits(settings.max_upload_bytes, settings.max_image_pixels)
+
+    def close(self) -> None:
+        self.news.close()
+        self.store.close()
+        self.engine.dispose()
+
+    def position(self) -> int:
+        """How far along the log all read models are."""
+        with self.engine.connect() as connection:
+            return _position(connection)
+
+    @contextmanager
+    def reading(self, at_least: int | None = None) -> Iterator[tuple[Connection, int]]:
+        """A snapshot of the read models, and the position of the log that it reflects.
+
+        `at_least` waits until they have come that far; raises `NotYet` if that takes too long.
+        """
+        if at_least is not None and not self.news.wait(at_least, WAIT_SECONDS):
+            raise NotYet(
+                f"position {at_least} is not visible after {WAIT_SECONDS:.0f} s; is the projection"
+                " running? `stemma status` says"
+            )
+        with self.engine.connect() as connection:
+            yield connection, _position(connection)
+
+
+def _position(connection: Connection) -> int:
+    return connection.scalar(select(func.min(positions.c.position))) or 0

@@ -1,0 +1,213 @@
+"""Routes of images: upload, list, look at, annotate, assign to a split, remove."""
+
+from typing import Annotated
+
+from litestar import Controller, Response, delete, get, post, put
+from litestar.datastructures import UploadFile
+from litestar.enums import RequestEncodingType
+from litestar.params import Body, FromPath, FromQuery, JSONBody, QueryParameter
+
+from adapters.image_files import ImageFile, accept_image
+from api.backend import Backend
+from api.commands import Answer, carry_out
+from api.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, position_in
+from api.problems import FieldError, Refusals
+from api.schemas import Images, ImageSplit, ImageView, NewAnnotations, Split
+from application import projects as commands
+from domain.errors import Invalid, NotFound
+from domain.image import AddImage, AnnotateImage
+from projections.dataset import find_image, list_images
+
+MAX_UPLOAD_REQUEST = 2_000_000_000
+_MEDIA_TYPES = {
+    b"\x89PNG": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"RIFF": "image/webp",
+    b"GIF8": "image/gif",
+    b"BM": "image/bmp",
+    b"II*\x00": "image/tiff",
+    b"MM\x00*": "image/tiff",
+}
+
+
+class ImageController(Controller):
+    """Images, and what is said of them in each view."""
+
+    tags = ("Images",)
+
+    @post(
+        "/projects/{project_id:str}/images",
+        summary="Upload images",
+        request_max_body_size=MAX_UPLOAD_REQUEST,
+        sync_to_thread=True,
+    )
+    def upload_images(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        project_id: FromPath[str],
+        data: Annotated[list[UploadFile], Body(media_type=RequestEncodingType.MULTI_PART)],
+    ) -> Response[Answer]:
+        """Add one or many images: all of them, or none if one is refused.
+
+        An image that the project has already, by its content, is left as it is. The answer's
+        `ids` are those of the images, in the order of the files.
+        """
+        accepted = _accept(data, backend)
+        additions = [
+            AddImage(project_id, backend.blobs.put(file.data), file.width, file.height, file.name)
+            for file in accepted
+        ]
+        return carry_out(
+            backend,
+            request,
+            additions,
+            lambda session: commands.add_images(session, project_id, additions),
+            status_code=201,
+        )
+
+    @get("/projects/{project_id:str}/images", summary="List images", sync_to_thread=True)
+    def list_images(
+        self,
+        backend: Served,
+        project_id: FromPath[str],
+        view_id: FromQuery[str | None] = None,
+        split: FromQuery[Split | None] = None,
+        concept_id: FromQuery[str | None] = None,
+        annotated: FromQuery[bool | None] = None,
+        cursor: Cursor = None,
+        limit: Limit = 50,
+        at_least: AtLeast = None,
+        as_of: Annotated[
+            int | None,
+            QueryParameter(name="as_of", ge=0, description="A past position of the log"),
+        ] = None,
+    ) -> Images:
+        """Images in the order they were added. The last three filters are about `view_id`."""
+        if view_id is None and (concept_id is not None or annotated is not None):
+            raise Invalid("say in which view: give view_id", field="view_id")
+        after = position_in(cursor)
+        with backend.reading(at_least) as (connection, position):
+            items = list_images(
+                connection,
+                project_id,
+                view_id=view_id,
+                split=split,
+                concept_id=concept_id,
+                annotated=annotated,
+                after=after,
+                limit=limit,
+                as_of=as_of,
+            )
+        following = str(items[-1].added_position) if len(items) == limit else None
+        return Images(items, following, position)
+
+    @get("/images/{image_id:str}", summary="An image", sync_to_thread=True)
+    def get_image(
+        self,
+        backend: Served,
+        image_id: FromPath[str],
+        view_id: FromQuery[str | None] = None,
+        at_least: AtLeast = None,
+    ) -> Response[ImageView]:
+        with backend.reading(at_least) as (connection, position):
+            image = find_image(connection, image_id, view_id=view_id)
+        if image is None:
+            raise NotFound("there is no such image")
+        return Response(ImageView(image, position), headers={"ETag": f'"{image.revision}"'})
+
+    @get(
+        "/images/{image_id:str}/content",
+        summary="An image's bytes",
+        media_type="application/octet-stream",
+        sync_to_thread=True,
+    )
+    def get_content(self, backend: Served, image_id: FromPath[str]) -> Response[bytes]:
+        with backend.reading() as (connection, _):
+            image = find_image(connection, image_id)
+        if image is None:
+            raise NotFound("there is no such image")
+        data = backend.blobs.get(image.blob)
+        return Response(
+            data,
+            media_type=_media_type(data),
+            headers={
+                "Cache-Control": "private, max-age=31536000, immutable",
+                "X-Content-Type-Options": "nosniff",
+            },
+        )
+
+    @put("/images/{image_id:str}/split", summary="Assign an image to a split", sync_to_thread=True)
+    def assign_split(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        image_id: FromPath[str],
+        data: JSONBody[ImageSplit],
+    ) -> Response[Answer]:
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.assign_split(session, image_id, data.split),
+        )
+
+    @delete(
+        "/images/{image_id:str}", summary="Remove an image", status_code=200, sync_to_thread=True
+    )
+    def remove_image(
+        self, backend: Served, request: HttpRequest, image_id: FromPath[str]
+    ) -> Response[Answer]:
+        """It leaves the project; versions that were trained with it keep it."""
+        return carry_out(
+            backend, request, None, lambda session: commands.remove_image(session, image_id)
+        )
+
+    @post(
+        "/views/{view_id:str}/annotations",
+        summary="Annotate images",
+        status_code=200,
+        sync_to_thread=True,
+    )
+    def annotate_images(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        view_id: FromPath[str],
+        data: JSONBody[NewAnnotations],
+    ) -> Response[Answer]:
+        """Say what a view's concepts are in some images: all is taken, or nothing."""
+        annotations = [
+            (one.image_id, AnnotateImage(view_id, tuple(one.annotations), one.without_concept))
+            for one in data.images
+        ]
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.annotate_images(session, annotations),
+        )
+
+
+def _accept(uploads: list[UploadFile], backend: Backend) -> list[ImageFile]:
+    if not uploads:
+        raise Invalid("send files, as multipart form data", field="files")
+    accepted, errors = [], []
+    for upload in uploads:
+        upload.file.seek(0)
+        data = upload.file.read(backend.limits.max_bytes + 1)
+        try:
+            accepted.append(accept_image(upload.filename, data, backend.limits))
+        except Invalid as refusal:
+            errors.append(FieldError(upload.filename, refusal.detail))
+    if errors:
+        told = "; ".join(error.detail for error in errors[:5])
+        raise Refusals(f"{len(errors)} of {len(uploads)} files are refused: {told}", errors)
+    return accepted
+
+
+def _media_type(data: bytes) -> str:
+    for start, media_type in _MEDIA_TYPES.items():
+        if data.startswith(start):
+            return media_type
+    return "application/octet-stream"

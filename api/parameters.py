@@ -1,0 +1,36 @@
+"""What many routes take: the backend, and query parameters they share."""
+
+from typing import Annotated, Any
+
+from litestar import Request
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
+
+from api.backend import Backend
+from domain.errors import Invalid
+
+HttpRequest = Request[Any, Any, Any]
+Served = NamedDependency[Backend]
+
+AtLeast = Annotated[
+    int | None,
+    QueryParameter(
+        name="at_least",
+        ge=0,
+        description="Wait until this position of the log is visible, such as a command's answer",
+    ),
+]
+Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=500, description="Items a page")]
+Cursor = Annotated[
+    str | None,
+    QueryParameter(name="cursor", description="The `next` of the page before"),
+]
+
+
+def position_in(cursor: str | None) -> int | None:
+    """A cursor that is a position of the log. Raises `Invalid`."""
+    if cursor is None:
+        return None
+    if not cursor.isdecimal() or len(cursor) > 18:
+        raise Invalid("cursor is the `next` of the page before, as it was", field="cursor")
+    return int(cursor)

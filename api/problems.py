@@ -1,0 +1,129 @@
+"""Errors as problems (RFC 9457): each says what is wrong, where, and what to do."""
+
+import logging
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from sqlalchemy.exc import OperationalError
+
+from adapters.blobs import BlobCorrupt, BlobMissing
+from api.backend import NotYet
+from domain.errors import Conflict, Invalid, NotFound, Refusal, Stale
+
+MEDIA_TYPE = "application/problem+json"
+
+log = logging.getLogger(__name__)
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One thing that is wrong with the input, at a field or a file."""
+
+    field: str
+    detail: str
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A problem document; `errors` name the fields or files that are wrong."""
+
+    title: str
+    status: int
+    detail: str
+    type: str = "about:blank"
+    errors: list[FieldError] = []
+
+
+class Refusals(Exception):
+    """Several things wrong with one request."""
+
+    def __init__(self, detail: str, errors: list[FieldError]) -> None:
+        super().__init__(detail)
+        self.errors = errors
+
+
+_STATUS: dict[type[Refusal], HTTPStatus] = {
+    Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    NotFound: HTTPStatus.NOT_FOUND,
+    Conflict: HTTPStatus.CONFLICT,
+    Stale: HTTPStatus.PRECONDITION_FAILED,
+    NotYet: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+def on_refusal(_: Request[Any, Any, Any], error: Refusal) -> Response[Problem]:
+    detail = " ".join([*getattr(error, "__notes__", []), error.detail])
+    errors = [FieldError(error.field, error.detail)] if error.field else []
+    return problem(_STATUS[type(error)], detail, errors)
+
+
+def on_refusals(_: Request[Any, Any, Any], error: Refusals) -> Response[Problem]:
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), error.errors)
+
+
+def on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    """Litestar's own refusals: no such route, a body that does not fit the schema, and so on."""
+    if isinstance(error, ValidationException):
+        found = error.extra if isinstance(error.extra, list) else []
+        errors = [
+            FieldError(str(one.get("key", "")), str(one.get("message", "")))
+            for one in found
+            if isinstance(one, dict)
+        ]
+        told = "; ".join(
+            f"{one.field}: {one.detail}" if one.field else one.detail for one in errors
+        )
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, told or error.detail, errors)
+    return problem(HTTPStatus(error.status_code), error.detail, headers=error.headers)
+
+
+def on_blob_trouble(
+    _: Request[Any, Any, Any], error: BlobMissing | BlobCorrupt
+) -> Response[Problem]:
+    log.error("%s", error)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, f"{error}; tell your operator")
+
+
+def on_database_trouble(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    log.warning("the database does not answer: %s", error)
+    return problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "the database does not answer at the moment; try again",
+        headers={"Retry-After": "1"},
+    )
+
+
+def on_defect(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    reference = uuid.uuid4().hex[:12]
+    log.error("defect %s", reference, exc_info=error)
+    return problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        f"a defect of the server; its log has the particulars under {reference}",
+    )
+
+
+def problem(
+    status: HTTPStatus,
+    detail: str,
+    errors: list[FieldError] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response[Problem]:
+    return Response(
+        Problem(status.phrase, status.value, detail, errors=errors or []),
+        status_code=status.value,
+        media_type=MEDIA_TYPE,
+        headers=headers,
+    )
+
+
+HANDLERS: dict[Any, Any] = {
+    Refusal: on_refusal,
+    Refusals: on_refusals,
+    HTTPException: on_http_error,
+    BlobMissing: on_blob_trouble,
+    BlobCorrupt: on_blob_trouble,
+    OperationalError: on_database_trouble,
+    Exception: on_defect,
+}

@@ -1,0 +1,97 @@
+"""Routes of projects: their names, and the validation set that all their views share."""
+
+from litestar import Controller, Response, get, patch, post
+from litestar.params import FromPath, FromQuery, JSONBody
+
+from api.commands import Answer, carry_out
+from api.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, position_in
+from api.schemas import NewName, NewProject, NewSplit, Projects, ProjectView
+from application import projects as commands
+from domain.errors import NotFound
+from domain.project import DrawValidationSplit
+from projections.catalog import find_project, list_projects
+from projections.dataset import count_images
+
+
+class ProjectController(Controller):
+    """Projects."""
+
+    path = "/projects"
+    tags = ("Projects",)
+
+    @post(summary="Create a project", sync_to_thread=True)
+    def create_project(
+        self, backend: Served, request: HttpRequest, data: JSONBody[NewProject]
+    ) -> Response[Answer]:
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.create_project(session, data.name),
+            status_code=201,
+        )
+
+    @get(summary="List projects, newest first", sync_to_thread=True)
+    def list_projects(
+        self,
+        backend: Served,
+        name: FromQuery[str | None] = None,
+        cursor: Cursor = None,
+        limit: Limit = 50,
+        at_least: AtLeast = None,
+    ) -> Projects:
+        before = position_in(cursor)
+        with backend.reading(at_least) as (connection, position):
+            items = list_projects(connection, before=before, limit=limit, name=name)
+        following = str(items[-1].created_position) if len(items) == limit else None
+        return Projects(items, following, position)
+
+    @get("/{project_id:str}", summary="A project and its counts", sync_to_thread=True)
+    def get_project(
+        self, backend: Served, project_id: FromPath[str], at_least: AtLeast = None
+    ) -> Response[ProjectView]:
+        with backend.reading(at_least) as (connection, position):
+            project = find_project(connection, project_id)
+            if project is None:
+                raise NotFound("there is no such project")
+            counts = count_images(connection, project_id)
+        return Response(
+            ProjectView(project, counts, position), headers={"ETag": f'"{project.revision}"'}
+        )
+
+    @patch("/{project_id:str}", summary="Rename a project", sync_to_thread=True)
+    def rename_project(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        project_id: FromPath[str],
+        data: JSONBody[NewName],
+    ) -> Response[Answer]:
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.rename_project(session, project_id, data.name),
+        )
+
+    @post(
+        "/{project_id:str}/validation-split",
+        summary="Perform a validation split",
+        status_code=200,
+        sync_to_thread=True,
+    )
+    def draw_validation_split(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        project_id: FromPath[str],
+        data: JSONBody[NewSplit],
+    ) -> Response[Answer]:
+        """Draw a validation set at random from all images; the others train."""
+        command = DrawValidationSplit(data.size, data.seed)
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.draw_validation_split(session, project_id, command),
+        )

@@ -1,0 +1,156 @@
+"""What requests carry and responses hold, beyond the read models' own rows."""
+
+from datetime import datetime
+from typing import Annotated, Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from domain.image import Annotation
+from domain.options import OptionsRequest
+from projections.catalog import ProjectRow, ViewRow
+from projections.dataset import ConceptCount, DatasetCounts, ImageRow
+from projections.library_queries import LibraryRow, ModelRow, VersionRow
+from projections.metric_history import Series
+from projections.version_progress import ProgressRow
+
+Item = TypeVar("Item")
+
+Name = Annotated[str, Meta(description="1 to 200 printable characters", examples=["Digits"])]
+Kind = Literal["classification", "tagging", "detection"]
+Split = Literal["train", "validation"]
+
+
+class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request body: an unknown field is an error, not a silent nothing."""
+
+
+class NewProject(Strict, frozen=True, kw_only=True):
+    name: Name
+
+
+class NewName(Strict, frozen=True, kw_only=True):
+    name: Name
+
+
+class NewView(Strict, frozen=True, kw_only=True):
+    name: Name
+    kind: Kind
+
+
+class NewConcepts(Strict, frozen=True, kw_only=True):
+    labels: Annotated[list[str], Meta(min_length=1, max_length=10_000, examples=[["cat", "dog"]])]
+
+
+class NewLabel(Strict, frozen=True, kw_only=True):
+    label: Annotated[str, Meta(examples=["cat"])]
+
+
+class ImageAnnotations(Strict, frozen=True, kw_only=True):
+    """All that is said of an image in a view; it replaces what was said before."""
+
+    image_id: str
+    annotations: list[Annotation] = []
+    without_concept: bool = False
+
+
+class NewAnnotations(Strict, frozen=True, kw_only=True):
+    """Annotations of several images of one view: all are taken, or none."""
+
+    images: Annotated[list[ImageAnnotations], Meta(min_length=1, max_length=10_000)]
+
+
+class NewSplit(Strict, frozen=True, kw_only=True):
+    """Above 1, `size` is a number of images; below 1, a share of them."""
+
+    size: Annotated[float, Meta(gt=0, examples=[0.2])]
+    seed: Annotated[int, Meta(ge=0, le=2**53)] = 0
+
+
+class ImageSplit(Strict, frozen=True, kw_only=True):
+    split: Split
+
+
+class NewFork(Strict, frozen=True, kw_only=True):
+    concepts: Annotated[list[str], Meta(description="concept ids", min_length=1)]
+    why: Annotated[str, Meta(examples=["without the rare breeds"])]
+    name: str | None = None
+
+
+class NewVersion(Strict, frozen=True, kw_only=True):
+    """A training to start. What is left out takes its default."""
+
+    name: Annotated[str | None, Meta(examples=["first try"])] = None
+    options: OptionsRequest = OptionsRequest()
+
+
+class Listing(msgspec.Struct, Generic[Item], frozen=True):
+    """A page of a list. Pass `next` as `cursor` for what follows; None at the end."""
+
+    items: list[Item]
+    next: str | None
+    position: int
+
+
+class ProjectView(msgspec.Struct, frozen=True):
+    project: ProjectRow
+    counts: DatasetCounts
+    position: int
+
+
+class ViewView(msgspec.Struct, frozen=True):
+    view: ViewRow
+    counts: list[ConceptCount]
+    position: int
+
+
+class Views(msgspec.Struct, frozen=True):
+    items: list[ViewRow]
+    position: int
+
+
+class ImageView(msgspec.Struct, frozen=True):
+    image: ImageRow
+    position: int
+
+
+class ModelView(msgspec.Struct, frozen=True):
+    model: ModelRow
+    position: int
+
+
+class VersionView(msgspec.Struct, frozen=True):
+    version: VersionRow
+    position: int
+
+
+class ProgressView(msgspec.Struct, frozen=True):
+    progress: ProgressRow
+    position: int
+
+
+class MetricsView(msgspec.Struct, frozen=True):
+    """Every series of a version; ask with `after=<position>` for what is new since."""
+
+    series: list[Series]
+    position: int
+
+
+class ReadModelStatus(msgspec.Struct, frozen=True):
+    name: str
+    position: int
+    lag: int
+
+
+class Status(msgspec.Struct, frozen=True):
+    """How far the log and its read models are. `lag` counts positions."""
+
+    head: int
+    read_models: list[ReadModelStatus]
+    now: datetime
+
+
+Projects = Listing[ProjectRow]
+Images = Listing[ImageRow]
+Library = Listing[LibraryRow]
+Versions = Listing[VersionRow]

@@ -1,0 +1,192 @@
+"""Routes of model versions: train, watch, fetch."""
+
+from typing import Annotated
+
+from litestar import Controller, Response, delete, get, patch, post
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from api.commands import Answer, carry_out
+from api.parameters import AtLeast, Cursor, HttpRequest, Limit, Served
+from api.schemas import (
+    MetricsView,
+    NewName,
+    NewVersion,
+    ProgressView,
+    Versions,
+    VersionView,
+)
+from application import versions as commands
+from domain.errors import Conflict, NotFound
+from projections.library_queries import NEWEST, VersionFilter, find_version, list_versions
+from projections.metric_history import series_of
+from projections.version_progress import find_progress
+
+
+class VersionController(Controller):
+    """Model versions."""
+
+    tags = ("Versions",)
+
+    @post("/models/{model_id:str}/versions", summary="Train a model", sync_to_thread=True)
+    def create_version(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        model_id: FromPath[str],
+        data: JSONBody[NewVersion],
+    ) -> Response[Answer]:
+        """Start a training on the images as they are now."""
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.create_version(session, model_id, data.name, data.options),
+            status_code=201,
+        )
+
+    @post("/views/{view_id:str}/versions", summary="Train the current model", sync_to_thread=True)
+    def train_view(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        view_id: FromPath[str],
+        data: JSONBody[NewVersion],
+    ) -> Response[Answer]:
+        """Start a training of the model that answers the view's whole set of concepts."""
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.train_view(session, view_id, data.name, data.options),
+            status_code=201,
+        )
+
+    @get("/versions", summary="List versions", sync_to_thread=True)
+    def list_versions(
+        self,
+        backend: Served,
+        view_id: FromQuery[str | None] = None,
+        model_id: FromQuery[str | None] = None,
+        status: FromQuery[str | None] = None,
+        architecture: FromQuery[str | None] = None,
+        name: FromQuery[str | None] = None,
+        archived: FromQuery[bool] = False,
+        sort: FromQuery[str] = NEWEST,
+        cursor: Cursor = None,
+        limit: Limit = 50,
+        at_least: AtLeast = None,
+    ) -> Versions:
+        """Versions that match all filters; `sort` is newest, oldest, best or name."""
+        wanted = VersionFilter(
+            view_id=view_id,
+            model_id=model_id,
+            status=status,
+            architecture=architecture,
+            name=name,
+            archived=archived,
+        )
+        with backend.reading(at_least) as (connection, position):
+            items = list_versions(connection, wanted, sort=sort, after=cursor, limit=limit)
+        following = items[-1].version_id if len(items) == limit else None
+        return Versions(items, following, position)
+
+    @get("/versions/{version_id:str}", summary="A version", sync_to_thread=True)
+    def get_version(
+        self, backend: Served, version_id: FromPath[str], at_least: AtLeast = None
+    ) -> Response[VersionView]:
+        with backend.reading(at_least) as (connection, position):
+            version = find_version(connection, version_id)
+        if version is None:
+            raise NotFound("there is no such version")
+        return Response(VersionView(version, position), headers={"ETag": f'"{version.revision}"'})
+
+    @get("/versions/{version_id:str}/progress", summary="A version's progress", sync_to_thread=True)
+    def get_progress(
+        self, backend: Served, version_id: FromPath[str], at_least: AtLeast = None
+    ) -> ProgressView:
+        with backend.reading(at_least) as (connection, position):
+            progress = find_progress(connection, version_id)
+        if progress is None:
+            raise NotFound("there is no such version")
+        return ProgressView(progress, position)
+
+    @get("/versions/{version_id:str}/metrics", summary="A version's metrics", sync_to_thread=True)
+    def get_metrics(
+        self,
+        backend: Served,
+        version_id: FromPath[str],
+        after: Annotated[int, QueryParameter(ge=0, description="Only what is newer")] = 0,
+        at_least: AtLeast = None,
+    ) -> MetricsView:
+        """Learning rate and batch loss an iteration, validation loss and accuracy an epoch."""
+        with backend.reading(at_least) as (connection, position):
+            if find_progress(connection, version_id) is None:
+                raise NotFound("there is no such version")
+            return MetricsView(series_of(connection, version_id, after=after), position)
+
+    @get(
+        "/versions/{version_id:str}/checkpoint",
+        summary="Download the saved checkpoint",
+        media_type="application/octet-stream",
+        sync_to_thread=True,
+    )
+    def get_checkpoint(self, backend: Served, version_id: FromPath[str]) -> Response[bytes]:
+        """The weights with the best validation accuracy, as safetensors; `ETag` is their sha256."""
+        with backend.reading() as (connection, _):
+            version = find_version(connection, version_id)
+        if version is None:
+            raise NotFound("there is no such version")
+        if version.checkpoint is None:
+            raise Conflict(f"the version is {version.status} and has saved no checkpoint yet")
+        file_name = f"version-{version.number}-{version.checkpoint[:12]}.safetensors"
+        return Response(
+            backend.blobs.get(version.checkpoint),
+            media_type="application/octet-stream",
+            headers={
+                "Content-Disposition": f'attachment; filename="{file_name}"',
+                "ETag": f'"{version.checkpoint}"',
+            },
+        )
+
+    @post(
+        "/versions/{version_id:str}/retry",
+        summary="Retry a failed version",
+        status_code=200,
+        sync_to_thread=True,
+    )
+    def retry_version(
+        self, backend: Served, request: HttpRequest, version_id: FromPath[str]
+    ) -> Response[Answer]:
+        """It goes on from its last checkpoint."""
+        return carry_out(
+            backend, request, None, lambda session: commands.retry_version(session, version_id)
+        )
+
+    @patch("/versions/{version_id:str}", summary="Rename a version", sync_to_thread=True)
+    def rename_version(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        version_id: FromPath[str],
+        data: JSONBody[NewName],
+    ) -> Response[Answer]:
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.rename_version(session, version_id, data.name),
+        )
+
+    @delete(
+        "/versions/{version_id:str}",
+        summary="Archive a version",
+        status_code=200,
+        sync_to_thread=True,
+    )
+    def archive_version(
+        self, backend: Served, request: HttpRequest, version_id: FromPath[str]
+    ) -> Response[Answer]:
+        """Nothing is deleted: it is only no longer listed unasked."""
+        return carry_out(
+            backend, request, None, lambda session: commands.archive_version(session, version_id)
+        )

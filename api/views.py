@@ -1,0 +1,113 @@
+"""Routes of views and their concepts."""
+
+from litestar import Controller, Response, delete, get, patch, post
+from litestar.params import FromPath, JSONBody
+
+from api.commands import Answer, carry_out
+from api.parameters import AtLeast, HttpRequest, Served
+from api.schemas import NewConcepts, NewLabel, NewView, Views, ViewView
+from application import views as commands
+from domain.errors import NotFound
+from projections.catalog import find_view, list_views
+from projections.dataset import count_concepts
+
+
+class ViewController(Controller):
+    """Views and concepts."""
+
+    tags = ("Views",)
+
+    @post("/projects/{project_id:str}/views", summary="Create a view", sync_to_thread=True)
+    def create_view(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        project_id: FromPath[str],
+        data: JSONBody[NewView],
+    ) -> Response[Answer]:
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.create_view(session, project_id, data.name, data.kind),
+            status_code=201,
+        )
+
+    @get("/projects/{project_id:str}/views", summary="List views", sync_to_thread=True)
+    def list_views(
+        self, backend: Served, project_id: FromPath[str], at_least: AtLeast = None
+    ) -> Views:
+        with backend.reading(at_least) as (connection, position):
+            return Views(list_views(connection, project_id), position)
+
+    @get("/views/{view_id:str}", summary="A view, its concepts and counts", sync_to_thread=True)
+    def get_view(
+        self, backend: Served, view_id: FromPath[str], at_least: AtLeast = None
+    ) -> Response[ViewView]:
+        with backend.reading(at_least) as (connection, position):
+            view = find_view(connection, view_id)
+            if view is None:
+                raise NotFound("there is no such view")
+            counts = count_concepts(connection, view_id)
+        return Response(ViewView(view, counts, position), headers={"ETag": f'"{view.revision}"'})
+
+    @post("/views/{view_id:str}/concepts", summary="Add concepts", sync_to_thread=True)
+    def add_concepts(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        view_id: FromPath[str],
+        data: JSONBody[NewConcepts],
+    ) -> Response[Answer]:
+        """Add concepts, all or none. The answer's `ids` are theirs, in the order of the labels.
+
+        The view's current model is amended, or forked if it has a version.
+        """
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.add_concepts(session, view_id, data.labels),
+            status_code=201,
+        )
+
+    @patch(
+        "/views/{view_id:str}/concepts/{concept_id:str}",
+        summary="Rename a concept",
+        sync_to_thread=True,
+    )
+    def rename_concept(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        view_id: FromPath[str],
+        concept_id: FromPath[str],
+        data: JSONBody[NewLabel],
+    ) -> Response[Answer]:
+        """It stays the same concept, so no model changes."""
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.rename_concept(session, view_id, concept_id, data.label),
+        )
+
+    @delete(
+        "/views/{view_id:str}/concepts/{concept_id:str}",
+        summary="Remove a concept",
+        status_code=200,
+        sync_to_thread=True,
+    )
+    def remove_concept(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        view_id: FromPath[str],
+        concept_id: FromPath[str],
+    ) -> Response[Answer]:
+        return carry_out(
+            backend,
+            request,
+            None,
+            lambda session: commands.remove_concept(session, view_id, concept_id),
+        )

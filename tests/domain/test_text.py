@@ -1,0 +1,26 @@
+import pytest
+
+from domain.errors import Invalid
+from domain.text import MAX_NAME, clean_name
+
+
+@pytest.mark.parametrize("name", ["a", "Zähler 3", "猫", "a b", "é" * MAX_NAME, "🐈"])
+def test_a_name_people_type_is_kept(name: str) -> None:
+    assert clean_name(f"  {name}\n") == name
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("", "empty"),
+        (" \t", "empty"),
+        ("a" * (MAX_NAME + 1), "at most 200"),
+        ("a\0b", "control"),
+        ("a\nb", "control"),
+        ("a\ud800b", "control"),
+    ],
+)
+def test_a_name_of_no_use_is_refused(name: str, says: str) -> None:
+    with pytest.raises(Invalid, match=says) as refused:
+        clean_name(name, "label")
+    assert refused.value.field == "label"

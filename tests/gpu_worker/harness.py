@@ -1,0 +1,161 @@
+"""The backend's side of a worker, for tests: dispatch jobs, read the report stream, find pids."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import msgspec
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
+
+from adapters.jetstream import JOBS, REPORTS, connect, ensure_streams, job_subject, publish
+from adapters.settings import Settings
+from domain.messages import AnyReport, BatchMetrics, Completed, Failed, Report, TrainJob
+from gpu_worker.worker import run_worker
+
+PATIENCE = 90.0
+
+
+class Backend:
+    """Dispatches jobs and reads every report, in the order of the stream."""
+
+    def __init__(self, js: JetStreamContext) -> None:
+        self.js = js
+        self.reports: list[Report] = []
+
+    async def dispatch(self, job: TrainJob) -> None:
+        payload = msgspec.json.encode(job)
+        await publish(self.js, job_subject("default"), payload, message_id=job.message_id)
+
+    async def until(self, wanted: Callable[[AnyReport], bool], version_id: str = "v1") -> None:
+        """Read on until a report of the version is the wanted one."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                report = await self._next()
+                if report.version_id == version_id and wanted(report.body):
+                    return
+
+    async def until_iteration(self, number: int) -> None:
+        """Read on until so many iterations have been reported."""
+
+        def wanted(body: AnyReport) -> bool:
+            return (
+                isinstance(body, BatchMetrics) and body.first_iteration + len(body.loss) >= number
+            )
+
+        await self.until(wanted)
+
+    async def until_end(self, version_id: str = "v1") -> None:
+        await self.until(lambda body: isinstance(body, Completed | Failed), version_id)
+
+    async def until_no_job_is_left(self) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while (await self.js.stream_info(JOBS)).state.messages:
+                await asyncio.sleep(0.02)
+
+    async def _next(self) -> Report:
+        while True:
+            with suppress(NotFoundError, NatsError, TimeoutError):
+                message = await self.js.get_msg(REPORTS, len(self.reports) + 1)
+                assert message.data is not None
+                self.reports.append(msgspec.json.decode(message.data, type=Report))
+                return self.reports[-1]
+            await asyncio.sleep(0.02)
+
+    def of(self, version_id: str) -> list[Report]:
+        return [report for report in self.reports if report.version_id == version_id]
+
+
+@asynccontextmanager
+async def backend(settings: Settings) -> AsyncIterator[Backend]:
+    client = await connect(settings.require("nats_url"), "backend")
+    js = client.jetstream()
+    await ensure_streams(js)
+    try:
+        yield Backend(js)
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
+async def worker(settings: Settings) -> AsyncIterator[asyncio.Event]:
+    """A worker in this process; its stop event."""
+    stop = asyncio.Event()
+    running = asyncio.create_task(run_worker(settings, stop))
+    try:
+        yield stop
+    finally:
+        stop.set()
+        async with asyncio.timeout(10):
+            await running
+
+
+_WORKER = """
+import asyncio, logging
+from adapters.settings import load_settings
+from gpu_worker.worker import run_worker
+logging.basicConfig(level=logging.INFO)
+asyncio.run(run_worker(load_settings(), asyncio.Event()))
+"""
+
+
+@asynccontextmanager
+async def worker_process(
+    settings: Settings, name: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A worker in a process of its own, killed in the end if it still lives."""
+    environment = {
+        f"STEMMA_{key.upper()}": str(value)
+        for key, value in msgspec.structs.asdict(settings).items()
+        if value is not None
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _WORKER, env=os.environ | environment | {"STEMMA_WORKER_NAME": name}
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def children(parent: int) -> list[int]:
+    """The process ids of the training processes that a worker process has running."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError, UnicodeDecodeError):
+            status = (folder / "status").read_text()
+            command = (folder / "cmdline").read_text()
+            if f"\nPPid:\t{parent}\n" in status and "gpu_worker.child" in command:
+                found.append(int(folder.name))
+    return found
+
+
+async def child_of(parent: int, *, other_than: int = 0) -> int:
+    """Wait for a worker's training process."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        for found in children(parent):
+            if found != other_than:
+                return found
+        await asyncio.sleep(0.01)
+    raise TimeoutError(f"process {parent} started no training")
+
+
+async def gone(pid: int) -> None:
+    """Wait until a process has ended; one that nobody has waited for yet has ended too."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                status = (Path("/proc") / str(pid) / "status").read_text()
+            except OSError:
+                return
+            if "\nState:\tZ" in status:
+                return
+            await asyncio.sleep(0.01)

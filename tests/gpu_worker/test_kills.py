@@ -1,0 +1,101 @@
+"""Processes killed or frozen in mid-training: nothing is lost, and the weights are the same."""
+
+import asyncio
+import os
+import re
+import signal
+from pathlib import Path
+
+from adapters.blobs import BlobStore
+from adapters.settings import Settings
+from domain.messages import AnyReport, Completed, EpochMetrics
+from tests.gpu_worker.conftest import Reference
+from tests.gpu_worker.harness import Backend, backend, child_of, gone, worker, worker_process
+from tests.gpu_worker.samples import accepted, coloured_job, figures, final_weights, of_type
+
+EPOCHS = 4.0
+
+
+def check_against(reference: list[AnyReport], our: Backend) -> None:
+    """The backend knows all that it would know had nothing happened."""
+    bodies = accepted(our.reports)
+    assert figures(bodies) == figures(reference)
+    assert set(of_type(EpochMetrics, bodies)) == set(of_type(EpochMetrics, reference))
+    assert final_weights(bodies) == final_weights(reference)
+
+
+def test_a_killed_child_is_followed_by_one_that_resumes(
+    settings: Settings, blobs: BlobStore, uninterrupted: Reference
+) -> None:
+    reference = uninterrupted(epochs=EPOCHS)
+
+    async def scenario() -> None:
+        async with backend(settings) as our, worker(settings):
+            await our.dispatch(coloured_job(blobs, epochs=EPOCHS))
+            await our.until_iteration(7)
+            os.kill(await child_of(os.getpid()), signal.SIGKILL)
+            await our.until_end()
+            await our.until_no_job_is_left()
+        assert {report.delivery for report in our.reports} == {1, 2}
+        check_against(reference, our)
+
+    asyncio.run(scenario())
+
+
+def test_killed_workers_are_followed_by_others_that_resume(
+    settings: Settings, blobs: BlobStore, uninterrupted: Reference
+) -> None:
+    """Killed once in the first epoch and once in the third; the third worker finishes."""
+    reference = uninterrupted(epochs=EPOCHS)
+
+    async def scenario() -> None:
+        async with backend(settings) as our:
+            await our.dispatch(coloured_job(blobs, epochs=EPOCHS))
+            for name, iteration in (("first", 2), ("second", 12)):
+                async with worker_process(settings, name) as parent:
+                    await our.until_iteration(iteration)
+                    check_lean(parent.pid)
+                    child = await child_of(parent.pid)
+                    parent.kill()
+                    await gone(child)
+            async with worker_process(settings, "third"):
+                await our.until_end()
+                await our.until_no_job_is_left()
+        assert {report.worker for report in our.reports} == {"first", "second", "third"}
+        check_against(reference, our)
+
+    asyncio.run(scenario())
+
+
+def check_lean(pid: int) -> None:
+    """The parent has no torch and stays under 60 MB."""
+    process = Path("/proc") / str(pid)
+    assert "libtorch" not in (process / "maps").read_text()
+    resident = re.search(r"VmRSS:\s+(\d+) kB", (process / "status").read_text())
+    assert resident
+    assert int(resident[1]) < 60_000
+
+
+def test_a_job_delivered_to_two_workers_at_once_is_trained_as_by_one(
+    settings: Settings, blobs: BlobStore, uninterrupted: Reference
+) -> None:
+    """One freezes until it is taken for dead, and wakes up when another has its job."""
+    reference = uninterrupted(epochs=EPOCHS)
+
+    async def scenario() -> None:
+        async with backend(settings) as our, worker_process(settings, "frozen") as frozen:
+            await our.dispatch(coloured_job(blobs, epochs=EPOCHS))
+            await our.until_iteration(3)
+            child = await child_of(frozen.pid)
+            frozen.send_signal(signal.SIGSTOP)
+            async with worker_process(settings, "awake"):
+                await our.until(lambda _: our.reports[-1].delivery == 2)
+                frozen.send_signal(signal.SIGCONT)
+                await our.until(
+                    lambda body: isinstance(body, Completed) and our.reports[-1].delivery == 2
+                )
+                await gone(child)
+                await our.until_no_job_is_left()
+        check_against(reference, our)
+
+    asyncio.run(scenario())

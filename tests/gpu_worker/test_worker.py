@@ -1,0 +1,166 @@
+"""The worker as the backend sees it: jobs in, an ordered report stream out."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+
+import msgspec
+import pytest
+from nats.js.api import AckPolicy, ConsumerConfig
+from nats.js.errors import NotFoundError
+
+from adapters.blobs import BlobStore
+from adapters.jetstream import JOBS, WORKERS_BUCKET, job_subject
+from adapters.settings import Settings
+from domain.messages import Completed, Failed, Started
+from gpu_worker.presence import Presence
+from tests.gpu_worker.conftest import NatsServer, Reference
+from tests.gpu_worker.harness import backend, child_of, children, gone, worker
+from tests.gpu_worker.samples import coloured_job, final_weights, told_once
+
+
+def test_jobs_become_ordered_reports_one_job_after_the_other(
+    settings: Settings, blobs: BlobStore, uninterrupted: Reference
+) -> None:
+    """First what is no job, then one that this worker cannot train; neither stops it."""
+
+    async def scenario() -> None:
+        async with backend(settings) as our, worker(settings) as stop:
+            await our.js.publish(job_subject("default"), b"nonsense")
+            await our.dispatch(coloured_job(blobs, kind="detection", version_id="v0"))
+            await our.dispatch(coloured_job(blobs))
+            await our.until_end("v0")
+            await our.until_iteration(1)
+            workers = await our.js.key_value(WORKERS_BUCKET)
+            entry = await workers.get("worker-a")
+            presence = msgspec.json.decode(entry.value or b"", type=Presence)
+            assert (presence.worker, presence.version_id) == ("worker-a", "v1")
+            await our.until_end()
+            await our.until_no_job_is_left()
+            stop.set()
+        async with backend(settings) as our_again:
+            workers = await our_again.js.key_value(WORKERS_BUCKET)
+            with pytest.raises(NotFoundError):
+                await workers.get("worker-a")
+        failed = our.of("v0")[-1].body
+        assert isinstance(failed, Failed)
+        assert "detection" in failed.reason
+        reports = our.of("v1")
+        assert [report.sequence for report in reports] == list(range(1, len(reports) + 1))
+        assert {(r.attempt, r.delivery, r.worker, r.correlation_id) for r in reports} == {
+            (1, 1, "worker-a", "correlation-1")
+        }
+        bodies = [report.body for report in reports]
+        assert isinstance(bodies[0], Started)
+        assert isinstance(bodies[-1], Completed)
+        assert told_once(bodies)
+        assert final_weights(bodies) == final_weights(uninterrupted())
+
+    asyncio.run(scenario())
+
+
+def test_nats_restarted_in_mid_training_loses_and_reorders_nothing(
+    settings: Settings, blobs: BlobStore, nats: NatsServer, uninterrupted: Reference
+) -> None:
+    async def scenario() -> None:
+        async with backend(settings) as our, worker(settings):
+            await our.dispatch(coloured_job(blobs))
+            await our.until_iteration(2)
+            nats.stop()
+            nats.start()
+            await our.until_end()
+            await our.until_no_job_is_left()
+        assert [report.sequence for report in our.reports] == list(range(1, len(our.reports) + 1))
+        bodies = [report.body for report in our.reports]
+        assert told_once(bodies)
+        assert final_weights(bodies) == final_weights(uninterrupted())
+
+    asyncio.run(scenario())
+
+
+def test_the_fifth_interruption_fails_the_training(settings: Settings, blobs: BlobStore) -> None:
+    async def scenario() -> None:
+        async with backend(settings) as our, worker(settings):
+            await our.dispatch(coloured_job(blobs))
+            child = 0
+            for _ in range(5):
+                child = await child_of(os.getpid(), other_than=child)
+                os.kill(child, signal.SIGKILL)
+            await our.until_end()
+            await our.until_no_job_is_left()
+        (report,) = our.reports
+        assert isinstance(report.body, Failed)
+        assert report.delivery == 5
+        assert "interrupted 5 times" in report.body.reason
+        assert "SIGKILL" in report.body.reason
+
+    asyncio.run(scenario())
+
+
+def test_a_job_that_five_workers_did_not_survive_is_not_tried_again(
+    settings: Settings, blobs: BlobStore
+) -> None:
+    async def scenario() -> None:
+        async with backend(settings) as our:
+            await our.dispatch(coloured_job(blobs))
+            taken = await our.js.pull_subscribe(
+                job_subject("default"), durable="worker-default", stream=JOBS
+            )
+            for _ in range(5):
+                (message,) = await taken.fetch(1)
+                await message.nak()
+            async with worker(settings):
+                await our.until_end()
+                assert children(os.getpid()) == []
+                await our.until_no_job_is_left()
+        (report,) = our.reports
+        assert isinstance(report.body, Failed)
+        assert report.delivery == 6
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_told_to_stop_hands_its_job_back_at_once(
+    settings: Settings, blobs: BlobStore
+) -> None:
+    patient = msgspec.structs.replace(settings, ack_wait_seconds=600.0)
+
+    async def scenario() -> None:
+        async with backend(settings) as our:
+            await our.dispatch(coloured_job(blobs))
+            async with worker(patient):
+                child = await child_of(os.getpid())
+            await gone(child)
+            taken = await our.js.pull_subscribe(
+                job_subject("default"), durable="worker-default", stream=JOBS
+            )
+            (message,) = await taken.fetch(1, timeout=5)
+            assert message.metadata.num_delivered == 2
+
+    asyncio.run(scenario())
+
+
+def test_the_queue_consumer_follows_the_settings(settings: Settings, blobs: BlobStore) -> None:
+    async def scenario() -> None:
+        async with backend(settings) as our:
+            config = ConsumerConfig(
+                durable_name="worker-default",
+                filter_subject=job_subject("default"),
+                ack_policy=AckPolicy.EXPLICIT,
+                ack_wait=600.0,
+            )
+            await our.js.add_consumer(JOBS, config)
+            await our.dispatch(coloured_job(blobs))
+            async with worker(settings):
+                await child_of(os.getpid())
+                info = await our.js.consumer_info(JOBS, "worker-default")
+            assert info.config.ack_wait == settings.ack_wait_seconds
+
+    asyncio.run(scenario())
+
+
+def test_the_parent_never_imports_torch() -> None:
+    code = "import gpu_worker.worker, sys; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

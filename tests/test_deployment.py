@@ -1,0 +1,203 @@
+"""docker-compose.yml, the Dockerfile and NATS' configuration, as far as no Docker is needed."""
+
+import asyncio
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+import nats
+import pytest
+import yaml
+
+from adapters.embedded import LOOPBACK, _free_port
+from adapters.embedded_nats import CONFIGURATION, _binary
+from adapters.processes import spawn, stop_by_degrees, wait_until
+from adapters.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+COMPOSE = (ROOT / "docker-compose.yml").read_text()
+FILE = yaml.safe_load(COMPOSE)
+SERVICES: dict[str, dict[str, Any]] = FILE["services"]
+OURS = {name: service for name, service in SERVICES.items() if service["image"] == "stemma"}
+PASSWORDS = {"POSTGRES_ADMIN_PASSWORD", "POSTGRES_APP_PASSWORD", "NATS_PASSWORD"}
+
+NOT_AT_RUN_TIME = {".pyc", ".mako"}  # the second is what Alembic makes new migrations from
+
+
+def test_the_file_keeps_to_the_compose_specification() -> None:
+    """The schema is the one that the package check-jsonschema carries."""
+    schema = files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json"
+    validator = jsonschema.Draft202012Validator(json.loads(schema.read_text()))
+    assert [error.message for error in validator.iter_errors(FILE)] == []
+    broken = FILE | {"services": SERVICES | {"api": SERVICES["api"] | {"comand": ["stemma"]}}}
+    assert not validator.is_valid(broken)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_waits_only_for_what_can_come_true(name: str) -> None:
+    for other, how in SERVICES[name].get("depends_on", {}).items():
+        match how["condition"]:
+            case "service_healthy":
+                assert "healthcheck" in SERVICES[other]
+            case "service_completed_successfully":
+                assert SERVICES[other]["restart"] == "no"
+            case _:
+                pytest.fail(f"{name} waits for {other} to have {how['condition']}")
+
+
+def test_volumes_are_declared_and_used() -> None:
+    mounted = {
+        volume.partition(":")[0]
+        for service in SERVICES.values()
+        for volume in service.get("volumes", [])
+    }
+    files_of_ours = {source for source in mounted if source.startswith("./")}
+    assert mounted - files_of_ours == set(FILE["volumes"])
+    assert all((ROOT / source).exists() for source in files_of_ours)
+
+
+def test_images_are_named_without_a_registry_and_servers_with_a_version() -> None:
+    assert all("/" not in service["image"] for service in SERVICES.values())
+    assert all(":" in SERVICES[name]["image"] for name in SERVICES.keys() - OURS.keys())
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_command_exists(name: str) -> None:
+    from cli.main import main
+
+    program, command = OURS[name]["command"]
+    assert program == "stemma"
+    assert command in main.commands
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_variable_is_a_setting(name: str) -> None:
+    known = {f"STEMMA_{field.name.upper()}" for field in msgspec.structs.fields(Settings)}
+    assert set(OURS[name]["environment"]) <= known
+
+
+def test_no_secret_has_a_default() -> None:
+    named = set(re.findall(r"\$\{(\w+)", COMPOSE))
+    assert named == PASSWORDS
+    assert set(re.findall(r"\$\{(\w+):\?[^}]+\}", COMPOSE)) == named
+    assert COMPOSE.count("$") == len(re.findall(r"\$\{", COMPOSE))
+
+
+def test_only_migrate_has_the_owner_of_the_log() -> None:
+    holders = {
+        name for name, service in SERVICES.items() if "POSTGRES_ADMIN_PASSWORD" in str(service)
+    }
+    assert holders == {"postgres", "migrate"}
+    assert "STEMMA_DATABASE_ADMIN_URL" in OURS["migrate"]["environment"]
+
+
+def test_the_worker_has_a_gpu_and_no_database() -> None:
+    (device,) = OURS["worker"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device["capabilities"] == ["gpu"]
+    assert "STEMMA_DATABASE_URL" not in OURS["worker"]["environment"]
+
+
+def test_nothing_is_published_beyond_this_host() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert ports == ["127.0.0.1:8300:8300"]
+    assert not any("network_mode" in service for service in SERVICES.values())
+
+
+@pytest.fixture
+def composed_nats(tmp_path: Path) -> Iterator[tuple[int, int]]:
+    """nats-server as docker-compose.yml runs it, but for ports and folder; (client, HTTP) ports."""
+    port, http_port = _free_port(), _free_port()
+    service = SERVICES["nats"]
+    # A password that, unquoted, nats-server would take for a number.
+    environment = {
+        name: re.sub(r"\$\{NATS_PASSWORD[^}]*\}", "12e34", value)
+        .replace("0.0.0.0:4222", f"{LOOPBACK}:{port}")
+        .replace("/data", str(tmp_path / "data"))
+        for name, value in service["environment"].items()
+    }
+    (mount,) = [volume for volume in service["volumes"] if volume.startswith("./")]
+    source, target, _ = mount.split(":")
+    assert (ROOT / source).resolve() == CONFIGURATION.resolve()
+    command = [
+        argument.replace(target, str(CONFIGURATION)).replace("8222", str(http_port))
+        for argument in service["command"]
+    ]
+    log = tmp_path / "log"
+    server = spawn([_binary(), *command], log=log, env=environment)
+    try:
+        ready = wait_until(lambda: b"Server is ready" in log.read_bytes(), 10)
+        assert ready, log.read_text()
+        yield port, http_port
+    finally:
+        stop_by_degrees(server, [(signal.SIGTERM, 5.0)])
+
+
+def test_nats_asks_for_the_password_and_syncs_before_it_acknowledges(
+    composed_nats: tuple[int, int],
+) -> None:
+    port, http_port = composed_nats
+
+    async def connect(password: str) -> None:
+        url = f"nats://stemma:{password}@{LOOPBACK}:{port}"
+        client = await nats.connect(url, allow_reconnect=False, max_reconnect_attempts=0)
+        await client.close()
+
+    asyncio.run(connect("12e34"))
+    with pytest.raises(nats.errors.Error, match="Authorization"):
+        asyncio.run(connect("wrong"))
+    with urllib.request.urlopen(f"http://{LOOPBACK}:{http_port}/jsz") as answer:
+        assert json.load(answer)["config"]["sync_always"] is True
+    with urllib.request.urlopen(f"http://{LOOPBACK}:{http_port}/healthz") as answer:
+        assert answer.status == 200
+
+
+def image_files() -> list[Path]:
+    """What .dockerignore lets into the image's build; it denies all and then names what may."""
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line]
+    assert "*" in lines
+    return [ROOT / line.removeprefix("!") for line in lines if line.startswith("!")]
+
+
+def test_the_package_that_the_image_installs_is_whole(tmp_path: Path) -> None:
+    """Built as the Dockerfile builds it: every module of ours, and every file they read."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for path in image_files():
+        if path.is_dir():
+            shutil.copytree(path, source / path.name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(path, source)
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-index", "--no-deps",
+             "--no-build-isolation", "--wheel-dir", str(tmp_path), str(source)]  # fmt: skip
+    subprocess.run(build, check=True)
+    (wheel,) = tmp_path.glob("stemma-*.whl")
+    installed = set(zipfile.ZipFile(wheel).namelist())
+    needed = {
+        str(path.relative_to(ROOT))
+        for folder in image_files()
+        if folder.is_dir()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix not in NOT_AT_RUN_TIME and path.name[0] != "."
+    }
+    assert needed - installed == set()
+
+
+def test_the_dockerfile_copies_what_there_is() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    copied = re.findall(r"^COPY (?!--from)(\S+)", text, flags=re.MULTILINE)
+    assert copied == ["requirements.lock", "."]
+    assert set(re.findall(r"^FROM (\S+)", text, flags=re.MULTILINE)) == {"python:3.12-slim"}
+    assert ROOT / "requirements.lock" in image_files()
+    assert all("/" + volume in text for volume in ("blobs", "var/lib/stemma"))
+    assert all(path.exists() for path in image_files()), "the image's build would fail"
