@@ -51,6 +51,9 @@ def accept_image(name: str, data: bytes, limits: ImageLimits) -> ImageFile:
                         " accepted",
                         field=name,
                     )
+                image.verify()
+            # Verifying reads the file's structure to its end; only loading decodes the pixels.
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 image.load()
     except Invalid:
         raise

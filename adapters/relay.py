@@ -57,7 +57,7 @@ async def relay_once(store: Store, js: JetStreamContext) -> int:
 
     Raises `StreamAhead`, or `PublishRefused` where a batch was not taken.
     """
-    sequence, position = await _last(js)
+    sequence, position = await last_published(js)
     head = await asyncio.to_thread(store.head)
     if position > head:
         raise StreamAhead(
@@ -72,7 +72,7 @@ async def relay_once(store: Store, js: JetStreamContext) -> int:
     return published
 
 
-async def _last(js: JetStreamContext) -> tuple[int, int]:
+async def last_published(js: JetStreamContext) -> tuple[int, int]:
     """The stream's last sequence, and the log position of the event in it."""
     state = (await js.stream_info(EVENTS)).state
     if state.messages == 0:

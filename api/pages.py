@@ -1,14 +1,14 @@
-"""The pages: server-rendered, and live where something can change."""
+"""The pages: server-rendered, and live where something can change.
 
-from litestar import Controller, get
-from litestar.response import Redirect
+Nothing is only here: what a page does is a call of the API, sent by a small script.
+"""
 
+from litestar import Router
 
-class PageController(Controller):
-    """HTML pages; nothing is only here: each thing done is one call of the API."""
+from api.pages_projects import ProjectPages
+from api.pages_versions import VersionPages
+from api.pages_views import ViewPages
 
-    include_in_schema = False
-
-    @get("/")
-    async def home(self) -> Redirect:
-        return Redirect("/schema")
+PAGES = Router(
+    "/", route_handlers=[ProjectPages, ViewPages, VersionPages], include_in_schema=False
+)

@@ -12,7 +12,7 @@ import uuid_utils
 from application.recorder import CommandRow
 from application.store import AppendRefused, Store
 from domain import image, model, project, version, view
-from domain.errors import Conflict, Stale
+from domain.errors import Conflict, Refusal, Stale
 from domain.event import Event, Metadata, Recorded
 
 State = TypeVar("State")
@@ -181,12 +181,18 @@ def handle(store: Store, request: Request, decide: Callable[[Session], Decided[A
         if earlier is not None:
             return _repeat(store, earlier, request)
         session = Session(store, request)
-        decided = decide(session)
-        stream = decided.aggregate.stream(decided.entity_id)
         try:
+            decided = decide(session)
+            stream = decided.aggregate.stream(decided.entity_id)
             return session.save((decided.entity_id, stream), decided.ids)
         except AppendRefused as refused:
             log.info("command %s, try %d: %s", request.command_id, attempt, refused)
+        except Refusal:
+            # It may be this very command, sent twice at once, that made it impossible.
+            earlier = store.find_command(request.command_id)
+            if earlier is None:
+                raise
+            return _repeat(store, earlier, request)
     earlier = store.find_command(request.command_id)
     if earlier is not None:
         return _repeat(store, earlier, request)

@@ -19,5 +19,5 @@ def clean_name(value: str, field: str = "name") -> str:
 
 def refuse_unstorable(value: str, field: str) -> None:
     """Raise `Invalid` for text that PostgreSQL cannot store: a NUL, or half of a surrogate pair."""
-    if "\0" in value or not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+    if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value):
         raise Invalid(f"{field} has a character that is no text; remove it", field=field)

@@ -367,13 +367,14 @@ def _record_body(body: messages.AnyReport, known: Version) -> list[Event]:
         case messages.Completed():
             return [VersionTrainingCompleted(body.checkpoint, body.final_weights, body.iterations)]
         case messages.Failed():
-            return [VersionTrainingFailed(body.reason)]
+            # PostgreSQL stores no NUL, and a failure must be recorded whatever it says.
+            return [VersionTrainingFailed(body.reason.replace("\0", "\ufffd"))]
     return []
 
 
 def _advance(body: messages.StepAdvanced, known: Version) -> list[Event]:
-    if body.step not in STEPS:
-        raise Invalid(f"step {body.step!r} is unknown", field="step")
+    if body.step not in STEPS or body.step == QUEUED:
+        raise Invalid(f"step {body.step!r} is none of a worker's", field="step")
     if body.status not in {RUNNING, DONE, FAILED, SKIPPED} or not 0 <= body.fraction <= 1:
         raise Invalid(f"{body.status} at {body.fraction} is no progress", field="status")
     status, fraction = known.steps.get(body.step, (PENDING, -1.0))

@@ -20,14 +20,19 @@ class Asked(Generic[State]):
         self, *expected: Event | type[Refusal], field: str | None = None, says: str = ""
     ) -> None:
         """The events expected, in order (none at all: nothing happens), or one kind of refusal."""
-        try:
-            decided = self._decide()
-        except Refusal as refusal:
-            assert (type(refusal),) == expected, refusal.detail
-            assert refusal.field == field
-            assert says in refusal.detail
+        outcome = self._outcome()
+        if isinstance(outcome, Refusal):
+            assert (type(outcome),) == expected, outcome.detail
+            assert outcome.field == field
+            assert says in outcome.detail
         else:
-            assert decided == list(expected)
+            assert outcome == list(expected)
+
+    def _outcome(self) -> list[Event] | Refusal:
+        try:
+            return self._decide()
+        except Refusal as refusal:
+            return refusal
 
 
 class Given(Generic[State]):

@@ -128,9 +128,12 @@ def test_annotating_as_before_is_no_event(
         (AnnotateImage(TAGGING, (Annotation("c1", BOX),)), "box"),
         (AnnotateImage(TAGGING, (CAT,), without_concept=True), "without_concept"),
         (AnnotateImage(DETECTION, (CAT,)), "box"),
-        (AnnotateImage(DETECTION, (Annotation("c1", BOX),), without_concept=True), "without_concept"),
+        (
+            AnnotateImage(DETECTION, (Annotation("c1", BOX),), without_concept=True),
+            "without_concept",
+        ),
     ],
-)  # fmt: skip
+)
 def test_annotations_that_do_not_fit_the_view_are_refused(
     command: AnnotateImage, field: str
 ) -> None:

@@ -56,7 +56,9 @@ def test_a_model_that_is_not_there_takes_no_command(command: object) -> None:
 
 
 def test_a_fork_knows_its_parent_and_an_amended_model_its_set() -> None:
-    state = given(ModelForked("v", "Model 2", "m1", ("c1",), "why"), ConceptSetAmended(("c3",))).state
+    state = given(
+        ModelForked("v", "Model 2", "m1", ("c1",), "why"), ConceptSetAmended(("c3",))
+    ).state
     assert state == Model("v", "Model 2", ("c3",), parent="m1")
 
 

@@ -40,7 +40,10 @@ def test_a_change_amends_a_model_without_versions() -> None:
 
 
 def test_a_change_forks_a_model_with_versions_and_says_why() -> None:
-    before, after = view("a", "b", current="m1", m1="ab"), view("b", "c", "d", current="m1", m1="ab")
+    before, after = (
+        view("a", "b", current="m1", m1="ab"),
+        view("b", "c", "d", current="m1", m1="ab"),
+    )
     forked = ModelForked("v", "Model 2", "m1", ("b", "c", "d"), "added 'C', 'D' and removed 'A'")
     assert settle("v", before, after, model("ab", versions=1), "m2") == ModelChange(
         "m2", [forked], [ModelRegistered("m2", ("b", "c", "d"))]

@@ -1,6 +1,6 @@
 """Whatever users do in whatever order, within a view a model is a set of concepts, one to one."""
 
-from itertools import chain
+from collections.abc import Iterable
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -125,9 +125,9 @@ class OneModelPerConceptSet(RuleBasedStateMachine):
         for event in change.view_events:
             self.view = views.existing(views.evolve(self.view, event))
 
-    def _any_of(self, things: object, pick: int) -> str:
-        ordered = sorted(chain(things))  # type: ignore[call-overload]
-        return str(ordered[pick % len(ordered)])
+    def _any_of(self, things: Iterable[str], pick: int) -> str:
+        ordered = sorted(things)
+        return ordered[pick % len(ordered)]
 
 
 TestOneModelPerConceptSet = OneModelPerConceptSet.TestCase

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,8 +83,8 @@ def settings(tmp_path: Path, nats_url: str, blobs_url: str) -> Settings:
         blobs_url=blobs_url,
         worker_name="worker-a",
         device="cpu",
-        checkpoint_seconds=0.1,
-        ack_wait_seconds=3.0,
+        checkpoint_seconds=0.2,
+        ack_wait_seconds=2.0,
     )
 
 
@@ -95,12 +96,13 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     """What a job of these options says when nothing disturbs it, trained once per test session."""
     known: dict[str, list[AnyReport]] = {}
 
-    def reference(**options: object) -> list[AnyReport]:
+    def reference(**options: Any) -> list[AnyReport]:
         key = repr(sorted(options.items()))
         if key not in known:
             folder = tmp_path_factory.mktemp("reference")
             blobs = BlobStore.from_url(folder.as_uri())
-            known[key] = said = []
+            said: list[AnyReport] = []
+            known[key] = said
             bare = Settings(data=folder, worker_name="reference", device="cpu")
             train_version(coloured_job(blobs, **options), 1, bare, blobs, said.append)
         return known[key]

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -57,7 +57,7 @@ def coloured_job(
     kind: str = "classification",
     lines: Sequence[ManifestLine] | None = None,
     version_id: str = "v1",
-    **options: object,
+    **options: Any,
 ) -> TrainJob:
     """Three colours to tell apart: 34 images to train on in 5 batches of 8 (the last has 2)."""
     chosen = {

@@ -10,10 +10,10 @@ from adapters.blobs import BlobStore
 from adapters.settings import Settings
 from domain.messages import AnyReport, Completed, EpochMetrics
 from tests.gpu_worker.conftest import Reference
-from tests.gpu_worker.harness import Backend, backend, child_of, gone, worker, worker_process
+from tests.gpu_worker.harness import Backend, backend, child_of, gone, worker_process
 from tests.gpu_worker.samples import accepted, coloured_job, figures, final_weights, of_type
 
-EPOCHS = 4.0
+EPOCHS = 3.0
 
 
 def check_against(reference: list[AnyReport], our: Backend) -> None:
@@ -24,44 +24,34 @@ def check_against(reference: list[AnyReport], our: Backend) -> None:
     assert final_weights(bodies) == final_weights(reference)
 
 
-def test_a_killed_child_is_followed_by_one_that_resumes(
+def test_killed_workers_and_children_are_followed_by_others_that_resume(
     settings: Settings, blobs: BlobStore, uninterrupted: Reference
 ) -> None:
-    reference = uninterrupted(epochs=EPOCHS)
-
-    async def scenario() -> None:
-        async with backend(settings) as our, worker(settings):
-            await our.dispatch(coloured_job(blobs, epochs=EPOCHS))
-            await our.until_iteration(7)
-            os.kill(await child_of(os.getpid()), signal.SIGKILL)
-            await our.until_end()
-            await our.until_no_job_is_left()
-        assert {report.delivery for report in our.reports} == {1, 2}
-        check_against(reference, our)
-
-    asyncio.run(scenario())
-
-
-def test_killed_workers_are_followed_by_others_that_resume(
-    settings: Settings, blobs: BlobStore, uninterrupted: Reference
-) -> None:
-    """Killed once in the first epoch and once in the third; the third worker finishes."""
+    """A worker dies in the first epoch, the next one's child in the second, itself in the third."""
     reference = uninterrupted(epochs=EPOCHS)
 
     async def scenario() -> None:
         async with backend(settings) as our:
             await our.dispatch(coloured_job(blobs, epochs=EPOCHS))
-            for name, iteration in (("first", 2), ("second", 12)):
-                async with worker_process(settings, name) as parent:
-                    await our.until_iteration(iteration)
-                    check_lean(parent.pid)
-                    child = await child_of(parent.pid)
-                    parent.kill()
-                    await gone(child)
+            async with worker_process(settings, "first") as parent:
+                await our.until_iteration(2)
+                check_lean(parent.pid)
+                child = await child_of(parent.pid)
+                parent.kill()
+                await gone(child)
+            async with worker_process(settings, "second") as parent:
+                await our.until_iteration(7)
+                child = await child_of(parent.pid)
+                os.kill(child, signal.SIGKILL)
+                await our.until_iteration(12)
+                child = await child_of(parent.pid, other_than=child)
+                parent.kill()
+                await gone(child)
             async with worker_process(settings, "third"):
                 await our.until_end()
                 await our.until_no_job_is_left()
-        assert {report.worker for report in our.reports} == {"first", "second", "third"}
+        runs = {(report.delivery, report.worker) for report in our.reports}
+        assert runs == {(1, "first"), (2, "second"), (3, "second"), (4, "third")}
         check_against(reference, our)
 
     asyncio.run(scenario())

@@ -77,6 +77,8 @@ def test_a_training_tells_its_steps_its_figures_and_its_end(uninterrupted: Refer
     assert of_type(DataPrepared, said) == [DataPrepared(ITERATIONS_PER_EPOCH, total)]
     assert told_once(said)
     assert sorted(figures(said)) == list(range(total))
+    losses = [loss for _, loss in figures(said).values()]
+    assert sum(losses[ITERATIONS_PER_EPOCH:]) < sum(losses[:ITERATIONS_PER_EPOCH])
     epochs = of_type(EpochMetrics, said)
     assert [(body.epoch, body.iteration) for body in epochs] == [(1, 5), (2, 10)]
     best = max(epochs, key=lambda body: body.validation_accuracy)
@@ -89,32 +91,19 @@ def test_a_training_tells_its_steps_its_figures_and_its_end(uninterrupted: Refer
     assert said[-1].checkpoint == saved.checkpoint
 
 
-def test_it_learns(uninterrupted: Reference) -> None:
-    (evaluated,) = of_type(Evaluated, uninterrupted(architecture="resnet18", epochs=3.0))
-    assert evaluated.validation_accuracy == 1.0
-
-
 def test_a_training_may_end_within_an_epoch(uninterrupted: Reference) -> None:
     said = uninterrupted(epochs=1.3)
     assert [(b.epoch, b.iteration) for b in of_type(EpochMetrics, said)] == [(1, 5), (2, 6)]
     assert sorted(figures(said)) == list(range(6))
 
 
-@pytest.mark.parametrize(
-    ("architecture", "optimizer"),
-    [("mobilenet_v3_small", "nadam"), ("efficientnet_b0", "momentum")],
-)
+@pytest.mark.parametrize("optimizer", ["nadam", "momentum"])
 def test_resuming_within_an_epoch_changes_no_bit(
-    architecture: str,
-    optimizer: str,
-    uninterrupted: Reference,
-    settings: Settings,
-    blobs: BlobStore,
+    optimizer: str, uninterrupted: Reference, settings: Settings, blobs: BlobStore
 ) -> None:
-    """Both networks have dropout; the one cycle and the steps are both schedules with a state."""
-    options = {"architecture": architecture, "optimizer": optimizer}
-    reference = uninterrupted(**options)
-    job = coloured_job(blobs, **options)
+    """The network has dropout; the one cycle and the steps are both schedules with a state."""
+    reference = uninterrupted(optimizer=optimizer)
+    job = coloured_job(blobs, optimizer=optimizer)
     often = msgspec.structs.replace(settings, checkpoint_seconds=0.0)
     said: list[AnyReport] = []
     for delivery, last in enumerate((3, 7, 100), start=1):

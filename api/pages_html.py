@@ -1,0 +1,130 @@
+"""How pages are rendered: the template environment, their headers, and problems as pages."""
+
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import msgspec
+import plotly
+from jinja2 import StrictUndefined
+from litestar import Request, Response
+from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.response import Template
+from litestar.types import ExceptionHandler, ExceptionHandlersMap
+
+from api.problems import Problem
+
+HEADERS = {
+    "Content-Security-Policy": (
+        # Plotly styles its charts inline.
+        "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+NOT_PAGES = ("/api/", "/schema", "/static/")
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """What every page holds: the position it reflects, and the API call that gives the same."""
+
+    position: int
+    api: str
+
+
+class ProblemPage(Page, frozen=True, kw_only=True):
+    """What went wrong, in place of the page asked for."""
+
+    problem: Problem
+
+
+def render(template: str, page: Page, status_code: int = 200) -> Template:
+    """A template with its page as `page`, under the headers of all pages."""
+    return Template(
+        template,
+        context={"page": page},
+        headers=HEADERS,
+        status_code=status_code,
+        media_type="text/html",
+    )
+
+
+def prepare(engine: JinjaTemplateEngine) -> None:
+    """Give templates the formats they use; a name that is not there is an error."""
+    environment = engine.engine
+    environment.undefined = StrictUndefined
+    environment.trim_blocks = environment.lstrip_blocks = True
+    environment.globals["now"] = lambda: datetime.now(UTC)
+    environment.globals["plotly_version"] = plotly.__version__
+    environment.filters |= {
+        "ago": ago,
+        "exact": exact,
+        "iso": iso,
+        "lasting": lasting,
+        "percent": percent,
+        "size": size,
+    }
+
+
+def as_pages(handlers: ExceptionHandlersMap) -> ExceptionHandlersMap:
+    """The same handlers, whose problems are pages wherever a page was asked for."""
+    return {kind: _as_page(handler) for kind, handler in handlers.items()}
+
+
+def _as_page(handler: ExceptionHandler[Any]) -> ExceptionHandler[Any]:
+    def answer(request: Request[Any, Any, Any], error: Any) -> Response[Any]:
+        response = handler(request, error)
+        if request.url.path.startswith(NOT_PAGES):
+            return response
+        page = ProblemPage(position=0, api="/api/v1/status", problem=response.content)
+        return cast(Response[Any], render("problem.html", page, response.status_code or 500))
+
+    return answer
+
+
+_SPANS = ((86_400, "day"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def ago(at: datetime, now: datetime | None = None) -> str:
+    """How long ago, in its largest unit; a date where that is more than a month."""
+    seconds = int(((now or datetime.now(UTC)) - at).total_seconds())
+    if seconds < 5:
+        return "just now"
+    if seconds >= 30 * 86_400:
+        return f"{at.astimezone(UTC):%Y-%m-%d}"
+    span, unit = next(one for one in _SPANS if seconds >= one[0])
+    count = seconds // span
+    return f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''} ago"
+
+
+def exact(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def iso(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def lasting(seconds: float) -> str:
+    """A duration in its two largest units."""
+    whole = max(round(seconds), 0)
+    for span, unit, smaller, smaller_unit in (
+        (86_400, "d", 3_600, "h"),
+        (3_600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if whole >= span:
+            return f"{whole // span} {unit} {whole % span // smaller} {smaller_unit}"
+    return f"{whole} s"
+
+
+def percent(share: float, digits: int = 0) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
+def size(count: int) -> str:
+    """A number of bytes, in the largest decimal unit it fills."""
+    for span, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if count >= span:
+            return f"{count / span:.1f} {unit}"
+    return f"{count} B"

@@ -1,0 +1,78 @@
+"""The page of a version: its steps, its metrics as they come, and what it was made of."""
+
+from litestar import Controller, get
+from litestar.params import FromPath
+from litestar.response import Template
+
+from api.pages_html import Page, render
+from api.pages_views import OPTIMIZER_LABELS
+from api.parameters import AtLeast, Served
+from domain.errors import NotFound
+from domain.options import ARCHITECTURES
+from domain.version import ENDED
+from projections.catalog import ProjectRow, ViewRow, find_project, find_view
+from projections.library_queries import ModelRow, VersionRow, find_model, find_version
+from projections.version_progress import ProgressRow, find_progress
+
+STEP_LABELS = {
+    "queued": "Queued",
+    "preparing": "Preparing data",
+    "training": "Training",
+    "evaluating": "Evaluating",
+    "saving": "Saving",
+}
+
+
+class VersionPage(Page, frozen=True, kw_only=True):
+    """A version with all it belongs to."""
+
+    project: ProjectRow
+    view: ViewRow
+    model: ModelRow
+    version: VersionRow
+    progress: ProgressRow
+    step_labels: dict[str, str]
+
+    @property
+    def ended(self) -> bool:
+        return self.version.status in ENDED
+
+    @property
+    def architecture(self) -> str:
+        known = ARCHITECTURES.get(self.version.architecture)
+        return known.label if known else self.version.architecture
+
+    @property
+    def optimizer(self) -> str:
+        return OPTIMIZER_LABELS.get(self.version.options.optimizer, self.version.options.optimizer)
+
+
+class VersionPages(Controller):
+    """Versions."""
+
+    @get("/versions/{version_id:str}", sync_to_thread=True)
+    def version(
+        self, backend: Served, version_id: FromPath[str], at_least: AtLeast = None
+    ) -> Template:
+        with backend.reading(at_least) as (connection, position):
+            version = find_version(connection, version_id)
+            progress = find_progress(connection, version_id)
+            if version is None or progress is None:
+                raise NotFound("there is no such version")
+            project = find_project(connection, version.project_id)
+            view = find_view(connection, version.view_id)
+            model = find_model(connection, version.model_id)
+        assert project is not None
+        assert view is not None
+        assert model is not None
+        page = VersionPage(
+            position=position,
+            api=f"/api/v1/versions/{version_id}",
+            project=project,
+            view=view,
+            model=model,
+            version=version,
+            progress=progress,
+            step_labels=STEP_LABELS,
+        )
+        return render("version.html", page)

@@ -1,0 +1,84 @@
+"""A caller of the public API that outlives restarts: each command has a key, so it happens once."""
+
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import httpx
+from httpx_sse import ServerSentEvent, connect_sse
+
+PATIENCE_SECONDS = 120.0
+_PASSING = frozenset({502, 503, 504})
+
+
+class ApiProblem(Exception):
+    """The API refused; the message is the problem's `detail`."""
+
+
+class ApiClient:
+    """Calls `/api/v1` and tries again while the server cannot be reached."""
+
+    def __init__(self, api_url: str, actor: str) -> None:
+        self._http = httpx.Client(
+            base_url=f"{api_url}/api/v1/", headers={"Stemma-Actor": actor}, timeout=60
+        )
+
+    def __enter__(self) -> "ApiClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def command(self, path: str, body: object) -> dict[str, Any]:
+        """POST a command as JSON and return its answer."""
+        return self._send("POST", path, json=body)
+
+    def upload(self, path: str, files: Sequence[tuple[str, bytes]]) -> dict[str, Any]:
+        """POST files, (name, content) each, as multipart form data."""
+        parts = [("files", (name, data, "application/octet-stream")) for name, data in files]
+        return self._send("POST", path, files=parts)
+
+    def query(self, path: str, **parameters: object) -> dict[str, Any]:
+        return self._send("GET", path, params=parameters)
+
+    def follow(self, path: str) -> Iterator[ServerSentEvent]:
+        """Server-sent events until `end`; after an interruption, on from the last one seen."""
+        last = "0"
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                headers = {"Last-Event-ID": last}
+                with connect_sse(self._http, "GET", path, headers=headers) as source:
+                    source.response.raise_for_status()
+                    for event in source.iter_sse():
+                        deadline = time.monotonic() + PATIENCE_SECONDS
+                        last = event.id or last
+                        yield event
+                        if event.event == "end":
+                            return
+            except (httpx.TransportError, httpx.HTTPStatusError) as error:
+                _check_patience(deadline, error)
+            time.sleep(0.2)
+
+    def _send(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        key = {"Idempotency-Key": str(uuid.uuid4())} if method == "POST" else {}
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                response = self._http.request(method, path, headers=key, **content)
+            except httpx.TransportError as error:
+                _check_patience(deadline, error)
+            else:
+                if response.is_success:
+                    answer: dict[str, Any] = response.json()
+                    return answer
+                if response.status_code not in _PASSING:
+                    raise ApiProblem(response.json().get("detail", response.text))
+                _check_patience(deadline, ApiProblem(response.text))
+            time.sleep(0.2)
+
+
+def _check_patience(deadline: float, error: Exception) -> None:
+    if time.monotonic() > deadline:
+        raise ApiProblem(f"the API cannot be reached: {error}") from error

@@ -1,0 +1,177 @@
+"""`stemma demo`: real handwritten digits through the public API, to a trained version."""
+
+import io
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+
+from adapters.processes import spawn, stop_by_degrees
+from adapters.settings import load_settings
+from cli.client import ApiClient, ApiProblem
+from cli.demo_screen import library_table, watch
+from cli.up import running_api, wait_ready
+
+UPLOAD_BATCH = 600
+EXPECTED_ACCURACY = 0.95
+START_SECONDS = 120.0
+
+
+class DemoResult(msgspec.Struct, frozen=True):
+    """What `--json` writes."""
+
+    version: str
+    status: str
+    accuracy: float | None
+    epochs: float
+    events: int
+    seconds: float
+
+
+def run_demo(*, keep: bool, json_file: Path | None, epochs: float, seed: int) -> int:
+    """Run the demo; return the process's exit status, 0 if the version is ready and accurate."""
+    console = Console()
+    began = time.monotonic()
+    try:
+        with _everything_running(console, keep) as api_url, ApiClient(api_url, "demo") as client:
+            version_id, view_id = _prepare(client, console, epochs, seed)
+            page = f"{api_url}/versions/{version_id}"
+            console.print(f"Watch it live at [link={page}]{page}[/link]")
+            watch(client, version_id, console)
+            version = client.query(f"versions/{version_id}")["version"]
+            events = client.query("status")["head"]
+            console.print(library_table(client.query(f"views/{view_id}/models")))
+            result = DemoResult(
+                version_id,
+                version["status"],
+                version["indicator"],
+                epochs,
+                events,
+                round(time.monotonic() - began, 1),
+            )
+            _farewell(console, api_url, view_id, version, keep)
+    except ApiProblem as problem:
+        console.print(f"[red]The demo stopped: {problem}[/red]")
+        return 1
+    if json_file is not None:
+        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
+    return 0 if _succeeded(console, version, result) else 1
+
+
+@contextmanager
+def _everything_running(console: Console, keep: bool) -> Iterator[str]:
+    """The API's address, of the `stemma up` there is or of one started for the demo."""
+    data = load_settings().data
+    found = running_api(data)
+    if found is not None and wait_ready(found, 2):
+        console.print(f"Using what runs already at {found}")
+        yield found
+        return
+    console.print(f"Starting PostgreSQL, NATS, the parts and a worker in {data}")
+    argv = [sys.executable, "-m", "cli.main", "up"]
+    log = data / "logs" / "up.log"
+    if keep:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            everything = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+    else:
+        everything = spawn(argv, log=log)
+    try:
+        yield _await_ready(everything, data, log)
+    except BaseException:
+        keep = False
+        raise
+    finally:
+        if not keep:
+            stop_by_degrees(everything, [(signal.SIGTERM, 30), (signal.SIGKILL, 5)])
+
+
+def _await_ready(everything: "subprocess.Popen[bytes]", data: Path, log: Path) -> str:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and everything.poll() is None:
+        found = running_api(data)
+        if found is not None and wait_ready(found, 1):
+            return found
+        time.sleep(0.05)
+    tail = log.read_text(errors="replace")[-2000:]
+    raise ApiProblem(f"the parts did not come up; {log} ends with:\n{tail}")
+
+
+def _prepare(client: ApiClient, console: Console, epochs: float, seed: int) -> tuple[str, str]:
+    """Everything up to a training under way; returns the version's and the view's id."""
+    files, digits = _digits()
+    project_id = client.command("projects", {"name": "Handwritten digits"})["id"]
+    image_ids: list[str] = []
+    for start in range(0, len(files), UPLOAD_BATCH):
+        batch = files[start : start + UPLOAD_BATCH]
+        image_ids += client.upload(f"projects/{project_id}/images", batch)["ids"]
+    console.print(f"Uploaded {len(image_ids):,} images of handwritten digits")
+    body = {"name": "Which digit?", "kind": "classification"}
+    view_id = client.command(f"projects/{project_id}/views", body)["id"]
+    labels = [str(digit) for digit in range(10)]
+    concepts = client.command(f"views/{view_id}/concepts", {"labels": labels})["ids"]
+    annotations = [
+        {"image_id": image_id, "annotations": [{"concept_id": concepts[digit]}]}
+        for image_id, digit in zip(image_ids, digits, strict=True)
+    ]
+    client.command(f"views/{view_id}/annotations", {"images": annotations})
+    split = {"size": 0.2, "seed": seed}
+    client.command(f"projects/{project_id}/validation-split", split)
+    console.print("Annotated them with ten concepts and set 20 % aside for validation")
+    options = {"architecture": "resnet18", "image_size": 32, "epochs": epochs, "seed": seed}
+    training = {"name": "Demo", "options": options}
+    answer = client.command(f"views/{view_id}/versions", training)
+    client.query(f"versions/{answer['id']}", at_least=answer["position"])
+    return answer["id"], view_id
+
+
+def _digits() -> tuple[list[tuple[str, bytes]], list[int]]:
+    """The 1,797 digits that ship in scikit-learn, 8 by 8 pixels, as PNG files with their labels."""
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    data: Any = load_digits()
+    files = []
+    for number, pixels in enumerate(data.images):
+        encoded = io.BytesIO()
+        Image.fromarray((pixels * (255 / 16)).round().astype("uint8")).save(encoded, "PNG")
+        files.append((f"digit-{number:04}.png", encoded.getvalue()))
+    return files, [int(target) for target in data.target]
+
+
+def _farewell(
+    console: Console, api_url: str, view_id: str, version: dict[str, Any], keep: bool
+) -> None:
+    console.print(f"The Models Library: {api_url}/views/{view_id}")
+    console.print(
+        f"Its saved checkpoint: {api_url}/api/v1/versions/{version['version_id']}/checkpoint"
+    )
+    if keep:
+        console.print(
+            "All of it keeps running. `stemma status` looks inside, `stemma down` stops it."
+        )
+    else:
+        console.print("`stemma up` starts all of it again with this version in it.")
+
+
+def _succeeded(console: Console, version: dict[str, Any], result: DemoResult) -> bool:
+    if version["status"] != "ready":
+        console.print(f"[red]The version is {version['status']}: {version['reason']}[/red]")
+        return False
+    if (result.accuracy or 0) < EXPECTED_ACCURACY:
+        console.print(f"[red]Accuracy {result.accuracy:.3f} is below {EXPECTED_ACCURACY}[/red]")
+        return False
+    console.print(
+        f"[green]Ready with accuracy {result.accuracy:.3f} after {result.seconds} s and"
+        f" {result.events:,} events[/green]"
+    )
+    return True

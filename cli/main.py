@@ -1,0 +1,179 @@
+"""The `stemma` command: one subcommand a part, and those that run and inspect the whole.
+
+What a subcommand needs is imported when it runs, so that each process holds only its own part.
+"""
+
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+PARTS = ("project", "relay", "policies", "ingest")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--verbose", is_flag=True, help="Log more.")
+def main(verbose: bool) -> None:
+    """Train computer-vision models and know how each came to be.
+
+    Settings come from STEMMA_* variables; see docs/operator.md.
+    """
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    for chatty in ("httpx", "alembic", "granian", "psycopg.pool"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+@main.command()
+@click.option("--port", type=int, help="The API's port; by default 8300, or a free one.")
+@click.option("--separate", is_flag=True, help="Give every part a process of its own.")
+@click.option("--echo", is_flag=True, help="Show the parts' logs here too.")
+def up(port: int | None, separate: bool, echo: bool) -> None:
+    """Run everything on this machine: servers, API, parts and a worker."""
+    from cli.up import run_all
+
+    run_all(port=port, separate=separate, echo=echo, stop=_stop_on_signals())
+
+
+@main.command()
+def down() -> None:
+    """Stop the `stemma up` that runs on this data folder."""
+    from adapters.settings import load_settings
+    from cli.up import stop_running
+
+    stop_running(load_settings().data)
+
+
+@main.command()
+def api() -> None:
+    """Serve the HTTP API and the pages."""
+    import uvicorn
+
+    from adapters.settings import load_settings
+    from api.app import create_app
+
+    settings = load_settings()
+    settings.require("database_url")
+    settings.require("blobs_url")
+    uvicorn.run(
+        create_app(settings),
+        host=settings.api_host,
+        port=settings.api_port,
+        loop="uvloop",
+        http="httptools",
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=3,
+    )
+
+
+@main.command()
+@click.argument("names", nargs=-1, required=True, type=click.Choice(PARTS))
+def parts(names: tuple[str, ...]) -> None:
+    """Run several of the parts project, relay, policies and ingest in one process."""
+    from adapters.parts import run_parts
+    from adapters.settings import load_settings
+
+    run_parts(names, load_settings(), _stop_on_signals())
+
+
+def _part(name: str, text: str) -> None:
+    @main.command(name, help=text)
+    @click.pass_context
+    def command(context: click.Context) -> None:
+        context.invoke(parts, names=(name,))
+
+
+_part("project", "Keep the read models up with the event log.")
+_part("relay", "Publish the event log on NATS.")
+_part("policies", "Freeze datasets and dispatch training jobs.")
+_part("ingest", "Take the workers' reports into the event log.")
+
+
+@main.command()
+def worker() -> None:
+    """Take training jobs, one at a time."""
+    import asyncio
+
+    from adapters.settings import load_settings
+    from gpu_worker.worker import run_worker
+
+    async def work() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await run_worker(load_settings(), stop)
+
+    asyncio.run(work())
+
+
+@main.command()
+def migrate() -> None:
+    """Make or update the database's tables and roles."""
+    from adapters.migrate import migrate as run
+    from adapters.settings import load_settings
+
+    settings = load_settings()
+    run(settings.require("database_admin_url"), settings.require("database_url"))
+    click.echo("the database is up to date")
+
+
+@main.command()
+@click.argument("names", nargs=-1)
+@click.option("--check", is_flag=True, help="Only compare with what a rebuild would give.")
+def rebuild(names: tuple[str, ...], check: bool) -> None:
+    """Build read models from nothing; all of them, unless some are named."""
+    from cli.rebuild import rebuild_read_models
+
+    if not rebuild_read_models(names, check=check):
+        sys.exit(1)
+
+
+@main.command()
+def status() -> None:
+    """Say how far each part is, and who works."""
+    from adapters.settings import load_settings
+    from cli.status import print_status
+
+    print_status(load_settings())
+
+
+@main.command()
+@click.option("--keep", is_flag=True, help="Leave everything running.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the result here.")
+@click.option("--epochs", type=float, default=4.0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+def demo(keep: bool, json_file: Path | None, epochs: float, seed: int) -> None:
+    """The main job on real images: handwritten digits in, a trained version out."""
+    from cli.demo import run_demo
+
+    sys.exit(run_demo(keep=keep, json_file=json_file, epochs=epochs, seed=seed))
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def run() -> None:
+    """The entry point: what a user can mend is said in a line, not in a traceback."""
+    from adapters.embedded import EmbeddedServerError
+    from adapters.settings import SettingsError
+
+    try:
+        main()
+    except (SettingsError, EmbeddedServerError) as error:
+        click.echo(f"stemma: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    run()

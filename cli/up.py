@@ -1,0 +1,182 @@
+"""`stemma up`: the servers, the parts and a worker on one machine, supervised."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import httpx
+import msgspec
+
+from adapters.embedded import FolderLock, write_secret
+from adapters.embedded_nats import EmbeddedNats
+from adapters.embedded_postgres import EmbeddedPostgres
+from adapters.processes import wait_until
+from adapters.settings import RUNTIME_FILE, Runtime, Settings, load_settings, read_runtime
+from adapters.supervisor import Server, Supervisor
+
+DEFAULT_PORT = 8300
+READY_SECONDS = 60.0
+BACKEND = ("project", "relay", "policies", "ingest")
+
+
+def run_all(*, port: int | None, separate: bool, echo: bool, stop: threading.Event) -> None:
+    """Run everything until `stop` is set. Servers that `STEMMA_*_URL` names are used as they are.
+
+    Raises `EmbeddedServerError` if another process runs on the data folder.
+    """
+    began = time.monotonic()
+    settings = load_settings(_without_runtime())
+    lock = FolderLock(settings.data / "lock")
+    lock.acquire()
+    supervisor = Supervisor(settings.data / "logs", _say, echo=echo)
+    try:
+        runtime = _start_servers(settings, supervisor, port)
+        _migrate(runtime)
+        write_secret(settings.data / RUNTIME_FILE, msgspec.json.encode(runtime))
+        for name, arguments in _processes(separate):
+            argv = [sys.executable, "-m", "cli.main", *arguments]
+            supervisor.add_process(name, argv, _environment(settings, runtime))
+        announce = threading.Thread(target=_announce, args=(runtime, began, stop), daemon=True)
+        announce.start()
+        supervisor.run(stop)
+    finally:
+        supervisor.stop()
+        (settings.data / RUNTIME_FILE).unlink(missing_ok=True)
+        lock.release()
+
+
+def stop_running(data: Path) -> None:
+    """Ask the `stemma up` of a data folder to stop, and wait until it has."""
+    try:
+        pid = int((data / "lock").read_text())
+        os.kill(pid, signal.SIGTERM)
+    except (FileNotFoundError, ValueError, ProcessLookupError):
+        click.echo(f"nothing runs on {data}")
+        return
+    lock = FolderLock(data / "lock")
+    stopped = wait_until(lambda: _free(lock), 30)
+    click.echo("stopped" if stopped else f"process {pid} does not stop; look at {data}/logs")
+
+
+def _free(lock: FolderLock) -> bool:
+    from adapters.embedded import EmbeddedServerError
+
+    try:
+        lock.acquire()
+    except EmbeddedServerError:
+        return False
+    lock.release()
+    return True
+
+
+def _without_runtime() -> dict[str, str]:
+    """The environment, with what a killed `up` left in the data folder out of the way."""
+    environment = dict(os.environ)
+    data = Path(environment.get("STEMMA_DATA", ".stemma")).absolute()
+    (data / RUNTIME_FILE).unlink(missing_ok=True)
+    return environment
+
+
+def _start_servers(settings: Settings, supervisor: Supervisor, port: int | None) -> Runtime:
+    servers: list[Server] = []
+    database_url, admin_url = settings.database_url, settings.database_admin_url
+    nats_url = settings.nats_url
+    starting: list[Callable[[], None]] = []
+    if database_url is None:
+        postgres = EmbeddedPostgres(settings.data)
+        servers.append(postgres)
+        starting.append(postgres.start)
+    if nats_url is None:
+        nats = EmbeddedNats(settings.data)
+        servers.append(nats)
+        starting.append(nats.start)
+    for server, start in zip(servers, starting, strict=True):
+        start()
+        supervisor.add_server(server)
+    if database_url is None:
+        database_url, admin_url = postgres.app_url, postgres.admin_url
+    if nats_url is None:
+        nats_url = nats.url
+    host = settings.api_host
+    return Runtime(
+        database_url=database_url,
+        database_admin_url=admin_url or database_url,
+        nats_url=nats_url,
+        blobs_url=settings.blobs_url or f"file://{settings.data}/blobs",
+        api_url=f"http://{host}:{_port(host, port)}",
+    )
+
+
+def _port(host: str, wanted: int | None) -> int:
+    for port in [wanted] if wanted else [DEFAULT_PORT, 0]:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                if wanted:
+                    raise click.ClickException(f"port {wanted} is taken: {error}") from error
+                continue
+            return int(probe.getsockname()[1])
+    raise click.ClickException("no port is free")
+
+
+def _migrate(runtime: Runtime) -> None:
+    from adapters.migrate import migrate
+
+    migrate(runtime.database_admin_url, runtime.database_url)
+
+
+def _processes(separate: bool) -> list[tuple[str, list[str]]]:
+    backend = (
+        [(name, [name]) for name in BACKEND] if separate else [("backend", ["parts", *BACKEND])]
+    )
+    return [*backend, ("api", ["api"]), ("worker", ["worker"])]
+
+
+def _environment(settings: Settings, runtime: Runtime) -> dict[str, str]:
+    return dict(os.environ) | {
+        "STEMMA_DATA": str(settings.data),
+        "STEMMA_DATABASE_URL": runtime.database_url,
+        "STEMMA_NATS_URL": runtime.nats_url,
+        "STEMMA_BLOBS_URL": runtime.blobs_url,
+        "STEMMA_API_HOST": settings.api_host,
+        "STEMMA_API_PORT": runtime.api_url.rsplit(":", 1)[1],
+    }
+
+
+def _announce(runtime: Runtime, began: float, stop: threading.Event) -> None:
+    if wait_ready(runtime.api_url, READY_SECONDS, stop):
+        _say(f"ready in {time.monotonic() - began:.1f} s at {runtime.api_url}")
+    elif not stop.is_set():
+        _say(f"the API does not answer after {READY_SECONDS:.0f} s; its log is in the data folder")
+
+
+def wait_ready(api_url: str, seconds: float, stop: threading.Event | None = None) -> bool:
+    """Whether the API answers, its read models included, within some seconds."""
+
+    def ready() -> bool:
+        if stop is not None and stop.is_set():
+            return True
+        try:
+            return httpx.get(f"{api_url}/api/v1/status", timeout=2).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    return wait_until(ready, seconds) and not (stop is not None and stop.is_set())
+
+
+def running_api(data: Path) -> str | None:
+    """The address of the API that `stemma up` serves from a data folder, if it does."""
+    runtime = read_runtime(data)
+    return runtime.api_url if runtime else None
+
+
+def _say(line: str) -> None:
+    click.echo(f"stemma: {line}", err=True)
