@@ -8,7 +8,7 @@ from pathlib import Path
 
 import plotly
 from litestar import Litestar, Router
-from litestar.datastructures import State
+from litestar.datastructures import CacheControlHeader, State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
@@ -21,7 +21,8 @@ from api.backend import THREADS, Backend
 from api.images import ImageController
 from api.live import LiveController
 from api.models import ModelController
-from api.pages import PageController
+from api.pages import PAGES
+from api.pages_html import as_pages, prepare
 from api.problems import HANDLERS
 from api.projects import ProjectController
 from api.system import SystemController
@@ -30,6 +31,8 @@ from api.views import ViewController
 
 HERE = Path(__file__).parent
 PLOTLY = Path(plotly.__file__).parent / "package_data"
+# Pages ask for it under its version, and it is 5 MB.
+FOR_A_YEAR = CacheControlHeader(private=True, max_age=31_536_000, immutable=True)
 
 API = Router(
     "/api/v1",
@@ -63,14 +66,16 @@ def create_app(settings: Settings) -> Litestar:
     return Litestar(
         route_handlers=[
             API,
-            PageController,
+            PAGES,
             create_static_files_router("/static", [HERE / "static"]),
-            create_static_files_router("/static/plotly", [PLOTLY]),
+            create_static_files_router("/static/plotly", [PLOTLY], cache_control=FOR_A_YEAR),
         ],
         lifespan=[backend_of],
         dependencies={"backend": Provide(_backend, sync_to_thread=False)},
-        exception_handlers=HANDLERS,
-        template_config=TemplateConfig(directory=HERE / "templates", engine=JinjaTemplateEngine),
+        exception_handlers=as_pages(HANDLERS),
+        template_config=TemplateConfig(
+            directory=HERE / "templates", engine=JinjaTemplateEngine, engine_callback=prepare
+        ),
         openapi_config=OpenAPIConfig(
             title="Stemma",
             version="1",

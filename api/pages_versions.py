@@ -4,6 +4,7 @@ from litestar import Controller, get
 from litestar.params import FromPath
 from litestar.response import Template
 
+from api.backend import NotYet
 from api.pages_html import Page, render
 from api.pages_views import OPTIMIZER_LABELS
 from api.parameters import AtLeast, Served
@@ -62,9 +63,8 @@ class VersionPages(Controller):
             project = find_project(connection, version.project_id)
             view = find_view(connection, version.view_id)
             model = find_model(connection, version.model_id)
-        assert project is not None
-        assert view is not None
-        assert model is not None
+        if project is None or view is None or model is None:
+            raise NotYet("the read models are still catching up; reload in a moment")
         page = VersionPage(
             position=position,
             api=f"/api/v1/versions/{version_id}",

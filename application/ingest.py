@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from application.handle import VERSION, new_metadata
-from application.store import AppendRefused, Store
+from application.store import Store
 from domain import version as versions
 from domain.errors import Refusal
 from domain.event import Recorded
@@ -48,8 +48,8 @@ class Ingest:
         events = [event for report in reports for event in self._record(report)]
         try:
             position = self._store.append(events, tracking=(self.feed, messages[-1].sequence))
-        except AppendRefused:
-            self._known.clear()
+        except BaseException:
+            self._known.clear()  # it holds what was to be saved
             raise
         for stream, (version, _) in list(self._known.items()):
             if version is None or version.status in versions.ENDED:
@@ -82,6 +82,6 @@ class Ingest:
 def _decode(message: Delivered) -> Report | None:
     try:
         return msgspec.json.decode(message.payload, type=Report)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         log.warning("report %d is no report: %s", message.sequence, error)
         return None

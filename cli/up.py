@@ -165,11 +165,12 @@ def wait_ready(api_url: str, seconds: float, stop: threading.Event | None = None
         if stop is not None and stop.is_set():
             return True
         try:
-            return httpx.get(f"{api_url}/api/v1/status", timeout=2).status_code == 200
+            return client.get("/api/v1/status").status_code == 200
         except httpx.TransportError:
             return False
 
-    return wait_until(ready, seconds) and not (stop is not None and stop.is_set())
+    with httpx.Client(base_url=api_url, timeout=2) as client:
+        return wait_until(ready, seconds) and not (stop is not None and stop.is_set())
 
 
 def running_api(data: Path) -> str | None:

@@ -115,6 +115,19 @@ def test_one_command_sent_at_once_by_many_happens_once(store: Store) -> None:
         assert len(store.read(before)) == 1
 
 
+def test_a_command_that_its_own_first_sending_made_impossible_returns_the_outcome(
+    store: Store,
+) -> None:
+    asked, outcomes = request(), []
+
+    def decide_late(session: Session) -> Decided[Project]:
+        outcomes.append(handle(store, asked, create()))
+        return create()(session)
+
+    assert handle(store, asked, decide_late) == outcomes[0]
+    assert events(store) == ["project.created"]
+
+
 def test_a_command_is_decided_again_when_someone_was_first(store: Store, project: str) -> None:
     decide, tries = interrupted(store, project, rename(project, "Numbers"), times=2)
     assert do(store, decide).revision == 4

@@ -1,0 +1,289 @@
+"""Commands on several streams, as users send them; the decisions have their tests in the domain."""
+
+import itertools
+from typing import Any
+
+import pytest
+
+from application import projects, versions, views
+from application.handle import IMAGE, MODEL, VERSION, VIEW, Aggregate, Session, handle
+from application.store import Store
+from domain.errors import Conflict, Invalid, NotFound, Refusal, Stale
+from domain.image import AddImage, AnnotateImage, Annotation
+from domain.model import ConceptSetAmended, Model, VersionNumbered
+from domain.options import OptionsRequest
+from domain.project import DrawValidationSplit
+from domain.version import VersionCreated
+from domain.view import ConceptAdded, ConceptRemoved
+from tests.application.scenes import OPTIONS, Scene, at_once, do, request, trainable
+
+
+def state(store: Store, aggregate: Aggregate[Any], entity_id: str) -> Any:
+    return Session(store, request()).get(aggregate, entity_id)
+
+
+def model_of(scene: Scene) -> Model:
+    found: Model = state(scene.store, MODEL, scene.model())
+    return found
+
+
+def test_a_view_needs_a_project(store: Store) -> None:
+    with pytest.raises(NotFound):
+        do(store, lambda s: views.create_view(s, "nowhere", "which", "classification"))
+
+
+def test_concepts_come_back_with_their_ids_in_the_order_given(store: Store) -> None:
+    scene = Scene(store)
+    do(store, lambda s: views.remove_concept(s, scene.view, scene.concepts[1]))
+    ids = scene.add_concepts("two", " one ")
+    assert ids[1] == scene.concepts[1]
+    assert state(store, VIEW, scene.view).concepts[ids[0]] == "two"
+
+
+def test_concepts_are_added_all_or_none(store: Store) -> None:
+    scene = Scene(store)
+    before = store.head()
+    with pytest.raises(Conflict):
+        scene.add_concepts("two", "one")
+    assert store.head() == before
+
+
+def test_a_concept_change_on_an_older_revision_is_refused(store: Store) -> None:
+    scene = Scene(store)
+    revision = store.streams([VIEW.stream(scene.view)])[VIEW.stream(scene.view)][-1]
+    stale = request(expected=revision.originator_version - 1)
+    with pytest.raises(Stale):
+        handle(store, stale, lambda s: views.add_concepts(s, scene.view, ["two"]))
+
+
+def test_a_trained_model_is_forked_and_its_set_reopened_later(store: Store) -> None:
+    scene = trainable(store)
+    first = scene.model()
+    scene.train()
+    [two] = scene.add_concepts("two")
+    second = scene.model()
+    assert state(store, MODEL, second).parent == first
+    do(store, lambda s: views.remove_concept(s, scene.view, two))
+    assert scene.model() == first
+    assert model_of(scene).concepts == tuple(sorted(scene.concepts))
+
+
+def test_a_fork_of_the_users_keeps_the_current_model(store: Store) -> None:
+    scene = Scene(store)
+    current, fewer = scene.model(), scene.concepts[:1]
+    forked = do(store, lambda s: views.fork_model(s, current, fewer, "fewer", "Zeros"))
+    assert scene.model() == current
+    assert state(store, MODEL, forked.id).concepts == fewer
+    with pytest.raises(Conflict):
+        do(store, lambda s: views.fork_model(s, current, fewer, "again"))
+
+
+def test_models_are_renamed_and_archived(store: Store) -> None:
+    scene = trainable(store)
+    model = scene.model()
+    do(store, lambda s: views.rename_model(s, model, "Pets"))
+    do(store, lambda s: views.archive_model(s, model))
+    assert (model_of(scene).name, model_of(scene).archived) == ("Pets", True)
+    with pytest.raises(Conflict, match="archived"):
+        scene.train()
+
+
+def test_importing_images_twice_changes_nothing(store: Store) -> None:
+    scene = Scene(store)
+    addition = AddImage(scene.project, "sha", 8, 8, "a.png")
+    first = do(store, lambda s: projects.add_images(s, scene.project, [addition, addition]))
+    again = do(store, lambda s: projects.add_images(s, scene.project, [addition]))
+    assert first.ids == again.ids * 2
+    assert len(store.read(0, names=["image.added"])) == 1
+
+
+def test_one_image_uploaded_at_once_by_many_is_added_once(store: Store) -> None:
+    scene = Scene(store)
+    addition = AddImage(scene.project, "sha", 8, 8, "a.png")
+
+    def upload() -> tuple[str, ...]:
+        return do(store, lambda s: projects.add_images(s, scene.project, [addition])).ids
+
+    assert len(set(at_once([upload] * 4))) == 1
+    assert len(store.read(0, names=["image.added"])) == 1
+
+
+def test_images_are_annotated_all_or_none(store: Store) -> None:
+    scene = Scene(store, images=2)
+    before = store.head()
+    with pytest.raises(Invalid) as refused:
+        scene.annotate((scene.images[0], scene.concepts[1]), (scene.images[1], "nothing"))
+    assert refused.value.__notes__ == ["annotations[1]"]
+    assert store.head() == before
+
+
+def test_no_annotation_is_no_command(store: Store) -> None:
+    with pytest.raises(Invalid):
+        do(store, lambda s: projects.annotate_images(s, []))
+
+
+def test_an_image_is_moved_and_removed(store: Store) -> None:
+    scene = Scene(store, images=1)
+    do(store, lambda s: projects.assign_split(s, scene.images[0], "validation"))
+    assert state(store, IMAGE, scene.images[0]).split == "validation"
+    do(store, lambda s: projects.remove_image(s, scene.images[0]))
+    said = AnnotateImage(scene.view, (Annotation(scene.concepts[0]),))
+    with pytest.raises(NotFound):
+        do(store, lambda s: projects.annotate_images(s, [(scene.images[0], said)]))
+
+
+def splits(scene: Scene, images: tuple[str, ...]) -> list[str]:
+    found = Session(scene.store, request()).get_many(IMAGE, images)
+    return [image.split for image in found.values() if image]
+
+
+def test_a_split_is_drawn_from_the_images_there_are_and_drawn_again(store: Store) -> None:
+    scene = Scene(store, images=10)
+    do(store, lambda s: projects.remove_image(s, scene.images[0]))
+    scene.draw_split(0.5)
+    assert sorted(splits(scene, scene.images[1:])) == ["train"] * 5 + ["validation"] * 4
+    scene.draw_split(2, seed=1)
+    assert sorted(splits(scene, scene.images[1:])) == ["train"] * 7 + ["validation"] * 2
+    late = scene.add_images(3)
+    assert splits(scene, late) == ["train"] * 3
+
+
+def test_a_split_is_drawn_in_a_project_that_is_there(store: Store) -> None:
+    with pytest.raises(NotFound):
+        do(store, lambda s: projects.draw_validation_split(s, "no", DrawValidationSplit(2, 1)))
+
+
+def test_a_split_beside_other_changes_counts_every_image_once(store: Store) -> None:
+    scene = Scene(store, images=12)
+
+    def remove() -> None:
+        for image in scene.images[:4]:
+            do(store, lambda s, image=image: projects.remove_image(s, image))  # type: ignore[misc]
+
+    def draw() -> None:
+        for seed in range(4):
+            scene.draw_split(0.5, seed)
+
+    at_once([draw, remove])
+    scene.draw_split(2, seed=9)
+    assert sorted(splits(scene, scene.images[4:])) == ["train"] * 6 + ["validation"] * 2
+
+
+def test_versions_are_created_numbered_and_frozen_at_a_position(store: Store) -> None:
+    scene = trainable(store)
+    position = store.head()
+    first, second = scene.train(), scene.train("Second")
+    created = state(store, VERSION, first).created
+    assert (created.number, created.name, created.log_position) == (1, "Version 1", position)
+    assert {one.concept_id: one.label for one in created.concepts} == dict(
+        zip(scene.concepts, ["zero", "one"], strict=True)
+    )
+    assert state(store, VERSION, second).created.number == 2
+    assert state(store, VERSION, second).name == "Second"
+
+
+def test_a_model_of_a_removed_concept_is_trained_under_its_label(store: Store) -> None:
+    scene = trainable(store)
+    model = scene.model()
+    scene.train()
+    do(store, lambda s: views.remove_concept(s, scene.view, scene.concepts[1]))
+    again = do(store, lambda s: versions.create_version(s, model, None, OPTIONS)).id
+    assert {one.label for one in state(store, VERSION, again).created.concepts} == {"zero", "one"}
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [(OptionsRequest(epochs=0), "epochs"), (OptionsRequest(architecture="vgg"), "architecture")],
+)
+def test_wrong_options_are_refused_before_anything_happens(
+    store: Store, options: OptionsRequest, field: str
+) -> None:
+    scene = trainable(store)
+    before = store.head()
+    with pytest.raises(Invalid) as refused:
+        scene.train(options=options)
+    assert refused.value.field == field
+    assert store.head() == before
+
+
+@pytest.mark.parametrize("kind", ["tagging", "detection"])
+def test_other_kinds_of_view_are_not_trained_yet(store: Store, kind: str) -> None:
+    scene = Scene(store)
+    view = do(store, lambda s: views.create_view(s, scene.project, "tags", kind)).id
+    do(store, lambda s: views.add_concepts(s, view, ["a", "b"]))
+    with pytest.raises(Invalid, match=kind):
+        do(store, lambda s: versions.train_view(s, view, None, OPTIONS))
+
+
+def test_what_cannot_be_trained_is_refused_with_the_reason(store: Store) -> None:
+    project = do(store, lambda s: projects.create_project(s, "Empty")).id
+    view = do(store, lambda s: views.create_view(s, project, "which", "classification")).id
+    reasons = []
+    for label in ("a", "b", "c"):
+        with pytest.raises(Refusal) as refused:
+            do(store, lambda s: versions.train_view(s, view, None, OPTIONS))
+        reasons.append(refused.value.detail.split(";")[0])
+        do(store, lambda s, label=label: views.add_concepts(s, view, [label]))  # type: ignore[misc]
+    assert reasons == [
+        "view 'which' has no concepts yet",
+        "the model has one concept, 'a'",
+        "no image is annotated with a concept of this model",
+    ]
+
+
+def test_no_version_is_trained_on_a_set_that_is_amended_meanwhile(store: Store) -> None:
+    """Whoever is first, training or concept change, the version has its model's frozen set."""
+    scene = trainable(store)
+    labels = (f"more {number}" for number in itertools.count())
+
+    def change() -> None:
+        for _ in range(6):
+            scene.add_concepts(next(labels))
+
+    def train() -> None:
+        for _ in range(6):
+            scene.train()
+
+    at_once([change, train])
+    sets: dict[str, tuple[str, ...]] = {}
+    trained: set[str] = set()
+    for recorded in store.read_all():
+        match recorded.event:
+            case ConceptSetAmended(concepts=concepts):
+                assert recorded.entity_id not in trained
+                sets[recorded.entity_id] = concepts
+            case VersionNumbered():
+                trained.add(recorded.entity_id)
+            case VersionCreated() as created:
+                model = state(store, MODEL, created.model_id)
+                assert tuple(one.concept_id for one in created.concepts) == model.concepts
+    assert trained
+
+
+def test_concept_changes_at_once_leave_one_model_per_set(store: Store) -> None:
+    scene = trainable(store)
+    scene.train()
+
+    def add_and_remove(name: str) -> None:
+        for number in range(4):
+            [concept] = scene.add_concepts(f"{name} {number % 2}")
+            do(store, lambda s, one=concept: views.remove_concept(s, scene.view, one))  # type: ignore[misc]
+
+    at_once([lambda: add_and_remove("left"), lambda: add_and_remove("right")])
+    view = state(store, VIEW, scene.view)
+    found = Session(store, request()).get_many(MODEL, set(view.models.values()))
+    assert len(found) == len(view.models)
+    assert {frozenset(model.concepts) for model in found.values() if model} == set(view.models)
+    assert set(view.concepts) == set(scene.concepts)
+    changes = store.read_all(names=["view.concept_added", "view.concept_removed"])
+    kinds = [type(one.event) for one in changes]
+    assert (kinds.count(ConceptAdded), kinds.count(ConceptRemoved)) == (10, 8)
+
+
+def test_a_version_is_renamed_retried_and_archived_only_when_it_may_be(store: Store) -> None:
+    version = trainable(store).train()
+    do(store, lambda s: versions.rename_version(s, version, "Best"))
+    assert state(store, VERSION, version).name == "Best"
+    for refused in (versions.retry_version, versions.archive_version):
+        with pytest.raises(Conflict, match="queued"):
+            do(store, lambda s, refused=refused: refused(s, version))  # type: ignore[misc]
