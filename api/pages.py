@@ -9,6 +9,4 @@ from api.pages_projects import ProjectPages
 from api.pages_versions import VersionPages
 from api.pages_views import ViewPages
 
-PAGES = Router(
-    "/", route_handlers=[ProjectPages, ViewPages, VersionPages], include_in_schema=False
-)
+PAGES = Router("/", route_handlers=[ProjectPages, ViewPages, VersionPages], include_in_schema=False)

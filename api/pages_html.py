@@ -1,5 +1,6 @@
 """How pages are rendered: the template environment, their headers, and problems as pages."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -9,7 +10,6 @@ from jinja2 import StrictUndefined
 from litestar import Request, Response
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
-from litestar.types import ExceptionHandler, ExceptionHandlersMap
 
 from api.problems import Problem
 
@@ -22,6 +22,7 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+Handler = Callable[[Request[Any, Any, Any], Any], Response[Any]]
 NOT_PAGES = ("/api/", "/schema", "/static/")
 
 
@@ -66,12 +67,12 @@ def prepare(engine: JinjaTemplateEngine) -> None:
     }
 
 
-def as_pages(handlers: ExceptionHandlersMap) -> ExceptionHandlersMap:
+def as_pages(handlers: dict[Any, Handler]) -> dict[Any, Handler]:
     """The same handlers, whose problems are pages wherever a page was asked for."""
     return {kind: _as_page(handler) for kind, handler in handlers.items()}
 
 
-def _as_page(handler: ExceptionHandler[Any]) -> ExceptionHandler[Any]:
+def _as_page(handler: Handler) -> Handler:
     def answer(request: Request[Any, Any, Any], error: Any) -> Response[Any]:
         response = handler(request, error)
         if request.url.path.startswith(NOT_PAGES):

@@ -11,16 +11,12 @@ from litestar.response import Template
 
 from api.pages_html import Page, render
 from api.parameters import AtLeast, Cursor, HttpRequest, Served, position_in
-from api.schemas import Split
 from domain.errors import NotFound
 from projections.catalog import ProjectRow, ViewRow, find_project, list_projects, list_views
 from projections.dataset import DatasetCounts, ImageRow, count_images, list_images
 
 PROJECTS_A_PAGE = 50
 IMAGES_A_PAGE = 60
-
-NO = "no"
-YES = "yes"
 
 
 class ProjectsPage(Page, frozen=True, kw_only=True):
@@ -47,6 +43,9 @@ class ImageFilter(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def any(self) -> bool:
         return any(msgspec.structs.astuple(self))
+
+    def address(self, cursor: int | None = None) -> str:
+        return address(msgspec.structs.asdict(self), cursor)
 
 
 class ProjectPage(Page, frozen=True, kw_only=True):
@@ -104,7 +103,7 @@ class ProjectPages(Controller):
         backend: Served,
         request: HttpRequest,
         project_id: FromPath[str],
-        split: FromQuery[Split | None] = None,
+        split: Annotated[str, QueryParameter(pattern="^(train|validation|)$")] = "",
         view: FromQuery[str] = "",
         concept: FromQuery[str] = "",
         annotated: Annotated[str, QueryParameter(pattern="^(yes|no|)$")] = "",
@@ -120,7 +119,7 @@ class ProjectPages(Controller):
             known = seen is not None and concept in {one.concept_id for one in seen.concepts}
             # What is asked of another view's concepts would silently find nothing.
             wanted = ImageFilter(
-                split=split or "",
+                split=split,
                 view=view if seen else "",
                 concept=concept if known else "",
                 annotated=annotated if seen else "",
@@ -129,9 +128,9 @@ class ProjectPages(Controller):
                 connection,
                 project_id,
                 view_id=wanted.view or None,
-                split=split,
+                split=wanted.split or None,
                 concept_id=wanted.concept or None,
-                annotated=(wanted.annotated == YES) if wanted.annotated else None,
+                annotated=(wanted.annotated == "yes") if wanted.annotated else None,
                 after=position_in(cursor),
                 limit=IMAGES_A_PAGE + 1,
             )
@@ -147,9 +146,7 @@ class ProjectPages(Controller):
             images=shown,
             filter=wanted,
             first=cursor is None,
-            following=address(msgspec.structs.asdict(wanted), shown[-1].added_position)
-            if len(found) > len(shown)
-            else None,
+            following=wanted.address(shown[-1].added_position) if len(found) > len(shown) else None,
             base_url=str(request.base_url).rstrip("/"),
         )
         return render("project.html", page)

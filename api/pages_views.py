@@ -9,8 +9,8 @@ from litestar.response import Template
 from sqlalchemy import Connection
 
 from api.pages_html import Page, render
-from api.parameters import AtLeast, Cursor, HttpRequest, Served, position_in
 from api.pages_projects import address
+from api.parameters import AtLeast, Cursor, HttpRequest, Served, position_in
 from domain.errors import NotFound
 from domain.options import (
     ARCHITECTURES,
@@ -24,7 +24,7 @@ from domain.options import (
 from domain.version import ENDED
 from projections.catalog import ProjectRow, ViewRow, find_project, find_view, labels_of
 from projections.dataset import ConceptCount, DatasetCounts, count_concepts, count_images
-from projections.library_queries import LibraryRow, find_model, library
+from projections.library_queries import LibraryRow, ModelRow, find_model, library
 
 MODELS_A_PAGE = 10
 VERSIONS_EACH = 20
@@ -54,6 +54,17 @@ class TrainingForm(msgspec.Struct, frozen=True):
     @property
     def defaults_json(self) -> str:
         return msgspec.json.encode(self.defaults).decode()
+
+    @property
+    def architecture_choices(self) -> list[tuple[str, str]]:
+        return [(one.key, one.label) for one in self.architectures]
+
+    @property
+    def optimizer_choices(self) -> list[tuple[str, str]]:
+        return [
+            ("", f"default ({self.optimizers[self.shown.optimizer]})"),
+            *self.optimizers.items(),
+        ]
 
     @property
     def shown(self) -> TrainingOptions:
@@ -102,6 +113,10 @@ class ViewPage(Page, frozen=True, kw_only=True):
         """Annotations with the view's concepts, an image that has two of them counting twice."""
         held = [self.per_concept.get(one.concept_id, NO_COUNT) for one in self.view.concepts]
         return ConceptCount("", sum(one.train for one in held), sum(o.validation for o in held))
+
+    def current(self, model: ModelRow) -> bool:
+        """Whether the model answers the view's whole set of concepts."""
+        return set(model.concepts) == {one.concept_id for one in self.view.concepts}
 
     def count(self, concept_id: str) -> ConceptCount:
         return self.per_concept.get(concept_id, NO_COUNT)

@@ -1,6 +1,8 @@
 """How a command is carried out: load, decide, save; and decide again if someone was first."""
 
 import logging
+import random
+import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -17,6 +19,7 @@ from domain.event import Event, Metadata, Recorded
 
 State = TypeVar("State")
 TRIES = 4
+FIRST_PAUSE = 0.01
 
 log = logging.getLogger(__name__)
 
@@ -64,11 +67,15 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Session:
-    """One try at a command: the streams it has read, and the events it has decided on."""
+    """One try at a command: the streams it has read, and the events it has decided on.
+
+    All are read as they were at `position`, so that a decision never rests on half of a change.
+    """
 
     def __init__(self, store: Store, request: Request) -> None:
         self.store = store
         self.request = request
+        self.position = store.head()
         self._states: dict[str, Any] = {}
         self._revisions: dict[str, int] = {}
         self._read_revisions: dict[str, int] = {}
@@ -92,7 +99,7 @@ class Session:
         names = {entity_id: aggregate.stream(entity_id) for entity_id in entity_ids}
         missing = [name for name in names.values() if name not in self._states]
         if missing:
-            for name, events in self.store.streams(missing).items():
+            for name, events in self.store.streams(missing, upto=self.position).items():
                 state = None
                 for recorded in events:
                     state = aggregate.evolve(state, recorded.event)
@@ -187,6 +194,8 @@ def handle(store: Store, request: Request, decide: Callable[[Session], Decided[A
             return session.save((decided.entity_id, stream), decided.ids)
         except AppendRefused as refused:
             log.info("command %s, try %d: %s", request.command_id, attempt, refused)
+            # Two who keep meeting would otherwise go on meeting.
+            time.sleep(random.uniform(0, FIRST_PAUSE * 2**attempt))
         except Refusal:
             # It may be this very command, sent twice at once, that made it impossible.
             earlier = store.find_command(request.command_id)

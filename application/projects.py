@@ -85,7 +85,7 @@ def draw_validation_split(
     """Draw a new validation set from all images there are; those not drawn train."""
     projects.existing(session.get(PROJECT, project_id))
     session.check_revision(PROJECT, project_id)
-    position = session.store.head()
+    position = session.position
     present = dataset_at(session.store, project_id, position).images()
     drawn = projects.draw_validation_set(command, list(present))
     event = ValidationSplitDrawn(command.size, command.seed, len(present), len(drawn), position)

@@ -38,7 +38,8 @@ class LogRecorder(PostgresProcessRecorder):
         self._expect_unchanged = SQL("SELECT {}.expect_unchanged(%s, %s)").format(schema)
         self._select_streams = SQL(
             "SELECT originator_id, originator_version, topic, state FROM {}.{}"
-            " WHERE originator_id = ANY(%s) ORDER BY originator_id, originator_version"
+            " WHERE originator_id = ANY(%s) AND notification_id <= %s"
+            " ORDER BY originator_id, originator_version"
         ).format(schema, Identifier(self.events_table_name))
 
     def find_command(self, command_id: str) -> CommandRow | None:
@@ -46,10 +47,10 @@ class LogRecorder(PostgresProcessRecorder):
             row = connection.execute(self._select_command, (command_id,)).fetchone()
         return None if row is None else CommandRow(**row)
 
-    def select_streams(self, streams: Sequence[str]) -> list[StoredEvent]:
-        """All events of several streams, each stream's in order."""
+    def select_streams(self, streams: Sequence[str], upto: int) -> list[StoredEvent]:
+        """The events of several streams up to a position, each stream's in order."""
         with self.datastore.get_connection() as connection:
-            rows = connection.execute(self._select_streams, (list(streams),)).fetchall()
+            rows = connection.execute(self._select_streams, (list(streams), upto)).fetchall()
         return [StoredEvent(**row) for row in rows]
 
     def _insert_events(

@@ -18,6 +18,7 @@ SCHEMA = "log"
 TABLE = "stemma_events"
 CHANNEL = TABLE
 PAGE = 1000
+END = 2**63 - 1
 
 
 class AppendRefused(Exception):
@@ -78,10 +79,13 @@ class Store:
             raise AppendRefused(str(error)) from error
         return recordings[-1].notification.id if recordings else 0
 
-    def streams(self, names: Sequence[str]) -> dict[str, list[Recorded]]:
-        """The events of each stream named, in order; an empty list for one that is not there."""
+    def streams(self, names: Sequence[str], *, upto: int = END) -> dict[str, list[Recorded]]:
+        """The events of each stream named, in order; an empty list for one that is not there.
+
+        `upto` is a past position of the log, to see several streams as they were at one moment.
+        """
         found: dict[str, list[Recorded]] = {name: [] for name in names}
-        for stored in self._recorder.select_streams(names):
+        for stored in self._recorder.select_streams(names, upto):
             found[str(stored.originator_id)].append(self._to_recorded(stored))
         return found
 

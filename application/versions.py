@@ -31,7 +31,7 @@ def create_version(
     options = resolve_options(request)
     model = models.existing(session.get(MODEL, model_id))
     view = views.existing(session.get(VIEW, model.view_id))
-    position = session.store.head()
+    position = session.position
     lines = []
     if view.kind == CLASSIFICATION:
         dataset = dataset_at(session.store, view.project_id, position)

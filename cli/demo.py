@@ -1,6 +1,5 @@
 """`stemma demo`: real handwritten digits through the public API, to a trained version."""
 
-import io
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from adapters.processes import spawn, stop_by_degrees
 from adapters.settings import load_settings
 from cli.client import ApiClient, ApiProblem
 from cli.demo_screen import library_table, watch
+from cli.digits import handwritten_digits
 from cli.up import running_api, wait_ready
 
 UPLOAD_BATCH = 600
@@ -108,7 +108,7 @@ def _await_ready(everything: "subprocess.Popen[bytes]", data: Path, log: Path) -
 
 def _prepare(client: ApiClient, console: Console, epochs: float, seed: int) -> tuple[str, str]:
     """Everything up to a training under way; returns the version's and the view's id."""
-    files, digits = _digits()
+    files, digits = handwritten_digits()
     project_id = client.command("projects", {"name": "Handwritten digits"})["id"]
     image_ids: list[str] = []
     for start in range(0, len(files), UPLOAD_BATCH):
@@ -132,20 +132,6 @@ def _prepare(client: ApiClient, console: Console, epochs: float, seed: int) -> t
     answer = client.command(f"views/{view_id}/versions", training)
     client.query(f"versions/{answer['id']}", at_least=answer["position"])
     return answer["id"], view_id
-
-
-def _digits() -> tuple[list[tuple[str, bytes]], list[int]]:
-    """The 1,797 digits that ship in scikit-learn, 8 by 8 pixels, as PNG files with their labels."""
-    from PIL import Image
-    from sklearn.datasets import load_digits
-
-    data: Any = load_digits()
-    files = []
-    for number, pixels in enumerate(data.images):
-        encoded = io.BytesIO()
-        Image.fromarray((pixels * (255 / 16)).round().astype("uint8")).save(encoded, "PNG")
-        files.append((f"digit-{number:04}.png", encoded.getvalue()))
-    return files, [int(target) for target in data.target]
 
 
 def _farewell(

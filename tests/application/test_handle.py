@@ -195,6 +195,15 @@ def test_a_decision_on_a_stream_it_only_read_is_decided_again(store: Store, proj
     assert state.name == "copy of renamed 1"
 
 
+def test_a_command_sees_all_streams_at_one_position(store: Store, project: str) -> None:
+    other = do(store, create("Letters")).id
+    session = Session(store, request())
+    before = session.get(PROJECT, project)
+    do(store, rename(other, "Numbers"))
+    assert session.get(PROJECT, other) == Project("Letters")
+    assert before == Project("Digits")
+
+
 def test_what_is_not_there_is_not_found(store: Store) -> None:
     with pytest.raises(NotFound):
         do(store, rename("nowhere", "Numbers"))

@@ -100,7 +100,9 @@ def test_a_restarted_ingest_goes_on_from_its_position(store: Store, version: str
     assert names(store, version) == WHOLE
 
 
-def take_all(store: Store, messages: Sequence[Delivered], size: int, start: threading.Barrier) -> None:
+def take_all(
+    store: Store, messages: Sequence[Delivered], size: int, start: threading.Barrier
+) -> None:
     """Take a feed in to its end, beginning again at its position whenever another was first."""
     ingest = Ingest(store, FEED)
     start.wait(10)
@@ -149,7 +151,7 @@ def test_an_ingest_that_fell_behind_its_twin_saves_nothing_twice(
 )
 def test_what_is_no_report_is_passed_over(store: Store, version: str, payload: bytes) -> None:
     sent = reports(version, whole_run())
-    messages = delivered(sent[:1]) + [Delivered(2, payload)] + delivered(sent[1:], first=3)
+    messages = [*delivered(sent[:1]), Delivered(2, payload), *delivered(sent[1:], first=3)]
     ingest = Ingest(store, FEED)
     ingest.take(messages)
     assert names(store, version) == WHOLE

@@ -23,7 +23,9 @@ from tests.domain.version_samples import report
 PER_EPOCH = 4
 
 
-def whole_run(*, epochs: int = 2, first_epoch: int = 1, failure: str | None = None) -> list[AnyReport]:
+def whole_run(
+    *, epochs: int = 2, first_epoch: int = 1, failure: str | None = None
+) -> list[AnyReport]:
     """Every report of a run of so many epochs; its last ones are missing if it fails."""
     said: list[AnyReport] = [
         Started("w1", "cpu", {"torch": "2"}, (first_epoch - 1) * PER_EPOCH),

@@ -1,0 +1,37 @@
+// Calls of the documented API. A refusal is thrown as a Problem (RFC 9457).
+
+export class Problem extends Error {
+  constructor(detail, errors = [], answered = true) {
+    super(detail);
+    this.errors = errors;
+    this.answered = answered;
+  }
+}
+
+// crypto.randomUUID is only there over TLS; this is there everywhere.
+export function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// The body is an object, sent as JSON, or a FormData, sent as it is.
+export async function call(method, url, { body, key = newKey() } = {}) {
+  const headers = { "Idempotency-Key": key, Accept: "application/json" };
+  const isForm = body instanceof FormData;
+  if (body !== undefined && !isForm) headers["Content-Type"] = "application/json";
+  const sent = body === undefined || isForm ? body : JSON.stringify(body);
+  let response;
+  try {
+    response = await fetch(url, { method, headers, body: sent });
+  } catch {
+    throw new Problem(
+      "The server does not answer. Try again: what it may have done already is not done twice.",
+      [],
+      false,
+    );
+  }
+  const content = await response.json().catch(() => ({}));
+  if (response.ok) return content;
+  const detail = content.detail ?? `The server answers ${response.status}.`;
+  throw new Problem(detail, content.errors ?? [], response.status < 500);
+}

@@ -1,0 +1,78 @@
+// Forms with data-api are sent as one JSON call: data-method, data-action, and data-then to follow.
+import { call, newKey, Problem } from "./api.js";
+import { confirmed } from "./dialogs.js";
+import { clearProblem, showProblem } from "./problems.js";
+
+const unanswered = new WeakMap();
+
+export function sendForms() {
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.matches("form[data-api]")) return;
+    event.preventDefault();
+    submit(form);
+  });
+  // The API's rules are the rules; the browser's own would say less and at other places.
+  for (const form of document.querySelectorAll("form[data-api]")) form.noValidate = true;
+}
+
+async function submit(form) {
+  if (form.ariaBusy === "true") return;
+  clearProblem(form);
+  form.ariaBusy = "true";
+  try {
+    const body = contentOf(form);
+    if (!(await confirmed(form))) return;
+    const { method, action } = form.dataset;
+    const key = keyOf(form, `${method} ${action} ${JSON.stringify(body)}`);
+    const answer = await call(method, action, { body, key });
+    unanswered.delete(form);
+    follow(form.dataset.then, answer);
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    if (problem.answered) unanswered.delete(form);
+    showProblem(form, problem);
+  } finally {
+    form.ariaBusy = null;
+  }
+}
+
+// The same submission keeps its key until it is answered, so that it happens once.
+function keyOf(form, content) {
+  const before = unanswered.get(form);
+  const kept = before?.content === content ? before : { content, key: newKey() };
+  unanswered.set(form, kept);
+  return kept.key;
+}
+
+function contentOf(form) {
+  const controls = [...form.elements].filter((control) => control.name);
+  if (!controls.length && !("body" in form.dataset)) return undefined;
+  const body = {};
+  for (const control of controls) {
+    const value = valueOf(control);
+    if (value === undefined) continue;
+    const path = control.name.split(".");
+    const last = path.pop();
+    path.reduce((inner, name) => (inner[name] ??= {}), body)[last] = value;
+  }
+  return body;
+}
+
+function valueOf(control) {
+  const text = control.value.trim();
+  const { kind } = control.dataset;
+  if (control.validity.badInput) throw new Problem("", [{ field: control.name, detail: "this is no number" }]);
+  if (kind === "lines") return text.split("\n").map((line) => line.trim()).filter(Boolean);
+  if (text === "" && (kind === "number" || "optional" in control.dataset)) return undefined;
+  return kind === "number" ? Number(text) : control.value;
+}
+
+// Go where data-then says, and there see the log at least as far as this change.
+function follow(then, answer) {
+  const [path, anchor = ""] = then.replaceAll("{id}", answer.id).split("#");
+  const to = new URL(path === "here" ? location.href : path, location.href);
+  to.searchParams.set("at_least", answer.position);
+  to.hash = anchor;
+  location.assign(to);
+}

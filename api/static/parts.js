@@ -1,0 +1,77 @@
+// Live parts of a page: elements with data-part are replaced by what the server now says of them.
+// Rows stay, only their cells change, unless rows came or went.
+
+const SLOWEST = 10;
+
+export function keepLive() {
+  const main = document.querySelector("main[data-refresh]");
+  if (!main) return;
+  let seconds = Number(main.dataset.refresh);
+  const again = async () => {
+    let spent = 0;
+    if (!document.hidden) {
+      const began = performance.now();
+      seconds = (await refresh()) ?? seconds;
+      spent = (performance.now() - began) / 1000;
+    }
+    // A page that is slow to make is asked for less often.
+    setTimeout(again, 1000 * Math.max(seconds, SLOWEST * spent));
+  };
+  setTimeout(again, 1000 * seconds);
+}
+
+// Replace the parts that have changed; how soon to look again is returned, if the page says so.
+export async function refresh(atLeast) {
+  const url = new URL(location.href);
+  if (atLeast) url.searchParams.set("at_least", atLeast);
+  try {
+    const response = await fetch(url, { headers: { Accept: "text/html" } });
+    if (!response.ok) throw new Error(response.statusText);
+    // What the server renders is escaped, and scripts of a parsed document do not run.
+    const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+    mergeAll(document.body, fresh.body);
+    say("");
+    return Number(fresh.querySelector("main").dataset.refresh) || undefined;
+  } catch {
+    say("Not connected: what you see may be old.");
+    return undefined;
+  }
+}
+
+function say(text) {
+  const place = document.querySelector("[data-connection]");
+  if (place.textContent !== text) place.textContent = text;
+}
+
+function mergeAll(old, fresh) {
+  const [before, after] = [partsIn(old), partsIn(fresh)];
+  if (keys(before) !== keys(after)) return false;
+  before.forEach((part, index) => merge(part, after[index]));
+  return true;
+}
+
+function merge(old, fresh) {
+  if (old.isEqualNode(fresh)) return;
+  if (partsIn(old).length && mergeAll(old, fresh)) return;
+  const focused = old.contains(document.activeElement) ? document.activeElement : null;
+  old.replaceWith(fresh);
+  if (focused) [...fresh.querySelectorAll(focused.tagName)].find((one) => alike(one, focused))?.focus();
+}
+
+// The parts directly within an element, not those within its parts.
+function partsIn(element) {
+  const inner = [...element.querySelectorAll("[data-part]")];
+  return inner.filter((part) => {
+    const around = part.parentElement.closest("[data-part]");
+    return around === (element.matches("[data-part]") ? element : null);
+  });
+}
+
+function keys(parts) {
+  return parts.map((part) => part.dataset.part).join("\n");
+}
+
+function alike(one, other) {
+  const told = (element) => [element.textContent, element.ariaLabel, element.href].join("\n");
+  return told(one) === told(other);
+}

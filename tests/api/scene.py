@@ -1,0 +1,178 @@
+"""What happens around the pages in tests: an API client, and a worker that only reports."""
+
+import itertools
+import time
+from datetime import UTC, datetime
+from io import BytesIO
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import msgspec
+from PIL import Image
+
+from application import versions
+from application.handle import Request, handle
+from application.ingest import Delivered, Ingest
+from application.store import Store
+from domain.manifest import ManifestCounts
+from domain.messages import (
+    AnyReport,
+    BatchMetrics,
+    CheckpointSaved,
+    Completed,
+    DataPrepared,
+    EpochMetrics,
+    Evaluated,
+    Report,
+    Started,
+    StepAdvanced,
+)
+from domain.version import FreezeDataset
+
+PATIENCE_SECONDS = 10.0
+ITERATIONS_PER_EPOCH = 10
+DIGEST = "ab" * 32
+
+
+class Scene:
+    """A running server at `url`, and what users and workers do to it."""
+
+    def __init__(self, url: str, store: Store) -> None:
+        self.url = url
+        self.store = store
+        self.http = httpx.Client(base_url=url, timeout=PATIENCE_SECONDS)
+        self._ingest = Ingest(store, "reports")
+        self._sequence = itertools.count(1)
+
+    def __enter__(self) -> Self:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                self.http.get("/api/v1/status").raise_for_status()
+                return self
+            except httpx.TransportError:
+                if time.monotonic() > deadline:
+                    raise
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.http.close()
+
+    def post(self, path: str, content: object) -> Any:
+        response = self.http.post(f"/api/v1{path}", json=content)
+        assert response.is_success, response.text
+        return response.json()
+
+    def visible(self) -> int:
+        """Wait until the pages show all there is; the position."""
+        head = self.store.head()
+        self.http.get("/", params={"at_least": head}).raise_for_status()
+        return head
+
+    def project(self, name: str = "Digits") -> str:
+        return str(self.post("/projects", {"name": name})["id"])
+
+    def images(self, project_id: str, count: int) -> list[str]:
+        """Upload images that differ; their ids."""
+        files = [("files", (f"{number}.png", _png(number), "image/png")) for number in range(count)]
+        response = self.http.post(f"/api/v1/projects/{project_id}/images", files=files)
+        assert response.is_success, response.text
+        return [str(one) for one in response.json()["ids"]]
+
+    def view(self, project_id: str, *labels: str, name: str = "Which digit") -> str:
+        kind = {"name": name, "kind": "classification"}
+        view_id = str(self.post(f"/projects/{project_id}/views", kind)["id"])
+        if labels:
+            self.concepts(view_id, *labels)
+        return view_id
+
+    def concepts(self, view_id: str, *labels: str) -> list[str]:
+        answer = self.post(f"/views/{view_id}/concepts", {"labels": list(labels)})
+        return [str(one) for one in answer["ids"]]
+
+    def trainable(self, name: str = "Digits", images: int = 10) -> tuple[str, str]:
+        """A project with annotated and split images, and its view of two concepts."""
+        project_id = self.project(name)
+        view_id = self.view(project_id)
+        concepts = self.concepts(view_id, "zero", "one")
+        said = [
+            {"image_id": image_id, "annotations": [{"concept_id": concepts[index % 2]}]}
+            for index, image_id in enumerate(self.images(project_id, images))
+        ]
+        self.post(f"/views/{view_id}/annotations", {"images": said})
+        self.post(f"/projects/{project_id}/validation-split", {"size": 0.4, "seed": 1})
+        return project_id, view_id
+
+    def version(self, view_id: str, **options: object) -> str:
+        return str(self.post(f"/views/{view_id}/versions", {"options": options})["id"])
+
+    def freeze(self, version_id: str) -> None:
+        counts = ManifestCounts(train=6, validation=4, per_concept={})
+        command = FreezeDataset(DIGEST, counts)
+        request = Request(actor="policy", command_id=f"{version_id}/f", correlation_id=version_id)
+        handle(
+            self.store, request, lambda session: versions.freeze_dataset(session, version_id, command)
+        )
+
+    def report(self, version_id: str, *bodies: AnyReport, attempt: int = 1) -> int:
+        """Take in what a worker would report; the log's position afterwards."""
+        messages = []
+        for body in bodies:
+            sequence = next(self._sequence)
+            at = datetime.now(UTC)
+            told = Report(version_id, attempt, 1, sequence, at, "gpu-1", version_id, body)
+            messages.append(Delivered(sequence, msgspec.json.encode(told)))
+        self._ingest.take(messages)
+        return self.store.head()
+
+    def begin(self, version_id: str, epochs: int = 4) -> None:
+        """The version is frozen, taken up and prepared; its training step runs."""
+        self.freeze(version_id)
+        self.report(
+            version_id,
+            Started("gpu-1", "cuda:0 NVIDIA H100", {"torch": "2.11"}, 0),
+            StepAdvanced("preparing", "running", 0.0),
+            DataPrepared(ITERATIONS_PER_EPOCH, ITERATIONS_PER_EPOCH * epochs),
+            StepAdvanced("preparing", "done", 1.0),
+            StepAdvanced("training", "running", 0.0),
+        )
+
+    def epoch(
+        self, version_id: str, number: int, *, of: int = 4, loss: float = 1.0, held_out: float = 1.0
+    ) -> int:
+        """An epoch goes by: its batches fall towards `loss`, and validation comes to `held_out`."""
+        first = (number - 1) * ITERATIONS_PER_EPOCH
+        losses = tuple(loss * (1 + 1 / (first + k + 1)) for k in range(ITERATIONS_PER_EPOCH))
+        done = number * ITERATIONS_PER_EPOCH
+        return self.report(
+            version_id,
+            BatchMetrics(first, tuple(0.01 / number for _ in losses), losses),
+            StepAdvanced("training", "running", number / of),
+            EpochMetrics(number, done, held_out, 1 - held_out / 3),
+            CheckpointSaved(DIGEST, 44_800_000, "validation_accuracy", 1 - held_out / 3, number),
+        )
+
+    def finish(self, version_id: str) -> int:
+        return self.report(
+            version_id,
+            StepAdvanced("training", "done", 1.0),
+            StepAdvanced("evaluating", "running", 0.0),
+            Evaluated(DIGEST, 0.2, 0.9, 4),
+            StepAdvanced("evaluating", "done", 1.0),
+            StepAdvanced("saving", "done", 1.0),
+            Completed(DIGEST, "cd" * 32, 4 * ITERATIONS_PER_EPOCH),
+        )
+
+
+def _png(number: int) -> bytes:
+    buffer = BytesIO()
+    shade = [(17 * number + 31 * pixel) % 256 for pixel in range(64)]
+    image = Image.new("L", (8, 8))
+    image.putdata(shade)
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
