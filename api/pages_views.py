@@ -121,8 +121,17 @@ class ViewPage(Page, frozen=True, kw_only=True):
     def count(self, concept_id: str) -> ConceptCount:
         return self.per_concept.get(concept_id, NO_COUNT)
 
+    @property
+    def next_number(self) -> int:
+        """The number of the next version of the current model, if it is on this page."""
+        return next((row.model.versions + 1 for row in self.library if self.current(row.model)), 1)
+
     def labels_in(self, concept_ids: list[str]) -> list[str]:
-        return sorted(self.labels.get(concept_id, concept_id) for concept_id in concept_ids)
+        """Labels in the view's order, those of removed concepts last."""
+        order = [one.concept_id for one in self.view.concepts]
+        place = {concept_id: index for index, concept_id in enumerate(order)}
+        known = sorted(concept_ids, key=lambda one: (place.get(one, len(order)), one))
+        return [self.labels.get(concept_id, concept_id) for concept_id in known]
 
 
 class ViewPages(Controller):

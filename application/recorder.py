@@ -1,9 +1,11 @@
 """What commits together with events: the command they answer, and the report they come from."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
+import psycopg
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresProcessRecorder
 from psycopg import Cursor
@@ -76,12 +78,18 @@ class LogRecorder(PostgresProcessRecorder):
         stored_events: Sequence[StoredEvent],
         **kwargs: Any,
     ) -> None:
-        super()._insert_stored_events(curs, stored_events, **kwargs)
         unchanged: dict[str, int] = kwargs.get("unchanged") or {}
-        if unchanged:
-            # After the insert, because that is when the table lock is surely held; the insert
-            # touches none of these streams. Another cursor, because this one holds the new ids.
-            other = curs.connection.cursor()
-            other.execute(
-                self._expect_unchanged, (list(unchanged), list(unchanged.values())), prepare=True
-            )
+        try:
+            super()._insert_stored_events(curs, stored_events, **kwargs)
+            if unchanged:
+                # After the insert, because that is when the table lock is surely held; the insert
+                # touches none of these streams. Another cursor: this one holds the new ids.
+                other = curs.connection.cursor()
+                revisions = list(unchanged), list(unchanged.values())
+                other.execute(self._expect_unchanged, revisions, prepare=True)
+        except psycopg.Error:
+            # The library goes on to a COMMIT, which an aborted pipeline would answer with an error
+            # that hides this one and that it takes for a lost connection.
+            with suppress(psycopg.Error), curs.connection.pipeline() as pipeline:
+                pipeline.sync()
+            raise

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from application import projects, versions, views
 from application.handle import VIEW, Decided, Outcome, Request, Session, handle, new_metadata
 from application.store import Store
+from domain.errors import Conflict
 from domain.event import Event, Recorded
 from domain.image import AddImage, AnnotateImage, Annotation
 from domain.options import OptionsRequest
@@ -39,6 +40,16 @@ def do(store: Store, decide: Callable[[Session], Decided[Any]]) -> Outcome:
     return handle(store, request(), decide)
 
 
+def insist(store: Store, decide: Callable[[Session], Decided[Any]]) -> Outcome:
+    """As `do`, for as long as it is refused because others keep changing the same things."""
+    while True:
+        try:
+            return do(store, decide)
+        except Conflict as refused:
+            if "try again" not in refused.detail:
+                raise
+
+
 def recorded(stream: str, revision: int, event: Event) -> Recorded:
     """An event that happens now, by nobody's command."""
     return Recorded(stream, revision, event, new_metadata("test", "command", "correlation", None))
@@ -65,7 +76,7 @@ class Scene:
         self.images = self.add_images(images) if images else ()
 
     def add_concepts(self, *labels: str) -> tuple[str, ...]:
-        return do(self.store, lambda s: views.add_concepts(s, self.view, labels)).ids
+        return insist(self.store, lambda s: views.add_concepts(s, self.view, labels)).ids
 
     def add_images(self, count: int) -> tuple[str, ...]:
         """Images annotated with the two concepts in turn."""
@@ -87,11 +98,11 @@ class Scene:
 
     def draw_split(self, size: float = 0.2, seed: int = 7) -> None:
         command = DrawValidationSplit(size, seed)
-        do(self.store, lambda s: projects.draw_validation_split(s, self.project, command))
+        insist(self.store, lambda s: projects.draw_validation_split(s, self.project, command))
 
     def train(self, name: str | None = None, options: OptionsRequest = OPTIONS) -> str:
         """A new version of the view's current model."""
-        return do(self.store, lambda s: versions.train_view(s, self.view, name, options)).id
+        return insist(self.store, lambda s: versions.train_view(s, self.view, name, options)).id
 
     def model(self) -> str:
         """The view's current model."""

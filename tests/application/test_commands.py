@@ -15,7 +15,7 @@ from domain.options import OptionsRequest
 from domain.project import DrawValidationSplit
 from domain.version import VersionCreated
 from domain.view import ConceptAdded, ConceptRemoved
-from tests.application.scenes import OPTIONS, Scene, at_once, do, request, trainable
+from tests.application.scenes import OPTIONS, Scene, at_once, do, insist, request, trainable
 
 
 def state(store: Store, aggregate: Aggregate[Any], entity_id: str) -> Any:
@@ -158,7 +158,7 @@ def test_a_split_beside_other_changes_counts_every_image_once(store: Store) -> N
 
     def remove() -> None:
         for image in scene.images[:4]:
-            do(store, lambda s, image=image: projects.remove_image(s, image))  # type: ignore[misc]
+            insist(store, lambda s, image=image: projects.remove_image(s, image))  # type: ignore[misc]
 
     def draw() -> None:
         for seed in range(4):
@@ -267,7 +267,7 @@ def test_concept_changes_at_once_leave_one_model_per_set(store: Store) -> None:
     def add_and_remove(name: str) -> None:
         for number in range(4):
             [concept] = scene.add_concepts(f"{name} {number % 2}")
-            do(store, lambda s, one=concept: views.remove_concept(s, scene.view, one))  # type: ignore[misc]
+            insist(store, lambda s, one=concept: views.remove_concept(s, scene.view, one))  # type: ignore[misc]
 
     at_once([lambda: add_and_remove("left"), lambda: add_and_remove("right")])
     view = state(store, VIEW, scene.view)

@@ -102,7 +102,7 @@ def test_a_command_id_is_not_used_for_another_request(store: Store, project: str
 
 
 def test_one_command_sent_at_once_by_many_happens_once(store: Store) -> None:
-    for _ in range(5):
+    for _ in range(10):
         before = store.head()
         asked, ready = request(), threading.Barrier(4)
 
