@@ -1,5 +1,6 @@
 """Routes of images: upload, list, look at, annotate, assign to a split, remove."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from litestar import Controller, Response, delete, get, post, put
@@ -30,6 +31,13 @@ _MEDIA_TYPES = {
 }
 
 
+@dataclass
+class Upload:
+    """Form data with one or many files, each under the name `files`."""
+
+    files: list[UploadFile]
+
+
 class ImageController(Controller):
     """Images, and what is said of them in each view."""
 
@@ -46,14 +54,14 @@ class ImageController(Controller):
         backend: Served,
         request: HttpRequest,
         project_id: FromPath[str],
-        data: Annotated[list[UploadFile], Body(media_type=RequestEncodingType.MULTI_PART)],
+        data: Annotated[Upload, Body(media_type=RequestEncodingType.MULTI_PART)],
     ) -> Response[Answer]:
         """Add one or many images: all of them, or none if one is refused.
 
         An image that the project has already, by its content, is left as it is. The answer's
         `ids` are those of the images, in the order of the files.
         """
-        accepted = _accept(data, backend)
+        accepted = _accept(data.files, backend)
         additions = [
             AddImage(project_id, backend.blobs.put(file.data), file.width, file.height, file.name)
             for file in accepted

@@ -27,10 +27,13 @@ NOT_PAGES = ("/api/", "/schema", "/static/")
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """What every page holds: the position it reflects, and the API call that gives the same."""
+    """What every page holds: the position it reflects, and the API call that gives the same.
 
-    position: int
-    api: str
+    A page about no data has neither.
+    """
+
+    position: int | None = None
+    api: str | None = None
 
 
 class ProblemPage(Page, frozen=True, kw_only=True):
@@ -77,7 +80,7 @@ def _as_page(handler: Handler) -> Handler:
         response = handler(request, error)
         if request.url.path.startswith(NOT_PAGES):
             return response
-        page = ProblemPage(position=0, api="/api/v1/status", problem=response.content)
+        page = ProblemPage(problem=response.content)
         return cast(Response[Any], render("problem.html", page, response.status_code or 500))
 
     return answer

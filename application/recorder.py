@@ -62,14 +62,10 @@ class LogRecorder(PostgresProcessRecorder):
         **kwargs: Any,
     ) -> None:
         command: CommandRow | None = kwargs.get("command")
-        if command is not None:
-            row = (command.command_id, command.fingerprint, command.result)
-            if stored_events:
-                curs.execute(self._insert_command, row, prepare=True)
-            else:
-                # Nothing later in the pipeline would surface a refusal: ask for a row now.
-                curs.execute(self._insert_command + SQL(" RETURNING 1"), row)
-                curs.fetchone()
+        if command is not None and not stored_events:
+            # Nothing later in the pipeline would surface a refusal: ask for a row now.
+            curs.execute(self._insert_command + SQL(" RETURNING 1"), _row(command))
+            curs.fetchone()
         super()._insert_events(curs, stored_events, **kwargs)
 
     def _insert_stored_events(
@@ -78,13 +74,20 @@ class LogRecorder(PostgresProcessRecorder):
         stored_events: Sequence[StoredEvent],
         **kwargs: Any,
     ) -> None:
+        """Events, then what else may be refused.
+
+        `unchanged` comes after the insert, because that is when the table lock is surely held; the
+        insert touches none of these streams. The command does too: were it refused before, psycopg
+        would take the insert, skipped unprepared, for prepared, and fail with it ever after.
+        """
+        command: CommandRow | None = kwargs.get("command")
         unchanged: dict[str, int] = kwargs.get("unchanged") or {}
+        other = curs.connection.cursor()  # `curs` holds the new ids
         try:
             super()._insert_stored_events(curs, stored_events, **kwargs)
+            if command is not None:
+                other.execute(self._insert_command, _row(command), prepare=True)
             if unchanged:
-                # After the insert, because that is when the table lock is surely held; the insert
-                # touches none of these streams. Another cursor: this one holds the new ids.
-                other = curs.connection.cursor()
                 revisions = list(unchanged), list(unchanged.values())
                 other.execute(self._expect_unchanged, revisions, prepare=True)
         except psycopg.Error:
@@ -93,3 +96,7 @@ class LogRecorder(PostgresProcessRecorder):
             with suppress(psycopg.Error), curs.connection.pipeline() as pipeline:
                 pipeline.sync()
             raise
+
+
+def _row(command: CommandRow) -> tuple[str, str, bytes]:
+    return command.command_id, command.fingerprint, command.result

@@ -28,6 +28,8 @@ from gpu_worker.resume import ResumePoint
 
 # At an epoch's end a resumable checkpoint may cost this share of the time since the last one.
 _CHECKPOINT_SHARE = 0.01
+# Seconds that one is taken to cost until the first has been written.
+_CHECKPOINT_COST = 0.1
 
 
 class UnsupportedKind(Exception):
@@ -104,7 +106,7 @@ class _Training:
         optimizer = build_optimizer(job.options, model)
         scheduler = build_scheduler(job.options, optimizer, self.iterations)
         self.run = Run(model, optimizer, scheduler)
-        self._checkpointed_at, self._checkpoint_cost = time.monotonic(), 0.0
+        self._checkpointed_at, self._checkpoint_cost = time.monotonic(), _CHECKPOINT_COST
 
     def go(self) -> None:
         """Train from where the run stands to the last iteration, validating after each epoch."""

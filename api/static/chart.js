@@ -6,8 +6,11 @@ const SECOND = { batch_loss: "smoothed", validation_loss: "training, smoothed" }
 
 export class Chart {
   constructor(figure) {
+    this.figure = figure;
+    delete figure.dataset.points;
     this.metric = figure.dataset.metric;
     this.axis = figure.dataset.axis;
+    this.epochs = Number(figure.dataset.epochs);
     this.digits = Number(figure.dataset.digits);
     this.latest = figure.querySelector("[data-latest]");
     this.plot = figure.querySelector(".plot");
@@ -22,6 +25,7 @@ export class Chart {
       const kept = thin(drawn.x, drawn.y, DRAWN_AT_MOST / 2);
       Plotly.restyle(this.plot, { x: [kept.x], y: [kept.y] }, [trace]);
     }
+    if (trace === 0) this.figure.dataset.points = Number(this.figure.dataset.points ?? 0) + y.length;
     if (trace === 0 && y.length) this.say(x.at(-1), y.at(-1));
   }
 
@@ -49,13 +53,13 @@ export class Chart {
     const axis = { gridcolor: line, linecolor: line, zeroline: false, automargin: true };
     return {
       height: 210,
-      margin: { l: 44, r: 12, t: 8, b: 34 },
+      margin: { l: 44, r: 12, t: this.metric in SECOND ? 26 : 10, b: 34 },
       paper_bgcolor: "transparent",
       plot_bgcolor: "transparent",
       font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: ink },
-      xaxis: { ...axis, title: { text: this.axis, standoff: 4 }, rangemode: "tozero" },
+      xaxis: { ...axis, dtick: this.axis === "epoch" && this.epochs <= 12 ? 1 : undefined, title: { text: this.axis, standoff: 4 }, rangemode: "tozero" },
       yaxis: { ...axis, rangemode: this.metric.endsWith("loss") ? "tozero" : "normal" },
-      legend: { x: 1, xanchor: "right", y: 1, bgcolor: "transparent" },
+      legend: { orientation: "h", x: 1, xanchor: "right", y: 1, yanchor: "bottom", bgcolor: "transparent" },
       hovermode: "x unified",
       hoverlabel: { bgcolor: colour("--paper"), bordercolor: line, font: { color: colour("--ink") } },
     };

@@ -116,7 +116,9 @@ class Scene:
         command = FreezeDataset(DIGEST, counts)
         request = Request(actor="policy", command_id=f"{version_id}/f", correlation_id=version_id)
         handle(
-            self.store, request, lambda session: versions.freeze_dataset(session, version_id, command)
+            self.store,
+            request,
+            lambda session: versions.freeze_dataset(session, version_id, command),
         )
 
     def report(self, version_id: str, *bodies: AnyReport, attempt: int = 1) -> int:

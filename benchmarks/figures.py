@@ -1,0 +1,54 @@
+"""What a benchmark finds: repetitions of a measurement, beside its alternative's or alone."""
+
+import statistics
+from collections.abc import Sequence
+
+import msgspec
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """A bound on the ratio to the alternative or, where there is none, on the median."""
+
+    bound: float
+    at_least: bool = False
+
+    def met_by(self, value: float) -> bool:
+        return value >= self.bound if self.at_least else value <= self.bound
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the table.
+
+    The i-th of `ours` and of `theirs` come from the same repetition. `others` is the share of the
+    machine's CPU, in [0, 1], that processes other than the benchmark's took meanwhile.
+    """
+
+    what: str
+    unit: str
+    ours: tuple[float, ...]
+    alternative: str = ""
+    theirs: tuple[float, ...] = ()
+    expected: Expected | None = None
+    others: float
+
+    @property
+    def ratio(self) -> float | None:
+        """The median over repetitions of ours / theirs; None without an alternative."""
+        if not self.theirs:
+            return None
+        pairs = zip(self.ours, self.theirs, strict=True)
+        return statistics.median(mine / other for mine, other in pairs)
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the expectation is met; None where there is none."""
+        if self.expected is None:
+            return None
+        ratio = self.ratio
+        return self.expected.met_by(statistics.median(self.ours) if ratio is None else ratio)
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least this share of the values do not exceed (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * round(share * 1000) // 1000) - 1)]

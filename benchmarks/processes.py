@@ -1,0 +1,60 @@
+"""The product's processes for a benchmark: started on a folder of their own, looked into, stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from adapters.processes import spawn, stop_by_degrees
+
+
+@contextmanager
+def data_folder() -> Iterator[Path]:
+    """A data folder, gone afterwards. Where it lies is for TMPDIR to say: fsync costs there."""
+    with tempfile.TemporaryDirectory(prefix="stemma-bench-") as folder:
+        yield Path(folder)
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Ours with nothing of another Stemma in it, and with compiled Python files."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("STEMMA_")}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    return kept | settings
+
+
+@contextmanager
+def stemma(
+    *arguments: str, log: Path, settings: Mapping[str, str]
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A `stemma` command that runs until the block ends."""
+    argv = [sys.executable, "-m", "cli.main", *arguments]
+    process = spawn(argv, log=log, env=environment(settings))
+    try:
+        yield process
+    finally:
+        stop_by_degrees(process, [(signal.SIGTERM, 30.0)])
+
+
+def tree_of_this_process() -> set[int]:
+    return tree(os.getpid())
+
+
+def tree(root: int) -> set[int]:
+    """A process and its descendants."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                _, _, tail = (entry / "stat").read_text().rpartition(")")
+                children.setdefault(int(tail.split()[1]), []).append(int(entry.name))
+    found: set[int] = set()
+    waiting = [root]
+    while waiting:
+        pid = waiting.pop()
+        found.add(pid)
+        waiting += children.get(pid, [])
+    return found

@@ -1,0 +1,182 @@
+"""Our batched Follower against the library's projection runner, which commits each event alone."""
+
+import threading
+import time
+from functools import lru_cache
+from typing import Any
+
+from eventsourcing.application import Application
+from eventsourcing.persistence import Tracking
+from eventsourcing.postgres import PostgresTrackingRecorder
+from eventsourcing.projection import Projection, ProjectionRunner
+from psycopg.types.json import Jsonb
+from sqlalchemy import Engine, Executable, text
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
+from application.mapper import EventMapper
+from application.store import SCHEMA as LOG
+from application.store import Store
+from benchmarks.database import checkpoint, library_environment, migrated_postgres, opened
+from benchmarks.figures import Expected, Figure
+from benchmarks.processes import data_folder
+from benchmarks.quiet import repeat
+from benchmarks.sample_events import append_all, image_events
+from domain.event import Recorded
+from projections.dataset import DATASET
+from projections.follow import Follower
+from projections.read_model import SCHEMA as READ
+
+EVENTS, QUICK_EVENTS = 20_000, 400
+PATIENCE_SECONDS = 600.0
+
+Rows = list[tuple[object, ...]]
+
+
+def run(quick: bool) -> list[Figure]:
+    """Events a second into the read model dataset_v1, the same SQL for each event on both sides."""
+    events = QUICK_EVENTS if quick else EVENTS
+    with (
+        data_folder() as folder,
+        migrated_postgres(folder) as server,
+        opened(server.app_url) as (store, engine),
+    ):
+        append_all(store, image_events(events))
+
+        def measure() -> tuple[float, float, float]:
+            rates, contents = [], []
+            for way in (_follow, _run_library, _run_library_unsynced):
+                _empty(engine)
+                checkpoint(server.admin_url)
+                seconds = way(server.app_url, store, engine)
+                rates.append(events / seconds)
+                contents.append(_rows(engine))
+            assert contents[0] == contents[1] == contents[2], "the read models differ"
+            return rates[0], rates[1], rates[2]
+
+        done = repeat(1 if quick else 3, measure, spare=0 if quick else 2)
+    ours, synced, unsynced = (tuple(one) for one in zip(*done.results, strict=True))
+    what = f"{events:,} events into dataset_v1"
+    return [
+        Figure(
+            what=what,
+            unit="events/s",
+            ours=ours,
+            alternative="eventsourcing ProjectionRunner, a transaction an event",
+            theirs=synced,
+            expected=Expected(10, at_least=True),
+            others=done.others,
+        ),
+        Figure(
+            what=what,
+            unit="events/s",
+            ours=ours,
+            alternative="the same with synchronous_commit off, as ours has it",
+            theirs=unsynced,
+            others=done.others,
+        ),
+    ]
+
+
+def _follow(_: str, store: Store, engine: Engine) -> float:
+    follower = Follower(engine, store, [DATASET])
+    began = time.perf_counter()
+    follower.catch_up()
+    return time.perf_counter() - began
+
+
+def _run_library(url: str, store: Store, _: Engine) -> float:
+    head = store.head()
+    settings = library_environment(url, LOG) | {
+        "STEMMA_ORIGINATOR_ID_TYPE": "text",
+        "STEMMA_CREATE_TABLE": "no",
+        f"{_PerEvent.name.upper()}_POSTGRES_SCHEMA": READ,
+    }
+    began = time.perf_counter()
+    with ProjectionRunner(
+        application_class=_Log, projection_class=_PerEvent, view_class=_View, env=settings
+    ) as runner:
+        while not runner.projection.reached(head, seconds=0.1):
+            runner.run_forever(timeout=0)  # raises what went wrong
+            assert time.perf_counter() - began < PATIENCE_SECONDS, "the library's runner is stuck"
+        return time.perf_counter() - began
+
+
+def _run_library_unsynced(url: str, store: Store, engine: Engine) -> float:
+    _View.synchronous_commit = False
+    try:
+        return _run_library(url, store, engine)
+    finally:
+        _View.synchronous_commit = True
+
+
+class _Log(Application[str]):
+    name = "Stemma"
+
+    def construct_mapper(self) -> EventMapper:
+        return EventMapper()
+
+
+class _View(PostgresTrackingRecorder):
+    """The read model, written as the library's documentation shows: SQL and tracking together."""
+
+    synchronous_commit = True
+
+    def record(self, recorded: Recorded, tracking: Tracking) -> None:
+        with self.datastore.transaction(commit=True) as cursor:
+            if not self.synchronous_commit:
+                cursor.execute("SET LOCAL synchronous_commit = off")
+            self._insert_tracking(cursor, tracking)
+            for write in DATASET.project(recorded):
+                statement = _sql(write.statement, tuple(write.parameters))
+                cursor.execute(statement, _adapted(write.parameters), prepare=True)
+
+
+class _PerEvent(Projection[_View]):
+    name = "per_event"
+
+    def __init__(self, view: _View) -> None:
+        super().__init__(view)
+        self._position = 0
+        self._moved = threading.Condition()
+
+    def process_event(self, domain_event: Any, tracking: Tracking) -> None:
+        self.view.record(domain_event, tracking)
+        with self._moved:
+            self._position = tracking.notification_id
+            self._moved.notify_all()
+
+    def reached(self, position: int, seconds: float) -> bool:
+        with self._moved:
+            return self._moved.wait_for(lambda: self._position >= position, seconds)
+
+
+@lru_cache
+def _sql(statement: Executable, names: tuple[str, ...]) -> bytes:
+    """A statement in psycopg's terms, compiled once: the library's side pays nothing for it."""
+    compiled = statement.compile(dialect=PGDialect_psycopg(), column_keys=list(names))
+    return str(compiled).encode()
+
+
+def _adapted(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: Jsonb(value) if isinstance(value, dict) else value
+        for name, value in parameters.items()
+    }
+
+
+def _empty(engine: Engine) -> None:
+    with engine.begin() as connection:
+        for table in DATASET.metadata.sorted_tables:
+            connection.execute(text(f"TRUNCATE {READ}.{table.name}"))
+        connection.execute(text(f"UPDATE {READ}.positions SET position = 0"))
+        connection.execute(text(f"DROP TABLE IF EXISTS {READ}.{_PerEvent.name}_tracking"))
+
+
+def _rows(engine: Engine) -> Rows:
+    """A digest of each table's rows."""
+    digest = "SELECT count(*), md5(string_agg(t::text, ',' ORDER BY t::text))"
+    with engine.connect() as connection:
+        return [
+            tuple(connection.execute(text(f"{digest} FROM {READ}.{table.name} t")).one())
+            for table in DATASET.metadata.sorted_tables
+        ]

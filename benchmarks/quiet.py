@@ -1,0 +1,74 @@
+"""Repetitions on a machine that others use too: how much they took, and whom to believe."""
+
+import statistics
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import msgspec
+
+from benchmarks.processes import tree_of_this_process
+
+Result = TypeVar("Result")
+
+DISTURBED = 0.05
+"""A repetition during which others took a larger share of the CPU is measured again."""
+
+
+class Repetitions(msgspec.Struct, Generic[Result], frozen=True):
+    """The results kept, and the median share of the CPU that others took during them."""
+
+    results: list[Result]
+    others: float
+
+
+def repeat(times: int, measure: Callable[[], Result], *, spare: int = 0) -> Repetitions[Result]:
+    """Measure `times` times, and again, `spare` times at most, for those that were disturbed.
+
+    Keeps the least disturbed, in the order they were taken.
+    """
+    taken: list[tuple[float, Result]] = []
+    while len(taken) < times + spare:
+        calm = sum(others <= DISTURBED for others, _ in taken)
+        if len(taken) >= times and calm >= times:
+            break
+        before = _clock()
+        result = measure()
+        taken.append((_others_share(before, _clock()), result))
+    limit = sorted(others for others, _ in taken)[times - 1]
+    kept = [one for one in taken if one[0] <= limit][:times]
+    return Repetitions([result for _, result in kept], statistics.median(one[0] for one in kept))
+
+
+class _Clock(msgspec.Struct, frozen=True):
+    """Ticks of all CPUs since boot, those that were busy, and those that were ours."""
+
+    total: int
+    busy: int
+    ours: int
+
+
+def _clock() -> _Clock:
+    # proc(5): cpu user nice system idle iowait irq softirq steal guest guest_nice; guests count
+    # as users too.
+    fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    ticks = [int(field) for field in fields]
+    return _Clock(sum(ticks), sum(ticks) - ticks[3] - ticks[4], _ours())
+
+
+def _ours() -> int:
+    """Ticks of this process and its descendants, with those of children that have ended."""
+    ticks = 0
+    for pid in tree_of_this_process():
+        with suppress(OSError):
+            # proc(5): `pid (name) state ...`, from the 14th: utime stime cutime cstime.
+            _, _, tail = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+            ticks += sum(int(field) for field in tail.split()[11:15])
+    return ticks
+
+
+def _others_share(before: _Clock, after: _Clock) -> float:
+    total = after.total - before.total
+    others = (after.busy - before.busy) - (after.ours - before.ours)
+    return min(max(others / total, 0.0), 1.0) if total else 0.0

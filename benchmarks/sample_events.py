@@ -1,0 +1,106 @@
+"""Events as a working system has them, made without going through every command."""
+
+import hashlib
+import uuid
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from application.handle import IMAGE, MODEL, VERSION, new_metadata
+from application.store import Store
+from domain.event import Event, Recorded
+from domain.image import Annotation, ImageAdded, ImageAnnotated, ImageSplitAssigned, image_id
+from domain.messages import ConceptLabel
+from domain.model import VersionNumbered
+from domain.options import OptionsRequest, resolve_options
+from domain.version import (
+    BestCheckpointSaved,
+    DatasetFrozen,
+    TrainingStepAdvanced,
+    VersionCreated,
+    VersionEvaluated,
+    VersionTrainingCompleted,
+    VersionTrainingStarted,
+)
+
+BATCH = 1000
+CONCEPTS = tuple(ConceptLabel(f"{digit:036}", str(digit)) for digit in range(10))
+
+
+def recorded(stream: str, revision: int, event: Event) -> Recorded:
+    metadata = new_metadata("user:ada", str(uuid.uuid4()), str(uuid.uuid4()), None)
+    return Recorded(stream, revision, event, metadata)
+
+
+def append_all(store: Store, events: Iterable[Recorded]) -> None:
+    """Append in batches of a thousand."""
+    remaining = iter(events)
+    while batch := list(islice(remaining, BATCH)):
+        store.append(batch)
+
+
+def image_events(total: int) -> Iterator[Recorded]:
+    """A project's images: uploaded, annotated, a fifth held out, and some annotated again."""
+    project, view = str(uuid.uuid4()), str(uuid.uuid4())
+    images = total * 9 // 20
+    blobs = [hashlib.sha256(b"%d" % number).hexdigest() for number in range(images)]
+    streams = [IMAGE.stream(image_id(project, blob)) for blob in blobs]
+    left = total
+    for number, (stream, blob) in enumerate(zip(streams, blobs, strict=True)):
+        yield recorded(stream, 1, _added(project, blob, number))
+        left -= 1
+    for number, stream in enumerate(streams):
+        yield recorded(stream, 2, _annotated(view, number))
+        left -= 1
+    held_out = streams[: images // 5]
+    for stream in held_out:
+        yield recorded(stream, 3, ImageSplitAssigned("validation"))
+        left -= 1
+    for number, stream in enumerate(streams[len(held_out) :][:left]):
+        yield recorded(stream, 3, _annotated(view, number + 1))
+
+
+def _added(project: str, blob: str, number: int) -> ImageAdded:
+    return ImageAdded(project, blob, 640, 480, f"image-{number:06}.png", {"camera": "north"})
+
+
+def _annotated(view: str, number: int) -> ImageAnnotated:
+    concept = CONCEPTS[number % len(CONCEPTS)]
+    return ImageAnnotated(view, (Annotation(concept.concept_id),), False)
+
+
+def trained_version(
+    project_id: str, view_id: str, model_id: str, revision: int, number: int
+) -> Iterator[Recorded]:
+    """A version from its order to its saved checkpoint, the model's next event before it."""
+    version_id = str(uuid.uuid4())
+    yield recorded(MODEL.stream(model_id), revision, VersionNumbered(version_id, number))
+    stream = VERSION.stream(version_id)
+    story = _story(project_id, view_id, model_id, number)
+    for place, event in enumerate(story, start=1):
+        yield recorded(stream, place, event)
+
+
+def _story(project_id: str, view_id: str, model_id: str, number: int) -> Iterator[Event]:
+    options = resolve_options(OptionsRequest(architecture="resnet18", image_size=32))
+    digest = hashlib.sha256(f"{model_id}/{number}".encode()).hexdigest()
+    yield VersionCreated(
+        project_id,
+        view_id,
+        model_id,
+        number,
+        f"Version {number}",
+        "classification",
+        CONCEPTS,
+        options,
+        1,
+    )
+    per_concept = {concept.concept_id: 144 for concept in CONCEPTS}
+    yield DatasetFrozen(digest, 1438, 359, per_concept)
+    yield VersionTrainingStarted(1, 1, "worker", "cpu", {"torch": "2"}, 0)
+    for step in ("preparing", "training"):
+        yield TrainingStepAdvanced(step, "running", 0.0)
+        yield TrainingStepAdvanced(step, "done", 1.0)
+    accuracy = 0.9 + number % 100 / 1000
+    yield BestCheckpointSaved(digest, 44_800_000, "validation_accuracy", accuracy, 1)
+    yield VersionEvaluated(digest, 0.1, accuracy, 359)
+    yield VersionTrainingCompleted(digest, digest, 180)

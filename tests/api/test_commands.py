@@ -1,0 +1,106 @@
+"""What every command over HTTP has: a key, a revision, an actor, and problems that tell."""
+
+import json
+
+import httpx
+import psycopg
+
+from tests.api.scene import Scene
+from tests.servers import Database
+
+
+def test_a_repeated_key_gives_the_first_answer_and_happens_once(server: Scene) -> None:
+    key = {"Idempotency-Key": "once"}
+    answers = [
+        server.http.post("/api/v1/projects", json={"name": "Digits"}, headers=key) for _ in "ab"
+    ]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json()["id"] == answers[1].json()["id"]
+    position = answers[1].json()["position"]
+    listed = server.http.get("/api/v1/projects", params={"at_least": position}).json()["items"]
+    assert len(listed) == 1
+
+
+def test_a_key_used_for_something_else_is_a_conflict(server: Scene) -> None:
+    key = {"Idempotency-Key": "once"}
+    server.http.post("/api/v1/projects", json={"name": "Digits"}, headers=key)
+    other = server.http.post("/api/v1/projects", json={"name": "Letters"}, headers=key)
+    assert other.status_code == 409
+    assert "fresh" in other.json()["detail"]
+
+
+def test_if_match_lets_a_change_through_only_on_the_revision_named(server: Scene) -> None:
+    path = f"/api/v1/projects/{server.project()}"
+    server.visible()
+    seen = server.http.get(path).headers["ETag"]
+    first = server.http.patch(path, json={"name": "A"}, headers={"If-Match": seen})
+    second = server.http.patch(path, json={"name": "B"}, headers={"If-Match": seen})
+    assert (first.status_code, second.status_code) == (200, 412)
+    assert first.headers["ETag"] != seen
+    server.visible()
+    assert server.http.get(path).json()["project"]["name"] == "A"
+
+
+def test_a_malformed_if_match_names_the_header(server: Scene) -> None:
+    path = f"/api/v1/projects/{server.project()}"
+    refused = server.http.patch(path, json={"name": "A"}, headers={"If-Match": "newest"})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["field"] == "If-Match"
+
+
+def test_the_actor_and_the_correlation_are_in_the_event(server: Scene, migrated: Database) -> None:
+    headers = {"Stemma-Actor": "ada", "Correlation-Id": "ticket 7"}
+    server.http.post("/api/v1/projects", json={"name": "Digits"}, headers=headers)
+    with psycopg.connect(migrated.app_url) as connection:
+        row = connection.execute("SELECT actor, correlation_id, name FROM log.events").fetchone()
+    assert row == ("ada", "ticket 7", "project.created")
+
+
+def assert_problem(response: httpx.Response, status: int, field: str | None = None) -> None:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"].startswith("application/problem+json")
+    problem = response.json()
+    assert (problem["status"], bool(problem["detail"])) == (status, True)
+    if field is not None:
+        assert [error["field"] for error in problem["errors"]] == [field]
+
+
+def test_input_that_does_not_fit_names_its_field(server: Scene) -> None:
+    def post(path: str, body: object) -> httpx.Response:
+        return server.http.post(f"/api/v1{path}", json=body)
+
+    project = server.project()
+    assert_problem(post("/projects", {"name": "  "}), 422, "name")
+    assert_problem(post("/projects", {"name": "x" * 201}), 422, "name")
+    assert_problem(post("/projects", {"name": 7}), 422, "name")
+    assert_problem(post("/projects", {"title": "x"}), 422)
+    views = f"/projects/{project}/views"
+    assert_problem(post(views, {"name": "x", "kind": "guess"}), 422, "kind")
+    split = f"/projects/{project}/validation-split"
+    assert_problem(post(split, {"size": 0}), 422, "size")
+    assert_problem(post(split, {"size": 0.2}), 422, "size")
+    assert_problem(server.http.post("/api/v1/projects", content=b"{"), 400)
+
+
+def test_what_does_not_exist_is_a_404_problem(server: Scene) -> None:
+    missing = "00000000-0000-0000-0000-000000000000"
+    for path in ("projects", "views", "images", "models", "versions"):
+        assert_problem(server.http.get(f"/api/v1/{path}/{missing}"), 404)
+    for path in ("versions/x/progress", "versions/x/metrics", "versions/x/events", "no/such"):
+        assert_problem(server.http.get(f"/api/v1/{path}"), 404)
+    patched = server.http.patch(f"/api/v1/projects/{missing}", json={"name": "x"})
+    assert_problem(patched, 404)
+
+
+def test_a_position_that_is_not_reached_is_a_503(server: Scene) -> None:
+    waiting = httpx.Timeout(30)
+    ahead = {"at_least": 10**9}
+    assert_problem(server.http.get("/api/v1/projects", params=ahead, timeout=waiting), 503)
+
+
+def test_every_operation_says_what_it_does(server: Scene) -> None:
+    document = json.loads(server.http.get("/schema/openapi.json").text)
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            assert operation.get("summary"), f"{method} {path}"
+            assert operation.get("tags"), f"{method} {path}"

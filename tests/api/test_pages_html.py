@@ -1,0 +1,165 @@
+"""The pages as documents, without a browser: what they say, to whom, under which headers."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from api import pages_projects
+from api.pages_html import ago, lasting
+from domain.messages import Failed
+from tests.api.scene import Scene
+
+NASTY = "<img src=x onerror=alert(1)>"
+NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
+
+
+def get(server: Scene, path: str, status: int = 200) -> str:
+    """The page, once the read models show all that has happened."""
+    at_least = {"at_least": server.store.head()}
+    response = server.http.get(path, params=at_least if "?" not in path else None)
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert response.headers["content-security-policy"].startswith("default-src 'self';")
+    assert "<script>" not in response.text
+    assert "style=" not in response.text
+    return response.text
+
+
+def test_an_empty_system_says_how_to_make_a_project(server: Scene) -> None:
+    page = get(server, "/")
+    assert "No project yet" in page
+    assert f"curl {server.url}/api/v1/projects --json" in page
+
+
+def test_an_empty_project_says_how_to_upload_and_to_ask(server: Scene) -> None:
+    page = get(server, f"/projects/{server.project()}")
+    assert "No image yet" in page
+    assert 'data-upload="/api/v1/projects/' in page
+    assert "No view yet" in page
+
+
+def test_an_empty_view_says_what_a_training_still_needs(server: Scene) -> None:
+    project_id = server.project()
+    view_id = server.view(project_id)
+    page = get(server, f"/views/{view_id}")
+    assert "Add at least two." in page
+    assert f'href="/projects/{project_id}#upload"' in page
+    assert f'href="/projects/{project_id}#split"' in page
+
+
+def test_a_version_that_waits_has_every_step_and_no_value_yet(server: Scene) -> None:
+    _, view_id = server.trainable()
+    page = get(server, f"/versions/{server.version(view_id)}")
+    for step in ("Queued", "Preparing data", "Training", "Evaluating", "Saving"):
+        assert step in page
+    assert "Not measured for classification." in page
+    assert "not frozen yet" in page
+
+
+def test_a_failed_version_says_why_and_offers_to_retry(server: Scene) -> None:
+    _, view_id = server.trainable()
+    version_id = server.version(view_id)
+    server.begin(version_id)
+    server.report(version_id, Failed("out of memory: choose a smaller batch"))
+    assert "out of memory: choose a smaller batch" in get(server, f"/views/{view_id}")
+    page = get(server, f"/versions/{version_id}")
+    assert "out of memory: choose a smaller batch" in page
+    assert f'data-action="/api/v1/versions/{version_id}/retry"' in page
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/projects/none", "/views/none", "/versions/none"])
+def test_what_is_not_there_is_a_page_that_says_so(server: Scene, path: str) -> None:
+    page = get(server, path, 404)
+    assert "data-problem-page" in page
+    assert "All projects" in page
+
+
+def test_the_api_keeps_its_own_problems(server: Scene) -> None:
+    for path in ("/api/v1/nothing", "/api/v1/projects/none"):
+        response = server.http.get(path)
+        assert response.status_code == 404
+        assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_an_address_that_makes_no_sense_is_explained(server: Scene) -> None:
+    assert "cursor" in get(server, "/?cursor=x", 422)
+    assert "annotated" in get(server, f"/projects/{server.project()}?annotated=maybe", 422)
+
+
+def test_names_are_text(server: Scene) -> None:
+    project_id = server.project(NASTY)
+    view_id = server.view(project_id, NASTY, "other", name=NASTY)
+    for path in ("/", f"/projects/{project_id}", f"/views/{view_id}"):
+        page = get(server, path)
+        assert "<img src=x" not in page
+        assert "&lt;img src=x onerror=alert(1)&gt;" in page
+
+
+def test_projects_are_listed_by_pages_and_by_name(
+    server: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages_projects, "PROJECTS_A_PAGE", 2)
+    for number in range(3):
+        server.project(f"Digits {number}")
+    server.project("Letters")
+    server.visible()
+    first = get(server, "/?name=digits")
+    assert "Digits 2" in first
+    assert "Digits 1" in first
+    assert "Digits 0" not in first
+    assert "Letters" not in first
+    following = first.split('rel="next"')[0].rsplit('href="', 1)[1].split('"')[0]
+    second = get(server, "/" + following.replace("&amp;", "&"))
+    assert "Digits 0" in second
+    assert "First page" in second
+    assert "Digits 1" not in second
+    assert "No project’s name contains" in get(server, "/?name=zzz")
+
+
+def test_images_are_listed_by_pages_and_by_what_is_said_of_them(
+    server: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages_projects, "IMAGES_A_PAGE", 4)
+    project_id, view_id = server.trainable(images=6)
+    page = get(server, f"/projects/{project_id}")
+    assert page.count("data-image=") == 4
+    assert "cursor=" in page
+    concepts = server.http.get(f"/api/v1/views/{view_id}").json()["view"]["concepts"]
+    zeros = f"/projects/{project_id}?view={view_id}&concept={concepts[0]['concept_id']}"
+    assert get(server, zeros).count("data-image=") == 3
+    assert get(server, f"/projects/{project_id}?split=validation").count("data-image=") == 2
+    none = get(server, f"/projects/{project_id}?view={view_id}&annotated=no")
+    assert "No image matches these filters." in none
+
+
+def test_a_forked_model_names_its_parent(server: Scene) -> None:
+    _, view_id = server.trainable()
+    server.version(view_id)
+    server.concepts(view_id, "two")
+    page = get(server, f"/views/{view_id}")
+    assert "forked from" in page
+    assert "added &#39;two&#39;" in page
+    assert page.index("Model 2") < page.index(">Model 1</h3>")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (-2, "just now"),
+        (59, "59 s ago"),
+        (60, "1 min ago"),
+        (7300, "2 h ago"),
+        (86400, "1 day ago"),
+        (40 * 86400, "2026-06-22"),
+    ],
+)
+def test_times_are_told_in_their_largest_unit(seconds: int, told: str) -> None:
+    assert ago(NOW - timedelta(seconds=seconds), NOW) == told
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.4, "0 s"), (59.6, "1 min 0 s"), (3700, "1 h 1 min"), (90000, "1 d 1 h")],
+)
+def test_durations_are_told_in_two_units(seconds: float, told: str) -> None:
+    assert lasting(seconds) == told
