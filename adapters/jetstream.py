@@ -1,7 +1,10 @@
 """NATS JetStream: the connection, the streams and their subjects, and acknowledged publishing."""
 
 import asyncio
+import contextlib
 import logging
+import threading
+from collections.abc import Coroutine
 from datetime import timedelta
 
 import nats
@@ -14,6 +17,7 @@ from nats.js.errors import NotFoundError
 EVENTS, JOBS, REPORTS = "EVENTS", "JOBS", "REPORTS"
 WORKERS_BUCKET = "workers"
 WORKER_TTL_SECONDS = 30
+STOP_GRACE_SECONDS = 3.0
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +50,25 @@ async def connect(url: str, name: str) -> Client:
         connect_timeout=5,
         allow_reconnect=True,
     )
+
+
+def run_until_stopped(work: Coroutine[None, None, None], stop: threading.Event) -> None:
+    """Run to the end, which is to come soon after `stop` is set; cancelled where it does not.
+
+    A client that waits for its server to come back would wait on.
+    """
+
+    async def watched() -> None:
+        task = asyncio.ensure_future(work)
+        while not task.done() and not stop.is_set():
+            await asyncio.wait({task}, timeout=0.2)
+        done, _ = await asyncio.wait({task}, timeout=STOP_GRACE_SECONDS)
+        if not done:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(watched())
 
 
 _STREAMS = (

@@ -7,18 +7,29 @@ import msgspec
 from nats.js import JetStreamContext
 
 from adapters.blobs import BlobStore
-from adapters.jetstream import JOBS, birth_of, connect, ensure_streams, job_subject, publish
+from adapters.jetstream import (
+    JOBS,
+    birth_of,
+    connect,
+    ensure_streams,
+    job_subject,
+    run_until_stopped,
+)
 from adapters.postgres import wake_ups
 from application.policies import REACTS_TO, Effects, react
 from application.store import CHANNEL, AppendRefused, Store
 from domain.messages import TrainJob
 
 
+class QueueReplaced(Exception):
+    """The job queue is not the one that it was: begin again, for the new one."""
+
+
 def run_policies(
     store: Store, blobs: BlobStore, nats_url: str, queue: str, stop: threading.Event
 ) -> None:
     """React to events until `stop` is set."""
-    asyncio.run(_run(store, blobs, nats_url, queue, stop))
+    run_until_stopped(_run(store, blobs, nats_url, queue, stop), stop)
 
 
 async def _run(
@@ -29,11 +40,13 @@ async def _run(
         js = client.jetstream()
         await ensure_streams(js)
         # A job stream made anew has lost its jobs: all of the log is gone through again for it.
-        feed = f"policies for {await birth_of(js, JOBS)}"
+        birth = await birth_of(js, JOBS)
         effects = Effects(blobs.put, _Dispatch(js, queue, asyncio.get_running_loop()))
         wakes = wake_ups(store.database_url, CHANNEL, stop)
         while await asyncio.to_thread(next, wakes, False) is None:
-            await asyncio.to_thread(react_to_all, store, effects, feed)
+            if await birth_of(js, JOBS) != birth:
+                raise QueueReplaced(f"stream {JOBS} was made anew while it was in use")
+            await asyncio.to_thread(react_to_all, store, effects, f"policies for {birth}")
     finally:
         await client.close()
 
@@ -64,7 +77,10 @@ def _move(store: Store, feed: str, position: int) -> bool:
 
 
 class _Dispatch:
-    """Publishes a job from a worker thread, through the event loop that owns the connection."""
+    """Publishes a job from a worker thread, through the event loop that owns the connection.
+
+    A job that the queue does not take raises: the reaction is repeated, on a queue that is there.
+    """
 
     def __init__(self, js: JetStreamContext, queue: str, loop: asyncio.AbstractEventLoop) -> None:
         self._js = js
@@ -73,5 +89,6 @@ class _Dispatch:
 
     def __call__(self, job: TrainJob) -> None:
         payload = msgspec.json.encode(job)
-        published = publish(self._js, self._subject, payload, message_id=job.message_id)
+        headers = {"Nats-Msg-Id": job.message_id}
+        published = self._js.publish(self._subject, payload, timeout=5, headers=headers)
         asyncio.run_coroutine_threadsafe(published, self._loop).result()

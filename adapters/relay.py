@@ -16,7 +16,7 @@ import msgspec
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
-from adapters.jetstream import EVENTS, connect, ensure_streams, event_subject
+from adapters.jetstream import EVENTS, connect, ensure_streams, event_subject, run_until_stopped
 from adapters.postgres import wake_ups
 from application.store import CHANNEL, Store
 from domain.event import Recorded
@@ -37,7 +37,7 @@ class PublishRefused(Exception):
 
 def run_relay(store: Store, nats_url: str, stop: threading.Event) -> None:
     """Publish what the log has and the stream lacks, and go on as the log grows."""
-    asyncio.run(_run(store, nats_url, stop))
+    run_until_stopped(_run(store, nats_url, stop), stop)
 
 
 async def _run(store: Store, nats_url: str, stop: threading.Event) -> None:

@@ -8,7 +8,14 @@ from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
-from adapters.jetstream import REPORTS, birth_of, connect, ensure_streams, report_subject
+from adapters.jetstream import (
+    REPORTS,
+    birth_of,
+    connect,
+    ensure_streams,
+    report_subject,
+    run_until_stopped,
+)
 from application.ingest import Delivered, Ingest
 from application.store import AppendRefused, Store
 
@@ -20,7 +27,7 @@ log = logging.getLogger(__name__)
 
 def run_ingest(store: Store, nats_url: str, stop: threading.Event) -> None:
     """Take reports in until `stop` is set."""
-    asyncio.run(_run(store, nats_url, stop))
+    run_until_stopped(_run(store, nats_url, stop), stop)
 
 
 async def _run(store: Store, nats_url: str, stop: threading.Event) -> None:

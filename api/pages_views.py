@@ -66,6 +66,10 @@ class TrainingForm(msgspec.Struct, frozen=True):
             *self.optimizers.items(),
         ]
 
+    def label_of(self, architecture: str) -> str:
+        known = ARCHITECTURES.get(architecture)
+        return known.label if known else architecture
+
     @property
     def shown(self) -> TrainingOptions:
         return self.defaults[self.chosen][""]

@@ -46,6 +46,8 @@ def manifest_of(store: Store, created: VersionCreated) -> list[ManifestLine]:
 
 
 def _freeze(store: Store, effects: Effects, recorded: Recorded, created: VersionCreated) -> None:
+    if _version(store, recorded.entity_id).frozen is not None:
+        return  # the log is gone through again for a new queue, and manifests are work
     lines = manifest_of(store, created)
     digest = effects.put_blob(manifest.canonical_bytes(lines))
     command = FreezeDataset(digest, manifest.counts(lines))

@@ -1,7 +1,8 @@
-"""The product's processes for a benchmark: started on a folder of their own, looked into, stopped."""
+"""The product's processes, started on a folder of the benchmark's own."""
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -58,3 +59,9 @@ def tree(root: int) -> set[int]:
         found.add(pid)
         waiting += children.get(pid, [])
     return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -34,7 +34,8 @@ class Delivery:
         self._settings = settings
         self._message = message
         self._job = job
-        self._number = message.metadata.num_delivered
+        self._try = message.metadata.num_delivered
+        self._number = job.deliveries_before + self._try
         self._reported = 0
         self._closed = False
 
@@ -42,7 +43,7 @@ class Delivery:
         """Train to the end, or until `stop`; then the job is handed back for another worker."""
         heart = asyncio.create_task(self._beat())
         try:
-            if self._number > MAX_DELIVERIES:
+            if self._try > MAX_DELIVERIES:
                 await self._give_up("the worker itself was stopped or lost its connection")
                 return
             status = await self._train(stop)
@@ -50,7 +51,7 @@ class Delivery:
                 return
             if stop.is_set():
                 await tell(self._message.nak())
-            elif self._number == MAX_DELIVERIES:
+            elif self._try == MAX_DELIVERIES:
                 await self._give_up(f"the training process {_ending(status)}")
             else:
                 log.warning("job %s: the child %s", self._job.message_id, _ending(status))

@@ -1,15 +1,15 @@
 """Keeping read models up with the log: page by page, position and rows in one transaction."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.event import Recorded
-from projections.read_model import CHANNEL, ReadModel, Write, positions
+from projections.read_model import CHANNEL, ReadModel, positions
+from projections.writes import execute
 
 PAGE = 1000
 
@@ -61,13 +61,6 @@ def apply_page(
     writes = (write for recorded in page for write in read_model.project(recorded))
     execute(connection, writes)
     connection.execute(select(func.pg_notify(CHANNEL, str(page[-1].position))))
-
-
-def execute(connection: Connection, writes: Iterable[Write]) -> None:
-    """Run writes in order, neighbours with the same statement as one batch."""
-    for _, batch in groupby(writes, key=lambda write: id(write.statement)):
-        rows = list(batch)
-        connection.execute(rows[0].statement, [row.parameters for row in rows])
 
 
 class Follower:

@@ -14,7 +14,7 @@ CHANNEL = "stemma_read"
 
 
 class Write(NamedTuple):
-    """A statement with its parameters. Neighbours with the same statement run as one batch."""
+    """A statement, made once for all events, with its parameters."""
 
     statement: Executable
     parameters: dict[str, Any]

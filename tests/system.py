@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from adapters.settings import Runtime, read_runtime
+from adapters.settings import RUNTIME_FILE, Runtime, read_runtime
 from cli.client import ApiClient
 from cli.digits import handwritten_digits
 from cli.up import wait_ready
@@ -33,6 +33,8 @@ class RunningSystem:
             "STEMMA_ACK_WAIT_SECONDS": "3",
             "STEMMA_CHECKPOINT_SECONDS": "1",
         }
+        # What a killed `up` left behind would look like the new one's.
+        (self.data / RUNTIME_FILE).unlink(missing_ok=True)
         argv = [sys.executable, "-m", "cli.main", "up", "--separate"]
         with (self.data / "up.log").open("ab") as log:
             self._up = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
@@ -80,8 +82,8 @@ class RunningSystem:
 @contextmanager
 def running_system(data: Path) -> Iterator[RunningSystem]:
     system = RunningSystem(data)
-    system.start()
     try:
+        system.start()
         yield system
     finally:
         system.stop()

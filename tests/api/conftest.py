@@ -2,20 +2,23 @@
 
 import shutil
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, sync_playwright
 
+from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.parts import run_project
 from adapters.settings import Settings
 from api.app import create_app
 from application.store import Store
 from tests.api.scene import Scene
-from tests.servers import Database
+from tests.servers import Database, new_database
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 QUIET = [
@@ -29,30 +32,47 @@ QUIET = [
 ]
 
 
+@pytest.fixture(scope="module")
+def server(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator[Scene]:
+    """The API and its pages on a free port, shared by a module whose tests make what they need."""
+    with new_database(postgres, migrated_template) as database, serving(database) as scene:
+        yield scene
+
+
 @pytest.fixture
-def server(migrated: Database, store: Store, tmp_path: Path) -> Iterator[Scene]:
-    """The API and its pages on a free port, with the read models following the log."""
-    settings = Settings(
-        data=tmp_path, database_url=migrated.app_url, blobs_url=f"file://{tmp_path}/blobs"
-    )
-    stop = threading.Event()
-    project = threading.Thread(target=run_project, args=(settings, store, stop))
-    project.start()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(
-            create_app(settings), log_level="warning", timeout_graceful_shutdown=1
+def empty_server(migrated: Database) -> Iterator[Scene]:
+    """A server of the test's own, on a log without an event."""
+    with serving(migrated) as scene:
+        yield scene
+
+
+@contextmanager
+def serving(database: Database) -> Iterator[Scene]:
+    """The application on a free port, with the read models following the log."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        settings = Settings(
+            data=folder, database_url=database.app_url, blobs_url=f"file://{folder}/blobs"
         )
-        api = uvicorn.Server(config)
-        serving = threading.Thread(target=api.run, args=([listening],))
-        serving.start()
+        store = stack.enter_context(closing(Store(database.app_url)))
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        app = create_app(settings)
+        api = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+        stop = threading.Event()
+        threads = [
+            threading.Thread(target=run_project, args=(settings, store, stop)),
+            threading.Thread(target=api.run, args=([listening],)),
+        ]
+        for thread in threads:
+            thread.start()
         try:
             with Scene(f"http://127.0.0.1:{listening.getsockname()[1]}", store) as scene:
                 yield scene
         finally:
-            api.should_exit = True
-            serving.join()
             stop.set()
-            project.join()
+            api.should_exit = True
+            for thread in threads:
+                thread.join()
 
 
 @pytest.fixture(scope="module")

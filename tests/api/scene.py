@@ -42,7 +42,6 @@ class Scene:
         self.url = url
         self.store = store
         self.http = httpx.Client(base_url=url, timeout=PATIENCE_SECONDS)
-        self._ingest = Ingest(store, "reports")
         self._sequence = itertools.count(1)
 
     def __enter__(self) -> Self:
@@ -129,7 +128,7 @@ class Scene:
             at = datetime.now(UTC)
             told = Report(version_id, attempt, 1, sequence, at, "gpu-1", version_id, body)
             messages.append(Delivered(sequence, msgspec.json.encode(told)))
-        self._ingest.take(messages)
+        Ingest(self.store, "reports").take(messages)
         return self.store.head()
 
     def begin(self, version_id: str, epochs: int = 4) -> None:

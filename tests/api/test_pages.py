@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,8 +13,14 @@ from domain.messages import Failed
 from tests.api.scene import Scene
 from tests.api.test_pages_html import NASTY
 
-SOON = 8_000
+SOON = 10_000
+SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
 CHECKS = (Path(__file__).parent / "pages_checks.js").read_text()
+CHARTS_FOLLOW = """() => {
+  const ink = getComputedStyle(document.documentElement).getPropertyValue("--quiet").trim();
+  const drawn = [...document.querySelectorAll(".js-plotly-plot")];
+  return drawn.every((plot) => plot.layout.font.color === ink);
+}"""
 REFUSED = re.compile(r"Failed to load resource: the server responded with a status of 4(09|22)")
 
 expect.set_options(timeout=SOON)
@@ -209,7 +216,7 @@ def test_a_problem_is_shown_at_its_field(server: Scene, page: Page) -> None:
     epochs.fill("0")
     page.get_by_role("button", name="Create").click()
     told = page.locator("#train-epochs-error")
-    expect(told).to_have_text("epochs is 0; it must be from 0.1 to 200")
+    expect(told).to_have_text("epochs is 0.0; it must be from 0.1 to 200")
     expect(epochs).to_have_attribute("aria-invalid", "true")
     expect(epochs).to_be_focused()
     assert is_the_same(page)
@@ -308,6 +315,7 @@ def test_a_library_is_kept_in_order(server: Scene, page: Page) -> None:
 
 def test_images_are_uploaded_split_and_filtered(server: Scene, page: Page, tmp_path: Path) -> None:
     source, _ = server.trainable(name="Source", images=4)
+    server.visible()
     listed = server.http.get(f"/api/v1/projects/{source}/images").json()["items"]
     files = []
     for image in listed:
@@ -319,11 +327,11 @@ def test_images_are_uploaded_split_and_filtered(server: Scene, page: Page, tmp_p
 
     project_id = server.project("Uploads")
     show(page, server, f"/projects/{project_id}")
-    page.get_by_label("Files").set_input_files([*files, broken])
-    page.get_by_role("button", name="Upload").click()
+    page.get_by_label("Files", exact=True).set_input_files([*files, broken])
+    page.get_by_role("button", name="Upload", exact=True).click()
     expect(page.locator("#upload [data-problem]")).to_contain_text("broken.png")
-    page.get_by_label("Files").set_input_files(files)
-    page.get_by_role("button", name="Upload").click()
+    page.get_by_label("Files", exact=True).set_input_files(files)
+    page.get_by_role("button", name="Upload", exact=True).click()
     expect(page.locator("[data-image]")).to_have_count(4)
     page.wait_for_function("document.querySelector('[data-image] img').naturalWidth === 8")
     assert (
@@ -366,14 +374,15 @@ def test_every_page_can_be_read_and_steered_in_both_schemes(server: Scene, page:
         page.wait_for_selector(ready)
         for width in (1400, 400):
             page.set_viewport_size({"width": width, "height": 900})
-            for scheme in ("light", "dark"):
+            for scheme in SCHEMES:
                 page.emulate_media(color_scheme=scheme)
+                page.wait_for_function(CHARTS_FOLLOW)
                 assert page.evaluate(CHECKS) == [], f"{path} {scheme} {width}"
     page.goto(f"/views/{view_id}")
     page.get_by_role("button", name="Train a new model version").click()
     page.get_by_label("Epochs").fill("0")
     page.get_by_role("button", name="Create").click()
     expect(page.locator("#train-epochs-error")).to_be_visible()
-    for scheme in ("light", "dark"):
+    for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
         assert page.evaluate(CHECKS) == [], f"the dialog {scheme}"

@@ -25,10 +25,10 @@ def get(server: Scene, path: str, status: int = 200) -> str:
     return response.text
 
 
-def test_an_empty_system_says_how_to_make_a_project(server: Scene) -> None:
-    page = get(server, "/")
+def test_an_empty_system_says_how_to_make_a_project(empty_server: Scene) -> None:
+    page = get(empty_server, "/")
     assert "No project yet" in page
-    assert f"curl {server.url}/api/v1/projects --json" in page
+    assert f"curl {empty_server.url}/api/v1/projects --json" in page
 
 
 def test_an_empty_project_says_how_to_upload_and_to_ask(server: Scene) -> None:
@@ -100,20 +100,20 @@ def test_projects_are_listed_by_pages_and_by_name(
 ) -> None:
     monkeypatch.setattr(pages_projects, "PROJECTS_A_PAGE", 2)
     for number in range(3):
-        server.project(f"Digits {number}")
-    server.project("Letters")
+        server.project(f"Paged {number}")
+    server.project("Other")
     server.visible()
-    first = get(server, "/?name=digits")
-    assert "Digits 2" in first
-    assert "Digits 1" in first
-    assert "Digits 0" not in first
-    assert "Letters" not in first
+    first = get(server, "/?name=paged")
+    assert "Paged 2" in first
+    assert "Paged 1" in first
+    assert "Paged 0" not in first
+    assert ">Other<" not in first
     following = first.split('rel="next"')[0].rsplit('href="', 1)[1].split('"')[0]
     second = get(server, "/" + following.replace("&amp;", "&"))
-    assert "Digits 0" in second
+    assert "Paged 0" in second
     assert "First page" in second
-    assert "Digits 1" not in second
-    assert "No project’s name contains" in get(server, "/?name=zzz")
+    assert "Paged 1" not in second
+    assert "name contains “zzz”" in get(server, "/?name=zzz")
 
 
 def test_images_are_listed_by_pages_and_by_what_is_said_of_them(

@@ -26,20 +26,27 @@ def names(store: Store, version: str) -> list[str]:
     return [one.event.event_name.removeprefix("version.") for one in events]
 
 
+EPOCH = [
+    "batch_metrics_recorded",
+    "epoch_metrics_recorded",
+    "best_checkpoint_saved",
+    "training_step_advanced",
+]
 WHOLE = [
     "created",
     "training_started",
     "training_step_advanced",
     "training_length_known",
     "training_step_advanced",
-    *["batch_metrics_recorded", "epoch_metrics_recorded", "best_checkpoint_saved", "training_step_advanced"] * 2,
+    *EPOCH,
+    *EPOCH,
     "training_step_advanced",
     "training_step_advanced",
     "evaluated",
     "training_step_advanced",
     "training_step_advanced",
     "training_completed",
-]  # fmt: skip
+]
 
 
 def test_reports_become_events_in_order(store: Store, version: str) -> None:

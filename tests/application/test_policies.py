@@ -106,6 +106,15 @@ def test_reacting_again_changes_nothing(scene: Scene, world: World) -> None:
     assert world.jobs[0] == world.jobs[1]
 
 
+def test_a_frozen_dataset_is_not_gathered_again(scene: Scene, world: World) -> None:
+    scene.train()
+    react_to_log(scene.store, world)
+    stored: list[bytes] = []
+    world.effects = Effects(lambda data: str(stored.append(data)), world.jobs.append)
+    react_to_log(scene.store, world)
+    assert stored == []
+
+
 def test_a_version_is_not_dispatched_before_it_is_frozen(scene: Scene, world: World) -> None:
     scene.train()
     [created] = scene.store.read(0, names=["version.created"])

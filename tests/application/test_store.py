@@ -1,6 +1,7 @@
 """The event log: what is appended is read in order by everyone, and what conflicts is refused."""
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -179,6 +180,27 @@ def test_a_refused_append_moves_no_feed(store: Store) -> None:
     with pytest.raises(AppendRefused):
         store.append(renamed("1", 1, 1), tracking=("feed", 7))
     assert store.tracked("feed") == 0
+
+
+@pytest.mark.parametrize("before", range(4, 8))
+def test_a_connection_serves_on_after_every_refusal(migrated: Database, before: int) -> None:
+    """However many appends it has served: psycopg prepares a statement that is used often."""
+    store = Store(migrated.app_url, pool_size=1)
+    for revision in range(1, before + 1):
+        store.append(renamed("1", revision, 1), command=CommandRow(f"c{revision}", "", b""))
+    refusals: list[dict[str, Any]] = [
+        {"command": CommandRow("c1", "", b"")},
+        {"command": CommandRow("c0", "", b""), "unchanged": {"project-1": 1}},
+        {"command": CommandRow("c1", "", b""), "unchanged": {"project-1": before}},
+        {"tracking": ("feed", -1), "command": CommandRow("c0", "", b"")},
+    ]
+    store.append([], tracking=("feed", 0))
+    for number, refusal in enumerate(refusals, start=1):
+        with pytest.raises(AppendRefused):
+            store.append(renamed("2", number, 1), **refusal)
+        store.append(renamed("2", number, 1), command=CommandRow(f"again {number}", "", b""))
+    assert len(everything(store)) == before + len(refusals)
+    store.close()
 
 
 def test_unlocked_inserts_are_refused_to_be_set_up(

@@ -1,0 +1,74 @@
+"""The loop that `benchmarks.training` compares with, in a process of its own.
+
+Same network, order of batches, optimizer, schedule and threads as the worker's. Images lie decoded
+and normalised in memory; nothing is reported, measured per iteration or saved. Prints a line at the
+end of each epoch and the digest of the final weights at last.
+"""
+
+import hashlib
+import sys
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from adapters.blobs import BlobStore
+from gpu_worker.channel import decode_assignment
+from gpu_worker.checkpoint import weights
+from gpu_worker.data import ImageSet, batches, epoch_order, prepare
+from gpu_worker.environment import choose_device, set_up_torch
+from gpu_worker.recipe import build_model, build_optimizer, build_scheduler
+
+
+def main() -> None:
+    assignment = decode_assignment(sys.stdin.buffer.readline())
+    job, settings = assignment.job, assignment.settings
+    device = choose_device(settings.device)
+    set_up_torch(device)
+    blobs = BlobStore.from_url(settings.require("blobs_url"))
+    data = prepare(job, blobs, settings, lambda _: None)
+    pixels, targets = _in_memory(data.train, device)
+    held_out = _in_memory(data.validation, device)
+    size = job.options.batch_size
+    order = [
+        torch.from_numpy(epoch_order(len(pixels), job.options.seed, epoch)).split(size)
+        for epoch in range(int(job.options.epochs))
+    ]
+    model = build_model(job.options, len(job.concepts))
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = build_optimizer(job.options, model)
+    scheduler = build_scheduler(job.options, optimizer, sum(len(epoch) for epoch in order))
+    for epoch in order:
+        model.train()
+        for indices in epoch:
+            loss = cross_entropy(model(pixels[indices]), targets[indices])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            scheduler.step()
+        loss_there, accuracy = _validate(model, *held_out, size)
+        print(f"{loss_there:.6f} {accuracy:.6f}", flush=True)
+    print(hashlib.sha256(weights(model)).hexdigest(), flush=True)
+
+
+def _in_memory(images: ImageSet, device: torch.device) -> tuple[Tensor, Tensor]:
+    everything = [np.arange(len(images))]
+    ((pixels, targets),) = batches(images, everything, device)
+    return pixels.contiguous(memory_format=torch.channels_last), targets
+
+
+@torch.inference_mode()
+def _validate(model: nn.Module, pixels: Tensor, targets: Tensor, size: int) -> tuple[float, float]:
+    model.eval()
+    loss = torch.zeros((), dtype=torch.float64)
+    right = torch.zeros((), dtype=torch.int64)
+    for batch, wanted in zip(pixels.split(size), targets.split(size), strict=True):
+        logits = model(batch)
+        loss += cross_entropy(logits, wanted, reduction="sum")
+        right += (logits.argmax(1) == wanted).sum()
+    return loss.item() / len(pixels), right.item() / len(pixels)
+
+
+if __name__ == "__main__":
+    main()

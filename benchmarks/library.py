@@ -1,0 +1,154 @@
+"""The Models Library with 1,000 versions: over HTTP, and the query alone."""
+
+import http.client
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sqlalchemy import Engine, text
+
+from application import projects, views
+from application.handle import MODEL, Decided, Request, Session, handle
+from application.store import Store
+from benchmarks.database import migrated_postgres, opened
+from benchmarks.figures import Figure, quantile
+from benchmarks.processes import data_folder, free_port, stemma
+from benchmarks.quiet import Repetitions, repeat
+from benchmarks.sample_events import append_all, trained_version
+from cli.up import wait_ready
+from projections.follow import Follower
+from projections.library_queries import library
+from projections.registry import READ_MODELS
+
+MODELS, VERSIONS_EACH, QUICK_VERSIONS_EACH = 20, 50, 1
+CALLS, QUICK_CALLS = 200, 5
+SHARES = {"p50": 0.5, "p99": 0.99}
+START_SECONDS = 60.0
+
+
+def run(quick: bool) -> list[Figure]:
+    """Milliseconds of a call, one after the other on a connection that is kept open."""
+    each = QUICK_VERSIONS_EACH if quick else VERSIONS_EACH
+    calls = QUICK_CALLS if quick else CALLS
+    with (
+        data_folder() as folder,
+        migrated_postgres(folder) as server,
+        opened(server.app_url) as (store, engine),
+    ):
+        view_id = _fill(store, engine, each)
+        settings = {
+            "STEMMA_DATA": str(folder),
+            "STEMMA_DATABASE_URL": server.app_url,
+            "STEMMA_BLOBS_URL": f"file://{folder}/blobs",
+            "STEMMA_API_PORT": str(free_port()),
+        }
+        with _api(settings, folder / "logs" / "api.log") as get:
+            whole = f"/api/v1/views/{view_id}/models"
+            size = len(get(whole))
+            ways: dict[str, Callable[[], object]] = {
+                f"GET {MODELS} models, all {MODELS * each:,} versions ({size:,} bytes)": (
+                    lambda: get(whole)
+                ),
+                f"GET {MODELS} models, the newest version of each": (
+                    lambda: get(f"{whole}?versions_each=1")
+                ),
+                f"the query alone, all {MODELS * each:,} versions": lambda: _query(engine, view_id),
+            }
+            for way in ways.values():
+                _time(way, calls // 4)  # connections, compiled statements, caches
+            times, spare = (1, 0) if quick else (5, 3)
+
+            def measure() -> list[list[float]]:
+                return [_time(way, calls) for way in ways.values()]
+
+            done = repeat(times, measure, spare=spare)
+    return list(_figures(list(ways), done))
+
+
+def _figures(names: list[str], done: Repetitions[list[list[float]]]) -> Iterator[Figure]:
+    for place, name in enumerate(names):
+        for label, share in SHARES.items():
+            yield Figure(
+                what=f"{name}: {label}",
+                unit="ms",
+                ours=tuple(quantile(one[place], share) for one in done.results),
+                others=done.others,
+            )
+
+
+def _fill(store: Store, engine: Engine, each: int) -> str:
+    """A view with so many models, each of so many versions, in all read models; its id."""
+    project_id = _do(store, lambda s: projects.create_project(s, "Digits"))
+    view_id = _do(store, lambda s: views.create_view(s, project_id, "which", "classification"))
+    labels = [f"concept {number}" for number in range(MODELS + 1)]
+    added = handle(store, _request(), lambda s: views.add_concepts(s, view_id, labels))
+    Follower(engine, store, READ_MODELS).catch_up()
+    with engine.connect() as connection:
+        first = library(connection, view_id)[0].model.model_id
+    models = [first] + [
+        _do(store, lambda s, n=number: views.fork_model(s, first, added.ids[: n + 2], "fewer"))  # type: ignore[misc]
+        for number in range(MODELS - 1)
+    ]
+    streams = store.streams([MODEL.stream(model_id) for model_id in models])
+    append_all(
+        store,
+        (
+            event
+            for model_id in models
+            for number in range(1, each + 1)
+            for event in trained_version(
+                project_id, view_id, model_id, len(streams[MODEL.stream(model_id)]) + number, number
+            )
+        ),
+    )
+    Follower(engine, store, READ_MODELS).catch_up()
+    with engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("ANALYZE"))
+    return view_id
+
+
+def _do(store: Store, decide: Callable[[Session], Decided[object]]) -> str:
+    return handle(store, _request(), decide).id
+
+
+def _request() -> Request:
+    fresh = str(uuid.uuid4())
+    return Request(actor="user:ada", command_id=fresh, correlation_id=fresh)
+
+
+def _query(engine: Engine, view_id: str) -> None:
+    with engine.connect() as connection:
+        library(connection, view_id)
+
+
+@contextmanager
+def _api(settings: Mapping[str, str], log: Path) -> Iterator[Callable[[str], bytes]]:
+    """A running `stemma api`, and what fetches a path from it."""
+    url = f"http://127.0.0.1:{settings['STEMMA_API_PORT']}"
+    with stemma("api", log=log, settings=settings):
+        if not wait_ready(url, START_SECONDS):
+            raise RuntimeError(f"the API does not answer: {log.read_text()}")
+        connection = http.client.HTTPConnection(urlsplit(url).netloc)
+
+        def get(path: str) -> bytes:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            body = response.read()
+            assert response.status == 200, body
+            return body
+
+        yield get
+        connection.close()
+
+
+def _time(call: Callable[[], object], calls: int) -> list[float]:
+    """Milliseconds of each call."""
+    found = []
+    for _ in range(calls):
+        began = time.perf_counter()
+        call()
+        found.append((time.perf_counter() - began) * 1000)
+    return found

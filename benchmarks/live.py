@@ -1,0 +1,171 @@
+"""From a worker's report on NATS to a client that follows the version, through real processes."""
+
+import asyncio
+import http.client
+import json
+import threading
+import time
+import uuid
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import msgspec
+from nats.js import JetStreamContext
+
+from adapters.jetstream import JOBS, connect, publish, report_subject
+from adapters.settings import Runtime, read_runtime
+from application.handle import VERSION
+from application.store import Store
+from benchmarks.figures import Figure, quantile
+from benchmarks.processes import data_folder, stemma
+from benchmarks.quiet import repeat
+from benchmarks.sample_events import CONCEPTS, recorded
+from benchmarks.start import await_ready
+from domain.messages import AnyReport, BatchMetrics, Report, Started
+from domain.options import OptionsRequest, resolve_options
+from domain.version import VersionCreated
+from projections.metric_history import BATCH_LOSS
+
+REPORTS, QUICK_REPORTS, WARM_UP = 100, 5, 10
+SECONDS_BETWEEN = 0.1
+SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+PATIENCE_SECONDS = 60.0
+
+
+def run(quick: bool) -> list[Figure]:
+    """Milliseconds until the client has read of the iteration that a report tells of."""
+    reports = QUICK_REPORTS if quick else REPORTS
+    with data_folder() as folder:
+        log = folder / "up.log"
+        with stemma("up", log=log, settings={"STEMMA_DATA": str(folder)}) as process:
+            await_ready(process, log)
+            runtime = read_runtime(folder)
+            assert runtime is not None
+            training = _Training(runtime)
+            asyncio.run(training.begin())
+            asyncio.run(training.delays(WARM_UP))
+            done = repeat(
+                1 if quick else 5,
+                lambda: asyncio.run(training.delays(reports)),
+                spare=0 if quick else 3,
+            )
+    rate = round(1 / SECONDS_BETWEEN)
+    return [
+        Figure(
+            what=f"a report published until an SSE client has it, {rate} a second: {label}",
+            unit="ms",
+            ours=tuple(quantile(one, share) for one in done.results),
+            others=done.others,
+        )
+        for label, share in SHARES.items()
+    ]
+
+
+class _Training:
+    """A version whose worker is this benchmark.
+
+    It reports under a delivery number above any of the queue's, so that what the real worker says
+    of the same job, that it has no images, is superseded.
+    """
+
+    _DELIVERY = 1000
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._version_id = str(uuid.uuid4())
+        self._reports = 0
+        self._iterations = 0
+
+    async def begin(self) -> None:
+        """Order the version, report its start, and wait until the real worker is idle again."""
+        store = Store(self._runtime.database_url)
+        store.append([recorded(VERSION.stream(self._version_id), 1, _created())])
+        store.close()
+        client = await connect(self._runtime.nats_url, "benchmark")
+        js = client.jetstream()
+        await self._report(js, Started("benchmark", "cpu", {}, 0))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                jobs = (await js.stream_info(JOBS)).state
+                if jobs.last_seq and not jobs.messages:
+                    break
+                await asyncio.sleep(0.1)
+        await client.close()
+
+    async def delays(self, reports: int) -> list[float]:
+        """Milliseconds from each publish until the client had it."""
+        client = await connect(self._runtime.nats_url, "benchmark")
+        js = client.jetstream()
+        watcher = _Watcher(self._runtime.api_url, self._version_id, self._iterations + reports)
+        watcher.start()
+        await asyncio.to_thread(watcher.connected.wait, PATIENCE_SECONDS)
+        published: dict[int, float] = {}
+        for _ in range(reports):
+            due = time.perf_counter() + SECONDS_BETWEEN
+            self._iterations += 1
+            published[self._iterations] = time.perf_counter()
+            await self._report(js, BatchMetrics(self._iterations - 1, (0.001,), (0.5,)))
+            await asyncio.sleep(due - time.perf_counter())
+        await asyncio.to_thread(watcher.join, PATIENCE_SECONDS)
+        await client.close()
+        return [(watcher.seen[one] - then) * 1000 for one, then in published.items()]
+
+    async def _report(self, js: JetStreamContext, body: AnyReport) -> None:
+        """As `gpu_worker.delivery` does it."""
+        self._reports += 1
+        report = Report(
+            version_id=self._version_id,
+            attempt=1,
+            delivery=self._DELIVERY,
+            sequence=self._reports,
+            at=datetime.now(UTC),
+            worker="benchmark",
+            correlation_id="benchmark",
+            body=body,
+        )
+        subject = report_subject(self._version_id)
+        await publish(js, subject, msgspec.json.encode(report), message_id=report.message_id)
+
+
+def _created() -> VersionCreated:
+    return VersionCreated(
+        project_id=str(uuid.uuid4()),
+        view_id=str(uuid.uuid4()),
+        model_id=str(uuid.uuid4()),
+        number=1,
+        name="Benchmark",
+        kind="classification",
+        concepts=CONCEPTS,
+        options=resolve_options(OptionsRequest(architecture="resnet18", image_size=32)),
+        log_position=0,
+    )
+
+
+class _Watcher(threading.Thread):
+    """Follows a version until it has seen an iteration, and notes when it saw each."""
+
+    def __init__(self, api_url: str, version_id: str, last: int) -> None:
+        super().__init__(daemon=True)
+        self.connected = threading.Event()
+        self.seen: dict[int, float] = {}
+        self._server = urlsplit(api_url).netloc
+        self._path = f"/api/v1/versions/{version_id}/events"
+        self._last = last
+
+    def run(self) -> None:
+        connection = http.client.HTTPConnection(self._server, timeout=PATIENCE_SECONDS)
+        connection.request("GET", self._path)
+        stream = connection.getresponse()
+        assert stream.status == 200, stream.read()
+        event = ""
+        while self._last not in self.seen and (line := stream.readline().decode()):
+            self.connected.set()
+            field, _, value = line.strip().partition(": ")
+            if field == "event":
+                event = value
+            elif field == "data" and event == "metrics":
+                now = time.perf_counter()
+                for series in json.loads(value):
+                    if series["metric"] == BATCH_LOSS:
+                        self.seen |= dict.fromkeys(series["iterations"], now)
+        connection.close()

@@ -1,0 +1,123 @@
+"""`stemma up`: from its start until it is ready, and the memory of everything that then idles."""
+
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from adapters.processes import wait_until
+from benchmarks.figures import Expected, Figure
+from benchmarks.processes import data_folder, stemma, tree
+from benchmarks.quiet import Repetitions, repeat
+
+READY = re.compile(r"stemma: ready in .* at (\S+)")
+READY_SECONDS = 120.0
+SETTLE_SECONDS, SETTLE_AT_MOST = 2.0, 30.0
+MEBIBYTE = 1 << 20
+
+
+def run(quick: bool) -> list[Figure]:
+    """Starts of a data folder that has been started before, and memory once nothing moves."""
+    with data_folder() as folder:
+        log = folder / "up.log"
+        _start(folder, log, lambda _: None)  # makes the clusters and compiles Python files
+
+        def measure() -> tuple[float, float, float, int]:
+            found: list[tuple[float, float, int]] = []
+            seconds = _start(folder, log, lambda pid: found.append(_idle_memory(pid)))
+            return (seconds, *found[0])
+
+        done = repeat(1 if quick else 5, measure, spare=0 if quick else 3)
+    return _figures(done)
+
+
+def _figures(done: Repetitions[tuple[float, float, float, int]]) -> list[Figure]:
+    seconds, pss, rss, torch = zip(*done.results, strict=True)
+    return [
+        Figure(
+            what="stemma up, once initialised: until ready",
+            unit="s",
+            ours=seconds,
+            expected=Expected(5),
+            others=done.others,
+        ),
+        Figure(
+            what="memory of all its processes when idle (PSS)",
+            unit="MiB",
+            ours=pss,
+            expected=Expected(400),
+            others=done.others,
+        ),
+        Figure(
+            what="the same, shared pages counted for each (RSS)",
+            unit="MiB",
+            ours=rss,
+            others=done.others,
+        ),
+        Figure(
+            what="processes of them that have torch loaded",
+            unit="",
+            ours=tuple(float(count) for count in torch),
+            expected=Expected(0),
+            others=done.others,
+        ),
+    ]
+
+
+def _start(folder: Path, log: Path, look: Callable[[int], None]) -> float:
+    """Seconds from the spawn until `up` says, having asked the API itself, that all is ready."""
+    begin = log.stat().st_size if log.exists() else 0
+    began = time.perf_counter()
+    with stemma("up", log=log, settings={"STEMMA_DATA": str(folder)}) as process:
+        await_ready(process, log, begin)
+        seconds = time.perf_counter() - began
+        look(process.pid)
+    return seconds
+
+
+def await_ready(process: "subprocess.Popen[bytes]", log: Path, begin: int = 0) -> str:
+    """Wait for the line in the log, from byte `begin` on, that `up` is ready; the API's URL."""
+    found: list[str] = []
+
+    def ready() -> bool:
+        line = READY.search(log.read_text()[begin:])
+        if line is not None:
+            found.append(line[1])
+        return line is not None or process.poll() is not None
+
+    if not wait_until(ready, READY_SECONDS) or not found:
+        raise RuntimeError(f"stemma up is not ready: {log.read_text()[begin:]}")
+    return found[0]
+
+
+def _idle_memory(root: int) -> tuple[float, float, int]:
+    """PSS and RSS in MiB of a process tree, once they have settled; processes with torch in it."""
+    deadline = time.monotonic() + SETTLE_AT_MOST
+    before = (0.0, 0.0)
+    while True:
+        time.sleep(SETTLE_SECONDS)
+        now = _memory(root)
+        settled = abs(now[0] - before[0]) < 0.01 * now[0]
+        if settled or time.monotonic() > deadline:
+            torch = sum("libtorch" in _read(pid, "maps") for pid in tree(root))
+            return (*now, torch)
+        before = now
+
+
+def _memory(root: int) -> tuple[float, float]:
+    sums = {"Pss": 0, "Rss": 0}
+    for pid in tree(root):
+        # proc(5): lines such as `Pss:  1234 kB`, summed over the process's mappings.
+        for line in _read(pid, "smaps_rollup").splitlines()[1:]:
+            name, _, value = line.partition(":")
+            if name in sums:
+                sums[name] += int(value.split()[0]) * 1024
+    return sums["Pss"] / MEBIBYTE, sums["Rss"] / MEBIBYTE
+
+
+def _read(pid: int, name: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

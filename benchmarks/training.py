@@ -1,0 +1,154 @@
+"""An epoch of the worker's training against the same torch loop with no Stemma around it."""
+
+import asyncio
+import itertools
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from adapters.blobs import BlobStore
+from adapters.settings import Settings
+from benchmarks.figures import Expected, Figure
+from benchmarks.processes import data_folder, environment
+from benchmarks.quiet import repeat
+from cli.digits import handwritten_digits
+from domain.manifest import canonical_bytes
+from domain.messages import Completed, ConceptLabel, EpochMetrics, Failed, ManifestLine, TrainJob
+from domain.options import OptionsRequest, resolve_options
+from gpu_worker.channel import Assignment, encode_line
+from gpu_worker.process import PATIENT_THREADS, Child
+
+EPOCHS, QUICK_EPOCHS = 6, 2
+QUICK_IMAGES = 80
+
+
+_LOOPS = {
+    "the bare torch loop, to the same weights": PATIENT_THREADS,
+    "the same, its OpenMP threads waiting busily (torch's default)": {},
+}
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """Seconds an epoch took, and the sha256 of the weights at the end."""
+
+    seconds: float
+    final_weights: str
+
+
+def run(quick: bool) -> list[Figure]:
+    """Seconds an epoch: training, validation, and on our side reports and checkpoints too.
+
+    The first epoch is left out on both sides, and with it the start and what torch does once.
+    """
+    epochs = QUICK_EPOCHS if quick else EPOCHS
+    with data_folder() as folder:
+        settings = Settings(
+            data=folder, blobs_url=f"file://{folder}/blobs", worker_name="benchmark", device="cpu"
+        )
+        blobs = BlobStore.from_url(settings.require("blobs_url"))
+        job = _job(blobs, epochs, QUICK_IMAGES if quick else None)
+        attempts = itertools.count(1)
+        loops = dict(list(_LOOPS.items())[:1]) if quick else _LOOPS
+
+        def measure() -> tuple[float, ...]:
+            # A version of its own, so that nothing is resumed.
+            fresh = msgspec.structs.replace(job, version_id=f"version-{next(attempts)}")
+            assignment = Assignment(fresh, 1, settings)
+            runs = [asyncio.run(_worker(assignment))]
+            _forget_weights(folder / "blobs")
+            runs += [_bare(assignment, variables) for variables in loops.values()]
+            assert len({one.final_weights for one in runs}) == 1, "the loops differ"
+            return tuple(one.seconds for one in runs)
+
+        done = repeat(1 if quick else 4, measure, spare=0 if quick else 3)
+    ours, *theirs = zip(*done.results, strict=True)
+    return [
+        Figure(
+            what=f"resnet18, 32 px, {'some' if quick else '1,797'} digits: an epoch",
+            unit="s",
+            ours=ours,
+            alternative=alternative,
+            theirs=seconds,
+            expected=Expected(1.03),
+            others=done.others,
+        )
+        for alternative, seconds in zip(loops, theirs, strict=True)
+    ]
+
+
+def _job(blobs: BlobStore, epochs: int, images: int | None) -> TrainJob:
+    """The demo's training: every digit, a fifth of them for validation."""
+    files, digits = handwritten_digits()
+    numbers = random.Random(0).sample(range(len(files)), images or len(files))
+    lines = [
+        ManifestLine(
+            f"image-{place:04}",
+            blobs.put(files[number][1]),
+            "validation" if place < len(numbers) // 5 else "train",
+            (str(digits[number]),),
+        )
+        for place, number in enumerate(numbers)
+    ]
+    request = OptionsRequest(architecture="resnet18", image_size=32, epochs=float(epochs))
+    return TrainJob(
+        version_id="version",
+        attempt=1,
+        kind="classification",
+        concepts=tuple(ConceptLabel(str(digit), str(digit)) for digit in range(10)),
+        options=resolve_options(request),
+        manifest=blobs.put(canonical_bytes(lines)),
+        correlation_id="benchmark",
+    )
+
+
+async def _worker(assignment: Assignment) -> Finished:
+    """The worker's own child and channel; reports are answered at once, as NATS would."""
+    child = await Child.start(assignment)
+    ends: list[float] = []
+    said = 0
+    try:
+        async for report in child.reports():
+            said += 1
+            child.published(said)
+            match report:
+                case EpochMetrics():
+                    ends.append(time.monotonic())
+                case Completed(final_weights=digest):
+                    return Finished(_seconds_each(ends), digest)
+                case Failed(reason=reason):
+                    raise RuntimeError(reason)
+        raise RuntimeError("the training process ended without a result")
+    finally:
+        await child.kill()
+
+
+def _bare(assignment: Assignment, variables: Mapping[str, str]) -> Finished:
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.bare_loop"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment(variables),
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(encode_line(assignment))
+        process.stdin.close()
+        lines = [(line.decode().strip(), time.monotonic()) for line in process.stdout]
+    *epochs, (digest, _) = lines
+    return Finished(_seconds_each([ended for _, ended in epochs]), digest)
+
+
+def _seconds_each(ends: list[float]) -> float:
+    return (ends[-1] - ends[0]) / (len(ends) - 1)
+
+
+def _forget_weights(blobs: Path) -> None:
+    """Delete saved weights: equal ones that are there already would not be written again."""
+    for blob in blobs.glob("sha256/*/*"):
+        if blob.stat().st_size > 1_000_000:
+            blob.unlink()

@@ -1,0 +1,173 @@
+"""From a created version to a job on the queue: done once, and done again only where it was lost."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
+
+from adapters.blobs import BlobStore
+from adapters.embedded_nats import EmbeddedNats
+from adapters.jetstream import JOBS
+from adapters.policy_feed import react_to_all
+from application.handle import VERSION
+from application.ingest import Ingest
+from application.policies import Effects, manifest_of
+from application.store import Store
+from domain import manifest
+from domain.messages import TrainJob
+from domain.version import DatasetFrozen, VersionCreated
+from tests.adapters.running import eventually, kill, running, settings_for, with_js
+from tests.application.scenes import Scene, trainable
+from tests.application.training import delivered, reports, whole_run
+from tests.servers import Database
+
+FEED = "policies of the test"
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture
+def scene(store: Store) -> Scene:
+    return trainable(store)
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> BlobStore:
+    return BlobStore.from_url(f"file://{tmp_path}")
+
+
+def names(store: Store, version: str) -> list[str]:
+    events = store.streams([VERSION.stream(version)])[VERSION.stream(version)]
+    return [one.event.event_name.removeprefix("version.") for one in events]
+
+
+def jobs(url: str) -> list[TrainJob]:
+    """The jobs that wait on the queue, in its order. A queue that is not there has none."""
+
+    async def read(js: JetStreamContext) -> list[TrainJob]:
+        try:
+            state = (await js.stream_info(JOBS)).state
+        except NotFoundError:
+            return []
+        sequences = range(state.first_seq, state.last_seq + 1) if state.messages else range(0)
+        # One by one: a work queue lets no second consumer read along.
+        raw = [await js.get_msg(JOBS, seq=sequence) for sequence in sequences]
+        return [msgspec.json.decode(one.data or b"", type=TrainJob) for one in raw]
+
+    return with_js(url, read)
+
+
+def test_the_position_moves_past_all_that_was_reacted_to(scene: Scene, blobs: BlobStore) -> None:
+    done: list[TrainJob] = []
+    version = scene.train()
+    react_to_all(scene.store, Effects(blobs.put, done.append), FEED)
+    assert scene.store.tracked(FEED) == scene.store.head()
+    react_to_all(scene.store, Effects(blobs.put, done.append), FEED)
+    assert [job.message_id for job in done] == [f"{version}:1"]
+
+
+def test_a_policy_killed_after_any_effect_does_it_again_without_harm(
+    scene: Scene, blobs: BlobStore
+) -> None:
+    version = scene.train()
+    done: list[TrainJob] = []
+
+    def put_and_die(data: bytes) -> str:
+        blobs.put(data)
+        raise Killed
+
+    def dispatch_and_die(job: TrainJob) -> None:
+        done.append(job)
+        raise Killed
+
+    for effects in (Effects(put_and_die, done.append), Effects(blobs.put, dispatch_and_die)):
+        with pytest.raises(Killed):
+            react_to_all(scene.store, effects, FEED)
+    react_to_all(scene.store, Effects(blobs.put, done.append), FEED)
+    assert names(scene.store, version) == ["created", "dataset_frozen"]
+    assert len(done) == 2
+    assert done[0] == done[1]
+    assert scene.store.tracked(FEED) == scene.store.head()
+
+
+def test_two_policies_at_once_freeze_once(scene: Scene, blobs: BlobStore) -> None:
+    version = scene.train()
+    done: list[TrainJob] = []
+
+    def overtaken(data: bytes) -> str:
+        react_to_all(scene.store, Effects(blobs.put, done.append), FEED)
+        return blobs.put(data)
+
+    react_to_all(scene.store, Effects(overtaken, done.append), FEED)
+    assert names(scene.store, version) == ["created", "dataset_frozen"]
+    assert {job.message_id for job in done} == {f"{version}:1"}
+
+
+def test_a_created_version_becomes_a_job(
+    scene: Scene, nats_url: str, migrated: Database, tmp_path: Path
+) -> None:
+    with running(settings_for(migrated, nats_url, tmp_path), "policies"):
+        version = scene.train()
+        eventually(lambda: len(jobs(nats_url)) == 1)
+    [job] = jobs(nats_url)
+    created, frozen = scene.store.streams([VERSION.stream(version)])[VERSION.stream(version)]
+    assert isinstance(created.event, VersionCreated)
+    assert isinstance(frozen.event, DatasetFrozen)
+    assert (job.message_id, job.manifest) == (f"{version}:1", frozen.event.manifest)
+    stored = BlobStore.from_url(f"file://{tmp_path}").get(job.manifest)
+    assert stored == manifest.canonical_bytes(manifest_of(scene.store, created.event))
+
+
+def test_policies_that_restart_dispatch_nothing_twice(
+    scene: Scene, nats_url: str, migrated: Database, tmp_path: Path
+) -> None:
+    settings = settings_for(migrated, nats_url, tmp_path)
+    for count in (1, 2):
+        with running(settings, "policies"), running(settings, "policies"):
+            scene.train()
+            eventually(lambda count=count: len(jobs(nats_url)) == count)  # type: ignore[misc]
+    assert len({job.message_id for job in jobs(nats_url)}) == 2
+
+
+def test_a_lost_queue_gets_its_unfinished_jobs_again(
+    scene: Scene, nats_url: str, migrated: Database, tmp_path: Path
+) -> None:
+    finished, begun, waiting = (scene.train() for _ in range(3))
+    with running(settings_for(migrated, nats_url, tmp_path), "policies"):
+        eventually(lambda: len(jobs(nats_url)) == 3)
+        ingest = Ingest(scene.store, "reports")
+        ingest.take(delivered(reports(finished, whole_run())))
+        ingest.take(delivered(reports(begun, whole_run()[:5], delivery=2), first=100))
+        with_js(nats_url, lambda js: js.delete_stream(JOBS))
+        eventually(lambda: len(jobs(nats_url)) == 2)
+    again = {job.version_id: job.deliveries_before for job in jobs(nats_url)}
+    assert again == {begun: 2, waiting: 0}
+
+
+def test_policies_survive_a_restart_of_nats(
+    scene: Scene, migrated: Database, private_nats: EmbeddedNats, tmp_path: Path
+) -> None:
+    with running(settings_for(migrated, private_nats.url, tmp_path), "policies"):
+        first = scene.train()
+        eventually(lambda: len(jobs(private_nats.url)) == 1)
+        kill(private_nats)
+        second = scene.train()
+        eventually(lambda: names(scene.store, second)[-1] == "dataset_frozen")
+        private_nats.start()
+        eventually(lambda: len(jobs(private_nats.url)) == 2)
+    assert [job.version_id for job in jobs(private_nats.url)] == [first, second]
+
+
+def test_policies_stop_while_a_job_waits_for_nats(
+    scene: Scene, migrated: Database, private_nats: EmbeddedNats, tmp_path: Path
+) -> None:
+    with running(settings_for(migrated, private_nats.url, tmp_path), "policies"):
+        scene.train()
+        eventually(lambda: len(jobs(private_nats.url)) == 1)
+        kill(private_nats)
+        version = scene.train()
+        eventually(lambda: names(scene.store, version)[-1] == "dataset_frozen")
