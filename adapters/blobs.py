@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.exceptions import NotFoundError
@@ -32,8 +32,9 @@ class BlobStore:
         """Open `file:///folder` (made if absent) or `s3://bucket/prefix` (keys from AWS_*)."""
         parts = urlsplit(url)
         if parts.scheme == "file":
-            Path(parts.path).mkdir(parents=True, exist_ok=True)
-            return cls(LocalStore(parts.path, mkdir=True))
+            folder = Path(unquote(parts.path))
+            folder.mkdir(parents=True, exist_ok=True)
+            return cls(LocalStore(folder))
         return cls(from_url(url))
 
     def put(self, data: bytes) -> str:

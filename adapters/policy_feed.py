@@ -44,9 +44,9 @@ async def _run(
         effects = Effects(blobs.put, _Dispatch(js, queue, asyncio.get_running_loop()))
         wakes = wake_ups(store.database_url, CHANNEL, stop)
         while await asyncio.to_thread(next, wakes, False) is None:
+            await asyncio.to_thread(react_to_all, store, effects, f"policies for {birth}")
             if await birth_of(js, JOBS) != birth:
                 raise QueueReplaced(f"stream {JOBS} was made anew while it was in use")
-            await asyncio.to_thread(react_to_all, store, effects, f"policies for {birth}")
     finally:
         await client.close()
 

@@ -83,7 +83,8 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
             values, Settings, strict=False, dec_hook=lambda _kind, value: Path(value)
         )
     except msgspec.ValidationError as error:
-        raise SettingsError(f"a STEMMA_* setting is wrong: {error}") from error
+        reason, _, field = str(error).rpartition(" - at `$.")
+        raise SettingsError(f"STEMMA_{field.rstrip('`').upper()} is wrong: {reason}") from error
 
 
 def read_runtime(data: Path) -> Runtime | None:

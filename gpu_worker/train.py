@@ -29,7 +29,7 @@ from gpu_worker.resume import ResumePoint
 # At an epoch's end a resumable checkpoint may cost this share of the time since the last one.
 _CHECKPOINT_SHARE = 0.01
 # Seconds that one is taken to cost until the first has been written.
-_CHECKPOINT_COST = 0.1
+_CHECKPOINT_COST = 0.3
 
 
 class UnsupportedKind(Exception):

@@ -59,7 +59,7 @@ def _compile(
     assert isinstance(compiled, SQLCompiler)
     adapters = {
         name: adapt
-        for name, parameter in compiled.binds.items()
+        for parameter, name in compiled.bind_names.items()
         if (adapt := parameter.type.dialect_impl(dialect).bind_processor(dialect)) is not None
     }
     constants = {name: value for name, value in compiled.params.items() if name not in names}

@@ -1,4 +1,4 @@
-"""From a created version to a job on the queue: done once, and done again only where it was lost."""
+"""From a created version to a job on the queue: done once, and again only where it was lost."""
 
 from pathlib import Path
 

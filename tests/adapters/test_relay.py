@@ -39,7 +39,9 @@ def published(url: str) -> list[int]:
         await ensure_streams(js)
         return await messages(js, EVENTS)
 
-    return [int(message.headers["ce-sequence"]) for message in with_js(url, read) if message.headers]
+    return [
+        int(message.headers["ce-sequence"]) for message in with_js(url, read) if message.headers
+    ]
 
 
 def relay(store: Store, url: str) -> int:
@@ -142,9 +144,7 @@ def test_a_batch_left_unfinished_leaves_nothing(store: Store, nats_url: str) -> 
     assert published(nats_url) == positions(store)
 
 
-def test_of_two_relays_at_once_each_event_is_published_by_one(
-    store: Store, nats_url: str
-) -> None:
+def test_of_two_relays_at_once_each_event_is_published_by_one(store: Store, nats_url: str) -> None:
     async def race() -> int:
         clients = [await connect(nats_url, f"relay {number}") for number in range(2)]
         streams = [client.jetstream() for client in clients]
@@ -212,7 +212,11 @@ def test_a_relay_stops_while_nats_is_down(
 
 @pytest.mark.parametrize("part", ["relay", "ingest", "policies"])
 def test_a_part_that_finds_no_nats_stops_when_it_is_told_to(
-    part: str, migrated: Database, private_nats: EmbeddedNats, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    part: str,
+    migrated: Database,
+    private_nats: EmbeddedNats,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     settings = settings_for(migrated, private_nats.url, tmp_path)
     kill(private_nats)

@@ -8,15 +8,14 @@ from nats.js import JetStreamContext
 
 from adapters.embedded_nats import EmbeddedNats
 from adapters.jetstream import REPORTS, ensure_streams, publish, report_subject
+from application import versions
 from application.handle import VERSION
 from application.store import Store
 from domain.messages import Report
 from tests.adapters.running import eventually, kill, running, settings_for, with_js
 from tests.application.scenes import do, trainable
-from tests.application.test_ingest import WHOLE
-from tests.application.training import reports, whole_run
+from tests.application.training import WHOLE, reports, whole_run
 from tests.servers import Database
-from application import versions
 
 
 @pytest.fixture
@@ -62,11 +61,10 @@ def test_a_restarted_ingest_goes_on_where_it_was(
 ) -> None:
     run = reports(version, whole_run())
     settings = settings_for(migrated, nats_url)
-    for part in (run[:5], run[5:9], run[9:]):
-        before = taken_in(store, version)
-        send(nats_url, part)
+    for first, last in ((0, 5), (5, 9), (9, len(run))):
+        send(nats_url, run[first:last])
         with running(settings, "ingest"):
-            eventually(lambda before=before, part=part: taken_in(store, version) == before + len(part))  # type: ignore[misc]
+            eventually(lambda last=last: taken_in(store, version) == last)  # type: ignore[misc]
     assert names(store, version) == WHOLE
 
 

@@ -32,17 +32,17 @@ QUIET = [
 ]
 
 
-@pytest.fixture(scope="module")
-def server(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator[Scene]:
-    """The API and its pages on a free port, shared by a module whose tests make what they need."""
-    with new_database(postgres, migrated_template) as database, serving(database) as scene:
+@pytest.fixture
+def server(migrated: Database) -> Iterator[Scene]:
+    """The API and its pages on a free port, on a log without an event."""
+    with serving(migrated) as scene:
         yield scene
 
 
-@pytest.fixture
-def empty_server(migrated: Database) -> Iterator[Scene]:
-    """A server of the test's own, on a log without an event."""
-    with serving(migrated) as scene:
+@pytest.fixture(scope="module")
+def site(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator[Scene]:
+    """The same, shared by a module whose tests each make what they look at."""
+    with new_database(postgres, migrated_template) as database, serving(database) as scene:
         yield scene
 
 

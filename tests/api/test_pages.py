@@ -7,7 +7,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from domain.messages import Failed
 from tests.api.scene import Scene
@@ -26,12 +26,19 @@ REFUSED = re.compile(r"Failed to load resource: the server responded with a stat
 expect.set_options(timeout=SOON)
 
 
-@pytest.fixture
-def page(server: Scene, chromium: Browser) -> Iterator[Page]:
-    """A tab that must stay on this machine and have nothing to complain about."""
-    context = chromium.new_context(base_url=server.url, viewport={"width": 1400, "height": 900})
+@pytest.fixture(scope="module")
+def profile(site: Scene, chromium: Browser) -> Iterator[BrowserContext]:
+    """One user's browser, whose cache the tests share."""
+    context = chromium.new_context(base_url=site.url, viewport={"width": 1400, "height": 900})
     context.set_default_timeout(SOON)
-    tab = context.new_page()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(site: Scene, profile: BrowserContext) -> Iterator[Page]:
+    """A tab that must stay on this machine and have nothing to complain about."""
+    tab = profile.new_page()
     complaints: list[str] = []
     elsewhere: list[str] = []
     tab.on("pageerror", lambda error: complaints.append(str(error)))
@@ -47,19 +54,19 @@ def page(server: Scene, chromium: Browser) -> Iterator[Page]:
         "request",
         lambda made: (
             elsewhere.append(made.url)
-            if urlsplit(made.url).netloc not in {urlsplit(server.url).netloc, ""}
+            if urlsplit(made.url).netloc not in {urlsplit(site.url).netloc, ""}
             else None
         ),
     )
     yield tab
-    context.close()
+    tab.close()
     assert complaints == []
     assert elsewhere == []
 
 
-def show(page: Page, server: Scene, path: str) -> None:
+def show(page: Page, site: Scene, path: str) -> None:
     """Open a page as it is after all that has happened; it must not be loaded again."""
-    page.goto(f"{path}?at_least={server.store.head()}")
+    page.goto(f"{path}?at_least={site.store.head()}")
     page.evaluate("window.theSame = true")
 
 
@@ -78,7 +85,7 @@ def await_points(page: Page, metric: str, count: int) -> None:
     assert points(page, metric) == count
 
 
-def test_from_nothing_to_a_training_that_moves(server: Scene, page: Page) -> None:
+def test_from_nothing_to_a_training_that_moves(site: Scene, page: Page) -> None:
     page.goto("/")
     page.get_by_label("Name", exact=True).fill("Digits")
     page.get_by_role("button", name="Create project").click()
@@ -97,15 +104,15 @@ def test_from_nothing_to_a_training_that_moves(server: Scene, page: Page) -> Non
 
     concepts = [
         one["concept_id"]
-        for one in server.http.get(f"/api/v1/views/{view_id}").json()["view"]["concepts"]
+        for one in site.http.get(f"/api/v1/views/{view_id}").json()["view"]["concepts"]
     ]
-    images = server.images(project_id, 6)
+    images = site.images(project_id, 6)
     said = [
         {"image_id": image_id, "annotations": [{"concept_id": concepts[index % 2]}]}
         for index, image_id in enumerate(images)
     ]
-    server.post(f"/views/{view_id}/annotations", {"images": said})
-    server.post(f"/projects/{project_id}/validation-split", {"size": 2, "seed": 1})
+    site.post(f"/views/{view_id}/annotations", {"images": said})
+    site.post(f"/projects/{project_id}/validation-split", {"size": 2, "seed": 1})
 
     page.get_by_role("button", name="Train a new model version").click()
     dialog = page.get_by_role("dialog")
@@ -128,29 +135,29 @@ def test_from_nothing_to_a_training_that_moves(server: Scene, page: Page) -> Non
 
     page.evaluate("window.theSame = true")
     version_id = str(row.get_attribute("data-version"))
-    server.begin(version_id)
-    server.epoch(version_id, 2, of=4, held_out=0.6)
+    site.begin(version_id)
+    site.epoch(version_id, 2, of=4, held_out=0.6)
     expect(row.locator("[data-status]")).to_have_text("training")
     expect(row.locator("[data-percent]")).to_have_text("48 %")
     expect(row.locator("[data-indicator]")).to_have_text("80.0 %")
-    position = server.finish(version_id)
+    position = site.finish(version_id)
     expect(row.locator("[data-status]")).to_have_text("ready")
     expect(row.get_by_role("link", name="Checkpoint")).to_be_visible()
     expect(page.locator("[data-position]")).to_have_text(str(position))
     assert is_the_same(page)
 
 
-def test_charts_grow_as_values_come_until_the_end(server: Scene, page: Page) -> None:
-    _, view_id = server.trainable()
-    version_id = server.version(view_id, architecture="resnet18")
-    show(page, server, f"/versions/{version_id}")
+def test_charts_grow_as_values_come_until_the_end(site: Scene, page: Page) -> None:
+    _, view_id = site.trainable()
+    version_id = site.version(view_id, architecture="resnet18")
+    show(page, site, f"/versions/{version_id}")
     expect(page.locator("[data-live]")).to_have_text("Live")
-    server.begin(version_id)
+    site.begin(version_id)
     expect(page.locator('[data-step="queued"]')).to_have_attribute("data-state", "done")
-    server.epoch(version_id, 1, loss=1.0, held_out=0.9)
+    site.epoch(version_id, 1, loss=1.0, held_out=0.9)
     await_points(page, "batch_loss", 10)
     page.eval_on_selector('[data-metric="batch_loss"] .plot', "plot => plot.drawn = 'once'")
-    server.epoch(version_id, 2, loss=0.6, held_out=0.5)
+    site.epoch(version_id, 2, loss=0.6, held_out=0.5)
     for metric, count in {
         "batch_loss": 20,
         "learning_rate": 20,
@@ -166,10 +173,10 @@ def test_charts_grow_as_values_come_until_the_end(server: Scene, page: Page) -> 
     expect(page.locator("#progress [data-percent]").first).to_have_text("48 %")
     expect(page.locator("[data-gap]")).to_be_hidden()
 
-    server.epoch(version_id, 3, loss=0.3, held_out=0.8)
+    site.epoch(version_id, 3, loss=0.3, held_out=0.8)
     expect(page.locator("[data-gap]")).to_contain_text("has risen from 0.5 to 0.8")
-    server.epoch(version_id, 4, loss=0.2, held_out=0.9)
-    position = server.finish(version_id)
+    site.epoch(version_id, 4, loss=0.2, held_out=0.9)
+    position = site.finish(version_id)
     page.wait_for_selector(f'body[data-ended="{position}"]')
     await_points(page, "batch_loss", 40)
     expect(page.locator("h1 [data-status]")).to_have_text("ready")
@@ -181,14 +188,14 @@ def test_charts_grow_as_values_come_until_the_end(server: Scene, page: Page) -> 
     assert is_the_same(page)
 
 
-def test_a_version_is_the_same_afterwards_as_it_was_live(server: Scene, page: Page) -> None:
-    _, view_id = server.trainable()
-    version_id = server.version(view_id)
-    server.begin(version_id)
+def test_a_version_is_the_same_afterwards_as_it_was_live(site: Scene, page: Page) -> None:
+    _, view_id = site.trainable()
+    version_id = site.version(view_id)
+    site.begin(version_id)
     for number in (1, 2):
-        server.epoch(version_id, number)
-    server.finish(version_id)
-    show(page, server, f"/versions/{version_id}")
+        site.epoch(version_id, number)
+    site.finish(version_id)
+    show(page, site, f"/versions/{version_id}")
     page.wait_for_selector("body[data-ended]")
     assert points(page, "batch_loss") == 20
     epochs = page.eval_on_selector(
@@ -197,20 +204,20 @@ def test_a_version_is_the_same_afterwards_as_it_was_live(server: Scene, page: Pa
     assert epochs == [1, 2]
 
 
-def test_a_lost_connection_is_said_and_taken_up_again(server: Scene, page: Page) -> None:
-    _, view_id = server.trainable()
-    version_id = server.version(view_id)
+def test_a_lost_connection_is_said_and_taken_up_again(site: Scene, page: Page) -> None:
+    _, view_id = site.trainable()
+    version_id = site.version(view_id)
     events = f"**/versions/{version_id}/events"
     page.route(events, lambda route: route.fulfill(status=204, body=""))
-    show(page, server, f"/versions/{version_id}")
+    show(page, site, f"/versions/{version_id}")
     expect(page.locator("[data-live]")).to_contain_text("Connection lost")
     page.unroute(events)
     expect(page.locator("[data-live]")).to_have_text("Live")
 
 
-def test_a_problem_is_shown_at_its_field(server: Scene, page: Page) -> None:
-    _, view_id = server.trainable()
-    show(page, server, f"/views/{view_id}")
+def test_a_problem_is_shown_at_its_field(site: Scene, page: Page) -> None:
+    _, view_id = site.trainable()
+    show(page, site, f"/views/{view_id}")
     page.get_by_role("button", name="Train a new model version").click()
     epochs = page.get_by_label("Epochs")
     epochs.fill("0")
@@ -228,9 +235,9 @@ def test_a_problem_is_shown_at_its_field(server: Scene, page: Page) -> None:
     assert is_the_same(page)
 
 
-def test_a_problem_without_a_field_is_shown_where_it_arose(server: Scene, page: Page) -> None:
-    view_id = server.view(server.project(), "zero", "one")
-    show(page, server, f"/views/{view_id}")
+def test_a_problem_without_a_field_is_shown_where_it_arose(site: Scene, page: Page) -> None:
+    view_id = site.view(site.project(), "zero", "one")
+    show(page, site, f"/views/{view_id}")
     page.get_by_role("button", name="Train", exact=True).click()
     expect(page.locator("#problem")).to_contain_text("annotate some")
     page.get_by_role("button", name="Train a new model version").click()
@@ -239,9 +246,9 @@ def test_a_problem_without_a_field_is_shown_where_it_arose(server: Scene, page: 
     assert is_the_same(page)
 
 
-def test_the_keyboard_is_enough(server: Scene, page: Page) -> None:
-    _, view_id = server.trainable()
-    show(page, server, f"/views/{view_id}")
+def test_the_keyboard_is_enough(site: Scene, page: Page) -> None:
+    _, view_id = site.trainable()
+    show(page, site, f"/views/{view_id}")
     opener = page.get_by_role("button", name="Train a new model version")
     for _ in range(12):
         page.keyboard.press("Tab")
@@ -261,10 +268,10 @@ def test_the_keyboard_is_enough(server: Scene, page: Page) -> None:
     expect(page.locator("[data-version]")).to_contain_text("by keyboard")
 
 
-def test_names_are_text_in_scripts_too(server: Scene, page: Page) -> None:
-    project_id = server.project(NASTY)
-    view_id = server.view(project_id, NASTY, "one", name=NASTY)
-    show(page, server, f"/views/{view_id}")
+def test_names_are_text_in_scripts_too(site: Scene, page: Page) -> None:
+    project_id = site.project(NASTY)
+    view_id = site.view(project_id, NASTY, "one", name=NASTY)
+    show(page, site, f"/views/{view_id}")
     expect(page.get_by_role("heading", level=1)).to_have_text(NASTY)
     page.get_by_role("button", name=f"Rename concept {NASTY}").click()
     dialog = page.get_by_role("dialog")
@@ -281,12 +288,12 @@ def test_names_are_text_in_scripts_too(server: Scene, page: Page) -> None:
     assert page.locator('img[src="x"]').count() == 0
 
 
-def test_a_library_is_kept_in_order(server: Scene, page: Page) -> None:
-    _, view_id = server.trainable()
-    failed = server.version(view_id)
-    server.begin(failed)
-    server.report(failed, Failed("out of memory: choose a smaller batch"))
-    show(page, server, f"/views/{view_id}")
+def test_a_library_is_kept_in_order(site: Scene, page: Page) -> None:
+    _, view_id = site.trainable()
+    failed = site.version(view_id)
+    site.begin(failed)
+    site.report(failed, Failed("out of memory: choose a smaller batch"))
+    show(page, site, f"/views/{view_id}")
     row = page.locator(f'[data-version="{failed}"]')
     row.get_by_role("button", name="Rename").click()
     page.get_by_role("dialog").get_by_label("New name").fill("too big")
@@ -294,17 +301,19 @@ def test_a_library_is_kept_in_order(server: Scene, page: Page) -> None:
     expect(row).to_contain_text("too big")
     row.get_by_role("button", name="Retry").click()
     expect(row.locator("[data-status]")).to_have_text("queued")
-    server.report(failed, Failed("out of memory again"), attempt=2)
+    page.evaluate("window.theSame = true")
+    # By another user, at the same time.
+    site.version(view_id)
+    expect(page.locator("[data-version]")).to_have_count(2)
+    site.report(failed, Failed("out of memory again"), attempt=2)
     expect(page.locator(".reason")).to_contain_text("out of memory again")
+    assert is_the_same(page)
     row.get_by_role("button", name="Archive").click()
     page.get_by_role("dialog").get_by_role("button", name="Archive").click()
     expect(row).to_have_count(0)
     page.get_by_role("link", name="Show archived").click()
     expect(row).to_contain_text("archived")
 
-    # By another user, at the same time.
-    server.version(view_id)
-    expect(page.locator("[data-version]")).to_have_count(2, timeout=2 * SOON)
     remove = page.get_by_role("button", name="Remove concept one")
     remove.click()
     page.get_by_role("dialog").get_by_role("button", name="Remove").click()
@@ -313,20 +322,20 @@ def test_a_library_is_kept_in_order(server: Scene, page: Page) -> None:
     expect(page.locator(".lineage").first).to_contain_text("forked from Model 1: removed 'one'")
 
 
-def test_images_are_uploaded_split_and_filtered(server: Scene, page: Page, tmp_path: Path) -> None:
-    source, _ = server.trainable(name="Source", images=4)
-    server.visible()
-    listed = server.http.get(f"/api/v1/projects/{source}/images").json()["items"]
+def test_images_are_uploaded_split_and_filtered(site: Scene, page: Page, tmp_path: Path) -> None:
+    source, _ = site.trainable(name="Source", images=4)
+    site.visible()
+    listed = site.http.get(f"/api/v1/projects/{source}/images").json()["items"]
     files = []
     for image in listed:
         file = tmp_path / image["file_name"]
-        file.write_bytes(server.http.get(f"/api/v1/images/{image['image_id']}/content").content)
+        file.write_bytes(site.http.get(f"/api/v1/images/{image['image_id']}/content").content)
         files.append(file)
     broken = tmp_path / "broken.png"
     broken.write_text("no image")
 
-    project_id = server.project("Uploads")
-    show(page, server, f"/projects/{project_id}")
+    project_id = site.project("Uploads")
+    show(page, site, f"/projects/{project_id}")
     page.get_by_label("Files", exact=True).set_input_files([*files, broken])
     page.get_by_role("button", name="Upload", exact=True).click()
     expect(page.locator("#upload [data-problem]")).to_contain_text("broken.png")
@@ -350,18 +359,18 @@ def test_images_are_uploaded_split_and_filtered(server: Scene, page: Page, tmp_p
     expect(page.locator("[data-image]")).to_have_count(2)
 
 
-def test_every_page_can_be_read_and_steered_in_both_schemes(server: Scene, page: Page) -> None:
-    project_id, view_id = server.trainable()
-    version_id = server.version(view_id)
-    server.begin(version_id)
+def test_every_page_can_be_read_and_steered_in_both_schemes(site: Scene, page: Page) -> None:
+    project_id, view_id = site.trainable()
+    version_id = site.version(view_id)
+    site.begin(version_id)
     for number, held_out in enumerate((0.9, 0.5, 0.8), start=1):
-        server.epoch(version_id, number, loss=1 / number, held_out=held_out)
-    failed = server.version(view_id)
-    server.begin(failed)
-    server.report(failed, Failed("out of memory: choose a smaller batch"))
-    server.finish(version_id)
-    server.concepts(view_id, "two")
-    server.visible()
+        site.epoch(version_id, number, loss=1 / number, held_out=held_out)
+    failed = site.version(view_id)
+    site.begin(failed)
+    site.report(failed, Failed("out of memory: choose a smaller batch"))
+    site.finish(version_id)
+    site.concepts(view_id, "two")
+    site.visible()
     paths = {
         "/": "h1",
         f"/projects/{project_id}?view={view_id}": "[data-image]",

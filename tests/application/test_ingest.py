@@ -11,7 +11,7 @@ from application.handle import VERSION
 from application.ingest import Delivered, Ingest
 from application.store import AppendRefused, Store
 from tests.application.scenes import at_once, do, request, trainable
-from tests.application.training import delivered, reports, whole_run
+from tests.application.training import WHOLE, delivered, reports, whole_run
 
 FEED = "REPORTS of today"
 
@@ -24,29 +24,6 @@ def version(store: Store) -> str:
 def names(store: Store, version: str) -> list[str]:
     events = store.streams([VERSION.stream(version)])[VERSION.stream(version)]
     return [one.event.event_name.removeprefix("version.") for one in events]
-
-
-EPOCH = [
-    "batch_metrics_recorded",
-    "epoch_metrics_recorded",
-    "best_checkpoint_saved",
-    "training_step_advanced",
-]
-WHOLE = [
-    "created",
-    "training_started",
-    "training_step_advanced",
-    "training_length_known",
-    "training_step_advanced",
-    *EPOCH,
-    *EPOCH,
-    "training_step_advanced",
-    "training_step_advanced",
-    "evaluated",
-    "training_step_advanced",
-    "training_step_advanced",
-    "training_completed",
-]
 
 
 def test_reports_become_events_in_order(store: Store, version: str) -> None:

@@ -110,7 +110,12 @@ def test_a_frozen_dataset_is_not_gathered_again(scene: Scene, world: World) -> N
     scene.train()
     react_to_log(scene.store, world)
     stored: list[bytes] = []
-    world.effects = Effects(lambda data: str(stored.append(data)), world.jobs.append)
+
+    def put(data: bytes) -> str:
+        stored.append(data)
+        return world.blobs.put(data)
+
+    world.effects = Effects(put, world.jobs.append)
     react_to_log(scene.store, world)
     assert stored == []
 

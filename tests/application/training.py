@@ -21,6 +21,28 @@ from domain.messages import (
 from tests.domain.version_samples import report
 
 PER_EPOCH = 4
+_EPOCH = [
+    "batch_metrics_recorded",
+    "epoch_metrics_recorded",
+    "best_checkpoint_saved",
+    "training_step_advanced",
+]
+WHOLE = [
+    "created",
+    "training_started",
+    "training_step_advanced",
+    "training_length_known",
+    "training_step_advanced",
+    *_EPOCH,
+    *_EPOCH,
+    "training_step_advanced",
+    "training_step_advanced",
+    "evaluated",
+    "training_step_advanced",
+    "training_step_advanced",
+    "training_completed",
+]
+"""The names of a version's events after a whole run of two epochs."""
 
 
 def whole_run(
