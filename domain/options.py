@@ -34,15 +34,20 @@ def _from_scratch(momentum: float, adaptive: float) -> dict[str, float]:
     }
 
 
-ARCHITECTURES = {
-    architecture.key: architecture
-    for architecture in (
-        Architecture("efficientnet_b0", "EfficientNet B0", 32, 224, NADAM, _from_scratch(0.032, 2e-3)),
-        Architecture("mobilenet_v3_small", "MobileNet v3 small", 32, 224, NADAM, _from_scratch(0.02, 2e-3)),
-        Architecture("resnet18", "ResNet 18", 32, 224, NADAM, _from_scratch(0.02, 1e-3)),
-        Architecture("resnet50", "ResNet 50", 32, 224, NADAM, _from_scratch(0.02, 1e-3)),
+def _classifier(key: str, label: str, *, momentum: float, adaptive: float) -> Architecture:
+    rates = _from_scratch(momentum, adaptive)
+    return Architecture(
+        key, label, batch_size=32, image_size=224, optimizer=NADAM, learning_rates=rates
     )
-}  # fmt: skip
+
+
+_CLASSIFIERS = (
+    _classifier("efficientnet_b0", "EfficientNet B0", momentum=0.032, adaptive=2e-3),
+    _classifier("mobilenet_v3_small", "MobileNet v3 small", momentum=0.02, adaptive=2e-3),
+    _classifier("resnet18", "ResNet 18", momentum=0.02, adaptive=1e-3),
+    _classifier("resnet50", "ResNet 50", momentum=0.02, adaptive=1e-3),
+)
+ARCHITECTURES = {architecture.key: architecture for architecture in _CLASSIFIERS}
 DEFAULT_ARCHITECTURE = "efficientnet_b0"
 
 

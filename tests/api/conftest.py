@@ -2,7 +2,6 @@
 
 import shutil
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -33,24 +32,26 @@ QUIET = [
 
 
 @pytest.fixture
-def server(migrated: Database) -> Iterator[Scene]:
-    """The API and its pages on a free port, on a log without an event."""
-    with serving(migrated) as scene:
+def server(migrated: Database, tmp_path: Path) -> Iterator[Scene]:
+    """The API and its pages on a free port, on a log without an event; blobs are in `blobs`."""
+    with serving(migrated, tmp_path) as scene:
         yield scene
 
 
 @pytest.fixture(scope="module")
-def site(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator[Scene]:
+def site(
+    postgres: EmbeddedPostgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scene]:
     """The same, shared by a module whose tests each make what they look at."""
-    with new_database(postgres, migrated_template) as database, serving(database) as scene:
+    folder = tmp_path_factory.mktemp("site")
+    with new_database(postgres, migrated_template) as database, serving(database, folder) as scene:
         yield scene
 
 
 @contextmanager
-def serving(database: Database) -> Iterator[Scene]:
+def serving(database: Database, folder: Path) -> Iterator[Scene]:
     """The application on a free port, with the read models following the log."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         settings = Settings(
             data=folder, database_url=database.app_url, blobs_url=f"file://{folder}/blobs"
         )

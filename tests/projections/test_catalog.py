@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+
 import pytest
 from sqlalchemy import Connection, Engine
 
@@ -26,9 +28,10 @@ LOG.add("view-v1", ConceptRemoved("c1"), ConceptRemoved("c3"), ConceptAdded("c1"
 
 
 @pytest.fixture
-def connection(engine: Engine) -> Connection:
+def connection(engine: Engine) -> Iterator[Connection]:
     LOG.follow(engine)
-    return engine.connect()
+    with engine.connect() as opened:
+        yield opened
 
 
 def test_a_project_has_its_last_name_and_counts_its_splits(connection: Connection) -> None:

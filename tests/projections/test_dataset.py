@@ -115,7 +115,7 @@ def random_history(choose: random.Random, length: int) -> MadeLog:
             number = choose.randint(1, known + 1)
             known = max(known, number)
             if f"i{number}" not in alive:
-                log.add(f"image-i{number}", added(number, choose.choice("pq")))
+                log.add(f"image-i{number}", added(number, "p" if number % 4 else "q"))
                 alive.add(f"i{number}")
             continue
         image = choose.choice(sorted(alive))
