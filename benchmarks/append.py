@@ -48,7 +48,7 @@ def run(quick: bool) -> list[Figure]:
         with psycopg.connect(server.admin_url) as admin:
             admin.execute(f"CREATE SCHEMA {RAW}")
         store = Store(server.app_url)
-        raw = Application(library_environment(server.admin_url, RAW))
+        raw: Application[uuid.UUID] = Application(library_environment(server.admin_url, RAW))
         try:
 
             def measure(saves: int, size: int) -> tuple[float, float]:

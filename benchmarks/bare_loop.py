@@ -32,7 +32,7 @@ def main() -> None:
     held_out = _in_memory(data.validation, device)
     size = job.options.batch_size
     order = [
-        torch.from_numpy(epoch_order(len(pixels), job.options.seed, epoch)).split(size)
+        torch.split(torch.from_numpy(epoch_order(len(pixels), job.options.seed, epoch)), size)
         for epoch in range(int(job.options.epochs))
     ]
     model = build_model(job.options, len(job.concepts))
@@ -63,7 +63,7 @@ def _validate(model: nn.Module, pixels: Tensor, targets: Tensor, size: int) -> t
     model.eval()
     loss = torch.zeros((), dtype=torch.float64)
     right = torch.zeros((), dtype=torch.int64)
-    for batch, wanted in zip(pixels.split(size), targets.split(size), strict=True):
+    for batch, wanted in zip(torch.split(pixels, size), torch.split(targets, size), strict=True):
         logits = model(batch)
         loss += cross_entropy(logits, wanted, reduction="sum")
         right += (logits.argmax(1) == wanted).sum()

@@ -3,9 +3,11 @@
 import http.client
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import Engine, text
@@ -19,6 +21,7 @@ from benchmarks.processes import data_folder, free_port, stemma
 from benchmarks.quiet import Repetitions, repeat
 from benchmarks.sample_events import append_all, trained_version
 from cli.up import wait_ready
+from domain.model import Model
 from projections.follow import Follower
 from projections.library_queries import library
 from projections.registry import READ_MODELS
@@ -88,10 +91,10 @@ def _fill(store: Store, engine: Engine, each: int) -> str:
     Follower(engine, store, READ_MODELS).catch_up()
     with engine.connect() as connection:
         first = library(connection, view_id)[0].model.model_id
-    models = [first] + [
-        _do(store, lambda s, n=number: views.fork_model(s, first, added.ids[: n + 2], "fewer"))  # type: ignore[misc]
-        for number in range(MODELS - 1)
-    ]
+    models = [first]
+    for number in range(2, MODELS + 1):
+        some = added.ids[:number]
+        models.append(_do(store, partial(_fork, first, some)))
     streams = store.streams([MODEL.stream(model_id) for model_id in models])
     append_all(
         store,
@@ -110,7 +113,11 @@ def _fill(store: Store, engine: Engine, each: int) -> str:
     return view_id
 
 
-def _do(store: Store, decide: Callable[[Session], Decided[object]]) -> str:
+def _fork(parent: str, concepts: Sequence[str], session: Session) -> Decided[Model]:
+    return views.fork_model(session, parent, concepts, "fewer concepts")
+
+
+def _do(store: Store, decide: Callable[[Session], Decided[Any]]) -> str:
     return handle(store, _request(), decide).id
 
 

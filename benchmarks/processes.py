@@ -24,7 +24,7 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """Ours with nothing of another Stemma in it, and with compiled Python files."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("STEMMA_")}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
-    return kept | settings
+    return {**kept, **settings}
 
 
 @contextmanager

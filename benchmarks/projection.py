@@ -53,7 +53,7 @@ def run(quick: bool) -> list[Figure]:
             assert contents[0] == contents[1] == contents[2], "the read models differ"
             return rates[0], rates[1], rates[2]
 
-        done = repeat(1 if quick else 3, measure, spare=0 if quick else 2)
+        done = repeat(1 if quick else 3, measure, spare=0 if quick else 1)
     ours, synced, unsynced = (tuple(one) for one in zip(*done.results, strict=True))
     what = f"{events:,} events into dataset_v1"
     return [

@@ -65,7 +65,7 @@ def run(quick: bool) -> list[Figure]:
             assert len({one.final_weights for one in runs}) == 1, "the loops differ"
             return tuple(one.seconds for one in runs)
 
-        done = repeat(1 if quick else 4, measure, spare=0 if quick else 3)
+        done = repeat(1 if quick else 3, measure, spare=0 if quick else 2)
     ours, *theirs = zip(*done.results, strict=True)
     return [
         Figure(

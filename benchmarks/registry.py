@@ -1,0 +1,15 @@
+"""All benchmarks there are, by name: each measures, in full or at a tiny size."""
+
+from collections.abc import Callable, Sequence
+
+from benchmarks import append, library, live, projection, start, training
+from benchmarks.figures import Figure
+
+BENCHMARKS: dict[str, Callable[[bool], Sequence[Figure]]] = {
+    "projection": projection.run,
+    "append": append.run,
+    "training": training.run,
+    "library": library.run,
+    "live": live.run,
+    "start": start.run,
+}
