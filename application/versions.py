@@ -46,7 +46,9 @@ def create_version(
         number=model.versions + 1,
         name=name,
         kind=view.kind,
-        concepts=tuple(ConceptLabel(key, labels[key]) for key in model.concepts),
+        concepts=tuple(
+            ConceptLabel(key, label) for key, label in labels.items() if key in model.concepts
+        ),
         options=options,
         counts=manifest.counts(lines),
         log_position=position,

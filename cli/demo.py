@@ -43,7 +43,7 @@ def run_demo(*, keep: bool, json_file: Path | None, epochs: float, seed: int) ->
         with _everything_running(console, keep) as api_url, ApiClient(api_url, "demo") as client:
             version_id, view_id = _prepare(client, console, epochs, seed)
             page = f"{api_url}/versions/{version_id}"
-            console.print(f"Watch it live at [link={page}]{page}[/link]")
+            console.print(f"Watch it live at {page}", soft_wrap=True)
             watch(client, version_id, console)
             version = client.query(f"versions/{version_id}")["version"]
             events = client.query("status")["head"]
@@ -137,10 +137,9 @@ def _prepare(client: ApiClient, console: Console, epochs: float, seed: int) -> t
 def _farewell(
     console: Console, api_url: str, view_id: str, version: dict[str, Any], keep: bool
 ) -> None:
-    console.print(f"The Models Library: {api_url}/views/{view_id}")
-    console.print(
-        f"Its saved checkpoint: {api_url}/api/v1/versions/{version['version_id']}/checkpoint"
-    )
+    checkpoint = f"{api_url}/api/v1/versions/{version['version_id']}/checkpoint"
+    console.print(f"The Models Library: {api_url}/views/{view_id}", soft_wrap=True)
+    console.print(f"Its saved checkpoint: {checkpoint}", soft_wrap=True)
     if keep:
         console.print(
             "All of it keeps running. `stemma status` looks inside, `stemma down` stops it."

@@ -14,7 +14,7 @@ from domain.errors import Conflict, Invalid
 from domain.event import Event
 from domain.model import ConceptSetAmended, Model, ModelCreated, ModelForked, ModelReopened
 from domain.text import clean_name
-from domain.view import ConceptSet, ModelRegistered, View
+from domain.view import ModelRegistered, View
 
 
 class ModelChange(msgspec.Struct, frozen=True):
@@ -100,8 +100,7 @@ def _name(view: View) -> str:
 
 def _difference(before: View, after: View) -> str:
     def labels(gained: View, lost: View) -> list[str]:
-        ids: ConceptSet = frozenset(gained.concepts) - frozenset(lost.concepts)
-        return [repr(gained.concepts[concept_id]) for concept_id in sorted(ids)]
+        return [repr(label) for key, label in gained.concepts.items() if key not in lost.concepts]
 
     added, removed = labels(after, before), labels(before, after)
     parts = [f"added {', '.join(added)}"] * bool(added)

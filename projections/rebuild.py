@@ -10,7 +10,6 @@ from sqlalchemy import Connection, Engine, select, text
 from projections.follow import EventSource, Follower, create_tables, position_of
 from projections.read_model import SCHEMA, ReadModel, positions
 
-
 SCRATCH = "rebuild"
 """The schema that read models are built in beside the live ones."""
 

@@ -22,7 +22,9 @@ LOG.add("project-p2", ProjectCreated("Letters 100%"), ValidationSplitDrawn(0.2, 
 LOG.add("project-p3", ProjectCreated("numb_er"))
 LOG.add("view-v1", ViewCreated("p1", "which", "classification"))
 LOG.add("view-v2", ViewCreated("p1", "what", "tagging"), ConceptAdded("c9", "nine"))
-LOG.add("view-v1", ConceptAdded("c1", "one"), ConceptAdded("c2", "two"), ConceptAdded("c3", "three"))
+LOG.add(
+    "view-v1", ConceptAdded("c1", "one"), ConceptAdded("c2", "two"), ConceptAdded("c3", "three")
+)
 LOG.add("view-v1", ModelRegistered("m1", ("c1", "c2", "c3")), ConceptRenamed("c2", "deux"))
 LOG.add("view-v1", ConceptRemoved("c1"), ConceptRemoved("c3"), ConceptAdded("c1", "one"))
 

@@ -14,6 +14,7 @@ from domain.image import (
 )
 from domain.manifest import Dataset
 from projections.dataset import (
+    DATASET,
     ConceptCount,
     DatasetCounts,
     ImageRow,
@@ -22,7 +23,6 @@ from projections.dataset import (
     find_image,
     list_images,
 )
-from projections.registry import DATASET
 from tests.projections.made_log import MadeLog
 
 CAT, DOG = Annotation("cat"), Annotation("dog")

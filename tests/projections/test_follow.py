@@ -17,10 +17,13 @@ from adapters.processes import wait_until
 from application.ingest import Ingest
 from application.store import Store
 from domain.event import Recorded
+from projections.catalog import CATALOG
+from projections.dataset import DATASET
 from projections.follow import Follower, position_of, positions_of
+from projections.metric_history import METRIC_HISTORY
 from projections.read_model import CHANNEL, ReadModel, Write
 from projections.rebuild import compare
-from projections.registry import CATALOG, DATASET, METRIC_HISTORY, READ_MODELS
+from projections.registry import READ_MODELS
 from tests.application.scenes import Scene, at_once, trainable
 from tests.application.training import delivered, reports, whole_run
 from tests.projections.made_log import MadeLog
@@ -72,7 +75,10 @@ def test_read_models_stop_at_a_position_asked_for(engine: Engine) -> None:
     Follower(engine, METRICS, [METRIC_HISTORY]).catch_up(upto=2)
     assert positions(engine)["metric_history_v1"] == 2
     with engine.connect() as connection:
-        assert connection.execute(text("SELECT max(position) FROM read.metric_history_v1")).scalar() == 2
+        assert (
+            connection.execute(text("SELECT max(position) FROM read.metric_history_v1")).scalar()
+            == 2
+        )
 
 
 def test_listeners_are_told_of_the_new_position(engine: Engine, migrated: Database) -> None:

@@ -8,9 +8,10 @@ from sqlalchemy import Engine, text
 from adapters.postgres import passing_engine
 from application.store import Store
 from projections.follow import Follower
+from projections.metric_history import METRIC_HISTORY
 from projections.read_model import ReadModel
 from projections.rebuild import Difference, compare, rebuild
-from projections.registry import METRIC_HISTORY, READ_MODELS
+from projections.registry import READ_MODELS
 from tests.application.scenes import at_once
 from tests.projections.test_follow import assert_exactly_the_log, fill, positions
 from tests.projections.test_metric_history import LOG as METRICS

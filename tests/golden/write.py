@@ -1,0 +1,134 @@
+"""Writes the samples that are missing: `python -m tests.golden.write`. Never overwrites one."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from application.mapper import EventMapper
+from domain.event import Event, Metadata, Recorded
+from domain.image import (
+    Annotation,
+    Box,
+    ImageAdded,
+    ImageAnnotated,
+    ImageRemoved,
+    ImageSplitAssigned,
+)
+from domain.messages import ConceptLabel
+from domain.model import (
+    ConceptSetAmended,
+    ModelArchived,
+    ModelCreated,
+    ModelForked,
+    ModelRenamed,
+    ModelReopened,
+    VersionNumbered,
+)
+from domain.options import TrainingOptions
+from domain.project import ProjectCreated, ProjectRenamed, ValidationSplitDrawn
+from domain.version import (
+    BatchMetricsRecorded,
+    BestCheckpointSaved,
+    DatasetFrozen,
+    EpochMetricsRecorded,
+    TrainingLengthKnown,
+    TrainingStepAdvanced,
+    VersionArchived,
+    VersionCreated,
+    VersionEvaluated,
+    VersionRenamed,
+    VersionRetried,
+    VersionTrainingCompleted,
+    VersionTrainingFailed,
+    VersionTrainingStarted,
+)
+from domain.view import ConceptAdded, ConceptRemoved, ConceptRenamed, ModelRegistered, ViewCreated
+
+FOLDER = Path(__file__).parent
+
+METADATA = Metadata(
+    event_id="0198c5f0-1c2d-7000-8000-0123456789ab",
+    occurred_at=datetime(2026, 3, 4, 5, 6, 7, 890123, tzinfo=UTC),
+    actor="user:ada",
+    command_id="3f2a8a4e-0b8c-4d6f-9a58-0f1e2d3c4b5a",
+    correlation_id="9d8c7b6a-5f4e-4d3c-8b2a-190807060504",
+    causation_id="0198c5f0-0000-7000-8000-0123456789ab",
+)
+SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+OPTIONS = TrainingOptions(
+    architecture="resnet18",
+    epochs=4.5,
+    batch_size=32,
+    optimizer="nadam",
+    initial_learning_rate=0.001,
+    image_size=32,
+    seed=7,
+)
+CONCEPTS = (ConceptLabel("concept-1", "Zähler"), ConceptLabel("concept-2", "猫"))
+
+EXAMPLES: tuple[Event, ...] = (
+    ProjectCreated("Digits"),
+    ProjectRenamed("Ziffern „null“"),
+    ValidationSplitDrawn(0.2, 7, 1797, 359, 12),
+    ImageAdded("project-1", SHA, 640, 480, "naïve name.png", {"camera": "left"}),
+    ImageAnnotated(
+        "view-1",
+        (Annotation("concept-1"), Annotation("concept-2", Box(0.1, 0.25, 0.5, 0.125))),
+        False,
+    ),
+    ImageSplitAssigned("validation"),
+    ImageRemoved(),
+    ViewCreated("project-1", "which digit", "classification"),
+    ConceptAdded("concept-1", "Zähler"),
+    ConceptRenamed("concept-1", "Nenner"),
+    ConceptRemoved("concept-1"),
+    ModelRegistered("model-1", ("concept-1", "concept-2")),
+    ModelCreated("view-1", "Model 1", ("concept-1", "concept-2")),
+    ModelForked("view-1", "Model 2", "model-1", ("concept-1",), "removed '猫'"),
+    ConceptSetAmended(("concept-1", "concept-2")),
+    ModelReopened(),
+    ModelRenamed("Digits by day"),
+    ModelArchived(),
+    VersionNumbered("version-1", 3),
+    VersionCreated(
+        "project-1",
+        "view-1",
+        "model-1",
+        3,
+        "Version 3",
+        "classification",
+        CONCEPTS,
+        OPTIONS,
+        4242,
+    ),
+    DatasetFrozen(SHA, 1438, 359, {"concept-1": 700, "concept-2": 738}),
+    VersionTrainingStarted(1, 2, "worker-1", "cuda:0", {"torch": "2.11.0"}, 42),
+    TrainingStepAdvanced("training", "running", 0.375),
+    TrainingLengthKnown(45, 203),
+    BatchMetricsRecorded(16, (0.001, 0.0009), (2.302585092994046, 1e-07)),
+    EpochMetricsRecorded(1, 45, 0.25, 0.9375, None),
+    BestCheckpointSaved(SHA, 44_800_000, "validation_accuracy", 0.9375, 1),
+    VersionEvaluated(SHA, 0.25, 0.9375, 359),
+    VersionTrainingCompleted(SHA, SHA[::-1], 203),
+    VersionTrainingFailed("the GPU has no memory left; choose a smaller batch"),
+    VersionRetried(2),
+    VersionRenamed("Night shift"),
+    VersionArchived(),
+)
+
+
+def file_name(name: str, version: int) -> str:
+    return f"{name}.v{version}.json"
+
+
+def main() -> None:
+    mapper = EventMapper()
+    for event in EXAMPLES:
+        path = FOLDER / file_name(event.event_name, event.schema_version)
+        if not path.exists():
+            stored = mapper.to_stored_event(Recorded("stream-1", 1, event, METADATA))
+            path.write_bytes(stored.state)
+            print(f"wrote {path.name}")
+
+
+if __name__ == "__main__":
+    main()
