@@ -10,7 +10,7 @@ from application import versions
 from application.handle import VERSION
 from application.ingest import Delivered, Ingest
 from application.store import AppendRefused, Store
-from tests.application.scenes import at_once, do, request, trainable
+from tests.application.scenes import at_once, do, trainable
 from tests.application.training import WHOLE, delivered, reports, whole_run
 
 FEED = "REPORTS of today"
@@ -205,4 +205,3 @@ def test_a_retried_version_takes_its_second_attempt_in(store: Store, version: st
     assert found.count("training_failed") == 1
     assert found[-1] == "training_completed"
     assert found.count("training_started") == 2
-    assert request().actor != "worker:w1"

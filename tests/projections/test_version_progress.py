@@ -14,8 +14,7 @@ from domain.version import (
     VersionTrainingCompleted,
     VersionTrainingFailed,
 )
-from projections.registry import VERSION_PROGRESS
-from projections.version_progress import ProgressRow, StepRow, find_progress
+from projections.version_progress import VERSION_PROGRESS, ProgressRow, StepRow, find_progress
 from tests.domain.version_samples import CREATED, started
 from tests.projections.made_log import MadeLog, at
 
