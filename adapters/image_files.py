@@ -36,7 +36,7 @@ def accept_image(name: str, data: bytes, limits: ImageLimits) -> ImageFile:
         raise Invalid(f"{name}: the file is empty", field=name)
     if len(data) > limits.max_bytes:
         raise Invalid(
-            f"{name}: the file has {len(data):,} bytes; at most {limits.max_bytes:,} are accepted",
+            f"{name}: the file is too large; at most {limits.max_bytes:,} bytes are accepted",
             field=name,
         )
     try:

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class StreamAhead(Exception):
-    """The stream holds events that the log does not: the log was restored from an older copy."""
+    """The stream holds an event that the log does not: the log was restored from an older copy."""
 
 
 class PublishRefused(Exception):
@@ -57,13 +57,15 @@ async def relay_once(store: Store, js: JetStreamContext) -> int:
 
     Raises `StreamAhead`, or `PublishRefused` where a batch was not taken.
     """
-    sequence, position = await last_published(js)
-    head = await asyncio.to_thread(store.head)
-    if position > head:
-        raise StreamAhead(
-            f"stream {EVENTS} has event {position}, but the log ends at {head}: the database looks"
-            " restored from an older copy; restore the newer one, or delete the stream to refill it"
-        )
+    sequence, position, event_id = await last_published(js)
+    if position:
+        same = await asyncio.to_thread(store.read, position - 1, limit=1, upto=position)
+        if [recorded.metadata.event_id for recorded in same] != [event_id]:
+            raise StreamAhead(
+                f"stream {EVENTS} ends with an event at position {position} that the log does not"
+                " have there: the database looks restored from an older copy; restore the newer"
+                " one, or delete the stream to refill it"
+            )
     published = 0
     while page := await asyncio.to_thread(store.read, position, limit=BATCH):
         sequence = await _publish(js, page, sequence)
@@ -72,17 +74,17 @@ async def relay_once(store: Store, js: JetStreamContext) -> int:
     return published
 
 
-async def last_published(js: JetStreamContext) -> tuple[int, int]:
-    """The stream's last sequence, and the log position of the event in it."""
+async def last_published(js: JetStreamContext) -> tuple[int, int, str]:
+    """The stream's last sequence, and the log position and id of the event in it."""
     state = (await js.stream_info(EVENTS)).state
     if state.messages == 0:
-        return state.last_seq, 0
+        return state.last_seq, 0, ""
     try:
         message = await js.get_msg(EVENTS, seq=state.last_seq)
     except NotFoundError as error:
         raise PublishRefused("the stream's last message is gone; looking again") from error
     headers = message.headers or {}
-    return state.last_seq, int(headers["ce-sequence"])
+    return state.last_seq, int(headers["ce-sequence"]), headers["ce-id"]
 
 
 async def _publish(js: JetStreamContext, page: Sequence[Recorded], sequence: int) -> int:

@@ -74,7 +74,7 @@ async def _events(
             try:
                 await asyncio.wait_for(changed.wait(), KEEP_ALIVE_SECONDS)
             except TimeoutError:
-                yield ServerSentEventMessage(comment="still here")
+                yield ServerSentEventMessage(comment="still here", data=None)
 
 
 def _look(backend: Backend, version_id: str, seen: int) -> Look:

@@ -1,6 +1,7 @@
 """Errors as problems (RFC 9457): each says what is wrong, where, and what to do."""
 
 import logging
+import re
 import uuid
 from http import HTTPStatus
 from typing import Any
@@ -12,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from adapters.blobs import BlobCorrupt, BlobMissing
 from api.backend import NotYet
+from application.store import LogUnreachable
 from domain.errors import Conflict, Invalid, NotFound, Refusal, Stale
 
 MEDIA_TYPE = "application/problem+json"
@@ -67,16 +69,20 @@ def on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[P
     """Litestar's own refusals: no such route, a body that does not fit the schema, and so on."""
     if isinstance(error, ValidationException):
         found = error.extra if isinstance(error.extra, list) else []
-        errors = [
-            FieldError(str(one.get("key", "")), str(one.get("message", "")))
-            for one in found
-            if isinstance(one, dict)
-        ]
+        errors = [_field_error(one) for one in found if isinstance(one, dict)]
         told = "; ".join(
             f"{one.field}: {one.detail}" if one.field else one.detail for one in errors
         )
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, told or error.detail, errors)
     return problem(HTTPStatus(error.status_code), error.detail, headers=error.headers)
+
+
+def _field_error(found: dict[str, Any]) -> FieldError:
+    field, message = str(found.get("key", "")), str(found.get("message", ""))
+    unknown = re.search(r"unknown field `([^`]*)`", message)
+    if unknown is not None:
+        field = f"{field}.{unknown[1]}" if field else unknown[1]
+    return FieldError(field, message)
 
 
 def on_blob_trouble(
@@ -126,4 +132,4 @@ HANDLERS: dict[Any, Any] = {
     BlobCorrupt: on_blob_trouble,
     OperationalError: on_database_trouble,
     Exception: on_defect,
-}
+} | dict.fromkeys(LogUnreachable, on_database_trouble)

@@ -148,6 +148,7 @@ class Status(msgspec.Struct, frozen=True):
     head: int
     read_models: list[ReadModelStatus]
     now: datetime
+    events: int | None
 
 
 Projects = Listing[ProjectRow]

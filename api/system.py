@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from litestar import Controller, get
+from litestar.params import FromQuery
 
 from api.parameters import Served
 from api.schemas import ReadModelStatus, Status
@@ -15,7 +16,8 @@ class SystemController(Controller):
     tags = ("System",)
 
     @get("/status", summary="Positions and lag", sync_to_thread=True)
-    def get_status(self, backend: Served) -> Status:
+    def get_status(self, backend: Served, count: FromQuery[bool] = False) -> Status:
+        """`count` asks for the number of events too, which takes time on a long log."""
         with backend.reading() as (connection, _):
             found = list(positions_of(connection))
         head = backend.store.head()
@@ -23,4 +25,5 @@ class SystemController(Controller):
             head,
             [ReadModelStatus(name, at, max(head - at, 0)) for name, at in found],
             datetime.now(UTC),
+            backend.store.count() if count else None,
         )

@@ -38,6 +38,9 @@ class LogRecorder(PostgresProcessRecorder):
             "SELECT command_id, fingerprint, result FROM {}.commands WHERE command_id = %s"
         ).format(schema)
         self._expect_unchanged = SQL("SELECT {}.expect_unchanged(%s, %s)").format(schema)
+        self._count = SQL("SELECT count(*) FROM {}.{}").format(
+            schema, Identifier(self.events_table_name)
+        )
         self._select_streams = SQL(
             "SELECT originator_id, originator_version, topic, state FROM {}.{}"
             " WHERE originator_id = ANY(%s) AND notification_id <= %s"
@@ -48,6 +51,12 @@ class LogRecorder(PostgresProcessRecorder):
         with self.datastore.get_connection() as connection:
             row = connection.execute(self._select_command, (command_id,)).fetchone()
         return None if row is None else CommandRow(**row)
+
+    def count_events(self) -> int:
+        with self.datastore.get_connection() as connection:
+            row = connection.execute(self._count).fetchone()
+        assert row is not None
+        return int(row["count"])
 
     def select_streams(self, streams: Sequence[str], upto: int) -> list[StoredEvent]:
         """The events of several streams up to a position, each stream's in order."""

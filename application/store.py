@@ -7,8 +7,16 @@ from typing import Any, cast
 
 import psycopg.conninfo
 from eventsourcing.application import Application
-from eventsourcing.persistence import IntegrityError, StoredEvent, Tracking
-from eventsourcing.postgres import PostgresDatastore
+from eventsourcing.persistence import (
+    InfrastructureFactory,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    StoredEvent,
+    Tracking,
+)
+from eventsourcing.postgres import PostgresDatastore, PostgresFactory
+from eventsourcing.utils import Environment
 
 from application.mapper import EventMapper
 from application.recorder import CommandRow, LogRecorder
@@ -18,6 +26,9 @@ SCHEMA = "log"
 TABLE = "stemma_events"
 CHANNEL = TABLE
 PAGE = 1000
+
+LogUnreachable = (OperationalError, InterfaceError)
+"""What the log's reads and writes raise while PostgreSQL does not answer."""
 END = 2**63 - 1
 
 
@@ -27,6 +38,18 @@ class AppendRefused(Exception):
 
 class _Log(Application[str]):
     name = "Stemma"
+
+    def __init__(self, env: dict[str, str], connection: dict[str, Any]) -> None:
+        self._connection = connection
+        super().__init__(env)
+
+    def construct_factory(self, env: Environment) -> InfrastructureFactory:
+        """The library's factory knows five parts of an URL; the rest, TLS for one, is added."""
+        factory = cast(PostgresFactory, super().construct_factory(env))
+        kwargs = factory.datastore.pool.kwargs
+        assert isinstance(kwargs, dict)
+        kwargs.update(self._connection)
+        return cast(InfrastructureFactory, factory)
 
     def construct_mapper(self) -> EventMapper:
         return EventMapper()
@@ -43,7 +66,8 @@ class Store:
 
     def __init__(self, database_url: str, *, pool_size: int = 4) -> None:
         self.database_url = database_url
-        self._log = _Log(_environment(database_url, pool_size))
+        info = psycopg.conninfo.conninfo_to_dict(database_url)
+        self._log = _Log(_environment(info, pool_size), info)
         self._recorder = cast(LogRecorder, self._log.recorder)
         self._to_recorded = cast(
             Callable[[StoredEvent], Recorded], self._log.mapper.to_domain_event
@@ -113,6 +137,10 @@ class Store:
         """The position of the last event; 0 for an empty log."""
         return self._recorder.max_notification_id() or 0
 
+    def count(self) -> int:
+        """How many events there are; positions may skip numbers, so this is no position."""
+        return self._recorder.count_events()
+
     def find_command(self, command_id: str) -> CommandRow | None:
         return self._recorder.find_command(command_id)
 
@@ -128,12 +156,11 @@ class Store:
                 datastore.register_type_adapters()
 
 
-def _environment(database_url: str, pool_size: int) -> dict[str, str]:
+def _environment(info: Mapping[str, Any], pool_size: int) -> dict[str, str]:
     if os.environ.get("POSTGRES_ENABLE_DB_FUNCTIONS"):
         raise RuntimeError(
             "POSTGRES_ENABLE_DB_FUNCTIONS is set: it makes the event log lose order; unset it"
         )
-    info = psycopg.conninfo.conninfo_to_dict(database_url)
     return {
         "PERSISTENCE_MODULE": "eventsourcing.postgres",
         "PROCESS_RECORDER_TOPIC": "application.recorder:LogRecorder",
@@ -148,4 +175,5 @@ def _environment(database_url: str, pool_size: int) -> dict[str, str]:
         "POSTGRES_POOL_SIZE": "1",
         "POSTGRES_MAX_OVERFLOW": str(pool_size - 1),
         "POSTGRES_PRE_PING": "yes",
+        "POSTGRES_CONNECT_TIMEOUT": "5",
     }

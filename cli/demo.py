@@ -46,7 +46,7 @@ def run_demo(*, keep: bool, json_file: Path | None, epochs: float, seed: int) ->
             console.print(f"Watch it live at {page}", soft_wrap=True)
             watch(client, version_id, console)
             version = client.query(f"versions/{version_id}")["version"]
-            events = client.query("status")["head"]
+            events = client.query("status", count="true")["events"]
             console.print(library_table(client.query(f"views/{view_id}/models")))
             result = DemoResult(
                 version_id,

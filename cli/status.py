@@ -20,7 +20,7 @@ def print_status(settings: Settings) -> None:
     url = settings.require("database_url")
     store = Store(url)
     head = store.head()
-    table = Table("part", "position", "behind", title=f"event log: {head} events")
+    table = Table("part", "position", "behind", title=f"event log: up to position {head}")
     with engine_for(url).connect() as connection:
         for name, position in positions_of(connection):
             table.add_row(f"project {name}", str(position), str(head - position))
@@ -54,7 +54,7 @@ async def _from_nats(nats_url: str, store: Store, head: int, table: Table) -> Ta
 async def _add_feeds(js: JetStreamContext, store: Store, head: int, table: Table) -> None:
     from adapters.relay import last_published
 
-    _, relayed = await last_published(js)
+    _, relayed, _ = await last_published(js)
     table.add_row("relay", str(relayed), str(head - relayed))
     policies = store.tracked(f"policies for {await birth_of(js, JOBS)}")
     table.add_row("policies", str(policies), str(head - policies))

@@ -31,9 +31,9 @@ def run_all(*, port: int | None, separate: bool, echo: bool, stop: threading.Eve
     Raises `EmbeddedServerError` if another process runs on the data folder.
     """
     began = time.monotonic()
-    settings = load_settings(_without_runtime())
-    lock = FolderLock(settings.data / "lock")
+    lock = FolderLock(load_settings().data / "lock")
     lock.acquire()
+    settings = _own_settings()
     supervisor = Supervisor(settings.data / "logs", _say, echo=echo)
     try:
         runtime = _start_servers(settings, supervisor, port)
@@ -75,12 +75,10 @@ def _free(lock: FolderLock) -> bool:
     return True
 
 
-def _without_runtime() -> dict[str, str]:
-    """The environment, with what a killed `up` left in the data folder out of the way."""
-    environment = dict(os.environ)
-    data = Path(environment.get("STEMMA_DATA", ".stemma")).absolute()
-    (data / RUNTIME_FILE).unlink(missing_ok=True)
-    return environment
+def _own_settings() -> Settings:
+    """The settings, once what a killed `up` left in the data folder is out of the way."""
+    (load_settings().data / RUNTIME_FILE).unlink(missing_ok=True)
+    return load_settings()
 
 
 def _start_servers(settings: Settings, supervisor: Supervisor, port: int | None) -> Runtime:
@@ -104,6 +102,8 @@ def _start_servers(settings: Settings, supervisor: Supervisor, port: int | None)
     if nats_url is None:
         nats_url = nats.url
     host = settings.api_host
+    if port is None and "STEMMA_API_PORT" in os.environ:
+        port = settings.api_port
     return Runtime(
         database_url=database_url,
         database_admin_url=admin_url or database_url,

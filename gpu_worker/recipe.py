@@ -43,7 +43,8 @@ def build_model(options: TrainingOptions, outputs: int) -> nn.Module:
 def build_optimizer(options: TrainingOptions, model: nn.Module) -> Optimizer:
     """Momentum is SGD with 0.9. RMSprop decays by 0.9 with eps 1e-3 (the MobileNet papers' way).
 
-    The Adam family keeps PyTorch's defaults: betas 0.9 and 0.999, eps 1e-8, no weight decay.
+    The Adam family keeps PyTorch's defaults (beta2 0.999, eps 1e-8, no weight decay); beta1 is
+    cycled between 0.85 and 0.95 by the one-cycle policy.
     """
     weights = model.parameters()
     rate = options.initial_learning_rate
