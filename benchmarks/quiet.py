@@ -54,11 +54,11 @@ def _clock() -> _Clock:
     # as users too.
     fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
     ticks = [int(field) for field in fields]
-    return _Clock(sum(ticks), sum(ticks) - ticks[3] - ticks[4], _ours())
+    return _Clock(sum(ticks), sum(ticks) - ticks[3] - ticks[4], our_ticks())
 
 
-def _ours() -> int:
-    """Ticks of this process and its descendants, with those of children that have ended."""
+def our_ticks() -> int:
+    """CPU time of this process and its descendants, with that of children that have ended."""
     ticks = 0
     for pid in tree_of_this_process():
         with suppress(OSError):

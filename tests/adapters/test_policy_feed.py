@@ -156,18 +156,21 @@ def test_policies_survive_a_restart_of_nats(
         eventually(lambda: len(jobs(private_nats.url)) == 1)
         kill(private_nats)
         second = scene.train()
-        eventually(lambda: names(scene.store, second)[-1] == "dataset_frozen")
         private_nats.start()
         eventually(lambda: len(jobs(private_nats.url)) == 2)
     assert [job.version_id for job in jobs(private_nats.url)] == [first, second]
 
 
 def test_policies_stop_while_a_job_waits_for_nats(
-    scene: Scene, migrated: Database, private_nats: EmbeddedNats, tmp_path: Path
+    scene: Scene,
+    migrated: Database,
+    private_nats: EmbeddedNats,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with running(settings_for(migrated, private_nats.url, tmp_path), "policies"):
         scene.train()
         eventually(lambda: len(jobs(private_nats.url)) == 1)
         kill(private_nats)
-        version = scene.train()
-        eventually(lambda: names(scene.store, version)[-1] == "dataset_frozen")
+        scene.train()
+        eventually(lambda: "Connect call failed" in caplog.text)
