@@ -2,11 +2,15 @@
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from functools import lru_cache
 
 import psycopg
 from sqlalchemy import URL, Engine, NullPool, create_engine, make_url
+
+STOP_CHECK = 0.2
+"""Seconds between two looks at whether to stop."""
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +46,7 @@ def wake_ups(url: str, channel: str, stop: threading.Event, poll: float = 1.0) -
                 if connection is None:
                     stop.wait(poll)
                 else:
-                    for _ in connection.notifies(timeout=poll, stop_after=1):
-                        pass
+                    _await_notification(connection, stop, poll)
             except psycopg.OperationalError as error:
                 log.warning("listening on %s is interrupted: %s", channel, error)
                 connection = None
@@ -51,6 +54,16 @@ def wake_ups(url: str, channel: str, stop: threading.Event, poll: float = 1.0) -
     finally:
         if connection is not None:
             connection.close()
+
+
+def _await_notification(
+    connection: psycopg.Connection, stop: threading.Event, seconds: float
+) -> None:
+    """Return when notified, when the time is over, or soon after `stop` is set."""
+    deadline = time.monotonic() + seconds
+    while not stop.is_set() and (left := deadline - time.monotonic()) > 0:
+        if any(True for _ in connection.notifies(timeout=min(left, STOP_CHECK), stop_after=1)):
+            return
 
 
 def _listen(url: str, channel: str) -> psycopg.Connection | None:

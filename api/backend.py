@@ -17,7 +17,7 @@ from projections.read_model import positions
 THREADS = 16
 """Handler threads. Each may hold one connection of either pool."""
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 5.0
 
 
 class NotYet(Refusal):
