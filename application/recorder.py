@@ -1,14 +1,14 @@
 """What commits together with events: the command they answer, and the report they come from."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import msgspec
 import psycopg
-from eventsourcing.persistence import StoredEvent
+from eventsourcing.persistence import InterfaceError, OperationalError, StoredEvent
 from eventsourcing.postgres import PostgresProcessRecorder
-from psycopg import Cursor
+from eventsourcing.utils import retry
+from psycopg import Connection, Cursor, Pipeline
 from psycopg.rows import DictRow
 from psycopg.sql import SQL, Identifier
 
@@ -64,6 +64,33 @@ class LogRecorder(PostgresProcessRecorder):
             rows = connection.execute(self._select_streams, (list(streams), upto)).fetchall()
         return [StoredEvent(**row) for row in rows]
 
+    @retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
+    def insert_events(
+        self, stored_events: Sequence[StoredEvent], **kwargs: Any
+    ) -> Sequence[int] | None:
+        """The library's transaction, but for what it does with a refusal.
+
+        It goes on to a COMMIT, which an aborted pipeline answers with an error that hides the
+        refusal, and that looks like a lost connection.
+        """
+        with (
+            self.datastore.get_connection() as connection,
+            connection.pipeline() as pipeline,
+            connection.transaction(),
+            connection.cursor() as first,
+            connection.cursor() as second,
+        ):
+            self._insert_events(first, stored_events, **kwargs)
+            if not stored_events:
+                return None
+            try:
+                self._insert_stored_events(second, stored_events, **kwargs)
+                pipeline.sync()
+            except psycopg.Error:
+                _settle(connection, pipeline)
+                raise
+            return self._fetch_ids_after_insert_events(second, stored_events, **kwargs)
+
     def _insert_events(
         self,
         curs: Cursor[DictRow],
@@ -89,22 +116,25 @@ class LogRecorder(PostgresProcessRecorder):
         insert touches none of these streams. The command does too: were it refused before, psycopg
         would take the insert, skipped unprepared, for prepared, and fail with it ever after.
         """
+        super()._insert_stored_events(curs, stored_events, **kwargs)
         command: CommandRow | None = kwargs.get("command")
         unchanged: dict[str, int] = kwargs.get("unchanged") or {}
         other = curs.connection.cursor()  # `curs` holds the new ids
+        if command is not None:
+            other.execute(self._insert_command, _row(command), prepare=True)
+        if unchanged:
+            revisions = list(unchanged), list(unchanged.values())
+            other.execute(self._expect_unchanged, revisions, prepare=True)
+
+
+def _settle(connection: Connection[DictRow], pipeline: Pipeline) -> None:
+    """Take in every answer that is still on its way after a refusal; all of them are refusals."""
+    while not connection.closed:
         try:
-            super()._insert_stored_events(curs, stored_events, **kwargs)
-            if command is not None:
-                other.execute(self._insert_command, _row(command), prepare=True)
-            if unchanged:
-                revisions = list(unchanged), list(unchanged.values())
-                other.execute(self._expect_unchanged, revisions, prepare=True)
+            pipeline.sync()
         except psycopg.Error:
-            # The library goes on to a COMMIT, which an aborted pipeline would answer with an error
-            # that hides this one and that it takes for a lost connection.
-            with suppress(psycopg.Error), curs.connection.pipeline() as pipeline:
-                pipeline.sync()
-            raise
+            continue
+        return
 
 
 def _row(command: CommandRow) -> tuple[str, str, bytes]:

@@ -6,11 +6,13 @@ import json
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import msgspec
 from nats.js import JetStreamContext
+from nats.js.api import StreamState
 
 from adapters.jetstream import JOBS, connect, publish, report_subject
 from adapters.settings import Runtime, read_runtime
@@ -83,14 +85,18 @@ class _Training:
         store.close()
         client = await connect(self._runtime.nats_url, "benchmark")
         js = client.jetstream()
+        # Not before the job is out: one sent later would count its deliveries from ours.
+        await self._until_jobs(js, lambda jobs: jobs.last_seq > 0)
         await self._report(js, Started("benchmark", "cpu", {}, 0))
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while True:
-                jobs = (await js.stream_info(JOBS)).state
-                if jobs.last_seq and not jobs.messages:
-                    break
-                await asyncio.sleep(0.1)
+        await self._until_jobs(js, lambda jobs: jobs.messages == 0)
         await client.close()
+
+    async def _until_jobs(
+        self, js: JetStreamContext, condition: Callable[[StreamState], bool]
+    ) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not condition((await js.stream_info(JOBS)).state):
+                await asyncio.sleep(0.05)
 
     async def delays(self, reports: int) -> list[float]:
         """Milliseconds from each publish until the client had it."""

@@ -1,6 +1,5 @@
 """Our batched Follower against the library's projection runner, which commits each event alone."""
 
-import os
 import time
 from functools import lru_cache
 from typing import Any
@@ -41,38 +40,29 @@ def run(quick: bool) -> list[Figure]:
     ):
         append_all(store, image_events(events))
 
-        def measure() -> tuple[float, float, float]:
+        def measure() -> tuple[float, float]:
             rates, contents = [], []
-            for way in (_follow, _run_library, _run_library_unsynced):
+            for way in (_follow, _run_library):
                 _empty(engine)
                 checkpoint(server.admin_url)
                 seconds = way(server.app_url, store, engine)
                 rates.append(events / seconds)
                 contents.append(_rows(engine))
-            assert contents[0] == contents[1] == contents[2], "the read models differ"
-            return rates[0], rates[1], rates[2]
+            assert contents[0] == contents[1], "the read models differ"
+            return rates[0], rates[1]
 
-        done = repeat(1 if quick else 3, measure, spare=0 if quick else 1)
-    ours, synced, unsynced = (tuple(one) for one in zip(*done.results, strict=True))
-    what = f"{events:,} events into dataset_v1"
+        done = repeat(1 if quick else 3, measure, spare=0 if quick else 2)
+    ours, theirs = zip(*done.results, strict=True)
     return [
         Figure(
-            what=what,
+            what=f"{events:,} events into dataset_v1",
             unit="events/s",
             ours=ours,
             alternative="eventsourcing ProjectionRunner, a transaction an event",
-            theirs=synced,
+            theirs=theirs,
             expected=Expected(10, at_least=True),
             others=done.others,
-        ),
-        Figure(
-            what=what,
-            unit="events/s",
-            ours=ours,
-            alternative="the same with synchronous_commit off, as ours has it",
-            theirs=unsynced,
-            others=done.others,
-        ),
+        )
     ]
 
 
@@ -97,14 +87,6 @@ def _run_library(url: str, store: Store, _: Engine) -> float:
         runner.wait(head, timeout=PATIENCE_SECONDS)
         assert isinstance(runner.projection, _PerEvent)
         return runner.projection.processed_at - began
-
-
-def _run_library_unsynced(url: str, store: Store, engine: Engine) -> float:
-    os.environ["PGOPTIONS"] = "-c synchronous_commit=off"
-    try:
-        return _run_library(url, store, engine)
-    finally:
-        del os.environ["PGOPTIONS"]
 
 
 class _Log(Application[str]):

@@ -24,8 +24,8 @@ from domain.options import OptionsRequest, resolve_options
 from gpu_worker.channel import Assignment, encode_line
 from gpu_worker.process import PATIENT_THREADS, Child
 
-EPOCHS, QUICK_EPOCHS = 4, 2
-QUICK_IMAGES = 80
+EPOCHS, QUICK_EPOCHS = 3, 2
+QUICK_IMAGES = 40
 
 
 class Moment(NamedTuple):

@@ -108,7 +108,7 @@ def _start_servers(settings: Settings, supervisor: Supervisor, port: int | None)
         database_url=database_url,
         database_admin_url=admin_url or database_url,
         nats_url=nats_url,
-        blobs_url=settings.blobs_url or f"file://{settings.data}/blobs",
+        blobs_url=settings.blobs_url or (settings.data / "blobs").as_uri(),
         api_url=f"http://{host}:{_port(host, port)}",
     )
 
