@@ -70,6 +70,7 @@ def api() -> None:
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=3,
+        timeout_keep_alive=65,
     )
 
 
