@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import psycopg
-from eventsourcing.persistence import InterfaceError, OperationalError, StoredEvent
+from eventsourcing.persistence import InterfaceError, OperationalError, StoredEvent, Tracking
 from eventsourcing.postgres import PostgresProcessRecorder
 from eventsourcing.utils import retry
-from psycopg import Connection, Cursor, Pipeline
-from psycopg.rows import DictRow
 from psycopg.sql import SQL, Identifier
 
 
@@ -22,22 +19,23 @@ class CommandRow(msgspec.Struct, frozen=True):
 
 
 class LogRecorder(PostgresProcessRecorder):
-    """The library's recorder, with two more things in each transaction that saves events.
+    """The library's recorder, writing through the database's own `log.append`.
 
-    `command` is inserted, and refused if its id is taken. `unchanged` maps streams that were read
-    but not written to the revisions they must still have. Both raise `IntegrityError`.
+    It takes two things more than events and tracking. `command` is refused if its id is taken.
+    `unchanged` maps streams that were read but not written to the revisions they must still have.
+    Both raise `IntegrityError`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         schema = Identifier(self.datastore.schema)
-        self._insert_command = SQL(
-            "INSERT INTO {}.commands (command_id, fingerprint, result) VALUES (%s, %s, %s)"
+        self._append = SQL(
+            "SELECT {}.append(%s::text[], %s::bigint[], %s::text[], %b::bytea[], %s::text[],"
+            " %b::bytea, %s::text[], %s::bigint[], %s::text, %s::bigint) AS head"
         ).format(schema)
         self._select_command = SQL(
             "SELECT command_id, fingerprint, result FROM {}.commands WHERE command_id = %s"
         ).format(schema)
-        self._expect_unchanged = SQL("SELECT {}.expect_unchanged(%s, %s)").format(schema)
         self._count = SQL("SELECT count(*) FROM {}.{}").format(
             schema, Identifier(self.events_table_name)
         )
@@ -49,7 +47,7 @@ class LogRecorder(PostgresProcessRecorder):
 
     def find_command(self, command_id: str) -> CommandRow | None:
         with self.datastore.get_connection() as connection:
-            row = connection.execute(self._select_command, (command_id,)).fetchone()
+            row = connection.execute(self._select_command, (command_id,), prepare=True).fetchone()
         return None if row is None else CommandRow(**row)
 
     def count_events(self) -> int:
@@ -61,81 +59,33 @@ class LogRecorder(PostgresProcessRecorder):
     def select_streams(self, streams: Sequence[str], upto: int) -> list[StoredEvent]:
         """The events of several streams up to a position, each stream's in order."""
         with self.datastore.get_connection() as connection:
-            rows = connection.execute(self._select_streams, (list(streams), upto)).fetchall()
+            rows = connection.execute(
+                self._select_streams, (list(streams), upto), prepare=True
+            ).fetchall()
         return [StoredEvent(**row) for row in rows]
 
     @retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
     def insert_events(
         self, stored_events: Sequence[StoredEvent], **kwargs: Any
     ) -> Sequence[int] | None:
-        """The library's transaction, but for what it does with a refusal.
-
-        It goes on to a COMMIT, which an aborted pipeline answers with an error that hides the
-        refusal, and that looks like a lost connection.
-        """
-        with (
-            self.datastore.get_connection() as connection,
-            connection.pipeline() as pipeline,
-            connection.transaction(),
-            connection.cursor() as first,
-            connection.cursor() as second,
-        ):
-            self._insert_events(first, stored_events, **kwargs)
-            if not stored_events:
-                return None
-            try:
-                self._insert_stored_events(second, stored_events, **kwargs)
-                pipeline.sync()
-            except psycopg.Error:
-                _settle(connection, pipeline)
-                raise
-            return self._fetch_ids_after_insert_events(second, stored_events, **kwargs)
-
-    def _insert_events(
-        self,
-        curs: Cursor[DictRow],
-        stored_events: Sequence[StoredEvent],
-        **kwargs: Any,
-    ) -> None:
-        command: CommandRow | None = kwargs.get("command")
-        if command is not None and not stored_events:
-            # Nothing later in the pipeline would surface a refusal: ask for a row now.
-            curs.execute(self._insert_command + SQL(" RETURNING 1"), _row(command))
-            curs.fetchone()
-        super()._insert_events(curs, stored_events, **kwargs)
-
-    def _insert_stored_events(
-        self,
-        curs: Cursor[DictRow],
-        stored_events: Sequence[StoredEvent],
-        **kwargs: Any,
-    ) -> None:
-        """Events, then what else may be refused.
-
-        `unchanged` comes after the insert, because that is when the table lock is surely held; the
-        insert touches none of these streams. The command does too: were it refused before, psycopg
-        would take the insert, skipped unprepared, for prepared, and fail with it ever after.
-        """
-        super()._insert_stored_events(curs, stored_events, **kwargs)
+        """All in one statement, which is its own transaction; returns the positions given."""
         command: CommandRow | None = kwargs.get("command")
         unchanged: dict[str, int] = kwargs.get("unchanged") or {}
-        other = curs.connection.cursor()  # `curs` holds the new ids
-        if command is not None:
-            other.execute(self._insert_command, _row(command), prepare=True)
-        if unchanged:
-            revisions = list(unchanged), list(unchanged.values())
-            other.execute(self._expect_unchanged, revisions, prepare=True)
-
-
-def _settle(connection: Connection[DictRow], pipeline: Pipeline) -> None:
-    """Take in every answer that is still on its way after a refusal; all of them are refusals."""
-    while not connection.closed:
-        try:
-            pipeline.sync()
-        except psycopg.Error:
-            continue
-        return
-
-
-def _row(command: CommandRow) -> tuple[str, str, bytes]:
-    return command.command_id, command.fingerprint, command.result
+        tracking: Tracking | None = kwargs.get("tracking")
+        parameters = (
+            [str(event.originator_id) for event in stored_events],
+            [event.originator_version for event in stored_events],
+            [event.topic for event in stored_events],
+            [event.state for event in stored_events],
+            None if command is None else [command.command_id, command.fingerprint],
+            None if command is None else command.result,
+            list(unchanged),
+            list(unchanged.values()),
+            tracking and tracking.application_name,
+            tracking and tracking.notification_id,
+        )
+        with self.datastore.get_connection() as connection:
+            row = connection.execute(self._append, parameters, prepare=True).fetchone()
+        assert row is not None
+        head = int(row["head"])
+        return range(head + 1, head + 1 + len(stored_events))

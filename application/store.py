@@ -1,7 +1,5 @@
 """The event log: the truth. Streams are appended to and read; the log is read in order."""
 
-import os
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -15,7 +13,7 @@ from eventsourcing.persistence import (
     StoredEvent,
     Tracking,
 )
-from eventsourcing.postgres import PostgresDatastore, PostgresFactory
+from eventsourcing.postgres import PostgresFactory
 from eventsourcing.utils import Environment
 
 from application.mapper import EventMapper
@@ -72,7 +70,6 @@ class Store:
         self._to_recorded = cast(
             Callable[[StoredEvent], Recorded], self._log.mapper.to_domain_event
         )
-        self._register_lock = threading.Lock()
 
     def close(self) -> None:
         self._log.close()
@@ -91,7 +88,6 @@ class Store:
         name and the sequence it has been taken in up to. Returns 0 if there were no events.
         Raises `AppendRefused`, and then nothing is saved.
         """
-        self._know_row_type()
         try:
             recordings = self._log.events.put(
                 cast(Any, events),
@@ -138,7 +134,7 @@ class Store:
         return self._recorder.max_notification_id() or 0
 
     def count(self) -> int:
-        """How many events there are; positions may skip numbers, so this is no position."""
+        """How many events there are: the head, unless someone has tampered with the log."""
         return self._recorder.count_events()
 
     def find_command(self, command_id: str) -> CommandRow | None:
@@ -148,19 +144,8 @@ class Store:
         """The sequence up to which a feed has been taken in."""
         return self._recorder.max_tracking_id(feed) or 0
 
-    def _know_row_type(self) -> None:
-        """Look the event row's composite type up, once the migrations have made it."""
-        datastore: PostgresDatastore = self._recorder.datastore
-        if not datastore.psycopg_python_types:
-            with self._register_lock:
-                datastore.register_type_adapters()
-
 
 def _environment(info: Mapping[str, Any], pool_size: int) -> dict[str, str]:
-    if os.environ.get("POSTGRES_ENABLE_DB_FUNCTIONS"):
-        raise RuntimeError(
-            "POSTGRES_ENABLE_DB_FUNCTIONS is set: it makes the event log lose order; unset it"
-        )
     return {
         "PERSISTENCE_MODULE": "eventsourcing.postgres",
         "PROCESS_RECORDER_TOPIC": "application.recorder:LogRecorder",

@@ -12,7 +12,7 @@ from adapters.embedded_nats import EmbeddedNats
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.jetstream import EVENTS, connect, ensure_streams
 from adapters.relay import PublishRefused, StreamAhead, relay_once
-from application.store import AppendRefused, Store
+from application.store import Store
 from domain.project import ProjectCreated, ProjectRenamed
 from tests.adapters.running import eventually, kill, messages, running, settings_for, with_js
 from tests.application.scenes import recorded
@@ -66,15 +66,6 @@ def test_a_new_relay_goes_on_after_the_streams_last_message(store: Store, nats_u
     relay(store, nats_url)
     append(store, 5)
     assert relay(store, nats_url) == 5
-    assert published(nats_url) == positions(store)
-
-
-def test_positions_that_the_log_skipped_are_no_gap(store: Store, nats_url: str) -> None:
-    append(store, 3)
-    with pytest.raises(AppendRefused):
-        store.append([recorded("project-1", 1, ProjectCreated("Digits"))])
-    append(store, 3)
-    relay(store, nats_url)
     assert published(nats_url) == positions(store)
 
 

@@ -98,8 +98,14 @@ def test_a_reader_beside_many_writers_misses_nothing(store: Store, migrated: Dat
 
 
 def test_positions_have_no_gap(store: Store) -> None:
-    at_once([lambda n=n: store.append(renamed(str(n), 1, 5)) for n in range(8)])  # type: ignore[misc]
+    def write(n: int) -> None:
+        store.append(renamed(str(n), 1, 5))
+        with pytest.raises(AppendRefused):
+            store.append(renamed(str(n), 5, 2))
+
+    at_once([lambda n=n: write(n) for n in range(8)])  # type: ignore[misc]
     assert [one.position for one in everything(store)] == list(range(1, 41))
+    assert store.append(renamed("9", 1, 1)) == 41
 
 
 def test_a_batch_is_appended_whole_among_others(store: Store) -> None:
@@ -201,11 +207,3 @@ def test_a_connection_serves_on_after_every_refusal(migrated: Database, before: 
         store.append(renamed("2", number, 1), command=CommandRow(f"again {number}", "", b""))
     assert len(everything(store)) == before + len(refusals)
     store.close()
-
-
-def test_unlocked_inserts_are_refused_to_be_set_up(
-    migrated: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("POSTGRES_ENABLE_DB_FUNCTIONS", "yes")
-    with pytest.raises(RuntimeError, match="unset it"):
-        Store(migrated.app_url)
