@@ -1,18 +1,17 @@
-"""A project's dataset, folded from the log up to a position."""
+"""A project's images at a position of the log, read image by image."""
+
+from collections.abc import Iterator
 
 from application.store import Store
-from domain.event import name_of
-from domain.image import ImageAdded, ImageAnnotated, ImageRemoved, ImageSplitAssigned
-from domain.manifest import Dataset
-
-IMAGE_EVENTS = [
-    name_of(event) for event in (ImageAdded, ImageAnnotated, ImageSplitAssigned, ImageRemoved)
-]
+from domain import image as images
+from domain.manifest import PlacedImage
 
 
-def dataset_at(store: Store, project_id: str, position: int) -> Dataset:
-    """The images of a project as they were at a position of the log."""
-    dataset = Dataset(project_id)
-    for recorded in store.read_all(upto=position, names=IMAGE_EVENTS):
-        dataset.apply(recorded)
-    return dataset
+def images_at(store: Store, project_id: str, position: int) -> Iterator[PlacedImage]:
+    """The images that the project had at a position, sorted by id; in constant memory."""
+    for stream, events in store.image_streams(project_id, upto=position):
+        state = None
+        for event in events:
+            state = images.evolve(state, event)
+        if state is not None and not state.removed:
+            yield PlacedImage(stream.removeprefix("image-"), state, len(events))

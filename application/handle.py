@@ -13,7 +13,7 @@ import uuid_utils
 
 from application.recorder import CommandRow
 from application.store import AppendRefused, Store
-from domain import image, model, project, version, view
+from domain import image, imports, model, project, version, view
 from domain.errors import Conflict, Refusal, Stale
 from domain.event import Event, Metadata, Recorded
 
@@ -38,6 +38,7 @@ PROJECT: Aggregate[project.Project] = Aggregate("project", project.evolve)
 IMAGE: Aggregate[image.Image] = Aggregate("image", image.evolve)
 VIEW: Aggregate[view.View] = Aggregate("view", view.evolve)
 MODEL: Aggregate[model.Model] = Aggregate("model", model.evolve)
+IMPORT: Aggregate[imports.Import] = Aggregate("import", imports.evolve)
 VERSION: Aggregate[version.Version] = Aggregate("version", version.evolve)
 
 
@@ -58,12 +59,16 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What a command did: the entity it was about, that one's revision, the log's position."""
+    """What a command did: the entity it was about, that one's revision, the log's position.
+
+    `counts` says how often it did what, where a command says so.
+    """
 
     id: str
     revision: int
     position: int
     ids: tuple[str, ...] = ()
+    counts: dict[str, int] = {}
 
 
 class Session:
@@ -128,10 +133,11 @@ class Session:
                 f"you changed revision {expected}, but revision {actual} stands: look at it again"
             )
 
-    def save(self, outcome: tuple[str, str], ids: tuple[str, ...] = ()) -> Outcome:
+    def save(self, decided: "Decided[Any]") -> Outcome:
         """Append what was decided. Raises `AppendRefused` if what was read has changed."""
-        entity_id, stream = outcome
-        result = Outcome(entity_id, self._revisions.get(stream, 0), 0, ids)
+        stream = decided.aggregate.stream(decided.entity_id)
+        revision = self._revisions.get(stream, 0)
+        result = Outcome(decided.entity_id, revision, 0, decided.ids, decided.counts)
         written = {recorded.originator_id for recorded in self._events}
         position = self.store.append(
             self._events,
@@ -175,6 +181,7 @@ class Decided(msgspec.Struct, Generic[State], frozen=True):
     aggregate: Aggregate[State]
     entity_id: str
     ids: tuple[str, ...] = ()
+    counts: dict[str, int] = {}
 
 
 def handle(store: Store, request: Request, decide: Callable[[Session], Decided[Any]]) -> Outcome:
@@ -189,9 +196,7 @@ def handle(store: Store, request: Request, decide: Callable[[Session], Decided[A
             return _repeat(store, earlier, request)
         session = Session(store, request)
         try:
-            decided = decide(session)
-            stream = decided.aggregate.stream(decided.entity_id)
-            return session.save((decided.entity_id, stream), decided.ids)
+            return session.save(decide(session))
         except AppendRefused as refused:
             log.info("command %s, try %d: %s", request.command_id, attempt, refused)
             # Two who keep meeting would otherwise go on meeting.

@@ -6,6 +6,7 @@ import msgspec
 from eventsourcing.persistence import Mapper, Notification, StoredEvent
 
 import domain.image
+import domain.imports
 import domain.model
 import domain.project
 import domain.version
@@ -61,19 +62,20 @@ class EventMapper(Mapper[str]):
 
     def to_domain_event(self, stored_event: StoredEvent) -> Any:
         """The recorded event. Raises `LookupError` for a name or version this program lacks."""
-        name = stored_event.topic
-        if name not in self._types:
-            raise LookupError(f"event {name!r} is unknown to this program: run a newer Stemma")
-        stored = self._stored.decode(stored_event.state)
         return Recorded(
             str(stored_event.originator_id),
             stored_event.originator_version,
-            self._event(name, stored),
+            self.to_event(stored_event),
             self._metadata.decode(stored_event.state),
             stored_event.id if isinstance(stored_event, Notification) else 0,
         )
 
-    def _event(self, name: str, stored: Stored) -> Event:
+    def to_event(self, stored_event: StoredEvent) -> Event:
+        """The event without its envelope, for folds of very many. Raises `LookupError`."""
+        name = stored_event.topic
+        if name not in self._types:
+            raise LookupError(f"event {name!r} is unknown to this program: run a newer Stemma")
+        stored = self._stored.decode(stored_event.state)
         event_type = self._types[name]
         if stored.schema_version == event_type.schema_version:
             event: Event = self._events[name].decode(stored.data)

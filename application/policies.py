@@ -3,11 +3,11 @@
 Each reaction may be repeated: freezing decides nothing twice, and a job's id names the attempt.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from application.dataset import dataset_at
+from application.dataset import images_at
 from application.handle import VERSION, Request, handle
 from application.store import Store
 from application.versions import freeze_dataset
@@ -22,9 +22,9 @@ ACTOR = "policy"
 
 
 class Effects(msgspec.Struct, frozen=True):
-    """What policies do to the world: store bytes by digest, and publish a job."""
+    """What policies do to the world: store a manifest by its digest, and publish a job."""
 
-    put_blob: Callable[[bytes], str]
+    put_manifest: Callable[[Iterable[bytes]], str]
     dispatch: Callable[[TrainJob], None]
 
 
@@ -37,20 +37,27 @@ def react(store: Store, effects: Effects, recorded: Recorded) -> None:
             _dispatch(store, effects, recorded)
 
 
-def manifest_of(store: Store, created: VersionCreated) -> list[ManifestLine]:
+def manifest_of(store: Store, created: VersionCreated) -> Iterator[ManifestLine]:
     """A version's manifest, rebuilt from the log alone."""
-    dataset = dataset_at(store, created.project_id, created.log_position)
-    return dataset.manifest(
-        created.view_id, created.kind, [concept.concept_id for concept in created.concepts]
+    return manifest.manifest(
+        images_at(store, created.project_id, created.log_position),
+        created.view_id,
+        created.kind,
+        frozenset(concept.concept_id for concept in created.concepts),
     )
 
 
 def _freeze(store: Store, effects: Effects, recorded: Recorded, created: VersionCreated) -> None:
     if _version(store, recorded.entity_id).frozen is not None:
         return  # the log is gone through again for a new queue, and manifests are work
-    lines = manifest_of(store, created)
-    digest = effects.put_blob(manifest.canonical_bytes(lines))
-    command = FreezeDataset(digest, manifest.counts(lines))
+    tally = manifest.Tally()
+
+    def canonical() -> Iterator[bytes]:
+        for line in manifest_of(store, created):
+            tally.add(line)
+            yield manifest.canonical_line(line)
+
+    command = FreezeDataset(effects.put_manifest(canonical()), tally.counts())
     request = Request(
         actor=ACTOR,
         command_id=f"freeze:{recorded.entity_id}",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from application.dataset import dataset_at
+from application.dataset import images_at
 from application.handle import IMAGE, PROJECT, VIEW, Decided, Session
 from domain import image as images
 from domain import project as projects
@@ -86,12 +86,12 @@ def draw_validation_split(
     projects.existing(session.get(PROJECT, project_id))
     session.check_revision(PROJECT, project_id)
     position = session.position
-    present = dataset_at(session.store, project_id, position).images()
-    drawn = projects.draw_validation_set(command, list(present))
+    present = list(images_at(session.store, project_id, position))
+    drawn = projects.draw_validation_set(command, [image.image_id for image in present])
     event = ValidationSplitDrawn(command.size, command.seed, len(present), len(drawn), position)
     session.record(PROJECT, project_id, [event])
-    for image_id, found in present.items():
-        session.remember(IMAGE.stream(image_id), found.state, found.revision)
-        split = VALIDATION if image_id in drawn else TRAIN
-        session.record(IMAGE, image_id, images.assign_split(AssignSplit(split), found.state))
+    for image in present:
+        session.remember(IMAGE.stream(image.image_id), image.state, image.revision)
+        split = VALIDATION if image.image_id in drawn else TRAIN
+        session.record(IMAGE, image.image_id, images.assign_split(AssignSplit(split), image.state))
     return Decided(PROJECT, project_id)

@@ -45,6 +45,15 @@ class LogRecorder(PostgresProcessRecorder):
             " ORDER BY originator_id, originator_version"
         ).format(schema, Identifier(self.events_table_name))
 
+        self._select_images = SQL(
+            "SELECT originator_id, originator_version, topic, state FROM {schema}.{table}"
+            " WHERE notification_id <= %(upto)s AND originator_id IN ("
+            " SELECT originator_id FROM {schema}.{table} WHERE topic = 'image.added'"
+            " AND {schema}.project_of(state) = %(project)s AND originator_id > %(after)s"
+            " ORDER BY originator_id LIMIT %(limit)s)"
+            " ORDER BY originator_id, originator_version"
+        ).format(schema=schema, table=Identifier(self.events_table_name))
+
     def find_command(self, command_id: str) -> CommandRow | None:
         with self.datastore.get_connection() as connection:
             row = connection.execute(self._select_command, (command_id,), prepare=True).fetchone()
@@ -62,6 +71,15 @@ class LogRecorder(PostgresProcessRecorder):
             rows = connection.execute(
                 self._select_streams, (list(streams), upto), prepare=True
             ).fetchall()
+        return [StoredEvent(**row) for row in rows]
+
+    def select_image_streams(
+        self, project_id: str, after: str, limit: int, upto: int
+    ) -> list[StoredEvent]:
+        """The events of the next images of a project, by stream, whatever other projects hold."""
+        parameters = {"project": project_id, "after": after, "limit": limit, "upto": upto}
+        with self.datastore.get_connection() as connection:
+            rows = connection.execute(self._select_images, parameters, prepare=True).fetchall()
         return [StoredEvent(**row) for row in rows]
 
     @retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)

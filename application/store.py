@@ -1,6 +1,7 @@
 """The event log: the truth. Streams are appended to and read; the log is read in order."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, cast
 
 import psycopg.conninfo
@@ -18,12 +19,13 @@ from eventsourcing.utils import Environment
 
 from application.mapper import EventMapper
 from application.recorder import CommandRow, LogRecorder
-from domain.event import Recorded
+from domain.event import Event, Recorded
 
 SCHEMA = "log"
 TABLE = "stemma_events"
 CHANNEL = TABLE
 PAGE = 1000
+STREAMS = 5000
 
 LogUnreachable = (OperationalError, InterfaceError)
 """What the log's reads and writes raise while PostgreSQL does not answer."""
@@ -67,9 +69,8 @@ class Store:
         info = psycopg.conninfo.conninfo_to_dict(database_url)
         self._log = _Log(_environment(info, pool_size), info)
         self._recorder = cast(LogRecorder, self._log.recorder)
-        self._to_recorded = cast(
-            Callable[[StoredEvent], Recorded], self._log.mapper.to_domain_event
-        )
+        self._mapper = cast(EventMapper, self._log.mapper)
+        self._to_recorded: Callable[[StoredEvent], Recorded] = self._mapper.to_domain_event
 
     def close(self) -> None:
         self._log.close()
@@ -108,6 +109,14 @@ class Store:
         for stored in self._recorder.select_streams(names, upto):
             found[str(stored.originator_id)].append(self._to_recorded(stored))
         return found
+
+    def image_streams(self, project_id: str, *, upto: int) -> Iterator[tuple[str, list[Event]]]:
+        """The events of each image that a project has had, up to a position, by stream in order."""
+        after = ""
+        while page := self._recorder.select_image_streams(project_id, after, STREAMS, upto):
+            for stream, stored in groupby(page, key=lambda event: str(event.originator_id)):
+                yield stream, [self._mapper.to_event(event) for event in stored]
+                after = stream
 
     def read(
         self, after: int, *, limit: int = PAGE, upto: int | None = None, names: Sequence[str] = ()

@@ -1,6 +1,6 @@
 """Commands about model versions."""
 
-from application.dataset import dataset_at
+from application.dataset import images_at
 from application.handle import MODEL, VERSION, VIEW, Decided, Session
 from domain import manifest
 from domain import model as models
@@ -18,7 +18,7 @@ from domain.version import (
     RetryVersion,
     Version,
 )
-from domain.view import CLASSIFICATION, View
+from domain.view import View
 
 
 def create_version(
@@ -32,10 +32,12 @@ def create_version(
     model = models.existing(session.get(MODEL, model_id))
     view = views.existing(session.get(VIEW, model.view_id))
     position = session.position
-    lines = []
-    if view.kind == CLASSIFICATION:
-        dataset = dataset_at(session.store, view.project_id, position)
-        lines = dataset.manifest(model.view_id, view.kind, model.concepts)
+    lines = manifest.manifest(
+        images_at(session.store, view.project_id, position),
+        model.view_id,
+        view.kind,
+        model.concepts,
+    )
     labels = view.removed | view.concepts
     version_id = session.new_id()
     session.get(VERSION, version_id)
@@ -50,7 +52,7 @@ def create_version(
             ConceptLabel(key, label) for key, label in labels.items() if key in model.concepts
         ),
         options=options,
-        counts=manifest.counts(lines),
+        counts=manifest.counts_of_enough(lines),
         log_position=position,
     )
     session.record(MODEL, model_id, models.decide(NumberVersion(version_id), model))

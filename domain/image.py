@@ -12,6 +12,11 @@ from domain.view import CLASSIFICATION, DETECTION, View
 TRAIN, VALIDATION = "train", "validation"
 
 
+PRECISION = 9
+"""Decimals of a box: finer than a pixel of any image, coarse enough to survive arithmetic."""
+_ROUNDING = 2 * 10**-PRECISION
+
+
 class Box(msgspec.Struct, frozen=True):
     """A rectangle in shares of the image: left, top, width and height, all within [0, 1]."""
 
@@ -138,7 +143,8 @@ def annotate(command: AnnotateImage, image: Image | None, view: View) -> list[Ev
     if known.project_id != view.project_id:
         raise Invalid("the image belongs to another project than the view", field="image_id")
     _check(command, view)
-    annotated = ImageAnnotated(command.view_id, command.annotations, command.without_concept)
+    annotations = _canonical(command.annotations)
+    annotated = ImageAnnotated(command.view_id, annotations, command.without_concept)
     before = known.annotations.get(command.view_id, ImageAnnotated(command.view_id, (), False))
     return [] if annotated == before else [annotated]
 
@@ -171,9 +177,29 @@ def _check(command: AnnotateImage, view: View) -> None:
         raise Invalid("a concept is given twice", field="annotations")
 
 
+def _canonical(annotations: tuple[Annotation, ...]) -> tuple[Annotation, ...]:
+    """The same annotations in the one form they are kept in, whichever way they came."""
+    rounded = [
+        annotation
+        if annotation.box is None
+        else Annotation(
+            annotation.concept_id,
+            Box(*(round(side, PRECISION) for side in msgspec.structs.astuple(annotation.box))),
+        )
+        for annotation in annotations
+    ]
+    return tuple(sorted(rounded, key=_order))
+
+
+def _order(annotation: Annotation) -> tuple[str, tuple[float, ...]]:
+    box = annotation.box
+    return annotation.concept_id, () if box is None else msgspec.structs.astuple(box)
+
+
 def _check_box(box: Box) -> None:
-    inside = 0 <= box.x <= box.x + box.width <= 1 and 0 <= box.y <= box.y + box.height <= 1
-    if not inside or box.width <= 0 or box.height <= 0:
+    edge = 1 + _ROUNDING
+    inside = 0 <= box.x <= box.x + box.width <= edge and 0 <= box.y <= box.y + box.height <= edge
+    if not inside or min(box.width, box.height) < 10**-PRECISION:
         raise Invalid(
             f"box {msgspec.structs.astuple(box)} is not inside the image (x, y, width, height are"
             " shares of it, 0 to 1)",

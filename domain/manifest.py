@@ -1,90 +1,123 @@
-"""The dataset at a position of the log, and the manifest of what a version trains on.
-
-Both are pure functions of the image events up to that position, so anyone can rebuild them.
-"""
+"""What a version trains on: a line an image, a pure function of the log up to a position."""
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from domain import image as images
-from domain.event import Event, Recorded
-from domain.image import TRAIN, VALIDATION, Image, ImageAdded
+from domain.image import TRAIN, Image
 from domain.messages import ManifestLine
-from domain.view import CLASSIFICATION
+from domain.view import CLASSIFICATION, DETECTION, ConceptSet
 
 
-class DatasetImage(msgspec.Struct):
+class PlacedImage(msgspec.Struct, frozen=True):
     """An image's state after its `revision`-th event."""
 
+    image_id: str
     state: Image
     revision: int
 
 
-class Dataset:
-    """A project's images, folded from the log."""
+def manifest(
+    images: Iterable[PlacedImage], view_id: str, kind: str, concepts: ConceptSet
+) -> Iterator[ManifestLine]:
+    """What a model of these concepts trains and validates on, in the order of the images.
 
-    def __init__(self, project_id: str) -> None:
-        self.project_id = project_id
-        self._images: dict[str, DatasetImage] = {}
-
-    def apply(self, recorded: Recorded) -> None:
-        """Take in the next image event of the log, of this project or another."""
-        known = self._images.get(recorded.entity_id)
-        event: Event = recorded.event
-        ours = isinstance(event, ImageAdded) and event.project_id == self.project_id
-        if known is None and not ours:
-            return
-        state = images.evolve(known.state if known else None, event)
-        assert state is not None
-        self._images[recorded.entity_id] = DatasetImage(state, recorded.originator_version)
-
-    def images(self) -> dict[str, DatasetImage]:
-        """The images that have not been removed, by id."""
-        return {key: found for key, found in self._images.items() if not found.state.removed}
-
-    def manifest(self, view_id: str, kind: str, concepts: Iterable[str]) -> list[ManifestLine]:
-        """What a model of these concepts trains and validates on, sorted by image id.
-
-        Classification takes every image with exactly one of the concepts.
-        """
-        if kind != CLASSIFICATION:
-            raise NotImplementedError(f"no manifest is made of a {kind} view yet")
-        wanted = frozenset(concepts)
-        lines = []
-        for image_id, found in sorted(self.images().items()):
-            annotated = found.state.annotations.get(view_id)
-            held = tuple(a.concept_id for a in annotated.annotations) if annotated else ()
-            if len(held) == 1 and held[0] in wanted:
-                lines.append(ManifestLine(image_id, found.state.blob, found.state.split, held))
-        return lines
+    Images that are not annotated in the view are left out. Of a classification view those with one
+    of the concepts remain; of a tagging view all, with those of the concepts they hold, if any; of
+    a detection view those with a box of one of the concepts.
+    """
+    for image in images:
+        said = image.state.annotations.get(view_id)
+        if said is None or not (said.annotations or said.without_concept):
+            continue
+        kept = [one for one in said.annotations if one.concept_id in concepts]
+        if kind == CLASSIFICATION and len(kept) != 1:
+            continue
+        if kind == DETECTION and not kept:
+            continue
+        yield ManifestLine(
+            image.image_id,
+            image.state.blob,
+            image.state.split,
+            tuple(one.concept_id for one in kept),
+            tuple(
+                (box.x, box.y, box.width, box.height)
+                for one in kept
+                if (box := one.box) is not None
+            ),
+        )
 
 
 class ManifestCounts(msgspec.Struct, frozen=True):
-    """Images per split, and training images per concept id."""
+    """Images per split, and training images per concept id.
+
+    `validation_set` is the sha256 of the ids of the images that validate: figures of two versions
+    can be compared if it is the same.
+    """
 
     train: int
     validation: int
     per_concept: dict[str, int]
+    validation_set: str | None = None
+
+
+class Tally:
+    """Counts lines as they pass."""
+
+    def __init__(self) -> None:
+        self._splits: Counter[str] = Counter()
+        self._concepts: Counter[str] = Counter()
+        self._validation = hashlib.sha256()
+
+    def add(self, line: ManifestLine) -> None:
+        self._splits[line.split] += 1
+        if line.split == TRAIN:
+            self._concepts.update(set(line.concepts))
+        else:
+            self._validation.update(line.image.encode() + b"\n")
+
+    def counts(self) -> ManifestCounts:
+        train = self._splits[TRAIN]
+        return ManifestCounts(
+            train,
+            self._splits.total() - train,
+            dict(sorted(self._concepts.items())),
+            self._validation.hexdigest(),
+        )
+
+    def enough(self) -> bool:
+        """Whether there are images to train and to validate, and concepts to tell apart."""
+        both = 0 < self._splits[TRAIN] < self._splits.total()
+        return both and len(self._concepts) > 1
 
 
 def counts(lines: Iterable[ManifestLine]) -> ManifestCounts:
-    splits: Counter[str] = Counter()
-    concepts: Counter[str] = Counter()
+    tally = Tally()
     for line in lines:
-        splits[line.split] += 1
-        if line.split == TRAIN:
-            concepts.update(line.concepts)
-    return ManifestCounts(splits[TRAIN], splits[VALIDATION], dict(sorted(concepts.items())))
+        tally.add(line)
+    return tally.counts()
 
 
-def canonical_bytes(lines: Iterable[ManifestLine]) -> bytes:
-    """JSON lines in UTF-8 with sorted keys and no spaces, one image a line."""
-    return b"".join(msgspec.json.encode(line, order="sorted") + b"\n" for line in lines)
+def counts_of_enough(lines: Iterable[ManifestLine]) -> ManifestCounts:
+    """The counts of so many lines as show that a training is possible; of all, if it is not."""
+    tally = Tally()
+    for line in lines:
+        tally.add(line)
+        if tally.enough():
+            break
+    return tally.counts()
+
+
+def canonical_line(line: ManifestLine) -> bytes:
+    """JSON in UTF-8 with sorted keys and no spaces, ended by a line feed."""
+    return msgspec.json.encode(line, order="sorted") + b"\n"
 
 
 def digest(lines: Iterable[ManifestLine]) -> str:
-    """The sha256 of the canonical bytes, in hexadecimal."""
-    return hashlib.sha256(canonical_bytes(lines)).hexdigest()
+    """The sha256 of the canonical lines, in hexadecimal."""
+    found = hashlib.sha256()
+    for line in lines:
+        found.update(canonical_line(line))
+    return found.hexdigest()

@@ -155,10 +155,15 @@ class Report(msgspec.Struct, frozen=True):
         return f"{self.version_id}:{self.attempt}:{self.delivery}:{self.sequence}"
 
 
-class ManifestLine(msgspec.Struct, frozen=True):
-    """One image of a version's frozen dataset; `concepts` are the ids it is annotated with."""
+class ManifestLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One image of a version's frozen dataset; `concepts` are the ids it is annotated with.
+
+    In a detection view `boxes` has the box of each: left, top, width and height, as shares of the
+    image's sides.
+    """
 
     image: str
     blob: str
     split: str
     concepts: tuple[str, ...]
+    boxes: tuple[tuple[float, float, float, float], ...] = ()

@@ -6,8 +6,14 @@ from typing import Any
 Payload = dict[str, Any]
 Step = Callable[[Payload], Payload]
 
-UPCASTS: Mapping[tuple[str, int], Step] = {}
-"""By event name and the version that the step starts from. No event has changed its form."""
+
+def _with_validation_set(payload: Payload) -> Payload:
+    """Version 1 did not say which images validate."""
+    return payload | {"validation_set": None}
+
+
+UPCASTS: Mapping[tuple[str, int], Step] = {("version.dataset_frozen", 1): _with_validation_set}
+"""By event name and the version that the step starts from."""
 
 
 def upcast(

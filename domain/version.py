@@ -1,5 +1,7 @@
 """A model version: one architecture with its options, trained on one frozen set of images."""
 
+from typing import ClassVar
+
 import msgspec
 
 from domain import messages
@@ -36,12 +38,19 @@ class VersionCreated(Event, frozen=True, tag="version.created"):
 
 
 class DatasetFrozen(Event, frozen=True, tag="version.dataset_frozen"):
-    """The manifest of images is fixed: `manifest` is its sha256 and its key in the blob store."""
+    """The manifest of images is fixed: `manifest` is its sha256 and its key in the blob store.
+
+    `validation_set` is the sha256 of the ids of the images that validate. Figures of versions with
+    different ones cannot be compared.
+    """
+
+    schema_version: ClassVar[int] = 2
 
     manifest: str
     train_images: int
     validation_images: int
     images_per_concept: dict[str, int]
+    validation_set: str | None
 
 
 class VersionTrainingStarted(Event, frozen=True, tag="version.training_started"):
@@ -282,7 +291,15 @@ def freeze(command: FreezeDataset, version: Version | None) -> list[Event]:
     if known.frozen is not None:
         return []
     counts = command.counts
-    return [DatasetFrozen(command.manifest, counts.train, counts.validation, counts.per_concept)]
+    return [
+        DatasetFrozen(
+            command.manifest,
+            counts.train,
+            counts.validation,
+            counts.per_concept,
+            counts.validation_set,
+        )
+    ]
 
 
 def decide(

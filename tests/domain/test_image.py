@@ -86,7 +86,7 @@ def test_the_id_follows_from_project_and_content() -> None:
         AnnotateImage(CLASSIFICATION),
         AnnotateImage(TAGGING, (CAT, DOG)),
         AnnotateImage(TAGGING, without_concept=True),
-        AnnotateImage(DETECTION, (Annotation("c1", BOX), Annotation("c1", Box(0, 0, 1, 1)))),
+        AnnotateImage(DETECTION, (Annotation("c1", Box(0, 0, 1, 1)), Annotation("c1", BOX))),
         AnnotateImage(DETECTION, without_concept=True),
     ],
 )
