@@ -36,7 +36,7 @@ def create_version(
         images_at(session.store, view.project_id, position),
         model.view_id,
         view.kind,
-        model.concepts,
+        frozenset(model.concepts),
     )
     labels = view.removed | view.concepts
     version_id = session.new_id()
