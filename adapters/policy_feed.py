@@ -2,6 +2,8 @@
 
 import asyncio
 import threading
+from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 from nats.js import JetStreamContext
@@ -41,7 +43,7 @@ async def _run(
         await ensure_streams(js)
         # A job stream made anew has lost its jobs: all of the log is gone through again for it.
         birth = await birth_of(js, JOBS)
-        effects = Effects(blobs.put, _Dispatch(js, queue, asyncio.get_running_loop()))
+        effects = Effects(partial(put_manifest, blobs), _Dispatch(js, queue, asyncio.get_running_loop()))
         wakes = wake_ups(store.database_url, CHANNEL, stop)
         while await asyncio.to_thread(next, wakes, False) is None:
             await asyncio.to_thread(react_to_all, store, effects, f"policies for {birth}")
@@ -49,6 +51,13 @@ async def _run(
                 raise QueueReplaced(f"stream {JOBS} was made anew while it was in use")
     finally:
         await client.close()
+
+
+def put_manifest(blobs: BlobStore, lines: Iterable[bytes]) -> str:
+    """Store a manifest's canonical lines packed, and return the sha256 of the lines."""
+    digest, _ = blobs.put_compressed(lines)
+    blobs.flush()
+    return digest
 
 
 def react_to_all(store: Store, effects: Effects, feed: str) -> None:

@@ -95,7 +95,7 @@ def _story(project_id: str, view_id: str, model_id: str, number: int) -> Iterato
         1,
     )
     per_concept = {concept.concept_id: 144 for concept in CONCEPTS}
-    yield DatasetFrozen(digest, 1438, 359, per_concept)
+    yield DatasetFrozen(digest, 1438, 359, per_concept, digest)
     yield VersionTrainingStarted(1, 1, "worker", "cpu", {"torch": "2"}, 0)
     for step in ("preparing", "training"):
         yield TrainingStepAdvanced(step, "running", 0.0)

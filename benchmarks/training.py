@@ -18,7 +18,7 @@ from benchmarks.figures import Expected, Figure
 from benchmarks.processes import data_folder, environment
 from benchmarks.quiet import Repetitions, our_ticks, repeat
 from cli.digits import handwritten_digits
-from domain.manifest import canonical_bytes
+from domain.manifest import canonical_line
 from domain.messages import Completed, ConceptLabel, EpochMetrics, Failed, ManifestLine, TrainJob
 from domain.options import OptionsRequest, resolve_options
 from gpu_worker.channel import Assignment, encode_line
@@ -104,7 +104,7 @@ def _job(blobs: BlobStore, epochs: int, images: int | None) -> TrainJob:
         kind="classification",
         concepts=tuple(ConceptLabel(str(digit), str(digit)) for digit in range(10)),
         options=resolve_options(request),
-        manifest=blobs.put(canonical_bytes(lines)),
+        manifest=blobs.put_compressed(map(canonical_line, lines))[0],
         correlation_id="benchmark",
     )
 

@@ -17,7 +17,8 @@ class ConceptLabel(msgspec.Struct, frozen=True):
 class TrainJob(msgspec.Struct, frozen=True):
     """Train one attempt of a version on its frozen manifest.
 
-    `manifest` is the sha256 of the manifest's canonical JSON lines, and its key in the blob store.
+    `manifest` is the sha256 of the manifest's canonical JSON lines, under which they lie packed in
+    the blob store.
     `deliveries_before` counts those of this attempt through a queue that was lost since.
     """
 

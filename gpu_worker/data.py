@@ -126,7 +126,7 @@ def prepare(
 def _read_manifest(job: TrainJob, blobs: BlobStore) -> list[ManifestLine]:
     decoder = msgspec.json.Decoder(ManifestLine)
     try:
-        return decoder.decode_lines(blobs.get(job.manifest))
+        return decoder.decode_lines(b"".join(blobs.read_compressed(job.manifest)))
     except (BlobMissing, BlobCorrupt, msgspec.DecodeError) as error:
         raise DatasetUnusable(f"the manifest {job.manifest} cannot be read: {error}") from error
 

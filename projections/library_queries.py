@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Select, and_, func, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from domain.errors import Invalid
 from domain.messages import ConceptLabel
@@ -19,7 +20,9 @@ class VersionRow(msgspec.Struct, frozen=True):
     """A version as lists show it.
 
     `progress` is in [0, 1]; `indicator` is the saved checkpoint's validation accuracy;
-    `final_weights` the sha256 of the last iteration's weights.
+    `final_weights` the sha256 of the last iteration's weights. `validation_set` is the sha256 of
+    the ids of the images that validate; `comparable` says whether it is that of the version of
+    the view that was frozen last, None while it is not known.
     """
 
     version_id: str
@@ -38,6 +41,8 @@ class VersionRow(msgspec.Struct, frozen=True):
     manifest: str | None
     train_images: int | None
     validation_images: int | None
+    validation_set: str | None
+    comparable: bool | None
     indicator: float | None
     checkpoint: str | None
     checkpoint_bytes: int | None
@@ -113,8 +118,8 @@ def _newest_of_each(
     rows = ranked.subquery()
     query = select(rows).where(rows.c.place <= each).order_by(rows.c.model_id, rows.c.place)
     found: dict[str, list[VersionRow]] = {model_id: [] for model_id in model_ids}
-    for row in connection.execute(query):
-        found[row.model_id].append(_version(row._mapping))
+    for version in _versions(connection, query):
+        found[version.model_id].append(version)
     return found
 
 
@@ -124,8 +129,8 @@ def find_model(connection: Connection, model_id: str) -> ModelRow | None:
 
 
 def find_version(connection: Connection, version_id: str) -> VersionRow | None:
-    row = connection.execute(select(versions).where(versions.c.version_id == version_id)).first()
-    return None if row is None else _version(row._mapping)
+    found = _versions(connection, select(versions).where(versions.c.version_id == version_id))
+    return found[0] if found else None
 
 
 class VersionFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,7 +163,7 @@ def list_versions(
     if not wanted.archived:
         query = query.where(~versions.c.archived)
     query = _sorted(query, sort, after).limit(limit)
-    return [_version(row._mapping) for row in connection.execute(query)]
+    return _versions(connection, query)
 
 
 def _sorted(query: Select[Any], sort: str, after: str | None) -> Select[Any]:
@@ -182,8 +187,26 @@ def _sorted(query: Select[Any], sort: str, after: str | None) -> Select[Any]:
     return query.where(or_(beyond, and_(key == last_key, tie < last_tie)))
 
 
-def _version(row: Any) -> VersionRow:
-    values = {name: row[name] for name in VersionRow.__struct_fields__}
+def _versions(connection: Connection, query: Select[Any]) -> list[VersionRow]:
+    rows = connection.execute(query).all()
+    newest = _validation_sets(connection, {row.view_id for row in rows})
+    return [_version(row._mapping, newest.get(row.view_id)) for row in rows]
+
+
+def _validation_sets(connection: Connection, view_ids: set[str]) -> dict[str, str]:
+    """The validation set of each view's version that was frozen last."""
+    query = (
+        select(versions.c.view_id, versions.c.validation_set)
+        .where(versions.c.view_id.in_(view_ids), versions.c.validation_set.is_not(None))
+        .order_by(versions.c.view_id, versions.c.frozen_position.desc())
+        .ext(distinct_on(versions.c.view_id))
+    )
+    return {row.view_id: row.validation_set for row in connection.execute(query)}
+
+
+def _version(row: Any, newest: str | None) -> VersionRow:
+    own = row["validation_set"]
+    values = {name: row[name] for name in VersionRow.__struct_fields__ if name != "comparable"}
     values["options"] = msgspec.convert(values["options"], TrainingOptions)
     values["concepts"] = msgspec.convert(values["concepts"], list[ConceptLabel])
-    return VersionRow(**values)
+    return VersionRow(**values, comparable=None if own is None else own == newest)

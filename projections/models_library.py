@@ -56,7 +56,7 @@ from projections.read_model import SCHEMA, ReadModel, Write
 metadata = MetaData(schema=SCHEMA)
 
 models = Table(
-    "models_library_v1_models",
+    "models_library_v2_models",
     metadata,
     Column("model_id", Text, primary_key=True),
     Column("view_id", Text, nullable=False),
@@ -69,10 +69,10 @@ models = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("created_position", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
-    Index("models_library_v1_models_by_view", "view_id", "created_position"),
+    Index("models_library_v2_models_by_view", "view_id", "created_position"),
 )
 versions = Table(
-    "models_library_v1_versions",
+    "models_library_v2_versions",
     metadata,
     Column("version_id", Text, primary_key=True),
     Column("model_id", Text, nullable=False),
@@ -90,6 +90,8 @@ versions = Table(
     Column("manifest", Text),
     Column("train_images", Integer),
     Column("validation_images", Integer),
+    Column("validation_set", Text),
+    Column("frozen_position", BigInteger),
     Column("indicator", Float),
     Column("checkpoint", Text),
     Column("checkpoint_bytes", BigInteger),
@@ -100,9 +102,10 @@ versions = Table(
     Column("created_position", BigInteger, nullable=False),
     Column("ended_at", DateTime(timezone=True)),
     Column("revision", BigInteger, nullable=False),
-    Index("models_library_v1_versions_by_model", "model_id", "number"),
-    Index("models_library_v1_versions_by_view", "view_id", "created_position"),
-    Index("models_library_v1_versions_by_checkpoint", "checkpoint"),
+    Index("models_library_v2_versions_by_model", "model_id", "number"),
+    Index("models_library_v2_versions_by_view", "view_id", "created_position"),
+    Index("models_library_v2_versions_by_checkpoint", "checkpoint"),
+    Index("models_library_v2_versions_by_frozen", "view_id", "frozen_position"),
 )
 
 _model = models.c.model_id == bindparam("key")
@@ -128,6 +131,8 @@ _freeze = (
         manifest=bindparam("digest"),
         train_images=bindparam("train"),
         validation_images=bindparam("held_out"),
+        validation_set=bindparam("same"),
+        frozen_position=bindparam("at"),
     )
 )
 _status = (
@@ -218,6 +223,8 @@ def _project_version(recorded: Recorded) -> Iterator[Write]:
                     "digest": frozen.manifest,
                     "train": frozen.train_images,
                     "held_out": frozen.validation_images,
+                    "same": frozen.validation_set,
+                    "at": recorded.position,
                 },
             )
         case VersionTrainingStarted():
@@ -277,6 +284,8 @@ def _version_row(recorded: Recorded, created: VersionCreated) -> dict[str, Any]:
         "manifest": None,
         "train_images": None,
         "validation_images": None,
+        "validation_set": None,
+        "frozen_position": None,
         "indicator": None,
         "checkpoint": None,
         "checkpoint_bytes": None,
@@ -290,4 +299,4 @@ def _version_row(recorded: Recorded, created: VersionCreated) -> dict[str, Any]:
     }
 
 
-MODELS_LIBRARY = ReadModel("models_library_v1", metadata, project)
+MODELS_LIBRARY = ReadModel("models_library_v2", metadata, project)

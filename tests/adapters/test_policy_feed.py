@@ -1,5 +1,7 @@
 """From a created version to a job on the queue: done once, and again only where it was lost."""
 
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -10,7 +12,7 @@ from nats.js.errors import NotFoundError
 from adapters.blobs import BlobStore
 from adapters.embedded_nats import EmbeddedNats
 from adapters.jetstream import JOBS
-from adapters.policy_feed import react_to_all
+from adapters.policy_feed import put_manifest, react_to_all
 from application.handle import VERSION
 from application.ingest import Ingest
 from application.policies import Effects, manifest_of
@@ -64,9 +66,9 @@ def jobs(url: str) -> list[TrainJob]:
 def test_the_position_moves_past_all_that_was_reacted_to(scene: Scene, blobs: BlobStore) -> None:
     done: list[TrainJob] = []
     version = scene.train()
-    react_to_all(scene.store, Effects(blobs.put, done.append), FEED)
+    react_to_all(scene.store, Effects(partial(put_manifest, blobs), done.append), FEED)
     assert scene.store.tracked(FEED) == scene.store.head()
-    react_to_all(scene.store, Effects(blobs.put, done.append), FEED)
+    react_to_all(scene.store, Effects(partial(put_manifest, blobs), done.append), FEED)
     assert [job.message_id for job in done] == [f"{version}:1"]
 
 
@@ -76,18 +78,21 @@ def test_a_policy_killed_after_any_effect_does_it_again_without_harm(
     version = scene.train()
     done: list[TrainJob] = []
 
-    def put_and_die(data: bytes) -> str:
-        blobs.put(data)
+    def put_and_die(lines: Iterable[bytes]) -> str:
+        put_manifest(blobs, lines)
         raise Killed
 
     def dispatch_and_die(job: TrainJob) -> None:
         done.append(job)
         raise Killed
 
-    for effects in (Effects(put_and_die, done.append), Effects(blobs.put, dispatch_and_die)):
+    for effects in (
+        Effects(put_and_die, done.append),
+        Effects(partial(put_manifest, blobs), dispatch_and_die),
+    ):
         with pytest.raises(Killed):
             react_to_all(scene.store, effects, FEED)
-    react_to_all(scene.store, Effects(blobs.put, done.append), FEED)
+    react_to_all(scene.store, Effects(partial(put_manifest, blobs), done.append), FEED)
     assert names(scene.store, version) == ["created", "dataset_frozen"]
     assert len(done) == 2
     assert done[0] == done[1]
@@ -98,9 +103,9 @@ def test_two_policies_at_once_freeze_once(scene: Scene, blobs: BlobStore) -> Non
     version = scene.train()
     done: list[TrainJob] = []
 
-    def overtaken(data: bytes) -> str:
-        react_to_all(scene.store, Effects(blobs.put, done.append), FEED)
-        return blobs.put(data)
+    def overtaken(lines: Iterable[bytes]) -> str:
+        react_to_all(scene.store, Effects(partial(put_manifest, blobs), done.append), FEED)
+        return put_manifest(blobs, lines)
 
     react_to_all(scene.store, Effects(overtaken, done.append), FEED)
     assert names(scene.store, version) == ["created", "dataset_frozen"]
@@ -118,8 +123,9 @@ def test_a_created_version_becomes_a_job(
     assert isinstance(created.event, VersionCreated)
     assert isinstance(frozen.event, DatasetFrozen)
     assert (job.message_id, job.manifest) == (f"{version}:1", frozen.event.manifest)
-    stored = BlobStore.from_url(f"file://{tmp_path}").get(job.manifest)
-    assert stored == manifest.canonical_bytes(manifest_of(scene.store, created.event))
+    stored = BlobStore.from_url(f"file://{tmp_path}").read_compressed(job.manifest)
+    lines = manifest_of(scene.store, created.event)
+    assert b"".join(stored) == b"".join(map(manifest.canonical_line, lines))
 
 
 def test_policies_that_restart_dispatch_nothing_twice(

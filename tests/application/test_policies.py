@@ -1,10 +1,13 @@
 """What follows by itself: a frozen dataset and a job, once each, however often it is repeated."""
 
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from adapters.blobs import BlobStore
+from adapters.policy_feed import put_manifest
 from application import versions
 from application.handle import VERSION
 from application.ingest import Ingest
@@ -24,7 +27,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.blobs = BlobStore.from_url(f"file://{folder}")
         self.jobs: list[TrainJob] = []
-        self.effects = Effects(self.blobs.put, self.jobs.append)
+        self.effects = Effects(partial(put_manifest, self.blobs), self.jobs.append)
 
 
 @pytest.fixture
@@ -89,9 +92,11 @@ def test_the_stored_manifest_is_what_the_log_says(scene: Scene, world: World) ->
     react_to_log(scene.store, world)
     created = stream(scene.store, version)[0].event
     assert isinstance(created, VersionCreated)
-    lines = manifest_of(scene.store, created)
-    stored = world.blobs.get(frozen_of(scene.store, version).manifest)
-    assert stored == manifest.canonical_bytes(lines)
+    lines = list(manifest_of(scene.store, created))
+    digest = frozen_of(scene.store, version).manifest
+    stored = b"".join(world.blobs.read_compressed(digest))
+    assert stored == b"".join(map(manifest.canonical_line, lines))
+    assert digest == manifest.digest(lines)
     assert len(lines) == 10
     assert {line.image for line in lines} == set(scene.images)
 
@@ -109,11 +114,11 @@ def test_reacting_again_changes_nothing(scene: Scene, world: World) -> None:
 def test_a_frozen_dataset_is_not_gathered_again(scene: Scene, world: World) -> None:
     scene.train()
     react_to_log(scene.store, world)
-    stored: list[bytes] = []
+    stored: list[str] = []
 
-    def put(data: bytes) -> str:
-        stored.append(data)
-        return world.blobs.put(data)
+    def put(lines: Iterable[bytes]) -> str:
+        stored.append(put_manifest(world.blobs, lines))
+        return stored[-1]
 
     world.effects = Effects(put, world.jobs.append)
     react_to_log(scene.store, world)

@@ -1,24 +1,28 @@
 import hashlib
 import json
 import random
-from datetime import UTC, datetime
+from collections.abc import Iterator
 
 import pytest
 
+from domain import image as images
 from domain import manifest
-from domain.event import Event, Metadata, Recorded
+from domain.event import Event
 from domain.image import (
     Annotation,
+    Box,
+    Image,
     ImageAdded,
     ImageAnnotated,
     ImageRemoved,
     ImageSplitAssigned,
 )
-from domain.manifest import Dataset, ManifestCounts
+from domain.manifest import ManifestCounts, PlacedImage
 from domain.messages import ManifestLine
-from domain.view import DETECTION, TAGGING
+from domain.view import CLASSIFICATION, DETECTION, TAGGING
 
-META = Metadata("e", datetime(2026, 1, 1, tzinfo=UTC), "me", "c", "k")
+BOX = Box(0.1, 0.2, 0.3, 0.4)
+SIDES = (0.1, 0.2, 0.3, 0.4)
 
 
 def added(image: str, project: str = "p") -> tuple[str, Event]:
@@ -30,16 +34,25 @@ def said(image: str, *concepts: str, view: str = "v", nothing: bool = False) -> 
     return image, ImageAnnotated(view, annotations, nothing)
 
 
-def folded(*history: tuple[str, Event], project: str = "p") -> Dataset:
-    dataset, revisions = Dataset(project), dict[str, int]()
-    for position, (image, event) in enumerate(history, start=1):
-        revisions[image] = revisions.get(image, 0) + 1
-        dataset.apply(Recorded(f"image-{image}", revisions[image], event, META, position))
-    return dataset
+def folded(*history: tuple[str, Event], project: str = "p") -> list[PlacedImage]:
+    """The project's images after the events, as the log's reader hands them over."""
+    streams: dict[str, list[Event]] = {}
+    for image, event in history:
+        streams.setdefault(image, []).append(event)
+    placed = []
+    for image, events in sorted(streams.items()):
+        state: Image | None = None
+        for event in events:
+            state = images.evolve(state, event)
+        if state is not None and state.project_id == project and not state.removed:
+            placed.append(PlacedImage(image, state, len(events)))
+    return placed
 
 
-def lines(*history: tuple[str, Event], concepts: str = "ab") -> list[ManifestLine]:
-    return folded(*history).manifest("v", "classification", concepts)
+def lines(
+    *history: tuple[str, Event], kind: str = CLASSIFICATION, concepts: str = "ab"
+) -> list[ManifestLine]:
+    return list(manifest.manifest(folded(*history), "v", kind, frozenset(concepts)))
 
 
 A = ManifestLine("1", "sha-1", "train", ("a",))
@@ -91,28 +104,81 @@ def test_an_image_has_the_split_and_annotation_it_had_last() -> None:
     assert lines(*history) == [ManifestLine("1", "sha-1", "validation", ("b",)), B]
 
 
-def test_an_image_knows_its_revision() -> None:
-    images = folded(*BOTH, ("1", ImageSplitAssigned("validation")), ("2", ImageRemoved())).images()
-    assert {key: found.revision for key, found in images.items()} == {"1": 3}
+def boxed(image: str, *concepts: str, nothing: bool = False) -> tuple[str, Event]:
+    annotations = tuple(Annotation(concept, BOX) for concept in concepts)
+    return image, ImageAnnotated("v", annotations, nothing)
 
 
-@pytest.mark.parametrize("kind", [TAGGING, DETECTION])
-def test_other_kinds_are_not_pretended_to_work(kind: str) -> None:
-    with pytest.raises(NotImplementedError, match=kind):
-        folded(*BOTH).manifest("v", kind, "ab")
+def test_a_tagging_trains_on_all_that_was_looked_at() -> None:
+    history = (
+        *(added(image) for image in "12345"),
+        said("1", "a", "b"),
+        said("2", "b", "c"),
+        said("3", "c"),
+        said("4", nothing=True),
+    )
+    assert [(line.image, line.concepts) for line in lines(*history, kind=TAGGING)] == [
+        ("1", ("a", "b")),
+        ("2", ("b",)),
+        ("3", ()),
+        ("4", ()),
+    ]
+
+
+def test_a_detection_trains_on_images_with_a_box() -> None:
+    history = (
+        *(added(image) for image in "1234"),
+        boxed("1", "a", "b", "a"),
+        boxed("2", "c"),
+        boxed("3", nothing=True),
+    )
+    [line] = lines(*history, kind=DETECTION)
+    assert line == ManifestLine("1", "sha-1", "train", ("a", "b", "a"), (SIDES, SIDES, SIDES))
 
 
 def test_counts_are_by_split_and_by_training_concept() -> None:
     validates = ManifestLine("3", "sha-3", "validation", ("a",))
-    assert manifest.counts([B, validates, A]) == ManifestCounts(2, 1, {"a": 1, "b": 1})
-    assert manifest.counts([]) == ManifestCounts(0, 0, {})
+    held_out = hashlib.sha256(b"3\n").hexdigest()
+    assert manifest.counts([B, validates, A]) == ManifestCounts(2, 1, {"a": 1, "b": 1}, held_out)
+    nothing = hashlib.sha256().hexdigest()
+    assert manifest.counts([]) == ManifestCounts(0, 0, {}, nothing)
 
 
-def test_the_bytes_are_canonical_json_lines() -> None:
-    data = manifest.canonical_bytes([A, ManifestLine("ä", "sha", "train", ("b",))])
+def test_an_image_counts_once_for_a_concept() -> None:
+    twice = ManifestLine("1", "sha-1", "train", ("a", "a"), (SIDES, SIDES))
+    assert manifest.counts([twice]).per_concept == {"a": 1}
+
+
+def test_a_possible_training_is_known_before_the_end() -> None:
+    validates = ManifestLine("0", "sha-0", "validation", ("a",))
+
+    def endless() -> Iterator[ManifestLine]:
+        yield validates
+        yield from (A, A, B)
+        raise AssertionError("went on")
+
+    assert manifest.counts_of_enough(endless()).per_concept == {"a": 2, "b": 1}
+    assert manifest.counts_of_enough([A, A, B]) == manifest.counts([A, A, B])
+    assert manifest.counts_of_enough([validates, A]) == manifest.counts([validates, A])
+
+
+def test_validation_sets_are_told_apart() -> None:
+    def validating(*images: str) -> str | None:
+        held_out = [ManifestLine(image, "sha", "validation", ("a",)) for image in images]
+        return manifest.counts([A, *held_out]).validation_set
+
+    assert validating("3", "4") == validating("3", "4")
+    assert len({validating("3", "4"), validating("3"), validating("34"), validating()}) == 4
+
+
+def test_the_lines_are_canonical_json() -> None:
+    data = manifest.canonical_line(A) + manifest.canonical_line(
+        ManifestLine("ä", "sha", "train", ("b",), (SIDES,))
+    )
     assert data == (
         b'{"blob":"sha-1","concepts":["a"],"image":"1","split":"train"}\n'
-        b'{"blob":"sha","concepts":["b"],"image":"\xc3\xa4","split":"train"}\n'
+        b'{"blob":"sha","boxes":[[0.1,0.2,0.3,0.4]],"concepts":["b"],"image":"\xc3\xa4",'
+        b'"split":"train"}\n'
     )
     for line in data.splitlines():
         canonical = json.dumps(
@@ -121,6 +187,7 @@ def test_the_bytes_are_canonical_json_lines() -> None:
         assert canonical.encode() == line
 
 
-def test_the_digest_is_that_of_the_bytes() -> None:
-    assert manifest.digest([A, B]) == hashlib.sha256(manifest.canonical_bytes([A, B])).hexdigest()
+def test_the_digest_is_that_of_the_lines() -> None:
+    data = manifest.canonical_line(A) + manifest.canonical_line(B)
+    assert manifest.digest([A, B]) == hashlib.sha256(data).hexdigest()
     assert manifest.digest([A]) != manifest.digest([A, B])

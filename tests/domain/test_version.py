@@ -29,7 +29,7 @@ from tests.domain.story import Story
 from tests.domain.version_samples import CONCEPTS, COUNTS, CREATE, CREATED, started
 
 FAILED, COMPLETED = VersionTrainingFailed("no memory"), VersionTrainingCompleted("b", "w", 9)
-FROZEN = DatasetFrozen("sha", 8, 2, {"c1": 4, "c2": 4})
+FROZEN = DatasetFrozen("sha", 8, 2, {"c1": 4, "c2": 4}, "validates")
 
 
 def decide(command: object, version: Version | None) -> list[Event]:

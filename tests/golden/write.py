@@ -13,6 +13,16 @@ from domain.image import (
     ImageRemoved,
     ImageSplitAssigned,
 )
+from domain.imports import (
+    ImportChecked,
+    ImportCompleted,
+    ImportCounts,
+    ImportFailed,
+    ImportProblem,
+    ImportRefused,
+    ImportRequested,
+    ImportRules,
+)
 from domain.messages import ConceptLabel
 from domain.model import (
     ConceptSetAmended,
@@ -77,6 +87,22 @@ EXAMPLES: tuple[Event, ...] = (
     ),
     ImageSplitAssigned("validation"),
     ImageRemoved(),
+    ImportRequested(
+        "project-1",
+        "cats.zip",
+        False,
+        "which animal",
+        ImportRules("coco", "detection", False, True, True, True),
+    ),
+    ImportCompleted("coco", ImportCounts(9, 8, 7, 6, 5, 4, 3, 2, 1), SHA),
+    ImportChecked("csv", ImportCounts(), None),
+    ImportRefused(
+        "1 of 9 images cannot be taken",
+        1,
+        (ImportProblem("a.csv:7", "there is no such file"),),
+        SHA,
+    ),
+    ImportFailed("the disk is full"),
     ViewCreated("project-1", "which digit", "classification"),
     ConceptAdded("concept-1", "Zähler"),
     ConceptRenamed("concept-1", "Nenner"),
@@ -100,7 +126,7 @@ EXAMPLES: tuple[Event, ...] = (
         OPTIONS,
         4242,
     ),
-    DatasetFrozen(SHA, 1438, 359, {"concept-1": 700, "concept-2": 738}),
+    DatasetFrozen(SHA, 1438, 359, {"concept-1": 700, "concept-2": 738}, SHA[::-1]),
     VersionTrainingStarted(1, 2, "worker-1", "cuda:0", {"torch": "2.11.0"}, 42),
     TrainingStepAdvanced("training", "running", 0.375),
     TrainingLengthKnown(45, 203),

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from adapters.blobs import BlobStore
+from domain.manifest import canonical_line
 from domain.messages import (
     AnyReport,
     BatchMetrics,
@@ -48,7 +49,8 @@ def coloured_lines(blobs: BlobStore) -> list[ManifestLine]:
 
 
 def put_manifest(blobs: BlobStore, lines: Iterable[ManifestLine]) -> str:
-    return blobs.put(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+    digest, _ = blobs.put_compressed(map(canonical_line, lines))
+    return digest
 
 
 def coloured_job(

@@ -12,7 +12,6 @@ from domain.image import (
     ImageRemoved,
     ImageSplitAssigned,
 )
-from domain.manifest import Dataset
 from projections.dataset import (
     DATASET,
     ConceptCount,
@@ -23,6 +22,7 @@ from projections.dataset import (
     find_image,
     list_images,
 )
+from tests.projections.folded import Dataset
 from tests.projections.made_log import MadeLog
 
 CAT, DOG = Annotation("cat"), Annotation("dog")

@@ -102,7 +102,7 @@ def test_a_created_version_waits(log: MadeLog, engine: Engine, connection: Conne
 
 
 TRAINED: list[Event] = [
-    DatasetFrozen("manifest", 8, 2, {"a": 4, "b": 4}),
+    DatasetFrozen("manifest", 8, 2, {"a": 4, "b": 4}, "validates"),
     started(),
     TrainingStepAdvanced("training", "running", 0.5),
     BestCheckpointSaved("sha", 99, "validation_accuracy", 0.9, 1),
@@ -114,6 +114,7 @@ def test_a_version_in_training_shows_how_far_it_is(
 ) -> None:
     row = version_after(log, engine, connection, *TRAINED)
     assert (row.manifest, row.train_images, row.validation_images) == ("manifest", 8, 2)
+    assert (row.validation_set, row.comparable) == ("validates", True)
     assert row.status == "training"
     assert row.progress == pytest.approx(0.475)
     assert (row.indicator, row.checkpoint, row.checkpoint_bytes) == (0.9, "sha", 99)
@@ -125,6 +126,18 @@ def test_a_redelivered_version_begins_its_steps_anew(
 ) -> None:
     row = version_after(log, engine, connection, *TRAINED, started(2))
     assert (row.status, row.progress, row.indicator) == ("preparing", 0.0, 0.9)
+
+
+def test_versions_on_another_validation_set_than_the_newest_cannot_be_compared(
+    log: MadeLog, engine: Engine, connection: Connection
+) -> None:
+    for name, held_out in (("a", "old"), ("b", "new"), ("c", "old"), ("d", None), ("e", "new")):
+        frozen = DatasetFrozen("manifest", 8, 2, {}, held_out)
+        log.add(f"version-{name}", created("m1", 1, name), frozen)
+    log.add("version-f", created("m1", 1, "f"))
+    log.follow(engine, [MODELS_LIBRARY])
+    rows = list_versions(connection, VersionFilter(view_id="v"), sort="oldest")
+    assert [row.comparable for row in rows] == [False, True, False, None, True, None]
 
 
 def test_a_completed_version_is_ready(log: MadeLog, engine: Engine, connection: Connection) -> None:
