@@ -4,9 +4,12 @@ import io
 import warnings
 
 import msgspec
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from domain.errors import Invalid
+
+_ON_ITS_SIDE = {5, 6, 7, 8}
+"""The values of EXIF's orientation that swap width and height (CIPA DC-008, tag 0x0112)."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 
@@ -17,7 +20,7 @@ class ImageLimits(msgspec.Struct, frozen=True):
 
 
 class ImageFile(msgspec.Struct, frozen=True):
-    """An accepted file; width and height are in pixels."""
+    """An accepted file; width and height are in pixels, of the image turned upright by EXIF."""
 
     name: str
     data: bytes
@@ -31,7 +34,7 @@ def accept_image(name: str, data: bytes, limits: ImageLimits) -> ImageFile:
     Raises `Invalid`, naming the file, for a name that leads elsewhere, a file that is empty, too
     large, truncated, of too many pixels or no image.
     """
-    _check_name(name)
+    check_file_name(name)
     if not data:
         raise Invalid(f"{name}: the file is empty", field=name)
     if len(data) > limits.max_bytes:
@@ -54,7 +57,11 @@ def accept_image(name: str, data: bytes, limits: ImageLimits) -> ImageFile:
                 image.verify()
             # Verifying reads the file's structure to its end; only loading decodes the pixels.
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                # What follows needs no pixel: JPEG decodes to an eighth, and still reads all.
+                image.draft("L", (width // 8, height // 8))
                 image.load()
+                if image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE:
+                    width, height = height, width
     except Invalid:
         raise
     except UnidentifiedImageError as error:
@@ -68,7 +75,7 @@ def accept_image(name: str, data: bytes, limits: ImageLimits) -> ImageFile:
     return ImageFile(name, data, width, height)
 
 
-def _check_name(name: str) -> None:
+def check_file_name(name: str) -> None:
     if not name or len(name) > 255 or not name.isprintable():
         raise Invalid(
             f"{name[:60]!r}: a file name has 1 to 255 printable characters", field="file name"

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from adapters.blobs import BlobStore
+from adapters.imports.feed import run_imports
 from adapters.policy_feed import run_policies
 from adapters.postgres import engine_for, wake_ups
 from adapters.relay import run_relay
@@ -44,6 +45,7 @@ def _ingest(settings: Settings, store: Store, stop: threading.Event) -> None:
 
 
 PARTS: dict[str, Part] = {
+    "imports": run_imports,
     "project": run_project,
     "relay": _relay,
     "policies": _policies,

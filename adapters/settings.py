@@ -51,6 +51,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     image_cache_bytes: int = 1 << 30
     max_upload_bytes: int = 50_000_000
     max_image_pixels: int = 100_000_000
+    import_roots: str = ""
+    max_import_files: int = 2_000_000
+    max_import_bytes: int = 200_000_000_000
+
+    def roots(self) -> tuple[Path, ...]:
+        """The folders that imports may read on this machine, as `STEMMA_IMPORT_ROOTS` lists them,
+        with colons between."""
+        return tuple(Path(root) for root in self.import_roots.split(":") if root)
 
     def require(self, name: str) -> str:
         """The URL named, or a `SettingsError` that says which variable to set."""

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import click
 
-PARTS = ("project", "relay", "policies", "ingest")
+from cli.blobs import blobs
+
+PARTS = ("project", "relay", "policies", "ingest", "imports")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -77,7 +79,7 @@ def api() -> None:
 @main.command()
 @click.argument("names", nargs=-1, required=True, type=click.Choice(PARTS))
 def parts(names: tuple[str, ...]) -> None:
-    """Run several of the parts project, relay, policies and ingest in one process."""
+    """Run several of the backend's parts in one process."""
     from adapters.parts import run_parts
     from adapters.settings import load_settings
 
@@ -95,6 +97,17 @@ _part("project", "Keep the read models up with the event log.")
 _part("relay", "Publish the event log on NATS.")
 _part("policies", "Freeze datasets and dispatch training jobs.")
 _part("ingest", "Take the workers' reports into the event log.")
+_part("imports", "Carry imports out.")
+
+
+@main.command("carry-out-import", hidden=True)
+@click.argument("import_id")
+def carry_out_import(import_id: str) -> None:
+    """What `stemma imports` starts for each import."""
+    from adapters.imports.process import carry_out
+    from adapters.settings import load_settings
+
+    sys.exit(carry_out(load_settings(), import_id))
 
 
 @main.command()
@@ -155,6 +168,9 @@ def demo(keep: bool, json_file: Path | None, epochs: float, seed: int) -> None:
     from cli.demo import run_demo
 
     sys.exit(run_demo(keep=keep, json_file=json_file, epochs=epochs, seed=seed))
+
+
+main.add_command(blobs)
 
 
 def _stop_on_signals() -> threading.Event:

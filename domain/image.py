@@ -142,14 +142,15 @@ def annotate(command: AnnotateImage, image: Image | None, view: View) -> list[Ev
     known = existing(image)
     if known.project_id != view.project_id:
         raise Invalid("the image belongs to another project than the view", field="image_id")
-    _check(command, view)
+    check_fits(command, view)
     annotations = _canonical(command.annotations)
     annotated = ImageAnnotated(command.view_id, annotations, command.without_concept)
     before = known.annotations.get(command.view_id, ImageAnnotated(command.view_id, (), False))
     return [] if annotated == before else [annotated]
 
 
-def _check(command: AnnotateImage, view: View) -> None:
+def check_fits(command: AnnotateImage, view: View) -> None:
+    """Raises `Invalid` where annotations do not fit the view's kind or name a concept it lacks."""
     annotations = command.annotations
     for annotation in annotations:
         if annotation.concept_id not in view.concepts:

@@ -1,0 +1,45 @@
+"""The process that carries one import out."""
+
+import logging
+
+from adapters.archives import ArchiveLimits
+from adapters.blobs import BlobStore
+from adapters.image_files import ImageLimits
+from adapters.imports.asked import NOT_NOW, find_asked
+from adapters.imports.progress import ImportUnderWay, claimed
+from adapters.imports.run import Place, run_import
+from adapters.settings import Settings
+from application.store import LogUnreachable, Store
+from domain.imports import REQUESTED
+
+log = logging.getLogger(__name__)
+
+
+def carry_out(settings: Settings, import_id: str) -> int:
+    """Carry one import out in this process, whose exit status is returned."""
+    url = settings.require("database_url")
+    store = Store(url, pool_size=2)
+    blobs_url = settings.require("blobs_url")
+    try:
+        asked, state = find_asked(store, import_id)
+        if state.status != REQUESTED:
+            return 0
+        place = Place(
+            store,
+            BlobStore.from_url(blobs_url),
+            blobs_url,
+            ImageLimits(settings.max_upload_bytes, settings.max_image_pixels),
+            ArchiveLimits(
+                max_members=settings.max_import_files,
+                max_total_bytes=settings.max_import_bytes,
+            ),
+            settings.roots(),
+        )
+        with claimed(url, import_id) as progress:
+            run_import(place, asked, progress)
+    except (ImportUnderWay, *LogUnreachable) as reason:
+        log.warning("import %s cannot go on now: %s", import_id, reason)
+        return NOT_NOW
+    finally:
+        store.close()
+    return 0

@@ -1,0 +1,257 @@
+"""An import carried out: every line and file checked first, and only then anything taken in."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+
+from adapters.archives import ArchiveLimits, unpack
+from adapters.blobs import BlobStore
+from adapters.formats.items import Contents, ReadOptions
+from adapters.formats.registry import FORMATS, detect
+from adapters.image_files import ImageLimits
+from adapters.imports.asked import Asked, upload_key
+from adapters.imports.check import Check, Ready
+from adapters.imports.files import ImagePool, SourceChanged, image_pool
+from adapters.imports.progress import Phase, Progress
+from adapters.imports.report import Report
+from adapters.imports.views import Views
+from application.handle import Outcome, Session, handle
+from application.imports import TakenImage, end_import, take_images, views_of
+from application.store import Store
+from domain.errors import Conflict, Invalid, Refusal
+from domain.image import AddImage
+from domain.imports import (
+    AUTO,
+    Ending,
+    ImportChecked,
+    ImportCompleted,
+    ImportCounts,
+    ImportFailed,
+    ImportRefused,
+)
+
+BATCH = 500
+LISTED = 20
+"""How many problems an event itself names; the report has all of them."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where an import works, and what it may use of it."""
+
+    store: Store
+    blobs: BlobStore
+    blobs_url: str
+    images: ImageLimits
+    archive: ArchiveLimits
+    roots: tuple[Path, ...]
+
+
+def inside_roots(source: str, roots: Iterable[Path]) -> Path:
+    """The path on the server that a source names. Raises `Invalid` where imports may not read."""
+    path = Path(source).resolve()
+    if not any(path.is_relative_to(root.resolve()) for root in roots):
+        raise Invalid(
+            f"{source} is not in a folder that this server imports from; its operator sets"
+            " STEMMA_IMPORT_ROOTS",
+            field="source",
+        )
+    if not path.exists():
+        raise Invalid(f"{source} does not exist on the server", field="source")
+    return path
+
+
+def run_import(place: Place, asked: Asked, progress: Progress) -> Ending:
+    """Carry an import out and record how it ended.
+
+    Killed at any instant and run again, it goes on and ends as if it had not been. What it raises
+    is no fault of the source: a server that does not answer, a process that was killed.
+    """
+    ending = _ending(place, asked, progress)
+    handle(
+        place.store,
+        asked.request("end"),
+        lambda session: end_import(session, asked.import_id, ending),
+    )
+    place.blobs.delete_scratch(upload_key(asked.import_id))
+    return ending
+
+
+def _ending(place: Place, asked: Asked, progress: Progress) -> Ending:
+    with tempfile.TemporaryDirectory(prefix="stemma-import-") as name:
+        work = Path(name)
+        report = Report(work / "report.jsonl")
+        try:
+            return _Run(place, asked, progress, work, report).run()
+        except Invalid as refusal:
+            return _refused(place, refusal.detail, report)
+        except (Refusal, SourceChanged) as stopped:
+            return ImportFailed(str(stopped))
+        except BrokenProcessPool:
+            return ImportFailed(
+                "a process that decodes images was killed, perhaps for want of memory; look for a"
+                " huge image"
+            )
+        except OSError as error:
+            if error.errno is None:
+                raise
+            return ImportFailed(f"{error.strerror}: {error.filename or 'on this server'}")
+
+
+def _refused(place: Place, reason: str, report: Report) -> ImportRefused:
+    return ImportRefused(
+        reason, report.problems, tuple(report.first(LISTED)), report.store(place.blobs)
+    )
+
+
+class _Run:
+    def __init__(
+        self, place: Place, asked: Asked, progress: Progress, work: Path, report: Report
+    ) -> None:
+        self._place = place
+        self._asked = asked
+        self._rules = asked.event.rules
+        self._project = asked.event.project_id
+        self._progress = progress
+        self._work = work
+        self._ready = work / "ready.jsonl"
+        self._report = report
+        self._format = self._rules.format
+
+    def run(self) -> Ending:
+        folder = self._folder()
+        if self._format == AUTO:
+            self._format = detect(folder)
+        known = views_of(self._place.store, self._project)
+        views = Views(known, new_concepts=self._rules.new_concepts)
+        with image_pool(folder, self._place.images, self._place.blobs_url) as pool:
+            contents = self._read(folder, views)
+            check = Check(folder, contents, views, pool, self._report)
+            images = self._keep(check.run(self._progress))
+            if self._report.problems and not self._rules.skip_bad:
+                reason = f"{self._report.problems:,} lines or files cannot be taken; nothing is"
+                return _refused(self._place, reason, self._report)
+            if not images:
+                return _refused(self._place, "the source holds no image to take", self._report)
+            take = self._rehearse if self._rules.dry_run else self._take_all
+            done = take(views, pool, images)
+        counts = ImportCounts(
+            images=images, skipped=self._report.problems, notes=self._report.notes, **done
+        )
+        ending = ImportChecked if self._rules.dry_run else ImportCompleted
+        return ending(self._format, counts, self._report.store(self._place.blobs))
+
+    def _keep(self, found: Iterable[Ready]) -> int:
+        """Write down what can be taken, since it may be very much; how many images that is."""
+        images = 0
+        with self._ready.open("wb") as file:
+            for one in found:
+                file.write(msgspec.json.encode(one) + b"\n")
+                images += 1
+        return images
+
+    def _take_all(self, views: Views, pool: ImagePool, images: int) -> dict[str, int]:
+        """Store every file and record every image, a batch at a time."""
+        done = views.make(self._place.store, self._project, self._asked.request)
+        files = ([(one.path, one.checked.blob) for one in batch] for batch in self._batches())
+        taken = 0
+        stored = zip(self._batches(), pool.store(files), strict=True)
+        for number, (batch, _) in enumerate(stored):
+            _add(done, self._take(number, batch, views).counts)
+            taken += len(batch)
+            self._progress.show(Phase.TAKING, taken, images)
+        return done
+
+    def _batches(self) -> Iterator[list[Ready]]:
+        decoder = msgspec.json.Decoder(Ready)
+        with self._ready.open("rb") as file:
+            while lines := list(islice(file, BATCH)):
+                yield [decoder.decode(line) for line in lines]
+
+    def _folder(self) -> Path:
+        """The source as a folder: where it lies, or unpacked beside our other work."""
+        event = self._asked.event
+        if event.on_server:
+            path = inside_roots(event.source, self._place.roots)
+            if path.is_dir():
+                return path
+        else:
+            path = self._work / "upload"
+            self._place.blobs.copy_scratch_to(upload_key(self._asked.import_id), path)
+        self._progress.show(Phase.UNPACKING, 0, None)
+        folder = self._work / "source"
+        unpack(path, folder, self._place.archive)
+        if not event.on_server:
+            path.unlink()
+        return _without_wrapper(folder)
+
+    def _read(self, folder: Path, views: Views) -> Contents:
+        view = views.choose(self._asked.event.view, self._asked.event.source)
+        kind = self._rules.kind or views.kind_of(view)
+        return FORMATS[self._format].read(folder, ReadOptions(view, kind, self._rules.clip))
+
+    def _take(self, number: int, batch: Sequence[Ready], views: Views) -> Outcome:
+        taken = [_taken(self._project, one, views) for one in batch]
+        request = msgspec.structs.replace(
+            self._asked.request(f"batch {number}"),
+            fingerprint=hashlib.sha256(msgspec.json.encode(batch)).hexdigest(),
+        )
+        try:
+            return handle(
+                self._place.store,
+                request,
+                lambda session: take_images(session, self._project, taken),
+            )
+        except Conflict as conflict:
+            if conflict.field != "Idempotency-Key":
+                raise
+            raise SourceChanged(
+                "the source has changed since the import was interrupted; ask for it again"
+            ) from conflict
+
+    def _rehearse(self, views: Views, _: ImagePool, images: int) -> dict[str, int]:
+        """What taking all of it would do, decided and not saved."""
+        done = views.missing()
+        seen = 0
+        for batch in self._batches():
+            session = Session(self._place.store, self._asked.request("rehearsal"))
+            views.pretend(session)
+            taken = [_taken(self._project, one, views) for one in batch]
+            _add(done, take_images(session, self._project, taken).counts)
+            seen += len(batch)
+            self._progress.show(Phase.TAKING, seen, images)
+        return done
+
+
+def _taken(project_id: str, one: Ready, views: Views) -> TakenImage:
+    checked = one.checked
+    return TakenImage(
+        one.where,
+        AddImage(
+            project_id, checked.blob, checked.width, checked.height, one.file_name, one.metadata
+        ),
+        one.split,
+        tuple(views.command(name, answer) for name, answer in one.answers.items()),
+    )
+
+
+def _without_wrapper(folder: Path) -> Path:
+    """What was packed as one folder is that folder, unless its name says something: a class."""
+    inside = list(folder.iterdir())
+    if len(inside) == 1 and inside[0].is_dir():
+        deeper = [path for path in inside[0].iterdir() if path.is_dir() or path.suffix]
+        if any(path.is_dir() or path.suffix in _SPEAKING for path in deeper):
+            return inside[0]
+    return folder
+
+
+_SPEAKING = {".json", ".jsonl", ".csv", ".xml", ".yaml", ".yml", ".names", ".txt"}
+
+
+def _add(done: dict[str, int], counts: dict[str, int]) -> None:
+    for name, number in counts.items():
+        done[name] = done.get(name, 0) + number
