@@ -1,0 +1,238 @@
+"""COCO's instances as JSON (https://cocodataset.org/#format-data), with boxes only.
+
+The files are `instances*.json`, or where there are none all JSON files, in `annotations/`, the
+source's folder or a split's. `train` or `val` in a file's name, or else its folder's, is the split
+of its images. COCO is annotated throughout: an image that a file lists without an annotation is
+without concept. One with nothing but crowd regions, which are left out, has no answer. In turn the
+writer leaves out images without an answer.
+
+A file is decoded as a whole into structs; segmentations are passed over. `bbox` is left, top,
+width and height in pixels, from 0.
+"""
+
+from collections.abc import Container, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from adapters.formats.answers import answer, kind_of
+from adapters.formats.boxes import DECIMALS, edges, image_sides, pixel_box, pixels, shortest
+from adapters.formats.coco_file import (
+    Category,
+    CocoAnnotation,
+    CocoFile,
+    CocoImage,
+    Id,
+    coco_paths,
+    decoded,
+    labels_of,
+    split_of,
+)
+from adapters.formats.exports import (
+    boxes_of,
+    detection_view,
+    gathered,
+    place_of,
+    size_of,
+    splits_of,
+)
+from adapters.formats.items import (
+    Contents,
+    DeclaredView,
+    Images,
+    Labelled,
+    Note,
+    Problem,
+    ReadOptions,
+    SourceImage,
+    Written,
+)
+from adapters.formats.sources import Flaw, find_image, shown
+from domain.errors import Invalid
+from domain.image import Box
+from domain.view import DETECTION
+
+
+def read(folder: Path, options: ReadOptions) -> Contents:
+    kind = kind_of(options, "COCO", DETECTION)
+    files = {path: decoded(folder, path, options.max_bytes) for path in coco_paths(folder)}
+    if not files:
+        raise Invalid("there is no COCO file; looked for *.json here and in annotations/")
+    concepts: dict[str, None] = {}
+    for path, file in files.items():
+        concepts.update(dict.fromkeys(labels_of(path, file).values()))
+    view = DeclaredView(options.view, kind, tuple(concepts))
+    return Contents((view,), _images(folder, files, options))
+
+
+def _images(
+    folder: Path, files: dict[str, CocoFile], options: ReadOptions
+) -> Iterator[SourceImage | Problem | Note]:
+    seen: set[str] = set()
+    while files:
+        path = next(iter(files))
+        try:
+            split = split_of(path)
+        except Flaw as flaw:
+            yield Problem(shown(path), str(flaw))
+        else:
+            yield from _FileImages(folder, path, split, files[path], seen, options).read()
+        del files[path]
+
+
+class _FileImages:
+    """The images of one COCO file."""
+
+    def __init__(
+        self,
+        folder: Path,
+        path: str,
+        split: str | None,
+        file: CocoFile,
+        seen: set[str],
+        options: ReadOptions,
+    ) -> None:
+        self._folder, self._path, self._split, self._file = folder, path, split, file
+        self._seen, self._options = seen, options
+        self._labels = labels_of(path, file)
+        place, _, name = path.rpartition("/")
+        part = name.rpartition(".")[0].removeprefix("instances_")
+        self._places = [place, "", part, f"images/{part}", "images"]
+
+    def read(self) -> Iterator[SourceImage | Problem | Note]:
+        grouped: dict[Id, list[CocoAnnotation]] = {}
+        images: dict[Id, CocoImage] = {}
+        for image in self._file.images:
+            if images.setdefault(image.id, image) is not image:
+                yield Problem(self._where(image), "the image's id is given twice; renumber one")
+        yield from self._grouped(images, grouped)
+        for image in images.values():
+            yield from self._image(image, grouped.get(image.id, []))
+
+    def _grouped(
+        self, images: Container[Id], grouped: dict[Id, list[CocoAnnotation]]
+    ) -> Iterator[Problem | Note]:
+        ids: set[Id] = set()
+        crowds = 0
+        for annotation in self._file.annotations:
+            crowds += bool(annotation.iscrowd)
+            if annotation.id is not None and annotation.id in ids:
+                yield Problem(self._of(annotation), "the id is given twice; renumber one")
+            elif annotation.image_id not in images:
+                reason = f"there is no image {annotation.image_id!r}; correct image_id"
+                yield Problem(self._of(annotation), reason)
+            else:
+                grouped.setdefault(annotation.image_id, []).append(annotation)
+            if annotation.id is not None:
+                ids.add(annotation.id)
+        if crowds:
+            yield Note(shown(self._path), f"{crowds} crowd regions (iscrowd) are left out")
+
+    def _image(
+        self, image: CocoImage, annotations: list[CocoAnnotation]
+    ) -> Iterator[SourceImage | Problem]:
+        try:
+            size = image_sides(image.width, image.height)
+            path = find_image(self._folder, image.file_name, self._places)
+            if path in self._seen:
+                raise Flaw(f"{path!r} is listed twice; list it once, with all its annotations")
+        except Flaw as flaw:
+            yield Problem(self._where(image), str(flaw))
+            return
+        self._seen.add(path)
+        said, problems = [], []
+        for annotation in annotations:
+            try:
+                if not annotation.iscrowd:
+                    said.append(self._labelled(annotation, size))
+            except Flaw as flaw:
+                problems.append(Problem(self._of(annotation), str(flaw)))
+        if problems:
+            yield from problems
+            return
+        given = answer(DETECTION, said, without_concept=not annotations)
+        answers = {} if given is None else {self._options.view: given}
+        yield SourceImage(path, self._where(image), self._split, {}, answers, size)
+
+    def _labelled(self, annotation: CocoAnnotation, size: tuple[int, int]) -> Labelled:
+        if annotation.category_id not in self._labels:
+            raise Flaw(f"there is no category {annotation.category_id}; correct category_id")
+        try:
+            x, y, width, height = msgspec.convert(
+                annotation.bbox, tuple[float, float, float, float]
+            )
+        except msgspec.ValidationError as error:
+            raise Flaw("bbox is not [x, y, width, height] in numbers; correct it") from error
+        box = pixel_box(x, y, x + width, y + height, *size, clip=self._options.clip)
+        return Labelled(self._labels[annotation.category_id], box)
+
+    def _where(self, image: CocoImage) -> str:
+        return f"{shown(self._path)}: image {image.id}"
+
+    def _of(self, annotation: CocoAnnotation) -> str:
+        return f"{shown(self._path)}: annotation {annotation.id} of image {annotation.image_id}"
+
+
+class _Written(CocoAnnotation, frozen=True, kw_only=True, gc=False):
+    """An annotation with what pycocotools expects of it besides."""
+
+    area: float
+    segmentation: tuple[()] = ()
+
+
+def write(views: Sequence[DeclaredView], images: Images) -> Iterator[Written]:
+    """`annotations/instances_<split>.json` for each split; images of none in `instances.json`."""
+    view = detection_view(views, "COCO")
+    for split in splits_of(images) or [None]:
+        name = "instances" if split is None else f"instances_{split}"
+        yield Written(f"annotations/{name}.json", gathered(_pieces(view, images, split)))
+
+
+def _pieces(view: DeclaredView, images: Images, split: str | None) -> Iterator[bytes]:
+    ids = {label: number for number, label in enumerate(view.concepts, 1)}
+    categories = [Category(number, label) for label, number in ids.items()]
+    yield b'{"info":{"description":"exported by Stemma"},"licenses":[],\n"categories":'
+    yield msgspec.json.encode(categories) + b',\n"images":['
+    yield from _listed(entry for entry, _ in _entries(view, images, split))
+    yield b'],\n"annotations":['
+    yield from _listed(_annotations(view, images, split, ids))
+    yield b"]}\n"
+
+
+def _listed(entries: Iterable[msgspec.Struct]) -> Iterator[bytes]:
+    for count, entry in enumerate(entries):
+        yield (b",\n" if count else b"\n") + msgspec.json.encode(entry)
+
+
+def _entries(
+    view: DeclaredView, images: Images, split: str | None
+) -> Iterator[tuple[CocoImage, SourceImage]]:
+    """The split's images with an answer. Ids number all images, so that no file repeats one."""
+    for number, image in enumerate(images(), 1):
+        if image.split == split and view.name in image.answers:
+            yield CocoImage(number, image.path, *size_of(image)), image
+
+
+def _annotations(
+    view: DeclaredView, images: Images, split: str | None, ids: dict[str, int]
+) -> Iterator[CocoAnnotation]:
+    number = 0
+    for entry, image in _entries(view, images, split):
+        for labelled, box in boxes_of(image, view):
+            number += 1
+            bbox = _bbox(box, entry.width, entry.height)
+            category = place_of(labelled, ids, image)
+            yield _Written(entry.id, category, number, bbox, area=bbox[2] * bbox[3])
+
+
+def _bbox(box: Box, width: int, height: int) -> tuple[float, float, float, float]:
+    _, _, right, bottom = edges(box)
+    x, y = pixels(box.x, width), pixels(box.y, height)
+    return x, y, _length(x, right, width), _length(y, bottom, height)
+
+
+def _length(start: float, edge: float, size: int) -> float:
+    """The shortest length in pixels that is read back as reaching to the edge."""
+    return shortest(
+        edge * size - start, lambda length: round((start + length) / size, DECIMALS) == edge
+    )

@@ -1,0 +1,109 @@
+"""Folder per class: `<label>/<image>`, or `<split>/<label>/<image>`; read only.
+
+The layout of torchvision's ImageFolder. A source whose folders are all named after splits has
+splits; otherwise `train` is a label like any other. Every other file than an image is a problem,
+but for hidden ones and what file managers leave behind.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from adapters.formats.answers import kind_of
+from adapters.formats.items import (
+    Answer,
+    Contents,
+    DeclaredView,
+    Labelled,
+    Note,
+    Problem,
+    ReadOptions,
+    SourceImage,
+)
+from adapters.formats.sources import (
+    SPLITS,
+    TEST,
+    Flaw,
+    find_image,
+    is_image,
+    joined,
+    label,
+    listing,
+    shown,
+    split_name,
+)
+from domain.errors import Invalid
+from domain.view import CLASSIFICATION
+
+
+def looks_like(folder: Path) -> bool:
+    return any(
+        is_image(file)
+        for parent in _label_parents(folder)
+        for name in listing(folder, parent).folders
+        for file in listing(folder, joined(parent, name)).files
+    )
+
+
+def read(folder: Path, options: ReadOptions) -> Contents:
+    kind = kind_of(options, "a folder per class", CLASSIFICATION)
+    labels: set[str] = set()
+    for parent in _label_parents(folder):
+        for name in listing(folder, parent).folders:
+            try:
+                labels.add(label(name))
+            except Flaw:
+                continue  # its images' problems are told when they are read
+    if not labels:
+        raise Invalid("there is no folder per class; looked for <label>/<image>")
+    view = DeclaredView(options.view, kind, tuple(sorted(labels)))
+    return Contents((view,), _images(folder, options.view))
+
+
+def _label_parents(folder: Path) -> list[str]:
+    """The folders in which the labels' folders are: those of the splits, or the source's own."""
+    names = listing(folder).folders
+    splits = bool(names) and all(name.lower() in {*SPLITS, *TEST} for name in names)
+    return names if splits else [""]
+
+
+def _images(folder: Path, view: str) -> Iterator[SourceImage | Problem | Note]:
+    parents = _label_parents(folder)
+    if parents != [""]:
+        yield from _strays(folder, "", "put it in <split>/<label>/")
+    for parent in parents:
+        try:
+            split = split_name(parent)
+        except Flaw as flaw:
+            yield Problem(parent, str(flaw))
+            continue
+        yield from _strays(folder, parent, f"put it in {joined(parent, '<label>')}/")
+        for name in listing(folder, parent).folders:
+            yield from _labelled(folder, joined(parent, name), name, split, view)
+
+
+def _labelled(
+    folder: Path, path: str, name: str, split: str | None, view: str
+) -> Iterator[SourceImage | Problem]:
+    try:
+        answers = {view: Answer((Labelled(label(name)),))}
+    except Flaw as flaw:
+        yield Problem(shown(path), f"{flaw} (the folder's name is the label)")
+        return
+    found = listing(folder, path)
+    for deeper in found.folders:
+        where = joined(path, deeper)
+        yield Problem(shown(where), "a label's folder holds images only; move this folder's up")
+    for file in found.files + found.others:
+        where = joined(path, file)
+        try:
+            if not is_image(file):
+                raise Flaw("this is no image by its name's ending; remove it")
+            yield SourceImage(find_image(folder, where), shown(where), split, answers=answers)
+        except Flaw as flaw:
+            yield Problem(shown(where), str(flaw))
+
+
+def _strays(folder: Path, path: str, advice: str) -> Iterator[Problem]:
+    found = listing(folder, path)
+    for file in found.files + found.others:
+        yield Problem(shown(joined(path, file)), f"the file is in no label's folder; {advice}")

@@ -1,0 +1,225 @@
+"""The files of a source: hostile until proven plain, inside the folder and of bearable size."""
+
+import codecs
+import io
+import os
+import re
+import stat
+import warnings
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+from PIL import ExifTags, Image
+
+from adapters.image_files import FORMATS
+from domain.errors import Invalid
+from domain.image import TRAIN, VALIDATION
+from domain.text import clean_name, refuse_unstorable
+
+SPLITS = {
+    "train": TRAIN,
+    "training": TRAIN,
+    "val": VALIDATION,
+    "valid": VALIDATION,
+    "validation": VALIDATION,
+}
+TEST = ("test", "testing")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+CLUTTER = {"thumbs.db", "desktop.ini", "__macosx"}
+LONGEST_LINE = 10_000_000
+DEEPEST = 30
+ON_ITS_SIDE = {5, 6, 7, 8}
+"""The values of EXIF's Orientation that swap width and height."""
+
+
+class Flaw(Exception):
+    """Why one image or line cannot be taken. The reader tells where, and goes on."""
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """What a folder holds, in order, but for hidden files. `others` are links and devices."""
+
+    folders: list[str]
+    files: list[str]
+    others: list[str]
+
+
+def listing(folder: Path, path: str = "") -> Listing:
+    found = Listing([], [], [])
+    with os.scandir(folder / path) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.name.startswith(".") or entry.name.lower() in CLUTTER:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                found.folders.append(entry.name)
+            elif entry.is_file(follow_symlinks=False):
+                found.files.append(entry.name)
+            else:
+                found.others.append(entry.name)
+    return found
+
+
+def walk(folder: Path, path: str = "") -> Iterator[tuple[str, Listing]]:
+    """The folder at `path` and all in it, parents first, with what each holds."""
+    waiting = [path]
+    while waiting:
+        here = waiting.pop()
+        if here.count("/") >= DEEPEST:
+            raise Invalid(f"{shown(here)}: folders nest deeper than {DEEPEST}; flatten them")
+        found = listing(folder, here)
+        yield here, found
+        waiting.extend(joined(here, name) for name in reversed(found.folders))
+
+
+def joined(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def shown(path: str) -> str:
+    """A path for a message, whatever bytes it has."""
+    return path if path.isprintable() else path.encode("unicode_escape").decode()
+
+
+def is_image(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES)
+
+
+def inside(path: str) -> str:
+    """A path that a source spells out. Raises `Flaw` unless it leads into the source's folder."""
+    parts = [part for part in path.split("/") if part not in {"", "."}]
+    if path.startswith("/") or "\\" in path or re.match("[A-Za-z]:", path) or ".." in parts:
+        raise Flaw(
+            f"the path {path[:100]!r} leads elsewhere; give it from the source's folder, with /"
+        )
+    if not parts or not path.isprintable():
+        raise Flaw(f"the path {path[:100]!r} has no printable name; give a file's path")
+    if len(path) > 1000 or any(len(part.encode()) > 255 for part in parts):
+        raise Flaw(f"the path {path[:100]!r}... is too long; a name has at most 255 bytes")
+    return "/".join(parts)
+
+
+def is_plain(folder: Path, path: str) -> bool:
+    """Whether the path leads to a regular file without following a symbolic link."""
+    parts = path.split("/")
+    for count in range(1, len(parts) + 1):
+        try:
+            mode = os.lstat(folder.joinpath(*parts[:count])).st_mode
+        except (OSError, ValueError):
+            return False
+        if not (stat.S_ISREG(mode) if count == len(parts) else stat.S_ISDIR(mode)):
+            return False
+    return True
+
+
+def find_image(folder: Path, path: str, places: Sequence[str] = ("",)) -> str:
+    """Where the image of this path is, tried from each place. Raises `Flaw` if nowhere."""
+    path = inside(path)
+    for place in places:
+        if is_plain(folder, joined(place, path)):
+            return joined(place, path)
+    tried = ", ".join(dict.fromkeys(place or "the source's folder" for place in places))
+    raise Flaw(
+        f"there is no file {path!r} in {tried} (links are not followed); add it, or remove what"
+        " is said of it"
+    )
+
+
+def image_size(folder: Path, path: str) -> tuple[int, int]:
+    """Width and height of the upright image, from the file's header alone."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(folder / path, formats=FORMATS) as image:
+                width, height = image.size
+                if image.format == "TIFF":
+                    return width, height
+                # A PNG's own method decodes all of it to look for EXIF at the end.
+                orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
+    except Exception as error:  # a decoder meets hostile bytes: whatever it raises is a flaw
+        raise Flaw(f"the image's size cannot be read ({error}); give width and height") from error
+    return (height, width) if orientation in ON_ITS_SIDE else (width, height)
+
+
+def open_plain(folder: Path, path: str, max_bytes: int) -> BinaryIO:
+    """An annotation file, open. Raises `Invalid` for a link, a device or one too large."""
+    if not is_plain(folder, path):
+        raise Invalid(f"{shown(path)}: there is no such plain file; links are not followed")
+    file = (folder / path).open("rb")
+    size = os.fstat(file.fileno()).st_size
+    if size > max_bytes:
+        file.close()
+        raise Invalid(
+            f"{shown(path)}: the file has {size:,} bytes; at most {max_bytes:,} are read, so"
+            " divide it"
+        )
+    return file
+
+
+def read_bytes(folder: Path, path: str, max_bytes: int) -> bytes:
+    """All of an annotation file, without a byte order mark."""
+    with open_plain(folder, path, max_bytes) as file:
+        return file.read().removeprefix(codecs.BOM_UTF8)
+
+
+def lines(folder: Path, path: str, max_bytes: int) -> Generator[str, None, None]:
+    """The lines of a text file with their ends as they are, without a byte order mark.
+
+    Raises `Invalid` for a line that is no UTF-8 or endless: then this is no text.
+    """
+    raw = open_plain(folder, path, max_bytes)
+    with io.TextIOWrapper(raw, "utf-8-sig", "surrogateescape", newline="") as file:
+        count = 0
+        while line := file.readline(LONGEST_LINE):
+            count += 1
+            if len(line) == LONGEST_LINE:
+                raise Invalid(f"{shown(path)}:{count}: the line is too long; divide it")
+            try:
+                line.encode()
+            except UnicodeEncodeError:
+                raise Invalid(
+                    f"{shown(path)}:{count}: this is not UTF-8; save the file as UTF-8"
+                ) from None
+            yield line
+
+
+def label(text: str) -> str:
+    """A concept's label, as the domain keeps it. Raises `Flaw`."""
+    try:
+        return clean_name(text, "label")
+    except Invalid as error:
+        raise Flaw(error.detail) from error
+
+
+def split_name(text: str) -> str | None:
+    """The split that a source names; None for the empty name. Raises `Flaw` for any other."""
+    name = text.strip().lower()
+    if name and name not in SPLITS:
+        raise Flaw(
+            f"split {text[:60]!r} is neither train nor validation; use one of them, or leave"
+            " these images out"
+        )
+    return SPLITS.get(name)
+
+
+def folder_split(path: str) -> str | None:
+    """The split after which a folder of the path is named, `train` or `val2017`.
+
+    Raises `Flaw` for a folder of test images.
+    """
+    for part in path.split("/"):
+        name = part.lower().rstrip("0123456789")
+        if name in SPLITS or name in TEST:
+            return split_name(name)
+    return None
+
+
+def storable(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The metadata itself. Raises `Flaw` where the database could not keep it."""
+    try:
+        for key, value in metadata.items():
+            refuse_unstorable(key + value, "metadata")
+    except Invalid as error:
+        raise Flaw(error.detail) from error
+    return dict(metadata)

@@ -1,0 +1,195 @@
+"""Studio's JSON lines: a header with the views and their concepts, then a line an image.
+
+    {"name": "..", "splits": [..], "views": [{"name": .., "type": .., "concepts": [{"name": ..}]}]}
+    {"data": [{"file": ..}], "annotations": [{"concepts": [{"name": .., "bool": true}],
+     "region": {"bbox": {"xmin": .., "ymin": .., "xmax": .., "ymax": ..}}, "view": ..}],
+     "splits": "train", "metadata": {..}, "id": ..}
+
+`view` in an annotation is an extension of ours: without it, the annotation belongs to the only
+view with all its concepts. A concept whose `bool` is false was said not to hold, in a tagging
+view; if none holds, or if an annotation has no concepts at all, the image is without concept.
+Shares of the image are 0 to 1.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from adapters.formats.answers import answer
+from adapters.formats.boxes import edges, pixel_box
+from adapters.formats.exports import gathered
+from adapters.formats.items import (
+    Answer,
+    Contents,
+    DeclaredView,
+    Images,
+    Labelled,
+    Note,
+    Problem,
+    ReadOptions,
+    SourceImage,
+    Written,
+)
+from adapters.formats.sources import (
+    Flaw,
+    find_image,
+    label,
+    lines,
+    shown,
+    split_name,
+    storable,
+)
+from adapters.formats.studio_file import (
+    Corners,
+    Region,
+    StudioAnnotation,
+    StudioConcept,
+    StudioData,
+    StudioHeader,
+    StudioLine,
+    StudioView,
+    read_header,
+    studio_path,
+    views_of,
+)
+from domain.image import TRAIN, VALIDATION, Box
+from domain.view import DETECTION, TAGGING
+
+
+def read(folder: Path, options: ReadOptions) -> Contents:
+    path = studio_path(folder, options.max_bytes)
+    views = views_of(path, read_header(folder, path, options.max_bytes))
+    return Contents(tuple(views.values()), _images(folder, path, views, options))
+
+
+def _images(
+    folder: Path, path: str, views: dict[str, DeclaredView], options: ReadOptions
+) -> Iterator[SourceImage | Problem | Note]:
+    seen: set[str] = set()
+    for count, text in enumerate(lines(folder, path, options.max_bytes), 1):
+        where = f"{shown(path)}:{count}"
+        if count == 1 or not text.strip():
+            continue
+        try:
+            line = msgspec.json.decode(text, type=StudioLine)
+            if len(line.data) != 1:
+                raise Flaw(f"data has {len(line.data)} files; give one a line")
+            image = find_image(folder, line.data[0].file, ("", "images"))
+            if image in seen:
+                raise Flaw(f"{image!r} comes again; give one line, with all its annotations")
+            seen.add(image)
+            answers = _answers(line.annotations or [], views, options.clip)
+            yield SourceImage(image, where, _split(line), _metadata(line), answers)
+        except (msgspec.DecodeError, RecursionError) as error:
+            yield Problem(where, f"the line is no JSON of an image: {error}")
+        except Flaw as flaw:
+            yield Problem(where, str(flaw))
+
+
+def _split(line: StudioLine) -> str | None:
+    names = [line.splits] if isinstance(line.splits, str) else line.splits or []
+    if len(names) > 1:
+        raise Flaw(f"the image is in {len(names)} splits; leave one")
+    return split_name(names[0]) if names else None
+
+
+def _metadata(line: StudioLine) -> dict[str, str]:
+    """Texts as they are, numbers and truth values in their JSON spelling; nulls are left out."""
+    metadata: dict[str, str] = {}
+    for key, raw in (line.metadata or {}).items():
+        text = bytes(raw).decode()
+        if text.startswith(("{", "[")):
+            raise Flaw(f"metadata {key[:60]!r} nests; give a text, a number or true or false")
+        if text != "null":
+            metadata[key] = msgspec.json.decode(text, type=str) if text[0] == '"' else text
+    return storable(metadata)
+
+
+def _answers(
+    annotations: Sequence[StudioAnnotation], views: dict[str, DeclaredView], clip: bool
+) -> dict[str, Answer]:
+    said: dict[str, list[Labelled]] = {}
+    denied: dict[str, set[str]] = {}
+    emptied: set[str] = set()
+    for place, annotation in enumerate(annotations, 1):
+        try:
+            view = _view_of(annotation, views)
+            here = said.setdefault(view.name, [])
+            box = _box(annotation, view, clip)
+            for concept in annotation.concepts:
+                name = label(concept.name)
+                if concept.holds:
+                    here.append(Labelled(name, box))
+                elif view.kind == TAGGING:
+                    denied.setdefault(view.name, set()).add(name)
+                else:
+                    raise Flaw(f"bool is false in a {view.kind} view; only tagging says no")
+            if not annotation.concepts:
+                emptied.add(view.name)
+        except Flaw as flaw:
+            raise Flaw(f"annotation {place}: {flaw}") from flaw
+    answers: dict[str, Answer] = {}
+    for name, labelled in said.items():
+        if any(one.label in denied.get(name, ()) for one in labelled):
+            raise Flaw(f"view {name!r}: a concept is said both to hold and not to; choose")
+        given = answer(views[name].kind, labelled, name in emptied or not labelled)
+        if given is not None:
+            answers[name] = given
+    return answers
+
+
+def _view_of(annotation: StudioAnnotation, views: dict[str, DeclaredView]) -> DeclaredView:
+    names = {label(concept.name) for concept in annotation.concepts}
+    if annotation.view is not None:
+        view = views.get(annotation.view.strip())
+        if view is None:
+            raise Flaw(f"the header has no view {annotation.view[:60]!r}; add it or correct it")
+        if unknown := names - set(view.concepts):
+            raise Flaw(f"view {view.name!r} has no concept {min(unknown)!r}; add it to the header")
+        return view
+    fitting = [view for view in views.values() if names <= set(view.concepts)]
+    if len(fitting) != 1:
+        raise Flaw(f'{len(fitting)} views have {sorted(names)}; add "view" with the view\'s name')
+    return fitting[0]
+
+
+def _box(annotation: StudioAnnotation, view: DeclaredView, clip: bool) -> Box | None:
+    if view.kind != DETECTION or not annotation.concepts:
+        if annotation.region is not None:
+            raise Flaw(f"a region says nothing in {view.kind} view {view.name!r}; remove it")
+        return None
+    if annotation.region is None or len(annotation.concepts) > 1:
+        raise Flaw("in a detection view an annotation has a region and one concept")
+    bbox = annotation.region.bbox
+    return pixel_box(bbox.xmin, bbox.ymin, bbox.xmax, bbox.ymax, 1, 1, clip=clip)
+
+
+def write(views: Sequence[DeclaredView], images: Images) -> Iterator[Written]:
+    """`annotations.jsonl`, with all the views."""
+    yield Written("annotations.jsonl", gathered(_lines(views, images)))
+
+
+def _lines(views: Sequence[DeclaredView], images: Images) -> Iterator[bytes]:
+    declared = [
+        StudioView(v.name, v.kind, [StudioConcept(name) for name in v.concepts]) for v in views
+    ]
+    header = StudioHeader(declared, "exported by Stemma", (TRAIN, VALIDATION))
+    yield msgspec.json.encode(header) + b"\n"
+    for number, image in enumerate(images(), 1):
+        annotations = [entry for view in views for entry in _annotations(image, view)]
+        metadata = {
+            key: msgspec.Raw(msgspec.json.encode(value)) for key, value in image.metadata.items()
+        }
+        line = StudioLine([StudioData(image.path)], annotations, image.split, metadata, number)
+        yield msgspec.json.encode(line) + b"\n"
+
+
+def _annotations(image: SourceImage, view: DeclaredView) -> Iterator[StudioAnnotation]:
+    given = image.answers.get(view.name, Answer())
+    for labelled in given.annotations:
+        region = Region(Corners(*edges(labelled.box))) if labelled.box else None
+        yield StudioAnnotation([StudioConcept(labelled.label)], region, view.name)
+    if given.without_concept:
+        denied = view.concepts if view.kind == TAGGING else ()
+        yield StudioAnnotation([StudioConcept(name, False) for name in denied], None, view.name)

@@ -1,0 +1,112 @@
+"""A Studio file: where it is found, its header, and what a line says."""
+
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from adapters.formats.answers import known_kind
+from adapters.formats.items import DeclaredView
+from adapters.formats.sources import Flaw, label, lines, listing, shown
+from domain.errors import Invalid
+from domain.text import clean_name
+
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".txt")
+
+
+class StudioConcept(msgspec.Struct, frozen=True, omit_defaults=True):
+    name: str
+    holds: bool = msgspec.field(default=True, name="bool")
+
+
+class StudioView(msgspec.Struct, frozen=True):
+    name: str
+    type: str
+    concepts: list[StudioConcept]
+    conditions: object = ()
+
+
+class StudioHeader(msgspec.Struct, frozen=True):
+    views: list[StudioView]
+    name: str = ""
+    splits: object = ()
+
+
+class Corners(msgspec.Struct, frozen=True):
+    xmin: float
+    ymin: float
+    xmax: float
+    ymax: float
+
+
+class Region(msgspec.Struct, frozen=True):
+    bbox: Corners
+
+
+class StudioAnnotation(msgspec.Struct, frozen=True, omit_defaults=True):
+    concepts: list[StudioConcept]
+    region: Region | None = None
+    view: str | None = None
+
+
+class StudioData(msgspec.Struct, frozen=True):
+    file: str
+
+
+class StudioLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    data: list[StudioData]
+    annotations: list[StudioAnnotation] | None = None
+    splits: str | list[str] | None = None
+    metadata: dict[str, msgspec.Raw] | None = None
+    id: object = None
+
+
+def is_studio(folder: Path) -> bool:
+    try:
+        return bool(studio_path(folder, 1 << 62))
+    except Invalid:
+        return False
+
+
+def studio_path(folder: Path, max_bytes: int) -> str:
+    names = [name for name in listing(folder).files if name.lower().endswith(SUFFIXES)]
+    certain = [name for name in names if name.lower().endswith((".jsonl", ".ndjson"))]
+    if len(certain) != 1:
+        certain = [name for name in names if _has_header(folder, name, max_bytes)]
+    if len(certain) != 1:
+        raise Invalid(
+            f"looked for one *.jsonl, or *.json or *.txt of lines with Studio's header; there are"
+            f" {len(certain)}"
+        )
+    return certain[0]
+
+
+def _has_header(folder: Path, path: str, max_bytes: int) -> bool:
+    try:
+        return bool(read_header(folder, path, max_bytes))
+    except Invalid:
+        return False
+
+
+def read_header(folder: Path, path: str, max_bytes: int) -> StudioHeader:
+    with closing(lines(folder, path, max_bytes)) as text:
+        try:
+            return msgspec.json.decode(next(text, ""), type=StudioHeader)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise Invalid(f"{shown(path)}:1: this is no header of Studio: {error}") from error
+
+
+def views_of(path: str, header: StudioHeader) -> dict[str, DeclaredView]:
+    views: dict[str, DeclaredView] = {}
+    try:
+        for view in header.views:
+            name = clean_name(view.name, "the view's name")
+            if view.conditions:
+                raise Invalid(f"view {name!r} has conditions, which Stemma's views lack; drop it")
+            concepts = tuple(label(concept.name) for concept in view.concepts)
+            if name in views or len(set(concepts)) < len(concepts):
+                raise Invalid(f"view {name!r} or one of its concepts is given twice; remove one")
+            views[name] = DeclaredView(name, known_kind(view.type), concepts)
+    except (Flaw, Invalid) as error:
+        raise Invalid(f"{shown(path)}:1: {error}") from error
+    return views

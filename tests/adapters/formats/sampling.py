@@ -1,0 +1,88 @@
+"""Random images and answers, within what the formats can tell apart."""
+
+from collections.abc import Sequence
+
+from hypothesis import strategies as st
+
+from adapters.formats.items import Answer, DeclaredView, Labelled, SourceImage
+from domain.image import TRAIN, VALIDATION, Box
+from domain.view import CLASSIFICATION, DETECTION, TAGGING
+
+GRID = 10**9
+PRINTABLE = st.characters(exclude_categories=("C", "Z"), include_characters=" ")
+STORABLE = st.characters(codec="utf-8", exclude_characters="\0")
+LABELS = st.text(PRINTABLE | st.sampled_from(", \"'<&;#:\\"), min_size=1, max_size=12).filter(
+    lambda text: text == text.strip() and text.isprintable()
+)
+STEMS = LABELS.filter(lambda text: not set(text) & set("/\\:") and text[0] != ".")
+FOLDERS = st.sampled_from(["", "images/", "images/deep er/", "JPEGImages/", "é/"])
+METADATA = st.dictionaries(
+    st.text(STORABLE, max_size=8), st.text(STORABLE, min_size=1, max_size=8), max_size=3
+)
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> Box:
+    """Boxes whose numbers have nine decimals."""
+
+    def span() -> tuple[float, float]:
+        start = draw(st.integers(0, GRID - 1))
+        return start / GRID, draw(st.integers(1, GRID - start)) / GRID
+
+    (x, width), (y, height) = span(), span()
+    return Box(x, y, width, height)
+
+
+@st.composite
+def declared_views(draw: st.DrawFn, kinds: Sequence[str], count: int) -> list[DeclaredView]:
+    names = draw(st.lists(LABELS, min_size=1, max_size=count, unique=True))
+    return [
+        DeclaredView(
+            name,
+            draw(st.sampled_from(kinds)),
+            tuple(draw(st.lists(LABELS, min_size=1, max_size=4, unique=True))),
+        )
+        for name in names
+    ]
+
+
+@st.composite
+def answers(draw: st.DrawFn, view: DeclaredView, must: bool) -> Answer | None:
+    """An answer that the view's kind allows, or None unless there `must` be one."""
+    concepts = st.sampled_from(view.concepts)
+    if not must and draw(st.booleans()):
+        return None
+    if view.kind == CLASSIFICATION:
+        return Answer((Labelled(draw(concepts)),))
+    if view.kind == TAGGING:
+        tags = draw(st.lists(concepts, unique=True))
+        said = [Labelled(tag) for tag in tags]
+    else:
+        said = draw(st.lists(st.builds(Labelled, concepts, boxes()), max_size=4))
+    return Answer(tuple(said), without_concept=not said)
+
+
+@st.composite
+def exports(
+    draw: st.DrawFn,
+    kinds: Sequence[str] = (DETECTION,),
+    count: int = 1,
+    answered: bool = False,
+    metadata: bool = False,
+) -> tuple[list[DeclaredView], list[SourceImage]]:
+    """Views and images. With `answered` every image has an answer in each view."""
+    views = draw(declared_views(kinds, count))
+    images = []
+    for stem in draw(st.lists(STEMS, max_size=4, unique=True)):
+        said = {view.name: draw(answers(view, answered)) for view in views}
+        images.append(
+            SourceImage(
+                f"{draw(FOLDERS)}{stem}{draw(st.sampled_from(['.jpg', '.PNG', '.tiff']))}",
+                "",
+                draw(st.sampled_from([None, TRAIN, VALIDATION])),
+                draw(METADATA) if metadata else {},
+                {name: given for name, given in said.items() if given is not None},
+                (draw(st.integers(1, 30_000)), draw(st.integers(1, 30_000))),
+            )
+        )
+    return views, images
