@@ -148,9 +148,17 @@ class BlobStore:
         with suppress(BlobMissing):
             self._objects.move(blob.key, f"{TRASH}/{blob.key}")
 
+    def is_stored_anew(self, trashed: StoredBlob) -> bool:
+        """Whether what is in the trash has been stored again meanwhile."""
+        try:
+            self._objects.entry(_out_of_trash(trashed))
+        except BlobMissing:
+            return False
+        return True
+
     def restore(self, trashed: StoredBlob) -> None:
         """Put a blob back from the trash, unless it has been stored anew."""
-        self._look(trashed.key.removeprefix(f"{TRASH}/"), self._objects.entry)
+        self._look(_out_of_trash(trashed), self._objects.entry)
 
     def purge(self, trashed: StoredBlob) -> None:
         """Delete a blob from the trash for good."""
@@ -222,6 +230,10 @@ class BlobStore:
 
 def _key(space: str, digest: str) -> str:
     return f"{space}/{digest[:2]}/{digest}"
+
+
+def _out_of_trash(trashed: StoredBlob) -> str:
+    return trashed.key.removeprefix(f"{TRASH}/")
 
 
 def _unpacked(digest: str, packed: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:

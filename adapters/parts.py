@@ -45,7 +45,7 @@ def _ingest(settings: Settings, store: Store, stop: threading.Event) -> None:
 
 
 PARTS: dict[str, Part] = {
-    "imports": run_imports,
+    "importer": run_imports,
     "project": run_project,
     "relay": _relay,
     "policies": _policies,

@@ -43,7 +43,8 @@ async def _run(
         await ensure_streams(js)
         # A job stream made anew has lost its jobs: all of the log is gone through again for it.
         birth = await birth_of(js, JOBS)
-        effects = Effects(partial(put_manifest, blobs), _Dispatch(js, queue, asyncio.get_running_loop()))
+        dispatch = _Dispatch(js, queue, asyncio.get_running_loop())
+        effects = Effects(partial(put_manifest, blobs), dispatch)
         wakes = wake_ups(store.database_url, CHANNEL, stop)
         while await asyncio.to_thread(next, wakes, False) is None:
             await asyncio.to_thread(react_to_all, store, effects, f"policies for {birth}")

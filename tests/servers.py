@@ -1,10 +1,11 @@
-"""Fixtures: real PostgreSQL and NATS for tests, clean for each test, gone when pytest ends.
+"""Fixtures: real PostgreSQL, NATS and S3 for tests, clean for each test, gone when pytest ends.
 
 The session's servers are shared, so a test that kills, stops or fills a server asks for a
 private one.
 """
 
 import asyncio
+import logging
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import nats
 import psycopg
 import pytest
@@ -99,6 +101,45 @@ def empty_data() -> Iterator[Path]:
     """A data folder before the first `stemma up`, that only its owner may enter."""
     with server_folder() as folder:
         yield folder
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 over HTTP, which keeps its objects in this process's memory."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_url(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A place in an empty bucket, with the environment that gives access to it."""
+    settings = {
+        "AWS_ENDPOINT_URL": s3_server,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": "stemma",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "us-east-1",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"bucket-{uuid.uuid4().hex}"
+    httpx.put(f"{s3_server}/{bucket}").raise_for_status()
+    yield f"s3://{bucket}/some/prefix"
+    httpx.post(f"{s3_server}/moto-api/reset").raise_for_status()
+
+
+@pytest.fixture(params=["file", "s3"])
+def any_blobs_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty blob store, of each kind in turn."""
+    if request.param == "s3":
+        return str(request.getfixturevalue("s3_url"))
+    return (tmp_path / "not there yet" / "blobs").as_uri()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import re
 import stat
 import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -102,15 +103,27 @@ def inside(path: str) -> str:
 
 def is_plain(folder: Path, path: str) -> bool:
     """Whether the path leads to a regular file without following a symbolic link."""
-    parts = path.split("/")
-    for count in range(1, len(parts) + 1):
-        try:
-            mode = os.lstat(folder.joinpath(*parts[:count])).st_mode
-        except (OSError, ValueError):
-            return False
-        if not (stat.S_ISREG(mode) if count == len(parts) else stat.S_ISDIR(mode)):
-            return False
-    return True
+    above, _, _ = path.rpartition("/")
+    if above and not _is_plain_folder(str(folder), above):
+        return False
+    return stat.S_ISREG(_mode(f"{folder}/{path}"))
+
+
+@lru_cache(maxsize=1024)
+def _is_plain_folder(folder: str, path: str) -> bool:
+    """Asked again for every file in it, so the answer is kept."""
+    above, _, _ = path.rpartition("/")
+    return (not above or _is_plain_folder(folder, above)) and stat.S_ISDIR(
+        _mode(f"{folder}/{path}")
+    )
+
+
+def _mode(path: str) -> int:
+    """The file's type and rights, its own if it is a link; 0 where there is none."""
+    try:
+        return os.lstat(path).st_mode
+    except (OSError, ValueError):
+        return 0
 
 
 def find_image(folder: Path, path: str, places: Sequence[str] = ("",)) -> str:

@@ -127,7 +127,7 @@ class _Run:
         if self._format == AUTO:
             self._format = detect(folder)
         known = views_of(self._place.store, self._project)
-        views = Views(known, new_concepts=self._rules.new_concepts)
+        views = Views(self._project, known, new_concepts=self._rules.new_concepts)
         with image_pool(folder, self._place.images, self._place.blobs_url) as pool:
             contents = self._read(folder, views)
             check = Check(folder, contents, views, pool, self._report)
@@ -156,7 +156,7 @@ class _Run:
 
     def _take_all(self, views: Views, pool: ImagePool, images: int) -> dict[str, int]:
         """Store every file and record every image, a batch at a time."""
-        done = views.make(self._place.store, self._project, self._asked.request)
+        done = views.make(self._place.store, self._asked.request)
         files = ([(one.path, one.checked.blob) for one in batch] for batch in self._batches())
         taken = 0
         stored = zip(self._batches(), pool.store(files), strict=True)

@@ -34,7 +34,10 @@ class _Wanted(msgspec.Struct):
 class Views:
     """The views that an import speaks of, those that exist and those it is to make."""
 
-    def __init__(self, existing: Mapping[str, View], *, new_concepts: bool) -> None:
+    def __init__(
+        self, project_id: str, existing: Mapping[str, View], *, new_concepts: bool
+    ) -> None:
+        self._project_id = project_id
         self._existing = existing
         self._new_concepts = new_concepts
         self._wanted: dict[str, _Wanted] = {}
@@ -101,9 +104,7 @@ class Views:
         for name, wanted in self._wanted.items():
             session.remember(VIEW.stream(wanted.view_id or name), self._as_view(name), 0)
 
-    def make(
-        self, store: Store, project_id: str, request: Callable[[str], Request]
-    ) -> dict[str, int]:
+    def make(self, store: Store, request: Callable[[str], Request]) -> dict[str, int]:
         """Make what is missing; how much that was.
 
         Made again after having been killed it changes nothing, and counts the same.
@@ -115,7 +116,7 @@ class Views:
                 made = handle(
                     store,
                     creation,
-                    partial(_create, project_id=project_id, name=name, kind=wanted.kind),
+                    partial(_create, project_id=self._project_id, name=name, kind=wanted.kind),
                 )
                 wanted.view_id = made.id
                 done["views"] += 1
@@ -125,7 +126,7 @@ class Views:
                 partial(_add, view_id=wanted.view_id, labels=wanted.new),
             )
             done["concepts"] += added.counts.get("concepts", 0)
-        views = views_of(store, project_id)
+        views = views_of(store, self._project_id)
         for wanted in self._wanted.values():
             assert wanted.view_id is not None
             known = views[wanted.view_id].concepts
@@ -164,7 +165,7 @@ class Views:
     def _as_view(self, name: str) -> View:
         wanted = self._wanted[name]
         concepts = {key: label for label, key in wanted.concepts.items()}
-        return View("", name, wanted.kind, concepts)
+        return View(self._project_id, name, wanted.kind, concepts)
 
 
 def _create(session: Session, *, project_id: str, name: str, kind: str) -> Decided[View]:

@@ -45,16 +45,18 @@ def write_files(folder: Path, files: Mapping[str, bytes | str]) -> Path:
 class Importer:
     """One project, and imports into it."""
 
-    def __init__(self, store: Store, folder: Path, database_url: str) -> None:
+    def __init__(self, store: Store, folder: Path, database_url: str, name: str = "Pets") -> None:
         self.store = store
         self.blobs_url = f"file://{folder}"
         self.blobs = BlobStore.from_url(self.blobs_url)
-        self._database_url = database_url
+        self.database_url = database_url
+        self._name = name
         self._asked = 0
-        self.project = self.do("project", lambda session: create_project(session, "Pets"))
+        self.project = self.do("project", lambda session: create_project(session, name))
 
     def do(self, name: str, decide: Any) -> str:
-        request = Request(actor="user:ada", command_id=name, correlation_id=name)
+        key = f"{self._name}: {name}"
+        request = Request(actor="user:ada", command_id=key, correlation_id=key)
         return handle(self.store, request, decide).id
 
     def ask(
@@ -86,7 +88,7 @@ class Importer:
     def run(self, import_id: str, roots: tuple[Path, ...] = (Path("/"),)) -> Ending:
         asked, _ = find_asked(self.store, import_id)
         place = Place(self.store, self.blobs, self.blobs_url, LIMITS, ArchiveLimits(), roots)
-        with claimed(self._database_url, import_id) as progress:
+        with claimed(self.database_url, import_id) as progress:
             return run_import(place, asked, progress)
 
     def take(self, source: Path, **asked: Any) -> Ending:

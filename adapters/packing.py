@@ -1,0 +1,47 @@
+"""A folder as a tar stream, for a client that uploads it: the same bytes for the same content."""
+
+import stat
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from domain.errors import Invalid
+
+CHUNK = 1 << 20
+BLOCK = tarfile.BLOCKSIZE
+
+
+def pack(folder: Path) -> Iterator[bytes]:
+    """The files of a folder, sorted, as a tar (POSIX.1-2001, pax); empty folders are left out.
+
+    Raises `Invalid` for a link, a device, or a file that changes size meanwhile.
+    """
+    for path in _files(folder):
+        name = path.relative_to(folder).as_posix()
+        yield from _member(name, path)
+    yield bytes(2 * BLOCK)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        mode = path.lstat().st_mode
+        if stat.S_ISDIR(mode):
+            yield from _files(path)
+        elif stat.S_ISREG(mode):
+            yield path
+        else:
+            raise Invalid(f"{path}: only files and folders are uploaded; take it out", field="path")
+
+
+def _member(name: str, path: Path) -> Iterator[bytes]:
+    header = tarfile.TarInfo(name)
+    with path.open("rb") as file:
+        header.size = left = path.stat().st_size
+        yield header.tobuf(tarfile.PAX_FORMAT)
+        while left:
+            chunk = file.read(min(CHUNK, left))
+            if not chunk:
+                raise Invalid(f"{path}: the file shrank while it was read; try again", field="path")
+            left -= len(chunk)
+            yield chunk
+    yield bytes(-header.size % BLOCK)
