@@ -19,6 +19,7 @@ from litestar.template import TemplateConfig
 from adapters.settings import Settings
 from api.backend import THREADS, Backend
 from api.images import ImageController
+from api.imports import ImportController
 from api.live import LiveController
 from api.models import ModelController
 from api.pages import PAGES
@@ -39,6 +40,7 @@ API = Router(
     route_handlers=[
         ProjectController,
         ImageController,
+        ImportController,
         ViewController,
         ModelController,
         VersionController,

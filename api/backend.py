@@ -35,6 +35,8 @@ class Backend:
         )
         self.blobs = BlobStore.from_url(settings.require("blobs_url"))
         self.news = News(url, self.position)
+        self.import_roots = settings.roots()
+        self.max_import_bytes = settings.max_import_bytes
         self.limits = ImageLimits(settings.max_upload_bytes, settings.max_image_pixels)
 
     def close(self) -> None:

@@ -42,7 +42,10 @@ def carry_out(
     `Idempotency-Key` makes it happen once, `If-Match` only if the revision still stands.
     `content` tells the request from another one under the same key.
     """
-    outcome = handle(backend.store, _envelope(request, content), decide)
+    return respond(handle(backend.store, envelope(request, content), decide), status_code)
+
+
+def respond(outcome: Outcome, status_code: int) -> Response[Answer]:
     return Response(
         _answer(outcome),
         status_code=status_code,
@@ -54,7 +57,8 @@ def _answer(outcome: Outcome) -> Answer:
     return Answer(outcome.id, outcome.revision, outcome.position, outcome.ids)
 
 
-def _envelope(request: HttpRequest[Any, Any, Any], content: object) -> Request:
+def envelope(request: HttpRequest[Any, Any, Any], content: object) -> Request:
+    """Who asks and under which ids, as the headers say. Raises `Invalid`."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and (not 1 <= len(key) <= 200 or not key.isprintable()):
         raise Invalid("Idempotency-Key has 1 to 200 printable characters", field="Idempotency-Key")

@@ -13,13 +13,19 @@ from api.backend import Backend
 from api.commands import Answer, carry_out
 from api.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.problems import FieldError, Refusals
-from api.schemas import Images, ImageSplit, ImageView, NewAnnotations, Split
+from api.schemas import Images, ImageSplit, ImageView, NewAnnotations, Order, Said, Split
+from api.thumbnails import MEDIA_TYPE, Size, thumbnail
 from application import projects as commands
 from domain.errors import Invalid, NotFound
 from domain.image import AddImage, AnnotateImage
-from projections.dataset import find_image, list_images
+from projections.dataset_queries import find_image, list_images
+from projections.dataset_walks import ImageFilter
 
 MAX_UPLOAD_REQUEST = 2_000_000_000
+_FOR_GOOD = {
+    "Cache-Control": "private, max-age=31536000, immutable",
+    "X-Content-Type-Options": "nosniff",
+}
 _MEDIA_TYPES = {
     b"\x89PNG": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
@@ -66,6 +72,7 @@ class ImageController(Controller):
             AddImage(project_id, backend.blobs.put(file.data), file.width, file.height, file.name)
             for file in accepted
         ]
+        backend.blobs.flush()
         return carry_out(
             backend,
             request,
@@ -83,6 +90,8 @@ class ImageController(Controller):
         split: FromQuery[Split | None] = None,
         concept_id: FromQuery[str | None] = None,
         annotated: FromQuery[bool | None] = None,
+        without_concept: FromQuery[bool] = False,
+        order: FromQuery[Order] = "oldest",
         cursor: Cursor = None,
         limit: Limit = 50,
         at_least: AtLeast = None,
@@ -91,19 +100,29 @@ class ImageController(Controller):
             QueryParameter(name="as_of", ge=0, description="A past position of the log"),
         ] = None,
     ) -> Images:
-        """Images in the order they were added. The last three filters are about `view_id`."""
-        if view_id is None and (concept_id is not None or annotated is not None):
+        """Images in the order they were added, or the newest first.
+
+        `concept_id`, `annotated` and `without_concept` are about what `view_id` says of them. Any
+        image's `added_position` is a cursor too: the next image that is not annotated is the
+        first after it, in either order, with `annotated=false` and `limit=1`.
+        """
+        wanted = ImageFilter(
+            split=split,
+            view_id=view_id,
+            concept_id=concept_id,
+            annotated=annotated,
+            without_concept=without_concept,
+        )
+        if view_id is None and wanted.asks_a_view:
             raise Invalid("say in which view: give view_id", field="view_id")
         after = position_in(cursor)
         with backend.reading(at_least) as (connection, position):
             items = list_images(
                 connection,
                 project_id,
-                view_id=view_id,
-                split=split,
-                concept_id=concept_id,
-                annotated=annotated,
+                wanted,
                 after=after,
+                newest=order == "newest",
                 limit=limit,
                 as_of=as_of,
             )
@@ -139,11 +158,25 @@ class ImageController(Controller):
         return Response(
             data,
             media_type=_media_type(data),
-            headers={
-                "Cache-Control": "private, max-age=31536000, immutable",
-                "X-Content-Type-Options": "nosniff",
-            },
+            headers=_FOR_GOOD,
         )
+
+    @get(
+        "/images/{image_id:str}/thumbnail",
+        summary="An image made small",
+        media_type=MEDIA_TYPE,
+        sync_to_thread=True,
+    )
+    def get_thumbnail(
+        self, backend: Served, image_id: FromPath[str], size: FromQuery[Size] = 256
+    ) -> Response[bytes]:
+        """WebP, upright, its longest side at most `size` pixels. It is made once and stored."""
+        with backend.reading() as (connection, _):
+            image = find_image(connection, image_id)
+        if image is None:
+            raise NotFound("there is no such image")
+        data = thumbnail(backend.blobs, image.blob, size, backend.limits)
+        return Response(data, media_type=MEDIA_TYPE, headers=_FOR_GOOD)
 
     @put("/images/{image_id:str}/split", summary="Assign an image to a split", sync_to_thread=True)
     def assign_split(
@@ -194,6 +227,32 @@ class ImageController(Controller):
             request,
             data,
             lambda session: commands.annotate_images(session, annotations),
+        )
+
+    @put(
+        "/images/{image_id:str}/annotations/{view_id:str}",
+        summary="Annotate an image",
+        sync_to_thread=True,
+    )
+    def annotate_image(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        image_id: FromPath[str],
+        view_id: FromPath[str],
+        data: JSONBody[Said],
+    ) -> Response[Answer]:
+        """Say what a view's concepts are in one image.
+
+        Send the image's `ETag` as `If-Match`, so that what another said meanwhile is not replaced
+        unseen: it is a 412 then.
+        """
+        command = AnnotateImage(view_id, tuple(data.annotations), data.without_concept)
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.annotate_images(session, [(image_id, command)]),
         )
 
 

@@ -1,4 +1,4 @@
-"""The pages of projects: their list, and one with its images and views."""
+"""The pages of projects: their list, and one with its images, counted, and its views."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -13,7 +13,16 @@ from api.pages_html import Page, render
 from api.parameters import AtLeast, Cursor, HttpRequest, Served, position_in
 from domain.errors import NotFound
 from projections.catalog import ProjectRow, ViewRow, find_project, list_projects, list_views
-from projections.dataset import DatasetCounts, ImageRow, count_images, list_images
+from projections.dataset_queries import (
+    ConceptCount,
+    DatasetCounts,
+    ImageRow,
+    ViewCounts,
+    count_images,
+    count_views,
+    list_images,
+)
+from projections.dataset_walks import ImageFilter
 
 PROJECTS_A_PAGE = 50
 IMAGES_A_PAGE = 60
@@ -29,23 +38,50 @@ class ProjectsPage(Page, frozen=True, kw_only=True):
     base_url: str
 
 
-class ImageFilter(msgspec.Struct, frozen=True, kw_only=True):
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """Which images are shown, as the address says it; an empty text does not restrict.
 
-    `annotated` is yes or no.
+    `annotated` is yes, no, or without (a concept); `order` is empty for the oldest first.
     """
 
     split: str = ""
     view: str = ""
     concept: str = ""
     annotated: str = ""
+    order: str = ""
 
     @property
     def any(self) -> bool:
-        return any(msgspec.structs.astuple(self))
+        return any(msgspec.structs.astuple(msgspec.structs.replace(self, order="")))
 
-    def address(self, cursor: int | None = None) -> str:
-        return address(msgspec.structs.asdict(self), cursor)
+    @property
+    def newest(self) -> bool:
+        return self.order == "newest"
+
+    @property
+    def wanted(self) -> ImageFilter:
+        return ImageFilter(
+            split=self.split or None,
+            view_id=self.view or None,
+            concept_id=self.concept or None,
+            annotated={"yes": True, "no": False}.get(self.annotated),
+            without_concept=self.annotated == "without",
+        )
+
+    def within(self, views: list[ViewRow]) -> "Shown":
+        """The same without what these views lack: it would silently find nothing."""
+        seen = next((one for one in views if one.view_id == self.view), None)
+        known = {one.concept_id for one in seen.concepts} if seen else set()
+        return msgspec.structs.replace(
+            self,
+            view=self.view if seen else "",
+            concept=self.concept if self.concept in known else "",
+            annotated=self.annotated if seen else "",
+        )
+
+    def address(self, cursor: int | None = None, **others: str) -> str:
+        """The address of the same, with other values of some."""
+        return address(msgspec.structs.asdict(self) | others, cursor)
 
 
 class ProjectPage(Page, frozen=True, kw_only=True):
@@ -54,10 +90,12 @@ class ProjectPage(Page, frozen=True, kw_only=True):
     project: ProjectRow
     counts: DatasetCounts
     views: list[ViewRow]
+    per_view: dict[str, ViewCounts]
     seen: ViewRow | None
     images: list[ImageRow]
-    filter: ImageFilter
-    first: bool
+    filter: Shown
+    first: str | None
+    previous: str | None
     following: str | None
     base_url: str
 
@@ -65,6 +103,12 @@ class ProjectPage(Page, frozen=True, kw_only=True):
     def labels(self) -> dict[str, str]:
         concepts = self.seen.concepts if self.seen else []
         return {concept.concept_id: concept.label for concept in concepts}
+
+    @property
+    def held(self) -> dict[str, ConceptCount]:
+        """The counts of the seen view's concepts, by id."""
+        counted = self.per_view[self.seen.view_id].concepts if self.seen else []
+        return {one.concept_id: one for one in counted}
 
 
 class ProjectPages(Controller):
@@ -106,47 +150,50 @@ class ProjectPages(Controller):
         split: Annotated[str, QueryParameter(pattern="^(train|validation|)$")] = "",
         view: FromQuery[str] = "",
         concept: FromQuery[str] = "",
-        annotated: Annotated[str, QueryParameter(pattern="^(yes|no|)$")] = "",
+        annotated: Annotated[str, QueryParameter(pattern="^(yes|no|without|)$")] = "",
+        order: Annotated[str, QueryParameter(pattern="^(newest|)$")] = "",
         cursor: Cursor = None,
+        before: Annotated[int | None, QueryParameter(ge=0)] = None,
         at_least: AtLeast = None,
     ) -> Template:
+        asked = Shown(split=split, view=view, concept=concept, annotated=annotated, order=order)
+        after = position_in(cursor)
         with backend.reading(at_least) as (connection, position):
             project = find_project(connection, project_id)
             if project is None:
                 raise NotFound("there is no such project")
             views = list_views(connection, project_id)
-            seen = next((one for one in views if one.view_id == view), None)
-            known = seen is not None and concept in {one.concept_id for one in seen.concepts}
-            # What is asked of another view's concepts would silently find nothing.
-            wanted = ImageFilter(
-                split=split,
-                view=view if seen else "",
-                concept=concept if known else "",
-                annotated=annotated if seen else "",
-            )
+            shown = asked.within(views)
             found = list_images(
                 connection,
                 project_id,
-                view_id=wanted.view or None,
-                split=wanted.split or None,
-                concept_id=wanted.concept or None,
-                annotated=(wanted.annotated == "yes") if wanted.annotated else None,
-                after=position_in(cursor),
+                shown.wanted,
+                after=before if before is not None else after,
+                newest=shown.newest != (before is not None),
                 limit=IMAGES_A_PAGE + 1,
             )
             counts = count_images(connection, project_id)
-        shown = found[:IMAGES_A_PAGE]
+            per_view = count_views(connection, project_id, [one.view_id for one in views])
+        images, more = found[:IMAGES_A_PAGE], len(found) > IMAGES_A_PAGE
+        if before is not None:
+            images = images[::-1]
+        earlier = more if before is not None else after is not None
+        later = more or before is not None
         page = ProjectPage(
             position=position,
             api=f"/api/v1/projects/{project_id}",
             project=project,
             counts=counts,
             views=views,
-            seen=seen,
-            images=shown,
-            filter=wanted,
-            first=cursor is None,
-            following=wanted.address(shown[-1].added_position) if len(found) > len(shown) else None,
+            per_view=per_view,
+            seen=next((one for one in views if one.view_id == shown.view), None),
+            images=images,
+            filter=shown,
+            first=shown.address() if earlier else None,
+            previous=shown.address(before=str(images[0].added_position))
+            if images and earlier
+            else None,
+            following=shown.address(images[-1].added_position) if images and later else None,
             base_url=str(request.base_url).rstrip("/"),
         )
         return render("project.html", page)

@@ -23,7 +23,13 @@ from domain.options import (
 )
 from domain.version import ENDED
 from projections.catalog import ProjectRow, ViewRow, find_project, find_view, labels_of
-from projections.dataset import ConceptCount, DatasetCounts, count_concepts, count_images
+from projections.dataset_queries import (
+    ConceptCount,
+    DatasetCounts,
+    ViewCounts,
+    count_images,
+    count_views,
+)
 from projections.library_queries import LibraryRow, ModelRow, find_model, library
 
 MODELS_A_PAGE = 10
@@ -96,7 +102,7 @@ class ViewPage(Page, frozen=True, kw_only=True):
 
     project: ProjectRow
     view: ViewRow
-    per_concept: dict[str, ConceptCount]
+    said: ViewCounts
     images: DatasetCounts
     library: list[LibraryRow]
     labels: dict[str, str]
@@ -112,18 +118,13 @@ class ViewPage(Page, frozen=True, kw_only=True):
     def unfinished(self) -> bool:
         return any(one.status not in ENDED for row in self.library for one in row.versions)
 
-    @property
-    def annotated(self) -> ConceptCount:
-        """Annotations with the view's concepts, an image that has two of them counting twice."""
-        held = [self.per_concept.get(one.concept_id, NO_COUNT) for one in self.view.concepts]
-        return ConceptCount("", sum(one.train for one in held), sum(o.validation for o in held))
-
     def current(self, model: ModelRow) -> bool:
         """Whether the model answers the view's whole set of concepts."""
         return set(model.concepts) == {one.concept_id for one in self.view.concepts}
 
     def count(self, concept_id: str) -> ConceptCount:
-        return self.per_concept.get(concept_id, NO_COUNT)
+        known = (one for one in self.said.concepts if one.concept_id == concept_id)
+        return next(known, NO_COUNT)
 
     @property
     def next_number(self) -> int:
@@ -171,7 +172,7 @@ class ViewPages(Controller):
                 api=f"/api/v1/views/{view_id}/models",
                 project=project,
                 view=view,
-                per_concept={one.concept_id: one for one in count_concepts(connection, view_id)},
+                said=count_views(connection, view.project_id, [view_id])[view_id],
                 images=count_images(connection, view.project_id),
                 library=shown,
                 labels=labels_of(connection, view_id),

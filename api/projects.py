@@ -5,12 +5,12 @@ from litestar.params import FromPath, FromQuery, JSONBody
 
 from api.commands import Answer, carry_out
 from api.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, position_in
-from api.schemas import NewName, NewProject, NewSplit, Projects, ProjectView
+from api.schemas import DatasetView, NewName, NewProject, NewSplit, Projects, ProjectView
 from application import projects as commands
 from domain.errors import NotFound
 from domain.project import DrawValidationSplit
-from projections.catalog import find_project, list_projects
-from projections.dataset import count_images
+from projections.catalog import find_project, list_projects, list_views
+from projections.dataset_queries import count_images, count_views
 
 
 class ProjectController(Controller):
@@ -58,6 +58,20 @@ class ProjectController(Controller):
         return Response(
             ProjectView(project, counts, position), headers={"ETag": f'"{project.revision}"'}
         )
+
+    @get("/{project_id:str}/dataset", summary="A project's images, counted", sync_to_thread=True)
+    def get_dataset(
+        self, backend: Served, project_id: FromPath[str], at_least: AtLeast = None
+    ) -> DatasetView:
+        """How many images there are of each split, and in each view of each concept."""
+        with backend.reading(at_least) as (connection, position):
+            if find_project(connection, project_id) is None:
+                raise NotFound("there is no such project")
+            views = [view.view_id for view in list_views(connection, project_id)]
+            found = count_views(connection, project_id, views)
+            return DatasetView(
+                count_images(connection, project_id), [found[one] for one in views], position
+            )
 
     @patch("/{project_id:str}", summary="Rename a project", sync_to_thread=True)
     def rename_project(

@@ -6,10 +6,12 @@ from typing import Annotated, Generic, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from adapters.imports.progress import ImportProgress
 from domain.image import Annotation
 from domain.options import OptionsRequest
 from projections.catalog import ProjectRow, ViewRow
-from projections.dataset import ConceptCount, DatasetCounts, ImageRow
+from projections.dataset_queries import ConceptCount, DatasetCounts, ImageRow, ViewCounts
+from projections.imports import ImportRow
 from projections.library_queries import LibraryRow, ModelRow, VersionRow
 from projections.metric_history import Series
 from projections.version_progress import ProgressRow
@@ -19,6 +21,7 @@ Item = TypeVar("Item")
 Name = Annotated[str, Meta(description="1 to 200 printable characters", examples=["Digits"])]
 Kind = Literal["classification", "tagging", "detection"]
 Split = Literal["train", "validation"]
+Order = Literal["oldest", "newest"]
 
 
 class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,12 +49,17 @@ class NewLabel(Strict, frozen=True, kw_only=True):
     label: Annotated[str, Meta(examples=["cat"])]
 
 
-class ImageAnnotations(Strict, frozen=True, kw_only=True):
+class Said(Strict, frozen=True, kw_only=True):
     """All that is said of an image in a view; it replaces what was said before."""
 
-    image_id: str
     annotations: list[Annotation] = []
     without_concept: bool = False
+
+
+class ImageAnnotations(Said, frozen=True, kw_only=True):
+    """The same, with the image it is said of."""
+
+    image_id: str
 
 
 class NewAnnotations(Strict, frozen=True, kw_only=True):
@@ -69,6 +77,25 @@ class NewSplit(Strict, frozen=True, kw_only=True):
 
 class ImageSplit(Strict, frozen=True, kw_only=True):
     split: Split
+
+
+class NewImport(Strict, frozen=True, kw_only=True):
+    """A folder or archive on the server to import, and how.
+
+    `view` names the view, by name or id, of a format that holds just one; `kind` is that view's
+    where the format leaves it open. `new_concepts` allows views and concepts that do not exist
+    yet, `skip_bad` takes the good lines of a source with bad ones, `clip` cuts boxes that reach
+    beyond their image, and `dry_run` changes nothing and says what would happen.
+    """
+
+    source: Annotated[str, Meta(examples=["/data/pets"])]
+    view: str | None = None
+    format: str = "auto"
+    kind: Kind | None = None
+    new_concepts: bool = True
+    skip_bad: bool = False
+    clip: bool = False
+    dry_run: bool = False
 
 
 class NewFork(Strict, frozen=True, kw_only=True):
@@ -98,9 +125,20 @@ class ProjectView(msgspec.Struct, frozen=True):
     position: int
 
 
+class DatasetView(msgspec.Struct, frozen=True):
+    """How many images a project has, and what each of its views says of them."""
+
+    counts: DatasetCounts
+    views: list[ViewCounts]
+    position: int
+
+
 class ViewView(msgspec.Struct, frozen=True):
+    """A view; `counts` are the images that hold each concept, `images` all its counts."""
+
     view: ViewRow
     counts: list[ConceptCount]
+    images: ViewCounts
     position: int
 
 
@@ -111,6 +149,14 @@ class Views(msgspec.Struct, frozen=True):
 
 class ImageView(msgspec.Struct, frozen=True):
     image: ImageRow
+    position: int
+
+
+class ImportView(msgspec.Struct, frozen=True):
+    """`progress` is None before the import has begun."""
+
+    item: ImportRow
+    progress: ImportProgress | None
     position: int
 
 
@@ -153,5 +199,6 @@ class Status(msgspec.Struct, frozen=True):
 
 Projects = Listing[ProjectRow]
 Images = Listing[ImageRow]
+Imports = Listing[ImportRow]
 Library = Listing[LibraryRow]
 Versions = Listing[VersionRow]

@@ -9,7 +9,7 @@ from api.schemas import NewConcepts, NewLabel, NewView, Views, ViewView
 from application import views as commands
 from domain.errors import NotFound
 from projections.catalog import find_view, list_views
-from projections.dataset import count_concepts
+from projections.dataset_queries import count_views
 
 
 class ViewController(Controller):
@@ -48,8 +48,11 @@ class ViewController(Controller):
             view = find_view(connection, view_id)
             if view is None:
                 raise NotFound("there is no such view")
-            counts = count_concepts(connection, view_id)
-        return Response(ViewView(view, counts, position), headers={"ETag": f'"{view.revision}"'})
+            counts = count_views(connection, view.project_id, [view_id])[view_id]
+        return Response(
+            ViewView(view, counts.concepts, counts, position),
+            headers={"ETag": f'"{view.revision}"'},
+        )
 
     @post("/views/{view_id:str}/concepts", summary="Add concepts", sync_to_thread=True)
     def add_concepts(

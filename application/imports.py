@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from application.handle import IMAGE, IMPORT, PROJECT, VIEW, Decided, Session
-from application.store import Store
+from application.store import END, Store
 from application.views import add_concepts
 from domain import image as images
 from domain import imports
@@ -98,16 +98,16 @@ def end_import(session: Session, import_id: str, ending: Ending) -> Decided[Impo
     return Decided(IMPORT, import_id)
 
 
-def views_of(store: Store, project_id: str) -> dict[str, View]:
-    """A project's views as they are now, by id."""
-    made = store.read_all(names=[name_of(ViewCreated)])
+def views_of(store: Store, project_id: str, *, upto: int = END) -> dict[str, View]:
+    """A project's views as they were at a position of the log, now by default; by id."""
+    made = store.read_all(upto=upto, names=[name_of(ViewCreated)])
     ids = [
         recorded.entity_id
         for recorded in made
         if isinstance(recorded.event, ViewCreated) and recorded.event.project_id == project_id
     ]
     found: dict[str, View] = {}
-    for stream, events in store.streams([VIEW.stream(key) for key in ids]).items():
+    for stream, events in store.streams([VIEW.stream(key) for key in ids], upto=upto).items():
         state = None
         for recorded in events:
             state = views.evolve(state, recorded.event)

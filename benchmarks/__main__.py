@@ -1,11 +1,13 @@
 """`python -m benchmarks [NAME…] [--quick] [--markdown FILE]`: measure, and print one table."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 from rich.console import Console
 
+from benchmarks.figures import Figure
 from benchmarks.machine import describe
 from benchmarks.registry import BENCHMARKS
 from benchmarks.table import as_markdown, for_terminal
@@ -19,14 +21,16 @@ def main(names: tuple[str, ...], quick: bool, markdown: Path | None) -> None:
     """Measure Stemma beside its alternatives; all benchmarks, unless some are named."""
     logging.basicConfig(level=logging.WARNING)
     progress = Console(stderr=True)
-    found = {}
+    machine = describe()
+    found: dict[str, Sequence[Figure]] = {}
     for name in names or BENCHMARKS:
         with progress.status(f"measuring {name}"):
             found[name] = BENCHMARKS[name](quick)
-    machine = describe()
+        # At once, so that what interrupts the next one does not take this one too.
+        progress.print(for_terminal({name: found[name]}, machine))
+        if markdown is not None:
+            markdown.write_text(as_markdown(found, machine))
     Console().print(for_terminal(found, machine))
-    if markdown is not None:
-        markdown.write_text(as_markdown(found, machine))
 
 
 if __name__ == "__main__":

@@ -1,24 +1,22 @@
 """The Models Library with 1,000 versions: over HTTP, and the query alone."""
 
 import http.client
-import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import Engine, text
 
 from application import projects, views
-from application.handle import MODEL, Decided, Request, Session, handle
+from application.handle import MODEL, Decided, Session
 from application.store import Store
+from benchmarks.calls import do, milliseconds_each, quantiles
 from benchmarks.database import migrated_postgres, opened
-from benchmarks.figures import Figure, quantile
+from benchmarks.figures import Figure
 from benchmarks.processes import data_folder, free_port, stemma
-from benchmarks.quiet import Repetitions, repeat
+from benchmarks.quiet import repeat
 from benchmarks.sample_events import append_all, trained_version
 from cli.up import wait_ready
 from domain.model import Model
@@ -28,7 +26,6 @@ from projections.registry import READ_MODELS
 
 MODELS, VERSIONS_EACH, QUICK_VERSIONS_EACH = 20, 50, 1
 CALLS, QUICK_CALLS = 200, 5
-SHARES = {"p50": 0.5, "p99": 0.99}
 START_SECONDS = 60.0
 
 
@@ -61,40 +58,33 @@ def run(quick: bool) -> list[Figure]:
                 f"the query alone, all {MODELS * each:,} versions": lambda: _query(engine, view_id),
             }
             for way in ways.values():
-                _time(way, calls // 4)  # connections, compiled statements, caches
+                milliseconds_each(way, calls // 4)  # connections, compiled statements, caches
             times, spare = (1, 0) if quick else (5, 3)
 
             def measure() -> list[list[float]]:
-                return [_time(way, calls) for way in ways.values()]
+                return [milliseconds_each(way, calls) for way in ways.values()]
 
             done = repeat(times, measure, spare=spare)
-    return list(_figures(list(ways), done))
-
-
-def _figures(names: list[str], done: Repetitions[list[list[float]]]) -> Iterator[Figure]:
-    for place, name in enumerate(names):
-        for label, share in SHARES.items():
-            yield Figure(
-                what=f"{name}: {label}",
-                unit="ms",
-                ours=tuple(quantile(one[place], share) for one in done.results),
-                others=done.others,
-            )
+    return [
+        figure
+        for place, name in enumerate(ways)
+        for figure in quantiles(name, [one[place] for one in done.results], done.others)
+    ]
 
 
 def _fill(store: Store, engine: Engine, each: int) -> str:
     """A view with so many models, each of so many versions, in all read models; its id."""
-    project_id = _do(store, lambda s: projects.create_project(s, "Digits"))
-    view_id = _do(store, lambda s: views.create_view(s, project_id, "which", "classification"))
+    project_id = do(store, lambda s: projects.create_project(s, "Digits")).id
+    view_id = do(store, lambda s: views.create_view(s, project_id, "which", "classification")).id
     labels = [f"concept {number}" for number in range(MODELS + 1)]
-    added = handle(store, _request(), lambda s: views.add_concepts(s, view_id, labels))
+    added = do(store, lambda s: views.add_concepts(s, view_id, labels))
     Follower(engine, store, READ_MODELS).catch_up()
     with engine.connect() as connection:
         first = library(connection, view_id)[0].model.model_id
     models = [first]
     for number in range(2, MODELS + 1):
         some = added.ids[:number]
-        models.append(_do(store, partial(_fork, first, some)))
+        models.append(do(store, partial(_fork, first, some)).id)
     streams = store.streams([MODEL.stream(model_id) for model_id in models])
     append_all(
         store,
@@ -115,15 +105,6 @@ def _fill(store: Store, engine: Engine, each: int) -> str:
 
 def _fork(parent: str, concepts: Sequence[str], session: Session) -> Decided[Model]:
     return views.fork_model(session, parent, concepts, "fewer concepts")
-
-
-def _do(store: Store, decide: Callable[[Session], Decided[Any]]) -> str:
-    return handle(store, _request(), decide).id
-
-
-def _request() -> Request:
-    fresh = str(uuid.uuid4())
-    return Request(actor="user:ada", command_id=fresh, correlation_id=fresh)
 
 
 def _query(engine: Engine, view_id: str) -> None:
@@ -157,14 +138,3 @@ def _get(connection: http.client.HTTPConnection, path: str) -> bytes:
     body = response.read()
     assert response.status == 200, body
     return body
-
-
-def _time(call: Callable[[], object], calls: int) -> list[float]:
-    """Milliseconds of each call, after one that opens the connection if need be."""
-    call()
-    found = []
-    for _ in range(calls):
-        began = time.perf_counter()
-        call()
-        found.append((time.perf_counter() - began) * 1000)
-    return found

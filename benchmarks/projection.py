@@ -31,7 +31,7 @@ Rows = list[tuple[object, ...]]
 
 
 def run(quick: bool) -> list[Figure]:
-    """Events a second into the read model dataset_v1, the same SQL for each event on both sides."""
+    """Events a second into the read model of the dataset, the same SQL on both sides."""
     events = QUICK_EVENTS if quick else EVENTS
     with (
         data_folder() as folder,
@@ -55,7 +55,7 @@ def run(quick: bool) -> list[Figure]:
     ours, theirs = zip(*done.results, strict=True)
     return [
         Figure(
-            what=f"{events:,} events into dataset_v1",
+            what=f"{events:,} events into {DATASET.name}",
             unit="events/s",
             ours=ours,
             alternative="eventsourcing ProjectionRunner, a transaction an event",

@@ -2,12 +2,25 @@
 
 from collections.abc import Callable, Sequence
 
-from benchmarks import append, library, live, projection, start, training
+from benchmarks import (
+    append,
+    freezing,
+    grid,
+    importing,
+    library,
+    live,
+    projection,
+    start,
+    training,
+)
 from benchmarks.figures import Figure
 
 BENCHMARKS: dict[str, Callable[[bool], Sequence[Figure]]] = {
     "projection": projection.run,
     "append": append.run,
+    "importing": importing.run,
+    "freezing": freezing.run,
+    "grid": grid.run,
     "training": training.run,
     "library": library.run,
     "live": live.run,

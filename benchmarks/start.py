@@ -8,13 +8,13 @@ from pathlib import Path
 
 from adapters.processes import wait_until
 from benchmarks.figures import Expected, Figure
+from benchmarks.memory import memory_of, read_proc
 from benchmarks.processes import data_folder, stemma, tree
 from benchmarks.quiet import Repetitions, repeat
 
 READY = re.compile(r"stemma: ready in .* at (\S+)")
 READY_SECONDS = 120.0
 SETTLE_SECONDS, SETTLE_AT_MOST = 2.0, 30.0
-MEBIBYTE = 1 << 20
 
 
 def run(quick: bool) -> list[Figure]:
@@ -97,27 +97,9 @@ def _idle_memory(root: int) -> tuple[float, float, int]:
     before = (0.0, 0.0)
     while True:
         time.sleep(SETTLE_SECONDS)
-        now = _memory(root)
+        now = memory_of(tree(root))
         settled = abs(now[0] - before[0]) < 0.01 * now[0]
         if settled or time.monotonic() > deadline:
-            torch = sum("libtorch" in _read(pid, "maps") for pid in tree(root))
+            torch = sum("libtorch" in read_proc(pid, "maps") for pid in tree(root))
             return (*now, torch)
         before = now
-
-
-def _memory(root: int) -> tuple[float, float]:
-    sums = {"Pss": 0, "Rss": 0}
-    for pid in tree(root):
-        # proc(5): lines such as `Pss:  1234 kB`, summed over the process's mappings.
-        for line in _read(pid, "smaps_rollup").splitlines()[1:]:
-            name, _, value = line.partition(":")
-            if name in sums:
-                sums[name] += int(value.split()[0]) * 1024
-    return sums["Pss"] / MEBIBYTE, sums["Rss"] / MEBIBYTE
-
-
-def _read(pid: int, name: str) -> str:
-    try:
-        return Path(f"/proc/{pid}/{name}").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""

@@ -2,7 +2,8 @@
 
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -39,6 +40,34 @@ class ApiClient:
         parts = [("files", (name, data, "application/octet-stream")) for name, data in files]
         return self._send("POST", path, files=parts)
 
+    def send_body(
+        self, path: str, body: Callable[[], Iterator[bytes]], parameters: Mapping[str, object]
+    ) -> dict[str, Any]:
+        """POST a stream of bytes; `body` is called anew for every try."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        return self._send("POST", path, params=given, body=body)
+
+    def download(self, path: str, target: Path, parameters: Mapping[str, Any]) -> int:
+        """Write an answer's body to a file, which is there only if all has come; its size."""
+        partial = target.with_name(f".{target.name}.partial")
+        try:
+            with self._http.stream("GET", path, params=dict(parameters), timeout=600) as response:
+                if not response.is_success:
+                    response.read()
+                    raise ApiProblem(_detail(response))
+                with partial.open("wb") as file:
+                    for piece in response.iter_bytes():
+                        file.write(piece)
+            size = partial.stat().st_size
+            partial.replace(target)
+        except httpx.TransportError as error:
+            raise ApiProblem(f"the API cannot be reached: {error}") from error
+        except OSError as error:
+            raise ApiProblem(f"{target} cannot be written: {error.strerror}") from error
+        finally:
+            partial.unlink(missing_ok=True)
+        return size
+
     def query(self, path: str, **parameters: object) -> dict[str, Any]:
         return self._send("GET", path, params=parameters)
 
@@ -61,11 +90,19 @@ class ApiClient:
                 _check_patience(deadline, error)
             time.sleep(0.2)
 
-    def _send(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: Callable[[], Iterator[bytes]] | None = None,
+        **content: Any,
+    ) -> dict[str, Any]:
         key = {"Idempotency-Key": str(uuid.uuid4())} if method == "POST" else {}
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
+                if body is not None:
+                    content["content"] = body()
                 response = self._http.request(method, path, headers=key, **content)
             except httpx.TransportError as error:
                 _check_patience(deadline, error)
@@ -74,9 +111,16 @@ class ApiClient:
                     answer: dict[str, Any] = response.json()
                     return answer
                 if response.status_code not in _PASSING:
-                    raise ApiProblem(response.json().get("detail", response.text))
+                    raise ApiProblem(_detail(response))
                 _check_patience(deadline, ApiProblem(response.text))
             time.sleep(0.2)
+
+
+def _detail(response: httpx.Response) -> str:
+    try:
+        return str(response.json().get("detail", response.text))
+    except ValueError:
+        return response.text
 
 
 def _check_patience(deadline: float, error: Exception) -> None:

@@ -7,16 +7,37 @@ import logging
 import signal
 import sys
 import threading
+from importlib import import_module
 from pathlib import Path
 
 import click
 
-from cli.blobs import blobs
-
-PARTS = ("project", "relay", "policies", "ingest", "imports")
+PARTS = ("project", "relay", "policies", "ingest", "importer")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+LATER = {
+    "blobs": "cli.blobs:blobs",
+    "export": "cli.imports:export_command",
+    "import": "cli.imports:import_command",
+    "manifest": "cli.manifest:manifest_command",
+}
+
+
+class _Group(click.Group):
+    """Imports the commands of `LATER` only when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *LATER])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in LATER:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = LATER[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--verbose", is_flag=True, help="Log more.")
 def main(verbose: bool) -> None:
     """Train computer-vision models and know how each came to be.
@@ -97,13 +118,13 @@ _part("project", "Keep the read models up with the event log.")
 _part("relay", "Publish the event log on NATS.")
 _part("policies", "Freeze datasets and dispatch training jobs.")
 _part("ingest", "Take the workers' reports into the event log.")
-_part("imports", "Carry imports out.")
+_part("importer", "Carry imports out.")
 
 
 @main.command("carry-out-import", hidden=True)
 @click.argument("import_id")
 def carry_out_import(import_id: str) -> None:
-    """What `stemma imports` starts for each import."""
+    """What `stemma importer` starts for each import."""
     from adapters.imports.process import carry_out
     from adapters.settings import load_settings
 
@@ -168,9 +189,6 @@ def demo(keep: bool, json_file: Path | None, epochs: float, seed: int) -> None:
     from cli.demo import run_demo
 
     sys.exit(run_demo(keep=keep, json_file=json_file, epochs=epochs, seed=seed))
-
-
-main.add_command(blobs)
 
 
 def _stop_on_signals() -> threading.Event:

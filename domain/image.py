@@ -66,11 +66,20 @@ class ImageRemoved(Event, frozen=True, tag="image.removed"):
 
 
 class Image(msgspec.Struct, frozen=True):
-    project_id: str
-    blob: str
+    """`annotations` are by view; a view that the image was never annotated in has none."""
+
+    added: ImageAdded
     split: str = TRAIN
     removed: bool = False
     annotations: dict[str, ImageAnnotated] = msgspec.field(default_factory=dict)
+
+    @property
+    def project_id(self) -> str:
+        return self.added.project_id
+
+    @property
+    def blob(self) -> str:
+        return self.added.blob
 
 
 class AddImage(msgspec.Struct, frozen=True):
@@ -104,7 +113,7 @@ def image_id(project_id: str, blob: str) -> str:
 def evolve(image: Image | None, event: Event) -> Image | None:
     match event, image:
         case ImageAdded(), _:
-            return Image(event.project_id, event.blob)
+            return Image(event)
         case ImageAnnotated(), Image():
             annotations = image.annotations | {event.view_id: event}
             return msgspec.structs.replace(image, annotations=annotations)

@@ -172,6 +172,7 @@ class _Training:
         if run.best is None or figures.accuracy > run.best.accuracy:
             data = weights(run.model)
             run.best = Best(self._blobs.put(data), figures.accuracy, epoch)
+            self._blobs.flush()
             self._say(
                 CheckpointSaved(
                     checkpoint=run.best.checkpoint,

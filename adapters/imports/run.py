@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from adapters.archives import ArchiveLimits, unpack
-from adapters.blobs import BlobStore
+from adapters.blobs import BlobMissing, BlobStore
 from adapters.formats.items import Contents, ReadOptions
 from adapters.formats.registry import FORMATS, detect
 from adapters.image_files import ImageLimits
@@ -53,6 +53,8 @@ class Place(msgspec.Struct, frozen=True):
 
 def inside_roots(source: str, roots: Iterable[Path]) -> Path:
     """The path on the server that a source names. Raises `Invalid` where imports may not read."""
+    if not Path(source).is_absolute():
+        raise Invalid(f"{source!r} is not an absolute path on the server", field="source")
     path = Path(source).resolve()
     if not any(path.is_relative_to(root.resolve()) for root in roots):
         raise Invalid(
@@ -96,6 +98,8 @@ def _ending(place: Place, asked: Asked, progress: Progress) -> Ending:
                 "a process that decodes images was killed, perhaps for want of memory; look for a"
                 " huge image"
             )
+        except BlobMissing:
+            return ImportFailed("the uploaded archive is not in the blob store; upload it again")
         except OSError as error:
             if error.errno is None:
                 raise

@@ -1,10 +1,11 @@
 // Calls of the documented API. A refusal is thrown as a Problem (RFC 9457).
 
 export class Problem extends Error {
-  constructor(detail, errors = [], answered = true) {
+  constructor(detail, errors = [], answered = true, status = undefined) {
     super(detail);
     this.errors = errors;
     this.answered = answered;
+    this.status = status;
   }
 }
 
@@ -15,8 +16,8 @@ export function newKey() {
 }
 
 // The body is an object, sent as JSON, or a FormData, sent as it is.
-export async function call(method, url, { body, key = newKey() } = {}) {
-  const headers = { "Idempotency-Key": key, Accept: "application/json" };
+export async function call(method, url, { body, key = newKey(), headers: more = {} } = {}) {
+  const headers = { ...more, "Idempotency-Key": key, Accept: "application/json" };
   const isForm = body instanceof FormData;
   if (body !== undefined && !isForm) headers["Content-Type"] = "application/json";
   const sent = body === undefined || isForm ? body : JSON.stringify(body);
@@ -33,5 +34,5 @@ export async function call(method, url, { body, key = newKey() } = {}) {
   const content = await response.json().catch(() => ({}));
   if (response.ok) return content;
   const detail = content.detail ?? `The server answers ${response.status}.`;
-  throw new Problem(detail, content.errors ?? [], response.status < 500);
+  throw new Problem(detail, content.errors ?? [], response.status < 500, response.status);
 }

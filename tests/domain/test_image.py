@@ -55,7 +55,7 @@ def test_adding_the_same_image_again_is_no_event() -> None:
 def test_a_removed_image_comes_back_anew() -> None:
     given(ADDED, ImageSplitAssigned("validation"), ImageRemoved()).when(ADD).then(ADDED)
     assert given(ADDED, ImageSplitAssigned("validation"), ImageRemoved(), ADDED).state == Image(
-        "p", "sha"
+        ADDED
     )
 
 

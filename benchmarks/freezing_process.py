@@ -1,0 +1,88 @@
+"""What `benchmarks.freezing` compares: one way to freeze a dataset, in a process of its own.
+
+So its memory is its own. `policy` is what the policies do, `fold` what one would write first: all
+images of the log in a dictionary. Reads a `Task` from stdin and writes what it `Frozen`.
+"""
+
+import sys
+import time
+from functools import partial
+
+import msgspec
+
+from adapters.blobs import BlobStore
+from adapters.policy_feed import put_manifest
+from application.handle import VERSION
+from application.policies import Effects, react
+from application.store import Store
+from benchmarks.memory import own_peak
+from domain import image, manifest
+from domain.event import Recorded, name_of
+from domain.image import ImageAdded, ImageAnnotated, ImageRemoved, ImageSplitAssigned
+from domain.manifest import PlacedImage
+from domain.version import DatasetFrozen, VersionCreated
+
+IMAGE_EVENTS = [
+    name_of(event) for event in (ImageAdded, ImageAnnotated, ImageSplitAssigned, ImageRemoved)
+]
+
+
+class Task(msgspec.Struct, frozen=True):
+    """The version to freeze, and where everything is."""
+
+    database_url: str
+    blobs_url: str
+    version_id: str
+
+
+class Frozen(msgspec.Struct, frozen=True):
+    """The manifest's digest, how long it took, and the most MiB the process ever had."""
+
+    manifest: str
+    seconds: float
+    peak: float
+
+
+def main() -> None:
+    way = {"policy": by_policy, "fold": by_fold}[sys.argv[1]]
+    task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
+    store, blobs = Store(task.database_url), BlobStore.from_url(task.blobs_url)
+    created = _events(store, task.version_id)[0]
+    began = time.perf_counter()
+    digest = way(store, blobs, created)
+    frozen = Frozen(digest, time.perf_counter() - began, own_peak())
+    store.close()
+    sys.stdout.buffer.write(msgspec.json.encode(frozen))
+
+
+def by_policy(store: Store, blobs: BlobStore, created: Recorded) -> str:
+    react(store, Effects(partial(put_manifest, blobs), lambda _: None), created)
+    frozen = _events(store, created.entity_id)[1].event
+    assert isinstance(frozen, DatasetFrozen)
+    return frozen.manifest
+
+
+def by_fold(store: Store, blobs: BlobStore, created: Recorded) -> str:
+    version = created.event
+    assert isinstance(version, VersionCreated)
+    found: dict[str, image.Image | None] = {}
+    for recorded in store.read_all(upto=version.log_position, names=IMAGE_EVENTS):
+        key = recorded.entity_id
+        found[key] = image.evolve(found.get(key), recorded.event)
+    placed = (
+        PlacedImage(key, state, 0)
+        for key, state in sorted(found.items())
+        if state is not None and not state.removed and state.project_id == version.project_id
+    )
+    concepts = frozenset(concept.concept_id for concept in version.concepts)
+    lines = manifest.manifest(placed, version.view_id, version.kind, concepts)
+    return put_manifest(blobs, map(manifest.canonical_line, lines))
+
+
+def _events(store: Store, version_id: str) -> list[Recorded]:
+    stream = VERSION.stream(version_id)
+    return store.streams([stream])[stream]
+
+
+if __name__ == "__main__":
+    main()
