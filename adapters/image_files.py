@@ -46,17 +46,19 @@ def accept_image(name: str, data: bytes, limits: ImageLimits) -> ImageFile:
         with warnings.catch_warnings():
             # Pillow only warns of a bomb at its own limit; ours is checked before any decoding.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                width, height = image.size
-                if width * height > limits.max_pixels:
-                    raise Invalid(
-                        f"{name}: {width} by {height} pixels; at most {limits.max_pixels:,} are"
-                        " accepted",
-                        field=name,
-                    )
+            image = _open(data)
+            width, height = image.size
+            if width * height > limits.max_pixels:
+                raise Invalid(
+                    f"{name}: {width} by {height} pixels; at most {limits.max_pixels:,} are"
+                    " accepted",
+                    field=name,
+                )
+            if image.format == "PNG":
+                # It has a checksum for every part, to its end; verifying ends with closing.
                 image.verify()
-            # Verifying reads the file's structure to its end; only loading decodes the pixels.
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                image = _open(data)
+            with image:
                 # What follows needs no pixel: JPEG decodes to an eighth, and still reads all.
                 image.draft("L", (width // 8, height // 8))
                 image.load()
@@ -73,6 +75,10 @@ def accept_image(name: str, data: bytes, limits: ImageLimits) -> ImageFile:
     except Exception as error:  # a decoder meets hostile bytes: whatever it raises is a refusal
         raise Invalid(f"{name}: the image is damaged or truncated ({error})", field=name) from error
     return ImageFile(name, data, width, height)
+
+
+def _open(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data), formats=FORMATS)
 
 
 def check_file_name(name: str) -> None:

@@ -30,8 +30,8 @@ class LogRecorder(PostgresProcessRecorder):
         super().__init__(*args, **kwargs)
         schema = Identifier(self.datastore.schema)
         self._append = SQL(
-            "SELECT {}.append(%s::text[], %s::bigint[], %s::text[], %b::bytea[], %s::text[],"
-            " %b::bytea, %s::text[], %s::bigint[], %s::text, %s::bigint) AS head"
+            "SELECT {}.append(%b::text[], %b::bigint[], %b::text[], %b::bytea[], %b::text[],"
+            " %b::bytea, %b::text[], %b::bigint[], %s::text, %s::bigint) AS head"
         ).format(schema)
         self._select_command = SQL(
             "SELECT command_id, fingerprint, result FROM {}.commands WHERE command_id = %s"

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 
 import psycopg
@@ -25,6 +26,7 @@ CONCEPTS, VALIDATES, LEFT = 10, 5, 1000
 """How many concepts there are; one image in so many is held out; one in so many not annotated."""
 EVENTS_EACH = 3
 PROJECT, VIEW = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
+CHANGED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 FIRST, DEEP = "the first page", "a page nine tenths in"
 
 Page = list[str]
@@ -41,7 +43,7 @@ def run(quick: bool) -> list[Figure]:
         migrated_postgres(folder) as server,
         opened(server.app_url) as (_, engine),
     ):
-        _fill(server.admin_url, images)
+        fill(server.admin_url, images)
         with engine.connect() as connection:
             _check(connection, images)
         ways: dict[str, Callable[[], Page]] = {
@@ -51,7 +53,7 @@ def run(quick: bool) -> list[Figure]:
                 _page, engine, ImageFilter(view_id=VIEW, split="validation")
             ),
             "the first of a concept": partial(
-                _page, engine, ImageFilter(view_id=VIEW, concept_id=_concept(3))
+                _page, engine, ImageFilter(view_id=VIEW, concept_id=concept(3))
             ),
             f"the first not annotated, 1 image of {LEFT:,}": partial(
                 _page, engine, ImageFilter(view_id=VIEW, annotated=False)
@@ -102,11 +104,11 @@ def _skip(engine: Engine, offset: int) -> Page:
         return [row.image_id for row in connection.execute(query)]
 
 
-def _concept(number: int) -> str:
+def concept(number: int) -> str:
     return str(uuid.UUID(int=1000 + number))
 
 
-def _fill(admin_url: str, images: int) -> None:
+def fill(admin_url: str, images: int) -> None:
     """The rows that the events of an import leave, made in SQL.
 
     Each image is added, assigned to its split and annotated, at positions that follow each other.
@@ -114,7 +116,7 @@ def _fill(admin_url: str, images: int) -> None:
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute("SET synchronous_commit = off")
         admin.execute(_MADE, {"images": images})
-        parameters = {"project": PROJECT, "view": VIEW}
+        parameters = {"project": PROJECT, "view": VIEW, "changed_at": CHANGED_AT}
         for table, select_rows in _ROWS.items():
             admin.execute(f"INSERT INTO {table} {select_rows}", parameters)
         for table in _ROWS:
@@ -140,7 +142,7 @@ _ROWS = {
          valid_from, valid_to, revision, changed_by, changed_at)
         SELECT image_id, %(project)s, blob, 640, 480, 'image-' || n || '.png',
                '{"camera": "north"}', split, added, valid_from, valid_to,
-               1 + held_out::int + annotated::int, 'user:ada', now()
+               1 + held_out::int + annotated::int, 'user:ada', %(changed_at)s
         FROM made CROSS JOIN LATERAL (
             SELECT 'train' AS split, added AS valid_from,
                    CASE WHEN held_out THEN added + 1 END AS valid_to

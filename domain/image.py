@@ -1,6 +1,7 @@
 """An image of a project: its bytes by digest, its split, and its annotations in each view."""
 
 import uuid
+from functools import lru_cache
 
 import msgspec
 
@@ -107,7 +108,12 @@ class RemoveImage(msgspec.Struct, frozen=True):
 
 def image_id(project_id: str, blob: str) -> str:
     """The id follows from project and content, so that importing twice changes nothing."""
-    return str(uuid.uuid5(uuid.UUID(project_id), blob))
+    return str(uuid.uuid5(_namespace(project_id), blob))
+
+
+@lru_cache(maxsize=64)
+def _namespace(project_id: str) -> uuid.UUID:
+    return uuid.UUID(project_id)
 
 
 def evolve(image: Image | None, event: Event) -> Image | None:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    all_,
     and_,
     bindparam,
     case,
@@ -22,7 +23,6 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
-    or_,
     select,
     union,
     update,
@@ -38,8 +38,9 @@ metadata = MetaData(schema=SCHEMA)
 BLOCK = 512
 """Positions of the log that are counted together, to find the few images that lack a mark."""
 
-TOTAL = -1
-"""In place of a block: all of them."""
+SHARDS = 16
+"""Rows that hold a mark's total together, at blocks below 0: one that every event of a page changes
+would cost each of them the steps over all its former versions."""
 
 PRESENT, ANNOTATED, WITHOUT = "*present", "*annotated", "*without concept"
 """The marks that are no concept's id."""
@@ -56,8 +57,8 @@ marks = Table(
     Index("dataset_v2_marks_by_image", "image_id"),
     Index("dataset_v2_marks_in_order", "scope", "mark", "split", "added_position"),
 )
-"""Each mark of an image once. `scope` is a project or a view; `block` that of its count, or
-`TOTAL`."""
+"""Each mark of an image once. `scope` is a project or a view; `block` is that of its
+count, or a shard."""
 
 counts = Table(
     "dataset_v2_counts",
@@ -68,29 +69,34 @@ counts = Table(
     Column("split", Text, primary_key=True),
     Column("images", BigInteger, nullable=False),
 )
-"""How many images have a mark: in total, and of those present and annotated block by block too."""
+"""How many images have a mark: in total, over its shards, and of those present and annotated block
+by block too."""
 
-_counted = [marks.c.scope, marks.c.mark, marks.c.split, marks.c.block]
+_counted = [marks.c.scope, marks.c.mark, marks.c.split, marks.c.block, marks.c.added_position]
 _one = literal_column("1", BigInteger)
-_total = literal_column(str(TOTAL), BigInteger)
+
+
+def _shard(position: Any) -> Any:
+    return -_one - position % literal_column(str(SHARDS), BigInteger)
+
+
+def _places(one: Any) -> Any:
+    """The counts that the marks of one image are in, each once."""
+    named = one.c.scope, one.c.mark, one.c.split
+    shard = _shard(one.c.added_position).label("block")
+    return union(select(*named, one.c.block), select(*named, shard)).subquery()
 
 
 def _uncount(gone: Any) -> Any:
-    """Count what is gone no more. It is about one image, so each count changes by one."""
-    same = and_(
-        counts.c.scope == gone.c.scope,
-        counts.c.mark == gone.c.mark,
-        counts.c.split == gone.c.split,
-        or_(counts.c.block == gone.c.block, counts.c.block == _total),
-    )
+    places = _places(gone)
+    same = and_(*(counts.c[column.name] == column for column in places.c))
     return update(counts).where(same).values(images=counts.c.images - _one)
 
 
 def _count(come: Any) -> Any:
-    named = come.c.scope, come.c.mark, come.c.split
-    both = union(select(*named, come.c.block), select(*named, _total)).subquery()
+    places = _places(come)
     statement = upsert(counts).from_select(
-        [*(column.name for column in _counted), "images"], select(*both.c, _one)
+        [*(column.name for column in places.c), "images"], select(*places.c, _one)
     )
     return statement.on_conflict_do_update(
         index_elements=list(counts.primary_key.columns), set_={"images": counts.c.images + _one}
@@ -115,7 +121,9 @@ _mark_present = _count(
     .returning(*_counted)
     .cte("come")
 )
-_said = func.unnest(bindparam("marks", type_=ARRAY(Text))).column_valued("said")
+_wanted = bindparam("marks", type_=ARRAY(Text))
+_said = func.unnest(_wanted).column_valued("said")
+_has = marks.alias()
 _mark_annotated = _count(
     insert(marks)
     .from_select(
@@ -127,15 +135,24 @@ _mark_annotated = _count(
             marks.c.split,
             case(
                 (_said == bindparam("annotated"), marks.c.block),
-                else_=_total,
+                else_=_shard(marks.c.added_position),
             ),
             marks.c.added_position,
-        ).where(_of_image, marks.c.mark == bindparam("present")),
+        ).where(
+            _of_image,
+            marks.c.mark == bindparam("present"),
+            _said.not_in(
+                select(_has.c.mark).where(
+                    _has.c.image_id == bindparam("key"), _has.c.scope == bindparam("view")
+                )
+            ),
+        ),
     )
     .returning(*_counted)
     .cte("come")
 )
-_unmark_view = _unmark(_of_image, marks.c.scope == bindparam("view"))
+# What stays said is left alone: its counts would change twice for nothing.
+_unmark_view = _unmark(_of_image, marks.c.scope == bindparam("view"), marks.c.mark != all_(_wanted))
 _unmark_all = _unmark(_of_image)
 _uncount_image = _uncount(select(*_counted).where(_of_image).cte("gone"))
 _move_marks = _count(
@@ -174,11 +191,12 @@ def unmark_all(image_id: str) -> Write:
 
 def mark_annotated(image_id: str, annotated: ImageAnnotated) -> Iterator[Write]:
     """In this view just this is said of the image."""
-    place = {"key": image_id, "view": annotated.view_id}
-    yield Write(_unmark_view, place)
-    said = {annotation.concept_id for annotation in annotated.annotations}
+    held = {annotation.concept_id for annotation in annotated.annotations}
     if annotated.without_concept:
-        said = {WITHOUT}
+        held = {WITHOUT}
+    said = [ANNOTATED, *sorted(held)] if held else []
+    place = {"key": image_id, "view": annotated.view_id, "marks": said}
+    yield Write(_unmark_view, place)
     if said:
-        names = {"present": PRESENT, "annotated": ANNOTATED, "marks": [ANNOTATED, *sorted(said)]}
+        names = {"present": PRESENT, "annotated": ANNOTATED}
         yield Write(_mark_annotated, place | names)

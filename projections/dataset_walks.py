@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from domain.image import TRAIN, VALIDATION
-from projections.dataset_marks import ANNOTATED, BLOCK, PRESENT, TOTAL, WITHOUT, counts, marks
+from projections.dataset_marks import ANNOTATED, BLOCK, PRESENT, WITHOUT, counts, marks
 
 SPLITS = (TRAIN, VALIDATION)
 
@@ -128,7 +128,7 @@ def _walk_unannotated(split: str, newest: bool, bounded: bool) -> Select[Any]:
     def blocks(scope: str, mark: str) -> Subquery:
         query = select(counts.c.block, counts.c.images).where(
             counts.c.scope == bindparam(scope),
-            counts.c.block > TOTAL,
+            counts.c.block >= 0,
             counts.c.mark == mark,
             counts.c.split == split,
         )
@@ -185,12 +185,14 @@ def _walk_unannotated(split: str, newest: bool, bounded: bool) -> Select[Any]:
 
 def count_marks(connection: Connection, scopes: list[str]) -> dict[str, dict[str, SplitCount]]:
     """The images of each mark, by scope and mark."""
-    query = select(counts.c.scope, counts.c.mark, counts.c.split, counts.c.images).where(
-        counts.c.scope.in_(scopes), counts.c.block == TOTAL
+    query = (
+        select(counts.c.scope, counts.c.mark, counts.c.split, func.sum(counts.c.images))
+        .where(counts.c.scope.in_(scopes), counts.c.block < 0)
+        .group_by(counts.c.scope, counts.c.mark, counts.c.split)
     )
     by_split: dict[str, dict[str, dict[str, int]]] = {scope: {} for scope in scopes}
     for scope, mark, split, total in connection.execute(query):
-        by_split[scope].setdefault(mark, {})[split] = total
+        by_split[scope].setdefault(mark, {})[split] = int(total)
     return {
         scope: {mark: SplitCount(**of_split) for mark, of_split in of_scope.items()}
         for scope, of_scope in by_split.items()

@@ -1,12 +1,25 @@
 """Each benchmark runs and finds figures; how good they are is for `make bench` to say."""
 
+import hashlib
 import math
+import uuid
+from collections.abc import Iterator
 
 import pytest
+from click.testing import CliRunner
+from sqlalchemy import Engine, update
 
+from benchmarks import grid, registry
+from benchmarks.__main__ import main
 from benchmarks.figures import Expected, Figure, quantile
 from benchmarks.registry import BENCHMARKS
 from benchmarks.table import as_markdown
+from domain.event import Event, Metadata, Recorded
+from domain.image import Annotation, ImageAdded, ImageAnnotated, ImageSplitAssigned
+from projections.dataset import DATASET
+from projections.read_model import positions
+from projections.rebuild import compare
+from tests.servers import Database
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
@@ -21,6 +34,59 @@ def test_it_finds_figures(name: str) -> None:
 def test_a_ratio_is_that_of_the_median_pair() -> None:
     figure = Figure(what="", unit="s", ours=(1, 9, 4), theirs=(1, 3, 2), others=0)
     assert figure.ratio == 2
+
+
+class ImportLog:
+    """The events whose rows `benchmarks.grid` makes in SQL, at their positions."""
+
+    def __init__(self, images: int) -> None:
+        self.events = [event for number in range(images) for event in self._image(number)]
+
+    def read(self, after: int, *, limit: int = 1000, upto: int | None = None) -> list[Recorded]:
+        last = math.inf if upto is None else upto
+        return [event for event in self.events if after < event.position <= last][:limit]
+
+    def _image(self, number: int) -> Iterator[Recorded]:
+        blob = hashlib.sha256(b"%d" % number).hexdigest()
+        said = (Annotation(grid.concept(number % grid.CONCEPTS)),)
+        events: list[Event | None] = [
+            ImageAdded(grid.PROJECT, blob, 640, 480, f"image-{number}.png", {"camera": "north"}),
+            ImageSplitAssigned("validation")
+            if number // grid.CONCEPTS % grid.VALIDATES == 0
+            else None,
+            ImageAnnotated(grid.VIEW, said, False) if (number + 1) % grid.LEFT else None,
+        ]
+        key = uuid.UUID(hashlib.md5(b"image %d" % number).hexdigest())
+        revision = 0
+        for place, event in enumerate(events, start=1):
+            if event is not None:
+                revision += 1
+                metadata = Metadata("e", grid.CHANGED_AT, "user:ada", "command", "correlation")
+                position = number * grid.EVENTS_EACH + place
+                yield Recorded(f"image-{key}", revision, event, metadata, position)
+
+
+def test_the_grid_is_measured_on_what_events_leave(migrated: Database, engine: Engine) -> None:
+    log = ImportLog(1200)
+    grid.fill(migrated.admin_url, 1200)
+    with engine.begin() as connection:
+        mine = positions.c.read_model == DATASET.name
+        reached = log.events[-1].position
+        connection.execute(update(positions).where(mine).values(position=reached))
+    assert compare(engine, log, DATASET) == []
+
+
+def test_what_is_measured_is_shown_before_the_next_one_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(_: bool) -> list[Figure]:
+        raise RuntimeError("interrupted")
+
+    figure = Figure(what="single events", unit="events/s", ours=(90,), others=0)
+    monkeypatch.setitem(registry.BENCHMARKS, "append", lambda _: [figure])
+    monkeypatch.setitem(registry.BENCHMARKS, "library", fails)
+    shown = CliRunner().invoke(main, ["append", "library"], env={"COLUMNS": "200"})
+    assert "single events" in shown.output
 
 
 @pytest.mark.parametrize(
