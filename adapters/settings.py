@@ -60,6 +60,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         with colons between."""
         return tuple(Path(root) for root in self.import_roots.split(":") if root)
 
+    def environment(self) -> dict[str, str]:
+        """The variables that a child process needs to have the same settings."""
+        return {
+            f"STEMMA_{name.upper()}": str(value)
+            for name, value in msgspec.structs.asdict(self).items()
+            if value is not None
+        }
+
     def require(self, name: str) -> str:
         """The URL named, or a `SettingsError` that says which variable to set."""
         value = getattr(self, name)

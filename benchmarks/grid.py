@@ -14,7 +14,7 @@ from benchmarks.figures import Expected, Figure
 from benchmarks.processes import data_folder
 from benchmarks.quiet import repeat
 from projections import dataset, dataset_marks
-from projections.dataset_marks import ANNOTATED, BLOCK, PRESENT, TOTAL
+from projections.dataset_marks import ANNOTATED, BLOCK, PRESENT, SHARDS
 from projections.dataset_queries import DatasetCounts, count_images, count_views, list_images
 from projections.dataset_walks import ImageFilter
 
@@ -142,11 +142,12 @@ _ROWS = {
          valid_from, valid_to, revision, changed_by, changed_at)
         SELECT image_id, %(project)s, blob, 640, 480, 'image-' || n || '.png',
                '{"camera": "north"}', split, added, valid_from, valid_to,
-               1 + held_out::int + annotated::int, 'user:ada', %(changed_at)s
+               revision, 'user:ada', %(changed_at)s
         FROM made CROSS JOIN LATERAL (
             SELECT 'train' AS split, added AS valid_from,
-                   CASE WHEN held_out THEN added + 1 END AS valid_to
-            UNION ALL SELECT 'validation', added + 1, NULL WHERE held_out
+                   CASE WHEN held_out THEN added + 1 END AS valid_to,
+                   CASE WHEN held_out THEN 1 ELSE 1 + annotated::int END AS revision
+            UNION ALL SELECT 'validation', added + 1, NULL, 2 + annotated::int WHERE held_out
         ) AS row ORDER BY n
     """,
     dataset.annotations.fullname: """
@@ -157,7 +158,8 @@ _ROWS = {
     dataset_marks.marks.fullname: f"""
         (image_id, scope, mark, split, block, added_position)
         SELECT image_id, scope, mark, CASE WHEN held_out THEN 'validation' ELSE 'train' END,
-               CASE WHEN mark = concept_id THEN {TOTAL} ELSE added / {BLOCK} END, added
+               CASE WHEN mark = concept_id THEN -1 - added %% {SHARDS} ELSE added / {BLOCK} END,
+               added
         FROM made CROSS JOIN LATERAL (
             SELECT %(project)s AS scope, '{PRESENT}' AS mark
             UNION ALL SELECT %(view)s, '{ANNOTATED}' WHERE annotated
@@ -168,7 +170,7 @@ _ROWS = {
         (scope, block, mark, split, images)
         SELECT scope, counted, mark, split, count(*)
         FROM {dataset_marks.marks.fullname} CROSS JOIN LATERAL (
-            SELECT block AS counted UNION SELECT {TOTAL}
+            SELECT block AS counted UNION SELECT -1 - added_position %% {SHARDS}
         ) AS places GROUP BY scope, counted, mark, split
     """,
 }

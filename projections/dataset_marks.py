@@ -54,7 +54,7 @@ marks = Table(
     Column("split", Text, nullable=False),
     Column("block", BigInteger, nullable=False),
     Column("added_position", BigInteger, nullable=False),
-    Index("dataset_v2_marks_by_image", "image_id"),
+    Index("dataset_v2_marks_by_image", "image_id", "scope", "mark"),
     Index("dataset_v2_marks_in_order", "scope", "mark", "split", "added_position"),
 )
 """Each mark of an image once. `scope` is a project or a view; `block` is that of its

@@ -1,6 +1,7 @@
 """The part that carries imports out, one after the other, each in a process of its own."""
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from domain.imports import REQUESTED, ImportFailed, ImportRequested
 
 FEED = "imports"
 TRIES = 3
+MODULE = "cli.main"
 PAUSE = 1.0
 
 log = logging.getLogger(__name__)
@@ -28,13 +30,15 @@ def run_imports(settings: Settings, store: Store, stop: threading.Event) -> None
     url = settings.require("database_url")
     for _ in wake_ups(url, CHANNEL, stop):
         for requested in store.read(store.tracked(FEED), names=[name_of(ImportRequested)]):
-            if not _carry_out(store, requested, stop):
+            if not _carry_out(settings, store, requested, stop):
                 break
             with suppress(AppendRefused):  # another process moved it: it does the same work
                 store.append([], tracking=(FEED, requested.position))
 
 
-def _carry_out(store: Store, requested: Recorded, stop: threading.Event) -> bool:
+def _carry_out(
+    settings: Settings, store: Store, requested: Recorded, stop: threading.Event
+) -> bool:
     """Whether the import has ended, and the next one's turn has come."""
     import_id = requested.entity_id
     died = 0
@@ -42,7 +46,7 @@ def _carry_out(store: Store, requested: Recorded, stop: threading.Event) -> bool
         asked, state = find_asked(store, import_id)
         if state.status != REQUESTED:
             return True
-        status = _in_a_process(import_id, stop)
+        status = _in_a_process(settings, import_id, stop)
         if stop.is_set():
             return False
         if status == 0:
@@ -59,15 +63,19 @@ def _carry_out(store: Store, requested: Recorded, stop: threading.Event) -> bool
 
 def _give_up(store: Store, asked: Asked, how: str) -> None:
     failed = ImportFailed(
-        f"the import broke off {TRIES} times, at last so: {how}; what it had taken in stays"
+        f"the import broke off {TRIES} times, at last so: {how}; perhaps a huge image takes all"
+        " memory, the importer's log says more. What it had taken in stays"
     )
     handle(
         store, asked.request("end"), lambda session: end_import(session, asked.import_id, failed)
     )
 
 
-def _in_a_process(import_id: str, stop: threading.Event) -> int:
-    process = subprocess.Popen([sys.executable, "-m", "cli.main", "carry-out-import", import_id])
+def _in_a_process(settings: Settings, import_id: str, stop: threading.Event) -> int:
+    process = subprocess.Popen(
+        [sys.executable, "-m", MODULE, "carry-out-import", import_id],
+        env=os.environ | settings.environment(),
+    )
     while not stop.is_set():
         with suppress(subprocess.TimeoutExpired):
             return process.wait(0.2)

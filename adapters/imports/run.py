@@ -3,7 +3,6 @@
 import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from pathlib import Path
 
@@ -93,11 +92,6 @@ def _ending(place: Place, asked: Asked, progress: Progress) -> Ending:
             return _refused(place, refusal.detail, report)
         except (Refusal, SourceChanged) as stopped:
             return ImportFailed(str(stopped))
-        except BrokenProcessPool:
-            return ImportFailed(
-                "a process that decodes images was killed, perhaps for want of memory; look for a"
-                " huge image"
-            )
         except BlobMissing:
             return ImportFailed("the uploaded archive is not in the blob store; upload it again")
         except OSError as error:
