@@ -83,9 +83,10 @@ def run(quick: bool) -> list[Figure]:
 
 
 def _figures(images: int, done: Repetitions[Measured]) -> Iterator[Figure]:
-    what = f"{images:,} images frozen, beside {images // FEWER:,} of another project"
+    what = f"{images:,} images frozen"
+    beside = f"beside {images // FEWER:,} of another project"
     figures: dict[tuple[str, str], Callable[[Frozen], float]] = {
-        (what, "s"): lambda frozen: frozen.seconds,
+        (f"{what}, {beside}", "s"): lambda frozen: frozen.seconds,
         (f"{what}: lines of the manifest", "lines/s"): lambda frozen: images / frozen.seconds,
         (f"{what}: peak memory of the process", "MiB"): lambda frozen: frozen.peak,
     }

@@ -24,7 +24,7 @@ INLINE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 WORD = r"[A-Za-z0-9_.{}$<>…-]+"
 API_PATH = re.compile(rf"(?:/api/v1|\$API)((?:/{WORD})+)")
-METHODS = {"-d": "post", "-F": "post"}
+METHODS = {"-d": "post", "-F": "post", "--data-binary": "post"}
 
 each_guide = pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
 

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.blobs import BlobStore
 from adapters.policy_feed import put_manifest
-from application import versions
+from application import projects, versions
 from application.handle import VERSION
 from application.ingest import Ingest
 from application.policies import REACTS_TO, Effects, manifest_of, react
@@ -89,6 +89,7 @@ def test_the_stored_manifest_is_what_the_log_says(scene: Scene, world: World) ->
     scene.add_images(5)
     scene.draw_split(0.5, seed=3)
     scene.annotate((scene.images[0], scene.concepts[1]))
+    do(scene.store, lambda session: projects.remove_image(session, scene.images[1]))
     react_to_log(scene.store, world)
     created = stream(scene.store, version)[0].event
     assert isinstance(created, VersionCreated)
