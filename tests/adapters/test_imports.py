@@ -3,6 +3,7 @@
 import json
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,7 @@ from domain.imports import (
     ImportRefused,
     ImportRules,
 )
-from tests.adapters.importing import Importer, png, write_files
+from tests.adapters.importing import LIMITS, Importer, png, write_files
 from tests.servers import Database
 
 NAMES = "cat", "dog"
@@ -426,3 +427,66 @@ def test_an_import_is_carried_out_by_one_process_at_a_time(importer: Importer) -
             pass
     with claimed(importer.database_url, "one"):
         pass
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG of some bytes that claims very many pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        checksum = zlib.crc32(kind + data).to_bytes(4, "big")
+        return len(data).to_bytes(4, "big") + kind + data + checksum
+
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 2, 0, 0, 0])
+    pixels = zlib.compress(bytes(100_000))
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", pixels), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+HOSTILE: dict[str, tuple[bytes, str]] = {
+    "bomb.png": (bomb(60_000, 60_000), "pixels"),
+    "wide.png": (bomb(2**31 - 1, 1), "pixels"),
+    "half.png": (png(1, (64, 64))[:600], "damaged or truncated"),
+    "empty.png": (b"", "empty"),
+    "text.png": (b"<script>alert(1)</script>", "no image"),
+    "drawing.png": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "no image"),
+    "large.png": (png(2) + bytes(LIMITS.max_bytes), "too large"),
+    "page.jpg": (b"%PDF-1.7\n", "no image"),
+    "zipped.png": (b"PK\x03\x04" + bytes(40), "no image"),
+}
+
+
+def test_hostile_files_are_refused_one_by_one_with_a_reason(
+    importer: Importer, tmp_path: Path
+) -> None:
+    files = {name: content for name, (content, _) in HOSTILE.items()}
+    secret = write_files(tmp_path / "elsewhere", {"secret.png": png(3)}) / "secret.png"
+    paths = [*HOSTILE, "../elsewhere/secret.png", str(secret), "link.png", "C:\\secret.png"]
+    rows = ["file,label", *(f"{path},cat" for path in paths), "good.png,cat", "good.png,\0"]
+    source = write_files(
+        tmp_path / "source", files | {"good.png": png(4), "a.csv": "\n".join(rows)}
+    )
+    (source / "link.png").symlink_to(secret)
+    ending = refused(importer.take(source))
+    reasons = {problem.where: problem.reason for problem in ending.first}
+    for line, (name, (_, says)) in enumerate(HOSTILE.items(), start=2):
+        assert says in reasons[f"a.csv:{line}"], name
+    for line in range(2 + len(HOSTILE), 2 + len(paths)):
+        assert f"a.csv:{line}" in reasons
+    assert ending.problems >= len(paths)
+    assert importer.images() == {}
+    assert [blob.digest for blob in importer.blobs.list_blobs()] == [ending.report]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]>',
+        '<!DOCTYPE a [<!ENTITY x "ha"><!ENTITY y "&x;&x;&x;&x;&x;&x;&x;&x;">]>',
+        '<!DOCTYPE a SYSTEM "http://127.0.0.1:9/a.dtd">',
+    ],
+)
+def test_xml_that_reaches_out_is_refused(importer: Importer, tmp_path: Path, head: str) -> None:
+    text = f"{head}<annotation><filename>1.png</filename></annotation>"
+    source = write_files(tmp_path, {"Annotations/1.xml": text, "JPEGImages/1.png": png(1)})
+    ending = refused(importer.take(source))
+    assert ending.first[0].where.startswith("Annotations/1.xml")
