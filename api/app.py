@@ -18,6 +18,7 @@ from litestar.template import TemplateConfig
 
 from adapters.settings import Settings
 from api.backend import THREADS, Backend
+from api.exports import ExportController
 from api.images import ImageController
 from api.imports import ImportController
 from api.live import LiveController
@@ -41,6 +42,7 @@ API = Router(
         ProjectController,
         ImageController,
         ImportController,
+        ExportController,
         ViewController,
         ModelController,
         VersionController,

@@ -1,38 +1,30 @@
-"""Routes of imports and exports: a source taken in, how that goes, and annotations taken out."""
+"""Routes of imports: a source taken in, and how that goes."""
 
 import asyncio
 import tempfile
-import uuid
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from litestar import Controller, Response, get, post
-from litestar.background_tasks import BackgroundTask
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
-from litestar.response import File
+from litestar.response import Stream
 
-from adapters.exports import ExportRequest, export
-from adapters.formats.registry import FORMATS
-from adapters.imports.asked import upload_key
 from adapters.imports.progress import ImportProgress, progress_of
 from adapters.imports.run import inside_roots
-from api.backend import Backend
-from api.commands import Answer, carry_out, envelope, respond
+from api.commands import Answer, carry_out, envelope
 from api.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.schemas import Imports, ImportView, NewImport
-from application.handle import Request, handle
+from api.uploads import KNOWN, ask, receive, refuse_early
 from application.imports import request_import
-from domain.errors import Invalid, NotFound
+from domain.errors import NotFound
 from domain.imports import ImportRules, RequestImport
+from domain.text import refuse_unstorable
 from projections.imports import find_import, list_imports
-
-_KNOWN = frozenset(FORMATS)
-_PIECE = 1 << 20
-_NAMESPACE = uuid.UUID("7a5cb0ae-1f0c-4bb6-9a53-5f0a4a9f2d61")
 
 
 class ImportController(Controller):
-    """Images and annotations made elsewhere, brought in; and annotations brought out."""
+    """Images and annotations made elsewhere, brought in."""
 
     tags = ("Imports and exports",)
 
@@ -47,7 +39,9 @@ class ImportController(Controller):
         backend: Served,
         request: HttpRequest,
         project_id: FromPath[str],
-        name: Annotated[str, QueryParameter(name="name", description="The archive's file name")],
+        name: Annotated[
+            str, QueryParameter(name="name", min_length=1, description="The archive's file name")
+        ],
         view: FromQuery[str | None] = None,
         form: Annotated[str, QueryParameter(name="format")] = "auto",
         kind: FromQuery[str | None] = None,
@@ -60,13 +54,16 @@ class ImportController(Controller):
 
         It is carried out afterwards: `GET /imports/{id}` says how far it is and how it ended.
         """
+        refuse_unstorable(name, "name")
         rules = ImportRules(form, kind, new_concepts, skip_bad, clip, dry_run)
         command = RequestImport(project_id, name, False, view, rules)
         asked = envelope(request, command)
+        await asyncio.to_thread(refuse_early, backend, asked, command)
         with tempfile.TemporaryDirectory(prefix="stemma-upload-") as folder:
             path = Path(folder) / "archive"
-            await _receive(request, path, backend.max_import_bytes)
-            return await asyncio.to_thread(_ask, backend, asked, command, path)
+            digest = await receive(request, path, backend.max_import_bytes)
+            asked = msgspec.structs.replace(asked, fingerprint=f"{asked.fingerprint} {digest}")
+            return await asyncio.to_thread(ask, backend, asked, command, path)
 
     @post(
         "/projects/{project_id:str}/imports",
@@ -82,6 +79,7 @@ class ImportController(Controller):
         data: JSONBody[NewImport],
     ) -> Response[Answer]:
         """For what lies where the server may read: its operator sets STEMMA_IMPORT_ROOTS."""
+        refuse_unstorable(data.source, "source")
         source = str(inside_roots(data.source, backend.import_roots))
         rules = ImportRules(
             data.format, data.kind, data.new_concepts, data.skip_bad, data.clip, data.dry_run
@@ -91,7 +89,7 @@ class ImportController(Controller):
             backend,
             request,
             data,
-            lambda session: request_import(session, command, _KNOWN),
+            lambda session: request_import(session, command, KNOWN),
             status_code=202,
         )
 
@@ -129,87 +127,14 @@ class ImportController(Controller):
         media_type="application/x-ndjson",
         sync_to_thread=True,
     )
-    def get_report(self, backend: Served, import_id: FromPath[str]) -> Response[bytes]:
+    def get_report(self, backend: Served, import_id: FromPath[str]) -> Stream:
         """JSON lines of `kind` (problem or note), `where` and `text`."""
         with backend.reading() as (connection, _):
             found = find_import(connection, import_id)
         if found is None or found.report is None:
             raise NotFound("there is no report: the import had nothing to say, or has not ended")
-        return Response(backend.blobs.get(found.report), media_type="application/x-ndjson")
-
-    @get(
-        "/projects/{project_id:str}/export",
-        summary="Export annotations",
-        media_type="application/zip",
-        sync_to_thread=True,
-    )
-    def export_annotations(
-        self,
-        backend: Served,
-        project_id: FromPath[str],
-        form: Annotated[str, QueryParameter(name="format")],
-        view_id: FromQuery[list[str] | None] = None,
-        images: FromQuery[bool] = False,
-        as_of: Annotated[
-            int | None,
-            QueryParameter(name="as_of", ge=0, description="A past position of the log"),
-        ] = None,
-    ) -> File:
-        """A zip archive of the annotations, now or as of a position, perhaps with the images.
-
-        Studio JSON lines hold all views, or those named by `view_id`; the others hold one.
-        """
-        head = backend.store.head()
-        if as_of is not None and as_of > head:
-            raise Invalid(f"as_of is {as_of}, and the log ends at {head}", field="as_of")
-        position = head if as_of is None else as_of
-        wanted = ExportRequest(project_id, form, position, tuple(view_id or ()), images)
-        path = Path(tempfile.mkstemp(prefix="stemma-export-", suffix=".zip")[1])
-        try:
-            with path.open("wb") as file:
-                export(backend.store, backend.blobs, wanted, file)
-        except BaseException:
-            path.unlink()
-            raise
-        return File(
-            path,
-            filename=f"{form}-at-{position}.zip",
-            media_type="application/zip",
-            background=BackgroundTask(path.unlink),
+        return Stream(
+            backend.blobs.chunks(found.report),
+            media_type="application/x-ndjson",
+            headers={"Content-Disposition": f'attachment; filename="import-{import_id}.jsonl"'},
         )
-
-
-def _ask(backend: Backend, asked: Request, command: RequestImport, path: Path) -> Response[Answer]:
-    """Store the archive, then ask for its import; repeated, it is the same import."""
-    import_id = str(uuid.uuid5(_NAMESPACE, f"{command.project_id}/{asked.command_id}"))
-    if backend.store.find_command(asked.command_id) is None:
-        backend.blobs.put_scratch_file(upload_key(import_id), path)
-        backend.blobs.flush()
-    outcome = handle(
-        backend.store, asked, lambda session: request_import(session, command, _KNOWN, import_id)
-    )
-    return respond(outcome, 202)
-
-
-async def _receive(request: HttpRequest, path: Path, most: int) -> None:
-    """Write the request's body to a file, piece by piece. Raises `Invalid` if it is too large."""
-    size = 0
-    waiting: list[bytes] = []
-    with path.open("wb") as file:
-
-        def write() -> None:
-            file.write(b"".join(waiting))
-            waiting.clear()
-
-        kept = 0
-        async for chunk in request.stream():
-            size, kept = size + len(chunk), kept + len(chunk)
-            if size > most:
-                raise Invalid(f"the archive is larger than {most:,} bytes; split it", field="body")
-            waiting.append(chunk)
-            if kept >= _PIECE:
-                await asyncio.to_thread(write)
-                kept = 0
-        await asyncio.to_thread(write)
-    if not size:
-        raise Invalid("the body is empty; send the archive as the request's body", field="body")

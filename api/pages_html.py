@@ -78,7 +78,9 @@ def as_pages(handlers: dict[Any, Handler]) -> dict[Any, Handler]:
 def _as_page(handler: Handler) -> Handler:
     def answer(request: Request[Any, Any, Any], error: Any) -> Response[Any]:
         response = handler(request, error)
-        if request.url.path.startswith(NOT_PAGES):
+        # A link to the API that a browser follows asks for a page, too.
+        wants_page = "text/html" in request.headers.get("Accept", "")
+        if request.url.path.startswith(NOT_PAGES) and not wants_page:
             return response
         page = ProblemPage(problem=response.content)
         return cast(Response[Any], render("problem.html", page, response.status_code or 500))

@@ -86,12 +86,15 @@ def draw_validation_split(
     projects.existing(session.get(PROJECT, project_id))
     session.check_revision(PROJECT, project_id)
     position = session.position
-    present = list(images_at(session.store, project_id, position))
-    drawn = projects.draw_validation_set(command, [image.image_id for image in present])
+    # Gone through twice, since the states of very many images would take very much memory.
+    present = [image.image_id for image in images_at(session.store, project_id, position)]
+    drawn = projects.draw_validation_set(command, present)
     event = ValidationSplitDrawn(command.size, command.seed, len(present), len(drawn), position)
     session.record(PROJECT, project_id, [event])
-    for image in present:
-        session.remember(IMAGE.stream(image.image_id), image.state, image.revision)
+    for image in images_at(session.store, project_id, position):
         split = VALIDATION if image.image_id in drawn else TRAIN
-        session.record(IMAGE, image.image_id, images.assign_split(AssignSplit(split), image.state))
+        assigned = images.assign_split(AssignSplit(split), image.state)
+        if assigned:
+            session.remember(IMAGE.stream(image.image_id), image.state, image.revision)
+            session.record(IMAGE, image.image_id, assigned)
     return Decided(PROJECT, project_id)

@@ -342,7 +342,7 @@ def test_images_are_uploaded_split_and_filtered(site: Scene, page: Page, tmp_pat
     page.get_by_label("Files", exact=True).set_input_files(files)
     page.get_by_role("button", name="Upload", exact=True).click()
     expect(page.locator("[data-image]")).to_have_count(4)
-    page.wait_for_function("document.querySelector('[data-image] img').naturalWidth === 8")
+    page.wait_for_function("() => document.querySelector('[data-image] img').naturalWidth === 8")
     assert (
         page.eval_on_selector("[data-image] img", "image => getComputedStyle(image).imageRendering")
         == "pixelated"

@@ -148,7 +148,7 @@ def near(box: dict[str, float], *sides: float) -> bool:
 def test_boxes_are_drawn_moved_resized_and_deleted(site: Scene, page: Page) -> None:
     desk = Desk(site, "detection")
     show(page, site, desk.path)
-    page.wait_for_function("document.querySelector('[data-picture]').complete")
+    page.wait_for_function("() => document.querySelector('[data-picture]').complete")
     page.keyboard.press("2")
     drag(page, (0.1, 0.1), (0.4, 0.5))
     drag(page, (0.6, 0.6), (0.9, 0.9))
@@ -268,7 +268,7 @@ def test_the_grid_is_filtered_paged_and_counted(
     show(page, site, f"/projects/{desk.project}")
     names = page.locator("[data-image] img")
     expect(names).to_have_count(4)
-    page.wait_for_function("document.querySelector('[data-image] img').naturalWidth > 0")
+    page.wait_for_function("() => document.querySelector('[data-image] img').naturalWidth > 0")
     page.get_by_role("link", name="Next page").click()
     page.get_by_role("link", name="Next page").click()
     expect(names).to_have_count(2)
