@@ -41,6 +41,7 @@ from adapters.formats.sources import (
     split_name,
     storable,
 )
+from adapters.seen import Seen
 from domain.view import CLASSIFICATION, DETECTION, TAGGING
 
 TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
@@ -80,7 +81,7 @@ class _Table:
         self._folder, self._path, self._header = folder, path, header
         self._boxes, self._kind, self._options = boxes, kind, options
         self._same = [n for n in header if n in ABOUT_IMAGE or n.startswith(META)]
-        self._seen: set[str] = set()
+        self._seen = Seen()
         self._sized: tuple[str, tuple[int, int]] = ("", (0, 0))
 
     def images(self) -> Iterator[SourceImage | Problem | Note]:
@@ -145,9 +146,8 @@ class _Table:
 
     def _about_image(self, row: _Row) -> SourceImage:
         image = find_image(self._folder, row.file, ("", "images"))
-        if image in self._seen:
+        if self._seen.meet(image) is not None:
             raise Flaw(f"{image!r} comes again; put all its rows together")
-        self._seen.add(image)
         width, height = row.cells.get("width"), row.cells.get("height")
         metadata = {
             name.removeprefix(META): cell

@@ -53,6 +53,7 @@ from adapters.formats.studio_file import (
     studio_path,
     views_of,
 )
+from adapters.seen import Seen
 from domain.image import TRAIN, VALIDATION, Box
 from domain.view import DETECTION, TAGGING
 
@@ -66,7 +67,7 @@ def read(folder: Path, options: ReadOptions) -> Contents:
 def _images(
     folder: Path, path: str, views: dict[str, DeclaredView], options: ReadOptions
 ) -> Iterator[SourceImage | Problem | Note]:
-    seen: set[str] = set()
+    seen = Seen()
     for count, text in enumerate(lines(folder, path, options.max_bytes), 1):
         where = f"{shown(path)}:{count}"
         if count == 1 or not text.strip():
@@ -76,9 +77,8 @@ def _images(
             if len(line.data) != 1:
                 raise Flaw(f"data has {len(line.data)} files; give one a line")
             image = find_image(folder, line.data[0].file, ("", "images"))
-            if image in seen:
+            if seen.meet(image) is not None:
                 raise Flaw(f"{image!r} comes again; give one line, with all its annotations")
-            seen.add(image)
             answers = _answers(line.annotations or [], views, options.clip)
             yield SourceImage(image, where, _split(line), _metadata(line), answers)
         except (msgspec.DecodeError, RecursionError) as error:

@@ -14,6 +14,7 @@ from adapters.imports.files import Checked, ImagePool
 from adapters.imports.progress import Phase, Progress
 from adapters.imports.report import Report
 from adapters.imports.views import Views
+from adapters.seen import Seen
 from domain.errors import Invalid
 from domain.image import AddImage, add
 
@@ -43,7 +44,7 @@ class Check:
         self._views = views
         self._pool = pool
         self._report = report
-        self._seen: dict[bytes, bytes] = {}
+        self._seen = Seen()
 
     def run(self, progress: Progress) -> Iterator[Ready]:
         """The images that can be taken; what cannot be goes to the report.
@@ -122,8 +123,8 @@ class Check:
         said = hashlib.blake2b(
             msgspec.json.encode((ready.split, ready.answers), order="sorted"), digest_size=8
         ).digest()
-        before = self._seen.setdefault(blob, said)
-        if before is said:
+        before = self._seen.meet(blob, said)
+        if before is None:
             return None
         if before == said:
             return Note(ready.where, "the same bytes came before; the image is taken once")
