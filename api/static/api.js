@@ -33,6 +33,11 @@ export async function call(method, url, { body, key = newKey(), headers: more = 
   }
   const content = await response.json().catch(() => ({}));
   if (response.ok) return content;
-  const detail = content.detail ?? `The server answers ${response.status}.`;
-  throw new Problem(detail, content.errors ?? [], response.status < 500, response.status);
+  throw problemOf(response.status, content);
+}
+
+// What a refused call says, as a Problem.
+export function problemOf(status, content) {
+  const detail = content.detail ?? `The server answers ${status}.`;
+  return new Problem(detail, content.errors ?? [], status < 500, status);
 }

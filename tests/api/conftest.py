@@ -2,10 +2,12 @@
 
 import shutil
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -16,6 +18,8 @@ from adapters.parts import run_project
 from adapters.settings import Settings
 from api.app import create_app
 from application.store import Store
+from tests.adapters.running import running
+from tests.api.import_scene import MEGABYTE, ImportScene
 from tests.api.scene import Scene
 from tests.servers import Database, new_database
 
@@ -34,7 +38,7 @@ QUIET = [
 @pytest.fixture
 def server(migrated: Database, tmp_path: Path) -> Iterator[Scene]:
     """The API and its pages on a free port, on a log without an event; blobs are in `blobs`."""
-    with serving(migrated, tmp_path) as scene:
+    with serving(settings_at(migrated, tmp_path)) as scene:
         yield scene
 
 
@@ -44,18 +48,45 @@ def site(
 ) -> Iterator[Scene]:
     """The same, shared by a module whose tests each make what they look at."""
     folder = tmp_path_factory.mktemp("site")
-    with new_database(postgres, migrated_template) as database, serving(database, folder) as scene:
+    with (
+        new_database(postgres, migrated_template) as database,
+        serving(settings_at(database, folder)) as scene,
+    ):
         yield scene
 
 
+@pytest.fixture(scope="module")
+def importing(
+    postgres: EmbeddedPostgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ImportScene]:
+    """The same, with imports carried out: of at most a megabyte, and from the folder `root`."""
+    folder = tmp_path_factory.mktemp("importing")
+    for name in ("root", "temporary"):
+        (folder / name).mkdir()
+    with (
+        new_database(postgres, migrated_template) as database,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(tempfile, "tempdir", str(folder / "temporary"))
+        patch.setenv("TMPDIR", str(folder / "temporary"))
+        settings = settings_at(
+            database, folder, import_roots=str(folder / "root"), max_import_bytes=MEGABYTE
+        )
+        with serving(settings) as scene, running(settings, "importer"):
+            yield ImportScene(scene, folder)
+
+
+def settings_at(database: Database, folder: Path, **others: Any) -> Settings:
+    return Settings(
+        data=folder, database_url=database.app_url, blobs_url=f"file://{folder}/blobs", **others
+    )
+
+
 @contextmanager
-def serving(database: Database, folder: Path) -> Iterator[Scene]:
+def serving(settings: Settings) -> Iterator[Scene]:
     """The application on a free port, with the read models following the log."""
     with ExitStack() as stack:
-        settings = Settings(
-            data=folder, database_url=database.app_url, blobs_url=f"file://{folder}/blobs"
-        )
-        store = stack.enter_context(closing(Store(database.app_url)))
+        store = stack.enter_context(closing(Store(settings.require("database_url"))))
         listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         app = create_app(settings)
         api = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
@@ -67,7 +98,8 @@ def serving(database: Database, folder: Path) -> Iterator[Scene]:
         for thread in threads:
             thread.start()
         try:
-            with Scene(f"http://127.0.0.1:{listening.getsockname()[1]}", store) as scene:
+            url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+            with Scene(url, store, settings) as scene:
                 yield scene
         finally:
             stop.set()

@@ -11,6 +11,7 @@ import httpx
 import msgspec
 from PIL import Image
 
+from adapters.settings import Settings
 from application import versions
 from application.handle import Request, handle
 from application.ingest import Delivered, Ingest
@@ -38,9 +39,10 @@ DIGEST = "ab" * 32
 class Scene:
     """A running server at `url`, and what users and workers do to it."""
 
-    def __init__(self, url: str, store: Store) -> None:
+    def __init__(self, url: str, store: Store, settings: Settings) -> None:
         self.url = url
         self.store = store
+        self.settings = settings
         self.http = httpx.Client(base_url=url, timeout=PATIENCE_SECONDS)
         self._sequence = itertools.count(1)
 
