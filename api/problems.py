@@ -7,9 +7,11 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
+import psycopg
+from eventsourcing import persistence
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 
 from adapters.blobs import BlobCorrupt, BlobMissing
 from api.backend import NotYet
@@ -101,6 +103,15 @@ def on_database_trouble(_: Request[Any, Any, Any], error: Exception) -> Response
     )
 
 
+def on_unstorable(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """PostgreSQL takes no NUL in a text: what was asked for cannot exist."""
+    log.info("refused by the database: %s", error)
+    return problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "an id or a text in the request has a character that is no text; remove it",
+    )
+
+
 def on_defect(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     reference = uuid.uuid4().hex[:12]
     log.error("defect %s", reference, exc_info=error)
@@ -131,5 +142,8 @@ HANDLERS: dict[Any, Any] = {
     BlobMissing: on_blob_trouble,
     BlobCorrupt: on_blob_trouble,
     OperationalError: on_database_trouble,
+    persistence.DataError: on_unstorable,
+    psycopg.DataError: on_unstorable,
+    DataError: on_unstorable,
     Exception: on_defect,
 } | dict.fromkeys(LogUnreachable, on_database_trouble)

@@ -17,13 +17,13 @@ def only_view(
     if len(views) != 1:
         raise Invalid(
             f"{form} holds one view, not {len(views)}; choose one, or export to studio",
-            field="views",
+            field="view_id",
         )
     if views[0].kind not in kinds:
         raise Invalid(
             f"{form} holds boxes, and {views[0].name!r} is a {views[0].kind} view; export to csv"
             " or studio",
-            field="views",
+            field="view_id",
         )
     return views[0]
 

@@ -54,14 +54,18 @@ def inside_roots(source: str, roots: Iterable[Path]) -> Path:
     """The path on the server that a source names. Raises `Invalid` where imports may not read."""
     if not Path(source).is_absolute():
         raise Invalid(f"{source!r} is not an absolute path on the server", field="source")
-    path = Path(source).resolve()
+    try:
+        path = Path(source).resolve()
+        there = path.exists()
+    except (OSError, ValueError) as error:
+        raise Invalid(f"{source[:100]!r} cannot be looked at: {error}", field="source") from error
     if not any(path.is_relative_to(root.resolve()) for root in roots):
         raise Invalid(
             f"{source} is not in a folder that this server imports from; its operator sets"
             " STEMMA_IMPORT_ROOTS",
             field="source",
         )
-    if not path.exists():
+    if not there:
         raise Invalid(f"{source} does not exist on the server", field="source")
     return path
 

@@ -13,7 +13,7 @@ from application.store import Store
 from application.views import create_view
 from domain.errors import Invalid
 from domain.image import AnnotateImage, Annotation, check_fits
-from domain.text import clean_name
+from domain.text import MAX_NAME, clean_name
 from domain.view import View
 
 
@@ -55,7 +55,10 @@ class Views:
             [self._chosen] = self._existing
         if self._chosen is not None:
             return self._existing[self._chosen].name
-        return view or PurePosixPath(source).name.split(".")[0] or "imported"
+        named = PurePosixPath(source).name.split(".")[0].strip()
+        return (
+            view or (named if named.isprintable() and len(named) < MAX_NAME else "") or "imported"
+        )
 
     def kind_of(self, name: str) -> str | None:
         """The kind of the view that exists under this name."""

@@ -4,6 +4,7 @@ import json
 
 import httpx
 import psycopg
+import pytest
 
 from tests.api.scene import Scene
 from tests.servers import Database
@@ -104,3 +105,22 @@ def test_every_operation_says_what_it_does(server: Scene) -> None:
         for method, operation in operations.items():
             assert operation.get("summary"), f"{method} {path}"
             assert operation.get("tags"), f"{method} {path}"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "projects/a%00b", None),
+        ("GET", "views/a%00b", None),
+        ("GET", "images/a%00b", None),
+        ("GET", "versions/a%00b", None),
+        ("POST", "views/a%00b/concepts", {"labels": ["cat"]}),
+        ("POST", "projects/a%00b/views", {"name": "v", "kind": "tagging"}),
+    ],
+)
+def test_an_id_that_no_database_holds_is_refused(
+    server: Scene, method: str, path: str, body: object
+) -> None:
+    response = server.http.request(method, f"/api/v1/{path}", json=body)
+    assert response.status_code == 422
+    assert "no text" in response.json()["detail"]
