@@ -2,7 +2,9 @@
 
 import hashlib
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from adapters.imports.files import ImagePool, SourceChanged, image_pool
 from adapters.imports.progress import Phase, Progress
 from adapters.imports.report import Report
 from adapters.imports.views import Views
-from application.handle import Outcome, Session, handle
+from application.handle import Decided, Outcome, Session, handle
 from application.imports import TakenImage, end_import, take_images, views_of
 from application.store import Store
 from domain.errors import Conflict, Invalid, Refusal
@@ -33,6 +35,7 @@ from domain.imports import (
     ImportFailed,
     ImportRefused,
 )
+from domain.project import Project
 
 BATCH = 500
 LISTED = 20
@@ -162,10 +165,25 @@ class _Run:
         files = ([(one.path, one.checked.blob) for one in batch] for batch in self._batches())
         taken = 0
         stored = zip(self._batches(), pool.store(files), strict=True)
-        for number, (batch, _) in enumerate(stored):
-            _add(done, self._take(number, batch, views).counts)
-            taken += len(batch)
-            self._progress.show(Phase.TAKING, taken, images)
+        # While PostgreSQL records a batch, the next one is decided on.
+        with ThreadPoolExecutor(2, thread_name_prefix="take") as threads:
+            under_way: deque[tuple[int, Future[Outcome]]] = deque()
+
+            def finish() -> None:
+                nonlocal taken
+                size, outcome = under_way.popleft()
+                _add(done, outcome.result().counts)
+                taken += size
+                self._progress.show(Phase.TAKING, taken, images)
+
+            for number, (batch, _) in enumerate(stored):
+                before = under_way[-1][1] if under_way else None
+                taking = threads.submit(self._take, number, batch, views, before)
+                under_way.append((len(batch), taking))
+                if len(under_way) == 2:
+                    finish()
+            while under_way:
+                finish()
         return done
 
     def _batches(self) -> Iterator[list[Ready]]:
@@ -196,18 +214,24 @@ class _Run:
         kind = self._rules.kind or views.kind_of(view)
         return FORMATS[self._format].read(folder, ReadOptions(view, kind, self._rules.clip))
 
-    def _take(self, number: int, batch: Sequence[Ready], views: Views) -> Outcome:
+    def _take(
+        self, number: int, batch: Sequence[Ready], views: Views, before: "Future[Outcome] | None"
+    ) -> Outcome:
+        """Record a batch, once the one before it is: the log has images in the source's order."""
         taken = [_taken(self._project, one, views) for one in batch]
         request = msgspec.structs.replace(
             self._asked.request(f"batch {number}"),
             fingerprint=hashlib.sha256(msgspec.json.encode(batch)).hexdigest(),
         )
+
+        def decide(session: Session) -> Decided[Project]:
+            decided = take_images(session, self._project, taken)
+            if before is not None:
+                before.result()
+            return decided
+
         try:
-            return handle(
-                self._place.store,
-                request,
-                lambda session: take_images(session, self._project, taken),
-            )
+            return handle(self._place.store, request, decide)
         except Conflict as conflict:
             if conflict.field != "Idempotency-Key":
                 raise
