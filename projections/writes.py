@@ -4,6 +4,7 @@ SQLAlchemy waits for the answer to every statement and spends 100 µs on it. Her
 compiled once, and all go out through libpq's pipeline mode: 2.5 times as many events a second.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -15,22 +16,26 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from projections.read_model import Write
 
+_NAMED = re.compile(r"%\((\w+)\)s")
+
 Schemas = tuple[tuple[str, str], ...]
 
 
 class _Compiled(msgspec.Struct, frozen=True):
     """A statement as psycopg takes it: `constants` are the values that the statement itself has,
-    `adapters` turn values into what psycopg sends, by parameter."""
+    `adapters` turn values into what psycopg sends, by parameter; `order` is that of the
+    parameters in the text, since psycopg is quicker with places than with names."""
 
     sql: bytes
     constants: dict[str, Any]
     adapters: Mapping[str, Callable[[Any], Any]]
+    order: tuple[str, ...]
 
-    def values(self, parameters: dict[str, Any]) -> dict[str, Any]:
+    def values(self, parameters: dict[str, Any]) -> tuple[Any, ...]:
         values = self.constants | parameters
         for name, adapt in self.adapters.items():
             values[name] = adapt(values[name])
-        return values
+        return tuple([values[name] for name in self.order])
 
 
 def execute(connection: Connection, writes: Iterable[Write]) -> None:
@@ -63,4 +68,5 @@ def _compile(
         if (adapt := parameter.type.dialect_impl(dialect).bind_processor(dialect)) is not None
     }
     constants = {name: value for name, value in compiled.params.items() if name not in names}
-    return _Compiled(compiled.string.encode(), constants, adapters)
+    order = tuple(_NAMED.findall(compiled.string))
+    return _Compiled(_NAMED.sub("%s", compiled.string).encode(), constants, adapters, order)
