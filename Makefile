@@ -22,7 +22,7 @@ demo: setup
 	@$(BIN)/stemma demo $(ARGS)
 
 test: setup
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 lint: setup
 	@$(BIN)/ruff check .
