@@ -87,10 +87,10 @@ class Tally:
             self._validation.hexdigest(),
         )
 
-    def enough(self) -> bool:
-        """Whether there are images to train and to validate, and concepts to tell apart."""
+    def enough(self, concepts: int) -> bool:
+        """Whether images train and others validate, and so many concepts are met in training."""
         both = 0 < self._splits[TRAIN] < self._splits.total()
-        return both and len(self._concepts) > 1
+        return both and len(self._concepts) >= concepts
 
 
 def counts(lines: Iterable[ManifestLine]) -> ManifestCounts:
@@ -100,12 +100,12 @@ def counts(lines: Iterable[ManifestLine]) -> ManifestCounts:
     return tally.counts()
 
 
-def counts_of_enough(lines: Iterable[ManifestLine]) -> ManifestCounts:
+def counts_of_enough(lines: Iterable[ManifestLine], kind: str) -> ManifestCounts:
     """The counts of so many lines as show that a training is possible; of all, if it is not."""
     tally = Tally()
     for line in lines:
         tally.add(line)
-        if tally.enough():
+        if tally.enough(2 if kind == CLASSIFICATION else 1):
             break
     return tally.counts()
 

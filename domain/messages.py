@@ -1,10 +1,13 @@
 """Jobs and reports: what travels between the backend and a GPU worker, and all they share."""
 
 from datetime import datetime
+from enum import StrEnum
 
 import msgspec
 
 from domain.options import TrainingOptions
+
+LENGTH, PATIENCE, STOP = "length", "patience", "stop"
 
 
 class ConceptLabel(msgspec.Struct, frozen=True):
@@ -12,6 +15,18 @@ class ConceptLabel(msgspec.Struct, frozen=True):
 
     concept_id: str
     label: str
+
+
+class InitialWeights(msgspec.Struct, frozen=True):
+    """Weights to start from: safetensors, or what torch saved, in the blob store by its sha256.
+
+    `origin` is the data they were pretrained on, or the id of the version that they are the
+    checkpoint of; then output i of their head answers the i-th of `concepts`.
+    """
+
+    blob: str
+    origin: str
+    concepts: tuple[str, ...] | None = None
 
 
 class TrainJob(msgspec.Struct, frozen=True):
@@ -30,11 +45,48 @@ class TrainJob(msgspec.Struct, frozen=True):
     manifest: str
     correlation_id: str
     deliveries_before: int = 0
+    initial_weights: InitialWeights | None = None
 
     @property
     def message_id(self) -> str:
         """The id that makes a repeated dispatch of the same attempt harmless."""
         return f"{self.version_id}:{self.attempt}"
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """Who is there, and since when it has been at that version (or idle, without one)."""
+
+    worker: str
+    device: str
+    version_id: str | None
+    since: datetime
+
+
+class Desired(StrEnum):
+    """What a user may want of a training that runs: its end at once, or after its epoch."""
+
+    CANCEL = "cancel"
+    STOP = "stop"
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What is wanted of a version, as of one of its attempts."""
+
+    attempt: int
+    desired: Desired
+
+    def for_job(self, job: TrainJob) -> Desired | None:
+        """What this means for a job: a cancelled version's older jobs are of no use either, while
+        a retried one forgets that it was to stop."""
+        if self.desired == Desired.CANCEL:
+            return Desired.CANCEL if self.attempt >= job.attempt else None
+        return Desired.STOP if self.attempt == job.attempt else None
+
+    def outranks(self, other: "Wish") -> bool:
+        """Whether this is to take the other's place: the newer attempt's does, and a cancel."""
+        if self.attempt != other.attempt:
+            return self.attempt > other.attempt
+        return self.desired == Desired.CANCEL and other.desired == Desired.STOP
 
 
 class ReportBody(msgspec.Struct, frozen=True, tag_field="report"):
@@ -62,10 +114,15 @@ class StepAdvanced(ReportBody, frozen=True, tag="step_advanced"):
 
 
 class DataPrepared(ReportBody, frozen=True, tag="data_prepared"):
-    """Images are at hand: how long one epoch and the whole training will be, in iterations."""
+    """Images are at hand: how long one epoch and the whole training will be, in iterations.
+
+    An epoch draws `samples` images; `drawn` is how many of them hold each concept, by its id.
+    """
 
     iterations_per_epoch: int
     iterations: int
+    samples: int = 0
+    drawn: dict[str, int] = {}
 
 
 class BatchMetrics(ReportBody, frozen=True, tag="batch_metrics"):
@@ -79,13 +136,14 @@ class BatchMetrics(ReportBody, frozen=True, tag="batch_metrics"):
 class EpochMetrics(ReportBody, frozen=True, tag="epoch_metrics"):
     """The validation set's figures after `epoch` (counted from 1) at `iteration` iterations.
 
-    `accuracy` is in [0, 1]; `mean_average_precision` is not measured for classification.
+    `accuracy` is in [0, 1], and not measured for detection; `mean_average_precision` is not
+    measured for classification.
     """
 
     epoch: int
     iteration: int
     validation_loss: float
-    validation_accuracy: float
+    validation_accuracy: float | None
     validation_mean_average_precision: float | None = None
 
 
@@ -99,21 +157,40 @@ class CheckpointSaved(ReportBody, frozen=True, tag="checkpoint_saved"):
     epoch: int
 
 
+class SplitFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What a checkpoint comes to on a split's images; None is what its kind does not measure.
+
+    `accuracy` is of images (classification) or of their single answers at threshold 0.5 (tagging).
+    The mean average precision of detection is COCO's: over IoU 0.50 to 0.95, at 0.50, at 0.75.
+    """
+
+    images: int
+    loss: float | None = None
+    accuracy: float | None = None
+    mean_average_precision: float | None = None
+    map_50: float | None = None
+    map_75: float | None = None
+
+
 class Evaluated(ReportBody, frozen=True, tag="evaluated"):
-    """The saved checkpoint's figures on the frozen validation images."""
+    """The saved checkpoint's figures, and its predictions: a Parquet file, by its sha256."""
 
     checkpoint: str
-    validation_loss: float
-    validation_accuracy: float
-    validation_images: int
+    validation: SplitFigures
+    train: SplitFigures
+    predictions: str
 
 
 class Completed(ReportBody, frozen=True, tag="completed"):
-    """Training ended well. `final_weights` is the sha256 of the last iteration's weights."""
+    """Training ended well. `final_weights` is the sha256 of the last iteration's weights.
+
+    `ended_by` says what ended it: its length, its patience, or the wish to stop early.
+    """
 
     checkpoint: str
     final_weights: str
     iterations: int
+    ended_by: str = LENGTH
 
 
 class Failed(ReportBody, frozen=True, tag="failed"):

@@ -1,125 +1,119 @@
-"""The options of a training: their defaults, their ranges, and how a request is resolved."""
+"""The options of one training, as a version keeps them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from domain.architectures import ARCHITECTURES, KEEP_ASPECT_RATIO
+from domain.augmentations import AUTO
 from domain.errors import Invalid
-
-MOMENTUM, RMSPROP, ADAM, NADAM, RADAM = "momentum", "rmsprop", "adam", "nadam", "radam"
-OPTIMIZERS = (MOMENTUM, RMSPROP, ADAM, NADAM, RADAM)
-
-
-class Architecture(msgspec.Struct, frozen=True):
-    """A network the worker can build, with the defaults that suit it trained from scratch.
-
-    `image_size` is the side in pixels of its square input.
-    """
-
-    key: str
-    label: str
-    batch_size: int
-    image_size: int
-    optimizer: str
-    learning_rates: dict[str, float]
+from domain.form_controls import resolve
+from domain.training_form import NONE, training_form
 
 
-def _from_scratch(momentum: float, adaptive: float) -> dict[str, float]:
-    return {
-        MOMENTUM: momentum,
-        RMSPROP: adaptive,
-        ADAM: adaptive,
-        NADAM: adaptive,
-        RADAM: adaptive,
-    }
+class Augmentation(msgspec.Struct, frozen=True):
+    """One operation of the list, with all its parameters."""
 
-
-def _classifier(key: str, label: str, *, momentum: float, adaptive: float) -> Architecture:
-    rates = _from_scratch(momentum, adaptive)
-    return Architecture(
-        key, label, batch_size=32, image_size=224, optimizer=NADAM, learning_rates=rates
-    )
-
-
-_CLASSIFIERS = (
-    _classifier("efficientnet_b0", "EfficientNet B0", momentum=0.032, adaptive=2e-3),
-    _classifier("mobilenet_v3_small", "MobileNet v3 small", momentum=0.02, adaptive=2e-3),
-    _classifier("resnet18", "ResNet 18", momentum=0.02, adaptive=1e-3),
-    _classifier("resnet50", "ResNet 50", momentum=0.02, adaptive=1e-3),
-)
-ARCHITECTURES = {architecture.key: architecture for architecture in _CLASSIFIERS}
-DEFAULT_ARCHITECTURE = "efficientnet_b0"
+    op: str
+    parameters: dict[str, float]
 
 
 class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Every option of one training, resolved. Sizes are in pixels, rates per iteration."""
+    """Every option of one training, resolved; None where it does not apply.
+
+    Sizes are in pixels, learning rates per iteration. Either `epochs` or `iterations` is there.
+    """
 
     architecture: str
-    epochs: float
+    start_from: str | None = None
+    pretrained: str | None = None
+    freeze_backbone_epochs: float = 0.0
+    epochs: float | None = None
+    iterations: int | None = None
     batch_size: int
+    patience: int = 0
     optimizer: str
     initial_learning_rate: float
-    image_size: int
-    seed: int
+    momentum: float | None = None
+    rmsprop_decay: float | None = None
+    epsilon: float | None = None
+    weight_decay: float = 0.0
+    gradient_clip_norm: float = 0.0
+    resizer: str
+    width: int | None = None
+    height: int | None = None
+    max_dimension: int | None = None
+    margin_crop: float = 0.0
+    balancing: bool = False
+    max_expansion_ratio: float | None = None
+    augmentations: tuple[Augmentation, ...] = ()
+    seed: int = 0
+    precision: str = "fp32"
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Width and height of what the network is given."""
+        if self.resizer == KEEP_ASPECT_RATIO:
+            assert self.max_dimension is not None
+            return self.max_dimension, self.max_dimension
+        assert self.width is not None
+        assert self.height is not None
+        return self.width, self.height
 
 
-class OptionsRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a user chose; what is left out takes its default."""
+def resolve_options(
+    kind: str, given: Mapping[str, Any], at_hand: frozenset[str] = frozenset()
+) -> TrainingOptions:
+    """What a user chose, with a default for all that was left out.
 
-    architecture: str | None = None
-    epochs: float | None = None
-    batch_size: int | None = None
-    optimizer: str | None = None
-    initial_learning_rate: float | None = None
-    image_size: int | None = None
-    seed: int | None = None
-
-
-def resolve_options(request: OptionsRequest) -> TrainingOptions:
-    """Fill in what the user left out and check the rest.
-
-    Raises `Invalid` naming the field that is out of range or unknown.
+    The user's value comes first, then that which suits the optimizer, then the architecture's. What
+    does not apply is dropped. `at_hand` are the files of pretrained weights there are. Raises
+    `Invalid` naming the field that is unknown, of the wrong type or out of range.
     """
-    key = DEFAULT_ARCHITECTURE if request.architecture is None else request.architecture
-    architecture = ARCHITECTURES.get(key)
-    if architecture is None:
-        raise Invalid(
-            f"architecture {key!r} is unknown; choose one of {', '.join(ARCHITECTURES)}",
-            field="architecture",
-        )
-    optimizer = architecture.optimizer if request.optimizer is None else request.optimizer
-    if optimizer not in OPTIMIZERS:
-        raise Invalid(
-            f"optimizer {optimizer!r} is unknown; choose one of {', '.join(OPTIMIZERS)}",
-            field="optimizer",
-        )
-    options = TrainingOptions(
-        architecture=key,
-        optimizer=optimizer,
-        epochs=_or(request.epochs, 6.0),
-        batch_size=_or(request.batch_size, architecture.batch_size),
-        initial_learning_rate=_or(
-            request.initial_learning_rate, architecture.learning_rates[optimizer]
-        ),
-        image_size=_or(request.image_size, architecture.image_size),
-        seed=_or(request.seed, 0),
+    chosen = resolve(training_form(kind, at_hand).controls(), given)
+    if chosen["pretrained"] == NONE:
+        chosen["pretrained"] = None
+    chosen["augmentations"] = tuple(
+        Augmentation(one.pop("op"), one) for one in map(dict, chosen["augmentations"])
     )
-    _within("epochs", options.epochs, 0.1, 200)
-    _within("batch_size", options.batch_size, 1, 65536)
-    _within("initial_learning_rate", options.initial_learning_rate, 0, 10)
-    _within("image_size", options.image_size, 32, 1024)
-    _within("seed", options.seed, 0, 2**32 - 1)
-    if options.image_size % 16:
-        raise Invalid(
-            f"image_size is {options.image_size}; it must be a multiple of 16", field="image_size"
-        )
+    options = TrainingOptions(**{key: one for key, one in chosen.items() if one is not None})
+    _check_together(options)
     return options
 
 
-def _or(value: Any, default: Any) -> Any:
-    return default if value is None else value
-
-
-def _within(field: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise Invalid(f"{field} is {value}; it must be from {low} to {high}", field=field)
+def _check_together(options: TrainingOptions) -> None:
+    """What no control can check by itself."""
+    architecture = ARCHITECTURES[options.architecture]
+    width, height = options.input_size
+    named = "max_dimension" if options.resizer == KEEP_ASPECT_RATIO else "width"
+    for field, side in ((named, width), (named.replace("width", "height"), height)):
+        if side < architecture.smallest:
+            raise Invalid(
+                f"{field} is {side}; {architecture.label} takes {architecture.smallest} or more",
+                field=field,
+            )
+    if architecture.square and width != height:
+        raise Invalid(
+            f"height is {height} and width {width}; {architecture.label} takes squares only",
+            field="height",
+        )
+    if options.pretrained is not None and options.pretrained not in architecture.weights:
+        having = ", ".join(architecture.weights) or "none"
+        raise Invalid(
+            f"{architecture.label} has no weights of {options.pretrained!r}; it has: {having}",
+            field="pretrained",
+        )
+    ops = [one.op for one in options.augmentations]
+    if AUTO in ops and len(ops) > 1:
+        raise Invalid(
+            "auto_augment excludes the others; leave them out or leave it out",
+            field="augmentations",
+        )
+    for number, one in enumerate(options.augmentations):
+        low, high = one.parameters.get("min_area"), one.parameters.get("max_area")
+        if low is not None and high is not None and low > high:
+            raise Invalid(
+                f"min_area {low} is more than max_area {high}",
+                field=f"augmentations[{number}].min_area",
+            )

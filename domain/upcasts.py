@@ -12,7 +12,59 @@ def _with_validation_set(payload: Payload) -> Payload:
     return payload | {"validation_set": None}
 
 
-UPCASTS: Mapping[tuple[str, int], Step] = {("version.dataset_frozen", 1): _with_validation_set}
+_RMSPROP_BEFORE = {"rmsprop_decay": 0.9, "epsilon": 1e-3, "momentum": 0.0}
+
+
+def _with_whole_form(payload: Payload) -> Payload:
+    """Version 1 knew seven options, and what else the worker did was fixed."""
+    options = dict(payload["options"])
+    side = options.pop("image_size")
+    options |= {"resizer": "fixed", "width": side, "height": side}
+    if options["optimizer"] == "momentum":
+        options["momentum"] = 0.9
+    if options["optimizer"] == "rmsprop":
+        options |= _RMSPROP_BEFORE
+    return payload | {"options": options, "initial_weights": None}
+
+
+def _with_samples(payload: Payload) -> Payload:
+    """Version 1 drew each image once, and did not say so."""
+    return payload | {"samples": None, "drawn": {}}
+
+
+def _unchanged(payload: Payload) -> Payload:
+    """Version 1 had fewer values."""
+    return payload
+
+
+def _ended_by_length(payload: Payload) -> Payload:
+    """Version 1 had no other end."""
+    return payload | {"ended_by": "length"}
+
+
+def _with_predictions(payload: Payload) -> Payload:
+    """Version 1 told of the validation images of a classification, and kept no predictions."""
+    figures = {
+        "images": payload["validation_images"],
+        "loss": payload["validation_loss"],
+        "accuracy": payload["validation_accuracy"],
+    }
+    return {
+        "checkpoint": payload["checkpoint"],
+        "validation": figures,
+        "train": None,
+        "predictions": None,
+    }
+
+
+UPCASTS: Mapping[tuple[str, int], Step] = {
+    ("version.created", 1): _with_whole_form,
+    ("version.dataset_frozen", 1): _with_validation_set,
+    ("version.training_length_known", 1): _with_samples,
+    ("version.epoch_metrics_recorded", 1): _unchanged,
+    ("version.evaluated", 1): _with_predictions,
+    ("version.training_completed", 1): _ended_by_length,
+}
 """By event name and the version that the step starts from."""
 
 

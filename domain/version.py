@@ -8,15 +8,16 @@ from domain import messages
 from domain.errors import Conflict, Invalid, NotFound
 from domain.event import Event
 from domain.manifest import ManifestCounts
-from domain.messages import ConceptLabel, Report
+from domain.messages import ConceptLabel, InitialWeights, Report, SplitFigures
 from domain.options import TrainingOptions
 from domain.text import clean_name
-from domain.view import CLASSIFICATION
+from domain.view import CLASSIFICATION, DETECTION
 
 QUEUED, PREPARING, TRAINING, EVALUATING = "queued", "preparing", "training", "evaluating"
 SAVING = "saving"
-READY, FAILED = "ready", "failed"
-ENDED = frozenset({READY, FAILED})
+READY, STOPPED, CANCELLED, FAILED = "ready", "stopped", "cancelled", "failed"
+ENDED = frozenset({READY, STOPPED, CANCELLED, FAILED})
+STOPPABLE = frozenset({PREPARING, TRAINING})
 
 STEPS = (QUEUED, PREPARING, TRAINING, EVALUATING, SAVING)
 _SHARE_OF_WHOLE = {QUEUED: 0.0, PREPARING: 0.05, TRAINING: 0.85, EVALUATING: 0.05, SAVING: 0.05}
@@ -25,6 +26,8 @@ PENDING, RUNNING, DONE, SKIPPED = "pending", "running", "done", "skipped"
 
 class VersionCreated(Event, frozen=True, tag="version.created"):
     """A training was asked for, on the images as they were at `log_position`."""
+
+    schema_version: ClassVar[int] = 2
 
     project_id: str
     view_id: str
@@ -35,6 +38,7 @@ class VersionCreated(Event, frozen=True, tag="version.created"):
     concepts: tuple[ConceptLabel, ...]
     options: TrainingOptions
     log_position: int
+    initial_weights: InitialWeights | None = None
 
 
 class DatasetFrozen(Event, frozen=True, tag="version.dataset_frozen"):
@@ -76,10 +80,18 @@ class TrainingStepAdvanced(Event, frozen=True, tag="version.training_step_advanc
 
 
 class TrainingLengthKnown(Event, frozen=True, tag="version.training_length_known"):
-    """How many iterations an epoch and the whole training take."""
+    """How many iterations an epoch and the whole training take.
+
+    An epoch draws `samples` images, more than there are if they are balanced; `drawn` is how many
+    of them hold each concept, by its id.
+    """
+
+    schema_version: ClassVar[int] = 2
 
     iterations_per_epoch: int
     iterations: int
+    samples: int | None = None
+    drawn: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class BatchMetricsRecorded(Event, frozen=True, tag="version.batch_metrics_recorded"):
@@ -91,12 +103,14 @@ class BatchMetricsRecorded(Event, frozen=True, tag="version.batch_metrics_record
 
 
 class EpochMetricsRecorded(Event, frozen=True, tag="version.epoch_metrics_recorded"):
-    """The validation set's figures after an epoch; `mAP` is not measured for classification."""
+    """The validation set's figures after an epoch; None is what the kind does not measure."""
+
+    schema_version: ClassVar[int] = 2
 
     epoch: int
     iteration: int
     validation_loss: float
-    validation_accuracy: float
+    validation_accuracy: float | None
     validation_mean_average_precision: float | None
 
 
@@ -111,26 +125,52 @@ class BestCheckpointSaved(Event, frozen=True, tag="version.best_checkpoint_saved
 
 
 class VersionEvaluated(Event, frozen=True, tag="version.evaluated"):
-    """The saved checkpoint's figures on the frozen validation images."""
+    """The saved checkpoint's figures on the frozen images, and its predictions for them.
+
+    `predictions` is the sha256 of their Parquet file, by which it lies in the blob store.
+    """
+
+    schema_version: ClassVar[int] = 2
 
     checkpoint: str
-    validation_loss: float
-    validation_accuracy: float
-    validation_images: int
+    validation: SplitFigures
+    train: SplitFigures | None
+    predictions: str | None
+
+
+class ThresholdSet(Event, frozen=True, tag="version.threshold_set"):
+    """From this score on, in [0, 1], an answer of this concept counts as predicted."""
+
+    concept_id: str
+    threshold: float
 
 
 class VersionTrainingCompleted(Event, frozen=True, tag="version.training_completed"):
-    """The version is ready; `final_weights` is the sha256 of the last iteration's weights."""
+    """The training ended well; `final_weights` is the sha256 of the last iteration's weights.
+
+    `ended_by` says what ended it: its length, its patience, or the wish to stop early.
+    """
+
+    schema_version: ClassVar[int] = 2
 
     checkpoint: str
     final_weights: str
     iterations: int
+    ended_by: str = messages.LENGTH
 
 
 class VersionTrainingFailed(Event, frozen=True, tag="version.training_failed"):
     """The training ended badly, for a reason in the user's words."""
 
     reason: str
+
+
+class VersionStopRequested(Event, frozen=True, tag="version.stop_requested"):
+    """The training is to end after its running epoch and to keep the best weights so far."""
+
+
+class VersionTrainingCancelled(Event, frozen=True, tag="version.training_cancelled"):
+    """The training was given up for good: its weights are discarded, and reports ignored."""
 
 
 class VersionRetried(Event, frozen=True, tag="version.retried"):
@@ -149,12 +189,22 @@ class VersionArchived(Event, frozen=True, tag="version.archived"):
     """The version is no longer listed unless asked for."""
 
 
+def default_threshold(kind: str) -> float:
+    """A concept's threshold as long as none is set: classification predicts the arg max."""
+    return 0.0 if kind == CLASSIFICATION else 0.5
+
+
 def progress_of(event: TrainingStepAdvanced) -> float:
     """How much of the whole is done, in [0, 1], when a step has come this far."""
     before = STEPS[: STEPS.index(event.step)]
     return sum(_SHARE_OF_WHOLE[step] for step in before) + (
         _SHARE_OF_WHOLE[event.step] * event.fraction
     )
+
+
+def status_at_end(event: VersionTrainingCompleted) -> str:
+    """Stopped, if it was the wish to stop that ended the training; a full length is ready."""
+    return STOPPED if event.ended_by == messages.STOP else READY
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -172,7 +222,9 @@ class Version(msgspec.Struct, frozen=True):
     epochs_recorded: int = 0
     best: BestCheckpointSaved | None = None
     evaluated: VersionEvaluated | None = None
+    stop_requested: bool = False
     archived: bool = False
+    thresholds: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 class CreateVersion(msgspec.Struct, frozen=True):
@@ -188,6 +240,7 @@ class CreateVersion(msgspec.Struct, frozen=True):
     options: TrainingOptions
     counts: ManifestCounts
     log_position: int
+    initial_weights: InitialWeights | None = None
 
 
 class FreezeDataset(msgspec.Struct, frozen=True):
@@ -199,12 +252,26 @@ class RetryVersion(msgspec.Struct, frozen=True):
     pass
 
 
+class StopVersion(msgspec.Struct, frozen=True):
+    pass
+
+
+class CancelVersion(msgspec.Struct, frozen=True):
+    pass
+
+
 class RenameVersion(msgspec.Struct, frozen=True):
     name: str
 
 
 class ArchiveVersion(msgspec.Struct, frozen=True):
     pass
+
+
+class SetThresholds(msgspec.Struct, frozen=True):
+    """`thresholds` by concept id; those of other concepts stay."""
+
+    thresholds: dict[str, float]
 
 
 def evolve(version: Version | None, event: Event) -> Version | None:
@@ -236,15 +303,27 @@ def _change(version: Version, event: Event) -> dict[str, object]:
         case VersionEvaluated():
             return {"evaluated": event}
         case VersionTrainingCompleted():
-            return {"status": READY}
+            return {"status": status_at_end(event)}
         case VersionTrainingFailed():
             return {"status": FAILED}
+        case VersionStopRequested():
+            return {"stop_requested": True}
+        case VersionTrainingCancelled():
+            return {"status": CANCELLED, "best": None, "evaluated": None}
         case VersionRetried():
-            return {"status": QUEUED, "attempt": event.attempt, "delivery": 0, "steps": {}}
+            return {
+                "status": QUEUED,
+                "attempt": event.attempt,
+                "delivery": 0,
+                "steps": {},
+                "stop_requested": False,
+            }
         case VersionRenamed():
             return {"name": event.name}
         case VersionArchived():
             return {"archived": True}
+        case ThresholdSet():
+            return {"thresholds": version.thresholds | {event.concept_id: event.threshold}}
     return {}
 
 
@@ -263,32 +342,38 @@ def create(command: CreateVersion) -> list[Event]:
             command.concepts,
             command.options,
             command.log_position,
+            command.initial_weights,
         )
     ]
 
 
 def _check_trainable(command: CreateVersion) -> None:
-    if command.kind != CLASSIFICATION:
-        raise Invalid(f"{command.kind} views cannot be trained; classification views can")
     if not command.concepts:
-        raise Conflict("the model has no concepts; add at least two")
-    if len(command.concepts) == 1:
-        raise Conflict(f"the model has one concept, {command.concepts[0].label!r}; add another")
+        least = "two" if command.kind == CLASSIFICATION else "one"
+        raise Conflict(f"the model has no concepts; add at least {least}")
     counts = command.counts
+    if command.kind == CLASSIFICATION and len(command.concepts) == 1:
+        raise Conflict(f"the model has one concept, {command.concepts[0].label!r}; add another")
     if counts.train + counts.validation == 0:
-        raise Conflict("no image is annotated with a concept of this model; annotate some")
+        what = "has a box" if command.kind == DETECTION else "is annotated with a concept"
+        raise Conflict(f"no image {what} of this model; annotate some")
     if counts.train == 0:
         raise Conflict("no annotated image is left to train on; draw a smaller validation split")
-    if len(counts.per_concept) == 1:
+    if command.kind == CLASSIFICATION and len(counts.per_concept) == 1:
         raise Conflict("all training images hold the same concept; annotate images of another")
+    if not counts.per_concept:
+        raise Conflict("no training image holds a concept of this model; annotate some")
     if counts.validation == 0:
         raise Conflict("no annotated image validates; perform a validation split")
 
 
 def freeze(command: FreezeDataset, version: Version | None) -> list[Event]:
-    """Freezing again is no event: the manifest follows from the log, so it is the same one."""
+    """Freezing again is no event: the manifest follows from the log, so it is the same one.
+
+    Neither is freezing what has been cancelled meanwhile.
+    """
     known = existing(version)
-    if known.frozen is not None:
+    if known.frozen is not None or known.status in ENDED:
         return []
     counts = command.counts
     return [
@@ -302,15 +387,24 @@ def freeze(command: FreezeDataset, version: Version | None) -> list[Event]:
     ]
 
 
-def decide(
-    command: RetryVersion | RenameVersion | ArchiveVersion, version: Version | None
-) -> list[Event]:
+VersionCommand = (
+    RetryVersion | StopVersion | CancelVersion | RenameVersion | ArchiveVersion | SetThresholds
+)
+
+
+def decide(command: VersionCommand, version: Version | None) -> list[Event]:
     known = existing(version)
     match command:
         case RetryVersion():
             if known.status != FAILED:
                 raise Conflict(f"the version is {known.status}; only a failed one is retried")
             return [VersionRetried(known.attempt + 1)]
+        case StopVersion():
+            return _stop(known)
+        case CancelVersion():
+            if known.status in ENDED - {CANCELLED}:
+                raise Conflict(f"the version is {known.status}; archive it if you do not want it")
+            return [] if known.status == CANCELLED else [VersionTrainingCancelled()]
         case RenameVersion():
             name = clean_name(command.name)
             return [] if name == known.name else [VersionRenamed(name)]
@@ -318,6 +412,39 @@ def decide(
             if known.status not in ENDED:
                 raise Conflict(f"the version is {known.status}; wait until it has ended")
             return [] if known.archived else [VersionArchived()]
+        case SetThresholds():
+            return _set_thresholds(command, known)
+
+
+def _set_thresholds(command: SetThresholds, known: Version) -> list[Event]:
+    if known.evaluated is None:
+        raise Conflict(
+            f"the version is {known.status} and has not been evaluated; thresholds come after that"
+        )
+    concepts = {concept.concept_id for concept in known.created.concepts}
+    for concept_id, threshold in command.thresholds.items():
+        if concept_id not in concepts:
+            raise Invalid("this is no concept of the version's model", field=concept_id)
+        if not 0 <= threshold <= 1:
+            raise Invalid(f"a threshold is from 0 to 1, and not {threshold}", field=concept_id)
+    default = default_threshold(known.created.kind)
+    return [
+        ThresholdSet(concept_id, threshold)
+        for concept_id, threshold in command.thresholds.items()
+        if threshold != known.thresholds.get(concept_id, default)
+    ]
+
+
+def _stop(known: Version) -> list[Event]:
+    if known.status == QUEUED:
+        raise Conflict("the version is queued and has no weights to keep; cancel it instead")
+    if known.status in ENDED:
+        raise Conflict(f"the version is {known.status}; there is nothing left to stop")
+    if known.stop_requested:
+        return []
+    if known.status not in STOPPABLE:
+        raise Conflict(f"the version is {known.status} and nearly done; wait, or cancel it")
+    return [VersionStopRequested()]
 
 
 def record(report: Report, version: Version | None) -> list[Event]:
@@ -352,7 +479,9 @@ def _record_body(body: messages.AnyReport, known: Version) -> list[Event]:
         case messages.StepAdvanced():
             return _advance(body, known)
         case messages.DataPrepared():
-            length = TrainingLengthKnown(body.iterations_per_epoch, body.iterations)
+            length = TrainingLengthKnown(
+                body.iterations_per_epoch, body.iterations, body.samples, body.drawn
+            )
             return [] if known.length == length else [length]
         case messages.BatchMetrics():
             return _new_iterations(body, known)
@@ -372,21 +501,25 @@ def _record_body(body: messages.AnyReport, known: Version) -> list[Event]:
                     body.checkpoint, body.bytes, body.metric, body.value, body.epoch
                 )
             ]
-        case messages.Evaluated() if known.evaluated is None:
+        case messages.Evaluated() if _is_news(body, known.evaluated):
             return [
-                VersionEvaluated(
-                    body.checkpoint,
-                    body.validation_loss,
-                    body.validation_accuracy,
-                    body.validation_images,
-                )
+                VersionEvaluated(body.checkpoint, body.validation, body.train, body.predictions)
             ]
         case messages.Completed():
-            return [VersionTrainingCompleted(body.checkpoint, body.final_weights, body.iterations)]
+            return [
+                VersionTrainingCompleted(
+                    body.checkpoint, body.final_weights, body.iterations, body.ended_by
+                )
+            ]
         case messages.Failed():
             # PostgreSQL stores no NUL, and a failure must be recorded whatever it says.
             return [VersionTrainingFailed(body.reason.replace("\0", "\ufffd"))]
     return []
+
+
+def _is_news(body: messages.Evaluated, known: VersionEvaluated | None) -> bool:
+    """A retried version is evaluated again if its checkpoint is another one."""
+    return known is None or known.checkpoint != body.checkpoint
 
 
 def _advance(body: messages.StepAdvanced, known: Version) -> list[Event]:

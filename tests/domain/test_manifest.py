@@ -157,9 +157,12 @@ def test_a_possible_training_is_known_before_the_end() -> None:
         yield from (A, A, B)
         raise AssertionError("went on")
 
-    assert manifest.counts_of_enough(endless()).per_concept == {"a": 2, "b": 1}
-    assert manifest.counts_of_enough([A, A, B]) == manifest.counts([A, A, B])
-    assert manifest.counts_of_enough([validates, A]) == manifest.counts([validates, A])
+    assert manifest.counts_of_enough(endless(), "classification").per_concept == {"a": 2, "b": 1}
+    assert manifest.counts_of_enough(endless(), "detection").per_concept == {"a": 1}
+    assert manifest.counts_of_enough([A, A, B], "classification") == manifest.counts([A, A, B])
+    assert manifest.counts_of_enough([validates, A], "classification") == manifest.counts(
+        [validates, A]
+    )
 
 
 def test_validation_sets_are_told_apart() -> None:

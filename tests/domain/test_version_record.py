@@ -14,6 +14,7 @@ from domain.messages import (
     EpochMetrics,
     Evaluated,
     Failed,
+    SplitFigures,
     Started,
     StepAdvanced,
 )
@@ -33,18 +34,29 @@ from tests.domain.version_samples import CREATED, report, started
 
 given = Story(versions.evolve, versions.record).given
 
+VALIDATION = SplitFigures(images=2, loss=0.5, accuracy=0.9)
+TRAIN = SplitFigures(images=8, loss=0.1, accuracy=1.0)
 START = Started("w1", "cpu", {"torch": "2"}, 0)
 PAIRS: list[tuple[AnyReport, Event]] = [
     (StepAdvanced("training", "running", 0.5), TrainingStepAdvanced("training", "running", 0.5)),
-    (DataPrepared(7, 28), TrainingLengthKnown(7, 28)),
+    (
+        DataPrepared(7, 28, 50, {"c1": 25, "c2": 25}),
+        TrainingLengthKnown(7, 28, 50, {"c1": 25, "c2": 25}),
+    ),
     (BatchMetrics(0, (0.1, 0.2), (2.0, 1.0)), BatchMetricsRecorded(0, (0.1, 0.2), (2.0, 1.0))),
     (EpochMetrics(1, 7, 0.5, 0.9, 0.8), EpochMetricsRecorded(1, 7, 0.5, 0.9, 0.8)),
     (
         CheckpointSaved("sha", 9, "accuracy", 0.9, 1),
         BestCheckpointSaved("sha", 9, "accuracy", 0.9, 1),
     ),
-    (Evaluated("sha", 0.5, 0.9, 2), VersionEvaluated("sha", 0.5, 0.9, 2)),
-    (Completed("sha", "weights", 28), VersionTrainingCompleted("sha", "weights", 28)),
+    (
+        Evaluated("sha", VALIDATION, TRAIN, "parquet"),
+        VersionEvaluated("sha", VALIDATION, TRAIN, "parquet"),
+    ),
+    (
+        Completed("sha", "weights", 28, "patience"),
+        VersionTrainingCompleted("sha", "weights", 28, "patience"),
+    ),
     (Failed("no memory"), VersionTrainingFailed("no memory")),
 ]
 
@@ -134,7 +146,7 @@ def test_a_checkpoint_of_an_earlier_epoch_does_not_come_back() -> None:
 
 def test_a_changed_length_is_recorded_again() -> None:
     history = (CREATED, started(), TrainingLengthKnown(7, 28))
-    given(*history).when(report(DataPrepared(8, 32))).then(TrainingLengthKnown(8, 32))
+    given(*history).when(report(DataPrepared(8, 32))).then(TrainingLengthKnown(8, 32, 0))
 
 
 def test_a_step_does_not_go_back_within_a_run() -> None:

@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 
 from domain.manifest import ManifestCounts
 from domain.messages import AnyReport, ConceptLabel, Report
-from domain.options import OptionsRequest, resolve_options
+from domain.options import resolve_options
 from domain.version import CreateVersion, VersionCreated, VersionTrainingStarted
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 CONCEPTS = (ConceptLabel("c1", "cat"), ConceptLabel("c2", "dog"))
-OPTIONS = resolve_options(OptionsRequest(architecture="resnet18", image_size=32))
+OPTIONS = resolve_options("classification", {"architecture": "resnet18", "width": 32, "height": 32})
 COUNTS = ManifestCounts(8, 2, {"c1": 4, "c2": 4}, "validates")
 CREATE = CreateVersion("p", "v", "m", 3, None, "classification", CONCEPTS, OPTIONS, COUNTS, 17)
 CREATED = VersionCreated("p", "v", "m", 3, "Version 3", "classification", CONCEPTS, OPTIONS, 17)

@@ -23,7 +23,7 @@ from domain.imports import (
     ImportRequested,
     ImportRules,
 )
-from domain.messages import ConceptLabel
+from domain.messages import ConceptLabel, InitialWeights, SplitFigures
 from domain.model import (
     ConceptSetAmended,
     ModelArchived,
@@ -33,13 +33,14 @@ from domain.model import (
     ModelReopened,
     VersionNumbered,
 )
-from domain.options import TrainingOptions
+from domain.options import Augmentation, TrainingOptions
 from domain.project import ProjectCreated, ProjectRenamed, ValidationSplitDrawn
 from domain.version import (
     BatchMetricsRecorded,
     BestCheckpointSaved,
     DatasetFrozen,
     EpochMetricsRecorded,
+    ThresholdSet,
     TrainingLengthKnown,
     TrainingStepAdvanced,
     VersionArchived,
@@ -47,6 +48,8 @@ from domain.version import (
     VersionEvaluated,
     VersionRenamed,
     VersionRetried,
+    VersionStopRequested,
+    VersionTrainingCancelled,
     VersionTrainingCompleted,
     VersionTrainingFailed,
     VersionTrainingStarted,
@@ -70,7 +73,10 @@ OPTIONS = TrainingOptions(
     batch_size=32,
     optimizer="nadam",
     initial_learning_rate=0.001,
-    image_size=32,
+    resizer="fixed",
+    width=32,
+    height=48,
+    augmentations=(Augmentation("brightness", {"max_delta": 0.05}),),
     seed=7,
 )
 CONCEPTS = (ConceptLabel("concept-1", "Zähler"), ConceptLabel("concept-2", "猫"))
@@ -125,17 +131,26 @@ EXAMPLES: tuple[Event, ...] = (
         CONCEPTS,
         OPTIONS,
         4242,
+        InitialWeights(SHA, "imagenet"),
     ),
     DatasetFrozen(SHA, 1438, 359, {"concept-1": 700, "concept-2": 738}, SHA[::-1]),
     VersionTrainingStarted(1, 2, "worker-1", "cuda:0", {"torch": "2.11.0"}, 42),
     TrainingStepAdvanced("training", "running", 0.375),
-    TrainingLengthKnown(45, 203),
+    TrainingLengthKnown(45, 203, 1500, {"concept-1": 750, "concept-2": 750}),
     BatchMetricsRecorded(16, (0.001, 0.0009), (2.302585092994046, 1e-07)),
-    EpochMetricsRecorded(1, 45, 0.25, 0.9375, None),
+    EpochMetricsRecorded(1, 45, 0.25, None, 0.5),
     BestCheckpointSaved(SHA, 44_800_000, "validation_accuracy", 0.9375, 1),
-    VersionEvaluated(SHA, 0.25, 0.9375, 359),
-    VersionTrainingCompleted(SHA, SHA[::-1], 203),
+    VersionEvaluated(
+        SHA,
+        SplitFigures(images=359, loss=0.25, accuracy=0.9375),
+        SplitFigures(images=1438, mean_average_precision=0.5, map_50=0.75, map_75=0.625),
+        SHA[::-1],
+    ),
+    ThresholdSet("concept-1", 0.375),
+    VersionTrainingCompleted(SHA, SHA[::-1], 203, "stop"),
     VersionTrainingFailed("the GPU has no memory left; choose a smaller batch"),
+    VersionStopRequested(),
+    VersionTrainingCancelled(),
     VersionRetried(2),
     VersionRenamed("Night shift"),
     VersionArchived(),
