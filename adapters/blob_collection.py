@@ -14,7 +14,8 @@ import psycopg
 from adapters.blobs import BlobCorrupt, BlobMissing, BlobStore
 from application.store import Store
 from domain.errors import Conflict, Invalid
-from domain.event import Event
+from domain.event import Event, Recorded, name_of
+from domain.version import BestCheckpointSaved, VersionEvaluated, VersionTrainingCancelled
 
 SHORTEST = timedelta(days=1)
 """Twice what a blob may have aged when a put leaves it as it is, for an event that comes later."""
@@ -60,7 +61,7 @@ def collect(
     if older_than < SHORTEST:
         raise Invalid("blobs are kept for a day at least", field="older_than")
     with _alone(store):
-        named = {digest for one in store.read_all() for digest in digests_in(one.event)}
+        named = {digest for one in _wanted(store) for digest in digests_in(one.event)}
         before = now - older_than
         report = CollectionReport()
         _empty_trash(blobs, named, before, report, dry_run)
@@ -71,13 +72,24 @@ def collect(
 def check(store: Store, blobs: BlobStore) -> Iterator[Trouble]:
     """Read every blob that an event names; those that are missing or corrupt."""
     seen: set[str] = set()
-    for recorded in store.read_all():
+    for recorded in _wanted(store):
         for digest in blobs_named_by(recorded.event):
             if digest in seen:
                 continue
             seen.add(digest)
             if problem := _problem(blobs, digest):
                 yield Trouble(digest, problem, recorded.event.event_name, recorded.position)
+
+
+def _wanted(store: Store) -> Iterator[Recorded]:
+    """The log, less what tells of the weights and predictions of cancelled versions: these blobs
+    are discarded, unless another event names them too."""
+    names = [name_of(VersionTrainingCancelled)]
+    cancelled = {recorded.stream for recorded in store.read_all(names=names)}
+    for recorded in store.read_all():
+        outcome = isinstance(recorded.event, (BestCheckpointSaved, VersionEvaluated))
+        if not (outcome and recorded.stream in cancelled):
+            yield recorded
 
 
 def digests_in(event: Event) -> set[str]:

@@ -15,7 +15,8 @@ from nats.js.api import KeyValueConfig, PubAck, RetentionPolicy, StorageType, St
 from nats.js.errors import NotFoundError
 
 EVENTS, JOBS, REPORTS = "EVENTS", "JOBS", "REPORTS"
-WORKERS_BUCKET = "workers"
+WORKERS_BUCKET, CONTROL_BUCKET = "workers", "control"
+CONTROL_STREAM = f"KV_{CONTROL_BUCKET}"
 WORKER_TTL_SECONDS = 30
 STOP_GRACE_SECONDS = 3.0
 
@@ -100,6 +101,12 @@ _STREAMS = (
     ),
 )
 
+_BUCKETS = (
+    KeyValueConfig(bucket=WORKERS_BUCKET, ttl=WORKER_TTL_SECONDS),
+    # A wish is kept: a job may wait for longer than anyone would guess.
+    KeyValueConfig(bucket=CONTROL_BUCKET, storage=StorageType.FILE),
+)
+
 
 async def ensure_streams(js: JetStreamContext) -> None:
     """Create what is missing; what exists is left as its operator set it."""
@@ -109,10 +116,11 @@ async def ensure_streams(js: JetStreamContext) -> None:
             await js.stream_info(config.name)
         except NotFoundError:
             await js.add_stream(config)
-    try:
-        await js.key_value(WORKERS_BUCKET)
-    except NotFoundError:
-        await js.create_key_value(KeyValueConfig(bucket=WORKERS_BUCKET, ttl=WORKER_TTL_SECONDS))
+    for bucket in _BUCKETS:
+        try:
+            await js.key_value(bucket.bucket)
+        except NotFoundError:
+            await js.create_key_value(bucket)
 
 
 async def publish(js: JetStreamContext, subject: str, payload: bytes, *, message_id: str) -> PubAck:

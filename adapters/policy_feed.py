@@ -1,15 +1,18 @@
-"""The log followed for `application.policies`: blobs are stored and jobs go out on JOBS."""
+"""The log followed for what follows by itself: jobs go out on JOBS, wishes to `control`."""
 
 import asyncio
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
+from typing import Any
 
 import msgspec
 from nats.js import JetStreamContext
 
 from adapters.blobs import BlobStore
+from adapters.control import put_wish
 from adapters.jetstream import (
+    CONTROL_STREAM,
     JOBS,
     birth_of,
     connect,
@@ -18,13 +21,16 @@ from adapters.jetstream import (
     run_until_stopped,
 )
 from adapters.postgres import wake_ups
-from application.policies import REACTS_TO, Effects, react
+from application import control, policies
 from application.store import CHANNEL, AppendRefused, Store
-from domain.messages import TrainJob
+from domain.event import Recorded
+from domain.messages import TrainJob, Wish
+
+React = Callable[[Recorded], None]
 
 
-class QueueReplaced(Exception):
-    """The job queue is not the one that it was: begin again, for the new one."""
+class StreamReplaced(Exception):
+    """The stream written to is not the one that it was: begin again, for the new one."""
 
 
 def run_policies(
@@ -41,17 +47,45 @@ async def _run(
     try:
         js = client.jetstream()
         await ensure_streams(js)
-        # A job stream made anew has lost its jobs: all of the log is gone through again for it.
-        birth = await birth_of(js, JOBS)
-        dispatch = _Dispatch(js, queue, asyncio.get_running_loop())
-        effects = Effects(partial(put_manifest, blobs), dispatch)
-        wakes = wake_ups(store.database_url, CHANNEL, stop)
-        while await asyncio.to_thread(next, wakes, False) is None:
-            await asyncio.to_thread(react_to_all, store, effects, f"policies for {birth}")
-            if await birth_of(js, JOBS) != birth:
-                raise QueueReplaced(f"stream {JOBS} was made anew while it was in use")
+        outside = _Outside(js, queue, asyncio.get_running_loop())
+        effects = policies.Effects(partial(put_manifest, blobs), outside.dispatch)
+        follow = partial(_follow, store, js, stop)
+        # Side by side: a wish does not wait until a large dataset has been frozen.
+        async with asyncio.TaskGroup() as both:
+            both.create_task(
+                follow(
+                    JOBS, "policies", policies.REACTS_TO, partial(policies.react, store, effects)
+                )
+            )
+            both.create_task(
+                follow(
+                    CONTROL_STREAM,
+                    "control",
+                    control.REACTS_TO,
+                    partial(control.react, store, outside.tell),
+                )
+            )
     finally:
         await client.close()
+
+
+async def _follow(
+    store: Store,
+    js: JetStreamContext,
+    stop: threading.Event,
+    stream: str,
+    name: str,
+    reacts_to: Sequence[str],
+    react: React,
+) -> None:
+    """React as the log grows. A stream made anew has lost what was sent: for it, all of the log
+    is gone through again."""
+    birth = await birth_of(js, stream)
+    wakes = wake_ups(store.database_url, CHANNEL, stop)
+    while await asyncio.to_thread(next, wakes, False) is None:
+        await asyncio.to_thread(react_to_all, store, f"{name} for {birth}", reacts_to, react)
+        if await birth_of(js, stream) != birth:
+            raise StreamReplaced(f"stream {stream} was made anew while it was in use")
 
 
 def put_manifest(blobs: BlobStore, lines: Iterable[bytes]) -> str:
@@ -61,14 +95,14 @@ def put_manifest(blobs: BlobStore, lines: Iterable[bytes]) -> str:
     return digest
 
 
-def react_to_all(store: Store, effects: Effects, feed: str) -> None:
+def react_to_all(store: Store, feed: str, names: Sequence[str], react: React) -> None:
     """React to every event since the feed's position, which moves once a reaction is complete."""
     position = store.tracked(feed)
     while True:
         head = store.head()
-        page = store.read(position, upto=head, names=REACTS_TO)
+        page = store.read(position, upto=head, names=names)
         for recorded in page:
-            react(store, effects, recorded)
+            react(recorded)
             if not _move(store, feed, recorded.position):
                 return
             position = recorded.position
@@ -86,10 +120,10 @@ def _move(store: Store, feed: str, position: int) -> bool:
     return True
 
 
-class _Dispatch:
-    """Publishes a job from a worker thread, through the event loop that owns the connection.
+class _Outside:
+    """What reactions do on NATS, from a thread, through the event loop that owns the connection.
 
-    A job that the queue does not take raises: the reaction is repeated, on a queue that is there.
+    What NATS does not take raises: the reaction is repeated, on a stream that is there.
     """
 
     def __init__(self, js: JetStreamContext, queue: str, loop: asyncio.AbstractEventLoop) -> None:
@@ -97,8 +131,13 @@ class _Dispatch:
         self._subject = job_subject(queue)
         self._loop = loop
 
-    def __call__(self, job: TrainJob) -> None:
+    def dispatch(self, job: TrainJob) -> None:
         payload = msgspec.json.encode(job)
         headers = {"Nats-Msg-Id": job.message_id}
-        published = self._js.publish(self._subject, payload, timeout=5, headers=headers)
-        asyncio.run_coroutine_threadsafe(published, self._loop).result()
+        self._wait(self._js.publish(self._subject, payload, timeout=5, headers=headers))
+
+    def tell(self, version_id: str, wish: Wish) -> None:
+        self._wait(put_wish(self._js, version_id, wish))
+
+    def _wait(self, work: Coroutine[Any, Any, Any]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()

@@ -46,12 +46,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     worker_name: str = ""
     queue: str = "default"
     device: str = "auto"
+    processes: int = 0
     checkpoint_seconds: float = 30.0
     ack_wait_seconds: float = 60.0
     image_cache_bytes: int = 1 << 30
     max_upload_bytes: int = 50_000_000
     max_image_pixels: int = 100_000_000
     import_roots: str = ""
+    weights: str = ""
     max_import_files: int = 2_000_000
     max_import_bytes: int = 200_000_000_000
 
@@ -59,6 +61,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The folders that imports may read on this machine, as `STEMMA_IMPORT_ROOTS` lists them,
         with colons between."""
         return tuple(Path(root) for root in self.import_roots.split(":") if root)
+
+    @property
+    def weights_folder(self) -> Path:
+        """Where the files of pretrained weights lie: `STEMMA_WEIGHTS`, or in the data folder."""
+        return Path(self.weights) if self.weights else self.data / "weights"
 
     def environment(self) -> dict[str, str]:
         """The variables that a child process needs to have the same settings."""

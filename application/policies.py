@@ -48,7 +48,8 @@ def manifest_of(store: Store, created: VersionCreated) -> Iterator[ManifestLine]
 
 
 def _freeze(store: Store, effects: Effects, recorded: Recorded, created: VersionCreated) -> None:
-    if _version(store, recorded.entity_id).frozen is not None:
+    version = version_of(store, recorded.entity_id)
+    if version.frozen is not None or version.status in versions.ENDED:
         return  # the log is gone through again for a new queue, and manifests are work
     tally = manifest.Tally()
 
@@ -69,7 +70,7 @@ def _freeze(store: Store, effects: Effects, recorded: Recorded, created: Version
 
 
 def _dispatch(store: Store, effects: Effects, recorded: Recorded) -> None:
-    version = _version(store, recorded.entity_id)
+    version = version_of(store, recorded.entity_id)
     attempt = recorded.event.attempt if isinstance(recorded.event, VersionRetried) else 1
     if version.frozen is None or version.status in versions.ENDED or version.attempt != attempt:
         return
@@ -82,11 +83,13 @@ def _dispatch(store: Store, effects: Effects, recorded: Recorded) -> None:
         manifest=version.frozen.manifest,
         correlation_id=recorded.metadata.correlation_id,
         deliveries_before=version.delivery,
+        initial_weights=version.created.initial_weights,
     )
     effects.dispatch(job)
 
 
-def _version(store: Store, version_id: str) -> Version:
+def version_of(store: Store, version_id: str) -> Version:
+    """A version as it is now."""
     stream = VERSION.stream(version_id)
     state = None
     for recorded in store.streams([stream])[stream]:

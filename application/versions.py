@@ -1,7 +1,11 @@
 """Commands about model versions."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from application.dataset import images_at
 from application.handle import MODEL, VERSION, VIEW, Decided, Session
+from application.starting import PretrainedWeights, initial_weights
 from domain import manifest
 from domain import model as models
 from domain import version as versions
@@ -9,28 +13,37 @@ from domain import view as views
 from domain.errors import Conflict
 from domain.messages import ConceptLabel
 from domain.model import NumberVersion
-from domain.options import OptionsRequest, resolve_options
+from domain.options import resolve_options
 from domain.version import (
     ArchiveVersion,
+    CancelVersion,
     CreateVersion,
     FreezeDataset,
     RenameVersion,
     RetryVersion,
+    SetThresholds,
+    StopVersion,
     Version,
+    VersionCommand,
 )
 from domain.view import View
 
 
 def create_version(
-    session: Session, model_id: str, name: str | None, request: OptionsRequest
+    session: Session,
+    model_id: str,
+    name: str | None,
+    given: Mapping[str, Any],
+    weights: PretrainedWeights | None = None,
 ) -> Decided[Version]:
     """Ask for a training, on the images as they are now.
 
-    What cannot be trained is refused here, before any job.
+    What cannot be trained is refused here, before any job. Without `weights`, none are at hand.
     """
-    options = resolve_options(request)
     model = models.existing(session.get(MODEL, model_id))
     view = views.existing(session.get(VIEW, model.view_id))
+    at_hand = frozenset() if weights is None else weights.at_hand()
+    options = resolve_options(view.kind, given, at_hand)
     position = session.position
     lines = manifest.manifest(
         images_at(session.store, view.project_id, position),
@@ -52,8 +65,9 @@ def create_version(
             ConceptLabel(key, label) for key, label in labels.items() if key in model.concepts
         ),
         options=options,
-        counts=manifest.counts_of_enough(lines),
+        counts=manifest.counts_of_enough(lines, view.kind),
         log_position=position,
+        initial_weights=initial_weights(session, model.view_id, options, weights),
     )
     session.record(MODEL, model_id, models.decide(NumberVersion(version_id), model))
     session.record(VERSION, version_id, versions.create(command))
@@ -61,13 +75,17 @@ def create_version(
 
 
 def train_view(
-    session: Session, view_id: str, name: str | None, request: OptionsRequest
+    session: Session,
+    view_id: str,
+    name: str | None,
+    given: Mapping[str, Any],
+    weights: PretrainedWeights | None = None,
 ) -> Decided[Version]:
     """Ask for a training of the view's current model."""
     view: View = views.existing(session.get(VIEW, view_id))
     if view.current_model is None:
         raise Conflict(f"view {view.name!r} has no concepts yet; add at least two")
-    return create_version(session, view.current_model, name, request)
+    return create_version(session, view.current_model, name, given, weights)
 
 
 def freeze_dataset(session: Session, version_id: str, command: FreezeDataset) -> Decided[Version]:
@@ -80,6 +98,14 @@ def retry_version(session: Session, version_id: str) -> Decided[Version]:
     return _decide(session, version_id, RetryVersion())
 
 
+def stop_version(session: Session, version_id: str) -> Decided[Version]:
+    return _decide(session, version_id, StopVersion())
+
+
+def cancel_version(session: Session, version_id: str) -> Decided[Version]:
+    return _decide(session, version_id, CancelVersion())
+
+
 def rename_version(session: Session, version_id: str, name: str) -> Decided[Version]:
     return _decide(session, version_id, RenameVersion(name))
 
@@ -88,9 +114,13 @@ def archive_version(session: Session, version_id: str) -> Decided[Version]:
     return _decide(session, version_id, ArchiveVersion())
 
 
-def _decide(
-    session: Session, version_id: str, command: RetryVersion | RenameVersion | ArchiveVersion
+def set_thresholds(
+    session: Session, version_id: str, thresholds: Mapping[str, float]
 ) -> Decided[Version]:
+    return _decide(session, version_id, SetThresholds(dict(thresholds)))
+
+
+def _decide(session: Session, version_id: str, command: VersionCommand) -> Decided[Version]:
     version = session.get(VERSION, version_id)
     session.check_revision(VERSION, version_id)
     session.record(VERSION, version_id, versions.decide(command, version))

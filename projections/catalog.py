@@ -23,7 +23,7 @@ from sqlalchemy import (
 from domain.event import Recorded
 from domain.project import ProjectCreated, ProjectRenamed, ValidationSplitDrawn
 from domain.view import ConceptAdded, ConceptRemoved, ConceptRenamed, ModelRegistered, ViewCreated
-from projections.read_model import SCHEMA, ReadModel, Write
+from projections.read_model import SCHEMA, ReadModel, Write, event_by_event
 
 metadata = MetaData(schema=SCHEMA)
 
@@ -135,7 +135,7 @@ def project(recorded: Recorded) -> Iterator[Write]:
             yield Write(_revise_view, {"key": key, "to": recorded.originator_version})
 
 
-CATALOG = ReadModel("catalog_v1", metadata, project)
+CATALOG = ReadModel("catalog_v1", metadata, event_by_event(project))
 
 
 class ProjectRow(msgspec.Struct, frozen=True):

@@ -4,8 +4,9 @@ A row of images or annotations holds from the position `valid_from` until before
 there means that it still holds. So the dataset as of any position is a query.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
@@ -18,16 +19,15 @@ from sqlalchemy import (
     Integer,
     Table,
     Text,
-    and_,
-    bindparam,
-    cast,
     column,
     func,
     insert,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSON, JSONB
+from sqlalchemy.types import TypeEngine
 
 from domain.event import Recorded
 from domain.image import (
@@ -37,8 +37,15 @@ from domain.image import (
     ImageRemoved,
     ImageSplitAssigned,
 )
-from projections.dataset_marks import mark_annotated, mark_present, metadata, move, unmark_all
-from projections.read_model import ReadModel, Write
+from projections.dataset_marks import (
+    mark_annotated,
+    mark_present,
+    marks_of,
+    metadata,
+    move_marks,
+    unmark_all,
+)
+from projections.read_model import ReadModel, Write, given_rows, write_rows
 
 
 def _validity() -> tuple[Column[int], Column[int | None]]:
@@ -85,46 +92,74 @@ annotations = Table(
 )
 """One row an annotation; *without concept* is a row that names none."""
 
-_live_image = and_(images.c.image_id == bindparam("key"), images.c.valid_to.is_(None))
-_live_annotations = and_(
-    annotations.c.image_id == bindparam("key"),
-    annotations.c.view_id == bindparam("view"),
-    annotations.c.valid_to.is_(None),
-)
-_changed: dict[str, Any] = {
-    column: bindparam(f"new_{column}") for column in ("revision", "changed_by", "changed_at")
+_changed: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
+    "revision": BigInteger,
+    "changed_by": Text,
+    "changed_at": DateTime(timezone=True),
 }
 
-_add_image = insert(images)
-_close_image = update(images).where(_live_image).values(valid_to=bindparam("at"))
-_revise_image = update(images).where(_live_image).values(_changed)
-_copied = [
-    column
-    for column in images.c
-    if column.name not in {"split", "valid_from", "valid_to", *_changed}
-]
-_split_again = insert(images).from_select(
-    [*(column.name for column in _copied), "split", "valid_from", *_changed],
-    select(
-        *_copied,
-        bindparam("split", type_=Text),
-        bindparam("at", type_=BigInteger),
-        *(bindparam(f"new_{name}", type_=images.c[name].type) for name in _changed),
-    ).where(images.c.image_id == bindparam("key"), images.c.valid_to == bindparam("at")),
+_added = given_rows(
+    image_id=Text,
+    project_id=Text,
+    blob=Text,
+    width=Integer,
+    height=Integer,
+    file_name=Text,
+    metadata=JSONB,
+    split=Text,
+    added_position=BigInteger,
+    valid_from=BigInteger,
+    **_changed,
 )
-_close_annotations = update(annotations).where(_live_annotations).values(valid_to=bindparam("at"))
-_close_all_annotations = (
+_add_images = insert(images).from_select(list(_added.c.keys()), select(_added))
+
+_moved = given_rows(image_id=Text, at=BigInteger, split=Text, **_changed)
+_left = (
+    update(images)
+    .where(images.c.image_id == _moved.c.image_id, images.c.valid_to.is_(None))
+    .values(valid_to=_moved.c.at)
+    .returning(
+        *(
+            one
+            for one in images.c
+            if one.name not in {"split", "valid_from", "valid_to", *_changed}
+        ),
+        _moved.c.split,
+        _moved.c.at.label("valid_from"),
+        *(_moved.c[name] for name in _changed),
+    )
+    .cte("left")
+)
+_move_images = insert(images).from_select(list(_left.c.keys()), select(_left))
+
+_removed = given_rows(image_id=Text, at=BigInteger)
+_remove_images = (
+    update(images)
+    .where(images.c.image_id == _removed.c.image_id, images.c.valid_to.is_(None))
+    .values(valid_to=_removed.c.at)
+)
+_remove_annotations = (
     update(annotations)
-    .where(annotations.c.image_id == bindparam("key"), annotations.c.valid_to.is_(None))
-    .values(valid_to=bindparam("at"))
+    .where(annotations.c.image_id == _removed.c.image_id, annotations.c.valid_to.is_(None))
+    .values(valid_to=_removed.c.at)
+)
+
+_annotated = given_rows(
+    image_id=Text,
+    view_id=Text,
+    at=BigInteger,
+    without_concept=Boolean,
+    said=JSON,
+    **_changed,
 )
 _said = (
-    func.json_to_recordset(cast(bindparam("said", type_=Text), JSON))
+    func.json_to_recordset(_annotated.c.said)
     .table_valued(
         column("concept_id", Text),
         *(column(side, Float) for side in ("x", "y", "width", "height")),
     )
     .render_derived(name="said", with_types=True)
+    .lateral()
 )
 _annotate = (
     # One statement instead of several: sending each takes longer than carrying it out.
@@ -135,61 +170,91 @@ _annotate = (
             *("without_concept", "valid_from"),
         ],
         select(
-            bindparam("key", type_=Text),
-            bindparam("view", type_=Text),
+            _annotated.c.image_id,
+            _annotated.c.view_id,
             *_said.c,
-            bindparam("without", type_=Boolean),
-            bindparam("at", type_=BigInteger),
-        ),
+            _annotated.c.without_concept,
+            _annotated.c.at,
+        ).select_from(_annotated.join(_said, true())),
     )
-    .add_cte(_close_annotations.cte("closed"), _revise_image.cte("revised"))
+    .add_cte(
+        update(annotations)
+        .where(
+            annotations.c.image_id == _annotated.c.image_id,
+            annotations.c.view_id == _annotated.c.view_id,
+            annotations.c.valid_to.is_(None),
+        )
+        .values(valid_to=_annotated.c.at)
+        .cte("closed"),
+        update(images)
+        .where(images.c.image_id == _annotated.c.image_id, images.c.valid_to.is_(None))
+        .values({name: _annotated.c[name] for name in _changed})
+        .cte("revised"),
+    )
 )
 
+Row = dict[str, Any]
 
-def project(recorded: Recorded) -> Iterator[Write]:
+
+class _Turn(NamedTuple):
+    """Events of different images: whatever their order, the outcome is the same."""
+
+    added: list[Row]
+    moved: list[Row]
+    removed: list[Row]
+    annotated: list[Row]
+
+
+def project(page: Sequence[Recorded]) -> Iterator[Write]:
+    """Each image's first event of the page, then each one's second, and so on."""
+    turns: list[_Turn] = []
+    taken: Counter[str] = Counter()
+    for recorded in page:
+        if not isinstance(
+            recorded.event, ImageAdded | ImageSplitAssigned | ImageRemoved | ImageAnnotated
+        ):
+            continue
+        place = taken[recorded.entity_id]
+        taken[recorded.entity_id] += 1
+        if place == len(turns):
+            turns.append(_Turn([], [], [], []))
+        _take(turns[place], recorded)
+    for turn in turns:
+        yield from _writes_of(turn)
+
+
+def _take(turn: _Turn, recorded: Recorded) -> None:
     key, at = recorded.entity_id, recorded.position
     changed = {
-        "new_revision": recorded.originator_version,
-        "new_changed_by": recorded.metadata.actor,
-        "new_changed_at": recorded.metadata.occurred_at,
-    }
-    match recorded.event:
-        case ImageAdded() as added:
-            yield Write(_add_image, _image_row(recorded, added))
-            yield mark_present(key, added.project_id, at)
-        case ImageSplitAssigned(split=split):
-            yield Write(_close_image, {"key": key, "at": at})
-            yield Write(_split_again, {"key": key, "at": at, "split": split} | changed)
-            yield from move(key, split)
-        case ImageRemoved():
-            yield Write(_close_image, {"key": key, "at": at})
-            yield Write(_close_all_annotations, {"key": key, "at": at})
-            yield unmark_all(key)
-        case ImageAnnotated() as annotated:
-            yield Write(_annotate, _said_of(key, at, annotated) | changed)
-            yield from mark_annotated(key, annotated)
-
-
-def _image_row(recorded: Recorded, added: ImageAdded) -> dict[str, Any]:
-    return {
-        "image_id": recorded.entity_id,
-        "project_id": added.project_id,
-        "blob": added.blob,
-        "width": added.width,
-        "height": added.height,
-        "file_name": added.file_name,
-        "metadata": added.metadata,
-        "split": TRAIN,
-        "added_position": recorded.position,
-        "valid_from": recorded.position,
-        "valid_to": None,
         "revision": recorded.originator_version,
         "changed_by": recorded.metadata.actor,
         "changed_at": recorded.metadata.occurred_at,
     }
+    match recorded.event:
+        case ImageAdded() as added:
+            place = {"image_id": key, "split": TRAIN, "added_position": at, "valid_from": at}
+            turn.added.append(msgspec.structs.asdict(added) | place | changed)
+        case ImageSplitAssigned(split=split):
+            turn.moved.append({"image_id": key, "at": at, "split": split} | changed)
+        case ImageRemoved():
+            turn.removed.append({"image_id": key, "at": at})
+        case ImageAnnotated() as annotated:
+            turn.annotated.append(_said_of(key, at, annotated) | changed)
 
 
-def _said_of(key: str, at: int, annotated: ImageAnnotated) -> dict[str, Any]:
+def _writes_of(turn: _Turn) -> Iterator[Write]:
+    yield from write_rows(_add_images, turn.added)
+    yield from mark_present(turn.added)
+    yield from write_rows(_move_images, turn.moved)
+    yield from move_marks(turn.moved)
+    yield from write_rows(_remove_images, turn.removed)
+    yield from write_rows(_remove_annotations, turn.removed)
+    yield from unmark_all(turn.removed)
+    yield from write_rows(_annotate, turn.annotated)
+    yield from mark_annotated(turn.annotated)
+
+
+def _said_of(key: str, at: int, annotated: ImageAnnotated) -> Row:
     said = [
         {"concept_id": annotation.concept_id}
         | (msgspec.structs.asdict(annotation.box) if annotation.box else {})
@@ -198,11 +263,12 @@ def _said_of(key: str, at: int, annotated: ImageAnnotated) -> dict[str, Any]:
     if annotated.without_concept:
         said = [{}]
     return {
-        "key": key,
-        "view": annotated.view_id,
+        "image_id": key,
+        "view_id": annotated.view_id,
         "at": at,
-        "without": annotated.without_concept,
-        "said": msgspec.json.encode(said).decode(),
+        "without_concept": annotated.without_concept,
+        "said": said,
+        "marks": marks_of(annotated),
     }
 
 

@@ -5,10 +5,11 @@ that it is annotated, and with which concepts or without. So each list of images
 one mark, and each count is kept, not counted.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     Column,
     Index,
@@ -17,21 +18,23 @@ from sqlalchemy import (
     Text,
     all_,
     and_,
-    bindparam,
     case,
     delete,
+    exists,
     func,
     insert,
+    literal,
     literal_column,
     select,
-    union,
+    true,
+    union_all,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from domain.image import TRAIN, ImageAnnotated
-from projections.read_model import SCHEMA, Write
+from domain.image import ImageAnnotated
+from projections.read_model import SCHEMA, Write, given_rows, write_rows
 
 metadata = MetaData(schema=SCHEMA)
 
@@ -73,33 +76,33 @@ counts = Table(
 by block too."""
 
 _counted = [marks.c.scope, marks.c.mark, marks.c.split, marks.c.block, marks.c.added_position]
-_one = literal_column("1", BigInteger)
 
 
 def _shard(position: Any) -> Any:
-    return -_one - position % literal_column(str(SHARDS), BigInteger)
+    return literal_column("-1", BigInteger) - position % literal_column(str(SHARDS), BigInteger)
 
 
 def _places(one: Any) -> Any:
-    """The counts that the marks of one image are in, each once."""
+    """The counts that marks are in, each place once, with how many of them are in it."""
     named = one.c.scope, one.c.mark, one.c.split
     shard = _shard(one.c.added_position).label("block")
-    return union(select(*named, one.c.block), select(*named, shard)).subquery()
+    by_block = select(*named, one.c.block).where(one.c.block >= 0)
+    each = union_all(by_block, select(*named, shard)).subquery()
+    return select(*each.c, func.count().label("images")).group_by(*each.c).subquery()
 
 
 def _uncount(gone: Any) -> Any:
     places = _places(gone)
-    same = and_(*(counts.c[column.name] == column for column in places.c))
-    return update(counts).where(same).values(images=counts.c.images - _one)
+    same = and_(*(column == places.c[column.name] for column in counts.primary_key.columns))
+    return update(counts).where(same).values(images=counts.c.images - places.c.images)
 
 
 def _count(come: Any) -> Any:
     places = _places(come)
-    statement = upsert(counts).from_select(
-        [*(column.name for column in places.c), "images"], select(*places.c, _one)
-    )
+    statement = upsert(counts).from_select(list(places.c.keys()), select(*places.c))
     return statement.on_conflict_do_update(
-        index_elements=list(counts.primary_key.columns), set_={"images": counts.c.images + _one}
+        index_elements=list(counts.primary_key.columns),
+        set_={"images": counts.c.images + statement.excluded.images},
     )
 
 
@@ -107,44 +110,52 @@ def _unmark(*which: Any) -> Any:
     return _uncount(delete(marks).where(*which).returning(*_counted).cte("gone"))
 
 
-_of_image = marks.c.image_id == bindparam("key")
+_added = given_rows(
+    image_id=Text, project_id=Text, split=Text, block=BigInteger, added_position=BigInteger
+)
 _mark_present = _count(
     insert(marks)
-    .values(
-        image_id=bindparam("key"),
-        scope=bindparam("project"),
-        mark=bindparam("present"),
-        split=bindparam("split"),
-        block=bindparam("block"),
-        added_position=bindparam("at"),
+    .from_select(
+        ["image_id", "scope", "mark", "split", "block", "added_position"],
+        select(
+            _added.c.image_id,
+            _added.c.project_id,
+            literal(PRESENT),
+            _added.c.split,
+            _added.c.block,
+            _added.c.added_position,
+        ),
     )
     .returning(*_counted)
     .cte("come")
 )
-_wanted = bindparam("marks", type_=ARRAY(Text))
-_said = func.unnest(_wanted).column_valued("said")
-_has = marks.alias()
+
+_annotated = given_rows(image_id=Text, view_id=Text, marks=ARRAY(Text))
+_said = func.unnest(_annotated.c.marks).table_valued("mark").render_derived(name="said").lateral()
+_has = marks.alias("has")
+_of_annotated = marks.c.image_id == _annotated.c.image_id
 _mark_annotated = _count(
     insert(marks)
     .from_select(
         ["image_id", "scope", "mark", "split", "block", "added_position"],
         select(
             marks.c.image_id,
-            bindparam("view", type_=Text),
-            _said,
+            _annotated.c.view_id,
+            _said.c.mark,
             marks.c.split,
             case(
-                (_said == bindparam("annotated"), marks.c.block),
+                (_said.c.mark == literal(ANNOTATED), marks.c.block),
                 else_=_shard(marks.c.added_position),
             ),
             marks.c.added_position,
-        ).where(
-            _of_image,
-            marks.c.mark == bindparam("present"),
-            _said.not_in(
-                select(_has.c.mark).where(
-                    _has.c.image_id == bindparam("key"), _has.c.scope == bindparam("view")
-                )
+        )
+        .select_from(_annotated.join(_said, true()).join(marks, _of_annotated))
+        .where(
+            marks.c.mark == literal(PRESENT),
+            ~exists().where(
+                _has.c.image_id == _annotated.c.image_id,
+                _has.c.scope == _annotated.c.view_id,
+                _has.c.mark == _said.c.mark,
             ),
         ),
     )
@@ -152,51 +163,57 @@ _mark_annotated = _count(
     .cte("come")
 )
 # What stays said is left alone: its counts would change twice for nothing.
-_unmark_view = _unmark(_of_image, marks.c.scope == bindparam("view"), marks.c.mark != all_(_wanted))
-_unmark_all = _unmark(_of_image)
-_uncount_image = _uncount(select(*_counted).where(_of_image).cte("gone"))
-_move_marks = _count(
-    update(marks)
-    .where(_of_image)
-    .values(split=bindparam("new_split"))
-    .returning(*_counted)
-    .cte("come")
+_unmark_view = _unmark(
+    _of_annotated,
+    marks.c.scope == _annotated.c.view_id,
+    marks.c.mark != all_(_annotated.c.marks),
 )
 
+_removed = given_rows(image_id=Text)
+_unmark_all = _unmark(marks.c.image_id == _removed.c.image_id)
 
-def mark_present(image_id: str, project_id: str, position: int) -> Write:
-    """The image joins its project at a position, in training."""
-    return Write(
-        _mark_present,
-        {
-            "key": image_id,
-            "project": project_id,
-            "present": PRESENT,
-            "split": TRAIN,
-            "block": position // BLOCK,
-            "at": position,
-        },
-    )
+_moved = given_rows(image_id=Text, split=Text)
+_of_moved = marks.c.image_id == _moved.c.image_id
+_uncount_images = _uncount(select(*_counted).where(_of_moved).cte("gone"))
+_move_marks = _count(
+    update(marks).where(_of_moved).values(split=_moved.c.split).returning(*_counted).cte("come")
+)
+
+Rows = Sequence[Mapping[str, Any]]
 
 
-def move(image_id: str, split: str) -> Iterator[Write]:
-    """All that is said of the image is said of this split."""
-    yield Write(_uncount_image, {"key": image_id})
-    yield Write(_move_marks, {"key": image_id, "new_split": split})
+def mark_present(added: Rows) -> Iterator[Write]:
+    """Images of `image_id` and `split` join their `project_id` at `added_position`."""
+    rows = [{**row, "block": row["added_position"] // BLOCK} for row in added]
+    yield from write_rows(_mark_present, _only(_added, rows))
 
 
-def unmark_all(image_id: str) -> Write:
-    return Write(_unmark_all, {"key": image_id})
+def move_marks(moved: Rows) -> Iterator[Write]:
+    """All that is said of each image, an `image_id`, is said of its `split`."""
+    rows = _only(_moved, moved)
+    yield from write_rows(_uncount_images, rows)
+    yield from write_rows(_move_marks, rows)
 
 
-def mark_annotated(image_id: str, annotated: ImageAnnotated) -> Iterator[Write]:
-    """In this view just this is said of the image."""
+def unmark_all(removed: Rows) -> Iterator[Write]:
+    yield from write_rows(_unmark_all, _only(_removed, removed))
+
+
+def mark_annotated(annotated: Rows) -> Iterator[Write]:
+    """Of each image, an `image_id`, just its `marks` are said in its `view_id`."""
+    rows = _only(_annotated, annotated)
+    yield from write_rows(_unmark_view, rows)
+    yield from write_rows(_mark_annotated, [row for row in rows if row["marks"]])
+
+
+def marks_of(annotated: ImageAnnotated) -> list[str]:
+    """What an event says of its image."""
     held = {annotation.concept_id for annotation in annotated.annotations}
     if annotated.without_concept:
         held = {WITHOUT}
-    said = [ANNOTATED, *sorted(held)] if held else []
-    place = {"key": image_id, "view": annotated.view_id, "marks": said}
-    yield Write(_unmark_view, place)
-    if said:
-        names = {"present": PRESENT, "annotated": ANNOTATED}
-        yield Write(_mark_annotated, place | names)
+    return [ANNOTATED, *sorted(held)] if held else []
+
+
+def _only(given: CTE, rows: Rows) -> list[dict[str, Any]]:
+    names = given.c.keys()
+    return [{name: row[name] for name in names} for row in rows]

@@ -163,6 +163,12 @@ def find_image(
     return rows[0] if rows else None
 
 
+def find_images(connection: Connection, image_ids: Iterable[str]) -> dict[str, ImageRow]:
+    """Those of the images that are still in their project, by id."""
+    query = select(images).where(images.c.image_id.in_(list(image_ids)), _held(images, None))
+    return {row.image_id: _row(row._mapping, []) for row in connection.execute(query)}
+
+
 def _with_annotations(
     connection: Connection, rows: Any, view_id: str | None, as_of: int | None
 ) -> list[ImageRow]:

@@ -13,6 +13,15 @@ from projections.writes import execute
 
 PAGE = 1000
 
+_SETTINGS = (
+    # A crash may lose this commit, but never the rows without the position: it is done again.
+    "SET LOCAL synchronous_commit = off;"
+    # Rows are changed by their keys. A plan that was made for small tables and is kept must not
+    # read them whole when they have grown.
+    " SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off;"
+    " SET LOCAL enable_mergejoin = off; SET LOCAL jit = off"
+)
+
 log = logging.getLogger(__name__)
 
 
@@ -49,8 +58,7 @@ def apply_page(
 
     Raises `LostRace` if the read model is not at `after` any more.
     """
-    # A crash may lose this commit, but never the rows without the position: it is done again.
-    connection.execute(text("SET LOCAL synchronous_commit = off"))
+    connection.execute(text(_SETTINGS))
     moved = connection.execute(
         update(positions)
         .where(positions.c.read_model == read_model.name, positions.c.position == after)
@@ -58,8 +66,7 @@ def apply_page(
     )
     if moved.rowcount != 1:
         raise LostRace(f"{read_model.name} is no longer at position {after}")
-    writes = (write for recorded in page for write in read_model.project(recorded))
-    execute(connection, writes)
+    execute(connection, read_model.project(page))
     connection.execute(select(func.pg_notify(CHANNEL, str(page[-1].position))))
 
 
@@ -112,7 +119,11 @@ class Follower:
         return 1
 
 
-def positions_of(connection: Connection) -> Iterator[tuple[str, int]]:
-    """Every read model's name and position."""
-    for row in connection.execute(select(positions).order_by(positions.c.read_model)):
+def positions_of(
+    connection: Connection, read_models: Sequence[ReadModel]
+) -> Iterator[tuple[str, int]]:
+    """The name and position of each; those that an older program left behind are not moved."""
+    query = select(positions).order_by(positions.c.read_model)
+    names = [one.name for one in read_models]
+    for row in connection.execute(query.where(positions.c.read_model.in_(names))):
         yield row.read_model, row.position

@@ -38,7 +38,7 @@ from domain.imports import (
     ImportRequested,
     ImportRules,
 )
-from projections.read_model import SCHEMA, ReadModel, Write
+from projections.read_model import SCHEMA, ReadModel, Write, event_by_event
 
 metadata = MetaData(schema=SCHEMA)
 
@@ -157,7 +157,7 @@ def _ending(recorded: Recorded, status: str, **values: Any) -> dict[str, Any]:
     } | {f"to_{name}": value for name, value in ended.items()}
 
 
-IMPORTS = ReadModel("imports_v1", metadata, project)
+IMPORTS = ReadModel("imports_v1", metadata, event_by_event(project))
 
 
 class ImportRow(msgspec.Struct, frozen=True):

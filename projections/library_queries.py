@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from domain.errors import Invalid
 from domain.messages import ConceptLabel
 from domain.options import TrainingOptions
+from domain.version import ENDED
 from projections.models_library import models, versions
 
 NEWEST, OLDEST, BEST, NAME = "newest", "oldest", "best", "name"
@@ -19,10 +20,11 @@ SORTS = (NEWEST, OLDEST, BEST, NAME)
 class VersionRow(msgspec.Struct, frozen=True):
     """A version as lists show it.
 
-    `progress` is in [0, 1]; `indicator` is the saved checkpoint's validation accuracy;
-    `final_weights` the sha256 of the last iteration's weights. `validation_set` is the sha256 of
-    the ids of the images that validate; `comparable` says whether it is that of the version of
-    the view that was frozen last, None while it is not known.
+    `progress` is in [0, 1]; `indicator` is the saved checkpoint's validation accuracy, of tagging
+    and detection its validation mAP; a cancelled version has neither. `final_weights` is the sha256
+    of the last iteration's weights.
+    `validation_set` is the sha256 of the ids of the images that validate; `comparable` says
+    whether it is that of the version of the view that was frozen last, None while it is not known.
     """
 
     version_id: str
@@ -163,6 +165,24 @@ def list_versions(
     if not wanted.archived:
         query = query.where(~versions.c.archived)
     query = _sorted(query, sort, after).limit(limit)
+    return _versions(connection, query)
+
+
+def list_unfinished(
+    connection: Connection, *, after: int | None = None, limit: int = 100
+) -> list[VersionRow]:
+    """The versions of all views that have not ended, oldest first.
+
+    `after` is the `created_position` of the last one seen.
+    """
+    query = (
+        select(versions)
+        .where(versions.c.status.not_in(ENDED))
+        .order_by(versions.c.created_position)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(versions.c.created_position > after)
     return _versions(connection, query)
 
 

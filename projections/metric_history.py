@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from domain.event import Recorded
 from domain.version import BatchMetricsRecorded, EpochMetricsRecorded
-from projections.read_model import SCHEMA, ReadModel, Write
+from projections.read_model import SCHEMA, ReadModel, Write, event_by_event
 
 LEARNING_RATE, BATCH_LOSS = "learning_rate", "batch_loss"
 VALIDATION_LOSS, VALIDATION_ACCURACY = "validation_loss", "validation_accuracy"
@@ -52,7 +52,9 @@ def project(recorded: Recorded) -> Iterator[Write]:
         case EpochMetricsRecorded() as epoch:
             done = [epoch.iteration]
             yield _chunk(recorded, VALIDATION_LOSS, done, [epoch.validation_loss])
-            yield _chunk(recorded, VALIDATION_ACCURACY, done, [epoch.validation_accuracy])
+            accuracy = epoch.validation_accuracy
+            if accuracy is not None:
+                yield _chunk(recorded, VALIDATION_ACCURACY, done, [accuracy])
             precision = epoch.validation_mean_average_precision
             if precision is not None:
                 yield _chunk(recorded, VALIDATION_MAP, done, [precision])
@@ -73,7 +75,7 @@ def _chunk(
     )
 
 
-METRIC_HISTORY = ReadModel("metric_history_v1", metadata, project)
+METRIC_HISTORY = ReadModel("metric_history_v1", metadata, event_by_event(project))
 
 
 class Series(msgspec.Struct):

@@ -33,11 +33,11 @@ from domain.model import (
     VersionNumbered,
 )
 from domain.version import (
+    CANCELLED,
     EVALUATING,
     FAILED,
     PREPARING,
     QUEUED,
-    READY,
     TRAINING,
     BestCheckpointSaved,
     DatasetFrozen,
@@ -46,12 +46,14 @@ from domain.version import (
     VersionCreated,
     VersionRenamed,
     VersionRetried,
+    VersionTrainingCancelled,
     VersionTrainingCompleted,
     VersionTrainingFailed,
     VersionTrainingStarted,
     progress_of,
+    status_at_end,
 )
-from projections.read_model import SCHEMA, ReadModel, Write
+from projections.read_model import SCHEMA, ReadModel, Write, event_by_event
 
 metadata = MetaData(schema=SCHEMA)
 
@@ -241,11 +243,14 @@ def _project_version(recorded: Recorded) -> Iterator[Write]:
                 {"key": key, "value": best.value, "digest": best.checkpoint, "size": best.bytes},
             )
         case VersionTrainingCompleted() as completed:
-            yield Write(_status, _to(key, READY, 1.0, at))
+            yield Write(_status, _to(key, status_at_end(completed), 1.0, at))
             yield Write(_weights, {"key": key, "digest": completed.final_weights})
         case VersionTrainingFailed(reason=reason):
             failed = {"key": key, "now": FAILED, "end": at, "why": reason}
-            yield Write(_fail, failed)
+            yield Write(_end, failed)
+        case VersionTrainingCancelled():
+            yield Write(_end, {"key": key, "now": CANCELLED, "end": at, "why": None})
+            yield Write(_best, {"key": key, "value": None, "digest": None, "size": None})
         case VersionRetried(attempt=attempt):
             yield Write(_status, _to(key, QUEUED, 0.0))
             yield Write(_attempt, {"key": key, "count": attempt})
@@ -255,7 +260,7 @@ def _project_version(recorded: Recorded) -> Iterator[Write]:
             yield Write(_archive, {"key": key})
 
 
-_fail = (
+_end = (
     update(versions)
     .where(_version)
     .values(status=bindparam("now"), ended_at=bindparam("end"), reason=bindparam("why"))
@@ -299,4 +304,4 @@ def _version_row(recorded: Recorded, created: VersionCreated) -> dict[str, Any]:
     }
 
 
-MODELS_LIBRARY = ReadModel("models_library_v2", metadata, project)
+MODELS_LIBRARY = ReadModel("models_library_v2", metadata, event_by_event(project))

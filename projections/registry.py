@@ -2,9 +2,18 @@
 
 from projections.catalog import CATALOG
 from projections.dataset import DATASET
+from projections.evaluations import EVALUATIONS
 from projections.imports import IMPORTS
 from projections.metric_history import METRIC_HISTORY
 from projections.models_library import MODELS_LIBRARY
 from projections.version_progress import VERSION_PROGRESS
 
-READ_MODELS = (CATALOG, DATASET, MODELS_LIBRARY, VERSION_PROGRESS, METRIC_HISTORY, IMPORTS)
+READ_MODELS = (
+    CATALOG,
+    DATASET,
+    MODELS_LIBRARY,
+    VERSION_PROGRESS,
+    METRIC_HISTORY,
+    EVALUATIONS,
+    IMPORTS,
+)

@@ -1,12 +1,14 @@
 """A version's progress: the steps of its bar, and what is known of its pace."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Connection,
     DateTime,
@@ -16,7 +18,6 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
-    case,
     func,
     insert,
     select,
@@ -25,12 +26,13 @@ from sqlalchemy import (
 
 from domain.event import Recorded
 from domain.version import (
+    CANCELLED,
     DONE,
     FAILED,
     PENDING,
     QUEUED,
-    READY,
     RUNNING,
+    SKIPPED,
     STEPS,
     TRAINING,
     BatchMetricsRecorded,
@@ -39,17 +41,20 @@ from domain.version import (
     TrainingStepAdvanced,
     VersionCreated,
     VersionRetried,
+    VersionStopRequested,
+    VersionTrainingCancelled,
     VersionTrainingCompleted,
     VersionTrainingFailed,
     VersionTrainingStarted,
     progress_of,
+    status_at_end,
 )
-from projections.read_model import SCHEMA, ReadModel, Write
+from projections.read_model import SCHEMA, ReadModel, Write, event_by_event
 
 metadata = MetaData(schema=SCHEMA)
 
 progress = Table(
-    "version_progress_v1",
+    "version_progress_v2",
     metadata,
     Column("version_id", Text, primary_key=True),
     Column("status", Text, nullable=False),
@@ -63,10 +68,11 @@ progress = Table(
     Column("iterations_per_epoch", Integer),
     Column("iterations_done", Integer, nullable=False),
     Column("epochs_done", Integer, nullable=False),
+    Column("stop_requested", Boolean, nullable=False),
     Column("position", BigInteger, nullable=False),
 )
 steps = Table(
-    "version_progress_v1_steps",
+    "version_progress_v2_steps",
     metadata,
     Column("version_id", Text, primary_key=True),
     Column("place", Integer, primary_key=True),
@@ -125,6 +131,16 @@ _fail_step = (
     .where(steps.c.version_id == bindparam("key"), steps.c.status == RUNNING)
     .values(status=FAILED, ended_at=bindparam("when"))
 )
+_skip_step = (
+    update(steps)
+    .where(steps.c.version_id == bindparam("key"), steps.c.status == RUNNING)
+    .values(status=SKIPPED, ended_at=bindparam("when"))
+)
+_skip_rest = (
+    update(steps)
+    .where(steps.c.version_id == bindparam("key"), steps.c.status == PENDING)
+    .values(status=SKIPPED)
+)
 _advanced = (
     update(progress)
     .where(_version)
@@ -143,13 +159,21 @@ _ended = (
     .values(
         status=bindparam("now"),
         reason=bindparam("why"),
-        progress=case((bindparam("now") == READY, 1.0), else_=progress.c.progress),
+        progress=func.coalesce(bindparam("done", type_=Float), progress.c.progress),
     )
 )
+_stop = update(progress).where(_version).values(stop_requested=True)
 _retried = (
     update(progress)
     .where(_version)
-    .values(status=QUEUED, reason=None, progress=0.0, attempt=bindparam("times"), delivery=0)
+    .values(
+        status=QUEUED,
+        reason=None,
+        progress=0.0,
+        attempt=bindparam("times"),
+        delivery=0,
+        stop_requested=False,
+    )
 )
 
 
@@ -179,6 +203,7 @@ def _created(recorded: Recorded) -> Iterator[Write]:
             "iterations_per_epoch": None,
             "iterations_done": 0,
             "epochs_done": 0,
+            "stop_requested": False,
             "position": recorded.position,
         },
     )
@@ -221,11 +246,18 @@ def _change(recorded: Recorded) -> Iterator[Write]:
             yield Write(_iterations, {"key": key, "count": count})
         case EpochMetricsRecorded(epoch=epoch):
             yield Write(_epochs, {"key": key, "count": epoch})
-        case VersionTrainingCompleted():
-            yield Write(_ended, {"key": key, "now": READY, "why": None})
+        case VersionStopRequested():
+            yield Write(_stop, {"key": key})
+        case VersionTrainingCompleted() as completed:
+            now = status_at_end(completed)
+            yield Write(_ended, {"key": key, "now": now, "why": None, "done": 1.0})
+        case VersionTrainingCancelled():
+            yield Write(_skip_step, {"key": key, "when": at})
+            yield Write(_skip_rest, {"key": key})
+            yield Write(_ended, {"key": key, "now": CANCELLED, "why": None, "done": None})
         case VersionTrainingFailed(reason=reason):
             yield Write(_fail_step, {"key": key, "when": at})
-            yield Write(_ended, {"key": key, "now": FAILED, "why": reason})
+            yield Write(_ended, {"key": key, "now": FAILED, "why": reason, "done": None})
         case VersionRetried(attempt=attempt):
             yield Write(_retried, {"key": key, "times": attempt})
             yield Write(_restart_steps, {"key": key})
@@ -244,7 +276,7 @@ def _step_moved(key: str, step: str, status: str, fraction: float, at: datetime)
     }
 
 
-VERSION_PROGRESS = ReadModel("version_progress_v1", metadata, project)
+VERSION_PROGRESS = ReadModel("version_progress_v2", metadata, event_by_event(project))
 
 
 class StepRow(msgspec.Struct, frozen=True):
@@ -260,8 +292,9 @@ class StepRow(msgspec.Struct, frozen=True):
 class ProgressRow(msgspec.Struct, frozen=True):
     """Where a version's training stands. `progress` of the whole is in [0, 1].
 
-    `seconds_left` follows from the pace of the training step so far; None while unknown.
-    `position` is that of the version's last event.
+    `seconds_left` of the training step follows from what an iteration has taken in it so far,
+    validation included; None while unknown. `stop_requested` says that it is to end with its
+    running epoch. `position` is that of the version's last event.
     """
 
     version_id: str
@@ -276,32 +309,55 @@ class ProgressRow(msgspec.Struct, frozen=True):
     iterations_per_epoch: int | None
     iterations_done: int
     epochs_done: int
+    stop_requested: bool
     position: int
     steps: list[StepRow]
     seconds_left: float | None
 
 
 def find_progress(connection: Connection, version_id: str) -> ProgressRow | None:
-    row = connection.execute(select(progress).where(progress.c.version_id == version_id)).first()
-    if row is None:
-        return None
-    query = select(steps).where(steps.c.version_id == version_id).order_by(steps.c.place)
-    found = connection.execute(query).all()
+    return progress_by_version(connection, [version_id]).get(version_id)
+
+
+def progress_by_version(
+    connection: Connection, version_ids: Collection[str]
+) -> dict[str, ProgressRow]:
+    """The progress of each of these versions that there is, by id."""
+    rows = connection.execute(select(progress).where(progress.c.version_id.in_(version_ids)))
+    query = select(steps).where(steps.c.version_id.in_(version_ids)).order_by(steps.c.place)
+    found: dict[str, list[Any]] = {}
+    for step in connection.execute(query):
+        found.setdefault(step.version_id, []).append(step)
+    return {row.version_id: _progress_row(row, found[row.version_id]) for row in rows}
+
+
+def _progress_row(row: Any, found: list[Any]) -> ProgressRow:
     return ProgressRow(
         **row._mapping,
         steps=[
             StepRow(step.step, step.status, step.started_at, step.ended_at, step.fraction)
             for step in found
         ],
-        seconds_left=_seconds_left(found),
+        seconds_left=_seconds_left(row, found),
     )
 
 
-def _seconds_left(found: Any) -> float | None:
+def _seconds_left(row: Any, found: list[Any]) -> float | None:
+    """The iterations left, at the pace of those that the running training step has done.
+
+    The step's fraction is that of the iterations done. One that is to stop has its epoch left.
+    """
+    if not row.iterations:
+        return None
     for step in found:
         if step.step == TRAINING and step.status == RUNNING:
-            done = step.fraction - step.first_fraction
-            if done > 0:
-                spent = (step.updated_at - step.started_at).total_seconds()
-                return float(spent / done * (1 - step.fraction))
+            done = (step.fraction - step.first_fraction) * row.iterations
+            if done <= 0:
+                return None
+            at = step.fraction * row.iterations
+            end = row.iterations
+            if row.stop_requested:
+                end = min(end, math.ceil(at / row.iterations_per_epoch) * row.iterations_per_epoch)
+            spent = (step.updated_at - step.started_at).total_seconds()
+            return float(spent / done * (end - at))
     return None

@@ -5,15 +5,16 @@ kills a process kills no more than the import.
 """
 
 import hashlib
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from itertools import islice
-from multiprocessing import get_context
-from os import cpu_count
+from multiprocessing import get_context, parent_process
 from pathlib import Path, PurePosixPath
+from threading import Thread
 from typing import TypeVar
 
 import msgspec
@@ -25,7 +26,7 @@ from domain.errors import Invalid
 AHEAD = 3
 """Batches per process that are under way or wait to be taken."""
 
-PROCESSES = cpu_count() or 1
+PROCESSES = os.cpu_count() or 1
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -76,12 +77,26 @@ class ImagePool:
 @contextmanager
 def image_pool(folder: Path, limits: ImageLimits, blobs_url: str) -> Iterator[ImagePool]:
     """A process a core. Raises `BrokenProcessPool` from its work if one of them dies."""
-    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as executor:
+    with ProcessPoolExecutor(
+        PROCESSES, mp_context=get_context("spawn"), initializer=_end_with_parent
+    ) as executor:
         try:
             yield ImagePool(executor, folder, limits, blobs_url)
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _end_with_parent() -> None:
+    """A process of the pool would wait for work for ever if the one that hands it out is killed."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _check(folder: Path, limits: ImageLimits, paths: Sequence[str]) -> list[Checked | str]:

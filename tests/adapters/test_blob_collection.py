@@ -26,7 +26,12 @@ from cli.main import main
 from domain.errors import Conflict, Invalid
 from domain.event import Event
 from domain.image import ImageAdded
-from domain.version import VersionTrainingCompleted, VersionTrainingStarted
+from domain.version import (
+    BestCheckpointSaved,
+    VersionTrainingCancelled,
+    VersionTrainingCompleted,
+    VersionTrainingStarted,
+)
 from tests.application.scenes import recorded
 from tests.servers import Database
 
@@ -66,6 +71,26 @@ class Scene:
 @pytest.fixture
 def scene(store: Store, blobs: BlobStore) -> Scene:
     return Scene(store, blobs)
+
+
+def test_the_weights_of_a_cancelled_version_are_unnamed(scene: Scene) -> None:
+    """But not those that another version has come to as well."""
+    own, shared = (scene.blobs.put(data) for data in (DATA, b"the same weights"))
+    saved = [BestCheckpointSaved(digest, 9, "accuracy", 0.9, 1) for digest in (own, shared)]
+    scene.store.append(
+        [
+            recorded("version-1", 1, saved[0]),
+            recorded("version-1", 2, saved[1]),
+            recorded("version-2", 1, saved[1]),
+        ]
+    )
+    assert scene.collect(100) == CollectionReport(kept=2)
+    scene.store.append([recorded("version-1", 3, VersionTrainingCancelled())])
+    scene.collect(100)
+    assert (scene.lying(), scene.trashed()) == ({shared}, {own})
+    scene.collect(200)
+    assert scene.trashed() == set()
+    assert list(check(scene.store, scene.blobs)) == []
 
 
 def test_what_an_event_names_is_kept(scene: Scene) -> None:

@@ -4,6 +4,7 @@ import os
 import random
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,18 @@ def processes(import_id: str) -> Iterator[int]:
         yield from children.get(process, [])
 
 
+def none_lives(processes: list[int]) -> bool:
+    return not any(map(lives, processes))
+
+
+def lives(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_an_import_whose_processes_are_killed_ends_as_if_they_had_not_been(
     importer: Importer, settings: Settings, source: Path, tmp_path: Path, seed: int
@@ -80,14 +93,21 @@ def test_an_import_whose_processes_are_killed_ends_as_if_they_had_not_been(
     archive = tmp_path / "source.tar"
     archive.write_bytes(b"".join(pack(source)))
     import_id = importer.ask(archive)
+
+    def done() -> bool:
+        return status(importer, import_id) == COMPLETED
+
     with running(settings, "importer"):
         for _ in range(2):
-            eventually(lambda: any(processes(import_id)))
-            wait_until(lambda: status(importer, import_id) == COMPLETED, choose.uniform(0, 2.5))
+            # Some are not missed, the tracker of resources say, and then the import goes on.
+            eventually(lambda: any(processes(import_id)) or done())
+            wait_until(done, choose.uniform(0, 2.5))
             victims = list(processes(import_id))
             if victims:
                 os.kill(choose.choice(victims), signal.SIGKILL)
-        eventually(lambda: status(importer, import_id) == COMPLETED, 60)
+                # Whichever it was, none of the others outlives the import by itself.
+                eventually(partial(none_lives, victims))
+        eventually(done, 60)
     taken = ending(importer, import_id)
     assert isinstance(taken, ImportCompleted)
     assert (taken.counts.added, taken.counts.annotated) == (IMAGES, IMAGES)

@@ -15,7 +15,7 @@ from adapters.jetstream import JOBS
 from adapters.policy_feed import put_manifest, react_to_all
 from application.handle import VERSION
 from application.ingest import Ingest
-from application.policies import Effects, manifest_of
+from application.policies import REACTS_TO, Effects, manifest_of, react
 from application.store import Store
 from domain import manifest
 from domain.messages import TrainJob
@@ -42,6 +42,10 @@ def blobs(tmp_path: Path) -> BlobStore:
     return BlobStore.from_url(f"file://{tmp_path}")
 
 
+def react_once(store: Store, effects: Effects) -> None:
+    react_to_all(store, FEED, REACTS_TO, partial(react, store, effects))
+
+
 def names(store: Store, version: str) -> list[str]:
     events = store.streams([VERSION.stream(version)])[VERSION.stream(version)]
     return [one.event.event_name.removeprefix("version.") for one in events]
@@ -66,9 +70,9 @@ def jobs(url: str) -> list[TrainJob]:
 def test_the_position_moves_past_all_that_was_reacted_to(scene: Scene, blobs: BlobStore) -> None:
     done: list[TrainJob] = []
     version = scene.train()
-    react_to_all(scene.store, Effects(partial(put_manifest, blobs), done.append), FEED)
+    react_once(scene.store, Effects(partial(put_manifest, blobs), done.append))
     assert scene.store.tracked(FEED) == scene.store.head()
-    react_to_all(scene.store, Effects(partial(put_manifest, blobs), done.append), FEED)
+    react_once(scene.store, Effects(partial(put_manifest, blobs), done.append))
     assert [job.message_id for job in done] == [f"{version}:1"]
 
 
@@ -91,8 +95,8 @@ def test_a_policy_killed_after_any_effect_does_it_again_without_harm(
         Effects(partial(put_manifest, blobs), dispatch_and_die),
     ):
         with pytest.raises(Killed):
-            react_to_all(scene.store, effects, FEED)
-    react_to_all(scene.store, Effects(partial(put_manifest, blobs), done.append), FEED)
+            react_once(scene.store, effects)
+    react_once(scene.store, Effects(partial(put_manifest, blobs), done.append))
     assert names(scene.store, version) == ["created", "dataset_frozen"]
     assert len(done) == 2
     assert done[0] == done[1]
@@ -104,10 +108,10 @@ def test_two_policies_at_once_freeze_once(scene: Scene, blobs: BlobStore) -> Non
     done: list[TrainJob] = []
 
     def overtaken(lines: Iterable[bytes]) -> str:
-        react_to_all(scene.store, Effects(partial(put_manifest, blobs), done.append), FEED)
+        react_once(scene.store, Effects(partial(put_manifest, blobs), done.append))
         return put_manifest(blobs, lines)
 
-    react_to_all(scene.store, Effects(overtaken, done.append), FEED)
+    react_once(scene.store, Effects(overtaken, done.append))
     assert names(scene.store, version) == ["created", "dataset_frozen"]
     assert {job.message_id for job in done} == {f"{version}:1"}
 

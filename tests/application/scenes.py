@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -13,12 +13,11 @@ from application.store import Store
 from domain.errors import Conflict
 from domain.event import Event, Recorded
 from domain.image import AddImage, AnnotateImage, Annotation
-from domain.options import OptionsRequest
 from domain.project import DrawValidationSplit
 from domain.view import existing
 
 Result = TypeVar("Result")
-OPTIONS = OptionsRequest(architecture="resnet18", image_size=32)
+OPTIONS: dict[str, object] = {"architecture": "resnet18", "width": 32, "height": 32}
 
 
 def request(
@@ -100,7 +99,7 @@ class Scene:
         command = DrawValidationSplit(size, seed)
         insist(self.store, lambda s: projects.draw_validation_split(s, self.project, command))
 
-    def train(self, name: str | None = None, options: OptionsRequest = OPTIONS) -> str:
+    def train(self, name: str | None = None, options: Mapping[str, object] = OPTIONS) -> str:
         """A new version of the view's current model."""
         return insist(self.store, lambda s: versions.train_view(s, self.view, name, options)).id
 

@@ -1,6 +1,7 @@
 """Commands on several streams, as users send them; the decisions have their tests in the domain."""
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,8 @@ from application.handle import IMAGE, MODEL, VERSION, VIEW, Aggregate, Session, 
 from application.store import Store
 from domain.errors import Conflict, Invalid, NotFound, Refusal, Stale
 from domain.image import AddImage, AnnotateImage, Annotation
+from domain.messages import InitialWeights
 from domain.model import ConceptSetAmended, Model, VersionNumbered
-from domain.options import OptionsRequest
 from domain.project import DrawValidationSplit
 from domain.version import VersionCreated
 from domain.view import ConceptAdded, ConceptRemoved
@@ -193,10 +194,10 @@ def test_a_model_of_a_removed_concept_is_trained_under_its_label(store: Store) -
 
 @pytest.mark.parametrize(
     ("options", "field"),
-    [(OptionsRequest(epochs=0), "epochs"), (OptionsRequest(architecture="vgg"), "architecture")],
+    [({"epochs": 0}, "epochs"), ({"architecture": "vgg"}, "architecture")],
 )
 def test_wrong_options_are_refused_before_anything_happens(
-    store: Store, options: OptionsRequest, field: str
+    store: Store, options: dict[str, object], field: str
 ) -> None:
     scene = trainable(store)
     before = store.head()
@@ -206,13 +207,35 @@ def test_wrong_options_are_refused_before_anything_happens(
     assert store.head() == before
 
 
-@pytest.mark.parametrize("kind", ["tagging", "detection"])
-def test_other_kinds_of_view_are_not_trained_yet(store: Store, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "lacking"), [("tagging", "is annotated"), ("detection", "a box")])
+def test_other_kinds_of_view_need_images_too(store: Store, kind: str, lacking: str) -> None:
     scene = Scene(store)
     view = do(store, lambda s: views.create_view(s, scene.project, "tags", kind)).id
-    do(store, lambda s: views.add_concepts(s, view, ["a", "b"]))
-    with pytest.raises(Invalid, match=kind):
-        do(store, lambda s: versions.train_view(s, view, None, OPTIONS))
+    do(store, lambda s: views.add_concepts(s, view, ["a"]))
+    with pytest.raises(Conflict, match=lacking):
+        do(store, lambda s: versions.train_view(s, view, None, {}))
+
+
+def test_weights_are_put_in_the_blob_store_before_the_version_names_them(store: Store) -> None:
+    scene = trainable(store)
+
+    class Weights:
+        folder = Path("weights")
+
+        def at_hand(self) -> frozenset[str]:
+            return frozenset({"resnet18-f37072fd.pth"})
+
+        def store(self, file: str) -> str:
+            assert file in self.at_hand()
+            return "ab" * 32
+
+    made = do(store, lambda s: versions.train_view(s, scene.view, None, OPTIONS, Weights())).id
+    version = state(store, VERSION, made)
+    assert version.created.initial_weights == InitialWeights("ab" * 32, "imagenet")
+    chosen = OPTIONS | {"pretrained": "imagenet"}
+    with pytest.raises(Invalid, match="no pretrained weights") as refused:
+        scene.train(options=chosen)
+    assert refused.value.field == "pretrained"
 
 
 def test_what_cannot_be_trained_is_refused_with_the_reason(store: Store) -> None:

@@ -133,6 +133,17 @@ def test_a_version_is_not_dispatched_before_it_is_frozen(scene: Scene, world: Wo
     assert world.jobs == []
 
 
+def test_a_version_that_is_cancelled_first_is_neither_frozen_nor_dispatched(
+    scene: Scene, world: World
+) -> None:
+    version = scene.train()
+    do(scene.store, lambda session: versions.cancel_version(session, version))
+    react_to_log(scene.store, world)
+    assert world.jobs == []
+    names = [one.event.event_name for one in stream(scene.store, version)]
+    assert names == ["version.created", "version.training_cancelled"]
+
+
 def test_a_version_that_ended_is_not_dispatched_again(scene: Scene, world: World) -> None:
     version = scene.train()
     react_to_log(scene.store, world)

@@ -15,6 +15,7 @@ from domain.messages import (
     Evaluated,
     Failed,
     Report,
+    SplitFigures,
     Started,
     StepAdvanced,
 )
@@ -70,7 +71,12 @@ def whole_run(
         *said,
         StepAdvanced("training", "done", 1.0),
         StepAdvanced("evaluating", "running", 0.0),
-        Evaluated(f"sha-{epochs}", 0.3, 0.95, 2),
+        Evaluated(
+            f"sha-{epochs}",
+            SplitFigures(images=2, loss=0.3, accuracy=0.95),
+            SplitFigures(images=8, loss=0.1, accuracy=1.0),
+            "predictions",
+        ),
         StepAdvanced("evaluating", "done", 1.0),
         StepAdvanced("saving", "done", 1.0),
         Completed(f"sha-{epochs}", "weights", PER_EPOCH * epochs),

@@ -21,7 +21,7 @@ from projections.catalog import CATALOG
 from projections.dataset import DATASET
 from projections.follow import Follower, position_of, positions_of
 from projections.metric_history import METRIC_HISTORY
-from projections.read_model import CHANNEL, ReadModel, Write
+from projections.read_model import CHANNEL, ReadModel, Write, event_by_event
 from projections.rebuild import compare
 from projections.registry import READ_MODELS
 from tests.application.scenes import Scene, at_once, trainable
@@ -33,7 +33,7 @@ from tests.servers import Database
 
 def positions(engine: Engine) -> dict[str, int]:
     with engine.connect() as connection:
-        return dict(positions_of(connection))
+        return dict(positions_of(connection, READ_MODELS))
 
 
 def fill(store: Store, *, trainings: int = 2) -> Scene:
@@ -125,12 +125,12 @@ def broken_at(read_model: ReadModel, position: int) -> ReadModel:
     """A read model that fails in the middle of an event's writes."""
 
     def project(recorded: Recorded) -> Iterator[Write]:
-        for write in read_model.project(recorded):
+        for write in read_model.project([recorded]):
             yield write
             if recorded.position == position:
                 raise Broken
 
-    return ReadModel(read_model.name, read_model.metadata, project)
+    return ReadModel(read_model.name, read_model.metadata, event_by_event(project))
 
 
 def test_a_failure_within_a_page_leaves_neither_rows_nor_position(engine: Engine) -> None:

@@ -15,7 +15,7 @@ from domain.model import (
     ModelReopened,
     VersionNumbered,
 )
-from domain.options import OptionsRequest, resolve_options
+from domain.options import resolve_options
 from domain.version import (
     BestCheckpointSaved,
     DatasetFrozen,
@@ -24,6 +24,7 @@ from domain.version import (
     VersionCreated,
     VersionRenamed,
     VersionRetried,
+    VersionTrainingCancelled,
     VersionTrainingCompleted,
     VersionTrainingFailed,
 )
@@ -45,7 +46,7 @@ LABELS = (ConceptLabel("a", "cat"), ConceptLabel("b", "dog"))
 
 
 def created(model: str, number: int, name: str, architecture: str = "resnet18") -> VersionCreated:
-    options = resolve_options(OptionsRequest(architecture=architecture))
+    options = resolve_options("classification", {"architecture": architecture})
     return VersionCreated("p", "v", model, number, name, "classification", LABELS, options, 7)
 
 
@@ -107,6 +108,24 @@ TRAINED: list[Event] = [
     TrainingStepAdvanced("training", "running", 0.5),
     BestCheckpointSaved("sha", 99, "validation_accuracy", 0.9, 1),
 ]
+
+
+def test_a_cancelled_version_has_no_checkpoint(
+    log: MadeLog, engine: Engine, connection: Connection
+) -> None:
+    row = version_after(log, engine, connection, *TRAINED, VersionTrainingCancelled())
+    assert (row.status, row.ended_at, row.reason) == ("cancelled", at(6), None)
+    assert (row.checkpoint, row.checkpoint_bytes, row.indicator) == (None, None, None)
+    assert row.progress == pytest.approx(0.475)
+
+
+def test_a_stopped_version_keeps_its_checkpoint(
+    log: MadeLog, engine: Engine, connection: Connection
+) -> None:
+    end = VersionTrainingCompleted("sha", "weights", 9, "stop")
+    row = version_after(log, engine, connection, *TRAINED, end)
+    assert (row.status, row.progress, row.ended_at) == ("stopped", 1.0, at(6))
+    assert (row.checkpoint, row.final_weights) == ("sha", "weights")
 
 
 def test_a_version_in_training_shows_how_far_it_is(

@@ -11,6 +11,8 @@ from domain.version import (
     TrainingStepAdvanced,
     VersionRenamed,
     VersionRetried,
+    VersionStopRequested,
+    VersionTrainingCancelled,
     VersionTrainingCompleted,
     VersionTrainingFailed,
 )
@@ -78,11 +80,26 @@ def test_steps_move_and_tell_when(happened: Happened) -> None:
     assert row.progress == pytest.approx(0.475)
 
 
-def test_the_time_left_follows_from_the_pace_of_training(happened: Happened) -> None:
-    assert happened(started(), step("training", fraction=0.2)).seconds_left is None
+def test_the_time_left_follows_from_what_an_iteration_took(happened: Happened) -> None:
+    """The made log has a second between events: 4 iterations take 2 s."""
+    length = TrainingLengthKnown(4, 10)
+    assert happened(started(), length, step("training", fraction=0.2)).seconds_left is None
     row = happened(step("training", fraction=0.4), step("training", fraction=0.6))
     assert row.seconds_left == pytest.approx(2.0)
     assert happened(step("training", "done", 1.0)).seconds_left is None
+
+
+def test_a_version_that_is_to_stop_has_its_epoch_left(happened: Happened) -> None:
+    row = happened(
+        started(),
+        TrainingLengthKnown(4, 40),
+        step("training"),
+        step("training", fraction=0.05),
+        step("training", fraction=0.15),
+        VersionStopRequested(),
+    )
+    assert row.stop_requested
+    assert row.seconds_left == pytest.approx(2 * 2 / 6)
 
 
 def test_iterations_and_epochs_are_counted(happened: Happened) -> None:
@@ -101,6 +118,25 @@ def test_a_completed_version_is_ready(happened: Happened) -> None:
     assert (row.status, row.progress, row.reason) == ("ready", 1.0, None)
 
 
+def test_a_version_that_ended_by_the_wish_is_stopped(happened: Happened) -> None:
+    row = happened(started(), VersionStopRequested(), VersionTrainingCompleted("a", "b", 4, "stop"))
+    assert (row.status, row.progress, row.reason) == ("stopped", 1.0, None)
+
+
+def test_a_cancelled_version_skips_what_is_left(happened: Happened) -> None:
+    row = happened(started(), step("training", fraction=0.5), VersionTrainingCancelled())
+    assert (row.status, row.reason, row.seconds_left) == ("cancelled", None, None)
+    assert row.progress == pytest.approx(0.475)
+    assert statuses(row) == ["done", "skipped", "skipped", "skipped", "skipped"]
+    assert row.steps[2] == StepRow("training", "skipped", at(3), at(4), 0.5)
+
+
+def test_a_queued_version_that_is_cancelled_waits_no_more(happened: Happened) -> None:
+    row = happened(VersionTrainingCancelled())
+    assert statuses(row) == ["skipped"] * 5
+    assert row.steps[0].ended_at == at(2)
+
+
 def test_a_failure_is_shown_in_the_step_it_happened_in(happened: Happened) -> None:
     row = happened(started(), step("training", fraction=0.5), VersionTrainingFailed("no memory"))
     assert (row.status, row.reason) == ("failed", "no memory")
@@ -110,8 +146,10 @@ def test_a_failure_is_shown_in_the_step_it_happened_in(happened: Happened) -> No
 
 def test_a_retry_begins_the_steps_anew_and_keeps_the_count(happened: Happened) -> None:
     happened(started(3), BatchMetricsRecorded(0, (0.1,), (1.0,)), step("training", fraction=0.5))
+    happened(VersionStopRequested())
     row = happened(VersionTrainingFailed("no memory"), VersionRetried(2))
     assert (row.status, row.reason, row.progress) == ("queued", None, 0.0)
+    assert not row.stop_requested
     assert (row.attempt, row.delivery, row.iterations_done) == (2, 0, 1)
     assert statuses(row) == ["running", *["pending"] * 4]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from pycocotools.coco import COCO  # type: ignore[import-untyped]
+from pycocotools.coco import COCO
 
 from adapters.formats.items import Answer, DeclaredView, Labelled, Note, SourceImage
 from domain.errors import Invalid

@@ -1,0 +1,98 @@
+"""Who works and what waits, as NATS knows it; asked through a connection that is made on demand."""
+
+import asyncio
+
+import msgspec
+import nats
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.errors import KeyNotFoundError, NoKeysError, NotFoundError
+
+from adapters.jetstream import JOBS, WORKERS_BUCKET
+from domain.messages import Presence
+
+PATIENCE_SECONDS = 3.0
+
+
+class QueueUnreachable(Exception):
+    """NATS does not answer, or this process was not told where it is."""
+
+
+class Crew(msgspec.Struct, frozen=True):
+    """The workers there are, by name, and how many jobs wait for one or are with one."""
+
+    workers: list[Presence]
+    waiting: int
+    in_work: int
+
+
+class Lookout:
+    """Looks at NATS. Its connection is made when it is first needed, and anew when it was lost."""
+
+    def __init__(self, nats_url: str | None) -> None:
+        self._url = nats_url
+        self._client: Client | None = None
+        self._connecting = asyncio.Lock()
+
+    async def crew(self) -> Crew:
+        """Raises `QueueUnreachable`."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await crew_of((await self._connected()).jetstream())
+        except (NatsError, TimeoutError, OSError) as error:
+            raise QueueUnreachable(
+                "NATS does not answer, so nobody knows which workers are there; trainings go on"
+                " when it is back"
+            ) from error
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def _connected(self) -> Client:
+        if self._url is None:
+            raise QueueUnreachable("STEMMA_NATS_URL is not set for the API, so it sees no workers")
+        async with self._connecting:
+            if self._client is None or not self._client.is_connected:
+                self._client = await nats.connect(
+                    self._url,
+                    name="stemma api",
+                    error_cb=_no_news,
+                    allow_reconnect=False,
+                    connect_timeout=2,
+                )
+        return self._client
+
+
+async def crew_of(js: JetStreamContext) -> Crew:
+    """Before any part has made the streams, nobody is there."""
+    try:
+        jobs = (await js.stream_info(JOBS)).state.messages
+        consumers = await js.consumers_info(JOBS)
+        workers = await _workers(js)
+    except NotFoundError:
+        return Crew([], 0, 0)
+    # A job leaves the stream when it is done: what no worker has in hand waits.
+    in_work = sum(one.num_ack_pending or 0 for one in consumers)
+    return Crew(workers, max(jobs - in_work, 0), in_work)
+
+
+async def _workers(js: JetStreamContext) -> list[Presence]:
+    bucket = await js.key_value(WORKERS_BUCKET)
+    try:
+        keys = await bucket.keys()
+    except NoKeysError:
+        return []
+    found = []
+    for key in keys:
+        try:
+            entry = await bucket.get(key)
+        except KeyNotFoundError:
+            continue  # it has just gone
+        found.append(msgspec.json.decode(entry.value or b"", type=Presence))
+    return sorted(found, key=lambda presence: presence.worker)
+
+
+async def _no_news(_: Exception) -> None:
+    """Whoever asks is told."""

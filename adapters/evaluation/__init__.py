@@ -1,0 +1,1 @@
+"""What a version's predictions come to: figures, curves, and the answers for each image."""

@@ -1,0 +1,142 @@
+"""Predictions files read into arrays, and refused if they are not what they should be."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from adapters.blobs import BlobStore
+from adapters.evaluation.answers import Answers, Boxes, BoxTable, Images, Labels
+from domain.image import TRAIN, VALIDATION
+from domain.messages import ConceptLabel
+from domain.view import CLASSIFICATION, DETECTION, KINDS
+
+
+class PredictionsUnreadable(Exception):
+    """The file is no predictions file, or not one of this version."""
+
+
+def load_blob(blobs: BlobStore, digest: str) -> Answers:
+    """The predictions under a digest, which is checked. Raises `BlobMissing`, `BlobCorrupt`,
+    `PredictionsUnreadable`."""
+    with tempfile.TemporaryDirectory(prefix="stemma-predictions-") as folder:
+        path = Path(folder, "predictions.parquet")
+        blobs.copy_to(digest, path)
+        return load(path)
+
+
+def load(path: Path) -> Answers:
+    """The predictions in a file. Raises `PredictionsUnreadable`."""
+    # Imported where needed: pyarrow takes 60 MB that most processes of the API never use.
+    import pyarrow as pa
+
+    try:
+        return _load(path)
+    except (pa.ArrowException, msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk, and not of what is in the file
+        raise PredictionsUnreadable(f"the file cannot be read: {error}") from error
+    finally:
+        pa.default_memory_pool().release_unused()
+
+
+def _load(path: Path) -> Answers:
+    import pyarrow.parquet as pq
+
+    from adapters.predictions import schema_of
+
+    with pq.ParquetFile(path) as file:
+        about = file.schema_arrow.metadata or {}
+        kind = about.get(b"kind", b"").decode()
+        if kind not in KINDS or not file.schema_arrow.equals(schema_of(kind)):
+            raise PredictionsUnreadable("its columns are not those of predictions")
+        concepts = msgspec.json.decode(about.get(b"concepts", b""), type=list[ConceptLabel])
+        table = file.read(use_threads=False).combine_chunks()
+    columns = {name: _whole(table.column(name)) for name in table.column_names}
+    splits = columns["split"].to_numpy(zero_copy_only=False)
+    images = Images(columns["image"].to_pylist(), splits == TRAIN)
+    _check(set(splits) <= {TRAIN, VALIDATION}, "an image is of no known split")
+    _check(None not in images.ids, "an image has no id")
+    _check(len(set(images.ids)) == len(images.ids), "an image is in it twice")
+    ids = tuple(concept.concept_id for concept in concepts)
+    if kind == DETECTION:
+        return _boxes(ids, images, columns)
+    return _labels(kind, ids, images, columns)
+
+
+def _labels(kind: str, ids: tuple[str, ...], images: Images, columns: dict[str, Any]) -> Labels:
+    shape = (len(images.ids), len(ids))
+    given, truths = columns["scores"], columns["truth"]
+    _check(bool(ids) or not images.ids, "it has no concepts")
+    _check(bool((_lengths(given) == len(ids)).all()), "a score is missing")
+    scores = _numbers(given.flatten()).reshape(shape)
+    _check_scores(scores)
+    true = _numbers(truths.flatten())
+    _check(bool(((true >= 0) & (true < len(ids))).all()), "a concept is unknown")
+    truth = np.zeros(shape, np.bool_)
+    held = _lengths(truths)
+    truth[np.repeat(np.arange(len(held)), held), true] = True
+    single = kind == CLASSIFICATION
+    _check(not single or bool((held == 1).all()), "an image has not one true concept")
+    return Labels(kind, ids, images, truth, scores, single)
+
+
+def _boxes(ids: tuple[str, ...], images: Images, columns: dict[str, Any]) -> Boxes:
+    truth = _table(columns["truth"], len(ids))
+    predicted = _table(columns["predicted"], len(ids))
+    flat = columns["predicted"].flatten()
+    scores = _numbers(flat.field("score"))
+    _check_scores(scores)
+    place = _numbers(flat.field("matched")).astype(np.int64)
+    held = np.diff(truth.starts)[predicted.image]
+    _check(bool(((place >= -1) & (place < held)).all()), "a box matches one that is not there")
+    matched = np.where(place >= 0, truth.starts[predicted.image] + place, -1)
+    hits = matched >= 0
+    same = truth.concept[matched[hits]] == predicted.concept[hits]
+    _check(bool(same.all()), "a box matches one of another concept")
+    _check(len(np.unique(matched[hits])) == hits.sum(), "a box is matched twice")
+    return Boxes(DETECTION, ids, images, truth, predicted, scores, matched)
+
+
+def _table(column: Any, concepts: int) -> BoxTable:
+    lengths = _lengths(column)
+    flat = column.flatten()
+    concept = _numbers(flat.field("concept"))
+    _check(bool(((concept >= 0) & (concept < concepts)).all()), "a concept is unknown")
+    sides = [_numbers(flat.field(side)) for side in ("x", "y", "width", "height")]
+    _check(all(bool(np.isfinite(side).all()) for side in sides), "a box has no size")
+    return BoxTable(
+        np.repeat(np.arange(len(lengths)), lengths),
+        np.concatenate([[0], np.cumsum(lengths)]),
+        concept,
+        np.stack(sides, axis=1),
+    )
+
+
+def _whole(column: Any) -> Any:
+    """A column as one array."""
+    import pyarrow as pa
+
+    whole = column.combine_chunks()
+    return pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
+
+
+def _lengths(column: Any) -> Any:
+    _check(column.null_count == 0, "a row has gaps")
+    return column.value_lengths().to_numpy(zero_copy_only=False)
+
+
+def _numbers(column: Any) -> Any:
+    _check(column.null_count == 0, "a value is missing")
+    return column.to_numpy(zero_copy_only=False)
+
+
+def _check_scores(scores: Any) -> None:
+    _check(bool(((scores >= 0) & (scores <= 1)).all()), "a score is not from 0 to 1")
+
+
+def _check(good: bool, otherwise: str) -> None:
+    if not good:
+        raise PredictionsUnreadable(otherwise)
