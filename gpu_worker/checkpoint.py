@@ -10,6 +10,7 @@ import numpy as np
 import safetensors.torch
 import torch
 from torch import nn
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -18,10 +19,10 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 
 @dataclass(frozen=True)
 class Best:
-    """The best weights so far: their blob, its validation accuracy, and the epoch (from 1)."""
+    """The best weights so far: their blob, the figure they are best by, the epoch (from 1)."""
 
     checkpoint: str
-    accuracy: float
+    value: float
     epoch: int
 
 
@@ -32,6 +33,7 @@ class Run:
     model: nn.Module
     optimizer: Optimizer
     scheduler: LRScheduler
+    scaler: GradScaler
     iteration: int = 0
     best: Best | None = None
 
@@ -61,6 +63,7 @@ def freeze(run: Run) -> bytes:
             "model": run.model.state_dict(),
             "optimizer": run.optimizer.state_dict(),
             "scheduler": run.scheduler.state_dict(),
+            "scaler": run.scaler.state_dict(),
             "random": _random_states(),
         },
         buffer,
@@ -85,6 +88,7 @@ class Frozen:
         run.model.load_state_dict(self.state["model"])
         run.optimizer.load_state_dict(self.state["optimizer"])
         run.scheduler.load_state_dict(self.state["scheduler"])
+        run.scaler.load_state_dict(self.state["scaler"])
         _restore_random_states(self.state["random"])
 
 

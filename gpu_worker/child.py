@@ -17,19 +17,31 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     logging.basicConfig(level=logging.INFO)
-    assignment = decode_assignment(sys.stdin.buffer.readline())
+    line = sys.stdin.buffer.readline()
+    assignment = decode_assignment(line)
     channel = Channel(sys.stdin.buffer, int(sys.argv[1]))
     # Only now: importing torch takes seconds in which the parent may already have died.
+    from gpu_worker.environment import choose_device
     from gpu_worker.failures import explain
+    from gpu_worker.group import joined, others, processes_of
     from gpu_worker.resume import Superseded
     from gpu_worker.train import train_version
 
     try:
         settings = assignment.settings
         blobs = BlobStore.from_url(settings.require("blobs_url"))
-        train_version(
-            assignment.job, assignment.delivery, settings, blobs, channel.say, channel.settle
-        )
+        size, device = processes_of(settings), choose_device(settings.device)
+        with others(size, line), joined(0, size, device) as group:
+            train_version(
+                assignment.job,
+                assignment.delivery,
+                settings,
+                blobs,
+                channel.say,
+                channel.settle,
+                channel.stop_wanted.is_set,
+                group,
+            )
     except Superseded as superseded:
         log.warning("the training is left to a later delivery: %s", superseded)
         return SUPERSEDED

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -14,7 +15,12 @@ from torch import Tensor
 from adapters.blobs import BlobCorrupt, BlobMissing, BlobStore
 from adapters.settings import Settings
 from domain.messages import ManifestLine, TrainJob
-from gpu_worker.images import ImageUnreadable, Pixels, decode
+from domain.options import TrainingOptions
+from gpu_worker.augment import Sample, augment
+from gpu_worker.balance import balanced
+from gpu_worker.images import Fitted, ImageUnreadable, decode
+from gpu_worker.kinds import Kind
+from gpu_worker.targets import DatasetUnusable, Targets, targets_of
 
 # ImageNet's mean and deviation of red, green and blue, as torchvision's own recipes have them.
 _MEAN = torch.tensor([0.485, 0.456, 0.406]).mul(255).view(1, 3, 1, 1)
@@ -23,8 +29,21 @@ _DEVIATION = torch.tensor([0.229, 0.224, 0.225]).mul(255).view(1, 3, 1, 1)
 Indices = NDArray[np.int64]
 
 
-class DatasetUnusable(Exception):
-    """The manifest is missing, damaged, or not one that a classification can train on."""
+class Batch(NamedTuple):
+    """Float images, shape (n, 3, height, width): normalised for classifiers, else 0 to 1.
+
+    `targets` are as the kind's loss takes them.
+    """
+
+    images: Tensor
+    targets: Any
+
+
+class Draw(NamedTuple):
+    """An image of a set; `sample` numbers the draw that its augmentation is sampled for."""
+
+    image: int
+    sample: tuple[int, ...] | None
 
 
 @dataclass(frozen=True)
@@ -32,13 +51,13 @@ class Source:
     """Where images come from and what becomes of them."""
 
     blobs: BlobStore
-    image_size: int
+    options: TrainingOptions
     max_pixels: int
     pool: Executor
 
-    def load(self, line: ManifestLine) -> Pixels:
+    def load(self, line: ManifestLine) -> Fitted:
         try:
-            return decode(self.blobs.get(line.blob), self.image_size, self.max_pixels)
+            return decode(self.blobs.get(line.blob), self.options, self.max_pixels)
         except (BlobMissing, BlobCorrupt, ImageUnreadable) as error:
             raise ImageUnreadable(f"image {line.image} cannot be used: {error}") from error
 
@@ -47,15 +66,17 @@ class ImageSet:
     """The images of one split with their targets; the first `cached` of them stay decoded."""
 
     def __init__(
-        self, source: Source, lines: Sequence[ManifestLine], targets: Indices, cached: int
+        self, source: Source, lines: Sequence[ManifestLine], targets: Targets, cached: int
     ) -> None:
         self._source = source
-        self._lines = lines
-        self._targets = targets
-        self._cache = np.empty((cached, source.image_size, source.image_size, 3), np.uint8)
+        self.lines = lines
+        self.targets = targets
+        width, height = source.options.input_size
+        self._cache = np.empty((cached, height, width, 3), np.uint8)
+        self._sizes = np.full((len(lines), 2), (width, height), np.int64)
 
     def __len__(self) -> int:
-        return len(self._lines)
+        return len(self.lines)
 
     @property
     def cached(self) -> int:
@@ -63,32 +84,70 @@ class ImageSet:
 
     def fill(self) -> Iterator[None]:
         """Decode what is to be cached, yielding after each image."""
-        wanted = self._lines[: self.cached]
-        for position, pixels in enumerate(self._source.pool.map(self._source.load, wanted)):
-            self._cache[position] = pixels
+        wanted = self.lines[: self.cached]
+        for position, fitted in enumerate(self._source.pool.map(self._source.load, wanted)):
+            self._cache[position] = fitted.pixels
+            self._sizes[position] = fitted.width, fitted.height
             yield
 
-    def batch(self, indices: Indices) -> tuple[Tensor, Tensor]:
-        """Pixels, uint8 of shape (n, 3, size, size) laid out channels last; and targets, (n,)."""
+    def size_of(self, index: int) -> tuple[int, int]:
+        """Width and height in pixels that the image fills; known once it has been drawn."""
+        width, height = self._sizes[index]
+        return int(width), int(height)
+
+    def batch(self, draws: Sequence[Draw]) -> tuple[Tensor, Any]:
+        """Pixels, uint8 of shape (n, 3, height, width), and targets."""
+        indices = np.fromiter((draw.image for draw in draws), np.int64)
+        if draws[0].sample is None or not self._source.options.augmentations:
+            return self._plain(indices)
+        samples = list(self._source.pool.map(self._augmented, draws))
+        return torch.stack([one.image for one in samples]), self.targets.collate(
+            indices,
+            [(one.boxes.as_subclass(Tensor), one.kept) for one in samples],
+        )
+
+    def _plain(self, indices: Indices) -> tuple[Tensor, Any]:
         if indices.max() < self.cached:
             pixels = self._cache[indices]
         else:
-            pixels = np.stack(list(self._source.pool.map(self._one, indices.tolist())))
-        return torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(
-            self._targets[indices]
-        )
+            pixels = np.stack(list(self._source.pool.map(self._pixels, indices.tolist())))
+        boxes = [self._boxes(index) for index in indices.tolist()] if self.targets.boxed else None
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2), self.targets.collate(indices, boxes)
 
-    def _one(self, index: int) -> Pixels:
+    def _pixels(self, index: int) -> NDArray[np.uint8]:
         if index < self.cached:
-            pixels: Pixels = self._cache[index]
-            return pixels
-        return self._source.load(self._lines[index])
+            cached: NDArray[np.uint8] = self._cache[index]
+            return cached
+        fitted = self._source.load(self.lines[index])
+        self._sizes[index] = fitted.width, fitted.height
+        return fitted.pixels
+
+    def _boxes(self, index: int) -> tuple[Tensor, Tensor]:
+        boxes = self.targets.corners(index, self.size_of(index))
+        return boxes, torch.arange(len(boxes))
+
+    def _augmented(self, draw: Draw) -> Sample:
+        pixels = torch.from_numpy(self._pixels(draw.image)).permute(2, 0, 1)
+        sample = Sample(pixels, self.targets.corners(draw.image, self.size_of(draw.image)))
+        augment(sample, self._source.options.augmentations, np.random.default_rng(draw.sample))
+        return sample
 
 
 @dataclass(frozen=True)
 class Data:
+    """Both splits; `drawn` are the places of training images that an epoch draws, some twice."""
+
     train: ImageSet
     validation: ImageSet
+    drawn: Indices
+
+    def drawn_of(self, concepts: Sequence[str]) -> dict[str, int]:
+        """How many images that an epoch draws hold each concept."""
+        labels = self.train.targets.labels
+        counts = np.zeros(len(concepts), np.int64)
+        for place in self.drawn.tolist():
+            counts[list(set(labels[place]))] += 1
+        return dict(zip(concepts, counts.tolist(), strict=True))
 
 
 def prepare(
@@ -99,17 +158,18 @@ def prepare(
     `advance` is told the share that is done. Raises `DatasetUnusable` or `ImageUnreadable`.
     """
     lines = _read_manifest(job, blobs)
-    size = job.options.image_size
+    options = job.options
+    width, height = options.input_size
     pool = ThreadPoolExecutor(cpu_count(), thread_name_prefix="decode")
-    source = Source(blobs, size, settings.max_image_pixels, pool)
-    room = settings.image_cache_bytes // (3 * size * size)
+    source = Source(blobs, options, settings.max_image_pixels, pool)
+    room = settings.image_cache_bytes // (3 * width * height)
     sets = []
     for split in ("train", "validation"):
         ours = [line for line in lines if line.split == split]
         if not ours:
             raise DatasetUnusable(f"the dataset has no {split} images; draw another split")
         cached = min(len(ours), room)
-        sets.append(ImageSet(source, ours, _targets(job, ours), cached))
+        sets.append(ImageSet(source, ours, targets_of(job, ours), cached))
         room -= cached
     total, done = sum(images.cached for images in sets), 0
     try:
@@ -120,7 +180,11 @@ def prepare(
     except ImageUnreadable:
         pool.shutdown(cancel_futures=True)
         raise
-    return Data(*sets)
+    train, validation = sets
+    drawn = np.arange(len(train))
+    if options.balancing:
+        drawn = balanced(train.targets.labels, options.max_expansion_ratio or 1)
+    return Data(train, validation, drawn)
 
 
 def _read_manifest(job: TrainJob, blobs: BlobStore) -> list[ManifestLine]:
@@ -129,19 +193,6 @@ def _read_manifest(job: TrainJob, blobs: BlobStore) -> list[ManifestLine]:
         return decoder.decode_lines(b"".join(blobs.read_compressed(job.manifest)))
     except (BlobMissing, BlobCorrupt, msgspec.DecodeError) as error:
         raise DatasetUnusable(f"the manifest {job.manifest} cannot be read: {error}") from error
-
-
-def _targets(job: TrainJob, lines: Sequence[ManifestLine]) -> Indices:
-    outputs = {concept.concept_id: number for number, concept in enumerate(job.concepts)}
-    targets = np.empty(len(lines), np.int64)
-    for position, line in enumerate(lines):
-        if len(line.concepts) != 1 or line.concepts[0] not in outputs:
-            raise DatasetUnusable(
-                f"image {line.image} is annotated with {list(line.concepts)};"
-                " classification takes exactly one of the model's concepts"
-            )
-        targets[position] = outputs[line.concepts[0]]
-    return targets
 
 
 def iterations_per_epoch(images: int, batch_size: int) -> int:
@@ -155,23 +206,42 @@ def epoch_order(images: int, seed: int, epoch: int) -> Indices:
     return np.random.default_rng((seed, epoch)).permutation(images)
 
 
-def batches(
-    images: ImageSet, chunks: Sequence[Indices], device: torch.device
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each chunk as normalised float images and targets on the device, one decoded ahead."""
-    mean, deviation = _MEAN.to(device), _DEVIATION.to(device)
+def epoch_draws(drawn: Indices, seed: int, epoch: int) -> list[Draw]:
+    """What an epoch (from 0) draws, in order: a function of its arguments."""
+    order = drawn[epoch_order(len(drawn), seed, epoch)]
+    return [Draw(index, (seed, epoch, position)) for position, index in enumerate(order.tolist())]
 
-    def fetch(indices: Indices) -> tuple[Tensor, Tensor]:
-        pixels, targets = images.batch(indices)
+
+def in_order(images: ImageSet, batch_size: int) -> list[list[Draw]]:
+    """Every image once, as it is, in batches."""
+    draws = [Draw(index, None) for index in range(len(images))]
+    return [draws[start : start + batch_size] for start in range(0, len(draws), batch_size)]
+
+
+def batches(
+    kind: Kind, images: ImageSet, chunks: Sequence[Sequence[Draw]], device: torch.device
+) -> Iterator[Batch]:
+    """Each chunk on the device, one decoded ahead."""
+
+    def fetch(draws: Sequence[Draw]) -> tuple[Tensor, Any]:
+        pixels, targets = images.batch(draws)
         if device.type == "cuda":
-            return pixels.pin_memory(), targets.pin_memory()
+            return pixels.pin_memory(), kind.pin(targets)
         return pixels, targets
 
     with ThreadPoolExecutor(1, thread_name_prefix="batches") as ahead:
-        pending = [ahead.submit(fetch, indices) for indices in chunks[:1]]
+        pending = [ahead.submit(fetch, draws) for draws in chunks[:1]]
         for following in [*chunks[1:], None]:
             pixels, targets = pending.pop().result()
             if following is not None:
                 pending.append(ahead.submit(fetch, following))
-            pixels = pixels.to(device, non_blocking=True)
-            yield pixels.float().sub_(mean).div_(deviation), targets.to(device, non_blocking=True)
+            images_there = normalise(kind, pixels.to(device, non_blocking=True))
+            yield Batch(images_there, kind.to_device(targets, device))
+
+
+def normalise(kind: Kind, pixels: Tensor) -> Tensor:
+    """Bytes as the floats that a network takes."""
+    floats = pixels.float()
+    if not kind.normalised:
+        return floats.div_(255)
+    return floats.sub_(_MEAN.to(pixels.device)).div_(_DEVIATION.to(pixels.device))

@@ -1,25 +1,30 @@
-"""One delivery of a job: the child that trains, its heartbeats to NATS, its reports onwards."""
+"""One delivery of a job: the child that trains, its heartbeats and reports, the user's wishes."""
 
 import asyncio
 import logging
 import signal
 from collections.abc import Coroutine
+from contextlib import aclosing
 from datetime import UTC, datetime
 
 import msgspec
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.js import JetStreamContext
 
+from adapters.blobs import BlobStore
 from adapters.jetstream import publish, report_subject
 from adapters.settings import Settings
-from domain.messages import AnyReport, Completed, Failed, Report, TrainJob
+from domain.messages import AnyReport, Completed, Desired, Failed, Report, TrainJob
 from gpu_worker.channel import SUPERSEDED, Assignment
 from gpu_worker.process import Child
+from gpu_worker.scratch import forget_checkpoints
+from gpu_worker.wishes import Wishes
 
 MAX_DELIVERIES = 5
 _REDELIVERY_SECONDS = 1.0
 _ACK_SECONDS = 5.0
+_PAUSE_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -27,29 +32,36 @@ log = logging.getLogger(__name__)
 class Delivery:
     """A job in hand. Its message is acknowledged when its last report has been published."""
 
-    def __init__(
-        self, js: JetStreamContext, settings: Settings, message: Msg, job: TrainJob
-    ) -> None:
-        self._js = js
+    def __init__(self, client: Client, settings: Settings, message: Msg, job: TrainJob) -> None:
+        self._js = client.jetstream()
+        self._wishes = Wishes(client, job)
         self._settings = settings
         self._message = message
         self._job = job
         self._try = message.metadata.num_delivered
         self._number = job.deliveries_before + self._try
         self._reported = 0
-        self._closed = False
+        self._closed = self._cancelled = False
 
     async def work(self, stop: asyncio.Event) -> None:
-        """Train to the end, or until `stop`; then the job is handed back for another worker."""
+        """Train to the end, or until `stop`; then the job is handed back for another worker.
+
+        A job whose version is cancelled is dropped, before torch is started or in mid-training.
+        """
         heart = asyncio.create_task(self._beat())
         try:
+            if await self._is_cancelled(stop):
+                await self._drop()
+                return
             if self._try > MAX_DELIVERIES:
                 await self._give_up("the worker itself was stopped or lost its connection")
                 return
             status = await self._train(stop)
             if self._closed or status == SUPERSEDED:
                 return
-            if stop.is_set():
+            if self._cancelled:
+                await self._drop()
+            elif stop.is_set():
                 await tell(self._message.nak())
             elif self._try == MAX_DELIVERIES:
                 await self._give_up(f"the training process {_ending(status)}")
@@ -59,24 +71,65 @@ class Delivery:
         finally:
             heart.cancel()
 
+    async def _is_cancelled(self, stop: asyncio.Event) -> bool:
+        """Whether the job is not to be begun; NATS is waited for, as it is for the reports."""
+        while not stop.is_set():
+            try:
+                return await self._wishes.now() == Desired.CANCEL
+            except (NatsError, TimeoutError, OSError) as error:
+                log.warning("wishes cannot be looked up: %s", error or type(error).__name__)
+                await asyncio.sleep(_PAUSE_SECONDS)
+        return False
+
     async def _train(self, stop: asyncio.Event) -> int:
-        """Run the child; its exit status."""
+        """Run the child; its exit status, or 0 where it was not let end."""
         bare = msgspec.structs.replace(
             self._settings, database_url=None, database_admin_url=None, nats_url=None
         )
         child = await Child.start(Assignment(self._job, self._number, bare))
         forward = asyncio.create_task(self._forward(child))
+        obey = asyncio.create_task(self._obey(child))
         stopped = asyncio.create_task(stop.wait())
+        tasks = {forward, obey, stopped}
         try:
-            await asyncio.wait({forward, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if forward.done():
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if obey.done():
+                obey.result()
+            elif forward.done():
                 forward.result()
                 return await child.ended()
             return 0
         finally:
-            forward.cancel()
-            stopped.cancel()
+            for task in tasks:
+                task.cancel()
             await child.kill()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _obey(self, child: Child) -> None:
+        """Pass a wish to stop early on; return when the version is cancelled."""
+        async with aclosing(self._wishes.follow()) as wishes:
+            async for desired in wishes:
+                log.info("job %s: %s is wanted", self._job.message_id, desired)
+                if desired == Desired.CANCEL:
+                    self._cancelled = True
+                    return
+                child.stop_early()
+
+    async def _drop(self) -> None:
+        """Forget a cancelled version's job and its checkpoints; what fails is done again when the
+        job comes again."""
+        log.info("job %s is cancelled", self._job.message_id)
+        try:
+            await asyncio.to_thread(self._forget_checkpoints)
+        except Exception:
+            log.exception("job %s: its checkpoints cannot be deleted yet", self._job.message_id)
+            await tell(self._message.nak(_REDELIVERY_SECONDS))
+            return
+        await tell(self._message.ack_sync(_ACK_SECONDS))
+
+    def _forget_checkpoints(self) -> None:
+        blobs = BlobStore.from_url(self._settings.require("blobs_url"))
+        forget_checkpoints(blobs, self._job.version_id)
 
     async def _forward(self, child: Child) -> None:
         """Publish what the child says. It learns that a report is safe only once it is, and that
@@ -122,7 +175,7 @@ class Delivery:
                 self._closed = True
             except (NatsError, TimeoutError, OSError) as error:
                 log.warning("the acknowledgement is repeated: %s", error or type(error).__name__)
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _beat(self) -> None:
         """Keep the job from being handed to another worker while this one is at it."""
@@ -131,7 +184,7 @@ class Delivery:
             await tell(self._message.in_progress())
 
 
-async def tell(answer: Coroutine[object, object, None]) -> None:
+async def tell(answer: Coroutine[object, object, object]) -> None:
     """An answer that is lost only means that NATS delivers the job again, after ack_wait."""
     try:
         await answer

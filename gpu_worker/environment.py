@@ -29,12 +29,12 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def set_up_torch(device: torch.device) -> None:
+def set_up_torch(device: torch.device, processes: int = 1) -> None:
     """On the CPU the same job gives the same bits; on a GPU speed goes first.
 
     The number of threads is fixed because sums are split by it, and so rounded by it.
     """
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
     else:

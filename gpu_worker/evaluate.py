@@ -1,46 +1,55 @@
-"""The figures of a model on the validation images."""
+"""The figures of a model on a split's images, and its predictions for them."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
-import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
-from gpu_worker.data import ImageSet, batches
+from adapters.predictions import PredictionsFile
+from domain.messages import SplitFigures
+from gpu_worker.data import ImageSet, batches, in_order
+from gpu_worker.kinds import Kind
 from gpu_worker.progress import NonFiniteLoss
 
 _LARGEST = torch.finfo(torch.float32).max
 
 
-@dataclass(frozen=True)
-class Figures:
-    """The mean cross-entropy, and the share of images whose highest logit is the right one.
+@torch.no_grad()
+def evaluate(
+    kind: Kind,
+    model: nn.Module,
+    images: ImageSet,
+    batch_size: int,
+    device: torch.device,
+    precision: Callable[[], AbstractContextManager[object]],
+    predictions: PredictionsFile | None = None,
+) -> SplitFigures:
+    """Run the model over all images; each one's predictions go into the file.
 
-    A loss that is infinite counts as float32's largest number. In the first iterations of a
-    deep network that happens to sound weights, while batch normalisation's averages still lag.
+    A loss that is infinite counts as float32's largest number. In the first iterations of a deep
+    network that happens to sound weights, while batch normalisation's averages still lag. Raises
+    `NonFiniteLoss` if the weights are no numbers.
     """
-
-    loss: float
-    accuracy: float
-
-
-@torch.inference_mode()
-def evaluate(model: nn.Module, images: ImageSet, batch_size: int, device: torch.device) -> Figures:
-    """Run the model over all images. Raises `NonFiniteLoss` if its weights are no numbers."""
     model.eval()
-    everything = np.arange(len(images))
-    chunks = np.split(everything, range(batch_size, len(images), batch_size))
+    chunks = in_order(images, batch_size)
     loss = torch.zeros((), dtype=torch.float64, device=device)
-    right = torch.zeros((), dtype=torch.int64, device=device)
-    for pixels, targets in batches(images, chunks, device):
-        logits = model(pixels)
-        loss += cross_entropy(logits, targets, reduction="sum")
-        right += (logits.argmax(1) == targets).sum()
+    figures = kind.figures(device)
+    for draws, batch in zip(chunks, batches(kind, images, chunks, device), strict=True):
+        with precision():
+            answers = kind.answer(model, batch.images, batch.targets)
+        loss += answers.loss
+        figures.add(answers, batch.targets)
+        if predictions is not None:
+            sizes = [images.size_of(draw.image) for draw in draws]
+            rows = kind.rows(answers, batch.targets, sizes)
+            for draw, row in zip(draws, rows, strict=True):
+                line = images.lines[draw.image]
+                predictions.add({"image": line.image, "split": line.split} | row)
     mean = loss.item() / len(images)
     if not math.isfinite(mean):
         if not all(tensor.isfinite().all() for tensor in model.parameters()):
             raise NonFiniteLoss("on the validation images")
         mean = _LARGEST
-    return Figures(mean, right.item() / len(images))
+    return SplitFigures(images=len(images), loss=mean, **figures.compute())

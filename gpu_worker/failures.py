@@ -4,14 +4,16 @@ import errno
 
 import torch
 
-from gpu_worker.data import DatasetUnusable
 from gpu_worker.environment import DeviceMissing
 from gpu_worker.images import ImageUnreadable
+from gpu_worker.kinds import UnsupportedKind
+from gpu_worker.networks import UnknownRecipe
 from gpu_worker.progress import NonFiniteLoss
-from gpu_worker.recipe import UnknownRecipe
-from gpu_worker.train import UnsupportedKind
+from gpu_worker.targets import DatasetUnusable
 
 _SELF_EXPLAINING = (DatasetUnusable, DeviceMissing, ImageUnreadable, UnknownRecipe, UnsupportedKind)
+# What has no exception of its own: the CPU's allocator, and the libraries beside CUDA's.
+_NO_MEMORY = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 # An exception can quote whole tensors or responses.
 _LONGEST = 2_000
 
@@ -37,5 +39,4 @@ def explain(error: BaseException) -> str:
 def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    # The CPU allocator has no exception of its own.
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    return isinstance(error, RuntimeError) and any(mark in str(error) for mark in _NO_MEMORY)

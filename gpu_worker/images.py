@@ -1,11 +1,15 @@
-"""One image: from the bytes of its blob to the square of pixels that a network takes."""
+"""One image: from the bytes of its blob to the pixels that a network takes."""
 
 import io
 import struct
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+
+from domain.architectures import KEEP_ASPECT_RATIO
+from domain.options import TrainingOptions
 
 Pixels = NDArray[np.uint8]
 
@@ -26,8 +30,16 @@ class ImageUnreadable(Exception):
     """A training image cannot be had or decoded; the message names it and says why."""
 
 
-def decode(data: bytes, size: int, max_pixels: int) -> Pixels:
-    """RGB pixels, shape (size, size, 3), turned upright by EXIF, resized with antialiasing.
+class Fitted(NamedTuple):
+    """RGB pixels, shape (height, width, 3). The image fills `width` and `height` of them."""
+
+    pixels: Pixels
+    width: int
+    height: int
+
+
+def decode(data: bytes, options: TrainingOptions, max_pixels: int) -> Fitted:
+    """An image turned upright by EXIF and resized with antialiasing as the options say.
 
     Raises `ImageUnreadable` for what is no image, is truncated, or has more than `max_pixels`.
     """
@@ -39,9 +51,30 @@ def decode(data: bytes, size: int, max_pixels: int) -> Pixels:
                     f"it has {image.width} x {image.height} pixels; at most {max_pixels} are read"
                 )
             upright = _rgb(ImageOps.exif_transpose(image))
-            return np.asarray(upright.resize((size, size), Image.Resampling.BILINEAR))
+            return _fit(_without_margin(upright, options.margin_crop), options)
     except _DAMAGE as error:
         raise ImageUnreadable(str(error)) from error
+
+
+def _without_margin(image: Image.Image, share: float) -> Image.Image:
+    cut = round(min(image.size) * share / 2)
+    return ImageOps.crop(image, cut) if cut else image
+
+
+def _fit(image: Image.Image, options: TrainingOptions) -> Fitted:
+    width, height = options.input_size
+    if options.resizer != KEEP_ASPECT_RATIO:
+        return Fitted(np.asarray(_resized(image, width, height)), width, height)
+    scale = width / max(image.size)
+    fit_width = max(1, round(image.width * scale))
+    fit_height = max(1, round(image.height * scale))
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[:fit_height, :fit_width] = np.asarray(_resized(image, fit_width, fit_height))
+    return Fitted(pixels, fit_width, fit_height)
+
+
+def _resized(image: Image.Image, width: int, height: int) -> Image.Image:
+    return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

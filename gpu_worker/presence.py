@@ -13,17 +13,9 @@ from nats.js import JetStreamContext
 
 from adapters.jetstream import WORKER_TTL_SECONDS, WORKERS_BUCKET
 from adapters.settings import Settings
+from domain.messages import Presence
 
 log = logging.getLogger(__name__)
-
-
-class Presence(msgspec.Struct, frozen=True):
-    """Who is there, and since when it has been at that version (or idle, without one)."""
-
-    worker: str
-    device: str
-    version_id: str | None
-    since: datetime
 
 
 class Beacon:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from domain.messages import AnyReport
-from gpu_worker.channel import Assignment, encode_line
+from gpu_worker.channel import Assignment, Published, StopEarly, encode_line
 
 # The longest line accepted; reading pauses at twice as much, and so, through the pipe, the child.
 _LINE_BYTES = 1 << 20
@@ -56,7 +56,11 @@ class Child:
 
     def published(self, count: int) -> None:
         """Tell the child how many of its reports are safe."""
-        self._order(encode_line(count))
+        self._order(encode_line(Published(count)))
+
+    def stop_early(self) -> None:
+        """Have it end after its running epoch."""
+        self._order(encode_line(StopEarly()))
 
     async def ended(self) -> int:
         """Wait for the end; the exit status, or a signal's number negated."""

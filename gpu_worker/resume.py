@@ -10,6 +10,7 @@ metrics between. The claim is why later deliveries never do: the highest name wi
 from adapters.blobs import BlobStore
 from domain.messages import TrainJob
 from gpu_worker.checkpoint import Frozen, thaw
+from gpu_worker.scratch import forget_checkpoints, resume_folder
 
 _FROM_NOTHING = b""
 
@@ -23,7 +24,8 @@ class ResumePoint:
 
     def __init__(self, blobs: BlobStore, job: TrainJob, delivery: int) -> None:
         self._blobs = blobs
-        self._folder = f"resume/{job.version_id}"
+        self._version_id = job.version_id
+        self._folder = resume_folder(job.version_id)
         self._name = f"{self._folder}/{job.attempt:06}-{delivery:06}"
 
     def claim(self) -> Frozen | None:
@@ -56,7 +58,7 @@ class ResumePoint:
 
     def forget(self) -> None:
         """Delete the checkpoints of all deliveries: the training is over."""
-        self._delete(keep=set())
+        forget_checkpoints(self._blobs, self._version_id)
 
     def _delete(self, keep: set[str]) -> None:
         for name in self._blobs.list_scratch(self._folder):

@@ -1,39 +1,54 @@
 """One training, from the job to the final weights: prepare, train, evaluate, save."""
 
 import hashlib
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
-from torch.nn.functional import cross_entropy
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 
 from adapters.blobs import BlobStore
+from adapters.predictions import PredictionsFile, writing_predictions
 from adapters.settings import Settings
 from domain.messages import (
+    LENGTH,
+    PATIENCE,
+    STOP,
     CheckpointSaved,
     Completed,
     DataPrepared,
     EpochMetrics,
     Evaluated,
+    SplitFigures,
     Started,
     TrainJob,
 )
 from gpu_worker.checkpoint import Best, Run, freeze, load_weights, weights
-from gpu_worker.data import Data, batches, epoch_order, iterations_per_epoch, prepare
+from gpu_worker.data import (
+    Data,
+    Draw,
+    ImageSet,
+    batches,
+    epoch_draws,
+    iterations_per_epoch,
+    prepare,
+)
 from gpu_worker.environment import choose_device, describe, set_up_torch
 from gpu_worker.evaluate import evaluate
+from gpu_worker.group import ALONE, Group
+from gpu_worker.kinds import kind_of
+from gpu_worker.networks import build_network, head_of, in_backbone, load_initial
 from gpu_worker.progress import Meter, Say, Steps
-from gpu_worker.recipe import build_model, build_optimizer, build_scheduler
+from gpu_worker.recipe import build_optimizer, build_scaler, build_scheduler, precision_of
 from gpu_worker.resume import ResumePoint
 
 # At an epoch's end a resumable checkpoint may cost this share of the time since the last one.
 _CHECKPOINT_SHARE = 0.01
 # Seconds that one is taken to cost until the first has been written.
 _CHECKPOINT_COST = 0.3
-
-
-class UnsupportedKind(Exception):
-    """The view's kind is not one that this worker trains."""
 
 
 def train_version(
@@ -43,17 +58,23 @@ def train_version(
     blobs: BlobStore,
     say: Say,
     settle: Callable[[], None] = lambda: None,
+    stop_wanted: Callable[[], bool] = lambda: False,
+    group: Group = ALONE,
 ) -> None:
     """Carry a job out in this process, going on from its last resumable checkpoint if it has one.
 
     Every report goes to `say`, in order; the last is `Completed`. `settle` returns once all that
     was said is safe with its receiver, and is called before anything that lets a resumed run
-    leave it unsaid. Raises what went wrong, and `Superseded` if a later delivery has begun.
+    leave it unsaid. Once `stop_wanted` the training ends with the epoch under way. Of a group only
+    the first process says and saves anything. Raises what went wrong, and `Superseded` if a later
+    delivery has begun.
     """
     device = choose_device(settings.device)
-    set_up_torch(device)
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", group.rank)
+    set_up_torch(device, group.size)
     resume = ResumePoint(blobs, job, delivery)
-    frozen = resume.claim()
+    frozen = group.agree(resume.claim() if group.first else None)
     say(
         Started(
             worker=settings.worker_name,
@@ -64,22 +85,25 @@ def train_version(
     )
     steps = Steps(say)
     try:
-        if job.kind != "classification":
-            raise UnsupportedKind(f"this worker cannot train {job.kind!r}, only classification")
         steps.start("preparing")
         data = prepare(job, blobs, settings, steps.advance)
         steps.done()
-        training = _Training(job, settings, blobs, data, device, steps, say, settle, resume)
-        say(DataPrepared(training.per_epoch, training.iterations))
-        if frozen is not None:
+        training = _Training(job, settings, blobs, data, device, steps, say, settle, resume, group)
+        drawn = data.drawn_of([concept.concept_id for concept in job.concepts])
+        say(DataPrepared(training.per_epoch, training.iterations, len(data.drawn), drawn))
+        if frozen is None:
+            training.load_initial_weights()
+        else:
             frozen.restore(training.run)
-        training.go()
-        training.finish()
+        training.go(stop_wanted)
+        if group.first:
+            training.finish()
     except Exception:
         steps.fail()
         raise
-    settle()
-    resume.forget()
+    if group.first:
+        settle()
+        resume.forget()
 
 
 class _Training:
@@ -94,59 +118,139 @@ class _Training:
         say: Say,
         settle: Callable[[], None],
         resume: ResumePoint,
+        group: Group,
     ) -> None:
-        self._options = job.options
+        self._job, self._options = job, job.options
         self._checkpoint_seconds = settings.checkpoint_seconds
         self._blobs, self._data, self._device = blobs, data, device
         self._steps, self._say, self._settle, self._resume = steps, say, settle, resume
-        self.per_epoch = iterations_per_epoch(len(data.train), job.options.batch_size)
-        self.iterations = max(1, round(job.options.epochs * self.per_epoch))
-        model = build_model(job.options, len(job.concepts))
+        self._group = group
+        options, concepts = job.options, len(job.concepts)
+        self._kind = kind_of(job.kind, concepts)
+        self._precision = precision_of(options, device)
+        self.per_epoch = iterations_per_epoch(len(data.drawn), options.batch_size)
+        self.iterations = options.iterations or max(
+            1, round((options.epochs or 0) * self.per_epoch)
+        )
+        model = build_network(job.kind, options, concepts)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimizer = build_optimizer(job.options, model)
-        scheduler = build_scheduler(job.options, optimizer, self.iterations)
-        self.run = Run(model, optimizer, scheduler)
+        self._head = head_of(job.kind, options, concepts)
+        optimizer = build_optimizer(options, model.parameters())
+        scheduler = build_scheduler(options, optimizer, self.iterations)
+        self.run = Run(model, optimizer, scheduler, build_scaler(options, device))
         self._checkpointed_at, self._checkpoint_cost = time.monotonic(), _CHECKPOINT_COST
+        self._ended_by = LENGTH
+        self._learner: nn.Module = model
+        self._backbone = [
+            parameter
+            for name, parameter in model.named_parameters()
+            if options.freeze_backbone_epochs and in_backbone(job.kind, self._head, name)
+        ]
+        self._frozen: list[nn.Parameter] = []
 
-    def go(self) -> None:
-        """Train from where the run stands to the last iteration, validating after each epoch."""
+    def load_initial_weights(self) -> None:
+        """Start from the job's weights, if it names some."""
+        given = self._job.initial_weights
+        if given is not None:
+            concepts = [concept.concept_id for concept in self._job.concepts]
+            data = self._blobs.get(given.blob)
+            load_initial(self._job.kind, self.run.model, self._head, data, given, concepts)
+
+    def go(self, stop_wanted: Callable[[], bool]) -> None:
+        """Train from where the run stands to its end, validating after each epoch."""
         run = self.run
         self._steps.start("training", run.iteration / self.iterations)
         self._meter = Meter(self._say, run.iteration)
-        while run.iteration < self.iterations:
+        if self._group.size > 1:
+            # Each has dropout of its own.
+            torch.manual_seed(hash((self._options.seed, run.iteration, self._group.rank)))
+        self._learner = self._group.wrap(run.model, self._device)
+        while run.iteration < self.iterations and not self._ends_early(stop_wanted):
             epoch = run.iteration // self.per_epoch
             self._train_epoch(epoch)
+            if not self._group.first:
+                continue
             self._validate(epoch + 1)
             elapsed = time.monotonic() - self._checkpointed_at
             if self._checkpoint_cost <= elapsed * _CHECKPOINT_SHARE:
                 self._checkpoint()
         self._steps.done()
 
+    def _ends_early(self, stop_wanted: Callable[[], bool]) -> bool:
+        """Whether, between two epochs, enough is known or wanted."""
+        epoch, within = divmod(self.run.iteration, self.per_epoch)
+        best = self.run.best
+        if best is not None and not within:
+            if 0 < self._options.patience <= epoch - best.epoch:
+                self._ended_by = PATIENCE
+            elif stop_wanted():
+                self._ended_by = STOP
+        self._ended_by = self._group.agree(self._ended_by)
+        return self._ended_by != LENGTH
+
     def _train_epoch(self, epoch: int) -> None:
         """The epoch's iterations that are still to do."""
         run, meter, size = self.run, self._meter, self._options.batch_size
         start = epoch * self.per_epoch
         end = min(start + self.per_epoch, self.iterations)
-        order = epoch_order(len(self._data.train), self._options.seed, epoch)
+        draws = epoch_draws(self._data.drawn, self._options.seed, epoch)
         chunks = [
-            order[number * size : (number + 1) * size]
+            draws[number * size : (number + 1) * size]
             for number in range(run.iteration - start, end - start)
         ]
-        run.model.train()
-        for pixels, targets in batches(self._data.train, chunks, self._device):
-            loss = cross_entropy(run.model(pixels), targets)
-            run.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            run.optimizer.step()
-            meter.add(run.optimizer.param_groups[0]["lr"], loss)
+        parts = _pairs([self._group.part(chunk) for chunk in chunks])
+        self._set_mode()
+        for chunk, batch in zip(
+            chunks, batches(self._kind, self._data.train, parts, self._device), strict=True
+        ):
+            with self._precision():
+                loss = self._kind.loss(self._learner, batch.images, batch.targets)
+            if self._group.size > 1:
+                loss = loss * self._group.share_of(chunk)
+            self._step(loss)
+            meter.add(run.optimizer.param_groups[0]["lr"], self._group.mean(loss))
             run.scheduler.step()
             run.iteration += 1
+            if run.iteration == self._frozen_until:
+                self._set_mode()
             if meter.due():
                 self._flush()
             # After an epoch's last iteration comes validation, which no mid-epoch state remembers.
-            if run.iteration < end and self._interval_is_over():
+            if run.iteration < end and self._group.first and self._interval_is_over():
                 self._checkpoint()
         self._flush()
+
+    def _step(self, loss: Tensor) -> None:
+        run = self.run
+        run.optimizer.zero_grad()
+        run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        for parameter in self._frozen:
+            parameter.grad = None
+        if self._options.gradient_clip_norm:
+            run.scaler.unscale_(run.optimizer)
+            clip_grad_norm_(run.model.parameters(), self._options.gradient_clip_norm)
+        run.scaler.step(run.optimizer)
+        run.scaler.update()
+
+    @property
+    def _frozen_until(self) -> int:
+        """The iteration before which the backbone does not learn."""
+        return round(self._options.freeze_backbone_epochs * self.per_epoch)
+
+    def _set_mode(self) -> None:
+        """Everything learns, or, as long as the backbone is frozen, the head alone."""
+        self._learner.train()
+        learns = self.run.iteration >= self._frozen_until
+        self._frozen = [] if learns else self._backbone
+        if self._group.size == 1:
+            for parameter in self._backbone:
+                parameter.requires_grad_(learns)
+        if not learns:
+            frozen = set(self._backbone)
+            for module in self.run.model.modules():
+                own = list(module.parameters(recurse=False))
+                if own and frozen.issuperset(own):
+                    module.eval()
 
     def _flush(self) -> None:
         self._meter.flush()
@@ -167,33 +271,65 @@ class _Training:
 
     def _validate(self, epoch: int) -> None:
         run = self.run
-        figures = evaluate(run.model, self._data.validation, self._options.batch_size, self._device)
-        self._say(EpochMetrics(epoch, run.iteration, figures.loss, figures.accuracy))
-        if run.best is None or figures.accuracy > run.best.accuracy:
+        figures = self._evaluate(self._data.validation)
+        loss = figures.loss
+        assert loss is not None
+        self._say(
+            EpochMetrics(
+                epoch, run.iteration, loss, figures.accuracy, figures.mean_average_precision
+            )
+        )
+        value = self._kind.value(figures)
+        if run.best is None or value > run.best.value:
             data = weights(run.model)
-            run.best = Best(self._blobs.put(data), figures.accuracy, epoch)
+            run.best = Best(self._blobs.put(data), value, epoch)
             self._blobs.flush()
             self._say(
                 CheckpointSaved(
                     checkpoint=run.best.checkpoint,
                     bytes=len(data),
-                    metric="validation_accuracy",
-                    value=figures.accuracy,
+                    metric=self._kind.best,
+                    value=value,
                     epoch=epoch,
                 )
             )
 
+    def _evaluate(
+        self, images: ImageSet, predictions: PredictionsFile | None = None
+    ) -> SplitFigures:
+        return evaluate(
+            self._kind,
+            self.run.model,
+            images,
+            self._options.batch_size,
+            self._device,
+            self._precision,
+            predictions,
+        )
+
     def finish(self) -> None:
-        """Check the best checkpoint as it lies in the store, and report the end."""
-        model, best, images = self.run.model, self.run.best, self._data.validation
+        """Ask the best checkpoint, as it lies in the store, about every image; report the end."""
+        run, best = self.run, self.run.best
         assert best is not None
         self._steps.start("evaluating")
-        final_weights = hashlib.sha256(weights(model)).hexdigest()
-        load_weights(model, self._blobs.get(best.checkpoint))
-        figures = evaluate(model, images, self._options.batch_size, self._device)
-        self._say(Evaluated(best.checkpoint, figures.loss, figures.accuracy, len(images)))
+        final_weights = hashlib.sha256(weights(run.model)).hexdigest()
+        load_weights(run.model, self._blobs.get(best.checkpoint))
+        with tempfile.TemporaryDirectory(prefix="stemma-predictions-") as folder:
+            path = Path(folder) / "predictions.parquet"
+            with writing_predictions(path, self._job.kind, self._job.concepts) as file:
+                validation = self._evaluate(self._data.validation, file)
+                self._steps.advance(0.5)
+                train = self._evaluate(self._data.train, file)
+            predictions = self._blobs.put_file(path)
+        self._blobs.flush()
+        self._say(Evaluated(best.checkpoint, validation, train, predictions))
         self._steps.done()
         self._steps.start("saving")
         self._resume.check()
         self._steps.done()
-        self._say(Completed(best.checkpoint, final_weights, self.iterations))
+        self._say(Completed(best.checkpoint, final_weights, run.iteration, self._ended_by))
+
+
+def _pairs(chunks: list[list[Draw]]) -> list[list[Draw]]:
+    """Batch normalisation cannot train on one image: a batch of one shows it twice."""
+    return [chunk * 2 if len(chunk) == 1 else chunk for chunk in chunks]

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
@@ -44,7 +45,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         while not stop.is_set():
             message = await _unless(stop, _next_job(js, settings))
             if message is not None:
-                await _carry_out(message, js, settings, beacon, stop)
+                await _carry_out(message, client, settings, beacon, stop)
     finally:
         if shining is not None:
             shining.cancel()
@@ -101,7 +102,7 @@ async def _subscribe(js: JetStreamContext, settings: Settings) -> JetStreamConte
 
 
 async def _carry_out(
-    message: Msg, js: JetStreamContext, settings: Settings, beacon: Beacon, stop: asyncio.Event
+    message: Msg, client: Client, settings: Settings, beacon: Beacon, stop: asyncio.Event
 ) -> None:
     try:
         job = msgspec.json.decode(message.data, type=TrainJob)
@@ -112,7 +113,7 @@ async def _carry_out(
     log.info("job %s: delivery %d", job.message_id, message.metadata.num_delivered)
     beacon.working_on(job.version_id)
     try:
-        await Delivery(js, settings, message, job).work(stop)
+        await Delivery(client, settings, message, job).work(stop)
     finally:
         beacon.working_on(None)
 

@@ -1,7 +1,6 @@
 """A nats-server of the test's own that it may stop and start, and small trainings to run."""
 
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from adapters.settings import Settings
 from domain.messages import AnyReport
 from gpu_worker.train import train_version
 from tests.gpu_worker.samples import coloured_job
+from tests.servers import port_of_its_own
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +27,7 @@ class NatsServer:
     """A nats-server with JetStream on loopback. Stopping keeps its port and its streams."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = port_of_its_own()
         self.url = f"nats://127.0.0.1:{self.port}"
         self._log = folder / "nats.log"
         self._config = folder / "nats.conf"

@@ -13,9 +13,19 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
+from adapters.control import put_wish
 from adapters.jetstream import JOBS, REPORTS, connect, ensure_streams, job_subject, publish
 from adapters.settings import Settings
-from domain.messages import AnyReport, BatchMetrics, Completed, Failed, Report, TrainJob
+from domain.messages import (
+    AnyReport,
+    BatchMetrics,
+    Completed,
+    Desired,
+    Failed,
+    Report,
+    TrainJob,
+    Wish,
+)
 from gpu_worker.worker import run_worker
 
 PATIENCE = 90.0
@@ -31,6 +41,9 @@ class Backend:
     async def dispatch(self, job: TrainJob) -> None:
         payload = msgspec.json.encode(job)
         await publish(self.js, job_subject("default"), payload, message_id=job.message_id)
+
+    async def wish(self, desired: Desired, version_id: str = "v1", attempt: int = 1) -> None:
+        await put_wish(self.js, version_id, Wish(attempt, desired))
 
     async def until(self, wanted: Callable[[AnyReport], bool], version_id: str = "v1") -> None:
         """Read on until a report of the version is the wanted one."""

@@ -68,7 +68,9 @@ def coloured_job(
         "batch_size": 8,
         "optimizer": "nadam",
         "initial_learning_rate": 2e-3,
-        "image_size": 32,
+        "resizer": "fixed",
+        "width": 32,
+        "height": 32,
         "seed": 7,
     } | options
     return TrainJob(

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from domain.options import resolve_options
 from gpu_worker.data import epoch_order, iterations_per_epoch
 from gpu_worker.images import ImageUnreadable, Pixels, decode
+
+SMALL = resolve_options("classification", {"width": 32, "height": 32})
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -17,7 +20,7 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
 
 
 def decoded(image: Image.Image, kind: str = "PNG", **options: object) -> Pixels:
-    return decode(encoded(image, kind, **options), 32, 1_000_000)
+    return decode(encoded(image, kind, **options), SMALL, 1_000_000).pixels
 
 
 def test_an_image_is_turned_as_its_exif_says() -> None:
@@ -50,7 +53,7 @@ def test_resizing_is_antialiased() -> None:
 @pytest.mark.parametrize("data", [b"", b"not an image", encoded(Image.new("L", (64, 64)))[:-30]])
 def test_what_is_no_whole_image_is_refused(data: bytes) -> None:
     with pytest.raises(ImageUnreadable):
-        decode(data, 32, 1_000_000)
+        decode(data, SMALL, 1_000_000)
 
 
 @pytest.mark.parametrize(

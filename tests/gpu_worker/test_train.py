@@ -23,12 +23,13 @@ from domain.messages import (
 )
 from gpu_worker.checkpoint import thaw
 from gpu_worker.failures import explain
-from gpu_worker.recipe import build_model
+from gpu_worker.networks import build_network
 from gpu_worker.resume import ResumePoint, Superseded
 from gpu_worker.train import train_version
 from tests.gpu_worker.conftest import Reference
 from tests.gpu_worker.samples import (
     ITERATIONS_PER_EPOCH,
+    TRAIN_IMAGES,
     VALIDATION_IMAGES,
     coloured_job,
     coloured_lines,
@@ -38,6 +39,8 @@ from tests.gpu_worker.samples import (
     put_manifest,
     told_once,
 )
+
+DRAWN = {"red": 12, "green": 11, "blue": 11}
 
 
 class Killed(BaseException):
@@ -74,19 +77,21 @@ def test_a_training_tells_its_steps_its_figures_and_its_end(uninterrupted: Refer
         for step in ("preparing", "training", "evaluating", "saving")
         for status in ("running", "done")
     ]
-    assert of_type(DataPrepared, said) == [DataPrepared(ITERATIONS_PER_EPOCH, total)]
+    assert of_type(DataPrepared, said) == [
+        DataPrepared(ITERATIONS_PER_EPOCH, total, TRAIN_IMAGES, DRAWN)
+    ]
     assert told_once(said)
     assert sorted(figures(said)) == list(range(total))
     losses = [loss for _, loss in figures(said).values()]
     assert sum(losses[ITERATIONS_PER_EPOCH:]) < sum(losses[:ITERATIONS_PER_EPOCH])
     epochs = of_type(EpochMetrics, said)
     assert [(body.epoch, body.iteration) for body in epochs] == [(1, 5), (2, 10)]
-    best = max(epochs, key=lambda body: body.validation_accuracy)
+    best = max(epochs, key=lambda body: body.validation_accuracy or 0)
     saved = of_type(CheckpointSaved, said)[-1]
     assert (saved.epoch, saved.value) == (best.epoch, best.validation_accuracy)
     (evaluated,) = of_type(Evaluated, said)
-    assert evaluated.validation_accuracy == best.validation_accuracy
-    assert evaluated.validation_images == VALIDATION_IMAGES
+    assert evaluated.validation.accuracy == best.validation_accuracy
+    assert evaluated.validation.images == VALIDATION_IMAGES
     assert isinstance(said[-1], Completed)
     assert said[-1].checkpoint == saved.checkpoint
 
@@ -121,6 +126,54 @@ def test_resuming_within_an_epoch_changes_no_bit(
     assert figures(said) == figures(reference)
     assert of_type(EpochMetrics, said) == of_type(EpochMetrics, reference)
     assert final_weights(said) == final_weights(reference)
+
+
+def test_a_training_that_is_to_stop_ends_with_its_epoch(
+    uninterrupted: Reference, settings: Settings, blobs: BlobStore
+) -> None:
+    said: list[AnyReport] = []
+
+    def stop_wanted() -> bool:
+        return any(chunk.first_iteration >= 2 for chunk in of_type(BatchMetrics, said))
+
+    often = msgspec.structs.replace(settings, checkpoint_seconds=0.0)
+    job = coloured_job(blobs)
+    train_version(job, 1, often, blobs, said.append, stop_wanted=stop_wanted)
+    assert sorted(figures(said)) == list(range(ITERATIONS_PER_EPOCH))
+    assert of_type(EpochMetrics, said) == of_type(EpochMetrics, uninterrupted())[:1]
+    (completed,) = of_type(Completed, said)
+    assert (completed.ended_by, completed.iterations) == ("stop", ITERATIONS_PER_EPOCH)
+    assert completed.checkpoint == of_type(CheckpointSaved, said)[0].checkpoint
+    assert blobs.list_scratch("resume/v1") == []
+
+
+def test_a_run_resumed_between_epochs_that_is_to_stop_trains_no_more(
+    settings: Settings, blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one before it was killed as it evaluated the checkpoint."""
+    monkeypatch.setattr("gpu_worker.train._CHECKPOINT_SHARE", float("inf"))
+    rarely = msgspec.structs.replace(settings, checkpoint_seconds=1_000.0)
+    job, said = coloured_job(blobs), list[AnyReport]()
+
+    def say(report: AnyReport) -> None:
+        if isinstance(report, StepAdvanced) and report.step == "evaluating":
+            raise Killed
+        said.append(report)
+
+    with pytest.raises(Killed):
+        train_version(job, 1, rarely, blobs, say, stop_wanted=lambda: True)
+    train_version(job, 2, rarely, blobs, said.append, stop_wanted=lambda: True)
+    assert of_type(Started, said)[1].resumed_from == ITERATIONS_PER_EPOCH
+    assert of_type(Completed, said)[0].iterations == ITERATIONS_PER_EPOCH
+
+
+def test_a_training_that_has_come_to_its_full_length_was_not_stopped(
+    settings: Settings, blobs: BlobStore
+) -> None:
+    said: list[AnyReport] = []
+    job = coloured_job(blobs, epochs=1.0)
+    train_version(job, 1, settings, blobs, said.append, stop_wanted=lambda: True)
+    assert of_type(Completed, said)[0].ended_by == "length"
 
 
 def test_a_checkpoint_waits_until_what_was_said_is_safe(
@@ -198,8 +251,8 @@ def test_images_beyond_the_cache_train_the_same(
 )
 def test_weights_begin_from_the_seed(architecture: str, blobs: BlobStore) -> None:
     options = coloured_job(blobs, architecture=architecture).options
-    one, same = build_model(options, 3), build_model(options, 3)
-    other = build_model(msgspec.structs.replace(options, seed=8), 3)
+    one, same = (build_network("classification", options, 3) for _ in range(2))
+    other = build_network("classification", msgspec.structs.replace(options, seed=8), 3)
     pairs = zip(one.state_dict().values(), same.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     first = next(iter(one.parameters()))
@@ -255,7 +308,8 @@ def test_datasets_that_cannot_train_are_refused(settings: Settings, blobs: BlobS
 
 
 def test_what_this_worker_cannot_train_is_said(settings: Settings, blobs: BlobStore) -> None:
-    assert "detection" in reason(coloured_job(blobs, kind="detection"), settings, blobs)
+    assert "box" in reason(coloured_job(blobs, kind="detection"), settings, blobs)
+    assert "segmentation" in reason(coloured_job(blobs, kind="segmentation"), settings, blobs)
     assert "alexnet" in reason(coloured_job(blobs, architecture="alexnet"), settings, blobs)
     assert "lion" in reason(coloured_job(blobs, optimizer="lion"), settings, blobs)
     gpu = msgspec.structs.replace(settings, device="quantum")
@@ -266,5 +320,7 @@ def test_reasons_say_what_to_change() -> None:
     memory = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
     assert "smaller batch" in explain(memory)
     assert "smaller batch" in explain(torch.OutOfMemoryError("CUDA out of memory"))
+    handle = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate")
+    assert "smaller batch" in explain(handle)
     assert "disk is full" in explain(OSError(28, "No space left on device"))
     assert "batch of 2" in explain(ValueError("Expected more than 1 value per channel"))

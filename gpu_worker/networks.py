@@ -1,0 +1,215 @@
+"""Networks by their keys: built at random from the seed, then given the weights they start from."""
+
+import io
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torchvision import models
+from torchvision.models.detection import FCOS
+from torchvision.models.detection.backbone_utils import BackboneWithFPN
+from torchvision.ops.feature_pyramid_network import LastLevelP6P7
+
+from domain.messages import InitialWeights
+from domain.options import TrainingOptions
+from domain.view import DETECTION
+from gpu_worker.weights import TIMM_NAMES, TORCHVISION_NAMES
+
+# PyTorch's default. torchvision's MobileNet v3 has 0.01, meant for some hundred thousand
+# iterations: after a few hundred its running averages lag so far that validation is at chance.
+_BATCH_NORM_MOMENTUM = 0.1
+
+# Of the boxes that overlap by so much (IoU), only the surest is kept; so many at most an image.
+_NMS_IOU, _DETECTIONS = 0.6, 100
+_LEAST_SCORE = 0.01
+
+_SMALL_PYRAMID = 128
+"""Channels of the small detector's feature pyramid; torchvision's others have 256."""
+
+# Needed by these builders only, and only while training on ImageNet as their papers did.
+_WITHOUT_AUXILIARY: dict[str, dict[str, Any]] = {
+    "inception_v1": {"aux_logits": False, "init_weights": True},
+    "inception_v3": {"aux_logits": False, "init_weights": True},
+}
+
+
+class UnknownRecipe(Exception):
+    """The job asks for what this worker cannot build."""
+
+
+def build_network(kind: str, options: TrainingOptions, concepts: int) -> nn.Module:
+    """The network with an output for each concept, initialised at random from the seed."""
+    torch.manual_seed(options.seed)
+    model = _build(kind, options, concepts)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = _BATCH_NORM_MOMENTUM
+    return model
+
+
+def _build(kind: str, options: TrainingOptions, concepts: int) -> nn.Module:
+    key = options.architecture
+    if key in TIMM_NAMES:
+        import timm  # half a second that most networks need not wait for
+
+        model: nn.Module = timm.create_model(TIMM_NAMES[key], num_classes=concepts)
+        return model
+    if kind == DETECTION:
+        return _build_detector(key, options, concepts)
+    if key not in TORCHVISION_NAMES:
+        known = ", ".join((*TORCHVISION_NAMES, *TIMM_NAMES))
+        raise UnknownRecipe(f"this worker cannot build the architecture {key!r}; it knows {known}")
+    extra = dict(_WITHOUT_AUXILIARY.get(key, {}))
+    if key == "vit_b_16":
+        extra["image_size"] = options.input_size[0]
+    name = TORCHVISION_NAMES[key]
+    built: nn.Module = models.get_model(name, weights=None, num_classes=concepts, **extra)
+    return built
+
+
+def _build_detector(key: str, options: TrainingOptions, concepts: int) -> nn.Module:
+    """Label 0 is the background in torchvision's detectors; concepts count from 1."""
+    model: nn.Module
+    if key == "fcos_resnet18_fpn":
+        backbone = BackboneWithFPN(
+            models.resnet18(weights=None),
+            {"layer2": "0", "layer3": "1", "layer4": "2"},
+            [128, 256, 512],
+            _SMALL_PYRAMID,
+            LastLevelP6P7(_SMALL_PYRAMID, _SMALL_PYRAMID),
+        )
+        model = FCOS(
+            backbone,
+            num_classes=concepts + 1,
+            score_thresh=_LEAST_SCORE,
+            nms_thresh=_NMS_IOU,
+            detections_per_img=_DETECTIONS,
+        )
+    elif key in TORCHVISION_NAMES:
+        prefix = "box_" if key.startswith("fasterrcnn") else ""
+        limits = {
+            f"{prefix}score_thresh": _LEAST_SCORE,
+            f"{prefix}nms_thresh": _NMS_IOU,
+            f"{prefix}detections_per_img": _DETECTIONS,
+        }
+        model = models.get_model(
+            TORCHVISION_NAMES[key],
+            weights=None,
+            weights_backbone=None,
+            num_classes=concepts + 1,
+            **limits,
+        )
+    else:
+        raise UnknownRecipe(f"this worker cannot build the detector {key!r}")
+    # Images come in the size they are wanted in: nothing is left to resize.
+    width, height = options.input_size
+    resize: Any = model.transform
+    resize.min_size, resize.max_size = (min(width, height),), max(width, height)
+    resize.fixed_size = None
+    return model
+
+
+def head_of(kind: str, options: TrainingOptions, concepts: int) -> dict[str, int]:
+    """The parameters and buffers that belong to concepts, and how many numbers each has of one.
+
+    They are those whose first dimension grows with the concepts.
+    """
+    with torch.device("meta"):
+        fewer = _build(kind, options, concepts).state_dict()
+        more = _build(kind, options, concepts + 1).state_dict()
+    return {
+        name: more[name].shape[0] - tensor.shape[0]
+        for name, tensor in fewer.items()
+        if tensor.shape != more[name].shape
+    }
+
+
+def in_backbone(kind: str, head: Mapping[str, int], name: str) -> bool:
+    """Whether a parameter is none of the head's: of detectors, all but the backbone is head."""
+    return name.startswith("backbone.") if kind == DETECTION else name not in head
+
+
+def load_initial(
+    kind: str,
+    model: nn.Module,
+    head: Mapping[str, int],
+    data: bytes,
+    weights: InitialWeights,
+    concepts: Sequence[str],
+) -> None:
+    """Give a network the weights it starts from; in its head, those of concepts that stayed.
+
+    Raises `UnknownRecipe` if they are another network's.
+    """
+    given = _read_weights(data)
+    own = model.state_dict()
+    missing = [name for name in own if name not in given and name not in head]
+    if missing:
+        raise UnknownRecipe(
+            f"the weights of {weights.origin} do not fit the network: they lack {missing[0]!r}"
+        )
+    for name, tensor in own.items():
+        if name not in head:
+            if given[name].shape != tensor.shape:
+                raise UnknownRecipe(
+                    f"the weights of {weights.origin} do not fit the network:"
+                    f" {name!r} is {tuple(given[name].shape)}, not {tuple(tensor.shape)}"
+                )
+            own[name] = given[name]
+        elif weights.concepts is not None:
+            background = 1 if kind == DETECTION else 0
+            own[name] = _kept_rows(
+                tensor, given[name], head[name], background, weights.concepts, concepts
+            )
+    model.load_state_dict(own)
+
+
+def _kept_rows(
+    fresh: Tensor,
+    before: Tensor,
+    numbers: int,
+    background: int,
+    old: Sequence[str],
+    new: Sequence[str],
+) -> Tensor:
+    """The head's tensor with the rows of the concepts that both know; the others stay fresh.
+
+    Rows are laid out as (anchors, classes, numbers of a class), where only the boxes of Faster
+    R-CNN have more than one number and they have no anchors. A detector's first class is the
+    background.
+    """
+    classes = len(new) + background
+    anchors = 1 if fresh.shape[0] == classes * numbers and numbers == 4 else numbers
+    target = fresh.clone().view(anchors, classes, -1)
+    source = before.view(anchors, len(old) + background, -1)
+    if background:
+        target[:, 0] = source[:, 0]
+    for place, concept in enumerate(new):
+        if concept in old:
+            target[:, place + background] = source[:, old.index(concept) + background]
+    return target.view(fresh.shape)
+
+
+def _read_weights(data: bytes) -> dict[str, Tensor]:
+    if _is_safetensors(data):
+        return safetensors.torch.load(data)
+    found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    if not isinstance(found, dict):
+        raise UnknownRecipe("the weights to start from are no state dict")
+    return dict(found)
+
+
+def _is_safetensors(data: bytes) -> bool:
+    """A little-endian length, then so many bytes of JSON."""
+    (length,) = struct.unpack("<Q", data[:8])
+    if length > len(data) - 8:
+        return False
+    try:
+        json.loads(data[8 : 8 + length])
+    except ValueError:
+        return False
+    return True

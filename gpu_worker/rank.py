@@ -1,0 +1,41 @@
+"""`python -m gpu_worker.rank`: one of the processes that train with a worker's child.
+
+Its rank and where they meet are in the environment, its assignment is the first line of stdin.
+"""
+
+import logging
+import os
+import sys
+import threading
+
+from adapters.blobs import BlobStore
+from gpu_worker.channel import decode_assignment
+from gpu_worker.environment import choose_device
+from gpu_worker.group import joined
+from gpu_worker.train import train_version
+
+
+def _end_with_the_first() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+def main() -> None:
+    """Train along; the first process is the one that says how it goes."""
+    logging.basicConfig(level=logging.INFO)
+    assignment = decode_assignment(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_the_first, daemon=True).start()
+    settings = assignment.settings
+    blobs = BlobStore.from_url(settings.require("blobs_url"))
+    device = choose_device(settings.device)
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    with joined(rank, size, device) as group:
+        train_version(
+            assignment.job, assignment.delivery, settings, blobs, lambda _: None, group=group
+        )
+
+
+if __name__ == "__main__":
+    main()
+    sys.stderr.flush()
+    os._exit(0)

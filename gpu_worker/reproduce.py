@@ -1,0 +1,50 @@
+"""`python -m gpu_worker.reproduce ITERATIONS`: a job on stdin is trained again, for so long.
+
+It trains under a name of its own, from nothing, and leaves no checkpoints to resume from. Reports
+go to stdout.
+"""
+
+import os
+import sys
+import uuid
+
+import msgspec
+
+from adapters.blobs import BlobStore
+from domain.messages import AnyReport, Completed, EpochMetrics, Failed, Started, StepAdvanced
+from gpu_worker.channel import decode_assignment, encode_line
+from gpu_worker.failures import explain
+from gpu_worker.train import train_version
+
+_TOLD = (Started, StepAdvanced, EpochMetrics, Completed)
+
+
+def main(iterations: int) -> int:
+    """Write reports as lines of JSON: of the start, of progress, of epochs, of the end."""
+    done = 0
+    assignment = decode_assignment(sys.stdin.buffer.readline())
+    reports = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def say(report: AnyReport) -> None:
+        nonlocal done
+        if isinstance(report, EpochMetrics):
+            done = report.iteration
+        if isinstance(report, _TOLD):
+            reports.write(encode_line(report))
+            reports.flush()
+
+    settings = assignment.settings
+    job = msgspec.structs.replace(assignment.job, version_id=f"reproduce-{uuid.uuid4()}")
+    try:
+        blobs = BlobStore.from_url(settings.require("blobs_url"))
+        train_version(job, 1, settings, blobs, say, stop_wanted=lambda: done >= iterations)
+    except Exception as error:
+        reports.write(encode_line(Failed(reason=explain(error))))
+        reports.flush()
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))

@@ -1,0 +1,111 @@
+"""What is true of the images of a split, in the form that a kind's loss takes."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from domain.messages import ManifestLine, TrainJob
+from domain.view import CLASSIFICATION, DETECTION, TAGGING
+
+Boxes = Sequence[tuple[Tensor, Tensor]]
+"""For each image its boxes, (n, 4) corners in pixels, and their places among all it has."""
+
+
+class DatasetUnusable(Exception):
+    """The manifest is missing, damaged, or not one that this kind of view can train on."""
+
+
+class Targets(Protocol):
+    """`labels` are the numbers of the concepts that each image holds, once for each box."""
+
+    labels: list[list[int]]
+    boxed: bool
+
+    def collate(self, indices: NDArray[np.int64], boxes: Boxes | None) -> Any: ...
+
+    def corners(self, index: int, size: tuple[int, int]) -> Tensor: ...
+
+
+class _Unboxed:
+    boxed = False
+    _none = torch.zeros((0, 4))
+
+    def corners(self, index: int, size: tuple[int, int]) -> Tensor:  # noqa: ARG002
+        return self._none
+
+
+class Classes(_Unboxed):
+    """One concept an image: int64 of shape (n,)."""
+
+    def __init__(self, labels: list[list[int]]) -> None:
+        self.labels = labels
+        self._numbers = np.array([held[0] for held in labels], np.int64)
+
+    def collate(self, indices: NDArray[np.int64], boxes: Boxes | None) -> Tensor:  # noqa: ARG002
+        return torch.from_numpy(self._numbers[indices])
+
+
+class Tags(_Unboxed):
+    """Each concept yes or no: float32 of shape (n, concepts)."""
+
+    def __init__(self, labels: list[list[int]], concepts: int) -> None:
+        self.labels = labels
+        self._concepts = concepts
+
+    def collate(self, indices: NDArray[np.int64], boxes: Boxes | None) -> Tensor:  # noqa: ARG002
+        held = torch.zeros(len(indices), self._concepts)
+        for row, index in enumerate(indices.tolist()):
+            held[row, self.labels[index]] = 1
+        return held
+
+
+class BoxesOfImages:
+    """Boxes as torchvision's detectors take them, whose labels count from 1."""
+
+    boxed = True
+
+    def __init__(self, labels: list[list[int]], shares: list[NDArray[np.float64]]) -> None:
+        self.labels = labels
+        self._shares = shares
+
+    def collate(self, indices: NDArray[np.int64], boxes: Boxes | None) -> list[dict[str, Tensor]]:
+        assert boxes is not None
+        return [
+            {"boxes": corners, "labels": torch.tensor(self.labels[index])[kept] + 1}
+            for index, (corners, kept) in zip(indices.tolist(), boxes, strict=True)
+        ]
+
+    def corners(self, index: int, size: tuple[int, int]) -> Tensor:
+        width, height = size
+        shares = self._shares[index]
+        corners = np.concatenate((shares[:, :2], shares[:, :2] + shares[:, 2:]), 1)
+        return torch.from_numpy(corners * (width, height, width, height)).float()
+
+
+def targets_of(job: TrainJob, lines: Sequence[ManifestLine]) -> Targets:
+    """Raises `DatasetUnusable` for a line that does not fit the job's kind."""
+    outputs = {concept.concept_id: number for number, concept in enumerate(job.concepts)}
+    labels = []
+    for line in lines:
+        known = all(concept in outputs for concept in line.concepts)
+        if not known or (job.kind == CLASSIFICATION and len(line.concepts) != 1):
+            raise DatasetUnusable(
+                f"image {line.image} is annotated with {list(line.concepts)};"
+                f" {job.kind} takes {_TAKES[job.kind]} of the model's concepts"
+            )
+        labels.append([outputs[concept] for concept in line.concepts])
+    if job.kind == CLASSIFICATION:
+        return Classes(labels)
+    if job.kind != DETECTION:
+        return Tags(labels, len(outputs))
+    for line in lines:
+        if len(line.boxes) != len(line.concepts) or not line.boxes:
+            raise DatasetUnusable(f"image {line.image} does not have a box for each concept")
+    return BoxesOfImages(labels, [np.array(line.boxes, np.float64) for line in lines])
+
+
+_TAKES = {CLASSIFICATION: "exactly one", TAGGING: "any", DETECTION: "boxes"}

@@ -1,0 +1,122 @@
+"""Fetches pretrained weights: `python -m gpu_worker.weights ARCHITECTURE FOLDER`.
+
+What each file is called is in `domain.architectures`; where it comes from, torchvision and timm
+know.
+"""
+
+import hashlib
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from domain.architectures import ARCHITECTURES, Architecture
+
+TIMM_NAMES = {
+    "inception_v4": "inception_v4",
+    "inception_resnet_v2": "inception_resnet_v2",
+    "mobilenet_v1": "mobilenetv1_100",
+}
+"""What timm calls the networks that it builds for us."""
+
+_CALLED_OTHERWISE = {"inception_v1": "googlenet"}
+TORCHVISION_NAMES = {
+    key: _CALLED_OTHERWISE.get(key, key)
+    for key, one in ARCHITECTURES.items()
+    if one.weights and key not in TIMM_NAMES
+}
+"""What torchvision calls the builders of the networks that it has weights of."""
+
+_TIMM_FILE = "model.safetensors"
+_DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.\w+$")
+
+
+class NotFetched(Exception):
+    """The weights could not be had; the message says why."""
+
+
+def fetch(key: str, folder: Path) -> list[Path]:
+    """Download an architecture's weights into a folder, checked against their digest.
+
+    A file that is there is left as it is. Raises `NotFetched`.
+    """
+    architecture = ARCHITECTURES.get(key)
+    if architecture is None:
+        raise NotFetched(f"there is no architecture {key!r}; there are {', '.join(ARCHITECTURES)}")
+    if not architecture.weights:
+        raise NotFetched(f"{architecture.label} has no pretrained weights")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return [_fetch_file(architecture, folder / one) for one in architecture.weights.values()]
+    except Exception as error:  # the libraries that download have no errors in common
+        reason = str(error).strip().splitlines()
+        told = reason[0] if reason else type(error).__name__
+        raise NotFetched(
+            f"the weights of {architecture.label} could not be fetched: {told}"
+        ) from error
+
+
+def _fetch_file(architecture: Architecture, target: Path) -> Path:
+    if not target.is_file():
+        if architecture.key in TIMM_NAMES:
+            _from_timm(architecture.key, target)
+        else:
+            _from_torchvision(architecture.key, target)
+    return target
+
+
+def torchvision_url(key: str) -> str:
+    """Where torchvision has the default weights of an architecture; their digest is in the name."""
+    from torchvision.models import get_model_weights
+
+    return str(get_model_weights(TORCHVISION_NAMES[key]).DEFAULT.url)
+
+
+def timm_file(key: str) -> str:
+    """What we call timm's default weights of an architecture: its name, the tag, safetensors."""
+    from timm.models import get_pretrained_cfg
+
+    config = get_pretrained_cfg(TIMM_NAMES[key])
+    assert config is not None
+    return f"{TIMM_NAMES[key]}.{config.tag}.safetensors"
+
+
+def _from_torchvision(key: str, target: Path) -> None:
+    """It writes under a temporary name beside the target, and renames once the digest fits."""
+    from torch.hub import download_url_to_file
+
+    digest = _DIGEST_IN_NAME.search(target.name)
+    assert digest is not None
+    download_url_to_file(torchvision_url(key), str(target), digest[1])
+
+
+def _from_timm(key: str, target: Path) -> None:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from timm.models import get_pretrained_cfg
+
+    config = get_pretrained_cfg(TIMM_NAMES[key])
+    assert config is not None
+    assert config.hf_hub_id
+    # Of a large file the entity tag is the sha256.
+    expected = get_hf_file_metadata(hf_hub_url(config.hf_hub_id, _TIMM_FILE)).etag
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-") as folder:
+        got = Path(hf_hub_download(config.hf_hub_id, _TIMM_FILE, local_dir=folder))
+        with got.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != expected:
+            raise RuntimeError(f"the file's sha256 is {digest}, and should be {expected}")
+        got.rename(target)
+
+
+def main(key: str, folder: str) -> int:
+    try:
+        for path in fetch(key, Path(folder)):
+            print(f"{path} is there, {path.stat().st_size:,} bytes")
+    except NotFetched as problem:
+        print(f"stemma: {problem}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

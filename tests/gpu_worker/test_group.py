@@ -1,0 +1,108 @@
+"""Two processes that train together do what one does alone."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from adapters.blobs import BlobStore
+from adapters.settings import Settings
+from domain.messages import AnyReport, Completed, EpochMetrics, Evaluated, Started
+from gpu_worker.channel import Assignment
+from gpu_worker.group import Group
+from gpu_worker.process import Child
+from tests.gpu_worker.samples import ITERATIONS_PER_EPOCH, figures, of_type
+from tests.gpu_worker.test_kinds import job_of
+
+
+@pytest.fixture
+def nats_url() -> str:
+    return ""
+
+
+async def carried_out(assignment: Assignment) -> list[AnyReport]:
+    child = await Child.start(assignment)
+    said: list[AnyReport] = []
+    try:
+        async for report in child.reports():
+            said.append(report)
+            child.published(len(said))
+        assert await child.ended() == 0
+    finally:
+        await child.kill()
+    return said
+
+
+def ranks() -> list[int]:
+    """Processes that train along with another."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and b"gpu_worker.rank" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def trained(settings: Settings, blobs: BlobStore, processes: int, **options: Any) -> Any:
+    job = job_of("classification", blobs, **options)
+    ours = msgspec.structs.replace(settings, processes=processes, nats_url=None)
+    return asyncio.run(carried_out(Assignment(job, 1, ours)))
+
+
+def test_two_processes_train_as_one_does(settings: Settings, blobs: BlobStore) -> None:
+    """The batches of 8 are shared; the last one of an epoch has 2 images.
+
+    As long as the backbone is frozen, steps are the same but for rounding. Then each process
+    normalises its own half of the batch: what they come to is the same.
+    """
+    one, two = (
+        trained(settings, blobs, processes, width=32, height=32, freeze_backbone_epochs=1, epochs=5)
+        for processes in (1, 2)
+    )
+    alone, together = figures(one), figures(two)
+    assert list(alone) == list(together)
+    for iteration in range(ITERATIONS_PER_EPOCH):
+        assert together[iteration] == pytest.approx(alone[iteration], abs=1e-4)
+    ours, theirs = of_type(EpochMetrics, one), of_type(EpochMetrics, two)
+    assert theirs[0].validation_loss == pytest.approx(ours[0].validation_loss, abs=1e-4)
+    assert len(theirs) == len(ours) == 5
+    (evaluated,), (alike,) = of_type(Evaluated, one), of_type(Evaluated, two)
+    assert evaluated.validation.accuracy == alike.validation.accuracy == 1.0
+    assert len(of_type(Started, two)) == 1
+    assert isinstance(two[-1], Completed)
+    assert ranks() == []
+
+
+def test_none_of_a_group_outlives_the_child(settings: Settings, blobs: BlobStore) -> None:
+    job = job_of("classification", blobs, epochs=200)
+    two = msgspec.structs.replace(settings, processes=2, nats_url=None)
+
+    async def scenario() -> None:
+        child = await Child.start(Assignment(job, 1, two))
+        async for report in child.reports():
+            child.published(1000)
+            if isinstance(report, EpochMetrics):
+                break
+        assert len(ranks()) == 1
+        await child.kill()
+        deadline = time.monotonic() + 20
+        while ranks() and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        assert ranks() == []
+
+    asyncio.run(scenario())
+
+
+def test_parts_of_a_batch_weigh_as_many_images_as_they_have() -> None:
+    for size in (1, 2, 3):
+        for images in range(1, 8):
+            batch = list(range(images))
+            groups = [Group(rank, size) for rank in range(size)]
+            assert sum(group.share_of(batch) for group in groups) == pytest.approx(size)
+            parts = [group.part(batch) for group in groups if group.share_of(batch)]
+            assert sorted(image for part in parts for image in part) == batch

@@ -1,0 +1,161 @@
+"""A model that was taken away answers as the worker did, as ONNX too."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import torch
+
+from adapters.blobs import BlobStore
+from adapters.predictions import read_predictions
+from adapters.settings import Settings
+from domain.messages import CheckpointSaved, Completed, Evaluated, TrainJob
+from domain.model_description import DESCRIPTION_FILE, WEIGHTS_FILE, ModelDescription
+from gpu_worker import onnx_export, predict
+from gpu_worker.inference import TakenModel
+from gpu_worker.onnx_export import ExportDiffers, export
+from gpu_worker.train import train_version
+from tests.gpu_worker.samples import of_type
+from tests.gpu_worker.test_kinds import job_of, lines_of
+
+KINDS = ["classification", "tagging", "detection"]
+
+
+class Taken:
+    """A trained model in a folder, what it was asked in training, and what it said."""
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        self.blobs = BlobStore.from_url((folder / "blobs").as_uri())
+        settings = Settings(data=folder, worker_name="w", device="cpu")
+        job = job_of(kind, self.blobs, epochs=3)
+        said: list[Any] = []
+        train_version(job, 1, settings, self.blobs, said.append)
+        (evaluated,), (completed,) = of_type(Evaluated, said), of_type(Completed, said)
+        saved = of_type(CheckpointSaved, said)[-1]
+        self.folder = folder / "model"
+        self.folder.mkdir()
+        self.model = described(job, saved, completed)
+        (self.folder / WEIGHTS_FILE).write_bytes(self.blobs.get(saved.checkpoint))
+        (self.folder / DESCRIPTION_FILE).write_bytes(msgspec.json.encode(self.model))
+        predictions = folder / "predictions.parquet"
+        predictions.write_bytes(self.blobs.get(evaluated.predictions))
+        self.rows = {row["image"]: row for row in read_predictions(predictions)}
+        self.images = {line.image: self.blobs.get(line.blob) for line in lines_of(kind, self.blobs)}
+
+
+def described(job: TrainJob, saved: CheckpointSaved, completed: Completed) -> ModelDescription:
+    return ModelDescription(
+        version_id=job.version_id,
+        number=1,
+        name="Version 1",
+        status="ready",
+        kind=job.kind,
+        concepts=job.concepts,
+        thresholds={},
+        options=job.options,
+        checkpoint=saved.checkpoint,
+        final_weights=completed.final_weights,
+        manifest=job.manifest,
+        train_images=34,
+        validation_images=6,
+        images_per_concept={},
+        best_epoch=saved.epoch,
+        best_by=saved.metric,
+        best_value=saved.value,
+        validation=None,
+        train=None,
+        predictions=None,
+        initial_weights=None,
+        environment={},
+        log_position=1,
+        described_at=2,
+    )
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def taken(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Taken:
+    return Taken(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def test_predictions_are_those_of_the_evaluation(taken: Taken) -> None:
+    model = TakenModel(taken.folder)
+    names = [concept.concept_id for concept in taken.model.concepts]
+    for image in list(taken.images)[-6:]:
+        found = model.predict(taken.images[image])
+        both = found["predicted"] + found["discarded"]
+        for part in found.values():
+            assert [one["score"] for one in part] == sorted(
+                (one["score"] for one in part), reverse=True
+            )
+        row = taken.rows[image]
+        if taken.model.kind == "detection":
+            expected = [(names[box["concept"]], box["score"]) for box in row["predicted"]]
+        else:
+            expected = sorted(zip(names, row["scores"], strict=True), key=lambda one: -one[1])
+        assert [one["concept_id"] for one in both] == [name for name, _ in expected]
+        assert [one["score"] for one in both] == pytest.approx([s for _, s in expected], abs=1e-4)
+        if taken.model.kind == "classification":
+            assert len(found["predicted"]) == 1
+        else:
+            assert all(one["score"] >= 0.5 for one in found["predicted"])
+            assert all(one["score"] < 0.5 for one in found["discarded"])
+
+
+def test_the_command_writes_a_line_for_each_image(
+    taken: Taken, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = tmp_path / "good.png", tmp_path / "bad.png"
+    good.write_bytes(next(iter(taken.images.values())))
+    bad.write_bytes(b"no image")
+    assert predict.main(taken.folder, [str(good), str(bad), str(tmp_path / "none")]) == 1
+    lines = [msgspec.json.decode(line) for line in capsys.readouterr().out.splitlines()]
+    assert [sorted(line) for line in lines] == [
+        ["discarded", "image", "predicted"],
+        ["error", "image"],
+        ["error", "image"],
+    ]
+
+
+def test_onnx_answers_as_torch_does(
+    taken: Taken, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = []
+    for number, data in enumerate(list(taken.images.values())[-4:]):
+        samples.append(tmp_path / f"{number}.png")
+        samples[-1].write_bytes(data)
+    target = tmp_path / "model.onnx"
+    assert onnx_export.main(taken.folder, target, [str(sample) for sample in samples]) == 0
+    assert "4 images" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.glob("*.onnx*")] == ["model.onnx"]
+
+
+def test_an_export_that_differs_leaves_no_file(
+    taken: Taken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if taken.model.kind == "detection":
+        pytest.skip("exporting a detector takes long; the comparison is the same")
+    model = TakenModel(taken.folder)
+    write = onnx_export._write
+
+    def write_another(model: TakenModel, path: Path, example: torch.Tensor) -> None:
+        with torch.no_grad():
+            for parameter in model.network.parameters():
+                parameter.mul_(1.5)
+            write(model, path, example)
+            for parameter in model.network.parameters():
+                parameter.div_(1.5)
+
+    monkeypatch.setattr(onnx_export, "_write", write_another)
+    with pytest.raises(ExportDiffers):
+        export(model, tmp_path / "model.onnx", [next(iter(taken.images.values()))])
+    assert list(tmp_path.glob("*model.onnx*")) == []
+
+
+def test_a_damaged_folder_is_no_model(taken: Taken, tmp_path: Path) -> None:
+    (tmp_path / DESCRIPTION_FILE).write_bytes((taken.folder / DESCRIPTION_FILE).read_bytes())
+    whole = (taken.folder / WEIGHTS_FILE).read_bytes()
+    (tmp_path / WEIGHTS_FILE).write_bytes(io.BytesIO(whole).read(len(whole) // 2))
+    with pytest.raises(Exception, match=r"(?i)header|incomplete|deserializ"):
+        TakenModel(tmp_path)
