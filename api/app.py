@@ -18,7 +18,10 @@ from litestar.template import TemplateConfig
 
 from adapters.settings import Settings
 from api.backend import THREADS, Backend
+from api.comparison import ComparisonController
+from api.evaluation import EvaluationController
 from api.exports import ExportController
+from api.forms import FormController
 from api.images import ImageController
 from api.imports import ImportController
 from api.live import LiveController
@@ -28,8 +31,10 @@ from api.pages_html import as_pages, prepare
 from api.problems import HANDLERS
 from api.projects import ProjectController
 from api.system import SystemController
+from api.take_away import TakeAwayController
 from api.versions import VersionController
 from api.views import ViewController
+from api.workers import WorkerController
 
 HERE = Path(__file__).parent
 PLOTLY = Path(plotly.__file__).parent / "package_data"
@@ -45,8 +50,13 @@ API = Router(
         ExportController,
         ViewController,
         ModelController,
+        FormController,
         VersionController,
+        TakeAwayController,
+        EvaluationController,
+        ComparisonController,
         LiveController,
+        WorkerController,
         SystemController,
     ],
 )
@@ -65,6 +75,7 @@ def create_app(settings: Settings) -> Litestar:
         try:
             yield
         finally:
+            await backend.lookout.close()
             await asyncio.to_thread(backend.close)
 
     return Litestar(

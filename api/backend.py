@@ -3,16 +3,20 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine
 
 from adapters.blobs import BlobStore
+from adapters.crew import Lookout
+from adapters.evaluation.predictions_cache import Predictions
 from adapters.image_files import ImageLimits
 from adapters.postgres import engine_for
 from adapters.settings import Settings
+from adapters.weights import WeightsFolder
 from api.news import News
 from application.store import Store
 from domain.errors import Refusal
-from projections.read_model import positions
+from projections.follow import positions_of
+from projections.registry import READ_MODELS
 
 THREADS = 16
 """Handler threads. Each may hold one connection of either pool."""
@@ -33,14 +37,19 @@ class Backend:
         self.engine: Engine = engine_for(url, THREADS).execution_options(
             isolation_level="REPEATABLE READ"
         )
-        self.blobs = BlobStore.from_url(settings.require("blobs_url"))
+        blobs_url = settings.require("blobs_url")
+        self.blobs = BlobStore.from_url(blobs_url)
+        self.weights = WeightsFolder(settings.weights_folder, self.blobs)
+        self.predictions = Predictions(self.blobs, blobs_url)
         self.news = News(url, self.position)
         self.import_roots = settings.roots()
         self.max_import_bytes = settings.max_import_bytes
+        self.lookout = Lookout(settings.nats_url)
         self.limits = ImageLimits(settings.max_upload_bytes, settings.max_image_pixels)
 
     def close(self) -> None:
         self.news.close()
+        self.predictions.close()
         self.store.close()
         self.engine.dispose()
 
@@ -65,4 +74,4 @@ class Backend:
 
 
 def _position(connection: Connection) -> int:
-    return connection.scalar(select(func.min(positions.c.position))) or 0
+    return min((position for _, position in positions_of(connection, READ_MODELS)), default=0)

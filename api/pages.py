@@ -6,13 +6,25 @@ Nothing is only here: what a page does is a call of the API, sent by a small scr
 from litestar import Router
 
 from api.pages_annotate import AnnotatePages
+from api.pages_compare import ComparePages
+from api.pages_evaluation import EvaluationPages
 from api.pages_imports import ImportPages
 from api.pages_projects import ProjectPages
 from api.pages_versions import VersionPages
 from api.pages_views import ViewPages
+from api.pages_workers import WorkerPages
 
 PAGES = Router(
     "/",
-    route_handlers=[ProjectPages, ImportPages, ViewPages, AnnotatePages, VersionPages],
+    route_handlers=[
+        ProjectPages,
+        ImportPages,
+        ViewPages,
+        AnnotatePages,
+        VersionPages,
+        EvaluationPages,
+        ComparePages,
+        WorkerPages,
+    ],
     include_in_schema=False,
 )

@@ -12,6 +12,8 @@ from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
 
 from api.problems import Problem
+from domain.form_controls import plain
+from domain.view import CLASSIFICATION
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -66,6 +68,7 @@ def prepare(engine: JinjaTemplateEngine) -> None:
         "iso": iso,
         "lasting": lasting,
         "percent": percent,
+        "plain": plain,
         "size": size,
     }
 
@@ -86,6 +89,11 @@ def _as_page(handler: Handler) -> Handler:
         return cast(Response[Any], render("problem.html", page, response.status_code or 500))
 
     return answer
+
+
+def indicator_of(kind: str) -> str:
+    """The name of a version's first performance indicator."""
+    return "Validation accuracy" if kind == CLASSIFICATION else "Validation mAP"
 
 
 _SPANS = ((86_400, "day"), (3_600, "h"), (60, "min"), (1, "s"))

@@ -5,11 +5,10 @@ from litestar.params import FromPath
 from litestar.response import Template
 
 from api.backend import NotYet
-from api.pages_html import Page, render
-from api.pages_views import OPTIMIZER_LABELS
+from api.pages_html import Page, indicator_of, render
 from api.parameters import AtLeast, Served
 from domain.errors import NotFound
-from domain.options import ARCHITECTURES
+from domain.option_facts import Fact, facts_of
 from domain.version import ENDED
 from projections.catalog import ProjectRow, ViewRow, find_project, find_view
 from projections.library_queries import ModelRow, VersionRow, find_model, find_version
@@ -25,13 +24,14 @@ STEP_LABELS = {
 
 
 class VersionPage(Page, frozen=True, kw_only=True):
-    """A version with all it belongs to."""
+    """A version with all it belongs to; `origin` is the version it started from."""
 
     project: ProjectRow
     view: ViewRow
     model: ModelRow
     version: VersionRow
     progress: ProgressRow
+    origin: VersionRow | None
     step_labels: dict[str, str]
 
     @property
@@ -39,13 +39,12 @@ class VersionPage(Page, frozen=True, kw_only=True):
         return self.version.status in ENDED
 
     @property
-    def architecture(self) -> str:
-        known = ARCHITECTURES.get(self.version.architecture)
-        return known.label if known else self.version.architecture
+    def options(self) -> list[Fact]:
+        return facts_of(self.view.kind, self.version.options)
 
     @property
-    def optimizer(self) -> str:
-        return OPTIMIZER_LABELS.get(self.version.options.optimizer, self.version.options.optimizer)
+    def indicator(self) -> str:
+        return indicator_of(self.view.kind)
 
 
 class VersionPages(Controller):
@@ -63,6 +62,8 @@ class VersionPages(Controller):
             project = find_project(connection, version.project_id)
             view = find_view(connection, version.view_id)
             model = find_model(connection, version.model_id)
+            start = version.options.start_from
+            origin = find_version(connection, start) if start else None
         if project is None or view is None or model is None:
             raise NotYet("the read models are still catching up; reload in a moment")
         page = VersionPage(
@@ -73,6 +74,7 @@ class VersionPages(Controller):
             model=model,
             version=version,
             progress=progress,
+            origin=origin,
             step_labels=STEP_LABELS,
         )
         return render("version.html", page)

@@ -1,27 +1,21 @@
 """The page of a view: its concepts and its Models Library."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-import msgspec
 from litestar import Controller, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Template
 from sqlalchemy import Connection
 
-from api.pages_html import Page, render
+from api.pages_html import Page, indicator_of, render
 from api.pages_projects import address
 from api.parameters import AtLeast, Cursor, HttpRequest, Served, position_in
+from domain.architectures import ARCHITECTURES
 from domain.errors import NotFound
-from domain.options import (
-    ARCHITECTURES,
-    DEFAULT_ARCHITECTURE,
-    OPTIMIZERS,
-    Architecture,
-    OptionsRequest,
-    TrainingOptions,
-    resolve_options,
-)
-from domain.version import ENDED
+from domain.form_controls import Form, resolve
+from domain.training_form import training_form
+from domain.version import ENDED, STOPPABLE
+from domain.view import CLASSIFICATION
 from projections.catalog import ProjectRow, ViewRow, find_project, find_view, labels_of
 from projections.dataset_queries import (
     ConceptCount,
@@ -31,74 +25,20 @@ from projections.dataset_queries import (
     count_views,
 )
 from projections.library_queries import LibraryRow, ModelRow, find_model, library
+from projections.version_progress import progress_by_version
 
 MODELS_A_PAGE = 10
 VERSIONS_EACH = 20
 
-OPTIMIZER_LABELS = {
-    "momentum": "Momentum",
-    "rmsprop": "RMSProp",
-    "adam": "Adam",
-    "nadam": "Nadam",
-    "radam": "RAdam",
-}
 NO_COUNT = ConceptCount("", 0, 0)
 
 
-class TrainingForm(msgspec.Struct, frozen=True):
-    """What the training form offers.
-
-    `defaults` holds, by architecture and then optimizer, the options of a request that says no
-    more than these; an empty optimizer is the architecture's own.
-    """
-
-    architectures: list[Architecture]
-    optimizers: dict[str, str]
-    chosen: str
-    defaults: dict[str, dict[str, TrainingOptions]]
-
-    @property
-    def defaults_json(self) -> str:
-        return msgspec.json.encode(self.defaults).decode()
-
-    @property
-    def architecture_choices(self) -> list[tuple[str, str]]:
-        return [(one.key, one.label) for one in self.architectures]
-
-    @property
-    def optimizer_choices(self) -> list[tuple[str, str]]:
-        return [
-            ("", f"default ({self.optimizers[self.shown.optimizer]})"),
-            *self.optimizers.items(),
-        ]
-
-    def label_of(self, architecture: str) -> str:
-        known = ARCHITECTURES.get(architecture)
-        return known.label if known else architecture
-
-    @property
-    def shown(self) -> TrainingOptions:
-        return self.defaults[self.chosen][""]
-
-
-def _defaults(architecture: str) -> dict[str, TrainingOptions]:
-    own = resolve_options(OptionsRequest(architecture=architecture))
-    return {"": own} | {
-        optimizer: resolve_options(OptionsRequest(architecture=architecture, optimizer=optimizer))
-        for optimizer in OPTIMIZERS
-    }
-
-
-FORM = TrainingForm(
-    list(ARCHITECTURES.values()),
-    {key: OPTIMIZER_LABELS.get(key, key) for key in OPTIMIZERS},
-    DEFAULT_ARCHITECTURE,
-    {key: _defaults(key) for key in ARCHITECTURES},
-)
-
-
 class ViewPage(Page, frozen=True, kw_only=True):
-    """A view and its library; `labels` and `model_names` are by id, removed ones included."""
+    """A view and its library; `labels` and `model_names` are by id, removed ones included.
+
+    `stopping` are the ids of the versions that end with their running epoch; `chosen` is what the
+    form comes to where nothing is filled in.
+    """
 
     project: ProjectRow
     view: ViewRow
@@ -107,7 +47,10 @@ class ViewPage(Page, frozen=True, kw_only=True):
     library: list[LibraryRow]
     labels: dict[str, str]
     model_names: dict[str, str]
-    form: TrainingForm
+    form: Form
+    chosen: dict[str, Any]
+    architectures: dict[str, str]
+    stopping: set[str]
     archived: bool
     each: int
     first: bool
@@ -117,6 +60,14 @@ class ViewPage(Page, frozen=True, kw_only=True):
     @property
     def unfinished(self) -> bool:
         return any(one.status not in ENDED for row in self.library for one in row.versions)
+
+    @property
+    def indicator(self) -> str:
+        return indicator_of(self.view.kind)
+
+    @property
+    def indicator_short(self) -> str:
+        return "Accuracy" if self.view.kind == CLASSIFICATION else "mAP"
 
     def current(self, model: ModelRow) -> bool:
         """Whether the model answers the view's whole set of concepts."""
@@ -153,6 +104,7 @@ class ViewPages(Controller):
         cursor: Cursor = None,
         at_least: AtLeast = None,
     ) -> Template:
+        at_hand = backend.weights.at_hand()
         with backend.reading(at_least) as (connection, position):
             view = find_view(connection, view_id)
             project = find_project(connection, view.project_id) if view else None
@@ -167,6 +119,7 @@ class ViewPages(Controller):
                 archived=archived,
             )
             shown = found[:MODELS_A_PAGE]
+            form = training_form(view.kind, at_hand)
             page = ViewPage(
                 position=position,
                 api=f"/api/v1/views/{view_id}/models",
@@ -177,7 +130,10 @@ class ViewPages(Controller):
                 library=shown,
                 labels=labels_of(connection, view_id),
                 model_names=_names(connection, shown),
-                form=FORM,
+                form=form,
+                chosen=resolve(form.controls(), {}),
+                architectures={key: one.label for key, one in ARCHITECTURES.items()},
+                stopping=_stopping(connection, shown),
                 archived=archived,
                 each=each,
                 first=cursor is None,
@@ -189,6 +145,12 @@ class ViewPages(Controller):
                 base_url=str(request.base_url).rstrip("/"),
             )
         return render("view.html", page)
+
+
+def _stopping(connection: Connection, rows: list[LibraryRow]) -> set[str]:
+    running = [one.version_id for row in rows for one in row.versions if one.status in STOPPABLE]
+    progress = progress_by_version(connection, running)
+    return {version_id for version_id, one in progress.items() if one.stop_requested}
 
 
 def _names(connection: Connection, rows: list[LibraryRow]) -> dict[str, str]:

@@ -14,7 +14,9 @@ from litestar.exceptions import HTTPException, ValidationException
 from sqlalchemy.exc import DataError, OperationalError
 
 from adapters.blobs import BlobCorrupt, BlobMissing
+from adapters.crew import QueueUnreachable
 from api.backend import NotYet
+from api.evaluated import PredictionsGone
 from application.store import LogUnreachable
 from domain.errors import Conflict, Invalid, NotFound, Refusal, Stale
 
@@ -53,6 +55,7 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
     Stale: HTTPStatus.PRECONDITION_FAILED,
+    PredictionsGone: HTTPStatus.GONE,
     NotYet: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
@@ -103,6 +106,10 @@ def on_database_trouble(_: Request[Any, Any, Any], error: Exception) -> Response
     )
 
 
+def on_queue_trouble(_: Request[Any, Any, Any], error: QueueUnreachable) -> Response[Problem]:
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "1"})
+
+
 def on_unstorable(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """PostgreSQL takes no NUL in a text: what was asked for cannot exist."""
     log.info("refused by the database: %s", error)
@@ -141,6 +148,7 @@ HANDLERS: dict[Any, Any] = {
     HTTPException: on_http_error,
     BlobMissing: on_blob_trouble,
     BlobCorrupt: on_blob_trouble,
+    QueueUnreachable: on_queue_trouble,
     OperationalError: on_database_trouble,
     persistence.DataError: on_unstorable,
     psycopg.DataError: on_unstorable,

@@ -1,14 +1,13 @@
 """What requests carry and responses hold, beyond the read models' own rows."""
 
 from datetime import datetime
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from adapters.imports.progress import ImportProgress
 from domain.image import Annotation
-from domain.options import OptionsRequest
 from projections.catalog import ProjectRow, ViewRow
 from projections.dataset_queries import ConceptCount, DatasetCounts, ImageRow, ViewCounts
 from projections.imports import ImportRow
@@ -108,7 +107,13 @@ class NewVersion(Strict, frozen=True, kw_only=True):
     """A training to start. What is left out takes its default."""
 
     name: Annotated[str | None, Meta(examples=["first try"])] = None
-    options: OptionsRequest = OptionsRequest()
+    options: Annotated[
+        dict[str, Any],
+        Meta(
+            description="By the keys of the training form, GET /forms/{kind}",
+            examples=[{"architecture": "resnet18", "epochs": 3}],
+        ),
+    ] = {}
 
 
 class Listing(msgspec.Struct, Generic[Item], frozen=True):

@@ -8,6 +8,7 @@ from litestar.params import FromQuery
 from api.parameters import Served
 from api.schemas import ReadModelStatus, Status
 from projections.follow import positions_of
+from projections.registry import READ_MODELS
 
 
 class SystemController(Controller):
@@ -19,7 +20,7 @@ class SystemController(Controller):
     def get_status(self, backend: Served, count: FromQuery[bool] = False) -> Status:
         """`count` asks for the number of events too, which takes time on a long log."""
         with backend.reading() as (connection, _):
-            found = list(positions_of(connection))
+            found = list(positions_of(connection, READ_MODELS))
         head = backend.store.head()
         return Status(
             head,

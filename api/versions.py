@@ -17,6 +17,7 @@ from api.schemas import (
 )
 from application import versions as commands
 from domain.errors import Conflict, NotFound
+from domain.version import CANCELLED
 from projections.library_queries import NEWEST, VersionFilter, find_version, list_versions
 from projections.metric_history import series_of
 from projections.version_progress import find_progress
@@ -40,7 +41,9 @@ class VersionController(Controller):
             backend,
             request,
             data,
-            lambda session: commands.create_version(session, model_id, data.name, data.options),
+            lambda session: commands.create_version(
+                session, model_id, data.name, data.options, backend.weights
+            ),
             status_code=201,
         )
 
@@ -57,7 +60,9 @@ class VersionController(Controller):
             backend,
             request,
             data,
-            lambda session: commands.train_view(session, view_id, data.name, data.options),
+            lambda session: commands.train_view(
+                session, view_id, data.name, data.options, backend.weights
+            ),
             status_code=201,
         )
 
@@ -131,11 +136,13 @@ class VersionController(Controller):
         sync_to_thread=True,
     )
     def get_checkpoint(self, backend: Served, version_id: FromPath[str]) -> Response[bytes]:
-        """The weights with the best validation accuracy, as safetensors; `ETag` is their sha256."""
+        """The weights with the best indicator, as safetensors; `ETag` is their sha256."""
         with backend.reading() as (connection, _):
             version = find_version(connection, version_id)
         if version is None:
             raise NotFound("there is no such version")
+        if version.status == CANCELLED:
+            raise Conflict("the version was cancelled: its weights are discarded")
         if version.checkpoint is None:
             raise Conflict(f"the version is {version.status} and has saved no checkpoint yet")
         file_name = f"version-{version.number}-{version.checkpoint[:12]}.safetensors"
@@ -160,6 +167,34 @@ class VersionController(Controller):
         """It goes on from its last checkpoint."""
         return carry_out(
             backend, request, None, lambda session: commands.retry_version(session, version_id)
+        )
+
+    @post(
+        "/versions/{version_id:str}/stop",
+        summary="Stop a training early",
+        status_code=200,
+        sync_to_thread=True,
+    )
+    def stop_version(
+        self, backend: Served, request: HttpRequest, version_id: FromPath[str]
+    ) -> Response[Answer]:
+        """It ends with its running epoch, keeps its best checkpoint, and is evaluated."""
+        return carry_out(
+            backend, request, None, lambda session: commands.stop_version(session, version_id)
+        )
+
+    @post(
+        "/versions/{version_id:str}/cancel",
+        summary="Cancel a training",
+        status_code=200,
+        sync_to_thread=True,
+    )
+    def cancel_version(
+        self, backend: Served, request: HttpRequest, version_id: FromPath[str]
+    ) -> Response[Answer]:
+        """It ends at once, queued or running. Its weights are discarded; this is final."""
+        return carry_out(
+            backend, request, None, lambda session: commands.cancel_version(session, version_id)
         )
 
     @patch("/versions/{version_id:str}", summary="Rename a version", sync_to_thread=True)

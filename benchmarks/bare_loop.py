@@ -8,7 +8,6 @@ end of each epoch and the digest of the final weights at last.
 import hashlib
 import sys
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -16,9 +15,11 @@ from torch.nn.functional import cross_entropy
 from adapters.blobs import BlobStore
 from gpu_worker.channel import decode_assignment
 from gpu_worker.checkpoint import weights
-from gpu_worker.data import ImageSet, batches, epoch_order, prepare
+from gpu_worker.data import ImageSet, batches, epoch_order, in_order, prepare
 from gpu_worker.environment import choose_device, set_up_torch
-from gpu_worker.recipe import build_model, build_optimizer, build_scheduler
+from gpu_worker.kinds import Classification
+from gpu_worker.networks import build_network
+from gpu_worker.recipe import build_optimizer, build_scheduler
 
 
 def main() -> None:
@@ -28,16 +29,17 @@ def main() -> None:
     set_up_torch(device)
     blobs = BlobStore.from_url(settings.require("blobs_url"))
     data = prepare(job, blobs, settings, lambda _: None)
-    pixels, targets = _in_memory(data.train, device)
-    held_out = _in_memory(data.validation, device)
+    kind = Classification(len(job.concepts))
+    pixels, targets = _in_memory(kind, data.train, device)
+    held_out = _in_memory(kind, data.validation, device)
     size = job.options.batch_size
     order = [
         torch.split(torch.from_numpy(epoch_order(len(pixels), job.options.seed, epoch)), size)
-        for epoch in range(int(job.options.epochs))
+        for epoch in range(int(job.options.epochs or 0))
     ]
-    model = build_model(job.options, len(job.concepts))
+    model = build_network(job.kind, job.options, len(job.concepts))
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = build_optimizer(job.options, model)
+    optimizer = build_optimizer(job.options, model.parameters())
     scheduler = build_scheduler(job.options, optimizer, sum(len(epoch) for epoch in order))
     for epoch in order:
         model.train()
@@ -52,9 +54,10 @@ def main() -> None:
     print(hashlib.sha256(weights(model)).hexdigest(), flush=True)
 
 
-def _in_memory(images: ImageSet, device: torch.device) -> tuple[Tensor, Tensor]:
-    everything = [np.arange(len(images))]
-    ((pixels, targets),) = batches(images, everything, device)
+def _in_memory(
+    kind: Classification, images: ImageSet, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    ((pixels, targets),) = batches(kind, images, in_order(images, len(images)), device)
     return pixels.contiguous(memory_format=torch.channels_last), targets
 
 

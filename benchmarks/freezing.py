@@ -21,7 +21,6 @@ from benchmarks.quiet import Repetitions, repeat
 from benchmarks.sample_events import copy_all, recorded
 from domain.event import Recorded
 from domain.image import Annotation, ImageAdded, ImageAnnotated, ImageSplitAssigned, image_id
-from domain.options import OptionsRequest
 from domain.version import Version
 
 IMAGES, QUICK_IMAGES = 1_000_000, 2000
@@ -113,7 +112,7 @@ def _project(store: Store, name: str) -> Pets:
 
 
 def _train(view_id: str, session: Session) -> Decided[Version]:
-    return versions.train_view(session, view_id, None, OptionsRequest())
+    return versions.train_view(session, view_id, None, {})
 
 
 def _imported(pets: Pets, others: Pets, images: int) -> Iterator[Recorded]:

@@ -21,10 +21,10 @@ from application.store import Store
 from benchmarks.figures import Figure, quantile
 from benchmarks.processes import data_folder, stemma
 from benchmarks.quiet import repeat
-from benchmarks.sample_events import CONCEPTS, recorded
+from benchmarks.sample_events import CONCEPTS, SMALL, recorded
 from benchmarks.start import await_ready
 from domain.messages import AnyReport, BatchMetrics, Report, Started
-from domain.options import OptionsRequest, resolve_options
+from domain.options import resolve_options
 from domain.version import VersionCreated
 from projections.metric_history import BATCH_LOSS
 
@@ -142,7 +142,7 @@ def _created() -> VersionCreated:
         name="Benchmark",
         kind="classification",
         concepts=CONCEPTS,
-        options=resolve_options(OptionsRequest(architecture="resnet18", image_size=32)),
+        options=resolve_options("classification", SMALL),
         log_position=0,
     )
 

@@ -8,7 +8,6 @@ from eventsourcing.application import Application
 from eventsourcing.persistence import Tracking
 from eventsourcing.postgres import PostgresTrackingRecorder
 from eventsourcing.projection import Projection, ProjectionRunner
-from psycopg.types.json import Jsonb
 from sqlalchemy import ClauseElement, Engine, Executable, make_url, text
 
 from application.mapper import EventMapper
@@ -102,9 +101,9 @@ class _View(PostgresTrackingRecorder):
     def record(self, recorded: Recorded, tracking: Tracking) -> None:
         with self.datastore.transaction(commit=True) as cursor:
             self._insert_tracking(cursor, tracking)
-            for write in DATASET.project(recorded):
-                statement = _sql(write.statement, tuple(write.parameters))
-                cursor.execute(statement, _adapted(write.parameters), prepare=True)
+            for write in DATASET.project([recorded]):
+                sql, own = _compiled(write.statement, tuple(write.parameters))
+                cursor.execute(sql, own | write.parameters, prepare=True)
 
 
 class _PerEvent(Projection[_View]):
@@ -117,18 +116,15 @@ class _PerEvent(Projection[_View]):
 
 
 @lru_cache
-def _sql(statement: Executable, names: tuple[str, ...]) -> bytes:
-    """A statement in psycopg's terms, compiled once: the library's side pays nothing for it."""
+def _compiled(statement: Executable, names: tuple[str, ...]) -> tuple[bytes, dict[str, Any]]:
+    """A statement in psycopg's terms, and the values it has itself.
+
+    Compiled once: the library's side pays nothing for it.
+    """
     assert isinstance(statement, ClauseElement)
     dialect = make_url("postgresql+psycopg://").get_dialect()()
-    return str(statement.compile(dialect=dialect, column_keys=list(names))).encode()
-
-
-def _adapted(parameters: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: Jsonb(value) if isinstance(value, dict) else value
-        for name, value in parameters.items()
-    }
+    compiled = statement.compile(dialect=dialect, column_keys=list(names))
+    return str(compiled).encode(), dict(compiled.params)
 
 
 def _empty(engine: Engine) -> None:

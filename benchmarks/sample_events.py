@@ -12,9 +12,9 @@ from application.mapper import EventMapper
 from application.store import Store
 from domain.event import Event, Recorded
 from domain.image import Annotation, ImageAdded, ImageAnnotated, ImageSplitAssigned, image_id
-from domain.messages import ConceptLabel
+from domain.messages import ConceptLabel, SplitFigures
 from domain.model import VersionNumbered
-from domain.options import OptionsRequest, resolve_options
+from domain.options import resolve_options
 from domain.version import (
     BestCheckpointSaved,
     DatasetFrozen,
@@ -27,6 +27,9 @@ from domain.version import (
 
 BATCH = 1000
 CONCEPTS = tuple(ConceptLabel(f"{digit:036}", str(digit)) for digit in range(10))
+
+SMALL = {"architecture": "resnet18", "width": 32, "height": 32}
+"""Options of a training on small images."""
 
 
 def recorded(stream: str, revision: int, event: Event) -> Recorded:
@@ -110,7 +113,7 @@ def trained_version(
 
 
 def _story(project_id: str, view_id: str, model_id: str, number: int) -> Iterator[Event]:
-    options = resolve_options(OptionsRequest(architecture="resnet18", image_size=32))
+    options = resolve_options("classification", SMALL)
     digest = hashlib.sha256(f"{model_id}/{number}".encode()).hexdigest()
     yield VersionCreated(
         project_id,
@@ -131,5 +134,7 @@ def _story(project_id: str, view_id: str, model_id: str, number: int) -> Iterato
         yield TrainingStepAdvanced(step, "done", 1.0)
     accuracy = 0.9 + number % 100 / 1000
     yield BestCheckpointSaved(digest, 44_800_000, "validation_accuracy", accuracy, 1)
-    yield VersionEvaluated(digest, 0.1, accuracy, 359)
+    yield VersionEvaluated(
+        digest, SplitFigures(images=359, loss=0.1, accuracy=accuracy), None, digest
+    )
     yield VersionTrainingCompleted(digest, digest, 180)

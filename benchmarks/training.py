@@ -17,10 +17,11 @@ from adapters.settings import Settings
 from benchmarks.figures import Expected, Figure
 from benchmarks.processes import data_folder, environment
 from benchmarks.quiet import Repetitions, our_ticks, repeat
+from benchmarks.sample_events import SMALL
 from cli.digits import handwritten_digits
 from domain.manifest import canonical_line
 from domain.messages import Completed, ConceptLabel, EpochMetrics, Failed, ManifestLine, TrainJob
-from domain.options import OptionsRequest, resolve_options
+from domain.options import resolve_options
 from gpu_worker.channel import Assignment, encode_line
 from gpu_worker.process import PATIENT_THREADS, Child
 
@@ -97,13 +98,12 @@ def _job(blobs: BlobStore, epochs: int, images: int | None) -> TrainJob:
         )
         for place, number in enumerate(numbers)
     ]
-    request = OptionsRequest(architecture="resnet18", image_size=32, epochs=float(epochs))
     return TrainJob(
         version_id="version",
         attempt=1,
         kind="classification",
         concepts=tuple(ConceptLabel(str(digit), str(digit)) for digit in range(10)),
-        options=resolve_options(request),
+        options=resolve_options("classification", SMALL | {"epochs": epochs}),
         manifest=blobs.put_compressed(map(canonical_line, lines))[0],
         correlation_id="benchmark",
     )

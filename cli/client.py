@@ -14,7 +14,11 @@ _PASSING = frozenset({502, 503, 504})
 
 
 class ApiProblem(Exception):
-    """The API refused; the message is the problem's `detail`."""
+    """The API refused; the message is the problem's `detail`, `status` that of the answer."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ApiClient:
@@ -54,7 +58,7 @@ class ApiClient:
             with self._http.stream("GET", path, params=dict(parameters), timeout=600) as response:
                 if not response.is_success:
                     response.read()
-                    raise ApiProblem(_detail(response))
+                    raise _refusal(response)
                 with partial.open("wb") as file:
                     for piece in response.iter_bytes():
                         file.write(piece)
@@ -70,6 +74,14 @@ class ApiClient:
 
     def query(self, path: str, **parameters: object) -> dict[str, Any]:
         return self._send("GET", path, params=parameters)
+
+    def query_all(self, path: str, **parameters: object) -> Iterator[dict[str, Any]]:
+        """The items of every page of a list."""
+        page = self.query(path, **parameters)
+        yield from page["items"]
+        while page["next"] is not None:
+            page = self.query(path, **parameters, cursor=page["next"])
+            yield from page["items"]
 
     def follow(self, path: str) -> Iterator[ServerSentEvent]:
         """Server-sent events until `end`; after an interruption, on from the last one seen."""
@@ -111,16 +123,17 @@ class ApiClient:
                     answer: dict[str, Any] = response.json()
                     return answer
                 if response.status_code not in _PASSING:
-                    raise ApiProblem(_detail(response))
+                    raise _refusal(response)
                 _check_patience(deadline, ApiProblem(response.text))
             time.sleep(0.2)
 
 
-def _detail(response: httpx.Response) -> str:
+def _refusal(response: httpx.Response) -> ApiProblem:
     try:
-        return str(response.json().get("detail", response.text))
+        detail = str(response.json().get("detail", response.text))
     except ValueError:
-        return response.text
+        detail = response.text
+    return ApiProblem(detail, response.status_code)
 
 
 def _check_patience(deadline: float, error: Exception) -> None:

@@ -53,17 +53,17 @@ def _metrics_table(latest: dict[str, tuple[int, float]]) -> Table:
 def library_table(library: dict[str, Any]) -> Table:
     """A view's models and versions, as the Models Library lists them."""
     table = Table(
-        "model", "version", "status", "architecture", "images", "accuracy", title="Models Library"
+        "model", "version", "status", "architecture", "images", "indicator", title="Models Library"
     )
     for row in library["items"]:
         for version in row["versions"]:
-            accuracy = version["indicator"]
+            value = version["indicator"]
             table.add_row(
                 row["model"]["name"],
                 f"{version['number']} · {version['name']}",
                 version["status"],
                 version["architecture"],
                 f"{version['train_images']} / {version['validation_images']}",
-                "" if accuracy is None else f"{accuracy:.3f}",
+                "" if value is None else f"{value:.3f}",
             )
     return table

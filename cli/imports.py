@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from adapters.packing import pack
-from adapters.settings import load_settings
+from cli.calls import calling, find_project, view_among
 from cli.client import ApiClient, ApiProblem
-from domain.errors import Refusal
 
 POLL = 0.3
 
@@ -59,8 +57,18 @@ def import_command(
         "clip": clip,
         "dry_run": dry_run,
     }
-    with _client(actor) as client:
-        path = f"projects/{_project_id(client, project)}/imports"
+    with calling(actor) as client:
+        project_id = find_project(client, project)
+        if project_id is None and dry_run:
+            raise ApiProblem(
+                f"there is no project {project!r}, and a dry run makes none; make it on the page of"
+                " projects, or leave --dry-run out"
+            )
+        if not on_server:
+            _check_readable(source)
+        if project_id is None:
+            project_id = str(client.command("projects", {"name": project})["id"])
+        path = f"projects/{project_id}/imports"
         if on_server:
             answer = client.command(path, asked | {"source": str(source)})
         else:
@@ -81,27 +89,28 @@ def export_command(
     target: Path, project: str, form: str, views: tuple[str, ...], images: bool, as_of: int | None
 ) -> None:
     """Write a project's annotations to the zip archive TARGET."""
-    with _client("cli") as client:
-        project_id = _project_id(client, project, make=False)
+    with calling("cli") as client:
+        project_id = find_project(client, project)
+        if project_id is None:
+            raise ApiProblem(f"there is no project {project!r}")
         asked: dict[str, Any] = {"format": form, "images": images}
         if views:
             known = client.query(f"projects/{project_id}/views")["items"]
-            asked["view_id"] = [_view_id(known, view) for view in views]
+            asked["view_id"] = [view_among(known, view) for view in views]
         if as_of is not None:
             asked["as_of"] = as_of
         size = client.download(f"projects/{project_id}/export", target, asked)
     click.echo(f"wrote {target}, {size:,} bytes")
 
 
-@contextmanager
-def _client(actor: str) -> Iterator[ApiClient]:
-    """The API, its refusals said in a line."""
+def _check_readable(source: Path) -> None:
     try:
-        with ApiClient(load_settings().require("api_url"), actor) as client:
-            yield client
-    except (ApiProblem, Refusal) as problem:
-        click.echo(f"stemma: {problem}", err=True)
-        sys.exit(1)
+        if source.is_dir():
+            next(source.iterdir(), None)
+        else:
+            source.open("rb").close()
+    except OSError as error:
+        raise ApiProblem(f"{source} cannot be read: {error.strerror}") from error
 
 
 def _body(source: Path) -> Iterator[bytes]:
@@ -109,34 +118,9 @@ def _body(source: Path) -> Iterator[bytes]:
     if source.is_dir():
         yield from pack(source)
         return
-    try:
-        with source.open("rb") as file:
-            while piece := file.read(1 << 20):
-                yield piece
-    except OSError as error:
-        raise ApiProblem(f"{source} cannot be read: {error.strerror}") from error
-
-
-def _project_id(client: ApiClient, project: str, *, make: bool = True) -> str:
-    found = client.query("projects", name=project, limit=500)["items"]
-    named = [one["project_id"] for one in found if one["name"] == project]
-    if len(named) > 1:
-        raise ApiProblem(f"{len(named)} projects are named {project!r}; give the id of one")
-    if named:
-        return str(named[0])
-    try:
-        return str(client.query(f"projects/{project}")["project"]["project_id"])
-    except ApiProblem:
-        if not make:
-            raise ApiProblem(f"there is no project {project!r}") from None
-    return str(client.command("projects", {"name": project})["id"])
-
-
-def _view_id(known: list[dict[str, Any]], view: str) -> str:
-    found = [one["view_id"] for one in known if view in (one["view_id"], one["name"])]
-    if len(found) != 1:
-        raise ApiProblem(f"the project has {len(found) or 'no'} views {view!r}; give an id")
-    return str(found[0])
+    with source.open("rb") as file:
+        while piece := file.read(1 << 20):
+            yield piece
 
 
 def _follow(client: ApiClient, answer: dict[str, Any]) -> int:

@@ -17,9 +17,19 @@ PARTS = ("project", "relay", "policies", "ingest", "importer")
 
 LATER = {
     "blobs": "cli.blobs:blobs",
+    "cancel": "cli.control:cancel_command",
+    "download": "cli.take_away:download_command",
     "export": "cli.imports:export_command",
+    "form": "cli.training:form_command",
     "import": "cli.imports:import_command",
     "manifest": "cli.manifest:manifest_command",
+    "onnx": "cli.take_away:onnx_command",
+    "predict": "cli.take_away:predict_command",
+    "reproduce": "cli.reproduce:reproduce_command",
+    "retry": "cli.control:retry_command",
+    "stop": "cli.control:stop_command",
+    "train": "cli.training:train_command",
+    "weights": "cli.weights:weights",
 }
 
 
@@ -182,13 +192,15 @@ def status() -> None:
 @main.command()
 @click.option("--keep", is_flag=True, help="Leave everything running.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the result here.")
-@click.option("--epochs", type=float, default=4.0, show_default=True)
+@click.option("--kind", type=click.Choice(["classification", "tagging", "detection"]),
+              default="classification", show_default=True)  # fmt: skip
+@click.option("--epochs", type=float, help="By default so many as the kind needs.")
 @click.option("--seed", type=int, default=0, show_default=True)
-def demo(keep: bool, json_file: Path | None, epochs: float, seed: int) -> None:
+def demo(kind: str, keep: bool, json_file: Path | None, epochs: float | None, seed: int) -> None:
     """The main job on real images: handwritten digits in, a trained version out."""
     from cli.demo import run_demo
 
-    sys.exit(run_demo(keep=keep, json_file=json_file, epochs=epochs, seed=seed))
+    sys.exit(run_demo(kind=kind, keep=keep, json_file=json_file, epochs=epochs, seed=seed))
 
 
 def _stop_on_signals() -> threading.Event:

@@ -2,17 +2,25 @@
 
 import asyncio
 
-import msgspec
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 from rich.console import Console
 from rich.table import Table
 
-from adapters.jetstream import EVENTS, JOBS, REPORTS, WORKERS_BUCKET, birth_of, connect
+from adapters.crew import crew_of
+from adapters.jetstream import (
+    CONTROL_STREAM,
+    EVENTS,
+    JOBS,
+    REPORTS,
+    birth_of,
+    connect,
+)
 from adapters.postgres import engine_for
 from adapters.settings import Settings
 from application.store import Store
 from projections.follow import positions_of
+from projections.registry import READ_MODELS
 
 
 def print_status(settings: Settings) -> None:
@@ -22,7 +30,7 @@ def print_status(settings: Settings) -> None:
     head = store.head()
     table = Table("part", "position", "behind", title=f"event log: up to position {head}")
     with engine_for(url).connect() as connection:
-        for name, position in positions_of(connection):
+        for name, position in positions_of(connection, READ_MODELS):
             table.add_row(f"project {name}", str(position), str(head - position))
     workers = asyncio.run(_from_nats(settings.require("nats_url"), store, head, table))
     console = Console()
@@ -33,19 +41,19 @@ def print_status(settings: Settings) -> None:
 
 async def _from_nats(nats_url: str, store: Store, head: int, table: Table) -> Table:
     client = await connect(nats_url, "stemma status")
-    workers = Table("worker", "device", "trains")
+    workers = Table("worker", "device", "trains", "since")
     try:
         js = client.jetstream()
+        crew = await crew_of(js)
         try:
             await _add_feeds(js, store, head, table)
-            bucket = await js.key_value(WORKERS_BUCKET)
         except NotFoundError:
             table.add_row("streams", "not made yet", "")
-            return workers
-        for entry in await _entries(bucket):
-            worker = msgspec.json.decode(entry, type=dict[str, str | None])
-            trains = worker.get("version_id") or "nothing"
-            workers.add_row(str(worker.get("worker")), str(worker.get("device")), trains)
+        table.add_row("jobs, waiting", str(crew.waiting), "")
+        table.add_row("jobs, in work", str(crew.in_work), "")
+        for one in crew.workers:
+            since = f"{one.since:%Y-%m-%d %H:%M:%S} UTC"
+            workers.add_row(one.worker, one.device, one.version_id or "nothing", since)
     finally:
         await client.close()
     return workers
@@ -56,23 +64,10 @@ async def _add_feeds(js: JetStreamContext, store: Store, head: int, table: Table
 
     _, relayed, _ = await last_published(js)
     table.add_row("relay", str(relayed), str(head - relayed))
-    policies = store.tracked(f"policies for {await birth_of(js, JOBS)}")
-    table.add_row("policies", str(policies), str(head - policies))
+    for name, stream in (("policies", JOBS), ("control", CONTROL_STREAM)):
+        position = store.tracked(f"{name} for {await birth_of(js, stream)}")
+        table.add_row(name, str(position), str(head - position))
     reports = (await js.stream_info(REPORTS)).state.last_seq
     ingested = store.tracked(await birth_of(js, REPORTS))
     table.add_row("ingest (reports)", str(ingested), str(reports - ingested))
-    jobs = (await js.stream_info(JOBS)).state.messages
-    table.add_row("jobs, waiting or in work", str(jobs), "")
     table.add_row(f"stream {EVENTS}", str((await js.stream_info(EVENTS)).state.messages), "")
-
-
-async def _entries(bucket: object) -> list[bytes]:
-    from nats.js.errors import NoKeysError
-    from nats.js.kv import KeyValue
-
-    assert isinstance(bucket, KeyValue)
-    try:
-        keys = await bucket.keys()
-    except NoKeysError:
-        return []
-    return [entry.value for key in keys if (entry := await bucket.get(key)).value]

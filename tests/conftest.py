@@ -1,5 +1,6 @@
 """Fixtures that every folder of tests may take."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,9 @@ from adapters.migrate import migrate
 from adapters.postgres import engine_for
 from application.store import Store
 from tests.servers import Database, new_database
+
+# Before torch is loaded: threads that spin take the cores from the other tests' processes.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(scope="session")

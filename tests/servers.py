@@ -7,12 +7,14 @@ private one.
 import asyncio
 import logging
 import os
+import random
 import shutil
+import socket
 import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +28,18 @@ from adapters.embedded_nats import EmbeddedNats
 from adapters.embedded_postgres import ADMIN, APPLICATION, EmbeddedPostgres
 
 MEMORY = Path("/dev/shm")
+
+_PORTS = range(20_000, 32_000)
+"""Below those that the kernel gives to connections: one that a server leaves for a moment, to be
+started again, is not taken by a client of another test."""
+
+
+def port_of_its_own() -> int:
+    """A port on loopback for a server that is stopped and started again."""
+    while True:
+        port = random.choice(_PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from adapters.settings import RUNTIME_FILE, Runtime, read_runtime
 from cli.client import ApiClient
 from cli.digits import handwritten_digits
 from cli.up import wait_ready
+from tests.servers import port_of_its_own
 
 PARTS = ("project", "relay", "policies", "ingest", "api", "worker")
 
@@ -25,6 +26,8 @@ class RunningSystem:
 
     def __init__(self, data: Path) -> None:
         self.data = data
+        # Its own, also after a restart: several systems may run at once.
+        self._port = port_of_its_own()
         self._up: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -35,7 +38,7 @@ class RunningSystem:
         }
         # What a killed `up` left behind would look like the new one's.
         (self.data / RUNTIME_FILE).unlink(missing_ok=True)
-        argv = [sys.executable, "-m", "cli.main", "up", "--separate"]
+        argv = [sys.executable, "-m", "cli.main", "up", "--separate", "--port", str(self._port)]
         with (self.data / "up.log").open("ab") as log:
             self._up = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
         eventually(lambda: read_runtime(self.data) is not None, "stemma up writes runtime.json")
@@ -63,14 +66,15 @@ class RunningSystem:
 
     def kill(self, name: str) -> None:
         """SIGKILL a part, `postgres`, `nats`, or the worker's torch `child`, once it is there."""
-        pid = eventually(lambda: self._pid(name), f"{name} runs")
+        pid = eventually(lambda: self.pid(name), f"{name} runs")
         os.kill(pid, signal.SIGKILL)
-        eventually(lambda: self._pid(name) != pid, f"{name} is dead")
+        eventually(lambda: self.pid(name) != pid, f"{name} is dead")
 
-    def _pid(self, name: str) -> int | None:
+    def pid(self, name: str) -> int | None:
+        """The process of a part, `postgres`, `nats`, or the worker's torch `child`."""
         assert self._up is not None
         if name == "child":
-            worker = self._pid("worker")
+            worker = self.pid("worker")
             children = _children(worker) if worker else {}
         else:
             children = _children(self._up.pid)

@@ -90,7 +90,9 @@ def test_what_is_refused_is_told_at_the_terminal(system: RunningSystem, tmp_path
         (("import", tmp_path / "nowhere", "--project", "Refused"), "nowhere"),
         (("import", source, "--project", "Refused", "--format", "xls"), "format is 'xls'"),
         (("import", "/etc", "--project", "Refused", "--on-server"), "STEMMA_IMPORT_ROOTS"),
-        (("export", tmp_path / "a.zip", "--project", "none", "--format", "csv"), "no project"),
+        (("import", tmp_path / "nowhere", "--project", "New"), "nowhere"),
+        (("import", source, "--project", "New", "--dry-run"), "no project 'New'"),
+        (("export", tmp_path / "a.zip", "--project", "New", "--format", "csv"), "no project"),
         (("manifest", "nothing"), "no version"),
     ):
         told = run(system, *arguments)

@@ -71,6 +71,6 @@ export class Chart {
   }
 }
 
-function colour(property) {
+export function colour(property) {
   return getComputedStyle(document.documentElement).getPropertyValue(property).trim();
 }

@@ -6,7 +6,9 @@ export function openDialogs() {
     const opener = event.target.closest("[data-opens]");
     if (opener) {
       event.preventDefault();
-      document.getElementById(opener.dataset.opens).showModal();
+      const dialog = document.getElementById(opener.dataset.opens);
+      dialog.showModal();
+      dialog.dispatchEvent(new Event("opened"));
     }
     if (event.target.closest("[data-closes]")) event.target.closest("dialog").close();
     const rename = event.target.closest("[data-rename]");
@@ -30,12 +32,13 @@ function openRename({ rename, field, what, value, anchor }) {
 
 // Whether the user wants what the form would do; asked only where it says data-confirm.
 export async function confirmed(form) {
-  const { confirm, yes } = form.dataset;
+  const { confirm, yes, no } = form.dataset;
   if (!confirm) return true;
   const dialog = document.getElementById("confirm");
   dialog.querySelector("p").textContent = confirm;
   dialog.querySelector("[data-yes]").textContent =
     yes ?? form.querySelector("button:not([type=button])").textContent;
+  dialog.querySelector("[data-no]").textContent = no ?? "Cancel";
   dialog.returnValue = "no";
   dialog.showModal();
   await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));

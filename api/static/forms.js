@@ -1,6 +1,7 @@
 // Forms with data-api are sent as one JSON call: data-method, data-action, and data-then to follow.
 import { call, newKey, Problem } from "./api.js";
 import { confirmed } from "./dialogs.js";
+import { listOf } from "./form_list.js";
 import { clearProblem, showProblem } from "./problems.js";
 
 const unanswered = new WeakMap();
@@ -46,10 +47,11 @@ function keyOf(form, content) {
 }
 
 function contentOf(form) {
-  const controls = [...form.elements].filter((control) => control.name);
+  const controls = [...form.elements].filter((control) => control.name && !control.disabled);
   if (!controls.length && !("body" in form.dataset)) return undefined;
   const body = {};
   for (const control of controls) {
+    if (control.validity.badInput) throw new Problem("", [{ field: control.name, detail: "this is no number" }]);
     const value = valueOf(control);
     if (value === undefined) continue;
     const path = control.name.split(".");
@@ -59,10 +61,12 @@ function contentOf(form) {
   return body;
 }
 
-function valueOf(control) {
-  const text = control.value.trim();
+// What a control says; undefined where it leaves that to the server.
+export function valueOf(control) {
   const { kind } = control.dataset;
-  if (control.validity.badInput) throw new Problem("", [{ field: control.name, detail: "this is no number" }]);
+  if (kind === "list") return listOf(control);
+  if (kind === "toggle") return control.checked === control.defaultChecked ? undefined : control.checked;
+  const text = control.value.trim();
   if (kind === "lines") return text.split("\n").map((line) => line.trim()).filter(Boolean);
   if (text === "" && (kind === "number" || "optional" in control.dataset)) return undefined;
   return kind === "number" ? Number(text) : control.value;

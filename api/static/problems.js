@@ -8,7 +8,9 @@ export function showProblem(form, problem) {
     box.hidden = false;
     box.scrollIntoView({ block: "nearest" });
   }
-  form.querySelector("[aria-invalid]")?.focus();
+  const first = form.querySelector("[aria-invalid]");
+  // A list takes no focus itself.
+  (first?.matches("fieldset") ? first.querySelector("input, select, button") : first)?.focus();
 }
 
 export function clearProblem(form) {
@@ -21,12 +23,15 @@ export function clearProblem(form) {
 }
 
 function showAtField(form, { field, detail }) {
-  const control = [...form.elements].find((one) => one.name && names(one.name, field));
+  const controls = [...form.elements];
+  const control =
+    controls.find((one) => one.dataset.field === field) ?? controls.find((one) => one.name && names(one.name, field));
   const place = control && document.getElementById(`${control.id}-error`);
   if (!place) return false;
   control.setAttribute("aria-invalid", "true");
   place.textContent = detail;
   place.hidden = false;
+  for (let at = control.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
   return true;
 }
 

@@ -10,7 +10,7 @@ const live = document.querySelector("[data-live]");
 const gap = document.querySelector("[data-gap]");
 
 let iterationsPerEpoch = Number(place.dataset.iterationsPerEpoch);
-let status = place.querySelector("[data-status]").dataset.status;
+let shown = place.dataset.shown;
 let charts = startCharts();
 let waiting = [];
 
@@ -37,8 +37,8 @@ function follow() {
     showProgress(progress);
     draw();
     reflect(event);
-    if (progress.status !== status) {
-      status = progress.status;
+    if (told(progress) !== shown) {
+      shown = told(progress);
       refresh(event.lastEventId);
     }
   });
@@ -58,6 +58,11 @@ function draw() {
   const sentence = gapSentence(charts.history());
   if (gap.textContent !== sentence) gap.textContent = sentence;
   gap.hidden = !sentence;
+}
+
+// What the buttons depend on, as data-shown has it.
+function told({ status, stop_requested: stopping }) {
+  return `${status} ${stopping}`;
 }
 
 function reflect(event) {

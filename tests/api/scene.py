@@ -18,6 +18,7 @@ from application.ingest import Delivered, Ingest
 from application.store import Store
 from domain.manifest import ManifestCounts
 from domain.messages import (
+    LENGTH,
     AnyReport,
     BatchMetrics,
     CheckpointSaved,
@@ -26,6 +27,7 @@ from domain.messages import (
     EpochMetrics,
     Evaluated,
     Report,
+    SplitFigures,
     Started,
     StepAdvanced,
 )
@@ -160,15 +162,20 @@ class Scene:
             CheckpointSaved(DIGEST, 44_800_000, "validation_accuracy", 1 - held_out / 3, number),
         )
 
-    def finish(self, version_id: str) -> int:
+    def finish(self, version_id: str, ended_by: str = LENGTH) -> int:
         return self.report(
             version_id,
             StepAdvanced("training", "done", 1.0),
             StepAdvanced("evaluating", "running", 0.0),
-            Evaluated(DIGEST, 0.2, 0.9, 4),
+            Evaluated(
+                DIGEST,
+                SplitFigures(images=4, loss=0.2, accuracy=0.9),
+                SplitFigures(images=8, loss=0.1, accuracy=1.0),
+                DIGEST,
+            ),
             StepAdvanced("evaluating", "done", 1.0),
             StepAdvanced("saving", "done", 1.0),
-            Completed(DIGEST, "cd" * 32, 4 * ITERATIONS_PER_EPOCH),
+            Completed(DIGEST, "cd" * 32, 4 * ITERATIONS_PER_EPOCH, ended_by),
         )
 
 

@@ -118,16 +118,18 @@ def test_from_nothing_to_a_training_that_moves(site: Scene, page: Page) -> None:
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name").fill("first try")
     dialog.get_by_label("Architecture").select_option("resnet18")
-    dialog.get_by_label("Optimizer").select_option("momentum")
-    rate = dialog.get_by_label("Initial learning rate")
+    dialog.get_by_text("Optimizer", exact=True).first.click()
+    dialog.get_by_label("Optimizer", exact=True).select_option("momentum")
+    rate = dialog.locator("#train-initial_learning_rate")
     expect(rate).to_have_attribute("placeholder", "0.02")
-    dialog.get_by_label("Image size").fill("32")
+    dialog.get_by_label("Width").fill("32")
+    dialog.get_by_label("Height").fill("32")
     with page.expect_request("**/versions") as sent:
         dialog.get_by_role("button", name="Create").click()
     assert sent.value.headers["idempotency-key"]
     assert sent.value.post_data_json == {
         "name": "first try",
-        "options": {"architecture": "resnet18", "optimizer": "momentum", "image_size": 32},
+        "options": {"architecture": "resnet18", "optimizer": "momentum", "width": 32, "height": 32},
     }
     row = page.locator("[data-version]")
     expect(row).to_contain_text("first try")
@@ -219,18 +221,18 @@ def test_a_problem_is_shown_at_its_field(site: Scene, page: Page) -> None:
     _, view_id = site.trainable()
     show(page, site, f"/views/{view_id}")
     page.get_by_role("button", name="Train a new model version").click()
-    epochs = page.get_by_label("Epochs")
+    epochs = page.get_by_label("Epochs", exact=True)
     epochs.fill("0")
     page.get_by_role("button", name="Create").click()
     told = page.locator("#train-epochs-error")
-    expect(told).to_have_text("epochs is 0.0; it must be from 0.1 to 200")
+    expect(told).to_have_text("epochs is 0; it must be from 0.1 to 200")
     expect(epochs).to_have_attribute("aria-invalid", "true")
     expect(epochs).to_be_focused()
     assert is_the_same(page)
     epochs.fill("")
     page.get_by_label("Batch size").fill("2.5")
     page.get_by_role("button", name="Create").click()
-    expect(page.locator("#train-batch-error")).to_contain_text("int")
+    expect(page.locator("#train-batch_size-error")).to_contain_text("whole number")
     expect(told).to_be_hidden()
     assert is_the_same(page)
 
@@ -286,6 +288,38 @@ def test_names_are_text_in_scripts_too(site: Scene, page: Page) -> None:
     page.get_by_role("button", name="Add concepts").click()
     expect(page.locator("#add-concepts")).to_contain_text(NASTY)
     assert page.locator('img[src="x"]').count() == 0
+
+
+def test_a_training_is_stopped_and_another_cancelled_on_the_page(site: Scene, page: Page) -> None:
+    _, view_id = site.trainable()
+    version_id = site.version(view_id)
+    show(page, site, f"/versions/{version_id}")
+    stop = page.get_by_role("button", name="Stop version 1 early")
+    cancel = page.get_by_role("button", name="Cancel training of version 1")
+    expect(cancel).to_be_visible()
+    expect(stop).to_have_count(0)
+    site.begin(version_id)
+    site.epoch(version_id, 1)
+    stop.click()
+    expect(page.get_by_text("It stops after the running epoch")).to_be_visible()
+    expect(stop).to_have_count(0)
+    site.finish(version_id, ended_by="stop")
+    expect(page.locator("h1 [data-status]")).to_have_attribute("data-status", "stopped")
+    expect(page.get_by_role("link", name="Checkpoint")).to_be_visible()
+    expect(cancel).to_have_count(0)
+
+    other = site.version(view_id)
+    site.begin(other)
+    show(page, site, f"/views/{view_id}")
+    row = page.locator(f'[data-version="{other}"]')
+    row.get_by_role("button", name="Cancel training").click()
+    expect(page.locator("#confirm-text")).to_contain_text("cannot be retried")
+    page.get_by_role("button", name="Let it go on").click()
+    expect(row.locator("[data-status]")).to_have_attribute("data-status", "training")
+    row.get_by_role("button", name="Cancel training").click()
+    page.locator("#confirm").get_by_role("button", name="Cancel training").click()
+    expect(row.locator("[data-status]")).to_have_attribute("data-status", "cancelled")
+    expect(row.get_by_role("button", name="Cancel training")).to_have_count(0)
 
 
 def test_a_library_is_kept_in_order(site: Scene, page: Page) -> None:
@@ -351,6 +385,7 @@ def test_images_are_uploaded_split_and_filtered(site: Scene, page: Page, tmp_pat
     page.get_by_label("Size").fill("0.5")
     page.get_by_role("button", name="Perform a validation split").click()
     expect(page.locator('[data-count="validation"]')).to_have_text("2")
+    page.wait_for_load_state("domcontentloaded")
     page.get_by_label("Split", exact=True).select_option("validation")
     expect(page.locator("[data-image]")).to_have_count(2)
     assert urlsplit(page.url).query == "split=validation"
@@ -369,6 +404,7 @@ def test_every_page_can_be_read_and_steered_in_both_schemes(site: Scene, page: P
     site.begin(failed)
     site.report(failed, Failed("out of memory: choose a smaller batch"))
     site.finish(version_id)
+    site.begin(site.version(view_id))
     site.concepts(view_id, "two")
     site.visible()
     paths = {
@@ -377,6 +413,7 @@ def test_every_page_can_be_read_and_steered_in_both_schemes(site: Scene, page: P
         f"/views/{view_id}": "[data-version]",
         f"/versions/{version_id}": "body[data-ended]",
         f"/versions/{failed}": "body[data-ended]",
+        "/workers": "[data-version]",
     }
     for path, ready in paths.items():
         page.goto(path)
@@ -389,7 +426,7 @@ def test_every_page_can_be_read_and_steered_in_both_schemes(site: Scene, page: P
                 assert page.evaluate(CHECKS) == [], f"{path} {scheme} {width}"
     page.goto(f"/views/{view_id}")
     page.get_by_role("button", name="Train a new model version").click()
-    page.get_by_label("Epochs").fill("0")
+    page.get_by_label("Epochs", exact=True).fill("0")
     page.get_by_role("button", name="Create").click()
     expect(page.locator("#train-epochs-error")).to_be_visible()
     for scheme in SCHEMES:

@@ -67,6 +67,36 @@ def test_a_failed_version_says_why_and_offers_to_retry(site: Scene) -> None:
     assert f'data-action="/api/v1/versions/{version_id}/retry"' in page
 
 
+def test_what_ends_a_training_is_offered_while_it_can_be_done(site: Scene) -> None:
+    _, view_id = site.trainable()
+    version_id = site.version(view_id)
+    stop, cancel = (
+        f'data-action="/api/v1/versions/{version_id}/{what}"' for what in ("stop", "cancel")
+    )
+
+    def offered() -> list[tuple[bool, bool]]:
+        pages = [get(site, path) for path in (f"/versions/{version_id}", f"/views/{view_id}")]
+        return [(stop in page, cancel in page) for page in [*pages, get(site, "/workers")]]
+
+    assert offered() == [(False, True)] * 3
+    site.begin(version_id)
+    assert offered() == [(True, True)] * 3
+    site.post(f"/versions/{version_id}/stop", None)
+    assert offered() == [(False, True)] * 3
+    assert "stops after the running epoch" in get(site, f"/versions/{version_id}")
+    site.post(f"/versions/{version_id}/cancel", None)
+    assert offered() == [(False, False)] * 3
+    page = get(site, f"/versions/{version_id}")
+    assert "discarded" in page
+    assert "stops after the running epoch" not in page
+
+
+def test_the_workers_page_says_when_nats_is_not_known(site: Scene) -> None:
+    assert "STEMMA_NATS_URL is not set" in get(site, "/workers")
+    refused = site.http.get("/api/v1/workers")
+    assert (refused.status_code, "STEMMA_NATS_URL" in refused.json()["detail"]) == (503, True)
+
+
 @pytest.mark.parametrize("path", ["/nothing", "/projects/none", "/views/none", "/versions/none"])
 def test_what_is_not_there_is_a_page_that_says_so(site: Scene, path: str) -> None:
     page = get(site, path, 404)

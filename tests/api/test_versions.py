@@ -3,13 +3,16 @@
 import hashlib
 import json
 import threading
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from httpx_sse import ServerSentEvent, connect_sse
 
 from adapters.blobs import BlobStore
+from cli.main import main
 from domain.messages import CheckpointSaved, Completed, Failed
 from tests.api.scene import Scene
 
@@ -25,7 +28,7 @@ def train(server: Scene, view_id: str, **options: object) -> httpx.Response:
         ({"epochs": 0}, "epochs"),
         ({"batch_size": -1}, "batch_size"),
         ({"optimizer": "luck"}, "optimizer"),
-        ({"image_size": 33}, "image_size"),
+        ({"width": 33}, "width"),
         ({"initial_learning_rate": 11}, "initial_learning_rate"),
     ],
 )
@@ -68,14 +71,15 @@ def test_what_cannot_be_trained_is_refused_with_what_to_do(server: Scene) -> Non
     assert train(server, view_id).status_code == 201
 
 
-def test_a_tagging_view_is_not_trained_yet(server: Scene) -> None:
+@pytest.mark.parametrize(("kind", "lacking"), [("tagging", "annotated"), ("detection", "a box")])
+def test_other_kinds_say_what_they_need(server: Scene, kind: str, lacking: str) -> None:
     project_id = server.project()
-    body = {"name": "tags", "kind": "tagging"}
-    view_id = server.post(f"/projects/{project_id}/views", body)["id"]
-    server.concepts(view_id, "a", "b")
+    view_id = server.post(f"/projects/{project_id}/views", {"name": "v", "kind": kind})["id"]
+    assert "add at least" in train(server, view_id).json()["detail"]
+    server.concepts(view_id, "a")
     refused = train(server, view_id)
-    assert refused.status_code == 422
-    assert "classification" in refused.json()["detail"]
+    assert refused.status_code == 409
+    assert f"no image {'is ' if kind == 'tagging' else 'has '}{lacking}" in refused.json()["detail"]
 
 
 def test_changing_concepts_after_a_training_forks_and_coming_back_reopens(server: Scene) -> None:
@@ -133,6 +137,83 @@ def test_a_failed_version_says_why_and_is_retried(server: Scene) -> None:
     server.visible()
     retried = server.http.get(path).json()["version"]
     assert (retried["status"], retried["attempt"], retried["reason"]) == ("queued", 2, None)
+
+
+def test_a_training_is_cancelled_and_its_weights_are_gone(server: Scene) -> None:
+    _, view_id = server.trainable()
+    version_id = server.version(view_id, architecture="resnet18")
+    server.begin(version_id)
+    server.epoch(version_id, 1)
+    path = f"/api/v1/versions/{version_id}"
+    server.visible()
+    tag = server.http.get(path).headers["etag"]
+    server.epoch(version_id, 2)
+    stale = server.http.post(f"{path}/cancel", headers={"If-Match": tag})
+    assert stale.status_code == 412
+    key = {"Idempotency-Key": "cancel it"}
+    first = server.http.post(f"{path}/cancel", headers=key)
+    again = server.http.post(f"{path}/cancel", headers=key)
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert first.json()["revision"] == again.json()["revision"]
+    server.epoch(version_id, 3)
+    server.finish(version_id)
+    server.visible()
+    version = server.http.get(path).json()["version"]
+    assert (version["status"], version["checkpoint"], version["indicator"]) == (
+        "cancelled",
+        None,
+        None,
+    )
+    assert version["revision"] == first.json()["revision"]
+    fetched = server.http.get(f"{path}/checkpoint")
+    assert (fetched.status_code, "discarded" in fetched.json()["detail"]) == (409, True)
+    for refused in ("retry", "stop"):
+        answer = server.http.post(f"{path}/{refused}")
+        assert (answer.status_code, "cancelled" in answer.json()["detail"]) == (409, True)
+
+
+def test_a_training_is_stopped_early_and_its_checkpoint_kept(server: Scene, tmp_path: Path) -> None:
+    _, view_id = server.trainable()
+    version_id = server.version(view_id, architecture="resnet18")
+    path = f"/api/v1/versions/{version_id}"
+    queued = server.http.post(f"{path}/stop")
+    assert (queued.status_code, "cancel it" in queued.json()["detail"]) == (409, True)
+    server.begin(version_id)
+    digest = BlobStore.from_url(f"file://{tmp_path}/blobs").put(b"weights")
+    server.report(version_id, CheckpointSaved(digest, 7, "validation_accuracy", 0.9, 1))
+    assert server.http.post(f"{path}/stop").status_code == 200
+    server.visible()
+    assert server.http.get(f"{path}/progress").json()["progress"]["stop_requested"] is True
+    head = server.store.head()
+    assert server.http.post(f"{path}/stop").status_code == 200
+    assert server.store.head() == head
+    server.finish(version_id, ended_by="stop")
+    server.visible()
+    version = server.http.get(path).json()["version"]
+    assert (version["status"], version["checkpoint"]) == ("stopped", digest)
+    assert server.http.get(f"{path}/checkpoint").content == b"weights"
+    with connect_sse(server.http, "GET", f"{path}/events") as source:
+        assert list(source.iter_sse())[-1].data == '"stopped"'
+    assert server.http.post(f"{path}/cancel").status_code == 409
+
+
+def test_the_command_line_asks_for_the_same(server: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEMMA_API_URL", server.url)
+    _, view_id = server.trainable()
+    version_id = server.version(view_id, architecture="resnet18")
+
+    def stemma(command: str, exit_status: int = 0) -> str:
+        done = CliRunner().invoke(main, [command, version_id])
+        assert done.exit_code == exit_status, done.output
+        return done.output
+
+    assert "cancel it instead" in stemma("stop", 1)
+    server.begin(version_id)
+    assert "is training" in stemma("stop")
+    server.report(version_id, Failed("the disk is full"))
+    assert "is queued" in stemma("retry")
+    assert "is cancelled" in stemma("cancel")
+    assert "only a failed one" in stemma("retry", 1)
 
 
 def test_live_events_show_all_then_what_is_new_and_resume_without_gap(server: Scene) -> None:

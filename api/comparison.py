@@ -1,0 +1,43 @@
+"""The route that compares two versions."""
+
+from typing import Literal
+
+from litestar import Controller, get
+from litestar.params import FromPath, FromQuery
+
+from api.comparison_views import ComparisonView, comparison_view
+from api.evaluated import find_two_evaluated
+from api.parameters import AtLeast, Cursor, Limit, Served
+from api.schemas import Split
+
+
+class ComparisonController(Controller):
+    """Two versions side by side."""
+
+    tags = ("Evaluation",)
+
+    @get(
+        "/versions/{version_id:str}/compare/{other_id:str}",
+        summary="Compare two versions",
+        sync_to_thread=True,
+    )
+    def compare(
+        self,
+        backend: Served,
+        version_id: FromPath[str],
+        other_id: FromPath[str],
+        split: FromQuery[Split] = "validation",
+        change: FromQuery[Literal["fixed", "broken", "other"] | None] = None,
+        cursor: Cursor = None,
+        limit: Limit = 50,
+        at_least: AtLeast = None,
+    ) -> ComparisonView:
+        """Options that differ, both evaluations, each concept's differences, changed images.
+
+        Each version is taken at its own thresholds. `warnings` says why figures may not be
+        comparable: other validation images, views or concepts.
+        """
+        first, second = find_two_evaluated(backend, version_id, other_id, at_least=at_least)
+        return comparison_view(
+            first, second, split=split, change=change, cursor=cursor, limit=limit
+        )

@@ -1,0 +1,21 @@
+// The rules of domain/form_controls.py: which control counts, and which default it has.
+
+export function fits(when, chosen) {
+  return Object.entries(when).every(([key, values]) => values.includes(chosen[key] ?? null));
+}
+
+// What stands for every control in turn: whether it is shown, its default, and its value.
+export function resolve(controls, given) {
+  const chosen = {};
+  return controls.map((control) => {
+    const shown = fits(control.shown_when, chosen);
+    const standard = shown ? defaultOf(control, chosen) : null;
+    const value = shown ? (given[control.key] ?? standard) : null;
+    chosen[control.key] = value;
+    return { control, shown, standard, value };
+  });
+}
+
+function defaultOf(control, chosen) {
+  return control.defaults.find((one) => fits(one.when, chosen))?.value ?? null;
+}

@@ -1,0 +1,6 @@
+// A picture that cannot be had, as of an image that has left the project, says so.
+
+export function forgive({ target }) {
+  if (!(target instanceof HTMLImageElement) || !("shot" in target.dataset)) return;
+  target.closest(".shot").classList.add("gone");
+}

@@ -1,0 +1,192 @@
+"""Cancel, stop, retry, over HTTP and with a real worker: whatever it was at and cut off from."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.client import ApiClient, ApiProblem
+from tests.servers import server_folder
+from tests.system import RunningSystem, annotated_digits, events_of, eventually, running_system
+
+SOON = 5.0
+"""Seconds within which a wish is to have its effect."""
+
+QUICK = {"architecture": "mobilenet_v3_small", "width": 32, "height": 32, "epochs": 1}
+LONG = QUICK | {"epochs": 200}
+
+
+class Lab:
+    """A system with a small dataset, its API and what is seen of its worker."""
+
+    def __init__(self, system: RunningSystem, client: ApiClient, view_id: str) -> None:
+        self.system = system
+        self.client = client
+        self.view_id = view_id
+
+    def train(self, options: dict[str, Any]) -> str:
+        answer = self.client.command(f"views/{self.view_id}/versions", {"options": options})
+        self.client.query(f"versions/{answer['id']}", at_least=answer["position"])
+        return str(answer["id"])
+
+    def ask(self, version_id: str, what: str) -> None:
+        answer = self.client.command(f"versions/{version_id}/{what}", None)
+        self.client.query(f"versions/{version_id}", at_least=answer["position"])
+
+    def version(self, version_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.client.query(f"versions/{version_id}")["version"]
+        return found
+
+    def progress(self, version_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.client.query(f"versions/{version_id}/progress")["progress"]
+        return found
+
+    def until_training(self, version_id: str) -> None:
+        eventually(lambda: self.progress(version_id)["iterations_done"], "iterations are recorded")
+
+    def finished(self, version_id: str) -> dict[str, Any]:
+        for _ in self.client.follow(f"versions/{version_id}/events"):
+            pass
+        return self.version(version_id)
+
+    def names(self, version_id: str) -> list[str]:
+        return [name for name, _ in events_of(self.system.runtime, version_id)]
+
+    def checkpoints(self, version_id: str) -> list[Path]:
+        """What an interrupted training would resume from."""
+        return list((self.system.data / "blobs" / "scratch" / "resume" / version_id).glob("*"))
+
+    def trains_on(self) -> None:
+        """The worker takes the next job and carries it out."""
+        assert self.finished(self.train(QUICK))["status"] == "ready"
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with (
+        server_folder() as folder,
+        running_system(Path(folder)) as system,
+        system.client() as client,
+    ):
+        yield Lab(system, client, annotated_digits(client, 80))
+
+
+def within(seconds: float, condition: Callable[[], Any], what: str) -> None:
+    began = time.monotonic()
+    eventually(condition, what)
+    assert time.monotonic() - began < seconds, f"it took too long: {what}"
+
+
+def test_a_training_is_cancelled(lab: Lab) -> None:
+    version_id = lab.train(LONG)
+    lab.until_training(version_id)
+    eventually(lambda: lab.version(version_id)["checkpoint"], "an epoch has ended")
+    child = lab.system.pid("child")
+    lab.ask(version_id, "cancel")
+    within(SOON, lambda: lab.system.pid("child") != child, "the child is gone")
+    cancelled = lab.version(version_id)
+    assert (cancelled["status"], cancelled["checkpoint"]) == ("cancelled", None)
+    with pytest.raises(ApiProblem, match="discarded"):
+        lab.client.query(f"versions/{version_id}/checkpoint")
+    lab.trains_on()
+    assert lab.names(version_id)[-1] == "version.training_cancelled"
+    assert lab.checkpoints(version_id) == []
+
+
+def test_a_queued_training_is_cancelled(lab: Lab) -> None:
+    running = lab.train(LONG)
+    lab.until_training(running)
+    queued = lab.train(LONG)
+    eventually(lambda: lab.client.query("workers")["waiting"] == 1, "it waits for the worker")
+    lab.ask(queued, "cancel")
+    lab.ask(running, "cancel")
+    lab.trains_on()
+    assert lab.names(queued) == [
+        "version.created",
+        "version.dataset_frozen",
+        "version.training_cancelled",
+    ]
+    told = lab.client.query("workers")
+    assert (told["waiting"], told["versions"]) == (0, [])
+
+
+@pytest.mark.parametrize("cut", ["worker", "nats"])
+def test_a_training_is_cancelled_while_its_worker_is_cut_off(lab: Lab, cut: str) -> None:
+    """The worker is frozen, or the NATS server is, so long that the backend has moved on."""
+    version_id = lab.train(LONG)
+    lab.until_training(version_id)
+    child, frozen = lab.system.pid("child"), lab.system.pid(cut)
+    assert child
+    assert frozen
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        lab.ask(version_id, "cancel")
+        assert lab.version(version_id)["status"] == "cancelled"
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+    within(3 * SOON, lambda: lab.system.pid("child") != child, "the child is gone")
+    lab.trains_on()
+    assert lab.names(version_id)[-1] == "version.training_cancelled"
+    assert lab.checkpoints(version_id) == []
+
+
+def test_a_training_is_cancelled_while_nats_is_dead(lab: Lab) -> None:
+    version_id = lab.train(LONG)
+    lab.until_training(version_id)
+    child = lab.system.pid("child")
+    lab.system.kill("nats")
+    lab.ask(version_id, "cancel")
+    within(4 * SOON, lambda: lab.system.pid("child") != child, "the child is gone")
+    lab.trains_on()
+    assert lab.names(version_id)[-1] == "version.training_cancelled"
+
+
+def test_a_training_is_stopped_early(lab: Lab) -> None:
+    version_id = lab.train(LONG)
+    lab.until_training(version_id)
+    lab.ask(version_id, "stop")
+    version = lab.finished(version_id)
+    assert version["status"] == "stopped"
+    (completed,) = of_name(lab, version_id, "version.training_completed")
+    per_epoch = lab.progress(version_id)["iterations_per_epoch"]
+    assert (completed["ended_by"], completed["iterations"] % per_epoch) == ("stop", 0)
+    assert completed["iterations"] == lab.progress(version_id)["iterations_done"]
+    weights = lab.system.data / "checkpoint"
+    assert lab.client.download(f"versions/{version_id}/checkpoint", weights, {}) > 0
+    assert version["checkpoint"] == completed["checkpoint"]
+    assert len(of_name(lab, version_id, "version.evaluated")) == 1
+    eventually(lambda: lab.checkpoints(version_id) == [], "nothing is kept to resume from")
+
+
+def test_a_training_whose_child_is_killed_still_stops(lab: Lab) -> None:
+    version_id = lab.train(LONG)
+    child = eventually(lambda: lab.system.pid("child"), "it is taken up")
+    eventually(lambda: lab.version(version_id)["status"] == "preparing", "it has begun")
+    lab.ask(version_id, "stop")
+    os.kill(child, signal.SIGKILL)
+    assert lab.finished(version_id)["status"] == "stopped"
+    assert lab.progress(version_id)["delivery"] == 2
+
+
+def test_a_failed_training_is_retried(lab: Lab) -> None:
+    """An image is lost and found again."""
+    project_id = lab.client.query(f"views/{lab.view_id}")["view"]["project_id"]
+    digest = lab.client.query(f"projects/{project_id}/images")["items"][0]["blob"]
+    blob = lab.system.data / "blobs" / "sha256" / digest[:2] / digest
+    hidden = lab.system.data / "hidden"
+    blob.rename(hidden)
+    version_id = lab.train(QUICK)
+    failed = lab.finished(version_id)
+    assert (failed["status"], digest in failed["reason"]) == ("failed", True)
+    hidden.rename(blob)
+    lab.ask(version_id, "retry")
+    retried = lab.finished(version_id)
+    assert (retried["status"], retried["attempt"], retried["reason"]) == ("ready", 2, None)
+
+
+def of_name(lab: Lab, version_id: str, wanted: str) -> list[dict[str, Any]]:
+    return [data for name, data in events_of(lab.system.runtime, version_id) if name == wanted]
