@@ -1,21 +1,20 @@
-"""The `stemma` command: one subcommand a part, and those that run and inspect the whole.
-
-What a subcommand needs is imported when it runs, so that each process holds only its own part.
-"""
+"""The `stemma` command: one subcommand a part, and those that run and inspect the whole."""
 
 import logging
 import signal
 import sys
 import threading
-from importlib import import_module
 from pathlib import Path
 
 import click
+
+from cli.later import LaterGroup
 
 PARTS = ("project", "relay", "policies", "ingest", "importer")
 
 
 LATER = {
+    "audit": "cli.audit:audit",
     "blobs": "cli.blobs:blobs",
     "cancel": "cli.control:cancel_command",
     "download": "cli.take_away:download_command",
@@ -33,21 +32,11 @@ LATER = {
 }
 
 
-class _Group(click.Group):
-    """Imports the commands of `LATER` only when they are asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *LATER])
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in LATER:
-            return super().get_command(ctx, cmd_name)
-        module, _, name = LATER[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(module), name)
-        return command
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LaterGroup,
+    commands_later=LATER,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option("--verbose", is_flag=True, help="Log more.")
 def main(verbose: bool) -> None:
     """Train computer-vision models and know how each came to be.
