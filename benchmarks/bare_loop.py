@@ -1,8 +1,9 @@
 """The loop that `benchmarks.training` compares with, in a process of its own.
 
 Same network, order of batches, optimizer, schedule and threads as the worker's. Images lie decoded
-and normalised in memory; nothing is reported, measured per iteration or saved. Prints a line at the
-end of each epoch and the digest of the final weights at last.
+and normalised in memory; nothing is reported, measured per iteration or saved. Prints a line before
+the first iteration, one at the end of each epoch, the most MiB it held, and the digest of the final
+weights at last.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from adapters.blobs import BlobStore
+from benchmarks.memory import peak
 from gpu_worker.channel import decode_assignment
 from gpu_worker.checkpoint import weights
 from gpu_worker.data import ImageSet, batches, epoch_order, in_order, prepare
@@ -41,6 +43,7 @@ def main() -> None:
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(job.options, model.parameters())
     scheduler = build_scheduler(job.options, optimizer, sum(len(epoch) for epoch in order))
+    print("ready", flush=True)
     for epoch in order:
         model.train()
         for indices in epoch:
@@ -51,6 +54,7 @@ def main() -> None:
             scheduler.step()
         loss_there, accuracy = _validate(model, *held_out, size)
         print(f"{loss_there:.6f} {accuracy:.6f}", flush=True)
+    print(peak(), flush=True)
     print(hashlib.sha256(weights(model)).hexdigest(), flush=True)
 
 

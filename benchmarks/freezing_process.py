@@ -15,7 +15,7 @@ from adapters.policy_feed import put_manifest
 from application.handle import VERSION
 from application.policies import Effects, react
 from application.store import Store
-from benchmarks.memory import own_peak
+from benchmarks.memory import peak
 from domain import image, manifest
 from domain.event import Recorded, name_of
 from domain.image import ImageAdded, ImageAnnotated, ImageRemoved, ImageSplitAssigned
@@ -50,7 +50,7 @@ def main() -> None:
     created = _events(store, task.version_id)[0]
     began = time.perf_counter()
     digest = way(store, blobs, created)
-    frozen = Frozen(digest, time.perf_counter() - began, own_peak())
+    frozen = Frozen(digest, time.perf_counter() - began, peak())
     store.close()
     sys.stdout.buffer.write(msgspec.json.encode(frozen))
 

@@ -16,12 +16,12 @@ def memory_of(pids: Iterable[int]) -> tuple[float, float]:
     return sums["Pss"] / MEBIBYTE, sums["Rss"] / MEBIBYTE
 
 
-def own_peak() -> float:
-    """The most MiB that were resident of this process, ever.
+def peak(pid: int | str = "self") -> float:
+    """The most MiB that were resident of a process, ever; 0 if it has ended.
 
     getrusage(2) would name at least what the process had that started this one.
     """
-    return _kibibytes("self", "status")["VmHWM"] * 1024 / MEBIBYTE
+    return _kibibytes(pid, "status").get("VmHWM", 0) * 1024 / MEBIBYTE
 
 
 def read_proc(pid: int | str, name: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.numpy import load_file
 
 from cli.client import ApiClient, ApiProblem
 from tests.servers import server_folder
@@ -59,6 +60,12 @@ class Lab:
     def checkpoints(self, version_id: str) -> list[Path]:
         """What an interrupted training would resume from."""
         return list((self.system.data / "blobs" / "scratch" / "resume" / version_id).glob("*"))
+
+    def weights(self, version_id: str) -> dict[str, Any]:
+        """The saved checkpoint's arrays."""
+        target = self.system.data / f"{version_id}.safetensors"
+        self.client.download(f"versions/{version_id}/checkpoint", target, {})
+        return load_file(target)
 
     def trains_on(self) -> None:
         """The worker takes the next job and carries it out."""
@@ -186,6 +193,26 @@ def test_a_failed_training_is_retried(lab: Lab) -> None:
     lab.ask(version_id, "retry")
     retried = lab.finished(version_id)
     assert (retried["status"], retried["attempt"], retried["reason"]) == ("ready", 2, None)
+
+
+def test_a_training_starts_from_an_earlier_version(lab: Lab) -> None:
+    """At a learning rate of 0 what was kept stays as it was; the new concept's outputs are new."""
+    earlier = lab.train(QUICK)
+    assert lab.finished(earlier)["status"] == "ready"
+    lab.client.command(f"views/{lab.view_id}/concepts", {"labels": ["none of them"]})
+    still = QUICK | {"optimizer": "momentum", "initial_learning_rate": 0, "start_from": earlier}
+    later = lab.train(still)
+    assert lab.finished(later)["status"] == "ready"
+    (created,) = of_name(lab, later, "version.created")
+    assert created["initial_weights"]["blob"] == lab.version(earlier)["checkpoint"]
+    before, after = lab.weights(earlier), lab.weights(later)
+    heads = [name for name in before if before[name].shape != after[name].shape]
+    assert len(heads) == 2
+    for name, was in before.items():
+        if name in heads:
+            assert len(after[name]) == len(was) + 1
+        if "running_" not in name and "num_batches" not in name:
+            assert (after[name][: len(was)] == was).all(), name
 
 
 def of_name(lab: Lab, version_id: str, wanted: str) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -65,13 +65,19 @@ def claimed(database_url: str, import_id: str) -> Iterator[Progress]:
     Raises `ImportUnderWay` if another holds it.
     """
     with psycopg.connect(database_url, autocommit=True) as connection:
-        key = zlib.crc32(import_id.encode())
-        [held] = connection.execute(
-            "SELECT pg_try_advisory_lock(%s, %s)", (_IMPORTS, key - 2**31)
-        ).fetchone() or [False]
+        key = (_IMPORTS, zlib.crc32(import_id.encode()) - 2**31)
+        [held] = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", key).fetchone() or [
+            False
+        ]
         if not held:
             raise ImportUnderWay(f"import {import_id} is under way in another process")
-        yield Progress(connection, import_id)
+        try:
+            yield Progress(connection, import_id)
+        finally:
+            # The server notices the connection's end a moment later, and the next one may be there
+            # by then. Where the connection is broken, its end is what releases.
+            with suppress(psycopg.OperationalError):
+                connection.execute("SELECT pg_advisory_unlock(%s, %s)", key)
 
 
 _IMPORTS = 73637741

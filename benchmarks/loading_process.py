@@ -1,0 +1,50 @@
+"""What `benchmarks.loading` measures, in a process of its own: the data alone, then the model."""
+
+import sys
+import time
+
+import msgspec
+import torch
+
+from adapters.blobs import BlobStore
+from benchmarks.loading import Alone
+from gpu_worker.channel import decode_assignment
+from gpu_worker.data import Batch, batches, epoch_draws, prepare
+from gpu_worker.environment import choose_device, set_up_torch
+from gpu_worker.kinds import kind_of
+from gpu_worker.networks import build_network
+
+MODEL_BATCHES = 3
+
+
+def main() -> None:
+    assignment = decode_assignment(sys.stdin.buffer.readline())
+    job, settings = assignment.job, assignment.settings
+    device = choose_device(settings.device)
+    set_up_torch(device)
+    data = prepare(job, BlobStore.from_url(settings.require("blobs_url")), settings, lambda _: None)
+    kind, size = kind_of(job.kind, len(job.concepts)), job.options.batch_size
+    draws = epoch_draws(data.drawn, job.options.seed, 0)
+    chunks = [draws[start : start + size] for start in range(0, len(draws), size)]
+    model = build_network(job.kind, job.options, len(job.concepts))
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.train()
+
+    started = time.monotonic()
+    kept: list[Batch] = []
+    for batch in batches(kind, data.train, chunks, device):
+        kept = [*kept, batch][:MODEL_BATCHES]
+    drawn = len(draws) / (time.monotonic() - started)
+
+    kind.loss(model, kept[0].images, kept[0].targets).backward()  # type: ignore[no-untyped-call]
+    started = time.monotonic()
+    for batch in kept:
+        model.zero_grad()
+        loss = kind.loss(model, batch.images, batch.targets)
+        loss.backward()  # type: ignore[no-untyped-call]
+    trained = sum(len(batch.images) for batch in kept) / (time.monotonic() - started)
+    sys.stdout.buffer.write(msgspec.json.encode(Alone(drawn, trained)))
+
+
+if __name__ == "__main__":
+    main()
