@@ -28,13 +28,17 @@ START_SECONDS = 120.0
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is trained for a kind of view, and the least that a figure is to come to."""
+    """What is trained for a kind of view, and the least that a figure is to come to.
+
+    `scenes` are those to train on; single digits are as many as there are.
+    """
 
     kind: str
     view: str
     figure: str
     expected: float
     options: dict[str, Any]
+    scenes: int = 0
 
 
 _NAMES = {"accuracy": "accuracy", "mean_average_precision": "mAP", "map_50": "mAP at IoU 0.50"}
@@ -54,7 +58,8 @@ PLANS = {
             "Which digits?",
             "mean_average_precision",
             0.9,
-            {"architecture": "resnet18", "width": 64, "height": 64, "epochs": 8},
+            {"architecture": "resnet18", "width": 96, "height": 96, "epochs": 6},
+            3000,
         ),
         Plan(
             DETECTION,
@@ -69,6 +74,7 @@ PLANS = {
                 "optimizer": "adam",
                 "augmentations": [],
             },
+            1800,
         ),
     )
 }
@@ -207,7 +213,7 @@ def _imported_scenes(client: ApiClient, console: Console, plan: Plan, seed: int)
     project_id = client.command("projects", {"name": "Scenes of digits"})["id"]
     with tempfile.TemporaryDirectory(prefix="stemma-demo-") as folder:
         views = {kind: PLANS[kind].view for kind in (TAGGING, DETECTION)}
-        count = write_scenes(Path(folder), views, seed)
+        count = write_scenes(Path(folder), views, plan.scenes, seed)
         path = f"projects/{project_id}/imports/upload"
         answer = client.send_body(path, lambda: pack(Path(folder)), {"name": "scenes.tar"})
     found = client.query(f"imports/{answer['id']}", at_least=answer["position"])
@@ -216,7 +222,7 @@ def _imported_scenes(client: ApiClient, console: Console, plan: Plan, seed: int)
         found = client.query(f"imports/{answer['id']}")
     if found["item"]["status"] != "completed":
         raise ApiProblem(f"the import is {found['item']['status']}: {found['item']['reason']}")
-    console.print(f"Imported {count:,} scenes of handwritten digits, a fifth for validation")
+    console.print(f"Imported {count:,} scenes of handwritten digits, some of them for validation")
     known = client.query(f"projects/{project_id}/views", at_least=answer["position"])["items"]
     (view_id,) = (one["view_id"] for one in known if one["name"] == plan.view)
     return str(view_id)

@@ -9,7 +9,7 @@ import msgspec
 
 from domain.view import DETECTION
 
-TRAIN, VALIDATION = 1200, 300
+VALIDATION = 300
 
 SIDE = 64
 """Pixels a side of a scene."""
@@ -100,8 +100,11 @@ def _png(pixels: Any) -> bytes:
     return encoded.getvalue()
 
 
-def write_scenes(folder: Path, views: Mapping[str, str], seed: int) -> int:
-    """Write scenes to a folder as Studio JSON lines; how many. `views` are names by their kind."""
+def write_scenes(folder: Path, views: Mapping[str, str], train: int, seed: int) -> int:
+    """Write `train` scenes and those for validation to a folder as Studio JSON lines; how many.
+
+    `views` are names by their kind.
+    """
     header = {
         "name": "Scenes of digits",
         "splits": ["train", "validation"],
@@ -112,7 +115,7 @@ def write_scenes(folder: Path, views: Mapping[str, str], seed: int) -> int:
     }
     lines = [header]
     (folder / "images").mkdir()
-    for scene in digit_scenes(TRAIN, VALIDATION, seed):
+    for scene in digit_scenes(train, VALIDATION, seed):
         (folder / "images" / scene.name).write_bytes(scene.png)
         said = [
             one
