@@ -5,11 +5,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
 
 from adapters.audit.signing import open_checkpoint
 from adapters.embedded_nats import EmbeddedNats
 from adapters.embedded_postgres import EmbeddedPostgres
-from adapters.jetstream import CHECKPOINT_SUBJECT, CHECKPOINTS
+from adapters.jetstream import CHECKPOINT_SUBJECT, CHECKPOINTS, ensure_streams
 from adapters.migrate import migrate
 from adapters.settings import Settings
 from application.store import Store
@@ -40,15 +42,23 @@ def signed_by(settings: Settings, database: Database) -> Signed:
     return made
 
 
+def told(url: str) -> list[Msg]:
+    async def read(js: JetStreamContext) -> list[Msg]:
+        await ensure_streams(js)
+        return await messages(js, CHECKPOINTS)
+
+    return with_js(url, read)
+
+
 def published(url: str) -> list[str]:
-    return [message.data.decode() for message in with_js(url, lambda js: messages(js, CHECKPOINTS))]
+    return [message.data.decode() for message in told(url)]
 
 
 def all_told(signed: Signed, url: str, head: int) -> bool:
     """Whether file, database and stream hold the same checkpoints, up to the log's head."""
     notes = signed.notes()
-    told = [one.note for one in signed.stored()] == notes == published(url)
-    return told and bool(notes) and signed.checkpoints()[-1].size == head
+    same = [one.note for one in signed.stored()] == notes == published(url)
+    return same and bool(notes) and signed.checkpoints()[-1].size == head
 
 
 def test_each_checkpoint_is_filed_stored_and_published(
@@ -62,8 +72,7 @@ def test_each_checkpoint_is_filed_stored_and_published(
             eventually(partial(all_told, signed, nats_url, head))
     roots = signed.roots()
     assert all(one.root == roots[one.size] for one in signed.checkpoints())
-    told = with_js(nats_url, lambda js: messages(js, CHECKPOINTS))
-    assert {message.subject for message in told} == {CHECKPOINT_SUBJECT}
+    assert {message.subject for message in told(nats_url)} == {CHECKPOINT_SUBJECT}
 
 
 def test_a_stream_that_was_lost_is_filled_again(
