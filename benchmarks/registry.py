@@ -13,6 +13,7 @@ from benchmarks import (
     projection,
     start,
     training,
+    verify,
 )
 from benchmarks.figures import Figure
 
@@ -27,4 +28,5 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Figure]]] = {
     "library": library.run,
     "live": live.run,
     "start": start.run,
+    "verify": verify.run,
 }

@@ -4,7 +4,12 @@ import click
 
 from cli.later import LaterGroup
 
+LATER = {
+    "rotate-key": "cli.verify:rotate_key_command",
+    "verify": "cli.verify:verify_command",
+}
 
-@click.group(cls=LaterGroup, commands_later={}, hidden=True)
+
+@click.group(cls=LaterGroup, commands_later=LATER)
 def audit() -> None:
     """Replay history, see past states, and prove that nothing was altered."""

@@ -1,0 +1,95 @@
+"""The events as leaves, each looked at on the way: is it in its place, and what its name says?"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from adapters.audit.stored import Connection, events, leaf_of
+
+MOST_NAMED = 20
+
+
+class _Data(msgspec.Struct, frozen=True, gc=False):
+    event: str
+
+
+class _Stored(msgspec.Struct, frozen=True, gc=False):
+    """As much of a stored event as shows that it is one."""
+
+    event_id: str
+    actor: str
+    schema_version: int
+    data: _Data
+
+
+class CheckedEvents:
+    """The hashes of the leaves up to the first position that is missing or there twice."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._decode = msgspec.json.Decoder(_Stored).decode
+        self.broken_at: int | None = None
+        """The position at which another one stands; nothing after it was looked at."""
+        self.wrong: list[tuple[int, str]] = []
+        """The first events that are not as Stemma writes them: position, and what is wrong."""
+        self.wrong_count = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        decode, expected = self._decode, 1
+        for page in events(self._connection):
+            leaves = []
+            for row in page:
+                if row[0] != expected:
+                    self.broken_at = expected
+                    break
+                try:
+                    leaves.append(leaf_of(row))
+                    if decode(row[4]).data.event != row[3]:
+                        self._note(expected, f"is stored as {row[3]}, and says to be another event")
+                except msgspec.MsgspecError as error:
+                    self._note(expected, f"holds no event: {error}")
+                except ValueError as error:
+                    self._note(expected, f"can have no entry: {error}")
+                    leaves.append(bytes(32))
+                expected += 1
+            yield b"".join(leaves)
+            if self.broken_at is not None:
+                return
+
+    def _note(self, position: int, what: str) -> None:
+        self.wrong_count += 1
+        if len(self.wrong) < MOST_NAMED:
+            self.wrong.append((position, what))
+
+
+def streams_with_holes(connection: Connection) -> list[str]:
+    """Streams whose revisions are not 1, 2, 3 and so on; the first few."""
+    rows = connection.execute(
+        """
+        SELECT originator_id FROM log.stemma_events GROUP BY originator_id
+        HAVING count(*) <> max(originator_version) OR min(originator_version) <> 1
+        ORDER BY originator_id LIMIT %s
+        """,
+        (MOST_NAMED,),
+    )
+    return [stream for (stream,) in rows]
+
+
+def events_out_of_order(connection: Connection, after: int) -> list[tuple[int, str]]:
+    """Position and stream of events that stand before an earlier revision of their stream, among
+    those after a position."""
+    return connection.execute(
+        """
+        SELECT notification_id, originator_id
+        FROM (
+            SELECT notification_id, originator_id, originator_version,
+                   lead(originator_version) OVER (
+                       PARTITION BY originator_id ORDER BY notification_id
+                   ) AS following
+            FROM log.stemma_events WHERE notification_id > %s
+        ) AS placed
+        WHERE following <= originator_version
+        ORDER BY notification_id LIMIT %s
+        """,
+        (after, MOST_NAMED),
+    ).fetchall()

@@ -1,0 +1,94 @@
+"""Ed25519 for signed notes: making keys, signing, and checking signatures."""
+
+import secrets
+from collections.abc import Collection, Sequence
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from domain.signed_note import (
+    KEY_BYTES,
+    Malformed,
+    Note,
+    Signature,
+    SigningKey,
+    VerifierKey,
+    checked_name,
+    parse_note,
+    parse_private_key,
+)
+from domain.transparency import Checkpoint, parse_checkpoint
+
+
+class Unsigned(Exception):
+    """A note has no signature by a known key, or one that is wrong; the message says which."""
+
+
+def new_key(name: str) -> SigningKey:
+    """A key from the operating system's random numbers."""
+    return signing_key(checked_name(name), secrets.token_bytes(KEY_BYTES))
+
+
+def signing_key(name: str, seed: bytes) -> SigningKey:
+    public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    return SigningKey(VerifierKey(name, public), seed)
+
+
+def parse_signing_key(text: str) -> SigningKey:
+    """Raises `Malformed` for what is no private key, without telling it."""
+    name, key_id, seed = parse_private_key(text)
+    key = signing_key(name, seed)
+    if key.verifier.key_id.hex() != key_id:
+        raise Malformed("the private key's id is not its own")
+    return key
+
+
+def sign(text: str, keys: Sequence[SigningKey]) -> Note:
+    """A note of the text, signed by each key in turn."""
+    return Note(
+        text,
+        tuple(
+            Signature(
+                key.verifier.name,
+                key.verifier.key_id,
+                Ed25519PrivateKey.from_private_bytes(key.seed).sign(text.encode()),
+            )
+            for key in keys
+        ),
+    )
+
+
+def open_note(text: str, known: Collection[VerifierKey]) -> tuple[str, list[VerifierKey]]:
+    """A note's text, and the known keys that signed it; others' signatures are passed over.
+
+    Raises `Malformed`, or `Unsigned` where no known key signed it or one's signature is wrong.
+    """
+    note = parse_note(text)
+    by = {(key.name, key.key_id): key for key in known}
+    signers = []
+    for signature in note.signatures:
+        key = by.get((signature.name, signature.key_id))
+        if key is None:
+            continue
+        try:
+            Ed25519PublicKey.from_public_bytes(key.public).verify(
+                signature.value, note.text.encode()
+            )
+        except InvalidSignature as error:
+            raise Unsigned(f"the signature by {signature.name} is wrong") from error
+        signers.append(key)
+    if not signers:
+        names = ", ".join(f"{one.name}+{one.key_id.hex()}" for one in note.signatures)
+        raise Unsigned(f"none of the known keys signed it, but {names}")
+    return note.text, signers
+
+
+def open_checkpoint(
+    text: str, known: Collection[VerifierKey]
+) -> tuple[Checkpoint, list[VerifierKey]]:
+    """A signed checkpoint, and the known keys that signed it. Raises as `open_note` does."""
+    said, signers = open_note(text, known)
+    checkpoint = parse_checkpoint(said)
+    if any(key.name != checkpoint.origin for key in signers):
+        raise Unsigned(f"a checkpoint of {checkpoint.origin} is signed by {signers[0].name}")
+    return checkpoint, signers

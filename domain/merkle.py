@@ -1,0 +1,203 @@
+"""Merkle trees as of RFC 6962, section 2.1: hashes, growth, proofs and their verification.
+
+Leaves and nodes are SHA-256 hashes of 32 bytes. A tree's leaves are counted from 0.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import sha256
+
+HASH_BYTES = 32
+EMPTY_ROOT = sha256(b"").digest()
+
+Subtrees = Callable[[int, int], bytes]
+"""`subtrees(height, index)` is the root over the leaves from `index << height` on, `1 << height` of
+them. It is only asked for subtrees that are full."""
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    return sha256(b"\x00" + entry).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    return sha256(b"\x01" + left + right).digest()
+
+
+class Frontier:
+    """A growing tree, as the roots of the full subtrees that its leaves fall into, largest first.
+
+    That is all that its root and its growth depend on: some 20 hashes for a million leaves.
+    """
+
+    def __init__(self, size: int = 0, roots: Iterable[bytes] = ()) -> None:
+        self.size = size
+        self._roots = list(roots)
+        if len(self._roots) != size.bit_count():
+            raise ValueError(f"{len(self._roots)} subtrees do not make {size} leaves")
+
+    @classmethod
+    def at(cls, size: int, subtrees: Subtrees) -> "Frontier":
+        """The tree of the first `size` leaves."""
+        return cls(size, (subtrees(height, index) for height, index in _full(0, size)))
+
+    @property
+    def roots(self) -> tuple[bytes, ...]:
+        return tuple(self._roots)
+
+    def append(self, leaf: bytes) -> None:
+        """Add the hash of the next leaf."""
+        roots, size = self._roots, self.size
+        while size & 1:
+            leaf = sha256(b"\x01" + roots.pop() + leaf).digest()
+            size >>= 1
+        roots.append(leaf)
+        self.size += 1
+
+    def root(self) -> bytes:
+        """MTH(D[size])."""
+        return join_roots(self._roots)
+
+
+def full_root(hashes: bytes) -> bytes:
+    """The root over neighbouring hashes, a power of two of them, one after another in `hashes`."""
+    pair = 2 * HASH_BYTES
+    while len(hashes) > HASH_BYTES:
+        pairs = range(0, len(hashes), pair)
+        hashes = b"".join([sha256(b"\x01" + hashes[at : at + pair]).digest() for at in pairs])
+    return hashes
+
+
+def root_at(size: int, subtrees: Subtrees) -> bytes:
+    """MTH(D[size])."""
+    return _root(0, size, subtrees)
+
+
+def inclusion_proof(index: int, size: int, subtrees: Subtrees) -> list[bytes]:
+    """PATH(index, D[size]) of section 2.1.1. Raises `ValueError` where there is no such leaf."""
+    if not 0 <= index < size:
+        raise ValueError(f"a tree of {size} leaves has no leaf {index}")
+    proof = []
+    begin, end = 0, size
+    while end - begin > 1:
+        middle = begin + _split(end - begin)
+        if index < middle:
+            proof.append(_root(middle, end, subtrees))
+            end = middle
+        else:
+            proof.append(_root(begin, middle, subtrees))
+            begin = middle
+    return proof[::-1]
+
+
+def consistency_proof(old: int, new: int, subtrees: Subtrees) -> list[bytes]:
+    """PROOF(old, D[new]) of section 2.1.2; empty where `old` is 0 or `new`.
+
+    Raises `ValueError` where `old` is the larger.
+    """
+    if not 0 <= old <= new:
+        raise ValueError(f"a tree of {new} leaves does not contain one of {old}")
+    if old == 0:
+        return []
+    proof = []
+    begin, end = 0, new
+    while old != end:
+        middle = begin + _split(end - begin)
+        if old <= middle:
+            proof.append(_root(middle, end, subtrees))
+            end = middle
+        else:
+            proof.append(_root(begin, middle, subtrees))
+            begin = middle
+    if begin:  # the old tree's last part is known to who has its root only if it is all of it
+        proof.append(_root(begin, end, subtrees))
+    return proof[::-1]
+
+
+def verify_inclusion(
+    leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes
+) -> bool:
+    """Whether a leaf's hash is at `index` of the tree: RFC 9162, section 2.1.3.2."""
+    if not 0 <= index < size:
+        return False
+    here, last = index, size - 1
+    found = leaf
+    for sibling in proof:
+        if last == 0:
+            return False
+        if here & 1 or here == last:
+            found = node_hash(sibling, found)
+            while not here & 1 and here:
+                here >>= 1
+                last >>= 1
+        else:
+            found = node_hash(found, sibling)
+        here >>= 1
+        last >>= 1
+    return last == 0 and found == root
+
+
+def verify_consistency(
+    old: int, new: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes
+) -> bool:
+    """Whether the new tree begins with the old one: RFC 9162, section 2.1.4.2.
+
+    Every tree begins with the empty one.
+    """
+    if not 0 <= old <= new:
+        return False
+    if old == 0:
+        return not proof and old_root == EMPTY_ROOT
+    if old == new:
+        return not proof and old_root == new_root
+    if not proof:
+        return False
+    path = list(proof) if old & (old - 1) else [old_root, *proof]
+    here, last = old - 1, new - 1
+    while here & 1:
+        here >>= 1
+        last >>= 1
+    older = newer = path[0]
+    for node in path[1:]:
+        if last == 0:
+            return False
+        if here & 1 or here == last:
+            older = node_hash(node, older)
+            newer = node_hash(node, newer)
+            while not here & 1 and here:
+                here >>= 1
+                last >>= 1
+        else:
+            newer = node_hash(newer, node)
+        here >>= 1
+        last >>= 1
+    return last == 0 and older == old_root and newer == new_root
+
+
+def _split(size: int) -> int:
+    """The largest power of two below `size`."""
+    return 1 << (size - 1).bit_length() - 1
+
+
+def _full(begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """The (height, index) of the full subtrees that a range falls into, largest first.
+
+    `begin` is where a subtree of the whole tree begins.
+    """
+    while begin < end:
+        height = (end - begin).bit_length() - 1
+        yield height, begin >> height
+        begin += 1 << height
+
+
+def _root(begin: int, end: int, subtrees: Subtrees) -> bytes:
+    """MTH(D[begin:end])."""
+    return join_roots([subtrees(height, index) for height, index in _full(begin, end)])
+
+
+def join_roots(roots: Sequence[bytes]) -> bytes:
+    """The root of a tree that falls into these full subtrees, largest first."""
+    if not roots:
+        return EMPTY_ROOT
+    root = roots[-1]
+    for left in roots[-2::-1]:
+        root = node_hash(left, root)
+    return root
