@@ -35,8 +35,21 @@ def migrate(admin_url: str, app_url: str) -> None:
             connection.execute(text(f"ALTER SCHEMA {schema} OWNER TO {app_role}"))
     with passing_engine(app_url).begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
+        _let_auditors_read(connection)
         for read_model in READ_MODELS:
             create_tables(connection, read_model)
+
+
+def _let_auditors_read(connection: Connection) -> None:
+    """The read models that are there, and those that are made later, live or to take their place.
+
+    A right that a table is made with goes with it to another schema.
+    """
+    connection.execute(text(f"GRANT USAGE ON SCHEMA {SCHEMA} TO stemma_auditor"))
+    connection.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA {SCHEMA} TO stemma_auditor"))
+    for schema in (SCHEMA, SCRATCH):
+        granted = "GRANT SELECT ON TABLES TO stemma_auditor"
+        connection.execute(text(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} {granted}"))
 
 
 def check_migrated(connection: Connection) -> None:
