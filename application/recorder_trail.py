@@ -1,4 +1,4 @@
-"""What the trail reads of the event table: events by place, by correlation, and what came before."""
+"""What the trail reads of the event table: by position, by correlation, and what came before."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -59,21 +59,21 @@ class TrailReads:
         ).format(columns=self._columns, step=_STATUS_STEP)
         return self._run(lateral, (list(streams), list(positions)))
 
-    def of_correlation(self, correlation_id: str, after: int, limit: int) -> list[Notification]:
-        """A correlation's events above a position, in order."""
-        return self._run(
-            SQL(
-                "SELECT {} WHERE {}.correlation_of(state) = %s AND notification_id > %s"
-                " ORDER BY notification_id LIMIT %s"
-            ).format(self._columns, self._schema),
-            (correlation_id, after, limit),
+    def of_correlation(self, correlation_id: str, upto: int, limit: int) -> list[Notification]:
+        """A correlation's first events up to a position, in order."""
+        query = SQL(
+            "SELECT {} WHERE {}.correlation_of(state) = %s AND notification_id <= %s"
+            " ORDER BY notification_id LIMIT %s"
         )
+        return self._run(query.format(self._columns, self._schema), (correlation_id, upto, limit))
 
-    def count_correlation(self, correlation_id: str) -> int:
-        query = SQL("SELECT count(*) FROM {} WHERE {}.correlation_of(state) = %s")
+    def count_correlation(self, correlation_id: str, upto: int) -> int:
+        query = SQL(
+            "SELECT count(*) FROM {} WHERE {}.correlation_of(state) = %s AND notification_id <= %s"
+        )
         with self._datastore.get_connection() as connection:
             row = connection.execute(
-                query.format(self._table, self._schema), (correlation_id,), prepare=True
+                query.format(self._table, self._schema), (correlation_id, upto), prepare=True
             ).fetchone()
         assert row is not None
         return int(row["count"])

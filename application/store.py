@@ -172,15 +172,13 @@ class Store:
         found = self._trail.status_steps(streams, positions)
         return [self._to_recorded(event) for event in found]
 
-    def of_correlation(
-        self, correlation_id: str, *, after: int = 0, limit: int = PAGE
-    ) -> list[Recorded]:
-        """A page of what one request set going, in order."""
-        found = self._trail.of_correlation(correlation_id, after, limit)
+    def of_correlation(self, correlation_id: str, *, upto: int, limit: int) -> list[Recorded]:
+        """The first events that one request set going, up to a position, in order."""
+        found = self._trail.of_correlation(correlation_id, upto, limit)
         return [self._to_recorded(event) for event in found]
 
-    def count_correlation(self, correlation_id: str) -> int:
-        return self._trail.count_correlation(correlation_id)
+    def count_correlation(self, correlation_id: str, *, upto: int) -> int:
+        return self._trail.count_correlation(correlation_id, upto)
 
     def find_command(self, command_id: str) -> CommandRow | None:
         return self._recorder.find_command(command_id)
