@@ -16,7 +16,7 @@ from application import versions
 from application.handle import Request, handle
 from application.ingest import Delivered, Ingest
 from domain.manifest import ManifestCounts
-from domain.messages import Failed, Report, Started, StepAdvanced
+from domain.messages import AnyReport, Failed, Report, Started, StepAdvanced
 from domain.trail import Line
 from domain.version import FreezeDataset
 from tests.api.scene import Scene
@@ -292,7 +292,10 @@ def policy(site: Scene, version: str, cause: str, correlation: str) -> None:
 
 
 def worker(site: Scene, version: str, correlation: str) -> None:
-    bodies = (Started("gpu-1", "cpu", {}, 0), StepAdvanced("preparing", "running", 0.0))
+    bodies: tuple[AnyReport, ...] = (
+        Started("gpu-1", "cpu", {}, 0),
+        StepAdvanced("preparing", "running", 0.0),
+    )
     reports = [
         Report(version, 1, 1, number, datetime.now(UTC), "gpu-1", correlation, body)
         for number, body in enumerate(bodies, start=1)
