@@ -77,7 +77,7 @@ def test_filters_are_in_the_address(told: tuple[str, str, str], page: Page) -> N
     page.get_by_role("button", name="Filter").click()
     page.wait_for_url(f"**/audit?event=version.training_failed&project={project}")
     (row,) = page.locator(".trail tbody tr").all()
-    expect(row).to_contain_text("version 1 training failed (the disk is full)")
+    expect(row).to_contain_text("version 1 training failed (the disk is full) training → failed")
     expect(row.locator("del")).to_have_text("training")
     expect(row.locator("ins")).to_have_text("failed")
     assert re.fullmatch(
