@@ -11,6 +11,7 @@ from benchmarks import (
     live,
     projection,
     start,
+    trail,
     training,
 )
 from benchmarks.figures import Figure
@@ -25,4 +26,5 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Figure]]] = {
     "library": library.run,
     "live": live.run,
     "start": start.run,
+    "trail": trail.run,
 }
