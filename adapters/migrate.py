@@ -28,6 +28,9 @@ def migrate(admin_url: str, app_url: str) -> None:
         _check_server(connection)
         connection.execute(text("CREATE SCHEMA IF NOT EXISTS log"))
         _upgrade(connection)
+        # Not in a migration: it is a right of the database, which a copy or a dump lacks.
+        here = Identifier(str(connection.scalar(text("SELECT current_database()")))).as_string()
+        connection.execute(text(f"REVOKE TEMPORARY ON DATABASE {here} FROM PUBLIC"))
         app_role = _login_role(connection, app_url)
         connection.execute(text(f"GRANT stemma_app TO {app_role}"))
         for schema in (SCHEMA, SCRATCH):

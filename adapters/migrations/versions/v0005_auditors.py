@@ -233,11 +233,9 @@ _ROLE = (
     "GRANT SELECT ON ALL TABLES IN SCHEMA audit TO stemma_auditor",
     "GRANT SELECT ON log.stemma_events, log.events, log.commands, log.stemma_tracking,"
     " log.schema_version TO stemma_auditor",
-    # All that a role may otherwise do in a database without being asked: tables and large
-    # objects of its own. The second takes a superuser to forbid.
+    # What any role may otherwise write without being asked; it takes a superuser to forbid it.
     """
     DO $body$ BEGIN
-        EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
         IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
             REVOKE EXECUTE ON FUNCTION lo_creat(int), lo_create(oid), lo_from_bytea(oid, bytea)
                 FROM PUBLIC;
