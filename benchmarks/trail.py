@@ -55,6 +55,7 @@ def run(quick: bool) -> list[Figure]:
         project = _fill(server.admin_url, events)
         times, spare = (1, 0) if quick else (3, 2)
         indexed = repeat(times, lambda: _index_both(server.admin_url, store, engine), spare=spare)
+        sizes = [_bytes(engine, read_model) / events for read_model in (TRAIL, ROWS)]
         Follower(engine, store, READ_MODELS).catch_up()
         _execute(engine, "ANALYZE")
         ours, theirs = zip(*indexed.results, strict=True)
@@ -66,7 +67,15 @@ def run(quick: bool) -> list[Figure]:
                 alternative="a row an event, with six indexes",
                 theirs=tuple(events / seconds for seconds in theirs),
                 others=indexed.others,
-            )
+            ),
+            Figure(
+                what="bytes an event on disk, indexes included",
+                unit="B",
+                ours=(sizes[0],),
+                alternative="a row an event, with six indexes",
+                theirs=(sizes[1],),
+                others=indexed.others,
+            ),
         ]
         url = f"file://{folder}/blobs"
         backend = Backend(Settings(data=folder, database_url=server.app_url, blobs_url=url))
@@ -102,6 +111,15 @@ def _index_both(admin_url: str, store: Store, engine: Engine) -> tuple[float, fl
         Follower(engine, store, [read_model]).catch_up()
         seconds.append(time.perf_counter() - began)
     return seconds[0], seconds[1]
+
+
+def _bytes(engine: Engine, read_model: ReadModel) -> int:
+    query = text("SELECT pg_total_relation_size(CAST(:name AS regclass))")
+    with engine.connect() as connection:
+        return sum(
+            int(connection.execute(query, {"name": str(table)}).scalar_one())
+            for table in read_model.metadata.sorted_tables
+        )
 
 
 def _pages(

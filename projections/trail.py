@@ -20,12 +20,13 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    cast,
     func,
     literal,
     literal_column,
     select,
 )
-from sqlalchemy.dialects.postgresql import BIT, array, insert
+from sqlalchemy.dialects.postgresql import BIT, Insert, array, insert
 
 from domain.event import Recorded
 from domain.image import ImageAdded, ImageAnnotated
@@ -72,18 +73,20 @@ class _Place(msgspec.Struct, frozen=True):
     model_id: str | None = None
 
 
-class _Seen(msgspec.Struct, frozen=True):
-    """An event: the ids are those that its stream does not say."""
+class _Marks(msgspec.Struct):
+    """The events of a block that a term holds for: bit `n` from the right is the n-th position."""
 
-    position: int
-    at: datetime
-    stream: str
-    actor: str
-    event: str
-    project_id: str | None
-    view_id: str | None
-    model_id: str | None
-    version_id: str | None
+    first_at: datetime
+    last_at: datetime
+    bits: int = 0
+
+    def add(self, position: int, at: datetime) -> None:
+        self.bits |= 1 << position % BLOCK
+        self.first_at, self.last_at = min(self.first_at, at), max(self.last_at, at)
+
+    @property
+    def members(self) -> str:
+        return f"{self.bits:0{BLOCK}b}"[::-1]
 
 
 def _place_rows() -> Select[tuple[str, str, str, str]]:
@@ -97,28 +100,27 @@ def _place_rows() -> Select[tuple[str, str, str, str]]:
     ).select_from(given.outerjoin(view, view.c.stream == literal("view-").concat(given.c.view_id)))
 
 
-def _block_rows() -> Select[tuple[str, int, str, datetime, datetime]]:
+def _marked_rows() -> Select[tuple[str, int, str, datetime, datetime]]:
+    """What the events say themselves, gathered by term and block."""
     given = given_rows(
-        position=BigInteger,
-        at=DateTime(timezone=True),
-        stream=Text,
-        actor=Text,
-        event=Text,
-        project_id=Text,
-        view_id=Text,
-        model_id=Text,
-        version_id=Text,
+        term=Text,
+        block=BigInteger,
+        members=Text,
+        first_at=DateTime(timezone=True),
+        last_at=DateTime(timezone=True),
     )
-    of = streams.alias("of")
-    held: ColumnElement[Any] = array(
+    members = cast(given.c.members, BIT(BLOCK))
+    return select(given.c.term, given.c.block, members, given.c.first_at, given.c.last_at)
+
+
+def _owned_rows() -> Select[tuple[str, int, str, datetime, datetime]]:
+    """What events belong to by their streams, a row for each event."""
+    given = given_rows(position=BigInteger, at=DateTime(timezone=True), stream=Text)
+    owners: ColumnElement[Any] = array(
         [
-            literal(EVERYTHING),
-            _term(ACTOR).concat(given.c.actor),
-            _term(EVENT).concat(given.c.event),
-            _term(PROJECT).concat(func.coalesce(given.c.project_id, of.c.project_id)),
-            _term(VIEW).concat(func.coalesce(given.c.view_id, of.c.view_id)),
-            _term(MODEL).concat(func.coalesce(given.c.model_id, of.c.model_id)),
-            _term(VERSION).concat(given.c.version_id),
+            literal(f"{PROJECT}:", Text).concat(streams.c.project_id),
+            literal(f"{VIEW}:", Text).concat(streams.c.view_id),
+            literal(f"{MODEL}:", Text).concat(streams.c.model_id),
         ],
         type_=Text,
     )
@@ -127,22 +129,29 @@ def _block_rows() -> Select[tuple[str, int, str, datetime, datetime]]:
             (given.c.position // BLOCK).label("block"),
             (given.c.position % BLOCK).label("place"),
             given.c.at,
-            func.unnest(held).label("term"),
+            func.unnest(func.array_remove(owners, None)).label("term"),
         )
-        .select_from(given.outerjoin(of, of.c.stream == given.c.stream))
+        .select_from(given.join(streams, streams.c.stream == given.c.stream))
         .subquery()
     )
-    nothing: ColumnElement[str] = literal_column(f"repeat('0', {BLOCK})::bit({BLOCK})")
+    nothing: ColumnElement[str] = literal_column(f"B'{'0' * BLOCK}'")
     members = func.bit_or(func.set_bit(nothing, each.c.place.cast(Integer), 1))
-    return (
-        select(each.c.term, each.c.block, members, func.min(each.c.at), func.max(each.c.at))
-        .where(each.c.term.is_not(None))
-        .group_by(each.c.term, each.c.block)
+    return select(
+        each.c.term, each.c.block, members, func.min(each.c.at), func.max(each.c.at)
+    ).group_by(each.c.term, each.c.block)
+
+
+def _marking(rows: Select[Any]) -> Insert:
+    """Rows of `blocks`, added to those that are there."""
+    new = insert(blocks).from_select(list(blocks.c.keys()), rows)
+    return new.on_conflict_do_update(
+        index_elements=[blocks.c.term, blocks.c.block],
+        set_={
+            "members": blocks.c.members.op("|")(new.excluded.members),
+            "first_at": func.least(blocks.c.first_at, new.excluded.first_at),
+            "last_at": func.greatest(blocks.c.last_at, new.excluded.last_at),
+        },
     )
-
-
-def _term(kind: str) -> ColumnElement[str]:
-    return literal(f"{kind}:", Text)
 
 
 _place = (
@@ -150,26 +159,42 @@ _place = (
     .from_select(["stream", "project_id", "view_id", "model_id"], _place_rows())
     .on_conflict_do_nothing()
 )
-_new = insert(blocks).from_select(
-    ["term", "block", "members", "first_at", "last_at"], _block_rows()
-)
-_mark = _new.on_conflict_do_update(
-    index_elements=[blocks.c.term, blocks.c.block],
-    set_={
-        "members": blocks.c.members.op("|")(_new.excluded.members),
-        "first_at": func.least(blocks.c.first_at, _new.excluded.first_at),
-        "last_at": func.greatest(blocks.c.last_at, _new.excluded.last_at),
-    },
-)
+_mark = _marking(_marked_rows())
+_mark_by_stream = _marking(_owned_rows())
 
 
 def project(page: Sequence[Recorded]) -> Iterator[Write]:
-    placed = [place for recorded in page if (place := _placed(recorded)) is not None]
+    places: list[_Place] = []
+    marks: dict[tuple[str, int], _Marks] = {}
+    by_stream: list[dict[str, object]] = []
+    for recorded in page:
+        place = _placed(recorded)
+        if place is not None:
+            places.append(place)
+        position, at = recorded.position, recorded.metadata.occurred_at
+        for term in _terms(recorded, place):
+            key = term, position // BLOCK
+            if key not in marks:
+                marks[key] = _Marks(at, at)
+            marks[key].add(position, at)
+        if place is None or place.project_id is None:
+            by_stream.append({"position": position, "at": at, "stream": recorded.stream})
     # A model's project is its view's, which may have begun in this very page.
-    yield from write_rows(_place, [msgspec.to_builtins(one) for one in placed if one.project_id])
-    models = [one for one in placed if not one.project_id]
-    yield from write_rows(_place, [msgspec.to_builtins(one) for one in models])
-    yield from write_rows(_mark, [msgspec.to_builtins(_seen(recorded)) for recorded in page])
+    yield from write_rows(_place, [msgspec.to_builtins(one) for one in places if one.project_id])
+    models = [msgspec.to_builtins(one) for one in places if not one.project_id]
+    yield from write_rows(_place, models)
+    gathered = [
+        {
+            "term": term,
+            "block": block,
+            "members": held.members,
+            "first_at": held.first_at,
+            "last_at": held.last_at,
+        }
+        for (term, block), held in marks.items()
+    ]
+    yield from write_rows(_mark, gathered)
+    yield from write_rows(_mark_by_stream, by_stream)
 
 
 def _placed(recorded: Recorded) -> _Place | None:
@@ -186,20 +211,28 @@ def _placed(recorded: Recorded) -> _Place | None:
     return None
 
 
-def _seen(recorded: Recorded) -> _Seen:
+def _terms(recorded: Recorded, place: _Place | None) -> Iterator[str]:
+    """The terms that hold for an event by what it says itself."""
+    event = recorded.event
+    yield EVERYTHING
+    yield f"{ACTOR}:{recorded.metadata.actor}"
+    yield f"{EVENT}:{event.event_name}"
     kind, key = recorded.stream.split("-", 1)
-    event, own = recorded.event, key if kind == VERSION else None
-    return _Seen(
-        recorded.position,
-        recorded.metadata.occurred_at,
-        recorded.stream,
-        recorded.metadata.actor,
-        event.event_name,
-        key if kind == PROJECT else None,
-        event.view_id if isinstance(event, ImageAnnotated) else None,
-        event.model_id if isinstance(event, ModelRegistered) else None,
-        event.version_id if isinstance(event, VersionNumbered) else own,
-    )
+    if kind in {PROJECT, VERSION}:
+        yield f"{kind}:{key}"
+    match event:
+        case ImageAnnotated(view_id=view_id):
+            yield f"{VIEW}:{view_id}"
+        case ModelRegistered(model_id=model_id):
+            yield f"{MODEL}:{model_id}"
+        case VersionNumbered(version_id=version_id):
+            yield f"{VERSION}:{version_id}"
+    if place is not None and place.project_id is not None:
+        yield f"{PROJECT}:{place.project_id}"
+        if place.view_id is not None:
+            yield f"{VIEW}:{place.view_id}"
+        if place.model_id is not None:
+            yield f"{MODEL}:{place.model_id}"
 
 
 TRAIL = ReadModel("trail_v1", metadata, project)
