@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 
 from api.backend import Backend
-from application.store import END, PAGE
+from application.store import PAGE
 from application.trail import lines_of
 from domain.errors import Invalid
 from domain.event import Recorded, registry
@@ -119,7 +119,7 @@ def every_line(backend: Backend, asked: Asked, position: int) -> Iterator[Line]:
 
 def begin(backend: Backend, asked: Asked, at_least: int | None = None) -> int:
     """Check what is asked for; how far along the log the answer will be. Raises `Invalid`."""
-    _ = asked.wanted
+    _ = asked.wanted  # refused now, and not when an answer has begun to stream
     with backend.reading(at_least) as (connection, position):
         for kind in _IDS:
             value = getattr(asked, kind)
@@ -160,7 +160,7 @@ def _of_stream(
 ) -> Iterator[list[Recorded]]:
     wanted = asked.wanted
     while events := backend.store.of_stream(
-        asked.stream, after=after, before=min(before, END), limit=size, newest=asked.newest
+        asked.stream, after=after, before=before, limit=size, newest=asked.newest
     ):
         with backend.engine.connect() as connection:
             held = among(connection, wanted, [one.position for one in events])

@@ -8,6 +8,7 @@ from domain.event import Event, Recorded
 from domain.image import Image, ImageAdded, ImageAnnotated
 from domain.imports import Import, ImportRequested
 from domain.model import Model, ModelCreated, ModelForked, VersionNumbered
+from domain.project import Project
 from domain.trail_telling import States
 from domain.trail_words import telling
 from domain.version import Version, VersionCreated
@@ -96,18 +97,14 @@ def line_of(recorded: Recorded, states: States, after: object) -> Line:
 def mentions(event: Event) -> list[str]:
     """The other streams whose state an event's line needs."""
     match event:
-        case ImageAdded() | ImportRequested():
-            return [f"project-{event.project_id}"]
-        case ViewCreated():
+        case ImageAdded() | ImportRequested() | ViewCreated():
             return [f"project-{event.project_id}"]
         case ImageAnnotated() | ModelCreated():
             return [f"view-{event.view_id}"]
         case ModelForked():
             return [f"view-{event.view_id}", f"model-{event.parent_model_id}"]
-        case ModelRegistered():
+        case ModelRegistered() | VersionCreated():
             return [f"model-{event.model_id}"]
-        case VersionCreated():
-            return [f"model-{event.model_id}", f"view-{event.view_id}"]
     return []
 
 
@@ -128,11 +125,9 @@ def belonging(recorded: Recorded, states: States, after: object) -> Belonging:
             return Belonging(_project_of_view(states, after), after.view_id, key, version)
         case Version(created=made):
             return Belonging(made.project_id, made.view_id, made.model_id, key)
-    kind = recorded.stream.split("-", 1)[0]
-    return Belonging(**{f"{kind}_id": key}) if kind in _OWNERS else Belonging()
-
-
-_OWNERS = frozenset({"project", "view", "model", "version"})
+        case Project():
+            return Belonging(key)
+    return Belonging()
 
 
 def _project_of_view(states: States, model: Model) -> str | None:
