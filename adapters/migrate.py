@@ -28,6 +28,9 @@ def migrate(admin_url: str, app_url: str) -> None:
         _check_server(connection)
         connection.execute(text("CREATE SCHEMA IF NOT EXISTS log"))
         _upgrade(connection)
+        # Not in a migration: it is a right of the database, which a copy or a dump lacks.
+        here = Identifier(str(connection.scalar(text("SELECT current_database()")))).as_string()
+        connection.execute(text(f"REVOKE TEMPORARY ON DATABASE {here} FROM PUBLIC"))
         app_role = _login_role(connection, app_url)
         connection.execute(text(f"GRANT stemma_app TO {app_role}"))
         for schema in (SCHEMA, SCRATCH):
@@ -35,8 +38,21 @@ def migrate(admin_url: str, app_url: str) -> None:
             connection.execute(text(f"ALTER SCHEMA {schema} OWNER TO {app_role}"))
     with passing_engine(app_url).begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
+        _let_auditors_read(connection)
         for read_model in READ_MODELS:
             create_tables(connection, read_model)
+
+
+def _let_auditors_read(connection: Connection) -> None:
+    """The read models that are there, and those that are made later, live or to take their place.
+
+    A right that a table is made with goes with it to another schema.
+    """
+    connection.execute(text(f"GRANT USAGE ON SCHEMA {SCHEMA} TO stemma_auditor"))
+    connection.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA {SCHEMA} TO stemma_auditor"))
+    for schema in (SCHEMA, SCRATCH):
+        granted = "GRANT SELECT ON TABLES TO stemma_auditor"
+        connection.execute(text(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} {granted}"))
 
 
 def check_migrated(connection: Connection) -> None:

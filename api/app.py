@@ -33,6 +33,8 @@ from api.projects import ProjectController
 from api.system import SystemController
 from api.take_away import TakeAwayController
 from api.transparency import TilesController, TransparencyController
+from api.trail import TrailController
+from api.trail_reading import asked_for
 from api.versions import VersionController
 from api.views import ViewController
 from api.workers import WorkerController
@@ -59,6 +61,7 @@ API = Router(
         LiveController,
         WorkerController,
         TransparencyController,
+        TrailController,
         SystemController,
     ],
 )
@@ -89,7 +92,10 @@ def create_app(settings: Settings) -> Litestar:
             create_static_files_router("/static/plotly", [PLOTLY], cache_control=FOR_A_YEAR),
         ],
         lifespan=[backend_of],
-        dependencies={"backend": Provide(_backend, sync_to_thread=False)},
+        dependencies={
+            "backend": Provide(_backend, sync_to_thread=False),
+            "asked": Provide(asked_for, sync_to_thread=False),
+        },
         exception_handlers=as_pages(HANDLERS),
         template_config=TemplateConfig(
             directory=HERE / "templates", engine=JinjaTemplateEngine, engine_callback=prepare

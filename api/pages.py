@@ -6,6 +6,7 @@ Nothing is only here: what a page does is a call of the API, sent by a small scr
 from litestar import Router
 
 from api.pages_annotate import AnnotatePages
+from api.pages_audit import AuditPages
 from api.pages_compare import ComparePages
 from api.pages_evaluation import EvaluationPages
 from api.pages_imports import ImportPages
@@ -25,6 +26,7 @@ PAGES = Router(
         EvaluationPages,
         ComparePages,
         WorkerPages,
+        AuditPages,
     ],
     include_in_schema=False,
 )

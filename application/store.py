@@ -19,6 +19,7 @@ from eventsourcing.utils import Environment
 
 from application.mapper import EventMapper
 from application.recorder import CommandRow, LogRecorder
+from application.recorder_trail import TrailReads
 from domain.event import Event, Recorded
 
 SCHEMA = "log"
@@ -71,6 +72,7 @@ class Store:
         self._recorder = cast(LogRecorder, self._log.recorder)
         self._mapper = cast(EventMapper, self._log.mapper)
         self._to_recorded: Callable[[StoredEvent], Recorded] = self._mapper.to_domain_event
+        self._trail = TrailReads(self._recorder.datastore, TABLE)
 
     def close(self) -> None:
         self._log.close()
@@ -145,6 +147,38 @@ class Store:
     def count(self) -> int:
         """How many events there are: the head, unless someone has tampered with the log."""
         return self._recorder.count_events()
+
+    def at(self, positions: Sequence[int]) -> list[Recorded]:
+        """The events at these positions, in order."""
+        return [self._to_recorded(event) for event in self._trail.at(positions)]
+
+    def of_stream(
+        self, stream: str, *, after: int = 0, before: int = END, limit: int = PAGE, newest: bool
+    ) -> list[Recorded]:
+        """A page of a stream's events, between two positions, both left out."""
+        found = self._trail.of_stream(stream, after, before, limit, newest)
+        return [self._to_recorded(event) for event in found]
+
+    def histories(
+        self, streams: Sequence[str], *, upto: int, without: Sequence[str]
+    ) -> list[Recorded]:
+        """The events of several streams up to a position, in the log's order, less some by name."""
+        found = self._trail.histories(streams, upto, without)
+        return [self._to_recorded(event) for event in found]
+
+    def status_steps(self, places: Sequence[tuple[str, int]]) -> list[Recorded]:
+        """For streams of versions at positions: the last step before that changed the status."""
+        streams, positions = [stream for stream, _ in places], [at for _, at in places]
+        found = self._trail.status_steps(streams, positions)
+        return [self._to_recorded(event) for event in found]
+
+    def of_correlation(self, correlation_id: str, *, upto: int, limit: int) -> list[Recorded]:
+        """The first events that one request set going, up to a position, in order."""
+        found = self._trail.of_correlation(correlation_id, upto, limit)
+        return [self._to_recorded(event) for event in found]
+
+    def count_correlation(self, correlation_id: str, *, upto: int) -> int:
+        return self._trail.count_correlation(correlation_id, upto)
 
     def find_command(self, command_id: str) -> CommandRow | None:
         return self._recorder.find_command(command_id)

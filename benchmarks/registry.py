@@ -12,6 +12,7 @@ from benchmarks import (
     loading,
     projection,
     start,
+    trail,
     training,
     verify,
 )
@@ -29,4 +30,5 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Figure]]] = {
     "live": live.run,
     "start": start.run,
     "verify": verify.run,
+    "trail": trail.run,
 }

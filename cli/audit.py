@@ -6,6 +6,7 @@ from cli.later import LaterGroup
 
 LATER = {
     "rotate-key": "cli.verify:rotate_key_command",
+    "trail": "cli.trail:trail_command",
     "verify": "cli.verify:verify_command",
 }
 

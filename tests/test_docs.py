@@ -13,6 +13,7 @@ import yaml
 from adapters.settings import Settings
 from api.app import create_app
 from cli.main import main
+from domain.event import registry
 
 ROOT = Path(__file__).parents[1]
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -124,6 +125,14 @@ def test_the_compose_variables_are_told() -> None:
     assert set(table) == set(re.findall(r"\$\{(\w+)", compose))
     volumes = {"postgres", "nats", "blobs", "weights", "audit"}
     assert set(yaml.safe_load(compose)["volumes"]) == volumes
+
+
+def test_the_table_of_streams_has_every_event() -> None:
+    text = (ROOT / "docs" / "auditor.md").read_text()
+    rows = re.findall(r"^\| `(\w+)-…` \| (.*) \|$", text, re.MULTILINE)
+    told = {kind: re.findall(r"`([\w.]+)`", names) for kind, names in rows}
+    assert all(name.startswith(f"{kind}.") for kind, names in told.items() for name in names)
+    assert sorted(name for names in told.values() for name in names) == sorted(registry())
 
 
 @cache

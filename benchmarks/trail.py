@@ -1,0 +1,260 @@
+"""The audit trail: its index against a row an event, and pages against SQL on the log's view."""
+
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import chain
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Engine,
+    Index,
+    MetaData,
+    Table,
+    Text,
+    insert,
+    select,
+    text,
+)
+
+from adapters.settings import Settings
+from api.backend import Backend
+from api.trail_reading import Asked, every_line, find_lines
+from application.store import Store
+from benchmarks.calls import milliseconds_each, quantiles
+from benchmarks.database import checkpoint, migrated_postgres, opened
+from benchmarks.figures import Figure
+from benchmarks.processes import data_folder
+from benchmarks.quiet import repeat
+from benchmarks.sample_events import copy_all, image_events
+from domain.event import Recorded
+from domain.image import ImageAdded, ImageAnnotated
+from projections.follow import Follower, create_tables
+from projections.read_model import SCHEMA, ReadModel, Write, given_rows, write_rows
+from projections.trail import TRAIL
+
+EVENTS, QUICK_EVENTS = 200_000, 2_000
+OLD = 200
+"""Events of a small project at the log's beginning: the last to be met by who reads backwards."""
+LINES = 50
+CALLS, QUICK_CALLS = 40, 2
+EXPORTED = 20_000
+
+
+def run(quick: bool) -> list[Figure]:
+    """Events a second into the index, milliseconds a page, and lines a second out."""
+    events = QUICK_EVENTS if quick else EVENTS
+    with (
+        data_folder() as folder,
+        migrated_postgres(folder) as server,
+        opened(server.app_url) as (store, engine),
+    ):
+        project = _fill(server.admin_url, events)
+        times = 1 if quick else 3
+        indexed = repeat(times, lambda: _index_both(server.admin_url, store, engine))
+        sizes = [_bytes(engine, read_model) / events for read_model in (TRAIL, ROWS)]
+        # Pages of the trail read no other read model, but wait for all of them.
+        _execute(engine, f"UPDATE read.positions SET position = {store.head()}")
+        _execute(engine, "ANALYZE")
+        ours, theirs = zip(*indexed.results, strict=True)
+        figures = [
+            Figure(
+                what=f"{events:,} events into {TRAIL.name}",
+                unit="events/s",
+                ours=tuple(events / seconds for seconds in ours),
+                alternative="a row an event, with six indexes",
+                theirs=tuple(events / seconds for seconds in theirs),
+                others=indexed.others,
+            ),
+            Figure(
+                what="bytes an event on disk, indexes included",
+                unit="B",
+                ours=(sizes[0],),
+                alternative="a row an event, with six indexes",
+                theirs=(sizes[1],),
+                others=indexed.others,
+            ),
+        ]
+        url = f"file://{folder}/blobs"
+        backend = Backend(Settings(data=folder, database_url=server.app_url, blobs_url=url))
+        try:
+            figures += _pages(backend, engine, project, events, quick)
+            figures += [_export(backend, quick), _export_memory(backend, quick)]
+        finally:
+            backend.close()
+    return figures
+
+
+def _fill(admin_url: str, events: int) -> str:
+    """A small project and then a large one; the id of the first."""
+    old = list(image_events(OLD))
+    copy_all(admin_url, chain(old, image_events(events - OLD)))
+    added = old[0].event
+    assert isinstance(added, ImageAdded)
+    return added.project_id
+
+
+def _index_both(admin_url: str, store: Store, engine: Engine) -> tuple[float, float]:
+    """Seconds for the index and for the rows."""
+    seconds = []
+    for read_model in (TRAIL, ROWS):
+        with engine.begin() as connection:
+            for table in read_model.metadata.sorted_tables:
+                table.drop(connection, checkfirst=True)
+            start = "DELETE FROM read.positions WHERE read_model = :name"
+            connection.execute(text(start), {"name": read_model.name})
+            create_tables(connection, read_model)
+        checkpoint(admin_url)
+        began = time.perf_counter()
+        Follower(engine, store, [read_model]).catch_up()
+        seconds.append(time.perf_counter() - began)
+    return seconds[0], seconds[1]
+
+
+def _bytes(engine: Engine, read_model: ReadModel) -> int:
+    query = text("SELECT pg_total_relation_size(CAST(:name AS regclass))")
+    with engine.connect() as connection:
+        return sum(
+            int(connection.execute(query, {"name": str(table)}).scalar_one())
+            for table in read_model.metadata.sorted_tables
+        )
+
+
+def _pages(
+    backend: Backend, engine: Engine, project: str, events: int, quick: bool
+) -> list[Figure]:
+    """Each kind of page through all that makes its lines."""
+    calls = QUICK_CALLS if quick else CALLS
+    asked = {
+        "newest first": (Asked(), None),
+        "of an old project of 200 events, newest first": (Asked(project=project), None),
+        "of an event, from the middle": (Asked(event="image.annotated"), events // 2),
+        "of an actor with no event in an hour": (
+            Asked(actor="user:ada", since="2040-01-01", until="2040-01-02"),
+            None,
+        ),
+    }
+    ways: dict[str, Callable[[], object]] = {
+        f"a page of {LINES} lines {name}": partial(find_lines, backend, one, cursor, LINES)
+        for name, (one, cursor) in asked.items()
+    }
+    by_sql = f"positions of {LINES} events of the old project, by SQL on log.events"
+    ways[by_sql] = partial(_by_sql, engine, project)
+    for way in ways.values():
+        way()
+
+    def measure() -> list[list[float]]:
+        return [
+            milliseconds_each(way, calls if way.func is find_lines else 1)  # type: ignore[attr-defined]
+            for way in ways.values()
+        ]
+
+    done = repeat(1 if quick else 3, measure, spare=0 if quick else 2)
+    return [
+        figure
+        for place, name in enumerate(ways)
+        for figure in quantiles(name, [one[place] for one in done.results], done.others)
+    ]
+
+
+def _by_sql(engine: Engine, project: str) -> None:
+    """What an auditor without the index would ask."""
+    query = (
+        "SELECT position FROM log.events WHERE stream IN (SELECT stream FROM log.events"
+        " WHERE name = 'image.added' AND data ->> 'project_id' = :project)"
+        f" ORDER BY position DESC LIMIT {LINES}"
+    )
+    with engine.connect() as connection:
+        assert connection.execute(text(query), {"project": project}).all()
+
+
+def _export(backend: Backend, quick: bool) -> Figure:
+    """Lines a second, before they are written in any format."""
+    position = backend.store.head()
+    count = QUICK_EVENTS if quick else EXPORTED
+
+    def measure() -> float:
+        began = time.perf_counter()
+        for number, _ in enumerate(every_line(backend, Asked(), position), start=1):
+            if number == count:
+                break
+        return count / (time.perf_counter() - began)
+
+    done = repeat(1 if quick else 3, measure, spare=0 if quick else 2)
+    return Figure(
+        what="lines of an export, newest first",
+        unit="lines/s",
+        ours=tuple(done.results),
+        others=done.others,
+    )
+
+
+def _export_memory(backend: Backend, quick: bool) -> Figure:
+    """What Python holds at the peak of an export, by how long it is."""
+    position = backend.store.head()
+    count = QUICK_EVENTS if quick else EXPORTED
+
+    def peak(lines: int) -> float:
+        tracemalloc.start()
+        for number, _ in enumerate(every_line(backend, Asked(), position), start=1):
+            if number == lines:
+                break
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most / 1e6
+
+    done = repeat(1, lambda: (peak(count), peak(count // 10)))
+    [(long, short)] = done.results
+    return Figure(
+        what=f"memory at the peak of an export of {count:,} lines",
+        unit="MB",
+        ours=(long,),
+        alternative=f"of {count // 10:,} lines",
+        theirs=(short,),
+        others=done.others,
+    )
+
+
+def _execute(engine: Engine, statement: str) -> None:
+    with engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT").execute(text(statement))
+
+
+_rows = Table(
+    "trail_rows_v1",
+    MetaData(schema=SCHEMA),
+    Column("position", BigInteger, primary_key=True),
+    Column("at", DateTime(timezone=True)),
+    *(Column(name, Text) for name in ("stream", "actor", "event", "project_id", "view_id")),
+    *(
+        Index(f"trail_rows_v1_{name}", name, "position")
+        for name in ("at", "stream", "actor", "event", "project_id", "view_id")
+    ),
+)
+_given = given_rows(**{column.name: column.type for column in _rows.c})
+_add = insert(_rows).from_select([column.name for column in _rows.c], select(*_given.c))
+
+
+def _project_rows(page: Sequence[Recorded]) -> Iterator[Write]:
+    """As much of an event as it says itself: less than the index knows."""
+    yield from write_rows(
+        _add,
+        [
+            {
+                "position": one.position,
+                "at": one.metadata.occurred_at.isoformat(),
+                "stream": one.stream,
+                "actor": one.metadata.actor,
+                "event": one.event.event_name,
+                "project_id": one.event.project_id if isinstance(one.event, ImageAdded) else None,
+                "view_id": one.event.view_id if isinstance(one.event, ImageAnnotated) else None,
+            }
+            for one in page
+        ],
+    )
+
+
+ROWS = ReadModel("trail_rows_v1", _rows.metadata, _project_rows)

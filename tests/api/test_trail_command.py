@@ -1,0 +1,113 @@
+"""`stemma audit trail` against a running API."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from cli.main import main
+from tests.api.scene import Scene
+
+
+class Shell:
+    """A scene with a training, and a shell beside it."""
+
+    def __init__(self, site: Scene) -> None:
+        self.site = site
+        self.project, self.view = site.trainable("Zoo")
+        self.version = site.version(self.view)
+        site.begin(self.version)
+        site.finish(self.version)
+        self.head = site.visible()
+
+    def run(self, *arguments: object, fails: bool = False) -> str:
+        argv = ["audit", "trail", *map(str, arguments)]
+        done = CliRunner().invoke(main, argv, env={"STEMMA_API_URL": self.site.url})
+        assert (done.exit_code != 0) is fails, done.output
+        return done.stderr if fails else done.stdout
+
+
+@pytest.fixture(scope="module")
+def shell(site: Scene) -> Shell:
+    return Shell(site)
+
+
+def test_every_event_is_a_line(shell: Shell) -> None:
+    lines = shell.run("--order", "oldest").splitlines()
+    assert [line.split(" ")[0] for line in lines] == [str(n + 1) for n in range(shell.head)]
+    assert lines[0].endswith("anonymous: project 'Zoo' created")
+    newest = shell.run("--limit", 3).splitlines()
+    assert newest == lines[:-4:-1]
+
+
+def test_things_are_found_by_their_names(shell: Shell) -> None:
+    by_name = shell.run("--view", "Zoo/Which digit", "--event", "image.annotated")
+    assert len(by_name.splitlines()) == 10
+    assert by_name == shell.run("--view", shell.view, "--event", "image.annotated")
+    assert len(shell.run("--project", "Zoo").splitlines()) == shell.head
+    assert "training completed" in shell.run("--version", shell.version, "--limit", 1)
+
+
+def test_files_have_the_same_lines(shell: Shell, tmp_path: Path) -> None:
+    printed = shell.run("--version", shell.version)
+    for form in ("lines", "jsonl", "csv", "parquet"):
+        shell.run(
+            *("--version", shell.version, "--format", form, "--output", tmp_path / f"a.{form}")
+        )
+    assert (tmp_path / "a.lines").read_text() == printed
+    found = (tmp_path / "a.jsonl").read_text().splitlines()
+    positions = [json.loads(line)["position"] for line in found]
+    assert positions == [int(line.split(" ")[0]) for line in printed.splitlines()]
+    assert pq.read_table(tmp_path / "a.parquet")["position"].to_pylist() == positions
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == len(positions) + 1
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_what_a_request_set_going_is_a_tree(shell: Shell) -> None:
+    events = shell.site.store.streams([f"version-{shell.version}"])[f"version-{shell.version}"]
+    correlation = events[0].metadata.correlation_id
+    lines = shell.run("--correlation", correlation).splitlines()
+    assert lines[0].startswith(f"request {correlation} by anonymous, 20")
+    assert [line.split(": ")[1] for line in lines[1:]] == [
+        "model 'Model 1' gave a version the number 1",
+        "version 1 of model 'Model 1' created",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--format", "csv"], "--output"),
+        (["--format", "csv", "--output", "x", "--limit", "3"], "--limit"),
+        (["--correlation", "x", "--actor", "ada"], "--correlation"),
+        (["--correlation", "none"], "no correlation 'none'"),
+        (["--event", "version.made"], "version.created"),
+        (["--project", "Nowhere"], "no project 'Nowhere'"),
+        (["--since", "yesterday"], "since is 'yesterday'"),
+        (["--output", "/nowhere/file"], "No such file"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(shell: Shell, arguments: list[str], says: str) -> None:
+    told = shell.run(*arguments, fails=True)
+    assert says in told
+    assert "Traceback" not in told
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(shell: Shell) -> None:
+    environment = os.environ | {"STEMMA_API_URL": shell.site.url}
+    command = f"set -o pipefail; {sys.executable} -m cli.main audit trail | head -1"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        check=False,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "training completed" in done.stdout
