@@ -77,7 +77,7 @@ def verify(url: str, known: Collection[VerifierKey], given: Sequence[Signed]) ->
         events, findings = CheckedEvents(connection), list[str]()
         walk, judged = Walk(iter(events), leaf_tiles(connection)), _Judged()
         stored = _Stored(connection, known, findings)
-        for signed in heapq.merge(stored, sorted(given, key=_size), key=_size):
+        for signed in heapq.merge(sorted(given, key=_size), stored, key=_size):
             judged.add(signed, walk)
         walk.to(END)
         findings = [*_first_difference(connection, walk, judged, events), *findings]
