@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from adapters.blobs import BlobStore
+from adapters.eraser import run_eraser
 from adapters.imports.feed import run_imports
 from adapters.policy_feed import run_policies
 from adapters.postgres import engine_for, wake_ups
@@ -45,6 +46,7 @@ def _ingest(settings: Settings, store: Store, stop: threading.Event) -> None:
 
 
 PARTS: dict[str, Part] = {
+    "eraser": run_eraser,
     "importer": run_imports,
     "project": run_project,
     "relay": _relay,

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from eventsourcing.persistence import Mapper, Notification, StoredEvent
 
+import domain.blob
 import domain.image
 import domain.imports
 import domain.model

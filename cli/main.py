@@ -10,7 +10,7 @@ import click
 
 from cli.later import LaterGroup
 
-PARTS = ("project", "relay", "policies", "ingest", "importer")
+PARTS = ("project", "relay", "policies", "ingest", "importer", "eraser")
 
 
 LATER = {
@@ -18,6 +18,7 @@ LATER = {
     "blobs": "cli.blobs:blobs",
     "cancel": "cli.control:cancel_command",
     "download": "cli.take_away:download_command",
+    "erase": "cli.erase:erase",
     "export": "cli.imports:export_command",
     "form": "cli.training:form_command",
     "import": "cli.imports:import_command",
@@ -118,6 +119,7 @@ _part("relay", "Publish the event log on NATS.")
 _part("policies", "Freeze datasets and dispatch training jobs.")
 _part("ingest", "Take the workers' reports into the event log.")
 _part("importer", "Carry imports out.")
+_part("eraser", "Delete the bytes of erased images.")
 
 
 @main.command("carry-out-import", hidden=True)

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from adapters.crew import crew_of
+from adapters.eraser import FEED as ERASURES
 from adapters.jetstream import (
     CONTROL_STREAM,
     EVENTS,
@@ -32,6 +33,8 @@ def print_status(settings: Settings) -> None:
     with engine_for(url).connect() as connection:
         for name, position in positions_of(connection, READ_MODELS):
             table.add_row(f"project {name}", str(position), str(head - position))
+    erased = store.tracked(ERASURES)
+    table.add_row("eraser", str(erased), str(head - erased))
     workers = asyncio.run(_from_nats(settings.require("nats_url"), store, head, table))
     console = Console()
     console.print(table)

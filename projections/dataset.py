@@ -34,6 +34,7 @@ from domain.image import (
     TRAIN,
     ImageAdded,
     ImageAnnotated,
+    ImageErased,
     ImageRemoved,
     ImageSplitAssigned,
 )
@@ -211,7 +212,8 @@ def project(page: Sequence[Recorded]) -> Iterator[Write]:
     taken: Counter[str] = Counter()
     for recorded in page:
         if not isinstance(
-            recorded.event, ImageAdded | ImageSplitAssigned | ImageRemoved | ImageAnnotated
+            recorded.event,
+            ImageAdded | ImageSplitAssigned | ImageRemoved | ImageErased | ImageAnnotated,
         ):
             continue
         place = taken[recorded.entity_id]
@@ -236,7 +238,7 @@ def _take(turn: _Turn, recorded: Recorded) -> None:
             turn.added.append(msgspec.structs.asdict(added) | place | changed)
         case ImageSplitAssigned(split=split):
             turn.moved.append({"image_id": key, "at": at, "split": split} | changed)
-        case ImageRemoved():
+        case ImageRemoved() | ImageErased():
             turn.removed.append({"image_id": key, "at": at})
         case ImageAnnotated() as annotated:
             turn.annotated.append(_said_of(key, at, annotated) | changed)

@@ -4,12 +4,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from application.mapper import EventMapper
+from domain.blob import BlobErased, BlobErasureOrdered
 from domain.event import Event, Metadata, Recorded
 from domain.image import (
     Annotation,
     Box,
     ImageAdded,
     ImageAnnotated,
+    ImageErased,
     ImageRemoved,
     ImageSplitAssigned,
 )
@@ -93,6 +95,9 @@ EXAMPLES: tuple[Event, ...] = (
     ),
     ImageSplitAssigned("validation"),
     ImageRemoved(),
+    ImageErased(SHA, "consent was withdrawn"),
+    BlobErasureOrdered("consent was withdrawn"),
+    BlobErased(),
     ImportRequested(
         "project-1",
         "cats.zip",

@@ -1,0 +1,25 @@
+"""What an import keeps while it runs, images in it: gone when it has ended, however it ended."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from adapters.blobs import BlobStore
+from adapters.imports.asked import upload_key
+
+
+def work_prefix(import_id: str) -> str:
+    """How the names of an import's temporary folders begin."""
+    return f"stemma-import-{import_id}-"
+
+
+def forget_work(import_id: str) -> None:
+    """Delete the temporary folders of processes that were killed at an import."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{work_prefix(import_id)}*"):
+        shutil.rmtree(folder)
+
+
+def forget_all(blobs: BlobStore, import_id: str) -> None:
+    """Delete the uploaded archive, too: the import has ended."""
+    forget_work(import_id)
+    blobs.delete_scratch(upload_key(import_id))
