@@ -48,7 +48,8 @@ def _carry_out(
         asked, state = find_asked(store, import_id)
         if state.status != REQUESTED:
             # It may have been killed after its last word.
-            forget_all(BlobStore.from_url(settings.require("blobs_url")), import_id)
+            blobs = BlobStore.from_url(settings.require("blobs_url"))
+            forget_all(blobs, store.database_url, import_id)
             return True
         status = _in_a_process(settings, import_id, stop)
         if stop.is_set():

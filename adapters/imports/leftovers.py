@@ -2,24 +2,25 @@
 
 import shutil
 import tempfile
+import zlib
 from pathlib import Path
 
 from adapters.blobs import BlobStore
 from adapters.imports.asked import upload_key
 
 
-def work_prefix(import_id: str) -> str:
-    """How the names of an import's temporary folders begin."""
-    return f"stemma-import-{import_id}-"
+def work_prefix(database_url: str, import_id: str) -> str:
+    """How the names of an import's temporary folders begin; imports of other logs have others."""
+    return f"stemma-import-{zlib.crc32(database_url.encode()):08x}-{import_id}-"
 
 
-def forget_work(import_id: str) -> None:
+def forget_work(database_url: str, import_id: str) -> None:
     """Delete the temporary folders of processes that were killed at an import."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{work_prefix(import_id)}*"):
+    for folder in Path(tempfile.gettempdir()).glob(f"{work_prefix(database_url, import_id)}*"):
         shutil.rmtree(folder)
 
 
-def forget_all(blobs: BlobStore, import_id: str) -> None:
+def forget_all(blobs: BlobStore, database_url: str, import_id: str) -> None:
     """Delete the uploaded archive, too: the import has ended."""
-    forget_work(import_id)
+    forget_work(database_url, import_id)
     blobs.delete_scratch(upload_key(import_id))

@@ -88,13 +88,14 @@ def run_import(place: Place, asked: Asked, progress: Progress) -> Ending:
         asked.request("end"),
         lambda session: end_import(session, asked.import_id, ending),
     )
-    forget_all(place.blobs, asked.import_id)
+    forget_all(place.blobs, place.store.database_url, asked.import_id)
     return ending
 
 
 def _ending(place: Place, asked: Asked, progress: Progress) -> Ending:
-    forget_work(asked.import_id)
-    with tempfile.TemporaryDirectory(prefix=work_prefix(asked.import_id)) as name:
+    url = place.store.database_url
+    forget_work(url, asked.import_id)
+    with tempfile.TemporaryDirectory(prefix=work_prefix(url, asked.import_id)) as name:
         work = Path(name)
         report = Report(work / "report.jsonl")
         try:
