@@ -2,12 +2,14 @@
 
 import uuid
 from functools import lru_cache
+from typing import Annotated, ClassVar
 
 import msgspec
 
 from domain.blob import erased_before
 from domain.errors import Gone, Invalid, NotFound
 from domain.event import Event
+from domain.personal import PERSONAL
 from domain.text import clean_name, refuse_unstorable
 from domain.view import CLASSIFICATION, DETECTION, View
 
@@ -39,12 +41,14 @@ class Annotation(msgspec.Struct, frozen=True):
 class ImageAdded(Event, frozen=True, tag="image.added"):
     """The image joined the project, or came back to it anew. Width and height are in pixels."""
 
+    schema_version: ClassVar[int] = 2
+
     project_id: str
     blob: str
     width: int
     height: int
-    file_name: str
-    metadata: dict[str, str]
+    file_name: Annotated[str, PERSONAL]
+    metadata: Annotated[dict[str, str], PERSONAL]
 
 
 class ImageAnnotated(Event, frozen=True, tag="image.annotated"):

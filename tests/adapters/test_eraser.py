@@ -1,16 +1,19 @@
 """Erased bytes are gone from the store, whatever dies or fails on the way, and stay away."""
 
 import hashlib
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from adapters.blob_collection import check, collect
 from adapters.blobs import THUMBNAIL_SIZES, BlobMissing, BlobStore, thumbnail_key
 from adapters.eraser import FEED, sweep
+from adapters.exports import ExportRequest, export
 from adapters.image_files import ImageLimits
 from adapters.imports.asked import upload_key
 from adapters.imports.leftovers import forget_work, work_prefix
@@ -24,7 +27,8 @@ from application import projects
 from application.erasure import REACTS_TO, erase_image, erased_among, react
 from application.store import Store
 from cli.main import main
-from domain.image import AddImage, EraseImage
+from domain.errors import Conflict
+from domain.image import AddImage, EraseImage, ImageAdded
 from domain.imports import ImportCompleted, ImportRefused, ImportRules
 from tests.adapters.importing import Importer, png, write_files
 from tests.adapters.running import eventually, running
@@ -225,6 +229,18 @@ def test_a_thumbnail_that_was_being_made_is_not_kept(
     with pytest.raises(BlobMissing, match="erased"):
         thumbnail(blobs, DIGEST, 256, LIMITS)
     assert blobs.copies(DIGEST) == []
+
+
+def test_an_export_of_a_past_with_erased_files_is_refused_by_name(
+    store: Store, blobs: BlobStore
+) -> None:
+    key = erased(store)
+    [added] = store.read(0, names=["image.added"])
+    assert isinstance(added.event, ImageAdded)
+    whole = ExportRequest(added.event.project_id, "studio", added.position, with_images=True)
+    with pytest.raises(Conflict, match=f"image {key} was erased since"):
+        export(store, blobs, whole, io.BytesIO())
+    export(store, blobs, msgspec.structs.replace(whole, with_images=False), io.BytesIO())
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from playwright.sync_api import Browser, BrowserContext, expect
+from sqlalchemy import text
 
 from adapters.postgres import engine_for
 from adapters.settings import Settings
@@ -14,10 +15,9 @@ from cli.main import main
 from projections.rebuild import compare
 from projections.registry import READ_MODELS
 from tests.adapters.running import eventually, running
-from tests.api.evaluation_scene import ask, evaluated
+from tests.api.evaluation_scene import ask, evaluated, some_labels
 from tests.api.scene import Scene
 from tests.api.test_images import GOOD, upload
-from tests.api.test_pages_evaluation import some_labels
 from tests.api.test_pages_html import get
 
 WHY = "consent withdrawn"
@@ -26,7 +26,7 @@ WHY = "consent withdrawn"
 def face(server: Scene, name: str = "Faces") -> tuple[str, str]:
     """A project with one image; their ids."""
     project = server.project(name)
-    (image,) = upload(server, project, ("face.png", GOOD)).json()["ids"]
+    (image,) = upload(server, project, ("portrait.png", GOOD)).json()["ids"]
     server.visible()
     return project, str(image)
 
@@ -105,9 +105,21 @@ def test_a_browser_asks_before_it_shows_a_picture_again(server: Scene) -> None:
     assert gone.status_code == 410
 
 
+def mentions(server: Scene) -> int:
+    """How often any row of any table has the file's name, in plain text or in bytes."""
+    with engine_for(server.settings.require("database_url")).connect() as connection:
+        tables = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('log', 'read')"
+        found = [
+            connection.execute(text(f'SELECT t::text FROM "{schema}"."{table}" t')).scalars().all()
+            for schema, table in connection.execute(text(tables)).all()
+        ]
+    return sum(str(found).count(form) for form in ("portrait", b"portrait".hex()))
+
+
 def test_read_models_are_what_a_rebuild_gives(server: Scene) -> None:
     project, image = face(server)
     before = server.store.head()
+    assert mentions(server) > 0
     erase(server, image)
     with running(server.settings, "eraser"):
         eventually(lambda: server.store.head() >= before + 3)
@@ -117,7 +129,9 @@ def test_read_models_are_what_a_rebuild_gives(server: Scene) -> None:
         one.name: [] for one in READ_MODELS
     }
     then = server.http.get(f"/api/v1/projects/{project}/images", params={"as_of": before})
-    assert [one["image_id"] for one in then.json()["items"]] == [image]
+    [told] = then.json()["items"]
+    assert (told["image_id"], told["file_name"]) == (image, "[erased]")
+    assert mentions(server) == 0
 
 
 def test_an_evaluation_shows_that_an_image_was_erased(server: Scene) -> None:
@@ -188,7 +202,7 @@ def test_the_page_asks_for_a_reason_and_erases(server: Scene, profile: BrowserCo
     page = profile.new_page()
     page.goto(f"/projects/{project}")
     page.locator(f'[data-image="{image}"] a').click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("face.png")
+    expect(page.get_by_role("heading", level=1)).to_have_text("portrait.png")
     page.get_by_role("button", name="Erase…").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("This is final")

@@ -25,7 +25,7 @@ from domain.blob import Blob
 from domain.errors import Conflict, Gone, Invalid, NotFound, Stale
 from domain.event import Recorded
 from domain.image import AddImage, EraseImage, ImageErased
-from domain.manifest import digest
+from domain.manifest import counts, digest
 from domain.messages import Failed
 from domain.version import FreezeDataset, VersionCreated
 from tests.application.scenes import Scene, do, request, trainable
@@ -222,7 +222,7 @@ def test_a_retry_without_all_images_is_refused_by_name(store: Store) -> None:
     scene = trainable(store)
     version = scene.train()
     frozen = digest(manifest_of(store, created(store, version)))
-    command = FreezeDataset(frozen, versions.manifest.counts([]))
+    command = FreezeDataset(frozen, counts([]))
     do(store, lambda s: versions.freeze_dataset(s, version, command))
     Ingest(store, "reports").take(delivered(reports(version, [Failed("no memory")])))
     erase(store, scene.images[0])
