@@ -14,13 +14,8 @@ def work_prefix(database_url: str, import_id: str) -> str:
     return f"stemma-import-{zlib.crc32(database_url.encode()):08x}-{import_id}-"
 
 
-def forget_work(database_url: str, import_id: str) -> None:
-    """Delete the temporary folders of processes that were killed at an import."""
+def forget_all(blobs: BlobStore, database_url: str, import_id: str) -> None:
+    """Delete the uploaded archive, and the temporary folders of processes that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{work_prefix(database_url, import_id)}*"):
         shutil.rmtree(folder)
-
-
-def forget_all(blobs: BlobStore, database_url: str, import_id: str) -> None:
-    """Delete the uploaded archive, too: the import has ended."""
-    forget_work(database_url, import_id)
     blobs.delete_scratch(upload_key(import_id))

@@ -19,7 +19,7 @@ from adapters.image_files import ImageLimits
 from adapters.imports.asked import Asked, upload_key
 from adapters.imports.check import Check, Ready
 from adapters.imports.files import ImagePool, SourceChanged, image_pool
-from adapters.imports.leftovers import forget_all, forget_work, work_prefix
+from adapters.imports.leftovers import forget_all, work_prefix
 from adapters.imports.progress import Phase, Progress
 from adapters.imports.report import Report
 from adapters.imports.views import Views
@@ -93,9 +93,8 @@ def run_import(place: Place, asked: Asked, progress: Progress) -> Ending:
 
 
 def _ending(place: Place, asked: Asked, progress: Progress) -> Ending:
-    url = place.store.database_url
-    forget_work(url, asked.import_id)
-    with tempfile.TemporaryDirectory(prefix=work_prefix(url, asked.import_id)) as name:
+    prefix = work_prefix(place.store.database_url, asked.import_id)
+    with tempfile.TemporaryDirectory(prefix=prefix) as name:
         work = Path(name)
         report = Report(work / "report.jsonl")
         try:
