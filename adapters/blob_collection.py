@@ -12,6 +12,7 @@ import msgspec
 import psycopg
 
 from adapters.blobs import BlobCorrupt, BlobMissing, BlobStore
+from application.erasure import orders
 from application.store import Store
 from domain.errors import Conflict, Invalid
 from domain.event import Event, Recorded, name_of
@@ -38,10 +39,11 @@ class CollectionReport(msgspec.Struct):
     restored: int = 0
     purged: int = 0
     purged_bytes: int = 0
+    erased: int = 0
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """A blob that cannot be read, and the first event that names it."""
+    """A blob that cannot be read, or that can though it is erased, and an event that says so."""
 
     digest: str
     problem: str
@@ -52,7 +54,8 @@ class Trouble(msgspec.Struct, frozen=True):
 def collect(
     store: Store, blobs: BlobStore, *, older_than: timedelta, now: datetime, dry_run: bool
 ) -> CollectionReport:
-    """Move unnamed blobs to the trash; delete for good what has been there for as long.
+    """Move unnamed blobs to the trash; delete for good what has been there for as long, and at
+    once what an event says is erased.
 
     `now` is a time before the call: blobs younger than `older_than` by then are left alone. What
     an event has come to name is put back. Raises `Invalid` for less than a day, and `Conflict`
@@ -64,14 +67,29 @@ def collect(
         named = {digest for one in _wanted(store) for digest in digests_in(one.event)}
         before = now - older_than
         report = CollectionReport()
+        for order in orders(store):
+            named.discard(order.entity_id)
+            report.erased += bool(blobs.copies(order.entity_id))
+            if not dry_run:
+                blobs.erase(order.entity_id)
         _empty_trash(blobs, named, before, report, dry_run)
         _discard(blobs, named, before, report, dry_run)
     return report
 
 
 def check(store: Store, blobs: BlobStore) -> Iterator[Trouble]:
-    """Read every blob that an event names; those that are missing or corrupt."""
+    """Read every blob that an event names; those that are missing or corrupt, and those that are
+    erased and still there, or there again."""
     seen: set[str] = set()
+    for order in orders(store):
+        seen.add(order.entity_id)
+        if blobs.copies(order.entity_id):
+            yield Trouble(
+                order.entity_id,
+                "erased, but there",
+                order.event.event_name,
+                order.position,
+            )
     for recorded in _wanted(store):
         for digest in blobs_named_by(recorded.event):
             if digest in seen:

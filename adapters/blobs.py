@@ -19,6 +19,9 @@ __all__ = ["BlobCorrupt", "BlobMissing", "BlobStore", "StoredBlob"]
 PLAIN, PACKED = "sha256", "zstd"
 TRASH = "trash"
 
+THUMBNAIL_SIZES = (256, 2048)
+"""The longest sides in pixels that images are made small to."""
+
 RENEW_AFTER = timedelta(hours=12)
 """A blob older than this is written again by a put, which tells the collector that it is wanted."""
 
@@ -150,11 +153,7 @@ class BlobStore:
 
     def is_stored_anew(self, trashed: StoredBlob) -> bool:
         """Whether what is in the trash has been stored again meanwhile."""
-        try:
-            self._objects.entry(_out_of_trash(trashed))
-        except BlobMissing:
-            return False
-        return True
+        return self._is_there(_out_of_trash(trashed))
 
     def restore(self, trashed: StoredBlob) -> None:
         """Put a blob back from the trash, unless it has been stored anew."""
@@ -163,6 +162,21 @@ class BlobStore:
     def purge(self, trashed: StoredBlob) -> None:
         """Delete a blob from the trash for good."""
         self._objects.delete(trashed.key)
+
+    def copies(self, digest: str) -> list[str]:
+        """The keys under which a blob lies, or what was made of its pixels; the trash included."""
+        return [key for key in _places(digest) if self._is_there(key)]
+
+    def erase(self, digest: str) -> None:
+        """Delete a blob with all that was made of it; return once nothing is left to be found,
+        also after a power loss."""
+        # Looked for anew until nothing is found: a reader or the collector may have moved it.
+        while found := self.copies(digest):
+            for key in found:
+                self._objects.delete(key)
+        for key in _places(digest):
+            self._objects.flush_later(key)
+        self._objects.flush()
 
     def put_derived(self, key: str, data: bytes) -> None:
         """Store what can be made again, such as a thumbnail."""
@@ -176,6 +190,10 @@ class BlobStore:
             return None
         digest, data = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
         return data if hashlib.sha256(data).digest() == digest else None
+
+    def forget_derived(self, key: str) -> None:
+        """Delete what was derived; what is not there is no error."""
+        self._objects.delete(f"derived/{key}")
 
     def put_scratch(self, key: str, data: bytes) -> None:
         """Store bytes under a name, replacing what was there."""
@@ -222,6 +240,13 @@ class BlobStore:
                 self._objects.move(f"{TRASH}/{key}", key)
             return look(key)
 
+    def _is_there(self, key: str) -> bool:
+        try:
+            self._objects.entry(key)
+        except BlobMissing:
+            return False
+        return True
+
     def _list(self, prefix: str) -> Iterator[StoredBlob]:
         for space in (PLAIN, PACKED):
             for entry in self._objects.entries(f"{prefix}{space}"):
@@ -230,6 +255,19 @@ class BlobStore:
 
 def _key(space: str, digest: str) -> str:
     return f"{space}/{digest[:2]}/{digest}"
+
+
+def thumbnail_key(digest: str, size: int) -> str:
+    """The name of the derived entry that is an image made small."""
+    return f"thumbnails/{size}/{digest}.webp"
+
+
+def _places(digest: str) -> list[str]:
+    """Wherever a blob or what was made of it may lie. What is moved while this is gone through in
+    order goes from the trash to its place, where it is met."""
+    blobs = [_key(space, digest) for space in (PLAIN, PACKED)]
+    thumbnails = [f"derived/{thumbnail_key(digest, size)}" for size in THUMBNAIL_SIZES]
+    return [*(f"{TRASH}/{key}" for key in blobs), *blobs, *thumbnails]
 
 
 def _out_of_trash(trashed: StoredBlob) -> str:

@@ -7,13 +7,14 @@ from typing import IO
 
 import msgspec
 
-from adapters.blobs import BlobStore
+from adapters.blobs import BlobMissing, BlobStore
 from adapters.formats.items import Answer, DeclaredView, Labelled, SourceImage
 from adapters.formats.registry import FORMATS
 from application.dataset import images_at
+from application.erasure import erased_among
 from application.imports import views_of
 from application.store import Store
-from domain.errors import Invalid, NotFound
+from domain.errors import Conflict, Invalid, NotFound
 from domain.image import ImageAnnotated
 from domain.manifest import PlacedImage
 from domain.view import View
@@ -34,7 +35,10 @@ class ExportRequest(msgspec.Struct, frozen=True):
 
 
 def export(store: Store, blobs: BlobStore, request: ExportRequest, into: IO[bytes]) -> None:
-    """Write the archive. Raises `Invalid` for what the format cannot hold, `NotFound`.
+    """Write the archive.
+
+    Raises `Invalid` for what the format cannot hold, `NotFound`, and `Conflict` for files that are
+    erased by now.
 
     A pure function of the log up to the position; memory does not grow with the images.
     """
@@ -48,7 +52,7 @@ def export(store: Store, blobs: BlobStore, request: ExportRequest, into: IO[byte
     ]
 
     def placed() -> Iterator[PlacedImage]:
-        return images_at(store, request.project_id, request.position)
+        return images_at(store, request.project_id, request.position, personal=True)
 
     names = _Names(placed())
 
@@ -65,7 +69,19 @@ def export(store: Store, blobs: BlobStore, request: ExportRequest, into: IO[byte
             for image in placed():
                 entry = _entry(names.path(image))
                 entry.compress_type = zipfile.ZIP_STORED
-                archive.writestr(entry, blobs.get(image.state.blob))
+                archive.writestr(entry, _bytes_of(image, store, blobs))
+
+
+def _bytes_of(image: PlacedImage, store: Store, blobs: BlobStore) -> bytes:
+    try:
+        return blobs.get(image.state.blob)
+    except BlobMissing:
+        if not erased_among(store, [image.state.blob]):
+            raise
+        raise Conflict(
+            f"image {image.image_id} was erased since: export without images, or as of a later"
+            " position"
+        ) from None
 
 
 def _entry(path: str) -> zipfile.ZipInfo:

@@ -1,5 +1,6 @@
 """Files that people upload as images: hostile until decoded within limits."""
 
+import hashlib
 import io
 import warnings
 
@@ -26,6 +27,11 @@ class ImageFile(msgspec.Struct, frozen=True):
     data: bytes
     width: int
     height: int
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the bytes, as the blob store names them."""
+        return hashlib.sha256(self.data).hexdigest()
 
 
 def accept_image(name: str, data: bytes, limits: ImageLimits) -> ImageFile:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from adapters.audit.part import run_checkpoints
 from adapters.blobs import BlobStore
+from adapters.eraser import run_eraser
 from adapters.imports.feed import run_imports
 from adapters.policy_feed import run_policies
 from adapters.postgres import engine_for, wake_ups
@@ -47,6 +48,7 @@ def _ingest(settings: Settings, store: Store, stop: threading.Event) -> None:
 
 PARTS: dict[str, Part] = {
     "checkpoints": run_checkpoints,
+    "eraser": run_eraser,
     "importer": run_imports,
     "project": run_project,
     "relay": _relay,

@@ -20,6 +20,7 @@ from adapters.jetstream import EVENTS, connect, ensure_streams, event_subject, r
 from adapters.postgres import wake_ups
 from application.store import CHANNEL, Store
 from domain.event import Recorded
+from domain.personal import without_personal
 
 BATCH = 500
 """JetStream takes at most 1,000 messages in an atomic batch."""
@@ -92,7 +93,7 @@ async def _publish(js: JetStreamContext, page: Sequence[Recorded], sequence: int
     batch = uuid.uuid4().hex
     for place, recorded in enumerate(page, start=1):
         subject = event_subject(recorded.event.event_name, recorded.entity_id)
-        payload = msgspec.json.encode(recorded.event)
+        payload = msgspec.json.encode(without_personal(recorded.event))
         headers = cloud_event_headers(recorded) | {
             "Nats-Batch-Id": batch,
             "Nats-Batch-Sequence": str(place),

@@ -19,6 +19,7 @@ from litestar.template import TemplateConfig
 from adapters.settings import Settings
 from api.backend import THREADS, Backend
 from api.comparison import ComparisonController
+from api.erasure import ErasureController
 from api.evaluation import EvaluationController
 from api.exports import ExportController
 from api.forms import FormController
@@ -49,6 +50,7 @@ API = Router(
     route_handlers=[
         ProjectController,
         ImageController,
+        ErasureController,
         ImportController,
         ExportController,
         ViewController,

@@ -11,21 +11,20 @@ from litestar.params import Body, FromPath, FromQuery, JSONBody, QueryParameter
 from adapters.image_files import ImageFile, accept_image
 from api.backend import Backend
 from api.commands import Answer, carry_out
+from api.erasure import image_there, unless_erased
 from api.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.problems import FieldError, Refusals
 from api.schemas import Images, ImageSplit, ImageView, NewAnnotations, Order, Said, Split
 from api.thumbnails import MEDIA_TYPE, Size, thumbnail
 from application import projects as commands
-from domain.errors import Invalid, NotFound
+from application.erasure import erased_among
+from domain.blob import refuse_erased
+from domain.errors import Invalid
 from domain.image import AddImage, AnnotateImage
-from projections.dataset_queries import find_image, list_images
+from projections.dataset_queries import list_images
 from projections.dataset_walks import ImageFilter
 
 MAX_UPLOAD_REQUEST = 2_000_000_000
-_FOR_GOOD = {
-    "Cache-Control": "private, max-age=31536000, immutable",
-    "X-Content-Type-Options": "nosniff",
-}
 _MEDIA_TYPES = {
     b"\x89PNG": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
@@ -68,6 +67,8 @@ class ImageController(Controller):
         `ids` are those of the images, in the order of the files.
         """
         accepted = _accept(data.files, backend)
+        for erased in erased_among(backend.store, {file.digest for file in accepted}).values():
+            refuse_erased(erased)
         additions = [
             AddImage(project_id, backend.blobs.put(file.data), file.width, file.height, file.name)
             for file in accepted
@@ -138,9 +139,7 @@ class ImageController(Controller):
         at_least: AtLeast = None,
     ) -> Response[ImageView]:
         with backend.reading(at_least) as (connection, position):
-            image = find_image(connection, image_id, view_id=view_id)
-        if image is None:
-            raise NotFound("there is no such image")
+            image = image_there(connection, image_id, view_id=view_id)
         return Response(ImageView(image, position), headers={"ETag": f'"{image.revision}"'})
 
     @get(
@@ -149,17 +148,17 @@ class ImageController(Controller):
         media_type="application/octet-stream",
         sync_to_thread=True,
     )
-    def get_content(self, backend: Served, image_id: FromPath[str]) -> Response[bytes]:
+    def get_content(
+        self, backend: Served, request: HttpRequest, image_id: FromPath[str]
+    ) -> Response[bytes]:
         with backend.reading() as (connection, _):
-            image = find_image(connection, image_id)
-        if image is None:
-            raise NotFound("there is no such image")
-        data = backend.blobs.get(image.blob)
-        return Response(
-            data,
-            media_type=_media_type(data),
-            headers=_FOR_GOOD,
-        )
+            image = image_there(connection, image_id)
+        headers = _headers(image.blob)
+        if _is_known(request, headers):
+            return Response(b"", status_code=304, headers=headers)
+        with unless_erased(backend.store, image.blob):
+            data = backend.blobs.get(image.blob)
+        return Response(data, media_type=_media_type(data), headers=headers)
 
     @get(
         "/images/{image_id:str}/thumbnail",
@@ -168,15 +167,21 @@ class ImageController(Controller):
         sync_to_thread=True,
     )
     def get_thumbnail(
-        self, backend: Served, image_id: FromPath[str], size: FromQuery[Size] = 256
+        self,
+        backend: Served,
+        request: HttpRequest,
+        image_id: FromPath[str],
+        size: FromQuery[Size] = 256,
     ) -> Response[bytes]:
         """WebP, upright, its longest side at most `size` pixels. It is made once and stored."""
         with backend.reading() as (connection, _):
-            image = find_image(connection, image_id)
-        if image is None:
-            raise NotFound("there is no such image")
-        data = thumbnail(backend.blobs, image.blob, size, backend.limits)
-        return Response(data, media_type=MEDIA_TYPE, headers=_FOR_GOOD)
+            image = image_there(connection, image_id)
+        headers = _headers(f"{image.blob}-{size}")
+        if _is_known(request, headers):
+            return Response(b"", status_code=304, headers=headers)
+        with unless_erased(backend.store, image.blob):
+            data = thumbnail(backend.blobs, image.blob, size, backend.limits)
+        return Response(data, media_type=MEDIA_TYPE, headers=headers)
 
     @put("/images/{image_id:str}/split", summary="Assign an image to a split", sync_to_thread=True)
     def assign_split(
@@ -271,6 +276,19 @@ def _accept(uploads: list[UploadFile], backend: Backend) -> list[ImageFile]:
         told = "; ".join(error.detail for error in errors[:5])
         raise Refusals(f"{len(errors)} of {len(uploads)} files are refused: {told}", errors)
     return accepted
+
+
+def _headers(etag: str) -> dict[str, str]:
+    """A browser asks before it shows a picture again: it may be erased by then."""
+    return {
+        "Cache-Control": "private, no-cache",
+        "ETag": f'"{etag}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+def _is_known(request: HttpRequest, headers: dict[str, str]) -> bool:
+    return request.headers.get("If-None-Match") == headers["ETag"]
 
 
 def _media_type(data: bytes) -> str:

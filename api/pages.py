@@ -9,6 +9,7 @@ from api.pages_annotate import AnnotatePages
 from api.pages_audit import AuditPages
 from api.pages_compare import ComparePages
 from api.pages_evaluation import EvaluationPages
+from api.pages_images import ImagePages
 from api.pages_imports import ImportPages
 from api.pages_projects import ProjectPages
 from api.pages_versions import VersionPages
@@ -19,6 +20,7 @@ PAGES = Router(
     "/",
     route_handlers=[
         ProjectPages,
+        ImagePages,
         ImportPages,
         ViewPages,
         AnnotatePages,

@@ -7,6 +7,7 @@ from litestar import Controller, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Template
 
+from api.erasure import image_there
 from api.pages_html import Page, render
 from api.pages_projects import Shown
 from api.parameters import AtLeast, Served
@@ -17,7 +18,6 @@ from projections.dataset_queries import (
     ImageRow,
     ViewCounts,
     count_views,
-    find_image,
     list_images,
 )
 from projections.dataset_walks import ImageFilter
@@ -103,8 +103,8 @@ class AnnotatePages(Controller):
             shown = asked.within([view])
             chosen = None
             if image:
-                chosen = find_image(connection, image, view_id=view_id)
-                if chosen is None or chosen.project_id != project.project_id:
+                chosen = image_there(connection, image, view_id=view_id)
+                if chosen.project_id != project.project_id:
                     raise NotFound("there is no such image in the view's project")
             else:
                 undone = ImageFilter(view_id=view_id, split=split or None, annotated=False)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from adapters.evaluation.gallery import JudgedImage
 from api.backend import Backend, NotYet
+from api.erasure import told
 from api.evaluated import EvaluatedVersion, check_is_evaluated, find_evaluated
 from api.evaluation import Preview, Show, Sort
 from api.evaluation_views import (
@@ -31,6 +32,7 @@ from domain.errors import Conflict, NotFound
 from domain.view import CLASSIFICATION
 from projections.catalog import ProjectRow, ViewRow, find_project, find_view
 from projections.dataset_queries import ImageRow, find_images
+from projections.erasures import find_erasures
 from projections.evaluations import find_evaluation
 from projections.library_queries import ModelRow, VersionRow, find_model, find_version
 
@@ -117,6 +119,7 @@ class JudgedPage(VersionPart, frozen=True, kw_only=True):
 
     image: JudgedImage
     row: ImageRow | None
+    erased: str | None
     labels: dict[str, str]
     shown: Shown
     thresholds: list[str]
@@ -205,6 +208,7 @@ class EvaluationPages(Controller):
             api=f"/api/v1/versions/{version_id}/evaluation/images/{image_id}",
             image=image,
             row=find_rows(backend, [image_id]).get(image_id),
+            erased=_erased(backend, image_id),
             labels=found.labels,
             shown=shown,
             thresholds=threshold or [],
@@ -314,6 +318,13 @@ def _query(shown: Shown, thresholds: list[str], **others: str | None) -> str:
     told = msgspec.structs.asdict(shown) | others
     pairs = [(key, str(value)) for key, value in told.items() if value and value != usual[key]]
     return urlencode([*pairs, *(("threshold", text) for text in thresholds)])
+
+
+def _erased(backend: Backend, image_id: str) -> str | None:
+    """What there is to say if the image was erased."""
+    with backend.reading() as (connection, _):
+        erasure = find_erasures(connection, [image_id]).get(image_id)
+    return told(erasure) if erasure else None
 
 
 def find_rows(backend: Backend, image_ids: list[str]) -> dict[str, ImageRow]:

@@ -18,7 +18,7 @@ from adapters.crew import QueueUnreachable
 from api.backend import NotYet
 from api.evaluated import PredictionsGone
 from application.store import LogUnreachable
-from domain.errors import Conflict, Invalid, NotFound, Refusal, Stale
+from domain.errors import Conflict, Gone, Invalid, NotFound, Refusal, Stale
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -55,6 +55,7 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
     Stale: HTTPStatus.PRECONDITION_FAILED,
+    Gone: HTTPStatus.GONE,
     PredictionsGone: HTTPStatus.GONE,
     NotYet: HTTPStatus.SERVICE_UNAVAILABLE,
 }

@@ -10,6 +10,7 @@ from adapters.imports.progress import ImportProgress
 from domain.image import Annotation
 from projections.catalog import ProjectRow, ViewRow
 from projections.dataset_queries import ConceptCount, DatasetCounts, ImageRow, ViewCounts
+from projections.erasures import ErasureRow
 from projections.imports import ImportRow
 from projections.library_queries import LibraryRow, ModelRow, VersionRow
 from projections.metric_history import Series
@@ -76,6 +77,19 @@ class NewSplit(Strict, frozen=True, kw_only=True):
 
 class ImageSplit(Strict, frozen=True, kw_only=True):
     split: Split
+
+
+class NewErasure(Strict, frozen=True, kw_only=True):
+    """Why an image is erased; `everywhere` says that it may be erased in other projects, too."""
+
+    reason: Annotated[
+        str,
+        Meta(
+            description="1 to 1,000 printable characters; it stays in the log",
+            examples=["consent was withdrawn"],
+        ),
+    ]
+    everywhere: bool = False
 
 
 class NewImport(Strict, frozen=True, kw_only=True):
@@ -154,6 +168,11 @@ class Views(msgspec.Struct, frozen=True):
 
 class ImageView(msgspec.Struct, frozen=True):
     image: ImageRow
+    position: int
+
+
+class Erasure(msgspec.Struct, frozen=True):
+    erasure: ErasureRow
     position: int
 
 

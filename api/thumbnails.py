@@ -8,7 +8,7 @@ from typing import Literal
 import numpy
 from PIL import Image, ImageOps
 
-from adapters.blobs import BlobStore
+from adapters.blobs import BlobMissing, BlobStore, thumbnail_key
 from adapters.image_files import FORMATS, ImageLimits
 from domain.errors import Invalid
 
@@ -24,7 +24,7 @@ _decoding = threading.BoundedSemaphore(2)
 
 def thumbnail(blobs: BlobStore, digest: str, size: Size, limits: ImageLimits) -> bytes:
     """The stored picture, or one made now. Raises `Invalid` for what cannot be decoded."""
-    key = f"thumbnails/{size}/{digest}.webp"
+    key = thumbnail_key(digest, size)
     stored = blobs.get_derived(key)
     if stored is not None:
         return stored
@@ -32,6 +32,10 @@ def thumbnail(blobs: BlobStore, digest: str, size: Size, limits: ImageLimits) ->
     with _decoding:
         made = _made(data, size, limits)
     blobs.put_derived(key, made)
+    if not blobs.has(digest):
+        # Erased meanwhile, with those thumbnails that were there by then.
+        blobs.forget_derived(key)
+        raise BlobMissing(f"image {digest} was erased while it was made small")
     return made
 
 

@@ -7,9 +7,14 @@ from domain import image as images
 from domain.manifest import PlacedImage
 
 
-def images_at(store: Store, project_id: str, position: int) -> Iterator[PlacedImage]:
-    """The images that the project had at a position, sorted by id; in constant memory."""
-    for stream, events in store.image_streams(project_id, upto=position):
+def images_at(
+    store: Store, project_id: str, position: int, *, personal: bool = False
+) -> Iterator[PlacedImage]:
+    """The images that the project had at a position, sorted by id; in constant memory.
+
+    Their file names and metadata read as erased unless `personal` asks for them.
+    """
+    for stream, events in store.image_streams(project_id, upto=position, personal=personal):
         state = None
         for event in events:
             state = images.evolve(state, event)

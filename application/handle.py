@@ -13,7 +13,7 @@ import uuid_utils
 
 from application.recorder import CommandRow
 from application.store import AppendRefused, Store
-from domain import image, imports, model, project, version, view
+from domain import blob, image, imports, model, project, version, view
 from domain.errors import Conflict, Refusal, Stale
 from domain.event import Event, Metadata, Recorded
 
@@ -36,6 +36,7 @@ class Aggregate(msgspec.Struct, Generic[State], frozen=True):
 
 PROJECT: Aggregate[project.Project] = Aggregate("project", project.evolve)
 IMAGE: Aggregate[image.Image] = Aggregate("image", image.evolve)
+BLOB: Aggregate[blob.Blob] = Aggregate("blob", blob.evolve)
 VIEW: Aggregate[view.View] = Aggregate("view", view.evolve)
 MODEL: Aggregate[model.Model] = Aggregate("model", model.evolve)
 IMPORT: Aggregate[imports.Import] = Aggregate("import", imports.evolve)

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from application.handle import IMAGE, IMPORT, PROJECT, VIEW, Decided, Session
+from application.handle import BLOB, IMAGE, IMPORT, PROJECT, VIEW, Decided, Session
 from application.store import END, Store
 from application.views import add_concepts
 from domain import image as images
 from domain import imports
 from domain import project as projects
 from domain import view as views
+from domain.blob import refuse_erased
 from domain.errors import Conflict, Refusal
 from domain.event import name_of
 from domain.image import AddImage, AnnotateImage, AssignSplit, Image, ImageAnnotated
@@ -60,6 +61,7 @@ def take_images(session: Session, project_id: str, taken: Sequence[TakenImage]) 
     projects.existing(session.get(PROJECT, project_id))
     ids = [images.image_id(project_id, one.addition.blob) for one in taken]
     session.get_many(IMAGE, ids)
+    session.get_many(BLOB, {one.addition.blob for one in taken})
     session.get_many(VIEW, {answer.view_id for one in taken for answer in one.answers})
     done: Counter[str] = Counter()
     for image_id, one in zip(ids, taken, strict=True):
@@ -71,6 +73,7 @@ def take_images(session: Session, project_id: str, taken: Sequence[TakenImage]) 
 
 
 def _take(session: Session, image_id: str, one: TakenImage, done: Counter[str]) -> None:
+    refuse_erased(session.get(BLOB, one.addition.blob))
     before = session.get(IMAGE, image_id)
     added = images.add(one.addition, before)
     session.record(IMAGE, image_id, added)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from application.dataset import images_at
-from application.handle import IMAGE, PROJECT, VIEW, Decided, Session
+from application.handle import BLOB, IMAGE, PROJECT, VIEW, Decided, Session
 from domain import image as images
 from domain import project as projects
+from domain.blob import refuse_erased
 from domain.errors import Invalid
 from domain.image import TRAIN, VALIDATION, AddImage, AnnotateImage, AssignSplit, Image
 from domain.project import (
@@ -39,6 +40,8 @@ def add_images(
     projects.existing(session.get(PROJECT, project_id))
     ids = [images.image_id(project_id, addition.blob) for addition in additions]
     session.get_many(IMAGE, ids)
+    for blob in session.get_many(BLOB, {addition.blob for addition in additions}).values():
+        refuse_erased(blob)
     for image_id, addition in zip(ids, additions, strict=True):
         session.record(IMAGE, image_id, images.add(addition, session.get(IMAGE, image_id)))
     return Decided(PROJECT, project_id, tuple(ids))

@@ -1,6 +1,6 @@
 """What commits together with events: the command they answer, and the report they come from."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -21,9 +21,9 @@ class CommandRow(msgspec.Struct, frozen=True):
 class LogRecorder(PostgresProcessRecorder):
     """The library's recorder, writing through the database's own `log.append`.
 
-    It takes two things more than events and tracking. `command` is refused if its id is taken.
-    `unchanged` maps streams that were read but not written to the revisions they must still have.
-    Both raise `IntegrityError`.
+    It takes more than events and tracking. `command` is refused if its id is taken. `unchanged`
+    maps streams that were read but not written to the revisions they must still have. Both raise
+    `IntegrityError`. `keys` are new keys of streams, and `shredded` streams whose keys go.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -32,6 +32,14 @@ class LogRecorder(PostgresProcessRecorder):
         self._append = SQL(
             "SELECT {}.append(%b::text[], %b::bigint[], %b::text[], %b::bytea[], %b::text[],"
             " %b::bytea, %b::text[], %b::bigint[], %s::text, %s::bigint) AS head"
+        ).format(schema)
+        # After the append, which has the lock that makes writers wait for each other.
+        self._append_with_keys = SQL(
+            "{}, {schema}.keep_subject_keys(%b::text[], %b::bytea[]),"
+            " {schema}.shred_subject_keys(%b::text[])"
+        ).format(self._append, schema=schema)
+        self._select_keys = SQL(
+            "SELECT subject, key FROM {}.subject_keys WHERE subject = ANY(%s)"
         ).format(schema)
         self._select_command = SQL(
             "SELECT command_id, fingerprint, result FROM {}.commands WHERE command_id = %s"
@@ -58,6 +66,12 @@ class LogRecorder(PostgresProcessRecorder):
         with self.datastore.get_connection() as connection:
             row = connection.execute(self._select_command, (command_id,), prepare=True).fetchone()
         return None if row is None else CommandRow(**row)
+
+    def select_keys(self, subjects: Collection[str]) -> dict[str, bytes]:
+        """The keys of those streams that have one."""
+        with self.datastore.get_connection() as connection:
+            rows = connection.execute(self._select_keys, (list(subjects),), prepare=True).fetchall()
+        return {row["subject"]: row["key"] for row in rows}
 
     def count_events(self) -> int:
         with self.datastore.get_connection() as connection:
@@ -90,7 +104,9 @@ class LogRecorder(PostgresProcessRecorder):
         command: CommandRow | None = kwargs.get("command")
         unchanged: dict[str, int] = kwargs.get("unchanged") or {}
         tracking: Tracking | None = kwargs.get("tracking")
-        parameters = (
+        keys: dict[str, bytes] = kwargs.get("keys") or {}
+        shredded: list[str] = kwargs.get("shredded") or []
+        parameters: tuple[Any, ...] = (
             [str(event.originator_id) for event in stored_events],
             [event.originator_version for event in stored_events],
             [event.topic for event in stored_events],
@@ -102,8 +118,12 @@ class LogRecorder(PostgresProcessRecorder):
             tracking and tracking.application_name,
             tracking and tracking.notification_id,
         )
+        statement = self._append
+        if keys or shredded:
+            statement = self._append_with_keys
+            parameters += list(keys), list(keys.values()), shredded
         with self.datastore.get_connection() as connection:
-            row = connection.execute(self._append, parameters, prepare=True).fetchone()
+            row = connection.execute(statement, parameters, prepare=True).fetchone()
         assert row is not None
         head = int(row["head"])
         return range(head + 1, head + 1 + len(stored_events))

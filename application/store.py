@@ -1,6 +1,6 @@
 """The event log: the truth. Streams are appended to and read; the log is read in order."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, cast
 
@@ -20,7 +20,9 @@ from eventsourcing.utils import Environment
 from application.mapper import EventMapper
 from application.recorder import CommandRow, LogRecorder
 from application.recorder_trail import TrailReads
+from application.sealing import new_key
 from domain.event import Event, Recorded
+from domain.personal import erased_values, shreds
 
 SCHEMA = "log"
 TABLE = "stemma_events"
@@ -71,7 +73,6 @@ class Store:
         self._log = _Log(_environment(info, pool_size), info)
         self._recorder = cast(LogRecorder, self._log.recorder)
         self._mapper = cast(EventMapper, self._log.mapper)
-        self._to_recorded: Callable[[StoredEvent], Recorded] = self._mapper.to_domain_event
         self._trail = TrailReads(self._recorder.datastore, TABLE)
 
     def close(self) -> None:
@@ -91,16 +92,20 @@ class Store:
         name and the sequence it has been taken in up to. Returns 0 if there were no events.
         Raises `AppendRefused`, and then nothing is saved.
         """
+        known, new = self._keys_for(events)
+        keys = known | new
         try:
-            recordings = self._log.events.put(
-                cast(Any, events),
+            positions = self._recorder.insert_events(
+                [self._mapper.to_stored_event(one, keys.get(one.stream)) for one in events],
                 command=command,
                 unchanged=unchanged,
                 tracking=Tracking(*tracking) if tracking else None,
+                keys=new,
+                shredded=[one.stream for one in events if shreds(one.event)],
             )
         except IntegrityError as error:
             raise AppendRefused(str(error)) from error
-        return recordings[-1].notification.id if recordings else 0
+        return positions[-1] if positions else 0
 
     def streams(self, names: Sequence[str], *, upto: int = END) -> dict[str, list[Recorded]]:
         """The events of each stream named, in order; an empty list for one that is not there.
@@ -108,16 +113,23 @@ class Store:
         `upto` is a past position of the log, to see several streams as they were at one moment.
         """
         found: dict[str, list[Recorded]] = {name: [] for name in names}
-        for stored in self._recorder.select_streams(names, upto):
-            found[str(stored.originator_id)].append(self._to_recorded(stored))
+        for recorded in self._recorded(self._recorder.select_streams(names, upto)):
+            found[recorded.stream].append(recorded)
         return found
 
-    def image_streams(self, project_id: str, *, upto: int) -> Iterator[tuple[str, list[Event]]]:
-        """The events of each image that a project has had, up to a position, by stream in order."""
+    def image_streams(
+        self, project_id: str, *, upto: int, personal: bool = False
+    ) -> Iterator[tuple[str, list[Event]]]:
+        """The events of each image that a project has had, up to a position, by stream in order.
+
+        Unless `personal`, what is sealed is left so, and reads as erased: opening takes time.
+        """
         after = ""
         while page := self._recorder.select_image_streams(project_id, after, STREAMS, upto):
+            keys = self._keys_of(page) if personal else {}
             for stream, stored in groupby(page, key=lambda event: str(event.originator_id)):
-                yield stream, [self._mapper.to_event(event) for event in stored]
+                key = keys.get(stream)
+                yield stream, [self._mapper.to_event(event, key) for event in stored]
                 after = stream
 
     def read(
@@ -130,7 +142,7 @@ class Store:
         notifications = self._recorder.select_notifications(
             after, limit, stop=upto, topics=list(names), inclusive_of_start=False
         )
-        return [self._to_recorded(notification) for notification in notifications]
+        return self._recorded(notifications)
 
     def read_all(
         self, after: int = 0, *, upto: int | None = None, names: Sequence[str] = ()
@@ -139,6 +151,24 @@ class Store:
         while page := self.read(after, upto=upto, names=names):
             yield from page
             after = page[-1].position
+
+    def _recorded(self, rows: Sequence[StoredEvent]) -> list[Recorded]:
+        keys = self._keys_of(rows)
+        return [self._mapper.to_domain_event(row, keys.get(str(row.originator_id))) for row in rows]
+
+    def _keys_of(self, rows: Sequence[StoredEvent]) -> dict[str, bytes]:
+        """The keys that open what is sealed in these rows, by stream, where they still exist."""
+        personal = self._mapper.personal
+        subjects = {str(row.originator_id) for row in rows if row.topic in personal}
+        return self._recorder.select_keys(subjects) if subjects else {}
+
+    def _keys_for(self, events: Sequence[Recorded]) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        """The keys that seal events: those that their streams have, and new ones."""
+        subjects = {one.stream for one in events if erased_values(type(one.event))}
+        begun = {one.stream for one in events if one.originator_version == 1}
+        older = subjects - begun
+        known = self._recorder.select_keys(older) if older else {}
+        return known, {subject: new_key() for subject in subjects - known.keys()}
 
     def head(self) -> int:
         """The position of the last event; 0 for an empty log."""
@@ -150,32 +180,32 @@ class Store:
 
     def at(self, positions: Sequence[int]) -> list[Recorded]:
         """The events at these positions, in order."""
-        return [self._to_recorded(event) for event in self._trail.at(positions)]
+        return self._recorded(self._trail.at(positions))
 
     def of_stream(
         self, stream: str, *, after: int = 0, before: int = END, limit: int = PAGE, newest: bool
     ) -> list[Recorded]:
         """A page of a stream's events, between two positions, both left out."""
         found = self._trail.of_stream(stream, after, before, limit, newest)
-        return [self._to_recorded(event) for event in found]
+        return self._recorded(found)
 
     def histories(
         self, streams: Sequence[str], *, upto: int, without: Sequence[str]
     ) -> list[Recorded]:
         """The events of several streams up to a position, in the log's order, less some by name."""
         found = self._trail.histories(streams, upto, without)
-        return [self._to_recorded(event) for event in found]
+        return self._recorded(found)
 
     def status_steps(self, places: Sequence[tuple[str, int]]) -> list[Recorded]:
         """For streams of versions at positions: the last step before that changed the status."""
         streams, positions = [stream for stream, _ in places], [at for _, at in places]
         found = self._trail.status_steps(streams, positions)
-        return [self._to_recorded(event) for event in found]
+        return self._recorded(found)
 
     def of_correlation(self, correlation_id: str, *, upto: int, limit: int) -> list[Recorded]:
         """The first events that one request set going, up to a position, in order."""
         found = self._trail.of_correlation(correlation_id, upto, limit)
-        return [self._to_recorded(event) for event in found]
+        return self._recorded(found)
 
     def count_correlation(self, correlation_id: str, *, upto: int) -> int:
         return self._trail.count_correlation(correlation_id, upto)

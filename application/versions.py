@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from application.dataset import images_at
+from application.erasure import refuse_if_erased
 from application.handle import MODEL, VERSION, VIEW, Decided, Session
 from application.starting import PretrainedWeights, initial_weights
 from domain import manifest
@@ -95,6 +96,9 @@ def freeze_dataset(session: Session, version_id: str, command: FreezeDataset) ->
 
 
 def retry_version(session: Session, version_id: str) -> Decided[Version]:
+    version = session.get(VERSION, version_id)
+    if version is not None:
+        refuse_if_erased(session.store, version.created)
     return _decide(session, version_id, RetryVersion())
 
 

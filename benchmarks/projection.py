@@ -17,7 +17,7 @@ from benchmarks.database import checkpoint, library_environment, migrated_postgr
 from benchmarks.figures import Expected, Figure
 from benchmarks.processes import data_folder
 from benchmarks.quiet import repeat
-from benchmarks.sample_events import append_all, image_events
+from benchmarks.sample_events import copy_all, image_events
 from domain.event import Recorded
 from projections.dataset import DATASET
 from projections.follow import Follower
@@ -37,7 +37,7 @@ def run(quick: bool) -> list[Figure]:
         migrated_postgres(folder) as server,
         opened(server.app_url) as (store, engine),
     ):
-        append_all(store, image_events(events))
+        copy_all(server.admin_url, image_events(events))
 
         def measure() -> tuple[float, float]:
             rates, contents = [], []

@@ -9,6 +9,7 @@ import psycopg
 
 from application.handle import IMAGE, MODEL, VERSION, new_metadata
 from application.mapper import EventMapper
+from application.sealing import new_key
 from application.store import Store
 from domain.event import Event, Recorded
 from domain.image import Annotation, ImageAdded, ImageAnnotated, ImageSplitAssigned, image_id
@@ -46,7 +47,7 @@ def append_all(store: Store, events: Iterable[Recorded]) -> None:
 
 def copy_all(admin_url: str, events: Iterable[Recorded]) -> None:
     """Append by COPY, as only the database's owner may: for logs of millions of events."""
-    to_stored_event = EventMapper().to_stored_event
+    to_stored_event, key = EventMapper().to_stored_event, new_key()
     with psycopg.connect(admin_url, autocommit=True) as admin:
         last = admin.execute("SELECT max(notification_id) FROM log.stemma_events").fetchone()
         head = (last and last[0]) or 0
@@ -56,7 +57,7 @@ def copy_all(admin_url: str, events: Iterable[Recorded]) -> None:
         ) as rows:
             rows.set_types(["text", "int8", "text", "bytea", "int8"])
             for position, event in enumerate(events, start=head + 1):
-                stored = to_stored_event(event)
+                stored = to_stored_event(event, key)
                 rows.write_row(
                     (
                         stored.originator_id,

@@ -56,11 +56,16 @@ def collect(older_than: timedelta, dry_run: bool) -> None:
     click.echo(f"{report.discarded} {would}moved to the trash ({report.discarded_bytes:,} bytes)")
     click.echo(f"{report.restored} {would}put back from the trash")
     click.echo(f"{report.purged} {would}deleted from the trash ({report.purged_bytes:,} bytes)")
+    if report.erased:
+        click.echo(f"{report.erased} {would}deleted because the log says that they are erased")
 
 
 @blobs.command()
 def check() -> None:
-    """Read every blob that an event names; exit with 1 if one is missing or corrupt."""
+    """Read every blob that an event names; exit with 1 if one is missing or corrupt.
+
+    An erased one must be missing: one that is there counts as an error, too.
+    """
     from adapters.blob_collection import check as run
 
     with _opened() as (store, blob_store):

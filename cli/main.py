@@ -10,7 +10,7 @@ import click
 
 from cli.later import LaterGroup
 
-PARTS = ("project", "relay", "policies", "ingest", "importer", "checkpoints")
+PARTS = ("project", "relay", "policies", "ingest", "importer", "eraser", "checkpoints")
 
 
 LATER = {
@@ -18,6 +18,7 @@ LATER = {
     "blobs": "cli.blobs:blobs",
     "cancel": "cli.control:cancel_command",
     "download": "cli.take_away:download_command",
+    "erase": "cli.erase:erase",
     "export": "cli.imports:export_command",
     "form": "cli.training:form_command",
     "import": "cli.imports:import_command",
@@ -119,6 +120,7 @@ _part("policies", "Freeze datasets and dispatch training jobs.")
 _part("ingest", "Take the workers' reports into the event log.")
 _part("importer", "Carry imports out.")
 _part("checkpoints", "Sign the event log.")
+_part("eraser", "Delete the bytes of erased images.")
 
 
 @main.command("carry-out-import", hidden=True)

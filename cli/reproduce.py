@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from adapters.settings import Settings, load_settings
+from application.erasure import refuse_if_erased
 from application.handle import VERSION
 from application.histories import VersionHistory, history_of
 from application.store import Store
@@ -59,6 +60,7 @@ def reproduce_command(version_id: str, tolerance: float) -> None:
     store = Store(settings.require("database_url"), pool_size=2)
     try:
         history = history_of(store, version_id)
+        refuse_if_erased(store, history.created)
         recorded = _epochs(store, history)
     except Refusal as refusal:
         click.echo(f"stemma: {refusal.detail}", err=True)

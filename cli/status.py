@@ -9,6 +9,7 @@ from rich.table import Table
 from sqlalchemy import Connection, text
 
 from adapters.crew import crew_of
+from adapters.eraser import FEED as ERASURES
 from adapters.jetstream import (
     CONTROL_STREAM,
     EVENTS,
@@ -35,6 +36,8 @@ def print_status(settings: Settings) -> None:
             table.add_row(f"project {name}", str(position), str(head - position))
         signed = _signed(connection)
         table.add_row("checkpoints", str(signed), str(head - signed))
+    erased = store.tracked(ERASURES)
+    table.add_row("eraser", str(erased), str(head - erased))
     workers = asyncio.run(_from_nats(settings.require("nats_url"), store, head, table))
     console = Console()
     console.print(table)

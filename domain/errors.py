@@ -21,6 +21,10 @@ class NotFound(Refusal):
     """What the command speaks of does not exist."""
 
 
+class Gone(Refusal):
+    """What the command speaks of was erased, for good."""
+
+
 class Conflict(Refusal):
     """The input is sound but the present state forbids it."""
 

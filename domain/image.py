@@ -2,16 +2,20 @@
 
 import uuid
 from functools import lru_cache
+from typing import Annotated, ClassVar
 
 import msgspec
 
-from domain.errors import Invalid, NotFound
+from domain.blob import erased_before
+from domain.errors import Gone, Invalid, NotFound
 from domain.event import Event
-from domain.text import refuse_unstorable
+from domain.personal import PERSONAL
+from domain.text import clean_name, refuse_unstorable
 from domain.view import CLASSIFICATION, DETECTION, View
 
 TRAIN, VALIDATION = "train", "validation"
 
+MAX_REASON = 1000
 
 PRECISION = 9
 """Decimals of a box: finer than a pixel of any image, coarse enough to survive arithmetic."""
@@ -37,12 +41,14 @@ class Annotation(msgspec.Struct, frozen=True):
 class ImageAdded(Event, frozen=True, tag="image.added"):
     """The image joined the project, or came back to it anew. Width and height are in pixels."""
 
+    schema_version: ClassVar[int] = 2
+
     project_id: str
     blob: str
     width: int
     height: int
-    file_name: str
-    metadata: dict[str, str]
+    file_name: Annotated[str, PERSONAL]
+    metadata: Annotated[dict[str, str], PERSONAL]
 
 
 class ImageAnnotated(Event, frozen=True, tag="image.annotated"):
@@ -66,12 +72,23 @@ class ImageRemoved(Event, frozen=True, tag="image.removed"):
     """The image left the project; versions frozen with it keep it."""
 
 
+class ImageErased(Event, frozen=True, tag="image.erased"):
+    """The image left the project for good, and its bytes, of this digest, are deleted."""
+
+    blob: str
+    reason: str
+
+
 class Image(msgspec.Struct, frozen=True):
-    """`annotations` are by view; a view that the image was never annotated in has none."""
+    """`annotations` are by view; a view that the image was never annotated in has none.
+
+    `erased` is the reason why it was erased; such an image is removed, too.
+    """
 
     added: ImageAdded
     split: str = TRAIN
     removed: bool = False
+    erased: str | None = None
     annotations: dict[str, ImageAnnotated] = msgspec.field(default_factory=dict)
 
     @property
@@ -106,6 +123,13 @@ class RemoveImage(msgspec.Struct, frozen=True):
     pass
 
 
+class EraseImage(msgspec.Struct, frozen=True):
+    """`everywhere` allows that other images of the same bytes are erased with it."""
+
+    reason: str
+    everywhere: bool = False
+
+
 def image_id(project_id: str, blob: str) -> str:
     """The id follows from project and content, so that importing twice changes nothing."""
     return str(uuid.uuid5(_namespace(project_id), blob))
@@ -127,13 +151,17 @@ def evolve(image: Image | None, event: Event) -> Image | None:
             return msgspec.structs.replace(image, split=event.split)
         case ImageRemoved(), Image():
             return msgspec.structs.replace(image, removed=True)
+        case ImageErased(), Image():
+            return msgspec.structs.replace(image, removed=True, erased=event.reason)
     return image
 
 
 def add(command: AddImage, image: Image | None) -> list[Event]:
-    """Adding what is there already is no event."""
+    """Adding what is there already is no event. Raises `Conflict` for what was erased."""
     if image is not None and not image.removed:
         return []
+    if image is not None and image.erased is not None:
+        raise erased_before(image.erased)
     refuse_unstorable(command.file_name, "file_name")
     for entry in command.metadata.items():
         refuse_unstorable("".join(entry), "metadata")
@@ -234,7 +262,18 @@ def remove(image: Image | None) -> list[Event]:
     return [ImageRemoved()]
 
 
+def erase(command: EraseImage, image: Image | None) -> list[Event]:
+    """Removed images can be erased, too. Erasing what is erased is no event."""
+    reason = clean_name(command.reason, "reason", MAX_REASON)
+    if image is None:
+        raise NotFound("there is no such image", field="image_id")
+    return [ImageErased(image.blob, reason)] if image.erased is None else []
+
+
 def existing(image: Image | None) -> Image:
+    """Raises `NotFound`, or `Gone` with the reason for an image that was erased."""
+    if image is not None and image.erased is not None:
+        raise Gone(f"the image was erased (reason: {image.erased})", field="image_id")
     if image is None or image.removed:
         raise NotFound("there is no such image", field="image_id")
     return image

@@ -1,17 +1,17 @@
-"""Names that people type."""
+"""Names and reasons that people type."""
 
 from domain.errors import Invalid
 
 MAX_NAME = 200
 
 
-def clean_name(value: str, field: str = "name") -> str:
+def clean_name(value: str, field: str = "name", longest: int = MAX_NAME) -> str:
     """The name without surrounding space. Raises `Invalid` if empty, too long or unprintable."""
     name = value.strip()
     if not name:
         raise Invalid(f"{field} is empty; give one", field=field)
-    if len(name) > MAX_NAME:
-        raise Invalid(f"{field} has {len(name)} characters; at most {MAX_NAME} fit", field=field)
+    if len(name) > longest:
+        raise Invalid(f"{field} has {len(name)} characters; at most {longest} fit", field=field)
     if not name.isprintable():
         raise Invalid(f"{field} has control characters; remove them", field=field)
     return name

@@ -37,6 +37,11 @@ def _unchanged(payload: Payload) -> Payload:
     return payload
 
 
+def _in_plain_text(payload: Payload) -> Payload:
+    """Version 1 was not sealed."""
+    return payload
+
+
 def _ended_by_length(payload: Payload) -> Payload:
     """Version 1 had no other end."""
     return payload | {"ended_by": "length"}
@@ -58,6 +63,7 @@ def _with_predictions(payload: Payload) -> Payload:
 
 
 UPCASTS: Mapping[tuple[str, int], Step] = {
+    ("image.added", 1): _in_plain_text,
     ("version.created", 1): _with_whole_form,
     ("version.dataset_frozen", 1): _with_validation_set,
     ("version.training_length_known", 1): _with_samples,

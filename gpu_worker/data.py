@@ -58,7 +58,12 @@ class Source:
     def load(self, line: ManifestLine) -> Fitted:
         try:
             return decode(self.blobs.get(line.blob), self.options, self.max_pixels)
-        except (BlobMissing, BlobCorrupt, ImageUnreadable) as error:
+        except BlobMissing as error:
+            raise ImageUnreadable(
+                f"image {line.image} cannot be used: its bytes are not there; it was erased, or the"
+                " blob store has lost it"
+            ) from error
+        except (BlobCorrupt, ImageUnreadable) as error:
             raise ImageUnreadable(f"image {line.image} cannot be used: {error}") from error
 
 

@@ -34,9 +34,11 @@ from domain.image import (
     TRAIN,
     ImageAdded,
     ImageAnnotated,
+    ImageErased,
     ImageRemoved,
     ImageSplitAssigned,
 )
+from domain.personal import erased_values
 from projections.dataset_marks import (
     mark_annotated,
     mark_present,
@@ -144,6 +146,12 @@ _remove_annotations = (
     .values(valid_to=_removed.c.at)
 )
 
+_erased = given_rows(image_id=Text)
+_scrub = (
+    # All rows, past ones too: none may keep what the log does not say any more.
+    update(images).where(images.c.image_id == _erased.c.image_id).values(erased_values(ImageAdded))
+)
+
 _annotated = given_rows(
     image_id=Text,
     view_id=Text,
@@ -202,6 +210,7 @@ class _Turn(NamedTuple):
     added: list[Row]
     moved: list[Row]
     removed: list[Row]
+    erased: list[Row]
     annotated: list[Row]
 
 
@@ -211,13 +220,14 @@ def project(page: Sequence[Recorded]) -> Iterator[Write]:
     taken: Counter[str] = Counter()
     for recorded in page:
         if not isinstance(
-            recorded.event, ImageAdded | ImageSplitAssigned | ImageRemoved | ImageAnnotated
+            recorded.event,
+            ImageAdded | ImageSplitAssigned | ImageRemoved | ImageErased | ImageAnnotated,
         ):
             continue
         place = taken[recorded.entity_id]
         taken[recorded.entity_id] += 1
         if place == len(turns):
-            turns.append(_Turn([], [], [], []))
+            turns.append(_Turn([], [], [], [], []))
         _take(turns[place], recorded)
     for turn in turns:
         yield from _writes_of(turn)
@@ -238,6 +248,9 @@ def _take(turn: _Turn, recorded: Recorded) -> None:
             turn.moved.append({"image_id": key, "at": at, "split": split} | changed)
         case ImageRemoved():
             turn.removed.append({"image_id": key, "at": at})
+        case ImageErased():
+            turn.removed.append({"image_id": key, "at": at})
+            turn.erased.append({"image_id": key})
         case ImageAnnotated() as annotated:
             turn.annotated.append(_said_of(key, at, annotated) | changed)
 
@@ -250,6 +263,7 @@ def _writes_of(turn: _Turn) -> Iterator[Write]:
     yield from write_rows(_remove_images, turn.removed)
     yield from write_rows(_remove_annotations, turn.removed)
     yield from unmark_all(turn.removed)
+    yield from write_rows(_scrub, turn.erased)
     yield from write_rows(_annotate, turn.annotated)
     yield from mark_annotated(turn.annotated)
 

@@ -2,6 +2,7 @@
 
 from projections.catalog import CATALOG
 from projections.dataset import DATASET
+from projections.erasures import ERASURES
 from projections.evaluations import EVALUATIONS
 from projections.imports import IMPORTS
 from projections.metric_history import METRIC_HISTORY
@@ -16,6 +17,7 @@ READ_MODELS = (
     VERSION_PROGRESS,
     METRIC_HISTORY,
     EVALUATIONS,
+    ERASURES,
     IMPORTS,
     TRAIL,
 )

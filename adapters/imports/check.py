@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +15,7 @@ from adapters.imports.progress import Phase, Progress
 from adapters.imports.report import Report
 from adapters.imports.views import Views
 from adapters.seen import Seen
+from domain.blob import Blob, erased_before
 from domain.errors import Invalid
 from domain.image import AddImage, add
 
@@ -37,13 +38,20 @@ class Check:
     """Goes through a source once."""
 
     def __init__(
-        self, folder: Path, contents: Contents, views: Views, pool: ImagePool, report: Report
+        self,
+        folder: Path,
+        contents: Contents,
+        views: Views,
+        pool: ImagePool,
+        report: Report,
+        erased: Callable[[Collection[str]], Mapping[str, Blob]],
     ) -> None:
         self._folder = folder
         self._contents = contents
         self._views = views
         self._pool = pool
         self._report = report
+        self._erased = erased
         self._seen = Seen()
 
     def run(self, progress: Progress) -> Iterator[Ready]:
@@ -57,8 +65,9 @@ class Check:
         under_way: deque[list[SourceImage]] = deque()
         for checked in self._pool.check(self._batches(under_way)):
             batch = under_way.popleft()
+            erased = self._erased({one.blob for one in checked if isinstance(one, Checked)})
             for image, found in zip(batch, checked, strict=True):
-                ready = self._ready(image, found)
+                ready = self._ready(image, found, erased)
                 if isinstance(ready, Ready):
                     yield ready
                 else:
@@ -80,9 +89,13 @@ class Check:
             else:
                 self._report.add(item)
 
-    def _ready(self, image: SourceImage, found: Checked | str) -> Ready | Problem | Note:
+    def _ready(
+        self, image: SourceImage, found: Checked | str, erased: Mapping[str, Blob]
+    ) -> Ready | Problem | Note:
         if isinstance(found, str):
             return Problem(image.where, found)
+        if found.blob in erased:
+            return Problem(image.where, erased_before(erased[found.blob].reason).detail)
         size = found.width, found.height
         if image.size is not None and image.size != size:
             return Problem(

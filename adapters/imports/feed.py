@@ -7,7 +7,9 @@ import sys
 import threading
 from contextlib import suppress
 
+from adapters.blobs import BlobStore
 from adapters.imports.asked import NOT_NOW, Asked, find_asked
+from adapters.imports.leftovers import forget_all
 from adapters.postgres import wake_ups
 from adapters.processes import describe_exit
 from adapters.settings import Settings
@@ -45,6 +47,9 @@ def _carry_out(
     while not stop.is_set():
         asked, state = find_asked(store, import_id)
         if state.status != REQUESTED:
+            # It may have been killed after its last word.
+            blobs = BlobStore.from_url(settings.require("blobs_url"))
+            forget_all(blobs, store.database_url, import_id)
             return True
         status = _in_a_process(settings, import_id, stop)
         if stop.is_set():
@@ -56,7 +61,7 @@ def _carry_out(
             log.error("import %s: %s", import_id, describe_exit(status))
         if died == TRIES:
             _give_up(store, asked, describe_exit(status))
-            return True
+            continue
         stop.wait(PAUSE)
     return False
 

@@ -5,6 +5,7 @@ import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -18,9 +19,11 @@ from adapters.image_files import ImageLimits
 from adapters.imports.asked import Asked, upload_key
 from adapters.imports.check import Check, Ready
 from adapters.imports.files import ImagePool, SourceChanged, image_pool
+from adapters.imports.leftovers import forget_all, work_prefix
 from adapters.imports.progress import Phase, Progress
 from adapters.imports.report import Report
 from adapters.imports.views import Views
+from application.erasure import erased_among
 from application.handle import Decided, Outcome, Session, handle
 from application.imports import TakenImage, end_import, take_images, views_of
 from application.store import Store
@@ -85,12 +88,13 @@ def run_import(place: Place, asked: Asked, progress: Progress) -> Ending:
         asked.request("end"),
         lambda session: end_import(session, asked.import_id, ending),
     )
-    place.blobs.delete_scratch(upload_key(asked.import_id))
+    forget_all(place.blobs, place.store.database_url, asked.import_id)
     return ending
 
 
 def _ending(place: Place, asked: Asked, progress: Progress) -> Ending:
-    with tempfile.TemporaryDirectory(prefix="stemma-import-") as name:
+    prefix = work_prefix(place.store.database_url, asked.import_id)
+    with tempfile.TemporaryDirectory(prefix=prefix) as name:
         work = Path(name)
         report = Report(work / "report.jsonl")
         try:
@@ -135,7 +139,8 @@ class _Run:
         views = Views(self._project, known, new_concepts=self._rules.new_concepts)
         with image_pool(folder, self._place.images, self._place.blobs_url) as pool:
             contents = self._read(folder, views)
-            check = Check(folder, contents, views, pool, self._report)
+            erased = partial(erased_among, self._place.store)
+            check = Check(folder, contents, views, pool, self._report, erased)
             images = self._keep(check.run(self._progress))
             if self._report.problems and not self._rules.skip_bad:
                 reason = f"{self._report.problems:,} lines or files cannot be taken; nothing is"

@@ -45,6 +45,7 @@ function begin(next) {
   one("split").textContent = image.split;
   clearProblem(place);
   showPicture(frame, image);
+  one("details").href = `/images/${image.image_id}`;
   boxes && boxes.show(said.annotations);
   showState(saving.base.annotations.length || said.without_concept ? "saved" : "not annotated yet");
 }

@@ -96,5 +96,6 @@ class Importer:
 
     def images(self, project: str | None = None) -> dict[str, ImageState]:
         """The project's images by id."""
-        placed = images_at(self.store, project or self.project, self.store.head())
+        of = project or self.project
+        placed = images_at(self.store, of, self.store.head(), personal=True)
         return {one.image_id: one.state for one in placed}

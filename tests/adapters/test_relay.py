@@ -13,6 +13,7 @@ from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.jetstream import EVENTS, connect, ensure_streams
 from adapters.relay import PublishRefused, StreamAhead, relay_once
 from application.store import Store
+from domain.image import ImageAdded
 from domain.project import ProjectCreated, ProjectRenamed
 from tests.adapters.running import eventually, kill, messages, running, settings_for, with_js
 from tests.application.scenes import recorded
@@ -97,6 +98,20 @@ def test_an_event_is_a_cloud_event(store: Store, nats_url: str) -> None:
         "ce-actor": "test",
         "ce-correlationid": "correlation",
     }
+
+
+def test_nothing_personal_is_published(store: Store, nats_url: str) -> None:
+    added = ImageAdded("project-1", "sha", 8, 8, "Ada Lovelace.png", {"patient": "Lovelace"})
+    store.append([recorded("image-1", 1, added)])
+    relay(store, nats_url)
+
+    async def first(js: JetStreamContext) -> Msg:
+        return (await messages(js, EVENTS))[0]
+
+    message = with_js(nats_url, first)
+    told = json.loads(message.data)
+    assert (told["file_name"], told["metadata"]) == ("[erased]", {})
+    assert "Lovelace" not in str(message.headers)
 
 
 def test_a_deleted_stream_is_filled_again(store: Store, nats_url: str) -> None:

@@ -3,7 +3,7 @@ import uuid
 import pytest
 
 from domain import image as images
-from domain.errors import Invalid, NotFound
+from domain.errors import Conflict, Gone, Invalid, NotFound
 from domain.event import Event
 from domain.image import (
     AddImage,
@@ -11,9 +11,11 @@ from domain.image import (
     Annotation,
     AssignSplit,
     Box,
+    EraseImage,
     Image,
     ImageAdded,
     ImageAnnotated,
+    ImageErased,
     ImageRemoved,
     ImageSplitAssigned,
     RemoveImage,
@@ -37,6 +39,8 @@ def decide(command: object, image: Image | None) -> list[Event]:
             return images.annotate(command, image, VIEWS[command.view_id])
         case AssignSplit():
             return images.assign_split(command, image)
+        case EraseImage():
+            return images.erase(command, image)
         case _:
             return images.remove(image)
 
@@ -188,6 +192,33 @@ def test_an_image_that_is_not_there_takes_no_command(
     history: tuple[Event, ...], command: object
 ) -> None:
     given(*history).when(command).then(NotFound, field="image_id")
+
+
+ERASED = ImageErased("sha", "consent withdrawn")
+
+
+@pytest.mark.parametrize("history", [(ADDED,), (ADDED, ImageRemoved())])
+def test_an_image_is_erased_whether_it_is_there_or_removed(history: tuple[Event, ...]) -> None:
+    given(*history).when(EraseImage(" consent withdrawn ")).then(ERASED)
+    given(*history, ERASED).when(EraseImage("again")).then()
+
+
+def test_an_erasure_needs_an_image_and_a_reason() -> None:
+    given().when(EraseImage("consent withdrawn")).then(NotFound, field="image_id")
+    given(ADDED).when(EraseImage(" ")).then(Invalid, field="reason", says="empty")
+    given(ADDED).when(EraseImage("a\nb")).then(Invalid, field="reason")
+    given(ADDED).when(EraseImage("x" * 1001)).then(Invalid, field="reason", says="at most 1000")
+
+
+@pytest.mark.parametrize(
+    "command", [AnnotateImage(TAGGING, (CAT,)), AssignSplit("train"), RemoveImage()]
+)
+def test_an_erased_image_takes_no_command_and_says_why(command: object) -> None:
+    given(ADDED, ERASED).when(command).then(Gone, field="image_id", says="consent withdrawn")
+
+
+def test_an_erased_image_does_not_come_back() -> None:
+    given(ADDED, ERASED).when(ADD).then(Conflict, says="consent withdrawn")
 
 
 def test_events_before_the_first_leave_no_image() -> None:

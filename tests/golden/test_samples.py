@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from eventsourcing.persistence import StoredEvent
 
-from application.mapper import EventMapper
 from domain.event import Recorded, registry
-from tests.golden.write import FOLDER, METADATA, file_name
+from tests.golden.write import FOLDER, KEY, METADATA, file_name, sample_mapper
 
 SAMPLES = sorted(FOLDER.glob("*.json"))
 each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
@@ -24,7 +23,7 @@ def parts(sample: Path) -> tuple[str, int]:
 def read(sample: Path) -> Recorded:
     name, _ = parts(sample)
     row = StoredEvent("stream-1", 1, name, sample.read_bytes())
-    recorded: Recorded = EventMapper().to_domain_event(row)
+    recorded: Recorded = sample_mapper().to_domain_event(row, KEY)
     return recorded
 
 
@@ -47,4 +46,4 @@ def test_a_sample_of_the_current_version_is_written_byte_for_byte(sample: Path) 
     recorded = read(sample)
     _, version = parts(sample)
     if version == recorded.event.schema_version:
-        assert EventMapper().to_stored_event(recorded).state == sample.read_bytes()
+        assert sample_mapper().to_stored_event(recorded, KEY).state == sample.read_bytes()

@@ -4,12 +4,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from application.mapper import EventMapper
+from domain.blob import BlobErased, BlobErasureOrdered
 from domain.event import Event, Metadata, Recorded
 from domain.image import (
     Annotation,
     Box,
     ImageAdded,
     ImageAnnotated,
+    ImageErased,
     ImageRemoved,
     ImageSplitAssigned,
 )
@@ -93,6 +95,9 @@ EXAMPLES: tuple[Event, ...] = (
     ),
     ImageSplitAssigned("validation"),
     ImageRemoved(),
+    ImageErased(SHA, "consent was withdrawn"),
+    BlobErasureOrdered("consent was withdrawn"),
+    BlobErased(),
     ImportRequested(
         "project-1",
         "cats.zip",
@@ -161,12 +166,21 @@ def file_name(name: str, version: int) -> str:
     return f"{name}.v{version}.json"
 
 
+KEY = bytes(range(32))
+"""The key of the samples' stream."""
+
+
+def sample_mapper() -> EventMapper:
+    """A mapper that seals the same text the same way each time, as only samples may."""
+    return EventMapper(bytes)
+
+
 def main() -> None:
-    mapper = EventMapper()
+    mapper = sample_mapper()
     for event in EXAMPLES:
         path = FOLDER / file_name(event.event_name, event.schema_version)
         if not path.exists():
-            stored = mapper.to_stored_event(Recorded("stream-1", 1, event, METADATA))
+            stored = mapper.to_stored_event(Recorded("stream-1", 1, event, METADATA), KEY)
             path.write_bytes(stored.state)
             print(f"wrote {path.name}")
 

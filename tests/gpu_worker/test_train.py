@@ -23,6 +23,7 @@ from domain.messages import (
 )
 from gpu_worker.checkpoint import thaw
 from gpu_worker.failures import explain
+from gpu_worker.images import ImageUnreadable
 from gpu_worker.networks import build_network
 from gpu_worker.resume import ResumePoint, Superseded
 from gpu_worker.train import train_version
@@ -278,7 +279,29 @@ def test_a_damaged_blob_names_its_image(settings: Settings, blobs: BlobStore) ->
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     assert "image-005" in reason(job, settings, blobs)
     path.unlink()
-    assert "image-005" in reason(job, settings, blobs)
+    assert "image-005 cannot be used: its bytes are not there; it was erased" in reason(
+        job, settings, blobs
+    )
+
+
+@pytest.mark.parametrize("cache_bytes", [1 << 20, 0])
+def test_a_training_under_way_goes_on_without_an_erased_image_only_from_memory(
+    settings: Settings, blobs: BlobStore, cache_bytes: int
+) -> None:
+    said: list[AnyReport] = []
+
+    def say(body: AnyReport) -> None:
+        said.append(body)
+        if isinstance(body, EpochMetrics):
+            blobs.erase(coloured_lines(blobs)[5].blob)
+
+    own = msgspec.structs.replace(settings, image_cache_bytes=cache_bytes)
+    if cache_bytes:
+        train_version(coloured_job(blobs), 1, own, blobs, say)
+        assert isinstance(said[-1], Completed)
+    else:
+        with pytest.raises(ImageUnreadable, match=r"image-005 .* it was erased"):
+            train_version(coloured_job(blobs), 1, own, blobs, say)
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")

@@ -1,0 +1,52 @@
+"""Bytes that several images may share, once they are to be erased: first ordered, then done."""
+
+import msgspec
+
+from domain.errors import Conflict
+from domain.event import Event
+
+
+class BlobErasureOrdered(Event, frozen=True, tag="blob.erasure_ordered"):
+    """The bytes are to go from wherever they lie; no image takes them in from now on."""
+
+    reason: str
+
+
+class BlobErased(Event, frozen=True, tag="blob.erased"):
+    """The bytes, and what was made of their pixels, were deleted, looked for and not found."""
+
+
+class Blob(msgspec.Struct, frozen=True):
+    """A blob that is erased, and why; one that is not has no events. `gone` says it is done."""
+
+    reason: str
+    gone: bool = False
+
+
+def evolve(blob: Blob | None, event: Event) -> Blob | None:
+    match event, blob:
+        case BlobErasureOrdered(reason=reason), _:
+            return Blob(reason)
+        case BlobErased(), Blob():
+            return msgspec.structs.replace(blob, gone=True)
+    return blob
+
+
+def order_erasure(reason: str, blob: Blob | None) -> list[Event]:
+    """Ordering what is ordered already is no event."""
+    return [BlobErasureOrdered(reason)] if blob is None else []
+
+
+def confirm_erasure(blob: Blob | None) -> list[Event]:
+    return [BlobErased()] if blob is not None and not blob.gone else []
+
+
+def refuse_erased(blob: Blob | None) -> None:
+    """Raises `Conflict` for bytes that are not to come back."""
+    if blob is not None:
+        raise erased_before(blob.reason)
+
+
+def erased_before(reason: str) -> Conflict:
+    """The refusal of an image that comes again."""
+    return Conflict(f"the image was erased and is not taken in again (reason: {reason})")

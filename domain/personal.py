@@ -1,0 +1,39 @@
+"""Fields of events that may tell of a person: sealed in the log, so that they can be erased.
+
+A field is marked in its type, `Annotated[str, PERSONAL]`. It is stored encrypted with a key of the
+stream's own; once that key is gone, the field reads as erased.
+"""
+
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from domain.event import Event
+
+PERSONAL = msgspec.Meta(extra={"personal": True})
+
+ERASED = "[erased]"
+"""What an erased text reads as; an erased mapping is empty."""
+
+
+@cache
+def erased_values(event_type: type[Event]) -> dict[str, Any]:
+    """The personal fields of a type, by name, with what they read as once they are erased."""
+    hints = get_type_hints(event_type, include_extras=True)
+    return {
+        name: {} if get_origin(get_args(hint)[0]) is dict else ERASED
+        for name, hint in hints.items()
+        if get_origin(hint) is Annotated and PERSONAL in get_args(hint)[1:]
+    }
+
+
+def without_personal(event: Event) -> Event:
+    """The same event as it reads once its personal fields are erased."""
+    values = erased_values(type(event))
+    return msgspec.structs.replace(event, **values) if values else event
+
+
+def shreds(event: Event) -> bool:
+    """Whether the key of the event's stream goes with it: that is what `erased` in a name means."""
+    return event.event_name.endswith(".erased")
