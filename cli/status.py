@@ -21,6 +21,7 @@ from adapters.settings import Settings
 from application.store import Store
 from projections.follow import positions_of
 from projections.registry import READ_MODELS
+from projections.scratch import under_way
 
 
 def print_status(settings: Settings) -> None:
@@ -32,6 +33,8 @@ def print_status(settings: Settings) -> None:
     with engine_for(url).connect() as connection:
         for name, position in positions_of(connection, READ_MODELS):
             table.add_row(f"project {name}", str(position), str(head - position))
+    for name, position in under_way(engine_for(url)):
+        table.add_row(f"building {name}", str(position), str(max(head - position, 0)))
     workers = asyncio.run(_from_nats(settings.require("nats_url"), store, head, table))
     console = Console()
     console.print(table)

@@ -28,7 +28,11 @@ log = logging.getLogger(__name__)
 class EventSource(Protocol):
     """The event log, as far as read models see it."""
 
-    def read(self, after: int, *, limit: int = ..., upto: int | None = ...) -> list[Recorded]: ...
+    def read(
+        self, after: int, *, limit: int = ..., upto: int | None = ..., skip: Sequence[str] = ...
+    ) -> list[Recorded]: ...
+
+    def head(self) -> int: ...
 
 
 class LostRace(Exception):
@@ -51,8 +55,12 @@ def position_of(connection: Connection, name: str) -> int:
     return int(found)
 
 
-def apply_page(
-    connection: Connection, read_model: ReadModel, after: int, page: Sequence[Recorded]
+def write_page(
+    connection: Connection,
+    read_model: ReadModel,
+    after: int,
+    page: Sequence[Recorded],
+    reached: int,
 ) -> None:
     """Write a page in the connection's transaction, its first step the guarded move.
 
@@ -62,12 +70,11 @@ def apply_page(
     moved = connection.execute(
         update(positions)
         .where(positions.c.read_model == read_model.name, positions.c.position == after)
-        .values(position=page[-1].position)
+        .values(position=reached)
     )
     if moved.rowcount != 1:
         raise LostRace(f"{read_model.name} is no longer at position {after}")
     execute(connection, read_model.project(page))
-    connection.execute(select(func.pg_notify(CHANNEL, str(page[-1].position))))
 
 
 class Follower:
@@ -115,7 +122,9 @@ class Follower:
                 read[after] = self._source.read(after, limit=PAGE, upto=upto)
             if not read[after]:
                 return 0
-            apply_page(connection, read_model, after, read[after])
+            reached = read[after][-1].position
+            write_page(connection, read_model, after, read[after], reached)
+            connection.execute(select(func.pg_notify(CHANNEL, str(reached))))
         return 1
 
 

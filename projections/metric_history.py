@@ -75,7 +75,12 @@ def _chunk(
     )
 
 
-METRIC_HISTORY = ReadModel("metric_history_v1", metadata, event_by_event(project))
+METRIC_HISTORY = ReadModel(
+    "metric_history_v1",
+    metadata,
+    event_by_event(project),
+    ("version.batch_metrics_recorded", "version.epoch_metrics_recorded"),
+)
 
 
 class Series(msgspec.Struct):
