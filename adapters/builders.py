@@ -40,7 +40,7 @@ def replay_all(
 
 def rebuild_all(url: str, read_models: Sequence[ReadModel], watch: Watch) -> list[int]:
     """Build read models and make them the live ones; the position of each."""
-    return _each(url, read_models, _rebuild, partial(_tell, watch, _head(url)), logged=True)
+    return _each(url, read_models, _rebuild, partial(_tell, watch, _head(url)))
 
 
 def _replay(url: str, schema: str, name: str, *, to: int | None) -> Replayed:
@@ -71,15 +71,13 @@ def _each(
     read_models: Sequence[ReadModel],
     work: Callable[[str, str, str], Result],
     look: Callable[[Engine, str], None],
-    *,
-    logged: bool,
 ) -> list[Result]:
     engine = passing_engine(url)
     context = get_context("spawn")
     theirs, ours = context.Pipe(duplex=False)
     size = min(len(read_models), os.cpu_count() or 1)
     with scratch(engine) as schema:
-        create_beside(engine, schema, read_models, logged=logged)
+        create_beside(engine, schema, read_models)
         with ProcessPoolExecutor(
             size, mp_context=context, initializer=_end_when_let_go, initargs=(theirs,)
         ) as pool:
