@@ -33,9 +33,7 @@ def replay_all(
 ) -> list[Replayed]:
     """Replay read models and compare them with the live ones, as `replay_within` does."""
     end = _head(url) if to is None else to
-    return _each(
-        url, read_models, partial(_replay, to=to), partial(_tell, watch, end), logged=False
-    )
+    return _each(url, read_models, partial(_replay, to=to), partial(_tell, watch, end))
 
 
 def rebuild_all(url: str, read_models: Sequence[ReadModel], watch: Watch) -> list[int]:

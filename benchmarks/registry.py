@@ -10,6 +10,7 @@ from benchmarks import (
     library,
     live,
     projection,
+    replay,
     start,
     training,
 )
@@ -17,6 +18,7 @@ from benchmarks.figures import Figure
 
 BENCHMARKS: dict[str, Callable[[bool], Sequence[Figure]]] = {
     "projection": projection.run,
+    "replay": replay.run,
     "append": append.run,
     "importing": importing.run,
     "freezing": freezing.run,
