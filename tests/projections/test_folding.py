@@ -82,7 +82,8 @@ def test_folded_or_not_the_rows_are_the_same(engine: Engine, seed: int) -> None:
         place = choose.randrange(4)
         if place not in there:
             there.add(place)
-            choose.random() < 0.5 and writes.append(Write(rename, {"key": place, "to": "none"}))
+            if choose.random() < 0.5:
+                writes.append(Write(rename, {"key": place, "to": "none"}))
             none = choose.choice([None, step])
             row = {"place": place, "name": "new", "first": none, "last": none}
             writes.append(Write(add, row))
