@@ -19,7 +19,7 @@ from projections.rebuild import compare
 from projections.registry import READ_MODELS
 from projections.scratch import under_way
 from tests.api.scene import Scene
-from tests.servers import port_of_its_own
+from tests.servers import Database, port_of_its_own
 
 
 class Load:
@@ -103,9 +103,10 @@ def test_no_query_fails_while_read_models_are_rebuilt(load: Load, engine: Engine
 
 
 def test_a_changed_read_model_is_built_and_switched_to_under_load(
-    load: Load, engine: Engine
+    load: Load, engine: Engine, migrated: Database
 ) -> None:
     environment = dict(os.environ) | {
+        "STEMMA_DATABASE_ADMIN_URL": migrated.admin_url,
         "STEMMA_DATABASE_URL": load.scene.settings.require("database_url"),
         "STEMMA_BLOBS_URL": load.scene.settings.require("blobs_url"),
         "STEMMA_API_PORT": str(port_of_its_own()),
