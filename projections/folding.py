@@ -41,7 +41,7 @@ class _Given(NamedTuple):
 
 
 class _Keyed(NamedTuple):
-    """An update of the one row that some columns tell, by the parameters for them."""
+    """An update of the rows that some columns tell, by the parameters for them."""
 
     table: Table
     columns: tuple[str, ...]
@@ -148,6 +148,9 @@ def _shape(statement: Executable) -> _Keyed | None:
     if None in key or None in given:
         return None
     keys = tuple(one for one in key if one is not None)
+    telling = {column for column, _ in keys} | {column.name for column in table.primary_key}
+    if telling & {one.column for one in given if one is not None}:
+        return None
     return _Keyed(
         table,
         tuple(column for column, _ in keys),

@@ -67,10 +67,13 @@ def _try(
     schema: str,
 ) -> int:
     tables = read_model.metadata.sorted_tables
+    beside = within(engine, schema)
+    # So that little is left to do while the live one stands still.
+    advance(beside, source, read_model, source.head())
     with engine.begin() as connection:
         live = hold(connection, read_model)
         position = max(live or 0, source.head())
-        advance(within(engine, schema), source, read_model, position)
+        advance(beside, source, read_model, position)
         if live is not None:
             _await_older_snapshots(connection)
             connection.execute(text(f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}"))

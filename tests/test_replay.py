@@ -91,7 +91,7 @@ def test_a_past_position_is_told_by_digests(store: Store, engine: Engine, stemma
         in later.output
     )
     assert _digests(later) == _digests(at_30) != []
-    assert _digests(stemma("audit", "replay", "dataset_v2", "--to", "29")) != _digests(at_30)
+    assert _digests(stemma("audit", "replay", "dataset_v2", "--to", "20")) != _digests(at_30)
     beyond = stemma("audit", "replay", "--to", str(head + 1))
     assert beyond.exit_code == 2
     assert f"the log ends at position {head}" in beyond.output
