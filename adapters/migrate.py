@@ -6,22 +6,23 @@ from alembic.config import Config
 from psycopg.sql import SQL, Identifier, Literal
 from sqlalchemy import Connection, text
 
+from adapters.builders import Watch, rebuild_all
 from adapters.postgres import passing_engine
 from adapters.settings import SettingsError
-from projections.follow import create_tables
-from projections.read_model import SCHEMA
-from projections.rebuild import SCRATCH
+from projections.follow import create_tables, positions_of
+from projections.read_model import SCHEMA, positions
 from projections.registry import READ_MODELS
 
 OLDEST_SERVER = 170000
 _ONE_AT_A_TIME = 7363774
 
 
-def migrate(admin_url: str, app_url: str) -> None:
+def migrate(admin_url: str, app_url: str, watch: Watch = lambda _found, _end: None) -> None:
     """Bring the database to what this program needs; running it again changes nothing.
 
     `admin_url` owns the event log; `app_url` is what the parts run as. When they differ, the
-    second's login role is made if absent, with no right to alter the log.
+    second's login role is made if absent, with no right to alter the log. Read models that are
+    new are built up to the log's end beside what serves now; `watch` is told how far they are.
     """
     with passing_engine(admin_url).begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
@@ -33,14 +34,23 @@ def migrate(admin_url: str, app_url: str) -> None:
         connection.execute(text(f"REVOKE TEMPORARY ON DATABASE {here} FROM PUBLIC"))
         app_role = _login_role(connection, app_url)
         connection.execute(text(f"GRANT stemma_app TO {app_role}"))
-        for schema in (SCHEMA, SCRATCH):
-            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
-            connection.execute(text(f"ALTER SCHEMA {schema} OWNER TO {app_role}"))
-    with passing_engine(app_url).begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
-        _let_auditors_read(connection)
-        for read_model in READ_MODELS:
-            create_tables(connection, read_model)
+        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+        connection.execute(text(f"ALTER SCHEMA {SCHEMA} OWNER TO {app_role}"))
+    with passing_engine(app_url).connect() as holder:
+        # Until the connection ends, and not in a transaction, since building takes its time.
+        holder.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _ONE_AT_A_TIME})
+        holder.commit()
+        _let_auditors_read(holder)
+        positions.create(holder, checkfirst=True)
+        known = {name for name, _ in positions_of(holder, READ_MODELS)}
+        new = [one for one in READ_MODELS if one.name not in known]
+        begun = holder.scalar(text("SELECT EXISTS (SELECT FROM log.stemma_events)"))
+        if not begun:
+            for read_model in new:
+                create_tables(holder, read_model)
+        holder.commit()
+        if begun and new:
+            rebuild_all(app_url, new, watch)
 
 
 def _let_auditors_read(connection: Connection) -> None:
@@ -50,9 +60,8 @@ def _let_auditors_read(connection: Connection) -> None:
     """
     connection.execute(text(f"GRANT USAGE ON SCHEMA {SCHEMA} TO stemma_auditor"))
     connection.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA {SCHEMA} TO stemma_auditor"))
-    for schema in (SCHEMA, SCRATCH):
-        granted = "GRANT SELECT ON TABLES TO stemma_auditor"
-        connection.execute(text(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} {granted}"))
+    later = "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO stemma_auditor"
+    connection.execute(text(later))
 
 
 def check_migrated(connection: Connection) -> None:

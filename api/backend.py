@@ -74,4 +74,8 @@ class Backend:
 
 
 def _position(connection: Connection) -> int:
-    return min((position for _, position in positions_of(connection, READ_MODELS)), default=0)
+    found = dict(positions_of(connection, READ_MODELS))
+    missing = [one.name for one in READ_MODELS if one.name not in found]
+    if missing:
+        raise NotYet(f"{', '.join(missing)}: not built in this database; run `stemma migrate`")
+    return min(found.values())

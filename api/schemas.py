@@ -213,10 +213,14 @@ class ReadModelStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """How far the log and its read models are. `lag` counts positions."""
+    """How far the log and its read models are. `lag` counts positions.
+
+    `building` are read models that are built beside the live ones now, to replace or to compare.
+    """
 
     head: int
     read_models: list[ReadModelStatus]
+    building: list[ReadModelStatus]
     now: datetime
     events: int | None
 

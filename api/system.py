@@ -9,6 +9,7 @@ from api.parameters import Served
 from api.schemas import ReadModelStatus, Status
 from projections.follow import positions_of
 from projections.registry import READ_MODELS
+from projections.scratch import under_way
 
 
 class SystemController(Controller):
@@ -21,10 +22,12 @@ class SystemController(Controller):
         """`count` asks for the number of events too, which takes time on a long log."""
         with backend.reading() as (connection, _):
             found = list(positions_of(connection, READ_MODELS))
+        building = under_way(backend.engine)
         head = backend.store.head()
         return Status(
             head,
             [ReadModelStatus(name, at, max(head - at, 0)) for name, at in found],
+            [ReadModelStatus(name, at, max(head - at, 0)) for name, at in building],
             datetime.now(UTC),
             backend.store.count() if count else None,
         )

@@ -4,7 +4,13 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
-from eventsourcing.persistence import InterfaceError, OperationalError, StoredEvent, Tracking
+from eventsourcing.persistence import (
+    InterfaceError,
+    Notification,
+    OperationalError,
+    StoredEvent,
+    Tracking,
+)
 from eventsourcing.postgres import PostgresProcessRecorder
 from eventsourcing.utils import retry
 from psycopg.sql import SQL, Identifier
@@ -61,6 +67,22 @@ class LogRecorder(PostgresProcessRecorder):
             " ORDER BY originator_id LIMIT %(limit)s)"
             " ORDER BY originator_id, originator_version"
         ).format(schema=schema, table=Identifier(self.events_table_name))
+
+        self._select_page = SQL(
+            "SELECT notification_id AS id, originator_id, originator_version, topic, state"
+            " FROM {}.{} WHERE notification_id > %s AND notification_id <= %s"
+            " AND topic <> ALL(%s) ORDER BY notification_id LIMIT %s"
+        ).format(schema, Identifier(self.events_table_name))
+
+    def select_page(
+        self, after: int, upto: int, skip: Sequence[str], limit: int
+    ) -> list[Notification]:
+        """Events at positions above `after`, in order, less those of the names to skip."""
+        with self.datastore.get_connection() as connection:
+            rows = connection.execute(
+                self._select_page, (after, upto, list(skip), limit), prepare=True
+            ).fetchall()
+        return [Notification(**row) for row in rows]
 
     def find_command(self, command_id: str) -> CommandRow | None:
         with self.datastore.get_connection() as connection:

@@ -133,12 +133,21 @@ class Store:
                 after = stream
 
     def read(
-        self, after: int, *, limit: int = PAGE, upto: int | None = None, names: Sequence[str] = ()
+        self,
+        after: int,
+        *,
+        limit: int = PAGE,
+        upto: int | None = None,
+        names: Sequence[str] = (),
+        skip: Sequence[str] = (),
     ) -> list[Recorded]:
         """A page of the log: events at positions above `after`, in order.
 
-        `names` keeps only the events so named.
+        `names` keeps only the events so named, `skip` all but those so named.
         """
+        if skip:
+            page = self._recorder.select_page(after, END if upto is None else upto, skip, limit)
+            return [self._to_recorded(notification) for notification in page]
         notifications = self._recorder.select_notifications(
             after, limit, stop=upto, topics=list(names), inclusive_of_start=False
         )

@@ -11,6 +11,7 @@ from benchmarks import (
     live,
     loading,
     projection,
+    replay,
     start,
     trail,
     training,
@@ -20,6 +21,7 @@ from benchmarks.figures import Figure
 
 BENCHMARKS: dict[str, Callable[[bool], Sequence[Figure]]] = {
     "projection": projection.run,
+    "replay": replay.run,
     "append": append.run,
     "importing": importing.run,
     "freezing": freezing.run,

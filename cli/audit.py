@@ -5,6 +5,7 @@ import click
 from cli.later import LaterGroup
 
 LATER = {
+    "replay": "cli.replay:replay_command",
     "rotate-key": "cli.verify:rotate_key_command",
     "trail": "cli.trail:trail_command",
     "verify": "cli.verify:verify_command",

@@ -25,6 +25,7 @@ LATER = {
     "manifest": "cli.manifest:manifest_command",
     "onnx": "cli.take_away:onnx_command",
     "predict": "cli.take_away:predict_command",
+    "rebuild": "cli.rebuild:rebuild_command",
     "reproduce": "cli.reproduce:reproduce_command",
     "retry": "cli.control:retry_command",
     "stop": "cli.control:stop_command",
@@ -155,21 +156,12 @@ def migrate() -> None:
     """Make or update the database's tables and roles."""
     from adapters.migrate import migrate as run
     from adapters.settings import load_settings
+    from cli.building import watched
 
     settings = load_settings()
-    run(settings.require("database_admin_url"), settings.require("database_url"))
+    with watched() as watch:
+        run(settings.require("database_admin_url"), settings.require("database_url"), watch)
     click.echo("the database is up to date")
-
-
-@main.command()
-@click.argument("names", nargs=-1)
-@click.option("--check", is_flag=True, help="Only compare with what a rebuild would give.")
-def rebuild(names: tuple[str, ...], check: bool) -> None:
-    """Build read models from nothing; all of them, unless some are named."""
-    from cli.rebuild import rebuild_read_models
-
-    if not rebuild_read_models(names, check=check):
-        sys.exit(1)
 
 
 @main.command()

@@ -23,6 +23,7 @@ from adapters.settings import Settings
 from application.store import Store
 from projections.follow import positions_of
 from projections.registry import READ_MODELS
+from projections.scratch import under_way
 
 
 def print_status(settings: Settings) -> None:
@@ -38,6 +39,8 @@ def print_status(settings: Settings) -> None:
         table.add_row("checkpoints", str(signed), str(head - signed))
     erased = store.tracked(ERASURES)
     table.add_row("eraser", str(erased), str(head - erased))
+    for name, position in under_way(engine_for(url)):
+        table.add_row(f"building {name}", str(position), str(max(head - position, 0)))
     workers = asyncio.run(_from_nats(settings.require("nats_url"), store, head, table))
     console = Console()
     console.print(table)

@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -37,7 +37,7 @@ def run_all(*, port: int | None, separate: bool, echo: bool, stop: threading.Eve
     supervisor = Supervisor(settings.data / "logs", _say, echo=echo)
     try:
         runtime = _start_servers(settings, supervisor, port)
-        _migrate(runtime)
+        _migrate(runtime, stop)
         write_secret(settings.data / RUNTIME_FILE, msgspec.json.encode(runtime))
         for name, arguments in _processes(separate):
             argv = [sys.executable, "-m", "cli.main", *arguments]
@@ -127,10 +127,19 @@ def _port(host: str, wanted: int | None) -> int:
     raise click.ClickException("no port is free")
 
 
-def _migrate(runtime: Runtime) -> None:
+def _migrate(runtime: Runtime, stop: threading.Event) -> None:
+    """Raises `Abort` if `stop` is set while read models that are new are being built."""
     from adapters.migrate import migrate
+    from cli.building import watched
 
-    migrate(runtime.database_admin_url, runtime.database_url)
+    with watched() as show:
+
+        def watch(found: Sequence[tuple[str, int]], end: int) -> None:
+            if stop.is_set():
+                raise click.Abort
+            show(found, end)
+
+        migrate(runtime.database_admin_url, runtime.database_url, watch)
 
 
 def _processes(separate: bool) -> list[tuple[str, list[str]]]:

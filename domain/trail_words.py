@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from domain import image as images
-from domain import imports, model, project, version, view
+from domain import blob, imports, model, project, version, view
 from domain.event import Recorded
 from domain.trail_telling import States, Telling, labels_of, named, named_in
 from domain.trail_training import of_training
@@ -21,6 +21,8 @@ def telling(recorded: Recorded, states: States, after: object) -> Telling:
             told = _of_project(recorded, subject, before)
         case "image":
             told = _of_image(recorded, subject, states, before)
+        case "blob":
+            told = _of_blob(recorded)
         case "import":
             told = _of_import(recorded, subject, states)
         case "view":
@@ -72,6 +74,18 @@ def _of_image(recorded: Recorded, subject: str, states: States, before: object) 
         case images.ImageRemoved():
             where = named_in(states, f"project-{known.project_id}") if known else "its project"
             return Telling(f"{subject} removed from {where}")
+        case images.ImageErased(blob=digest, reason=reason):
+            where = named_in(states, f"project-{known.project_id}") if known else "its project"
+            return Telling(f"{subject} erased from {where}, with its bytes {digest}: {reason}")
+    return None
+
+
+def _of_blob(recorded: Recorded) -> Telling | None:
+    match recorded.event:
+        case blob.BlobErasureOrdered(reason=reason):
+            return Telling(f"erasure of the bytes {recorded.entity_id} ordered: {reason}")
+        case blob.BlobErased():
+            return Telling(f"bytes {recorded.entity_id} deleted from the blob store")
     return None
 
 

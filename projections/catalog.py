@@ -135,7 +135,7 @@ def project(recorded: Recorded) -> Iterator[Write]:
             yield Write(_revise_view, {"key": key, "to": recorded.originator_version})
 
 
-CATALOG = ReadModel("catalog_v1", metadata, event_by_event(project))
+CATALOG = ReadModel("catalog_v1", metadata, event_by_event(project), ("project.", "view."))
 
 
 class ProjectRow(msgspec.Struct, frozen=True):

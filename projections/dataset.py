@@ -286,4 +286,4 @@ def _said_of(key: str, at: int, annotated: ImageAnnotated) -> Row:
     }
 
 
-DATASET = ReadModel("dataset_v2", metadata, project)
+DATASET = ReadModel("dataset_v2", metadata, project, ("image.",))

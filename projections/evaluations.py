@@ -82,7 +82,12 @@ def project(recorded: Recorded) -> Iterator[Write]:
             )
 
 
-EVALUATIONS = ReadModel("evaluations_v1", metadata, event_by_event(project))
+EVALUATIONS = ReadModel(
+    "evaluations_v1",
+    metadata,
+    event_by_event(project),
+    ("version.evaluated", "version.threshold_set"),
+)
 
 
 class EvaluationRow(msgspec.Struct, frozen=True):

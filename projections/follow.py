@@ -1,14 +1,14 @@
 """Keeping read models up with the log: page by page, position and rows in one transaction."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.event import Recorded
-from projections.read_model import CHANNEL, ReadModel, positions
+from projections.read_model import CHANNEL, ReadModel, Write, positions
 from projections.writes import execute
 
 PAGE = 1000
@@ -28,7 +28,11 @@ log = logging.getLogger(__name__)
 class EventSource(Protocol):
     """The event log, as far as read models see it."""
 
-    def read(self, after: int, *, limit: int = ..., upto: int | None = ...) -> list[Recorded]: ...
+    def read(
+        self, after: int, *, limit: int = ..., upto: int | None = ..., skip: Sequence[str] = ...
+    ) -> list[Recorded]: ...
+
+    def head(self) -> int: ...
 
 
 class LostRace(Exception):
@@ -51,23 +55,22 @@ def position_of(connection: Connection, name: str) -> int:
     return int(found)
 
 
-def apply_page(
-    connection: Connection, read_model: ReadModel, after: int, page: Sequence[Recorded]
+def write_page(
+    connection: Connection, name: str, after: int, reached: int, writes: Iterable[Write]
 ) -> None:
-    """Write a page in the connection's transaction, its first step the guarded move.
+    """Write what a page comes to in the connection's transaction, first the guarded move.
 
     Raises `LostRace` if the read model is not at `after` any more.
     """
     connection.execute(text(_SETTINGS))
     moved = connection.execute(
         update(positions)
-        .where(positions.c.read_model == read_model.name, positions.c.position == after)
-        .values(position=page[-1].position)
+        .where(positions.c.read_model == name, positions.c.position == after)
+        .values(position=reached)
     )
     if moved.rowcount != 1:
-        raise LostRace(f"{read_model.name} is no longer at position {after}")
-    execute(connection, read_model.project(page))
-    connection.execute(select(func.pg_notify(CHANNEL, str(page[-1].position))))
+        raise LostRace(f"{name} is no longer at position {after}")
+    execute(connection, writes)
 
 
 class Follower:
@@ -115,7 +118,10 @@ class Follower:
                 read[after] = self._source.read(after, limit=PAGE, upto=upto)
             if not read[after]:
                 return 0
-            apply_page(connection, read_model, after, read[after])
+            reached = read[after][-1].position
+            writes = read_model.project(read[after])
+            write_page(connection, read_model.name, after, reached, writes)
+            connection.execute(select(func.pg_notify(CHANNEL, str(reached))))
         return 1
 
 

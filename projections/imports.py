@@ -157,7 +157,7 @@ def _ending(recorded: Recorded, status: str, **values: Any) -> dict[str, Any]:
     } | {f"to_{name}": value for name, value in ended.items()}
 
 
-IMPORTS = ReadModel("imports_v1", metadata, event_by_event(project))
+IMPORTS = ReadModel("imports_v1", metadata, event_by_event(project), ("import.",))
 
 
 class ImportRow(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """The history of a version's metrics: each series in chunks of arrays, one row an event."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import (
@@ -19,7 +20,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from domain.event import Recorded
 from domain.version import BatchMetricsRecorded, EpochMetricsRecorded
-from projections.read_model import SCHEMA, ReadModel, Write, event_by_event
+from projections.read_model import SCHEMA, ReadModel, Write, given_rows, write_rows
 
 LEARNING_RATE, BATCH_LOSS = "learning_rate", "batch_loss"
 VALIDATION_LOSS, VALIDATION_ACCURACY = "validation_loss", "validation_accuracy"
@@ -39,10 +40,23 @@ chunks = Table(
 )
 """`iterations[i]` is how many iterations were done when `values[i]` was measured."""
 
-_add = insert(chunks)
+_given = given_rows(
+    version_id=Text,
+    metric=Text,
+    position=BigInteger,
+    iterations=ARRAY(Integer),
+    values=ARRAY(Double),
+)
+_add = insert(chunks).from_select(list(_given.c.keys()), select(_given))
+
+Row = dict[str, Any]
 
 
-def project(recorded: Recorded) -> Iterator[Write]:
+def project(page: Sequence[Recorded]) -> Iterator[Write]:
+    return write_rows(_add, [row for recorded in page for row in _rows(recorded)])
+
+
+def _rows(recorded: Recorded) -> Iterator[Row]:
     match recorded.event:
         case BatchMetricsRecorded() as batch:
             first = batch.first_iteration + 1
@@ -60,22 +74,22 @@ def project(recorded: Recorded) -> Iterator[Write]:
                 yield _chunk(recorded, VALIDATION_MAP, done, [precision])
 
 
-def _chunk(
-    recorded: Recorded, metric: str, iterations: list[int], values: Sequence[float]
-) -> Write:
-    return Write(
-        _add,
-        {
-            "version_id": recorded.entity_id,
-            "metric": metric,
-            "position": recorded.position,
-            "iterations": iterations,
-            "values": list(values),
-        },
-    )
+def _chunk(recorded: Recorded, metric: str, iterations: list[int], values: Sequence[float]) -> Row:
+    return {
+        "version_id": recorded.entity_id,
+        "metric": metric,
+        "position": recorded.position,
+        "iterations": iterations,
+        "values": values,
+    }
 
 
-METRIC_HISTORY = ReadModel("metric_history_v1", metadata, event_by_event(project))
+METRIC_HISTORY = ReadModel(
+    "metric_history_v1",
+    metadata,
+    project,
+    ("version.batch_metrics_recorded", "version.epoch_metrics_recorded"),
+)
 
 
 class Series(msgspec.Struct):

@@ -304,4 +304,6 @@ def _version_row(recorded: Recorded, created: VersionCreated) -> dict[str, Any]:
     }
 
 
-MODELS_LIBRARY = ReadModel("models_library_v2", metadata, event_by_event(project))
+MODELS_LIBRARY = ReadModel(
+    "models_library_v2", metadata, event_by_event(project), ("model.", "version.")
+)

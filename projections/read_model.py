@@ -39,12 +39,14 @@ class ReadModel(msgspec.Struct, frozen=True):
     """A read model under its versioned name: a changed one is a new name, built beside the old.
 
     `project` is pure: what a page of events writes, given all that came before it. However the log
-    is cut into pages, the rows come out the same.
+    is cut into pages, the rows come out the same. `names` are beginnings of the names of the events
+    that it writes anything for: a rebuild reads no others.
     """
 
     name: str
     metadata: MetaData
     project: Callable[[Sequence[Recorded]], Iterable[Write]]
+    names: tuple[str, ...] = ("",)
 
 
 def given_rows(**columns: type[TypeEngine[Any]] | TypeEngine[Any]) -> CTE:

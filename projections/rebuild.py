@@ -1,99 +1,96 @@
-"""Building a read model from nothing: beside the live one, then in its place, or to compare."""
-
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+"""Read models built from nothing: in the live ones' place, or beside them to compare."""
 
 import msgspec
-from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy import Connection, Engine, text
 
-from projections.follow import EventSource, Follower, create_tables, position_of
-from projections.read_model import SCHEMA, ReadModel, positions
+from projections.build import advance
+from projections.compare import Difference, Digest, differences, digests
+from projections.follow import EventSource, position_of
+from projections.read_model import SCHEMA, ReadModel
+from projections.scratch import create_beside, scratch, within
+from projections.switch import hold, switch
 
-SCRATCH = "rebuild"
-"""The schema that read models are built in beside the live ones."""
 
+class Replayed(msgspec.Struct, frozen=True):
+    """What a replay came to.
 
-class Difference(msgspec.Struct, frozen=True):
-    """Rows of a live table that a rebuild does not have, and the other way round."""
+    `differences` are the tables that are not as the live ones; None where the live read model is
+    at another position, so that they cannot be compared. `digests` are there if asked for.
+    """
 
-    table: str
-    only_live: list[tuple[Any, ...]]
-    only_rebuilt: list[tuple[Any, ...]]
+    read_model: str
+    position: int
+    live_position: int
+    differences: list[Difference] | None
+    digests: list[Digest]
 
 
 def rebuild(engine: Engine, source: EventSource, read_model: ReadModel) -> int:
-    """Replace a read model by one built from the whole log; return its position.
+    """Replace a read model by one built from the whole log; return its position."""
+    with scratch(engine) as schema:
+        create_beside(engine, schema, [read_model])
+        return rebuild_within(engine, source, read_model, schema)
 
-    It is built beside the live one, which goes on serving, and takes its place in one
-    transaction, no earlier in the log than the live one was.
+
+def rebuild_within(
+    engine: Engine,
+    source: EventSource,
+    read_model: ReadModel,
+    schema: str,
+) -> int:
+    """Fill a read model's empty tables in a scratch schema, then make them the live ones.
+
+    The live one goes on serving meanwhile.
     """
-    with _beside(engine, source, read_model) as catch_up:
-        catch_up(None)
-        with engine.begin() as connection:
-            catch_up(_hold(connection, read_model))
-            for table in reversed(read_model.metadata.sorted_tables):
-                connection.execute(text(f'DROP TABLE {SCHEMA}."{table.name}"'))
-            for table in read_model.metadata.sorted_tables:
-                move = f'ALTER TABLE {SCRATCH}."{table.name}" SET SCHEMA {SCHEMA}'
-                connection.execute(text(move))
-            reached = f"SELECT position FROM {SCRATCH}.positions WHERE read_model = :name"
-            found = connection.execute(text(reached), {"name": read_model.name})
-            position = int(found.scalar_one())
-            move_to = positions.update().where(positions.c.read_model == read_model.name)
-            connection.execute(move_to.values(position=position))
-    return position
+    advance(within(engine, schema), source, read_model, source.head())
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for table in read_model.metadata.sorted_tables:
+            # To outlive a crash, and so that the first queries are planned for what is there.
+            connection.execute(text(f'ALTER TABLE {schema}."{table.name}" SET LOGGED'))
+            connection.execute(text(f'VACUUM (ANALYZE) {schema}."{table.name}"'))
+    return switch(engine, source, read_model, schema)
 
 
 def compare(engine: Engine, source: EventSource, read_model: ReadModel) -> list[Difference]:
-    """Build a read model anew up to the live one's position and compare them row by row.
+    """The tables of a read model that are not what a replay up to its position makes of them."""
+    with scratch(engine) as schema:
+        create_beside(engine, schema, [read_model])
+        return replay_within(engine, source, read_model, schema).differences or []
 
-    Returns the tables that differ; none, if the live one is what the log says.
+
+def replay_within(
+    engine: Engine,
+    source: EventSource,
+    read_model: ReadModel,
+    schema: str,
+    *,
+    to: int | None = None,
+) -> Replayed:
+    """Fill a read model's empty tables in a scratch schema and compare them with the live ones.
+
+    Up to the live read model's position; up to `to`, if that is given, and then with digests.
+    The live one moves on while they are compared.
     """
-    with _beside(engine, source, read_model) as catch_up, engine.begin() as connection:
-        catch_up(_hold(connection, read_model))
-        found = [_difference(connection, table.name) for table in read_model.metadata.sorted_tables]
-    return [one for one in found if one.only_live or one.only_rebuilt]
+    beside = within(engine, schema)
+    with engine.connect() as connection:
+        live = position_of(connection, read_model.name)
+    advance(beside, source, read_model, live if to is None else to)
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as reader:
+        with engine.begin() as holder:
+            live = hold(holder, read_model) or 0
+            if to is None:
+                advance(beside, source, read_model, live)
+            _look(reader, read_model)
+        at = live if to is None else to
+        found = differences(reader, read_model, schema) if live == at else None
+        held = [] if to is None else digests(reader, read_model, schema)
+    return Replayed(read_model.name, at, live, found, held)
 
 
-@contextmanager
-def _beside(
-    engine: Engine, source: EventSource, read_model: ReadModel
-) -> Iterator[Callable[[int | None], object]]:
-    """The read model's tables, empty, in the scratch schema, and what moves them along the log."""
-    elsewhere = engine.execution_options(schema_translate_map={SCHEMA: SCRATCH})
-    # Held until the end, so that two rebuilds of one read model do not share tables.
-    with engine.begin() as holder:
-        key = f"rebuild {read_model.name}"
-        holder.execute(text("SELECT pg_advisory_xact_lock(hashtext(:key))"), {"key": key})
-        _forget(elsewhere, read_model)
-        with elsewhere.begin() as connection:
-            create_tables(connection, read_model)
-        follower = Follower(elsewhere, source, [read_model])
-        try:
-            yield lambda upto: follower.catch_up(upto=upto)
-        finally:
-            _forget(elsewhere, read_model)
-
-
-def _forget(elsewhere: Engine, read_model: ReadModel) -> None:
-    with elsewhere.begin() as connection:
-        positions.create(connection, checkfirst=True)
-        read_model.metadata.drop_all(connection)
-        mine = positions.c.read_model == read_model.name
-        connection.execute(positions.delete().where(mine))
-
-
-def _hold(connection: Connection, read_model: ReadModel) -> int:
-    """Keep the live read model where it is until the transaction ends; return its position."""
-    mine = positions.c.read_model == read_model.name
-    connection.execute(select(positions).where(mine).with_for_update())
-    return position_of(connection, read_model.name)
-
-
-def _difference(connection: Connection, table: str) -> Difference:
-    def without(left: str, right: str) -> list[tuple[Any, ...]]:
-        query = f'SELECT * FROM "{left}"."{table}" EXCEPT ALL SELECT * FROM "{right}"."{table}"'
-        return [tuple(row) for row in connection.execute(text(query))]
-
-    return Difference(table, without(SCHEMA, SCRATCH), without(SCRATCH, SCHEMA))
+def _look(reader: Connection, read_model: ReadModel) -> None:
+    """Take a snapshot, in which the live tables stay what they are."""
+    # A query whose asker has died would keep a killed replay's tables from being removed.
+    reader.execute(text("SET LOCAL client_connection_check_interval = 1000"))
+    names = ", ".join(f'{SCHEMA}."{table.name}"' for table in read_model.metadata.sorted_tables)
+    reader.execute(text(f"LOCK TABLE {names} IN ACCESS SHARE MODE"))
+    position_of(reader, read_model.name)

@@ -276,7 +276,9 @@ def _step_moved(key: str, step: str, status: str, fraction: float, at: datetime)
     }
 
 
-VERSION_PROGRESS = ReadModel("version_progress_v2", metadata, event_by_event(project))
+VERSION_PROGRESS = ReadModel(
+    "version_progress_v2", metadata, event_by_event(project), ("version.",)
+)
 
 
 class StepRow(msgspec.Struct, frozen=True):

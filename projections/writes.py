@@ -47,14 +47,15 @@ def execute(connection: Connection, writes: Iterable[Write]) -> None:
     with driver.pipeline(), driver.cursor() as cursor:
         for write in writes:
             names = tuple(write.parameters)
-            compiled = _compile(write.statement, names, elsewhere, connection.dialect)
+            compiled = compile_write(write.statement, names, elsewhere, connection.dialect)
             cursor.execute(compiled.sql, compiled.values(write.parameters), prepare=True)
 
 
 @lru_cache(maxsize=1024)
-def _compile(
+def compile_write(
     statement: Executable, names: tuple[str, ...], schemas: Schemas, dialect: Dialect
 ) -> _Compiled:
+    """A statement for parameters of these names; compiled once."""
     compiled = statement.compile(  # type: ignore[attr-defined]
         dialect=dialect,
         column_keys=list(names),

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from click.testing import CliRunner
@@ -42,9 +42,15 @@ class ImportLog:
     def __init__(self, images: int) -> None:
         self.events = [event for number in range(images) for event in self._image(number)]
 
-    def read(self, after: int, *, limit: int = 1000, upto: int | None = None) -> list[Recorded]:
+    def read(
+        self, after: int, *, limit: int = 1000, upto: int | None = None, skip: Sequence[str] = ()
+    ) -> list[Recorded]:
         last = math.inf if upto is None else upto
-        return [event for event in self.events if after < event.position <= last][:limit]
+        found = [event for event in self.events if after < event.position <= last]
+        return [one for one in found if one.event.event_name not in skip][:limit]
+
+    def head(self) -> int:
+        return self.events[-1].position
 
     def _image(self, number: int) -> Iterator[Recorded]:
         blob = hashlib.sha256(b"%d" % number).hexdigest()

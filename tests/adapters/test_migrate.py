@@ -17,7 +17,7 @@ from tests.servers import Database
 STRUCTURE = """
     SELECT table_schema, table_name, column_name, data_type, is_nullable
     FROM information_schema.columns
-    WHERE table_schema IN ('log', 'read', 'rebuild')
+    WHERE table_schema = 'log' OR table_schema ~ '^(read|rebuild)'
     ORDER BY 1, 2, 3
 """
 

@@ -77,6 +77,10 @@ class Scene:
         self.http.get("/", params={"at_least": head}).raise_for_status()
         return head
 
+    def building(self) -> list[Any]:
+        """The read models that `GET /status` says are being built."""
+        return list(self.http.get("/api/v1/status").raise_for_status().json()["building"])
+
     def project(self, name: str = "Digits") -> str:
         return str(self.post("/projects", {"name": name})["id"])
 

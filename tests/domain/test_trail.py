@@ -8,7 +8,7 @@ from eventsourcing.persistence import StoredEvent
 
 from application.mapper import EventMapper
 from application.trail import EVOLVE
-from domain import image, imports, model, project, version, view
+from domain import blob, image, imports, model, project, version, view
 from domain.event import Event, Recorded, registry
 from domain.image import Annotation, Box, ImageAdded, ImageAnnotated, ImageSplitAssigned
 from domain.messages import LENGTH
@@ -38,6 +38,7 @@ STATES: dict[str, object] = {
     "view": SAMPLED,
     "model": MODEL,
     "image": IMAGE,
+    "blob": blob.Blob("asked for"),
     "import": IMPORT,
     "version": VERSION,
 }

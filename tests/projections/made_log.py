@@ -35,8 +35,14 @@ class MadeLog:
             self.events.append(Recorded(stream, revision, event, metadata, position))
         return len(self.events)
 
-    def read(self, after: int, *, limit: int = 1000, upto: int | None = None) -> list[Recorded]:
-        return self.events[after:upto][:limit]
+    def read(
+        self, after: int, *, limit: int = 1000, upto: int | None = None, skip: Sequence[str] = ()
+    ) -> list[Recorded]:
+        kept = [one for one in self.events[after:upto] if one.event.event_name not in skip]
+        return kept[:limit]
+
+    def head(self) -> int:
+        return len(self.events)
 
     def follow(self, engine: Engine, read_models: Sequence[ReadModel] = READ_MODELS) -> None:
         Follower(engine, self, read_models).catch_up()

@@ -1,0 +1,67 @@
+"""How far read models are that are being built, with events a second and the time left."""
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from adapters.builders import Watch
+from projections.read_model import ReadModel
+from projections.registry import READ_MODELS
+
+
+class _EventsASecond(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:,.0f} events/s")
+
+
+@contextmanager
+def watched() -> Iterator[Watch]:
+    """A bar for each read model, in a terminal. Being asked to end cancels the work, as Ctrl-C."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _EventsASecond(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks = {}
+
+        def watch(found: Sequence[tuple[str, int]], end: int) -> None:
+            for name, position in found:
+                if name not in tasks:
+                    tasks[name] = bars.add_task(name, total=end)
+                bars.update(tasks[name], completed=position)
+
+        former = signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            yield watch
+        finally:
+            signal.signal(signal.SIGTERM, former)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def chosen(names: Sequence[str]) -> list[ReadModel]:
+    """The read models so named; all, if none is. Raises `BadParameter` for one there is not."""
+    known = {model.name: model for model in READ_MODELS}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise click.BadParameter(f"{', '.join(unknown)}: choose from {', '.join(known)}")
+    return [known[name] for name in dict.fromkeys(names)] or list(READ_MODELS)

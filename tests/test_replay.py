@@ -1,0 +1,157 @@
+"""`stemma audit replay` and `stemma rebuild` as users run them, and killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+import psycopg
+import pytest
+from click.testing import CliRunner, Result
+from psycopg import sql
+from sqlalchemy import Engine
+
+from adapters.processes import wait_until
+from application.store import Store
+from benchmarks.sample_events import copy_all
+from benchmarks.sample_log import log_of_teams
+from cli.main import main
+from projections.dataset import DATASET
+from projections.follow import Follower
+from projections.registry import READ_MODELS
+from projections.scratch import under_way
+from tests.projections.test_follow import fill, positions
+from tests.servers import Database
+
+Stemma = Callable[..., Result]
+
+
+@pytest.fixture
+def stemma(migrated: Database, monkeypatch: pytest.MonkeyPatch) -> Stemma:
+    monkeypatch.setenv("STEMMA_DATABASE_URL", migrated.app_url)
+    return lambda *arguments: CliRunner().invoke(main, arguments)
+
+
+def rows(url: str, query: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(sql.SQL(query)).fetchall()
+
+
+def scratch_schemas(database: Database) -> list[tuple[object, ...]]:
+    return rows(database.app_url, "SELECT nspname FROM pg_namespace WHERE nspname ~ '^rebuild'")
+
+
+def test_every_read_model_equals_its_replay(
+    store: Store, engine: Engine, migrated: Database, stemma: Stemma
+) -> None:
+    fill(store, trainings=1)
+    Follower(engine, store, READ_MODELS).catch_up()
+    done = stemma("audit", "replay")
+    assert done.exit_code == 0, done.output
+    for read_model in READ_MODELS:
+        assert f"{read_model.name}: equal to a replay up to position {store.head()}" in done.output
+    assert scratch_schemas(migrated) == []
+
+
+def test_what_differs_is_shown_as_a_diff_and_fails(
+    store: Store, engine: Engine, migrated: Database, stemma: Stemma
+) -> None:
+    scene = fill(store, trainings=1)
+    Follower(engine, store, READ_MODELS).catch_up()
+    with psycopg.connect(migrated.app_url) as connection:
+        connection.execute("UPDATE read.catalog_v1_projects SET name = 'Other'")
+        connection.execute("DELETE FROM read.catalog_v1_views")
+    done = stemma("audit", "replay", "catalog_v1", "imports_v1")
+    assert done.exit_code == 1
+    lines = done.output.splitlines()
+    place = lines.index(f'  project_id = "{scene.project}"')
+    assert lines[place - 1].startswith(
+        "catalog_v1_projects differs from a replay: 1 rows only live"
+    )
+    assert lines[place + 1 : place + 3] == ['    - name = "Other"', '    + name = "Digits"']
+    place = lines.index(f'  view_id = "{scene.view}"')
+    assert lines[place - 1].endswith(": 0 rows only live (-), 1 only replayed (+)")
+    assert '"classification"' in lines[place + 1]
+    assert f"imports_v1: equal to a replay up to position {store.head()}, row by row" in lines
+
+
+def test_a_past_position_is_told_by_digests(store: Store, engine: Engine, stemma: Stemma) -> None:
+    fill(store, trainings=1)
+    Follower(engine, store, READ_MODELS).catch_up(upto=30)
+    at_30 = stemma("audit", "replay", "dataset_v2", "--to", "30")
+    assert at_30.exit_code == 0, at_30.output
+    assert "dataset_v2: equal to a replay up to position 30, row by row" in at_30.output
+    Follower(engine, store, READ_MODELS).catch_up()
+    later = stemma("audit", "replay", "dataset_v2", "--to", "30")
+    assert later.exit_code == 0, later.output
+    head = store.head()
+    assert (
+        f"dataset_v2: replayed up to position 30; not compared, for the live one is at {head}"
+        in later.output
+    )
+    assert _digests(later) == _digests(at_30) != []
+    assert _digests(stemma("audit", "replay", "dataset_v2", "--to", "20")) != _digests(at_30)
+    beyond = stemma("audit", "replay", "--to", str(head + 1))
+    assert beyond.exit_code == 2
+    assert f"the log ends at position {head}" in beyond.output
+
+
+def _digests(done: Result) -> list[str]:
+    return [line for line in done.output.splitlines() if line.startswith("  ")]
+
+
+def test_names_are_those_of_read_models(stemma: Stemma) -> None:
+    for command in (["audit", "replay"], ["rebuild"]):
+        refused = stemma(*command, "nothing_v1")
+        assert refused.exit_code == 2
+        assert "nothing_v1: choose from catalog_v1" in refused.output
+
+
+def test_a_rebuild_says_how_far_it_came(store: Store, engine: Engine, stemma: Stemma) -> None:
+    fill(store, trainings=1)
+    Follower(engine, store, READ_MODELS).catch_up(upto=20)
+    done = stemma("rebuild", "dataset_v2")
+    assert done.stdout == f"dataset_v2: rebuilt up to position {store.head()}\n"
+    assert positions(engine)["dataset_v2"] == store.head()
+
+
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [
+        (["audit", "replay", "dataset_v2"], signal.SIGKILL),
+        (["audit", "replay", "dataset_v2"], signal.SIGTERM),
+        (["rebuild", "dataset_v2"], signal.SIGKILL),
+        (["rebuild", "dataset_v2"], signal.SIGINT),
+    ],
+    ids=lambda one: one[0] if isinstance(one, list) else one.name,
+)
+def test_a_run_that_is_ended_leaves_the_live_read_model_alone(
+    store: Store,
+    engine: Engine,
+    migrated: Database,
+    stemma: Stemma,
+    command: list[str],
+    number: signal.Signals,
+) -> None:
+    copy_all(migrated.admin_url, log_of_teams(12_000))
+    follower = Follower(engine, store, [DATASET])
+    follower.catch_up()
+    live = "SELECT 'read.dataset_v2_images'::regclass::oid"
+    before = rows(migrated.app_url, live)
+    # It gets no further than its first page: whatever the machine does meanwhile.
+    with psycopg.connect(migrated.admin_url) as blocker:
+        run = subprocess.Popen([sys.executable, "-m", "cli.main", *command], env=dict(os.environ))
+        try:
+            assert wait_until(lambda: any(at > 0 for _, at in under_way(engine)), 60)
+            blocker.execute("LOCK TABLE log.stemma_events IN ACCESS EXCLUSIVE MODE")
+        finally:
+            run.send_signal(number)
+            run.wait(30)
+    assert run.returncode != 0
+    if number != signal.SIGKILL:
+        assert scratch_schemas(migrated) == []
+    assert rows(migrated.app_url, live) == before
+    done = stemma("audit", "replay", "dataset_v2")
+    assert done.exit_code == 0, done.output
+    assert scratch_schemas(migrated) == []
