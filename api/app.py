@@ -33,9 +33,9 @@ from api.problems import HANDLERS
 from api.projects import ProjectController
 from api.system import SystemController
 from api.take_away import TakeAwayController
-from api.transparency import TilesController, TransparencyController
 from api.trail import TrailController
 from api.trail_reading import asked_for
+from api.transparency import TilesController, TransparencyController
 from api.versions import VersionController
 from api.views import ViewController
 from api.workers import WorkerController

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from domain import image as images
 from domain import blob, imports, model, project, version, view
+from domain import image as images
 from domain.event import Recorded
 from domain.trail_telling import States, Telling, labels_of, named, named_in
 from domain.trail_training import of_training
