@@ -147,7 +147,7 @@ class Store:
         """
         if skip:
             page = self._recorder.select_page(after, END if upto is None else upto, skip, limit)
-            return [self._to_recorded(notification) for notification in page]
+            return self._recorded(page)
         notifications = self._recorder.select_notifications(
             after, limit, stop=upto, topics=list(names), inclusive_of_start=False
         )
