@@ -38,7 +38,9 @@ def watched() -> Iterator[Watch]:
         _EventsASecond(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    console = Console(stderr=True)
+    silent = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=silent) as bars:
         tasks = {}
 
         def watch(found: Sequence[tuple[str, int]], end: int) -> None:
