@@ -1,0 +1,420 @@
+"""Check an audit bundle of Stemma, offline: python verify_bundle.py BUNDLE.zip --key KEYS
+
+Read this file before you trust it; that takes ten minutes. It needs the standard library and
+`cryptography` (for Ed25519), shares no line of code with Stemma, and writes nothing to disk. Take
+it, and the public keys, from where you trust them: those in a bundle are its maker's.
+
+It goes from what you hold to what you want to know:
+
+1. SHA256SUMS       Every member is as it was packed. That finds accidents; it is not signed.
+2. checkpoints.txt  Your key signed: "the first N events of the log have this Merkle root".
+3. log.jsonl        It is a tree with exactly these roots, so its events are those of the log.
+                    Each stream's events are numbered 1, 2, 3 and so on.
+4. manifests/       They hold the images that follow from these events, and have the digest that
+                    the version's event names.
+5. blobs/           Files that were brought along have the sha256 by which events name them.
+
+The exit status is 0 if all of it holds, 1 if not, and 2 where a file cannot be read.
+"""
+
+import argparse
+import base64
+import hashlib
+import heapq
+import json
+import re
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+SUMS, KEYS, CHECKPOINTS, LOG = "SHA256SUMS", "verifier-keys.txt", "checkpoints.txt", "log.jsonl"
+MEMBER = re.compile(
+    r"README\.txt|SHA256SUMS|blobs\.jsonl|bundle\.json|checkpoints\.txt|log\.jsonl"
+    r"|verifier-keys\.txt|verify_bundle\.py|schemas/[a-z_.]+(\.v[0-9]+)?\.json"
+    r"|manifests/[0-9a-f]{64}\.jsonl|blobs/[0-9a-f]{64}"
+)
+NOTE = re.compile(
+    "([^\n]+)\n(0|[1-9][0-9]{0,17})\n([A-Za-z0-9+/]{43}=)\n\n((?:\u2014 [^ \n]+ [^ \n]+\n)+)"
+)
+MAX_LINE, MAX_RATIO = 1 << 26, 200
+DAMAGED = (
+    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError,
+    ValueError, LookupError, TypeError, AttributeError,
+)  # fmt: skip
+"""What reading a hostile file may raise."""
+
+Keys = dict[tuple[str, bytes], Ed25519PublicKey]
+
+
+class Refused(Exception):
+    """The bundle does not prove what it claims; the message says where."""
+
+
+class Checkpoint(NamedTuple):
+    """The first `size` events of the log `origin` have the Merkle root `root`."""
+
+    origin: str
+    size: int
+    root: bytes
+
+
+class Event(NamedTuple):
+    """An event as the log has it; `state` is its stored JSON, byte for byte."""
+
+    position: int
+    stream: str
+    revision: int
+    name: str
+    state: bytes
+
+    def leaf(self) -> bytes:
+        digest = hashlib.sha256(self.state).hexdigest()
+        place = f"{self.position}\n{self.stream}\n{self.revision}\n{self.name}"
+        return hashlib.sha256(f"\0stemma-event/v1\n{place}\n{digest}\n".encode()).digest()
+
+    def data(self) -> Any:
+        """What happened. Numbers with a point stay the text that they are in the log."""
+        return json.loads(self.state, parse_float=str)["data"]
+
+
+class Subtree(NamedTuple):
+    """The root over `1 << height` events that the bundle leaves out."""
+
+    height: int
+    root: bytes
+
+
+def check_archive(archive: zipfile.ZipFile) -> None:
+    """Step 1. Refuse foreign names, names given twice, and members that swell (zip bombs).
+
+    Members are read piece by piece, and nothing is unpacked to disk.
+    """
+    packed: set[str] = set()
+    for member in archive.infolist():
+        name = member.filename
+        if not MEMBER.fullmatch(name) or name in packed:
+            raise Refused(f"{name!r}: no bundle has a member of this name, or it is there twice")
+        if member.file_size > MAX_RATIO * member.compress_size:
+            raise Refused(f"{name}: unpacks to more than {MAX_RATIO} times its size")
+        packed.add(name)
+    for line in lines(archive, SUMS):
+        digest, _, name = line.decode().rstrip("\n").partition("  ")
+        if name not in packed:
+            raise Refused(f"{name}: is missing from the archive, or listed twice in {SUMS}")
+        packed.remove(name)
+        found = hashlib.sha256()
+        with archive.open(name) as file:
+            while piece := file.read(1 << 20):
+                found.update(piece)
+        if found.hexdigest() != digest:
+            raise Refused(f"{name}: is not what was packed, as {SUMS} says")
+        if name.startswith(("blobs/", "manifests/")) and digest not in name:
+            raise Refused(f"{name}: has the sha256 {digest}, and is named otherwise")
+    if packed != {SUMS}:
+        raise Refused(f"{min(packed - {SUMS})}: is not listed in {SUMS}")
+
+
+def lines(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
+    if name not in archive.NameToInfo:
+        raise Refused(f"{name}: is missing from the archive")
+    with archive.open(name) as file:
+        while line := file.readline(MAX_LINE):
+            if not line.endswith(b"\n"):
+                raise Refused(f"{name}: has a line that is too long, or has no end")
+            yield line
+
+
+def parse_keys(text: Iterable[bytes]) -> Keys:
+    """Public keys by name and id, each a line `name+id+base64`: see c2sp.org/signed-note."""
+    keys: Keys = {}
+    for word in (line.decode().strip() for line in text):
+        name, key_id, encoded = word.split("+", 2)
+        content = base64.b64decode(encoded, validate=True)
+        hashed = hashlib.sha256(name.encode() + b"\n" + content).digest()[:4]
+        if content[:1] != b"\x01" or hashed.hex() != key_id:
+            raise ValueError(f"{word} is no Ed25519 key with its id")
+        keys[name, hashed] = Ed25519PublicKey.from_public_bytes(content[1:])
+    return keys
+
+
+def checkpoints_in(where: str, text: Iterable[bytes], keys: Keys) -> Iterator[Checkpoint]:
+    """Step 2. The checkpoints of a file, each signed by one of the keys."""
+    note, signed = "", False
+    for line in (one.decode() for one in text):
+        signature = line.startswith("\u2014 ")
+        if signed and not signature:
+            yield open_note(where, note, keys)
+            note = ""
+        signed = signature
+        if note or line != "\n":
+            note += line
+    if note:
+        yield open_note(where, note, keys)
+
+
+def open_note(where: str, note: str, keys: Keys) -> Checkpoint:
+    """A signed checkpoint: see c2sp.org/tlog-checkpoint. Unknown keys' signatures are ignored."""
+    match = NOTE.fullmatch(note)
+    if match is None:
+        raise Refused(f"{where}: {note[:80]!r} is no signed checkpoint")
+    origin, size, root, signatures = match.groups()
+    known = False
+    for line in signatures.rstrip("\n").split("\n"):
+        _, name, encoded = line.split(" ")
+        signature = base64.b64decode(encoded, validate=True)
+        key = keys.get((name, signature[:4]))
+        if key is None or name != origin:
+            continue
+        try:
+            key.verify(signature[4:], f"{origin}\n{size}\n{root}\n".encode())
+        except InvalidSignature:
+            raise Refused(f"{where}: the checkpoint of {size} events is signed wrongly") from None
+        known = True
+    if not known:
+        raise Refused(
+            f"{where}: the checkpoint of {size} events is signed by none of your keys, but by"
+            f" {signatures!r}; of a log whose key was replaced you need the older ones too"
+        )
+    return Checkpoint(origin, int(size), base64.b64decode(root, validate=True))
+
+
+class Tree:
+    """The Merkle tree of RFC 6962, grown from the left: a hash for each bit that its size has."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._peaks: list[Subtree] = []
+
+    def add(self, height: int, root: bytes) -> None:
+        """Add a subtree, or a leaf, which has height 0. A subtree begins at a multiple of its
+        size."""
+        if not 0 <= height < 60 or self.size % (1 << height) or len(root) != 32:
+            raise Refused(f"{LOG}: after event {self.size} comes a subtree that cannot be there")
+        self.size += 1 << height
+        while self._peaks and self._peaks[-1].height == height:
+            root = hashlib.sha256(b"\x01" + self._peaks.pop().root + root).digest()
+            height += 1
+        self._peaks.append(Subtree(height, root))
+
+    def root(self) -> bytes:
+        roots = [peak.root for peak in self._peaks] or [hashlib.sha256(b"").digest()]
+        while len(roots) > 1:
+            right = roots.pop()
+            roots[-1] = hashlib.sha256(b"\x01" + roots[-1] + right).digest()
+        return roots[0]
+
+
+def read_log(archive: zipfile.ZipFile) -> Iterator[Event | Subtree]:
+    """The log's events in order, and in place of those left out the roots over them."""
+    for number, line in enumerate(lines(archive, LOG), 1):
+        try:
+            said = json.loads(line)
+            if "root" in said:
+                yield Subtree(int(said["height"]), bytes.fromhex(said["root"]))
+            else:
+                place = int(said["position"]), str(said["stream"]), int(said["revision"])
+                yield Event(*place, str(said["name"]), said["state"].encode())
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise Refused(f"{LOG}, line {number}: neither event nor subtree: {error!r}") from None
+
+
+def proved(
+    archive: zipfile.ZipFile, due: Iterator[Checkpoint], tree: Tree, revisions: dict[str, int]
+) -> Iterator[Event]:
+    """Step 3. The log's events, if the tree over it meets each of the checkpoints, by size.
+
+    Both together show that each event is in the log at its position, and that the log only grew.
+    What was yielded is worth nothing before the end has been reached.
+    """
+    last, checkpoint = None, next(due, None)
+    for item in read_log(archive):
+        if isinstance(item, Event):
+            where = f"event {item.position} ({item.name} of {item.stream})"
+            if item.position != tree.size + 1:
+                raise Refused(f"{where}: is in the place of event {tree.size + 1}")
+            if item.revision != revisions.get(item.stream, 0) + 1:
+                raise Refused(f"{where}: an event of the stream is missing before it")
+            revisions[item.stream] = item.revision
+            tree.add(0, item.leaf())
+            yield item
+        else:
+            tree.add(item.height, item.root)
+        while checkpoint is not None and checkpoint.size <= tree.size:
+            if last is not None and checkpoint.origin != last.origin:
+                raise Refused(f"{CHECKPOINTS}: of two logs, {last.origin}, {checkpoint.origin}")
+            if checkpoint.size < tree.size:
+                raise Refused(f"{LOG}: cannot be compared with a checkpoint of {checkpoint.size}")
+            if checkpoint.root != tree.root():
+                raise Refused(
+                    f"{LOG}: events {last.size + 1 if last else 1} to {checkpoint.size} are not"
+                    " those of the signed checkpoint: one was changed, left out, added or moved"
+                )
+            last, checkpoint = checkpoint, next(due, None)
+    if checkpoint is not None or last is None or last.size != tree.size:
+        raise Refused(f"{LOG}: ends at event {tree.size}, and the checkpoints elsewhere")
+
+
+def check_datasets(
+    archive: zipfile.ZipFile, created: dict[str, Event], frozen: dict[str, Event]
+) -> Iterator[str]:
+    """Step 4. Go through the images' events again, and halt where each version looked at them."""
+    looked = {stream: int(created[stream].data()["log_position"]) for stream in frozen}
+    due = sorted(frozen, key=lambda stream: looked[stream])
+    images: dict[str, dict[str, Any]] = {}
+    for event in read_log(archive):
+        if not isinstance(event, Event):
+            continue
+        while due and looked[due[0]] < event.position:
+            yield check_dataset(archive, images, created[due[0]], frozen[due.pop(0)])
+        image = images.get(event.stream)
+        if event.name == "image.added":
+            added = event.data()
+            image = {"project": added["project_id"], "blob": added["blob"]}
+            images[event.stream] = image | {"split": "train", "said": {}}
+        elif event.name == "image.removed":
+            images.pop(event.stream, None)
+        elif event.name == "image.split_assigned" and image:
+            image["split"] = event.data()["split"]
+        elif event.name == "image.annotated" and image:
+            said = event.data()
+            image["said"][said["view_id"]] = said
+    if due:
+        raise Refused(f"{due[0]}: is made from events that came after it")
+
+
+def check_dataset(
+    archive: zipfile.ZipFile, images: dict[str, dict[str, Any]], created: Event, frozen: Event
+) -> str:
+    """Compare what a version froze with what the events say, line by line."""
+    digest = frozen.data()["manifest"]
+    member, found, splits = f"manifests/{digest}.jsonl", hashlib.sha256(), []
+    stored = lines(archive, member)
+    for split, line in manifest(images, created.data()):
+        splits.append(split)
+        if next(stored, b"") != line:
+            raise Refused(f"{member}, line {len(splits)}: from the events follows {line.decode()}")
+        found.update(line)
+    if next(stored, None) is not None or found.hexdigest() != digest:
+        raise Refused(f"{member}: holds more than the {len(splits)} lines that the events make")
+    counts = splits.count("train"), splits.count("validation")
+    if counts != (frozen.data()["train_images"], frozen.data()["validation_images"]):
+        raise Refused(f"event {frozen.position} ({frozen.name}): there are {counts} images")
+    return f"{created.stream}: its {sum(counts)} images follow from the events; manifest {digest}"
+
+
+def manifest(images: dict[str, dict[str, Any]], version: Any) -> Iterator[tuple[str, bytes]]:
+    """The split and the line of each image that a version trains on, sorted by image.
+
+    The image is in the project and annotated in the view: in classification with just one of the
+    version's concepts, in detection with one or more, in tagging with any number of them, or said
+    to be without concept.
+    """
+    concepts = {concept["concept_id"] for concept in version["concepts"]}
+    for stream, image in sorted(images.items()):
+        said = image["said"].get(version["view_id"])
+        if image["project"] != version["project_id"] or said is None:
+            continue
+        kept = [one for one in said["annotations"] if one["concept_id"] in concepts]
+        if version["kind"] == "classification" and len(kept) != 1:
+            continue
+        if version["kind"] == "detection" and not kept:
+            continue
+        if not said["annotations"] and not said["without_concept"]:
+            continue
+        sides = ("x", "y", "width", "height")
+        boxes = [",".join(str(one["box"][side]) for side in sides) for one in kept if one["box"]]
+        line = '{"blob":' + json.dumps(image["blob"])
+        line += ',"boxes":[[' + "],[".join(boxes) + "]]" if boxes else ""
+        line += ',"concepts":' + json.dumps([one["concept_id"] for one in kept]).replace(", ", ",")
+        line += ',"image":' + json.dumps(stream.removeprefix("image-"))
+        line += ',"split":' + json.dumps(image["split"]) + "}\n"
+        yield image["split"], line.encode()
+
+
+def verify(archive: zipfile.ZipFile, keys: Keys, kept: Iterable[bytes]) -> Iterator[str]:
+    """All steps; a line for each thing that is proved. `kept` are checkpoints of the auditor's."""
+    check_archive(archive)
+    signed = checkpoints_in(CHECKPOINTS, lines(archive, CHECKPOINTS), keys)
+    own = checkpoints_in("your checkpoints", kept, keys)
+    both = heapq.merge(signed, own, key=lambda checkpoint: checkpoint.size)
+    files = {
+        name.split("/")[1][:64] for name in archive.NameToInfo if "/" in name and name[0] != "s"
+    }
+    created: dict[str, Event] = {}
+    frozen: dict[str, Event] = {}
+    weights: dict[str, str] = {}
+    tree, revisions, unnamed = Tree(), dict[str, int](), set(files)
+    for event in proved(archive, (one for one in both if one.size), tree, revisions):
+        unnamed.difference_update(re.findall(r"[0-9a-f]{64}", event.state.decode()))
+        if event.name == "version.created":
+            created[event.stream] = event
+        elif event.name == "version.dataset_frozen":
+            frozen[event.stream] = event
+        elif event.name == "version.training_completed":
+            weights[event.stream] = event.data()["checkpoint"]
+    if unnamed:
+        raise Refused(f"blobs/{min(unnamed)}: no event in the bundle names it")
+    claim, events = json.loads(archive.read("bundle.json"))["of"], sum(revisions.values())
+    if events < tree.size if claim == "all" else claim not in revisions:
+        raise Refused(f"bundle.json: says that this is a bundle of {claim}, and it is not")
+    datasets = list(check_datasets(archive, created, frozen))
+
+    yield f"signed: the log's first {tree.size} events, root {tree.root().hex()}"
+    yield f"events: {events} of them are here, each at its position"
+    yield f"streams: {len(revisions)}, each numbered from 1 on with none missing"
+    yield from datasets
+    for stream, digest in weights.items():
+        here = "are here" if f"blobs/{digest}" in archive.NameToInfo else "are not here"
+        yield f"{stream}: its weights have the sha256 {digest}; they {here}"
+    yield f"files: {len(files)} manifests and blobs have the sha256 by which an event names them"
+    if events < tree.size:
+        yield (
+            "NOT proved: that the events left out are of no concern. An image, or the end of a"
+            " stream, can have been left out on purpose; a bundle of all events would show it"
+        )
+    yield "NOT proved: that what events say is true, and anything about later events"
+    yield f"NOT proved: the rest of the archive (README, schemas); only {SUMS} speaks for it"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Check an audit bundle of Stemma, offline.")
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--key", type=Path, help="the log's public keys, as you know them")
+    parser.add_argument("--against", type=Path, help="signed checkpoints that you kept")
+    options = parser.parse_args(arguments)
+    try:
+        keys = parse_keys(options.key.read_bytes().splitlines()) if options.key else {}
+        kept = options.against.read_bytes().splitlines(keepends=True) if options.against else []
+        file = options.bundle.open("rb")
+    except (OSError, ValueError) as error:
+        print(f"cannot be read: {error}", file=sys.stderr)
+        return 2
+    try:
+        with file, zipfile.ZipFile(file) as archive:
+            for line in verify(archive, keys or parse_keys(lines(archive, KEYS)), kept):
+                print(line)
+    except Refused as refused:
+        print(f"REFUSED: {refused}")
+        return 1
+    except DAMAGED as error:
+        print(f"REFUSED: the archive, or an event in it, is damaged: {error!r}")
+        return 1
+    if options.key:
+        print("VERIFIED with your key")
+        return 0
+    print(
+        "NOT proved: whose log it is, for it was checked with the key in the bundle, which whoever"
+    )
+    print("made the bundle chose. Compare verifier-keys.txt with what you were given elsewhere.")
+    print("VERIFIED with the key in the bundle, to be of one piece")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
