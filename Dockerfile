@@ -14,7 +14,7 @@ FROM python:3.12-slim
 # A volume takes its owner from the folder it first covers.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin stemma \
     && install --directory --owner=stemma --group=stemma /blobs /var/lib/stemma \
-        /var/lib/stemma/weights
+        /var/lib/stemma/weights /var/lib/stemma/audit
 COPY --from=build /opt/stemma /opt/stemma
 ENV PATH=/opt/stemma/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -15,6 +15,7 @@ from nats.js.api import KeyValueConfig, PubAck, RetentionPolicy, StorageType, St
 from nats.js.errors import NotFoundError
 
 EVENTS, JOBS, REPORTS = "EVENTS", "JOBS", "REPORTS"
+CHECKPOINTS, CHECKPOINT_SUBJECT = "CHECKPOINTS", "stemma.checkpoints"
 WORKERS_BUCKET, CONTROL_BUCKET = "workers", "control"
 CONTROL_STREAM = f"KV_{CONTROL_BUCKET}"
 WORKER_TTL_SECONDS = 30
@@ -98,6 +99,15 @@ _STREAMS = (
         deny_purge=True,
         max_age=timedelta(days=30).total_seconds(),
         duplicate_window=timedelta(hours=1).total_seconds(),
+    ),
+    StreamConfig(
+        name=CHECKPOINTS,
+        subjects=[CHECKPOINT_SUBJECT],
+        storage=StorageType.FILE,
+        allow_direct=True,
+        deny_delete=True,
+        deny_purge=True,
+        duplicate_window=timedelta(minutes=10).total_seconds(),
     ),
 )
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from adapters.audit.part import run_checkpoints
 from adapters.blobs import BlobStore
 from adapters.imports.feed import run_imports
 from adapters.policy_feed import run_policies
@@ -45,6 +46,7 @@ def _ingest(settings: Settings, store: Store, stop: threading.Event) -> None:
 
 
 PARTS: dict[str, Part] = {
+    "checkpoints": run_checkpoints,
     "importer": run_imports,
     "project": run_project,
     "relay": _relay,

@@ -56,6 +56,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     weights: str = ""
     max_import_files: int = 2_000_000
     max_import_bytes: int = 200_000_000_000
+    signing_key: str = ""
+    log_origin: str = ""
+    log_checkpoint_events: int = 10_000
+    log_checkpoint_seconds: float = 30.0
 
     def roots(self) -> tuple[Path, ...]:
         """The folders that imports may read on this machine, as `STEMMA_IMPORT_ROOTS` lists them,
@@ -66,6 +70,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def weights_folder(self) -> Path:
         """Where the files of pretrained weights lie: `STEMMA_WEIGHTS`, or in the data folder."""
         return Path(self.weights) if self.weights else self.data / "weights"
+
+    @property
+    def signing_key_file(self) -> Path:
+        """The log's private key: `STEMMA_SIGNING_KEY`, or in the data folder."""
+        audit = self.data / "audit"
+        return Path(self.signing_key) if self.signing_key else audit / "signing-key"
+
+    @property
+    def checkpoint_file(self) -> Path:
+        """What each signed checkpoint of the log is added to, in the data folder."""
+        return self.data / "audit" / "checkpoints.txt"
 
     def environment(self) -> dict[str, str]:
         """The variables that a child process needs to have the same settings."""

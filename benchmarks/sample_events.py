@@ -48,9 +48,8 @@ def copy_all(admin_url: str, events: Iterable[Recorded]) -> None:
     """Append by COPY, as only the database's owner may: for logs of millions of events."""
     to_stored_event = EventMapper().to_stored_event
     with psycopg.connect(admin_url, autocommit=True) as admin:
-        [head] = admin.execute("SELECT max(notification_id) FROM log.stemma_events").fetchone() or [
-            0
-        ]
+        last = admin.execute("SELECT max(notification_id) FROM log.stemma_events").fetchone()
+        head = (last and last[0]) or 0
         columns = "originator_id, originator_version, topic, state, notification_id"
         with admin.cursor().copy(
             f"COPY log.stemma_events ({columns}) FROM STDIN (FORMAT binary)"

@@ -10,7 +10,7 @@ import click
 
 from cli.later import LaterGroup
 
-PARTS = ("project", "relay", "policies", "ingest", "importer")
+PARTS = ("project", "relay", "policies", "ingest", "importer", "checkpoints")
 
 
 LATER = {
@@ -118,6 +118,7 @@ _part("relay", "Publish the event log on NATS.")
 _part("policies", "Freeze datasets and dispatch training jobs.")
 _part("ingest", "Take the workers' reports into the event log.")
 _part("importer", "Carry imports out.")
+_part("checkpoints", "Sign the event log.")
 
 
 @main.command("carry-out-import", hidden=True)

@@ -54,12 +54,21 @@ class Frontier:
 
     def root(self) -> bytes:
         """MTH(D[size])."""
-        return _joined(self._roots) if self._roots else EMPTY_ROOT
+        return join_roots(self._roots)
+
+
+def full_root(hashes: bytes) -> bytes:
+    """The root over neighbouring hashes, a power of two of them, one after another in `hashes`."""
+    pair = 2 * HASH_BYTES
+    while len(hashes) > HASH_BYTES:
+        pairs = range(0, len(hashes), pair)
+        hashes = b"".join([sha256(b"\x01" + hashes[at : at + pair]).digest() for at in pairs])
+    return hashes
 
 
 def root_at(size: int, subtrees: Subtrees) -> bytes:
     """MTH(D[size])."""
-    return _root(0, size, subtrees) if size else EMPTY_ROOT
+    return _root(0, size, subtrees)
 
 
 def inclusion_proof(index: int, size: int, subtrees: Subtrees) -> list[bytes]:
@@ -181,11 +190,13 @@ def _full(begin: int, end: int) -> Iterator[tuple[int, int]]:
 
 def _root(begin: int, end: int, subtrees: Subtrees) -> bytes:
     """MTH(D[begin:end])."""
-    return _joined([subtrees(height, index) for height, index in _full(begin, end)])
+    return join_roots([subtrees(height, index) for height, index in _full(begin, end)])
 
 
-def _joined(roots: Sequence[bytes]) -> bytes:
-    """The root over neighbouring full subtrees, largest first."""
+def join_roots(roots: Sequence[bytes]) -> bytes:
+    """The root of a tree that falls into these full subtrees, largest first."""
+    if not roots:
+        return EMPTY_ROOT
     root = roots[-1]
     for left in roots[-2::-1]:
         root = node_hash(left, root)

@@ -1,0 +1,107 @@
+"""The files of the log's keys: the private one that only its owner reads, the public ones beside.
+
+While a key is being replaced the private file holds both, the new one first: the next checkpoint is
+signed by all that are there, and then only the first one stays.
+"""
+
+import fcntl
+import os
+import secrets
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from adapters.audit.signing import new_key, parse_signing_key
+from adapters.embedded import write_secret
+from adapters.settings import SettingsError
+from domain.signed_note import Malformed, SigningKey, VerifierKey, checked_name, parse_verifier_key
+
+PUBLIC = "verifier-keys.txt"
+
+
+class Keys:
+    """The keys at a path, made when they are first asked for."""
+
+    def __init__(self, path: Path, origin: str = "") -> None:
+        """`origin` names a log whose key is yet to be made; without, it gets a name of chance."""
+        self.path = path
+        self.public_path = path.with_name(PUBLIC)
+        self._origin = origin
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Wait until no other process signs with these keys, or changes them."""
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = os.open(self.path.with_name("lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(file)
+
+    def signing(self) -> list[SigningKey]:
+        """The keys to sign with, the one that stays first. To be called with the lock held.
+
+        Raises `SettingsError` where the file is gone, open to others, or not a key.
+        """
+        if not self.path.exists():
+            if self.public_path.exists():
+                raise SettingsError(
+                    f"{self.path} is gone, and {self.public_path} says that it was there: bring it"
+                    " back from your backup. A log that begins again under another key can only be"
+                    " told from a forged one by you: to want that, move both files away"
+                )
+            self._save([new_key(self._name())])
+        if stat.S_IMODE(self.path.stat().st_mode) & 0o077:
+            raise SettingsError(f"{self.path} can be read by others: chmod 600 it")
+        try:
+            keys = [parse_signing_key(line) for line in self.path.read_text().split()]
+        except Malformed as error:
+            raise SettingsError(f"{self.path}: {error}") from error
+        if not keys:
+            raise SettingsError(f"{self.path} is empty: bring it back from your backup")
+        self._publish(keys)
+        return keys
+
+    def rotate(self) -> VerifierKey:
+        """Make a new key; the next checkpoint is signed by the old one too, and later ones not."""
+        with self.locked():
+            keys = self.signing()
+            new = new_key(keys[0].verifier.name)
+            self._save([new, *keys])
+            self._publish([new])
+        return new.verifier
+
+    def retire(self, keys: Sequence[SigningKey]) -> None:
+        """Forget all but the first of them. To be called with the lock held."""
+        self._save(keys[:1])
+
+    def verifiers(self) -> list[VerifierKey]:
+        """All public keys that the log ever had."""
+        return read_verifier_keys(self.public_path)
+
+    def _name(self) -> str:
+        try:
+            return checked_name(self._origin or f"stemma.local/{secrets.token_hex(8)}")
+        except Malformed as error:
+            raise SettingsError(f"STEMMA_LOG_ORIGIN is wrong: {error}") from error
+
+    def _save(self, keys: Sequence[SigningKey]) -> None:
+        write_secret(self.path, "".join(f"{key}\n" for key in keys).encode())
+
+    def _publish(self, keys: Sequence[SigningKey]) -> None:
+        known = self.verifiers() if self.public_path.exists() else []
+        missing = [key.verifier for key in reversed(keys) if key.verifier not in known]
+        if missing:
+            content = "".join(f"{key}\n" for key in [*known, *missing])
+            write_secret(self.public_path, content.encode())
+            self.public_path.chmod(0o644)
+
+
+def read_verifier_keys(path: Path) -> list[VerifierKey]:
+    """The public keys of a file, one a line. Raises `SettingsError`."""
+    try:
+        return [parse_verifier_key(line) for line in path.read_text().split()]
+    except (OSError, UnicodeDecodeError, Malformed) as error:
+        raise SettingsError(f"no public keys can be read from {path}: {error}") from error

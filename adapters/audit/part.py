@@ -1,0 +1,54 @@
+"""The part `checkpoints`: signs as the log grows, and lets NATS know."""
+
+import logging
+import threading
+import time
+
+from adapters.audit.announce import announce
+from adapters.audit.checkpoint_file import CheckpointFile, Refused
+from adapters.audit.keys import Keys
+from adapters.audit.signer import Pace, Signer
+from adapters.postgres import wake_ups
+from adapters.settings import Settings
+from application.store import CHANNEL, Store
+
+PAUSE_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+def run_checkpoints(settings: Settings, _: Store, stop: threading.Event) -> None:
+    """Sign until `stop` is set. A thread of its own tells NATS: signing does not wait for that.
+
+    As long as the log contradicts what was signed, nothing is.
+    """
+    url, nats_url = settings.require("database_url"), settings.require("nats_url")
+    signed, over = threading.Event(), threading.Event()
+    telling = threading.Thread(target=announce, args=(url, nats_url, signed, over))
+    telling.start()
+    try:
+        while not stop.is_set():
+            began = time.monotonic()
+            try:
+                _sign(settings, url, signed, stop)
+            except Refused as refused:
+                log.critical("NO CHECKPOINT IS SIGNED: %s", refused)
+                # To look again takes as long as to read the log.
+                stop.wait(max(PAUSE_SECONDS, 5 * (time.monotonic() - began)))
+    finally:
+        over.set()
+        signed.set()  # what waits for it, stops
+        telling.join()
+
+
+def _sign(settings: Settings, url: str, signed: threading.Event, stop: threading.Event) -> None:
+    signer = Signer(
+        url,
+        Keys(settings.signing_key_file, settings.log_origin),
+        CheckpointFile(settings.checkpoint_file),
+        Pace(settings.log_checkpoint_events, settings.log_checkpoint_seconds),
+    )
+    signer.begin()
+    for _ in wake_ups(url, CHANNEL, stop):
+        if signer.sign_if_due() is not None:
+            signed.set()

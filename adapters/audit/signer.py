@@ -1,0 +1,203 @@
+"""Signing the log: the tree is extended to its end, and a checkpoint over it signed and kept."""
+
+import logging
+import time
+from collections.abc import Iterator
+
+import msgspec
+import psycopg
+
+from adapters.audit.checkpoint_file import CheckpointFile, Refused
+from adapters.audit.keys import Keys
+from adapters.audit.signing import Unsigned, open_checkpoint, sign
+from adapters.audit.stored import (
+    Connection,
+    Row,
+    events,
+    head,
+    leaf_of,
+    leaf_tiles,
+    load_tree,
+    lock_tree,
+    newest_checkpoint,
+    page_of_events,
+    save_checkpoint,
+    save_tiles,
+    tile_reader,
+    tree_size,
+)
+from adapters.audit.walk import Walk
+from domain.merkle import root_at
+from domain.signed_note import Malformed, SigningKey
+from domain.tiles import GrowingTree, subtrees_of
+from domain.transparency import Checkpoint
+
+log = logging.getLogger(__name__)
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """A checkpoint is due after so many new events, or so many seconds after the last one."""
+
+    events: int
+    seconds: float
+
+
+class Signer:
+    """Signs what is new in a log. Any number may work on one log with the same keys."""
+
+    def __init__(self, url: str, keys: Keys, file: CheckpointFile, pace: Pace) -> None:
+        self._url = url
+        self._keys = keys
+        self._file = file
+        self._pace = pace
+        self._signed = 0
+        self._signed_at = -pace.seconds
+
+    def begin(self) -> None:
+        """See that the events are those that were signed for, and finish what was interrupted.
+
+        Raises `Refused` where they are not. Stored hashes that do not fit them are made anew.
+        """
+        with self._keys.locked(), psycopg.connect(self._url) as connection:
+            keys = self._keys.signing()
+            last = self._file.last(self._keys.verifiers())
+            if last is not None:
+                save_checkpoint(connection, *last)
+            lock_tree(connection)
+            signed = self._newest_signed(connection, keys)
+            size = 0 if signed is None else signed.size
+            walk = Walk(_leaves(connection), leaf_tiles(connection))
+            walk.to(size)
+            if signed is not None and (walk.now.size, walk.now.root()) != (size, signed.root):
+                raise Refused(_changed(signed, walk))
+            if not _tiles_fit(connection, walk):
+                log.warning("the stored hashes of the log do not fit its events: made anew")
+                connection.execute("DELETE FROM log.tiles")
+            self._signed = size
+
+    def sign_if_due(self) -> Checkpoint | None:
+        """Sign a checkpoint if there is reason to; raises `Refused` where that would be to lie."""
+        with self._keys.locked(), psycopg.connect(self._url) as connection:
+            keys = self._keys.signing()
+            end = head(connection)
+            connection.commit()
+            if end < self._signed:
+                raise Refused(_shorter(end, self._signed))
+            if not self._is_due(end - self._signed) and len(keys) == 1:
+                return None
+            while _extend(connection, end):
+                pass
+            checkpoint = self._sign(connection, keys)
+            if len(keys) > 1:
+                self._keys.retire(keys)
+            self._signed, self._signed_at = checkpoint.size, time.monotonic()
+            return checkpoint
+
+    def _is_due(self, new: int) -> bool:
+        waited = time.monotonic() - self._signed_at
+        return new >= self._pace.events or (new > 0 and waited >= self._pace.seconds)
+
+    def _sign(self, connection: Connection, keys: list[SigningKey]) -> Checkpoint:
+        """The file comes first: whatever anyone has been told of is in it."""
+        with connection.transaction():
+            lock_tree(connection)
+            tree = load_tree(connection)
+            signed = self._newest_signed(connection, keys)
+            if signed is not None:
+                _refuse_contradiction(connection, tree, signed)
+            checkpoint = Checkpoint(keys[0].verifier.name, tree.size, tree.root())
+            note = str(sign(checkpoint.text(), keys))
+            self._file.append(note)
+            save_checkpoint(connection, checkpoint, note)
+        return checkpoint
+
+    def _newest_signed(self, connection: Connection, keys: list[SigningKey]) -> Checkpoint | None:
+        """The longest of what the file and the database say was signed with these keys."""
+        known = self._keys.verifiers()
+        last = self._file.last(known)
+        stored = newest_checkpoint(connection, keys[0].verifier.name)
+        found: list[Checkpoint] = [] if last is None else [last[0]]
+        if stored is not None:
+            try:
+                found.append(open_checkpoint(stored.note, known)[0])
+            except (Malformed, Unsigned) as error:
+                raise Refused(
+                    f"checkpoint {stored.checkpoint_id} of the database is not as it was signed:"
+                    f" {error}"
+                ) from error
+        return max(found, key=lambda one: one.size, default=None)
+
+
+def _tiles_fit(connection: Connection, walk: Walk) -> bool:
+    """Whether the tree can grow on from what is stored of it."""
+    size = tree_size(connection)
+    walk.to(size)
+    if walk.parted_at is not None or walk.now.size < size:
+        return False
+    try:
+        stored = load_tree(connection)
+    except ValueError:
+        return False
+    return size <= walk.now.size and stored.root() == walk.now.root()
+
+
+def _extend(connection: Connection, end: int) -> bool:
+    """Add the next page of events to the stored tree; whether there was one."""
+    with connection.transaction():
+        lock_tree(connection)
+        tree = load_tree(connection)
+        page = page_of_events(connection, tree.size, end)
+        if not page:
+            return False
+        full = tree.extend(b"".join(_dense(page, tree.size)))
+        save_tiles(connection, [*full, *tree.partial()])
+    return True
+
+
+def _dense(page: list[Row], size: int) -> Iterator[bytes]:
+    for expected, row in enumerate(page, start=size + 1):
+        if row[0] != expected:
+            raise Refused(f"event {expected} is missing from the log: `stemma audit verify`")
+        try:
+            yield leaf_of(row)
+        except ValueError as error:
+            raise Refused(f"event {expected} was not written by Stemma: {error}") from error
+
+
+def _leaves(connection: Connection) -> Iterator[bytes]:
+    """The leaves of the events up to the first that is missing or can have none."""
+    expected = 1
+    for page in events(connection):
+        found = []
+        for row in page:
+            if row[0] != expected or "\n" in row[1] or "\n" in row[3]:
+                yield b"".join(found)
+                return
+            found.append(leaf_of(row))
+            expected += 1
+        yield b"".join(found)
+
+
+def _refuse_contradiction(connection: Connection, tree: GrowingTree, signed: Checkpoint) -> None:
+    if tree.size < signed.size:
+        raise Refused(_shorter(tree.size, signed.size))
+    if root_at(signed.size, subtrees_of(tile_reader(connection))) != signed.root:
+        raise Refused(_changed(signed, None))
+
+
+def _shorter(size: int, signed: int) -> str:
+    return (
+        f"the log has {size} events, and a checkpoint over {signed} was signed: its end was cut"
+        " off, or the database is an older copy. Bring the newer one back; nothing is signed before"
+    )
+
+
+def _changed(signed: Checkpoint, walk: Walk | None) -> str:
+    if walk is not None and walk.now.size < signed.size:
+        return _shorter(walk.now.size, signed.size)
+    where = "" if walk is None or walk.parted_at is None else f", from event {walk.parted_at} on"
+    return (
+        f"the log's first {signed.size} events are not those that a checkpoint was signed over"
+        f"{where}: `stemma audit verify` says more. Bring the right ones back; nothing is signed"
+        " before"
+    )

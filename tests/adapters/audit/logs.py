@@ -1,0 +1,80 @@
+"""A signed log for tests: events, a signer with its files, and what it left."""
+
+from pathlib import Path
+
+import psycopg
+
+from adapters.audit.checkpoint_file import CheckpointFile
+from adapters.audit.keys import Keys
+from adapters.audit.signer import Pace, Signer
+from adapters.audit.signing import open_checkpoint
+from adapters.audit.stored import StoredCheckpoint, checkpoints_after, events
+from application.store import Store
+from domain.merkle import Frontier, leaf_hash
+from domain.project import ProjectRenamed
+from domain.transparency import Checkpoint, log_entry, notes_in
+from tests.application.scenes import recorded
+from tests.servers import Database
+
+AT_ONCE = Pace(1, 0.0)
+
+
+class Signed:
+    """A log and the folder of its signer."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.database = database
+        self.keys = Keys(folder / "signing-key", "stemma.test/log")
+        self.file = CheckpointFile(folder / "checkpoints.txt")
+
+    def signer(self, pace: Pace = AT_ONCE) -> Signer:
+        made = Signer(self.database.app_url, self.keys, self.file, pace)
+        made.begin()
+        return made
+
+    def sign(self) -> Checkpoint:
+        signed = self.signer().sign_if_due()
+        assert signed is not None
+        return signed
+
+    def notes(self) -> list[str]:
+        return list(notes_in(self.file.path.read_text())) if self.file.path.exists() else []
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """Those of the file, each with its signature checked."""
+        return [open_checkpoint(note, self.keys.verifiers())[0] for note in self.notes()]
+
+    def stored(self) -> list[StoredCheckpoint]:
+        with psycopg.connect(self.database.app_url) as connection:
+            return checkpoints_after(connection, 0, 1000)
+
+    def roots(self) -> list[bytes]:
+        """The root at every size of the log, from the events alone."""
+        tree = Frontier()
+        found = [tree.root()]
+        with psycopg.connect(self.database.app_url) as connection:
+            for page in events(connection):
+                for row in page:
+                    tree.append(leaf_hash(log_entry(*row)))
+                    found.append(tree.root())
+        return found
+
+
+def append(store: Store, count: int, stream: str = "project-1") -> int:
+    """Add events to a stream; the log's head."""
+    first = len(store.streams([stream])[stream]) + 1
+    return store.append(
+        [
+            recorded(stream, revision, ProjectRenamed(f"name {revision}"))
+            for revision in range(first, first + count)
+        ]
+    )
+
+
+def tamper(database: Database, *statements: str) -> None:
+    """Change the log as a superuser can: with the trigger off."""
+    with psycopg.connect(database.admin_url) as connection:
+        connection.execute("ALTER TABLE log.stemma_events DISABLE TRIGGER ALL")
+        for statement in statements:
+            connection.execute(statement.encode())
+        connection.execute("ALTER TABLE log.stemma_events ENABLE ALWAYS TRIGGER append_only")
