@@ -4,7 +4,12 @@ import click
 
 from cli.later import LaterGroup
 
+LATER = {
+    "export": "cli.audit_bundle:export_command",
+    "verify-bundle": "cli.audit_bundle:verify_bundle_command",
+}
 
-@click.group(cls=LaterGroup, commands_later={})
+
+@click.group(cls=LaterGroup, commands_later=LATER)
 def audit() -> None:
     """Replay history, see past states, and prove that nothing was altered."""

@@ -5,22 +5,22 @@ What each member holds is told in docs/auditor.md; `adapters.audit.verify_bundle
 
 import hashlib
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from typing import IO
 
 import msgspec
 
 from adapters.audit import bundle_rows as rows
-from adapters.audit.bundle_rows import Connection, Row, Selection
+from adapters.audit.bundle_rows import Selection
 from adapters.audit.bundle_schemas import Form, envelope, schema_of
 from adapters.audit.signing import open_checkpoint
+from adapters.audit.stored import Connection, Row, leaf_of
 from adapters.blobs import BlobStore
 from adapters.exports import zip_entry
-from domain.merkle import Frontier, leaf_hash
+from domain.merkle import Frontier
 from domain.pruned_tree import Pruning
 from domain.signed_note import VerifierKey
-from domain.transparency import Checkpoint, log_entry
 
 FORMAT = "stemma-bundle/v1"
 SUMS = "SHA256SUMS"
@@ -30,21 +30,10 @@ class NotAsSigned(Exception):
     """The log is not what was signed for; the message says up to where, and what to do."""
 
 
-class SignedLog(msgspec.Struct, frozen=True):
-    """The log's public keys, and its signed checkpoints by size, as often as they are asked for."""
-
-    keys: list[VerifierKey]
-    notes: Callable[[], Iterator[str]]
-
-    def checkpoints(self) -> Iterator[Checkpoint]:
-        """Raises `Malformed` or `Unsigned` for one that is not as it was signed."""
-        return (open_checkpoint(note, self.keys)[0] for note in self.notes())
-
-
 def write_bundle(
     connection: Connection,
     blobs: BlobStore,
-    signed: SignedLog,
+    keys: Sequence[VerifierKey],
     selection: Selection,
     into: IO[bytes],
     *,
@@ -56,7 +45,7 @@ def write_bundle(
     `NotAsSigned`, `Malformed`, `Unsigned`, `BlobMissing` or `BlobCorrupt`: then there is no bundle.
     """
     with zipfile.ZipFile(into, "w", zipfile.ZIP_DEFLATED) as archive:
-        _Bundle(connection, blobs, signed, selection, archive).write(with_blobs)
+        _Bundle(connection, blobs, keys, selection, archive).write(with_blobs)
 
 
 class _Bundle:
@@ -64,13 +53,13 @@ class _Bundle:
         self,
         connection: Connection,
         blobs: BlobStore,
-        signed: SignedLog,
+        keys: Sequence[VerifierKey],
         selection: Selection,
         archive: zipfile.ZipFile,
     ) -> None:
         self._connection = connection
         self._blobs = blobs
-        self._signed = signed
+        self._keys = keys
         self._selection = selection
         self._archive = archive
         self._sums: list[str] = []
@@ -85,7 +74,7 @@ class _Bundle:
                 self._add(f"blobs/{digest}", self._blobs.chunks(digest), zipfile.ZIP_STORED)
         claim = {"format": FORMAT, "of": self._selection.of}
         self._add("bundle.json", [_line(claim)])
-        self._add("checkpoints.txt", (f"{note}\n".encode() for note in self._signed.notes()))
+        self._add("checkpoints.txt", self._notes())
         self._add("log.jsonl", self._log())
         for digest, kind in self._named():
             if kind == rows.MANIFEST:
@@ -94,7 +83,7 @@ class _Bundle:
         for form in sorted(self._forms):
             name, version = form
             self._add(f"schemas/{name}.v{version}.json", [_line(schema_of(form))])
-        keys = "".join(f"{key}\n" for key in self._signed.keys)
+        keys = "".join(f"{key}\n" for key in self._keys)
         self._add("verifier-keys.txt", [keys.encode()])
         self._add("verify_bundle.py", [_file("verify_bundle.py")])
         self._add(SUMS, [one.encode() for one in self._sums])
@@ -120,14 +109,23 @@ class _Bundle:
                 size = self._blobs.size(digest)
                 yield _line({"sha256": digest, "kind": kind, "bytes": size})
 
+    def _notes(self) -> Iterator[bytes]:
+        for stored in rows.checkpoints(self._connection, self._selection):
+            open_checkpoint(stored.note, self._keys)
+            yield f"{stored.note}\n".encode()
+
     def _log(self) -> Iterator[bytes]:
         """Events in order, and roots over those left out, cut where a checkpoint ends."""
-        tree, pruning, due = Frontier(), Pruning(), self._signed.checkpoints()
+        tree, pruning, due = (
+            Frontier(),
+            Pruning(),
+            rows.checkpoints(self._connection, self._selection),
+        )
         checkpoint = next(due, None)
-        for row, chosen in rows.events(self._connection, self._selection):
-            if row.position != tree.size + 1:
+        for row, chosen in rows.covered_events(self._connection, self._selection):
+            if row[0] != tree.size + 1:
                 raise NotAsSigned(f"event {tree.size + 1} is missing; run stemma audit verify")
-            leaf = leaf_hash(log_entry(*msgspec.structs.astuple(row)))
+            leaf = leaf_of(row)
             tree.append(leaf)
             if chosen:
                 yield from self._cut(pruning)
@@ -151,8 +149,10 @@ class _Bundle:
             yield _line({"height": subtree.height, "root": subtree.root.hex()})
 
     def _event(self, row: Row) -> bytes:
-        self._forms.add((row.name, msgspec.json.decode(row.state, type=_Versioned).schema_version))
-        return _line(msgspec.structs.asdict(row) | {"state": row.state.decode()})
+        position, stream, revision, name, state = row
+        self._forms.add((name, msgspec.json.decode(state, type=_Versioned).schema_version))
+        place = {"position": position, "stream": stream, "revision": revision, "name": name}
+        return _line(place | {"state": state.decode()})
 
 
 class _Versioned(msgspec.Struct, frozen=True):

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-import psycopg
 
+from adapters.audit.stored import (
+    PAGE,
+    Connection,
+    Row,
+    StoredCheckpoint,
+    checkpoints_by_size,
+    events,
+)
 from domain.errors import NotFound
-
-Connection = psycopg.Connection[tuple[Any, ...]]
-PAGE = 5000
 
 _WHOLE = "SELECT originator_id FROM log.stemma_events"
 _IMAGES = """
@@ -36,80 +40,88 @@ class Selection(msgspec.Struct, frozen=True):
     """
 
     of: str
-    size: int
+    newest: StoredCheckpoint
     query: str
-    parameters: dict[str, Any]
+    values: dict[str, Any]
+
+    @property
+    def size(self) -> int:
+        return self.newest.size
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return self.values | {"size": self.size}
 
 
-def everything(size: int) -> Selection:
-    return Selection("all", size, _WHOLE, {"size": size})
+def everything(newest: StoredCheckpoint) -> Selection:
+    return Selection("all", newest, _WHOLE, {})
 
 
-def of_project(connection: Connection, project_id: str, size: int) -> Selection:
+def of_project(connection: Connection, project_id: str, newest: StoredCheckpoint) -> Selection:
     """The project, its views, their models and versions, its images and imports.
 
-    Raises `NotFound` where the first `size` events know no such project.
+    Raises `NotFound` where the checkpoint covers no such project.
     """
     stream = f"project-{project_id}"
-    _first_data(connection, stream, "project.created", size)
-    values = {"of": stream, "project": project_id, "images_upto": size, "size": size}
-    return Selection(stream, size, _OF_PROJECT, values)
+    _data_of(connection, stream, "project.created", newest)
+    values = {"of": stream, "project": project_id, "images_upto": newest.size}
+    return Selection(stream, newest, _OF_PROJECT, values)
 
 
-def of_version(connection: Connection, version_id: str, size: int) -> Selection:
+def of_version(connection: Connection, version_id: str, newest: StoredCheckpoint) -> Selection:
     """The version, its model, view and project, and each image that the project had had by then.
 
-    Raises `NotFound` where the first `size` events know no such version.
+    Raises `NotFound` where the checkpoint covers no such version.
     """
     stream = f"version-{version_id}"
-    created = _first_data(connection, stream, "version.created", size)
+    created = _data_of(connection, stream, "version.created", newest)
     kinds = ("project", "view", "model")
     values = {
         "streams": [stream, *(f"{kind}-{created[f'{kind}_id']}" for kind in kinds)],
         "project": created["project_id"],
         "images_upto": created["log_position"],
-        "size": size,
     }
-    return Selection(stream, size, _NAMED, values)
+    return Selection(stream, newest, _NAMED, values)
 
 
-def _first_data(connection: Connection, stream: str, name: str, size: int) -> dict[str, Any]:
+def _data_of(
+    connection: Connection, stream: str, name: str, newest: StoredCheckpoint
+) -> dict[str, Any]:
     row = connection.execute(
         "SELECT data, position FROM log.events WHERE stream = %s AND name = %s", (stream, name)
     ).fetchone()
     if row is None:
         raise NotFound(f"the log has no {stream}")
     data, position = row
-    if position > size:
+    if position > newest.size:
         raise NotFound(f"{stream} is newer than the last signed checkpoint; try again in a moment")
     found: dict[str, Any] = data
     return found
 
 
-class Row(msgspec.Struct, frozen=True):
-    """An event as it is stored."""
-
-    position: int
-    stream: str
-    revision: int
-    name: str
-    state: bytes
+def checkpoints(connection: Connection, selection: Selection) -> Iterator[StoredCheckpoint]:
+    """The log's signed checkpoints by size, up to the newest."""
+    origin = selection.newest.origin
+    return (one for one in checkpoints_by_size(connection) if one.origin == origin)
 
 
-def events(connection: Connection, selection: Selection) -> Iterator[tuple[Row, bool]]:
+def uncovered(connection: Connection, selection: Selection) -> int:
+    """How many events the bundle would hold beside, were there a newer checkpoint."""
+    row = connection.execute(
+        f"WITH chosen (stream) AS ({selection.query}) SELECT count(*) FROM log.stemma_events"
+        " WHERE notification_id > %(size)s AND originator_id IN (SELECT stream FROM chosen)",
+        selection.parameters,
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def covered_events(connection: Connection, selection: Selection) -> Iterator[tuple[Row, bool]]:
     """The events under the checkpoint in order, and whether the bundle holds each."""
     wanted = _positions(connection, selection)
     following = next(wanted, None)
-    with connection.cursor("bundle_events", binary=True) as cursor:
-        cursor.itersize = PAGE
-        cursor.execute(
-            "SELECT notification_id, originator_id, originator_version, topic, state"
-            " FROM log.stemma_events WHERE notification_id <= %s ORDER BY notification_id",
-            (selection.size,),
-        )
-        for values in cursor:
-            row = Row(*values)
-            chosen = row.position == following
+    for page in events(connection, 0, selection.size):
+        for row in page:
+            chosen = row[0] == following
             if chosen:
                 following = next(wanted, None)
             yield row, chosen

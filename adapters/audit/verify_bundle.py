@@ -27,6 +27,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,23 +92,23 @@ class Subtree(NamedTuple):
 
 
 def check_archive(archive: zipfile.ZipFile) -> None:
-    """Step 1. Refuse foreign names, names given twice, and members that swell (zip bombs).
+    """Step 1. Refuse foreign names, members that swell (zip bombs), and what was not packed so.
 
     Members are read piece by piece, and nothing is unpacked to disk.
     """
-    packed: set[str] = set()
     for member in archive.infolist():
-        name = member.filename
-        if not MEMBER.fullmatch(name) or name in packed:
-            raise Refused(f"{name!r}: no bundle has a member of this name, or it is there twice")
+        if not MEMBER.fullmatch(member.filename):
+            raise Refused(f"{member.filename!r}: no bundle has a member of this name")
         if member.file_size > MAX_RATIO * member.compress_size:
-            raise Refused(f"{name}: unpacks to more than {MAX_RATIO} times its size")
-        packed.add(name)
-    for line in lines(archive, SUMS):
-        digest, _, name = line.decode().rstrip("\n").partition("  ")
-        if name not in packed:
-            raise Refused(f"{name}: is missing from the archive, or listed twice in {SUMS}")
-        packed.remove(name)
+            raise Refused(f"{member.filename}: unpacks to more than {MAX_RATIO} times its size")
+    if len(archive.NameToInfo) < len(archive.infolist()):
+        raise Refused("the archive has two members of the same name")
+    listed = [line.decode().rstrip("\n").partition("  ") for line in lines(archive, SUMS)]
+    there, packed = archive.namelist(), [*(name for _, _, name in listed), SUMS]
+    for one, other in zip_longest(there, packed):
+        if one != other:
+            raise Refused(f"{one} is where {SUMS} has {other}: one is missing, added, or moved")
+    for digest, _, name in listed:
         found = hashlib.sha256()
         with archive.open(name) as file:
             while piece := file.read(1 << 20):
@@ -116,8 +117,6 @@ def check_archive(archive: zipfile.ZipFile) -> None:
             raise Refused(f"{name}: is not what was packed, as {SUMS} says")
         if name.startswith(("blobs/", "manifests/")) and digest not in name:
             raise Refused(f"{name}: has the sha256 {digest}, and is named otherwise")
-    if packed != {SUMS}:
-        raise Refused(f"{min(packed - {SUMS})}: is not listed in {SUMS}")
 
 
 def lines(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
@@ -130,12 +129,20 @@ def lines(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
             yield line
 
 
+def decode(text: str) -> bytes:
+    """Base64, written in the one way that it has for each content."""
+    content = base64.b64decode(text, validate=True)
+    if base64.b64encode(content).decode() != text:
+        raise ValueError(f"{text[:80]!r} is not base64")
+    return content
+
+
 def parse_keys(text: Iterable[bytes]) -> Keys:
     """Public keys by name and id, each a line `name+id+base64`: see c2sp.org/signed-note."""
     keys: Keys = {}
     for word in (line.decode().strip() for line in text):
         name, key_id, encoded = word.split("+", 2)
-        content = base64.b64decode(encoded, validate=True)
+        content = decode(encoded)
         hashed = hashlib.sha256(name.encode() + b"\n" + content).digest()[:4]
         if content[:1] != b"\x01" or hashed.hex() != key_id:
             raise ValueError(f"{word} is no Ed25519 key with its id")
@@ -167,7 +174,7 @@ def open_note(where: str, note: str, keys: Keys) -> Checkpoint:
     known = False
     for line in signatures.rstrip("\n").split("\n"):
         _, name, encoded = line.split(" ")
-        signature = base64.b64decode(encoded, validate=True)
+        signature = decode(encoded)
         key = keys.get((name, signature[:4]))
         if key is None or name != origin:
             continue
@@ -181,7 +188,7 @@ def open_note(where: str, note: str, keys: Keys) -> Checkpoint:
             f"{where}: the checkpoint of {size} events is signed by none of your keys, but by"
             f" {signatures!r}; of a log whose key was replaced you need the older ones too"
         )
-    return Checkpoint(origin, int(size), base64.b64decode(root, validate=True))
+    return Checkpoint(origin, int(size), decode(root))
 
 
 class Tree:
@@ -216,7 +223,10 @@ def read_log(archive: zipfile.ZipFile) -> Iterator[Event | Subtree]:
         try:
             said = json.loads(line)
             if "root" in said:
-                yield Subtree(int(said["height"]), bytes.fromhex(said["root"]))
+                root = bytes.fromhex(said["root"])
+                if root.hex() != said["root"]:
+                    raise ValueError("a root is written in lower case")
+                yield Subtree(int(said["height"]), root)
             else:
                 place = int(said["position"]), str(said["stream"]), int(said["revision"])
                 yield Event(*place, str(said["name"]), said["state"].encode())
@@ -338,8 +348,7 @@ def manifest(images: dict[str, dict[str, Any]], version: Any) -> Iterator[tuple[
 
 
 def verify(archive: zipfile.ZipFile, keys: Keys, kept: Iterable[bytes]) -> Iterator[str]:
-    """All steps; a line for each thing that is proved. `kept` are checkpoints of the auditor's."""
-    check_archive(archive)
+    """Steps 2 to 5: a line for each thing proved. `kept` are the auditor's own checkpoints."""
     signed = checkpoints_in(CHECKPOINTS, lines(archive, CHECKPOINTS), keys)
     own = checkpoints_in("your checkpoints", kept, keys)
     both = heapq.merge(signed, own, key=lambda checkpoint: checkpoint.size)
@@ -397,7 +406,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         with file, zipfile.ZipFile(file) as archive:
-            for line in verify(archive, keys or parse_keys(lines(archive, KEYS)), kept):
+            check_archive(archive)
+            theirs = "" if keys else b"".join(lines(archive, KEYS)).decode()
+            for line in verify(archive, keys or parse_keys(theirs.encode().splitlines()), kept):
                 print(line)
     except Refused as refused:
         print(f"REFUSED: {refused}")
@@ -405,14 +416,12 @@ def main(arguments: list[str] | None = None) -> int:
     except DAMAGED as error:
         print(f"REFUSED: the archive, or an event in it, is damaged: {error!r}")
         return 1
-    if options.key:
+    if keys:
         print("VERIFIED with your key")
         return 0
-    print(
-        "NOT proved: whose log it is, for it was checked with the key in the bundle, which whoever"
-    )
-    print("made the bundle chose. Compare verifier-keys.txt with what you were given elsewhere.")
-    print("VERIFIED with the key in the bundle, to be of one piece")
+    print("NOT proved: whose log it is. It was checked with the keys in the bundle, which whoever")
+    print("made the bundle chose. Compare them with those that you were given elsewhere:")
+    print(theirs + "VERIFIED to be of one piece, with the keys in the bundle")
     return 0
 
 

@@ -1,0 +1,210 @@
+"""A bundle is checked by whoever has nothing but the archive, the verifier and the log's key."""
+
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+
+from adapters.audit import verify_bundle
+from adapters.audit.bundle import NotAsSigned
+from adapters.audit.bundle_rows import of_version
+from adapters.audit.signing import new_key
+from domain.errors import NotFound
+from domain.event import Event
+from domain.version import BestCheckpointSaved
+from tests.adapters.audit.bundles import WEIGHTS, Exhibit, check, members_of
+from tests.adapters.audit.logs import tamper
+
+KINDS = ("version", "project", "all")
+
+
+@pytest.fixture(scope="module")
+def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python with `cryptography` and nothing else."""
+    folder = tmp_path_factory.mktemp("bare")
+    venv.create(folder, with_pip=False, symlinks=True)
+    [packages] = folder.glob("lib/python3*/site-packages")
+    for name in ("cryptography", "cffi", "_cffi_backend"):
+        spec = find_spec(name)
+        assert spec is not None
+        assert spec.origin is not None
+        source = Path(spec.origin)
+        source = source.parent if source.name == "__init__.py" else source
+        (packages / source.name).symlink_to(source)
+    return folder / "bin" / "python"
+
+
+def run(python: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(python), "-I", *arguments],
+        check=False,
+        cwd=folder,
+        env={},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_bundle_verifies_with_nothing_but_the_verifier(
+    exhibit: Exhibit, bare_python: Path, kind: str, tmp_path: Path
+) -> None:
+    (tmp_path / "bundle.zip").write_bytes(exhibit.of(kind))
+    shutil.copy(verify_bundle.__file__, tmp_path)
+    shutil.copy(exhibit.keys, tmp_path / "keys.txt")
+    for absent in ("domain", "adapters", "msgspec"):
+        assert "ModuleNotFoundError" in run(bare_python, tmp_path, "-c", f"import {absent}").stderr
+    done = run(bare_python, tmp_path, "verify_bundle.py", "bundle.zip", "--key", "keys.txt")
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = done.stdout.splitlines()
+    assert said[-1] == "VERIFIED with your key"
+    of_version = f"version-{exhibit.version}: its 10 images follow from the events"
+    assert any(line.startswith(of_version) for line in said)
+    whole = not any("left out" in line for line in said)
+    assert whole is (kind == "all")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "bundle.zip",
+        "keys.txt",
+        "verify_bundle.py",
+    ]
+
+
+def test_the_same_log_makes_the_same_bytes(exhibit: Exhibit) -> None:
+    for kind in KINDS:
+        assert exhibit.of(kind) == exhibit.of(kind)
+
+
+def streams_in(content: bytes) -> set[str]:
+    lines = members_of(content)["log.jsonl"].splitlines()
+    return {found["stream"] for line in lines if "stream" in (found := msgspec.json.decode(line))}
+
+
+def test_a_bundle_holds_what_was_asked_for(exhibit: Exhibit) -> None:
+    scene, whole = exhibit.scene, streams_in(exhibit.of("all"))
+    rests_on = {
+        f"version-{exhibit.version}",
+        f"model-{scene.model()}",
+        f"view-{scene.view}",
+        f"project-{scene.project}",
+        *(f"image-{image}" for image in scene.images),
+    }
+    assert streams_in(exhibit.of("version")) == rests_on
+    assert streams_in(exhibit.of("project")) == rests_on | {f"image-{exhibit.late_image}"}
+    assert whole == {one.stream for one in exhibit.store.read_all()}
+
+
+def test_every_event_has_its_schema(exhibit: Exhibit) -> None:
+    members = members_of(exhibit.of("all"))
+    envelope: Any = msgspec.json.decode(members["schemas/envelope.json"])
+    events = [msgspec.json.decode(line) for line in members["log.jsonl"].splitlines()]
+    for event in events:
+        state = msgspec.json.decode(event["state"])
+        jsonschema.validate(state, envelope)
+        member = f"schemas/{event['name']}.v{state['schema_version']}.json"
+        jsonschema.validate(state["data"], msgspec.json.decode(members[member]))
+
+
+def test_files_are_brought_along_if_they_are_there(exhibit: Exhibit, tmp_path: Path) -> None:
+    content = exhibit.of("version", with_blobs=True)
+    members = members_of(content)
+    listed = [msgspec.json.decode(line) for line in members["blobs.jsonl"].splitlines()]
+    there = {one["sha256"]: one["bytes"] for one in listed if one["bytes"] is not None}
+    blobs = {name[6:]: len(data) for name, data in members.items() if name.startswith("blobs/")}
+    assert blobs == there
+    assert len(listed) - len(there) == 2
+    [weights] = [one for one in listed if one["kind"] == "weights"]
+    assert members[f"blobs/{weights['sha256']}"] == WEIGHTS
+    checked = check(content, tmp_path, "--key", exhibit.keys)
+    assert checked.status == 0
+    assert any(weights["sha256"] in line and "are here" in line for line in checked.lines)
+
+
+def test_without_a_key_only_integrity_is_claimed(exhibit: Exhibit, tmp_path: Path) -> None:
+    checked = check(exhibit.of("all"), tmp_path)
+    assert checked.status == 0
+    assert any("NOT proved: whose log it is" in line for line in checked.lines)
+    assert checked.last != "VERIFIED with your key"
+    assert exhibit.keys.read_text().strip() in checked.lines
+
+
+def test_checkpoints_that_the_auditor_kept_are_compared(exhibit: Exhibit, tmp_path: Path) -> None:
+    kept = tmp_path / "kept.txt"
+    first, *_, last = exhibit.signed.notes()
+    kept.write_text(first + "\n" + last)
+    checked = check(exhibit.of("version"), tmp_path, "--key", exhibit.keys, "--against", kept)
+    assert checked.status == 0
+
+
+@pytest.mark.parametrize("option", ["--key", "--against"])
+def test_what_cannot_be_read_is_no_verdict(exhibit: Exhibit, option: str, tmp_path: Path) -> None:
+    assert check(exhibit.of("all"), tmp_path, option, tmp_path / "nothing").status == 2
+    if option == "--key":
+        (tmp_path / "keys").write_text("no key\n")
+        assert check(exhibit.of("all"), tmp_path, option, tmp_path / "keys").status == 2
+
+
+def test_another_key_verifies_nothing(exhibit: Exhibit, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text(f"{new_key('stemma.test/log').verifier}\n")
+    checked = check(exhibit.of("all"), tmp_path, "--key", other)
+    assert checked.status == 1
+    assert "signed by none of your keys" in checked.last
+
+
+def test_an_altered_log_is_not_exported(exhibit: Exhibit) -> None:
+    [saved] = [one for one in exhibit.store.read_all() if is_second_best(one.event)]
+    where = f"WHERE notification_id = {saved.position}"
+    change = "UPDATE log.stemma_events SET state = replace(convert_from(state, 'UTF8'), {}, {})"
+    flip = "'\"epoch\":2'", "'\"epoch\":3'"
+    tamper(exhibit.database, f"{change.format(*flip)}::bytea {where}")
+    try:
+        with pytest.raises(NotAsSigned, match="not those that were signed for"):
+            exhibit.of("all")
+    finally:
+        tamper(exhibit.database, f"{change.format(*flip[::-1])}::bytea {where}")
+
+
+def is_second_best(event: Event) -> bool:
+    return isinstance(event, BestCheckpointSaved) and event.epoch == 2
+
+
+def test_what_no_checkpoint_covers_is_said(exhibit: Exhibit) -> None:
+    with pytest.raises(NotFound, match="no version-none"):
+        exhibit.export(lambda connection, *at: of_version(connection, "none", *at))
+
+
+def test_the_commands(exhibit: Exhibit, tmp_path: Path) -> None:
+    """As an operator and an auditor type them."""
+    environment = os.environ | {
+        "STEMMA_DATA": str(tmp_path),
+        "STEMMA_DATABASE_URL": exhibit.database.app_url,
+        "STEMMA_BLOBS_URL": exhibit.blobs_url,
+    }
+
+    def stemma(*arguments: object) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", "cli.main", "audit", *map(str, arguments)]
+        return subprocess.run(
+            argv, check=False, env=environment, capture_output=True, text=True, timeout=100
+        )
+
+    bundle = tmp_path / "bundle.zip"
+    wanted = ("export", bundle, "--keys", exhibit.keys, "--version")
+    refused = stemma(*wanted, "none")
+    assert (refused.returncode, bundle.exists()) == (1, False)
+    assert "the log has no version-none" in refused.stderr
+    done = stemma(*wanted, exhibit.version)
+    assert done.returncode == 0, done.stderr
+    assert bundle.read_bytes() == exhibit.of("version")
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle.zip"]
+    verified = stemma("verify-bundle", bundle, "--key", exhibit.keys)
+    assert verified.returncode == 0
+    assert verified.stdout.endswith("VERIFIED with your key\n")
