@@ -103,7 +103,7 @@ def check_archive(archive: zipfile.ZipFile) -> None:
             raise Refused(f"{member.filename}: unpacks to more than {MAX_RATIO} times its size")
     if len(archive.NameToInfo) < len(archive.infolist()):
         raise Refused("the archive has two members of the same name")
-    listed = [line.decode().rstrip("\n").partition("  ") for line in lines(archive, SUMS)]
+    listed = [line.rstrip("\n").partition("  ") for line in lines(archive, SUMS)]
     there, packed = archive.namelist(), [*(name for _, _, name in listed), SUMS]
     for one, other in zip_longest(there, packed):
         if one != other:
@@ -119,41 +119,48 @@ def check_archive(archive: zipfile.ZipFile) -> None:
             raise Refused(f"{name}: has the sha256 {digest}, and is named otherwise")
 
 
-def lines(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
+def lines(archive: zipfile.ZipFile, name: str) -> Iterator[str]:
     if name not in archive.NameToInfo:
         raise Refused(f"{name}: is missing from the archive")
     with archive.open(name) as file:
         while line := file.readline(MAX_LINE):
             if not line.endswith(b"\n"):
                 raise Refused(f"{name}: has a line that is too long, or has no end")
-            yield line
+            try:
+                yield line.decode()
+            except UnicodeDecodeError:
+                raise Refused(f"{name}: is not text in UTF-8") from None
 
 
-def decode(text: str) -> bytes:
+def decode(where: str, text: str) -> bytes:
     """Base64, written in the one way that it has for each content."""
-    content = base64.b64decode(text, validate=True)
-    if base64.b64encode(content).decode() != text:
-        raise ValueError(f"{text[:80]!r} is not base64")
+    try:
+        content = base64.b64decode(text, validate=True)
+    except ValueError:
+        content = b""
+    if not content or base64.b64encode(content).decode() != text:
+        raise Refused(f"{where}: {text[:80]!r} is not base64")
     return content
 
 
-def parse_keys(text: Iterable[bytes]) -> Keys:
+def parse_keys(where: str, text: Iterable[str]) -> Keys:
     """Public keys by name and id, each a line `name+id+base64`: see c2sp.org/signed-note."""
     keys: Keys = {}
-    for word in (line.decode().strip() for line in text):
-        name, key_id, encoded = word.split("+", 2)
-        content = decode(encoded)
+    for line in text:
+        name, _, rest = line.strip().partition("+")
+        key_id, _, encoded = rest.partition("+")
+        content = decode(where, encoded)
         hashed = hashlib.sha256(name.encode() + b"\n" + content).digest()[:4]
-        if content[:1] != b"\x01" or hashed.hex() != key_id:
-            raise ValueError(f"{word} is no Ed25519 key with its id")
+        if content[0] != 1 or len(content) != 33 or hashed.hex() != key_id:
+            raise Refused(f"{where}: {line.strip()!r} is no Ed25519 key with its id")
         keys[name, hashed] = Ed25519PublicKey.from_public_bytes(content[1:])
     return keys
 
 
-def checkpoints_in(where: str, text: Iterable[bytes], keys: Keys) -> Iterator[Checkpoint]:
+def checkpoints_in(where: str, text: Iterable[str], keys: Keys) -> Iterator[Checkpoint]:
     """Step 2. The checkpoints of a file, each signed by one of the keys."""
     note, signed = "", False
-    for line in (one.decode() for one in text):
+    for line in text:
         signature = line.startswith("\u2014 ")
         if signed and not signature:
             yield open_note(where, note, keys)
@@ -174,7 +181,7 @@ def open_note(where: str, note: str, keys: Keys) -> Checkpoint:
     known = False
     for line in signatures.rstrip("\n").split("\n"):
         _, name, encoded = line.split(" ")
-        signature = decode(encoded)
+        signature = decode(where, encoded)
         key = keys.get((name, signature[:4]))
         if key is None or name != origin:
             continue
@@ -188,7 +195,7 @@ def open_note(where: str, note: str, keys: Keys) -> Checkpoint:
             f"{where}: the checkpoint of {size} events is signed by none of your keys, but by"
             f" {signatures!r}; of a log whose key was replaced you need the older ones too"
         )
-    return Checkpoint(origin, int(size), decode(root))
+    return Checkpoint(origin, int(size), decode(where, root))
 
 
 class Tree:
@@ -260,6 +267,8 @@ def proved(
                 raise Refused(f"{CHECKPOINTS}: of two logs, {last.origin}, {checkpoint.origin}")
             if checkpoint.size < tree.size:
                 raise Refused(f"{LOG}: cannot be compared with a checkpoint of {checkpoint.size}")
+            if last is not None and last.size == tree.size and last.root != checkpoint.root:
+                raise Refused(f"two checkpoints of {tree.size} events, both signed, contradict")
             if checkpoint.root != tree.root():
                 raise Refused(
                     f"{LOG}: events {last.size + 1 if last else 1} to {checkpoint.size} are not"
@@ -307,9 +316,9 @@ def check_dataset(
     stored = lines(archive, member)
     for split, line in manifest(images, created.data()):
         splits.append(split)
-        if next(stored, b"") != line:
-            raise Refused(f"{member}, line {len(splits)}: from the events follows {line.decode()}")
-        found.update(line)
+        if next(stored, "") != line:
+            raise Refused(f"{member}, line {len(splits)}: from the events follows {line.strip()}")
+        found.update(line.encode())
     if next(stored, None) is not None or found.hexdigest() != digest:
         raise Refused(f"{member}: holds more than the {len(splits)} lines that the events make")
     counts = splits.count("train"), splits.count("validation")
@@ -318,7 +327,7 @@ def check_dataset(
     return f"{created.stream}: its {sum(counts)} images follow from the events; manifest {digest}"
 
 
-def manifest(images: dict[str, dict[str, Any]], version: Any) -> Iterator[tuple[str, bytes]]:
+def manifest(images: dict[str, dict[str, Any]], version: Any) -> Iterator[tuple[str, str]]:
     """The split and the line of each image that a version trains on, sorted by image.
 
     The image is in the project and annotated in the view: in classification with just one of the
@@ -344,10 +353,10 @@ def manifest(images: dict[str, dict[str, Any]], version: Any) -> Iterator[tuple[
         line += ',"concepts":' + json.dumps([one["concept_id"] for one in kept]).replace(", ", ",")
         line += ',"image":' + json.dumps(stream.removeprefix("image-"))
         line += ',"split":' + json.dumps(image["split"]) + "}\n"
-        yield image["split"], line.encode()
+        yield image["split"], line
 
 
-def verify(archive: zipfile.ZipFile, keys: Keys, kept: Iterable[bytes]) -> Iterator[str]:
+def verify(archive: zipfile.ZipFile, keys: Keys, kept: Iterable[str]) -> Iterator[str]:
     """Steps 2 to 5: a line for each thing proved. `kept` are the auditor's own checkpoints."""
     signed = checkpoints_in(CHECKPOINTS, lines(archive, CHECKPOINTS), keys)
     own = checkpoints_in("your checkpoints", kept, keys)
@@ -398,17 +407,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--against", type=Path, help="signed checkpoints that you kept")
     options = parser.parse_args(arguments)
     try:
-        keys = parse_keys(options.key.read_bytes().splitlines()) if options.key else {}
-        kept = options.against.read_bytes().splitlines(keepends=True) if options.against else []
+        keys = parse_keys(str(options.key), options.key.open()) if options.key else {}
+        kept = options.against.open().readlines() if options.against else []
         file = options.bundle.open("rb")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, Refused) as error:
         print(f"cannot be read: {error}", file=sys.stderr)
         return 2
     try:
         with file, zipfile.ZipFile(file) as archive:
             check_archive(archive)
-            theirs = "" if keys else b"".join(lines(archive, KEYS)).decode()
-            for line in verify(archive, keys or parse_keys(theirs.encode().splitlines()), kept):
+            theirs = [] if keys else list(lines(archive, KEYS))
+            for line in verify(archive, keys or parse_keys(KEYS, theirs), kept):
                 print(line)
     except Refused as refused:
         print(f"REFUSED: {refused}")
@@ -421,7 +430,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     print("NOT proved: whose log it is. It was checked with the keys in the bundle, which whoever")
     print("made the bundle chose. Compare them with those that you were given elsewhere:")
-    print(theirs + "VERIFIED to be of one piece, with the keys in the bundle")
+    print(*theirs, "VERIFIED to be of one piece, with the keys in the bundle", sep="")
     return 0
 
 

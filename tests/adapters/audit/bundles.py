@@ -22,6 +22,7 @@ from application.ingest import Ingest
 from application.policies import REACTS_TO, Effects, react
 from application.store import Store
 from domain.messages import AnyReport, CheckpointSaved, Completed, Evaluated
+from domain.version import VersionCreated
 from tests.adapters.audit.logs import Signed
 from tests.application.scenes import Scene, do, trainable
 from tests.application.training import delivered, reports, whole_run
@@ -66,6 +67,12 @@ class Exhibit:
         effects = Effects(partial(put_manifest, self.blobs), lambda _: None)
         for recorded in self.store.read_all(names=REACTS_TO):
             react(self.store, effects, recorded)
+
+    def created(self, version: str) -> VersionCreated:
+        stream = f"version-{version}"
+        event = self.store.streams([stream])[stream][0].event
+        assert isinstance(event, VersionCreated)
+        return event
 
     @property
     def keys(self) -> Path:
