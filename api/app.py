@@ -32,6 +32,7 @@ from api.problems import HANDLERS
 from api.projects import ProjectController
 from api.system import SystemController
 from api.take_away import TakeAwayController
+from api.transparency import TilesController, TransparencyController
 from api.versions import VersionController
 from api.views import ViewController
 from api.workers import WorkerController
@@ -57,6 +58,7 @@ API = Router(
         ComparisonController,
         LiveController,
         WorkerController,
+        TransparencyController,
         SystemController,
     ],
 )
@@ -81,6 +83,7 @@ def create_app(settings: Settings) -> Litestar:
     return Litestar(
         route_handlers=[
             API,
+            TilesController,
             PAGES,
             create_static_files_router("/static", [HERE / "static"]),
             create_static_files_router("/static/plotly", [PLOTLY], cache_control=FOR_A_YEAR),

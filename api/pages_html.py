@@ -25,7 +25,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 Handler = Callable[[Request[Any, Any, Any], Any], Response[Any]]
-NOT_PAGES = ("/api/", "/schema", "/static/")
+NOT_PAGES = ("/api/", "/audit/log/", "/schema", "/static/")
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

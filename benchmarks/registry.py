@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from benchmarks import (
     append,
+    bundle,
     freezing,
     grid,
     importing,
@@ -12,6 +13,7 @@ from benchmarks import (
     projection,
     start,
     training,
+    verify,
 )
 from benchmarks.figures import Figure
 
@@ -25,4 +27,6 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Figure]]] = {
     "library": library.run,
     "live": live.run,
     "start": start.run,
+    "verify": verify.run,
+    "bundle": bundle.run,
 }

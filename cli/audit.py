@@ -6,6 +6,8 @@ from cli.later import LaterGroup
 
 LATER = {
     "export": "cli.audit_bundle:export_command",
+    "rotate-key": "cli.verify:rotate_key_command",
+    "verify": "cli.verify:verify_command",
     "verify-bundle": "cli.audit_bundle:verify_bundle_command",
 }
 

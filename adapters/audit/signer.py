@@ -168,7 +168,7 @@ def _leaves(connection: Connection) -> Iterator[bytes]:
     """The leaves of the events up to the first that is missing or can have none."""
     expected = 1
     for page in events(connection):
-        found = []
+        found: list[bytes] = []
         for row in page:
             if row[0] != expected or "\n" in row[1] or "\n" in row[3]:
                 yield b"".join(found)

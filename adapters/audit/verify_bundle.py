@@ -25,7 +25,6 @@ import json
 import re
 import sys
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
@@ -43,12 +42,8 @@ MEMBER = re.compile(
 NOTE = re.compile(
     "([^\n]+)\n(0|[1-9][0-9]{0,17})\n([A-Za-z0-9+/]{43}=)\n\n((?:\u2014 [^ \n]+ [^ \n]+\n)+)"
 )
+SUBTREE = re.compile(r'\{"height":([0-9]{1,2}),"root":"([0-9a-f]{64})"\}\n')
 MAX_LINE, MAX_RATIO = 1 << 26, 200
-DAMAGED = (
-    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError,
-    ValueError, LookupError, TypeError, AttributeError,
-)  # fmt: skip
-"""What reading a hostile file may raise."""
 
 Keys = dict[tuple[str, bytes], Ed25519PublicKey]
 
@@ -227,17 +222,14 @@ class Tree:
 def read_log(archive: zipfile.ZipFile) -> Iterator[Event | Subtree]:
     """The log's events in order, and in place of those left out the roots over them."""
     for number, line in enumerate(lines(archive, LOG), 1):
+        if subtree := SUBTREE.fullmatch(line):
+            yield Subtree(int(subtree[1]), bytes.fromhex(subtree[2]))
+            continue
         try:
             said = json.loads(line)
-            if "root" in said:
-                root = bytes.fromhex(said["root"])
-                if root.hex() != said["root"]:
-                    raise ValueError("a root is written in lower case")
-                yield Subtree(int(said["height"]), root)
-            else:
-                place = int(said["position"]), str(said["stream"]), int(said["revision"])
-                yield Event(*place, str(said["name"]), said["state"].encode())
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            place = int(said["position"]), str(said["stream"]), int(said["revision"])
+            yield Event(*place, str(said["name"]), said["state"].encode())
+        except Exception as error:
             raise Refused(f"{LOG}, line {number}: neither event nor subtree: {error!r}") from None
 
 
@@ -249,7 +241,7 @@ def proved(
     Both together show that each event is in the log at its position, and that the log only grew.
     What was yielded is worth nothing before the end has been reached.
     """
-    last, checkpoint = None, next(due, None)
+    last, checkpoint = Checkpoint("", 0, tree.root()), next(due, None)
     for item in read_log(archive):
         if isinstance(item, Event):
             where = f"event {item.position} ({item.name} of {item.stream})"
@@ -263,34 +255,37 @@ def proved(
         else:
             tree.add(item.height, item.root)
         while checkpoint is not None and checkpoint.size <= tree.size:
-            if last is not None and checkpoint.origin != last.origin:
-                raise Refused(f"{CHECKPOINTS}: of two logs, {last.origin}, {checkpoint.origin}")
             if checkpoint.size < tree.size:
-                raise Refused(f"{LOG}: cannot be compared with a checkpoint of {checkpoint.size}")
-            if last is not None and last.size == tree.size and last.root != checkpoint.root:
-                raise Refused(f"two checkpoints of {tree.size} events, both signed, contradict")
+                raise Refused(
+                    f"{LOG}: leaves out the events around {checkpoint.size}, for which there is a"
+                    " checkpoint; a bundle of all events can be compared with it"
+                )
+            if checkpoint.size == last.size and checkpoint.root != last.root:
+                raise Refused(f"two signed checkpoints of {last.size} events contradict each other")
             if checkpoint.root != tree.root():
                 raise Refused(
-                    f"{LOG}: events {last.size + 1 if last else 1} to {checkpoint.size} are not"
-                    " those of the signed checkpoint: one was changed, left out, added or moved"
+                    f"{LOG}: events {last.size + 1} to {tree.size} are not those of the signed"
+                    " checkpoint: one was changed, left out, added or moved"
                 )
+            if checkpoint.origin != (last.origin or checkpoint.origin):
+                raise Refused(f"{CHECKPOINTS}: of two logs, {last.origin}, {checkpoint.origin}")
             last, checkpoint = checkpoint, next(due, None)
-    if checkpoint is not None or last is None or last.size != tree.size:
+    if checkpoint is not None or last.size != tree.size or not last.origin:
         raise Refused(f"{LOG}: ends at event {tree.size}, and the checkpoints elsewhere")
 
 
 def check_datasets(
-    archive: zipfile.ZipFile, created: dict[str, Event], frozen: dict[str, Event]
+    archive: zipfile.ZipFile, created: dict[str, Event], frozen: Iterable[Event]
 ) -> Iterator[str]:
     """Step 4. Go through the images' events again, and halt where each version looked at them."""
-    looked = {stream: int(created[stream].data()["log_position"]) for stream in frozen}
-    due = sorted(frozen, key=lambda stream: looked[stream])
+    looked = {stream: int(event.data()["log_position"]) for stream, event in created.items()}
+    due = sorted(frozen, key=lambda event: looked[event.stream])
     images: dict[str, dict[str, Any]] = {}
     for event in read_log(archive):
-        if not isinstance(event, Event):
+        if isinstance(event, Subtree):
             continue
-        while due and looked[due[0]] < event.position:
-            yield check_dataset(archive, images, created[due[0]], frozen[due.pop(0)])
+        while due and looked[due[0].stream] < event.position:
+            yield check_dataset(archive, images, created[due[0].stream], due.pop(0))
         image = images.get(event.stream)
         if event.name == "image.added":
             added = event.data()
@@ -303,14 +298,14 @@ def check_datasets(
         elif event.name == "image.annotated" and image:
             said = event.data()
             image["said"][said["view_id"]] = said
-    if due:
-        raise Refused(f"{due[0]}: is made from events that came after it")
 
 
 def check_dataset(
     archive: zipfile.ZipFile, images: dict[str, dict[str, Any]], created: Event, frozen: Event
 ) -> str:
     """Compare what a version froze with what the events say, line by line."""
+    if created.data()["log_position"] >= created.position:
+        raise Refused(f"event {created.position} ({created.name}): rests on events after it")
     digest = frozen.data()["manifest"]
     member, found, splits = f"manifests/{digest}.jsonl", hashlib.sha256(), []
     stored = lines(archive, member)
@@ -324,7 +319,7 @@ def check_dataset(
     counts = splits.count("train"), splits.count("validation")
     if counts != (frozen.data()["train_images"], frozen.data()["validation_images"]):
         raise Refused(f"event {frozen.position} ({frozen.name}): there are {counts} images")
-    return f"{created.stream}: its {sum(counts)} images follow from the events; manifest {digest}"
+    return f"proved: the {sum(counts)} images of {created.stream} follow from the events ({digest})"
 
 
 def manifest(images: dict[str, dict[str, Any]], version: Any) -> Iterator[tuple[str, str]]:
@@ -359,45 +354,52 @@ def manifest(images: dict[str, dict[str, Any]], version: Any) -> Iterator[tuple[
 def verify(archive: zipfile.ZipFile, keys: Keys, kept: Iterable[str]) -> Iterator[str]:
     """Steps 2 to 5: a line for each thing proved. `kept` are the auditor's own checkpoints."""
     signed = checkpoints_in(CHECKPOINTS, lines(archive, CHECKPOINTS), keys)
-    own = checkpoints_in("your checkpoints", kept, keys)
+    own = list(checkpoints_in("your checkpoints", kept, keys))
+    own.sort(key=lambda checkpoint: checkpoint.size)
     both = heapq.merge(signed, own, key=lambda checkpoint: checkpoint.size)
-    files = {
-        name.split("/")[1][:64] for name in archive.NameToInfo if "/" in name and name[0] != "s"
-    }
+    files = {name for name in archive.NameToInfo if name.startswith(("blobs/", "manifests/"))}
     created: dict[str, Event] = {}
-    frozen: dict[str, Event] = {}
-    weights: dict[str, str] = {}
-    tree, revisions, unnamed = Tree(), dict[str, int](), set(files)
+    frozen: list[Event] = []
+    weights: list[tuple[str, str]] = []
+    tree, revisions, named = Tree(), dict[str, int](), set[str]()
     for event in proved(archive, (one for one in both if one.size), tree, revisions):
-        unnamed.difference_update(re.findall(r"[0-9a-f]{64}", event.state.decode()))
+        for digest in re.findall(r"[0-9a-f]{64}", event.state.decode()):
+            named |= files & {f"blobs/{digest}", f"manifests/{digest}.jsonl"}
         if event.name == "version.created":
             created[event.stream] = event
         elif event.name == "version.dataset_frozen":
-            frozen[event.stream] = event
+            frozen.append(event)
         elif event.name == "version.training_completed":
-            weights[event.stream] = event.data()["checkpoint"]
-    if unnamed:
-        raise Refused(f"blobs/{min(unnamed)}: no event in the bundle names it")
-    claim, events = json.loads(archive.read("bundle.json"))["of"], sum(revisions.values())
-    if events < tree.size if claim == "all" else claim not in revisions:
-        raise Refused(f"bundle.json: says that this is a bundle of {claim}, and it is not")
+            weights.append((event.stream, event.data()["checkpoint"]))
+    if named < files:
+        raise Refused(f"{min(files - named)}: no event in the bundle names it")
+    of, here = json.loads(next(lines(archive, "bundle.json")))["of"], sum(revisions.values())
+    if here < tree.size if of == "all" else of not in revisions:
+        raise Refused(f"bundle.json: says that this is a bundle of {of}, and it is not")
     datasets = list(check_datasets(archive, created, frozen))
 
-    yield f"signed: the log's first {tree.size} events, root {tree.root().hex()}"
-    yield f"events: {events} of them are here, each at its position"
-    yield f"streams: {len(revisions)}, each numbered from 1 on with none missing"
+    yield f"bundle of {of}: {here} events, of the {tree.size} that were signed for"
+    yield f"proved: each event is in the log at its position; the root is {tree.root().hex()}"
+    yield f"proved: each of {len(revisions)} streams is numbered from 1 on, with none missing"
+    if own:
+        yield f"proved: the log has only grown since your {len(own)} checkpoints"
     yield from datasets
-    for stream, digest in weights.items():
-        here = "are here" if f"blobs/{digest}" in archive.NameToInfo else "are not here"
-        yield f"{stream}: its weights have the sha256 {digest}; they {here}"
-    yield f"files: {len(files)} manifests and blobs have the sha256 by which an event names them"
-    if events < tree.size:
+    for stream, digest in weights:
+        there = "proved" if f"blobs/{digest}" in files else "NOT proved, for the file is not here"
+        yield f"{there}: the weights of {stream} have the sha256 {digest}"
+    yield f"proved: {len(files)} files, manifests and blobs, have the sha256 that an event names"
+    if here < tree.size:
         yield (
-            "NOT proved: that the events left out are of no concern. An image, or the end of a"
-            " stream, can have been left out on purpose; a bundle of all events would show it"
+            "NOT proved: that what was left out is of no concern. An image, or the end of a stream,"
+            " may have been left out on purpose; a bundle of all events would show it"
         )
     yield "NOT proved: that what events say is true, and anything about later events"
-    yield f"NOT proved: the rest of the archive (README, schemas); only {SUMS} speaks for it"
+    yield f"NOT proved: README.txt, blobs.jsonl and schemas/; only {SUMS} speaks for them"
+
+
+def say(line: str) -> None:
+    """Print a line; what no terminal should obey, and no old one knows, is escaped."""
+    print(ascii(line.strip())[1:-1])
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -407,30 +409,37 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--against", type=Path, help="signed checkpoints that you kept")
     options = parser.parse_args(arguments)
     try:
-        keys = parse_keys(str(options.key), options.key.open()) if options.key else {}
-        kept = options.against.open().readlines() if options.against else []
+        text = options.key.read_text("utf-8") if options.key else ""
+        keys = parse_keys(str(options.key), text.splitlines())
+        kept = options.against.read_text("utf-8").splitlines(True) if options.against else []
         file = options.bundle.open("rb")
+        if options.key and not keys:
+            raise Refused(f"{options.key}: holds no key")
     except (OSError, ValueError, Refused) as error:
         print(f"cannot be read: {error}", file=sys.stderr)
         return 2
     try:
         with file, zipfile.ZipFile(file) as archive:
             check_archive(archive)
-            theirs = [] if keys else list(lines(archive, KEYS))
+            theirs = list(lines(archive, KEYS)) if not keys else []
             for line in verify(archive, keys or parse_keys(KEYS, theirs), kept):
-                print(line)
+                say(line)
     except Refused as refused:
-        print(f"REFUSED: {refused}")
+        say(f"REFUSED: {refused}")
         return 1
-    except DAMAGED as error:
-        print(f"REFUSED: the archive, or an event in it, is damaged: {error!r}")
+    except Exception as error:  # whatever reading a hostile file may raise
+        say(f"REFUSED: the archive, or an event in it, is damaged: {error!r}")
         return 1
     if keys:
-        print("VERIFIED with your key")
+        say("VERIFIED with your key")
         return 0
-    print("NOT proved: whose log it is. It was checked with the keys in the bundle, which whoever")
-    print("made the bundle chose. Compare them with those that you were given elsewhere:")
-    print(*theirs, "VERIFIED to be of one piece, with the keys in the bundle", sep="")
+    say(
+        "NOT proved: whose log it is. It was checked with the keys in the bundle, chosen by whoever"
+    )
+    say("made it. Compare them with those that you were given elsewhere:")
+    for line in theirs:
+        say(line)
+    say("VERIFIED to be of one piece, with the keys in the bundle")
     return 0
 
 

@@ -78,7 +78,7 @@ def test_both_find_the_same_manifest(data: st.DataObject, kind: str) -> None:
     frozen = DatasetFrozen(digest(lines), total.train, total.validation, {}, None)
     content = b"".join(map(canonical_line, lines))
     [said] = checked([*happened, ("version-x", created), ("version-x", frozen)], content)
-    assert f"its {len(lines)} images follow" in said
+    assert f"the {len(lines)} images of version-x follow" in said
 
 
 def placed(happened: Sequence[tuple[str, Event]]) -> list[PlacedImage]:
@@ -107,4 +107,4 @@ def checked(happened: Sequence[tuple[str, Event]], content: bytes) -> list[str]:
         archive.writestr("log.jsonl", b"".join(msgspec.json.encode(one) + b"\n" for one in lines))
         member = f"manifests/{frozen.data()['manifest']}.jsonl"
         archive.writestr(member, content)
-        return list(verifier.check_datasets(archive, {"x": created}, {"x": frozen}))
+        return list(verifier.check_datasets(archive, {created.stream: created}, [frozen]))
