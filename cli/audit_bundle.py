@@ -41,7 +41,6 @@ def export_command(
     from adapters.blobs import BlobCorrupt, BlobMissing, BlobStore
     from adapters.settings import load_settings
     from domain.errors import Refusal
-    from domain.signed_note import Malformed
 
     if [version_id is not None, project_id is not None, everything].count(True) != 1:
         raise click.UsageError("say one of --version, --project and --all")
@@ -56,7 +55,7 @@ def export_command(
                 write_bundle(connection, blobs, keys, selection, file, with_blobs=with_blobs)
             missing = uncovered(connection, selection)
         part.replace(target)
-    except (NotAsSigned, Unsigned, Malformed, BlobMissing, BlobCorrupt, Refusal, OSError) as error:
+    except (NotAsSigned, Unsigned, BlobMissing, BlobCorrupt, Refusal, ValueError, OSError) as error:
         click.echo(f"stemma: {error}", err=True)
         sys.exit(1)
     finally:

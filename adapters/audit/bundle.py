@@ -150,7 +150,11 @@ class _Bundle:
 
     def _event(self, row: Row) -> bytes:
         position, stream, revision, name, state = row
-        self._forms.add((name, msgspec.json.decode(state, type=_Versioned).schema_version))
+        try:
+            stored = msgspec.json.decode(state, type=_Versioned)
+        except msgspec.DecodeError as error:
+            raise NotAsSigned(f"event {position} is damaged; run stemma audit verify") from error
+        self._forms.add((name, stored.schema_version))
         place = {"position": position, "stream": stream, "revision": revision, "name": name}
         return _line(place | {"state": state.decode()})
 

@@ -20,21 +20,14 @@ class Envelope(Metadata, frozen=True, kw_only=True):
 
 
 def schema_of(form: Form) -> dict[str, Any]:
-    """The payload's schema; of a version from before, what is known of how it was read.
-
-    Raises `LookupError` for a name that this program does not know.
-    """
+    """The payload's schema; of a version from before, what is known of how it was read."""
     name, version = form
-    event_type = registry()[name]
-    if version == event_type.schema_version:
-        return _schema(event_type) | {"title": f"{name}, version {version}"}
-    return {
-        "title": f"{name}, version {version}",
-        "description": UPCASTS[form].__doc__,
-        "type": "object",
-        "properties": {"event": {"const": name}},
-        "required": ["event"],
-    }
+    title = {"title": f"{name}, version {version}"}
+    event_type = registry().get(name)
+    if event_type is not None and version == event_type.schema_version:
+        return _schema(event_type) | title
+    known = UPCASTS[form].__doc__ if form in UPCASTS else "Not known to the bundle's maker."
+    return title | {"description": known, "type": "object"}
 
 
 def envelope() -> dict[str, Any]:

@@ -43,7 +43,7 @@ NOTE = re.compile(
     "([^\n]+)\n(0|[1-9][0-9]{0,17})\n([A-Za-z0-9+/]{43}=)\n\n((?:\u2014 [^ \n]+ [^ \n]+\n)+)"
 )
 SUBTREE = re.compile(r'\{"height":([0-9]{1,2}),"root":"([0-9a-f]{64})"\}\n')
-MAX_LINE, MAX_RATIO = 1 << 26, 200
+MAX_LINE, MAX_NOTE, MAX_RATIO = 1 << 26, 1 << 16, 200
 
 Keys = dict[tuple[str, bytes], Ed25519PublicKey]
 
@@ -96,14 +96,13 @@ def check_archive(archive: zipfile.ZipFile) -> None:
             raise Refused(f"{member.filename!r}: no bundle has a member of this name")
         if member.file_size > MAX_RATIO * member.compress_size:
             raise Refused(f"{member.filename}: unpacks to more than {MAX_RATIO} times its size")
-    if len(archive.NameToInfo) < len(archive.infolist()):
-        raise Refused("the archive has two members of the same name")
-    listed = [line.rstrip("\n").partition("  ") for line in lines(archive, SUMS)]
-    there, packed = archive.namelist(), [*(name for _, _, name in listed), SUMS]
-    for one, other in zip_longest(there, packed):
-        if one != other:
-            raise Refused(f"{one} is where {SUMS} has {other}: one is missing, added, or moved")
-    for digest, _, name in listed:
+    *names, last = archive.namelist() or [""]
+    if last != SUMS or len(set(names)) < len(names):
+        raise Refused(f"{SUMS}: is not the last member, or another is there twice")
+    for name, line in zip_longest(names, lines(archive, SUMS), fillvalue=""):
+        digest, _, packed = line.rstrip("\n").partition("  ")
+        if name != packed:
+            raise Refused(f"{SUMS} has {packed!r} in place of {name!r}: missing, added, or moved")
         found = hashlib.sha256()
         with archive.open(name) as file:
             while piece := file.read(1 << 20):
@@ -163,6 +162,8 @@ def checkpoints_in(where: str, text: Iterable[str], keys: Keys) -> Iterator[Chec
         signed = signature
         if note or line != "\n":
             note += line
+        if len(note) > MAX_NOTE:
+            break
     if note:
         yield open_note(where, note, keys)
 
@@ -412,17 +413,17 @@ def main(arguments: list[str] | None = None) -> int:
         text = options.key.read_text("utf-8") if options.key else ""
         keys = parse_keys(str(options.key), text.splitlines())
         kept = options.against.read_text("utf-8").splitlines(True) if options.against else []
+        if (options.key and not keys) or (options.against and not kept):
+            raise Refused("a file is empty")
         file = options.bundle.open("rb")
-        if options.key and not keys:
-            raise Refused(f"{options.key}: holds no key")
     except (OSError, ValueError, Refused) as error:
         print(f"cannot be read: {error}", file=sys.stderr)
         return 2
     try:
         with file, zipfile.ZipFile(file) as archive:
             check_archive(archive)
-            theirs = list(lines(archive, KEYS)) if not keys else []
-            for line in verify(archive, keys or parse_keys(KEYS, theirs), kept):
+            keys = keys or parse_keys(KEYS, lines(archive, KEYS))
+            for line in verify(archive, keys, kept):
                 say(line)
     except Refused as refused:
         say(f"REFUSED: {refused}")
@@ -430,15 +431,14 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:  # whatever reading a hostile file may raise
         say(f"REFUSED: the archive, or an event in it, is damaged: {error!r}")
         return 1
-    if keys:
+    if options.key:
         say("VERIFIED with your key")
         return 0
-    say(
-        "NOT proved: whose log it is. It was checked with the keys in the bundle, chosen by whoever"
-    )
-    say("made it. Compare them with those that you were given elsewhere:")
-    for line in theirs:
-        say(line)
+    say("NOT proved: whose log it is. It was checked with keys that the bundle's maker has chosen.")
+    say("Compare them with those that you were given elsewhere:")
+    for (name, key_id), key in keys.items():
+        encoded = base64.b64encode(b"\x01" + key.public_bytes_raw()).decode()
+        say(f"{name}+{key_id.hex()}+{encoded}")
     say("VERIFIED to be of one piece, with the keys in the bundle")
     return 0
 

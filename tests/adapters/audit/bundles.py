@@ -87,6 +87,10 @@ class Exhibit:
         }
         return self.export(select[kind], with_blobs=with_blobs)
 
+    def of_version(self, version: str) -> bytes:
+        """A bundle of any version."""
+        return self.export(lambda connection, at: of_version(connection, version, at))
+
     def export(
         self,
         select: Callable[[Connection, StoredCheckpoint], Selection],

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ import pytest
 
 from adapters.audit import verify_bundle
 from adapters.audit.bundle import NotAsSigned
-from adapters.audit.bundle_rows import of_version
 from adapters.audit.signing import new_key
+from application.store import Store
 from domain.errors import NotFound
 from domain.event import Event
 from domain.version import BestCheckpointSaved
 from tests.adapters.audit.bundles import WEIGHTS, Exhibit, check, members_of
 from tests.adapters.audit.logs import tamper
+from tests.servers import Database
 
 KINDS = ("version", "project", "all")
 
@@ -148,7 +150,9 @@ def test_what_cannot_be_read_is_no_verdict(exhibit: Exhibit, tmp_path: Path) -> 
     keys = tmp_path / "keys"
     for option in ("--key", "--against"):
         assert check(exhibit.of("all"), tmp_path, option, tmp_path / "nothing").status == 2
-    for content in ("", "no key\n", f"{exhibit.keys.read_text()[:-3]}=\n"):
+        (tmp_path / "empty").touch()
+        assert check(exhibit.of("all"), tmp_path, option, tmp_path / "empty").status == 2
+    for content in ("no key\n", f"{exhibit.keys.read_text()[:-3]}=\n"):
         keys.write_text(content)
         assert check(exhibit.of("all"), tmp_path, "--key", keys).status == 2
 
@@ -178,34 +182,52 @@ def is_second_best(event: Event) -> bool:
     return isinstance(event, BestCheckpointSaved) and event.epoch == 2
 
 
-def test_what_no_checkpoint_covers_is_said(exhibit: Exhibit) -> None:
+def test_what_no_checkpoint_covers_is_said(
+    store: Store, migrated: Database, tmp_path: Path
+) -> None:
+    exhibit = Exhibit(store, migrated, tmp_path)
+    newer = exhibit.scene.train()
     with pytest.raises(NotFound, match="no version-none"):
-        exhibit.export(lambda connection, *at: of_version(connection, "none", *at))
+        exhibit.of_version("none")
+    with pytest.raises(NotFound, match=f"version-{newer} is newer than the last signed"):
+        exhibit.of_version(newer)
+    done = stemma(exhibit, tmp_path, "export", tmp_path / "all.zip", "--all")
+    assert done.stdout.endswith("2 newer events are not in it: no checkpoint covers them yet\n")
+
+
+def stemma(exhibit: Exhibit, data: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """A command of the auditor's, on the exhibit's servers."""
+    environment = os.environ | {
+        "STEMMA_DATA": str(data),
+        "STEMMA_DATABASE_URL": exhibit.database.app_url,
+        "STEMMA_BLOBS_URL": exhibit.blobs_url,
+        "STEMMA_SIGNING_KEY": str(exhibit.signed.keys.path),
+    }
+    argv = [sys.executable, "-m", "cli.main", "audit", *map(str, arguments)]
+    return subprocess.run(
+        argv, check=False, env=environment, capture_output=True, text=True, timeout=100
+    )
 
 
 def test_the_commands(exhibit: Exhibit, tmp_path: Path) -> None:
     """As an operator and an auditor type them."""
-    environment = os.environ | {
-        "STEMMA_DATA": str(tmp_path),
-        "STEMMA_DATABASE_URL": exhibit.database.app_url,
-        "STEMMA_BLOBS_URL": exhibit.blobs_url,
-    }
-
-    def stemma(*arguments: object) -> subprocess.CompletedProcess[str]:
-        argv = [sys.executable, "-m", "cli.main", "audit", *map(str, arguments)]
-        return subprocess.run(
-            argv, check=False, env=environment, capture_output=True, text=True, timeout=100
-        )
-
+    run = partial(stemma, exhibit, tmp_path)
     bundle = tmp_path / "bundle.zip"
-    wanted = ("export", bundle, "--keys", exhibit.keys, "--version")
-    refused = stemma(*wanted, "none")
-    assert (refused.returncode, bundle.exists()) == (1, False)
-    assert "the log has no version-none" in refused.stderr
-    done = stemma(*wanted, exhibit.version)
+    for wanted, status, says in (
+        (["--version", "none"], 1, "the log has no version-none"),
+        (["--project", "none"], 1, "the log has no project-none"),
+        ([], 2, "say one of"),
+        (["--all", "--project", "none"], 2, "say one of"),
+    ):
+        refused = run("export", bundle, *wanted)
+        assert refused.returncode == status
+        assert says in refused.stderr
+        assert not any(tmp_path.iterdir())
+    done = run("export", bundle, "--version", exhibit.version)
     assert done.returncode == 0, done.stderr
+    assert "newer" not in done.stdout
     assert bundle.read_bytes() == exhibit.of("version")
-    assert [path.name for path in tmp_path.iterdir()] == ["bundle.zip"]
-    verified = stemma("verify-bundle", bundle, "--key", exhibit.keys)
+    assert list(tmp_path.iterdir()) == [bundle]
+    verified = run("verify-bundle", bundle, "--key", exhibit.keys)
     assert verified.returncode == 0
     assert verified.stdout.endswith("VERIFIED with your key\n")

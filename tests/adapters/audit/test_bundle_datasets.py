@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Sequence
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -79,6 +80,13 @@ def test_both_find_the_same_manifest(data: st.DataObject, kind: str) -> None:
     content = b"".join(map(canonical_line, lines))
     [said] = checked([*happened, ("version-x", created), ("version-x", frozen)], content)
     assert f"the {len(lines)} images of version-x follow" in said
+
+
+def test_a_version_does_not_look_ahead() -> None:
+    created = msgspec.structs.replace(CREATED, log_position=1)
+    frozen = DatasetFrozen(digest([]), 0, 0, {}, None)
+    with pytest.raises(verifier.Refused, match="event 1 .* rests on events after it"):
+        checked([("version-x", created), ("version-x", frozen)], b"")
 
 
 def placed(happened: Sequence[tuple[str, Event]]) -> list[PlacedImage]:
