@@ -142,7 +142,7 @@ class Objects:
         for path in [*files, *sorted(folders, reverse=True)]:
             # One that the collection of garbage has moved meanwhile was not new.
             with suppress(FileNotFoundError):
-                _fsync(path)
+                fsync(path)
 
     def _piece(self, key: str, start: int, size: int) -> bytes:
         end = min(start + PIECE, size)
@@ -185,7 +185,7 @@ def _syncfs(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -6,6 +6,7 @@ from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import Connection, text
 
 from adapters.crew import crew_of
 from adapters.jetstream import (
@@ -32,11 +33,17 @@ def print_status(settings: Settings) -> None:
     with engine_for(url).connect() as connection:
         for name, position in positions_of(connection, READ_MODELS):
             table.add_row(f"project {name}", str(position), str(head - position))
+        signed = _signed(connection)
+        table.add_row("checkpoints", str(signed), str(head - signed))
     workers = asyncio.run(_from_nats(settings.require("nats_url"), store, head, table))
     console = Console()
     console.print(table)
     console.print(workers)
     store.close()
+
+
+def _signed(connection: Connection) -> int:
+    return connection.scalar(text("SELECT coalesce(max(size), 0) FROM log.checkpoints")) or 0
 
 
 async def _from_nats(nats_url: str, store: Store, head: int, table: Table) -> Table:

@@ -122,7 +122,8 @@ def test_the_compose_variables_are_told() -> None:
     compose = (ROOT / "docker-compose.yml").read_text()
     table = re.findall(r"^\| `([A-Z_]+_PASSWORD)` \|", OPERATOR.read_text(), re.MULTILINE)
     assert set(table) == set(re.findall(r"\$\{(\w+)", compose))
-    assert set(yaml.safe_load(compose)["volumes"]) == {"postgres", "nats", "blobs", "weights"}
+    volumes = {"postgres", "nats", "blobs", "weights", "audit"}
+    assert set(yaml.safe_load(compose)["volumes"]) == volumes
 
 
 @cache

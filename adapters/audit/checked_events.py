@@ -13,14 +13,11 @@ class _Data(msgspec.Struct, frozen=True, gc=False):
     event: str
 
 
-class _Stored(msgspec.Struct, frozen=True):
+class _Stored(msgspec.Struct, frozen=True, gc=False):
     """As much of a stored event as shows that it is one."""
 
     event_id: str
-    occurred_at: str
     actor: str
-    command_id: str
-    correlation_id: str
     schema_version: int
     data: _Data
 
@@ -65,20 +62,34 @@ class CheckedEvents:
             self.wrong.append((position, what))
 
 
-def revisions_out_of_order(connection: Connection) -> list[tuple[str, int, int]]:
-    """Streams' events that do not follow the one before: stream, revision, position."""
-    return connection.execute(
+def streams_with_holes(connection: Connection) -> list[str]:
+    """Streams whose revisions are not 1, 2, 3 and so on; the first few."""
+    rows = connection.execute(
         """
-        SELECT originator_id, originator_version, notification_id
-        FROM (
-            SELECT originator_id, originator_version, notification_id,
-                   row_number() OVER stream AS place,
-                   lag(notification_id, 1, 0::bigint) OVER stream AS before
-            FROM log.stemma_events
-            WINDOW stream AS (PARTITION BY originator_id ORDER BY originator_version)
-        ) AS placed
-        WHERE originator_version <> place OR notification_id <= before
-        ORDER BY notification_id LIMIT %s
+        SELECT originator_id FROM log.stemma_events GROUP BY originator_id
+        HAVING count(*) <> max(originator_version) OR min(originator_version) <> 1
+        ORDER BY originator_id LIMIT %s
         """,
         (MOST_NAMED,),
+    )
+    return [stream for (stream,) in rows]
+
+
+def events_out_of_order(connection: Connection, after: int) -> list[tuple[int, str]]:
+    """Position and stream of events that stand before an earlier revision of their stream, among
+    those after a position."""
+    return connection.execute(
+        """
+        SELECT notification_id, originator_id
+        FROM (
+            SELECT notification_id, originator_id, originator_version,
+                   lead(originator_version) OVER (
+                       PARTITION BY originator_id ORDER BY notification_id
+                   ) AS following
+            FROM log.stemma_events WHERE notification_id > %s
+        ) AS placed
+        WHERE following <= originator_version
+        ORDER BY notification_id LIMIT %s
+        """,
+        (after, MOST_NAMED),
     ).fetchall()

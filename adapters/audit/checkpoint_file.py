@@ -5,6 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from adapters.audit.signing import Unsigned, open_checkpoint
+from adapters.objects import fsync
 from domain.signed_note import DASH, Malformed, VerifierKey
 from domain.transparency import Checkpoint, notes_in
 
@@ -56,16 +57,8 @@ class CheckpointFile:
         finally:
             os.close(file)
         if new:
-            _sync_folder(self.path.parent)
+            fsync(self.path.parent)
 
 
 def _is_whole(note: str) -> bool:
     return note.endswith("\n") and f"\n\n{DASH} " in note
-
-
-def _sync_folder(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

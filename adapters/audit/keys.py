@@ -14,6 +14,7 @@ from pathlib import Path
 
 from adapters.audit.signing import new_key, parse_signing_key
 from adapters.embedded import write_secret
+from adapters.objects import fsync
 from adapters.settings import SettingsError
 from domain.signed_note import Malformed, SigningKey, VerifierKey, checked_name, parse_verifier_key
 
@@ -89,6 +90,7 @@ class Keys:
 
     def _save(self, keys: Sequence[SigningKey]) -> None:
         write_secret(self.path, "".join(f"{key}\n" for key in keys).encode())
+        fsync(self.path.parent)
 
     def _publish(self, keys: Sequence[SigningKey]) -> None:
         known = self.verifiers() if self.public_path.exists() else []

@@ -11,7 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import psycopg
 
-from adapters.audit.checked_events import CheckedEvents, revisions_out_of_order
+from adapters.audit.checked_events import (
+    CheckedEvents,
+    events_out_of_order,
+    streams_with_holes,
+)
 from adapters.audit.locate import what_happened
 from adapters.audit.signing import Unsigned, open_checkpoint
 from adapters.audit.stored import END, Connection, checkpoints_by_size, leaf_tiles
@@ -69,18 +73,19 @@ def verify(url: str, known: Collection[VerifierKey], given: Sequence[Signed]) ->
         [[snapshot]] = connection.execute("SELECT pg_export_snapshot()").fetchall()
         beside.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         beside.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
-        streams = thread.submit(revisions_out_of_order, beside)
+        streams = thread.submit(streams_with_holes, beside)
         events, findings = CheckedEvents(connection), list[str]()
         walk, judged = Walk(iter(events), leaf_tiles(connection)), _Judged()
         stored = _Stored(connection, known, findings)
-        for signed in heapq.merge(stored, sorted(given, key=_size), key=_size):
+        for signed in heapq.merge(sorted(given, key=_size), stored, key=_size):
             judged.add(signed, walk)
         walk.to(END)
         findings = [*_first_difference(connection, walk, judged, events), *findings]
         findings += _wrong_events(events)
+        findings += [f"the revisions of {stream} have a hole" for stream in streams.result()]
         findings += [
-            f"event {position}, revision {revision} of {stream}, does not follow the one before it"
-            for stream, revision, position in streams.result()
+            f"event {position} stands before an earlier one of {stream}"
+            for position, stream in events_out_of_order(connection, judged.agreed)
         ]
         return Report(walk.now.size, walk.now.root(), stored.count, judged.agreed, findings)
 

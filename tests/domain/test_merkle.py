@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from hashlib import sha256
 
+import pymerkle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -219,3 +220,24 @@ def test_what_is_not_in_the_tree_has_no_proof() -> None:
     assert not verify_consistency(5, 4, [], bytes(32), bytes(32))
     with pytest.raises(ValueError, match="1 subtrees do not make 3 leaves"):
         Frontier(3, [bytes(32)])
+
+
+@given(SIZES, st.data())
+def test_another_implementation_takes_the_roots_and_proofs(size: int, data: st.DataObject) -> None:
+    """pymerkle, by other authors. Its consistency proofs hold more hashes than the RFC's: that it
+    accepts our roots as those of one log is what is compared."""
+    entries = entries_of(size)
+    theirs = pymerkle.InmemoryTree(algorithm="sha256")
+    for entry in entries:
+        theirs.append_entry(entry)
+    index = data.draw(st.integers(0, size - 1))
+    subtrees = subtrees_of(entries)
+    root, leaf = root_at(size, subtrees), leaf_hash(entries[index])
+    proof = theirs.prove_inclusion(index + 1, size)
+    proof.path = [leaf, *inclusion_proof(index, size, subtrees)]
+    pymerkle.verify_inclusion(leaf, root, proof, index=index + 1, size=size)
+    old = data.draw(st.integers(1, size))
+    consistency = theirs.prove_consistency(old, size)
+    pymerkle.verify_consistency(root_at(old, subtrees), root, consistency)
+    with pytest.raises(pymerkle.InvalidProof):
+        pymerkle.verify_inclusion(leaf, EMPTY_ROOT, proof)

@@ -69,6 +69,6 @@ def test_keys_are_told_apart_and_private_ones_are_not_shown() -> None:
     assert first.verifier.key_id != second.verifier.key_id
     assert isinstance(first.verifier, VerifierKey)
     assert str(first.verifier) in repr(first)
-    assert str(first).rsplit("+", 1)[1] not in repr(first)
+    assert str(first).split("+", 4)[4] not in repr(first)
     with pytest.raises(Malformed, match="not its own"):
         parse_signing_key(PRIVATE_KEY.replace("c74f20a3", "c74f20a4"))

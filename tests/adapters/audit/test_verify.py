@@ -263,7 +263,20 @@ def test_an_event_that_was_added_by_hand_is_not_what_stemma_writes(kept: Kept) -
     assert [finding.split(":")[0] for finding in kept.verify().findings] == [
         "event 621 is stored as view.created, and says to be another event",
         "event 622 holds no event",
-        "event 621, revision 900 of project-1, does not follow the one before it",
+        "the revisions of project-1 have a hole",
+    ]
+
+
+def test_events_in_the_wrong_order_after_the_last_checkpoint(kept: Kept) -> None:
+    state = "(SELECT state FROM log.stemma_events WHERE notification_id = 1)"
+    for position, revision in ((EVENTS + 1, 2), (EVENTS + 2, 1)):
+        tamper(
+            kept.log.database,
+            f"INSERT INTO log.stemma_events (notification_id, {COLUMNS}) VALUES"
+            f" ({position}, 'project-79', {revision}, 'project.renamed', {state})",
+        )
+    assert kept.verify().findings == [
+        f"event {EVENTS + 1} stands before an earlier one of project-79"
     ]
 
 
