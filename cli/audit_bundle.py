@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from adapters.audit.bundle_rows import Selection
-    from adapters.audit.stored import Connection
+    from adapters.audit.stored import Connection, StoredCheckpoint
 
 
 @click.command("export")
@@ -38,19 +38,26 @@ def export_command(
     from adapters.audit.bundle_rows import uncovered
     from adapters.audit.keys import PUBLIC, read_verifier_keys
     from adapters.audit.signing import Unsigned
+    from adapters.audit.stored import newest_checkpoint
     from adapters.blobs import BlobCorrupt, BlobMissing, BlobStore
     from adapters.settings import load_settings
-    from domain.errors import Refusal
+    from domain.errors import Conflict, Refusal
 
     if [version_id is not None, project_id is not None, everything].count(True) != 1:
         raise click.UsageError("say one of --version, --project and --all")
     settings = load_settings()
-    keys = read_verifier_keys(keys_file or settings.signing_key_file.with_name(PUBLIC))
+    keys_file = keys_file or settings.signing_key_file.with_name(PUBLIC)
+    keys = read_verifier_keys(keys_file)
+    if not keys:
+        raise click.UsageError(f"{keys_file} holds no key")
     blobs = BlobStore.from_url(settings.require("blobs_url"))
     part = target.with_name(f"{target.name}.part")
     try:
         with _snapshot(settings.require("database_url")) as connection:
-            selection = _selected(connection, version_id, project_id)
+            newest = newest_checkpoint(connection, keys[-1].name)
+            if newest is None or newest.size == 0:
+                raise Conflict("no event was signed for yet: is the part checkpoints running?")
+            selection = _selected(connection, newest, version_id, project_id)
             with part.open("wb") as file:
                 write_bundle(connection, blobs, keys, selection, file, with_blobs=with_blobs)
             missing = uncovered(connection, selection)
@@ -77,15 +84,13 @@ def _snapshot(url: str) -> "Iterator[Connection]":
 
 
 def _selected(
-    connection: "Connection", version_id: str | None, project_id: str | None
+    connection: "Connection",
+    newest: "StoredCheckpoint",
+    version_id: str | None,
+    project_id: str | None,
 ) -> "Selection":
     from adapters.audit import bundle_rows
-    from adapters.audit.stored import newest_checkpoint
-    from domain.errors import Conflict
 
-    newest = newest_checkpoint(connection)
-    if newest is None:
-        raise Conflict("no checkpoint of the log was signed yet: is the part checkpoints running?")
     if version_id is not None:
         return bundle_rows.of_version(connection, version_id, newest)
     if project_id is not None:

@@ -14,8 +14,7 @@ import msgspec
 from adapters.audit import bundle_rows as rows
 from adapters.audit.bundle_rows import Selection
 from adapters.audit.bundle_schemas import Form, envelope, schema_of
-from adapters.audit.signing import open_checkpoint
-from adapters.audit.stored import Connection, Row, leaf_of
+from adapters.audit.stored import Connection, Row, StoredCheckpoint, leaf_of
 from adapters.blobs import BlobStore
 from adapters.exports import zip_entry
 from domain.merkle import Frontier
@@ -110,16 +109,18 @@ class _Bundle:
                 yield _line({"sha256": digest, "kind": kind, "bytes": size})
 
     def _notes(self) -> Iterator[bytes]:
-        for stored in rows.checkpoints(self._connection, self._selection):
-            open_checkpoint(stored.note, self._keys)
+        for stored in self._checkpoints():
             yield f"{stored.note}\n".encode()
+
+    def _checkpoints(self) -> Iterator[StoredCheckpoint]:
+        return rows.checkpoints(self._connection, self._selection, self._keys)
 
     def _log(self) -> Iterator[bytes]:
         """Events in order, and roots over those left out, cut where a checkpoint ends."""
         tree, pruning, due = (
             Frontier(),
             Pruning(),
-            rows.checkpoints(self._connection, self._selection),
+            self._checkpoints(),
         )
         checkpoint = next(due, None)
         for row, chosen in rows.covered_events(self._connection, self._selection):

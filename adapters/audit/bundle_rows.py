@@ -3,11 +3,12 @@
 All is read in one transaction's snapshot, in memory that does not depend on how much there is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
 
+from adapters.audit.signing import open_checkpoint
 from adapters.audit.stored import (
     PAGE,
     Connection,
@@ -17,6 +18,7 @@ from adapters.audit.stored import (
     events,
 )
 from domain.errors import NotFound
+from domain.signed_note import VerifierKey
 
 _WHOLE = "SELECT originator_id FROM log.stemma_events"
 _IMAGES = """
@@ -99,10 +101,18 @@ def _data_of(
     return found
 
 
-def checkpoints(connection: Connection, selection: Selection) -> Iterator[StoredCheckpoint]:
-    """The log's signed checkpoints by size, up to the newest."""
-    origin = selection.newest.origin
-    return (one for one in checkpoints_by_size(connection) if one.origin == origin)
+def checkpoints(
+    connection: Connection, selection: Selection, keys: Collection[VerifierKey]
+) -> Iterator[StoredCheckpoint]:
+    """The log's signed checkpoints by size, up to the newest.
+
+    Those of a log that was given up, for an older copy of the database, have another name. Raises
+    `Malformed` or `Unsigned` for one that is not as it was signed.
+    """
+    for stored in checkpoints_by_size(connection):
+        if stored.origin == selection.newest.origin:
+            open_checkpoint(stored.note, keys)
+            yield stored
 
 
 def uncovered(connection: Connection, selection: Selection) -> int:

@@ -16,13 +16,15 @@ import pytest
 
 from adapters.audit import verify_bundle
 from adapters.audit.bundle import NotAsSigned
+from adapters.audit.checkpoint_file import CheckpointFile
+from adapters.audit.keys import Keys
 from adapters.audit.signing import new_key
 from application.store import Store
 from domain.errors import NotFound
 from domain.event import Event
 from domain.version import BestCheckpointSaved
 from tests.adapters.audit.bundles import WEIGHTS, Exhibit, check, members_of
-from tests.adapters.audit.logs import tamper
+from tests.adapters.audit.logs import Signed, tamper
 from tests.servers import Database
 
 KINDS = ("version", "project", "all")
@@ -207,6 +209,22 @@ def stemma(exhibit: Exhibit, data: Path, *arguments: object) -> subprocess.Compl
     return subprocess.run(
         argv, check=False, env=environment, capture_output=True, text=True, timeout=100
     )
+
+
+def test_a_log_that_was_given_up_is_passed_over(
+    store: Store, migrated: Database, tmp_path: Path
+) -> None:
+    """The operator had to begin a new one, with another key under another name."""
+    before = Exhibit(store, migrated, tmp_path)
+    after = Signed(migrated, tmp_path)
+    after.keys = Keys(tmp_path / "new" / "signing-key", "stemma.test/new")
+    after.file = CheckpointFile(tmp_path / "new" / "checkpoints.txt")
+    after.sign()
+    for keys in (before.signed.keys.public_path, after.keys.public_path):
+        bundle = tmp_path / "bundle.zip"
+        done = stemma(before, tmp_path, "export", bundle, "--all", "--keys", keys)
+        assert done.returncode == 0, done.stderr
+        assert check(bundle.read_bytes(), tmp_path, "--key", keys).status == 0
 
 
 def test_the_commands(exhibit: Exhibit, tmp_path: Path) -> None:

@@ -220,6 +220,12 @@ def test_a_changed_manifest_is_refused(members: Members, refuses: Refuses) -> No
     assert other in refuses(forged(members | {other: content}))
 
 
+def test_a_changed_file_is_refused(members: Members, refuses: Refuses) -> None:
+    for name in members:
+        if name.startswith("blobs/"):
+            assert name in refuses(forged(members | {name: members[name] + b"more"}))
+
+
 def key_of(exhibit: Exhibit) -> SigningKey:
     with exhibit.signed.keys.locked():
         return exhibit.signed.keys.signing()[0]
