@@ -132,11 +132,14 @@ class BlobStore:
 
     def has(self, digest: str) -> bool:
         """Whether the digest can be read, packed ones aside; one in the trash is put back."""
+        return self.size(digest) is not None
+
+    def size(self, digest: str) -> int | None:
+        """A blob's bytes, packed ones aside; None where there is none."""
         try:
-            self._look(_key(PLAIN, digest), self._objects.entry)
+            return self._look(_key(PLAIN, digest), self._objects.entry).size
         except BlobMissing:
-            return False
-        return True
+            return None
 
     def list_blobs(self) -> Iterator[StoredBlob]:
         """All blobs, packed ones included, in no order."""

@@ -62,12 +62,12 @@ def export(store: Store, blobs: BlobStore, request: ExportRequest, into: IO[byte
 
     with zipfile.ZipFile(into, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
         for written in form.write(declared, images):
-            with archive.open(_entry(written.path), "w", force_zip64=True) as file:
+            with archive.open(zip_entry(written.path), "w", force_zip64=True) as file:
                 for chunk in written.chunks:
                     file.write(chunk)
         if request.with_images:
             for image in placed():
-                entry = _entry(names.path(image))
+                entry = zip_entry(names.path(image))
                 entry.compress_type = zipfile.ZIP_STORED
                 archive.writestr(entry, _bytes_of(image, store, blobs))
 
@@ -84,7 +84,8 @@ def _bytes_of(image: PlacedImage, store: Store, blobs: BlobStore) -> bytes:
         ) from None
 
 
-def _entry(path: str) -> zipfile.ZipInfo:
+def zip_entry(path: str) -> zipfile.ZipInfo:
+    """A member that is the same bytes whenever it is written."""
     entry = zipfile.ZipInfo(path, _LONG_AGO)
     entry.compress_type = zipfile.ZIP_DEFLATED
     return entry

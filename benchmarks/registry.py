@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from benchmarks import (
     append,
+    bundle,
     freezing,
     grid,
     importing,
@@ -33,4 +34,5 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Figure]]] = {
     "start": start.run,
     "verify": verify.run,
     "trail": trail.run,
+    "bundle": bundle.run,
 }

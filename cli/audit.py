@@ -5,10 +5,12 @@ import click
 from cli.later import LaterGroup
 
 LATER = {
+    "export": "cli.audit_bundle:export_command",
     "replay": "cli.replay:replay_command",
     "rotate-key": "cli.verify:rotate_key_command",
     "trail": "cli.trail:trail_command",
     "verify": "cli.verify:verify_command",
+    "verify-bundle": "cli.audit_bundle:verify_bundle_command",
 }
 
 

@@ -1,0 +1,180 @@
+"""What a bundle is made of, in the database: which events, of which checkpoint, naming which blobs.
+
+All is read in one transaction's snapshot, in memory that does not depend on how much there is.
+"""
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import msgspec
+
+from adapters.audit.signing import open_checkpoint
+from adapters.audit.stored import (
+    PAGE,
+    Connection,
+    Row,
+    StoredCheckpoint,
+    checkpoints_by_size,
+    events,
+)
+from domain.errors import NotFound
+from domain.signed_note import VerifierKey
+
+_WHOLE = "SELECT originator_id FROM log.stemma_events"
+_IMAGES = """
+    SELECT originator_id FROM log.stemma_events WHERE topic = 'image.added'
+    AND log.project_of(state) = %(project)s AND notification_id <= %(images_upto)s"""
+_NAMED = f"SELECT unnest(%(streams)s::text[]) UNION {_IMAGES}"
+_OF_PROJECT = f"""
+    SELECT %(of)s UNION {_IMAGES}
+    UNION SELECT stream FROM log.events WHERE data ->> 'project_id' = %(project)s
+    AND name IN ('view.created', 'version.created', 'import.requested')
+    UNION SELECT model.stream FROM log.events model JOIN log.events view
+    ON view.stream = 'view-' || (model.data ->> 'view_id')
+    WHERE model.name IN ('model.created', 'model.forked') AND view.name = 'view.created'
+    AND view.data ->> 'project_id' = %(project)s"""
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """The streams that a bundle holds, `of` being `all` or the one that was asked for.
+
+    Of each stream it holds every event that the checkpoint covers.
+    """
+
+    of: str
+    newest: StoredCheckpoint
+    query: str
+    values: dict[str, Any]
+
+    @property
+    def size(self) -> int:
+        return self.newest.size
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return self.values | {"size": self.size}
+
+
+def everything(newest: StoredCheckpoint) -> Selection:
+    return Selection("all", newest, _WHOLE, {})
+
+
+def of_project(connection: Connection, project_id: str, newest: StoredCheckpoint) -> Selection:
+    """The project, its views, their models and versions, its images and imports.
+
+    Raises `NotFound` where the checkpoint covers no such project.
+    """
+    stream = f"project-{project_id}"
+    _data_of(connection, stream, "project.created", newest)
+    values = {"of": stream, "project": project_id, "images_upto": newest.size}
+    return Selection(stream, newest, _OF_PROJECT, values)
+
+
+def of_version(connection: Connection, version_id: str, newest: StoredCheckpoint) -> Selection:
+    """The version, its model, view and project, and each image that the project had had by then.
+
+    Raises `NotFound` where the checkpoint covers no such version.
+    """
+    stream = f"version-{version_id}"
+    created = _data_of(connection, stream, "version.created", newest)
+    kinds = ("project", "view", "model")
+    values = {
+        "streams": [stream, *(f"{kind}-{created[f'{kind}_id']}" for kind in kinds)],
+        "project": created["project_id"],
+        "images_upto": created["log_position"],
+    }
+    return Selection(stream, newest, _NAMED, values)
+
+
+def _data_of(
+    connection: Connection, stream: str, name: str, newest: StoredCheckpoint
+) -> dict[str, Any]:
+    row = connection.execute(
+        "SELECT data, position FROM log.events WHERE stream = %s AND name = %s", (stream, name)
+    ).fetchone()
+    if row is None:
+        raise NotFound(f"the log has no {stream}")
+    data, position = row
+    if position > newest.size:
+        raise NotFound(f"{stream} is newer than the last signed checkpoint; try again in a moment")
+    found: dict[str, Any] = data
+    return found
+
+
+def checkpoints(
+    connection: Connection, selection: Selection, keys: Collection[VerifierKey]
+) -> Iterator[StoredCheckpoint]:
+    """The log's signed checkpoints by size, up to the newest.
+
+    Those of a log that was given up, for an older copy of the database, have another name. Raises
+    `Malformed` or `Unsigned` for one that is not as it was signed.
+    """
+    for stored in checkpoints_by_size(connection):
+        if stored.origin == selection.newest.origin:
+            open_checkpoint(stored.note, keys)
+            yield stored
+
+
+def uncovered(connection: Connection, selection: Selection) -> int:
+    """How many events the bundle would hold beside, were there a newer checkpoint."""
+    row = connection.execute(
+        f"WITH chosen (stream) AS ({selection.query}) SELECT count(*) FROM log.stemma_events"
+        " WHERE notification_id > %(size)s AND originator_id IN (SELECT stream FROM chosen)",
+        selection.parameters,
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def covered_events(connection: Connection, selection: Selection) -> Iterator[tuple[Row, bool]]:
+    """The events under the checkpoint in order, and whether the bundle holds each."""
+    wanted = _positions(connection, selection)
+    following = next(wanted, None)
+    for page in events(connection, 0, selection.size):
+        for row in page:
+            chosen = row[0] == following
+            if chosen:
+                following = next(wanted, None)
+            yield row, chosen
+
+
+def _positions(connection: Connection, selection: Selection) -> Iterator[int]:
+    """Of the events that the bundle holds; sorted by the database, on its disk if need be."""
+    with connection.cursor("bundle_positions", binary=True) as cursor:
+        cursor.itersize = PAGE
+        cursor.execute(
+            f"WITH chosen (stream) AS ({selection.query})"
+            " SELECT notification_id FROM log.stemma_events"
+            " JOIN (SELECT DISTINCT stream FROM chosen) AS streams"
+            " ON originator_id = stream WHERE notification_id <= %(size)s"
+            " ORDER BY notification_id",
+            selection.parameters,
+        )
+        for (position,) in cursor:
+            yield position
+
+
+IMAGE, WEIGHTS, PREDICTIONS, MANIFEST = "image", "weights", "predictions", "manifest"
+
+
+def blobs(connection: Connection, selection: Selection) -> Iterator[tuple[str, str]]:
+    """Digest and kind of each blob that the bundle's events name, in order, each once."""
+    with connection.cursor("bundle_blobs") as cursor:
+        cursor.itersize = PAGE
+        cursor.execute(
+            f"WITH chosen (stream) AS ({selection.query}), named (digest, kind) AS ("
+            " SELECT CASE name WHEN 'image.added' THEN data ->> 'blob'"
+            " WHEN 'version.created' THEN data #>> '{initial_weights,blob}'"
+            " WHEN 'version.dataset_frozen' THEN data ->> 'manifest'"
+            " WHEN 'version.evaluated' THEN data ->> 'predictions'"
+            " ELSE data ->> 'checkpoint' END,"
+            " CASE name WHEN 'image.added' THEN 'image'"
+            " WHEN 'version.dataset_frozen' THEN 'manifest'"
+            " WHEN 'version.evaluated' THEN 'predictions' ELSE 'weights' END"
+            " FROM log.events JOIN (SELECT DISTINCT stream FROM chosen) AS streams USING (stream)"
+            " WHERE position <= %(size)s AND name IN ('image.added', 'version.created',"
+            " 'version.dataset_frozen', 'version.evaluated', 'version.training_completed'))"
+            " SELECT digest, min(kind) FROM named WHERE digest IS NOT NULL"
+            " GROUP BY digest ORDER BY digest",
+            selection.parameters,
+        )
+        yield from cursor

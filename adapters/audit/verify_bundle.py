@@ -1,0 +1,447 @@
+"""Check an audit bundle of Stemma, offline: python verify_bundle.py BUNDLE.zip --key KEYS
+
+Read this file before you trust it; that takes ten minutes. It needs the standard library and
+`cryptography` (for Ed25519), shares no line of code with Stemma, and writes nothing to disk. Take
+it, and the public keys, from where you trust them: those in a bundle are its maker's.
+
+It goes from what you hold to what you want to know:
+
+1. SHA256SUMS       Every member is as it was packed. That finds accidents; it is not signed.
+2. checkpoints.txt  Your key signed: "the first N events of the log have this Merkle root".
+3. log.jsonl        It is a tree with exactly these roots, so its events are those of the log.
+                    Each stream's events are numbered 1, 2, 3 and so on.
+4. manifests/       They hold the images that follow from these events, and have the digest that
+                    the version's event names.
+5. blobs/           Files that were brought along have the sha256 by which events name them.
+
+The exit status is 0 if all of it holds, 1 if not, and 2 where a file cannot be read.
+"""
+
+import argparse
+import base64
+import hashlib
+import heapq
+import json
+import re
+import sys
+import zipfile
+from collections.abc import Iterable, Iterator
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+SUMS, KEYS, CHECKPOINTS, LOG = "SHA256SUMS", "verifier-keys.txt", "checkpoints.txt", "log.jsonl"
+MEMBER = re.compile(
+    r"README\.txt|SHA256SUMS|blobs\.jsonl|bundle\.json|checkpoints\.txt|log\.jsonl"
+    r"|verifier-keys\.txt|verify_bundle\.py|schemas/[a-z_.]+(\.v[0-9]+)?\.json"
+    r"|manifests/[0-9a-f]{64}\.jsonl|blobs/[0-9a-f]{64}"
+)
+NOTE = re.compile(
+    "([^\n]+)\n(0|[1-9][0-9]{0,17})\n([A-Za-z0-9+/]{43}=)\n\n((?:\u2014 [^ \n]+ [^ \n]+\n)+)"
+)
+SUBTREE = re.compile(r'\{"height":([0-9]{1,2}),"root":"([0-9a-f]{64})"\}\n')
+MAX_LINE, MAX_NOTE, MAX_RATIO = 1 << 26, 1 << 16, 200
+
+Keys = dict[tuple[str, bytes], Ed25519PublicKey]
+
+
+class Refused(Exception):
+    """The bundle does not prove what it claims; the message says where."""
+
+
+class Checkpoint(NamedTuple):
+    """The first `size` events of the log `origin` have the Merkle root `root`."""
+
+    origin: str
+    size: int
+    root: bytes
+
+
+class Event(NamedTuple):
+    """An event as the log has it; `state` is its stored JSON, byte for byte."""
+
+    position: int
+    stream: str
+    revision: int
+    name: str
+    state: bytes
+
+    def leaf(self) -> bytes:
+        digest = hashlib.sha256(self.state).hexdigest()
+        place = f"{self.position}\n{self.stream}\n{self.revision}\n{self.name}"
+        return hashlib.sha256(f"\0stemma-event/v1\n{place}\n{digest}\n".encode()).digest()
+
+    def data(self) -> Any:
+        """What happened. Numbers with a point stay the text that they are in the log."""
+        return json.loads(self.state, parse_float=str)["data"]
+
+
+class Subtree(NamedTuple):
+    """The root over `1 << height` events that the bundle leaves out."""
+
+    height: int
+    root: bytes
+
+
+def check_archive(archive: zipfile.ZipFile) -> None:
+    """Step 1. Refuse foreign names, members that swell (zip bombs), and what was not packed so.
+
+    Members are read piece by piece, and nothing is unpacked to disk.
+    """
+    for member in archive.infolist():
+        if not MEMBER.fullmatch(member.filename):
+            raise Refused(f"{member.filename!r}: no bundle has a member of this name")
+        if member.file_size > MAX_RATIO * member.compress_size:
+            raise Refused(f"{member.filename}: unpacks to more than {MAX_RATIO} times its size")
+    *names, last = archive.namelist() or [""]
+    if last != SUMS or len(set(names)) < len(names):
+        raise Refused(f"{SUMS}: is not the last member, or another is there twice")
+    for name, line in zip_longest(names, lines(archive, SUMS), fillvalue=""):
+        digest, _, packed = line.rstrip("\n").partition("  ")
+        if name != packed:
+            raise Refused(f"{SUMS} has {packed!r} in place of {name!r}: missing, added, or moved")
+        found = hashlib.sha256()
+        with archive.open(name) as file:
+            while piece := file.read(1 << 20):
+                found.update(piece)
+        if found.hexdigest() != digest:
+            raise Refused(f"{name}: is not what was packed, as {SUMS} says")
+        if name.startswith(("blobs/", "manifests/")) and digest not in name:
+            raise Refused(f"{name}: has the sha256 {digest}, and is named otherwise")
+
+
+def lines(archive: zipfile.ZipFile, name: str) -> Iterator[str]:
+    if name not in archive.NameToInfo:
+        raise Refused(f"{name}: is missing from the archive")
+    with archive.open(name) as file:
+        while line := file.readline(MAX_LINE):
+            if not line.endswith(b"\n"):
+                raise Refused(f"{name}: has a line that is too long, or has no end")
+            try:
+                yield line.decode()
+            except UnicodeDecodeError:
+                raise Refused(f"{name}: is not text in UTF-8") from None
+
+
+def decode(where: str, text: str) -> bytes:
+    """Base64, written in the one way that it has for each content."""
+    try:
+        content = base64.b64decode(text, validate=True)
+    except ValueError:
+        content = b""
+    if not content or base64.b64encode(content).decode() != text:
+        raise Refused(f"{where}: {text[:80]!r} is not base64")
+    return content
+
+
+def parse_keys(where: str, text: Iterable[str]) -> Keys:
+    """Public keys by name and id, each a line `name+id+base64`: see c2sp.org/signed-note."""
+    keys: Keys = {}
+    for line in text:
+        name, _, rest = line.strip().partition("+")
+        key_id, _, encoded = rest.partition("+")
+        content = decode(where, encoded)
+        hashed = hashlib.sha256(name.encode() + b"\n" + content).digest()[:4]
+        if content[0] != 1 or len(content) != 33 or hashed.hex() != key_id:
+            raise Refused(f"{where}: {line.strip()!r} is no Ed25519 key with its id")
+        keys[name, hashed] = Ed25519PublicKey.from_public_bytes(content[1:])
+    return keys
+
+
+def checkpoints_in(where: str, text: Iterable[str], keys: Keys) -> Iterator[Checkpoint]:
+    """Step 2. The checkpoints of a file, each signed by one of the keys."""
+    note, signed = "", False
+    for line in text:
+        signature = line.startswith("\u2014 ")
+        if signed and not signature:
+            yield open_note(where, note, keys)
+            note = ""
+        signed = signature
+        if note or line != "\n":
+            note += line
+        if len(note) > MAX_NOTE:
+            break
+    if note:
+        yield open_note(where, note, keys)
+
+
+def open_note(where: str, note: str, keys: Keys) -> Checkpoint:
+    """A signed checkpoint: see c2sp.org/tlog-checkpoint. Unknown keys' signatures are ignored."""
+    match = NOTE.fullmatch(note)
+    if match is None:
+        raise Refused(f"{where}: {note[:80]!r} is no signed checkpoint")
+    origin, size, root, signatures = match.groups()
+    known = False
+    for line in signatures.rstrip("\n").split("\n"):
+        _, name, encoded = line.split(" ")
+        signature = decode(where, encoded)
+        key = keys.get((name, signature[:4]))
+        if key is None or name != origin:
+            continue
+        try:
+            key.verify(signature[4:], f"{origin}\n{size}\n{root}\n".encode())
+        except InvalidSignature:
+            raise Refused(f"{where}: the checkpoint of {size} events is signed wrongly") from None
+        known = True
+    if not known:
+        raise Refused(
+            f"{where}: the checkpoint of {size} events is signed by none of your keys, but by"
+            f" {signatures!r}; of a log whose key was replaced you need the older ones too"
+        )
+    return Checkpoint(origin, int(size), decode(where, root))
+
+
+class Tree:
+    """The Merkle tree of RFC 6962, grown from the left: a hash for each bit that its size has."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._peaks: list[Subtree] = []
+
+    def add(self, height: int, root: bytes) -> None:
+        """Add a subtree, or a leaf, which has height 0. A subtree begins at a multiple of its
+        size."""
+        if not 0 <= height < 60 or self.size % (1 << height) or len(root) != 32:
+            raise Refused(f"{LOG}: after event {self.size} comes a subtree that cannot be there")
+        self.size += 1 << height
+        while self._peaks and self._peaks[-1].height == height:
+            root = hashlib.sha256(b"\x01" + self._peaks.pop().root + root).digest()
+            height += 1
+        self._peaks.append(Subtree(height, root))
+
+    def root(self) -> bytes:
+        roots = [peak.root for peak in self._peaks] or [hashlib.sha256(b"").digest()]
+        while len(roots) > 1:
+            right = roots.pop()
+            roots[-1] = hashlib.sha256(b"\x01" + roots[-1] + right).digest()
+        return roots[0]
+
+
+def read_log(archive: zipfile.ZipFile) -> Iterator[Event | Subtree]:
+    """The log's events in order, and in place of those left out the roots over them."""
+    for number, line in enumerate(lines(archive, LOG), 1):
+        if subtree := SUBTREE.fullmatch(line):
+            yield Subtree(int(subtree[1]), bytes.fromhex(subtree[2]))
+            continue
+        try:
+            said = json.loads(line)
+            place = int(said["position"]), str(said["stream"]), int(said["revision"])
+            yield Event(*place, str(said["name"]), said["state"].encode())
+        except Exception as error:
+            raise Refused(f"{LOG}, line {number}: neither event nor subtree: {error!r}") from None
+
+
+def proved(
+    archive: zipfile.ZipFile, due: Iterator[Checkpoint], tree: Tree, revisions: dict[str, int]
+) -> Iterator[Event]:
+    """Step 3. The log's events, if the tree over it meets each of the checkpoints, by size.
+
+    Both together show that each event is in the log at its position, and that the log only grew.
+    What was yielded is worth nothing before the end has been reached.
+    """
+    last, checkpoint = Checkpoint("", 0, tree.root()), next(due, None)
+    for item in read_log(archive):
+        if isinstance(item, Event):
+            where = f"event {item.position} ({item.name} of {item.stream})"
+            if item.position != tree.size + 1:
+                raise Refused(f"{where}: is in the place of event {tree.size + 1}")
+            if item.revision != revisions.get(item.stream, 0) + 1:
+                raise Refused(f"{where}: an event of the stream is missing before it")
+            revisions[item.stream] = item.revision
+            tree.add(0, item.leaf())
+            yield item
+        else:
+            tree.add(item.height, item.root)
+        while checkpoint is not None and checkpoint.size <= tree.size:
+            if checkpoint.size < tree.size:
+                raise Refused(
+                    f"{LOG}: leaves out the events around {checkpoint.size}, for which there is a"
+                    " checkpoint; a bundle of all events can be compared with it"
+                )
+            if checkpoint.size == last.size and checkpoint.root != last.root:
+                raise Refused(f"two signed checkpoints of {last.size} events contradict each other")
+            if checkpoint.root != tree.root():
+                raise Refused(
+                    f"{LOG}: events {last.size + 1} to {tree.size} are not those of the signed"
+                    " checkpoint: one was changed, left out, added or moved"
+                )
+            if checkpoint.origin != (last.origin or checkpoint.origin):
+                raise Refused(f"{CHECKPOINTS}: of two logs, {last.origin}, {checkpoint.origin}")
+            last, checkpoint = checkpoint, next(due, None)
+    if checkpoint is not None or last.size != tree.size or not last.origin:
+        raise Refused(f"{LOG}: ends at event {tree.size}, and the checkpoints elsewhere")
+
+
+def check_datasets(
+    archive: zipfile.ZipFile, created: dict[str, Event], frozen: Iterable[Event]
+) -> Iterator[str]:
+    """Step 4. Go through the images' events again, and halt where each version looked at them."""
+    looked = {stream: int(event.data()["log_position"]) for stream, event in created.items()}
+    due = sorted(frozen, key=lambda event: looked[event.stream])
+    images: dict[str, dict[str, Any]] = {}
+    for event in read_log(archive):
+        if isinstance(event, Subtree):
+            continue
+        while due and looked[due[0].stream] < event.position:
+            yield check_dataset(archive, images, created[due[0].stream], due.pop(0))
+        image = images.get(event.stream)
+        if event.name == "image.added":
+            added = event.data()
+            image = {"project": added["project_id"], "blob": added["blob"]}
+            images[event.stream] = image | {"split": "train", "said": {}}
+        elif event.name == "image.removed":
+            images.pop(event.stream, None)
+        elif event.name == "image.split_assigned" and image:
+            image["split"] = event.data()["split"]
+        elif event.name == "image.annotated" and image:
+            said = event.data()
+            image["said"][said["view_id"]] = said
+
+
+def check_dataset(
+    archive: zipfile.ZipFile, images: dict[str, dict[str, Any]], created: Event, frozen: Event
+) -> str:
+    """Compare what a version froze with what the events say, line by line."""
+    if created.data()["log_position"] >= created.position:
+        raise Refused(f"event {created.position} ({created.name}): rests on events after it")
+    digest = frozen.data()["manifest"]
+    member, found, splits = f"manifests/{digest}.jsonl", hashlib.sha256(), []
+    stored = lines(archive, member)
+    for split, line in manifest(images, created.data()):
+        splits.append(split)
+        if next(stored, "") != line:
+            raise Refused(f"{member}, line {len(splits)}: from the events follows {line.strip()}")
+        found.update(line.encode())
+    if next(stored, None) is not None or found.hexdigest() != digest:
+        raise Refused(f"{member}: holds more than the {len(splits)} lines that the events make")
+    counts = splits.count("train"), splits.count("validation")
+    if counts != (frozen.data()["train_images"], frozen.data()["validation_images"]):
+        raise Refused(f"event {frozen.position} ({frozen.name}): there are {counts} images")
+    return f"proved: the {sum(counts)} images of {created.stream} follow from the events ({digest})"
+
+
+def manifest(images: dict[str, dict[str, Any]], version: Any) -> Iterator[tuple[str, str]]:
+    """The split and the line of each image that a version trains on, sorted by image.
+
+    The image is in the project and annotated in the view: in classification with just one of the
+    version's concepts, in detection with one or more, in tagging with any number of them, or said
+    to be without concept.
+    """
+    concepts = {concept["concept_id"] for concept in version["concepts"]}
+    for stream, image in sorted(images.items()):
+        said = image["said"].get(version["view_id"])
+        if image["project"] != version["project_id"] or said is None:
+            continue
+        kept = [one for one in said["annotations"] if one["concept_id"] in concepts]
+        if version["kind"] == "classification" and len(kept) != 1:
+            continue
+        if version["kind"] == "detection" and not kept:
+            continue
+        if not said["annotations"] and not said["without_concept"]:
+            continue
+        sides = ("x", "y", "width", "height")
+        boxes = [",".join(str(one["box"][side]) for side in sides) for one in kept if one["box"]]
+        line = '{"blob":' + json.dumps(image["blob"])
+        line += ',"boxes":[[' + "],[".join(boxes) + "]]" if boxes else ""
+        line += ',"concepts":' + json.dumps([one["concept_id"] for one in kept]).replace(", ", ",")
+        line += ',"image":' + json.dumps(stream.removeprefix("image-"))
+        line += ',"split":' + json.dumps(image["split"]) + "}\n"
+        yield image["split"], line
+
+
+def verify(archive: zipfile.ZipFile, keys: Keys, kept: Iterable[str]) -> Iterator[str]:
+    """Steps 2 to 5: a line for each thing proved. `kept` are the auditor's own checkpoints."""
+    signed = checkpoints_in(CHECKPOINTS, lines(archive, CHECKPOINTS), keys)
+    own = list(checkpoints_in("your checkpoints", kept, keys))
+    own.sort(key=lambda checkpoint: checkpoint.size)
+    both = heapq.merge(signed, own, key=lambda checkpoint: checkpoint.size)
+    files = {name for name in archive.NameToInfo if name.startswith(("blobs/", "manifests/"))}
+    created: dict[str, Event] = {}
+    frozen: list[Event] = []
+    weights: list[tuple[str, str]] = []
+    tree, revisions, named = Tree(), dict[str, int](), set[str]()
+    for event in proved(archive, (one for one in both if one.size), tree, revisions):
+        for digest in re.findall(r"[0-9a-f]{64}", event.state.decode()):
+            named |= files & {f"blobs/{digest}", f"manifests/{digest}.jsonl"}
+        if event.name == "version.created":
+            created[event.stream] = event
+        elif event.name == "version.dataset_frozen":
+            frozen.append(event)
+        elif event.name == "version.training_completed":
+            weights.append((event.stream, event.data()["checkpoint"]))
+    if named < files:
+        raise Refused(f"{min(files - named)}: no event in the bundle names it")
+    of, here = json.loads(next(lines(archive, "bundle.json")))["of"], sum(revisions.values())
+    if here < tree.size if of == "all" else of not in revisions:
+        raise Refused(f"bundle.json: says that this is a bundle of {of}, and it is not")
+    datasets = list(check_datasets(archive, created, frozen))
+
+    yield f"bundle of {of}: {here} events, of the {tree.size} that were signed for"
+    yield f"proved: each event is in the log at its position; the root is {tree.root().hex()}"
+    yield f"proved: each of {len(revisions)} streams is numbered from 1 on, with none missing"
+    if own:
+        yield f"proved: the log has only grown since your {len(own)} checkpoints"
+    yield from datasets
+    for stream, digest in weights:
+        there = "proved" if f"blobs/{digest}" in files else "NOT proved, for the file is not here"
+        yield f"{there}: the weights of {stream} have the sha256 {digest}"
+    yield f"proved: {len(files)} files, manifests and blobs, have the sha256 that an event names"
+    if here < tree.size:
+        yield (
+            "NOT proved: that what was left out is of no concern. An image, or the end of a stream,"
+            " may have been left out on purpose; a bundle of all events would show it"
+        )
+    yield "NOT proved: that what events say is true, and anything about later events"
+    yield f"NOT proved: README.txt, blobs.jsonl and schemas/; only {SUMS} speaks for them"
+
+
+def say(line: str) -> None:
+    """Print a line; what no terminal should obey, and no old one knows, is escaped."""
+    print(ascii(line.strip())[1:-1])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Check an audit bundle of Stemma, offline.")
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--key", type=Path, help="the log's public keys, as you know them")
+    parser.add_argument("--against", type=Path, help="signed checkpoints that you kept")
+    options = parser.parse_args(arguments)
+    try:
+        text = options.key.read_text("utf-8") if options.key else ""
+        keys = parse_keys(str(options.key), text.splitlines())
+        kept = options.against.read_text("utf-8").splitlines(True) if options.against else []
+        if (options.key and not keys) or (options.against and not kept):
+            raise Refused("a file is empty")
+        file = options.bundle.open("rb")
+    except (OSError, ValueError, Refused) as error:
+        print(f"cannot be read: {error}", file=sys.stderr)
+        return 2
+    try:
+        with file, zipfile.ZipFile(file) as archive:
+            check_archive(archive)
+            keys = keys or parse_keys(KEYS, lines(archive, KEYS))
+            for line in verify(archive, keys, kept):
+                say(line)
+    except Refused as refused:
+        say(f"REFUSED: {refused}")
+        return 1
+    except Exception as error:  # whatever reading a hostile file may raise
+        say(f"REFUSED: the archive, or an event in it, is damaged: {error!r}")
+        return 1
+    if options.key:
+        say("VERIFIED with your key")
+        return 0
+    say("NOT proved: whose log it is. It was checked with keys that the bundle's maker has chosen.")
+    say("Compare them with those that you were given elsewhere:")
+    for (name, key_id), key in keys.items():
+        encoded = base64.b64encode(b"\x01" + key.public_bytes_raw()).decode()
+        say(f"{name}+{key_id.hex()}+{encoded}")
+    say("VERIFIED to be of one piece, with the keys in the bundle")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""The verifier's own rules of what a version trains on agree with the domain's."""
+
+import io
+import zipfile
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.audit import verify_bundle as verifier
+from application.mapper import EventMapper
+from domain import image as images
+from domain.event import Event
+from domain.image import (
+    PRECISION,
+    Annotation,
+    Box,
+    Image,
+    ImageAdded,
+    ImageAnnotated,
+    ImageRemoved,
+    ImageSplitAssigned,
+)
+from domain.manifest import PlacedImage, canonical_line, counts, digest, manifest
+from domain.messages import ConceptLabel
+from domain.version import DatasetFrozen
+from domain.view import DETECTION, KINDS
+from tests.application.scenes import recorded
+from tests.domain.version_samples import CREATED
+
+IMAGES, VIEWS, CONCEPTS = ("image-a", "image-b", "image-c", "image-d"), ("v", "w"), ("k", "l", "m")
+
+sides = st.one_of(
+    st.sampled_from([0.0, 1.0, 1e-9, 1.2e-7, 0.00001, 0.1]),
+    st.floats(0, 1).map(lambda side: round(side, PRECISION)),
+)
+boxes = st.builds(Box, sides, sides, sides, sides)
+
+
+def annotated(boxed: bool) -> st.SearchStrategy[Event]:
+    annotations = st.lists(
+        st.builds(Annotation, st.sampled_from(CONCEPTS), boxes if boxed else st.none()), max_size=3
+    )
+    return st.builds(ImageAnnotated, st.sampled_from(VIEWS), annotations.map(tuple), st.booleans())
+
+
+def happenings(boxed: bool) -> st.SearchStrategy[list[tuple[str, Event]]]:
+    """What happens to images, in order; some come back, some are of another project."""
+    added = st.builds(
+        ImageAdded,
+        st.sampled_from(["p", "p", "q"]),
+        st.sampled_from(["ab" * 32, "cd" * 32]),
+        st.just(8),
+        st.just(8),
+        st.just("a.png"),
+        st.just({}),
+    )
+    split = st.sampled_from(["train", "validation"]).map(ImageSplitAssigned)
+    event = st.one_of(
+        added, added, annotated(boxed), annotated(boxed), split, st.just(ImageRemoved())
+    )
+    return st.lists(st.tuples(st.sampled_from(IMAGES), event), max_size=30)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), st.sampled_from(KINDS))
+def test_both_find_the_same_manifest(data: st.DataObject, kind: str) -> None:
+    happened = data.draw(happenings(kind == DETECTION))
+    looked_at = data.draw(st.integers(0, len(happened)))
+    concepts = data.draw(st.sets(st.sampled_from(CONCEPTS), min_size=1))
+    labels = tuple(ConceptLabel(key, key) for key in sorted(concepts))
+    created = msgspec.structs.replace(
+        CREATED, kind=kind, concepts=labels, log_position=looked_at, view_id="v"
+    )
+    lines = list(manifest(placed(happened[:looked_at]), "v", kind, frozenset(concepts)))
+    total = counts(lines)
+    frozen = DatasetFrozen(digest(lines), total.train, total.validation, {}, None)
+    content = b"".join(map(canonical_line, lines))
+    [said] = checked([*happened, ("version-x", created), ("version-x", frozen)], content)
+    assert f"the {len(lines)} images of version-x follow" in said
+
+
+def test_a_version_does_not_look_ahead() -> None:
+    created = msgspec.structs.replace(CREATED, log_position=1)
+    frozen = DatasetFrozen(digest([]), 0, 0, {}, None)
+    with pytest.raises(verifier.Refused, match=r"event 1 .* rests on events after it"):
+        checked([("version-x", created), ("version-x", frozen)], b"")
+
+
+def placed(happened: Sequence[tuple[str, Event]]) -> list[PlacedImage]:
+    """The project's images after what happened, by the domain's rules."""
+    states: dict[str, Image | None] = {}
+    for stream, event in happened:
+        states[stream] = images.evolve(states.get(stream), event)
+    return [
+        PlacedImage(stream.removeprefix("image-"), state, 0)
+        for stream, state in sorted(states.items())
+        if state is not None and not state.removed and state.project_id == "p"
+    ]
+
+
+def checked(happened: Sequence[tuple[str, Event]], content: bytes) -> list[str]:
+    """What the verifier says of a log of these events, the last two a version's."""
+    mapper, log, revisions = EventMapper(), [], dict[str, int]()
+    for position, (stream, event) in enumerate(happened, 1):
+        revisions[stream] = revisions.get(stream, 0) + 1
+        stored = mapper.to_stored_event(recorded(stream, revisions[stream], event))
+        place = position, stream, revisions[stream], stored.topic
+        log.append(verifier.Event(*place, stored.state))
+    created, frozen = log[-2:]
+    lines = [one._asdict() | {"state": one.state.decode()} for one in log]
+    with zipfile.ZipFile(io.BytesIO(), "w") as archive:
+        archive.writestr("log.jsonl", b"".join(msgspec.json.encode(one) + b"\n" for one in lines))
+        member = f"manifests/{frozen.data()['manifest']}.jsonl"
+        archive.writestr(member, content)
+        return list(verifier.check_datasets(archive, {created.stream: created}, [frozen]))
