@@ -6,6 +6,7 @@ from projections.evaluations import EVALUATIONS
 from projections.imports import IMPORTS
 from projections.metric_history import METRIC_HISTORY
 from projections.models_library import MODELS_LIBRARY
+from projections.timeline import TIMELINE
 from projections.version_progress import VERSION_PROGRESS
 
 READ_MODELS = (
@@ -16,4 +17,5 @@ READ_MODELS = (
     METRIC_HISTORY,
     EVALUATIONS,
     IMPORTS,
+    TIMELINE,
 )
