@@ -6,12 +6,12 @@ from typing import Annotated
 from litestar import Controller, Response, delete, get, post, put
 from litestar.datastructures import UploadFile
 from litestar.enums import RequestEncodingType
-from litestar.params import Body, FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import Body, FromPath, FromQuery, JSONBody
 
 from adapters.image_files import ImageFile, accept_image
 from api.backend import Backend
 from api.commands import Answer, carry_out
-from api.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, position_in
+from api.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.problems import FieldError, Refusals
 from api.schemas import Images, ImageSplit, ImageView, NewAnnotations, Order, Said, Split
 from api.thumbnails import MEDIA_TYPE, Size, thumbnail
@@ -95,10 +95,7 @@ class ImageController(Controller):
         cursor: Cursor = None,
         limit: Limit = 50,
         at_least: AtLeast = None,
-        as_of: Annotated[
-            int | None,
-            QueryParameter(name="as_of", ge=0, description="A past position of the log"),
-        ] = None,
+        as_of: AsOf = None,
     ) -> Images:
         """Images in the order they were added, or the newest first.
 
@@ -116,7 +113,7 @@ class ImageController(Controller):
         if view_id is None and wanted.asks_a_view:
             raise Invalid("say in which view: give view_id", field="view_id")
         after = position_in(cursor)
-        with backend.reading(at_least) as (connection, position):
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
             items = list_images(
                 connection,
                 project_id,
@@ -124,7 +121,7 @@ class ImageController(Controller):
                 after=after,
                 newest=order == "newest",
                 limit=limit,
-                as_of=as_of,
+                as_of=at,
             )
         following = str(items[-1].added_position) if len(items) == limit else None
         return Images(items, following, position)
@@ -136,9 +133,10 @@ class ImageController(Controller):
         image_id: FromPath[str],
         view_id: FromQuery[str | None] = None,
         at_least: AtLeast = None,
+        as_of: AsOf = None,
     ) -> Response[ImageView]:
-        with backend.reading(at_least) as (connection, position):
-            image = find_image(connection, image_id, view_id=view_id)
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            image = find_image(connection, image_id, view_id=view_id, as_of=at)
         if image is None:
             raise NotFound("there is no such image")
         return Response(ImageView(image, position), headers={"ETag": f'"{image.revision}"'})
@@ -149,9 +147,11 @@ class ImageController(Controller):
         media_type="application/octet-stream",
         sync_to_thread=True,
     )
-    def get_content(self, backend: Served, image_id: FromPath[str]) -> Response[bytes]:
-        with backend.reading() as (connection, _):
-            image = find_image(connection, image_id)
+    def get_content(
+        self, backend: Served, image_id: FromPath[str], as_of: AsOf = None
+    ) -> Response[bytes]:
+        with backend.reading_as_of(as_of) as (connection, _, at):
+            image = find_image(connection, image_id, as_of=at)
         if image is None:
             raise NotFound("there is no such image")
         data = backend.blobs.get(image.blob)
@@ -168,11 +168,15 @@ class ImageController(Controller):
         sync_to_thread=True,
     )
     def get_thumbnail(
-        self, backend: Served, image_id: FromPath[str], size: FromQuery[Size] = 256
+        self,
+        backend: Served,
+        image_id: FromPath[str],
+        size: FromQuery[Size] = 256,
+        as_of: AsOf = None,
     ) -> Response[bytes]:
         """WebP, upright, its longest side at most `size` pixels. It is made once and stored."""
-        with backend.reading() as (connection, _):
-            image = find_image(connection, image_id)
+        with backend.reading_as_of(as_of) as (connection, _, at):
+            image = find_image(connection, image_id, as_of=at)
         if image is None:
             raise NotFound("there is no such image")
         data = thumbnail(backend.blobs, image.blob, size, backend.limits)

@@ -70,4 +70,6 @@ def position_at(connection: Connection, source: EventSource, time: datetime, *, 
         return 0
     before, last = block * BLOCK, min((block + 1) * BLOCK, upto)
     events = source.read(before, limit=BLOCK, upto=last)
-    return max(one.position for one in events if one.metadata.occurred_at <= time)
+    found = [one.position for one in events if one.metadata.occurred_at <= time]
+    # This read model may be ahead of `upto`, and its block's earliest event beyond it.
+    return found[-1] if found else position_at(connection, source, time, upto=before)
