@@ -58,7 +58,7 @@ class Backend:
     def position(self) -> int:
         """How far along the log all read models are."""
         with self.engine.connect() as connection:
-            return _position(connection)
+            return reached(connection)
 
     @contextmanager
     def reading(self, at_least: int | None = None) -> Iterator[tuple[Connection, int]]:
@@ -72,7 +72,7 @@ class Backend:
                 " running? `stemma status` says"
             )
         with self.engine.connect() as connection:
-            yield connection, _position(connection)
+            yield connection, reached(connection)
 
     @contextmanager
     def reading_as_of(
@@ -98,5 +98,6 @@ class Backend:
             yield connection, asked, asked
 
 
-def _position(connection: Connection) -> int:
+def reached(connection: Connection) -> int:
+    """How far along the log all read models are."""
     return min((position for _, position in positions_of(connection, READ_MODELS)), default=0)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from benchmarks import (
     append,
+    as_of,
     freezing,
     grid,
     importing,
@@ -23,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Figure]]] = {
     "grid": grid.run,
     "training": training.run,
     "library": library.run,
+    "as of": as_of.run,
     "live": live.run,
     "start": start.run,
 }

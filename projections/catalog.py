@@ -63,9 +63,9 @@ concepts = Table(
     holds_from(),
 )
 
-PROJECTS = History(projects)
-VIEWS = History(views, ("project_id",))
-CONCEPTS = History(concepts)
+PROJECTS = History(projects, "name", "splits_drawn", "revision", born="created_position")
+VIEWS = History(views, "revision", born="created_position")
+CONCEPTS = History(concepts, "label", "removed", "added_position")
 
 _project = projects.c.project_id == bindparam("key")
 _view = views.c.view_id == bindparam("key")

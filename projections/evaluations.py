@@ -47,8 +47,10 @@ thresholds = Table(
     Column("threshold", Double, nullable=False),
     holds_from(),
 )
-EVALUATIONS_OF = History(evaluations)
-THRESHOLDS = History(thresholds)
+EVALUATIONS_OF = History(
+    evaluations, "checkpoint", "predictions", "validation", "train", "evaluated_at", "position"
+)
+THRESHOLDS = History(thresholds, "threshold")
 
 _keep_evaluation = EVALUATIONS_OF.keep(evaluations.c.version_id == bindparam("key"))
 _keep_threshold = THRESHOLDS.keep(

@@ -1,11 +1,10 @@
 """What rows have been: a row that changes is first kept, with the positions it held between.
 
-A live table has one row a thing, as queries of now want it, and says of each since when it holds.
-Beside it lies a table of the past, whose rows hold from `valid_from` until before `valid_to`. So
-the table as of any position is a query over both.
+A live table has one row a thing, as queries of now want it, and says since when each holds. What
+can change of a row is kept in a table beside it, from the position `valid_from` until before
+`valid_to`. So the table as of any position is a query: each row of now, as it then was.
 """
 
-from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import (
@@ -20,18 +19,19 @@ from sqlalchemy import (
     Select,
     Table,
     Update,
-    and_,
     bindparam,
+    case,
     insert,
+    or_,
     select,
-    union_all,
+    true,
     update,
 )
 
 SINCE = bindparam("since", type_=BigInteger)
 """The parameter of every change: the position of the event that makes it."""
 
-AS_OF = bindparam("as_of", type_=BigInteger)
+_AS_OF = bindparam("as_of", type_=BigInteger)
 
 
 def holds_from() -> Column[int]:
@@ -40,31 +40,28 @@ def holds_from() -> Column[int]:
 
 
 class History:
-    """A live table and its past. Columns that are `constant` are kept in the live table alone.
+    """A live table, from which no row goes, and what those of its columns that change have held.
 
-    `indexes` are those of the past, by the names of their columns; each goes on with the positions
-    between which its rows held, so that others are passed over without a look at them.
+    `born` names the column, if there is one, with the position at which a row came to be.
     """
 
-    def __init__(
-        self, live: Table, *indexes: tuple[str, ...], constant: Collection[str] = ()
-    ) -> None:
+    def __init__(self, live: Table, *changing: str, born: str | None = None) -> None:
         self.live = live
-        self._kept = [one.name for one in live.c if one.name not in constant]
+        self._born = born
+        self._changing = frozenset(changing)
+        self._kept = [*live.primary_key.c.keys(), *changing, "valid_from"]
         self.past = Table(
             f"{live.name}_past",
             live.metadata,
             *(_copy(live.c[name]) for name in self._kept),
             Column("valid_to", BigInteger, nullable=False),
-            *(
-                Index(f"{live.name}_past_by_{columns[-1]}", *columns, "valid_from", "valid_to")
-                for columns in (tuple(live.primary_key.c.keys()), *indexes)
-            ),
+            Index(f"{live.name}_past_by_key", *live.primary_key.c.keys(), "valid_to"),
         )
         self._then = self._at_a_position()
 
     def change(self, which: ColumnElement[bool], **values: Any) -> Update:
         """An update of live rows that keeps what they were."""
+        assert self._changing.issuperset(values)
         changed = update(self.live).where(which).values(valid_from=SINCE, **values)
         return changed.add_cte(self.keep(which).cte("kept"))
 
@@ -81,17 +78,36 @@ class History:
 
     def _at_a_position(self) -> FromClause:
         live, past = self.live, self.past
-        still = select(*live.c).where(live.c.valid_from <= AS_OF)
-        same = and_(*(one == past.c[one.name] for one in live.primary_key))
-        once = select(
-            *(
-                past.c[one.name]
-                if one.name in past.c
-                else select(one).where(same).correlate(past).scalar_subquery().label(one.name)
-                for one in live.c
+        still = live.c.valid_from <= _AS_OF
+        # What a row held follows without a gap, so the first that ended later is the one. To look
+        # it up row by row is never the wrong plan, however many there are.
+        once = (
+            select(past)
+            .where(
+                ~still,
+                *(one == past.c[one.name] for one in live.primary_key),
+                past.c.valid_to > _AS_OF,
             )
-        ).where(past.c.valid_from <= AS_OF, past.c.valid_to > AS_OF)
-        return union_all(still, once).subquery()
+            .order_by(past.c.valid_to)
+            .limit(1)
+            .lateral()
+        )
+        found = (
+            select(
+                *(
+                    case((still, one), else_=once.c[one.name]).label(one.name)
+                    if one.name in self._changing
+                    else one
+                    for one in live.c
+                    if one.name != "valid_from"
+                )
+            )
+            .select_from(live.outerjoin(once, true()))
+            .where(or_(still, once.c.valid_from <= _AS_OF))
+        )
+        if self._born is not None:
+            found = found.where(live.c[self._born] <= _AS_OF)
+        return found.subquery()
 
 
 def ask(connection: Connection, query: Select[Any], as_of: int | None) -> CursorResult[Any]:

@@ -24,7 +24,7 @@ from domain.messages import ConceptLabel
 from domain.options import TrainingOptions
 from domain.version import ENDED
 from projections.history import ask
-from projections.models_library import MODELS, VERSIONS
+from projections.models_library import MODELS, VERSIONS, validation_sets
 
 NEWEST, OLDEST, BEST, NAME = "newest", "oldest", "best", "name"
 SORTS = (NEWEST, OLDEST, BEST, NAME)
@@ -263,18 +263,19 @@ def _versions(connection: Connection, query: Select[Any], as_of: int | None) -> 
 def _validation_sets(
     connection: Connection, view_ids: set[str], as_of: int | None
 ) -> dict[str, str]:
-    """The validation set of each view's version that was frozen last."""
-    versions = VERSIONS.at(as_of)
+    """The validation set that was frozen last in each view."""
     wanted = _each_of(view_ids, "view_id")
     last = (
-        select(versions.c.validation_set)
-        .where(versions.c.view_id == wanted.c.view_id, versions.c.validation_set.is_not(None))
-        .order_by(versions.c.frozen_position.desc())
+        select(validation_sets.c.validation_set)
+        .where(validation_sets.c.view_id == wanted.c.view_id)
+        .order_by(validation_sets.c.position.desc())
         .limit(1)
-        .lateral()
     )
-    query = select(wanted.c.view_id, last.c.validation_set).select_from(wanted.join(last, true()))
-    return {row.view_id: row.validation_set for row in ask(connection, query, as_of)}
+    if as_of is not None:
+        last = last.where(validation_sets.c.position <= as_of)
+    found = last.lateral()
+    query = select(wanted.c.view_id, found.c.validation_set).select_from(wanted.join(found, true()))
+    return {row.view_id: row.validation_set for row in connection.execute(query)}
 
 
 def _version(row: Any, newest: str | None) -> VersionRow:

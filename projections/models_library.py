@@ -19,6 +19,7 @@ from sqlalchemy import (
     Update,
     bindparam,
     insert,
+    select,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -95,7 +96,6 @@ versions = Table(
     Column("train_images", Integer),
     Column("validation_images", Integer),
     Column("validation_set", Text),
-    Column("frozen_position", BigInteger),
     Column("indicator", Float),
     Column("checkpoint", Text),
     Column("checkpoint_bytes", BigInteger),
@@ -107,19 +107,42 @@ versions = Table(
     Column("ended_at", DateTime(timezone=True)),
     Column("revision", BigInteger, nullable=False),
     holds_from(),
-    Index("models_library_v3_versions_by_model", "model_id", "number"),
+    Index("models_library_v3_versions_by_model", "model_id", "number", "created_position"),
     Index("models_library_v3_versions_by_view", "view_id", "created_position"),
     Index("models_library_v3_versions_by_checkpoint", "checkpoint"),
-    Index("models_library_v3_versions_by_frozen", "view_id", "frozen_position"),
 )
 
-MODELS = History(models, ("view_id", "created_position"))
+validation_sets = Table(
+    "models_library_v3_validation_sets",
+    metadata,
+    Column("view_id", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("validation_set", Text, nullable=False),
+)
+"""What each of a view's versions is validated on, by the position at which it was frozen."""
+
+MODELS = History(
+    models, "name", "concepts", "archived", "versions", "revision", born="created_position"
+)
 VERSIONS = History(
     versions,
-    ("model_id", "number"),
-    ("view_id", "created_position"),
-    ("view_id", "frozen_position"),
-    constant=("options", "concepts"),
+    "name",
+    "status",
+    "reason",
+    "progress",
+    "manifest",
+    "train_images",
+    "validation_images",
+    "validation_set",
+    "indicator",
+    "checkpoint",
+    "checkpoint_bytes",
+    "final_weights",
+    "attempt",
+    "archived",
+    "ended_at",
+    "revision",
+    born="created_position",
 )
 
 _model = models.c.model_id == bindparam("key")
@@ -141,8 +164,11 @@ _freeze = VERSIONS.change(
     train_images=bindparam("train"),
     validation_images=bindparam("held_out"),
     validation_set=bindparam("same"),
-    frozen_position=SINCE,
     revision=_to,
+)
+_validate = insert(validation_sets).from_select(
+    ["view_id", "position", "validation_set"],
+    select(versions.c.view_id, SINCE, bindparam("same", type_=Text)).where(_version),
 )
 _prepare = VERSIONS.change(
     _version, status=PREPARING, progress=0.0, ended_at=None, reason=None, revision=_to
@@ -199,6 +225,9 @@ def project(recorded: Recorded) -> Iterator[Write]:
     elif recorded.stream.startswith("version-"):
         statement, values = _change(recorded)
         yield Write(statement, _own(recorded) | values)
+        if isinstance(recorded.event, DatasetFrozen) and recorded.event.validation_set is not None:
+            same = {"same": recorded.event.validation_set}
+            yield Write(_validate, _own(recorded) | same)
 
 
 def _own(recorded: Recorded) -> dict[str, Any]:
@@ -303,7 +332,6 @@ def _version_row(recorded: Recorded, created: VersionCreated) -> dict[str, Any]:
         "train_images": None,
         "validation_images": None,
         "validation_set": None,
-        "frozen_position": None,
         "indicator": None,
         "checkpoint": None,
         "checkpoint_bytes": None,

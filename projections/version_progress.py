@@ -91,8 +91,25 @@ steps = Table(
     holds_from(),
 )
 
-PROGRESS = History(progress)
-STEPS_OF = History(steps)
+PROGRESS = History(
+    progress,
+    "status",
+    "reason",
+    "progress",
+    "attempt",
+    "delivery",
+    "worker",
+    "device",
+    "iterations",
+    "iterations_per_epoch",
+    "iterations_done",
+    "epochs_done",
+    "stop_requested",
+    "position",
+)
+STEPS_OF = History(
+    steps, "status", "started_at", "ended_at", "first_fraction", "fraction", "updated_at"
+)
 
 _version = progress.c.version_id == bindparam("key")
 _of_version = steps.c.version_id == bindparam("key")
