@@ -24,7 +24,7 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Figure]]] = {
     "grid": grid.run,
     "training": training.run,
     "library": library.run,
-    "as of": as_of.run,
+    "as-of": as_of.run,
     "live": live.run,
     "start": start.run,
 }
