@@ -12,11 +12,13 @@ from adapters.image_files import ImageLimits
 from adapters.postgres import engine_for
 from adapters.settings import Settings
 from adapters.weights import WeightsFolder
+from api.moments import moment_in
 from api.news import News
 from application.store import Store
-from domain.errors import Refusal
+from domain.errors import Invalid, Refusal
 from projections.follow import positions_of
 from projections.registry import READ_MODELS
+from projections.timeline import position_at
 
 THREADS = 16
 """Handler threads. Each may hold one connection of either pool."""
@@ -56,7 +58,7 @@ class Backend:
     def position(self) -> int:
         """How far along the log all read models are."""
         with self.engine.connect() as connection:
-            return _position(connection)
+            return reached(connection)
 
     @contextmanager
     def reading(self, at_least: int | None = None) -> Iterator[tuple[Connection, int]]:
@@ -70,10 +72,34 @@ class Backend:
                 " running? `stemma status` says"
             )
         with self.engine.connect() as connection:
-            yield connection, _position(connection)
+            yield connection, reached(connection)
+
+    @contextmanager
+    def reading_as_of(
+        self, as_of: str | None, at_least: int | None = None
+    ) -> Iterator[tuple[Connection, int, int | None]]:
+        """The same for what can be asked of the past: a position of the log, or a time.
+
+        The third is the position to query as of; None is now. Raises `Invalid` for a position
+        that the log has not reached.
+        """
+        if as_of is None:
+            with self.reading(at_least) as (connection, position):
+                yield connection, position, None
+            return
+        asked, head = moment_in(as_of), self.store.head()
+        if isinstance(asked, int) and asked > head:
+            raise Invalid(f"as_of is {asked}, and the log ends at {head}", field="as_of")
+        # A time is looked up once all is visible that may have been recorded by then.
+        needed = asked if isinstance(asked, int) else head
+        with self.reading(max(needed, at_least or 0)) as (connection, latest):
+            if not isinstance(asked, int):
+                asked = position_at(connection, self.store, asked, upto=latest)
+            yield connection, asked, asked
 
 
-def _position(connection: Connection) -> int:
+def reached(connection: Connection) -> int:
+    """How far along the log all read models are. Raises `NotYet` where one is not built."""
     found = dict(positions_of(connection, READ_MODELS))
     missing = [one.name for one in READ_MODELS if one.name not in found]
     if missing:

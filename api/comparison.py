@@ -7,7 +7,7 @@ from litestar.params import FromPath, FromQuery
 
 from api.comparison_views import ComparisonView, comparison_view
 from api.evaluated import find_two_evaluated
-from api.parameters import AtLeast, Cursor, Limit, Served
+from api.parameters import AsOf, AtLeast, Cursor, Limit, Served
 from api.schemas import Split
 
 
@@ -31,13 +31,16 @@ class ComparisonController(Controller):
         cursor: Cursor = None,
         limit: Limit = 50,
         at_least: AtLeast = None,
+        as_of: AsOf = None,
     ) -> ComparisonView:
         """Options that differ, both evaluations, each concept's differences, changed images.
 
         Each version is taken at its own thresholds. `warnings` says why figures may not be
         comparable: other validation images, views or concepts.
         """
-        first, second = find_two_evaluated(backend, version_id, other_id, at_least=at_least)
+        first, second = find_two_evaluated(
+            backend, version_id, other_id, at_least=at_least, as_of=as_of
+        )
         return comparison_view(
             first, second, split=split, change=change, cursor=cursor, limit=limit
         )

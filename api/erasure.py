@@ -61,9 +61,15 @@ class ErasureController(Controller):
         return Erasure(erasure, position)
 
 
-def image_there(connection: Connection, image_id: str, *, view_id: str | None = None) -> ImageRow:
+def image_there(
+    connection: Connection,
+    image_id: str,
+    *,
+    view_id: str | None = None,
+    as_of: int | None = None,
+) -> ImageRow:
     """Raises `NotFound`, or `Gone` with all there is to say for an image that was erased."""
-    image = find_image(connection, image_id, view_id=view_id)
+    image = find_image(connection, image_id, view_id=view_id, as_of=as_of)
     if image is not None:
         return image
     erasure = find_erasures(connection, [image_id]).get(image_id)

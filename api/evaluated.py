@@ -75,22 +75,30 @@ def find_evaluated(
     *,
     preview: Sequence[str] = (),
     at_least: int | None = None,
+    as_of: str | None = None,
 ) -> EvaluatedVersion:
     """A version with its predictions, under the thresholds in force or a preview of others.
 
+    As of a past moment, the evaluation and the thresholds are those that held then.
+
     Raises `NotFound`, `Conflict` for one that is not evaluated, `PredictionsGone`, `Invalid`.
     """
-    with backend.reading(at_least) as (connection, position):
-        version, evaluation = _found(connection, version_id)
+    with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+        version, evaluation = _found(connection, version_id, at)
     return _with_predictions(backend, version, evaluation, preview, position)
 
 
 def find_two_evaluated(
-    backend: Backend, first: str, second: str, *, at_least: int | None = None
+    backend: Backend,
+    first: str,
+    second: str,
+    *,
+    at_least: int | None = None,
+    as_of: str | None = None,
 ) -> tuple[EvaluatedVersion, EvaluatedVersion]:
     """The same of two versions, as they were at one position."""
-    with backend.reading(at_least) as (connection, position):
-        rows = [_found(connection, version_id) for version_id in (first, second)]
+    with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+        rows = [_found(connection, version_id, at) for version_id in (first, second)]
     one, other = (_with_predictions(backend, *row, (), position) for row in rows)
     return one, other
 
@@ -110,11 +118,14 @@ def check_is_evaluated(version: VersionRow, evaluation: EvaluationRow | None) ->
     return evaluation
 
 
-def _found(connection: Connection, version_id: str) -> tuple[VersionRow, EvaluationRow]:
-    version = find_version(connection, version_id)
+def _found(
+    connection: Connection, version_id: str, as_of: int | None
+) -> tuple[VersionRow, EvaluationRow]:
+    version = find_version(connection, version_id, as_of=as_of)
     if version is None:
         raise NotFound("there is no such version")
-    return version, check_is_evaluated(version, find_evaluation(connection, version_id))
+    evaluation = find_evaluation(connection, version_id, as_of=as_of)
+    return version, check_is_evaluated(version, evaluation)
 
 
 def _with_predictions(

@@ -23,7 +23,7 @@ from api.evaluation_views import (
     gallery_view,
     judged,
 )
-from api.parameters import AtLeast, Cursor, HttpRequest, Limit, Served
+from api.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served
 from api.schemas import Split
 from application import versions as commands
 from domain.errors import NotFound
@@ -56,6 +56,7 @@ class EvaluationController(Controller):
         split: FromQuery[Split] = "validation",
         threshold: Preview = None,
         at_least: AtLeast = None,
+        as_of: AsOf = None,
     ) -> EvaluationView:
         """Figures of both splits as the worker measured them, and of each concept on one split.
 
@@ -63,7 +64,9 @@ class EvaluationController(Controller):
         threshold (0 unless set), else nothing. Tagging predicts each concept whose score reaches
         its threshold, detection each such box (0.5 unless set); boxes match at IoU 0.5.
         """
-        found = find_evaluated(backend, version_id, preview=threshold or (), at_least=at_least)
+        found = find_evaluated(
+            backend, version_id, preview=threshold or (), at_least=at_least, as_of=as_of
+        )
         return evaluation_view(found, split)
 
     @get("/evaluation/curves", summary="A precision-recall curve", sync_to_thread=True)
@@ -75,9 +78,12 @@ class EvaluationController(Controller):
         split: FromQuery[Split] = "validation",
         threshold: Preview = None,
         at_least: AtLeast = None,
+        as_of: AsOf = None,
     ) -> CurveView:
         """Of a concept against the rest, by its score alone; of detection, of its boxes."""
-        found = find_evaluated(backend, version_id, preview=threshold or (), at_least=at_least)
+        found = find_evaluated(
+            backend, version_id, preview=threshold or (), at_least=at_least, as_of=as_of
+        )
         return curve_view(found, concept, split)
 
     @get("/evaluation/confusion", summary="The confusion matrix", sync_to_thread=True)
@@ -88,9 +94,12 @@ class EvaluationController(Controller):
         split: FromQuery[Split] = "validation",
         threshold: Preview = None,
         at_least: AtLeast = None,
+        as_of: AsOf = None,
     ) -> ConfusionView:
         """Of a classification: how often each concept was taken for each."""
-        found = find_evaluated(backend, version_id, preview=threshold or (), at_least=at_least)
+        found = find_evaluated(
+            backend, version_id, preview=threshold or (), at_least=at_least, as_of=as_of
+        )
         return confusion_view(found, split)
 
     @get("/evaluation/images", summary="The gallery", sync_to_thread=True)
@@ -109,6 +118,7 @@ class EvaluationController(Controller):
         cursor: Cursor = None,
         limit: Limit = 50,
         at_least: AtLeast = None,
+        as_of: AsOf = None,
     ) -> GalleryView:
         """Images with their truth and what is predicted and discarded, each by falling score.
 
@@ -116,7 +126,9 @@ class EvaluationController(Controller):
         `true` and `said` are a cell of the confusion matrix, `said=nothing` its last column.
         Sorted by score, `from_score` begins at a score, such as the threshold.
         """
-        found = find_evaluated(backend, version_id, preview=threshold or (), at_least=at_least)
+        found = find_evaluated(
+            backend, version_id, preview=threshold or (), at_least=at_least, as_of=as_of
+        )
         shown = Shown(
             split=split,
             show=show,
@@ -136,9 +148,12 @@ class EvaluationController(Controller):
         image_id: FromPath[str],
         threshold: Preview = None,
         at_least: AtLeast = None,
+        as_of: AsOf = None,
     ) -> JudgedView:
         """An image of either split, with all that was discarded."""
-        found = find_evaluated(backend, version_id, preview=threshold or (), at_least=at_least)
+        found = find_evaluated(
+            backend, version_id, preview=threshold or (), at_least=at_least, as_of=as_of
+        )
         (image,) = judged(found, [found.place_of_image(image_id)], None, None)
         return JudgedView(image, found.position)
 
@@ -168,10 +183,14 @@ class EvaluationController(Controller):
         sync_to_thread=True,
     )
     def get_predictions_csv(
-        self, backend: Served, version_id: FromPath[str], threshold: Preview = None
+        self,
+        backend: Served,
+        version_id: FromPath[str],
+        threshold: Preview = None,
+        as_of: AsOf = None,
     ) -> Stream:
         """A row for each image and concept; of detection for each box. Both splits."""
-        found = find_evaluated(backend, version_id, preview=threshold or ())
+        found = find_evaluated(backend, version_id, preview=threshold or (), as_of=as_of)
         columns, rows = prediction_rows(found.decided, found.labels, found.thresholds)
         return csv_file(f"version-{found.version.number}-predictions.csv", columns, rows)
 
@@ -181,13 +200,15 @@ class EvaluationController(Controller):
         media_type="text/csv",
         sync_to_thread=True,
     )
-    def get_metrics_csv(self, backend: Served, version_id: FromPath[str]) -> Stream:
+    def get_metrics_csv(
+        self, backend: Served, version_id: FromPath[str], as_of: AsOf = None
+    ) -> Stream:
         """A row for each value, with the number of iterations done when it was measured."""
-        with backend.reading() as (connection, _):
-            version = find_version(connection, version_id)
+        with backend.reading_as_of(as_of) as (connection, _, at):
+            version = find_version(connection, version_id, as_of=at)
             if version is None:
                 raise NotFound("there is no such version")
-            series = series_of(connection, version_id)
+            series = series_of(connection, version_id, upto=at)
         rows: Iterator[list[Cell]] = (
             [one.metric, iteration, value]
             for one in series

@@ -10,9 +10,10 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Stream
 
 from adapters.exports import ExportRequest, export
-from api.parameters import Served
+from api.backend import Backend
+from api.parameters import AsOf, Served
 from application.handle import PROJECT
-from domain.errors import Invalid, NotFound
+from domain.errors import NotFound
 
 PIECE = 1 << 20
 
@@ -35,19 +36,13 @@ class ExportController(Controller):
         form: Annotated[str, QueryParameter(name="format")],
         view_id: FromQuery[list[str] | None] = None,
         images: FromQuery[bool] = False,
-        as_of: Annotated[
-            int | None,
-            QueryParameter(name="as_of", ge=0, description="A past position of the log"),
-        ] = None,
+        as_of: AsOf = None,
     ) -> Stream:
-        """A zip archive of the annotations, now or as of a position, perhaps with the images.
+        """A zip archive of the annotations, now or as of a moment, perhaps with the images.
 
         Studio JSON lines hold all views, or those named by `view_id`; the others hold one.
         """
-        head = backend.store.head()
-        if as_of is not None and as_of > head:
-            raise Invalid(f"as_of is {as_of}, and the log ends at {head}", field="as_of")
-        position = head if as_of is None else as_of
+        position = _position(backend, as_of)
         stream = PROJECT.stream(project_id)
         if not backend.store.streams([stream], upto=position)[stream]:
             raise NotFound(f"there was no such project at position {position}")
@@ -64,6 +59,13 @@ class ExportController(Controller):
                 "Content-Length": str(file.tell()),
             },
         )
+
+
+def _position(backend: Backend, as_of: str | None) -> int:
+    if as_of is None:
+        return backend.store.head()
+    with backend.reading_as_of(as_of) as (_, position, _):
+        return position
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:

@@ -6,13 +6,13 @@ from typing import Annotated
 from litestar import Controller, Response, delete, get, post, put
 from litestar.datastructures import UploadFile
 from litestar.enums import RequestEncodingType
-from litestar.params import Body, FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import Body, FromPath, FromQuery, JSONBody
 
 from adapters.image_files import ImageFile, accept_image
 from api.backend import Backend
 from api.commands import Answer, carry_out
 from api.erasure import image_there, unless_erased
-from api.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, position_in
+from api.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.problems import FieldError, Refusals
 from api.schemas import Images, ImageSplit, ImageView, NewAnnotations, Order, Said, Split
 from api.thumbnails import MEDIA_TYPE, Size, thumbnail
@@ -96,10 +96,7 @@ class ImageController(Controller):
         cursor: Cursor = None,
         limit: Limit = 50,
         at_least: AtLeast = None,
-        as_of: Annotated[
-            int | None,
-            QueryParameter(name="as_of", ge=0, description="A past position of the log"),
-        ] = None,
+        as_of: AsOf = None,
     ) -> Images:
         """Images in the order they were added, or the newest first.
 
@@ -117,7 +114,7 @@ class ImageController(Controller):
         if view_id is None and wanted.asks_a_view:
             raise Invalid("say in which view: give view_id", field="view_id")
         after = position_in(cursor)
-        with backend.reading(at_least) as (connection, position):
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
             items = list_images(
                 connection,
                 project_id,
@@ -125,7 +122,7 @@ class ImageController(Controller):
                 after=after,
                 newest=order == "newest",
                 limit=limit,
-                as_of=as_of,
+                as_of=at,
             )
         following = str(items[-1].added_position) if len(items) == limit else None
         return Images(items, following, position)
@@ -137,9 +134,10 @@ class ImageController(Controller):
         image_id: FromPath[str],
         view_id: FromQuery[str | None] = None,
         at_least: AtLeast = None,
+        as_of: AsOf = None,
     ) -> Response[ImageView]:
-        with backend.reading(at_least) as (connection, position):
-            image = image_there(connection, image_id, view_id=view_id)
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            image = image_there(connection, image_id, view_id=view_id, as_of=at)
         return Response(ImageView(image, position), headers={"ETag": f'"{image.revision}"'})
 
     @get(
@@ -149,10 +147,14 @@ class ImageController(Controller):
         sync_to_thread=True,
     )
     def get_content(
-        self, backend: Served, request: HttpRequest, image_id: FromPath[str]
+        self,
+        backend: Served,
+        request: HttpRequest,
+        image_id: FromPath[str],
+        as_of: AsOf = None,
     ) -> Response[bytes]:
-        with backend.reading() as (connection, _):
-            image = image_there(connection, image_id)
+        with backend.reading_as_of(as_of) as (connection, _, at):
+            image = image_there(connection, image_id, as_of=at)
         headers = _headers(image.blob)
         if _is_known(request, headers):
             return Response(b"", status_code=304, headers=headers)
@@ -172,10 +174,11 @@ class ImageController(Controller):
         request: HttpRequest,
         image_id: FromPath[str],
         size: FromQuery[Size] = 256,
+        as_of: AsOf = None,
     ) -> Response[bytes]:
         """WebP, upright, its longest side at most `size` pixels. It is made once and stored."""
-        with backend.reading() as (connection, _):
-            image = image_there(connection, image_id)
+        with backend.reading_as_of(as_of) as (connection, _, at):
+            image = image_there(connection, image_id, as_of=at)
         headers = _headers(f"{image.blob}-{size}")
         if _is_known(request, headers):
             return Response(b"", status_code=304, headers=headers)

@@ -6,7 +6,7 @@ from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from api.commands import Answer, carry_out
-from api.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, position_in
+from api.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.schemas import Library, ModelView, NewFork, NewName
 from application import views as commands
 from domain.errors import NotFound
@@ -30,10 +30,11 @@ class ModelController(Controller):
         cursor: Cursor = None,
         limit: Limit = 20,
         at_least: AtLeast = None,
+        as_of: AsOf = None,
     ) -> Library:
         """A view's models, newest first, each with its newest versions."""
         before = position_in(cursor)
-        with backend.reading(at_least) as (connection, position):
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
             items = library(
                 connection,
                 view_id,
@@ -41,16 +42,21 @@ class ModelController(Controller):
                 limit=limit,
                 versions_each=versions_each,
                 archived=archived,
+                as_of=at,
             )
         following = str(items[-1].model.created_position) if len(items) == limit else None
         return Library(items, following, position)
 
     @get("/models/{model_id:str}", summary="A model", sync_to_thread=True)
     def get_model(
-        self, backend: Served, model_id: FromPath[str], at_least: AtLeast = None
+        self,
+        backend: Served,
+        model_id: FromPath[str],
+        at_least: AtLeast = None,
+        as_of: AsOf = None,
     ) -> Response[ModelView]:
-        with backend.reading(at_least) as (connection, position):
-            model = find_model(connection, model_id)
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            model = find_model(connection, model_id, as_of=at)
         if model is None:
             raise NotFound("there is no such model")
         return Response(ModelView(model, position), headers={"ETag": f'"{model.revision}"'})

@@ -6,7 +6,8 @@ from litestar.response import Template
 
 from api.backend import NotYet
 from api.pages_html import Page, indicator_of, render
-from api.parameters import AtLeast, Served
+from api.pages_past import Moment, moment_of, told
+from api.parameters import AsOf, AtLeast, Served
 from domain.errors import NotFound
 from domain.option_facts import Fact, facts_of
 from domain.version import ENDED
@@ -24,8 +25,9 @@ STEP_LABELS = {
 
 
 class VersionPage(Page, frozen=True, kw_only=True):
-    """A version with all it belongs to; `origin` is the version it started from."""
+    """A version with all it belongs to, at a moment; `origin` is the version it started from."""
 
+    moment: Moment
     project: ProjectRow
     view: ViewRow
     model: ModelRow
@@ -52,23 +54,29 @@ class VersionPages(Controller):
 
     @get("/versions/{version_id:str}", sync_to_thread=True)
     def version(
-        self, backend: Served, version_id: FromPath[str], at_least: AtLeast = None
+        self,
+        backend: Served,
+        version_id: FromPath[str],
+        at_least: AtLeast = None,
+        as_of: AsOf = None,
     ) -> Template:
-        with backend.reading(at_least) as (connection, position):
-            version = find_version(connection, version_id)
-            progress = find_progress(connection, version_id)
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            version = find_version(connection, version_id, as_of=at)
+            progress = find_progress(connection, version_id, as_of=at)
             if version is None or progress is None:
-                raise NotFound("there is no such version")
-            project = find_project(connection, version.project_id)
-            view = find_view(connection, version.view_id)
-            model = find_model(connection, version.model_id)
+                raise NotFound(f"there is no such version{told(at)}")
+            project = find_project(connection, version.project_id, as_of=at)
+            view = find_view(connection, version.view_id, as_of=at)
+            model = find_model(connection, version.model_id, as_of=at)
             start = version.options.start_from
-            origin = find_version(connection, start) if start else None
+            origin = find_version(connection, start, as_of=at) if start else None
+            moment = moment_of(backend, connection, at)
         if project is None or view is None or model is None:
             raise NotYet("the read models are still catching up; reload in a moment")
         page = VersionPage(
             position=position,
-            api=f"/api/v1/versions/{version_id}",
+            api=moment.of(f"/api/v1/versions/{version_id}"),
+            moment=moment,
             project=project,
             view=view,
             model=model,

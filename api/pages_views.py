@@ -8,8 +8,9 @@ from litestar.response import Template
 from sqlalchemy import Connection
 
 from api.pages_html import Page, indicator_of, render
+from api.pages_past import Moment, moment_of, told
 from api.pages_projects import address
-from api.parameters import AtLeast, Cursor, HttpRequest, Served, position_in
+from api.parameters import AsOf, AtLeast, Cursor, HttpRequest, Served, position_in
 from domain.architectures import ARCHITECTURES
 from domain.errors import NotFound
 from domain.form_controls import Form, resolve
@@ -34,7 +35,7 @@ NO_COUNT = ConceptCount("", 0, 0)
 
 
 class ViewPage(Page, frozen=True, kw_only=True):
-    """A view and its library; `labels` and `model_names` are by id, removed ones included.
+    """A view and its library at a moment; `labels` and `model_names` are by id, removed ones too.
 
     `stopping` are the ids of the versions that end with their running epoch; `chosen` is what the
     form comes to where nothing is filled in.
@@ -56,6 +57,7 @@ class ViewPage(Page, frozen=True, kw_only=True):
     first: bool
     following: str | None
     base_url: str
+    moment: Moment
 
     @property
     def unfinished(self) -> bool:
@@ -103,13 +105,15 @@ class ViewPages(Controller):
         each: Annotated[int, QueryParameter(ge=1, le=500)] = VERSIONS_EACH,
         cursor: Cursor = None,
         at_least: AtLeast = None,
+        as_of: AsOf = None,
     ) -> Template:
         at_hand = backend.weights.at_hand()
-        with backend.reading(at_least) as (connection, position):
-            view = find_view(connection, view_id)
-            project = find_project(connection, view.project_id) if view else None
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            moment = moment_of(backend, connection, at)
+            view = find_view(connection, view_id, as_of=at)
+            project = find_project(connection, view.project_id, as_of=at) if view else None
             if view is None or project is None:
-                raise NotFound("there is no such view")
+                raise NotFound(f"there is no such view{told(at)}")
             found = library(
                 connection,
                 view_id,
@@ -117,28 +121,32 @@ class ViewPages(Controller):
                 limit=MODELS_A_PAGE + 1,
                 versions_each=each,
                 archived=archived,
+                as_of=at,
             )
             shown = found[:MODELS_A_PAGE]
             form = training_form(view.kind, at_hand)
             page = ViewPage(
                 position=position,
-                api=f"/api/v1/views/{view_id}/models",
+                api=moment.of(f"/api/v1/views/{view_id}/models"),
+                moment=moment,
                 project=project,
                 view=view,
-                said=count_views(connection, view.project_id, [view_id])[view_id],
-                images=count_images(connection, view.project_id),
+                said=count_views(connection, view.project_id, [view_id], as_of=at)[view_id],
+                images=count_images(connection, view.project_id, as_of=at),
                 library=shown,
-                labels=labels_of(connection, view_id),
-                model_names=_names(connection, shown),
+                labels=labels_of(connection, view_id, as_of=at),
+                model_names=_names(connection, shown, at),
                 form=form,
                 chosen=resolve(form.controls(), {}),
                 architectures={key: one.label for key, one in ARCHITECTURES.items()},
-                stopping=_stopping(connection, shown),
+                stopping=_stopping(connection, shown, at),
                 archived=archived,
                 each=each,
                 first=cursor is None,
-                following=address(
-                    {"archived": "true" if archived else ""}, shown[-1].model.created_position
+                following=moment.of(
+                    address(
+                        {"archived": "true" if archived else ""}, shown[-1].model.created_position
+                    )
                 )
                 if len(found) > len(shown)
                 else None,
@@ -147,18 +155,18 @@ class ViewPages(Controller):
         return render("view.html", page)
 
 
-def _stopping(connection: Connection, rows: list[LibraryRow]) -> set[str]:
+def _stopping(connection: Connection, rows: list[LibraryRow], as_of: int | None) -> set[str]:
     running = [one.version_id for row in rows for one in row.versions if one.status in STOPPABLE]
-    progress = progress_by_version(connection, running)
+    progress = progress_by_version(connection, running, as_of=as_of)
     return {version_id for version_id, one in progress.items() if one.stop_requested}
 
 
-def _names(connection: Connection, rows: list[LibraryRow]) -> dict[str, str]:
+def _names(connection: Connection, rows: list[LibraryRow], as_of: int | None) -> dict[str, str]:
     """The names of the models shown and of their parents, by id."""
     names = {row.model.model_id: row.model.name for row in rows}
     for row in rows:
         parent = row.model.parent
         if parent is not None and parent not in names:
-            model = find_model(connection, parent)
+            model = find_model(connection, parent, as_of=as_of)
             names[parent] = model.name if model else "a model that is gone"
     return names

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from litestar import Request
 from litestar.di import NamedDependency
+from litestar.openapi.spec import Example
 from litestar.params import QueryParameter
 
 from api.backend import Backend
@@ -18,6 +19,18 @@ AtLeast = Annotated[
         name="at_least",
         ge=0,
         description="Wait until this position of the log is visible, such as a command's answer",
+    ),
+]
+AsOf = Annotated[
+    str | None,
+    QueryParameter(
+        name="as_of",
+        description="The state as it was at this position of the log, or at this time (RFC 3339):"
+        " then at the last position recorded until then",
+        examples=[
+            Example(summary="A position", value="300"),
+            Example(summary="A time", value="2026-03-04T05:06:07Z"),
+        ],
     ),
 ]
 Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=500, description="Items a page")]

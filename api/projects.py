@@ -4,7 +4,7 @@ from litestar import Controller, Response, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from api.commands import Answer, carry_out
-from api.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, position_in
+from api.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.schemas import DatasetView, NewName, NewProject, NewSplit, Projects, ProjectView
 from application import projects as commands
 from domain.errors import NotFound
@@ -39,39 +39,47 @@ class ProjectController(Controller):
         cursor: Cursor = None,
         limit: Limit = 50,
         at_least: AtLeast = None,
+        as_of: AsOf = None,
     ) -> Projects:
         before = position_in(cursor)
-        with backend.reading(at_least) as (connection, position):
-            items = list_projects(connection, before=before, limit=limit, name=name)
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            items = list_projects(connection, before=before, limit=limit, name=name, as_of=at)
         following = str(items[-1].created_position) if len(items) == limit else None
         return Projects(items, following, position)
 
     @get("/{project_id:str}", summary="A project and its counts", sync_to_thread=True)
     def get_project(
-        self, backend: Served, project_id: FromPath[str], at_least: AtLeast = None
+        self,
+        backend: Served,
+        project_id: FromPath[str],
+        at_least: AtLeast = None,
+        as_of: AsOf = None,
     ) -> Response[ProjectView]:
-        with backend.reading(at_least) as (connection, position):
-            project = find_project(connection, project_id)
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            project = find_project(connection, project_id, as_of=at)
             if project is None:
                 raise NotFound("there is no such project")
-            counts = count_images(connection, project_id)
+            counts = count_images(connection, project_id, as_of=at)
         return Response(
             ProjectView(project, counts, position), headers={"ETag": f'"{project.revision}"'}
         )
 
     @get("/{project_id:str}/dataset", summary="A project's images, counted", sync_to_thread=True)
     def get_dataset(
-        self, backend: Served, project_id: FromPath[str], at_least: AtLeast = None
+        self,
+        backend: Served,
+        project_id: FromPath[str],
+        at_least: AtLeast = None,
+        as_of: AsOf = None,
     ) -> DatasetView:
         """How many images there are of each split, and in each view of each concept."""
-        with backend.reading(at_least) as (connection, position):
-            if find_project(connection, project_id) is None:
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            if find_project(connection, project_id, as_of=at) is None:
                 raise NotFound("there is no such project")
-            views = [view.view_id for view in list_views(connection, project_id)]
-            found = count_views(connection, project_id, views)
-            return DatasetView(
-                count_images(connection, project_id), [found[one] for one in views], position
-            )
+            views = [view.view_id for view in list_views(connection, project_id, as_of=at)]
+            found = count_views(connection, project_id, views, as_of=at)
+            counts = count_images(connection, project_id, as_of=at)
+            return DatasetView(counts, [found[one] for one in views], position)
 
     @patch("/{project_id:str}", summary="Rename a project", sync_to_thread=True)
     def rename_project(

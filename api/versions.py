@@ -6,7 +6,7 @@ from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from api.commands import Answer, carry_out
-from api.parameters import AtLeast, Cursor, HttpRequest, Limit, Served
+from api.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served
 from api.schemas import (
     MetricsView,
     NewName,
@@ -80,6 +80,7 @@ class VersionController(Controller):
         cursor: Cursor = None,
         limit: Limit = 50,
         at_least: AtLeast = None,
+        as_of: AsOf = None,
     ) -> Versions:
         """Versions that match all filters; `sort` is newest, oldest, best or name."""
         wanted = VersionFilter(
@@ -90,27 +91,37 @@ class VersionController(Controller):
             name=name,
             archived=archived,
         )
-        with backend.reading(at_least) as (connection, position):
-            items = list_versions(connection, wanted, sort=sort, after=cursor, limit=limit)
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            items = list_versions(
+                connection, wanted, sort=sort, after=cursor, limit=limit, as_of=at
+            )
         following = items[-1].version_id if len(items) == limit else None
         return Versions(items, following, position)
 
     @get("/versions/{version_id:str}", summary="A version", sync_to_thread=True)
     def get_version(
-        self, backend: Served, version_id: FromPath[str], at_least: AtLeast = None
+        self,
+        backend: Served,
+        version_id: FromPath[str],
+        at_least: AtLeast = None,
+        as_of: AsOf = None,
     ) -> Response[VersionView]:
-        with backend.reading(at_least) as (connection, position):
-            version = find_version(connection, version_id)
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            version = find_version(connection, version_id, as_of=at)
         if version is None:
             raise NotFound("there is no such version")
         return Response(VersionView(version, position), headers={"ETag": f'"{version.revision}"'})
 
     @get("/versions/{version_id:str}/progress", summary="A version's progress", sync_to_thread=True)
     def get_progress(
-        self, backend: Served, version_id: FromPath[str], at_least: AtLeast = None
+        self,
+        backend: Served,
+        version_id: FromPath[str],
+        at_least: AtLeast = None,
+        as_of: AsOf = None,
     ) -> ProgressView:
-        with backend.reading(at_least) as (connection, position):
-            progress = find_progress(connection, version_id)
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            progress = find_progress(connection, version_id, as_of=at)
         if progress is None:
             raise NotFound("there is no such version")
         return ProgressView(progress, position)
@@ -122,12 +133,14 @@ class VersionController(Controller):
         version_id: FromPath[str],
         after: Annotated[int, QueryParameter(ge=0, description="Only what is newer")] = 0,
         at_least: AtLeast = None,
+        as_of: AsOf = None,
     ) -> MetricsView:
         """Learning rate and batch loss an iteration, validation loss and accuracy an epoch."""
-        with backend.reading(at_least) as (connection, position):
-            if find_progress(connection, version_id) is None:
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            if find_progress(connection, version_id, as_of=at) is None:
                 raise NotFound("there is no such version")
-            return MetricsView(series_of(connection, version_id, after=after), position)
+            series = series_of(connection, version_id, after=after, upto=at)
+            return MetricsView(series, position)
 
     @get(
         "/versions/{version_id:str}/checkpoint",

@@ -4,7 +4,7 @@ from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 
 from api.commands import Answer, carry_out
-from api.parameters import AtLeast, HttpRequest, Served
+from api.parameters import AsOf, AtLeast, HttpRequest, Served
 from api.schemas import NewConcepts, NewLabel, NewView, Views, ViewView
 from application import views as commands
 from domain.errors import NotFound
@@ -35,20 +35,28 @@ class ViewController(Controller):
 
     @get("/projects/{project_id:str}/views", summary="List views", sync_to_thread=True)
     def list_views(
-        self, backend: Served, project_id: FromPath[str], at_least: AtLeast = None
+        self,
+        backend: Served,
+        project_id: FromPath[str],
+        at_least: AtLeast = None,
+        as_of: AsOf = None,
     ) -> Views:
-        with backend.reading(at_least) as (connection, position):
-            return Views(list_views(connection, project_id), position)
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            return Views(list_views(connection, project_id, as_of=at), position)
 
     @get("/views/{view_id:str}", summary="A view, its concepts and counts", sync_to_thread=True)
     def get_view(
-        self, backend: Served, view_id: FromPath[str], at_least: AtLeast = None
+        self,
+        backend: Served,
+        view_id: FromPath[str],
+        at_least: AtLeast = None,
+        as_of: AsOf = None,
     ) -> Response[ViewView]:
-        with backend.reading(at_least) as (connection, position):
-            view = find_view(connection, view_id)
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            view = find_view(connection, view_id, as_of=at)
             if view is None:
                 raise NotFound("there is no such view")
-            counts = count_views(connection, view.project_id, [view_id])[view_id]
+            counts = count_views(connection, view.project_id, [view_id], as_of=at)[view_id]
         return Response(
             ViewView(view, counts.concepts, counts, position),
             headers={"ETag": f'"{view.revision}"'},

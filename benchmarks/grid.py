@@ -139,16 +139,23 @@ _ROWS = {
     # Those that are held out were in training until then.
     dataset.images.fullname: """
         (image_id, project_id, blob, width, height, file_name, metadata, split, added_position,
-         valid_from, valid_to, revision, changed_by, changed_at)
+         valid_from, valid_to, revision, changed_by, changed_at, changed_position)
         SELECT image_id, %(project)s, blob, 640, 480, 'image-' || n || '.png',
                '{"camera": "north"}', split, added, valid_from, valid_to,
-               revision, 'user:ada', %(changed_at)s
+               revision, 'user:ada', %(changed_at)s,
+               CASE WHEN annotated AND valid_to IS NULL THEN added + 2 ELSE valid_from END
         FROM made CROSS JOIN LATERAL (
             SELECT 'train' AS split, added AS valid_from,
                    CASE WHEN held_out THEN added + 1 END AS valid_to,
                    CASE WHEN held_out THEN 1 ELSE 1 + annotated::int END AS revision
             UNION ALL SELECT 'validation', added + 1, NULL, 2 + annotated::int WHERE held_out
         ) AS row ORDER BY n
+    """,
+    dataset.revisions.fullname: """
+        (image_id, revision, changed_by, changed_at, valid_from, valid_to)
+        SELECT image_id, 1 + held_out::int, 'user:ada', %(changed_at)s,
+               added + held_out::int, added + 2
+        FROM made WHERE annotated ORDER BY n
     """,
     dataset.annotations.fullname: """
         (image_id, view_id, concept_id, without_concept, valid_from)

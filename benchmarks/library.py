@@ -38,7 +38,7 @@ def run(quick: bool) -> list[Figure]:
         migrated_postgres(folder) as server,
         opened(server.app_url) as (store, engine),
     ):
-        view_id = _fill(store, engine, each)
+        view_id = fill(store, engine, each)
         settings = {
             "STEMMA_DATA": str(folder),
             "STEMMA_DATABASE_URL": server.app_url,
@@ -72,8 +72,8 @@ def run(quick: bool) -> list[Figure]:
     ]
 
 
-def _fill(store: Store, engine: Engine, each: int) -> str:
-    """A view with so many models, each of so many versions, in all read models; its id."""
+def fill(store: Store, engine: Engine, each: int) -> str:
+    """A view with models, each of so many versions, trained in turn, in all read models; its id."""
     project_id = do(store, lambda s: projects.create_project(s, "Digits")).id
     view_id = do(store, lambda s: views.create_view(s, project_id, "which", "classification")).id
     labels = [f"concept {number}" for number in range(MODELS + 1)]
@@ -90,8 +90,8 @@ def _fill(store: Store, engine: Engine, each: int) -> str:
         store,
         (
             event
-            for model_id in models
             for number in range(1, each + 1)
+            for model_id in models
             for event in trained_version(
                 project_id, view_id, model_id, len(streams[MODEL.stream(model_id)]) + number, number
             )

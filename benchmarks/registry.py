@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from benchmarks import (
     append,
     bundle,
+    as_of,
     freezing,
     grid,
     importing,
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Figure]]] = {
     "training": training.run,
     "loading": loading.run,
     "library": library.run,
+    "as-of": as_of.run,
     "live": live.run,
     "start": start.run,
     "verify": verify.run,

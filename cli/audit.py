@@ -5,6 +5,7 @@ import click
 from cli.later import LaterGroup
 
 LATER = {
+    "as-of": "cli.as_of:as_of_command",
     "export": "cli.audit_bundle:export_command",
     "replay": "cli.replay:replay_command",
     "rotate-key": "cli.verify:rotate_key_command",

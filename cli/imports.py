@@ -84,9 +84,9 @@ def import_command(
 @click.option("--format", "form", required=True, help="coco, voc, yolo, csv or studio.")
 @click.option("--view", "views", multiple=True, help="A view's name or id; all for studio.")
 @click.option("--images", is_flag=True, help="With the image files.")
-@click.option("--as-of", type=int, help="A past position of the log.")
+@click.option("--as-of", help="A past position of the log, or a time.")
 def export_command(
-    target: Path, project: str, form: str, views: tuple[str, ...], images: bool, as_of: int | None
+    target: Path, project: str, form: str, views: tuple[str, ...], images: bool, as_of: str | None
 ) -> None:
     """Write a project's annotations to the zip archive TARGET."""
     with calling("cli") as client:

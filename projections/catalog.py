@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Boolean,
     Column,
     Connection,
@@ -17,18 +19,18 @@ from sqlalchemy import (
     bindparam,
     insert,
     select,
-    update,
 )
 
 from domain.event import Recorded
 from domain.project import ProjectCreated, ProjectRenamed, ValidationSplitDrawn
 from domain.view import ConceptAdded, ConceptRemoved, ConceptRenamed, ModelRegistered, ViewCreated
+from projections.history import History, ask, holds_from
 from projections.read_model import SCHEMA, ReadModel, Write, event_by_event
 
 metadata = MetaData(schema=SCHEMA)
 
 projects = Table(
-    "catalog_v1_projects",
+    "catalog_v2_projects",
     metadata,
     Column("project_id", Text, primary_key=True),
     Column("name", Text, nullable=False),
@@ -36,9 +38,10 @@ projects = Table(
     Column("created_position", BigInteger, nullable=False, unique=True),
     Column("splits_drawn", Integer, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    holds_from(),
 )
 views = Table(
-    "catalog_v1_views",
+    "catalog_v2_views",
     metadata,
     Column("view_id", Text, primary_key=True),
     Column("project_id", Text, nullable=False, index=True),
@@ -47,95 +50,104 @@ views = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("created_position", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    holds_from(),
 )
 concepts = Table(
-    "catalog_v1_concepts",
+    "catalog_v2_concepts",
     metadata,
     Column("view_id", Text, primary_key=True),
     Column("concept_id", Text, primary_key=True),
     Column("label", Text, nullable=False),
     Column("removed", Boolean, nullable=False),
     Column("added_position", BigInteger, nullable=False),
+    holds_from(),
 )
+
+PROJECTS = History(projects, "name", "splits_drawn", "revision", born="created_position")
+VIEWS = History(views, "revision", born="created_position")
+CONCEPTS = History(concepts, "label", "removed", "added_position")
 
 _project = projects.c.project_id == bindparam("key")
 _view = views.c.view_id == bindparam("key")
 _concept = (concepts.c.view_id == bindparam("key")) & (
     concepts.c.concept_id == bindparam("concept")
 )
+_to: BindParameter[int] = bindparam("to", type_=BigInteger)
 
 _add_project = insert(projects)
-_rename_project = update(projects).where(_project).values(name=bindparam("new_name"))
-_count_split = update(projects).where(_project).values(splits_drawn=projects.c.splits_drawn + 1)
-_revise_project = update(projects).where(_project).values(revision=bindparam("to"))
+_rename_project = PROJECTS.change(_project, name=bindparam("new_name"), revision=_to)
+_count_split = PROJECTS.change(_project, splits_drawn=projects.c.splits_drawn + 1, revision=_to)
 _add_view = insert(views)
-_revise_view = update(views).where(_view).values(revision=bindparam("to"))
+_revise_view = VIEWS.change(_view, revision=_to)
+_keep_concept = CONCEPTS.keep(_concept)
 _forget_concept = concepts.delete().where(_concept)
 _add_concept = insert(concepts)
-_rename_concept = update(concepts).where(_concept).values(label=bindparam("new_label"))
-_remove_concept = update(concepts).where(_concept).values(removed=True)
+_rename_concept = CONCEPTS.change(_concept, label=bindparam("new_label"))
+_remove_concept = CONCEPTS.change(_concept, removed=True)
 
 
 def project(recorded: Recorded) -> Iterator[Write]:
-    key = recorded.entity_id
+    own = {"key": recorded.entity_id, "since": recorded.position}
+    revised = own | {"to": recorded.originator_version}
     match recorded.event:
         case ProjectCreated(name=name):
             yield Write(
                 _add_project,
                 {
-                    "project_id": key,
+                    "project_id": recorded.entity_id,
                     "name": name,
                     "created_at": recorded.metadata.occurred_at,
                     "created_position": recorded.position,
                     "splits_drawn": 0,
                     "revision": recorded.originator_version,
+                    "valid_from": recorded.position,
                 },
             )
         case ProjectRenamed(name=name):
-            yield Write(_rename_project, {"key": key, "new_name": name})
+            yield Write(_rename_project, revised | {"new_name": name})
         case ValidationSplitDrawn():
-            yield Write(_count_split, {"key": key})
+            yield Write(_count_split, revised)
         case ViewCreated() as created:
             yield Write(
                 _add_view,
                 {
-                    "view_id": key,
+                    "view_id": recorded.entity_id,
                     "project_id": created.project_id,
                     "name": created.name,
                     "kind": created.kind,
                     "created_at": recorded.metadata.occurred_at,
                     "created_position": recorded.position,
                     "revision": recorded.originator_version,
+                    "valid_from": recorded.position,
                 },
             )
         case ConceptAdded() as added:
             # It may come back after it was removed.
-            yield Write(_forget_concept, {"key": key, "concept": added.concept_id})
+            its = {"key": recorded.entity_id, "concept": added.concept_id}
+            yield Write(_keep_concept, own | its)
+            yield Write(_forget_concept, its)
             yield Write(
                 _add_concept,
                 {
-                    "view_id": key,
+                    "view_id": recorded.entity_id,
                     "concept_id": added.concept_id,
                     "label": added.label,
                     "removed": False,
                     "added_position": recorded.position,
+                    "valid_from": recorded.position,
                 },
             )
         case ConceptRenamed() as renamed:
-            yield Write(
-                _rename_concept,
-                {"key": key, "concept": renamed.concept_id, "new_label": renamed.label},
-            )
+            changed = {"concept": renamed.concept_id, "new_label": renamed.label}
+            yield Write(_rename_concept, own | changed)
         case ConceptRemoved() as removed:
-            yield Write(_remove_concept, {"key": key, "concept": removed.concept_id})
+            yield Write(_remove_concept, own | {"concept": removed.concept_id})
     match recorded.event:
-        case ProjectRenamed() | ValidationSplitDrawn():
-            yield Write(_revise_project, {"key": key, "to": recorded.originator_version})
         case ConceptAdded() | ConceptRenamed() | ConceptRemoved() | ModelRegistered():
-            yield Write(_revise_view, {"key": key, "to": recorded.originator_version})
+            yield Write(_revise_view, revised)
 
 
-CATALOG = ReadModel("catalog_v1", metadata, event_by_event(project), ("project.", "view."))
+CATALOG = ReadModel("catalog_v2", metadata, event_by_event(project), ("project.", "view."))
 
 
 class ProjectRow(msgspec.Struct, frozen=True):
@@ -163,55 +175,80 @@ class ViewRow(msgspec.Struct, frozen=True):
 
 
 def list_projects(
-    connection: Connection, *, before: int | None = None, limit: int = 50, name: str | None = None
+    connection: Connection,
+    *,
+    before: int | None = None,
+    limit: int = 50,
+    name: str | None = None,
+    as_of: int | None = None,
 ) -> list[ProjectRow]:
-    """Projects, newest first; `before` is the `created_position` of the last one seen."""
+    """Projects, newest first; `before` is the `created_position` of the last one seen.
+
+    Here as everywhere, `as_of` is a past position of the log.
+    """
+    projects = PROJECTS.at(as_of)
     query = select(projects).order_by(projects.c.created_position.desc()).limit(limit)
     if before is not None:
         query = query.where(projects.c.created_position < before)
     if name:
         query = query.where(projects.c.name.icontains(name, autoescape=True))
-    return [ProjectRow(**row._mapping) for row in connection.execute(query)]
+    return [_project_row(row._mapping) for row in ask(connection, query, as_of)]
 
 
-def find_project(connection: Connection, project_id: str) -> ProjectRow | None:
-    row = connection.execute(select(projects).where(projects.c.project_id == project_id)).first()
-    return None if row is None else ProjectRow(**row._mapping)
+def find_project(
+    connection: Connection, project_id: str, *, as_of: int | None = None
+) -> ProjectRow | None:
+    projects = PROJECTS.at(as_of)
+    query = select(projects).where(projects.c.project_id == project_id)
+    row = ask(connection, query, as_of).first()
+    return None if row is None else _project_row(row._mapping)
 
 
-def list_views(connection: Connection, project_id: str) -> list[ViewRow]:
+def list_views(
+    connection: Connection, project_id: str, *, as_of: int | None = None
+) -> list[ViewRow]:
     """A project's views, oldest first, with their concepts."""
+    views = VIEWS.at(as_of)
     query = select(views).where(views.c.project_id == project_id).order_by(views.c.created_position)
-    rows = connection.execute(query).all()
-    labels = _concepts(connection, [row.view_id for row in rows])
+    rows = ask(connection, query, as_of).all()
+    labels = _concepts(connection, [row.view_id for row in rows], as_of)
     return [_view_row(row._mapping, labels[row.view_id]) for row in rows]
 
 
-def find_view(connection: Connection, view_id: str) -> ViewRow | None:
-    row = connection.execute(select(views).where(views.c.view_id == view_id)).first()
+def find_view(connection: Connection, view_id: str, *, as_of: int | None = None) -> ViewRow | None:
+    views = VIEWS.at(as_of)
+    row = ask(connection, select(views).where(views.c.view_id == view_id), as_of).first()
     if row is None:
         return None
-    return _view_row(row._mapping, _concepts(connection, [view_id])[view_id])
+    return _view_row(row._mapping, _concepts(connection, [view_id], as_of)[view_id])
 
 
-def labels_of(connection: Connection, view_id: str) -> dict[str, str]:
+def labels_of(connection: Connection, view_id: str, *, as_of: int | None = None) -> dict[str, str]:
     """Labels by concept id, those of removed concepts included."""
+    concepts = CONCEPTS.at(as_of)
     query = select(concepts.c.concept_id, concepts.c.label).where(concepts.c.view_id == view_id)
-    return {row.concept_id: row.label for row in connection.execute(query)}
+    return {row.concept_id: row.label for row in ask(connection, query, as_of)}
 
 
-def _view_row(row: object, labels: list[ConceptRow]) -> ViewRow:
-    values = {name: row[name] for name in ViewRow.__struct_fields__ if name != "concepts"}  # type: ignore[index]
+def _project_row(row: Any) -> ProjectRow:
+    return ProjectRow(**{name: row[name] for name in ProjectRow.__struct_fields__})
+
+
+def _view_row(row: Any, labels: list[ConceptRow]) -> ViewRow:
+    values = {name: row[name] for name in ViewRow.__struct_fields__ if name != "concepts"}
     return ViewRow(**values, concepts=labels)
 
 
-def _concepts(connection: Connection, view_ids: list[str]) -> dict[str, list[ConceptRow]]:
+def _concepts(
+    connection: Connection, view_ids: list[str], as_of: int | None
+) -> dict[str, list[ConceptRow]]:
     found: dict[str, list[ConceptRow]] = {view_id: [] for view_id in view_ids}
+    concepts = CONCEPTS.at(as_of)
     query = (
         select(concepts)
         .where(concepts.c.view_id.in_(view_ids), ~concepts.c.removed)
         .order_by(concepts.c.added_position)
     )
-    for row in connection.execute(query):
+    for row in ask(connection, query, as_of):
         found[row.view_id].append(ConceptRow(row.concept_id, row.label))
     return found

@@ -1,7 +1,7 @@
 """The dataset: images, their splits and their annotations, each with the positions it held at.
 
-A row of images or annotations holds from the position `valid_from` until before `valid_to`; NULL
-there means that it still holds. So the dataset as of any position is a query.
+A row holds from the position `valid_from` until before `valid_to`; NULL there means that it still
+holds. So the dataset as of any position is a query.
 """
 
 from collections import Counter
@@ -58,7 +58,7 @@ def _validity() -> tuple[Column[int], Column[int | None]]:
 
 
 images = Table(
-    "dataset_v2_images",
+    "dataset_v3_images",
     metadata,
     Column("image_id", Text, nullable=False),
     Column("project_id", Text, nullable=False),
@@ -73,13 +73,28 @@ images = Table(
     Column("revision", BigInteger, nullable=False),
     Column("changed_by", Text, nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
-    Index("dataset_v2_images_by_id", "image_id", "valid_to"),
-    Index("dataset_v2_images_by_project", "project_id", "added_position"),
+    Column("changed_position", BigInteger, nullable=False),
+    Index("dataset_v3_images_by_id", "image_id", "valid_to"),
+    Index("dataset_v3_images_by_project", "project_id", "added_position"),
 )
-"""A row lasts until the image is removed or changes its split; the next one takes over."""
+"""A row lasts until the image is removed or changes its split; the next one takes over. What is
+said of it only gives it another revision."""
+
+revisions = Table(
+    "dataset_v3_revisions",
+    metadata,
+    Column("image_id", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+    Column("valid_from", BigInteger, nullable=False),
+    Column("valid_to", BigInteger, nullable=False),
+    Index("dataset_v3_revisions_by_image", "image_id", "valid_from", "valid_to"),
+)
+"""The revisions that rows of images had before those that they show."""
 
 annotations = Table(
-    "dataset_v2_annotations",
+    "dataset_v3_annotations",
     metadata,
     Column("image_id", Text, nullable=False),
     Column("view_id", Text, nullable=False),
@@ -90,7 +105,7 @@ annotations = Table(
     Column("height", Float),
     Column("without_concept", Boolean, nullable=False),
     *_validity(),
-    Index("dataset_v2_annotations_by_image", "image_id", "view_id"),
+    Index("dataset_v3_annotations_by_image", "image_id", "view_id"),
 )
 """One row an annotation; *without concept* is a row that names none."""
 
@@ -98,6 +113,7 @@ _changed: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
     "revision": BigInteger,
     "changed_by": Text,
     "changed_at": DateTime(timezone=True),
+    "changed_position": BigInteger,
 }
 
 _added = given_rows(
@@ -198,6 +214,19 @@ _annotate = (
         .where(images.c.image_id == _annotated.c.image_id, images.c.valid_to.is_(None))
         .values({name: _annotated.c[name] for name in _changed})
         .cte("revised"),
+        insert(revisions)
+        .from_select(
+            ["image_id", "revision", "changed_by", "changed_at", "valid_from", "valid_to"],
+            select(
+                images.c.image_id,
+                images.c.revision,
+                images.c.changed_by,
+                images.c.changed_at,
+                images.c.changed_position,
+                _annotated.c.at,
+            ).where(images.c.image_id == _annotated.c.image_id, images.c.valid_to.is_(None)),
+        )
+        .cte("kept"),
     )
 )
 
@@ -239,6 +268,7 @@ def _take(turn: _Turn, recorded: Recorded) -> None:
         "revision": recorded.originator_version,
         "changed_by": recorded.metadata.actor,
         "changed_at": recorded.metadata.occurred_at,
+        "changed_position": at,
     }
     match recorded.event:
         case ImageAdded() as added:
@@ -286,4 +316,4 @@ def _said_of(key: str, at: int, annotated: ImageAnnotated) -> Row:
     }
 
 
-DATASET = ReadModel("dataset_v2", metadata, project, ("image.",))
+DATASET = ReadModel("dataset_v3", metadata, project, ("image.",))

@@ -49,7 +49,7 @@ PRESENT, ANNOTATED, WITHOUT = "*present", "*annotated", "*without concept"
 """The marks that are no concept's id."""
 
 marks = Table(
-    "dataset_v2_marks",
+    "dataset_v3_marks",
     metadata,
     Column("image_id", Text, nullable=False),
     Column("scope", Text, nullable=False),
@@ -57,14 +57,14 @@ marks = Table(
     Column("split", Text, nullable=False),
     Column("block", BigInteger, nullable=False),
     Column("added_position", BigInteger, nullable=False),
-    Index("dataset_v2_marks_by_image", "image_id", "scope", "mark"),
-    Index("dataset_v2_marks_in_order", "scope", "mark", "split", "added_position"),
+    Index("dataset_v3_marks_by_image", "image_id", "scope", "mark"),
+    Index("dataset_v3_marks_in_order", "scope", "mark", "split", "added_position"),
 )
 """Each mark of an image once. `scope` is a project or a view; `block` is that of its
 count, or a shard."""
 
 counts = Table(
-    "dataset_v2_counts",
+    "dataset_v3_counts",
     metadata,
     Column("scope", Text, primary_key=True),
     Column("block", BigInteger, primary_key=True),

@@ -17,18 +17,23 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    case,
     exists,
+    func,
+    literal,
     or_,
     select,
+    union_all,
 )
 
 from domain.image import Annotation, Box
-from projections.dataset import annotations, images
+from projections.dataset import annotations, images, revisions
 from projections.dataset_marks import ANNOTATED, PRESENT, WITHOUT
 from projections.dataset_walks import (
     ImageFilter,
     SplitCount,
     beyond,
+    by_scope,
     count_marks,
     order,
     page_of,
@@ -125,15 +130,28 @@ def _held(table: Table, as_of: int | None) -> ColumnElement[bool]:
     )
 
 
+def _images(as_of: int | None) -> Select[Any]:
+    """Images, each with the revision it had."""
+    if as_of is None:
+        return select(images).where(_held(images, None))
+    revised = ("revision", "changed_by", "changed_at")
+    of_image = and_(revisions.c.image_id == images.c.image_id, _held(revisions, as_of))
+    return (
+        select(
+            *(one for one in images.c if one.name not in revised),
+            *(func.coalesce(revisions.c[name], images.c[name]).label(name) for name in revised),
+        )
+        .select_from(images.outerjoin(revisions, of_image))
+        .where(_held(images, as_of))
+    )
+
+
 def _past(
     project_id: str, wanted: ImageFilter, after: int | None, newest: bool, as_of: int
 ) -> Select[Any]:
     query = (
-        select(images)
-        .where(
-            images.c.project_id == project_id,
-            _held(images, as_of),
-        )
+        _images(as_of)
+        .where(images.c.project_id == project_id)
         .order_by(order(images.c.added_position, newest))
     )
     if after is not None:
@@ -156,16 +174,18 @@ def _past(
 
 
 def find_image(
-    connection: Connection, image_id: str, *, view_id: str | None = None
+    connection: Connection, image_id: str, *, view_id: str | None = None, as_of: int | None = None
 ) -> ImageRow | None:
-    query = select(images).where(images.c.image_id == image_id, _held(images, None))
-    rows = _with_annotations(connection, connection.execute(query).all(), view_id, None)
-    return rows[0] if rows else None
+    rows = connection.execute(_images(as_of).where(images.c.image_id == image_id)).all()
+    found = _with_annotations(connection, rows, view_id, as_of)
+    return found[0] if found else None
 
 
-def find_images(connection: Connection, image_ids: Iterable[str]) -> dict[str, ImageRow]:
-    """Those of the images that are still in their project, by id."""
-    query = select(images).where(images.c.image_id.in_(list(image_ids)), _held(images, None))
+def find_images(
+    connection: Connection, image_ids: Iterable[str], *, as_of: int | None = None
+) -> dict[str, ImageRow]:
+    """Those of the images that are in their project, by id."""
+    query = _images(as_of).where(images.c.image_id.in_(list(image_ids)))
     return {row.image_id: _row(row._mapping, []) for row in connection.execute(query)}
 
 
@@ -204,19 +224,54 @@ def _row(row: Any, said: list[Any]) -> ImageRow:
     )
 
 
-def count_images(connection: Connection, project_id: str) -> DatasetCounts:
-    found = count_marks(connection, [project_id])[project_id].get(PRESENT, SplitCount())
+def count_images(
+    connection: Connection, project_id: str, *, as_of: int | None = None
+) -> DatasetCounts:
+    found = _count(connection, project_id, [], as_of)[project_id].get(PRESENT, SplitCount())
     return DatasetCounts(found.all, found.train, found.validation)
 
 
 def count_views(
-    connection: Connection, project_id: str, view_ids: Iterable[str]
+    connection: Connection, project_id: str, view_ids: Iterable[str], *, as_of: int | None = None
 ) -> dict[str, ViewCounts]:
     """What each of a project's views says of its images, by view id."""
     wanted = list(view_ids)
-    found = count_marks(connection, [project_id, *wanted])
+    found = _count(connection, project_id, wanted, as_of)
     present = found[project_id].get(PRESENT, SplitCount())
     return {view_id: _view_counts(view_id, present, found[view_id]) for view_id in wanted}
+
+
+def _count(
+    connection: Connection, project_id: str, view_ids: list[str], as_of: int | None
+) -> dict[str, dict[str, SplitCount]]:
+    """The images of each mark, by project or view and mark. Those of now are kept counted."""
+    if as_of is None:
+        return count_marks(connection, [project_id, *view_ids])
+    present = images.c.project_id == project_id, _held(images, as_of)
+    there = select(literal(project_id), literal(PRESENT), images.c.split, func.count())
+    held = case(
+        (annotations.c.without_concept, literal(WITHOUT)), else_=annotations.c.concept_id
+    ).label("mark")
+    said = select(annotations.c.view_id, images.c.split, images.c.image_id, held).where(
+        *present,
+        annotations.c.image_id == images.c.image_id,
+        annotations.c.view_id.in_(view_ids),
+        _held(annotations, as_of),
+    )
+    each = said.subquery()
+    number = func.count(each.c.image_id.distinct())
+    by_mark = select(each.c.view_id, each.c.mark, each.c.split, number)
+    any_mark = select(each.c.view_id, literal(ANNOTATED), each.c.split, number)
+    return by_scope(
+        [project_id, *view_ids],
+        connection.execute(
+            union_all(
+                there.where(*present).group_by(images.c.split),
+                by_mark.group_by(each.c.view_id, each.c.mark, each.c.split),
+                any_mark.group_by(each.c.view_id, each.c.split),
+            )
+        ),
+    )
 
 
 def _view_counts(view_id: str, present: SplitCount, found: dict[str, SplitCount]) -> ViewCounts:

@@ -1,5 +1,6 @@
 """Walks along the marks: the images of a filter in their order, and how many a mark has."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -190,8 +191,13 @@ def count_marks(connection: Connection, scopes: list[str]) -> dict[str, dict[str
         .where(counts.c.scope.in_(scopes), counts.c.block < 0)
         .group_by(counts.c.scope, counts.c.mark, counts.c.split)
     )
+    return by_scope(scopes, connection.execute(query))
+
+
+def by_scope(scopes: list[str], counted: Iterable[Any]) -> dict[str, dict[str, SplitCount]]:
+    """Numbers of images by scope and mark, from rows of scope, mark, split and number."""
     by_split: dict[str, dict[str, dict[str, int]]] = {scope: {} for scope in scopes}
-    for scope, mark, split, total in connection.execute(query):
+    for scope, mark, split, total in counted:
         by_split[scope].setdefault(mark, {})[split] = int(total)
     return {
         scope: {mark: SplitCount(**of_split) for mark, of_split in of_scope.items()}

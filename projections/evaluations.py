@@ -14,19 +14,21 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    bindparam,
     select,
 )
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 
 from domain.event import Recorded
 from domain.messages import SplitFigures
 from domain.version import ThresholdSet, VersionEvaluated
+from projections.history import History, ask, holds_from
 from projections.read_model import SCHEMA, ReadModel, Write, event_by_event
 
 metadata = MetaData(schema=SCHEMA)
 
 evaluations = Table(
-    "evaluations_v1",
+    "evaluations_v2",
     metadata,
     Column("version_id", Text, primary_key=True),
     Column("checkpoint", Text, nullable=False),
@@ -35,30 +37,46 @@ evaluations = Table(
     Column("train", JSONB(none_as_null=True)),
     Column("evaluated_at", DateTime(timezone=True), nullable=False),
     Column("position", BigInteger, nullable=False),
+    holds_from(),
 )
 thresholds = Table(
-    "evaluations_v1_thresholds",
+    "evaluations_v2_thresholds",
     metadata,
     Column("version_id", Text, primary_key=True),
     Column("concept_id", Text, primary_key=True),
     Column("threshold", Double, nullable=False),
+    holds_from(),
+)
+EVALUATIONS_OF = History(
+    evaluations, "checkpoint", "predictions", "validation", "train", "evaluated_at", "position"
+)
+THRESHOLDS = History(thresholds, "threshold")
+
+_keep_evaluation = EVALUATIONS_OF.keep(evaluations.c.version_id == bindparam("key"))
+_keep_threshold = THRESHOLDS.keep(
+    (thresholds.c.version_id == bindparam("key"))
+    & (thresholds.c.concept_id == bindparam("concept"))
 )
 
-_given = insert(evaluations)
-_evaluate = _given.on_conflict_do_update(
-    index_elements=["version_id"],
-    set_={one.name: _given.excluded[one.name] for one in evaluations.c if not one.primary_key},
-)
-_new = insert(thresholds)
-_set = _new.on_conflict_do_update(
-    index_elements=["version_id", "concept_id"], set_={"threshold": _new.excluded.threshold}
-)
+
+def _put(table: Table) -> Insert:
+    """A row, new or in place of the one with its key."""
+    given = insert(table)
+    return given.on_conflict_do_update(
+        index_elements=list(table.primary_key.c),
+        set_={one.name: given.excluded[one.name] for one in table.c if not one.primary_key},
+    )
+
+
+_evaluate, _set = _put(evaluations), _put(thresholds)
 
 
 def project(recorded: Recorded) -> Iterator[Write]:
+    own = {"key": recorded.entity_id, "since": recorded.position}
     match recorded.event:
         case VersionEvaluated() as evaluated:
             train = evaluated.train
+            yield Write(_keep_evaluation, own)
             yield Write(
                 _evaluate,
                 {
@@ -69,21 +87,24 @@ def project(recorded: Recorded) -> Iterator[Write]:
                     "train": None if train is None else msgspec.to_builtins(train),
                     "evaluated_at": recorded.metadata.occurred_at,
                     "position": recorded.position,
+                    "valid_from": recorded.position,
                 },
             )
         case ThresholdSet() as changed:
+            yield Write(_keep_threshold, own | {"concept": changed.concept_id})
             yield Write(
                 _set,
                 {
                     "version_id": recorded.entity_id,
                     "concept_id": changed.concept_id,
                     "threshold": changed.threshold,
+                    "valid_from": recorded.position,
                 },
             )
 
 
 EVALUATIONS = ReadModel(
-    "evaluations_v1",
+    "evaluations_v2",
     metadata,
     event_by_event(project),
     ("version.evaluated", "version.threshold_set"),
@@ -107,20 +128,26 @@ class EvaluationRow(msgspec.Struct, frozen=True):
     thresholds: dict[str, float]
 
 
-def find_evaluation(connection: Connection, version_id: str) -> EvaluationRow | None:
-    return find_evaluations(connection, [version_id]).get(version_id)
+def find_evaluation(
+    connection: Connection, version_id: str, *, as_of: int | None = None
+) -> EvaluationRow | None:
+    return find_evaluations(connection, [version_id], as_of=as_of).get(version_id)
 
 
 def find_evaluations(
-    connection: Connection, version_ids: Iterable[str]
+    connection: Connection, version_ids: Iterable[str], *, as_of: int | None = None
 ) -> dict[str, EvaluationRow]:
-    """The evaluations of those versions that have one, by version id."""
+    """The evaluations of those versions that have one, by version id.
+
+    `as_of` is a past position of the log.
+    """
     wanted = list(version_ids)
+    evaluations, thresholds = EVALUATIONS_OF.at(as_of), THRESHOLDS.at(as_of)
     set_for: dict[str, dict[str, float]] = {}
     query = select(thresholds).where(thresholds.c.version_id.in_(wanted))
-    for row in connection.execute(query):
+    for row in ask(connection, query, as_of):
         set_for.setdefault(row.version_id, {})[row.concept_id] = row.threshold
-    found = connection.execute(select(evaluations).where(evaluations.c.version_id.in_(wanted)))
+    found = ask(connection, select(evaluations).where(evaluations.c.version_id.in_(wanted)), as_of)
     return {row.version_id: _row(row._mapping, set_for.get(row.version_id, {})) for row in found}
 
 

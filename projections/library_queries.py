@@ -1,17 +1,30 @@
 """What the Models Library answers: a view's models with their versions, and lists of versions."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, and_, func, or_, select
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import (
+    Connection,
+    FromClause,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from domain.errors import Invalid
 from domain.messages import ConceptLabel
 from domain.options import TrainingOptions
 from domain.version import ENDED
-from projections.models_library import models, versions
+from projections.history import ask
+from projections.models_library import MODELS, VERSIONS, validation_sets
 
 NEWEST, OLDEST, BEST, NAME = "newest", "oldest", "best", "name"
 SORTS = (NEWEST, OLDEST, BEST, NAME)
@@ -88,11 +101,13 @@ def library(
     limit: int = 20,
     versions_each: int = 50,
     archived: bool = False,
+    as_of: int | None = None,
 ) -> list[LibraryRow]:
     """A view's models, newest first, with at most `versions_each` of each one's newest versions.
 
-    `before` is the `created_position` of the last model seen.
+    `before` is the `created_position` of the last model seen; `as_of` a past position of the log.
     """
+    models = MODELS.at(as_of)
     query = (
         select(models)
         .where(models.c.view_id == view_id)
@@ -103,35 +118,61 @@ def library(
         query = query.where(models.c.created_position < before)
     if not archived:
         query = query.where(~models.c.archived)
-    found = [ModelRow(**row._mapping) for row in connection.execute(query)]
-    listed = _newest_of_each(connection, [row.model_id for row in found], versions_each, archived)
+    found = [_model(row._mapping) for row in ask(connection, query, as_of)]
+    model_ids = [row.model_id for row in found]
+    listed = _newest_of_each(connection, model_ids, versions_each, archived, as_of)
     return [LibraryRow(row, listed[row.model_id]) for row in found]
 
 
 def _newest_of_each(
-    connection: Connection, model_ids: list[str], each: int, archived: bool
+    connection: Connection, model_ids: list[str], each: int, archived: bool, as_of: int | None
 ) -> dict[str, list[VersionRow]]:
-    place = func.row_number().over(
-        partition_by=versions.c.model_id, order_by=versions.c.number.desc()
+    versions = VERSIONS.at(as_of)
+    wanted = _each_of(model_ids, "model_id")
+    newest = (
+        select(versions)
+        .where(versions.c.model_id == wanted.c.model_id)
+        .order_by(versions.c.number.desc())
+        .limit(each)
     )
-    ranked = select(versions, place.label("place")).where(versions.c.model_id.in_(model_ids))
     if not archived:
-        ranked = ranked.where(~versions.c.archived)
-    rows = ranked.subquery()
-    query = select(rows).where(rows.c.place <= each).order_by(rows.c.model_id, rows.c.place)
+        newest = newest.where(~versions.c.archived)
+    rows = newest.lateral()
+    query = (
+        select(rows)
+        .select_from(wanted.join(rows, true()))
+        .order_by(rows.c.model_id, rows.c.number.desc())
+    )
     found: dict[str, list[VersionRow]] = {model_id: [] for model_id in model_ids}
-    for version in _versions(connection, query):
+    for version in _versions(connection, query, as_of):
         found[version.model_id].append(version)
     return found
 
 
-def find_model(connection: Connection, model_id: str) -> ModelRow | None:
-    row = connection.execute(select(models).where(models.c.model_id == model_id)).first()
-    return None if row is None else ModelRow(**row._mapping)
+def _each_of(ids: Collection[str], name: str) -> FromClause:
+    """A table of these ids."""
+    given = bindparam(None, list(ids), type_=ARRAY(Text))
+    return func.unnest(given).table_valued(name).render_derived(name="given")
 
 
-def find_version(connection: Connection, version_id: str) -> VersionRow | None:
-    found = _versions(connection, select(versions).where(versions.c.version_id == version_id))
+def find_model(
+    connection: Connection, model_id: str, *, as_of: int | None = None
+) -> ModelRow | None:
+    models = MODELS.at(as_of)
+    row = ask(connection, select(models).where(models.c.model_id == model_id), as_of).first()
+    return None if row is None else _model(row._mapping)
+
+
+def _model(row: Any) -> ModelRow:
+    return ModelRow(**{name: row[name] for name in ModelRow.__struct_fields__})
+
+
+def find_version(
+    connection: Connection, version_id: str, *, as_of: int | None = None
+) -> VersionRow | None:
+    versions = VERSIONS.at(as_of)
+    query = select(versions).where(versions.c.version_id == version_id)
+    found = _versions(connection, query, as_of)
     return found[0] if found else None
 
 
@@ -153,8 +194,13 @@ def list_versions(
     sort: str = NEWEST,
     after: str | None = None,
     limit: int = 50,
+    as_of: int | None = None,
 ) -> list[VersionRow]:
-    """Versions that match, in the order asked for; `after` is the id of the last one seen."""
+    """Versions that match, in the order asked for; `after` is the id of the last one seen.
+
+    `as_of` is a past position of the log.
+    """
+    versions = VERSIONS.at(as_of)
     query = select(versions)
     for column in ("view_id", "model_id", "status", "architecture"):
         value = getattr(wanted, column)
@@ -164,8 +210,8 @@ def list_versions(
         query = query.where(versions.c.name.icontains(wanted.name, autoescape=True))
     if not wanted.archived:
         query = query.where(~versions.c.archived)
-    query = _sorted(query, sort, after).limit(limit)
-    return _versions(connection, query)
+    query = _sorted(versions, query, sort, after).limit(limit)
+    return _versions(connection, query, as_of)
 
 
 def list_unfinished(
@@ -175,6 +221,7 @@ def list_unfinished(
 
     `after` is the `created_position` of the last one seen.
     """
+    versions = VERSIONS.live
     query = (
         select(versions)
         .where(versions.c.status.not_in(ENDED))
@@ -183,10 +230,10 @@ def list_unfinished(
     )
     if after is not None:
         query = query.where(versions.c.created_position > after)
-    return _versions(connection, query)
+    return _versions(connection, query, None)
 
 
-def _sorted(query: Select[Any], sort: str, after: str | None) -> Select[Any]:
+def _sorted(versions: FromClause, query: Select[Any], sort: str, after: str | None) -> Select[Any]:
     """Keyset paging: everything behind the row `after` in the order asked for."""
     orders: dict[str, tuple[Any, bool]] = {
         NEWEST: (versions.c.created_position, True),
@@ -207,20 +254,27 @@ def _sorted(query: Select[Any], sort: str, after: str | None) -> Select[Any]:
     return query.where(or_(beyond, and_(key == last_key, tie < last_tie)))
 
 
-def _versions(connection: Connection, query: Select[Any]) -> list[VersionRow]:
-    rows = connection.execute(query).all()
-    newest = _validation_sets(connection, {row.view_id for row in rows})
+def _versions(connection: Connection, query: Select[Any], as_of: int | None) -> list[VersionRow]:
+    rows = ask(connection, query, as_of).all()
+    newest = _validation_sets(connection, {row.view_id for row in rows}, as_of)
     return [_version(row._mapping, newest.get(row.view_id)) for row in rows]
 
 
-def _validation_sets(connection: Connection, view_ids: set[str]) -> dict[str, str]:
-    """The validation set of each view's version that was frozen last."""
-    query = (
-        select(versions.c.view_id, versions.c.validation_set)
-        .where(versions.c.view_id.in_(view_ids), versions.c.validation_set.is_not(None))
-        .order_by(versions.c.view_id, versions.c.frozen_position.desc())
-        .ext(distinct_on(versions.c.view_id))
+def _validation_sets(
+    connection: Connection, view_ids: set[str], as_of: int | None
+) -> dict[str, str]:
+    """The validation set that was frozen last in each view."""
+    wanted = _each_of(view_ids, "view_id")
+    last = (
+        select(validation_sets.c.validation_set)
+        .where(validation_sets.c.view_id == wanted.c.view_id)
+        .order_by(validation_sets.c.position.desc())
+        .limit(1)
     )
+    if as_of is not None:
+        last = last.where(validation_sets.c.position <= as_of)
+    found = last.lateral()
+    query = select(wanted.c.view_id, found.c.validation_set).select_from(wanted.join(found, true()))
     return {row.view_id: row.validation_set for row in connection.execute(query)}
 
 

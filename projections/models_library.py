@@ -1,12 +1,12 @@
 """The Models Library: a view's models with their lineage, and each model's versions."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 import msgspec
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Boolean,
     Column,
     DateTime,
@@ -16,9 +16,10 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    Update,
     bindparam,
     insert,
-    update,
+    select,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -53,12 +54,13 @@ from domain.version import (
     progress_of,
     status_at_end,
 )
+from projections.history import SINCE, History, holds_from
 from projections.read_model import SCHEMA, ReadModel, Write, event_by_event
 
 metadata = MetaData(schema=SCHEMA)
 
 models = Table(
-    "models_library_v2_models",
+    "models_library_v3_models",
     metadata,
     Column("model_id", Text, primary_key=True),
     Column("view_id", Text, nullable=False),
@@ -71,10 +73,11 @@ models = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("created_position", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
-    Index("models_library_v2_models_by_view", "view_id", "created_position"),
+    holds_from(),
+    Index("models_library_v3_models_by_view", "view_id", "created_position"),
 )
 versions = Table(
-    "models_library_v2_versions",
+    "models_library_v3_versions",
     metadata,
     Column("version_id", Text, primary_key=True),
     Column("model_id", Text, nullable=False),
@@ -93,7 +96,6 @@ versions = Table(
     Column("train_images", Integer),
     Column("validation_images", Integer),
     Column("validation_set", Text),
-    Column("frozen_position", BigInteger),
     Column("indicator", Float),
     Column("checkpoint", Text),
     Column("checkpoint_bytes", BigInteger),
@@ -104,77 +106,140 @@ versions = Table(
     Column("created_position", BigInteger, nullable=False),
     Column("ended_at", DateTime(timezone=True)),
     Column("revision", BigInteger, nullable=False),
-    Index("models_library_v2_versions_by_model", "model_id", "number"),
-    Index("models_library_v2_versions_by_view", "view_id", "created_position"),
-    Index("models_library_v2_versions_by_checkpoint", "checkpoint"),
-    Index("models_library_v2_versions_by_frozen", "view_id", "frozen_position"),
+    holds_from(),
+    Index("models_library_v3_versions_by_model", "model_id", "number", "created_position"),
+    Index("models_library_v3_versions_by_view", "view_id", "created_position"),
+    Index("models_library_v3_versions_by_checkpoint", "checkpoint"),
+)
+
+validation_sets = Table(
+    "models_library_v3_validation_sets",
+    metadata,
+    Column("view_id", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("validation_set", Text, nullable=False),
+)
+"""What each of a view's versions is validated on, by the position at which it was frozen."""
+
+MODELS = History(
+    models, "name", "concepts", "archived", "versions", "revision", born="created_position"
+)
+VERSIONS = History(
+    versions,
+    "name",
+    "status",
+    "reason",
+    "progress",
+    "manifest",
+    "train_images",
+    "validation_images",
+    "validation_set",
+    "indicator",
+    "checkpoint",
+    "checkpoint_bytes",
+    "final_weights",
+    "attempt",
+    "archived",
+    "ended_at",
+    "revision",
+    born="created_position",
 )
 
 _model = models.c.model_id == bindparam("key")
 _version = versions.c.version_id == bindparam("key")
+_to: BindParameter[int] = bindparam("to", type_=BigInteger)
 
 _add_model = insert(models)
-_amend = update(models).where(_model).values(concepts=bindparam("set"), revision=bindparam("to"))
-_rename_model = (
-    update(models).where(_model).values(name=bindparam("new_name"), revision=bindparam("to"))
-)
-_archive_model = (
-    update(models).where(_model).values(archived=bindparam("flag"), revision=bindparam("to"))
-)
-_number = update(models).where(_model).values(versions=bindparam("count"), revision=bindparam("to"))
+_amend = MODELS.change(_model, concepts=bindparam("set"), revision=_to)
+_rename_model = MODELS.change(_model, name=bindparam("new_name"), revision=_to)
+_archive_model = MODELS.change(_model, archived=bindparam("flag"), revision=_to)
+_number = MODELS.change(_model, versions=bindparam("count"), revision=_to)
 _add_version = insert(versions)
-_revise = update(versions).where(_version).values(revision=bindparam("to"))
-_rename = update(versions).where(_version).values(name=bindparam("new_name"))
-_archive = update(versions).where(_version).values(archived=True)
-_freeze = (
-    update(versions)
-    .where(_version)
-    .values(
-        manifest=bindparam("digest"),
-        train_images=bindparam("train"),
-        validation_images=bindparam("held_out"),
-        validation_set=bindparam("same"),
-        frozen_position=bindparam("at"),
-    )
+_revise = VERSIONS.change(_version, revision=_to)
+_rename = VERSIONS.change(_version, name=bindparam("new_name"), revision=_to)
+_archive = VERSIONS.change(_version, archived=True, revision=_to)
+_freeze = VERSIONS.change(
+    _version,
+    manifest=bindparam("digest"),
+    train_images=bindparam("train"),
+    validation_images=bindparam("held_out"),
+    validation_set=bindparam("same"),
+    revision=_to,
 )
-_status = (
-    update(versions)
-    .where(_version)
-    .values(
-        status=bindparam("now"),
-        progress=bindparam("done"),
-        ended_at=bindparam("end"),
-        reason=bindparam("why"),
-    )
+_validate = insert(validation_sets).from_select(
+    ["view_id", "position", "validation_set"],
+    select(versions.c.view_id, SINCE, bindparam("same", type_=Text)).where(_version),
 )
-_advance = update(versions).where(_version).values(progress=bindparam("done"))
-_step_status = (
-    update(versions).where(_version).values(status=bindparam("now"), progress=bindparam("done"))
+_prepare = VERSIONS.change(
+    _version, status=PREPARING, progress=0.0, ended_at=None, reason=None, revision=_to
 )
-_best = (
-    update(versions)
-    .where(_version)
-    .values(
-        indicator=bindparam("value"),
-        checkpoint=bindparam("digest"),
-        checkpoint_bytes=bindparam("size"),
-    )
+_advance = VERSIONS.change(_version, progress=bindparam("done"), revision=_to)
+_step_status = VERSIONS.change(
+    _version, status=bindparam("now"), progress=bindparam("done"), revision=_to
 )
-_weights = update(versions).where(_version).values(final_weights=bindparam("digest"))
-_attempt = update(versions).where(_version).values(attempt=bindparam("count"))
+_best = VERSIONS.change(
+    _version,
+    indicator=bindparam("value"),
+    checkpoint=bindparam("digest"),
+    checkpoint_bytes=bindparam("size"),
+    revision=_to,
+)
+_complete = VERSIONS.change(
+    _version,
+    status=bindparam("now"),
+    progress=1.0,
+    ended_at=bindparam("end"),
+    reason=None,
+    final_weights=bindparam("digest"),
+    revision=_to,
+)
+_fail = VERSIONS.change(
+    _version, status=FAILED, ended_at=bindparam("end"), reason=bindparam("why"), revision=_to
+)
+_cancel = VERSIONS.change(
+    _version,
+    status=CANCELLED,
+    ended_at=bindparam("end"),
+    reason=None,
+    indicator=None,
+    checkpoint=None,
+    checkpoint_bytes=None,
+    revision=_to,
+)
+_retry = VERSIONS.change(
+    _version,
+    status=QUEUED,
+    progress=0.0,
+    ended_at=None,
+    reason=None,
+    attempt=bindparam("count"),
+    revision=_to,
+)
 
 
 def project(recorded: Recorded) -> Iterator[Write]:
     if recorded.stream.startswith("model-"):
         yield from _project_model(recorded)
+    elif isinstance(recorded.event, VersionCreated):
+        yield Write(_add_version, _version_row(recorded, recorded.event))
     elif recorded.stream.startswith("version-"):
-        yield from _project_version(recorded)
-        if not isinstance(recorded.event, VersionCreated):
-            yield Write(_revise, {"key": recorded.entity_id, "to": recorded.originator_version})
+        statement, values = _change(recorded)
+        yield Write(statement, _own(recorded) | values)
+        if isinstance(recorded.event, DatasetFrozen) and recorded.event.validation_set is not None:
+            same = {"same": recorded.event.validation_set}
+            yield Write(_validate, _own(recorded) | same)
+
+
+def _own(recorded: Recorded) -> dict[str, Any]:
+    return {
+        "key": recorded.entity_id,
+        "to": recorded.originator_version,
+        "since": recorded.position,
+    }
 
 
 def _project_model(recorded: Recorded) -> Iterator[Write]:
-    own = {"key": recorded.entity_id, "to": recorded.originator_version}
+    own = _own(recorded)
     match recorded.event:
         case ModelCreated() as created:
             yield Write(_add_model, _model_row(recorded, created, None, None))
@@ -208,67 +273,44 @@ def _model_row(
         "created_at": recorded.metadata.occurred_at,
         "created_position": recorded.position,
         "revision": recorded.originator_version,
+        "valid_from": recorded.position,
     }
 
 
-def _project_version(recorded: Recorded) -> Iterator[Write]:
-    key = recorded.entity_id
+def _change(recorded: Recorded) -> tuple[Update, dict[str, Any]]:
+    """What an event changes of its version: its revision in any case."""
     at = recorded.metadata.occurred_at
     match recorded.event:
-        case VersionCreated() as created:
-            yield Write(_add_version, _version_row(recorded, created))
         case DatasetFrozen() as frozen:
-            yield Write(
-                _freeze,
-                {
-                    "key": key,
-                    "digest": frozen.manifest,
-                    "train": frozen.train_images,
-                    "held_out": frozen.validation_images,
-                    "same": frozen.validation_set,
-                    "at": recorded.position,
-                },
-            )
+            return _freeze, {
+                "digest": frozen.manifest,
+                "train": frozen.train_images,
+                "held_out": frozen.validation_images,
+                "same": frozen.validation_set,
+            }
         case VersionTrainingStarted():
-            yield Write(_status, _to(key, PREPARING, 0.0))
+            return _prepare, {}
         case TrainingStepAdvanced() as advanced:
             done = progress_of(advanced)
             if advanced.step in {TRAINING, EVALUATING}:
-                yield Write(_step_status, {"key": key, "now": advanced.step, "done": done})
-            else:
-                yield Write(_advance, {"key": key, "done": done})
+                return _step_status, {"now": advanced.step, "done": done}
+            return _advance, {"done": done}
         case BestCheckpointSaved() as best:
-            yield Write(
-                _best,
-                {"key": key, "value": best.value, "digest": best.checkpoint, "size": best.bytes},
-            )
+            return _best, {"value": best.value, "digest": best.checkpoint, "size": best.bytes}
         case VersionTrainingCompleted() as completed:
-            yield Write(_status, _to(key, status_at_end(completed), 1.0, at))
-            yield Write(_weights, {"key": key, "digest": completed.final_weights})
+            ended = {"now": status_at_end(completed), "end": at}
+            return _complete, ended | {"digest": completed.final_weights}
         case VersionTrainingFailed(reason=reason):
-            failed = {"key": key, "now": FAILED, "end": at, "why": reason}
-            yield Write(_end, failed)
+            return _fail, {"end": at, "why": reason}
         case VersionTrainingCancelled():
-            yield Write(_end, {"key": key, "now": CANCELLED, "end": at, "why": None})
-            yield Write(_best, {"key": key, "value": None, "digest": None, "size": None})
+            return _cancel, {"end": at}
         case VersionRetried(attempt=attempt):
-            yield Write(_status, _to(key, QUEUED, 0.0))
-            yield Write(_attempt, {"key": key, "count": attempt})
+            return _retry, {"count": attempt}
         case VersionRenamed(name=name):
-            yield Write(_rename, {"key": key, "new_name": name})
+            return _rename, {"new_name": name}
         case VersionArchived():
-            yield Write(_archive, {"key": key})
-
-
-_end = (
-    update(versions)
-    .where(_version)
-    .values(status=bindparam("now"), ended_at=bindparam("end"), reason=bindparam("why"))
-)
-
-
-def _to(key: str, status: str, done: float, end: datetime | None = None) -> dict[str, Any]:
-    return {"key": key, "now": status, "done": done, "end": end, "why": None}
+            return _archive, {}
+    return _revise, {}
 
 
 def _version_row(recorded: Recorded, created: VersionCreated) -> dict[str, Any]:
@@ -290,7 +332,6 @@ def _version_row(recorded: Recorded, created: VersionCreated) -> dict[str, Any]:
         "train_images": None,
         "validation_images": None,
         "validation_set": None,
-        "frozen_position": None,
         "indicator": None,
         "checkpoint": None,
         "checkpoint_bytes": None,
@@ -301,9 +342,10 @@ def _version_row(recorded: Recorded, created: VersionCreated) -> dict[str, Any]:
         "created_position": recorded.position,
         "ended_at": None,
         "revision": recorded.originator_version,
+        "valid_from": recorded.position,
     }
 
 
 MODELS_LIBRARY = ReadModel(
-    "models_library_v2", metadata, event_by_event(project), ("model.", "version.")
+    "models_library_v3", metadata, event_by_event(project), ("model.", "version.")
 )

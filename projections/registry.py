@@ -8,6 +8,7 @@ from projections.imports import IMPORTS
 from projections.metric_history import METRIC_HISTORY
 from projections.models_library import MODELS_LIBRARY
 from projections.trail import TRAIL
+from projections.timeline import TIMELINE
 from projections.version_progress import VERSION_PROGRESS
 
 READ_MODELS = (
@@ -20,4 +21,5 @@ READ_MODELS = (
     ERASURES,
     IMPORTS,
     TRAIL,
+    TIMELINE,
 )

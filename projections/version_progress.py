@@ -17,11 +17,11 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    Update,
     bindparam,
     func,
     insert,
     select,
-    update,
 )
 
 from domain.event import Recorded
@@ -49,12 +49,16 @@ from domain.version import (
     progress_of,
     status_at_end,
 )
+from projections.history import SINCE, History, ask, holds_from
 from projections.read_model import SCHEMA, ReadModel, Write, event_by_event
 
 metadata = MetaData(schema=SCHEMA)
 
+Change = tuple[Update, dict[str, Any]]
+"""A statement and its parameters, but for the version's own."""
+
 progress = Table(
-    "version_progress_v2",
+    "version_progress_v3",
     metadata,
     Column("version_id", Text, primary_key=True),
     Column("status", Text, nullable=False),
@@ -70,9 +74,10 @@ progress = Table(
     Column("epochs_done", Integer, nullable=False),
     Column("stop_requested", Boolean, nullable=False),
     Column("position", BigInteger, nullable=False),
+    holds_from(),
 )
 steps = Table(
-    "version_progress_v2_steps",
+    "version_progress_v3_steps",
     metadata,
     Column("version_id", Text, primary_key=True),
     Column("place", Integer, primary_key=True),
@@ -83,97 +88,89 @@ steps = Table(
     Column("first_fraction", Float),
     Column("fraction", Float, nullable=False),
     Column("updated_at", DateTime(timezone=True)),
+    holds_from(),
+)
+
+PROGRESS = History(
+    progress,
+    "status",
+    "reason",
+    "progress",
+    "attempt",
+    "delivery",
+    "worker",
+    "device",
+    "iterations",
+    "iterations_per_epoch",
+    "iterations_done",
+    "epochs_done",
+    "stop_requested",
+    "position",
+)
+STEPS_OF = History(
+    steps, "status", "started_at", "ended_at", "first_fraction", "fraction", "updated_at"
 )
 
 _version = progress.c.version_id == bindparam("key")
-_step = (steps.c.version_id == bindparam("key")) & (steps.c.step == bindparam("which"))
+_of_version = steps.c.version_id == bindparam("key")
+_step = _of_version & (steps.c.step == bindparam("which"))
+
+
+def _change(**values: Any) -> Update:
+    return PROGRESS.change(_version, position=SINCE, **values)
+
 
 _add = insert(progress)
 _add_step = insert(steps)
-_moved = update(progress).where(_version).values(position=bindparam("at"))
-_started = (
-    update(progress)
-    .where(_version)
-    .values(
-        status="preparing",
-        delivery=bindparam("times"),
-        worker=bindparam("who"),
-        device=bindparam("where"),
-        progress=0.0,
-    )
+_moved = _change()
+_started = _change(
+    status="preparing",
+    delivery=bindparam("times"),
+    worker=bindparam("who"),
+    device=bindparam("where"),
+    progress=0.0,
 )
-_restart_steps = (
-    update(steps)
-    .where(steps.c.version_id == bindparam("key"), steps.c.step != QUEUED)
-    .values(
-        status=PENDING,
-        started_at=None,
-        ended_at=None,
-        first_fraction=None,
-        fraction=0.0,
-        updated_at=None,
-    )
+_restart_steps = STEPS_OF.change(
+    _of_version & (steps.c.step != QUEUED),
+    status=PENDING,
+    started_at=None,
+    ended_at=None,
+    first_fraction=None,
+    fraction=0.0,
+    updated_at=None,
 )
-_move_step = (
-    update(steps)
-    .where(_step)
-    .values(
-        status=bindparam("now"),
-        fraction=bindparam("done"),
-        started_at=func.coalesce(steps.c.started_at, bindparam("when")),
-        first_fraction=func.coalesce(steps.c.first_fraction, bindparam("done")),
-        ended_at=bindparam("end"),
-        updated_at=bindparam("when"),
-    )
+_move_step = STEPS_OF.change(
+    _step,
+    status=bindparam("now"),
+    fraction=bindparam("done"),
+    started_at=func.coalesce(steps.c.started_at, bindparam("when")),
+    first_fraction=func.coalesce(steps.c.first_fraction, bindparam("done")),
+    ended_at=bindparam("end"),
+    updated_at=bindparam("when"),
 )
-_fail_step = (
-    update(steps)
-    .where(steps.c.version_id == bindparam("key"), steps.c.status == RUNNING)
-    .values(status=FAILED, ended_at=bindparam("when"))
+_running = _of_version & (steps.c.status == RUNNING)
+_fail_step = STEPS_OF.change(_running, status=FAILED, ended_at=bindparam("when"))
+_skip_step = STEPS_OF.change(_running, status=SKIPPED, ended_at=bindparam("when"))
+_skip_rest = STEPS_OF.change(_of_version & (steps.c.status == PENDING), status=SKIPPED)
+_advanced = _change(
+    progress=bindparam("done"), status=func.coalesce(bindparam("now"), progress.c.status)
 )
-_skip_step = (
-    update(steps)
-    .where(steps.c.version_id == bindparam("key"), steps.c.status == RUNNING)
-    .values(status=SKIPPED, ended_at=bindparam("when"))
+_length = _change(iterations=bindparam("whole"), iterations_per_epoch=bindparam("each"))
+_iterations = _change(iterations_done=bindparam("count"))
+_epochs = _change(epochs_done=bindparam("count"))
+_ended = _change(
+    status=bindparam("now"),
+    reason=bindparam("why"),
+    progress=func.coalesce(bindparam("done", type_=Float), progress.c.progress),
 )
-_skip_rest = (
-    update(steps)
-    .where(steps.c.version_id == bindparam("key"), steps.c.status == PENDING)
-    .values(status=SKIPPED)
-)
-_advanced = (
-    update(progress)
-    .where(_version)
-    .values(progress=bindparam("done"), status=func.coalesce(bindparam("now"), progress.c.status))
-)
-_length = (
-    update(progress)
-    .where(_version)
-    .values(iterations=bindparam("whole"), iterations_per_epoch=bindparam("each"))
-)
-_iterations = update(progress).where(_version).values(iterations_done=bindparam("count"))
-_epochs = update(progress).where(_version).values(epochs_done=bindparam("count"))
-_ended = (
-    update(progress)
-    .where(_version)
-    .values(
-        status=bindparam("now"),
-        reason=bindparam("why"),
-        progress=func.coalesce(bindparam("done", type_=Float), progress.c.progress),
-    )
-)
-_stop = update(progress).where(_version).values(stop_requested=True)
-_retried = (
-    update(progress)
-    .where(_version)
-    .values(
-        status=QUEUED,
-        reason=None,
-        progress=0.0,
-        attempt=bindparam("times"),
-        delivery=0,
-        stop_requested=False,
-    )
+_stop = _change(stop_requested=True)
+_retried = _change(
+    status=QUEUED,
+    reason=None,
+    progress=0.0,
+    attempt=bindparam("times"),
+    delivery=0,
+    stop_requested=False,
 )
 
 
@@ -182,9 +179,12 @@ def project(recorded: Recorded) -> Iterator[Write]:
         return
     if isinstance(recorded.event, VersionCreated):
         yield from _created(recorded)
-    else:
-        yield from _change(recorded)
-        yield Write(_moved, {"key": recorded.entity_id, "at": recorded.position})
+        return
+    own = {"key": recorded.entity_id, "since": recorded.position}
+    statement, values = _progressed(recorded)
+    yield Write(statement, own | values)
+    for statement, values in _stepped(recorded):
+        yield Write(statement, own | values)
 
 
 def _created(recorded: Recorded) -> Iterator[Write]:
@@ -205,6 +205,7 @@ def _created(recorded: Recorded) -> Iterator[Write]:
             "epochs_done": 0,
             "stop_requested": False,
             "position": recorded.position,
+            "valid_from": recorded.position,
         },
     )
     at = recorded.metadata.occurred_at
@@ -222,62 +223,65 @@ def _created(recorded: Recorded) -> Iterator[Write]:
                 "first_fraction": 0.0 if queued else None,
                 "fraction": 0.0,
                 "updated_at": at if queued else None,
+                "valid_from": recorded.position,
             },
         )
 
 
-def _change(recorded: Recorded) -> Iterator[Write]:
-    key, at = recorded.entity_id, recorded.metadata.occurred_at
+def _progressed(recorded: Recorded) -> Change:
+    """What an event changes of its version's progress: its position in any case."""
     match recorded.event:
         case VersionTrainingStarted() as started:
             who = {"who": started.worker, "where": started.device, "times": started.delivery}
-            yield Write(_started, {"key": key} | who)
-            yield Write(_move_step, _step_moved(key, QUEUED, DONE, 1.0, at))
-            yield Write(_restart_steps, {"key": key})
+            return _started, who
         case TrainingStepAdvanced() as moved:
-            yield Write(_move_step, _step_moved(key, moved.step, moved.status, moved.fraction, at))
             now = None if moved.step in {"preparing", "saving"} else moved.step
-            yield Write(_advanced, {"key": key, "done": progress_of(moved), "now": now})
+            return _advanced, {"done": progress_of(moved), "now": now}
         case TrainingLengthKnown() as length:
-            sizes = {"whole": length.iterations, "each": length.iterations_per_epoch}
-            yield Write(_length, {"key": key} | sizes)
+            return _length, {"whole": length.iterations, "each": length.iterations_per_epoch}
         case BatchMetricsRecorded() as batch:
-            count = batch.first_iteration + len(batch.loss)
-            yield Write(_iterations, {"key": key, "count": count})
+            return _iterations, {"count": batch.first_iteration + len(batch.loss)}
         case EpochMetricsRecorded(epoch=epoch):
-            yield Write(_epochs, {"key": key, "count": epoch})
+            return _epochs, {"count": epoch}
         case VersionStopRequested():
-            yield Write(_stop, {"key": key})
+            return _stop, {}
         case VersionTrainingCompleted() as completed:
-            now = status_at_end(completed)
-            yield Write(_ended, {"key": key, "now": now, "why": None, "done": 1.0})
+            return _ended, {"now": status_at_end(completed), "why": None, "done": 1.0}
         case VersionTrainingCancelled():
-            yield Write(_skip_step, {"key": key, "when": at})
-            yield Write(_skip_rest, {"key": key})
-            yield Write(_ended, {"key": key, "now": CANCELLED, "why": None, "done": None})
+            return _ended, {"now": CANCELLED, "why": None, "done": None}
         case VersionTrainingFailed(reason=reason):
-            yield Write(_fail_step, {"key": key, "when": at})
-            yield Write(_ended, {"key": key, "now": FAILED, "why": reason, "done": None})
+            return _ended, {"now": FAILED, "why": reason, "done": None}
         case VersionRetried(attempt=attempt):
-            yield Write(_retried, {"key": key, "times": attempt})
-            yield Write(_restart_steps, {"key": key})
-            yield Write(_move_step, _step_moved(key, QUEUED, RUNNING, 0.0, at))
+            return _retried, {"times": attempt}
+    return _moved, {}
 
 
-def _step_moved(key: str, step: str, status: str, fraction: float, at: datetime) -> dict[str, Any]:
+def _stepped(recorded: Recorded) -> Iterator[Change]:
+    """What an event changes of its version's steps."""
+    at = recorded.metadata.occurred_at
+    match recorded.event:
+        case VersionTrainingStarted():
+            yield _move_step, _to(QUEUED, DONE, 1.0, at)
+            yield _restart_steps, {}
+        case TrainingStepAdvanced() as moved:
+            yield _move_step, _to(moved.step, moved.status, moved.fraction, at)
+        case VersionTrainingCancelled():
+            yield _skip_step, {"when": at}
+            yield _skip_rest, {}
+        case VersionTrainingFailed():
+            yield _fail_step, {"when": at}
+        case VersionRetried():
+            yield _restart_steps, {}
+            yield _move_step, _to(QUEUED, RUNNING, 0.0, at)
+
+
+def _to(step: str, status: str, fraction: float, at: datetime) -> dict[str, Any]:
     ended = None if status == RUNNING else at
-    return {
-        "key": key,
-        "which": step,
-        "now": status,
-        "done": fraction,
-        "when": at,
-        "end": ended,
-    }
+    return {"which": step, "now": status, "done": fraction, "when": at, "end": ended}
 
 
 VERSION_PROGRESS = ReadModel(
-    "version_progress_v2", metadata, event_by_event(project), ("version.",)
+    "version_progress_v3", metadata, event_by_event(project), ("version.",)
 )
 
 
@@ -317,25 +321,35 @@ class ProgressRow(msgspec.Struct, frozen=True):
     seconds_left: float | None
 
 
-def find_progress(connection: Connection, version_id: str) -> ProgressRow | None:
-    return progress_by_version(connection, [version_id]).get(version_id)
+def find_progress(
+    connection: Connection, version_id: str, *, as_of: int | None = None
+) -> ProgressRow | None:
+    return progress_by_version(connection, [version_id], as_of=as_of).get(version_id)
 
 
 def progress_by_version(
-    connection: Connection, version_ids: Collection[str]
+    connection: Connection, version_ids: Collection[str], *, as_of: int | None = None
 ) -> dict[str, ProgressRow]:
-    """The progress of each of these versions that there is, by id."""
-    rows = connection.execute(select(progress).where(progress.c.version_id.in_(version_ids)))
+    """The progress of each of these versions that there is, by id.
+
+    `as_of` is a past position of the log.
+    """
+    progress, steps = PROGRESS.at(as_of), STEPS_OF.at(as_of)
+    rows = select(progress).where(progress.c.version_id.in_(version_ids))
     query = select(steps).where(steps.c.version_id.in_(version_ids)).order_by(steps.c.place)
     found: dict[str, list[Any]] = {}
-    for step in connection.execute(query):
+    for step in ask(connection, query, as_of):
         found.setdefault(step.version_id, []).append(step)
-    return {row.version_id: _progress_row(row, found[row.version_id]) for row in rows}
+    return {
+        row.version_id: _progress_row(row, found[row.version_id])
+        for row in ask(connection, rows, as_of)
+    }
 
 
 def _progress_row(row: Any, found: list[Any]) -> ProgressRow:
+    own = {"steps", "seconds_left"}
     return ProgressRow(
-        **row._mapping,
+        **{name: getattr(row, name) for name in ProgressRow.__struct_fields__ if name not in own},
         steps=[
             StepRow(step.step, step.status, step.started_at, step.ended_at, step.fraction)
             for step in found

@@ -2,6 +2,7 @@
 import { openDialogs } from "./dialogs.js";
 import { sendForms } from "./forms.js";
 import { filterForms } from "./filters.js";
+import { historyForms } from "./history.js";
 import { keepLive } from "./parts.js";
 import { tick } from "./times.js";
 
@@ -14,5 +15,6 @@ if (here.searchParams.has("at_least")) {
 openDialogs();
 sendForms();
 filterForms();
+historyForms();
 keepLive();
 tick();

@@ -1,11 +1,12 @@
 // A version as it goes on: its events move the step bar and extend the charts.
+import { call } from "./api.js";
 import { startCharts } from "./charts.js";
 import { gapSentence } from "./gap.js";
 import { refresh } from "./parts.js";
 import { showProgress } from "./steps.js";
 
 const RETRY_MS = 3000;
-const place = document.querySelector("[data-follow]");
+const place = document.querySelector("[data-follow], [data-then]");
 const live = document.querySelector("[data-live]");
 const gap = document.querySelector("[data-gap]");
 
@@ -51,6 +52,14 @@ function follow() {
   });
 }
 
+// As of a past moment nothing moves: the charts show what there was.
+async function showThen() {
+  const { series } = await call("GET", place.dataset.then);
+  waiting.push(...series);
+  draw();
+  say("As it was");
+}
+
 // Before an epoch's length is known, an iteration has no place on an axis of epochs.
 function draw() {
   if (!iterationsPerEpoch || !waiting.length) return;
@@ -74,4 +83,5 @@ function say(text) {
   live.dataset.state = text.split(/[ .:]/)[0].toLowerCase();
 }
 
-follow();
+if (place.dataset.then) showThen();
+else follow();

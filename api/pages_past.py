@@ -1,0 +1,42 @@
+"""Pages of the past: which moment a page shows, and between which its history slider chooses."""
+
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import Connection
+
+from api.backend import Backend, reached
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """Now, or a position of the log up to `latest`; `at` is when its event was recorded.
+
+    At position 0 nothing had been recorded yet.
+    """
+
+    latest: int
+    as_of: int | None = None
+    at: datetime | None = None
+
+    @property
+    def past(self) -> bool:
+        return self.as_of is not None
+
+    def of(self, address: str) -> str:
+        """The address of something at the same moment."""
+        if self.as_of is None:
+            return address
+        return f"{address}{'&' if '?' in address else '?'}as_of={self.as_of}"
+
+
+def moment_of(backend: Backend, connection: Connection, as_of: int | None) -> Moment:
+    latest = reached(connection)
+    if not as_of:
+        return Moment(latest, as_of)
+    [event] = backend.store.read(as_of - 1, limit=1)
+    return Moment(latest, as_of, event.metadata.occurred_at)
+
+
+def told(as_of: int | None) -> str:
+    """What a sentence about the state ends with."""
+    return "" if as_of is None else f" at position {as_of}"

@@ -1,0 +1,160 @@
+"""`stemma audit as-of`: what a project, a view's library or a version was at a past moment."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from cli.calls import PAGE, calling, find_project, find_view
+from cli.client import ApiClient, ApiProblem
+
+Ask = Callable[..., dict[str, Any]]
+
+
+@click.command("as-of")
+@click.argument("moment", metavar="POSITION|TIME")
+@click.option("--project", help="The images and views of this project: its id, or its name now.")
+@click.option("--view", help="The Models Library of this view: its id, or PROJECT/VIEW by name.")
+@click.option("--version", help="This version, by its id.")
+def as_of_command(moment: str, project: str | None, view: str | None, version: str | None) -> None:
+    """Show the state at a POSITION of the log, or at a TIME such as 2026-03-04T05:06:07Z.
+
+    Without an option, the projects there were.
+    """
+    if sum(one is not None for one in (project, view, version)) > 1:
+        raise click.UsageError("give one of --project, --view and --version")
+    with calling("cli") as client:
+        # A time is turned into its position once, so that all that is shown is of one moment.
+        position = client.query("projects", as_of=moment, limit=1)["position"]
+
+        def ask(path: str, **parameters: object) -> dict[str, Any]:
+            return client.query(path, as_of=position, **parameters)
+
+        if project is not None:
+            tables = _project(ask, _id_of(client, project))
+        elif view is not None:
+            tables = [_library(client, position, str(find_view(client, view)["view_id"]))]
+        elif version is not None:
+            tables = _version(ask, quote(version, safe=""))
+        else:
+            found = client.query_all("projects", as_of=position, limit=PAGE)
+            rows = [[one["name"], one["project_id"], one["created_at"]] for one in found]
+            tables = [_table("projects", ("name", "id", "created"), rows)]
+    console = Console()
+    console.print(f"as of position {position}")
+    for table in tables:
+        console.print(table)
+
+
+def _id_of(client: ApiClient, project: str) -> str:
+    found = find_project(client, project)
+    if found is None:
+        raise ApiProblem(f"there is no project {project!r}")
+    return found
+
+
+def _project(ask: Ask, project_id: str) -> list[Table]:
+    path = f"projects/{quote(project_id, safe='')}"
+    name = ask(path)["project"]["name"]
+    dataset = ask(f"{path}/dataset")
+    counted = {one["view_id"]: one for one in dataset["views"]}
+    images = dataset["counts"]
+    totals = [[images["images"], images["train"], images["validation"]]]
+    views = [
+        [
+            view["name"],
+            view["view_id"],
+            view["kind"],
+            _split(counted[view["view_id"]]["annotated"]),
+            "\n".join(concept["label"] for concept in view["concepts"]),
+        ]
+        for view in ask(f"{path}/views")["items"]
+    ]
+    return [
+        _table(f"project {name}", ("images", "training", "validation"), totals),
+        _table("its views", ("name", "id", "kind", "annotated train / val.", "concepts"), views),
+    ]
+
+
+def _library(client: ApiClient, position: int, view_id: str) -> Table:
+    path = f"views/{quote(view_id, safe='')}"
+    view = client.query(path, as_of=position)["view"]
+    library = client.query_all(
+        f"{path}/models", as_of=position, archived="true", versions_each=PAGE, limit=20
+    )
+    rows = [
+        [
+            row["model"]["name"] + _archived(row["model"]),
+            version["name"] + _archived(version),
+            version["version_id"],
+            _standing(version),
+            version["indicator"],
+        ]
+        for row in library
+        for version in row["versions"] or [_NO_VERSION]
+    ]
+    columns = ("model", "version", "id", "status", "indicator")
+    return _table(f"the Models Library of {view['name']}", columns, rows)
+
+
+_NO_VERSION = {
+    "name": "no version yet",
+    "version_id": None,
+    "status": "",
+    "progress": None,
+    "indicator": None,
+    "archived": False,
+}
+
+
+def _version(ask: Ask, version_id: str) -> list[Table]:
+    version = ask(f"versions/{version_id}")["version"]
+    progress = ask(f"versions/{version_id}/progress")["progress"]
+    facts = [
+        ["status", _standing(version) + _archived(version)],
+        ["reason", version["reason"]],
+        ["created", version["created_at"]],
+        ["ended", version["ended_at"]],
+        ["images as of", version["log_position"]],
+        ["manifest", version["manifest"]],
+        ["indicator", version["indicator"]],
+        ["checkpoint", version["checkpoint"]],
+        ["final weights", version["final_weights"]],
+        ["attempt", version["attempt"]],
+        ["worker", progress["worker"]],
+        ["device", progress["device"]],
+    ]
+    steps = [
+        [step["step"], step["status"], step["started_at"], step["ended_at"]]
+        for step in progress["steps"]
+    ]
+    return [
+        _table(f"version {version['number']}: {version['name']}", ("", ""), facts),
+        _table("its steps", ("step", "status", "started", "ended"), steps),
+    ]
+
+
+def _standing(version: dict[str, Any]) -> str:
+    if version["status"] in ("preparing", "training", "evaluating"):
+        return f"{version['status']}, {version['progress']:.0%} done"
+    return str(version["status"])
+
+
+def _archived(one: dict[str, Any]) -> str:
+    return " (archived)" if one["archived"] else ""
+
+
+def _split(count: dict[str, int]) -> str:
+    return f"{count['train']} / {count['validation']}"
+
+
+def _table(title: str, columns: tuple[str, ...], rows: list[list[Any]]) -> Table:
+    table = Table(title=title, show_header=any(columns))
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row))
+    return table

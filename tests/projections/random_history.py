@@ -1,0 +1,174 @@
+"""A log in which everything happens to everything, in an order that a seed decides."""
+
+import random
+from collections.abc import Callable, Iterator
+
+from domain.event import Event
+from domain.image import (
+    Annotation,
+    Box,
+    ImageAdded,
+    ImageAnnotated,
+    ImageRemoved,
+    ImageSplitAssigned,
+)
+from domain.messages import ConceptLabel, SplitFigures
+from domain.model import (
+    ConceptSetAmended,
+    ModelArchived,
+    ModelCreated,
+    ModelForked,
+    ModelRenamed,
+    ModelReopened,
+    VersionNumbered,
+)
+from domain.options import resolve_options
+from domain.project import ProjectCreated, ProjectRenamed, ValidationSplitDrawn
+from domain.version import (
+    STEPS,
+    BatchMetricsRecorded,
+    BestCheckpointSaved,
+    DatasetFrozen,
+    EpochMetricsRecorded,
+    ThresholdSet,
+    TrainingLengthKnown,
+    TrainingStepAdvanced,
+    VersionArchived,
+    VersionCreated,
+    VersionEvaluated,
+    VersionRenamed,
+    VersionRetried,
+    VersionStopRequested,
+    VersionTrainingCancelled,
+    VersionTrainingCompleted,
+    VersionTrainingFailed,
+    VersionTrainingStarted,
+)
+from domain.view import ConceptAdded, ConceptRemoved, ConceptRenamed, ModelRegistered, ViewCreated
+from tests.projections.made_log import MadeLog
+
+PROJECTS, VIEWS, CONCEPTS = ("p1", "p2"), ("v1", "v2"), ("c1", "c2", "c3")
+IMAGES = tuple(f"i{number}" for number in range(1, 6))
+MODELS, VERSIONS = ("m1", "m2"), ("x1", "x2", "x3")
+
+_OPTIONS = resolve_options("classification", {"architecture": "resnet18"})
+_LABELS = (ConceptLabel("c1", "cat"), ConceptLabel("c2", "dog"))
+
+
+def random_history(seed: int, events: int) -> MadeLog:
+    """So many events, the first ones of all streams spread among them."""
+    chance = random.Random(seed)
+    log = MadeLog()
+    beginnings = list(_beginnings(chance))
+    begun: list[str] = []
+    gone: set[str] = set()
+    while len(log.events) < events or beginnings:
+        if beginnings and (not begun or chance.random() < 0.25):
+            stream, event = beginnings.pop(0)
+            begun.append(stream)
+        else:
+            stream = chance.choice(begun)
+            event = _next(chance, stream, stream in gone)
+        gone.discard(stream)
+        if isinstance(event, ImageRemoved):
+            gone.add(stream)
+        log.add(stream, event)
+    return log
+
+
+def _next(chance: random.Random, stream: str, gone: bool) -> Event:
+    kind, _, key = stream.partition("-")
+    if kind != "image":
+        return chance.choice(_HAPPENINGS[kind])(chance)
+    if gone:
+        return _added(key)
+    split = ImageSplitAssigned(chance.choice(("train", "validation")))
+    return chance.choice((_annotated(chance, key), _annotated(chance, key), split, ImageRemoved()))
+
+
+def _beginnings(chance: random.Random) -> Iterator[tuple[str, Event]]:
+    for project, view, model in zip(PROJECTS, VIEWS, MODELS, strict=True):
+        yield f"project-{project}", ProjectCreated(f"Project {project}")
+        yield f"view-{view}", ViewCreated(project, f"View {view}", "classification")
+        forked = ModelForked("v1", "Fork", "m1", ("c1",), "fewer")
+        created = ModelCreated(view, "M", ("c1",))
+        yield f"model-{model}", chance.choice((forked, created))
+    for image in IMAGES:
+        yield f"image-{image}", _added(image)
+    for number, version in enumerate(VERSIONS, start=1):
+        model, name = chance.choice(MODELS), f"N{number}"
+        ordered = VersionCreated(
+            "p1", "v1", model, number, name, "classification", _LABELS, _OPTIONS, 7
+        )
+        yield f"version-{version}", ordered
+
+
+def _place(image: str) -> int:
+    """All images but the last are of the first project, and so annotated in its view."""
+    return int(image == IMAGES[-1])
+
+
+def _added(image: str) -> ImageAdded:
+    return ImageAdded(PROJECTS[_place(image)], image * 32, 8, 8, f"{image}.png", {"lens": "wide"})
+
+
+def _annotated(chance: random.Random, image: str) -> ImageAnnotated:
+    held = chance.sample(CONCEPTS, chance.randrange(3))
+    box = Box(0.1, 0.2, 0.3, 0.4) if chance.random() < 0.5 else None
+    without = not held and chance.random() < 0.5
+    said = tuple(Annotation(concept, box) for concept in held)
+    return ImageAnnotated(VIEWS[_place(image)], said, without)
+
+
+def _evaluated(chance: random.Random) -> VersionEvaluated:
+    figures = SplitFigures(images=4, loss=chance.random(), accuracy=chance.random())
+    train = figures if chance.random() < 0.5 else None
+    return VersionEvaluated("sha", figures, train, f"predictions {chance.random()}")
+
+
+def _words(chance: random.Random) -> str:
+    return f"name {chance.randrange(1000)}"
+
+
+Happening = Callable[[random.Random], Event]
+
+_HAPPENINGS: dict[str, list[Happening]] = {
+    "project": [
+        lambda c: ProjectRenamed(_words(c)),
+        lambda c: ValidationSplitDrawn(0.2, c.randrange(9), 10, 2, 1),
+    ],
+    "view": [
+        lambda c: ConceptAdded(c.choice(CONCEPTS), _words(c)),
+        lambda c: ConceptAdded(c.choice(CONCEPTS), _words(c)),
+        lambda c: ConceptRenamed(c.choice(CONCEPTS), _words(c)),
+        lambda c: ConceptRemoved(c.choice(CONCEPTS)),
+        lambda c: ModelRegistered(c.choice(MODELS), ("c1",)),
+    ],
+    "model": [
+        lambda c: ConceptSetAmended(tuple(c.sample(CONCEPTS, 2))),
+        lambda c: ModelRenamed(_words(c)),
+        lambda _: ModelArchived(),
+        lambda _: ModelReopened(),
+        lambda c: VersionNumbered(c.choice(VERSIONS), c.randrange(9)),
+    ],
+    "version": [
+        lambda c: DatasetFrozen("manifest", 8, 2, {}, c.choice(("this", "that", None))),
+        lambda c: VersionTrainingStarted(1, c.randrange(1, 4), _words(c), "cpu", {}, 0),
+        lambda c: TrainingStepAdvanced(c.choice(STEPS), "running", c.random()),
+        lambda c: TrainingStepAdvanced("training", "running", c.random()),
+        lambda c: TrainingStepAdvanced(c.choice(STEPS), "done", 1.0),
+        lambda c: TrainingLengthKnown(c.randrange(1, 9), c.randrange(9, 99), 8, {}),
+        lambda c: BatchMetricsRecorded(c.randrange(9), (0.1, 0.2), (c.random(), c.random())),
+        lambda c: EpochMetricsRecorded(c.randrange(9), 9, c.random(), c.random(), None),
+        lambda c: BestCheckpointSaved("sha", c.randrange(99), "accuracy", c.random(), 1),
+        _evaluated,
+        lambda c: ThresholdSet(c.choice(CONCEPTS), c.random()),
+        lambda c: VersionTrainingCompleted("sha", _words(c), 9, c.choice(("length", "stop"))),
+        lambda c: VersionTrainingFailed(_words(c)),
+        lambda _: VersionTrainingCancelled(),
+        lambda _: VersionStopRequested(),
+        lambda c: VersionRetried(c.randrange(2, 9)),
+        lambda c: VersionRenamed(_words(c)),
+        lambda _: VersionArchived(),
+    ],
+}

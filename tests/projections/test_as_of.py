@@ -1,0 +1,147 @@
+"""As of any position, every query answers as it did when the log ended there."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine
+
+import projections.follow
+from adapters.embedded_postgres import EmbeddedPostgres
+from adapters.postgres import engine_for
+from projections import (
+    catalog,
+    dataset_queries,
+    evaluations,
+    library_queries,
+    metric_history,
+    version_progress,
+)
+from projections.dataset_walks import ImageFilter
+from projections.follow import Follower
+from projections.library_queries import SORTS, VersionFilter
+from projections.rebuild import compare
+from projections.registry import READ_MODELS
+from tests.projections.random_history import (
+    IMAGES,
+    PROJECTS,
+    VERSIONS,
+    random_history,
+)
+from tests.servers import new_database
+
+EVENTS = 80
+
+FILTERS = (
+    ImageFilter(split="validation", view_id="v1"),
+    ImageFilter(view_id="v1", annotated=False),
+    ImageFilter(view_id="v1", without_concept=True),
+    ImageFilter(view_id="v1", concept_id="c1"),
+)
+WANTED = (
+    VersionFilter(),
+    VersionFilter(status="training", view_id="v1", archived=True),
+    VersionFilter(name="1", model_id="m1", architecture="resnet18"),
+)
+QUERIES: dict[Any, list[Callable[..., object]]] = {
+    catalog.list_projects: [catalog.list_projects],
+    catalog.find_project: [partial(catalog.find_project, project_id="p1")],
+    catalog.list_views: [partial(catalog.list_views, project_id=one) for one in PROJECTS],
+    catalog.find_view: [partial(catalog.find_view, view_id="v1")],
+    catalog.labels_of: [partial(catalog.labels_of, view_id="v1")],
+    dataset_queries.list_images: [
+        *(partial(dataset_queries.list_images, project_id="p1", wanted=one) for one in FILTERS),
+        partial(dataset_queries.list_images, project_id="p2", newest=True, after=40, limit=2),
+    ],
+    dataset_queries.find_image: [
+        partial(dataset_queries.find_image, image_id="i1", view_id="v1"),
+    ],
+    dataset_queries.find_images: [partial(dataset_queries.find_images, image_ids=IMAGES)],
+    dataset_queries.count_images: [partial(dataset_queries.count_images, project_id="p1")],
+    dataset_queries.count_views: [
+        partial(dataset_queries.count_views, project_id="p1", view_ids=["v1"])
+    ],
+    library_queries.library: [
+        partial(library_queries.library, view_id="v1"),
+        partial(library_queries.library, view_id="v1", archived=True, versions_each=1, limit=1),
+    ],
+    library_queries.find_model: [partial(library_queries.find_model, model_id="m1")],
+    library_queries.find_version: [partial(library_queries.find_version, version_id="x1")],
+    library_queries.list_versions: [
+        *(partial(library_queries.list_versions, wanted=one) for one in WANTED),
+        *(
+            partial(
+                library_queries.list_versions,
+                wanted=VersionFilter(archived=True),
+                sort=sort,
+                after="x2",
+                limit=2,
+            )
+            for sort in SORTS
+        ),
+    ],
+    version_progress.find_progress: [partial(version_progress.find_progress, version_id="x1")],
+    version_progress.progress_by_version: [
+        partial(version_progress.progress_by_version, version_ids=VERSIONS)
+    ],
+    evaluations.find_evaluation: [partial(evaluations.find_evaluation, version_id="x1")],
+    evaluations.find_evaluations: [partial(evaluations.find_evaluations, version_ids=VERSIONS)],
+}
+"""Every query that can be asked as of a position, each with some of what it may be asked for."""
+
+
+def test_every_query_of_the_past_is_asked() -> None:
+    modules = catalog, dataset_queries, evaluations, library_queries, version_progress
+    found = {
+        function
+        for module in modules
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if not name.startswith("_") and function.__module__ == module.__name__
+        if "as_of" in inspect.signature(function).parameters
+    }
+    assert found == set(QUERIES)
+
+
+def answers(connection: Connection, as_of: int | None) -> dict[str, object]:
+    """What every query says now or, of the same read models, as of a position."""
+    said: dict[str, object] = {
+        f"{function.__name__} {number}": query(connection, as_of=as_of)
+        for function, queries in QUERIES.items()
+        for number, query in enumerate(queries)
+    }
+    for version in VERSIONS:
+        series = metric_history.series_of(connection, version, upto=as_of)
+        said[f"series of {version}"] = series
+    return said
+
+
+@contextmanager
+def another(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator[Engine]:
+    with new_database(postgres, migrated_template) as database:
+        opened = engine_for(database.app_url)
+        yield opened
+        opened.dispose()
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_as_of_each_position_is_a_replay_up_to_it(
+    seed: int,
+    engine: Engine,
+    postgres: EmbeddedPostgres,
+    migrated_template: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = random_history(seed, EVENTS)
+    log.follow(engine)
+    with another(postgres, migrated_template) as scratch:
+        replay = Follower(scratch, log, READ_MODELS)
+        for position in range(len(log.events) + 1):
+            replay.catch_up(upto=position)
+            with scratch.connect() as then, engine.connect() as now:
+                assert answers(now, position) == answers(then, None), f"as of {position}"
+    monkeypatch.setattr(projections.follow, "PAGE", 7)
+    for read_model in READ_MODELS:
+        assert compare(engine, log, read_model) == []
