@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 from benchmarks import (
     append,
-    bundle,
     as_of,
+    bundle,
     freezing,
     grid,
     importing,

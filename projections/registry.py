@@ -7,8 +7,8 @@ from projections.evaluations import EVALUATIONS
 from projections.imports import IMPORTS
 from projections.metric_history import METRIC_HISTORY
 from projections.models_library import MODELS_LIBRARY
-from projections.trail import TRAIL
 from projections.timeline import TIMELINE
+from projections.trail import TRAIL
 from projections.version_progress import VERSION_PROGRESS
 
 READ_MODELS = (
