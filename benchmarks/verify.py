@@ -35,11 +35,10 @@ def run(quick: bool) -> list[Figure]:
     ):
         copy_all(server.admin_url, image_events(count))
         keys = Keys(Path(audit) / "key")
-        signer = Signer(
-            server.app_url, keys, CheckpointFile(Path(audit) / "checkpoints"), Pace(1, 0.0)
-        )
-        signer.begin()
-        signer.sign_if_due()
+        signer = Signer(keys, CheckpointFile(Path(audit) / "checkpoints"), Pace(1, 0.0))
+        with psycopg.connect(server.app_url, autocommit=True) as connection:
+            signer.begin(connection)
+            signer.sign_if_due(connection)
 
         def verified() -> float:
             began = time.perf_counter()

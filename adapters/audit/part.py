@@ -4,15 +4,16 @@ import logging
 import threading
 import time
 
+import psycopg
+
 from adapters.audit.announce import announce
 from adapters.audit.checkpoint_file import CheckpointFile, Refused
 from adapters.audit.keys import Keys
 from adapters.audit.signer import Pace, Signer
-from adapters.postgres import wake_ups
 from adapters.settings import Settings
-from application.store import CHANNEL, Store
+from application.store import Store
 
-PAUSE_SECONDS = 5.0
+LOOK_SECONDS, PAUSE_SECONDS = 0.5, 5.0
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +44,13 @@ def run_checkpoints(settings: Settings, _: Store, stop: threading.Event) -> None
 
 def _sign(settings: Settings, url: str, signed: threading.Event, stop: threading.Event) -> None:
     signer = Signer(
-        url,
         Keys(settings.signing_key_file, settings.log_origin),
         CheckpointFile(settings.checkpoint_file),
         Pace(settings.log_checkpoint_events, settings.log_checkpoint_seconds),
     )
-    signer.begin()
-    for _ in wake_ups(url, CHANNEL, stop):
-        if signer.sign_if_due() is not None:
-            signed.set()
+    with psycopg.connect(url, autocommit=True) as connection:
+        signer.begin(connection)
+        # Nothing is due so soon that it would be worth a look at each event.
+        while not stop.wait(LOOK_SECONDS):
+            if signer.sign_if_due(connection) is not None:
+                signed.set()

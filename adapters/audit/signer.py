@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 
 import msgspec
-import psycopg
 
 from adapters.audit.checkpoint_file import CheckpointFile, Refused
 from adapters.audit.keys import Keys
@@ -43,22 +42,24 @@ class Pace(msgspec.Struct, frozen=True):
 
 
 class Signer:
-    """Signs what is new in a log. Any number may work on one log with the same keys."""
+    """Signs what is new in a log. Any number may work on one log with the same keys.
 
-    def __init__(self, url: str, keys: Keys, file: CheckpointFile, pace: Pace) -> None:
-        self._url = url
+    Connections are to be in autocommit mode.
+    """
+
+    def __init__(self, keys: Keys, file: CheckpointFile, pace: Pace) -> None:
         self._keys = keys
         self._file = file
         self._pace = pace
         self._signed = 0
         self._signed_at = -pace.seconds
 
-    def begin(self) -> None:
+    def begin(self, connection: Connection) -> None:
         """See that the events are those that were signed for, and finish what was interrupted.
 
         Raises `Refused` where they are not. Stored hashes that do not fit them are made anew.
         """
-        with self._keys.locked(), psycopg.connect(self._url) as connection:
+        with self._keys.locked(), connection.transaction():
             keys = self._keys.signing()
             last = self._file.last(self._keys.verifiers())
             if last is not None:
@@ -75,12 +76,11 @@ class Signer:
                 connection.execute("DELETE FROM log.tiles")
             self._signed = size
 
-    def sign_if_due(self) -> Checkpoint | None:
+    def sign_if_due(self, connection: Connection) -> Checkpoint | None:
         """Sign a checkpoint if there is reason to; raises `Refused` where that would be to lie."""
-        with self._keys.locked(), psycopg.connect(self._url) as connection:
+        with self._keys.locked():
             keys = self._keys.signing()
             end = head(connection)
-            connection.commit()
             if end < self._signed:
                 raise Refused(_shorter(end, self._signed))
             if not self._is_due(end - self._signed) and len(keys) == 1:

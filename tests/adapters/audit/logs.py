@@ -27,10 +27,11 @@ class Signed:
         self.keys = Keys(folder / "signing-key", "stemma.test/log")
         self.file = CheckpointFile(folder / "checkpoints.txt")
 
-    def signer(self, pace: Pace = AT_ONCE) -> Signer:
-        made = Signer(self.database.app_url, self.keys, self.file, pace)
-        made.begin()
-        return made
+    def signer(self, pace: Pace = AT_ONCE) -> "Connected":
+        made = Signer(self.keys, self.file, pace)
+        with psycopg.connect(self.database.app_url, autocommit=True) as connection:
+            made.begin(connection)
+        return Connected(self.database.app_url, made)
 
     def sign(self) -> Checkpoint:
         signed = self.signer().sign_if_due()
@@ -58,6 +59,18 @@ class Signed:
                     tree.append(leaf_hash(log_entry(*row)))
                     found.append(tree.root())
         return found
+
+
+class Connected:
+    """A signer that has begun, with a connection each time."""
+
+    def __init__(self, url: str, signer: Signer) -> None:
+        self._url = url
+        self._signer = signer
+
+    def sign_if_due(self) -> Checkpoint | None:
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            return self._signer.sign_if_due(connection)
 
 
 def append(store: Store, count: int, stream: str = "project-1") -> int:

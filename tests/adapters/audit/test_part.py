@@ -113,8 +113,9 @@ def test_it_survives_a_restart_of_postgresql(
     with running(settings, PART):
         for take_down in (server.stop, lambda: kill(server)):
             store = Store(database.app_url)
-            append(store, 20)
+            head = append(store, 20)
             store.close()
+            eventually(partial(all_told, signed, nats_url, head))
             take_down()
             server.start()
             store = Store(database.app_url)
