@@ -96,8 +96,9 @@ def _row(keys: Sequence[str], live: Values | None, replayed: Values | None) -> R
 
 
 def _keys(table: Table) -> list[str]:
-    """The primary key, or what the table's first index finds rows by."""
-    if table.primary_key.columns:
-        return [column.name for column in table.primary_key.columns]
-    first = min(table.indexes, key=lambda index: str(index.name))
-    return [column.name for column in first.columns if not column.nullable]
+    """The primary key, or what an index finds rows by; all columns, where there is neither."""
+    indexes = sorted(table.indexes, key=lambda index: str(index.name))
+    for columns in (table.primary_key.columns, *(one.columns for one in indexes), table.columns):
+        if keys := [column.name for column in columns if not column.nullable]:
+            return keys
+    return [column.name for column in table.columns]
