@@ -26,6 +26,7 @@ class Moment(msgspec.Struct, frozen=True):
         """The address of something at the same moment."""
         if self.as_of is None:
             return address
+        address = address.removesuffix("?")
         return f"{address}{'&' if '?' in address else '?'}as_of={self.as_of}"
 
 

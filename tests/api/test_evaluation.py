@@ -134,6 +134,22 @@ def test_a_threshold_is_recorded_and_from_then_on_in_force(site: Scene) -> None:
     assert events[0].event.event_name == "version.threshold_set"
 
 
+def test_as_of_then_an_evaluation_has_the_thresholds_of_then(site: Scene) -> None:
+    asked = ask(site, "classification")
+    version_id = evaluated(site, asked, some_labels(asked.images), kind="classification")
+    before = site.visible()
+    path = f"/versions/{version_id}/evaluation"
+    told = {part: get(site, part) for part in (path, f"{path}/images", f"{path}/confusion")}
+    site.http.put(f"/api/v1{path}/thresholds", json={asked.concepts[0]: 1.0}).raise_for_status()
+    site.visible()
+    for part, reply in told.items():
+        assert get(site, part) != reply
+        assert get(site, part, as_of=before) == reply
+    csv_now = table(site, f"{path}/predictions.csv")
+    assert table(site, f"{path}/predictions.csv", as_of=before) != csv_now
+    get(site, path, status=409, as_of=before - 3)
+
+
 @pytest.mark.parametrize(
     "body", [{"no concept": 0.5}, {"": 0.5}, [], None, {"x": "0.5"}, {"x": None}]
 )
