@@ -75,10 +75,10 @@ _VIEWS = {
         ) renamed ON true
         WHERE added.name = 'view.concept_added'
     """,
-    # An image that came back after it was removed has a row for each time.
+    # An image that came back after it was removed has a row for each time. Its name is sealed.
     "images": """
         SELECT added.id AS image_id, added.data ->> 'project_id' AS project_id,
-               added.data ->> 'file_name' AS file_name, added.data ->> 'blob' AS blob,
+               added.data ->> 'blob' AS blob,
                (added.data ->> 'width')::int AS width, (added.data ->> 'height')::int AS height,
                coalesce(assigned.split, 'train') AS split,
                added.at AS added_at, added.actor AS added_by,
@@ -86,7 +86,7 @@ _VIEWS = {
         FROM audit.events added
         LEFT JOIN LATERAL (
             SELECT at, actor, revision FROM audit.events
-            WHERE stream = added.stream AND name = 'image.removed'
+            WHERE stream = added.stream AND name IN ('image.removed', 'image.erased')
               AND revision > added.revision ORDER BY revision LIMIT 1
         ) removed ON true
         LEFT JOIN LATERAL (
@@ -115,7 +115,7 @@ _VIEWS = {
                said.at AS said_at, said.actor AS said_by, said.position,
                (SELECT min(later.position) FROM audit.events later
                 WHERE later.stream = said.stream AND later.revision > said.revision
-                  AND (later.name IN ('image.removed', 'image.added')
+                  AND (later.name IN ('image.removed', 'image.erased', 'image.added')
                        OR (later.name = 'image.annotated'
                            AND later.data ->> 'view_id' = said.data ->> 'view_id'))
                ) AS replaced_position
@@ -232,7 +232,7 @@ _ROLE = (
     "GRANT USAGE ON SCHEMA log, audit TO stemma_auditor",
     "GRANT SELECT ON ALL TABLES IN SCHEMA audit TO stemma_auditor",
     "GRANT SELECT ON log.stemma_events, log.events, log.commands, log.stemma_tracking,"
-    " log.schema_version TO stemma_auditor",
+    " log.tiles, log.checkpoints, log.schema_version TO stemma_auditor",
     # What any role may otherwise write without being asked; it takes a superuser to forbid it.
     """
     DO $body$ BEGIN
