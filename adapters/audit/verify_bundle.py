@@ -292,7 +292,7 @@ def check_datasets(
             added = event.data()
             image = {"project": added["project_id"], "blob": added["blob"]}
             images[event.stream] = image | {"split": "train", "said": {}}
-        elif event.name == "image.removed":
+        elif event.name in ("image.removed", "image.erased"):
             images.pop(event.stream, None)
         elif event.name == "image.split_assigned" and image:
             image["split"] = event.data()["split"]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from adapters.audit import verify_bundle as verifier
 from application.mapper import EventMapper
+from application.sealing import new_key
 from domain import image as images
 from domain.event import Event
 from domain.image import (
@@ -20,6 +21,7 @@ from domain.image import (
     Image,
     ImageAdded,
     ImageAnnotated,
+    ImageErased,
     ImageRemoved,
     ImageSplitAssigned,
 )
@@ -58,9 +60,8 @@ def happenings(boxed: bool) -> st.SearchStrategy[list[tuple[str, Event]]]:
         st.just({}),
     )
     split = st.sampled_from(["train", "validation"]).map(ImageSplitAssigned)
-    event = st.one_of(
-        added, added, annotated(boxed), annotated(boxed), split, st.just(ImageRemoved())
-    )
+    gone = st.sampled_from([ImageRemoved(), ImageErased("ab" * 32, "asked for")])
+    event = st.one_of(added, added, annotated(boxed), annotated(boxed), split, gone)
     return st.lists(st.tuples(st.sampled_from(IMAGES), event), max_size=30)
 
 
@@ -103,10 +104,10 @@ def placed(happened: Sequence[tuple[str, Event]]) -> list[PlacedImage]:
 
 def checked(happened: Sequence[tuple[str, Event]], content: bytes) -> list[str]:
     """What the verifier says of a log of these events, the last two a version's."""
-    mapper, log, revisions = EventMapper(), [], dict[str, int]()
+    mapper, log, revisions, key = EventMapper(), [], dict[str, int](), new_key()
     for position, (stream, event) in enumerate(happened, 1):
         revisions[stream] = revisions.get(stream, 0) + 1
-        stored = mapper.to_stored_event(recorded(stream, revisions[stream], event))
+        stored = mapper.to_stored_event(recorded(stream, revisions[stream], event), key)
         place = position, stream, revisions[stream], stored.topic
         log.append(verifier.Event(*place, stored.state))
     created, frozen = log[-2:]
