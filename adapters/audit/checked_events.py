@@ -1,10 +1,11 @@
 """The events as leaves, each looked at on the way: is it in its place, and what its name says?"""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from adapters.audit.stored import Connection, events, leaf_of
+from adapters.audit.stored import Connection, Row, events, leaf_of
 
 MOST_NAMED = 20
 
@@ -36,7 +37,7 @@ class CheckedEvents:
 
     def __iter__(self) -> Iterator[bytes]:
         decode, expected = self._decode, 1
-        for page in events(self._connection):
+        for page in _ahead(events(self._connection)):
             leaves = []
             for row in page:
                 if row[0] != expected:
@@ -60,6 +61,15 @@ class CheckedEvents:
         self.wrong_count += 1
         if len(self.wrong) < MOST_NAMED:
             self.wrong.append((position, what))
+
+
+def _ahead(pages: Iterator[list[Row]]) -> Iterator[list[Row]]:
+    """The same pages; the next one is fetched while one is worked on."""
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, pages, None)
+        while page := following.result():
+            following = thread.submit(next, pages, None)
+            yield page
 
 
 def streams_with_holes(connection: Connection) -> list[str]:
