@@ -55,7 +55,8 @@ class Exhibit:
         self.freeze()
         [self.late_image] = self.scene.add_images(1)
         other.add_images(2)
-        self.signed.sign()
+        self.signed.sign()  # amid what a bundle of the version leaves out
+        other.add_images(2)
         weights = self.blobs.put(WEIGHTS)
         predictions = self.blobs.put(b"the predictions")
         run = [_with_blobs(one, weights, predictions) for one in whole_run()]

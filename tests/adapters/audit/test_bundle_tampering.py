@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import string
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,30 @@ def test_a_checkpoint_of_another_log_is_refused(
         checked = check(forged(whole), tmp_path, *options)
         assert checked.status == 1
         assert says in checked.last
+
+
+def test_a_checkpoint_amid_what_was_left_out_cannot_be_compared(
+    exhibit: Exhibit, tmp_path: Path
+) -> None:
+    size = exhibit.signed.checkpoints()[2].size + 1
+    text = Checkpoint("stemma.test/log", size, exhibit.signed.roots()[size]).text()
+    kept = tmp_path / "kept"
+    kept.write_text(str(sign(text, [key_of(exhibit)])))
+    options = "--key", exhibit.keys, "--against", kept
+    assert check(exhibit.of("all"), tmp_path, *options).status == 0
+    checked = check(exhibit.of("version"), tmp_path, *options)
+    assert checked.status == 1
+    assert f"leaves out the events around {size}" in checked.last
+
+
+def test_base64_is_written_in_one_way(whole: Members, refuses: Refuses) -> None:
+    """The last character before the padding holds two bits that say nothing."""
+    alphabet = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
+    content = whole["checkpoints.txt"].decode()
+    last = content.rindex("=") - 1
+    other = alphabet[alphabet.index(content[last]) ^ 1]
+    changed = f"{content[:last]}{other}{content[last + 1 :]}".encode()
+    assert "checkpoints.txt" in refuses(forged(whole | {"checkpoints.txt": changed}))
 
 
 def test_a_log_that_a_forger_signed_is_refused(
