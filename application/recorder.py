@@ -13,6 +13,7 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.postgres import PostgresProcessRecorder
 from eventsourcing.utils import retry
+from psycopg.rows import tuple_row
 from psycopg.sql import SQL, Identifier
 
 
@@ -69,7 +70,7 @@ class LogRecorder(PostgresProcessRecorder):
         ).format(schema=schema, table=Identifier(self.events_table_name))
 
         self._select_page = SQL(
-            "SELECT notification_id AS id, originator_id, originator_version, topic, state"
+            "SELECT originator_id, originator_version, topic, state, notification_id"
             " FROM {}.{} WHERE notification_id > %s AND notification_id <= %s"
             " AND topic <> ALL(%s) ORDER BY notification_id LIMIT %s"
         ).format(schema, Identifier(self.events_table_name))
@@ -78,11 +79,14 @@ class LogRecorder(PostgresProcessRecorder):
         self, after: int, upto: int, skip: Sequence[str], limit: int
     ) -> list[Notification]:
         """Events at positions above `after`, in order, less those of the names to skip."""
-        with self.datastore.get_connection() as connection:
-            rows = connection.execute(
-                self._select_page, (after, upto, list(skip), limit), prepare=True
-            ).fetchall()
-        return [Notification(**row) for row in rows]
+        given = (after, upto, list(skip), limit)
+        with (
+            self.datastore.get_connection() as connection,
+            connection.cursor(row_factory=tuple_row) as cursor,
+        ):
+            # In binary form the states are not turned to hexadecimal and back.
+            cursor.execute(self._select_page, given, prepare=True, binary=True)
+            return [Notification(*row) for row in cursor]
 
     def find_command(self, command_id: str) -> CommandRow | None:
         with self.datastore.get_connection() as connection:
