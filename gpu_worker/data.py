@@ -60,8 +60,8 @@ class Source:
             return decode(self.blobs.get(line.blob), self.options, self.max_pixels)
         except BlobMissing as error:
             raise ImageUnreadable(
-                f"image {line.image} cannot be used: its bytes are not there; it was erased, or the"
-                " blob store has lost it"
+                f"image {line.image} cannot be used: its bytes, {line.blob}, are not there; it was"
+                " erased, or the blob store has lost it"
             ) from error
         except (BlobCorrupt, ImageUnreadable) as error:
             raise ImageUnreadable(f"image {line.image} cannot be used: {error}") from error

@@ -104,7 +104,7 @@ def test_the_stream_and_the_read_models_agree_with_the_log_after_all_of_it(digit
     )
     assert stream == log
     checked = subprocess.run(
-        [sys.executable, "-m", "cli.main", "rebuild", "--check"],
+        [sys.executable, "-m", "cli.main", "audit", "replay"],
         env={"STEMMA_DATA": str(digits.system.data), "PATH": ""},
         capture_output=True,
         text=True,
