@@ -279,9 +279,8 @@ def test_a_damaged_blob_names_its_image(settings: Settings, blobs: BlobStore) ->
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     assert "image-005" in reason(job, settings, blobs)
     path.unlink()
-    assert "image-005 cannot be used: its bytes are not there; it was erased" in reason(
-        job, settings, blobs
-    )
+    said = f"image-005 cannot be used: its bytes, {blob}, are not there; it was erased"
+    assert said in reason(job, settings, blobs)
 
 
 @pytest.mark.parametrize("cache_bytes", [1 << 20, 0])
