@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from adapters.blobs import BlobStore
 from adapters.settings import Settings
-from domain.architectures import ARCHITECTURES
+from domain.architectures import ARCHITECTURES, STEPPED
 from domain.errors import Invalid
 from domain.messages import AnyReport, BatchMetrics, EpochMetrics, Evaluated, InitialWeights
 from domain.options import TrainingOptions, resolve_options
 from domain.training_form import KINDS
 from gpu_worker.checkpoint import weights
 from gpu_worker.networks import UnknownRecipe, build_network, head_of, load_initial
+from gpu_worker.recipe import build_optimizer, build_scheduler
 from gpu_worker.train import train_version
 from tests.domain.test_options import forms
 from tests.gpu_worker.samples import figures, final_weights, of_type
@@ -130,6 +131,16 @@ def test_a_form_that_is_not_refused_trains(
     assert sorted(figures(said)) == [0, 1]
 
 
+@pytest.mark.parametrize("optimizer", STEPPED)
+@pytest.mark.parametrize("iterations", [1, 2, 3, 100])
+def test_the_first_iteration_has_the_full_rate(optimizer: str, iterations: int) -> None:
+    given = {"optimizer": optimizer, "initial_learning_rate": 0.5}
+    options = resolve_options("classification", given)
+    built = build_optimizer(options, [torch.nn.Parameter(torch.zeros(1))])
+    build_scheduler(options, built, iterations)
+    assert built.param_groups[0]["lr"] == 0.5
+
+
 def options_of(key: str) -> tuple[str, TrainingOptions]:
     network = ARCHITECTURES[key]
     return network.kinds[0], resolve_options(network.kinds[0], {"architecture": key})
@@ -237,7 +248,8 @@ def test_a_vision_transformer_starts_from_weights_for_images_of_another_size() -
     load_initial(kind, model, head, weights(given), kept, ["a", "b"])
     scores = model.eval()(torch.zeros(1, 3, 256, 256))
     assert torch.allclose(scores, given.eval()(torch.zeros(1, 3, 224, 224)), atol=0.1)
-    assert torch.equal(model.conv_proj.weight, given.conv_proj.weight)  # type: ignore[arg-type]
+    ours, theirs = model.state_dict(), given.state_dict()
+    assert torch.equal(ours["conv_proj.weight"], theirs["conv_proj.weight"])
 
 
 def test_weights_of_another_network_are_refused() -> None:
