@@ -495,7 +495,7 @@ def _record_body(body: messages.AnyReport, known: Version) -> list[Event]:
                     body.validation_mean_average_precision,
                 )
             ]
-        case messages.CheckpointSaved() if known.best is None or body.epoch > known.best.epoch:
+        case messages.CheckpointSaved() if _is_better(body, known):
             return [
                 BestCheckpointSaved(
                     body.checkpoint, body.bytes, body.metric, body.value, body.epoch
@@ -515,6 +515,17 @@ def _record_body(body: messages.AnyReport, known: Version) -> list[Event]:
             # PostgreSQL stores no NUL, and a failure must be recorded whatever it says.
             return [VersionTrainingFailed(body.reason.replace("\0", "\ufffd"))]
     return []
+
+
+def _is_better(body: messages.CheckpointSaved, known: Version) -> bool:
+    """Whether it takes the place of the best so far.
+
+    The one told before it is evaluated is the run's last word: a resumed run on a GPU may have
+    trained an epoch again to other weights.
+    """
+    if known.best is None or body.epoch > known.best.epoch:
+        return True
+    return known.status == EVALUATING and body.checkpoint != known.best.checkpoint
 
 
 def _is_news(body: messages.Evaluated, known: VersionEvaluated | None) -> bool:

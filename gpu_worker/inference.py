@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -56,7 +57,9 @@ class TakenModel:
             threshold = self.description.thresholds.get(one["concept_id"])
             if threshold is None and self.description.kind == CLASSIFICATION:
                 threshold = 0.0
-            reaches = one["score"] >= (DEFAULT_THRESHOLD if threshold is None else threshold)
+            # As in the evaluation, whose scores and thresholds have 32 bits.
+            least = np.float32(DEFAULT_THRESHOLD if threshold is None else threshold)
+            reaches = bool(one["score"] >= least)
             if self.description.kind == CLASSIFICATION:
                 reaches = reaches and place == 0
             (predicted if reaches else discarded).append(one)

@@ -27,7 +27,10 @@ class UnsupportedKind(Exception):
 
 
 class Answers(NamedTuple):
-    """What a model says of a batch: the sum of its losses, and the kind's scores."""
+    """What a model says of a batch: the sum of its losses, and the kind's scores.
+
+    A label's score that is no number, as where the outputs overflow, is 0.
+    """
 
     loss: Tensor
     scores: Any
@@ -96,7 +99,7 @@ class Classification(_Labels):
     def answer(self, model: nn.Module, images: Tensor, targets: Tensor) -> Answers:
         logits = model(images).float()
         loss = functional.cross_entropy(logits, targets, reduction="sum")
-        return Answers(loss, logits.softmax(1))
+        return Answers(loss, logits.softmax(1).nan_to_num())
 
     def figures(self, device: torch.device) -> Figures:
         from torchmetrics.classification import MulticlassAccuracy
@@ -135,7 +138,7 @@ class Tagging(_Labels):
     def answer(self, model: nn.Module, images: Tensor, targets: Tensor) -> Answers:
         logits = model(images).float()
         loss = functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
-        return Answers(loss / self._concepts, logits.sigmoid())
+        return Answers(loss / self._concepts, logits.sigmoid().nan_to_num())
 
     def figures(self, device: torch.device) -> Figures:
         return _MeasuredTags(self._concepts, device)

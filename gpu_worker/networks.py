@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.detection import FCOS
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
+from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from domain.messages import InitialWeights
@@ -29,6 +31,9 @@ _LEAST_SCORE = 0.01
 
 _SMALL_PYRAMID = 128
 """Channels of the small detector's feature pyramid; torchvision's others have 256."""
+
+_POSITIONS = "encoder.pos_embedding"
+"""A vision transformer's parameter that depends on the size of its images."""
 
 # Needed by these builders only, and only while training on ImageNet as their papers did.
 _WITHOUT_AUXILIARY: dict[str, dict[str, Any]] = {
@@ -143,29 +148,34 @@ def load_initial(
 ) -> None:
     """Give a network the weights it starts from; in its head, those of concepts that stayed.
 
+    A vision transformer's positions are interpolated to the size of its images.
+
     Raises `UnknownRecipe` if they are another network's.
     """
     given = _read_weights(data)
-    own = model.state_dict()
-    missing = [name for name in own if name not in given and name not in head]
+    body = {name: tensor for name, tensor in given.items() if name not in head}
+    misfit = f"the weights of {weights.origin} do not fit the network"
+    if isinstance(model, VisionTransformer) and _POSITIONS in body:
+        body = interpolate_embeddings(model.image_size, model.patch_size, OrderedDict(body))
+    try:
+        # As they load, modules bring what older files call otherwise, or lack, up to date.
+        lacking = model.load_state_dict(body, strict=False).missing_keys
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()
+        raise UnknownRecipe(f"{misfit}: {first}") from error
+    missing = [name for name in lacking if name not in head]
     if missing:
-        raise UnknownRecipe(
-            f"the weights of {weights.origin} do not fit the network: they lack {missing[0]!r}"
-        )
-    for name, tensor in own.items():
-        if name not in head:
-            if given[name].shape != tensor.shape:
-                raise UnknownRecipe(
-                    f"the weights of {weights.origin} do not fit the network:"
-                    f" {name!r} is {tuple(given[name].shape)}, not {tuple(tensor.shape)}"
-                )
-            own[name] = given[name]
-        elif weights.concepts is not None:
-            background = 1 if kind == DETECTION else 0
-            own[name] = _kept_rows(
-                tensor, given[name], head[name], background, weights.concepts, concepts
+        raise UnknownRecipe(f"{misfit}: they lack {missing[0]!r}")
+    if weights.concepts is not None:
+        fresh = model.state_dict()
+        background = 1 if kind == DETECTION else 0
+        kept = {
+            name: _kept_rows(
+                fresh[name], given[name], numbers, background, weights.concepts, concepts
             )
-    model.load_state_dict(own)
+            for name, numbers in head.items()
+        }
+        model.load_state_dict(kept, strict=False)
 
 
 def _kept_rows(

@@ -52,7 +52,8 @@ def build_scheduler(options: TrainingOptions, optimizer: Optimizer, iterations: 
     family: one cycle (Smith and Topin, 2017) that peaks at the initial learning rate.
     """
     if options.optimizer in STEPPED:
-        drops = [round(iterations * 0.33), round(iterations * 0.66)]
+        # Not before the first iteration, however few there are.
+        drops = [max(1, round(iterations * share)) for share in (0.33, 0.66)]
         return MultiStepLR(optimizer, milestones=drops, gamma=0.1)
     return OneCycleLR(optimizer, max_lr=options.initial_learning_rate, total_steps=iterations)
 

@@ -14,6 +14,7 @@ from adapters.blobs import BlobStore
 from domain.messages import AnyReport, Completed, EpochMetrics, Failed, Started, StepAdvanced
 from gpu_worker.channel import decode_assignment, encode_line
 from gpu_worker.failures import explain
+from gpu_worker.scratch import forget_checkpoints
 from gpu_worker.train import train_version
 
 _TOLD = (Started, StepAdvanced, EpochMetrics, Completed)
@@ -38,7 +39,10 @@ def main(iterations: int) -> int:
     job = msgspec.structs.replace(assignment.job, version_id=f"reproduce-{uuid.uuid4()}")
     try:
         blobs = BlobStore.from_url(settings.require("blobs_url"))
-        train_version(job, 1, settings, blobs, say, stop_wanted=lambda: done >= iterations)
+        try:
+            train_version(job, 1, settings, blobs, say, stop_wanted=lambda: done >= iterations)
+        finally:
+            forget_checkpoints(blobs, job.version_id)
     except Exception as error:
         reports.write(encode_line(Failed(reason=explain(error))))
         reports.flush()

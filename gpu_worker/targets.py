@@ -14,6 +14,9 @@ from domain.view import CLASSIFICATION, DETECTION, TAGGING
 Boxes = Sequence[tuple[Tensor, Tensor]]
 """For each image its boxes, (n, 4) corners in pixels, and their places among all it has."""
 
+_LEAST_SIDE = 0.01
+"""Of a box, in pixels: detectors refuse one whose corners are the same 32-bit numbers."""
+
 
 class DatasetUnusable(Exception):
     """The manifest is missing, damaged, or not one that this kind of view can train on."""
@@ -83,7 +86,9 @@ class BoxesOfImages:
         width, height = size
         shares = self._shares[index]
         corners = np.concatenate((shares[:, :2], shares[:, :2] + shares[:, 2:]), 1)
-        return torch.from_numpy(corners * (width, height, width, height)).float()
+        found = torch.from_numpy(corners * (width, height, width, height)).float()
+        first = found[:, :2].minimum(torch.tensor([width, height]) - _LEAST_SIDE)
+        return torch.cat((first, found[:, 2:].maximum(first + _LEAST_SIDE)), 1)
 
 
 def targets_of(job: TrainJob, lines: Sequence[ManifestLine]) -> Targets:

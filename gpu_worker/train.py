@@ -284,15 +284,10 @@ class _Training:
             data = weights(run.model)
             run.best = Best(self._blobs.put(data), value, epoch)
             self._blobs.flush()
-            self._say(
-                CheckpointSaved(
-                    checkpoint=run.best.checkpoint,
-                    bytes=len(data),
-                    metric=self._kind.best,
-                    value=value,
-                    epoch=epoch,
-                )
-            )
+            self._say_best(run.best, len(data))
+
+    def _say_best(self, best: Best, size: int) -> None:
+        self._say(CheckpointSaved(best.checkpoint, size, self._kind.best, best.value, best.epoch))
 
     def _evaluate(
         self, images: ImageSet, predictions: PredictionsFile | None = None
@@ -308,12 +303,17 @@ class _Training:
         )
 
     def finish(self) -> None:
-        """Ask the best checkpoint, as it lies in the store, about every image; report the end."""
+        """Ask the best checkpoint, as it lies in the store, about every image; report the end.
+
+        It is told once more: what an earlier run told may be another.
+        """
         run, best = self.run, self.run.best
         assert best is not None
         self._steps.start("evaluating")
         final_weights = hashlib.sha256(weights(run.model)).hexdigest()
-        load_weights(run.model, self._blobs.get(best.checkpoint))
+        data = self._blobs.get(best.checkpoint)
+        self._say_best(best, len(data))
+        load_weights(run.model, data)
         with tempfile.TemporaryDirectory(prefix="stemma-predictions-") as folder:
             path = Path(folder) / "predictions.parquet"
             with writing_predictions(path, self._job.kind, self._job.concepts) as file:

@@ -107,8 +107,13 @@ def test_a_version_is_reproduced_to_the_bit(trained: Trained) -> None:
     done = trained.run("reproduce", trained.version_id)
     assert done.returncode == 0, done.stdout + done.stderr
     assert str(trained.model.final_weights) in done.stdout
-    resumable = (trained.system.data / "blobs" / "scratch" / "resume").rglob("*")
-    assert not any(path.is_file() for path in resumable)
+    assert not resumable(trained)
+
+
+def resumable(trained: Trained) -> list[Path]:
+    """The checkpoints that are left to resume from."""
+    folder = trained.system.data / "blobs" / "scratch" / "resume"
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def test_what_was_tampered_with_is_not_reproduced(trained: Trained) -> None:
@@ -122,6 +127,7 @@ def test_what_was_tampered_with_is_not_reproduced(trained: Trained) -> None:
     assert done.returncode == 1
     assert "not reproduced" in done.stdout
     assert "manifest" in done.stdout
+    assert not resumable(trained)
 
 
 def test_what_cannot_be_taken_away_is_said(trained: Trained, tmp_path: Path) -> None:

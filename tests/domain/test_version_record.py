@@ -144,6 +144,19 @@ def test_a_checkpoint_of_an_earlier_epoch_does_not_come_back() -> None:
     )
 
 
+def test_the_checkpoint_that_is_evaluated_is_the_best_one() -> None:
+    """On a GPU an epoch that is trained again comes to other weights."""
+    before = (CREATED, started(), BestCheckpointSaved("lost", 9, "accuracy", 0.9, 2), started(2))
+    again = CheckpointSaved("again", 9, "accuracy", 0.8, 2)
+    given(*before).when(report(again, delivery=2)).then()
+    evaluating = (*before, TrainingStepAdvanced("evaluating", "running", 0.0))
+    given(*evaluating).when(report(again, delivery=2)).then(
+        BestCheckpointSaved("again", 9, "accuracy", 0.8, 2)
+    )
+    same = CheckpointSaved("lost", 9, "accuracy", 0.9, 2)
+    given(*evaluating).when(report(same, delivery=2)).then()
+
+
 def test_a_changed_length_is_recorded_again() -> None:
     history = (CREATED, started(), TrainingLengthKnown(7, 28))
     given(*history).when(report(DataPrepared(8, 32))).then(TrainingLengthKnown(8, 32, 0))

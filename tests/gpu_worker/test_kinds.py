@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import time
 from typing import Any
 
@@ -14,7 +15,8 @@ from pycocotools.cocoeval import COCOeval
 from sklearn.metrics import accuracy_score, average_precision_score
 
 from adapters.blobs import BlobStore
-from adapters.predictions import read_predictions
+from adapters.evaluation.loading import load
+from adapters.predictions import read_predictions, writing_predictions
 from adapters.settings import Settings
 from domain.messages import (
     CheckpointSaved,
@@ -27,7 +29,10 @@ from domain.messages import (
     TrainJob,
 )
 from domain.options import resolve_options
-from gpu_worker.kinds import Answers, Detection, Tagging, match
+from gpu_worker.data import prepare
+from gpu_worker.evaluate import evaluate
+from gpu_worker.kinds import Answers, Detection, Tagging, kind_of, match
+from gpu_worker.targets import BoxesOfImages
 from gpu_worker.train import train_version
 from tests.gpu_worker.samples import COLOURS, coloured_lines, of_type, put_manifest
 
@@ -219,6 +224,42 @@ def test_images_that_keep_their_shape_have_boxes_where_they_were(
         (box,) = row["truth"]
         found = [box[side] for side in ("x", "y", "width", "height")]
         assert found == pytest.approx([0.25, 0.125, 0.5, 0.75], abs=1e-6)
+
+
+@pytest.mark.parametrize("corner", [0.0, 0.5, 1 - 1e-9])
+def test_the_smallest_box_there_can_be_is_one_to_a_detector(corner: float) -> None:
+    boxes = BoxesOfImages([[0]], [np.array([[corner, corner, 1e-9, 1e-9]])])
+    corners = boxes.corners(0, (1024, 64))
+    assert (corners[:, 2:] > corners[:, :2]).all()
+    assert (corners >= 0).all()
+    assert (corners <= torch.tensor([1024, 64, 1024, 64])).all()
+
+
+@pytest.mark.parametrize("kind", ["classification", "tagging"])
+def test_outputs_that_overflow_leave_predictions_that_can_be_read(
+    kind: str, settings: Settings, blobs: BlobStore
+) -> None:
+    job = job_of(kind, blobs)
+    images = prepare(job, blobs, settings, lambda _: None).validation
+    network = Constant([float("nan"), float("inf"), 0.0])
+    path = settings.data / "predictions.parquet"
+    with writing_predictions(path, kind, job.concepts) as file:
+        found = evaluate(
+            kind_of(kind, 3), network, images, 4, torch.device("cpu"), contextlib.nullcontext, file
+        )
+    assert math.isfinite(found.loss or 0)
+    assert len(load(path).images.ids) == len(images)
+
+
+class Constant(torch.nn.Module):
+    """Whatever the image, the same outputs."""
+
+    def __init__(self, outputs: list[float]) -> None:
+        super().__init__()
+        self._outputs = torch.tensor(outputs)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self._outputs.expand(len(images), -1)
 
 
 def test_a_training_without_progress_ends_by_its_patience(

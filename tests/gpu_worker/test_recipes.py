@@ -1,5 +1,6 @@
 """Every option trains, and is resumed to the bit; every network is built and started from."""
 
+import io
 import random
 from typing import Any
 
@@ -11,13 +12,14 @@ from hypothesis import strategies as st
 
 from adapters.blobs import BlobStore
 from adapters.settings import Settings
-from domain.architectures import ARCHITECTURES
+from domain.architectures import ARCHITECTURES, STEPPED
 from domain.errors import Invalid
 from domain.messages import AnyReport, BatchMetrics, EpochMetrics, Evaluated, InitialWeights
 from domain.options import TrainingOptions, resolve_options
 from domain.training_form import KINDS
 from gpu_worker.checkpoint import weights
 from gpu_worker.networks import UnknownRecipe, build_network, head_of, load_initial
+from gpu_worker.recipe import build_optimizer, build_scheduler
 from gpu_worker.train import train_version
 from tests.domain.test_options import forms
 from tests.gpu_worker.samples import figures, final_weights, of_type
@@ -129,6 +131,16 @@ def test_a_form_that_is_not_refused_trains(
     assert sorted(figures(said)) == [0, 1]
 
 
+@pytest.mark.parametrize("optimizer", STEPPED)
+@pytest.mark.parametrize("iterations", [1, 2, 3, 100])
+def test_the_first_iteration_has_the_full_rate(optimizer: str, iterations: int) -> None:
+    given = {"optimizer": optimizer, "initial_learning_rate": 0.5}
+    options = resolve_options("classification", given)
+    built = build_optimizer(options, [torch.nn.Parameter(torch.zeros(1))])
+    build_scheduler(options, built, iterations)
+    assert built.param_groups[0]["lr"] == 0.5
+
+
 def options_of(key: str) -> tuple[str, TrainingOptions]:
     network = ARCHITECTURES[key]
     return network.kinds[0], resolve_options(network.kinds[0], {"architecture": key})
@@ -193,6 +205,51 @@ def test_pretrained_weights_leave_the_head_fresh() -> None:
     load_initial(kind, model, head, weights(given), InitialWeights("", "imagenet"), ["a", "b"])
     assert torch.equal(model.state_dict()["fc.weight"], fresh)
     assert torch.equal(model.state_dict()["conv1.weight"], given.state_dict()["conv1.weight"])
+
+
+OLDER_NAMES = {
+    "vit_b_16": [(".mlp.0.", ".mlp.linear_1."), (".mlp.3.", ".mlp.linear_2.")],
+    "fasterrcnn_mobilenet_v3_large_fpn": [
+        (".inner_blocks.0.0.", ".inner_blocks.0."),
+        (".layer_blocks.0.0.", ".layer_blocks.0."),
+        (".head.conv.0.0.", ".head.conv."),
+    ],
+}
+
+
+@pytest.mark.parametrize("key", OLDER_NAMES)
+def test_files_of_pretrained_weights_may_be_older_than_the_network(key: str) -> None:
+    """torchvision's have other names, and of frozen batch normalisation no count of batches."""
+    kind, options = options_of(key)
+    given = build_network(kind, msgspec.structs.replace(options, seed=5), 90)
+    older = {}
+    for name, tensor in given.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        called = name
+        for new, old in OLDER_NAMES[key]:
+            called = called.replace(new, old)
+        older[called] = tensor
+    file = io.BytesIO()
+    torch.save(older, file)
+    model, head = build_network(kind, options, 2), head_of(kind, options, 2)
+    load_initial(kind, model, head, file.getvalue(), InitialWeights("", "imagenet"), ["a", "b"])
+    theirs = given.state_dict()
+    for name, tensor in model.state_dict().items():
+        assert name in head or torch.equal(tensor, theirs[name]), name
+
+
+def test_a_vision_transformer_starts_from_weights_for_images_of_another_size() -> None:
+    kind, options = options_of("vit_b_16")
+    given = build_network(kind, options, 2)
+    larger = msgspec.structs.replace(options, width=256, height=256, seed=5)
+    model, head = build_network(kind, larger, 2), head_of(kind, larger, 2)
+    kept = InitialWeights("", "version-1", ("a", "b"))
+    load_initial(kind, model, head, weights(given), kept, ["a", "b"])
+    scores = model.eval()(torch.zeros(1, 3, 256, 256))
+    assert torch.allclose(scores, given.eval()(torch.zeros(1, 3, 224, 224)), atol=0.1)
+    ours, theirs = model.state_dict(), given.state_dict()
+    assert torch.equal(ours["conv_proj.weight"], theirs["conv_proj.weight"])
 
 
 def test_weights_of_another_network_are_refused() -> None:

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 import torch
 
 from adapters.blobs import BlobStore
+from adapters.evaluation.answers import plain
 from adapters.predictions import read_predictions
 from adapters.settings import Settings
 from domain.messages import CheckpointSaved, Completed, Evaluated, TrainJob
@@ -101,6 +103,17 @@ def test_predictions_are_those_of_the_evaluation(taken: Taken) -> None:
         else:
             assert all(one["score"] >= 0.5 for one in found["predicted"])
             assert all(one["score"] < 0.5 for one in found["discarded"])
+
+
+def test_a_score_at_its_threshold_is_predicted(taken: Taken) -> None:
+    """As in the evaluation, which suggests thresholds that are scores, as the shortest decimals."""
+    model = TakenModel(taken.folder)
+    for image in list(taken.images.values())[-12:]:
+        found = model.predict(image)
+        (first, *_) = found["predicted"] + found["discarded"]
+        thresholds = {first["concept_id"]: plain(np.float32(first["score"]))}
+        model.description = msgspec.structs.replace(taken.model, thresholds=thresholds)
+        assert first in model.predict(image)["predicted"]
 
 
 def test_the_command_writes_a_line_for_each_image(

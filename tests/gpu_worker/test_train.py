@@ -42,6 +42,7 @@ from tests.gpu_worker.samples import (
 )
 
 DRAWN = {"red": 12, "green": 11, "blue": 11}
+EVALUATING = StepAdvanced("evaluating", "running", 0.0)
 
 
 class Killed(BaseException):
@@ -95,6 +96,8 @@ def test_a_training_tells_its_steps_its_figures_and_its_end(uninterrupted: Refer
     assert evaluated.validation.images == VALIDATION_IMAGES
     assert isinstance(said[-1], Completed)
     assert said[-1].checkpoint == saved.checkpoint
+    evaluating = next(n for n, one in enumerate(said) if one == EVALUATING)
+    assert of_type(CheckpointSaved, said[evaluating:]) == [saved]
 
 
 def test_a_training_may_end_within_an_epoch(uninterrupted: Reference) -> None:
