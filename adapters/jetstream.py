@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Coroutine
 from datetime import timedelta
+from typing import Any
 
 import nats
 from nats.aio.client import Client
@@ -20,6 +21,7 @@ WORKERS_BUCKET, CONTROL_BUCKET = "workers", "control"
 CONTROL_STREAM = f"KV_{CONTROL_BUCKET}"
 WORKER_TTL_SECONDS = 30
 STOP_GRACE_SECONDS = 3.0
+_CANCEL_AGAIN_SECONDS = 0.2
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,20 @@ async def connect(url: str, name: str) -> Client:
     )
 
 
+async def end_tasks(*tasks: "asyncio.Future[Any]") -> None:
+    """Cancel tasks until they have ended, and pass over how they did.
+
+    Once is not enough: nats-py drops a cancellation that comes while it flushes.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN_SECONDS)
+    for task in tasks:
+        task.cancelled() or task.exception()
+
+
 def run_until_stopped(work: Coroutine[None, None, None], stop: threading.Event) -> None:
     """Run to the end, which is to come soon after `stop` is set; cancelled where it does not.
 
@@ -66,7 +82,7 @@ def run_until_stopped(work: Coroutine[None, None, None], stop: threading.Event) 
             await asyncio.wait({task}, timeout=0.2)
         done, _ = await asyncio.wait({task}, timeout=STOP_GRACE_SECONDS)
         if not done:
-            task.cancel()
+            await end_tasks(task)
         with contextlib.suppress(asyncio.CancelledError):
             await task
 

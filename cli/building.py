@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
+from threading import Event
 
 import click
 from rich.console import Console
@@ -30,7 +30,11 @@ class _EventsASecond(ProgressColumn):
 
 @contextmanager
 def watched() -> Iterator[Watch]:
-    """A bar for each read model, in a terminal. Being asked to end cancels the work, as Ctrl-C."""
+    """A bar for each read model, in a terminal. Ctrl-C, or being asked to end, cancels the work.
+
+    That waits until the work looks up, or ends: an exception at any other point might leave a lock
+    held that the end of the work waits for.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -42,22 +46,27 @@ def watched() -> Iterator[Watch]:
     silent = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=silent) as bars:
         tasks = {}
+        asked = Event()
 
         def watch(found: Sequence[tuple[str, int]], end: int) -> None:
+            if asked.is_set():
+                raise KeyboardInterrupt
             for name, position in found:
                 if name not in tasks:
                     tasks[name] = bars.add_task(name, total=end)
                 bars.update(tasks[name], completed=position)
 
-        former = signal.signal(signal.SIGTERM, _interrupt)
+        former = {
+            number: signal.signal(number, lambda *_: asked.set())
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
         try:
             yield watch
         finally:
-            signal.signal(signal.SIGTERM, former)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+            for number, handler in former.items():
+                signal.signal(number, handler)
+        if asked.is_set():
+            raise KeyboardInterrupt
 
 
 def chosen(names: Sequence[str]) -> list[ReadModel]:

@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from adapters.blobs import BlobStore
-from adapters.jetstream import publish, report_subject
+from adapters.jetstream import end_tasks, publish, report_subject
 from adapters.settings import Settings
 from domain.messages import AnyReport, Completed, Desired, Failed, Report, TrainJob
 from gpu_worker.channel import SUPERSEDED, Assignment
@@ -100,10 +100,9 @@ class Delivery:
                 return await child.ended()
             return 0
         finally:
-            for task in tasks:
-                task.cancel()
+            forward.cancel()
             await child.kill()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(*tasks)
 
     async def _obey(self, child: Child) -> None:
         """Pass a wish to stop early on; return when the version is cancelled."""

@@ -13,7 +13,7 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
 
-from adapters.jetstream import JOBS, connect, ensure_streams, job_subject
+from adapters.jetstream import JOBS, connect, end_tasks, ensure_streams, job_subject
 from adapters.settings import Settings
 from domain.messages import TrainJob
 from gpu_worker.delivery import Delivery, tell
@@ -125,6 +125,4 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Res
         await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else None
     finally:
-        task.cancel()
-        stopped.cancel()
-        await asyncio.gather(task, stopped, return_exceptions=True)
+        await end_tasks(task, stopped)
