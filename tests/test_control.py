@@ -120,7 +120,8 @@ def test_a_queued_training_is_cancelled(lab: Lab) -> None:
         "version.training_cancelled",
     ]
     told = lab.client.query("workers")
-    assert (told["waiting"], [one["version"]["version_id"] for one in told["versions"]]) == (0, [lab.next])
+    unfinished = [one["version"]["version_id"] for one in told["versions"]]
+    assert (told["waiting"], unfinished) == (0, [lab.next])
 
 
 @pytest.mark.parametrize("cut", ["worker", "nats"])

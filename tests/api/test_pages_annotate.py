@@ -212,10 +212,10 @@ def test_the_second_of_two_annotators_decides_what_becomes_of_it(
     assert desk.concepts(first) == [desk.dog]
     # The page saves again once it has been told that its dialog is closed: no sooner may the test.
     dialog.evaluate(
-        "one => { window.closed = new Promise(done => one.addEventListener('close', done)) }"
+        "one => { window.dialogClosed = new Promise(done => one.addEventListener('close', done)) }"
     )
     page.keyboard.press("Escape")
-    page.evaluate("window.closed")
+    page.evaluate("window.dialogClosed")
     expect_state(page, "not saved: someone was first")
     page.keyboard.press("Control+s")
     dialog.get_by_role("button", name=choice).click()
