@@ -21,8 +21,9 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup
 	@$(BIN)/stemma demo $(ARGS)
 
+# Whole files, so that what a file's tests share is made once; tests/conftest.py says in what order.
 test: setup
-	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -62,10 +62,13 @@ def run(quick: bool) -> list[Figure]:
                 others=done.others,
             )
 
+        every = {"augmentations": EVERY_OPERATION}
+        if quick:
+            return [figure("every augmentation", **every)]
         return [
             figure("as they are"),
-            figure("every augmentation", augmentations=EVERY_OPERATION),
-            figure("every augmentation", augmentations=EVERY_OPERATION, width=224, height=224),
+            figure("every augmentation", **every),
+            figure("every augmentation", **every, width=224, height=224),
         ]
 
 

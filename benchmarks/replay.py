@@ -18,7 +18,7 @@ from benchmarks.sample_events import copy_all
 from benchmarks.sample_log import log_of_teams
 from projections.registry import READ_MODELS
 
-EVENTS, QUICK_EVENTS = 1_000_000, 3_000
+EVENTS, QUICK_EVENTS = 1_000_000, 1_000
 LIBRARY_EVENTS, QUICK_LIBRARY_EVENTS = 20_000, 200
 EARLY = 0.1
 """The share of the log whose replay must take as much memory as that of all of it."""

@@ -14,18 +14,19 @@ from benchmarks.quiet import Repetitions, repeat
 
 READY = re.compile(r"stemma: ready in .* at (\S+)")
 READY_SECONDS = 120.0
-SETTLE_SECONDS, SETTLE_AT_MOST = 2.0, 30.0
+SETTLE_SECONDS, QUICK_SETTLE_SECONDS, SETTLE_AT_MOST = 2.0, 0.1, 30.0
 
 
 def run(quick: bool) -> list[Figure]:
     """Starts of a data folder that has been started before, and memory once nothing moves."""
+    settle = QUICK_SETTLE_SECONDS if quick else SETTLE_SECONDS
     with data_folder() as folder:
         log = folder / "up.log"
         _start(folder, log, lambda _: None)  # makes the clusters and compiles Python files
 
         def measure() -> tuple[float, float, float, int]:
             found: list[tuple[float, float, int]] = []
-            seconds = _start(folder, log, lambda pid: found.append(_idle_memory(pid)))
+            seconds = _start(folder, log, lambda pid: found.append(_idle_memory(pid, settle)))
             return (seconds, *found[0])
 
         done = repeat(1 if quick else 5, measure, spare=0 if quick else 3)
@@ -91,12 +92,12 @@ def await_ready(process: "subprocess.Popen[bytes]", log: Path, begin: int = 0) -
     return found[0]
 
 
-def _idle_memory(root: int) -> tuple[float, float, int]:
-    """PSS and RSS in MiB of a process tree, once they have settled; processes with torch in it."""
+def _idle_memory(root: int, settle: float) -> tuple[float, float, int]:
+    """PSS and RSS in MiB of a process tree, once they stay so for a while; those with torch."""
     deadline = time.monotonic() + SETTLE_AT_MOST
     before = (0.0, 0.0)
     while True:
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(settle)
         now = memory_of(tree(root))
         settled = abs(now[0] - before[0]) < 0.01 * now[0]
         if settled or time.monotonic() > deadline:

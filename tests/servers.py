@@ -34,6 +34,17 @@ _PORTS = range(20_000, 32_000)
 started again, is not taken by a client of another test."""
 
 
+def pytest_configure() -> None:
+    """Put all temporary files in memory where there is room, and TMPDIR does not say where.
+
+    No test can tell, since what a killed process has written is kept either way, and an fsync does
+    not wait for others who use the disk.
+    """
+    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 << 30
+    if roomy and "TMPDIR" not in os.environ:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+
+
 def port_of_its_own() -> int:
     """A port on loopback for a server that is stopped and started again."""
     while True:
@@ -173,14 +184,8 @@ def new_database(server: EmbeddedPostgres, template: str = "template1") -> Itera
 
 @contextmanager
 def server_folder(copied_from: Path | None = None) -> Iterator[Path]:
-    """A temporary folder with mode 0700. Not pytest's own, which keeps the last three.
-
-    It is in memory where there is room: no test can tell, since what a killed process has written
-    is kept either way, and an fsync does not wait for others who use the disk.
-    """
-    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 << 30
-    place = MEMORY if roomy and "TMPDIR" not in os.environ else None
-    with tempfile.TemporaryDirectory(prefix="stemma-test-", dir=place) as folder:
+    """A temporary folder with mode 0700, gone afterwards whether the test fails or not."""
+    with tempfile.TemporaryDirectory(prefix="stemma-test-") as folder:
         if copied_from is not None:
             # Not shutil: as root, it would give the cluster to root.
             subprocess.run(["cp", "-a", f"{copied_from}/.", folder], check=True)

@@ -14,7 +14,7 @@ from tests.adapters.importing import png, write_files
 from tests.servers import server_folder
 from tests.system import RunningSystem, eventually, running_system
 
-IMAGES = 2500
+IMAGES = 1300
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
@@ -12,6 +12,8 @@ from click.testing import CliRunner, Result
 from psycopg import sql
 from sqlalchemy import Engine
 
+from adapters.embedded_postgres import EmbeddedPostgres
+from adapters.postgres import engine_for
 from adapters.processes import wait_until
 from application.store import Store
 from benchmarks.sample_events import copy_all
@@ -22,7 +24,7 @@ from projections.follow import Follower
 from projections.registry import READ_MODELS
 from projections.scratch import under_way
 from tests.projections.test_follow import fill, positions
-from tests.servers import Database
+from tests.servers import Database, new_database
 
 Stemma = Callable[..., Result]
 
@@ -116,6 +118,24 @@ def test_a_rebuild_says_how_far_it_came(store: Store, engine: Engine, stemma: St
     assert positions(engine)["dataset_v3"] == store.head()
 
 
+@pytest.fixture(scope="module")
+def long_followed(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator[str]:
+    """A template with a log of more than one page, and the dataset at its end."""
+    with new_database(postgres, migrated_template) as made:
+        copy_all(made.admin_url, log_of_teams(12_000))
+        store, engine = Store(made.app_url), engine_for(made.app_url)
+        Follower(engine, store, [DATASET]).catch_up()
+        engine.dispose()
+        store.close()
+        yield made.name
+
+
+@pytest.fixture
+def long(postgres: EmbeddedPostgres, long_followed: str) -> Iterator[Database]:
+    with new_database(postgres, long_followed) as made:
+        yield made
+
+
 @pytest.mark.parametrize(
     ("command", "number"),
     [
@@ -127,20 +147,18 @@ def test_a_rebuild_says_how_far_it_came(store: Store, engine: Engine, stemma: St
     ids=lambda one: one[0] if isinstance(one, list) else one.name,
 )
 def test_a_run_that_is_ended_leaves_the_live_read_model_alone(
-    store: Store,
-    engine: Engine,
-    migrated: Database,
+    long: Database,
+    monkeypatch: pytest.MonkeyPatch,
     stemma: Stemma,
     command: list[str],
     number: signal.Signals,
 ) -> None:
-    copy_all(migrated.admin_url, log_of_teams(12_000))
-    follower = Follower(engine, store, [DATASET])
-    follower.catch_up()
+    monkeypatch.setenv("STEMMA_DATABASE_URL", long.app_url)
+    engine = engine_for(long.app_url)
     live = "SELECT 'read.dataset_v3_images'::regclass::oid"
-    before = rows(migrated.app_url, live)
+    before = rows(long.app_url, live)
     # It gets no further than its first page: whatever the machine does meanwhile.
-    with psycopg.connect(migrated.admin_url) as blocker:
+    with psycopg.connect(long.admin_url) as blocker:
         run = subprocess.Popen([sys.executable, "-m", "cli.main", *command], env=dict(os.environ))
         try:
             assert wait_until(lambda: any(at > 0 for _, at in under_way(engine)), 60)
@@ -150,8 +168,9 @@ def test_a_run_that_is_ended_leaves_the_live_read_model_alone(
             run.wait(30)
     assert run.returncode != 0
     if number != signal.SIGKILL:
-        assert scratch_schemas(migrated) == []
-    assert rows(migrated.app_url, live) == before
+        assert scratch_schemas(long) == []
+    assert rows(long.app_url, live) == before
     done = stemma("audit", "replay", "dataset_v3")
     assert done.exit_code == 0, done.output
-    assert scratch_schemas(migrated) == []
+    assert scratch_schemas(long) == []
+    engine.dispose()

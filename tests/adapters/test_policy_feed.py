@@ -171,6 +171,7 @@ def test_policies_survive_a_restart_of_nats(
     assert [job.version_id for job in jobs(private_nats.url)] == [first, second]
 
 
+@pytest.mark.usefixtures("soon_given_up")
 def test_policies_stop_while_a_job_waits_for_nats(
     scene: Scene,
     migrated: Database,

@@ -213,6 +213,7 @@ def test_a_running_relay_survives_restarts_of_nats(
             eventually(lambda: published(private_nats.url) == positions(store))
 
 
+@pytest.mark.usefixtures("soon_given_up")
 def test_a_relay_stops_while_nats_is_down(
     store: Store, migrated: Database, private_nats: EmbeddedNats
 ) -> None:
@@ -223,6 +224,7 @@ def test_a_relay_stops_while_nats_is_down(
         append(store, 1)
 
 
+@pytest.mark.usefixtures("soon_given_up")
 @pytest.mark.parametrize("part", ["relay", "ingest", "policies"])
 def test_a_part_that_finds_no_nats_stops_when_it_is_told_to(
     part: str,

@@ -151,6 +151,7 @@ def test_ingest_makes_a_lost_stream_anew_by_itself(
         eventually(lambda: with_js(nats_url, stream_is_there))
 
 
+@pytest.mark.usefixtures("soon_given_up")
 def test_ingest_stops_while_nats_is_down(
     store: Store, version: str, migrated: Database, private_nats: EmbeddedNats
 ) -> None:

@@ -210,7 +210,12 @@ def test_the_second_of_two_annotators_decides_what_becomes_of_it(
     expect(dialog.locator("[data-theirs]")).to_have_text("dog")
     expect(dialog.locator("[data-mine]")).to_have_text("cat")
     assert desk.concepts(first) == [desk.dog]
+    # The page saves again once it has been told that its dialog is closed: no sooner may the test.
+    dialog.evaluate(
+        "one => { window.dialogClosed = new Promise(done => one.addEventListener('close', done)) }"
+    )
     page.keyboard.press("Escape")
+    page.evaluate("window.dialogClosed")
     expect_state(page, "not saved: someone was first")
     page.keyboard.press("Control+s")
     dialog.get_by_role("button", name=choice).click()

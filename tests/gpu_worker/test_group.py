@@ -3,7 +3,6 @@
 import asyncio
 import time
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -14,6 +13,7 @@ from domain.messages import AnyReport, Completed, EpochMetrics, Evaluated, Start
 from gpu_worker.channel import Assignment
 from gpu_worker.group import Group
 from gpu_worker.process import Child
+from gpu_worker.train import train_version
 from tests.gpu_worker.samples import ITERATIONS_PER_EPOCH, figures, of_type
 from tests.gpu_worker.test_kinds import job_of
 
@@ -48,22 +48,17 @@ def ranks() -> list[int]:
     return found
 
 
-def trained(settings: Settings, blobs: BlobStore, processes: int, **options: Any) -> Any:
-    job = job_of("classification", blobs, **options)
-    ours = msgspec.structs.replace(settings, processes=processes, nats_url=None)
-    return asyncio.run(carried_out(Assignment(job, 1, ours)))
-
-
 def test_two_processes_train_as_one_does(settings: Settings, blobs: BlobStore) -> None:
     """The batches of 8 are shared; the last one of an epoch has 2 images.
 
     As long as the backbone is frozen, steps are the same but for rounding. Then each process
     normalises its own half of the batch: what they come to is the same.
     """
-    one, two = (
-        trained(settings, blobs, processes, width=32, height=32, freeze_backbone_epochs=1, epochs=5)
-        for processes in (1, 2)
-    )
+    job = job_of("classification", blobs, width=32, height=32, freeze_backbone_epochs=1, epochs=5)
+    one: list[AnyReport] = []
+    train_version(msgspec.structs.replace(job, version_id="one"), 1, settings, blobs, one.append)
+    in_two = msgspec.structs.replace(settings, processes=2, nats_url=None)
+    two = asyncio.run(carried_out(Assignment(job, 1, in_two)))
     alone, together = figures(one), figures(two)
     assert list(alone) == list(together)
     for iteration in range(ITERATIONS_PER_EPOCH):
