@@ -162,13 +162,11 @@ class Relay:
         info = await self._js.stream_info(EVENTS)
         sequence, position, event_id = await last_published(self._js)
         counted = f"surplus of {EVENTS} of {info.created}"
-        surplus = known = await asyncio.to_thread(self._store.tracked, counted)
-        if event_id:
-            surplus = sequence - position
-        elif _forgets(info.config):
-            position = info.state.last_seq - known
-        else:
-            surplus = info.state.last_seq
+        known = await asyncio.to_thread(self._store.tracked, counted)
+        last = max(info.state.last_seq, sequence)
+        if not event_id and _forgets(info.config):
+            position = last - known
+        surplus = last - position
         reached = Reached(sequence, position, event_id, surplus)
         if position:
             found = await asyncio.to_thread(self._store.read, position - 1, limit=1, upto=position)
