@@ -5,7 +5,7 @@ A batch is refused as a whole unless the stream's last message is the one that i
 
 import logging
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 from nats.protocol.command import hpub_cmd
@@ -40,15 +40,17 @@ class Reached(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True):
+    """`lines` are its headers as they are sent, those of its batch not yet among them."""
+
     subject: str
     headers: dict[str, str]
+    lines: bytes
     payload: bytes
 
     @property
     def size(self) -> int:
         """What the server counts against its `max_payload`, with room for a batch's headers."""
-        named = sum(len(name) + len(value) + 4 for name, value in self.headers.items())
-        return len(self.payload) + named + _BATCH_HEADERS
+        return len(self.lines) + len(self.payload) + _BATCH_HEADERS
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -85,7 +87,7 @@ def _message(recorded: Recorded, subject: str, surplus: int, max_payload: int) -
     if not surplus:
         # Where messages are gone the stream remembers their ids, and would refuse them for a while.
         headers["Nats-Msg-Id"] = event.id
-    message = Message(subject, headers, msgspec.json.encode(event.data))
+    message = _with_lines(subject, headers, msgspec.json.encode(event.data))
     if message.size <= max_payload:
         return message
     log.warning(
@@ -95,33 +97,41 @@ def _message(recorded: Recorded, subject: str, surplus: int, max_payload: int) -
         max_payload,
     )
     where = f"/api/v1/events?after={recorded.position - 1}&limit=1"
-    return Message(subject, headers | {"ce-dataref": where}, b"")
+    return _with_lines(subject, headers | {"ce-dataref": where}, b"")
+
+
+def _with_lines(subject: str, headers: dict[str, str], payload: bytes) -> Message:
+    return Message(subject, headers, _lines(headers), payload)
+
+
+def _lines(headers: Mapping[str, str]) -> bytes:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
 
 
 def _batch(messages: Sequence[Message], last: Recorded, after: Reached) -> Batch:
     batch, count = uuid.uuid4().hex, len(messages)
-    first = {
-        # Not the stream's last sequence: that stays as it is when messages are purged.
+    # Not the stream's last sequence: that stays as it is when messages are purged.
+    fence = {
         "Nats-Expected-Last-Subject-Sequence": str(after.sequence),
         "Nats-Expected-Last-Subject-Sequence-Subject": EVERY_EVENT,
     }
-    sent = [
-        msgspec.structs.replace(
-            message,
-            headers=message.headers
-            | (first if place == 1 else {})
-            | {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(place)}
-            | ({"Nats-Batch-Commit": "1"} if place == count else {}),
-        )
-        for place, message in enumerate(messages, start=1)
+    added = [
+        {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(place)} for place in range(1, count + 1)
     ]
-    reached = Reached(
-        last.position + after.surplus, last.position, last.metadata.event_id, after.surplus
+    added[0] |= fence
+    added[-1]["Nats-Batch-Commit"] = "1"
+    *opening, commit = zip(messages, added, strict=True)
+    message, in_batch = commit
+    return Batch(
+        b"".join([_command(*one) for one in opening]),
+        msgspec.structs.replace(message, headers=message.headers | in_batch),
+        count,
+        Reached(
+            last.position + after.surplus, last.position, last.metadata.event_id, after.surplus
+        ),
     )
-    return Batch(b"".join(map(_command, sent[:-1])), sent[-1], count, reached)
 
 
-def _command(message: Message) -> bytes:
-    lines = "".join(f"{name}: {value}\r\n" for name, value in message.headers.items())
-    headers = f"NATS/1.0\r\n{lines}\r\n".encode()
+def _command(message: Message, in_batch: Mapping[str, str]) -> bytes:
+    headers = b"NATS/1.0\r\n%b%b\r\n" % (message.lines, _lines(in_batch))
     return bytes(hpub_cmd(message.subject, "", headers, message.payload))
