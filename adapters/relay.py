@@ -70,7 +70,7 @@ async def _run(store: Store, nats_url: str, stop: threading.Event) -> None:
                 await relay.catch_up()
             except PublishRefused as refused:
                 log.warning("%s; this relay stands by", refused)
-                await relay.stand_by()
+                await relay.stand_by(stop)
     finally:
         await client.close()
 
@@ -101,10 +101,10 @@ class Relay:
             self._reached = None
             raise
 
-    async def stand_by(self) -> None:
-        """Return once the stream stands still although the log has gone on."""
+    async def stand_by(self, stop: threading.Event) -> None:
+        """Return once the stream stands still although the log has gone on, or `stop` is set."""
         seen = None
-        while True:
+        while not stop.is_set():
             found = await last_published(self._js)
             head = await asyncio.to_thread(self._store.head)
             if found == seen and found[1] < head:
