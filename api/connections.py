@@ -1,6 +1,8 @@
 """Connections of HTTP clients: one who reads nothing must not hold an answer in memory for ever."""
 
 import asyncio
+import socket
+import struct
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -36,6 +38,9 @@ class ImpatientProtocol(HttpToolsProtocol):
         if self.transport.get_write_buffer_size() < unread:
             self._look_later()
         else:
+            # With a reset, so that the kernel keeps none of it either.
+            connection = self.transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.transport.abort()
 
     def _forget(self) -> None:
