@@ -15,6 +15,7 @@ from adapters.weights import WeightsFolder
 from api.events_feed import Feed
 from api.moments import moment_in
 from api.news import News
+from application.scopes import Scopes
 from application.store import Store
 from domain.errors import Invalid, Refusal
 from projections.follow import positions_of
@@ -45,7 +46,8 @@ class Backend:
         self.weights = WeightsFolder(settings.weights_folder, self.blobs)
         self.predictions = Predictions(self.blobs, blobs_url)
         self.news = News(url, self.position)
-        self.feed = Feed(self.store)
+        self.scopes = Scopes(self.store)
+        self.feed = Feed(self.store, self.scopes)
         self.import_roots = settings.roots()
         self.max_import_bytes = settings.max_import_bytes
         self.lookout = Lookout(settings.nats_url)

@@ -38,10 +38,10 @@ class Page(msgspec.Struct, frozen=True):
 class Feed:
     """What all followers of one process share."""
 
-    def __init__(self, store: Store) -> None:
-        self._scopes = Scopes(store)
-        self._tail = Tail(store, self._scopes)
+    def __init__(self, store: Store, scopes: Scopes) -> None:
         self._store = store
+        self._scopes = scopes
+        self._tail = Tail(store, scopes)
 
     def close(self) -> None:
         self._tail.close()

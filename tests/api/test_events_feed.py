@@ -26,7 +26,7 @@ async def all_projects() -> None:
 
 def run(store: Store, follow: Callable[[Feed], Awaitable[None]]) -> None:
     async def followed() -> None:
-        feed = Feed(store)
+        feed = Feed(store, Scopes(store))
         try:
             async with asyncio.timeout(20):
                 await feed.begin(0, "after")
