@@ -108,6 +108,8 @@ class Poller(Client):
         for found in SEQUENCE.finditer(self.unread):
             self.note(int(found[1]), now)
         self.unread = b""
+        if self.done.done():
+            return
         pause = self.asked + (self.task.poll_seconds or 0) - now
         asyncio.get_running_loop().call_later(max(0.0, pause), self.next_page)
 
