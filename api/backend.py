@@ -12,8 +12,10 @@ from adapters.image_files import ImageLimits
 from adapters.postgres import engine_for
 from adapters.settings import Settings
 from adapters.weights import WeightsFolder
+from api.events_feed import Feed
 from api.moments import moment_in
 from api.news import News
+from application.scopes import Scopes
 from application.store import Store
 from domain.errors import Invalid, Refusal
 from projections.follow import positions_of
@@ -44,6 +46,8 @@ class Backend:
         self.weights = WeightsFolder(settings.weights_folder, self.blobs)
         self.predictions = Predictions(self.blobs, blobs_url)
         self.news = News(url, self.position)
+        self.scopes = Scopes(self.store)
+        self.feed = Feed(self.store, self.scopes)
         self.import_roots = settings.roots()
         self.max_import_bytes = settings.max_import_bytes
         self.lookout = Lookout(settings.nats_url)
@@ -51,6 +55,7 @@ class Backend:
 
     def close(self) -> None:
         self.news.close()
+        self.feed.close()
         self.predictions.close()
         self.store.close()
         self.engine.dispose()

@@ -1,0 +1,139 @@
+"""What `benchmarks.sse` measures with: many clients of the feed in a process of their own.
+
+They do as little as can be, so that the server is what is measured. Reads a `Task` from stdin, says
+`ready` once all are connected, and writes when each client had each event.
+"""
+
+import asyncio
+import re
+import sys
+import time
+from typing import cast
+
+import msgspec
+import uvloop
+
+FRAME = re.compile(rb"id: (\d+)\nevent: ")
+LONGEST_MARK = 64
+PATIENCE_SECONDS = 120.0
+LENGTH = re.compile(rb"content-length: (\d+)\r\n(?:.*?\r\n)?\r\n", re.DOTALL)
+SEQUENCE = re.compile(rb'"sequence":"(\d{19})"')
+
+
+class Task(msgspec.Struct, frozen=True):
+    """So many clients, each to have the events of these positions, by a stream or by polling."""
+
+    port: int
+    clients: int
+    first: int
+    last: int
+    poll_seconds: float | None = None
+
+
+class Client(asyncio.Protocol):
+    """Notes when it had each event; fails where one is missing, doubled or out of order."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.seconds: list[float] = []
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.done: asyncio.Future[list[float]] = asyncio.get_running_loop().create_future()
+        self.unread = b""
+
+    @property
+    def position(self) -> int:
+        """That of the last event it had."""
+        return self.task.first + len(self.seconds) - 1
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def ask(self, path: str) -> None:
+        self.transport.write(f"GET /api/v1{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+
+    def note(self, position: int, now: float) -> None:
+        if position == self.position + 1:
+            self.seconds.append(now)
+        elif not self.done.done():
+            self.done.set_exception(ValueError(f"{position} came after {self.position}"))
+        if self.position == self.task.last and not self.done.done():
+            self.done.set_result(self.seconds)
+            self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_exception(ConnectionError(f"cut after {self.position}: {exc}"))
+
+
+class Follower(Client):
+    """Reads a stream of server-sent events."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.ask(f"/events/stream?after={self.position}")
+
+    def data_received(self, data: bytes) -> None:
+        now = time.perf_counter()
+        if not self.ready.done():
+            assert data.startswith(b"HTTP/1.1 200"), data
+            self.ready.set_result(None)
+        self.unread += data
+        read = 0
+        for found in FRAME.finditer(self.unread):
+            self.note(int(found[1]), now)
+            read = found.end()
+        self.unread = self.unread[max(read, len(self.unread) - LONGEST_MARK) :]
+
+
+class Poller(Client):
+    """Asks for a page, and again as soon as it has one and the time has come."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.next_page()
+
+    def next_page(self) -> None:
+        self.asked = time.perf_counter()
+        self.ask(f"/events?limit=1000&after={self.position}")
+
+    def data_received(self, data: bytes) -> None:
+        self.unread += data
+        head = LENGTH.search(self.unread)
+        if head is None or len(self.unread) < head.end() + int(head[1]):
+            return
+        assert self.unread.startswith(b"HTTP/1.1 200"), self.unread
+        now = time.perf_counter()
+        if not self.ready.done():
+            self.ready.set_result(None)
+        for found in SEQUENCE.finditer(self.unread):
+            self.note(int(found[1]), now)
+        self.unread = b""
+        if self.done.done():
+            return
+        pause = self.asked + (self.task.poll_seconds or 0) - now
+        asyncio.get_running_loop().call_later(max(0.0, pause), self.next_page)
+
+
+async def all_clients(task: Task) -> list[list[float]]:
+    loop = asyncio.get_running_loop()
+    clients: list[Client] = []
+    pause = (task.poll_seconds or 0) / task.clients
+    kind = Follower if task.poll_seconds is None else Poller
+    for _ in range(task.clients):
+        _, client = await loop.create_connection(lambda: kind(task), "127.0.0.1", task.port)
+        clients.append(client)
+        await client.ready
+        await asyncio.sleep(pause)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    return await asyncio.gather(*(client.done for client in clients))
+
+
+def main() -> None:
+    task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
+    found = uvloop.run(asyncio.wait_for(all_clients(task), PATIENCE_SECONDS))
+    sys.stdout.buffer.write(msgspec.json.encode(found))
+
+
+if __name__ == "__main__":
+    main()

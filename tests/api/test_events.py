@@ -1,0 +1,303 @@
+"""The feed of all events over HTTP: nothing missed, doubled or out of order, however followed."""
+
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from httpx_sse import connect_sse
+
+from api import connections, events_tail
+from application import projects
+from application.store import Store
+from domain.project import ProjectCreated
+from tests.api.conftest import settings_at
+from tests.api.scene import Scene
+from tests.application.scenes import at_once, do, recorded
+from tests.servers import Database, port_of_its_own
+from tests.system import eventually
+
+PATH = "/api/v1/events"
+WRITERS, EACH = 4, 25
+ALL = WRITERS * EACH
+
+
+def page(site: Scene, **asked: Any) -> Any:
+    answer = httpx.get(site.url + PATH, params=asked, timeout=40)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def positions(found: Any) -> list[int]:
+    return [int(item["sequence"]) for item in found["items"]]
+
+
+def every(site: Scene, after: int, **asked: Any) -> list[int]:
+    """The positions of all events that match, page by page, up to the log's end."""
+    found: list[int] = []
+    while after < (one := page(site, after=after, limit=20, **asked))["position"]:
+        found += positions(one)
+        assert after < one["next"] <= one["position"]
+        after = one["next"]
+    return found
+
+
+@contextmanager
+def stream(url: str, **asked: Any) -> Iterator[Iterator[tuple[int, str, Any]]]:
+    """What a stream sends: id, name and data of each event."""
+    headers = {"Last-Event-ID": str(asked.pop("seen"))} if "seen" in asked else {}
+    with (
+        httpx.Client(timeout=20) as client,
+        connect_sse(client, "GET", f"{url}{PATH}/stream", params=asked, headers=headers) as source,
+    ):
+        yield ((int(e.id), e.event, json.loads(e.data)) for e in source.iter_sse() if e.data)
+
+
+def write(store: Store, count: int) -> None:
+    for number in range(count):
+        do(store, partial(projects.create_project, name=f"Project {number}"))
+
+
+@contextmanager
+def writing(store: Store) -> Iterator[None]:
+    """Several writers that commit while the block runs."""
+    writers = [threading.Thread(target=write, args=(store, EACH)) for _ in range(WRITERS)]
+    for writer in writers:
+        writer.start()
+    yield
+    for writer in writers:
+        writer.join()
+
+
+@pytest.fixture(params=[events_tail.KEPT_EVENTS, 3], ids=["tail", "database"])
+def kept(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All events are the tail's, or nearly all are read from the database."""
+    monkeypatch.setattr(events_tail, "KEPT_EVENTS", request.param)
+
+
+@pytest.mark.usefixtures("kept")
+def test_pages_and_streams_have_every_event_in_order_while_others_write(site: Scene) -> None:
+    begun = page(site)["position"]
+
+    def by_page() -> list[int]:
+        found: list[int] = []
+        while len(found) < ALL:
+            found += positions(page(site, after=begun + len(found), limit=7, wait=20))
+        return found
+
+    def by_stream() -> list[int]:
+        with stream(site.url, after=begun) as sent:
+            return [position for position, _, _ in islice(sent, ALL)]
+
+    with writing(site.store):
+        paged, streamed = at_once([by_page, by_stream])
+    assert paged == streamed == list(range(begun + 1, begun + ALL + 1))
+
+
+@pytest.mark.usefixtures("kept")
+def test_filters_find_what_belongs_to_them_and_nothing_else(site: Scene) -> None:
+    begun = page(site)["position"]
+    project_id, view_id = site.trainable("Wanted")
+    version_id = site.version(view_id)
+    site.trainable("Not wanted")
+    log = site.store.read(begun)
+    model_id = next(one.entity_id for one in log if one.stream.startswith("model-"))
+    images = [one.stream for one in log if one.event.event_name == "image.added"]
+    mine = {f"project-{project_id}", f"view-{view_id}", f"model-{model_id}", *images[:10]}
+
+    def those(asked: Mapping[str, object]) -> list[int]:
+        """Found by page, and the same by stream."""
+        found = every(site, begun, **asked)
+        with stream(site.url, after=begun, **asked) as sent:
+            assert [one for one, _, _ in islice(sent, len(found))] == found
+        return found
+
+    def like(*names: str, streams: set[str] | None = None) -> list[int]:
+        return [
+            one.position
+            for one in log
+            if one.event.event_name.startswith(names) and (not streams or one.stream in streams)
+        ]
+
+    version, model = {f"version-{version_id}"}, {f"model-{model_id}"}
+    assert those({"name": "view.*"}) == like("view.")
+    assert those({"name": ["image.added", "version.*"]}) == like("image.added", "version.")
+    assert those({"subject": f"view-{view_id}"}) == like("", streams={f"view-{view_id}"})
+    assert those({"subject": images[:2]}) == like("", streams=set(images[:2]))
+    assert those({"project": project_id}) == like("", streams=mine | version)
+    assert those({"project": project_id, "name": "view.*"}) == like("view.", streams=mine)
+    numbered = like("model.version_numbered", streams=model)
+    assert those({"version": version_id}) == sorted(numbered + like("", streams=version))
+    registered = like("view.model_registered", streams={f"view-{view_id}"})
+    assert those({"model": model_id}) == sorted(registered + like("", streams=model | version))
+    annotated = like("image.annotated", streams=mine)
+    of_view = like("", streams={f"view-{view_id}"} | model | version)
+    assert those({"view": view_id}) == sorted(annotated + of_view)
+
+
+def test_an_event_is_a_cloud_event_without_what_is_personal(site: Scene) -> None:
+    begun = page(site)["position"]
+    (image_id,) = site.images(site.project(), 1)
+    found = page(site, after=begun, name="image.added")["items"]
+    with stream(site.url, after=begun, name="image.added") as sent:
+        position, name, data = next(sent)
+    assert [data] == found
+    assert (name, data["type"], data["subject"]) == ("image.added",) * 2 + (f"image-{image_id}",)
+    assert (int(data["sequence"]), data["revision"]) == (position, 1)
+    assert (data["data"]["file_name"], data["data"]["metadata"]) == ("[erased]", {})
+
+
+def test_a_long_poll_is_answered_at_once_or_when_its_time_is_over(site: Scene) -> None:
+    begun = page(site)["position"]
+    with ThreadPoolExecutor() as pool:
+        polled = pool.submit(page, site, after=begun, name="project.*", wait=30)
+        with pytest.raises(TimeoutError):
+            polled.result(0.3)
+        write(site.store, 1)
+        assert positions(polled.result(5)) == [begun + 1]
+    nothing = page(site, after=begun, name="version.*", wait=0.2)
+    assert nothing == {"items": [], "next": begun + 1, "position": begun + 1}
+
+
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/stream"])
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"after": "soon"}, "after"),
+        ({"after": -1}, "after"),
+        ({"after": 10**6}, "after"),
+        ({"name": "verson.*"}, "name"),
+        ({"name": "version"}, "name"),
+        ({"name": ["view.*", "*"]}, "name"),
+        ({"subject": "4154e738"}, "subject"),
+        ({"subject": "verson-4154e738"}, "subject"),
+        ({"project": "none"}, "project"),
+        ({"view": "none"}, "view"),
+        ({"model": ""}, "model"),
+        ({"version": "none"}, "version"),
+    ],
+)
+def test_a_bad_parameter_is_named(
+    site: Scene, path: str, asked: Mapping[str, Any], field: str
+) -> None:
+    refused(site.http.get(path, params=asked), field)
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [({"limit": 0}, "limit"), ({"limit": 1001}, "limit"), ({"wait": 31}, "wait")]
+    + [({"wait": wait}, "wait") for wait in ("nan", "inf", -1)],
+)
+def test_a_bad_page_is_named(site: Scene, asked: Mapping[str, Any], field: str) -> None:
+    refused(site.http.get(PATH, params=asked), field)
+
+
+@pytest.mark.parametrize("seen", ["soon", "-1", "9" * 19, "1000000"])
+def test_a_bad_last_event_id_is_named(site: Scene, seen: str) -> None:
+    headers = {"Last-Event-ID": seen}
+    refused(site.http.get(f"{PATH}/stream", headers=headers), "Last-Event-ID")
+
+
+def refused(answer: httpx.Response, field: str) -> None:
+    assert answer.status_code == 422, answer.text
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+def test_the_openapi_document_tells_of_both(site: Scene) -> None:
+    document = site.http.get("/schema/openapi.json").json()
+    by_page, followed = (document["paths"][one]["get"] for one in (PATH, f"{PATH}/stream"))
+    names = {"after", "name", "subject", "project", "view", "model", "version"}
+    assert {one["name"] for one in by_page["parameters"]} == names | {"limit", "wait"}
+    assert {one["name"] for one in followed["parameters"]} == names | {"Last-Event-ID"}
+    (answer,) = by_page["responses"]["200"]["content"].values()
+    assert answer["schema"] == {"$ref": "#/components/schemas/EventPage"}
+    assert list(followed["responses"]["200"]["content"]) == ["text/event-stream"]
+
+
+def test_one_who_does_not_read_is_cut_and_others_get_all(
+    site: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "UNREAD_SECONDS", 1.0)
+    monkeypatch.setattr(events_tail, "KEPT_BYTES", 1 << 20)
+    begun = page(site)["position"]
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(("127.0.0.1", int(site.url.rsplit(":")[-1])))
+        deaf.sendall(f"GET {PATH}/stream?after={begun} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        with stream(site.url, after=begun) as sent, ThreadPoolExecutor() as pool:
+            written = pool.submit(write_long, site.store)
+            assert [one for one, _, _ in islice(sent, 100)] == list(range(begun + 1, begun + 101))
+            written.result()
+        eventually(lambda: state(deaf) == _CLOSED, "the deaf client is cut", 20)
+
+
+def write_long(store: Store) -> None:
+    """10 MB in 100 events: more than the kernel holds of what a client does not read."""
+    for number in range(10):
+        names = [f"project-{number}-{place}" for place in range(10)]
+        store.append([recorded(one, 1, ProjectCreated("a" * 100_000)) for one in names])
+
+
+_CLOSED = 7
+"""TCP_CLOSE of Linux."""
+
+
+def state(connection: socket.socket) -> int:
+    told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+    return int(struct.unpack("B", told)[0])
+
+
+def test_a_client_goes_on_where_it_was_when_the_api_was_killed(
+    migrated: Database, store: Store, tmp_path: Path
+) -> None:
+    port = port_of_its_own()
+    url = f"http://127.0.0.1:{port}"
+    seen: list[int] = []
+    environment = settings_environment(migrated, tmp_path, port)
+    with api(environment, url) as first, stream(url) as sent, writing(store):
+        seen += (one for one, _, _ in islice(sent, ALL // 4))
+        first.kill()
+    with api(environment, url), stream(url, seen=seen[-1]) as sent:
+        seen += (one for one, _, _ in islice(sent, ALL - len(seen)))
+    assert seen == list(range(1, ALL + 1))
+
+
+def settings_environment(database: Database, folder: Path, port: int) -> dict[str, str]:
+    settings = settings_at(database, folder)
+    return dict(os.environ) | {
+        "STEMMA_DATA": str(folder),
+        "STEMMA_DATABASE_URL": settings.require("database_url"),
+        "STEMMA_BLOBS_URL": settings.require("blobs_url"),
+        "STEMMA_API_PORT": str(port),
+    }
+
+
+@contextmanager
+def api(environment: Mapping[str, str], url: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A `stemma api` that answers."""
+    process = subprocess.Popen([sys.executable, "-m", "cli.main", "api"], env=environment)
+    try:
+        eventually(lambda: answers(url), "the API answers")
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/api/v1/status").is_success
+    except httpx.TransportError:
+        return False
