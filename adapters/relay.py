@@ -19,8 +19,8 @@ from nats.js.errors import NotFoundError
 from adapters.jetstream import EVENTS, connect, ensure_streams, event_subject, run_until_stopped
 from adapters.postgres import wake_ups
 from application.store import CHANNEL, Store
+from domain.cloud_events import binary_headers, cloud_event
 from domain.event import Recorded
-from domain.personal import without_personal
 
 BATCH = 500
 """JetStream takes at most 1,000 messages in an atomic batch."""
@@ -93,8 +93,10 @@ async def _publish(js: JetStreamContext, page: Sequence[Recorded], sequence: int
     batch = uuid.uuid4().hex
     for place, recorded in enumerate(page, start=1):
         subject = event_subject(recorded.event.event_name, recorded.entity_id)
-        payload = msgspec.json.encode(without_personal(recorded.event))
-        headers = cloud_event_headers(recorded) | {
+        event = cloud_event(recorded)
+        payload = msgspec.json.encode(event.data)
+        headers = binary_headers(event) | {
+            "Nats-Msg-Id": event.id,
             "Nats-Batch-Id": batch,
             "Nats-Batch-Sequence": str(place),
         }
@@ -109,22 +111,3 @@ async def _publish(js: JetStreamContext, page: Sequence[Recorded], sequence: int
     if "error" in answer:
         raise PublishRefused(f"stream {EVENTS}: {answer['error'].get('description')}")
     return int(answer["seq"])
-
-
-def cloud_event_headers(recorded: Recorded) -> dict[str, str]:
-    """CloudEvents 1.0 in the binary mode of its NATS binding, and the id that JetStream knows."""
-    return {
-        "Nats-Msg-Id": recorded.metadata.event_id,
-        "ce-specversion": "1.0",
-        "ce-id": recorded.metadata.event_id,
-        "ce-source": "/stemma",
-        "ce-type": recorded.event.event_name,
-        "ce-subject": recorded.stream,
-        "ce-time": recorded.metadata.occurred_at.isoformat(),
-        "ce-datacontenttype": "application/json",
-        "ce-sequence": str(recorded.position),
-        "ce-revision": str(recorded.originator_version),
-        "ce-schemaversion": str(recorded.event.schema_version),
-        "ce-actor": recorded.metadata.actor,
-        "ce-correlationid": recorded.metadata.correlation_id,
-    }

@@ -15,6 +15,7 @@ from adapters.relay import PublishRefused, StreamAhead, relay_once
 from application.store import Store
 from domain.image import ImageAdded
 from domain.project import ProjectCreated, ProjectRenamed
+from domain.trace_context import traceparent
 from tests.adapters.running import eventually, kill, messages, running, settings_for, with_js
 from tests.application.scenes import recorded
 from tests.servers import Database, new_database
@@ -92,11 +93,13 @@ def test_an_event_is_a_cloud_event(store: Store, nats_url: str) -> None:
         "ce-subject": "project-77",
         "ce-time": one.metadata.occurred_at.isoformat(),
         "ce-datacontenttype": "application/json",
-        "ce-sequence": "1",
+        "ce-dataschema": "/schemas/events/project.created/1.json",
+        "ce-sequence": "0000000000000000001",
         "ce-revision": "1",
         "ce-schemaversion": "1",
         "ce-actor": "test",
         "ce-correlationid": "correlation",
+        "ce-traceparent": traceparent("correlation", one.metadata.event_id),
     }
 
 
