@@ -1,11 +1,11 @@
 """Stored events stay readable, and what is written today is what was written before."""
 
-import re
 from pathlib import Path
 
 import pytest
 from eventsourcing.persistence import StoredEvent
 
+from adapters.contract.payloads import form_of
 from domain.event import Recorded, registry
 from tests.golden.write import FOLDER, KEY, METADATA, file_name, sample_mapper
 
@@ -13,15 +13,8 @@ SAMPLES = sorted(FOLDER.glob("*.json"))
 each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
 
 
-def parts(sample: Path) -> tuple[str, int]:
-    """The event's name and the version it was stored in."""
-    found = re.fullmatch(r"([a-z]+\.[a-z_]+)\.v(\d+)\.json", sample.name)
-    assert found is not None, f"{sample.name} is not named NAME.vVERSION.json"
-    return found[1], int(found[2])
-
-
 def read(sample: Path) -> Recorded:
-    name, _ = parts(sample)
+    name, _ = form_of(sample.name)
     row = StoredEvent("stream-1", 1, name, sample.read_bytes())
     recorded: Recorded = sample_mapper().to_domain_event(row, KEY)
     return recorded
@@ -37,13 +30,13 @@ def test_every_version_of_every_event_has_a_sample(name: str) -> None:
 @each_sample
 def test_a_sample_is_read(sample: Path) -> None:
     recorded = read(sample)
-    assert recorded.event.event_name == parts(sample)[0]
+    assert recorded.event.event_name == form_of(sample.name)[0]
     assert recorded.metadata == METADATA
 
 
 @each_sample
 def test_a_sample_of_the_current_version_is_written_byte_for_byte(sample: Path) -> None:
     recorded = read(sample)
-    _, version = parts(sample)
+    _, version = form_of(sample.name)
     if version == recorded.event.schema_version:
         assert sample_mapper().to_stored_event(recorded, KEY).state == sample.read_bytes()
