@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import logging
+import re
 import threading
 from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import nats
 from nats.aio.client import Client
@@ -16,12 +18,14 @@ from nats.js.api import KeyValueConfig, PubAck, RetentionPolicy, StorageType, St
 from nats.js.errors import NotFoundError
 
 EVENTS, JOBS, REPORTS = "EVENTS", "JOBS", "REPORTS"
+EVERY_EVENT = "stemma.events.>"
 CHECKPOINTS, CHECKPOINT_SUBJECT = "CHECKPOINTS", "stemma.checkpoints"
 WORKERS_BUCKET, CONTROL_BUCKET = "workers", "control"
 CONTROL_STREAM = f"KV_{CONTROL_BUCKET}"
 WORKER_TTL_SECONDS = 30
 STOP_GRACE_SECONDS = 3.0
 _CANCEL_AGAIN_SECONDS = 0.2
+_PLAIN_TOKEN = re.compile("[A-Za-z0-9_-]+").fullmatch
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +38,18 @@ def report_subject(version_id: str) -> str:
     return f"stemma.reports.{version_id}"
 
 
-def event_subject(event_name: str, entity_id: str) -> str:
-    """`view.concept_added` of view 7 goes to `stemma.events.view.concept_added.7`."""
-    return f"stemma.events.{event_name}.{entity_id}"
+def event_subject(event_name: str, entity_id: str, project: str | None, view: str | None) -> str:
+    """`view.concept_added` of view 7 in project 3: `stemma.events.view.concept_added.7.3.7`.
+
+    A hyphen stands where there is no project or view.
+    """
+    where = ".".join(map(_token, (entity_id, project or "-", view or "-")))
+    return f"stemma.events.{event_name}.{where}"
+
+
+def _token(text: str) -> str:
+    """A text as one token of a subject: percent-encoded, with the full stop too, if it is odd."""
+    return text if _PLAIN_TOKEN(text) else quote(text, safe="").replace(".", "%2E")
 
 
 async def connect(url: str, name: str) -> Client:
@@ -92,7 +105,7 @@ def run_until_stopped(work: Coroutine[None, None, None], stop: threading.Event) 
 _STREAMS = (
     StreamConfig(
         name=EVENTS,
-        subjects=["stemma.events.>"],
+        subjects=[EVERY_EVENT],
         storage=StorageType.FILE,
         allow_atomic=True,
         allow_direct=True,

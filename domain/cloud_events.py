@@ -4,7 +4,10 @@ On NATS the attributes are headers (binary mode); on HTTP and in webhooks they s
 data in one JSON object (structured mode). Both are made here, so that they say the same.
 """
 
+import re
+import string
 from typing import Annotated
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
@@ -13,6 +16,9 @@ from domain.contract import schema_path
 from domain.event import Event, Recorded
 from domain.personal import without_personal
 from domain.trace_context import traceparent
+
+_PRINTABLE = string.punctuation.replace('"', "").replace("%", "")
+_IS_PLAIN = re.compile("[!#$&-~]*").fullmatch
 
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 SequenceText = Annotated[str, Meta(extra_json_schema={"pattern": "^[0-9]{19}$"})]
@@ -48,6 +54,9 @@ class Attributes(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: Annotated[
         str, Meta(description="W3C Trace Context: the trace, and the span of this event.")
     ]
+
+
+_HEADERS = [(name, f"ce-{name}") for name in Attributes.__struct_fields__]
 
 
 class CloudEvent(Attributes, frozen=True, kw_only=True):
@@ -86,6 +95,12 @@ def cloud_event(recorded: Recorded) -> CloudEvent:
 
 
 def binary_headers(event: CloudEvent) -> dict[str, str]:
-    """The attributes in binary mode, where every value is a text."""
-    values = ((name, getattr(event, name)) for name in Attributes.__struct_fields__)
-    return {f"ce-{name}": str(value) for name, value in values if value is not msgspec.UNSET}
+    """The attributes in binary mode: texts, percent-encoded as the NATS binding says (3.1.3.2)."""
+    found = {
+        header: value if type(value) is str else str(value)
+        for name, header in _HEADERS
+        if (value := getattr(event, name)) is not msgspec.UNSET
+    }
+    if _IS_PLAIN("".join(found.values())):
+        return found
+    return {header: quote(value, safe=_PRINTABLE) for header, value in found.items()}

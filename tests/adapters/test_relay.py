@@ -11,7 +11,7 @@ from nats.js import JetStreamContext
 from adapters.embedded_nats import EmbeddedNats
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.jetstream import EVENTS, connect, ensure_streams
-from adapters.relay import PublishRefused, StreamAhead, relay_once
+from adapters.relay import PublishRefused, Relay, StreamAhead
 from application.store import Store
 from domain.image import ImageAdded
 from domain.project import ProjectCreated, ProjectRenamed
@@ -51,7 +51,7 @@ def published(url: str) -> list[int]:
 def relay(store: Store, url: str) -> int:
     async def once(js: JetStreamContext) -> int:
         await ensure_streams(js)
-        return await relay_once(store, js)
+        return await Relay(store, js).catch_up()
 
     return with_js(url, once)
 
@@ -80,7 +80,7 @@ def test_an_event_is_a_cloud_event(store: Store, nats_url: str) -> None:
         return (await messages(js, EVENTS))[0]
 
     message = with_js(nats_url, first)
-    assert message.subject == "stemma.events.project.created.77"
+    assert message.subject == "stemma.events.project.created.77.77.-"
     assert json.loads(message.data) == {"event": "project.created", "name": "Digits"}
     headers = dict(message.headers or {})
     batch = {name for name in headers if name.startswith("Nats-")} - {"Nats-Msg-Id"}
@@ -100,6 +100,7 @@ def test_an_event_is_a_cloud_event(store: Store, nats_url: str) -> None:
         "ce-actor": "test",
         "ce-correlationid": "correlation",
         "ce-traceparent": traceparent("correlation", one.metadata.event_id),
+        "traceparent": traceparent("correlation", one.metadata.event_id),
     }
 
 
@@ -165,16 +166,17 @@ def test_of_two_relays_at_once_each_event_is_published_by_one(store: Store, nats
         clients = [await connect(nats_url, f"relay {number}") for number in range(2)]
         streams = [client.jetstream() for client in clients]
         await ensure_streams(streams[0])
+        relays = [Relay(store, js) for js in streams]
         refused = 0
         for _ in range(12):
             await asyncio.to_thread(append, store, 40)
             outcomes = await asyncio.gather(
-                *(relay_once(store, js) for js in streams), return_exceptions=True
+                *(relay.catch_up() for relay in relays), return_exceptions=True
             )
             for outcome in outcomes:
                 assert isinstance(outcome, int | PublishRefused), outcome
                 refused += isinstance(outcome, PublishRefused)
-        while await relay_once(store, streams[0]):
+        while await relays[0].catch_up():
             pass
         for client in clients:
             await client.close()

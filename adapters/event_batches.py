@@ -1,0 +1,137 @@
+"""Atomic batches of events for the EVENTS stream (NATS ADR-50), as bytes of the NATS protocol.
+
+A batch is refused as a whole unless the stream's last message is the one that it is to follow.
+"""
+
+import logging
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+from nats.protocol.command import hpub_cmd
+
+from adapters.jetstream import EVERY_EVENT, event_subject
+from application.places import Places
+from domain.cloud_events import binary_headers, cloud_event
+from domain.event import Recorded
+
+PAGE = 500
+"""Events read at once, and in a batch at most. JetStream takes 1,000 messages in one."""
+
+BATCH_BYTES = 4 << 20
+
+log = logging.getLogger(__name__)
+
+_BATCH_HEADERS = 500
+"""More bytes than the headers that make a message part of a batch."""
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """How far a stream is: its last message's sequence, and its event's position and id.
+
+    Zero and empty for what is not there. `surplus` is by how much the next sequence exceeds the
+    next position.
+    """
+
+    sequence: int
+    position: int
+    event_id: str
+    surplus: int
+
+
+class Message(msgspec.Struct, frozen=True):
+    """`lines` are its headers as they are sent, those of its batch not yet among them."""
+
+    subject: str
+    headers: dict[str, str]
+    lines: bytes
+    payload: bytes
+
+    @property
+    def size(self) -> int:
+        """What the server counts against its `max_payload`, with room for a batch's headers."""
+        return len(self.lines) + len(self.payload) + _BATCH_HEADERS
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """All but the last message as sent, the last, whose answer is the batch's, and what is then
+    reached."""
+
+    opening: bytes
+    commit: Message
+    count: int
+    reached: Reached
+
+
+def batches(
+    page: Sequence[Recorded], places: Places, reached: Reached, max_payload: int
+) -> Iterator[Batch]:
+    """A page that follows what was reached, as batches that follow each other."""
+    messages: list[Message] = []
+    last, size = None, 0
+    for recorded, place in zip(page, places.of(page), strict=True):
+        subject = event_subject(recorded.event.event_name, recorded.entity_id, *place)
+        message = _message(recorded, subject, reached.surplus, max_payload)
+        if last and size + message.size > BATCH_BYTES:
+            yield (batch := _batch(messages, last, reached))
+            messages, size, reached = [], 0, batch.reached
+        messages.append(message)
+        last, size = recorded, size + message.size
+    if last:
+        yield _batch(messages, last, reached)
+
+
+def _message(recorded: Recorded, subject: str, surplus: int, max_payload: int) -> Message:
+    event = cloud_event(recorded)
+    headers = binary_headers(event) | {"traceparent": event.traceparent}
+    if not surplus:
+        # Where messages are gone the stream remembers their ids, and would refuse them for a while.
+        headers["Nats-Msg-Id"] = event.id
+    message = _with_lines(subject, headers, msgspec.json.encode(event.data))
+    if message.size <= max_payload:
+        return message
+    log.warning(
+        "%s at position %d is larger than the %d bytes that NATS takes: its data are left to HTTP",
+        event.type,
+        recorded.position,
+        max_payload,
+    )
+    where = f"/api/v1/events?after={recorded.position - 1}&limit=1"
+    return _with_lines(subject, headers | {"ce-dataref": where}, b"")
+
+
+def _with_lines(subject: str, headers: dict[str, str], payload: bytes) -> Message:
+    return Message(subject, headers, _lines(headers), payload)
+
+
+def _lines(headers: Mapping[str, str]) -> bytes:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
+
+
+def _batch(messages: Sequence[Message], last: Recorded, after: Reached) -> Batch:
+    batch, count = uuid.uuid4().hex, len(messages)
+    # Not the stream's last sequence: that stays as it is when messages are purged.
+    fence = {
+        "Nats-Expected-Last-Subject-Sequence": str(after.sequence),
+        "Nats-Expected-Last-Subject-Sequence-Subject": EVERY_EVENT,
+    }
+    added = [
+        {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(place)} for place in range(1, count + 1)
+    ]
+    added[0] |= fence
+    added[-1]["Nats-Batch-Commit"] = "1"
+    *opening, commit = zip(messages, added, strict=True)
+    message, in_batch = commit
+    return Batch(
+        b"".join([_command(*one) for one in opening]),
+        msgspec.structs.replace(message, headers=message.headers | in_batch),
+        count,
+        Reached(
+            last.position + after.surplus, last.position, last.metadata.event_id, after.surplus
+        ),
+    )
+
+
+def _command(message: Message, in_batch: Mapping[str, str]) -> bytes:
+    headers = b"NATS/1.0\r\n%b%b\r\n" % (message.lines, _lines(in_batch))
+    return bytes(hpub_cmd(message.subject, "", headers, message.payload))
