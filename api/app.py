@@ -21,6 +21,7 @@ from api.backend import THREADS, Backend
 from api.comparison import ComparisonController
 from api.erasure import ErasureController
 from api.evaluation import EvaluationController
+from api.events import EventController, chosen_in
 from api.exports import ExportController
 from api.forms import FormController
 from api.images import ImageController
@@ -61,6 +62,7 @@ API = Router(
         EvaluationController,
         ComparisonController,
         LiveController,
+        EventController,
         WorkerController,
         TransparencyController,
         TrailController,
@@ -97,6 +99,7 @@ def create_app(settings: Settings) -> Litestar:
         dependencies={
             "backend": Provide(_backend, sync_to_thread=False),
             "asked": Provide(asked_for, sync_to_thread=False),
+            "chosen": Provide(chosen_in, sync_to_thread=False),
         },
         exception_handlers=as_pages(HANDLERS),
         template_config=TemplateConfig(

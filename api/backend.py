@@ -12,6 +12,7 @@ from adapters.image_files import ImageLimits
 from adapters.postgres import engine_for
 from adapters.settings import Settings
 from adapters.weights import WeightsFolder
+from api.events_feed import Feed
 from api.moments import moment_in
 from api.news import News
 from application.store import Store
@@ -44,6 +45,7 @@ class Backend:
         self.weights = WeightsFolder(settings.weights_folder, self.blobs)
         self.predictions = Predictions(self.blobs, blobs_url)
         self.news = News(url, self.position)
+        self.feed = Feed(self.store)
         self.import_roots = settings.roots()
         self.max_import_bytes = settings.max_import_bytes
         self.lookout = Lookout(settings.nats_url)
@@ -51,6 +53,7 @@ class Backend:
 
     def close(self) -> None:
         self.news.close()
+        self.feed.close()
         self.predictions.close()
         self.store.close()
         self.engine.dispose()

@@ -14,8 +14,8 @@ from application.store import PAGE
 from application.trail import lines_of
 from domain.errors import Invalid
 from domain.event import Recorded, registry
+from domain.places import MODEL, PROJECT, VERSION, VIEW
 from domain.trail import Line
-from projections.trail import MODEL, PROJECT, VERSION, VIEW
 from projections.trail_walks import TrailFilter, among, is_known, walk
 
 Order = Literal["newest", "oldest"]

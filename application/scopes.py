@@ -1,8 +1,13 @@
+<<<<<<< HEAD
 """Which project a stream belongs to, read from the log's own first events: it never changes."""
+=======
+"""What a stream belongs to, read from the log's own first events: it never changes."""
+>>>>>>> feed
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 
+<<<<<<< HEAD
 from application.handle import VIEW
 from application.store import Store
 from domain.event import Event
@@ -25,6 +30,28 @@ class Scopes:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: dict[str, str] = {}
+=======
+import msgspec
+
+from application.handle import VIEW
+from application.store import Store
+from domain.places import Place, placed
+
+CACHED = 100_000
+"""Streams whose places are kept in memory; those that came first go first."""
+
+READ_AT_ONCE = 5000
+
+_NOWHERE = Place()
+
+
+class Scopes:
+    """Places of streams, cached. Safe to use from many threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[str, Place] = {}
+>>>>>>> feed
         self._changing = threading.Lock()
 
     def project_of(self, stream: str) -> str | None:
@@ -32,6 +59,7 @@ class Scopes:
         return self.projects_of([stream])[stream]
 
     def projects_of(self, streams: Iterable[str]) -> dict[str, str | None]:
+<<<<<<< HEAD
         """The same for several, in two queries for each few thousand that are not cached."""
         found: dict[str, str | None] = {name: self._known.get(name) for name in streams}
         missing = [name for name, project in found.items() if project is None]
@@ -50,10 +78,39 @@ class Scopes:
         return known
 
     def _keep(self, found: Mapping[str, str]) -> None:
+=======
+        """The same for several."""
+        return {name: place.project_id for name, place in self.places_of(streams).items()}
+
+    def places_of(self, streams: Iterable[str]) -> dict[str, Place]:
+        """What streams belong to, in two queries for each few thousand that are not cached."""
+        found = {name: self._known.get(name) for name in streams}
+        missing = [name for name, place in found.items() if place is None]
+        for start in range(0, len(missing), READ_AT_ONCE):
+            found |= self._look_up(missing[start : start + READ_AT_ONCE])
+        return {name: place or _NOWHERE for name, place in found.items()}
+
+    def _look_up(self, streams: Sequence[str]) -> dict[str, Place]:
+        begun = self._store.first_events(streams).items()
+        known = {name: place for name, event in begun if (place := placed(name, event))}
+        views = {
+            name: VIEW.stream(one.view_id)
+            for name, one in known.items()
+            if one.view_id is not None and one.project_id is None
+        }
+        of_views = self.projects_of(views.values()) if views else {}
+        for name, view in views.items():
+            known[name] = msgspec.structs.replace(known[name], project_id=of_views[view])
+        self._keep(known)
+        return known
+
+    def _keep(self, found: Mapping[str, Place]) -> None:
+>>>>>>> feed
         with self._changing:
             self._known.update(found)
             while len(self._known) > CACHED:
                 del self._known[next(iter(self._known))]
+<<<<<<< HEAD
 
 
 def _project_of(stream: str, first: Event) -> str | None:
@@ -70,3 +127,5 @@ def _view_of(first: Event) -> str | None:
         case ModelCreated() | ModelForked():
             return VIEW.stream(first.view_id)
     return None
+=======
+>>>>>>> feed

@@ -81,6 +81,7 @@ def api() -> None:
 
     from adapters.settings import load_settings
     from api.app import create_app
+    from api.connections import ImpatientProtocol
 
     settings = load_settings()
     settings.require("database_url")
@@ -90,7 +91,7 @@ def api() -> None:
         host=settings.api_host,
         port=settings.api_port,
         loop="uvloop",
-        http="httptools",
+        http=ImpatientProtocol,
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=3,

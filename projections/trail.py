@@ -29,17 +29,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import BIT, Insert, array, insert
 
 from domain.event import Recorded
-from domain.image import ImageAdded, ImageAnnotated
-from domain.imports import ImportRequested
-from domain.model import ModelCreated, ModelForked, VersionNumbered
-from domain.version import VersionCreated
-from domain.view import ModelRegistered, ViewCreated
+from domain.places import MODEL, PROJECT, VIEW, Place, own_terms, placed
 from projections.read_model import SCHEMA, ReadModel, Write, given_rows, write_rows
 
 BLOCK = 512
 
-ACTOR, EVENT = "actor", "event"
-PROJECT, VIEW, MODEL, VERSION = "project", "view", "model", "version"
 EVERYTHING = ""
 
 metadata = MetaData(schema=SCHEMA)
@@ -64,13 +58,6 @@ blocks = Table(
     Column("last_at", DateTime(timezone=True), nullable=False),
 )
 """The positions of a block that a term holds for, from the left, and when their events happened."""
-
-
-class _Place(msgspec.Struct, frozen=True):
-    stream: str
-    project_id: str | None = None
-    view_id: str | None = None
-    model_id: str | None = None
 
 
 class _Marks(msgspec.Struct):
@@ -164,25 +151,24 @@ _mark_by_stream = _marking(_owned_rows())
 
 
 def project(page: Sequence[Recorded]) -> Iterator[Write]:
-    places: list[_Place] = []
+    places: list[dict[str, str | None]] = []
     marks: dict[tuple[str, int], _Marks] = {}
     by_stream: list[dict[str, object]] = []
     for recorded in page:
-        place = _placed(recorded)
-        if place is not None:
-            places.append(place)
-        position, at = recorded.position, recorded.metadata.occurred_at
+        stream, position, at = recorded.stream, recorded.position, recorded.metadata.occurred_at
+        place = placed(stream, recorded.event)
+        if place is not None and not stream.startswith(f"{PROJECT}-"):
+            places.append({"stream": stream, **msgspec.to_builtins(place)})
         for term in _terms(recorded, place):
             key = term, position // BLOCK
             if key not in marks:
                 marks[key] = _Marks(at, at)
             marks[key].add(position, at)
         if place is None or place.project_id is None:
-            by_stream.append({"position": position, "at": at, "stream": recorded.stream})
+            by_stream.append({"position": position, "at": at, "stream": stream})
     # A model's project is its view's, which may have begun in this very page.
-    yield from write_rows(_place, [msgspec.to_builtins(one) for one in places if one.project_id])
-    models = [msgspec.to_builtins(one) for one in places if not one.project_id]
-    yield from write_rows(_place, models)
+    yield from write_rows(_place, [one for one in places if one["project_id"]])
+    yield from write_rows(_place, [one for one in places if not one["project_id"]])
     gathered = [
         {
             "term": term,
@@ -197,42 +183,12 @@ def project(page: Sequence[Recorded]) -> Iterator[Write]:
     yield from write_rows(_mark_by_stream, by_stream)
 
 
-def _placed(recorded: Recorded) -> _Place | None:
-    stream, key = recorded.stream, recorded.entity_id
-    match recorded.event:
-        case ImageAdded() | ImportRequested() as one:
-            return _Place(stream, one.project_id)
-        case ViewCreated(project_id=project_id):
-            return _Place(stream, project_id, key)
-        case ModelCreated(view_id=view_id) | ModelForked(view_id=view_id):
-            return _Place(stream, None, view_id, key)
-        case VersionCreated() as made:
-            return _Place(stream, made.project_id, made.view_id, made.model_id)
-    return None
-
-
-def _terms(recorded: Recorded, place: _Place | None) -> Iterator[str]:
+def _terms(recorded: Recorded, place: Place | None) -> Iterator[str]:
     """The terms that hold for an event by what it says itself."""
-    event = recorded.event
     yield EVERYTHING
-    yield f"{ACTOR}:{recorded.metadata.actor}"
-    yield f"{EVENT}:{event.event_name}"
-    kind, key = recorded.stream.split("-", 1)
-    if kind in {PROJECT, VERSION}:
-        yield f"{kind}:{key}"
-    match event:
-        case ImageAnnotated(view_id=view_id):
-            yield f"{VIEW}:{view_id}"
-        case ModelRegistered(model_id=model_id):
-            yield f"{MODEL}:{model_id}"
-        case VersionNumbered(version_id=version_id):
-            yield f"{VERSION}:{version_id}"
+    yield from own_terms(recorded)
     if place is not None and place.project_id is not None:
-        yield f"{PROJECT}:{place.project_id}"
-        if place.view_id is not None:
-            yield f"{VIEW}:{place.view_id}"
-        if place.model_id is not None:
-            yield f"{MODEL}:{place.model_id}"
+        yield from place.terms
 
 
 TRAIL = ReadModel("trail_v1", metadata, project)

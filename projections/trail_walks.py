@@ -7,17 +7,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, FromClause, and_, func, select
 
-from projections.trail import (
-    ACTOR,
-    BLOCK,
-    EVENT,
-    EVERYTHING,
-    MODEL,
-    PROJECT,
-    VERSION,
-    VIEW,
-    blocks,
-)
+from domain.places import ACTOR, EVENT, MODEL, PROJECT, VERSION, VIEW
+from projections.trail import BLOCK, EVERYTHING, blocks
 
 TERMS = (ACTOR, EVENT, PROJECT, VIEW, MODEL, VERSION)
 WALKED = 64

@@ -17,6 +17,7 @@ from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.parts import run_project
 from adapters.settings import Settings
 from api.app import create_app
+from api.connections import ImpatientProtocol
 from application.store import Store
 from tests.adapters.running import running
 from tests.api.import_scene import MEGABYTE, ImportScene
@@ -89,7 +90,10 @@ def serving(settings: Settings) -> Iterator[Scene]:
         store = stack.enter_context(closing(Store(settings.require("database_url"))))
         listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         app = create_app(settings)
-        api = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+        config = uvicorn.Config(
+            app, http=ImpatientProtocol, log_level="warning", timeout_graceful_shutdown=1
+        )
+        api = uvicorn.Server(config)
         stop = threading.Event()
         threads = [
             threading.Thread(target=run_project, args=(settings, store, stop)),

@@ -1,0 +1,127 @@
+"""The feed of all events: pages, at once or as soon as there is something, and an endless stream.
+
+What is new comes from the tail, what is older from the database. A follower is a coroutine that
+knows its position; none holds a thread or a connection, or more events than it is sending.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import suppress
+
+import msgspec
+
+from api.events_past import Step, step
+from api.events_tail import FeedEvent, Tail
+from api.events_wanted import Chosen, Wanted
+from application.scopes import Scopes
+from application.store import Store
+from domain.errors import Invalid
+
+CHUNK = 50
+"""Events that a stream sends at once: what a client that does not read can hold."""
+
+SEARCH_SECONDS = 1.0
+"""After so long a search a page is answered with what there is, and says where to go on."""
+
+Rights = Callable[[], Awaitable[Collection[str] | None]]
+"""The projects that a follower may read now; None is all, and what is in none."""
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Events, the position to go on from, and how far the log is."""
+
+    events: list[FeedEvent]
+    following: int
+    position: int
+
+
+class Feed:
+    """What all followers of one process share."""
+
+    def __init__(self, store: Store) -> None:
+        self._scopes = Scopes(store)
+        self._tail = Tail(store, self._scopes)
+        self._store = store
+
+    def close(self) -> None:
+        self._tail.close()
+
+    async def begin(self, after: int, field: str) -> None:
+        """Raises `Invalid` for a position that the log has not reached."""
+        await self._tail.begin()
+        if after <= self._tail.position:
+            return
+        head = await asyncio.to_thread(self._store.head)
+        if after > head:
+            raise Invalid(
+                f"{field} is {after}, and the log ends at {head}; if you have seen {after}, an"
+                " older log was restored: ask your operator, and read from 0",
+                field=field,
+            )
+
+    async def wanted(self, chosen: Chosen, projects: Collection[str] | None) -> Wanted:
+        """What filters come to. Raises `Invalid`."""
+        return await asyncio.to_thread(chosen.wanted, self._scopes, projects)
+
+    async def page(self, wanted: Wanted, after: int, limit: int, seconds: float) -> Page:
+        """The next events after a position; where there is none, waits for one."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        events: list[FeedEvent] = []
+        while True:
+            news = self._tail.news
+            found = await self._next(wanted, after, limit - len(events))
+            events += found.events
+            after = found.reached
+            taken = loop.time() - begun
+            if len(events) == limit or taken >= max(SEARCH_SECONDS, 0 if events else seconds):
+                break
+            if found.more:
+                continue
+            if events or taken >= seconds:
+                break
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds - taken):
+                    await news.wait()
+        return Page(events, after, max(after, self._tail.position))
+
+    async def stream(self, wanted: Wanted, after: int, rights: Rights) -> AsyncIterator[bytes]:
+        """Frames of server-sent events; ends once there is nothing left that may be read.
+
+        At each beat it asks for the rights again, and says that it is there: by an `id` without an
+        event where it has looked further than at what it sent, so that one who comes back goes on
+        from there.
+        """
+        allowed = wanted.within(await rights())
+        beats, told = self._tail.beats, after
+        while True:
+            news = self._tail.news
+            found = await self._next(allowed, after, CHUNK)
+            after = found.reached
+            if found.events:
+                told = found.events[-1].position
+                yield b"".join([event.frame for event in found.events])
+            elif not found.more:
+                await news.wait()
+            if beats == self._tail.beats:
+                continue
+            beats = self._tail.beats
+            projects = await rights()
+            if projects is not None and not projects:
+                return
+            allowed = wanted.within(projects)
+            yield b": still here\n\n" if told == after else f"id: {after}\n\n".encode()
+            told = after
+
+    async def _next(self, wanted: Wanted, after: int, limit: int) -> Step:
+        newest = self._tail.since(after)
+        if newest is None:
+            return await asyncio.to_thread(step, self._store, self._scopes, wanted, after, limit)
+        found: list[FeedEvent] = []
+        for event in newest:
+            after = event.position
+            if wanted.covers(event.terms):
+                found.append(event)
+                if len(found) == limit:
+                    break
+        return Step(found, after, more=bool(newest))

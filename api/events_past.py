@@ -1,0 +1,42 @@
+"""Events of the feed that are older than its tail, read from the log a step at a time."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from api.events_tail import FeedEvent, encoded
+from api.events_wanted import Wanted, terms_of
+from application.scopes import Scopes
+from application.store import PAGE, Store
+from domain.event import Recorded
+from domain.places import Place
+
+_ANYWHERE = Place()
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What was found up to the position `reached`; unless `more`, that is all there is."""
+
+    events: list[FeedEvent]
+    reached: int
+    more: bool
+
+
+def step(store: Store, scopes: Scopes, wanted: Wanted, after: int, limit: int) -> Step:
+    """Look through the next events after a position, until `limit` are found."""
+    page = store.read(after, limit=PAGE if wanted.groups else limit)
+    places = _places(scopes, wanted, page)
+    found: list[FeedEvent] = []
+    for recorded in page:
+        terms = terms_of(recorded, places.get(recorded.stream, _ANYWHERE))
+        if not wanted.covers(terms):
+            continue
+        found.append(encoded(recorded, terms))
+        if len(found) == limit:
+            return Step(found, recorded.position, more=True)
+    return Step(found, page[-1].position if page else after, more=bool(page))
+
+
+def _places(scopes: Scopes, wanted: Wanted, page: Sequence[Recorded]) -> Mapping[str, Place]:
+    """Where the streams of a page belong, if that decides what is wanted."""
+    return scopes.places_of({one.stream for one in page}) if wanted.asks_for_places else {}

@@ -1,0 +1,98 @@
+"""Which events of the feed somebody is sent: by name, by what they belong to, and by right."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+import msgspec
+
+from application.scopes import Scopes
+from application.trail import EVOLVE
+from domain.errors import Invalid
+from domain.event import Recorded, registry
+from domain.places import EVENT, MODEL, PROJECT, VERSION, VIEW, Place, own_terms
+
+SUBJECT = "subject"
+_FROM_THE_STREAM = {PROJECT, VIEW, MODEL}
+
+
+def terms_of(recorded: Recorded, place: Place) -> frozenset[str]:
+    """All terms that hold for an event of a stream that belongs there."""
+    return frozenset([*own_terms(recorded), *place.terms, f"{SUBJECT}:{recorded.stream}"])
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """The events for which at least one term of each group holds; all, where there is no group."""
+
+    groups: tuple[frozenset[str], ...] = ()
+
+    def covers(self, terms: frozenset[str]) -> bool:
+        return not any(group.isdisjoint(terms) for group in self.groups)
+
+    def within(self, projects: Collection[str] | None) -> "Wanted":
+        """Of these, only what belongs to some projects; None stands for all that there is."""
+        if projects is None:
+            return self
+        return Wanted((*self.groups, frozenset(f"{PROJECT}:{one}" for one in projects)))
+
+    @property
+    def asks_for_places(self) -> bool:
+        """Whether an event's terms decide that it has from its stream only."""
+        kinds = {term.partition(":")[0] for group in self.groups for term in group}
+        return not kinds.isdisjoint(_FROM_THE_STREAM)
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """The filters of a request, each with the values that it may have."""
+
+    name: Sequence[str] = ()
+    subject: Sequence[str] = ()
+    project: Sequence[str] = ()
+    view: Sequence[str] = ()
+    model: Sequence[str] = ()
+    version: Sequence[str] = ()
+
+    def wanted(self, scopes: Scopes, projects: Collection[str] | None) -> Wanted:
+        """What that comes to. Raises `Invalid`, also for what is in no project of these."""
+        groups = [
+            {f"{EVENT}:{name}" for told in self.name for name in _names(told)},
+            {f"{SUBJECT}:{_subject(told)}" for told in self.subject},
+        ]
+        for kind in (PROJECT, VIEW, MODEL, VERSION):
+            keys: Sequence[str] = getattr(self, kind)
+            _refuse_unknown(scopes, kind, keys, projects)
+            groups.append({f"{kind}:{key}" for key in keys})
+        return Wanted(tuple(frozenset(group) for group in groups if group))
+
+
+def _names(told: str) -> Iterable[str]:
+    """The event named so, or all whose names begin with what stands before `.*`."""
+    found = [told] if told in registry() else []
+    if told.endswith(".*"):
+        found = [name for name in registry() if name.startswith(told[:-1])]
+    if not found:
+        raise Invalid(
+            f"there is no event {told!r}; give a name, such as version.training_completed, or all"
+            f" of a kind, such as version.*; the names are {', '.join(sorted(registry()))}",
+            field="name",
+        )
+    return found
+
+
+def _subject(told: str) -> str:
+    kind, _, key = told.partition("-")
+    if kind not in EVOLVE or not key:
+        raise Invalid(
+            f"subject is {told!r}; give a kind and an id, such as version-4154e738-…; the kinds"
+            f" are {', '.join(sorted(EVOLVE))}",
+            field="subject",
+        )
+    return told
+
+
+def _refuse_unknown(
+    scopes: Scopes, kind: str, keys: Sequence[str], projects: Collection[str] | None
+) -> None:
+    found = scopes.projects_of(f"{kind}-{key}" for key in keys)
+    for key in keys:
+        project = found[f"{kind}-{key}"]
+        if project is None or (projects is not None and project not in projects):
+            raise Invalid(f"there is no {kind} {key!r} that you may read", field=kind)
