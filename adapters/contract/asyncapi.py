@@ -31,6 +31,14 @@ TEXTS_ON_NATS = {
     "ce-revision": {"pattern": "^[1-9][0-9]*$"},
     "ce-schemaversion": {"pattern": "^[1-9][0-9]*$"},
 }
+BESIDE = {
+    "ce-dataref": "Where an event that is too large for a message is over HTTP, as a path at the"
+    " server. The body is then empty.",
+    "traceparent": "The same as `ce-traceparent`, for tracers.",
+    "Nats-Msg-Id": "The same as `ce-id`, by which the stream knows repeats.",
+}
+"""Headers that are not of every message."""
+
 NOT_ALWAYS = frozenset({"ce-causationid", "ce-dataschema", "ce-traceparent"})
 """Messages that an older program published lack the latter two."""
 
@@ -41,7 +49,7 @@ def document(schemas: Mapping[Form, Schema]) -> Document:
     kinds = sorted({name.split(".")[0] for name in today})
     names = sorted({name.split(".")[1] for name in today})
     events = {
-        "address": "stemma.events.{aggregate}.{event}.{id}",
+        "address": "stemma.events.{aggregate}.{event}.{id}.{project}.{view}",
         "title": "Stream EVENTS",
         "description": "A JetStream stream with one message for each event of the log, in its"
         " order. Read it with a consumer of your own.",
@@ -50,6 +58,8 @@ def document(schemas: Mapping[Form, Schema]) -> Document:
             "aggregate": {"description": "The kind of the thing.", "enum": kinds},
             "event": {"description": "What happened to it.", "enum": names},
             "id": {"description": "The id of the thing."},
+            "project": {"description": "The id of the project that it is in, or a hyphen."},
+            "view": {"description": "The id of the view that it is about, or a hyphen."},
         },
         "messages": {key(form): ref("components", "messages", key(form)) for form in schemas},
     }
@@ -121,11 +131,12 @@ def _headers() -> Schema:
     }
     for name, own in TEXTS_ON_NATS.items():
         properties[name] |= own
+    properties |= {name: {"type": "string", "description": told} for name, told in BESIDE.items()}
     return {
         "type": "object",
-        "description": "CloudEvents 1.0 in binary mode.",
+        "description": "CloudEvents 1.0 in binary mode. Values are percent-encoded UTF-8.",
         "properties": properties,
-        "required": [name for name in properties if name not in NOT_ALWAYS],
+        "required": [name for name in properties if name not in NOT_ALWAYS | BESIDE.keys()],
     }
 
 

@@ -5,6 +5,10 @@ from typing import Any
 Part = dict[str, Any]
 
 
+def _several(description: str) -> Part:
+    return {"type": "array", "items": {"type": "string"}, "description": description}
+
+
 def ref(*path: str) -> dict[str, str]:
     return {"$ref": "#/" + "/".join(path)}
 
@@ -51,8 +55,9 @@ CHANNELS: Part = {
     "live": {
         "address": "/api/v1/events/stream",
         "title": "Server-sent events",
-        "description": "Each event as it comes. `id` is its position, `event` its name. Come back"
-        " with the last `id` in the header `Last-Event-ID`.",
+        "description": "Each event as it comes. `id` is its position, `event` its name. An `id`"
+        " alone says how far the log was looked through. Come back with the last `id` in the header"
+        " `Last-Event-ID`.",
         "servers": [ref("servers", "http")],
         "messages": {"cloudEvent": ref("components", "messages", "cloudEvent")},
     },
@@ -67,13 +72,29 @@ CHANNELS: Part = {
 
 _HTTP = "0.3.0"
 _QUERY: Part = {
-    "after": {"type": "integer", "minimum": 0, "description": "The last position you have seen."},
-    "name": {"type": "string", "description": "Only events of this name; may be repeated."},
-    "subject": {"type": "string", "description": "Only events about this; may be repeated."},
+    "after": {"type": "integer", "minimum": 0, "description": "Only events behind this position."},
+    "name": _several("Events of these names. `version.*` are all names that begin so."),
+    "subject": _several("Events about these things, such as `version-…`."),
+    "project": _several("All of these projects, by their ids."),
+    "view": _several("All of these views, by their ids."),
+    "model": _several("All of these models, by their ids."),
+    "version": _several("All of these versions, by their ids."),
 }
 _PAGED: Part = {
-    "limit": {"type": "integer", "minimum": 1, "description": "At most so many events."},
-    "wait": {"type": "number", "minimum": 0, "description": "Seconds to wait for an event."},
+    "limit": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 1000,
+        "default": 100,
+        "description": "At most so many events.",
+    },
+    "wait": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 30,
+        "default": 0,
+        "description": "Seconds to wait where there is no event yet.",
+    },
 }
 
 OPERATIONS: Part = {
@@ -146,7 +167,7 @@ MESSAGES: Part = {
                     "type": "integer",
                     "description": "What to give as `after` for the next page.",
                 },
-                "position": {"type": "integer", "description": "Where the log ends."},
+                "position": {"type": "integer", "description": "How far the log is."},
             },
             "required": ["items", "next", "position"],
         },

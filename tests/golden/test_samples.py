@@ -13,8 +13,13 @@ SAMPLES = sorted(FOLDER.glob("*.json"))
 each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
 
 
+def parts(sample: Path) -> tuple[str, int]:
+    """The event's name and the version it was stored in."""
+    return form_of(sample.name)
+
+
 def read(sample: Path) -> Recorded:
-    name, _ = form_of(sample.name)
+    name, _ = parts(sample)
     row = StoredEvent("stream-1", 1, name, sample.read_bytes())
     recorded: Recorded = sample_mapper().to_domain_event(row, KEY)
     return recorded
@@ -30,13 +35,13 @@ def test_every_version_of_every_event_has_a_sample(name: str) -> None:
 @each_sample
 def test_a_sample_is_read(sample: Path) -> None:
     recorded = read(sample)
-    assert recorded.event.event_name == form_of(sample.name)[0]
+    assert recorded.event.event_name == parts(sample)[0]
     assert recorded.metadata == METADATA
 
 
 @each_sample
 def test_a_sample_of_the_current_version_is_written_byte_for_byte(sample: Path) -> None:
     recorded = read(sample)
-    _, version = form_of(sample.name)
+    _, version = parts(sample)
     if version == recorded.event.schema_version:
         assert sample_mapper().to_stored_event(recorded, KEY).state == sample.read_bytes()

@@ -75,7 +75,7 @@ def test_a_message_on_nats_is_as_described(name: str) -> None:
     event = published_now(name)
     message = key((name, event.schemaversion))
     headers = binary_headers(event)
-    validate(headers, f"components/messages/{message}/headers")
+    validate(headers | {"Nats-Msg-Id": event.id}, f"components/messages/{message}/headers")
     validate(
         msgspec.json.decode(msgspec.json.encode(event.data)),
         f"components/messages/{message}/payload",
@@ -93,8 +93,9 @@ def test_every_subject_is_one_of_the_channels_address() -> None:
         aggregate, event = name.split(".")
         assert aggregate in channel["parameters"]["aggregate"]["enum"]
         assert event in channel["parameters"]["event"]["enum"]
-        filled = channel["address"].format(aggregate=aggregate, event=event, id="7")
-        assert filled == event_subject(name, "7")
+        place = {"id": "7", "project": "3", "view": "-"}
+        filled = channel["address"].format(aggregate=aggregate, event=event, **place)
+        assert filled == event_subject(name, "7", "3", None)
 
 
 @each_name
