@@ -11,9 +11,10 @@ import msgspec
 from nats.protocol.command import hpub_cmd
 
 from adapters.jetstream import EVERY_EVENT, event_subject
-from application.places import Places
+from application.scopes import Scopes
 from domain.cloud_events import binary_headers, cloud_event
 from domain.event import Recorded
+from domain.image import ImageAnnotated
 
 PAGE = 500
 """Events read at once, and in a batch at most. JetStream takes 1,000 messages in one."""
@@ -64,13 +65,12 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 def batches(
-    page: Sequence[Recorded], places: Places, reached: Reached, max_payload: int
+    page: Sequence[Recorded], scopes: Scopes, reached: Reached, max_payload: int
 ) -> Iterator[Batch]:
     """A page that follows what was reached, as batches that follow each other."""
     messages: list[Message] = []
     last, size = None, 0
-    for recorded, place in zip(page, places.of(page), strict=True):
-        subject = event_subject(recorded.event.event_name, recorded.entity_id, *place)
+    for recorded, subject in zip(page, _subjects(page, scopes), strict=True):
         message = _message(recorded, subject, reached.surplus, max_payload)
         if last and size + message.size > BATCH_BYTES:
             yield (batch := _batch(messages, last, reached))
@@ -79,6 +79,15 @@ def batches(
         last, size = recorded, size + message.size
     if last:
         yield _batch(messages, last, reached)
+
+
+def _subjects(page: Sequence[Recorded], scopes: Scopes) -> Iterator[str]:
+    """Those of events: each a function of the log up to it, whoever asks and when."""
+    places = scopes.places_of({one.stream for one in page})
+    for one in page:
+        event, place = one.event, places[one.stream]
+        view = event.view_id if isinstance(event, ImageAnnotated) else place.view_id
+        yield event_subject(event.event_name, one.entity_id, place.project_id, view)
 
 
 def _message(recorded: Recorded, subject: str, surplus: int, max_payload: int) -> Message:

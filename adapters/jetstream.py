@@ -72,7 +72,8 @@ async def connect(url: str, name: str) -> Client:
 async def end_tasks(*tasks: "asyncio.Future[Any]") -> None:
     """Cancel tasks until they have ended, and pass over how they did.
 
-    Once is not enough: nats-py drops a cancellation that comes while it flushes.
+    Once is not enough: nats-py drops a cancellation that comes while it flushes, and Python 3.11's
+    `asyncio.wait_for` one that comes just before an answer does.
     """
     left = set(tasks)
     while left:
@@ -81,6 +82,20 @@ async def end_tasks(*tasks: "asyncio.Future[Any]") -> None:
         _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN_SECONDS)
     for task in tasks:
         task.cancelled() or task.exception()
+
+
+async def run_together(*works: Coroutine[Any, Any, None]) -> None:
+    """Run side by side. Where one raises, the others are ended, and it is raised.
+
+    Not a `TaskGroup`: that cancels once, and waits for ever where the cancellation was dropped.
+    """
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        await end_tasks(*tasks)
+    for task in done:
+        task.result()
 
 
 def run_until_stopped(work: Coroutine[None, None, None], stop: threading.Event) -> None:

@@ -18,6 +18,7 @@ from adapters.jetstream import (
     connect,
     ensure_streams,
     job_subject,
+    run_together,
     run_until_stopped,
 )
 from adapters.postgres import wake_ups
@@ -51,20 +52,12 @@ async def _run(
         effects = policies.Effects(partial(put_manifest, blobs), outside.dispatch)
         follow = partial(_follow, store, js, stop)
         # Side by side: a wish does not wait until a large dataset has been frozen.
-        async with asyncio.TaskGroup() as both:
-            both.create_task(
-                follow(
-                    JOBS, "policies", policies.REACTS_TO, partial(policies.react, store, effects)
-                )
-            )
-            both.create_task(
-                follow(
-                    CONTROL_STREAM,
-                    "control",
-                    control.REACTS_TO,
-                    partial(control.react, store, outside.tell),
-                )
-            )
+        jobs = partial(policies.react, store, effects)
+        wishes = partial(control.react, store, outside.tell)
+        await run_together(
+            follow(JOBS, "policies", policies.REACTS_TO, jobs),
+            follow(CONTROL_STREAM, "control", control.REACTS_TO, wishes),
+        )
     finally:
         await client.close()
 

@@ -26,7 +26,7 @@ from adapters.jetstream import (
     run_until_stopped,
 )
 from adapters.postgres import wake_ups
-from application.places import Places
+from application.scopes import Scopes
 from application.store import CHANNEL, AppendRefused, Store
 from domain.event import Recorded
 
@@ -34,6 +34,9 @@ LOOK_SECONDS = 1.0
 """After so long the stream is looked at again, and a relay that stands by may take over."""
 
 COMMIT_SECONDS = 10.0
+
+STREAMS = 20_000
+"""Streams whose project and view are kept in memory."""
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +70,7 @@ async def _run(store: Store, nats_url: str, stop: threading.Event) -> None:
                 await relay.catch_up()
             except PublishRefused as refused:
                 log.warning("%s; this relay stands by", refused)
-                await relay.stand_by()
+                await relay.stand_by(stop)
     finally:
         await client.close()
 
@@ -79,7 +82,7 @@ class Relay:
         self._store = store
         self._js = js
         self._client = js._nc  # the only way the library offers to a batch's unanswered messages
-        self._places = Places(store)
+        self._scopes = Scopes(store, cached=STREAMS)
         self._reached: Reached | None = None
         self._looked = 0.0
         self._missing = 0
@@ -98,10 +101,10 @@ class Relay:
             self._reached = None
             raise
 
-    async def stand_by(self) -> None:
-        """Return once the stream stands still although the log has gone on."""
+    async def stand_by(self, stop: threading.Event) -> None:
+        """Return once the stream stands still although the log has gone on, or `stop` is set."""
         seen = None
-        while True:
+        while not stop.is_set():
             found = await last_published(self._js)
             head = await asyncio.to_thread(self._store.head)
             if found == seen and found[1] < head:
@@ -133,7 +136,7 @@ class Relay:
             page = self._store.read(reached.position - 1, limit=1 + PAGE)
             _check(reached, page[:1])
             del page[:1]
-        return list(batches(page, self._places, reached, self._client.max_payload))
+        return list(batches(page, self._scopes, reached, self._client.max_payload))
 
     async def _publish(self, batch: Batch) -> None:
         connection = self._client.stats["reconnects"]

@@ -10,7 +10,7 @@ from application.store import Store
 from domain.places import Place, placed
 
 CACHED = 100_000
-"""Streams whose places are kept in memory; those that came first go first."""
+"""Streams whose places are kept in memory, where no other number is given; the first go first."""
 
 READ_AT_ONCE = 5000
 
@@ -18,10 +18,11 @@ _NOWHERE = Place()
 
 
 class Scopes:
-    """Places of streams, cached. Safe to use from many threads."""
+    """Places of streams, so many of them cached. Safe to use from many threads."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, cached: int | None = None) -> None:
         self._store = store
+        self._cached = CACHED if cached is None else cached
         self._known: dict[str, Place] = {}
         self._changing = threading.Lock()
 
@@ -58,5 +59,5 @@ class Scopes:
     def _keep(self, found: Mapping[str, Place]) -> None:
         with self._changing:
             self._known.update(found)
-            while len(self._known) > CACHED:
+            while len(self._known) > self._cached:
                 del self._known[next(iter(self._known))]

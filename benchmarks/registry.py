@@ -6,6 +6,7 @@ from benchmarks import (
     append,
     as_of,
     bundle,
+    delivery,
     freezing,
     grid,
     importing,
@@ -13,6 +14,7 @@ from benchmarks import (
     live,
     loading,
     projection,
+    relaying,
     replay,
     start,
     trail,
@@ -37,4 +39,6 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Figure]]] = {
     "verify": verify.run,
     "trail": trail.run,
     "bundle": bundle.run,
+    "relay": relaying.run,
+    "delivery": delivery.run,
 }

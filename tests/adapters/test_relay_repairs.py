@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, StreamConfig, StreamState
+from nats.js.errors import ServerError
 
 from adapters import relay as relay_module
 from adapters.embedded_postgres import EmbeddedPostgres
@@ -50,6 +52,20 @@ async def held(js: JetStreamContext) -> list[tuple[int, int]]:
 
 def _position(headers: Mapping[str, str] | None) -> int:
     return int((headers or {})["ce-sequence"])
+
+
+def test_what_the_relay_makes_nobody_purges_or_deletes_from(store: Store, nats_url: str) -> None:
+    append(store, 2)
+
+    async def use(js: JetStreamContext) -> None:
+        await ensure_streams(js)
+        await Relay(store, js).catch_up()
+        with pytest.raises(ServerError, match="purge not permitted"):
+            await js.purge_stream(EVENTS)
+        with pytest.raises(ServerError, match="delete not permitted"):
+            await js.delete_msg(EVENTS, 1)
+
+    with_js(nats_url, use)
 
 
 @pytest.mark.parametrize("again", ["the same relay", "a new relay"])
@@ -287,7 +303,7 @@ def test_of_two_running_relays_one_stands_by_and_takes_over(
         await asyncio.to_thread(append, store, 1)
         with pytest.raises(PublishRefused):
             await second.catch_up()
-        standing_by = asyncio.ensure_future(second.stand_by())
+        standing_by = asyncio.ensure_future(second.stand_by(threading.Event()))
         for _ in range(12):
             await asyncio.to_thread(append, store, 1)
             await first.catch_up()
