@@ -120,7 +120,8 @@ async def _messages(
     config = ConsumerConfig(
         name=name,
         deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-        opt_start_seq=await _start(js, after),
+        # A sequence is never less than its event's position; what was seen is passed over.
+        opt_start_seq=after + 1,
         filter_subjects=filters,
         ack_policy=AckPolicy.NONE,
         inactive_threshold=FORGOTTEN_SECONDS,
@@ -147,29 +148,3 @@ async def _messages(
     finally:
         with suppress(NatsError):
             await subscription.unsubscribe()
-
-
-async def _start(js: JetStreamContext, after: int) -> int:
-    """A sequence of the stream before which there is no event after the position.
-
-    A sequence never exceeds its event's position by less than an earlier one does, so each step
-    back stays behind the event that is looked for, or at it.
-    """
-    try:
-        last = await js.get_last_msg(STREAM, EVERY_EVENT)
-    except NotFoundError:
-        return (await js.stream_info(STREAM)).state.last_seq + 1
-    sequence, position = last.seq or 0, _position(last.headers)
-    if position <= after:
-        return sequence + 1
-    while position > after + 1:
-        sequence -= position - after - 1
-        if sequence <= 1:
-            return 1
-        found = await js.get_msg(STREAM, seq=sequence, subject=EVERY_EVENT, next=True)
-        position = _position(found.headers)
-    return sequence
-
-
-def _position(headers: dict[str, str] | None) -> int:
-    return int((headers or {})["ce-sequence"])

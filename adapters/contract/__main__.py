@@ -17,7 +17,7 @@ def main() -> int:
     try:
         changed = drift() if check else write()
     except Incompatible as error:
-        print(f"a published version would change:\n{error}", file=sys.stderr)
+        print(error, file=sys.stderr)
         return 1
     for path in changed:
         print(f"{'is not up to date' if check else 'wrote'}: {path.relative_to(ROOT)}")

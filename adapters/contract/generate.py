@@ -25,7 +25,7 @@ ASYNCAPI = ROOT / "docs" / "asyncapi.yaml"
 
 
 class Incompatible(Exception):
-    """A version that is published would mean something else; each line names event and field."""
+    """A published version would mean something else, or a sample is missing; a line for each."""
 
 
 def generated(before: Mapping[Form, Schema], samples: Path = SAMPLES) -> dict[Form, Schema]:
@@ -60,7 +60,10 @@ def _problems(before: Mapping[Form, Schema], today: Mapping[Form, Schema]) -> It
 
 def _examples(samples: Path, form: Form) -> list[Any]:
     """The golden sample's payload, as it is published."""
-    stored = json.loads((samples / file_name(form)).read_bytes())
+    sample = samples / file_name(form)
+    if not sample.exists():
+        raise Incompatible(f"{form[0]}, version {form[1]}: write its golden sample first")
+    stored = json.loads(sample.read_bytes())
     event_type = registry()[form[0]]
     return [stored["data"] | erased_values(event_type)]
 

@@ -175,7 +175,7 @@ MESSAGES: Part = {
     "delivery": {
         "name": "delivery",
         "title": "An event for a webhook",
-        "contentType": "application/json",
+        "contentType": "application/cloudevents+json",
         "correlationId": {"location": "$message.payload#/correlationid"},
         "headers": {
             "type": "object",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -131,6 +132,13 @@ def test_a_schema_of_a_published_version_is_not_overwritten() -> None:
 def test_a_published_form_does_not_go(form: tuple[str, int], told: str) -> None:
     with pytest.raises(Incompatible, match=told):
         generated({**published(), form: BEFORE})
+
+
+def test_an_event_needs_its_golden_sample(tmp_path: Path) -> None:
+    with pytest.raises(
+        Incompatible, match=r"blob\.erased, version 1: write its golden sample first"
+    ):
+        generated(published(), tmp_path)
 
 
 def test_an_older_schema_is_not_lost() -> None:
