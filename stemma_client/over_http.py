@@ -71,7 +71,7 @@ def _page(client: httpx.Client, asked: dict[str, object]) -> _Page:
         if response is not None and response.status_code not in _PASSING:
             raise Refused(_reason(response), response.status_code)
         told = response.headers.get("Retry-After", "") if response is not None else ""
-        time.sleep(float(told) if told.isdecimal() else pause)
+        time.sleep(min(float(told), LONGEST_RETRY_SECONDS) if told.isdecimal() else pause)
         pause = min(2 * pause, LONGEST_RETRY_SECONDS)
 
 
