@@ -6,7 +6,7 @@ ARGS ?=
 # Without bytecode every process would compile torch's sources anew: 18 s instead of 5 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test lint bench bench-train lock clean
+.PHONY: setup demo test lint bench bench-train contract lock clean
 
 setup: $(STAMP)
 
@@ -36,6 +36,9 @@ bench: setup
 
 bench-train: setup
 	@$(BIN)/python -m benchmarks training loading $(ARGS)
+
+contract: setup
+	@$(BIN)/python -m adapters.contract
 
 lock:
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \

@@ -41,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     nats_url: str | None = None
     blobs_url: str | None = None
     api_url: str | None = None
+    api_key: str | None = None
     api_host: str = "127.0.0.1"
     api_port: int = 8300
     worker_name: str = ""

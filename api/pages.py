@@ -8,6 +8,7 @@ from litestar import Router
 from api.pages_annotate import AnnotatePages
 from api.pages_audit import AuditPages
 from api.pages_compare import ComparePages
+from api.pages_contract import ContractPages
 from api.pages_evaluation import EvaluationPages
 from api.pages_images import ImagePages
 from api.pages_imports import ImportPages
@@ -29,6 +30,7 @@ PAGES = Router(
         ComparePages,
         WorkerPages,
         AuditPages,
+        ContractPages,
     ],
     include_in_schema=False,
 )

@@ -12,3 +12,7 @@ def needs(right: Right, *, of: str | None = None, anywhere: bool = False) -> dic
     shows no more than the caller may see.
     """
     return {KEY: (right, of, anywhere)}
+
+
+OPEN: dict[str, object] = {KEY: None}
+"""What a route says that asks for no right: it is open to all."""

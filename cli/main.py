@@ -19,6 +19,7 @@ LATER = {
     "cancel": "cli.control:cancel_command",
     "download": "cli.take_away:download_command",
     "erase": "cli.erase:erase",
+    "events": "cli.events:events",
     "export": "cli.imports:export_command",
     "form": "cli.training:form_command",
     "import": "cli.imports:import_command",

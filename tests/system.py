@@ -136,6 +136,13 @@ def annotated_digits(client: ApiClient, count: int) -> str:
     return str(view_id)
 
 
+def positions_of(runtime: Runtime, stream: str) -> list[tuple[int, str, str]]:
+    """The events of a stream in the log, in order, as (position, name, stream)."""
+    query = "SELECT position, name, stream FROM log.events WHERE stream = %s ORDER BY position"
+    with psycopg.connect(runtime.database_url) as connection:
+        return list(connection.execute(query, (stream,)))
+
+
 def events_of(runtime: Runtime, version_id: str) -> list[tuple[str, dict[str, Any]]]:
     """A version's events from the log, in order, as (name, payload)."""
     query = "SELECT name, data FROM log.events WHERE stream = %s ORDER BY position"

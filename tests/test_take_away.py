@@ -1,10 +1,12 @@
-"""A version leaves the system that trained it, and is trained again by whoever doubts it."""
+"""A version leaves the system that trained it: its events go to who follows them, its files to who
+takes them, and it is trained again by whoever doubts it."""
 
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ import msgspec
 import pytest
 
 from domain.model_description import ModelDescription
+from tests.doc_consumers import consumer
 from tests.servers import server_folder
-from tests.system import RunningSystem, annotated_digits, running_system
+from tests.system import RunningSystem, annotated_digits, positions_of, running_system
 
 OPTIONS = {
     "architecture": "mobilenet_v3_small",
@@ -31,13 +34,24 @@ class Trained:
 
     def __init__(self, system: RunningSystem) -> None:
         self.system = system
-        with system.client() as client:
+        with ExitStack() as stack:
+            followed = {
+                library: stack.enter_context(
+                    consumer(system.data, library, system.data / f"follows-{library}")
+                )
+                for library in ("httpx", "nats")
+            }
+            client = stack.enter_context(system.client())
             view_id = annotated_digits(client, 120)
             answer = client.command(f"views/{view_id}/versions", {"options": OPTIONS})
             self.version_id = str(answer["id"])
             for _ in client.follow(f"versions/{self.version_id}/events"):
                 pass
             described = client.query(f"versions/{self.version_id}/model.json")
+            self.told = positions_of(system.runtime, f"version-{self.version_id}")
+            self.seen = {
+                library: one.wait_for(self.told[-1][0]) for library, one in followed.items()
+            }
         self.model = msgspec.convert(described, ModelDescription)
 
     def run(self, *arguments: object, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -63,6 +77,15 @@ def folder(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = trained.run("download", trained.version_id, target)
     assert done.returncode == 0, done.stderr
     return target
+
+
+@pytest.mark.parametrize("library", ["httpx", "nats"])
+def test_a_consumer_of_the_guide_follows_the_training(trained: Trained, library: str) -> None:
+    seen = trained.seen[library]
+    assert [one for one in seen if one[2] == trained.told[0][2]] == trained.told
+    assert trained.told[-1][1] == "version.training_completed"
+    positions = [position for position, _, _ in seen]
+    assert positions == sorted(set(positions))
 
 
 def test_a_downloaded_model_predicts_without_a_server(

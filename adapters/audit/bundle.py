@@ -13,9 +13,10 @@ import msgspec
 
 from adapters.audit import bundle_rows as rows
 from adapters.audit.bundle_rows import Selection
-from adapters.audit.bundle_schemas import Form, envelope, schema_of
+from adapters.audit.bundle_schemas import envelope, schema_of
 from adapters.audit.stored import Connection, Row, StoredCheckpoint, leaf_of
 from adapters.blobs import BlobStore
+from adapters.contract.payloads import Form
 from adapters.exports import zip_entry
 from domain.merkle import Frontier
 from domain.pruned_tree import Pruning

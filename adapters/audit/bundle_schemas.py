@@ -2,15 +2,11 @@
 
 from typing import Any
 
-import msgspec
-
-import application.mapper  # noqa: F401  (it registers every event)
-from domain.event import Event, Metadata, registry
+from adapters.contract.payloads import DRAFT, Form, Schema, json_schema, published
+from domain.event import Metadata, registry
 from domain.personal import erased_values
-from domain.upcasts import UPCASTS
 
-Form = tuple[str, int]
-"""An event's name and the version of its payload."""
+_PUBLISHED = frozenset({"$id", "examples"})
 
 
 class Envelope(Metadata, frozen=True, kw_only=True):
@@ -24,31 +20,22 @@ class Envelope(Metadata, frozen=True, kw_only=True):
     sealed: str | None = None
 
 
-def schema_of(form: Form) -> dict[str, Any]:
-    """The payload's schema; of a version from before, what is known of how it was read."""
-    name, version = form
-    title = {"title": f"{name}, version {version}"}
-    event_type = registry().get(name)
-    if event_type is not None and version == event_type.schema_version:
-        return _as_stored(event_type) | title
-    known = UPCASTS[form].__doc__ if form in UPCASTS else "Not known to the bundle's maker."
-    return title | {"description": known, "type": "object"}
-
-
-def _as_stored(event_type: type[Event]) -> dict[str, Any]:
-    """Personal fields are not in the payload: the envelope has them, sealed."""
-    schema = _schema(event_type)
-    own = schema["$defs"][event_type.__name__]
-    for name in erased_values(event_type):
-        del own["properties"][name]
-        own["required"].remove(name)
+def schema_of(form: Form) -> Schema:
+    """The payload's schema as it is stored: the published one, but for personal fields."""
+    if form not in published():
+        title = f"{form[0]}, version {form[1]}"
+        return {"title": title, "description": "Not known to the bundle's maker.", "type": "object"}
+    schema = {name: value for name, value in published()[form].items() if name not in _PUBLISHED}
+    personal = erased_values(registry()[form[0]])
+    schema["properties"] = {
+        name: field | {"description": "Sealed in the envelope, where it is not here."}
+        if name in personal
+        else field
+        for name, field in schema["properties"].items()
+    }
+    schema["required"] = [name for name in schema["required"] if name not in personal]
     return schema
 
 
-def envelope() -> dict[str, Any]:
-    return _schema(Envelope)
-
-
-def _schema(struct: type[msgspec.Struct]) -> dict[str, Any]:
-    draft = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    return draft | msgspec.json.schema(struct)
+def envelope() -> Schema:
+    return {"$schema": DRAFT} | json_schema(Envelope)

@@ -1,11 +1,11 @@
 """Stored events stay readable, and what is written today is what was written before."""
 
-import re
 from pathlib import Path
 
 import pytest
 from eventsourcing.persistence import StoredEvent
 
+from adapters.contract.payloads import form_of
 from domain.event import Recorded, registry
 from tests.golden.write import FOLDER, KEY, METADATA, file_name, sample_mapper
 
@@ -15,9 +15,7 @@ each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.s
 
 def parts(sample: Path) -> tuple[str, int]:
     """The event's name and the version it was stored in."""
-    found = re.fullmatch(r"([a-z]+\.[a-z_]+)\.v(\d+)\.json", sample.name)
-    assert found is not None, f"{sample.name} is not named NAME.vVERSION.json"
-    return found[1], int(found[2])
+    return form_of(sample.name)
 
 
 def read(sample: Path) -> Recorded:

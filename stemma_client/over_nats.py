@@ -1,0 +1,150 @@
+"""Following events over NATS: a consumer from a position, made anew whenever it is lost."""
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+from urllib.parse import unquote
+
+import nats
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import TimeoutError as NatsTimeout
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.errors import NotFoundError
+
+from stemma_client.order import Order
+from stemma_client.received import Received, received
+
+STREAM, EVERY_EVENT = "EVENTS", "stemma.events.>"
+BATCH = 256
+LOOK_SECONDS = 5.0
+RETRY_SECONDS = 1.0
+FORGOTTEN_SECONDS = 300.0
+"""After so long without a request the server drops the consumer."""
+
+log = logging.getLogger(__name__)
+
+_NAME = re.compile(r"([a-z]+)\.([a-z_]+|\*)")
+_SUBJECT = re.compile(r"([a-z]+)-([A-Za-z0-9_-]+)")
+
+
+class _Lost(Exception):
+    """Messages went astray between the server and this client."""
+
+
+async def follow_nats(
+    url: str,
+    *,
+    after: int = 0,
+    names: Sequence[str] = (),
+    subjects: Sequence[str] = (),
+    consumer: str | None = None,
+    domain: str | None = None,
+    **connection: Any,
+) -> AsyncIterator[Received]:
+    """Every event after a position, and those to come; it ends only by an exception.
+
+    `names` are events' names, or all of a kind, such as `version.*`; `subjects` are things, such
+    as `version-…`. `consumer` is the name that goes with your seed: two who follow under one name
+    take it from each other. `connection` are options of `nats.connect`. While the server cannot be
+    reached, or the stream is made anew, it tries again. Raises `ValueError` for filters that are
+    none, and `Gap`.
+    """
+    filters = list(_filters(names, subjects))
+    order = Order(after, every_position=filters == [EVERY_EVENT], every_revision=not names)
+    client = await nats.connect(url, max_reconnect_attempts=-1, **connection)
+    try:
+        js = client.jetstream(domain=domain)
+        while True:
+            try:
+                async for message in _messages(js, filters, order.after, consumer):
+                    one = _received(message)
+                    if order.takes(one):
+                        yield one
+            except (NatsError, _Lost) as error:
+                log.warning("the events are taken up again: %s", error or type(error).__name__)
+            await asyncio.sleep(RETRY_SECONDS)
+    finally:
+        await client.close()
+
+
+def _received(message: Msg) -> Received:
+    headers = message.headers or {}
+    attributes = {
+        name.removeprefix("ce-"): unquote(value)
+        for name, value in headers.items()
+        if name.startswith("ce-")
+    }
+    return received(attributes, message.data)
+
+
+def _filters(names: Sequence[str], subjects: Sequence[str]) -> Iterator[str]:
+    """The subjects of NATS on which the events asked for are, without any that overlap."""
+    if not names and not subjects:
+        yield EVERY_EVENT
+        return
+    events = dict.fromkeys(_parts(_NAME, name, "version.created or version.*") for name in names)
+    things = dict.fromkeys(_parts(_SUBJECT, one, "version-…") for one in subjects)
+    found = False
+    for kind, event in events or dict.fromkeys((kind, "*") for kind, _ in things):
+        if event != "*" and (kind, "*") in events:
+            continue
+        ids = [key for of, key in things if of == kind] if things else ["*"]
+        for key in ids:
+            found = True
+            yield f"stemma.events.{kind}.{event}.{key}.>"
+    if not found:
+        raise ValueError(
+            f"no event has one of the names {names} and one of the subjects {subjects}"
+        )
+
+
+def _parts(pattern: re.Pattern[str], text: str, example: str) -> tuple[str, str]:
+    found = pattern.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} can be asked for by no subject of NATS; it is like {example}")
+    return found[1], found[2]
+
+
+async def _messages(
+    js: JetStreamContext, filters: list[str], after: int, name: str | None
+) -> AsyncIterator[Msg]:
+    """The messages of a new consumer, until one is lost. Raises `_Lost` and NATS's errors."""
+    if name is not None:
+        with suppress(NotFoundError):
+            await js.delete_consumer(STREAM, name)
+    config = ConsumerConfig(
+        name=name,
+        deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+        # A sequence is never less than its event's position; what was seen is passed over.
+        opt_start_seq=after + 1,
+        filter_subjects=filters,
+        ack_policy=AckPolicy.NONE,
+        inactive_threshold=FORGOTTEN_SECONDS,
+        mem_storage=True,
+        num_replicas=1,
+    )
+    made = (await js.add_consumer(STREAM, config)).name
+    subscription = await js.pull_subscribe_bind(consumer=made, stream=STREAM)
+    try:
+        delivered = 0
+        while True:
+            try:
+                messages = await subscription.fetch(BATCH, timeout=LOOK_SECONDS)
+            except NatsTimeout:
+                messages = []
+                info = await js.consumer_info(STREAM, made)
+                if info.delivered is None or info.delivered.consumer_seq != delivered:
+                    raise _Lost("some did not arrive") from None
+            for message in messages:
+                delivered += 1
+                if message.metadata.sequence.consumer != delivered:
+                    raise _Lost("one did not arrive")
+                yield message
+    finally:
+        with suppress(NatsError):
+            await subscription.unsubscribe()

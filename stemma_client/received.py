@@ -1,0 +1,96 @@
+"""An event as it was received: its attributes as a CloudEvent, and the domain's own struct."""
+
+import pkgutil
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import msgspec
+
+import domain
+from domain.event import Event, registry
+from domain.upcasts import upcast
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """An event whose name or version this client does not know; `fields` are as they came."""
+
+    name: str
+    version: int
+    fields: dict[str, Any]
+
+
+class Received(msgspec.Struct, frozen=True):
+    """An event at its position in the log.
+
+    `attributes` are those of the CloudEvent, by name; `payload` is the JSON of its data.
+    """
+
+    position: int
+    event: Event | Unknown
+    attributes: Mapping[str, Any]
+    payload: bytes
+
+    @property
+    def id(self) -> str:
+        """The event's own id: unique for ever."""
+        return str(self.attributes["id"])
+
+    @property
+    def name(self) -> str:
+        return str(self.attributes["type"])
+
+    @property
+    def subject(self) -> str:
+        """What it is about: the kind, a hyphen and the id."""
+        return str(self.attributes["subject"])
+
+    @property
+    def revision(self) -> int:
+        """Number in the history of the subject, from 1 without a hole."""
+        return int(self.attributes["revision"])
+
+    @property
+    def occurred_at(self) -> datetime:
+        return datetime.fromisoformat(self.attributes["time"])
+
+    @property
+    def actor(self) -> str:
+        return str(self.attributes["actor"])
+
+    def json(self) -> bytes:
+        """The CloudEvent in structured mode."""
+        data = {"data": msgspec.Raw(self.payload)} if self.payload else {}
+        return msgspec.json.encode({**self.attributes, **data})
+
+
+def received(attributes: Mapping[str, Any], payload: bytes) -> Received:
+    """What came, read. Numbers may be texts, as they are in headers."""
+    told = dict(attributes)
+    for number in ("revision", "schemaversion"):
+        told[number] = int(told[number])
+    event = _read(told["type"], told["schemaversion"], payload)
+    return Received(int(told["sequence"]), event, told, payload)
+
+
+def _read(name: str, version: int, payload: bytes) -> Event | Unknown:
+    """The domain's event, brought to the version that is known here; else what came."""
+    try:
+        fields = msgspec.json.decode(payload, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return Unknown(name, version, {})
+    try:
+        event_type = _types()[name]
+        current = upcast(name, dict(fields), version, event_type.schema_version)
+        return msgspec.convert(current, event_type)
+    except (LookupError, TypeError, msgspec.ValidationError):
+        return Unknown(name, version, fields)
+
+
+@cache
+def _types() -> dict[str, type[Event]]:
+    for module in pkgutil.iter_modules(domain.__path__, "domain."):
+        import_module(module.name)
+    return registry()
