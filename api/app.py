@@ -23,6 +23,7 @@ from api.erasure import ErasureController
 from api.evaluation import EvaluationController
 from api.exports import ExportController
 from api.forms import FormController
+from api.guard import Authentication, guard, refuse_unguarded
 from api.images import ImageController
 from api.imports import ImportController
 from api.live import LiveController
@@ -31,6 +32,7 @@ from api.pages import PAGES
 from api.pages_html import as_pages, prepare
 from api.problems import HANDLERS
 from api.projects import ProjectController
+from api.rights import OPEN
 from api.system import SystemController
 from api.take_away import TakeAwayController
 from api.trail import TrailController
@@ -85,15 +87,19 @@ def create_app(settings: Settings) -> Litestar:
             await backend.lookout.close()
             await asyncio.to_thread(backend.close)
 
-    return Litestar(
+    app = Litestar(
         route_handlers=[
             API,
             TilesController,
             PAGES,
-            create_static_files_router("/static", [HERE / "static"]),
-            create_static_files_router("/static/plotly", [PLOTLY], cache_control=FOR_A_YEAR),
+            create_static_files_router("/static", [HERE / "static"], opt=OPEN),
+            create_static_files_router(
+                "/static/plotly", [PLOTLY], cache_control=FOR_A_YEAR, opt=OPEN
+            ),
         ],
         lifespan=[backend_of],
+        middleware=[Authentication],
+        guards=[guard],
         dependencies={
             "backend": Provide(_backend, sync_to_thread=False),
             "asked": Provide(asked_for, sync_to_thread=False),
@@ -106,11 +112,13 @@ def create_app(settings: Settings) -> Litestar:
             title="Stemma",
             version="1",
             description="Train computer-vision models and know how each came to be.",
-            path="/schema",
+            openapi_router=Router("/schema", route_handlers=[], opt=OPEN),
             render_plugins=[JsonRenderPlugin(), YamlRenderPlugin()],
         ),
         debug=False,
     )
+    refuse_unguarded(app)
+    return app
 
 
 def _backend(state: State) -> Backend:

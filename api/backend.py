@@ -14,6 +14,8 @@ from adapters.settings import Settings
 from adapters.weights import WeightsFolder
 from api.moments import moment_in
 from api.news import News
+from application.access import Access
+from application.scopes import Scopes
 from application.store import Store
 from domain.errors import Invalid, Refusal
 from projections.follow import positions_of
@@ -36,6 +38,8 @@ class Backend:
     def __init__(self, settings: Settings) -> None:
         url = settings.require("database_url")
         self.store = Store(url, pool_size=THREADS)
+        self.access = Access(self.store)
+        self.scopes = Scopes(self.store)
         self.engine: Engine = engine_for(url, THREADS).execution_options(
             isolation_level="REPEATABLE READ"
         )

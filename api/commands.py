@@ -13,8 +13,6 @@ from api.backend import Backend
 from application.handle import Decided, Outcome, Request, Session, handle
 from domain.errors import Invalid
 
-ANONYMOUS = "anonymous"
-
 
 class Answer(msgspec.Struct, frozen=True):
     """What a command did.
@@ -65,19 +63,12 @@ def envelope(request: HttpRequest[Any, Any, Any], content: object) -> Request:
     command_id = key or str(uuid.uuid4())
     told = f"{request.method} {request.url.path} ".encode() + msgspec.json.encode(content)
     return Request(
-        actor=_actor(request),
+        actor=request.user.actor,
         command_id=command_id,
         correlation_id=request.headers.get("Correlation-Id") or command_id,
         expected_revision=_expected(request.headers.get("If-Match")),
         fingerprint=hashlib.sha256(told).hexdigest(),
     )
-
-
-def _actor(request: HttpRequest[Any, Any, Any]) -> str:
-    actor = request.headers.get("Stemma-Actor", ANONYMOUS)
-    if not 1 <= len(actor) <= 200 or not actor.isprintable():
-        raise Invalid("Stemma-Actor has 1 to 200 printable characters", field="Stemma-Actor")
-    return actor
 
 
 def _expected(header: str | None) -> int | None:

@@ -8,7 +8,9 @@ from litestar.params import FromPath, FromQuery
 from api.comparison_views import ComparisonView, comparison_view
 from api.evaluated import find_two_evaluated
 from api.parameters import AsOf, AtLeast, Cursor, Limit, Served
+from api.rights import needs
 from api.schemas import Split
+from domain.roles import Right
 
 
 class ComparisonController(Controller):
@@ -20,6 +22,7 @@ class ComparisonController(Controller):
         "/versions/{version_id:str}/compare/{other_id:str}",
         summary="Compare two versions",
         sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
     )
     def compare(
         self,

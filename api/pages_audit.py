@@ -11,9 +11,11 @@ from api.backend import Backend
 from api.pages_html import Page, render
 from api.pages_projects import address
 from api.parameters import AtLeast, Cursor, Served, position_in
+from api.rights import needs
 from api.trail import EVENTS_OF_A_TREE, CorrelationView, correlation_view
 from api.trail_reading import Asked, AskedFor, find_lines
 from domain.event import registry
+from domain.roles import Right
 from domain.trail import Line
 from domain.trail_tree import Node
 from projections.catalog import ProjectRow, find_project, find_view, list_projects
@@ -83,7 +85,7 @@ class CorrelationPage(Page, frozen=True, kw_only=True):
 class AuditPages(Controller):
     """The audit."""
 
-    @get("/audit", sync_to_thread=True)
+    @get("/audit", sync_to_thread=True, opt=needs(Right.AUDIT, anywhere=True))
     def trail(
         self, backend: Served, asked: AskedFor, cursor: Cursor = None, at_least: AtLeast = None
     ) -> Template:
@@ -102,7 +104,7 @@ class AuditPages(Controller):
         )
         return render("audit.html", page)
 
-    @get("/audit/correlations/{correlation_id:str}", sync_to_thread=True)
+    @get("/audit/correlations/{correlation_id:str}", sync_to_thread=True, opt=needs(Right.AUDIT))
     def correlation(self, backend: Served, correlation_id: FromPath[str]) -> Template:
         tree = correlation_view(backend, correlation_id, EVENTS_OF_A_TREE)
         page = CorrelationPage(

@@ -19,8 +19,10 @@ from api.pages_evaluation import (
 )
 from api.pages_html import render
 from api.parameters import AtLeast, Cursor, Served
+from api.rights import needs
 from api.schemas import Split
 from domain.errors import Conflict
+from domain.roles import Right
 from projections.dataset_queries import ImageRow
 from projections.evaluations import find_evaluations
 from projections.library_queries import VersionFilter, VersionRow, list_versions
@@ -55,7 +57,11 @@ class ComparePage(VersionPart, frozen=True, kw_only=True):
 class ComparePages(Controller):
     """Comparisons."""
 
-    @get("/versions/{version_id:str}/compare", sync_to_thread=True)
+    @get(
+        "/versions/{version_id:str}/compare",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
     def choose(
         self, backend: Served, version_id: FromPath[str], at_least: AtLeast = None
     ) -> Template:
@@ -70,7 +76,11 @@ class ComparePages(Controller):
         )
         return render("compare_choose.html", page)
 
-    @get("/versions/{version_id:str}/compare/{other_id:str}", sync_to_thread=True)
+    @get(
+        "/versions/{version_id:str}/compare/{other_id:str}",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
     def compare(
         self,
         backend: Served,

@@ -9,8 +9,10 @@ from adapters.crew import Crew, QueueUnreachable
 from api.backend import Backend
 from api.pages_html import Page, render
 from api.parameters import Cursor, Served, position_in
+from api.rights import needs
 from api.workers import UnfinishedVersion, unfinished
 from domain.messages import Presence
+from domain.roles import Right
 from projections.catalog import find_view
 from projections.library_queries import find_version
 from projections.version_progress import find_progress
@@ -39,7 +41,7 @@ class WorkersPage(Page, frozen=True, kw_only=True):
 class WorkerPages(Controller):
     """Workers."""
 
-    @get("/workers")
+    @get("/workers", opt=needs(Right.READ, anywhere=True))
     async def workers(self, backend: Served, cursor: Cursor = None) -> Template:
         crew, trouble = None, None
         try:

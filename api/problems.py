@@ -18,7 +18,19 @@ from adapters.crew import QueueUnreachable
 from api.backend import NotYet
 from api.evaluated import PredictionsGone
 from application.store import LogUnreachable
-from domain.errors import Conflict, Gone, Invalid, NotFound, Refusal, Stale
+from domain.errors import (
+    Conflict,
+    Forbidden,
+    Gone,
+    Invalid,
+    NotFound,
+    Refusal,
+    Stale,
+    Unauthenticated,
+)
+
+CHALLENGE = 'Bearer realm="Stemma"'
+"""How to authenticate (RFC 6750, section 3)."""
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -56,6 +68,8 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
     Conflict: HTTPStatus.CONFLICT,
     Stale: HTTPStatus.PRECONDITION_FAILED,
     Gone: HTTPStatus.GONE,
+    Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    Forbidden: HTTPStatus.FORBIDDEN,
     PredictionsGone: HTTPStatus.GONE,
     NotYet: HTTPStatus.SERVICE_UNAVAILABLE,
 }
@@ -64,7 +78,8 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
 def on_refusal(_: Request[Any, Any, Any], error: Refusal) -> Response[Problem]:
     detail = " ".join([*getattr(error, "__notes__", []), error.detail])
     errors = [FieldError(error.field, error.detail)] if error.field else []
-    return problem(_STATUS[type(error)], detail, errors)
+    headers = {"WWW-Authenticate": CHALLENGE} if isinstance(error, Unauthenticated) else None
+    return problem(_STATUS[type(error)], detail, errors, headers)
 
 
 def on_refusals(_: Request[Any, Any, Any], error: Refusals) -> Response[Problem]:

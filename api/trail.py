@@ -10,9 +10,11 @@ from litestar.response import Stream
 from adapters.trail_files import FORMATS
 from api.backend import Backend
 from api.parameters import AtLeast, Cursor, Limit, Served, position_in
+from api.rights import needs
 from api.trail_reading import AskedFor, begin, every_line, find_lines
 from application.trail import lines_of
 from domain.errors import NotFound
+from domain.roles import Right
 from domain.trail import Line
 from domain.trail_tree import Node, tree_of
 
@@ -46,7 +48,12 @@ class TrailController(Controller):
     path = "/audit"
     tags = ("Audit",)
 
-    @get("/trail", summary="The audit trail", sync_to_thread=True)
+    @get(
+        "/trail",
+        summary="The audit trail",
+        sync_to_thread=True,
+        opt=needs(Right.AUDIT, anywhere=True),
+    )
     def list_trail(
         self,
         backend: Served,
@@ -70,6 +77,7 @@ class TrailController(Controller):
         summary="Export the audit trail",
         media_type="application/jsonl",
         sync_to_thread=True,
+        opt=needs(Right.AUDIT, anywhere=True),
     )
     def export_trail(
         self,
@@ -94,6 +102,7 @@ class TrailController(Controller):
         "/correlations/{correlation_id:str}",
         summary="What a request set going",
         sync_to_thread=True,
+        opt=needs(Right.AUDIT),
     )
     def get_correlation(
         self,

@@ -8,7 +8,9 @@ from litestar import Controller, get
 from adapters.crew import Crew
 from api.backend import Backend
 from api.parameters import Cursor, Limit, Served, position_in
+from api.rights import needs
 from domain.messages import Presence
+from domain.roles import Right
 from projections.library_queries import VersionRow, list_unfinished
 from projections.version_progress import ProgressRow, progress_by_version
 
@@ -48,7 +50,7 @@ class WorkerController(Controller):
 
     tags = ("Workers",)
 
-    @get("/workers", summary="Workers and their queue")
+    @get("/workers", summary="Workers and their queue", opt=needs(Right.READ, anywhere=True))
     async def list_workers(
         self, backend: Served, cursor: Cursor = None, limit: Limit = 100
     ) -> WorkersView:

@@ -24,9 +24,9 @@ class ApiProblem(Exception):
 class ApiClient:
     """Calls `/api/v1` and tries again while the server cannot be reached."""
 
-    def __init__(self, api_url: str, actor: str) -> None:
+    def __init__(self, api_url: str, api_key: str) -> None:
         self._http = httpx.Client(
-            base_url=f"{api_url}/api/v1/", headers={"Stemma-Actor": actor}, timeout=60
+            base_url=f"{api_url}/api/v1/", headers=authorization(api_key), timeout=60
         )
 
     def __enter__(self) -> "ApiClient":
@@ -126,6 +126,11 @@ class ApiClient:
                     raise _refusal(response)
                 _check_patience(deadline, ApiProblem(response.text))
             time.sleep(0.2)
+
+
+def authorization(api_key: str) -> dict[str, str]:
+    """The header by which the API knows who calls."""
+    return {"Authorization": f"Bearer {api_key}"}
 
 
 def _refusal(response: httpx.Response) -> ApiProblem:

@@ -31,3 +31,11 @@ class Conflict(Refusal):
 
 class Stale(Refusal):
     """The caller decided on an older revision than the one that now stands."""
+
+
+class Unauthenticated(Refusal):
+    """Nobody knows who asks: there is no key, or one that opens nothing."""
+
+
+class Forbidden(Refusal):
+    """The caller is known and lacks the right."""

@@ -192,7 +192,7 @@ def test_a_version_that_lost_an_image_is_not_reproduced_but_its_manifest_stays(
 
 @pytest.fixture
 def profile(server: Scene, chromium: Browser) -> Iterator[BrowserContext]:
-    context = chromium.new_context(base_url=server.url)
+    context = chromium.new_context(**server.browsing)
     yield context
     context.close()
 
