@@ -17,6 +17,7 @@ from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
 
 from adapters.settings import Settings
+from api.accounts import AccountController
 from api.backend import THREADS, Backend
 from api.comparison import ComparisonController
 from api.erasure import ErasureController
@@ -26,6 +27,7 @@ from api.forms import FormController
 from api.guard import Authentication, guard, refuse_unguarded
 from api.images import ImageController
 from api.imports import ImportController
+from api.keys import KeyController
 from api.live import LiveController
 from api.models import ModelController
 from api.pages import PAGES
@@ -67,6 +69,8 @@ API = Router(
         TransparencyController,
         TrailController,
         SystemController,
+        AccountController,
+        KeyController,
     ],
 )
 
