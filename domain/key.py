@@ -34,8 +34,7 @@ class Scope(msgspec.Struct, frozen=True):
         """The grants, less what lies beyond."""
         if self.projects is None:
             by_project = {
-                project: self._limit_roles(grants.everywhere | roles)
-                for project, roles in grants.by_project.items()
+                project: self._limit_roles(roles) for project, roles in grants.by_project.items()
             }
             return Grants(self._limit_roles(grants.everywhere), by_project)
         return Grants(
