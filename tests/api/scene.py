@@ -18,6 +18,7 @@ from application.ingest import Delivered, Ingest
 from application.store import Store
 from cli.client import authorization
 from cli.first_key import new_key
+from domain.account import account_id
 from domain.manifest import ManifestCounts
 from domain.messages import (
     LENGTH,
@@ -57,6 +58,15 @@ class Scene:
         """A client of this server with a key of somebody's."""
         headers = authorization(key)
         return httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE_SECONDS)
+
+    def person(self, name: str, role: str = "administrator") -> httpx.Client:
+        """A client of somebody with a role everywhere, whose account is opened if it is new."""
+        known = self.http.get("/api/v1/accounts").raise_for_status().json()["items"]
+        if name not in {one["name"] for one in known}:
+            self.post("/accounts", {"name": name})
+            self.post(f"/accounts/{account_id(name)}/roles", {"role": role})
+        key = {"label": "test", "account_id": account_id(name)}
+        return self.client(self.post("/keys", key)["key"])
 
     @property
     def browsing(self) -> Any:

@@ -140,7 +140,7 @@ def test_an_evaluation_shows_that_an_image_was_erased(server: Scene) -> None:
     erase(server, asked.images[0])
     assert "an image that has left the project" in get(server, f"/versions/{version}/evaluation")
     page = get(server, f"/versions/{version}/evaluation/images/{asked.images[0]}")
-    assert "The image was erased by anonymous at" in page
+    assert "The image was erased by administrator at" in page
     assert WHY in page
 
 

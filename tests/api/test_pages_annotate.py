@@ -66,7 +66,7 @@ class Desk:
     def say(self, image: str, *annotations: object, actor: str = "ada") -> None:
         url = f"/api/v1/images/{image}/annotations/{self.view}"
         body = {"annotations": list(annotations)}
-        answer = self.site.http.put(url, json=body, headers={"Stemma-Actor": actor})
+        answer = self.site.person(actor).put(url, json=body)
         assert answer.is_success, answer.text
 
 

@@ -121,8 +121,8 @@ def test_a_limit_leaves_just_the_rights_that_both_have() -> None:
 def test_a_limit_to_projects_leaves_nothing_beyond() -> None:
     grants = Grants(frozenset({Role.VIEWER}), {"zoo": frozenset({Role.TRAINER})})
     limited = Scope(projects=("zoo", "farm")).limit(grants)
-    assert limited.projects(Right.READ) == {"zoo", "farm"}
-    assert limited.projects(Right.TRAIN) == {"zoo"}
+    assert set(limited.projects(Right.READ) or ()) == {"zoo", "farm"}
+    assert set(limited.projects(Right.TRAIN) or ()) == {"zoo"}
     assert Scope().limit(grants) == grants
 
 
