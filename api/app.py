@@ -34,6 +34,7 @@ from api.pages import PAGES
 from api.pages_html import as_pages, prepare
 from api.problems import HANDLERS
 from api.projects import ProjectController
+from api.refusals import RefusalController
 from api.rights import OPEN
 from api.system import SystemController
 from api.take_away import TakeAwayController
@@ -71,6 +72,7 @@ API = Router(
         SystemController,
         AccountController,
         KeyController,
+        RefusalController,
     ],
 )
 

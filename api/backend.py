@@ -10,6 +10,7 @@ from adapters.crew import Lookout
 from adapters.evaluation.predictions_cache import Predictions
 from adapters.image_files import ImageLimits
 from adapters.postgres import engine_for
+from adapters.refusals import Refusals
 from adapters.settings import Settings
 from adapters.weights import WeightsFolder
 from api.moments import moment_in
@@ -40,9 +41,9 @@ class Backend:
         self.store = Store(url, pool_size=THREADS)
         self.access = Access(self.store)
         self.scopes = Scopes(self.store)
-        self.engine: Engine = engine_for(url, THREADS).execution_options(
-            isolation_level="REPEATABLE READ"
-        )
+        engine = engine_for(url, THREADS)
+        self.engine: Engine = engine.execution_options(isolation_level="REPEATABLE READ")
+        self.refusals = Refusals(engine)
         blobs_url = settings.require("blobs_url")
         self.blobs = BlobStore.from_url(blobs_url)
         self.weights = WeightsFolder(settings.weights_folder, self.blobs)
@@ -55,6 +56,7 @@ class Backend:
 
     def close(self) -> None:
         self.news.close()
+        self.refusals.close()
         self.predictions.close()
         self.store.close()
         self.engine.dispose()

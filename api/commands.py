@@ -10,6 +10,7 @@ from litestar import Request as HttpRequest
 from litestar import Response
 
 from api.backend import Backend
+from application.access import Caller
 from application.handle import Decided, Outcome, Request, Session, handle
 from domain.errors import Invalid
 
@@ -61,9 +62,11 @@ def envelope(request: HttpRequest[Any, Any, Any], content: object) -> Request:
     if key is not None and (not 1 <= len(key) <= 200 or not key.isprintable()):
         raise Invalid("Idempotency-Key has 1 to 200 printable characters", field="Idempotency-Key")
     command_id = key or str(uuid.uuid4())
-    told = f"{request.method} {request.url.path} ".encode() + msgspec.json.encode(content)
+    caller: Caller = request.user
+    asked = f"{caller.account_id} {request.method} {request.url.path} "
+    told = asked.encode() + msgspec.json.encode(content)
     return Request(
-        actor=request.user.actor,
+        actor=caller.actor,
         command_id=command_id,
         correlation_id=request.headers.get("Correlation-Id") or command_id,
         expected_revision=_expected(request.headers.get("If-Match")),

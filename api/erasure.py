@@ -45,11 +45,14 @@ class ErasureController(Controller):
 
         The reason stays in the log, so it must not hold personal data. What was trained with the
         image stays, but cannot be trained again. If other projects have the same bytes, they are
-        named in a 409; `everywhere` erases the image there, too.
+        named in a 409; `everywhere` erases the image there, too, if you administer them.
         """
         command = EraseImage(data.reason, data.everywhere)
         return carry_out(
-            backend, request, data, lambda session: erase_image(session, image_id, command)
+            backend,
+            request,
+            data,
+            lambda session: erase_image(session, image_id, command, request.user.grants),
         )
 
     @get(

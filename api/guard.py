@@ -21,7 +21,7 @@ from litestar.routes import HTTPRoute
 from api.backend import Backend
 from api.rights import KEY, Need
 from application.access import Caller
-from domain.errors import Forbidden, NotFound, Unauthenticated
+from domain.errors import Forbidden, Hidden, NotFound, Unauthenticated
 from domain.roles import RIGHTS, Right
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -53,7 +53,7 @@ def _caller_of(connection: Connection) -> Caller:
 
 
 async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
-    """Let through who may. Raises `Forbidden`, or `NotFound` in projects of others."""
+    """Let through who may. Raises `Forbidden`, or `Hidden` in projects of others."""
     need: Need | None = handler.opt.get(KEY)
     if need is None or need.right is None:
         return
@@ -65,7 +65,7 @@ async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
         await asyncio.to_thread(demand, backend, caller, need.right, stream)
     elif need.anywhere:
         if caller.grants.projects(need.right) == frozenset():
-            raise Forbidden(_lacking(need.right, "any project"))
+            raise _lacking(need.right, "any project")
     else:
         demand_everywhere(caller, need.right)
 
@@ -73,29 +73,33 @@ async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
 def demand(backend: Backend, caller: Caller, right: Right, *streams: str) -> None:
     """Ask for a right in the projects of what is named.
 
-    Raises `NotFound` where the caller has no role at all, exactly as for what is not there, and
-    `Forbidden` where it has a role that does not carry the right.
+    Raises `Hidden` where the caller has no role at all, which looks exactly like the `NotFound`
+    of what is not there, and `Forbidden` where it has a role that does not carry the right.
     """
     projects = backend.scopes.projects_of(streams)
     for stream, project in projects.items():
-        if project is None or not caller.grants.may(Right.READ, project):
-            raise NotFound(f"there is no such {stream.split('-', 1)[0]}")
+        detail = f"there is no such {stream.split('-', 1)[0]}"
+        if project is None:
+            raise NotFound(detail)
+        if not caller.grants.may(Right.READ, project):
+            raise Hidden(detail)
     for project in projects.values():
         if not caller.grants.may(right, project):
-            raise Forbidden(_lacking(right, "this project"))
+            raise _lacking(right, "this project")
 
 
 def demand_everywhere(caller: Caller, right: Right) -> None:
     """Raises `Forbidden`."""
     if not caller.grants.may(right):
-        raise Forbidden(_lacking(right, "all projects"))
+        raise _lacking(right, "all projects")
 
 
-def _lacking(right: Right, where: str) -> str:
+def _lacking(right: Right, where: str) -> Forbidden:
     roles = ", ".join(role for role in RIGHTS if right in RIGHTS[role])
-    return (
+    return Forbidden(
         f"you lack the right {right} in {where}: ask an administrator for a role that carries it"
-        f" ({roles}), or use a key that is not limited to less"
+        f" ({roles}), or use a key that is not limited to less",
+        reason=f"lacks the right {right}",
     )
 
 

@@ -12,6 +12,7 @@ from adapters.image_files import ImageFile, accept_image
 from api.backend import Backend
 from api.commands import Answer, carry_out
 from api.erasure import image_there, unless_erased
+from api.guard import demand
 from api.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.problems import FieldError, Refusals
 from api.rights import needs
@@ -19,6 +20,7 @@ from api.schemas import Images, ImageSplit, ImageView, NewAnnotations, Order, Sa
 from api.thumbnails import MEDIA_TYPE, Size, thumbnail
 from application import projects as commands
 from application.erasure import erased_among
+from application.handle import IMAGE, VIEW
 from domain.blob import refuse_erased
 from domain.errors import Invalid
 from domain.image import AddImage, AnnotateImage
@@ -251,6 +253,8 @@ class ImageController(Controller):
         data: JSONBody[NewAnnotations],
     ) -> Response[Answer]:
         """Say what a view's concepts are in some images: all is taken, or nothing."""
+        streams = [IMAGE.stream(one.image_id) for one in data.images]
+        demand(backend, request.user, Right.ANNOTATE, *streams)
         annotations = [
             (one.image_id, AnnotateImage(view_id, tuple(one.annotations), one.without_concept))
             for one in data.images
@@ -281,6 +285,7 @@ class ImageController(Controller):
         Send the image's `ETag` as `If-Match`, so that what another said meanwhile is not replaced
         unseen: it is a 412 then.
         """
+        demand(backend, request.user, Right.ANNOTATE, VIEW.stream(view_id))
         command = AnnotateImage(view_id, tuple(data.annotations), data.without_concept)
         return carry_out(
             backend,

@@ -10,6 +10,7 @@ from litestar.response import Template
 
 from api.comparison_views import ComparisonView, comparison_view
 from api.evaluated import find_two_evaluated
+from api.guard import demand
 from api.pages_evaluation import (
     VersionPart,
     find_rows,
@@ -18,9 +19,10 @@ from api.pages_evaluation import (
     why_not_evaluated,
 )
 from api.pages_html import render
-from api.parameters import AtLeast, Cursor, Served
+from api.parameters import AtLeast, Cursor, HttpRequest, Served
 from api.rights import needs
 from api.schemas import Split
+from application.handle import VERSION
 from domain.errors import Conflict
 from domain.roles import Right
 from projections.dataset_queries import ImageRow
@@ -84,6 +86,7 @@ class ComparePages(Controller):
     def compare(
         self,
         backend: Served,
+        request: HttpRequest,
         version_id: FromPath[str],
         other_id: FromPath[str],
         split: FromQuery[Split] = "validation",
@@ -91,6 +94,7 @@ class ComparePages(Controller):
         cursor: Cursor = None,
         at_least: AtLeast = None,
     ) -> Template:
+        demand(backend, request.user, Right.READ, VERSION.stream(other_id))
         around = surroundings(backend, version_id, at_least)
         try:
             first, second = find_two_evaluated(backend, version_id, other_id)

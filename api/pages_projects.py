@@ -127,7 +127,11 @@ class ProjectPages(Controller):
     ) -> Template:
         with backend.reading(at_least) as (connection, position):
             found = list_projects(
-                connection, before=position_in(cursor), limit=PROJECTS_A_PAGE + 1, name=name
+                connection,
+                before=position_in(cursor),
+                limit=PROJECTS_A_PAGE + 1,
+                name=name,
+                among=request.user.grants.projects(Right.READ),
             )
         shown = found[:PROJECTS_A_PAGE]
         page = ProjectsPage(

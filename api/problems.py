@@ -15,13 +15,15 @@ from sqlalchemy.exc import DataError, OperationalError
 
 from adapters.blobs import BlobCorrupt, BlobMissing
 from adapters.crew import QueueUnreachable
-from api.backend import NotYet
+from api.backend import Backend, NotYet
 from api.evaluated import PredictionsGone
 from application.store import LogUnreachable
 from domain.errors import (
+    Barred,
     Conflict,
     Forbidden,
     Gone,
+    Hidden,
     Invalid,
     NotFound,
     Refusal,
@@ -70,6 +72,7 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
     Gone: HTTPStatus.GONE,
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
+    Hidden: HTTPStatus.NOT_FOUND,
     PredictionsGone: HTTPStatus.GONE,
     NotYet: HTTPStatus.SERVICE_UNAVAILABLE,
 }
@@ -80,6 +83,15 @@ def on_refusal(_: Request[Any, Any, Any], error: Refusal) -> Response[Problem]:
     errors = [FieldError(error.field, error.detail)] if error.field else []
     headers = {"WWW-Authenticate": CHALLENGE} if isinstance(error, Unauthenticated) else None
     return problem(_STATUS[type(error)], detail, errors, headers)
+
+
+def on_barred(request: Request[Any, Any, Any], error: Barred) -> Response[Problem]:
+    """Refused at the door, and taken note of."""
+    caller = request.scope.get("user")
+    backend: Backend = request.app.state.backend
+    route = request.scope["path_template"] or request.url.path
+    backend.refusals.note(caller.actor if caller else "", request.method, route, error.reason)
+    return on_refusal(request, error)
 
 
 def on_refusals(_: Request[Any, Any, Any], error: Refusals) -> Response[Problem]:
@@ -160,6 +172,7 @@ def problem(
 
 HANDLERS: dict[Any, Any] = {
     Refusal: on_refusal,
+    Barred: on_barred,
     Refusals: on_refusals,
     HTTPException: on_http_error,
     BlobMissing: on_blob_trouble,

@@ -8,6 +8,7 @@ from api.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, po
 from api.rights import needs
 from api.schemas import DatasetView, NewName, NewProject, NewSplit, Projects, ProjectView
 from application import projects as commands
+from application.accounts import begin_project
 from domain.errors import NotFound
 from domain.project import DrawValidationSplit
 from domain.roles import Right
@@ -25,11 +26,12 @@ class ProjectController(Controller):
     def create_project(
         self, backend: Served, request: HttpRequest, data: JSONBody[NewProject]
     ) -> Response[Answer]:
+        """Whoever does not administer it anyway becomes its administrator."""
         return carry_out(
             backend,
             request,
             data,
-            lambda session: commands.create_project(session, data.name),
+            lambda session: begin_project(session, data.name, request.user),
             status_code=201,
         )
 
@@ -41,15 +43,19 @@ class ProjectController(Controller):
     def list_projects(
         self,
         backend: Served,
+        request: HttpRequest,
         name: FromQuery[str | None] = None,
         cursor: Cursor = None,
         limit: Limit = 50,
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Projects:
-        before = position_in(cursor)
+        """Those in which you have a role."""
+        before, seen = position_in(cursor), request.user.grants.projects(Right.READ)
         with backend.reading_as_of(as_of, at_least) as (connection, position, at):
-            items = list_projects(connection, before=before, limit=limit, name=name, as_of=at)
+            items = list_projects(
+                connection, before=before, limit=limit, name=name, among=seen, as_of=at
+            )
         following = str(items[-1].created_position) if len(items) == limit else None
         return Projects(items, following, position)
 

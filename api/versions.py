@@ -87,6 +87,7 @@ class VersionController(Controller):
     def list_versions(
         self,
         backend: Served,
+        request: HttpRequest,
         view_id: FromQuery[str | None] = None,
         model_id: FromQuery[str | None] = None,
         status: FromQuery[str | None] = None,
@@ -99,8 +100,9 @@ class VersionController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Versions:
-        """Versions that match all filters; `sort` is newest, oldest, best or name."""
+        """Versions you may see that match all filters; `sort` is newest, oldest, best or name."""
         wanted = VersionFilter(
+            projects=request.user.grants.projects(Right.READ),
             view_id=view_id,
             model_id=model_id,
             status=status,

@@ -50,7 +50,9 @@ class Access:
         """The caller whose key this is. Raises `Unauthenticated`, saying why it opens nothing."""
         parsed = parse_key(text)
         if parsed is None:
-            raise Unauthenticated(f"this is no key of Stemma's: one begins with {PREFIX}")
+            raise Unauthenticated(
+                f"this is no key of Stemma's: one begins with {PREFIX}", reason="unknown key"
+            )
         key_id, digest = parsed
         stream, now = KEY.stream(key_id), datetime.now(UTC)
         held = self._known.get(stream)
@@ -59,11 +61,17 @@ class Access:
         at = self._revisions([stream, *([ACCOUNT.stream(guess)] if guess else [])])
         key = self._state(KEY, key_id, at)
         if key is None or not key.opens(digest, now):
-            raise Unauthenticated("the key is unknown, or was rotated: it opens nothing")
+            raise Unauthenticated(
+                "the key is unknown, or was rotated: it opens nothing", reason="unknown key"
+            )
         if key.revoked:
-            raise Unauthenticated("the key is revoked: it opens nothing any more")
+            raise Unauthenticated(
+                "the key is revoked: it opens nothing any more", reason="revoked key"
+            )
         if key.expired(now):
-            raise Unauthenticated("the key is expired: it opens nothing any more")
+            raise Unauthenticated(
+                "the key is expired: it opens nothing any more", reason="expired key"
+            )
         account = self._account(key.account_id, at if guess else None)
         return Caller(
             actor=account.name,
@@ -84,7 +92,9 @@ class Access:
             at = self._revisions([ACCOUNT.stream(account_id)])
         account = self._state(ACCOUNT, account_id, at)
         if account is None or account.closed:
-            raise Unauthenticated("the account is closed: it opens nothing any more")
+            raise Unauthenticated(
+                "the account is closed: it opens nothing any more", reason="closed account"
+            )
         return account
 
     def _revisions(self, streams: Sequence[str]) -> dict[str, int]:

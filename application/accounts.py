@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from application.access import Caller
 from application.handle import ACCOUNT, KEY, PROJECT, Aggregate, Decided, Session
+from application.projects import create_project
 from application.store import Store
 from domain import account as accounts
 from domain import key as keys
@@ -13,7 +14,8 @@ from domain import project as projects
 from domain.account import Account, Change, CloseAccount, GrantRole, OpenAccount, WithdrawRole
 from domain.errors import Forbidden, NotFound
 from domain.key import IssueKey, Key, RotateKey
-from domain.roles import Right
+from domain.project import Project
+from domain.roles import Right, Role
 
 State = TypeVar("State")
 
@@ -23,6 +25,21 @@ def open_account(session: Session, command: OpenAccount) -> Decided[Account]:
     account = session.get(ACCOUNT, account_id)
     session.record(ACCOUNT, account_id, accounts.open_account(command, account))
     return Decided(ACCOUNT, account_id)
+
+
+def begin_project(session: Session, name: str, by: Caller) -> Decided[Project]:
+    """Create a project, and make whoever does not administer it anyway its administrator.
+
+    Raises `Forbidden` for a key that is limited to other projects: it could not see this one.
+    """
+    if by.scope.projects is not None:
+        raise Forbidden("your key is limited to certain projects: use one that is not")
+    decided = create_project(session, name)
+    if not by.grants.may(Right.ADMINISTER):
+        account = session.get(ACCOUNT, by.account_id)
+        granted = accounts.decide(GrantRole(Role.ADMINISTRATOR, decided.entity_id), account)
+        session.record(ACCOUNT, by.account_id, granted)
+    return decided
 
 
 def grant_role(

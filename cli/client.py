@@ -39,6 +39,11 @@ class ApiClient:
         """POST a command as JSON and return its answer."""
         return self._send("POST", path, json=body)
 
+    def delete(self, path: str, **parameters: object) -> dict[str, Any]:
+        """DELETE: archive, close or revoke something."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        return self._send("DELETE", path, params=given)
+
     def upload(self, path: str, files: Sequence[tuple[str, bytes]]) -> dict[str, Any]:
         """POST files, (name, content) each, as multipart form data."""
         parts = [("files", (name, data, "application/octet-stream")) for name, data in files]
@@ -109,7 +114,7 @@ class ApiClient:
         body: Callable[[], Iterator[bytes]] | None = None,
         **content: Any,
     ) -> dict[str, Any]:
-        key = {"Idempotency-Key": str(uuid.uuid4())} if method == "POST" else {}
+        key = {} if method == "GET" else {"Idempotency-Key": str(uuid.uuid4())}
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:

@@ -13,6 +13,7 @@ from api.guard import refuse_unguarded
 from cli.first_key import new_key
 from domain.account import account_id
 from tests.api.scene import Scene
+from tests.system import eventually
 
 
 class People:
@@ -256,3 +257,27 @@ def test_a_route_that_asks_for_nothing_stops_the_start() -> None:
 
     with pytest.raises(ImproperlyConfiguredException, match="/forgotten"):
         refuse_unguarded(Litestar([forgotten], openapi_config=None))
+
+
+def test_refusals_are_counted_with_who_and_why(server: Scene) -> None:
+    people = People(server)
+    project = server.project()
+    _, client = people.join(("viewer", server.project("Another")))
+    who = whoami(client).json()["actor"]
+    with httpx.Client(base_url=server.url) as nobody:
+        for _ in range(3):
+            nobody.get(f"/api/v1/projects/{project}")
+    client.get(f"/api/v1/projects/{project}")
+    client.get("/api/v1/refusals")
+
+    def told() -> set[tuple[str, str, str]]:
+        items = server.http.get("/api/v1/refusals").raise_for_status().json()["items"]
+        return {(one["account"], one["route"], one["reason"]) for one in items}
+
+    assert eventually(lambda: len(found := told()) == 3 and found, "refusals are written") == {
+        ("", "/api/v1/projects/{project_id}", "nobody is signed in"),
+        (who, "/api/v1/projects/{project_id}", "no role in the project"),
+        (who, "/api/v1/refusals", "lacks the right audit"),
+    }
+    items = server.http.get("/api/v1/refusals", params={"account": ""}).json()["items"]
+    assert sum(one["count"] for one in items) == 3
