@@ -147,7 +147,8 @@ def test_an_evaluation_shows_that_an_image_was_erased(server: Scene) -> None:
 @pytest.fixture
 def environ(server: Scene, monkeypatch: pytest.MonkeyPatch) -> Settings:
     settings = server.settings
-    monkeypatch.setenv("STEMMA_API_URL", server.url)
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("STEMMA_DATABASE_URL", settings.require("database_url"))
     monkeypatch.setenv("STEMMA_BLOBS_URL", settings.require("blobs_url"))
     return settings

@@ -27,7 +27,7 @@ class Shell:
 
     def run(self, *arguments: object, fails: bool = False) -> str:
         argv = ["audit", "trail", *map(str, arguments)]
-        done = CliRunner().invoke(main, argv, env={"STEMMA_API_URL": self.site.url})
+        done = CliRunner().invoke(main, argv, env=self.site.environment)
         assert (done.exit_code != 0) is fails, done.output
         return done.stderr if fails else done.stdout
 
@@ -99,7 +99,7 @@ def test_what_is_wrong_is_said_in_a_line(shell: Shell, arguments: list[str], say
 
 
 def test_a_reader_that_has_seen_enough_is_no_failure(shell: Shell) -> None:
-    environment = os.environ | {"STEMMA_API_URL": shell.site.url}
+    environment = os.environ | shell.site.environment
     command = f"set -o pipefail; {sys.executable} -m cli.main audit trail | head -1"
     done = subprocess.run(
         ["bash", "-c", command],
