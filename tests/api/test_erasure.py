@@ -163,7 +163,7 @@ def test_the_command_waits_until_the_bytes_are_gone(
     assert done.exit_code == 1
     assert "This is final" in done.output
     assert server.http.get(f"/api/v1/images/{image}").status_code == 200
-    done = CliRunner().invoke(main, [*command, "--yes", "--wait", "0", "--actor", "ada"])
+    done = CliRunner().invoke(main, [*command, "--yes", "--wait", "0"])
     assert done.exit_code == 1
     assert "not gone yet" in done.output
     with running(environ, "eraser"):
