@@ -64,7 +64,9 @@ def _told(session: Session, others: Sequence[str], held: Grants) -> str:
     seen = [key for key in others if held.may(Right.READ, key)]
     told = [repr(projects.existing(session.get(PROJECT, key)).name) for key in seen]
     unseen = len(others) - len(seen)
-    return ", ".join([*told, *([f"{unseen} projects that you cannot see"] if unseen else [])])
+    if unseen:
+        told.append(f"{unseen} project{'s' if unseen > 1 else ''} that you cannot see")
+    return ", ".join(told)
 
 
 def _sharing(session: Session, blob: str) -> dict[str, Image]:
