@@ -5,7 +5,6 @@ asks whether these streams are still at the same revisions.
 """
 
 import threading
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -58,7 +57,7 @@ class Access:
         held = self._known.get(stream)
         # The account is that of the key for ever, so both can be looked at together.
         guess = held[1].account_id if held and isinstance(held[1], Key) else None
-        at = self._revisions([stream, *([ACCOUNT.stream(guess)] if guess else [])])
+        at = self._store.revisions([stream, *([ACCOUNT.stream(guess)] if guess else [])])
         key = self._state(KEY, key_id, at)
         if key is None or not key.opens(digest, now):
             raise Unauthenticated(
@@ -89,16 +88,13 @@ class Access:
 
     def _account(self, account_id: str, at: dict[str, int] | None) -> Account:
         if at is None:
-            at = self._revisions([ACCOUNT.stream(account_id)])
+            at = self._store.revisions([ACCOUNT.stream(account_id)])
         account = self._state(ACCOUNT, account_id, at)
         if account is None or account.closed:
             raise Unauthenticated(
                 "the account is closed: it opens nothing any more", reason="closed account"
             )
         return account
-
-    def _revisions(self, streams: Sequence[str]) -> dict[str, int]:
-        return self._store.revisions(streams)
 
     def _state(
         self, aggregate: Aggregate[State], entity_id: str, at: dict[str, int]
