@@ -10,11 +10,13 @@ from adapters.crew import Lookout
 from adapters.evaluation.predictions_cache import Predictions
 from adapters.image_files import ImageLimits
 from adapters.postgres import engine_for
+from adapters.refusals import Refusals
 from adapters.settings import Settings
 from adapters.weights import WeightsFolder
 from api.events_feed import Feed
 from api.moments import moment_in
 from api.news import News
+from application.access import Access
 from application.scopes import Scopes
 from application.store import Store
 from domain.errors import Invalid, Refusal
@@ -38,15 +40,16 @@ class Backend:
     def __init__(self, settings: Settings) -> None:
         url = settings.require("database_url")
         self.store = Store(url, pool_size=THREADS)
-        self.engine: Engine = engine_for(url, THREADS).execution_options(
-            isolation_level="REPEATABLE READ"
-        )
+        self.access = Access(self.store)
+        self.scopes = Scopes(self.store)
+        engine = engine_for(url, THREADS)
+        self.engine: Engine = engine.execution_options(isolation_level="REPEATABLE READ")
+        self.refusals = Refusals(engine)
         blobs_url = settings.require("blobs_url")
         self.blobs = BlobStore.from_url(blobs_url)
         self.weights = WeightsFolder(settings.weights_folder, self.blobs)
         self.predictions = Predictions(self.blobs, blobs_url)
         self.news = News(url, self.position)
-        self.scopes = Scopes(self.store)
         self.feed = Feed(self.store, self.scopes)
         self.import_roots = settings.roots()
         self.max_import_bytes = settings.max_import_bytes
@@ -56,6 +59,7 @@ class Backend:
     def close(self) -> None:
         self.news.close()
         self.feed.close()
+        self.refusals.close()
         self.predictions.close()
         self.store.close()
         self.engine.dispose()

@@ -13,6 +13,7 @@ RUNTIME = Runtime(
     nats_url="nats://up",
     blobs_url="file:///up",
     api_url="http://up",
+    api_key="stemma_key",
 )
 
 

@@ -140,14 +140,15 @@ def test_an_evaluation_shows_that_an_image_was_erased(server: Scene) -> None:
     erase(server, asked.images[0])
     assert "an image that has left the project" in get(server, f"/versions/{version}/evaluation")
     page = get(server, f"/versions/{version}/evaluation/images/{asked.images[0]}")
-    assert "The image was erased by anonymous at" in page
+    assert "The image was erased by administrator at" in page
     assert WHY in page
 
 
 @pytest.fixture
 def environ(server: Scene, monkeypatch: pytest.MonkeyPatch) -> Settings:
     settings = server.settings
-    monkeypatch.setenv("STEMMA_API_URL", server.url)
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("STEMMA_DATABASE_URL", settings.require("database_url"))
     monkeypatch.setenv("STEMMA_BLOBS_URL", settings.require("blobs_url"))
     return settings
@@ -162,7 +163,7 @@ def test_the_command_waits_until_the_bytes_are_gone(
     assert done.exit_code == 1
     assert "This is final" in done.output
     assert server.http.get(f"/api/v1/images/{image}").status_code == 200
-    done = CliRunner().invoke(main, [*command, "--yes", "--wait", "0", "--actor", "ada"])
+    done = CliRunner().invoke(main, [*command, "--yes", "--wait", "0"])
     assert done.exit_code == 1
     assert "not gone yet" in done.output
     with running(environ, "eraser"):
@@ -192,7 +193,7 @@ def test_a_version_that_lost_an_image_is_not_reproduced_but_its_manifest_stays(
 
 @pytest.fixture
 def profile(server: Scene, chromium: Browser) -> Iterator[BrowserContext]:
-    context = chromium.new_context(base_url=server.url)
+    context = chromium.new_context(**server.browsing)
     yield context
     context.close()
 

@@ -59,7 +59,7 @@ def test_an_archive_is_taken_in(importing: ImportScene, project_id: str) -> None
     item = importing.ended(asked)
     assert item["status"] == "completed"
     assert (item["source"], item["on_server"], item["view"]) == ("pets.zip", False, "species")
-    assert (item["actor"], item["format"]) == ("anonymous", "folders")
+    assert (item["actor"], item["format"]) == ("administrator", "folders")
     counts = {"images": 3, "added": 3, "annotated": 3, "views": 1, "concepts": 2}
     assert {name: number for name, number in item["counts"].items() if number} == counts
     [view] = importing.views(project_id)
@@ -203,7 +203,11 @@ def test_an_upload_that_breaks_off_leaves_nothing(importing: ImportScene, projec
     before = importing.site.store.head()
     address = urlsplit(importing.site.url)
     path = f"/api/v1/projects/{project_id}/imports/upload?name=pets.zip"
-    head = f"POST {path} HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: 1000\r\n\r\n"
+    key = importing.http.headers["Authorization"]
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: {key}\r\n"
+        "Content-Length: 1000\r\n\r\n"
+    )
     with socket.create_connection((str(address.hostname), address.port or 0)) as client:
         client.sendall(head.encode() + b"PK")
         assert wait_until(lambda: importing.left_behind() != [], 10)

@@ -14,11 +14,12 @@ from sqlalchemy import Engine
 
 from adapters.builders import rebuild_all
 from adapters.processes import wait_until
+from cli.client import authorization
 from projections.models_library import MODELS_LIBRARY
 from projections.rebuild import compare
 from projections.registry import READ_MODELS
 from projections.scratch import under_way
-from tests.api.scene import Scene
+from tests.api.scene import KEY, Scene
 from tests.servers import Database, port_of_its_own
 
 PATIENCE_SECONDS = 90
@@ -52,7 +53,8 @@ class Load:
         last = 0
         while not self._stop.is_set():
             url = self.url
-            with httpx.Client(base_url=url, timeout=PATIENCE_SECONDS) as client:
+            headers = authorization(KEY)
+            with httpx.Client(base_url=url, headers=headers, timeout=PATIENCE_SECONDS) as client:
                 # What is moved to another server has seen what it has seen.
                 at_least: dict[str, int] = {"at_least": last}
                 while url == self.url and not self._stop.is_set():
@@ -126,12 +128,16 @@ def test_a_changed_read_model_is_built_and_switched_to_under_load(
 
     def status() -> int:
         try:
-            return httpx.get(f"{url}/api/v1/status", timeout=30).status_code
+            return httpx.get(
+                f"{url}/api/v1/status", headers=authorization(KEY), timeout=30
+            ).status_code
         except httpx.TransportError:
             return 0
 
     def follows() -> bool:
-        found = httpx.get(f"{url}/api/v1/status", timeout=30).json()["read_models"]
+        found = httpx.get(f"{url}/api/v1/status", headers=authorization(KEY), timeout=30).json()[
+            "read_models"
+        ]
         return all(one["lag"] < 10 for one in found)
 
     parts = []

@@ -8,7 +8,7 @@ from eventsourcing.persistence import StoredEvent
 
 from application.mapper import EventMapper
 from application.trail import EVOLVE
-from domain import blob, image, imports, model, project, version, view
+from domain import account, blob, image, imports, key, model, project, version, view
 from domain.event import Event, Recorded, registry
 from domain.image import Annotation, Box, ImageAdded, ImageAnnotated, ImageSplitAssigned
 from domain.messages import LENGTH
@@ -41,6 +41,8 @@ STATES: dict[str, object] = {
     "blob": blob.Blob("asked for"),
     "import": IMPORT,
     "version": VERSION,
+    "account": account.Account("ada", account.PERSON, None),
+    "key": key.Key("a", "nightly", key.Scope(), None, SHA),
 }
 
 
