@@ -13,6 +13,7 @@ from domain.trail_telling import States
 from domain.trail_words import telling
 from domain.version import Version, VersionCreated
 from domain.view import ModelRegistered, View, ViewCreated
+from domain.webhook import Webhook, WebhookRegistered
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +102,8 @@ def mentions(event: Event) -> list[str]:
             return [f"project-{event.project_id}"]
         case ImageAnnotated() | ModelCreated():
             return [f"view-{event.view_id}"]
+        case WebhookRegistered(project_id=str(project_id)):
+            return [f"project-{project_id}"]
         case ModelForked():
             return [f"view-{event.view_id}", f"model-{event.parent_model_id}"]
         case ModelRegistered() | VersionCreated():
@@ -117,6 +120,8 @@ def belonging(recorded: Recorded, states: States, after: object) -> Belonging:
             return Belonging(after.project_id, view)
         case Import():
             return Belonging(after.requested.project_id)
+        case Webhook():
+            return Belonging(after.registered.project_id)
         case View():
             model = event.model_id if isinstance(event, ModelRegistered) else None
             return Belonging(after.project_id, key, model)

@@ -10,6 +10,7 @@ from domain.model import Model
 from domain.project import Project
 from domain.version import Version
 from domain.view import View
+from domain.webhook import Webhook
 
 States = Mapping[str, object]
 """The states of streams by their names."""
@@ -32,6 +33,8 @@ def named(stream: str, state: object) -> str:
             return f"image {state.added.file_name}"
         case Import():
             return f"import of {state.requested.source}"
+        case Webhook():
+            return f"webhook to {state.registered.host}"
         case Version():
             number, name = state.created.number, state.name
             return (

@@ -10,6 +10,7 @@ from domain import image as images
 from domain.event import Recorded
 from domain.trail_telling import States, Telling, labels_of, named, named_in
 from domain.trail_training import of_training
+from domain.trail_webhooks import of_webhook
 
 
 def telling(recorded: Recorded, states: States, after: object) -> Telling:
@@ -31,6 +32,8 @@ def telling(recorded: Recorded, states: States, after: object) -> Telling:
             told = _of_model(recorded, subject, states, before)
         case "version":
             told = _of_version(recorded, subject, states, before, after)
+        case "webhook":
+            told = of_webhook(recorded.event, subject, states)
         case _:
             told = None
     if told is None:
