@@ -28,6 +28,10 @@ class TrailReads:
         """The events at these positions, in order."""
         return self._events("notification_id = ANY(%s) ORDER BY notification_id", list(positions))
 
+    def first(self, streams: Sequence[str]) -> list[Notification]:
+        """The first event of each stream that is there."""
+        return self._events("originator_id = ANY(%s) AND originator_version = 1", list(streams))
+
     def of_stream(
         self, stream: str, after: int, before: int, limit: int, newest: bool
     ) -> list[Notification]:

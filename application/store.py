@@ -191,6 +191,11 @@ class Store:
         """The events at these positions, in order."""
         return self._recorded(self._trail.at(positions))
 
+    def first_events(self, streams: Sequence[str]) -> dict[str, Event]:
+        """What the streams named began with, where they are there; what is sealed stays so."""
+        found = self._trail.first(streams)
+        return {str(row.originator_id): self._mapper.to_event(row) for row in found}
+
     def of_stream(
         self, stream: str, *, after: int = 0, before: int = END, limit: int = PAGE, newest: bool
     ) -> list[Recorded]:
