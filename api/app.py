@@ -38,6 +38,7 @@ from api.trail_reading import asked_for
 from api.transparency import TilesController, TransparencyController
 from api.versions import VersionController
 from api.views import ViewController
+from api.webhooks import WebhookController
 from api.workers import WorkerController
 
 HERE = Path(__file__).parent
@@ -62,6 +63,7 @@ API = Router(
         ComparisonController,
         LiveController,
         WorkerController,
+        WebhookController,
         TransparencyController,
         TrailController,
         SystemController,

@@ -11,6 +11,7 @@ from adapters.evaluation.predictions_cache import Predictions
 from adapters.image_files import ImageLimits
 from adapters.postgres import engine_for
 from adapters.settings import Settings
+from adapters.webhooks.addresses import Gate, allowed_in
 from adapters.weights import WeightsFolder
 from api.moments import moment_in
 from api.news import News
@@ -47,6 +48,8 @@ class Backend:
         self.import_roots = settings.roots()
         self.max_import_bytes = settings.max_import_bytes
         self.lookout = Lookout(settings.nats_url)
+        self.gate = Gate(allowed_in(settings.webhook_allow))
+        self.webhook_timeout = settings.webhook_timeout_seconds
         self.limits = ImageLimits(settings.max_upload_bytes, settings.max_image_pixels)
 
     def close(self) -> None:

@@ -15,7 +15,6 @@ from domain.errors import NotFound
 from domain.event import Recorded, name_of
 from domain.webhook import (
     Command,
-    ParkWebhook,
     RegisterWebhook,
     Webhook,
     WebhookParked,
@@ -87,11 +86,6 @@ def change_webhook(session: Session, webhook_id: str, command: Command) -> Decid
     return Decided(WEBHOOK, webhook_id)
 
 
-def park_webhook(session: Session, webhook_id: str, reason: str) -> Decided[Webhook]:
-    """Raises `Stale` if somebody has changed the webhook since the revision expected."""
-    return change_webhook(session, webhook_id, ParkWebhook(reason))
-
-
 def take(endpoints: dict[str, Endpoint], recorded: Recorded) -> Endpoint | None:
     """Let an event change the endpoint that it is about; None for an event of something else."""
     event, position, key = recorded.event, recorded.position, recorded.entity_id
@@ -118,24 +112,20 @@ def take(endpoints: dict[str, Endpoint], recorded: Recorded) -> Endpoint | None:
 def all_endpoints(store: Store, *, upto: int = END) -> dict[str, Endpoint]:
     """The webhooks that are not removed, by id, up to a position of the log."""
     found = _folded(list(store.read_all(upto=upto, names=EVENTS)))
-    return {
-        key: one for key, one in found.items() if one.webhook.state != webhooks.REMOVED
-    }
+    return {key: one for key, one in found.items() if one.webhook.state != webhooks.REMOVED}
 
 
 def find_endpoint(store: Store, webhook_id: str) -> Endpoint:
-    """Raises `NotFound` for a webhook that is not there, or not any more."""
-    stream = WEBHOOK.stream(webhook_id)
-    found = _folded(_placed(store, stream))
+    """Also one that is removed. Raises `NotFound` for one that never was."""
+    found = _folded(_events_of(store, webhook_id))
     if webhook_id not in found:
         raise NotFound("there is no such webhook")
-    webhooks.existing(found[webhook_id].webhook)
     return found[webhook_id]
 
 
 def secret_given(store: Store, webhook_id: str, command_id: str) -> str | None:
     """The secret that a command has given to a webhook, to answer the same command again."""
-    for recorded in _placed(store, WEBHOOK.stream(webhook_id)):
+    for recorded in _events_of(store, webhook_id):
         event = recorded.event
         if recorded.metadata.command_id == command_id and isinstance(
             event, WebhookRegistered | WebhookSecretRotated
@@ -144,9 +134,9 @@ def secret_given(store: Store, webhook_id: str, command_id: str) -> str | None:
     return None
 
 
-def _placed(store: Store, stream: str) -> list[Recorded]:
-    """All events of a stream, with their positions."""
-    found: list[Recorded] = []
+def _events_of(store: Store, webhook_id: str) -> list[Recorded]:
+    """All events of a webhook, with their positions."""
+    stream, found = WEBHOOK.stream(webhook_id), list[Recorded]()
     while page := store.of_stream(stream, after=found[-1].position if found else 0, newest=False):
         found += page
     return found

@@ -39,6 +39,10 @@ class ApiClient:
         """POST a command as JSON and return its answer."""
         return self._send("POST", path, json=body)
 
+    def remove(self, path: str) -> dict[str, Any]:
+        """DELETE, once like a command."""
+        return self._send("DELETE", path)
+
     def upload(self, path: str, files: Sequence[tuple[str, bytes]]) -> dict[str, Any]:
         """POST files, (name, content) each, as multipart form data."""
         parts = [("files", (name, data, "application/octet-stream")) for name, data in files]
@@ -109,7 +113,7 @@ class ApiClient:
         body: Callable[[], Iterator[bytes]] | None = None,
         **content: Any,
     ) -> dict[str, Any]:
-        key = {"Idempotency-Key": str(uuid.uuid4())} if method == "POST" else {}
+        key = {"Idempotency-Key": str(uuid.uuid4())} if method != "GET" else {}
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:

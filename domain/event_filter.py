@@ -7,9 +7,8 @@ from domain.event import registry
 
 
 def matching(names: Sequence[str]) -> frozenset[str]:
-    """The event names that are meant; all there are if `names` is empty."""
-    known = registry()
-    return frozenset(known) if not names else frozenset(_meant(names, known))
+    """The names of the events that are meant."""
+    return frozenset(_meant(names, registry()))
 
 
 def checked(names: Iterable[str], field: str = "names") -> tuple[str, ...]:

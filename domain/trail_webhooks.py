@@ -10,7 +10,9 @@ def of_webhook(event: Event, subject: str, states: States) -> Telling | None:
     match event:
         case webhook.WebhookRegistered() as made:
             what = ", ".join(made.names) or "all events"
-            where = f" of {named_in(states, f'project-{made.project_id}')}" if made.project_id else ""
+            where = (
+                f" of {named_in(states, f'project-{made.project_id}')}" if made.project_id else ""
+            )
             return Telling(f"{subject} registered for {what}{where}")
         case webhook.WebhookPaused():
             return Telling(f"{subject} paused")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-from domain.errors import Conflict, Invalid, NotFound
+from domain.errors import Invalid, NotFound
 from domain.event import Event
 from domain.event_filter import checked
 from domain.personal import PERSONAL
@@ -169,9 +169,7 @@ def decide(command: Command, webhook: Webhook | None) -> list[Event]:
 
 def _register(command: RegisterWebhook) -> list[Event]:
     if len(command.url) > MAX_URL:
-        raise Invalid(
-            f"url has {len(command.url)} characters; at most {MAX_URL} fit", field="url"
-        )
+        raise Invalid(f"url has {len(command.url)} characters; at most {MAX_URL} fit", field="url")
     description = command.description.strip()
     if description:
         description = clean_name(description, "description")
@@ -186,11 +184,4 @@ def _register(command: RegisterWebhook) -> list[Event]:
 def existing(webhook: Webhook | None) -> Webhook:
     if webhook is None or webhook.state == REMOVED:
         raise NotFound("there is no such webhook")
-    return webhook
-
-
-def active(webhook: Webhook) -> Webhook:
-    """Raises `Conflict` for one to which nothing is sent."""
-    if webhook.state != ACTIVE:
-        raise Conflict(f"the webhook is {webhook.state}; resume it first")
     return webhook
