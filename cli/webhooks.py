@@ -105,7 +105,7 @@ def resume(webhook_id: str, actor: str) -> None:
 @webhooks.command()
 @_webhook
 @click.option("--after", type=click.IntRange(0), required=True,
-              help="A position of the log: what follows it is sent; 0 is the beginning.")  # fmt: skip
+              help="A position of the log: what follows is sent; 0 is its beginning.")  # fmt: skip
 @_actor
 def replay(webhook_id: str, after: int, actor: str) -> None:
     """Send events again, or pass some over: go on after any position."""

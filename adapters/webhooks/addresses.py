@@ -28,17 +28,20 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """From a host and a port to addresses. Raises `OSError` where there are none."""
 
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
-_NOT_FOR_US = [
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+"""What IANA has addresses given out of. NAT64 (64:ff9b::/96), which leads to any IPv4 address, and
+other wrappings of those lie outside."""
+
+# What the standard library, of one version or another, holds for public.
+_NOT_PUBLIC = [
     ip_network(network)
     for network in (
         "168.63.129.16/32",  # Azure's host, for virtual machines: metadata and credentials
+        "192.0.0.0/24",  # protocol assignments (RFC 6890); Oracle's metadata
         "192.88.99.0/24",  # 6to4 relays (RFC 7526)
-        "::/96",  # IPv4-compatible (RFC 4291, 2.5.5.1)
-        "64:ff9b::/96",  # NAT64 (RFC 6052): leads to any IPv4 address
-        "64:ff9b:1::/48",  # NAT64 of a site's own (RFC 8215)
-        "2001::/32",  # Teredo (RFC 4380)
-        "2002::/16",  # 6to4 (RFC 3056)
-        "fec0::/10",  # site-local (RFC 3879)
+        "2001::/23",  # protocol assignments (RFC 2928), Teredo among them
+        "2002::/16",  # 6to4 (RFC 3056), which leads to any IPv4 address
+        "3fff::/20",  # documentation (RFC 9637)
     )
 ]
 # A name server that hangs holds a thread: not one that others of the process need.
@@ -150,7 +153,8 @@ def is_public(address: Address) -> bool:
         address.is_global
         and not address.is_multicast
         and not address.is_reserved
-        and not any(address in network for network in _NOT_FOR_US)
+        and (isinstance(address, IPv4Address) or address in _GLOBAL_UNICAST)
+        and not any(address in network for network in _NOT_PUBLIC)
     )
 
 

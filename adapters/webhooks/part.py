@@ -1,6 +1,7 @@
 """The part `courier`: sends the log's events to webhooks, to each in order, to all side by side."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Iterator
 
@@ -23,6 +24,8 @@ STOP_SECONDS = 2.0
 STANDBY_SECONDS = 1.0
 """Until another look whether the process that delivers is still there."""
 
+log = logging.getLogger(__name__)
+
 
 def run_courier(settings: Settings, store: Store, stop: threading.Event) -> None:
     """Deliver until `stop` is set. Of two such processes one delivers, and the other waits."""
@@ -30,10 +33,14 @@ def run_courier(settings: Settings, store: Store, stop: threading.Event) -> None
 
 
 async def _run(settings: Settings, store: Store, stop: threading.Event) -> None:
+    told = False
     while not stop.is_set():
         async with delivering(store.database_url) as positions:
             if positions is not None:
                 await _deliver(settings, store, positions, stop)
+            elif not told:
+                log.info("another process delivers to webhooks; this one waits")
+            told = positions is None
         await asyncio.to_thread(stop.wait, STANDBY_SECONDS)
 
 
