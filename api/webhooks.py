@@ -233,5 +233,5 @@ def _with_secret(
     return Response(
         GivenSecret(outcome.id, secret, outcome.revision, outcome.position),
         status_code=status_code,
-        headers={"ETag": f'"{outcome.revision}"'},
+        headers={"ETag": f'"{outcome.revision}"', "Cache-Control": "no-store"},
     )

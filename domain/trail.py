@@ -13,7 +13,7 @@ from domain.trail_telling import States
 from domain.trail_words import telling
 from domain.version import Version, VersionCreated
 from domain.view import ModelRegistered, View, ViewCreated
-from domain.webhook import Webhook, WebhookRegistered
+from domain.webhook import WebhookRegistered
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,8 +120,6 @@ def belonging(recorded: Recorded, states: States, after: object) -> Belonging:
             return Belonging(after.project_id, view)
         case Import():
             return Belonging(after.requested.project_id)
-        case Webhook():
-            return Belonging(after.registered.project_id)
         case View():
             model = event.model_id if isinstance(event, ModelRegistered) else None
             return Belonging(after.project_id, key, model)

@@ -34,7 +34,6 @@ from domain.imports import ImportRequested
 from domain.model import ModelCreated, ModelForked, VersionNumbered
 from domain.version import VersionCreated
 from domain.view import ModelRegistered, ViewCreated
-from domain.webhook import WebhookRegistered
 from projections.read_model import SCHEMA, ReadModel, Write, given_rows, write_rows
 
 BLOCK = 512
@@ -203,8 +202,6 @@ def _placed(recorded: Recorded) -> _Place | None:
     match recorded.event:
         case ImageAdded() | ImportRequested() as one:
             return _Place(stream, one.project_id)
-        case WebhookRegistered(project_id=str(project_id)):
-            return _Place(stream, project_id)
         case ViewCreated(project_id=project_id):
             return _Place(stream, project_id, key)
         case ModelCreated(view_id=view_id) | ModelForked(view_id=view_id):

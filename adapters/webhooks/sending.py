@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -68,6 +69,8 @@ class Sender:
     same address would not have been checked for this one's certificate."""
 
     def __init__(self, gate: Gate, timeout: float) -> None:
+        # It would write each URL to the log, and one may hold what nobody else should know.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
         self._gate = gate
         self._timeout = timeout
         # Nothing of the environment: a proxy would go where it likes.

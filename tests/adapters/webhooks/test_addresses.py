@@ -1,6 +1,7 @@
 """No URL leads into the operator's own network, however it is spelt and whatever a name says."""
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from adapters.settings import SettingsError
 from adapters.webhooks import sending
-from adapters.webhooks.addresses import Gate, Refused, Resolve, allowed_in, parsed
+from adapters.webhooks.addresses import Allowed, Gate, Refused, Resolve, allowed_in, parsed
 from adapters.webhooks.sending import Answer, Message, Sender
 from application.webhooks import new_secret
 from tests.adapters.webhooks.receiver import receiving
@@ -204,12 +205,18 @@ def test_the_connection_goes_to_the_address_that_was_judged() -> None:
         assert got.headers["Host"] == f"hooks.invalid:{receiver.port}"
 
 
+def test_urls_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("httpx").setLevel(logging.INFO)
+    with receiving() as receiver, caplog.at_level(logging.INFO):
+        assert send(receiver.url("in?token=hidden"), resolving(["127.0.0.1"])).status == 204
+    assert "hidden" not in caplog.text
+
+
 def test_a_name_that_leads_elsewhere_by_then_is_refused() -> None:
     with receiving() as receiver:
         url = receiver.url("in", host="hooks.invalid")
         resolve = resolving([PUBLIC], ["127.0.0.1"])
-        gate = Gate(allowed_in("hooks.example"), resolve)
-        asyncio.run(gate.addresses(parsed("https://hooks.invalid/in")))
+        asyncio.run(Gate(Allowed(), resolve).addresses(parsed("https://hooks.invalid/in")))
         answer = send(url.replace("http:", "https:"), resolve, allowed="")
         assert answer.trouble is not None
         assert "127.0.0.1, which is no public address" in answer.trouble
