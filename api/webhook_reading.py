@@ -8,7 +8,7 @@ import msgspec
 from litestar.exceptions import PermissionDeniedException
 from msgspec import Meta
 
-from adapters.webhooks.positions import Place, places_of
+from adapters.webhooks.positions import Standing, standings
 from api.backend import Backend
 from api.parameters import HttpRequest
 from api.schemas import Strict
@@ -123,11 +123,11 @@ def rows(backend: Backend, endpoints: Collection[Endpoint]) -> tuple[list[Webhoo
     """The webhooks as they are now, and where the log ends."""
     head = backend.store.head()
     with backend.engine.connect() as connection:
-        places = places_of(connection, endpoints)
-    return [_row(one, places[one.webhook_id], head) for one in endpoints], head
+        return [_row(one) for one in standings(connection, endpoints, head)], head
 
 
-def _row(endpoint: Endpoint, place: Place, head: int) -> WebhookRow:
+def _row(standing: Standing) -> WebhookRow:
+    endpoint = standing.endpoint
     webhook, registered = endpoint.webhook, endpoint.registered
     return WebhookRow(
         webhook_id=endpoint.webhook_id,
@@ -137,9 +137,9 @@ def _row(endpoint: Endpoint, place: Place, head: int) -> WebhookRow:
         description=webhook.registered.description,
         state=webhook.state,
         reason=webhook.reason,
-        behind=max(head - place.position, 0),
+        behind=standing.behind,
         registered_at=registered.metadata.occurred_at,
         registered_by=registered.metadata.actor,
         revision=endpoint.revision,
-        **msgspec.structs.asdict(place),
+        **msgspec.structs.asdict(standing.place),
     )

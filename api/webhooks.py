@@ -68,9 +68,12 @@ class WebhookController(Controller):
         await asyncio.to_thread(refuse_others, grants, data.project_id)
         try:
             url = parsed(data.url)
-            await backend.gate.addresses(url)
+            async with asyncio.timeout(backend.webhook_timeout):
+                await backend.gate.addresses(url)
         except Refused as refused:
             raise Invalid(str(refused), field="url") from refused
+        except TimeoutError:
+            raise Invalid("no name server says where the host of the URL is", field="url") from None
         command = RegisterWebhook(
             data.url,
             url.netloc.decode(),

@@ -30,6 +30,15 @@ class Place(msgspec.Struct, frozen=True):
     delivered_at: datetime | None = None
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """How it goes with a webhook. `behind` counts the log's events after its position, wanted or
+    not."""
+
+    endpoint: Endpoint
+    place: Place
+    behind: int
+
+
 class Overtaken(Exception):
     """Another process delivers to the same webhook."""
 
@@ -119,8 +128,8 @@ async def delivering(database_url: str) -> AsyncIterator[Positions | None]:
                 await connection.execute("SELECT pg_advisory_unlock(%s, 0)", (_DELIVERING,))
 
 
-def places_of(connection: Connection, endpoints: Collection[Endpoint]) -> dict[str, Place]:
-    """How far webhooks have been served, by id, as they will go on."""
+def standings(connection: Connection, endpoints: Collection[Endpoint], head: int) -> list[Standing]:
+    """How it goes with each webhook, in the order given; `head` is where the log ends."""
     rows = connection.execute(
         text(
             f"SELECT webhook_id, begun, {_COLUMNS} FROM work.webhook_positions"
@@ -129,7 +138,11 @@ def places_of(connection: Connection, endpoints: Collection[Endpoint]) -> dict[s
         {"keys": [one.webhook_id for one in endpoints]},
     )
     held = {row.webhook_id: row for row in rows}
-    return {one.webhook_id: _place(one, held.get(one.webhook_id)) for one in endpoints}
+    places = [_place(one, held.get(one.webhook_id)) for one in endpoints]
+    return [
+        Standing(endpoint, place, max(head - place.position, 0))
+        for endpoint, place in zip(endpoints, places, strict=True)
+    ]
 
 
 def _place(endpoint: Endpoint, row: Any) -> Place:

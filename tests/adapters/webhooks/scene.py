@@ -11,7 +11,7 @@ import msgspec
 
 from adapters.postgres import engine_for
 from adapters.settings import Settings
-from adapters.webhooks.positions import Place, places_of
+from adapters.webhooks.positions import Place, standings
 from application import projects
 from application.store import Store
 from application.webhooks import (
@@ -82,7 +82,7 @@ class Hooks:
     def place(self, hook: Endpoint) -> Place:
         now = self.find(hook.webhook_id)
         with engine_for(self.store.database_url).connect() as connection:
-            return places_of(connection, [now])[hook.webhook_id]
+            return standings(connection, [now], self.store.head())[0].place
 
     def served(self, hook: Endpoint) -> None:
         """Wait until the webhook has been served up to the log's end."""
