@@ -4,7 +4,7 @@ import json
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -38,7 +38,7 @@ class Received(msgspec.Struct, frozen=True):
 class Reply(msgspec.Struct, frozen=True):
     status: int = 204
     headers: dict[str, str] = {}
-    body: bytes = b""
+    endless: bool = False
 
 
 OK = Reply()
@@ -52,6 +52,8 @@ class Receiver:
         self.got: list[Received] = []
         self.reply: Callable[[Received], Reply] = lambda _: OK
         self.over = threading.Event()
+        self.written = 0
+        self.hung_up = threading.Event()
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.port}/{path}"
@@ -84,10 +86,21 @@ def receiving(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
             self.send_response(reply.status)
             for name, value in reply.headers.items():
                 self.send_header(name, value)
+            if reply.endless:
+                self.end_headers()
+                self._go_on()
+                return
             if reply.status != 204:
-                self.send_header("Content-Length", str(len(reply.body)))
+                self.send_header("Content-Length", "0")
             self.end_headers()
-            self.wfile.write(reply.body)
+
+        def _go_on(self) -> None:
+            """Write for as long as somebody reads."""
+            self.close_connection = True
+            with suppress(OSError):
+                while not receiver.over.is_set():
+                    receiver.written += self.wfile.write(b"x" * 65536)
+            receiver.hung_up.set()
 
         def log_message(self, *_: object) -> None:
             """Nothing on the terminal."""

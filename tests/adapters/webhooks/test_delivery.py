@@ -199,10 +199,12 @@ def test_a_redirect_is_not_followed(hooks: Hooks) -> None:
 
 def test_a_long_answer_is_not_read_to_its_end(hooks: Hooks) -> None:
     hook = hooks.register("chatty")
-    failing(hooks, "chatty", Reply(200, {}, b"x" * 5_000_000))
+    failing(hooks, "chatty", Reply(200, endless=True), 1)
     hooks.project()
     hooks.served(hook)
     assert len(hooks.receiver.at("chatty")) == 1
+    assert hooks.receiver.hung_up.wait(10)
+    assert hooks.receiver.written < 20_000_000  # what the system's buffers take
 
 
 def test_a_receiver_that_hangs_holds_up_no_other(hooks: Hooks) -> None:
