@@ -19,13 +19,14 @@ class SettingsError(Exception):
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
-    """What `stemma up` tells its neighbours. All are URLs, passwords included."""
+    """What `stemma up` tells its neighbours: URLs, passwords included, and a key of the API."""
 
     database_url: str
     database_admin_url: str
     nats_url: str
     blobs_url: str
     api_url: str
+    api_key: str | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     nats_url: str | None = None
     blobs_url: str | None = None
     api_url: str | None = None
+    api_key: str | None = None
     api_host: str = "127.0.0.1"
     api_port: int = 8300
     worker_name: str = ""
@@ -88,11 +90,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.data / "audit" / "checkpoints.txt"
 
     def environment(self) -> dict[str, str]:
-        """The variables that a child process needs to have the same settings."""
+        """The variables that a child process needs to have the same settings; it calls no API."""
         return {
             f"STEMMA_{name.upper()}": str(value)
             for name, value in msgspec.structs.asdict(self).items()
-            if value is not None
+            if value is not None and name != "api_key"
         }
 
     def require(self, name: str) -> str:
@@ -112,7 +114,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     values: dict[str, str] = {"data": str(data)}
     runtime = read_runtime(data)
     if runtime is not None:
-        values |= msgspec.structs.asdict(runtime)
+        values |= {k: v for k, v in msgspec.structs.asdict(runtime).items() if v is not None}
     known = {field.name for field in msgspec.structs.fields(Settings)} - {"data"}
     for variable, value in environ.items():
         name = variable.removeprefix("STEMMA_").lower()

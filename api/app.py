@@ -17,20 +17,25 @@ from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
 
 from adapters.settings import Settings
+from api.accounts import AccountController
 from api.backend import THREADS, Backend
 from api.comparison import ComparisonController
 from api.erasure import ErasureController
 from api.evaluation import EvaluationController
 from api.exports import ExportController
 from api.forms import FormController
+from api.guard import Authentication, guard, refuse_unguarded
 from api.images import ImageController
 from api.imports import ImportController
+from api.keys import KeyController
 from api.live import LiveController
 from api.models import ModelController
 from api.pages import PAGES
 from api.pages_html import as_pages, prepare
 from api.problems import HANDLERS
 from api.projects import ProjectController
+from api.refusals import RefusalController
+from api.rights import OPEN
 from api.system import SystemController
 from api.take_away import TakeAwayController
 from api.trail import TrailController
@@ -67,6 +72,9 @@ API = Router(
         TransparencyController,
         TrailController,
         SystemController,
+        AccountController,
+        KeyController,
+        RefusalController,
     ],
 )
 
@@ -87,15 +95,19 @@ def create_app(settings: Settings) -> Litestar:
             await backend.lookout.close()
             await asyncio.to_thread(backend.close)
 
-    return Litestar(
+    app = Litestar(
         route_handlers=[
             API,
             TilesController,
             PAGES,
-            create_static_files_router("/static", [HERE / "static"]),
-            create_static_files_router("/static/plotly", [PLOTLY], cache_control=FOR_A_YEAR),
+            create_static_files_router("/static", [HERE / "static"], opt=OPEN),
+            create_static_files_router(
+                "/static/plotly", [PLOTLY], cache_control=FOR_A_YEAR, opt=OPEN
+            ),
         ],
         lifespan=[backend_of],
+        middleware=[Authentication],
+        guards=[guard],
         dependencies={
             "backend": Provide(_backend, sync_to_thread=False),
             "asked": Provide(asked_for, sync_to_thread=False),
@@ -108,11 +120,13 @@ def create_app(settings: Settings) -> Litestar:
             title="Stemma",
             version="1",
             description="Train computer-vision models and know how each came to be.",
-            path="/schema",
+            openapi_router=Router("/schema", route_handlers=[], opt=OPEN),
             render_plugins=[JsonRenderPlugin(), YamlRenderPlugin()],
         ),
         debug=False,
     )
+    refuse_unguarded(app)
+    return app
 
 
 def _backend(state: State) -> Backend:

@@ -10,11 +10,14 @@ from adapters.crew import Lookout
 from adapters.evaluation.predictions_cache import Predictions
 from adapters.image_files import ImageLimits
 from adapters.postgres import engine_for
+from adapters.refusals import Refusals
 from adapters.settings import Settings
 from adapters.webhooks.addresses import Gate, allowed_in
 from adapters.weights import WeightsFolder
 from api.moments import moment_in
 from api.news import News
+from application.access import Access
+from application.scopes import Scopes
 from application.store import Store
 from domain.errors import Invalid, Refusal
 from projections.follow import positions_of
@@ -37,9 +40,11 @@ class Backend:
     def __init__(self, settings: Settings) -> None:
         url = settings.require("database_url")
         self.store = Store(url, pool_size=THREADS)
-        self.engine: Engine = engine_for(url, THREADS).execution_options(
-            isolation_level="REPEATABLE READ"
-        )
+        self.access = Access(self.store)
+        self.scopes = Scopes(self.store)
+        engine = engine_for(url, THREADS)
+        self.engine: Engine = engine.execution_options(isolation_level="REPEATABLE READ")
+        self.refusals = Refusals(engine)
         blobs_url = settings.require("blobs_url")
         self.blobs = BlobStore.from_url(blobs_url)
         self.weights = WeightsFolder(settings.weights_folder, self.blobs)
@@ -54,6 +59,7 @@ class Backend:
 
     def close(self) -> None:
         self.news.close()
+        self.refusals.close()
         self.predictions.close()
         self.store.close()
         self.engine.dispose()

@@ -10,10 +10,9 @@ from litestar import Request as HttpRequest
 from litestar import Response
 
 from api.backend import Backend
+from application.access import Caller
 from application.handle import Decided, Outcome, Request, Session, handle
 from domain.errors import Invalid
-
-ANONYMOUS = "anonymous"
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -63,21 +62,16 @@ def envelope(request: HttpRequest[Any, Any, Any], content: object) -> Request:
     if key is not None and (not 1 <= len(key) <= 200 or not key.isprintable()):
         raise Invalid("Idempotency-Key has 1 to 200 printable characters", field="Idempotency-Key")
     command_id = key or str(uuid.uuid4())
-    told = f"{request.method} {request.url.path} ".encode() + msgspec.json.encode(content)
+    caller: Caller = request.user
+    asked = f"{caller.account_id} {request.method} {request.url.path} "
+    told = asked.encode() + msgspec.json.encode(content)
     return Request(
-        actor=_actor(request),
+        actor=caller.actor,
         command_id=command_id,
         correlation_id=request.headers.get("Correlation-Id") or command_id,
         expected_revision=_expected(request.headers.get("If-Match")),
         fingerprint=hashlib.sha256(told).hexdigest(),
     )
-
-
-def _actor(request: HttpRequest[Any, Any, Any]) -> str:
-    actor = request.headers.get("Stemma-Actor", ANONYMOUS)
-    if not 1 <= len(actor) <= 200 or not actor.isprintable():
-        raise Invalid("Stemma-Actor has 1 to 200 printable characters", field="Stemma-Actor")
-    return actor
 
 
 def _expected(header: str | None) -> int | None:

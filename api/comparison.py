@@ -7,8 +7,12 @@ from litestar.params import FromPath, FromQuery
 
 from api.comparison_views import ComparisonView, comparison_view
 from api.evaluated import find_two_evaluated
-from api.parameters import AsOf, AtLeast, Cursor, Limit, Served
+from api.guard import demand
+from api.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served
+from api.rights import needs
 from api.schemas import Split
+from application.handle import VERSION
+from domain.roles import Right
 
 
 class ComparisonController(Controller):
@@ -20,10 +24,12 @@ class ComparisonController(Controller):
         "/versions/{version_id:str}/compare/{other_id:str}",
         summary="Compare two versions",
         sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
     )
     def compare(
         self,
         backend: Served,
+        request: HttpRequest,
         version_id: FromPath[str],
         other_id: FromPath[str],
         split: FromQuery[Split] = "validation",
@@ -38,6 +44,7 @@ class ComparisonController(Controller):
         Each version is taken at its own thresholds. `warnings` says why figures may not be
         comparable: other validation images, views or concepts.
         """
+        demand(backend, request.user, Right.READ, VERSION.stream(other_id))
         first, second = find_two_evaluated(
             backend, version_id, other_id, at_least=at_least, as_of=as_of
         )

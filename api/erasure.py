@@ -11,11 +11,13 @@ from adapters.blobs import BlobMissing
 from api.commands import Answer, carry_out
 from api.pages_html import exact
 from api.parameters import AtLeast, HttpRequest, Served
+from api.rights import needs
 from api.schemas import Erasure, NewErasure
 from application.erasure import erase_image, erased_among
 from application.store import Store
 from domain.errors import Gone, NotFound
 from domain.image import EraseImage
+from domain.roles import Right
 from projections.dataset_queries import ImageRow, find_image
 from projections.erasures import ErasureRow, find_erasures
 
@@ -30,6 +32,7 @@ class ErasureController(Controller):
         summary="Erase an image",
         status_code=200,
         sync_to_thread=True,
+        opt=needs(Right.ADMINISTER, of="image_id"),
     )
     def erase(
         self,
@@ -42,14 +45,22 @@ class ErasureController(Controller):
 
         The reason stays in the log, so it must not hold personal data. What was trained with the
         image stays, but cannot be trained again. If other projects have the same bytes, they are
-        named in a 409; `everywhere` erases the image there, too.
+        named in a 409; `everywhere` erases the image there, too, if you administer them.
         """
         command = EraseImage(data.reason, data.everywhere)
         return carry_out(
-            backend, request, data, lambda session: erase_image(session, image_id, command)
+            backend,
+            request,
+            data,
+            lambda session: erase_image(session, image_id, command, request.user.grants),
         )
 
-    @get("/images/{image_id:str}/erasure", summary="An image's erasure", sync_to_thread=True)
+    @get(
+        "/images/{image_id:str}/erasure",
+        summary="An image's erasure",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="image_id"),
+    )
     def get_erasure(
         self, backend: Served, image_id: FromPath[str], at_least: AtLeast = None
     ) -> Erasure:

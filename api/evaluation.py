@@ -24,9 +24,11 @@ from api.evaluation_views import (
     judged,
 )
 from api.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served
+from api.rights import needs
 from api.schemas import Split
 from application import versions as commands
 from domain.errors import NotFound
+from domain.roles import Right
 from projections.library_queries import find_version
 from projections.metric_history import series_of
 
@@ -48,7 +50,12 @@ class EvaluationController(Controller):
     path = "/versions/{version_id:str}"
     tags = ("Evaluation",)
 
-    @get("/evaluation", summary="A version's evaluation", sync_to_thread=True)
+    @get(
+        "/evaluation",
+        summary="A version's evaluation",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
     def get_evaluation(
         self,
         backend: Served,
@@ -69,7 +76,12 @@ class EvaluationController(Controller):
         )
         return evaluation_view(found, split)
 
-    @get("/evaluation/curves", summary="A precision-recall curve", sync_to_thread=True)
+    @get(
+        "/evaluation/curves",
+        summary="A precision-recall curve",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
     def get_curve(
         self,
         backend: Served,
@@ -86,7 +98,12 @@ class EvaluationController(Controller):
         )
         return curve_view(found, concept, split)
 
-    @get("/evaluation/confusion", summary="The confusion matrix", sync_to_thread=True)
+    @get(
+        "/evaluation/confusion",
+        summary="The confusion matrix",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
     def get_confusion(
         self,
         backend: Served,
@@ -102,7 +119,12 @@ class EvaluationController(Controller):
         )
         return confusion_view(found, split)
 
-    @get("/evaluation/images", summary="The gallery", sync_to_thread=True)
+    @get(
+        "/evaluation/images",
+        summary="The gallery",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
     def list_judged(
         self,
         backend: Served,
@@ -140,7 +162,12 @@ class EvaluationController(Controller):
         )
         return gallery_view(found, shown, cursor, limit)
 
-    @get("/evaluation/images/{image_id:str}", summary="One judged image", sync_to_thread=True)
+    @get(
+        "/evaluation/images/{image_id:str}",
+        summary="One judged image",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
     def get_judged(
         self,
         backend: Served,
@@ -157,7 +184,12 @@ class EvaluationController(Controller):
         (image,) = judged(found, [found.place_of_image(image_id)], None, None)
         return JudgedView(image, found.position)
 
-    @put("/evaluation/thresholds", summary="Set thresholds", sync_to_thread=True)
+    @put(
+        "/evaluation/thresholds",
+        summary="Set thresholds",
+        sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="version_id"),
+    )
     def set_thresholds(
         self,
         backend: Served,
@@ -181,6 +213,7 @@ class EvaluationController(Controller):
         summary="All predictions as CSV",
         media_type="text/csv",
         sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
     )
     def get_predictions_csv(
         self,
@@ -199,6 +232,7 @@ class EvaluationController(Controller):
         summary="A version's metrics as CSV",
         media_type="text/csv",
         sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
     )
     def get_metrics_csv(
         self, backend: Served, version_id: FromPath[str], as_of: AsOf = None

@@ -12,8 +12,10 @@ from litestar.response import Stream
 from adapters.exports import ExportRequest, export
 from api.backend import Backend
 from api.parameters import AsOf, Served
+from api.rights import needs
 from application.handle import PROJECT
 from domain.errors import NotFound
+from domain.roles import Right
 
 PIECE = 1 << 20
 
@@ -28,6 +30,7 @@ class ExportController(Controller):
         summary="Export annotations",
         media_type="application/zip",
         sync_to_thread=True,
+        opt=needs(Right.READ, of="project_id"),
     )
     def export_annotations(
         self,

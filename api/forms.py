@@ -4,8 +4,10 @@ from litestar import Controller, get
 from litestar.params import FromPath
 
 from api.parameters import Served
+from api.rights import needs
 from domain.errors import NotFound
 from domain.form_controls import Form
+from domain.roles import Right
 from domain.training_form import KINDS, training_form
 
 
@@ -14,7 +16,12 @@ class FormController(Controller):
 
     tags = ("Versions",)
 
-    @get("/forms/{kind:str}", summary="The training form of a kind of view", sync_to_thread=True)
+    @get(
+        "/forms/{kind:str}",
+        summary="The training form of a kind of view",
+        sync_to_thread=True,
+        opt=needs(Right.READ, anywhere=True),
+    )
     def get_form(self, backend: Served, kind: FromPath[str]) -> Form:
         """What can be chosen in a training, in sections.
 

@@ -12,15 +12,19 @@ from adapters.image_files import ImageFile, accept_image
 from api.backend import Backend
 from api.commands import Answer, carry_out
 from api.erasure import image_there, unless_erased
+from api.guard import demand
 from api.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.problems import FieldError, Refusals
+from api.rights import needs
 from api.schemas import Images, ImageSplit, ImageView, NewAnnotations, Order, Said, Split
 from api.thumbnails import MEDIA_TYPE, Size, thumbnail
 from application import projects as commands
 from application.erasure import erased_among
+from application.handle import IMAGE, VIEW
 from domain.blob import refuse_erased
 from domain.errors import Invalid
 from domain.image import AddImage, AnnotateImage
+from domain.roles import Right
 from projections.dataset_queries import list_images
 from projections.dataset_walks import ImageFilter
 
@@ -53,6 +57,7 @@ class ImageController(Controller):
         summary="Upload images",
         request_max_body_size=MAX_UPLOAD_REQUEST,
         sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="project_id"),
     )
     def upload_images(
         self,
@@ -82,7 +87,12 @@ class ImageController(Controller):
             status_code=201,
         )
 
-    @get("/projects/{project_id:str}/images", summary="List images", sync_to_thread=True)
+    @get(
+        "/projects/{project_id:str}/images",
+        summary="List images",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="project_id"),
+    )
     def list_images(
         self,
         backend: Served,
@@ -127,7 +137,12 @@ class ImageController(Controller):
         following = str(items[-1].added_position) if len(items) == limit else None
         return Images(items, following, position)
 
-    @get("/images/{image_id:str}", summary="An image", sync_to_thread=True)
+    @get(
+        "/images/{image_id:str}",
+        summary="An image",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="image_id"),
+    )
     def get_image(
         self,
         backend: Served,
@@ -145,6 +160,7 @@ class ImageController(Controller):
         summary="An image's bytes",
         media_type="application/octet-stream",
         sync_to_thread=True,
+        opt=needs(Right.READ, of="image_id"),
     )
     def get_content(
         self,
@@ -167,6 +183,7 @@ class ImageController(Controller):
         summary="An image made small",
         media_type=MEDIA_TYPE,
         sync_to_thread=True,
+        opt=needs(Right.READ, of="image_id"),
     )
     def get_thumbnail(
         self,
@@ -186,7 +203,12 @@ class ImageController(Controller):
             data = thumbnail(backend.blobs, image.blob, size, backend.limits)
         return Response(data, media_type=MEDIA_TYPE, headers=headers)
 
-    @put("/images/{image_id:str}/split", summary="Assign an image to a split", sync_to_thread=True)
+    @put(
+        "/images/{image_id:str}/split",
+        summary="Assign an image to a split",
+        sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="image_id"),
+    )
     def assign_split(
         self,
         backend: Served,
@@ -202,7 +224,11 @@ class ImageController(Controller):
         )
 
     @delete(
-        "/images/{image_id:str}", summary="Remove an image", status_code=200, sync_to_thread=True
+        "/images/{image_id:str}",
+        summary="Remove an image",
+        status_code=200,
+        sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="image_id"),
     )
     def remove_image(
         self, backend: Served, request: HttpRequest, image_id: FromPath[str]
@@ -217,6 +243,7 @@ class ImageController(Controller):
         summary="Annotate images",
         status_code=200,
         sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="view_id"),
     )
     def annotate_images(
         self,
@@ -226,6 +253,8 @@ class ImageController(Controller):
         data: JSONBody[NewAnnotations],
     ) -> Response[Answer]:
         """Say what a view's concepts are in some images: all is taken, or nothing."""
+        streams = [IMAGE.stream(one.image_id) for one in data.images]
+        demand(backend, request.user, Right.ANNOTATE, *streams)
         annotations = [
             (one.image_id, AnnotateImage(view_id, tuple(one.annotations), one.without_concept))
             for one in data.images
@@ -241,6 +270,7 @@ class ImageController(Controller):
         "/images/{image_id:str}/annotations/{view_id:str}",
         summary="Annotate an image",
         sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="image_id"),
     )
     def annotate_image(
         self,
@@ -255,6 +285,7 @@ class ImageController(Controller):
         Send the image's `ETag` as `If-Match`, so that what another said meanwhile is not replaced
         unseen: it is a 412 then.
         """
+        demand(backend, request.user, Right.ANNOTATE, VIEW.stream(view_id))
         command = AnnotateImage(view_id, tuple(data.annotations), data.without_concept)
         return carry_out(
             backend,

@@ -14,11 +14,13 @@ from adapters.imports.progress import ImportProgress, progress_of
 from adapters.imports.run import inside_roots
 from api.commands import Answer, carry_out, envelope
 from api.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, position_in
+from api.rights import needs
 from api.schemas import Imports, ImportView, NewImport
 from api.uploads import KNOWN, ask, receive, refuse_early
 from application.imports import request_import
 from domain.errors import NotFound
 from domain.imports import ImportRules, RequestImport
+from domain.roles import Right
 from domain.text import refuse_unstorable
 from projections.imports import find_import, list_imports
 
@@ -33,6 +35,7 @@ class ImportController(Controller):
         summary="Upload an archive and import it",
         status_code=202,
         request_max_body_size=None,
+        opt=needs(Right.ANNOTATE, of="project_id"),
     )
     async def upload_import(
         self,
@@ -70,6 +73,7 @@ class ImportController(Controller):
         summary="Import a folder or archive on the server",
         status_code=202,
         sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="project_id"),
     )
     def create_import(
         self,
@@ -93,7 +97,12 @@ class ImportController(Controller):
             status_code=202,
         )
 
-    @get("/projects/{project_id:str}/imports", summary="List imports", sync_to_thread=True)
+    @get(
+        "/projects/{project_id:str}/imports",
+        summary="List imports",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="project_id"),
+    )
     def list_imports(
         self,
         backend: Served,
@@ -109,7 +118,12 @@ class ImportController(Controller):
         following = str(items[-1].requested_position) if len(items) == limit else None
         return Imports(items, following, position)
 
-    @get("/imports/{import_id:str}", summary="An import", sync_to_thread=True)
+    @get(
+        "/imports/{import_id:str}",
+        summary="An import",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="import_id"),
+    )
     def get_import(
         self, backend: Served, import_id: FromPath[str], at_least: AtLeast = None
     ) -> ImportView:
@@ -126,6 +140,7 @@ class ImportController(Controller):
         summary="All problems and notes of an import",
         media_type="application/x-ndjson",
         sync_to_thread=True,
+        opt=needs(Right.READ, of="import_id"),
     )
     def get_report(self, backend: Served, import_id: FromPath[str]) -> Stream:
         """JSON lines of `kind` (problem or note), `where` and `text`."""

@@ -14,7 +14,9 @@ from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from api.backend import Backend
 from api.parameters import HttpRequest, Served
+from api.rights import needs
 from domain.errors import Invalid, NotFound
+from domain.roles import Right
 from domain.version import ENDED
 from projections.metric_history import Series, series_of
 from projections.version_progress import ProgressRow, find_progress
@@ -33,6 +35,7 @@ class LiveController(Controller):
         "/versions/{version_id:str}/events",
         summary="Follow a version live",
         media_type="text/event-stream",
+        opt=needs(Right.READ, of="version_id"),
     )
     async def follow(
         self, backend: Served, request: HttpRequest, version_id: FromPath[str]

@@ -7,9 +7,11 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from api.commands import Answer, carry_out
 from api.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
+from api.rights import needs
 from api.schemas import Library, ModelView, NewFork, NewName
 from application import views as commands
 from domain.errors import NotFound
+from domain.roles import Right
 from projections.library_queries import find_model, library
 
 
@@ -18,7 +20,12 @@ class ModelController(Controller):
 
     tags = ("Models",)
 
-    @get("/views/{view_id:str}/models", summary="The Models Library", sync_to_thread=True)
+    @get(
+        "/views/{view_id:str}/models",
+        summary="The Models Library",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="view_id"),
+    )
     def list_models(
         self,
         backend: Served,
@@ -47,7 +54,12 @@ class ModelController(Controller):
         following = str(items[-1].model.created_position) if len(items) == limit else None
         return Library(items, following, position)
 
-    @get("/models/{model_id:str}", summary="A model", sync_to_thread=True)
+    @get(
+        "/models/{model_id:str}",
+        summary="A model",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="model_id"),
+    )
     def get_model(
         self,
         backend: Served,
@@ -61,7 +73,12 @@ class ModelController(Controller):
             raise NotFound("there is no such model")
         return Response(ModelView(model, position), headers={"ETag": f'"{model.revision}"'})
 
-    @post("/models/{model_id:str}/forks", summary="Fork a model", sync_to_thread=True)
+    @post(
+        "/models/{model_id:str}/forks",
+        summary="Fork a model",
+        sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="model_id"),
+    )
     def fork_model(
         self,
         backend: Served,
@@ -80,7 +97,12 @@ class ModelController(Controller):
             status_code=201,
         )
 
-    @patch("/models/{model_id:str}", summary="Rename a model", sync_to_thread=True)
+    @patch(
+        "/models/{model_id:str}",
+        summary="Rename a model",
+        sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="model_id"),
+    )
     def rename_model(
         self,
         backend: Served,
@@ -96,7 +118,11 @@ class ModelController(Controller):
         )
 
     @delete(
-        "/models/{model_id:str}", summary="Archive a model", status_code=200, sync_to_thread=True
+        "/models/{model_id:str}",
+        summary="Archive a model",
+        status_code=200,
+        sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="model_id"),
     )
     def archive_model(
         self, backend: Served, request: HttpRequest, model_id: FromPath[str]

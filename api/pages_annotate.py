@@ -11,7 +11,9 @@ from api.erasure import image_there
 from api.pages_html import Page, render
 from api.pages_projects import Shown
 from api.parameters import AtLeast, Served
+from api.rights import needs
 from domain.errors import NotFound
+from domain.roles import Right
 from projections.catalog import ProjectRow, ViewRow, find_project, find_view
 from projections.dataset_queries import (
     ConceptCount,
@@ -83,7 +85,7 @@ class AnnotatePage(Page, frozen=True, kw_only=True):
 class AnnotatePages(Controller):
     """Annotating."""
 
-    @get("/views/{view_id:str}/annotate", sync_to_thread=True)
+    @get("/views/{view_id:str}/annotate", sync_to_thread=True, opt=needs(Right.READ, of="view_id"))
     def annotate(
         self,
         backend: Served,

@@ -10,10 +10,12 @@ from litestar.response import Template
 from api.backend import Backend
 from api.pages_html import Page, render
 from api.pages_projects import address
-from api.parameters import AtLeast, Cursor, Served, position_in
+from api.parameters import AtLeast, Cursor, HttpRequest, Served, position_in
+from api.rights import needs
 from api.trail import EVENTS_OF_A_TREE, CorrelationView, correlation_view
-from api.trail_reading import Asked, AskedFor, find_lines
+from api.trail_reading import Asked, AskedFor, demand_audit, find_lines
 from domain.event import registry
+from domain.roles import Right
 from domain.trail import Line
 from domain.trail_tree import Node
 from projections.catalog import ProjectRow, find_project, find_view, list_projects
@@ -83,13 +85,20 @@ class CorrelationPage(Page, frozen=True, kw_only=True):
 class AuditPages(Controller):
     """The audit."""
 
-    @get("/audit", sync_to_thread=True)
+    @get("/audit", sync_to_thread=True, opt=needs(Right.AUDIT, anywhere=True))
     def trail(
-        self, backend: Served, asked: AskedFor, cursor: Cursor = None, at_least: AtLeast = None
+        self,
+        backend: Served,
+        request: HttpRequest,
+        asked: AskedFor,
+        cursor: Cursor = None,
+        at_least: AtLeast = None,
     ) -> Template:
+        demand_audit(backend, request.user, asked)
         found = find_lines(backend, asked, position_in(cursor), LINES_A_PAGE, at_least)
         with backend.reading() as (connection, _):
-            projects = list_projects(connection, limit=PROJECTS_OFFERED)
+            audited = request.user.grants.projects(Right.AUDIT)
+            projects = list_projects(connection, limit=PROJECTS_OFFERED, among=audited)
         page = TrailPage(
             position=found.position,
             api=f"/api/v1/audit/trail{_address(asked)}".removesuffix("?"),
@@ -102,7 +111,7 @@ class AuditPages(Controller):
         )
         return render("audit.html", page)
 
-    @get("/audit/correlations/{correlation_id:str}", sync_to_thread=True)
+    @get("/audit/correlations/{correlation_id:str}", sync_to_thread=True, opt=needs(Right.AUDIT))
     def correlation(self, backend: Served, correlation_id: FromPath[str]) -> Template:
         tree = correlation_view(backend, correlation_id, EVENTS_OF_A_TREE)
         page = CorrelationPage(

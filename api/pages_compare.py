@@ -10,6 +10,7 @@ from litestar.response import Template
 
 from api.comparison_views import ComparisonView, comparison_view
 from api.evaluated import find_two_evaluated
+from api.guard import demand
 from api.pages_evaluation import (
     VersionPart,
     find_rows,
@@ -18,9 +19,12 @@ from api.pages_evaluation import (
     why_not_evaluated,
 )
 from api.pages_html import render
-from api.parameters import AtLeast, Cursor, Served
+from api.parameters import AtLeast, Cursor, HttpRequest, Served
+from api.rights import needs
 from api.schemas import Split
+from application.handle import VERSION
 from domain.errors import Conflict
+from domain.roles import Right
 from projections.dataset_queries import ImageRow
 from projections.evaluations import find_evaluations
 from projections.library_queries import VersionFilter, VersionRow, list_versions
@@ -55,7 +59,11 @@ class ComparePage(VersionPart, frozen=True, kw_only=True):
 class ComparePages(Controller):
     """Comparisons."""
 
-    @get("/versions/{version_id:str}/compare", sync_to_thread=True)
+    @get(
+        "/versions/{version_id:str}/compare",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
     def choose(
         self, backend: Served, version_id: FromPath[str], at_least: AtLeast = None
     ) -> Template:
@@ -70,10 +78,15 @@ class ComparePages(Controller):
         )
         return render("compare_choose.html", page)
 
-    @get("/versions/{version_id:str}/compare/{other_id:str}", sync_to_thread=True)
+    @get(
+        "/versions/{version_id:str}/compare/{other_id:str}",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
     def compare(
         self,
         backend: Served,
+        request: HttpRequest,
         version_id: FromPath[str],
         other_id: FromPath[str],
         split: FromQuery[Split] = "validation",
@@ -81,6 +94,7 @@ class ComparePages(Controller):
         cursor: Cursor = None,
         at_least: AtLeast = None,
     ) -> Template:
+        demand(backend, request.user, Right.READ, VERSION.stream(other_id))
         around = surroundings(backend, version_id, at_least)
         try:
             first, second = find_two_evaluated(backend, version_id, other_id)

@@ -27,8 +27,10 @@ from api.evaluation_views import (
 )
 from api.pages_html import Page, render
 from api.parameters import AtLeast, Cursor, Served
+from api.rights import needs
 from api.schemas import Split
 from domain.errors import Conflict, NotFound
+from domain.roles import Right
 from domain.view import CLASSIFICATION
 from projections.catalog import ProjectRow, ViewRow, find_project, find_view
 from projections.dataset_queries import ImageRow, find_images
@@ -136,7 +138,11 @@ class JudgedPage(VersionPart, frozen=True, kw_only=True):
 class EvaluationPages(Controller):
     """Evaluations."""
 
-    @get("/versions/{version_id:str}/evaluation", sync_to_thread=True)
+    @get(
+        "/versions/{version_id:str}/evaluation",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
     def evaluation(
         self,
         backend: Served,
@@ -169,7 +175,11 @@ class EvaluationPages(Controller):
         )
         return render("evaluation.html", _page(found, around, shown, threshold, cursor, before))
 
-    @get("/versions/{version_id:str}/evaluation/images/{image_id:str}", sync_to_thread=True)
+    @get(
+        "/versions/{version_id:str}/evaluation/images/{image_id:str}",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
     def image(
         self,
         backend: Served,

@@ -86,7 +86,10 @@ def _as_page(handler: Handler) -> Handler:
         if request.url.path.startswith(NOT_PAGES) and not wants_page:
             return response
         page = ProblemPage(problem=response.content)
-        return cast(Response[Any], render("problem.html", page, response.status_code or 500))
+        rendered = render("problem.html", page, response.status_code or 500)
+        for name, value in response.headers.items():
+            rendered.headers[name] = value
+        return cast(Response[Any], rendered)
 
     return answer
 

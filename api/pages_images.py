@@ -8,6 +8,8 @@ from api.backend import NotYet
 from api.erasure import image_there
 from api.pages_html import Page, render
 from api.parameters import AtLeast, Served
+from api.rights import needs
+from domain.roles import Right
 from projections.catalog import ProjectRow, find_project
 from projections.dataset_queries import ImageRow
 
@@ -22,7 +24,7 @@ class ImagePage(Page, frozen=True, kw_only=True):
 class ImagePages(Controller):
     """Images."""
 
-    @get("/images/{image_id:str}", sync_to_thread=True)
+    @get("/images/{image_id:str}", sync_to_thread=True, opt=needs(Right.READ, of="image_id"))
     def image(self, backend: Served, image_id: FromPath[str], at_least: AtLeast = None) -> Template:
         with backend.reading(at_least) as (connection, position):
             image = image_there(connection, image_id)

@@ -10,8 +10,10 @@ from adapters.imports.progress import ImportProgress, progress_of
 from api.pages_html import Page, render
 from api.pages_projects import address
 from api.parameters import AtLeast, Cursor, HttpRequest, Served, position_in
+from api.rights import needs
 from domain.errors import NotFound
 from domain.imports import AUTO, CHECKED, REQUESTED
+from domain.roles import Right
 from domain.view import KINDS
 from projections.catalog import ProjectRow, ViewRow, find_project, list_views
 from projections.imports import ImportRow, list_imports
@@ -131,7 +133,11 @@ class ImportsPage(Page, frozen=True, kw_only=True):
 class ImportPages(Controller):
     """Imports and exports."""
 
-    @get("/projects/{project_id:str}/imports", sync_to_thread=True)
+    @get(
+        "/projects/{project_id:str}/imports",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="project_id"),
+    )
     def imports(
         self,
         backend: Served,

@@ -11,7 +11,9 @@ from litestar.response import Template
 
 from api.pages_html import Page, render
 from api.parameters import AtLeast, Cursor, HttpRequest, Served, position_in
+from api.rights import needs
 from domain.errors import NotFound
+from domain.roles import Right
 from projections.catalog import ProjectRow, ViewRow, find_project, list_projects, list_views
 from projections.dataset_queries import (
     ConceptCount,
@@ -114,7 +116,7 @@ class ProjectPage(Page, frozen=True, kw_only=True):
 class ProjectPages(Controller):
     """Projects."""
 
-    @get("/", sync_to_thread=True)
+    @get("/", sync_to_thread=True, opt=needs(Right.READ, anywhere=True))
     def projects(
         self,
         backend: Served,
@@ -125,7 +127,11 @@ class ProjectPages(Controller):
     ) -> Template:
         with backend.reading(at_least) as (connection, position):
             found = list_projects(
-                connection, before=position_in(cursor), limit=PROJECTS_A_PAGE + 1, name=name
+                connection,
+                before=position_in(cursor),
+                limit=PROJECTS_A_PAGE + 1,
+                name=name,
+                among=request.user.grants.projects(Right.READ),
             )
         shown = found[:PROJECTS_A_PAGE]
         page = ProjectsPage(
@@ -141,7 +147,7 @@ class ProjectPages(Controller):
         )
         return render("projects.html", page)
 
-    @get("/projects/{project_id:str}", sync_to_thread=True)
+    @get("/projects/{project_id:str}", sync_to_thread=True, opt=needs(Right.READ, of="project_id"))
     def project(
         self,
         backend: Served,

@@ -8,8 +8,10 @@ from api.backend import NotYet
 from api.pages_html import Page, indicator_of, render
 from api.pages_past import Moment, moment_of, told
 from api.parameters import AsOf, AtLeast, Served
+from api.rights import needs
 from domain.errors import NotFound
 from domain.option_facts import Fact, facts_of
+from domain.roles import Right
 from domain.version import ENDED
 from projections.catalog import ProjectRow, ViewRow, find_project, find_view
 from projections.library_queries import ModelRow, VersionRow, find_model, find_version
@@ -52,7 +54,7 @@ class VersionPage(Page, frozen=True, kw_only=True):
 class VersionPages(Controller):
     """Versions."""
 
-    @get("/versions/{version_id:str}", sync_to_thread=True)
+    @get("/versions/{version_id:str}", sync_to_thread=True, opt=needs(Right.READ, of="version_id"))
     def version(
         self,
         backend: Served,

@@ -11,9 +11,11 @@ from api.pages_html import Page, indicator_of, render
 from api.pages_past import Moment, moment_of, told
 from api.pages_projects import address
 from api.parameters import AsOf, AtLeast, Cursor, HttpRequest, Served, position_in
+from api.rights import needs
 from domain.architectures import ARCHITECTURES
 from domain.errors import NotFound
 from domain.form_controls import Form, resolve
+from domain.roles import Right
 from domain.training_form import training_form
 from domain.version import ENDED, STOPPABLE
 from domain.view import CLASSIFICATION
@@ -95,7 +97,7 @@ class ViewPage(Page, frozen=True, kw_only=True):
 class ViewPages(Controller):
     """Views."""
 
-    @get("/views/{view_id:str}", sync_to_thread=True)
+    @get("/views/{view_id:str}", sync_to_thread=True, opt=needs(Right.READ, of="view_id"))
     def view(
         self,
         backend: Served,

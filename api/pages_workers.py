@@ -2,15 +2,19 @@
 
 import asyncio
 
+import msgspec
 from litestar import Controller, get
 from litestar.response import Template
 
 from adapters.crew import Crew, QueueUnreachable
 from api.backend import Backend
 from api.pages_html import Page, render
-from api.parameters import Cursor, Served, position_in
-from api.workers import UnfinishedVersion, unfinished
+from api.parameters import Cursor, HttpRequest, Served, position_in
+from api.rights import needs
+from api.workers import UnfinishedVersion, as_seen, unfinished
+from application.access import Caller
 from domain.messages import Presence
+from domain.roles import Right
 from projections.catalog import find_view
 from projections.library_queries import find_version
 from projections.version_progress import find_progress
@@ -39,21 +43,26 @@ class WorkersPage(Page, frozen=True, kw_only=True):
 class WorkerPages(Controller):
     """Workers."""
 
-    @get("/workers")
-    async def workers(self, backend: Served, cursor: Cursor = None) -> Template:
+    @get("/workers", opt=needs(Right.READ, anywhere=True))
+    async def workers(
+        self, backend: Served, request: HttpRequest, cursor: Cursor = None
+    ) -> Template:
         crew, trouble = None, None
         try:
             crew = await backend.lookout.crew()
         except QueueUnreachable as unreachable:
             trouble = str(unreachable)
-        page = await asyncio.to_thread(_page, backend, crew, trouble, cursor)
+        page = await asyncio.to_thread(_page, backend, request.user, crew, trouble, cursor)
         return render("workers.html", page)
 
 
 def _page(
-    backend: Backend, crew: Crew | None, trouble: str | None, cursor: str | None
+    backend: Backend, caller: Caller, crew: Crew | None, trouble: str | None, cursor: str | None
 ) -> WorkersPage:
-    found = unfinished(backend, position_in(cursor), VERSIONS_A_PAGE)
+    if crew is not None:
+        seen = as_seen(backend, caller, crew.workers)
+        crew = msgspec.structs.replace(crew, workers=seen)
+    found = unfinished(backend, caller, position_in(cursor), VERSIONS_A_PAGE)
     with backend.reading() as (connection, _):
         trained = {}
         for worker in crew.workers if crew else []:

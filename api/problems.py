@@ -15,10 +15,24 @@ from sqlalchemy.exc import DataError, OperationalError
 
 from adapters.blobs import BlobCorrupt, BlobMissing
 from adapters.crew import QueueUnreachable
-from api.backend import NotYet
+from api.backend import Backend, NotYet
 from api.evaluated import PredictionsGone
 from application.store import LogUnreachable
-from domain.errors import Conflict, Gone, Invalid, NotFound, Refusal, Stale
+from domain.errors import (
+    Barred,
+    Conflict,
+    Forbidden,
+    Gone,
+    Hidden,
+    Invalid,
+    NotFound,
+    Refusal,
+    Stale,
+    Unauthenticated,
+)
+
+CHALLENGE = 'Bearer realm="Stemma"'
+"""How to authenticate (RFC 6750, section 3)."""
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -56,6 +70,9 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
     Conflict: HTTPStatus.CONFLICT,
     Stale: HTTPStatus.PRECONDITION_FAILED,
     Gone: HTTPStatus.GONE,
+    Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    Forbidden: HTTPStatus.FORBIDDEN,
+    Hidden: HTTPStatus.NOT_FOUND,
     PredictionsGone: HTTPStatus.GONE,
     NotYet: HTTPStatus.SERVICE_UNAVAILABLE,
 }
@@ -64,7 +81,17 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
 def on_refusal(_: Request[Any, Any, Any], error: Refusal) -> Response[Problem]:
     detail = " ".join([*getattr(error, "__notes__", []), error.detail])
     errors = [FieldError(error.field, error.detail)] if error.field else []
-    return problem(_STATUS[type(error)], detail, errors)
+    headers = {"WWW-Authenticate": CHALLENGE} if isinstance(error, Unauthenticated) else None
+    return problem(_STATUS[type(error)], detail, errors, headers)
+
+
+def on_barred(request: Request[Any, Any, Any], error: Barred) -> Response[Problem]:
+    """Refused at the door, and taken note of."""
+    caller = request.scope.get("user")
+    backend: Backend = request.app.state.backend
+    route = request.scope["path_template"] or request.url.path
+    backend.refusals.note(caller.actor if caller else "", request.method, route, error.reason)
+    return on_refusal(request, error)
 
 
 def on_refusals(_: Request[Any, Any, Any], error: Refusals) -> Response[Problem]:
@@ -145,6 +172,7 @@ def problem(
 
 HANDLERS: dict[Any, Any] = {
     Refusal: on_refusal,
+    Barred: on_barred,
     Refusals: on_refusals,
     HTTPException: on_http_error,
     BlobMissing: on_blob_trouble,

@@ -5,10 +5,13 @@ from litestar.params import FromPath, FromQuery, JSONBody
 
 from api.commands import Answer, carry_out
 from api.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
+from api.rights import needs
 from api.schemas import DatasetView, NewName, NewProject, NewSplit, Projects, ProjectView
 from application import projects as commands
+from application.accounts import begin_project
 from domain.errors import NotFound
 from domain.project import DrawValidationSplit
+from domain.roles import Right
 from projections.catalog import find_project, list_projects, list_views
 from projections.dataset_queries import count_images, count_views
 
@@ -19,35 +22,49 @@ class ProjectController(Controller):
     path = "/projects"
     tags = ("Projects",)
 
-    @post(summary="Create a project", sync_to_thread=True)
+    @post(summary="Create a project", sync_to_thread=True, opt=needs(Right.TRAIN, anywhere=True))
     def create_project(
         self, backend: Served, request: HttpRequest, data: JSONBody[NewProject]
     ) -> Response[Answer]:
+        """Whoever does not administer it anyway becomes its administrator."""
         return carry_out(
             backend,
             request,
             data,
-            lambda session: commands.create_project(session, data.name),
+            lambda session: begin_project(session, data.name, request.user),
             status_code=201,
         )
 
-    @get(summary="List projects, newest first", sync_to_thread=True)
+    @get(
+        summary="List projects, newest first",
+        sync_to_thread=True,
+        opt=needs(Right.READ, anywhere=True),
+    )
     def list_projects(
         self,
         backend: Served,
+        request: HttpRequest,
         name: FromQuery[str | None] = None,
         cursor: Cursor = None,
         limit: Limit = 50,
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Projects:
-        before = position_in(cursor)
+        """Those in which you have a role."""
+        before, seen = position_in(cursor), request.user.grants.projects(Right.READ)
         with backend.reading_as_of(as_of, at_least) as (connection, position, at):
-            items = list_projects(connection, before=before, limit=limit, name=name, as_of=at)
+            items = list_projects(
+                connection, before=before, limit=limit, name=name, among=seen, as_of=at
+            )
         following = str(items[-1].created_position) if len(items) == limit else None
         return Projects(items, following, position)
 
-    @get("/{project_id:str}", summary="A project and its counts", sync_to_thread=True)
+    @get(
+        "/{project_id:str}",
+        summary="A project and its counts",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="project_id"),
+    )
     def get_project(
         self,
         backend: Served,
@@ -64,7 +81,12 @@ class ProjectController(Controller):
             ProjectView(project, counts, position), headers={"ETag": f'"{project.revision}"'}
         )
 
-    @get("/{project_id:str}/dataset", summary="A project's images, counted", sync_to_thread=True)
+    @get(
+        "/{project_id:str}/dataset",
+        summary="A project's images, counted",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="project_id"),
+    )
     def get_dataset(
         self,
         backend: Served,
@@ -81,7 +103,12 @@ class ProjectController(Controller):
             counts = count_images(connection, project_id, as_of=at)
             return DatasetView(counts, [found[one] for one in views], position)
 
-    @patch("/{project_id:str}", summary="Rename a project", sync_to_thread=True)
+    @patch(
+        "/{project_id:str}",
+        summary="Rename a project",
+        sync_to_thread=True,
+        opt=needs(Right.ADMINISTER, of="project_id"),
+    )
     def rename_project(
         self,
         backend: Served,
@@ -101,6 +128,7 @@ class ProjectController(Controller):
         summary="Perform a validation split",
         status_code=200,
         sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="project_id"),
     )
     def draw_validation_split(
         self,

@@ -6,7 +6,9 @@ from litestar import Controller, get
 from litestar.params import FromQuery
 
 from api.parameters import Served
+from api.rights import needs
 from api.schemas import ReadModelStatus, Status
+from domain.roles import Right
 from projections.follow import positions_of
 from projections.registry import READ_MODELS
 from projections.scratch import under_way
@@ -17,7 +19,12 @@ class SystemController(Controller):
 
     tags = ("System",)
 
-    @get("/status", summary="Positions and lag", sync_to_thread=True)
+    @get(
+        "/status",
+        summary="Positions and lag",
+        sync_to_thread=True,
+        opt=needs(Right.READ, anywhere=True),
+    )
     def get_status(self, backend: Served, count: FromQuery[bool] = False) -> Status:
         """`count` asks for the number of events too, which takes time on a long log."""
         with backend.reading() as (connection, _):

@@ -4,9 +4,11 @@ from litestar import Controller, Response, get
 from litestar.params import FromPath
 
 from api.parameters import Served
+from api.rights import needs
 from application.histories import describe, history_of
 from application.model_card import model_card
 from domain.model_description import ModelDescription
+from domain.roles import Right
 
 
 class TakeAwayController(Controller):
@@ -15,7 +17,12 @@ class TakeAwayController(Controller):
     path = "/versions"
     tags = ("Versions",)
 
-    @get("/{version_id:str}/model.json", summary="Describe a model", sync_to_thread=True)
+    @get(
+        "/{version_id:str}/model.json",
+        summary="Describe a model",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
     def get_description(self, backend: Served, version_id: FromPath[str]) -> ModelDescription:
         """How to use the checkpoint and how it came to be, from the log."""
         return describe(history_of(backend.store, version_id))
@@ -25,6 +32,7 @@ class TakeAwayController(Controller):
         summary="A model card",
         media_type="text/markdown",
         sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
     )
     def get_model_card(self, backend: Served, version_id: FromPath[str]) -> Response[str]:
         """The same to read, as Markdown."""

@@ -9,10 +9,12 @@ from litestar.response import Stream
 
 from adapters.trail_files import FORMATS
 from api.backend import Backend
-from api.parameters import AtLeast, Cursor, Limit, Served, position_in
-from api.trail_reading import AskedFor, begin, every_line, find_lines
+from api.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, position_in
+from api.rights import needs
+from api.trail_reading import AskedFor, begin, demand_audit, every_line, find_lines
 from application.trail import lines_of
 from domain.errors import NotFound
+from domain.roles import Right
 from domain.trail import Line
 from domain.trail_tree import Node, tree_of
 
@@ -46,10 +48,16 @@ class TrailController(Controller):
     path = "/audit"
     tags = ("Audit",)
 
-    @get("/trail", summary="The audit trail", sync_to_thread=True)
+    @get(
+        "/trail",
+        summary="The audit trail",
+        sync_to_thread=True,
+        opt=needs(Right.AUDIT, anywhere=True),
+    )
     def list_trail(
         self,
         backend: Served,
+        request: HttpRequest,
         asked: AskedFor,
         cursor: Cursor = None,
         limit: Limit = 100,
@@ -59,8 +67,9 @@ class TrailController(Controller):
 
         `project`, `view`, `model` and `version` find what belongs to them, directly or by its
         stream: of a version its own events and the number its model gave it, of a project
-        everything in it.
+        everything in it. Who audits single projects names one of the four, or a `stream`.
         """
+        demand_audit(backend, request.user, asked)
         found = find_lines(backend, asked, position_in(cursor), limit, at_least)
         following = str(found.lines[-1].position) if found.more else None
         return TrailView(found.lines, following, found.position)
@@ -70,15 +79,18 @@ class TrailController(Controller):
         summary="Export the audit trail",
         media_type="application/jsonl",
         sync_to_thread=True,
+        opt=needs(Right.AUDIT, anywhere=True),
     )
     def export_trail(
         self,
         backend: Served,
+        request: HttpRequest,
         asked: AskedFor,
         form: Annotated[Literal["jsonl", "csv", "parquet"], QueryParameter(name="format")],
         at_least: AtLeast = None,
     ) -> Stream:
         """All lines that match, as the log is now: JSON lines, CSV or Parquet, as a stream."""
+        demand_audit(backend, request.user, asked)
         position = begin(backend, asked, at_least)
         media_type, pieces = FORMATS[form]
         return Stream(
@@ -94,6 +106,7 @@ class TrailController(Controller):
         "/correlations/{correlation_id:str}",
         summary="What a request set going",
         sync_to_thread=True,
+        opt=needs(Right.AUDIT),
     )
     def get_correlation(
         self,

@@ -10,10 +10,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 
 from api.backend import Backend
+from api.guard import demand
+from application.access import Caller
 from application.store import PAGE
 from application.trail import lines_of
-from domain.errors import Invalid
+from domain.errors import Forbidden, Invalid
 from domain.event import Recorded, registry
+from domain.roles import Right
 from domain.trail import Line
 from projections.trail import MODEL, PROJECT, VERSION, VIEW
 from projections.trail_walks import TrailFilter, among, is_known, walk
@@ -91,6 +94,17 @@ def asked_for(
 
 
 AskedFor = NamedDependency[Asked]
+
+
+def demand_audit(backend: Backend, caller: Caller, asked: Asked) -> None:
+    """Ask for the right to audit what is asked for. Raises `Forbidden` and `NotFound`."""
+    if caller.grants.may(Right.AUDIT):
+        return
+    streams = [f"{kind}-{value}" for kind in _IDS if (value := getattr(asked, kind))]
+    streams += [asked.stream] if asked.stream else []
+    if not streams:
+        raise Forbidden("you lack the right audit in all projects: ask for one, by its `project`")
+    demand(backend, caller, Right.AUDIT, *streams)
 
 
 class Found(msgspec.Struct, frozen=True):

@@ -22,8 +22,10 @@ from adapters.audit.stored import (
 )
 from api.backend import Backend
 from api.parameters import Cursor, Limit, Served, position_in
+from api.rights import needs
 from domain.errors import Invalid, NotFound
 from domain.merkle import HASH_BYTES, consistency_proof, inclusion_proof, root_at
+from domain.roles import Right
 from domain.signed_note import Malformed
 from domain.tiles import WIDTH, TileName, bundle, parse_tile_path, subtrees_of
 from domain.transparency import log_entry
@@ -86,7 +88,12 @@ class TransparencyController(Controller):
     path = "/audit"
     tags = ("Audit",)
 
-    @get("/checkpoints", summary="List signed checkpoints", sync_to_thread=True)
+    @get(
+        "/checkpoints",
+        summary="List signed checkpoints",
+        sync_to_thread=True,
+        opt=needs(Right.AUDIT),
+    )
     def list_checkpoints(
         self, backend: Served, cursor: Cursor = None, limit: Limit = 50
     ) -> Checkpoints:
@@ -98,13 +105,23 @@ class TransparencyController(Controller):
         following = str(found[-1].checkpoint_id) if len(found) == limit else None
         return Checkpoints([_view(one) for one in found], following, position)
 
-    @get("/checkpoints/latest", summary="The newest signed checkpoint", sync_to_thread=True)
+    @get(
+        "/checkpoints/latest",
+        summary="The newest signed checkpoint",
+        sync_to_thread=True,
+        opt=needs(Right.AUDIT),
+    )
     def get_checkpoint(self, backend: Served) -> CheckpointView:
         """The one over the most events."""
         with _log(backend) as connection:
             return _view(_newest(connection))
 
-    @get("/proofs/inclusion", summary="Prove that an event is in the log", sync_to_thread=True)
+    @get(
+        "/proofs/inclusion",
+        summary="Prove that an event is in the log",
+        sync_to_thread=True,
+        opt=needs(Right.AUDIT),
+    )
     def prove_inclusion(
         self,
         backend: Served,
@@ -130,7 +147,12 @@ class TransparencyController(Controller):
                 root_at(size, subtrees).hex(),
             )
 
-    @get("/proofs/consistency", summary="Prove that the log only grew", sync_to_thread=True)
+    @get(
+        "/proofs/consistency",
+        summary="Prove that the log only grew",
+        sync_to_thread=True,
+        opt=needs(Right.AUDIT),
+    )
     def prove_consistency(
         self,
         backend: Served,
@@ -162,7 +184,7 @@ class TilesController(Controller):
     tags = ("Audit",)
 
     @get("/checkpoint", summary="The newest checkpoint as a signed note", media_type="text/plain",
-         sync_to_thread=True)  # fmt: skip
+         sync_to_thread=True, opt=needs(Right.AUDIT))  # fmt: skip
     def get_note(self, backend: Served) -> Response[str]:
         """C2SP tlog-checkpoint. Keep it: the log cannot change before it any more, unseen."""
         with _log(backend) as connection:
@@ -170,7 +192,7 @@ class TilesController(Controller):
         return Response(note, media_type="text/plain", headers=NOT_KEPT)
 
     @get("/tile/{tile:path}", summary="A tile or an entry bundle", media_type=BYTES,
-         sync_to_thread=True)  # fmt: skip
+         sync_to_thread=True, opt=needs(Right.AUDIT))  # fmt: skip
     def get_tile(self, backend: Served, tile: FromPath[str]) -> Response[bytes]:
         """`LEVEL/NUMBER[.p/WIDTH]` or `entries/NUMBER[.p/WIDTH]`, as C2SP tlog-tiles says."""
         try:

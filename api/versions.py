@@ -7,6 +7,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from api.commands import Answer, carry_out
 from api.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served
+from api.rights import needs
 from api.schemas import (
     MetricsView,
     NewName,
@@ -17,6 +18,7 @@ from api.schemas import (
 )
 from application import versions as commands
 from domain.errors import Conflict, NotFound
+from domain.roles import Right
 from domain.version import CANCELLED
 from projections.library_queries import NEWEST, VersionFilter, find_version, list_versions
 from projections.metric_history import series_of
@@ -28,7 +30,12 @@ class VersionController(Controller):
 
     tags = ("Versions",)
 
-    @post("/models/{model_id:str}/versions", summary="Train a model", sync_to_thread=True)
+    @post(
+        "/models/{model_id:str}/versions",
+        summary="Train a model",
+        sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="model_id"),
+    )
     def create_version(
         self,
         backend: Served,
@@ -47,7 +54,12 @@ class VersionController(Controller):
             status_code=201,
         )
 
-    @post("/views/{view_id:str}/versions", summary="Train the current model", sync_to_thread=True)
+    @post(
+        "/views/{view_id:str}/versions",
+        summary="Train the current model",
+        sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="view_id"),
+    )
     def train_view(
         self,
         backend: Served,
@@ -66,10 +78,16 @@ class VersionController(Controller):
             status_code=201,
         )
 
-    @get("/versions", summary="List versions", sync_to_thread=True)
+    @get(
+        "/versions",
+        summary="List versions",
+        sync_to_thread=True,
+        opt=needs(Right.READ, anywhere=True),
+    )
     def list_versions(
         self,
         backend: Served,
+        request: HttpRequest,
         view_id: FromQuery[str | None] = None,
         model_id: FromQuery[str | None] = None,
         status: FromQuery[str | None] = None,
@@ -82,8 +100,9 @@ class VersionController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Versions:
-        """Versions that match all filters; `sort` is newest, oldest, best or name."""
+        """Versions you may see that match all filters; `sort` is newest, oldest, best or name."""
         wanted = VersionFilter(
+            projects=request.user.grants.projects(Right.READ),
             view_id=view_id,
             model_id=model_id,
             status=status,
@@ -98,7 +117,12 @@ class VersionController(Controller):
         following = items[-1].version_id if len(items) == limit else None
         return Versions(items, following, position)
 
-    @get("/versions/{version_id:str}", summary="A version", sync_to_thread=True)
+    @get(
+        "/versions/{version_id:str}",
+        summary="A version",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
     def get_version(
         self,
         backend: Served,
@@ -112,7 +136,12 @@ class VersionController(Controller):
             raise NotFound("there is no such version")
         return Response(VersionView(version, position), headers={"ETag": f'"{version.revision}"'})
 
-    @get("/versions/{version_id:str}/progress", summary="A version's progress", sync_to_thread=True)
+    @get(
+        "/versions/{version_id:str}/progress",
+        summary="A version's progress",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
     def get_progress(
         self,
         backend: Served,
@@ -126,7 +155,12 @@ class VersionController(Controller):
             raise NotFound("there is no such version")
         return ProgressView(progress, position)
 
-    @get("/versions/{version_id:str}/metrics", summary="A version's metrics", sync_to_thread=True)
+    @get(
+        "/versions/{version_id:str}/metrics",
+        summary="A version's metrics",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
     def get_metrics(
         self,
         backend: Served,
@@ -147,6 +181,7 @@ class VersionController(Controller):
         summary="Download the saved checkpoint",
         media_type="application/octet-stream",
         sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
     )
     def get_checkpoint(self, backend: Served, version_id: FromPath[str]) -> Response[bytes]:
         """The weights with the best indicator, as safetensors; `ETag` is their sha256."""
@@ -173,6 +208,7 @@ class VersionController(Controller):
         summary="Retry a failed version",
         status_code=200,
         sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="version_id"),
     )
     def retry_version(
         self, backend: Served, request: HttpRequest, version_id: FromPath[str]
@@ -187,6 +223,7 @@ class VersionController(Controller):
         summary="Stop a training early",
         status_code=200,
         sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="version_id"),
     )
     def stop_version(
         self, backend: Served, request: HttpRequest, version_id: FromPath[str]
@@ -201,6 +238,7 @@ class VersionController(Controller):
         summary="Cancel a training",
         status_code=200,
         sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="version_id"),
     )
     def cancel_version(
         self, backend: Served, request: HttpRequest, version_id: FromPath[str]
@@ -210,7 +248,12 @@ class VersionController(Controller):
             backend, request, None, lambda session: commands.cancel_version(session, version_id)
         )
 
-    @patch("/versions/{version_id:str}", summary="Rename a version", sync_to_thread=True)
+    @patch(
+        "/versions/{version_id:str}",
+        summary="Rename a version",
+        sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="version_id"),
+    )
     def rename_version(
         self,
         backend: Served,
@@ -230,6 +273,7 @@ class VersionController(Controller):
         summary="Archive a version",
         status_code=200,
         sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="version_id"),
     )
     def archive_version(
         self, backend: Served, request: HttpRequest, version_id: FromPath[str]

@@ -5,9 +5,11 @@ from litestar.params import FromPath, JSONBody
 
 from api.commands import Answer, carry_out
 from api.parameters import AsOf, AtLeast, HttpRequest, Served
+from api.rights import needs
 from api.schemas import NewConcepts, NewLabel, NewView, Views, ViewView
 from application import views as commands
 from domain.errors import NotFound
+from domain.roles import Right
 from projections.catalog import find_view, list_views
 from projections.dataset_queries import count_views
 
@@ -17,7 +19,12 @@ class ViewController(Controller):
 
     tags = ("Views",)
 
-    @post("/projects/{project_id:str}/views", summary="Create a view", sync_to_thread=True)
+    @post(
+        "/projects/{project_id:str}/views",
+        summary="Create a view",
+        sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="project_id"),
+    )
     def create_view(
         self,
         backend: Served,
@@ -33,7 +40,12 @@ class ViewController(Controller):
             status_code=201,
         )
 
-    @get("/projects/{project_id:str}/views", summary="List views", sync_to_thread=True)
+    @get(
+        "/projects/{project_id:str}/views",
+        summary="List views",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="project_id"),
+    )
     def list_views(
         self,
         backend: Served,
@@ -44,7 +56,12 @@ class ViewController(Controller):
         with backend.reading_as_of(as_of, at_least) as (connection, position, at):
             return Views(list_views(connection, project_id, as_of=at), position)
 
-    @get("/views/{view_id:str}", summary="A view, its concepts and counts", sync_to_thread=True)
+    @get(
+        "/views/{view_id:str}",
+        summary="A view, its concepts and counts",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="view_id"),
+    )
     def get_view(
         self,
         backend: Served,
@@ -62,7 +79,12 @@ class ViewController(Controller):
             headers={"ETag": f'"{view.revision}"'},
         )
 
-    @post("/views/{view_id:str}/concepts", summary="Add concepts", sync_to_thread=True)
+    @post(
+        "/views/{view_id:str}/concepts",
+        summary="Add concepts",
+        sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="view_id"),
+    )
     def add_concepts(
         self,
         backend: Served,
@@ -86,6 +108,7 @@ class ViewController(Controller):
         "/views/{view_id:str}/concepts/{concept_id:str}",
         summary="Rename a concept",
         sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="view_id"),
     )
     def rename_concept(
         self,
@@ -108,6 +131,7 @@ class ViewController(Controller):
         summary="Remove a concept",
         status_code=200,
         sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="view_id"),
     )
     def remove_concept(
         self,

@@ -5,16 +5,16 @@ from datetime import datetime
 from typing import Annotated
 
 import msgspec
-from litestar.exceptions import PermissionDeniedException
 from msgspec import Meta
 
 from adapters.webhooks.positions import Standing, standings
 from api.backend import Backend
 from api.parameters import HttpRequest
 from api.schemas import Strict
+from application.access import Caller
 from application.webhooks import Endpoint, find_endpoint
-from domain.errors import NotFound
-from domain.roles import Grants, Right, Role
+from domain.errors import Forbidden, NotFound
+from domain.roles import Grants, Right
 from domain.webhook import MAX_URL, existing
 
 
@@ -92,19 +92,19 @@ class Tried(msgspec.Struct, frozen=True):
 
 def grants_of(request: HttpRequest) -> Grants:
     """What the caller may."""
-    user = request.scope.get("user")
-    return Grants(frozenset({Role.ADMINISTRATOR})) if user is None else user.grants
+    caller: Caller = request.user
+    return caller.grants
 
 
 def refuse_others(grants: Grants, project_id: str | None) -> None:
-    """Raises `PermissionDeniedException` for one who does not administer the project, or without
+    """Raises `Forbidden` for one who does not administer the project, or without
     one all of them; and `NotFound` where they may not even know of the project."""
     if grants.may(Right.ADMINISTER, project_id):
         return
     if project_id is not None and not grants.may(Right.READ, project_id):
         raise NotFound("there is no such project")
     where = "the project" if project_id is not None else "all projects"
-    raise PermissionDeniedException(f"this needs the right {Right.ADMINISTER} in {where}")
+    raise Forbidden(f"this needs the right {Right.ADMINISTER} in {where}")
 
 
 def endpoint_for(

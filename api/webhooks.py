@@ -54,7 +54,6 @@ class WebhookController(Controller):
     """Events sent to a URL of yours. For administrators, of a project or of all."""
 
     tags = ("Webhooks",)
-    opt = ADMINISTER
 
     @post("/webhooks", summary="Register a webhook", opt=ADMINISTER)
     async def register(
@@ -90,7 +89,7 @@ class WebhookController(Controller):
             201,
         )
 
-    @get("/webhooks", summary="List webhooks", sync_to_thread=True)
+    @get("/webhooks", summary="List webhooks", sync_to_thread=True, opt=ADMINISTER)
     def list_webhooks(self, backend: Served, request: HttpRequest) -> Webhooks:
         """Those that are not removed, in the order in which they were registered."""
         grants = grants_of(request)
@@ -101,7 +100,7 @@ class WebhookController(Controller):
         ]
         return Webhooks(*rows(backend, found))
 
-    @get("/webhooks/{webhook_id:str}", summary="A webhook", sync_to_thread=True)
+    @get("/webhooks/{webhook_id:str}", summary="A webhook", sync_to_thread=True, opt=ADMINISTER)
     def get_webhook(
         self, backend: Served, request: HttpRequest, webhook_id: FromPath[str]
     ) -> Response[WebhookView]:
@@ -115,6 +114,7 @@ class WebhookController(Controller):
         summary="Remove a webhook",
         status_code=200,
         sync_to_thread=True,
+        opt=ADMINISTER,
     )
     def remove(
         self, backend: Served, request: HttpRequest, webhook_id: FromPath[str]
@@ -127,6 +127,7 @@ class WebhookController(Controller):
         summary="Pause a webhook",
         status_code=200,
         sync_to_thread=True,
+        opt=ADMINISTER,
     )
     def pause(
         self, backend: Served, request: HttpRequest, webhook_id: FromPath[str]
@@ -139,6 +140,7 @@ class WebhookController(Controller):
         summary="Resume a webhook",
         status_code=200,
         sync_to_thread=True,
+        opt=ADMINISTER,
     )
     def resume(
         self, backend: Served, request: HttpRequest, webhook_id: FromPath[str]
@@ -151,6 +153,7 @@ class WebhookController(Controller):
         summary="Send events again",
         status_code=200,
         sync_to_thread=True,
+        opt=ADMINISTER,
     )
     def replay(
         self,
@@ -173,6 +176,7 @@ class WebhookController(Controller):
         summary="Give a webhook another secret",
         status_code=200,
         sync_to_thread=True,
+        opt=ADMINISTER,
     )
     def rotate(
         self, backend: Served, request: HttpRequest, webhook_id: FromPath[str]
@@ -187,7 +191,12 @@ class WebhookController(Controller):
             200,
         )
 
-    @post("/webhooks/{webhook_id:str}/test", summary="Send a test message", status_code=200)
+    @post(
+        "/webhooks/{webhook_id:str}/test",
+        summary="Send a test message",
+        status_code=200,
+        opt=ADMINISTER,
+    )
     async def test(self, backend: Served, request: HttpRequest, webhook_id: FromPath[str]) -> Tried:
         """Send the event of the webhook's registration, now and once, and say what came of it.
 

@@ -1,14 +1,19 @@
 """Routes about those who train: which workers there are, what waits for them, what they are at."""
 
 import asyncio
+from collections.abc import Sequence
 
 import msgspec
 from litestar import Controller, get
 
 from adapters.crew import Crew
 from api.backend import Backend
-from api.parameters import Cursor, Limit, Served, position_in
+from api.parameters import Cursor, HttpRequest, Limit, Served, position_in
+from api.rights import needs
+from application.access import Caller
+from application.handle import VERSION
 from domain.messages import Presence
+from domain.roles import Right
 from projections.library_queries import VersionRow, list_unfinished
 from projections.version_progress import ProgressRow, progress_by_version
 
@@ -48,21 +53,41 @@ class WorkerController(Controller):
 
     tags = ("Workers",)
 
-    @get("/workers", summary="Workers and their queue")
+    @get("/workers", summary="Workers and their queue", opt=needs(Right.READ, anywhere=True))
     async def list_workers(
-        self, backend: Served, cursor: Cursor = None, limit: Limit = 100
+        self, backend: Served, request: HttpRequest, cursor: Cursor = None, limit: Limit = 100
     ) -> WorkersView:
-        """Versions are in the order of their creation. 503 while NATS does not answer."""
+        """Versions are in the order of their creation. 503 while NATS does not answer.
+
+        A worker's version is null, too, where it is of a project in which you have no role.
+        """
         crew: Crew = await backend.lookout.crew()
-        page = await asyncio.to_thread(unfinished, backend, position_in(cursor), limit)
+        caller: Caller = request.user
+        workers = await asyncio.to_thread(as_seen, backend, caller, crew.workers)
+        page = await asyncio.to_thread(unfinished, backend, caller, position_in(cursor), limit)
         return WorkersView(
-            crew.workers, crew.waiting, crew.in_work, page.items, page.next, page.position
+            workers, crew.waiting, crew.in_work, page.items, page.next, page.position
         )
 
 
-def unfinished(backend: Backend, after: int | None, limit: int) -> Unfinished:
+def as_seen(backend: Backend, caller: Caller, workers: Sequence[Presence]) -> list[Presence]:
+    """The workers, without the versions that the caller may not see."""
+    streams = [VERSION.stream(one.version_id) for one in workers if one.version_id]
+    projects = backend.scopes.projects_of(streams)
+
+    def shown(worker: Presence) -> Presence:
+        project = projects[VERSION.stream(worker.version_id)] if worker.version_id else None
+        if project is not None and caller.grants.may(Right.READ, project):
+            return worker
+        return msgspec.structs.replace(worker, version_id=None)
+
+    return [shown(one) for one in workers]
+
+
+def unfinished(backend: Backend, caller: Caller, after: int | None, limit: int) -> Unfinished:
+    seen = caller.grants.projects(Right.READ)
     with backend.reading() as (connection, position):
-        versions = list_unfinished(connection, after=after, limit=limit)
+        versions = list_unfinished(connection, after=after, limit=limit, among=seen)
         progress = progress_by_version(connection, [one.version_id for one in versions])
     items = [
         UnfinishedVersion(one, progress[one.version_id])

@@ -4,7 +4,7 @@ All images of the same bytes are erased together. The events come first; `react`
 and may be repeated. Adding an image reads the stream of its blob, so none comes in unseen.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import msgspec
 
@@ -15,20 +15,24 @@ from domain import image as images
 from domain import manifest
 from domain import project as projects
 from domain.blob import Blob, BlobErasureOrdered
-from domain.errors import Conflict
+from domain.errors import Conflict, Forbidden
 from domain.event import Recorded, name_of
 from domain.image import EraseImage, Image, ImageErased
 from domain.manifest import PlacedImage
 from domain.project import ProjectCreated
+from domain.roles import Grants, Right
 from domain.version import VersionCreated
 
 ACTOR = "eraser"
 REACTS_TO = [name_of(BlobErasureOrdered)]
 
 
-def erase_image(session: Session, image_id: str, command: EraseImage) -> Decided[Image]:
-    """Erase an image. Raises `Conflict`, naming the projects, if others hold the same bytes and
-    the command does not say `everywhere`."""
+def erase_image(
+    session: Session, image_id: str, command: EraseImage, held: Grants
+) -> Decided[Image]:
+    """Erase an image. If others hold the same bytes, raises `Conflict`, naming those projects that
+    may be seen, unless the command says `everywhere`, and then `Forbidden` unless all may be
+    administered."""
     image = session.get(IMAGE, image_id)
     if image is not None:
         session.check_revision(IMAGE, image_id)
@@ -38,16 +42,29 @@ def erase_image(session: Session, image_id: str, command: EraseImage) -> Decided
     sharing = _sharing(session, image.blob)
     others = sorted({one.project_id for one in sharing.values()} - {image.project_id})
     if others and not command.everywhere:
-        named = [projects.existing(session.get(PROJECT, key)).name for key in others]
         raise Conflict(
-            f"the same bytes are an image of {', '.join(map(repr, named))} too: say everywhere to"
+            f"the same bytes are an image of {_told(session, others, held)} too: say everywhere to"
             " erase it there as well",
+            field="everywhere",
+        )
+    if not all(held.may(Right.ADMINISTER, other) for other in others):
+        raise Forbidden(
+            "the same bytes are an image of projects that you do not administer: ask an"
+            " administrator of everything",
             field="everywhere",
         )
     _erase_all(session, sharing, command)
     order = blobs.order_erasure(command.reason.strip(), session.get(BLOB, image.blob))
     session.record(BLOB, image.blob, order)
     return Decided(IMAGE, image_id)
+
+
+def _told(session: Session, others: Sequence[str], held: Grants) -> str:
+    """Projects by name, those that may not be seen by their number."""
+    seen = [key for key in others if held.may(Right.READ, key)]
+    told = [repr(projects.existing(session.get(PROJECT, key)).name) for key in seen]
+    unseen = len(others) - len(seen)
+    return ", ".join([*told, *([f"{unseen} projects that you cannot see"] if unseen else [])])
 
 
 def _sharing(session: Session, blob: str) -> dict[str, Image]:

@@ -13,7 +13,7 @@ import uuid_utils
 
 from application.recorder import CommandRow
 from application.store import AppendRefused, Store
-from domain import blob, image, imports, model, project, version, view, webhook
+from domain import account, blob, image, imports, key, model, project, version, view, webhook
 from domain.errors import Conflict, Refusal, Stale
 from domain.event import Event, Metadata, Recorded
 
@@ -42,6 +42,8 @@ MODEL: Aggregate[model.Model] = Aggregate("model", model.evolve)
 IMPORT: Aggregate[imports.Import] = Aggregate("import", imports.evolve)
 VERSION: Aggregate[version.Version] = Aggregate("version", version.evolve)
 WEBHOOK: Aggregate[webhook.Webhook] = Aggregate("webhook", webhook.evolve)
+ACCOUNT: Aggregate[account.Account] = Aggregate("account", account.evolve)
+KEY: Aggregate[key.Key] = Aggregate("key", key.evolve)
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

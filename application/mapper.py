@@ -7,9 +7,11 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from eventsourcing.persistence import Mapper, Notification, StoredEvent
 
+import domain.account
 import domain.blob
 import domain.image
 import domain.imports
+import domain.key
 import domain.model
 import domain.project
 import domain.version

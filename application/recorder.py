@@ -69,6 +69,11 @@ class LogRecorder(PostgresProcessRecorder):
             " ORDER BY originator_id, originator_version"
         ).format(schema=schema, table=Identifier(self.events_table_name))
 
+        self._select_revisions = SQL(
+            "SELECT originator_id AS stream, max(originator_version) AS revision FROM {}.{}"
+            " WHERE originator_id = ANY(%s) GROUP BY originator_id"
+        ).format(schema, Identifier(self.events_table_name))
+
         self._select_page = SQL(
             "SELECT originator_id, originator_version, topic, state, notification_id"
             " FROM {}.{} WHERE notification_id > %s AND notification_id <= %s"
@@ -112,6 +117,12 @@ class LogRecorder(PostgresProcessRecorder):
                 self._select_streams, (list(streams), upto), prepare=True
             ).fetchall()
         return [StoredEvent(**row) for row in rows]
+
+    def select_revisions(self, streams: Sequence[str]) -> dict[str, int]:
+        """The last revision of each of these streams that is there."""
+        with self.datastore.get_connection() as connection:
+            rows = connection.execute(self._select_revisions, (list(streams),), prepare=True)
+            return {row["stream"]: row["revision"] for row in rows}
 
     def select_image_streams(
         self, project_id: str, after: str, limit: int, upto: int

@@ -32,6 +32,18 @@ class TrailReads:
         """The first event of each stream that is there."""
         return self._events("originator_id = ANY(%s) AND originator_version = 1", list(streams))
 
+    def begun(self, start: str, after: str, limit: int) -> list[str]:
+        """The names of streams that begin so, behind one in their order."""
+        query = SQL(
+            "SELECT originator_id FROM {} WHERE originator_version = 1 AND originator_id > %s"
+            " AND originator_id < %s ORDER BY originator_id LIMIT %s"
+        ).format(self._table)
+        # Names are compared byte by byte: no other kind's lie between these two.
+        end = start[:-1] + chr(ord(start[-1]) + 1)
+        with self._datastore.get_connection() as connection:
+            rows = connection.execute(query, (after, end, limit), prepare=True).fetchall()
+        return [str(row["originator_id"]) for row in rows]
+
     def of_stream(
         self, stream: str, after: int, before: int, limit: int, newest: bool
     ) -> list[Notification]:

@@ -117,6 +117,14 @@ class Store:
             found[recorded.stream].append(recorded)
         return found
 
+    def revisions(self, names: Sequence[str]) -> dict[str, int]:
+        """The last revision of each stream named that is there, as of this very moment."""
+        return self._recorder.select_revisions(names)
+
+    def streams_of(self, kind: str, *, after: str = "", limit: int = STREAMS) -> list[str]:
+        """The names of the streams of a kind, in their order, from behind one of them on."""
+        return self._trail.begun(f"{kind}-", max(f"{kind}-", after), limit)
+
     def image_streams(
         self, project_id: str, *, upto: int, personal: bool = False
     ) -> Iterator[tuple[str, list[Event]]]:

@@ -3,7 +3,18 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from application.handle import BLOB, IMAGE, IMPORT, MODEL, PROJECT, VERSION, VIEW, WEBHOOK
+from application.handle import (
+    ACCOUNT,
+    BLOB,
+    IMAGE,
+    IMPORT,
+    KEY,
+    MODEL,
+    PROJECT,
+    VERSION,
+    VIEW,
+    WEBHOOK,
+)
 from application.store import Store
 from domain.event import Event, Recorded, name_of
 from domain.model import VersionNumbered
@@ -22,7 +33,8 @@ from domain.version import (
 from domain.view import ModelRegistered
 
 EVOLVE: dict[str, Callable[[Any, Event], object]] = {
-    one.kind: one.evolve for one in (PROJECT, IMAGE, BLOB, VIEW, MODEL, IMPORT, VERSION, WEBHOOK)
+    one.kind: one.evolve
+    for one in (PROJECT, IMAGE, BLOB, VIEW, MODEL, IMPORT, VERSION, ACCOUNT, KEY, WEBHOOK)
 }
 
 # There may be very many of these in a stream, and no line needs what they change, but for the

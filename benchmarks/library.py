@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import Engine, text
 
 from application import projects, views
+from application.first_key import give_key
 from application.handle import MODEL, Decided, Session
 from application.store import Store
 from benchmarks.calls import do, milliseconds_each, quantiles
@@ -18,6 +19,8 @@ from benchmarks.figures import Figure
 from benchmarks.processes import data_folder, free_port, stemma
 from benchmarks.quiet import repeat
 from benchmarks.sample_events import append_all, trained_version
+from cli.client import authorization
+from cli.first_key import new_key
 from cli.up import wait_ready
 from domain.model import Model
 from projections.follow import Follower
@@ -39,13 +42,15 @@ def run(quick: bool) -> list[Figure]:
         opened(server.app_url) as (store, engine),
     ):
         view_id = fill(store, engine, each)
+        key = new_key()
+        give_key(store, key, "benchmark")
         settings = {
             "STEMMA_DATA": str(folder),
             "STEMMA_DATABASE_URL": server.app_url,
             "STEMMA_BLOBS_URL": f"file://{folder}/blobs",
             "STEMMA_API_PORT": str(free_port()),
         }
-        with _api(settings, folder / "logs" / "api.log") as get:
+        with _api(settings, key, folder / "logs" / "api.log") as get:
             whole = f"/api/v1/views/{view_id}/models"
             size = len(get(whole))
             ways: dict[str, Callable[[], object]] = {
@@ -113,27 +118,27 @@ def _query(engine: Engine, view_id: str) -> None:
 
 
 @contextmanager
-def _api(settings: Mapping[str, str], log: Path) -> Iterator[Callable[[str], bytes]]:
-    """A running `stemma api`, and what fetches a path from it."""
+def _api(settings: Mapping[str, str], key: str, log: Path) -> Iterator[Callable[[str], bytes]]:
+    """A running `stemma api`, and what fetches a path from it with a key."""
     url = f"http://127.0.0.1:{settings['STEMMA_API_PORT']}"
     with stemma("api", log=log, settings=settings):
-        if not wait_ready(url, START_SECONDS):
+        if not wait_ready(url, key, START_SECONDS):
             raise RuntimeError(f"the API does not answer: {log.read_text()}")
         connection = http.client.HTTPConnection(urlsplit(url).netloc)
 
         def get(path: str) -> bytes:
             try:
-                return _get(connection, path)
+                return _get(connection, path, key)
             except http.client.RemoteDisconnected:  # it was idle for some seconds
                 connection.close()
-                return _get(connection, path)
+                return _get(connection, path, key)
 
         yield get
         connection.close()
 
 
-def _get(connection: http.client.HTTPConnection, path: str) -> bytes:
-    connection.request("GET", path)
+def _get(connection: http.client.HTTPConnection, path: str, key: str) -> bytes:
+    connection.request("GET", path, headers=authorization(key))
     response = connection.getresponse()
     body = response.read()
     assert response.status == 200, body

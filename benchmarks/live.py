@@ -23,6 +23,7 @@ from benchmarks.processes import data_folder, stemma
 from benchmarks.quiet import repeat
 from benchmarks.sample_events import CONCEPTS, SMALL, recorded
 from benchmarks.start import await_ready
+from cli.client import authorization
 from domain.messages import AnyReport, BatchMetrics, Report, Started
 from domain.options import resolve_options
 from domain.version import VersionCreated
@@ -102,7 +103,7 @@ class _Training:
         """Milliseconds from each publish until the client had it."""
         client = await connect(self._runtime.nats_url, "benchmark")
         js = client.jetstream()
-        watcher = _Watcher(self._runtime.api_url, self._version_id, self._iterations + reports)
+        watcher = _Watcher(self._runtime, self._version_id, self._iterations + reports)
         watcher.start()
         await asyncio.to_thread(watcher.connected.wait, PATIENCE_SECONDS)
         published: dict[int, float] = {}
@@ -150,17 +151,18 @@ def _created() -> VersionCreated:
 class _Watcher(threading.Thread):
     """Follows a version until it has seen an iteration, and notes when it saw each."""
 
-    def __init__(self, api_url: str, version_id: str, last: int) -> None:
+    def __init__(self, runtime: Runtime, version_id: str, last: int) -> None:
         super().__init__(daemon=True)
         self.connected = threading.Event()
         self.seen: dict[int, float] = {}
-        self._server = urlsplit(api_url).netloc
+        self._server = urlsplit(runtime.api_url).netloc
+        self._headers = authorization(runtime.api_key or "")
         self._path = f"/api/v1/versions/{version_id}/events"
         self._last = last
 
     def run(self) -> None:
         connection = http.client.HTTPConnection(self._server, timeout=PATIENCE_SECONDS)
-        connection.request("GET", self._path)
+        connection.request("GET", self._path, headers=self._headers)
         stream = connection.getresponse()
         assert stream.status == 200, stream.read()
         event = ""

@@ -26,7 +26,7 @@ def as_of_command(moment: str, project: str | None, view: str | None, version: s
     """
     if sum(one is not None for one in (project, view, version)) > 1:
         raise click.UsageError("give one of --project, --view and --version")
-    with calling("cli") as client:
+    with calling() as client:
         # A time is turned into its position once, so that all that is shown is of one moment.
         position = client.query("projects", as_of=moment, limit=1)["position"]
 

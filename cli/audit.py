@@ -7,6 +7,7 @@ from cli.later import LaterGroup
 LATER = {
     "as-of": "cli.as_of:as_of_command",
     "export": "cli.audit_bundle:export_command",
+    "refusals": "cli.refusals:refusals_command",
     "replay": "cli.replay:replay_command",
     "rotate-key": "cli.verify:rotate_key_command",
     "trail": "cli.trail:trail_command",

@@ -17,10 +17,11 @@ PAGE = 500
 
 
 @contextmanager
-def calling(actor: str) -> Iterator[ApiClient]:
-    """The API, its refusals said in a line."""
+def calling() -> Iterator[ApiClient]:
+    """The API, called with one's key; what it refuses, or the disk, is said in a line."""
+    settings = load_settings()
     try:
-        with ApiClient(load_settings().require("api_url"), actor) as client:
+        with ApiClient(settings.require("api_url"), settings.require("api_key")) as client:
             yield client
     except (ApiProblem, Refusal, OSError) as problem:
         click.echo(f"stemma: {problem}", err=True)

@@ -24,9 +24,9 @@ class ApiProblem(Exception):
 class ApiClient:
     """Calls `/api/v1` and tries again while the server cannot be reached."""
 
-    def __init__(self, api_url: str, actor: str) -> None:
+    def __init__(self, api_url: str, api_key: str) -> None:
         self._http = httpx.Client(
-            base_url=f"{api_url}/api/v1/", headers={"Stemma-Actor": actor}, timeout=60
+            base_url=f"{api_url}/api/v1/", headers=authorization(api_key), timeout=60
         )
 
     def __enter__(self) -> "ApiClient":
@@ -39,9 +39,10 @@ class ApiClient:
         """POST a command as JSON and return its answer."""
         return self._send("POST", path, json=body)
 
-    def remove(self, path: str) -> dict[str, Any]:
-        """DELETE, once like a command."""
-        return self._send("DELETE", path)
+    def delete(self, path: str, **parameters: object) -> dict[str, Any]:
+        """DELETE: archive, close or revoke something."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        return self._send("DELETE", path, params=given)
 
     def upload(self, path: str, files: Sequence[tuple[str, bytes]]) -> dict[str, Any]:
         """POST files, (name, content) each, as multipart form data."""
@@ -113,7 +114,7 @@ class ApiClient:
         body: Callable[[], Iterator[bytes]] | None = None,
         **content: Any,
     ) -> dict[str, Any]:
-        key = {"Idempotency-Key": str(uuid.uuid4())} if method != "GET" else {}
+        key = {} if method == "GET" else {"Idempotency-Key": str(uuid.uuid4())}
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
@@ -130,6 +131,11 @@ class ApiClient:
                     raise _refusal(response)
                 _check_patience(deadline, ApiProblem(response.text))
             time.sleep(0.2)
+
+
+def authorization(api_key: str) -> dict[str, str]:
+    """The header by which the API knows who calls."""
+    return {"Authorization": f"Bearer {api_key}"}
 
 
 def _refusal(response: httpx.Response) -> ApiProblem:

@@ -2,45 +2,36 @@
 
 import click
 
-from cli.client import ApiClient, ApiProblem
+from cli.calls import calling
 
 
-def _ask(version_id: str, what: str, actor: str) -> None:
-    from adapters.settings import load_settings
-
-    with ApiClient(load_settings().require("api_url"), actor) as client:
-        try:
-            answer = client.command(f"versions/{version_id}/{what}", None)
-            found = client.query(f"versions/{version_id}", at_least=answer["position"])
-        except ApiProblem as problem:
-            raise click.ClickException(str(problem)) from problem
+def _ask(version_id: str, what: str) -> None:
+    with calling() as client:
+        answer = client.command(f"versions/{version_id}/{what}", None)
+        found = client.query(f"versions/{version_id}", at_least=answer["position"])
     version = found["version"]
     click.echo(f"version {version['number']} ({version['name']}) is {version['status']}")
 
 
 _version = click.argument("version_id", metavar="VERSION")
-_actor = click.option("--actor", default="cli", show_default=True, help="Who is on record.")
 
 
 @click.command("cancel")
 @_version
-@_actor
-def cancel_command(version_id: str, actor: str) -> None:
+def cancel_command(version_id: str) -> None:
     """End a training at once and discard its weights. This is final."""
-    _ask(version_id, "cancel", actor)
+    _ask(version_id, "cancel")
 
 
 @click.command("stop")
 @_version
-@_actor
-def stop_command(version_id: str, actor: str) -> None:
+def stop_command(version_id: str) -> None:
     """End a training after its running epoch and keep its best checkpoint."""
-    _ask(version_id, "stop", actor)
+    _ask(version_id, "stop")
 
 
 @click.command("retry")
 @_version
-@_actor
-def retry_command(version_id: str, actor: str) -> None:
+def retry_command(version_id: str) -> None:
     """Send a failed version back to the queue, to go on from its last checkpoint."""
-    _ask(version_id, "retry", actor)
+    _ask(version_id, "retry")

@@ -1,5 +1,6 @@
 """`stemma demo`: real handwritten digits through the public API, to a trained version."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -15,12 +16,12 @@ from rich.console import Console
 
 from adapters.packing import pack
 from adapters.processes import spawn, stop_by_degrees
-from adapters.settings import load_settings
+from adapters.settings import load_settings, read_runtime
 from cli.client import ApiClient, ApiProblem
 from cli.demo_screen import library_table, watch
 from cli.digits import handwritten_digits
 from cli.scenes import write_scenes
-from cli.up import running_api, wait_ready
+from cli.up import wait_ready
 from domain.view import CLASSIFICATION, DETECTION, TAGGING
 
 UPLOAD_BATCH = 600
@@ -104,7 +105,10 @@ def run_demo(
         plan = msgspec.structs.replace(plan, options=plan.options | {"epochs": epochs})
     began = time.monotonic()
     try:
-        with _everything_running(console, keep) as api_url, ApiClient(api_url, "demo") as client:
+        with (
+            _everything_running(console, keep) as (api_url, api_key),
+            ApiClient(api_url, api_key) as client,
+        ):
             version_id, view_id = _prepare(client, console, plan, seed)
             page = f"{api_url}/versions/{version_id}"
             console.print(f"Watch it live at {page}", soft_wrap=True)
@@ -134,12 +138,12 @@ def run_demo(
 
 
 @contextmanager
-def _everything_running(console: Console, keep: bool) -> Iterator[str]:
-    """The API's address, of the `stemma up` there is or of one started for the demo."""
+def _everything_running(console: Console, keep: bool) -> Iterator[tuple[str, str]]:
+    """The API's address and a key, of the `stemma up` there is or of one started for the demo."""
     data = load_settings().data
-    found = running_api(data)
-    if found is not None and wait_ready(found, 2):
-        console.print(f"Using what runs already at {found}")
+    found = _running_api(data)
+    if found is not None and wait_ready(*found, 2):
+        console.print(f"Using what runs already at {found[0]}")
         yield found
         return
     console.print(f"Starting PostgreSQL, NATS, the parts and a worker in {data}")
@@ -163,11 +167,18 @@ def _everything_running(console: Console, keep: bool) -> Iterator[str]:
             stop_by_degrees(everything, [(signal.SIGTERM, 30), (signal.SIGKILL, 5)])
 
 
-def _await_ready(everything: "subprocess.Popen[bytes]", data: Path, log: Path) -> str:
+def _running_api(data: Path) -> tuple[str, str] | None:
+    """The address and a key of the API that `stemma up` serves from a data folder, if it does."""
+    runtime = read_runtime(data)
+    key = os.environ.get("STEMMA_API_KEY") or (runtime.api_key if runtime else None)
+    return (runtime.api_url, key) if runtime and key else None
+
+
+def _await_ready(everything: "subprocess.Popen[bytes]", data: Path, log: Path) -> tuple[str, str]:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and everything.poll() is None:
-        found = running_api(data)
-        if found is not None and wait_ready(found, 1):
+        found = _running_api(data)
+        if found is not None and wait_ready(*found, 1):
             return found
         time.sleep(0.05)
     tail = log.read_text(errors="replace")[-2000:]

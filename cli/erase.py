@@ -19,7 +19,6 @@ def erase() -> None:
 @click.argument("image_id", metavar="IMAGE")
 @click.option("--reason", required=True, help="Why; it stays in the log: no personal data in it.")
 @click.option("--everywhere", is_flag=True, help="Also where other projects have the same bytes.")
-@click.option("--actor", default="cli", show_default=True, help="Who is on record.")
 @click.option(
     "--wait",
     type=click.FloatRange(0),
@@ -31,9 +30,9 @@ def erase() -> None:
     prompt="This is final: the bytes cannot be had back, and what was trained with the image cannot"
     " be trained again. Erase it?"
 )
-def image_command(image_id: str, reason: str, everywhere: bool, actor: str, wait: float) -> None:
+def image_command(image_id: str, reason: str, everywhere: bool, wait: float) -> None:
     """Remove an image and delete its bytes, its thumbnails, and its copies in the trash."""
-    with calling(actor) as client:
+    with calling() as client:
         body = {"reason": reason, "everywhere": everywhere}
         answer = client.command(f"images/{image_id}/erase", body)
         click.echo(f"image {image_id} is erased; its bytes are being deleted")

@@ -30,7 +30,6 @@ POLL = 0.3
 @click.option("--clip", is_flag=True, help="Cut boxes that reach beyond their image.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; say what would happen.")
 @click.option("--on-server", is_flag=True, help="SOURCE is a path on the server.")
-@click.option("--actor", default="cli", show_default=True, help="Who is recorded as importing.")
 def import_command(
     source: Path,
     project: str,
@@ -42,7 +41,6 @@ def import_command(
     clip: bool,
     dry_run: bool,
     on_server: bool,
-    actor: str,
 ) -> None:
     """Import a folder or archive of images and annotations.
 
@@ -57,7 +55,7 @@ def import_command(
         "clip": clip,
         "dry_run": dry_run,
     }
-    with calling(actor) as client:
+    with calling() as client:
         project_id = find_project(client, project)
         if project_id is None and dry_run:
             raise ApiProblem(
@@ -89,7 +87,7 @@ def export_command(
     target: Path, project: str, form: str, views: tuple[str, ...], images: bool, as_of: str | None
 ) -> None:
     """Write a project's annotations to the zip archive TARGET."""
-    with calling("cli") as client:
+    with calling() as client:
         project_id = find_project(client, project)
         if project_id is None:
             raise ApiProblem(f"there is no project {project!r}")

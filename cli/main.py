@@ -14,6 +14,7 @@ PARTS = ("project", "relay", "policies", "ingest", "importer", "eraser", "checkp
 
 
 LATER = {
+    "accounts": "cli.accounts:accounts",
     "audit": "cli.audit:audit",
     "blobs": "cli.blobs:blobs",
     "cancel": "cli.control:cancel_command",
@@ -22,6 +23,7 @@ LATER = {
     "export": "cli.imports:export_command",
     "form": "cli.training:form_command",
     "import": "cli.imports:import_command",
+    "keys": "cli.keys:keys",
     "manifest": "cli.manifest:manifest_command",
     "onnx": "cli.take_away:onnx_command",
     "predict": "cli.take_away:predict_command",

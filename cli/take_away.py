@@ -11,9 +11,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from adapters.settings import load_settings
+from cli.calls import calling
 from cli.client import ApiClient, ApiProblem
-from domain.errors import Refusal
 from domain.model_description import CARD_FILE, DESCRIPTION_FILE, WEIGHTS_FILE, ModelDescription
 
 SAMPLES = 4
@@ -24,7 +23,7 @@ SAMPLES = 4
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 def download_command(version_id: str, folder: Path) -> None:
     """Write a version's weights, description and model card to FOLDER."""
-    with _client() as client:
+    with calling() as client:
         folder.mkdir(parents=True, exist_ok=True)
         model = _download(client, version_id, folder)
     click.echo(f"wrote {folder}: {model.name}, sha256 {model.checkpoint}")
@@ -54,20 +53,9 @@ def onnx_command(model: str, target: Path, images: tuple[Path, ...]) -> None:
     with _folder_of(model) as folder, tempfile.TemporaryDirectory() as samples:
         chosen = list(images)
         if not chosen:
-            with _client() as client:
+            with calling() as client:
                 chosen = _samples(client, folder, Path(samples))
         sys.exit(_run_torch("onnx_export", str(folder), str(target), *map(str, chosen)))
-
-
-@contextmanager
-def _client() -> Iterator[ApiClient]:
-    """The API; what it refuses, and files that cannot be written, are said in a line."""
-    try:
-        with ApiClient(load_settings().require("api_url"), "cli") as client:
-            yield client
-    except (ApiProblem, Refusal, OSError) as problem:
-        click.echo(f"stemma: {problem}", err=True)
-        sys.exit(1)
 
 
 @contextmanager
@@ -77,7 +65,7 @@ def _folder_of(model: str) -> Iterator[Path]:
         yield Path(model)
         return
     with tempfile.TemporaryDirectory(prefix="stemma-model-") as folder:
-        with _client() as client:
+        with calling() as client:
             _download(client, model, Path(folder))
         yield Path(folder)
 

@@ -61,10 +61,10 @@ def trail_command(
         others = [output, limit, project, view, *asked.values()]
         if form != LINES or order != "newest" or any(others):
             raise click.UsageError("--correlation takes no filter, no format and no file")
-        with calling("cli") as client:
+        with calling() as client:
             _print_tree(client, correlation)
         return
-    with calling("cli") as client:
+    with calling() as client:
         asked["project"] = _project_id(client, project) if project else None
         asked["view"] = find_view(client, view)["view_id"] if view else None
         wanted = {name: value for name, value in asked.items() if value is not None}

@@ -29,21 +29,19 @@ SET = click.option(
 @click.option("--name", help="What the version is called.")
 @SET
 @click.option("--follow", is_flag=True, help="Watch it; exit with 0 only if it becomes ready.")
-@click.option("--actor", default="cli", show_default=True, help="Who is recorded as asking.")
 def train_command(
     view: str,
     model: str | None,
     name: str | None,
     settings: tuple[str, ...],
     follow: bool,
-    actor: str,
 ) -> None:
     """Train a version in VIEW: an id, or PROJECT/VIEW by their names.
 
     What is not set takes its default; `stemma form` lists what there is.
     """
     body = {"name": name, "options": _options(settings)}
-    with calling(actor) as client:
+    with calling() as client:
         view_id = str(find_view(client, view)["view_id"])
         answer = client.command(_path(client, view_id, model), body)
         version_id = answer["id"]
@@ -63,7 +61,7 @@ def form_command(kind: str, settings: tuple[str, ...]) -> None:
 
     Defaults depend on what is set, most of all on the architecture.
     """
-    with calling("cli") as client:
+    with calling() as client:
         form = msgspec.convert(client.query(f"forms/{kind}"), Form)
         chosen = resolve(form.controls(), _options(settings))
     table = Table(title=f"Training in a {kind} view")

@@ -17,8 +17,9 @@ from adapters.embedded import FolderLock, write_secret
 from adapters.embedded_nats import EmbeddedNats
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.processes import wait_until
-from adapters.settings import RUNTIME_FILE, Runtime, Settings, load_settings, read_runtime
+from adapters.settings import RUNTIME_FILE, Runtime, Settings, load_settings
 from adapters.supervisor import Server, Supervisor
+from cli.client import authorization
 
 DEFAULT_PORT = 8300
 READY_SECONDS = 60.0
@@ -38,6 +39,7 @@ def run_all(*, port: int | None, separate: bool, echo: bool, stop: threading.Eve
     try:
         runtime = _start_servers(settings, supervisor, port)
         _migrate(runtime, stop)
+        runtime = msgspec.structs.replace(runtime, api_key=_key(settings.data, runtime))
         write_secret(settings.data / RUNTIME_FILE, msgspec.json.encode(runtime))
         for name, arguments in _processes(separate):
             argv = [sys.executable, "-m", "cli.main", *arguments]
@@ -142,6 +144,22 @@ def _migrate(runtime: Runtime, stop: threading.Event) -> None:
         migrate(runtime.database_admin_url, runtime.database_url, watch)
 
 
+def _key(data: Path, runtime: Runtime) -> str | None:
+    """The key of commands beside this one; said once, when it is issued."""
+    from cli.first_key import KEY_FILE, local_key
+    from domain.errors import Conflict
+
+    try:
+        key, is_new = local_key(data, runtime.database_url)
+    except Conflict as refused:
+        _say(f"commands beside this one need STEMMA_API_KEY: {refused.detail}")
+        return None
+    if is_new:
+        _say(f"the key of the account administrator, shown this once: {key}")
+        _say(f"commands on this data folder find it in {data / KEY_FILE}")
+    return key
+
+
 def _processes(separate: bool) -> list[tuple[str, list[str]]]:
     backend = (
         [(name, [name]) for name in BACKEND] if separate else [("backend", ["parts", *BACKEND])]
@@ -161,31 +179,31 @@ def _environment(settings: Settings, runtime: Runtime) -> dict[str, str]:
 
 
 def _announce(runtime: Runtime, began: float, stop: threading.Event) -> None:
-    if wait_ready(runtime.api_url, READY_SECONDS, stop):
+    if wait_ready(runtime.api_url, runtime.api_key, READY_SECONDS, stop):
         _say(f"ready in {time.monotonic() - began:.1f} s at {runtime.api_url}")
     elif not stop.is_set():
         _say(f"the API does not answer after {READY_SECONDS:.0f} s; its log is in the data folder")
 
 
-def wait_ready(api_url: str, seconds: float, stop: threading.Event | None = None) -> bool:
-    """Whether the API answers, its read models included, within some seconds."""
+def wait_ready(
+    api_url: str, api_key: str | None, seconds: float, stop: threading.Event | None = None
+) -> bool:
+    """Whether the API answers, its read models included, within some seconds.
+
+    Without a key, it is enough that the API asks for one.
+    """
 
     def ready() -> bool:
         if stop is not None and stop.is_set():
             return True
         try:
-            return client.get("/api/v1/status").status_code == 200
+            return client.get("/api/v1/status").status_code == expected
         except httpx.TransportError:
             return False
 
-    with httpx.Client(base_url=api_url, timeout=2) as client:
+    headers, expected = ({}, 401) if api_key is None else (authorization(api_key), 200)
+    with httpx.Client(base_url=api_url, headers=headers, timeout=2) as client:
         return wait_until(ready, seconds) and not (stop is not None and stop.is_set())
-
-
-def running_api(data: Path) -> str | None:
-    """The address of the API that `stemma up` serves from a data folder, if it does."""
-    runtime = read_runtime(data)
-    return runtime.api_url if runtime else None
 
 
 def _say(line: str) -> None:

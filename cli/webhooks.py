@@ -10,7 +10,6 @@ from rich.table import Table
 from cli.calls import calling, find_project
 from cli.client import ApiClient, ApiProblem
 
-_actor = click.option("--actor", default="cli", show_default=True, help="Who is on record.")
 _webhook = click.argument("webhook_id", metavar="WEBHOOK")
 
 
@@ -25,12 +24,9 @@ def webhooks() -> None:
               help="An event's name, or all of a kind: version.*; may be repeated.")  # fmt: skip
 @click.option("--project", help="Only events of this project; its name or id.")
 @click.option("--description", default="", help="What it is for.")
-@_actor
-def add(
-    url: str, names: tuple[str, ...], project: str | None, description: str, actor: str
-) -> None:
+def add(url: str, names: tuple[str, ...], project: str | None, description: str) -> None:
     """Have events sent to URL from now on, and print the secret that signs them."""
-    with calling(actor) as client:
+    with calling() as client:
         project_id = None if project is None else find_project(client, project)
         if project is not None and project_id is None:
             raise ApiProblem(f"there is no project {project!r}")
@@ -44,10 +40,9 @@ def add(
 
 
 @webhooks.command("list")
-@_actor
-def list_command(actor: str) -> None:
+def list_command() -> None:
     """List webhooks, how far each is, and what is wrong."""
-    with calling(actor) as client:
+    with calling() as client:
         table = Table("webhook", "url", "events", "state", "position", "behind", "trouble")
         for one in client.query("webhooks")["items"]:
             table.add_row(
@@ -64,10 +59,9 @@ def list_command(actor: str) -> None:
 
 @webhooks.command()
 @_webhook
-@_actor
-def show(webhook_id: str, actor: str) -> None:
+def show(webhook_id: str) -> None:
     """Show a webhook: its position, its state, the last error, the next try."""
-    with calling(actor) as client:
+    with calling() as client:
         found = client.query(_path(webhook_id))["webhook"]
         found["names"] = _events(found)
         for name, value in found.items():
@@ -78,63 +72,57 @@ def show(webhook_id: str, actor: str) -> None:
 @webhooks.command()
 @_webhook
 @click.confirmation_option(prompt="Nothing will be sent to it any more. Remove it?")
-@_actor
-def remove(webhook_id: str, actor: str) -> None:
+def remove(webhook_id: str) -> None:
     """Remove a webhook. This is final."""
-    with calling(actor) as client:
-        client.remove(_path(webhook_id))
+    with calling() as client:
+        client.delete(_path(webhook_id))
         click.echo(f"webhook {webhook_id} is removed")
 
 
 @webhooks.command()
 @_webhook
-@_actor
-def pause(webhook_id: str, actor: str) -> None:
+def pause(webhook_id: str) -> None:
     """Send nothing until it is resumed."""
-    _change(actor, webhook_id, "pause")
+    _change(webhook_id, "pause")
 
 
 @webhooks.command()
 @_webhook
-@_actor
-def resume(webhook_id: str, actor: str) -> None:
+def resume(webhook_id: str) -> None:
     """Go on where it was, with a webhook that is paused or parked."""
-    _change(actor, webhook_id, "resume")
+    _change(webhook_id, "resume")
 
 
 @webhooks.command()
 @_webhook
 @click.option("--after", type=click.IntRange(0), required=True,
               help="A position of the log: what follows is sent; 0 is its beginning.")  # fmt: skip
-@_actor
-def replay(webhook_id: str, after: int, actor: str) -> None:
+def replay(webhook_id: str, after: int) -> None:
     """Send events again, or pass some over: go on after any position."""
-    _change(actor, webhook_id, "replay", {"after": after})
+    _change(webhook_id, "replay", {"after": after})
 
 
 @webhooks.command()
 @_webhook
-@_actor
-def rotate(webhook_id: str, actor: str) -> None:
+def rotate(webhook_id: str) -> None:
     """Print another secret; for 24 hours, the one before signs too."""
-    with calling(actor) as client:
+    with calling() as client:
         _print_secret(client.command(f"{_path(webhook_id)}/rotate", None))
 
 
 @webhooks.command()
 @_webhook
-@_actor
-def test(webhook_id: str, actor: str) -> None:
+def test(webhook_id: str) -> None:
     """Send the event of the webhook's registration now, and say what the receiver answers."""
-    with calling(actor) as client:
+    with calling() as client:
         tried = client.command(f"{_path(webhook_id)}/test", None)
         if tried["trouble"] is not None:
             raise ApiProblem(f"not taken: {tried['trouble']}")
         click.echo(f"taken: answered {tried['status']} in {tried['seconds']} s")
 
 
-def _change(actor: str, webhook_id: str, what: str, body: object = None) -> None:
-    with calling(actor) as client:
+def _change(webhook_id: str, what: str, body: object = None) -> None:
+    with calling() as client:
         client.command(f"{_path(webhook_id)}/{what}", body)
         _print_state(client, webhook_id)
 

@@ -31,3 +31,32 @@ class Conflict(Refusal):
 
 class Stale(Refusal):
     """The caller decided on an older revision than the one that now stands."""
+
+
+class Barred(Refusal):
+    """The caller is not let in. `reason` says so in a few words, the same for all such refusals,
+    by which they are counted."""
+
+    reason = "refused"
+
+    def __init__(self, detail: str, *, reason: str | None = None, field: str | None = None) -> None:
+        super().__init__(detail, field=field)
+        self.reason = reason or self.reason
+
+
+class Unauthenticated(Barred):
+    """Nobody knows who asks: there is no key, or one that opens nothing."""
+
+    reason = "nobody is signed in"
+
+
+class Forbidden(Barred):
+    """The caller is known and lacks the right."""
+
+    reason = "beyond what the caller may"
+
+
+class Hidden(Barred):
+    """It is of a project in which the caller has no role: to them, it is not there."""
+
+    reason = "no role in the project"

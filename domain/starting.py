@@ -16,10 +16,8 @@ def from_version(version: Version | None, view_id: str, options: TrainingOptions
     Raises `Invalid` where the version cannot be started from.
     """
     named = options.start_from or ""
-    if version is None:
-        raise _refused(f"there is no version {named!r}")
-    if version.created.view_id != view_id:
-        raise _refused("that version is of another view; choose one of this view")
+    if version is None or version.created.view_id != view_id:
+        raise _refused(f"this view has no version {named!r}; choose one of its own")
     theirs = version.created.options.architecture
     if theirs != options.architecture:
         raise _refused(

@@ -4,9 +4,11 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from domain.account import Account, RoleGranted, RoleWithdrawn
 from domain.event import Event, Recorded
 from domain.image import Image, ImageAdded, ImageAnnotated
 from domain.imports import Import, ImportRequested
+from domain.key import KeyIssued
 from domain.model import Model, ModelCreated, ModelForked, VersionNumbered
 from domain.project import Project
 from domain.trail_telling import States
@@ -108,6 +110,11 @@ def mentions(event: Event) -> list[str]:
             return [f"view-{event.view_id}", f"model-{event.parent_model_id}"]
         case ModelRegistered() | VersionCreated():
             return [f"model-{event.model_id}"]
+        case RoleGranted(project_id=str()) | RoleWithdrawn(project_id=str()):
+            return [f"project-{event.project_id}"]
+        case KeyIssued():
+            projects = [f"project-{one}" for one in event.scope.projects or ()]
+            return [f"account-{event.account_id}", *projects]
     return []
 
 
@@ -130,6 +137,8 @@ def belonging(recorded: Recorded, states: States, after: object) -> Belonging:
             return Belonging(made.project_id, made.view_id, made.model_id, key)
         case Project():
             return Belonging(key)
+        case Account() if isinstance(event, RoleGranted | RoleWithdrawn):
+            return Belonging(event.project_id)
     return Belonging()
 
 

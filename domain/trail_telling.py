@@ -4,8 +4,10 @@ from collections.abc import Mapping
 
 import msgspec
 
+from domain.account import Account
 from domain.image import Image
 from domain.imports import Import
+from domain.key import Key
 from domain.model import Model
 from domain.project import Project
 from domain.version import Version
@@ -31,6 +33,10 @@ def named(stream: str, state: object) -> str:
             return f"{stream.split('-', 1)[0]} '{state.name}'"
         case Image():
             return f"image {state.added.file_name}"
+        case Account():
+            return f"account '{state.name}'"
+        case Key():
+            return f"key '{state.label}'"
         case Import():
             return f"import of {state.requested.source}"
         case Webhook():

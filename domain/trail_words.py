@@ -8,6 +8,7 @@ import msgspec
 from domain import blob, imports, model, project, version, view
 from domain import image as images
 from domain.event import Recorded
+from domain.trail_access import of_account, of_key
 from domain.trail_telling import States, Telling, labels_of, named, named_in
 from domain.trail_training import of_training
 from domain.trail_webhooks import of_webhook
@@ -34,6 +35,10 @@ def telling(recorded: Recorded, states: States, after: object) -> Telling:
             told = _of_version(recorded, subject, states, before, after)
         case "webhook":
             told = of_webhook(recorded.event, subject, states)
+        case "account":
+            told = of_account(recorded.event, subject, states)
+        case "key":
+            told = of_key(recorded.event, subject, states)
         case _:
             told = None
     if told is None:

@@ -1,6 +1,6 @@
 """The catalog: projects, their views, and the views' concepts."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -180,10 +180,12 @@ def list_projects(
     before: int | None = None,
     limit: int = 50,
     name: str | None = None,
+    among: Collection[str] | None = None,
     as_of: int | None = None,
 ) -> list[ProjectRow]:
     """Projects, newest first; `before` is the `created_position` of the last one seen.
 
+    `among` are the ids of those that may be listed; None stands for all.
     Here as everywhere, `as_of` is a past position of the log.
     """
     projects = PROJECTS.at(as_of)
@@ -192,6 +194,8 @@ def list_projects(
         query = query.where(projects.c.created_position < before)
     if name:
         query = query.where(projects.c.name.icontains(name, autoescape=True))
+    if among is not None:
+        query = query.where(projects.c.project_id.in_(among))
     return [_project_row(row._mapping) for row in ask(connection, query, as_of)]
 
 

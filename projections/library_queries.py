@@ -179,6 +179,7 @@ def find_version(
 class VersionFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which versions to list; what is None does not restrict."""
 
+    projects: Collection[str] | None = None
     view_id: str | None = None
     model_id: str | None = None
     status: str | None = None
@@ -206,6 +207,8 @@ def list_versions(
         value = getattr(wanted, column)
         if value is not None:
             query = query.where(versions.c[column] == value)
+    if wanted.projects is not None:
+        query = query.where(versions.c.project_id.in_(wanted.projects))
     if wanted.name:
         query = query.where(versions.c.name.icontains(wanted.name, autoescape=True))
     if not wanted.archived:
@@ -215,11 +218,16 @@ def list_versions(
 
 
 def list_unfinished(
-    connection: Connection, *, after: int | None = None, limit: int = 100
+    connection: Connection,
+    *,
+    after: int | None = None,
+    limit: int = 100,
+    among: Collection[str] | None = None,
 ) -> list[VersionRow]:
     """The versions of all views that have not ended, oldest first.
 
-    `after` is the `created_position` of the last one seen.
+    `after` is the `created_position` of the last one seen; `among` are the ids of the projects
+    whose versions may be listed, None for all.
     """
     versions = VERSIONS.live
     query = (
@@ -230,6 +238,8 @@ def list_unfinished(
     )
     if after is not None:
         query = query.where(versions.c.created_position > after)
+    if among is not None:
+        query = query.where(versions.c.project_id.in_(among))
     return _versions(connection, query, None)
 
 

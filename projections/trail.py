@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import BIT, Insert, array, insert
 
+from domain.account import RoleGranted, RoleWithdrawn
 from domain.event import Recorded
 from domain.image import ImageAdded, ImageAnnotated
 from domain.imports import ImportRequested
@@ -227,6 +228,8 @@ def _terms(recorded: Recorded, place: _Place | None) -> Iterator[str]:
             yield f"{MODEL}:{model_id}"
         case VersionNumbered(version_id=version_id):
             yield f"{VERSION}:{version_id}"
+        case RoleGranted(project_id=str(project_id)) | RoleWithdrawn(project_id=str(project_id)):
+            yield f"{PROJECT}:{project_id}"
     if place is not None and place.project_id is not None:
         yield f"{PROJECT}:{place.project_id}"
         if place.view_id is not None:

@@ -42,7 +42,9 @@ class RunningSystem:
         with (self.data / "up.log").open("ab") as log:
             self._up = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
         eventually(lambda: read_runtime(self.data) is not None, "stemma up writes runtime.json")
-        assert wait_ready(self.runtime.api_url, 60), (self.data / "up.log").read_text()
+        runtime = self.runtime
+        ready = wait_ready(runtime.api_url, runtime.api_key, 60)
+        assert ready, (self.data / "up.log").read_text()
 
     def stop(self) -> None:
         if self._up is not None and self._up.poll() is None:
@@ -56,7 +58,7 @@ class RunningSystem:
         return runtime
 
     def client(self) -> ApiClient:
-        return ApiClient(self.runtime.api_url, "test")
+        return ApiClient(self.runtime.api_url, self.runtime.api_key or "")
 
     def kill_everything(self) -> None:
         """SIGKILL `up` itself; what it ran dies with it."""

@@ -33,7 +33,7 @@ from domain.imports import ImportCompleted, ImportRefused, ImportRules
 from tests.adapters.importing import Importer, png, write_files
 from tests.adapters.running import eventually, running
 from tests.adapters.test_blob_collection import WEEK
-from tests.application.scenes import Scene, do
+from tests.application.scenes import EVERYTHING, Scene, do
 from tests.servers import Database
 
 FACE = png(7)
@@ -76,7 +76,7 @@ def erased(store: Store) -> str:
     scene = Scene(store)
     addition = AddImage(scene.project, DIGEST, 8, 6, "face.png")
     key = do(store, lambda s: projects.add_images(s, scene.project, [addition])).ids[0]
-    do(store, lambda s: erase_image(s, key, EraseImage(WHY)))
+    do(store, lambda s: erase_image(s, key, EraseImage(WHY), EVERYTHING))
     return key
 
 

@@ -17,10 +17,11 @@ from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.parts import run_project
 from adapters.settings import Settings
 from api.app import create_app
+from application.first_key import give_key
 from application.store import Store
 from tests.adapters.running import running
 from tests.api.import_scene import MEGABYTE, ImportScene
-from tests.api.scene import Scene
+from tests.api.scene import KEY, Scene
 from tests.servers import Database, new_database
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -87,6 +88,7 @@ def serving(settings: Settings) -> Iterator[Scene]:
     """The application on a free port, with the read models following the log."""
     with ExitStack() as stack:
         store = stack.enter_context(closing(Store(settings.require("database_url"))))
+        give_key(store, KEY, "tests")
         listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         app = create_app(settings)
         api = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))

@@ -16,6 +16,9 @@ from application import versions
 from application.handle import Request, handle
 from application.ingest import Delivered, Ingest
 from application.store import Store
+from cli.client import authorization
+from cli.first_key import new_key
+from domain.account import account_id
 from domain.manifest import ManifestCounts
 from domain.messages import (
     LENGTH,
@@ -33,6 +36,9 @@ from domain.messages import (
 )
 from domain.version import FreezeDataset
 
+KEY = new_key()
+"""A key of the account `administrator`."""
+
 PATIENCE_SECONDS = 10.0
 ITERATIONS_PER_EPOCH = 10
 DIGEST = "ab" * 32
@@ -45,8 +51,27 @@ class Scene:
         self.url = url
         self.store = store
         self.settings = settings
-        self.http = httpx.Client(base_url=url, timeout=PATIENCE_SECONDS)
+        self.http = self.client(KEY)
         self._sequence = itertools.count(1)
+
+    def client(self, key: str) -> httpx.Client:
+        """A client of this server with a key of somebody's."""
+        headers = authorization(key)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE_SECONDS)
+
+    def person(self, name: str, role: str = "administrator") -> httpx.Client:
+        """A client of somebody with a role everywhere, whose account is opened if it is new."""
+        known = self.http.get("/api/v1/accounts").raise_for_status().json()["items"]
+        if name not in {one["name"] for one in known}:
+            self.post("/accounts", {"name": name})
+            self.post(f"/accounts/{account_id(name)}/roles", {"role": role})
+        key = {"label": "test", "account_id": account_id(name)}
+        return self.client(self.post("/keys", key)["key"])
+
+    @property
+    def browsing(self) -> Any:
+        """What a context of a browser is made with to be signed in as the administrator."""
+        return {"base_url": self.url, "extra_http_headers": authorization(KEY)}
 
     def __enter__(self) -> Self:
         deadline = time.monotonic() + PATIENCE_SECONDS

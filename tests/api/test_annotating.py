@@ -112,7 +112,7 @@ def test_an_annotation_rests_on_the_revision_it_names(site: Scene) -> None:
     assert stale.status_code == 412
     found = look(site, f"/images/{image}", view_id=view)["image"]
     assert [one["concept_id"] for one in found["annotations"]] == [cat]
-    assert (found["revision"], found["changed_by"]) == (2, "anonymous")
+    assert (found["revision"], found["changed_by"]) == (2, "administrator")
     assert annotate(site, image, view, dog, revision=2).is_success
     assert annotate(site, image, view, "bird").status_code == 422
     assert annotate(site, "none", view, dog).status_code == 404

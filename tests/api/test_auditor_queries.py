@@ -78,7 +78,12 @@ def test_they_find_what_happened(auditor: Auditor) -> None:
     assert history[0] == "version.created"
     assert history[-1] == "version.training_completed"
     people = {(row["sort"], row["actor"]) for row in auditor.ask(2)}
-    assert people == {("caller", "anonymous"), ("policy", "policy"), ("worker", "worker:gpu-1")}
+    assert people == {
+        ("caller", "administrator"),
+        ("caller", "operator"),
+        ("policy", "policy"),
+        ("worker", "worker:gpu-1"),
+    }
     made, other = auditor.ask(4)
     assert (made["manifest"], made["checkpoint"]) == (DIGEST, DIGEST)
     assert made["environment"] == {"torch": "2.11"}

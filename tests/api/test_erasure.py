@@ -140,7 +140,7 @@ def test_an_evaluation_shows_that_an_image_was_erased(server: Scene) -> None:
     erase(server, asked.images[0])
     assert "an image that has left the project" in get(server, f"/versions/{version}/evaluation")
     page = get(server, f"/versions/{version}/evaluation/images/{asked.images[0]}")
-    assert "The image was erased by anonymous at" in page
+    assert "The image was erased by administrator at" in page
     assert WHY in page
 
 
@@ -192,7 +192,7 @@ def test_a_version_that_lost_an_image_is_not_reproduced_but_its_manifest_stays(
 
 @pytest.fixture
 def profile(server: Scene, chromium: Browser) -> Iterator[BrowserContext]:
-    context = chromium.new_context(base_url=server.url)
+    context = chromium.new_context(**server.browsing)
     yield context
     context.close()
 

@@ -59,7 +59,7 @@ def test_an_archive_is_taken_in(importing: ImportScene, project_id: str) -> None
     item = importing.ended(asked)
     assert item["status"] == "completed"
     assert (item["source"], item["on_server"], item["view"]) == ("pets.zip", False, "species")
-    assert (item["actor"], item["format"]) == ("anonymous", "folders")
+    assert (item["actor"], item["format"]) == ("administrator", "folders")
     counts = {"images": 3, "added": 3, "annotated": 3, "views": 1, "concepts": 2}
     assert {name: number for name, number in item["counts"].items() if number} == counts
     [view] = importing.views(project_id)

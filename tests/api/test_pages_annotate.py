@@ -17,7 +17,7 @@ EXPECTED = re.compile(r"Failed to load resource: (net::ERR_FAILED|.* status of 4
 
 @pytest.fixture(scope="module")
 def profile(site: Scene, chromium: Browser) -> Iterator[BrowserContext]:
-    context = chromium.new_context(base_url=site.url, viewport={"width": 1300, "height": 900})
+    context = chromium.new_context(**site.browsing, viewport={"width": 1300, "height": 900})
     context.set_default_timeout(SOON)
     yield context
     context.close()
@@ -66,7 +66,7 @@ class Desk:
     def say(self, image: str, *annotations: object, actor: str = "ada") -> None:
         url = f"/api/v1/images/{image}/annotations/{self.view}"
         body = {"annotations": list(annotations)}
-        answer = self.site.http.put(url, json=body, headers={"Stemma-Actor": actor})
+        answer = self.site.person(actor).put(url, json=body)
         assert answer.is_success, answer.text
 
 
@@ -298,7 +298,7 @@ def test_the_grid_needs_no_script(site: Scene, chromium: Browser) -> None:
     desk = Desk(site, "tagging")
     desk.say(desk.images[1], {"concept_id": desk.dog})
     site.visible()
-    context = chromium.new_context(base_url=site.url, java_script_enabled=False)
+    context = chromium.new_context(**site.browsing, java_script_enabled=False)
     tab = context.new_page()
     tab.goto(f"/projects/{desk.project}?view={desk.view}")
     tab.locator('[data-count-of="dog"] a').first.click()

@@ -20,7 +20,7 @@ SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
 @pytest.fixture
 def page(site: Scene, chromium: Browser) -> Iterator[Page]:
     """A tab that has nothing to complain about."""
-    context = chromium.new_context(base_url=site.url, viewport={"width": 1400, "height": 900})
+    context = chromium.new_context(**site.browsing, viewport={"width": 1400, "height": 900})
     context.set_default_timeout(SOON)
     tab = context.new_page()
     complaints: list[str] = []
@@ -47,7 +47,7 @@ def rows(page: Page) -> list[int]:
 
 
 def test_an_empty_log_says_how_to_begin(server: Scene, chromium: Browser) -> None:
-    tab = chromium.new_page(base_url=server.url)
+    tab = chromium.new_page(**server.browsing)
     tab.goto("/audit")
     expect(tab.locator("[data-empty]")).to_contain_text("Nothing has happened yet")
     expect(tab.get_by_role("link", name="Make a project")).to_be_visible()

@@ -26,7 +26,7 @@ SLOWEST = 60_000
 @pytest.fixture(scope="module")
 def profile(importing: ImportScene, chromium: Browser) -> Iterator[BrowserContext]:
     context = chromium.new_context(
-        base_url=importing.site.url, viewport={"width": 1400, "height": 900}
+        **importing.site.browsing, viewport={"width": 1400, "height": 900}
     )
     context.set_default_timeout(SOON)
     yield context
@@ -185,7 +185,7 @@ def test_the_page_needs_no_script_to_be_read_and_to_export(
     project_id = importing.site.project()
     importing.taken(project_id, zipped(PETS), view="species")
     importing.images(project_id)
-    context = chromium.new_context(base_url=importing.site.url, java_script_enabled=False)
+    context = chromium.new_context(**importing.site.browsing, java_script_enabled=False)
     tab = context.new_page()
     tab.goto(f"/projects/{project_id}/imports")
     expect(tab.locator('[data-count="added"]')).to_have_text("3")

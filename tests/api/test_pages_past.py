@@ -13,7 +13,7 @@ SOON = 10_000
 
 @pytest.fixture
 def page(site: Scene, chromium: Browser) -> Iterator[Page]:
-    context = chromium.new_context(base_url=site.url, viewport={"width": 1400, "height": 900})
+    context = chromium.new_context(**site.browsing, viewport={"width": 1400, "height": 900})
     context.set_default_timeout(SOON)
     tab = context.new_page()
     complaints: list[str] = []

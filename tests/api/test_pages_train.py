@@ -29,7 +29,7 @@ RULES = """async ([form, given]) => {
 
 @pytest.fixture(scope="module")
 def profile(site: Scene, chromium: Browser) -> Iterator[BrowserContext]:
-    context = chromium.new_context(base_url=site.url, viewport={"width": 1400, "height": 900})
+    context = chromium.new_context(**site.browsing, viewport={"width": 1400, "height": 900})
     context.set_default_timeout(SOON)
     yield context
     context.close()

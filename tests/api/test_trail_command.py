@@ -40,7 +40,7 @@ def shell(site: Scene) -> Shell:
 def test_every_event_is_a_line(shell: Shell) -> None:
     lines = shell.run("--order", "oldest").splitlines()
     assert [line.split(" ")[0] for line in lines] == [str(n + 1) for n in range(shell.head)]
-    assert lines[0].endswith("anonymous: project 'Zoo' created")
+    assert lines[0].endswith("administrator: project 'Zoo' created")
     newest = shell.run("--limit", 3).splitlines()
     assert newest == lines[:-4:-1]
 
@@ -72,7 +72,7 @@ def test_what_a_request_set_going_is_a_tree(shell: Shell) -> None:
     events = shell.site.store.streams([f"version-{shell.version}"])[f"version-{shell.version}"]
     correlation = events[0].metadata.correlation_id
     lines = shell.run("--correlation", correlation).splitlines()
-    assert lines[0].startswith(f"request {correlation} by anonymous, 20")
+    assert lines[0].startswith(f"request {correlation} by administrator, 20")
     assert [line.split(": ")[1] for line in lines[1:]] == [
         "model 'Model 1' gave a version the number 1",
         "version 1 of model 'Model 1' created",

@@ -8,12 +8,12 @@ import httpx
 import psycopg
 import pytest
 from click.testing import CliRunner
-from litestar.exceptions import PermissionDeniedException
 
 from adapters.embedded_postgres import EmbeddedPostgres
 from api.webhook_reading import refuse_others
 from cli.main import main
-from domain.errors import NotFound
+from domain.account import account_id
+from domain.errors import Forbidden, NotFound
 from domain.roles import Grants, Role
 from tests.adapters.running import running
 from tests.adapters.webhooks.receiver import OK, Receiver, Reply, receiving
@@ -78,7 +78,7 @@ def test_a_webhook_is_registered_shown_and_served(site: Scene, receiver: Receive
     row = shown(site, answer["id"])
     assert (row["url"], row["names"]) == (receiver.url("served"), ["view.*"])
     assert (row["project_id"], row["description"]) == (project_id, "Ticker")
-    assert (row["state"], row["reason"], row["registered_by"]) == ("active", None, "anonymous")
+    assert (row["state"], row["reason"], row["registered_by"]) == ("active", None, "administrator")
     assert row["position"] + row["behind"] >= got.sequence
     listed = site.http.get(HOOKS).raise_for_status().json()
     assert [one["webhook_id"] for one in listed["items"]].count(answer["id"]) == 1
@@ -194,9 +194,9 @@ ADMINISTRATOR, VIEWER = frozenset({Role.ADMINISTRATOR}), frozenset({Role.VIEWER}
         (Grants(ADMINISTRATOR), None, None),
         (Grants(ADMINISTRATOR), "p", None),
         (Grants(by_project={"p": ADMINISTRATOR}), "p", None),
-        (Grants(by_project={"p": ADMINISTRATOR}), None, PermissionDeniedException),
-        (Grants(VIEWER, {"q": ADMINISTRATOR}), "p", PermissionDeniedException),
-        (Grants(by_project={"p": VIEWER, "q": ADMINISTRATOR}), "p", PermissionDeniedException),
+        (Grants(by_project={"p": ADMINISTRATOR}), None, Forbidden),
+        (Grants(VIEWER, {"q": ADMINISTRATOR}), "p", Forbidden),
+        (Grants(by_project={"p": VIEWER, "q": ADMINISTRATOR}), "p", Forbidden),
         (Grants(by_project={"q": ADMINISTRATOR}), "p", NotFound),
     ],
 )
@@ -210,9 +210,33 @@ def test_a_webhook_is_for_administrators_of_what_it_tells(
         refuse_others(grants, project_id)
 
 
+def test_each_administers_what_is_theirs(site: Scene, receiver: Receiver) -> None:
+    mine, other = site.project("Mine"), site.project("Other")
+    ada = site.person("ada", "viewer")
+    assert ada.get(HOOKS).status_code == HTTPStatus.FORBIDDEN
+    where = {"role": "administrator", "project_id": mine}
+    site.post(f"/accounts/{account_id('ada')}/roles", where)
+    hidden = registered(site, receiver.url("theirs"), project_id=other)
+    for project_id, status in ((mine, 201), (other, 403), (None, 403)):
+        body = {"url": receiver.url("hers"), "project_id": project_id}
+        assert ada.post(HOOKS, json=body).status_code == status
+    [row] = ada.get(HOOKS).raise_for_status().json()["items"]
+    assert (row["project_id"], row["registered_by"]) == (mine, "ada")
+    path = f"{HOOKS}/{hidden['id']}"
+    assert ada.get(path).status_code == HTTPStatus.NOT_FOUND
+    assert ada.delete(path).status_code == HTTPStatus.NOT_FOUND
+    for what in ("pause", "resume", "rotate", "test"):
+        assert ada.post(f"{path}/{what}").status_code == HTTPStatus.NOT_FOUND
+    replay = ada.post(f"{path}/replay", json={"after": 0})
+    assert replay.status_code == HTTPStatus.NOT_FOUND
+    assert shown(site, hidden["id"])["revision"] == 1
+    ada.delete(f"{HOOKS}/{row['webhook_id']}").raise_for_status()
+    ada.close()
+
+
 def stemma(site: Scene, *arguments: str, fails: bool = False) -> str:
     done = CliRunner().invoke(
-        main, ["webhooks", *arguments], env={"STEMMA_API_URL": site.url, "COLUMNS": "300"}
+        main, ["webhooks", *arguments], env={**site.environment, "COLUMNS": "300"}
     )
     assert (done.exit_code != 0) is fails, done.output
     return done.stderr if fails else done.stdout

@@ -14,10 +14,14 @@ from domain.errors import Conflict
 from domain.event import Event, Recorded
 from domain.image import AddImage, AnnotateImage, Annotation
 from domain.project import DrawValidationSplit
+from domain.roles import Grants, Role
 from domain.view import existing
 
 Result = TypeVar("Result")
 OPTIONS: dict[str, object] = {"architecture": "resnet18", "width": 32, "height": 32}
+
+EVERYTHING = Grants(everywhere=frozenset({Role.ADMINISTRATOR}))
+"""What an administrator may."""
 
 
 def request(

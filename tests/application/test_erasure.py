@@ -28,7 +28,7 @@ from domain.image import AddImage, EraseImage, ImageErased
 from domain.manifest import counts, digest
 from domain.messages import Failed
 from domain.version import FreezeDataset, VersionCreated
-from tests.application.scenes import Scene, do, request, trainable
+from tests.application.scenes import EVERYTHING, Scene, do, request, trainable
 from tests.application.training import delivered, reports
 
 WHY = "consent withdrawn"
@@ -36,7 +36,7 @@ WHY = "consent withdrawn"
 
 def erase(store: Store, image_id: str, *, everywhere: bool = False, reason: str = WHY) -> int:
     command = EraseImage(reason, everywhere)
-    return do(store, lambda s: erase_image(s, image_id, command)).position
+    return do(store, lambda s: erase_image(s, image_id, command, EVERYTHING)).position
 
 
 def image(store: Store, image_id: str) -> Any:
@@ -88,7 +88,9 @@ def test_an_erasure_of_what_is_not_there_or_stale_is_refused(store: Store) -> No
     with pytest.raises(Invalid):
         erase(store, key, reason="")
     with pytest.raises(Stale):
-        handle(store, request(expected=7), lambda s: erase_image(s, key, EraseImage(WHY)))
+        handle(
+            store, request(expected=7), lambda s: erase_image(s, key, EraseImage(WHY), EVERYTHING)
+        )
     assert list(orders(store)) == []
 
 
@@ -144,7 +146,7 @@ def test_an_image_of_a_project_that_was_missed_is_erased_with_the_bytes(store: S
     late: list[str] = []
 
     def overtaken(session: Session) -> Any:
-        found = erase_image(session, key, EraseImage(WHY))
+        found = erase_image(session, key, EraseImage(WHY), EVERYTHING)
         if not late:
             late.append(add(Scene(store), SHA))
         return found

@@ -19,7 +19,7 @@ from domain.event import registry
 from domain.image import AddImage, EraseImage, ImageAdded, ImageErased, ImageRemoved
 from domain.personal import ERASED, erased_values, without_personal
 from domain.view import ViewCreated
-from tests.application.scenes import Scene, do, recorded
+from tests.application.scenes import EVERYTHING, Scene, do, recorded
 from tests.servers import Database
 
 SHA = hashlib.sha256(b"a face").hexdigest()
@@ -73,7 +73,13 @@ def test_a_sealed_text_opens_with_its_key_at_its_place() -> None:
 def test_fields_are_personal_by_their_type() -> None:
     assert erased_values(ImageAdded) == {"file_name": ERASED, "metadata": {}}
     assert erased_values(ViewCreated) == {}
-    assert {name for name, one in registry().items() if erased_values(one)} == {"image.added"}
+    assert {name for name, one in registry().items() if erased_values(one)} == {
+        "image.added",
+        "account.opened",
+        "account.identity_linked",
+        "key.issued",
+        "key.rotated",
+    }
     assert without_personal(ADDED) == ImageAdded("project-1", SHA, 8, 8, ERASED, {})
     assert without_personal(ImageRemoved()) == ImageRemoved()
 
@@ -106,7 +112,7 @@ def test_names_are_opened_only_for_those_who_ask(store: Store) -> None:
 def test_erasing_shreds_the_key_with_the_event(store: Store, migrated: Database) -> None:
     _, key = added(store)
     before = states(migrated)
-    do(store, lambda s: erase_image(s, key, EraseImage("consent withdrawn")))
+    do(store, lambda s: erase_image(s, key, EraseImage("consent withdrawn"), EVERYTHING))
     assert keys(migrated) == {}
     assert states(migrated)[: len(before)] == before
     event = read(store, key)

@@ -12,7 +12,9 @@ def test_events_are_known_by_frozen_names_of_aggregate_and_fact() -> None:
     assert ConceptAdded("c1", "cat").event_name == "view.concept_added"
     for name, event_type in registry().items():
         assert name == name_of(event_type)
-        assert re.fullmatch(r"(project|image|blob|view|model|version|import)\.[a-z_]+", name)
+        assert re.fullmatch(
+            r"(project|image|blob|view|model|version|import|account|key)\.[a-z_]+", name
+        )
 
 
 def test_two_events_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

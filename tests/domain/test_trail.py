@@ -8,7 +8,7 @@ from eventsourcing.persistence import StoredEvent
 
 from application.mapper import EventMapper
 from application.trail import EVOLVE
-from domain import blob, image, imports, model, project, version, view, webhook
+from domain import account, blob, image, imports, key, model, project, version, view, webhook
 from domain.event import Event, Recorded, registry
 from domain.image import Annotation, Box, ImageAdded, ImageAnnotated, ImageSplitAssigned
 from domain.messages import LENGTH
@@ -46,6 +46,8 @@ STATES: dict[str, object] = {
     "import": IMPORT,
     "version": VERSION,
     "webhook": WEBHOOK,
+    "account": account.Account("ada", account.PERSON, None),
+    "key": key.Key("a", "nightly", key.Scope(), None, SHA),
 }
 
 

@@ -4,6 +4,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from application.mapper import EventMapper
+from domain.account import (
+    PERSON,
+    AccountClosed,
+    AccountOpened,
+    IdentityLinked,
+    RoleGranted,
+    RoleWithdrawn,
+)
 from domain.blob import BlobErased, BlobErasureOrdered
 from domain.event import Event, Metadata, Recorded
 from domain.image import (
@@ -25,6 +33,7 @@ from domain.imports import (
     ImportRequested,
     ImportRules,
 )
+from domain.key import KeyIssued, KeyRevoked, KeyRotated, Scope
 from domain.messages import ConceptLabel, InitialWeights, SplitFigures
 from domain.model import (
     ConceptSetAmended,
@@ -37,6 +46,7 @@ from domain.model import (
 )
 from domain.options import Augmentation, TrainingOptions
 from domain.project import ProjectCreated, ProjectRenamed, ValidationSplitDrawn
+from domain.roles import Role
 from domain.version import (
     BatchMetricsRecorded,
     BestCheckpointSaved,
@@ -184,6 +194,20 @@ EXAMPLES: tuple[Event, ...] = (
         datetime(2026, 3, 5, 5, 6, 7, tzinfo=UTC), "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
     ),
     WebhookRemoved(),
+    AccountOpened("ada", PERSON, "ada@example.com"),
+    RoleGranted(Role.TRAINER, "project-1"),
+    RoleWithdrawn(Role.ADMINISTRATOR, None),
+    IdentityLinked("https://login.example.com", "00u1"),
+    AccountClosed(),
+    KeyIssued(
+        "account-1",
+        "nightly",
+        SHA,
+        Scope((Role.ANNOTATOR, Role.VIEWER), ("project-1",)),
+        datetime(2027, 3, 4, 5, 6, 7, tzinfo=UTC),
+    ),
+    KeyRotated(SHA[::-1], datetime(2026, 4, 4, 5, 6, 7, tzinfo=UTC)),
+    KeyRevoked(),
 )
 
 

@@ -13,7 +13,7 @@ from application.erasure import REACTS_TO, erase_image, react
 from application.store import Store
 from domain.image import EraseImage
 from tests.adapters.audit.bundles import Exhibit, check, members_of
-from tests.application.scenes import do
+from tests.application.scenes import EVERYTHING, do
 from tests.servers import Database
 
 FACE = b"2"
@@ -25,7 +25,7 @@ def erased(store: Store, migrated: Database, tmp_path: Path) -> Exhibit:
     """A log in which an image that a version was trained on is erased after it was signed."""
     exhibit = Exhibit(store, migrated, tmp_path)
     command = EraseImage("consent withdrawn", everywhere=True)
-    do(store, lambda session: erase_image(session, exhibit.scene.images[2], command))
+    do(store, lambda session: erase_image(session, exhibit.scene.images[2], command, EVERYTHING))
     react_to_all(store, FEED, REACTS_TO, partial(react, store, exhibit.blobs.erase))
     exhibit.signed.sign()
     return exhibit

@@ -1,0 +1,122 @@
+"""The doors: who a request is from, and whether its route lets them in.
+
+Routes say what they need (`api/rights.py`); here it is asked for, once for all of them.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from litestar import Litestar
+from litestar.connection import ASGIConnection
+from litestar.enums import HttpMethod
+from litestar.exceptions import ImproperlyConfiguredException
+from litestar.handlers.base import BaseRouteHandler
+from litestar.middleware.authentication import (
+    AbstractAuthenticationMiddleware,
+    AuthenticationResult,
+)
+from litestar.routes import HTTPRoute
+
+from api.backend import Backend
+from api.rights import KEY, Need
+from application.access import Caller
+from domain.errors import Forbidden, Hidden, NotFound, Unauthenticated
+from domain.roles import RIGHTS, Right
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+SCHEME = "Bearer"
+HOW = (
+    "send the header `Authorization: Bearer stemma_…` with your API key; an administrator issues"
+    " one with `stemma keys issue`"
+)
+
+
+class Authentication(AbstractAuthenticationMiddleware):
+    """Sets `request.user` to the `Caller`. Raises `Unauthenticated`."""
+
+    async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
+        """Whoever the request is from; nobody on a route that is open to all."""
+        if connection.route_handler.opt.get(KEY) is None:
+            return AuthenticationResult(None, None)
+        caller = await asyncio.to_thread(_caller_of, connection)
+        return AuthenticationResult(caller, None)
+
+
+def _caller_of(connection: Connection) -> Caller:
+    backend: Backend = connection.app.state.backend
+    scheme, _, key = connection.headers.get("Authorization", "").partition(" ")
+    if scheme.casefold() != SCHEME.casefold():
+        raise Unauthenticated(f"nobody is signed in: {HOW}")
+    return backend.access.by_key(key.strip())
+
+
+async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Let through who may. Raises `Forbidden`, or `Hidden` in projects of others."""
+    need: Need | None = handler.opt.get(KEY)
+    if need is None or need.right is None:
+        return
+    caller: Caller = connection.user
+    if need.of is not None:
+        kind = need.of.removesuffix("_id")
+        stream = f"{kind}-{connection.path_params[need.of]}"
+        backend: Backend = connection.app.state.backend
+        await asyncio.to_thread(demand, backend, caller, need.right, stream)
+    elif need.anywhere:
+        if caller.grants.projects(need.right) == frozenset():
+            raise _lacking(need.right, "any project")
+    else:
+        demand_everywhere(caller, need.right)
+
+
+def demand(backend: Backend, caller: Caller, right: Right, *streams: str) -> None:
+    """Ask for a right in the projects of what is named.
+
+    Raises `Hidden` where the caller has no role at all, which looks exactly like the `NotFound`
+    of what is not there, and `Forbidden` where it has a role that does not carry the right.
+    """
+    projects = backend.scopes.projects_of(streams)
+    for stream, project in projects.items():
+        detail = f"there is no such {stream.split('-', 1)[0]}"
+        if project is None:
+            raise NotFound(detail)
+        if not caller.grants.may(Right.READ, project):
+            raise Hidden(detail)
+    for project in projects.values():
+        if not caller.grants.may(right, project):
+            raise _lacking(right, "this project")
+
+
+def demand_everywhere(caller: Caller, right: Right) -> None:
+    """Raises `Forbidden`."""
+    if not caller.grants.may(right):
+        raise _lacking(right, "all projects")
+
+
+def _lacking(right: Right, where: str) -> Forbidden:
+    roles = ", ".join(role for role in RIGHTS if right in RIGHTS[role])
+    return Forbidden(
+        f"you lack the right {right} in {where}: ask an administrator for a role that carries it"
+        f" ({roles}), or use a key that is not limited to less",
+        reason=f"lacks the right {right}",
+    )
+
+
+def refuse_unguarded(app: Litestar) -> None:
+    """Raise for a route that does not say what it needs: it would be open to all, or to none."""
+    silent = sorted(f"{', '.join(methods)} {path}" for path, methods in _silent(app))
+    if silent:
+        raise ImproperlyConfiguredException(f"these routes say no `opt=needs(…)`: {silent}")
+
+
+def _silent(app: Litestar) -> list[tuple[str, Sequence[str]]]:
+    found: list[tuple[str, Sequence[str]]] = []
+    for route in app.routes:
+        held = route.route_handlers if isinstance(route, HTTPRoute) else [route.route_handler]
+        for handler in held:
+            methods = sorted(getattr(handler, "http_methods", {"ASGI"}))
+            # Litestar's own answer to OPTIONS tells the methods of a path, and nothing else.
+            if methods != [HttpMethod.OPTIONS] and KEY not in handler.opt:
+                found.append((route.path, methods))
+    return found

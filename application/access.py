@@ -1,0 +1,127 @@
+"""Who a key is, and what they may: from the log itself, so that a revocation holds at once.
+
+What is folded from the streams of a key and its account is kept; each time it is used, one query
+asks whether these streams are still at the same revisions.
+"""
+
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import msgspec
+
+from application.handle import ACCOUNT, KEY, Aggregate
+from application.store import Store
+from domain.account import Account
+from domain.errors import Unauthenticated
+from domain.key import PREFIX, Key, Scope, parse_key
+from domain.roles import Grants
+
+State = TypeVar("State")
+
+CACHED = 10_000
+"""Streams whose states are kept; those that came first go first."""
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks: an account by its name, and what it may do the way it came.
+
+    `scope` and `until` are the limits of the key or session, within which all that it issues is.
+    """
+
+    actor: str
+    account_id: str
+    grants: Grants
+    scope: Scope = Scope()
+    until: datetime | None = None
+    key_id: str | None = None
+
+
+class Access:
+    """Opens with keys. Safe to use from many threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[str, tuple[int, object]] = {}
+        self._changing = threading.Lock()
+
+    def by_key(self, text: str) -> Caller:
+        """The caller whose key this is. Raises `Unauthenticated`, saying why it opens nothing."""
+        parsed = parse_key(text)
+        if parsed is None:
+            raise Unauthenticated(
+                f"this is no key of Stemma's: one begins with {PREFIX}", reason="unknown key"
+            )
+        key_id, digest = parsed
+        stream, now = KEY.stream(key_id), datetime.now(UTC)
+        held = self._known.get(stream)
+        # The account is that of the key for ever, so both can be looked at together.
+        guess = held[1].account_id if held and isinstance(held[1], Key) else None
+        at = self._revisions([stream, *([ACCOUNT.stream(guess)] if guess else [])])
+        key = self._state(KEY, key_id, at)
+        if key is None or not key.opens(digest, now):
+            raise Unauthenticated(
+                "the key is unknown, or was rotated: it opens nothing", reason="unknown key"
+            )
+        if key.revoked:
+            raise Unauthenticated(
+                "the key is revoked: it opens nothing any more", reason="revoked key"
+            )
+        if key.expired(now):
+            raise Unauthenticated(
+                "the key is expired: it opens nothing any more", reason="expired key"
+            )
+        account = self._account(key.account_id, at if guess else None)
+        return Caller(
+            actor=account.name,
+            account_id=key.account_id,
+            grants=key.scope.limit(account.grants),
+            scope=key.scope,
+            until=key.expires_at,
+            key_id=key_id,
+        )
+
+    def by_account(self, account_id: str) -> Caller:
+        """The caller whose account this is, with all that it may. Raises `Unauthenticated`."""
+        account = self._account(account_id, None)
+        return Caller(actor=account.name, account_id=account_id, grants=account.grants)
+
+    def _account(self, account_id: str, at: dict[str, int] | None) -> Account:
+        if at is None:
+            at = self._revisions([ACCOUNT.stream(account_id)])
+        account = self._state(ACCOUNT, account_id, at)
+        if account is None or account.closed:
+            raise Unauthenticated(
+                "the account is closed: it opens nothing any more", reason="closed account"
+            )
+        return account
+
+    def _revisions(self, streams: Sequence[str]) -> dict[str, int]:
+        return self._store.revisions(streams)
+
+    def _state(
+        self, aggregate: Aggregate[State], entity_id: str, at: dict[str, int]
+    ) -> State | None:
+        """The state of a stream at these revisions, or a later one."""
+        stream = aggregate.stream(entity_id)
+        if stream not in at:
+            return None
+        held = self._known.get(stream)
+        if held is None or held[0] < at[stream]:
+            held = self._fold(aggregate, stream)
+        state: State | None = held[1]  # type: ignore[assignment]  # a stream has one kind of state
+        return state
+
+    def _fold(self, aggregate: Aggregate[State], stream: str) -> tuple[int, object]:
+        state = None
+        events = self._store.streams([stream])[stream]
+        for recorded in events:
+            state = aggregate.evolve(state, recorded.event)
+        folded = (len(events), state)
+        with self._changing:
+            known = self._known.pop(stream, None)
+            self._known[stream] = folded if known is None or known[0] < folded[0] else known
+            while len(self._known) > CACHED:
+                del self._known[next(iter(self._known))]
+        return folded

@@ -1,0 +1,214 @@
+"""An account: a person or a service, the roles it was granted, and who it is elsewhere."""
+
+import re
+import uuid
+from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
+
+from domain.errors import Conflict, Forbidden, Invalid, NotFound
+from domain.event import Event
+from domain.personal import PERSONAL
+from domain.roles import RIGHTS, Grants, Role
+from domain.text import clean_name
+
+PERSON, SERVICE = "person", "service"
+KINDS = (PERSON, SERVICE)
+
+OPERATOR = "operator"
+"""Who acts on the server itself, with access to its database and no account."""
+
+RESERVED = frozenset(
+    {"anonymous", "eraser", "importer", "ingest", "policy", "relay", "stemma", "system", "worker"}
+    | {OPERATOR}
+)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+_NAMES = uuid.UUID("5d2c1f0e-53a8-4b0b-9d0c-3c1d1e7a9a44")
+
+
+class AccountOpened(Event, frozen=True, tag="account.opened"):
+    """Somebody may be granted roles. The name never changes: it is the actor of their events."""
+
+    name: str
+    kind: str
+    email: Annotated[str | None, PERSONAL] = None
+
+
+class RoleGranted(Event, frozen=True, tag="account.role_granted"):
+    """The account has a role in a project; without one, in all projects, those to come included."""
+
+    role: Role
+    project_id: str | None
+
+
+class RoleWithdrawn(Event, frozen=True, tag="account.role_withdrawn"):
+    """The account has the role no longer."""
+
+    role: Role
+    project_id: str | None
+
+
+class IdentityLinked(Event, frozen=True, tag="account.identity_linked"):
+    """Whom an identity provider calls `subject` is this account."""
+
+    issuer: str
+    subject: Annotated[str, PERSONAL]
+
+
+class AccountClosed(Event, frozen=True, tag="account.closed"):
+    """The account opens nothing any more; its name stays taken."""
+
+
+Granted = tuple[Role, str | None]
+
+
+class Account(msgspec.Struct, frozen=True):
+    name: str
+    kind: str
+    email: str | None
+    roles: frozenset[Granted] = frozenset()
+    identities: frozenset[tuple[str, str]] = frozenset()
+    closed: bool = False
+
+    @property
+    def grants(self) -> Grants:
+        """What it may do; nothing once it is closed."""
+        if self.closed:
+            return Grants()
+        projects = {project for _, project in self.roles if project is not None}
+        return Grants(
+            frozenset(role for role, project in self.roles if project is None),
+            {
+                one: frozenset(role for role, project in self.roles if project == one)
+                for one in projects
+            },
+        )
+
+    @property
+    def administers(self) -> bool:
+        """Whether it is an administrator of everything."""
+        return not self.closed and (Role.ADMINISTRATOR, None) in self.roles
+
+
+class OpenAccount(msgspec.Struct, frozen=True):
+    name: str
+    kind: str = PERSON
+    email: str | None = None
+
+
+class GrantRole(msgspec.Struct, frozen=True):
+    role: Role
+    project_id: str | None = None
+
+
+class WithdrawRole(msgspec.Struct, frozen=True):
+    role: Role
+    project_id: str | None = None
+
+
+class LinkIdentity(msgspec.Struct, frozen=True):
+    issuer: str
+    subject: str
+
+
+class CloseAccount(msgspec.Struct, frozen=True):
+    pass
+
+
+Change = GrantRole | WithdrawRole | LinkIdentity | CloseAccount
+
+
+def account_id(name: str) -> str:
+    """The id of the account of a name: names that differ in case only are the same."""
+    return str(uuid.uuid5(_NAMES, name.casefold()))
+
+
+def evolve(account: Account | None, event: Event) -> Account | None:
+    match event, account:
+        case AccountOpened(), _:
+            return Account(event.name, event.kind, event.email)
+        case RoleGranted(), Account():
+            roles = account.roles | {(event.role, event.project_id)}
+            return msgspec.structs.replace(account, roles=roles)
+        case RoleWithdrawn(), Account():
+            roles = account.roles - {(event.role, event.project_id)}
+            return msgspec.structs.replace(account, roles=roles)
+        case IdentityLinked(), Account():
+            identities = account.identities | {(event.issuer, event.subject)}
+            return msgspec.structs.replace(account, identities=identities)
+        case AccountClosed(), Account():
+            return msgspec.structs.replace(account, closed=True)
+    return account
+
+
+def open_account(command: OpenAccount, account: Account | None) -> list[Event]:
+    """Raises `Invalid` for a name that could be taken for another, `Conflict` for one in use."""
+    name = clean_name(command.name)
+    if not _NAME.fullmatch(name):
+        raise Invalid(
+            f"the name {name!r} cannot be: give up to 100 of the letters a to z, digits and ._@-,"
+            " beginning with a letter or digit",
+            field="name",
+        )
+    if name.casefold() in RESERVED:
+        raise Invalid(f"{name!r} is the name of a part of Stemma; choose another", field="name")
+    if command.kind not in KINDS:
+        raise Invalid(f"kind is {command.kind!r}; it is {' or '.join(KINDS)}", field="kind")
+    if command.email is not None and not _ADDRESS.fullmatch(command.email):
+        raise Invalid("email is no e-mail address, such as ada@example.com", field="email")
+    if account is not None:
+        closed = ", closed" if account.closed else ""
+        raise Conflict(f"there is an account {account.name!r} already{closed}", field="name")
+    return [AccountOpened(name, command.kind, command.email)]
+
+
+def decide(command: Change, account: Account | None) -> list[Event]:
+    """What is so already is no event. Raises `NotFound`, and `Conflict` for a closed account."""
+    if isinstance(command, CloseAccount):
+        return [] if existing(account).closed else [AccountClosed()]
+    known = still_open(account)
+    match command:
+        case GrantRole(role=role, project_id=project):
+            held = (role, project) in known.roles
+            return [] if held else [RoleGranted(role, project)]
+        case WithdrawRole(role=role, project_id=project):
+            held = (role, project) in known.roles
+            return [RoleWithdrawn(role, project)] if held else []
+        case LinkIdentity(issuer=issuer, subject=subject):
+            linked = (issuer, subject) in known.identities
+            return [] if linked else [IdentityLinked(issuer, subject)]
+
+
+def existing(account: Account | None) -> Account:
+    if account is None:
+        raise NotFound("there is no such account")
+    return account
+
+
+def still_open(account: Account | None) -> Account:
+    known = existing(account)
+    if known.closed:
+        raise Conflict(f"the account {known.name!r} is closed")
+    return known
+
+
+def refuse_beyond(held: Grants, role: Role, project_id: str | None) -> None:
+    """Raise `Forbidden` where somebody would give or take a role whose rights they lack there."""
+    lacking = sorted(right for right in RIGHTS[role] if not held.may(right, project_id))
+    if lacking:
+        where = "all projects" if project_id is None else f"project {project_id}"
+        raise Forbidden(
+            f"you cannot give or take the role {role} in {where}: you lack the right"
+            f" {', '.join(lacking)} there",
+            field="role",
+        )
+
+
+def refuse_without_administrator(left: Iterable[Account]) -> None:
+    """Raise `Conflict` where no administrator of everything would be left."""
+    if not any(account.administers for account in left):
+        raise Conflict(
+            "this is the last administrator: grant the role administrator to another account first"
+        )
