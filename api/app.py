@@ -120,7 +120,7 @@ def create_app(settings: Settings) -> Litestar:
             title="Stemma",
             version="1",
             description="Train computer-vision models and know how each came to be.",
-            openapi_router=Router("/schema", route_handlers=[], opt=OPEN),
+            openapi_router=Router("/schema", route_handlers=[], opt=OPEN, include_in_schema=False),
             render_plugins=[JsonRenderPlugin(), YamlRenderPlugin()],
         ),
         debug=False,

@@ -70,8 +70,10 @@ async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
         demand_everywhere(caller, need.right)
 
 
-def demand(backend: Backend, caller: Caller, right: Right, *streams: str) -> None:
-    """Ask for a right in the projects of what is named.
+def demand(
+    backend: Backend, caller: Caller, right: Right, *streams: str, field: str | None = None
+) -> None:
+    """Ask for a right in the projects of what is named, in the field of the request if one is.
 
     Raises `Hidden` where the caller has no role at all, which looks exactly like the `NotFound`
     of what is not there, and `Forbidden` where it has a role that does not carry the right.
@@ -80,9 +82,9 @@ def demand(backend: Backend, caller: Caller, right: Right, *streams: str) -> Non
     for stream, project in projects.items():
         detail = f"there is no such {stream.split('-', 1)[0]}"
         if project is None:
-            raise NotFound(detail)
+            raise NotFound(detail, field=field)
         if not caller.grants.may(Right.READ, project):
-            raise Hidden(detail)
+            raise Hidden(detail, field=field)
     for project in projects.values():
         if not caller.grants.may(right, project):
             raise _lacking(right, "this project")

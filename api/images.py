@@ -254,7 +254,7 @@ class ImageController(Controller):
     ) -> Response[Answer]:
         """Say what a view's concepts are in some images: all is taken, or nothing."""
         streams = [IMAGE.stream(one.image_id) for one in data.images]
-        demand(backend, request.user, Right.ANNOTATE, *streams)
+        demand(backend, request.user, Right.ANNOTATE, *streams, field="image_id")
         annotations = [
             (one.image_id, AnnotateImage(view_id, tuple(one.annotations), one.without_concept))
             for one in data.images

@@ -69,6 +69,11 @@ class Scene:
         return self.client(self.post("/keys", key)["key"])
 
     @property
+    def environment(self) -> dict[str, str]:
+        """Where commands find this server, with the administrator's key."""
+        return {"STEMMA_API_URL": self.url, "STEMMA_API_KEY": KEY}
+
+    @property
     def browsing(self) -> Any:
         """What a context of a browser is made with to be signed in as the administrator."""
         return {"base_url": self.url, "extra_http_headers": authorization(KEY)}

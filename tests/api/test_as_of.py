@@ -149,7 +149,8 @@ def test_a_position_that_was_not_reached_is_refused(site: Scene) -> None:
 @pytest.fixture
 def shown(site: Scene, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """What `stemma audit as-of` prints."""
-    monkeypatch.setenv("STEMMA_API_URL", site.url)
+    for name, value in site.environment.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(*arguments: object) -> str:
@@ -180,7 +181,8 @@ def test_the_command_line_shows_the_past(
 
 
 def test_the_command_line_says_what_is_wrong(site: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STEMMA_API_URL", site.url)
+    for name, value in site.environment.items():
+        monkeypatch.setenv(name, value)
     refused = CliRunner().invoke(main, ["audit", "as-of", "soon"])
     assert refused.exit_code == 1
     assert "as_of is a position of the log" in refused.output

@@ -147,7 +147,8 @@ def test_an_evaluation_shows_that_an_image_was_erased(server: Scene) -> None:
 @pytest.fixture
 def environ(server: Scene, monkeypatch: pytest.MonkeyPatch) -> Settings:
     settings = server.settings
-    monkeypatch.setenv("STEMMA_API_URL", server.url)
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("STEMMA_DATABASE_URL", settings.require("database_url"))
     monkeypatch.setenv("STEMMA_BLOBS_URL", settings.require("blobs_url"))
     return settings
@@ -162,7 +163,7 @@ def test_the_command_waits_until_the_bytes_are_gone(
     assert done.exit_code == 1
     assert "This is final" in done.output
     assert server.http.get(f"/api/v1/images/{image}").status_code == 200
-    done = CliRunner().invoke(main, [*command, "--yes", "--wait", "0", "--actor", "ada"])
+    done = CliRunner().invoke(main, [*command, "--yes", "--wait", "0"])
     assert done.exit_code == 1
     assert "not gone yet" in done.output
     with running(environ, "eraser"):

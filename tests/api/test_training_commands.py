@@ -16,7 +16,7 @@ from tests.system import eventually
 
 
 def run(server: Scene, *arguments: str) -> Result:
-    settings = {"STEMMA_API_URL": server.url, "STEMMA_DATA": str(server.settings.data)}
+    settings = server.environment | {"STEMMA_DATA": str(server.settings.data)}
     return CliRunner().invoke(main, arguments, env=settings | {"COLUMNS": "400"})
 
 

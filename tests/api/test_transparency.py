@@ -26,7 +26,7 @@ def log(site: Scene) -> Scene:
     """A log whose tree has three levels of tiles, with a checkpoint early on."""
     url = site.settings.require("database_url")
     signed = Signed(Database("", "", url), site.settings.data)
-    append(site.store, SIZES[0])
+    append(site.store, SIZES[0] - site.store.head())
     signed.sign()
     while (head := site.store.head()) < SIZES[1]:
         append(site.store, min(5000, SIZES[1] - head), f"project-{head}")

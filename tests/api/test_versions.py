@@ -198,7 +198,8 @@ def test_a_training_is_stopped_early_and_its_checkpoint_kept(server: Scene, tmp_
 
 
 def test_the_command_line_asks_for_the_same(server: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STEMMA_API_URL", server.url)
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
     _, view_id = server.trainable()
     version_id = server.version(view_id, architecture="resnet18")
 

@@ -1,0 +1,128 @@
+"""Who may what: every route with what it asks for, and where; written by hand, not from the code.
+
+A right `of` a project is asked for in the project of what the path or query names; `anywhere` in
+some project, `everywhere` in all. `account` asks for any account, and `open` for nothing.
+"""
+
+RIGHTS = {
+    "viewer": {"read"},
+    "annotator": {"read", "annotate"},
+    "trainer": {"read", "annotate", "train"},
+    "auditor": {"read", "audit"},
+    "administrator": {"read", "annotate", "train", "audit", "administer"},
+}
+
+TABLE = """
+train anywhere         POST   /api/v1/projects
+read anywhere          GET    /api/v1/projects
+read of                GET    /api/v1/projects/{project_id}
+administer of          PATCH  /api/v1/projects/{project_id}
+read of                GET    /api/v1/projects/{project_id}/dataset
+train of               POST   /api/v1/projects/{project_id}/validation-split
+annotate of            POST   /api/v1/projects/{project_id}/images
+read of                GET    /api/v1/projects/{project_id}/images
+read of                GET    /api/v1/projects/{project_id}/imports
+annotate of            POST   /api/v1/projects/{project_id}/imports
+annotate of            POST   /api/v1/projects/{project_id}/imports/upload
+read of                GET    /api/v1/projects/{project_id}/export
+read of                GET    /api/v1/projects/{project_id}/views
+annotate of            POST   /api/v1/projects/{project_id}/views
+read of                GET    /api/v1/images/{image_id}
+annotate of            DELETE /api/v1/images/{image_id}
+read of                GET    /api/v1/images/{image_id}/content
+read of                GET    /api/v1/images/{image_id}/thumbnail
+annotate of            PUT    /api/v1/images/{image_id}/split
+annotate of            PUT    /api/v1/images/{image_id}/annotations/{view_id}
+administer of          POST   /api/v1/images/{image_id}/erase
+read of                GET    /api/v1/images/{image_id}/erasure
+read of                GET    /api/v1/imports/{import_id}
+read of                GET    /api/v1/imports/{import_id}/report
+read of                GET    /api/v1/views/{view_id}
+annotate of            POST   /api/v1/views/{view_id}/concepts
+annotate of            PATCH  /api/v1/views/{view_id}/concepts/{concept_id}
+annotate of            DELETE /api/v1/views/{view_id}/concepts/{concept_id}
+annotate of            POST   /api/v1/views/{view_id}/annotations
+read of                GET    /api/v1/views/{view_id}/models
+train of               POST   /api/v1/views/{view_id}/versions
+read of                GET    /api/v1/models/{model_id}
+train of               PATCH  /api/v1/models/{model_id}
+train of               DELETE /api/v1/models/{model_id}
+train of               POST   /api/v1/models/{model_id}/forks
+train of               POST   /api/v1/models/{model_id}/versions
+read anywhere          GET    /api/v1/versions
+read of                GET    /api/v1/versions/{version_id}
+train of               PATCH  /api/v1/versions/{version_id}
+train of               DELETE /api/v1/versions/{version_id}
+read of                GET    /api/v1/versions/{version_id}/progress
+read of                GET    /api/v1/versions/{version_id}/metrics
+read of                GET    /api/v1/versions/{version_id}/metrics.csv
+read of                GET    /api/v1/versions/{version_id}/checkpoint
+read of                GET    /api/v1/versions/{version_id}/events
+read of                GET    /api/v1/versions/{version_id}/model.json
+read of                GET    /api/v1/versions/{version_id}/model-card
+train of               POST   /api/v1/versions/{version_id}/retry
+train of               POST   /api/v1/versions/{version_id}/stop
+train of               POST   /api/v1/versions/{version_id}/cancel
+read of                GET    /api/v1/versions/{version_id}/evaluation
+read of                GET    /api/v1/versions/{version_id}/evaluation/curves
+read of                GET    /api/v1/versions/{version_id}/evaluation/confusion
+read of                GET    /api/v1/versions/{version_id}/evaluation/images
+read of                GET    /api/v1/versions/{version_id}/evaluation/images/{image_id}
+read of                GET    /api/v1/versions/{version_id}/evaluation/predictions.csv
+train of               PUT    /api/v1/versions/{version_id}/evaluation/thresholds
+read of                GET    /api/v1/versions/{version_id}/compare/{other_id}
+read anywhere          GET    /api/v1/forms/{kind}
+read anywhere          GET    /api/v1/workers
+read anywhere          GET    /api/v1/status
+audit of               GET    /api/v1/audit/trail
+audit of               GET    /api/v1/audit/trail/export
+audit everywhere       GET    /api/v1/audit/correlations/{correlation_id}
+audit everywhere       GET    /api/v1/audit/checkpoints
+audit everywhere       GET    /api/v1/audit/checkpoints/latest
+audit everywhere       GET    /api/v1/audit/proofs/consistency
+audit everywhere       GET    /api/v1/audit/proofs/inclusion
+audit everywhere       GET    /api/v1/refusals
+audit everywhere       GET    /audit/log/checkpoint
+audit everywhere       GET    /audit/log/tile/{tile}
+account                GET    /api/v1/whoami
+administer anywhere    GET    /api/v1/accounts
+administer everywhere  POST   /api/v1/accounts
+administer everywhere  DELETE /api/v1/accounts/{account_id}
+administer anywhere    POST   /api/v1/accounts/{account_id}/roles
+administer of          DELETE /api/v1/accounts/{account_id}/roles/{role}
+account                GET    /api/v1/keys
+account                POST   /api/v1/keys
+account                POST   /api/v1/keys/{key_id}/rotate
+account                DELETE /api/v1/keys/{key_id}
+read anywhere          GET    /
+read of                GET    /projects/{project_id}
+read of                GET    /projects/{project_id}/imports
+read of                GET    /images/{image_id}
+read of                GET    /views/{view_id}
+read of                GET    /views/{view_id}/annotate
+read of                GET    /versions/{version_id}
+read of                GET    /versions/{version_id}/evaluation
+read of                GET    /versions/{version_id}/evaluation/images/{image_id}
+read of                GET    /versions/{version_id}/compare
+read of                GET    /versions/{version_id}/compare/{other_id}
+read anywhere          GET    /workers
+audit of               GET    /audit
+audit everywhere       GET    /audit/correlations/{correlation_id}
+open                   GET    /static/{file_path}
+open                   GET    /static/plotly/{file_path}
+open                   GET    /schema
+open                   GET    /schema/{path}
+open                   GET    /schema/openapi.json
+open                   GET    /schema/openapi.yaml
+open                   GET    /schema/openapi.yml
+"""
+
+QUERIES = {
+    "/api/v1/audit/trail": "project={project_id}",
+    "/api/v1/audit/trail/export": "format=csv&project={project_id}",
+    "/audit": "project={project_id}",
+    "/api/v1/accounts/{account_id}/roles/{role}": "project_id={project_id}",
+    "/api/v1/projects/{project_id}/export": "format=studio",
+    "/api/v1/projects/{project_id}/imports/upload": "name=a.zip",
+}
+"""What is asked with, where a route needs it to say what of."""
