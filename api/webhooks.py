@@ -34,7 +34,7 @@ from application.webhooks import (
     register_webhook,
     secret_given,
 )
-from domain.errors import Conflict, Invalid
+from domain.errors import Conflict, Invalid, Stale
 from domain.roles import Right
 from domain.webhook import (
     Command,
@@ -203,6 +203,8 @@ class WebhookController(Controller):
         That works while the webhook is paused or parked, and changes nothing.
         """
         endpoint = await asyncio.to_thread(endpoint_for, backend, grants_of(request), webhook_id)
+        if envelope(request, None).expected_revision not in {None, endpoint.revision}:
+            raise Stale(f"the webhook is at revision {endpoint.revision}: look at it again")
         webhook, began = endpoint.webhook, time.monotonic()
         async with Sender(backend.gate, backend.webhook_timeout) as sender:
             answer = await sender.send(
