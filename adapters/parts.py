@@ -14,6 +14,7 @@ from adapters.postgres import engine_for, wake_ups
 from adapters.relay import run_relay
 from adapters.report_feed import run_ingest
 from adapters.settings import Settings
+from adapters.webhooks.part import run_courier
 from application.store import CHANNEL, Store
 from projections.follow import Follower
 from projections.registry import READ_MODELS
@@ -48,6 +49,7 @@ def _ingest(settings: Settings, store: Store, stop: threading.Event) -> None:
 
 PARTS: dict[str, Part] = {
     "checkpoints": run_checkpoints,
+    "courier": run_courier,
     "eraser": run_eraser,
     "importer": run_imports,
     "project": run_project,

@@ -62,6 +62,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_origin: str = ""
     log_checkpoint_events: int = 10_000
     log_checkpoint_seconds: float = 30.0
+    webhook_allow: str = ""
+    webhook_timeout_seconds: float = 15.0
+    webhook_retry_seconds: float = 1.0
+    webhook_retry_ceiling_seconds: float = 600.0
+    webhook_park_days: float = 5.0
 
     def roots(self) -> tuple[Path, ...]:
         """The folders that imports may read on this machine, as `STEMMA_IMPORT_ROOTS` lists them,

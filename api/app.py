@@ -44,6 +44,7 @@ from api.trail_reading import asked_for
 from api.transparency import TilesController, TransparencyController
 from api.versions import VersionController
 from api.views import ViewController
+from api.webhooks import WebhookController
 from api.workers import WorkerController
 
 HERE = Path(__file__).parent
@@ -69,6 +70,7 @@ API = Router(
         LiveController,
         EventController,
         WorkerController,
+        WebhookController,
         TransparencyController,
         TrailController,
         SystemController,

@@ -12,6 +12,7 @@ from adapters.image_files import ImageLimits
 from adapters.postgres import engine_for
 from adapters.refusals import Refusals
 from adapters.settings import Settings
+from adapters.webhooks.addresses import Gate, allowed_in
 from adapters.weights import WeightsFolder
 from api.events_feed import Feed
 from api.moments import moment_in
@@ -54,6 +55,8 @@ class Backend:
         self.import_roots = settings.roots()
         self.max_import_bytes = settings.max_import_bytes
         self.lookout = Lookout(settings.nats_url)
+        self.gate = Gate(allowed_in(settings.webhook_allow))
+        self.webhook_timeout = settings.webhook_timeout_seconds
         self.limits = ImageLimits(settings.max_upload_bytes, settings.max_image_pixels)
 
     def close(self) -> None:

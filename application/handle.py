@@ -13,7 +13,7 @@ import uuid_utils
 
 from application.recorder import CommandRow
 from application.store import AppendRefused, Store
-from domain import account, blob, image, imports, key, model, project, version, view
+from domain import account, blob, image, imports, key, model, project, version, view, webhook
 from domain.errors import Conflict, Refusal, Stale
 from domain.event import Event, Metadata, Recorded
 
@@ -41,6 +41,7 @@ VIEW: Aggregate[view.View] = Aggregate("view", view.evolve)
 MODEL: Aggregate[model.Model] = Aggregate("model", model.evolve)
 IMPORT: Aggregate[imports.Import] = Aggregate("import", imports.evolve)
 VERSION: Aggregate[version.Version] = Aggregate("version", version.evolve)
+WEBHOOK: Aggregate[webhook.Webhook] = Aggregate("webhook", webhook.evolve)
 ACCOUNT: Aggregate[account.Account] = Aggregate("account", account.evolve)
 KEY: Aggregate[key.Key] = Aggregate("key", key.evolve)
 

@@ -15,7 +15,8 @@ import domain.key
 import domain.model
 import domain.project
 import domain.version
-import domain.view  # noqa: F401  (importing an aggregate registers its events)
+import domain.view
+import domain.webhook  # noqa: F401  (importing an aggregate registers its events)
 from application.sealing import Random, seal, unseal
 from domain.event import Event, Metadata, Recorded, registry
 from domain.personal import erased_values

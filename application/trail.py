@@ -13,6 +13,7 @@ from application.handle import (
     PROJECT,
     VERSION,
     VIEW,
+    WEBHOOK,
 )
 from application.store import Store
 from domain.event import Event, Recorded, name_of
@@ -33,7 +34,7 @@ from domain.view import ModelRegistered
 
 EVOLVE: dict[str, Callable[[Any, Event], object]] = {
     one.kind: one.evolve
-    for one in (PROJECT, IMAGE, BLOB, VIEW, MODEL, IMPORT, VERSION, ACCOUNT, KEY)
+    for one in (PROJECT, IMAGE, BLOB, VIEW, MODEL, IMPORT, VERSION, ACCOUNT, KEY, WEBHOOK)
 }
 
 # There may be very many of these in a stream, and no line needs what they change, but for the

@@ -10,7 +10,7 @@ import click
 
 from cli.later import LaterGroup
 
-PARTS = ("project", "relay", "policies", "ingest", "importer", "eraser", "checkpoints")
+PARTS = ("project", "relay", "policies", "ingest", "importer", "eraser", "checkpoints", "courier")
 
 
 LATER = {
@@ -33,6 +33,7 @@ LATER = {
     "retry": "cli.control:retry_command",
     "stop": "cli.control:stop_command",
     "train": "cli.training:train_command",
+    "webhooks": "cli.webhooks:webhooks",
     "weights": "cli.weights:weights",
 }
 
@@ -126,6 +127,7 @@ _part("ingest", "Take the workers' reports into the event log.")
 _part("importer", "Carry imports out.")
 _part("checkpoints", "Sign the event log.")
 _part("eraser", "Delete the bytes of erased images.")
+_part("courier", "Send events to webhooks.")
 
 
 @main.command("carry-out-import", hidden=True)

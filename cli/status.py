@@ -20,7 +20,9 @@ from adapters.jetstream import (
 )
 from adapters.postgres import engine_for
 from adapters.settings import Settings
+from adapters.webhooks.positions import standings
 from application.store import Store
+from application.webhooks import all_endpoints
 from projections.follow import positions_of
 from projections.registry import READ_MODELS
 from projections.scratch import under_way
@@ -41,6 +43,10 @@ def print_status(settings: Settings) -> None:
     table.add_row("eraser", str(erased), str(head - erased))
     for name, position in under_way(engine_for(url)):
         table.add_row(f"building {name}", str(position), str(max(head - position, 0)))
+    with engine_for(url).connect() as connection:
+        for one in standings(connection, all_endpoints(store).values(), head):
+            name = f"courier, webhook {one.endpoint.webhook_id} ({one.endpoint.webhook.state})"
+            table.add_row(name, str(one.place.position), str(one.behind))
     workers = asyncio.run(_from_nats(settings.require("nats_url"), store, head, table))
     console = Console()
     console.print(table)

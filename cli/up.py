@@ -23,7 +23,7 @@ from cli.client import authorization
 
 DEFAULT_PORT = 8300
 READY_SECONDS = 60.0
-BACKEND = ("project", "relay", "policies", "ingest", "importer", "eraser", "checkpoints")
+BACKEND = ("project", "relay", "policies", "ingest", "importer", "eraser", "checkpoints", "courier")
 
 
 def run_all(*, port: int | None, separate: bool, echo: bool, stop: threading.Event) -> None:

@@ -15,6 +15,7 @@ from domain.trail_telling import States
 from domain.trail_words import telling
 from domain.version import Version, VersionCreated
 from domain.view import ModelRegistered, View, ViewCreated
+from domain.webhook import WebhookRegistered
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +104,8 @@ def mentions(event: Event) -> list[str]:
             return [f"project-{event.project_id}"]
         case ImageAnnotated() | ModelCreated():
             return [f"view-{event.view_id}"]
+        case WebhookRegistered(project_id=str(project_id)):
+            return [f"project-{project_id}"]
         case ModelForked():
             return [f"view-{event.view_id}", f"model-{event.parent_model_id}"]
         case ModelRegistered() | VersionCreated():

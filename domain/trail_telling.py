@@ -12,6 +12,7 @@ from domain.model import Model
 from domain.project import Project
 from domain.version import Version
 from domain.view import View
+from domain.webhook import Webhook
 
 States = Mapping[str, object]
 """The states of streams by their names."""
@@ -38,6 +39,8 @@ def named(stream: str, state: object) -> str:
             return f"key '{state.label}'"
         case Import():
             return f"import of {state.requested.source}"
+        case Webhook():
+            return f"webhook to {state.registered.host}"
         case Version():
             number, name = state.created.number, state.name
             return (

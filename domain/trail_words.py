@@ -11,6 +11,7 @@ from domain.event import Recorded
 from domain.trail_access import of_account, of_key
 from domain.trail_telling import States, Telling, labels_of, named, named_in
 from domain.trail_training import of_training
+from domain.trail_webhooks import of_webhook
 
 
 def telling(recorded: Recorded, states: States, after: object) -> Telling:
@@ -32,6 +33,8 @@ def telling(recorded: Recorded, states: States, after: object) -> Telling:
             told = _of_model(recorded, subject, states, before)
         case "version":
             told = _of_version(recorded, subject, states, before, after)
+        case "webhook":
+            told = of_webhook(recorded.event, subject, states)
         case "account":
             told = of_account(recorded.event, subject, states)
         case "key":

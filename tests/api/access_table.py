@@ -90,6 +90,15 @@ administer everywhere  POST   /api/v1/accounts
 administer everywhere  DELETE /api/v1/accounts/{account_id}
 administer anywhere    POST   /api/v1/accounts/{account_id}/roles
 administer of          DELETE /api/v1/accounts/{account_id}/roles/{role}
+administer anywhere    GET    /api/v1/webhooks
+administer anywhere    POST   /api/v1/webhooks
+administer anywhere    GET    /api/v1/webhooks/{webhook_id}
+administer anywhere    DELETE /api/v1/webhooks/{webhook_id}
+administer anywhere    POST   /api/v1/webhooks/{webhook_id}/pause
+administer anywhere    POST   /api/v1/webhooks/{webhook_id}/resume
+administer anywhere    POST   /api/v1/webhooks/{webhook_id}/replay
+administer anywhere    POST   /api/v1/webhooks/{webhook_id}/rotate
+administer anywhere    POST   /api/v1/webhooks/{webhook_id}/test
 account                GET    /api/v1/keys
 account                POST   /api/v1/keys
 account                POST   /api/v1/keys/{key_id}/rotate

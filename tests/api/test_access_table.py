@@ -70,6 +70,7 @@ class Doors:
         scene.visible()
         path = f"/api/v1/projects/{project}/images"
         found = scene.http.get(f"/api/v1/versions/{version}").json()["version"]
+        hook = {"url": "https://93.184.215.14/", "project_id": project}
         asked = {"source": str(folder / "root" / "source")}
         return Sample(
             {
@@ -81,6 +82,7 @@ class Doors:
                 "concept_id": found["concepts"][0]["concept_id"],
                 "image_id": scene.http.get(path).json()["items"][0]["image_id"],
                 "import_id": scene.post(f"/projects/{project}/imports", asked)["id"],
+                "webhook_id": scene.post("/webhooks", hook)["id"],
                 "kind": "classification",
                 "role": "viewer",
                 "account_id": "none",

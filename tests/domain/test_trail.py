@@ -8,7 +8,7 @@ from eventsourcing.persistence import StoredEvent
 
 from application.mapper import EventMapper
 from application.trail import EVOLVE
-from domain import account, blob, image, imports, key, model, project, version, view
+from domain import account, blob, image, imports, key, model, project, version, view, webhook
 from domain.event import Event, Recorded, registry
 from domain.image import Annotation, Box, ImageAdded, ImageAnnotated, ImageSplitAssigned
 from domain.messages import LENGTH
@@ -33,6 +33,10 @@ IMPORT = imports.Import(
     imports.ImportRequested("p", "cats.zip", False, None, imports.ImportRules())
 )
 VERSION = version.Version(CREATED, CREATED.name)
+WEBHOOK = webhook.Webhook(
+    webhook.WebhookRegistered("hooks.example.com", (), "p", "", "https://hooks.example.com/", "s"),
+    "s",
+)
 STATES: dict[str, object] = {
     "project": PROJECT,
     "view": SAMPLED,
@@ -41,6 +45,7 @@ STATES: dict[str, object] = {
     "blob": blob.Blob("asked for"),
     "import": IMPORT,
     "version": VERSION,
+    "webhook": WEBHOOK,
     "account": account.Account("ada", account.PERSON, None),
     "key": key.Key("a", "nightly", key.Scope(), None, SHA),
 }

@@ -67,6 +67,15 @@ from domain.version import (
     VersionTrainingStarted,
 )
 from domain.view import ConceptAdded, ConceptRemoved, ConceptRenamed, ModelRegistered, ViewCreated
+from domain.webhook import (
+    WebhookParked,
+    WebhookPaused,
+    WebhookRegistered,
+    WebhookRemoved,
+    WebhookReplayed,
+    WebhookResumed,
+    WebhookSecretRotated,
+)
 
 FOLDER = Path(__file__).parent
 
@@ -169,6 +178,22 @@ EXAMPLES: tuple[Event, ...] = (
     VersionRetried(2),
     VersionRenamed("Night shift"),
     VersionArchived(),
+    WebhookRegistered(
+        "hooks.example.com",
+        ("version.*",),
+        "project-1",
+        "Ticker",
+        "https://hooks.example.com/stemma?key=naïve",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    ),
+    WebhookPaused(),
+    WebhookParked("answered 410: it wants no more events"),
+    WebhookResumed(),
+    WebhookReplayed(41),
+    WebhookSecretRotated(
+        datetime(2026, 3, 5, 5, 6, 7, tzinfo=UTC), "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+    ),
+    WebhookRemoved(),
     AccountOpened("ada", PERSON, "ada@example.com"),
     RoleGranted(Role.TRAINER, "project-1"),
     RoleWithdrawn(Role.ADMINISTRATOR, None),

@@ -1,0 +1,108 @@
+"""The part `courier`: sends the log's events to webhooks, to each in order, to all side by side."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterator
+
+from adapters.jetstream import end_tasks, run_until_stopped
+from adapters.postgres import wake_ups
+from adapters.settings import Settings
+from adapters.webhooks.addresses import Gate, allowed_in
+from adapters.webhooks.courier import Courier
+from adapters.webhooks.pace import pace_of
+from adapters.webhooks.positions import Positions, delivering
+from adapters.webhooks.sending import Sender
+from adapters.webhooks.tail import Tail
+from application.store import CHANNEL, Store
+from application.webhooks import Endpoint, all_endpoints, take
+from domain.webhook import REMOVED
+
+STOP_SECONDS = 2.0
+"""So long a message that is under way may take to arrive when the part is stopped."""
+
+STANDBY_SECONDS = 1.0
+"""Until another look whether the process that delivers is still there."""
+
+log = logging.getLogger(__name__)
+
+
+def run_courier(settings: Settings, store: Store, stop: threading.Event) -> None:
+    """Deliver until `stop` is set. Of two such processes one delivers, and the other waits."""
+    run_until_stopped(_run(settings, store, stop), stop)
+
+
+async def _run(settings: Settings, store: Store, stop: threading.Event) -> None:
+    told = False
+    while not stop.is_set():
+        async with delivering(store.database_url) as positions:
+            if positions is not None:
+                await _deliver(settings, store, positions, stop)
+            elif not told:
+                log.info("another process delivers to webhooks; this one waits")
+            told = positions is None
+        await asyncio.to_thread(stop.wait, STANDBY_SECONDS)
+
+
+async def _next(wakes: Iterator[None]) -> bool:
+    """Wait for the next wake-up; False once the part is to stop."""
+    return await asyncio.to_thread(next, wakes, False) is None
+
+
+async def _deliver(
+    settings: Settings, store: Store, positions: Positions, stop: threading.Event
+) -> None:
+    wakes = wake_ups(store.database_url, CHANNEL, stop)
+    head = await asyncio.to_thread(store.head)
+    endpoints = await asyncio.to_thread(lambda: all_endpoints(store, upto=head))
+    tail = Tail(store, head)
+    gate, pace = Gate(allowed_in(settings.webhook_allow)), pace_of(settings)
+
+    def courier_of(endpoint: Endpoint) -> Courier:
+        sender = Sender(gate, settings.webhook_timeout_seconds)
+        return Courier(endpoint, store, tail, positions, sender, pace)
+
+    async with asyncio.TaskGroup() as group:
+        crew = _Crew(group, courier_of)
+        for endpoint in endpoints.values():
+            crew.take(endpoint)
+        while await _next(wakes):
+            while page := await tail.grow():
+                for recorded in page:
+                    if changed := take(endpoints, recorded):
+                        crew.take(changed)
+                crew.wake()
+            crew.wake()
+        await crew.stop()
+
+
+class _Crew:
+    """The couriers, each a task of its own."""
+
+    def __init__(self, group: asyncio.TaskGroup, courier_of: Callable[[Endpoint], Courier]) -> None:
+        self._group = group
+        self._courier_of = courier_of
+        self._couriers: dict[str, Courier] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def take(self, endpoint: Endpoint) -> None:
+        """Let the endpoint's courier know; make it for a new one."""
+        key = endpoint.webhook_id
+        if key in self._couriers:
+            self._couriers[key].tell(endpoint)
+            if endpoint.webhook.state == REMOVED:
+                del self._couriers[key], self._tasks[key]
+            return
+        self._couriers[key] = courier = self._courier_of(endpoint)
+        self._tasks[key] = self._group.create_task(courier.run())
+
+    def wake(self) -> None:
+        for courier in self._couriers.values():
+            courier.wake()
+
+    async def stop(self) -> None:
+        for courier in self._couriers.values():
+            courier.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=STOP_SECONDS)
+            await end_tasks(*self._tasks.values())

@@ -1,0 +1,149 @@
+"""Webhooks as commands, and as the log tells which there are."""
+
+import base64
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from application.handle import PROJECT, WEBHOOK, Decided, Session
+from application.store import END, Store
+from domain import project as projects
+from domain import webhook as webhooks
+from domain.errors import NotFound
+from domain.event import Recorded, name_of
+from domain.webhook import (
+    Command,
+    RegisterWebhook,
+    Webhook,
+    WebhookParked,
+    WebhookPaused,
+    WebhookRegistered,
+    WebhookRemoved,
+    WebhookReplayed,
+    WebhookResumed,
+    WebhookSecretRotated,
+)
+
+EVENTS = [
+    name_of(one)
+    for one in (
+        WebhookRegistered,
+        WebhookPaused,
+        WebhookParked,
+        WebhookResumed,
+        WebhookReplayed,
+        WebhookSecretRotated,
+        WebhookRemoved,
+    )
+]
+SECRET_BYTES = 32
+BOTH_SECRETS = timedelta(hours=24)
+"""How long the secret before signs too after a rotation."""
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """A webhook as its events tell.
+
+    What is sent first is the event after `start`, as the event at position `placed` of the log
+    says. `begun` is the position of the last event that let deliveries begin anew.
+    """
+
+    webhook_id: str
+    webhook: Webhook
+    registered: Recorded
+    revision: int
+    start: int
+    placed: int
+    begun: int
+
+
+def new_secret() -> str:
+    """A secret as Standard Webhooks writes it."""
+    return f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
+
+
+def both_until() -> datetime:
+    """When the secret before a rotation that happens now signs for the last time."""
+    return datetime.now(UTC) + BOTH_SECRETS
+
+
+def register_webhook(session: Session, command: RegisterWebhook) -> Decided[Webhook]:
+    if command.project_id is not None:
+        projects.existing(session.get(PROJECT, command.project_id))
+    webhook_id = session.new_id()
+    state = session.get(WEBHOOK, webhook_id)
+    session.record(WEBHOOK, webhook_id, webhooks.decide(command, state))
+    return Decided(WEBHOOK, webhook_id)
+
+
+def change_webhook(session: Session, webhook_id: str, command: Command) -> Decided[Webhook]:
+    """Carry out any other command about a webhook."""
+    webhook = session.get(WEBHOOK, webhook_id)
+    session.check_revision(WEBHOOK, webhook_id)
+    session.record(WEBHOOK, webhook_id, webhooks.decide(command, webhook))
+    return Decided(WEBHOOK, webhook_id)
+
+
+def take(endpoints: dict[str, Endpoint], recorded: Recorded) -> Endpoint | None:
+    """Let an event change the endpoint that it is about; None for an event of something else."""
+    event, position, key = recorded.event, recorded.position, recorded.entity_id
+    if not recorded.stream.startswith(f"{WEBHOOK.kind}-"):
+        return None
+    if isinstance(event, WebhookRegistered):
+        webhook = webhooks.existing(webhooks.evolve(None, event))
+        endpoints[key] = Endpoint(key, webhook, recorded, 1, position, position, position)
+        return endpoints[key]
+    known = endpoints[key]
+    changed = msgspec.structs.replace(
+        known,
+        webhook=webhooks.evolve(known.webhook, event),
+        revision=recorded.originator_version,
+    )
+    if isinstance(event, WebhookReplayed):
+        changed = msgspec.structs.replace(changed, start=event.after, placed=position)
+    if isinstance(event, WebhookReplayed | WebhookResumed):
+        changed = msgspec.structs.replace(changed, begun=position)
+    endpoints[key] = changed
+    return changed
+
+
+def all_endpoints(store: Store, *, upto: int = END) -> dict[str, Endpoint]:
+    """The webhooks that are not removed, by id, up to a position of the log."""
+    found = _folded(list(store.read_all(upto=upto, names=EVENTS)))
+    return {key: one for key, one in found.items() if one.webhook.state != webhooks.REMOVED}
+
+
+def find_endpoint(store: Store, webhook_id: str) -> Endpoint:
+    """Also one that is removed. Raises `NotFound` for one that never was."""
+    found = _folded(_events_of(store, webhook_id))
+    if webhook_id not in found:
+        raise NotFound("there is no such webhook")
+    return found[webhook_id]
+
+
+def secret_given(store: Store, webhook_id: str, command_id: str) -> str | None:
+    """The secret that a command has given to a webhook, to answer the same command again."""
+    for recorded in _events_of(store, webhook_id):
+        event = recorded.event
+        if recorded.metadata.command_id == command_id and isinstance(
+            event, WebhookRegistered | WebhookSecretRotated
+        ):
+            return event.secret
+    return None
+
+
+def _events_of(store: Store, webhook_id: str) -> list[Recorded]:
+    """All events of a webhook, with their positions."""
+    stream, found = WEBHOOK.stream(webhook_id), list[Recorded]()
+    while page := store.of_stream(stream, after=found[-1].position if found else 0, newest=False):
+        found += page
+    return found
+
+
+def _folded(events: Sequence[Recorded]) -> dict[str, Endpoint]:
+    endpoints: dict[str, Endpoint] = {}
+    for recorded in events:
+        take(endpoints, recorded)
+    return endpoints

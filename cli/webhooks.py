@@ -1,0 +1,149 @@
+"""`stemma webhooks`: who is told of events, by the API."""
+
+from typing import Any
+from urllib.parse import quote
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from cli.calls import calling, find_project
+from cli.client import ApiClient, ApiProblem
+
+_webhook = click.argument("webhook_id", metavar="WEBHOOK")
+
+
+@click.group()
+def webhooks() -> None:
+    """Have events sent to a URL, each signed, in order."""
+
+
+@webhooks.command()
+@click.argument("url")
+@click.option("--name", "names", multiple=True,
+              help="An event's name, or all of a kind: version.*; may be repeated.")  # fmt: skip
+@click.option("--project", help="Only events of this project; its name or id.")
+@click.option("--description", default="", help="What it is for.")
+def add(url: str, names: tuple[str, ...], project: str | None, description: str) -> None:
+    """Have events sent to URL from now on, and print the secret that signs them."""
+    with calling() as client:
+        project_id = None if project is None else find_project(client, project)
+        if project is not None and project_id is None:
+            raise ApiProblem(f"there is no project {project!r}")
+        body = {
+            "url": url,
+            "names": names,
+            "project_id": project_id,
+            "description": description,
+        }
+        _print_secret(client.command("webhooks", body))
+
+
+@webhooks.command("list")
+def list_command() -> None:
+    """List webhooks, how far each is, and what is wrong."""
+    with calling() as client:
+        table = Table("webhook", "url", "events", "state", "position", "behind", "trouble")
+        for one in client.query("webhooks")["items"]:
+            table.add_row(
+                one["webhook_id"],
+                one["url"],
+                _events(one),
+                one["state"],
+                str(one["position"]),
+                str(one["behind"]),
+                one["reason"] or one["last_error"] or "",
+            )
+        Console().print(table)
+
+
+@webhooks.command()
+@_webhook
+def show(webhook_id: str) -> None:
+    """Show a webhook: its position, its state, the last error, the next try."""
+    with calling() as client:
+        found = client.query(_path(webhook_id))["webhook"]
+        found["names"] = _events(found)
+        for name, value in found.items():
+            if value not in {None, ""}:
+                click.echo(f"{name.replace('_', ' ')}: {value}")
+
+
+@webhooks.command()
+@_webhook
+@click.confirmation_option(prompt="Nothing will be sent to it any more. Remove it?")
+def remove(webhook_id: str) -> None:
+    """Remove a webhook. This is final."""
+    with calling() as client:
+        client.delete(_path(webhook_id))
+        click.echo(f"webhook {webhook_id} is removed")
+
+
+@webhooks.command()
+@_webhook
+def pause(webhook_id: str) -> None:
+    """Send nothing until it is resumed."""
+    _change(webhook_id, "pause")
+
+
+@webhooks.command()
+@_webhook
+def resume(webhook_id: str) -> None:
+    """Go on where it was, with a webhook that is paused or parked."""
+    _change(webhook_id, "resume")
+
+
+@webhooks.command()
+@_webhook
+@click.option("--after", type=click.IntRange(0), required=True,
+              help="A position of the log: what follows is sent; 0 is its beginning.")  # fmt: skip
+def replay(webhook_id: str, after: int) -> None:
+    """Send events again, or pass some over: go on after any position."""
+    _change(webhook_id, "replay", {"after": after})
+
+
+@webhooks.command()
+@_webhook
+def rotate(webhook_id: str) -> None:
+    """Print another secret; for 24 hours, the one before signs too."""
+    with calling() as client:
+        _print_secret(client.command(f"{_path(webhook_id)}/rotate", None))
+
+
+@webhooks.command()
+@_webhook
+def test(webhook_id: str) -> None:
+    """Send the event of the webhook's registration now, and say what the receiver answers."""
+    with calling() as client:
+        tried = client.command(f"{_path(webhook_id)}/test", None)
+        if tried["trouble"] is not None:
+            raise ApiProblem(f"not taken: {tried['trouble']}")
+        click.echo(f"taken: answered {tried['status']} in {tried['seconds']} s")
+
+
+def _change(webhook_id: str, what: str, body: object = None) -> None:
+    with calling() as client:
+        client.command(f"{_path(webhook_id)}/{what}", body)
+        _print_state(client, webhook_id)
+
+
+def _print_state(client: ApiClient, webhook_id: str) -> None:
+    found = client.query(_path(webhook_id))["webhook"]
+    click.echo(
+        f"webhook {webhook_id} is {found['state']}, at position {found['position']},"
+        f" {found['behind']} behind"
+    )
+
+
+def _print_secret(answer: dict[str, Any]) -> None:
+    click.echo(f"webhook {answer['id']}")
+    click.echo(f"secret {answer['secret']}")
+    click.echo("Keep the secret: it is not shown again.", err=True)
+
+
+def _events(found: dict[str, Any]) -> str:
+    return ", ".join(found["names"]) or "all"
+
+
+def _path(webhook_id: str) -> str:
+    return f"webhooks/{quote(webhook_id, safe='')}"

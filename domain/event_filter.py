@@ -1,0 +1,32 @@
+"""Which events somebody wants, by name: exactly, or all of a kind by `version.*`."""
+
+from collections.abc import Iterable, Sequence
+
+from domain.errors import Invalid
+from domain.event import registry
+
+
+def matching(names: Sequence[str]) -> frozenset[str]:
+    """The names of the events that are meant."""
+    return frozenset(_meant(names, registry()))
+
+
+def checked(names: Iterable[str], field: str = "names") -> tuple[str, ...]:
+    """The names, each once. Raises `Invalid` for one that stands for no event."""
+    known = registry()
+    found = tuple(dict.fromkeys(names))
+    for name in found:
+        if not any(True for _ in _meant([name], known)):
+            kinds = sorted({one.split(".", 1)[0] for one in known})
+            raise Invalid(
+                f"{name!r} names no event; give a name such as version.training_completed, or all"
+                f" of a kind: {', '.join(f'{kind}.*' for kind in kinds)}",
+                field=field,
+            )
+    return found
+
+
+def _meant(names: Iterable[str], known: Iterable[str]) -> Iterable[str]:
+    exact = {name for name in names if not name.endswith(".*")}
+    kinds = tuple(name[:-1] for name in names if name.endswith(".*") and name.count(".") == 1)
+    return (one for one in known if one in exact or (kinds and one.startswith(kinds)))
