@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,7 @@ import msgspec
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
+from adapters.event_spans import passed_on
 from adapters.jetstream import EVENTS, connect, ensure_streams, event_subject, run_until_stopped
 from adapters.postgres import wake_ups
 from application.store import CHANNEL, Store
@@ -69,7 +71,9 @@ async def relay_once(store: Store, js: JetStreamContext) -> int:
             )
     published = 0
     while page := await asyncio.to_thread(store.read, position, limit=BATCH):
+        began = time.time_ns()
         sequence = await _publish(js, page, sequence)
+        passed_on("relay", page, began)
         position = page[-1].position
         published += len(page)
     return published

@@ -16,6 +16,7 @@ from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
 
+from adapters import tracing
 from adapters.settings import Settings
 from api.backend import THREADS, Backend
 from api.comparison import ComparisonController
@@ -23,9 +24,11 @@ from api.erasure import ErasureController
 from api.evaluation import EvaluationController
 from api.exports import ExportController
 from api.forms import FormController
+from api.health import HealthController
 from api.images import ImageController
 from api.imports import ImportController
 from api.live import LiveController
+from api.metrics import Metrics, MetricsController
 from api.models import ModelController
 from api.pages import PAGES
 from api.pages_html import as_pages, prepare
@@ -38,6 +41,7 @@ from api.trail_reading import asked_for
 from api.transparency import TilesController, TransparencyController
 from api.versions import VersionController
 from api.views import ViewController
+from api.watching import Watching
 from api.workers import WorkerController
 
 HERE = Path(__file__).parent
@@ -84,16 +88,22 @@ def create_app(settings: Settings) -> Litestar:
         finally:
             await backend.lookout.close()
             await asyncio.to_thread(backend.close)
+            await asyncio.to_thread(tracing.flush)
 
+    metrics = Metrics()
     return Litestar(
         route_handlers=[
             API,
+            HealthController,
+            MetricsController,
             TilesController,
             PAGES,
             create_static_files_router("/static", [HERE / "static"]),
             create_static_files_router("/static/plotly", [PLOTLY], cache_control=FOR_A_YEAR),
         ],
         lifespan=[backend_of],
+        state=State({"metrics": metrics}),
+        middleware=[Watching(metrics)],
         dependencies={
             "backend": Provide(_backend, sync_to_thread=False),
             "asked": Provide(asked_for, sync_to_thread=False),

@@ -8,13 +8,14 @@ from sqlalchemy import Connection, Engine
 from adapters.blobs import BlobStore
 from adapters.crew import Lookout
 from adapters.evaluation.predictions_cache import Predictions
+from adapters.event_spans import TracedStore
 from adapters.image_files import ImageLimits
 from adapters.postgres import engine_for
 from adapters.settings import Settings
 from adapters.weights import WeightsFolder
 from api.moments import moment_in
 from api.news import News
-from application.store import Store
+from api.overview import Overview
 from domain.errors import Invalid, Refusal
 from projections.follow import positions_of
 from projections.registry import READ_MODELS
@@ -35,7 +36,7 @@ class Backend:
 
     def __init__(self, settings: Settings) -> None:
         url = settings.require("database_url")
-        self.store = Store(url, pool_size=THREADS)
+        self.store = TracedStore(url, pool_size=THREADS)
         self.engine: Engine = engine_for(url, THREADS).execution_options(
             isolation_level="REPEATABLE READ"
         )
@@ -47,10 +48,12 @@ class Backend:
         self.import_roots = settings.roots()
         self.max_import_bytes = settings.max_import_bytes
         self.lookout = Lookout(settings.nats_url)
+        self.overview = Overview(url, self.lookout, self.blobs)
         self.limits = ImageLimits(settings.max_upload_bytes, settings.max_image_pixels)
 
     def close(self) -> None:
         self.news.close()
+        self.overview.close()
         self.predictions.close()
         self.store.close()
         self.engine.dispose()

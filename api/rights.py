@@ -3,6 +3,7 @@
 from domain.roles import Right
 
 KEY = "needs"
+OPEN = {KEY: None}
 
 
 def needs(right: Right, *, of: str | None = None, anywhere: bool = False) -> dict[str, object]:

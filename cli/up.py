@@ -174,7 +174,7 @@ def wait_ready(api_url: str, seconds: float, stop: threading.Event | None = None
         if stop is not None and stop.is_set():
             return True
         try:
-            return client.get("/api/v1/status").status_code == 200
+            return client.get("/health/ready").status_code == 200
         except httpx.TransportError:
             return False
 
