@@ -5,7 +5,7 @@ events of the first kind have no span, and of one command's events only the firs
 """
 
 import time
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -44,36 +44,35 @@ class TracedStore(Store):
 
 def _record_each(events: Sequence[Recorded], began: int) -> None:
     ended = time.time_ns()
-    for told in _by(events, "command_id").values():
-        for recorded in told[:MOST]:
-            tracing.record(
-                recorded.event.event_name,
-                recorded.metadata.correlation_id,
-                began,
-                ended,
-                parent=span_id_of(recorded.metadata.causation_id or recorded.metadata.command_id),
-                own=span_id_of(recorded.metadata.event_id),
-                kind="producer",
-                attributes=_attributes(recorded),
-            )
+    for recorded in _told(events):
+        tracing.record(
+            recorded.event.event_name,
+            recorded.metadata.correlation_id,
+            began,
+            ended,
+            parent=span_id_of(recorded.metadata.causation_id or recorded.metadata.command_id),
+            own=span_id_of(recorded.metadata.event_id),
+            kind="producer",
+            attributes=_attributes(recorded),
+        )
 
 
 def passed_on(what: str, page: Sequence[Recorded], began: int) -> None:
     """Record that a page of the log was published or projected: a span for each trace in it, whose
-    parent is the span of that trace's first event there."""
+    parent is the span of that trace's last event there."""
     if not tracing.on():
         return
     ended = time.time_ns()
-    for told in islice(_by(page, "correlation_id").values(), MOST):
+    last = {recorded.metadata.correlation_id: recorded for recorded in _told(page)}
+    for correlation_id, recorded in islice(last.items(), MOST):
         tracing.record(
             what,
-            told[0].metadata.correlation_id,
+            correlation_id,
             began,
             ended,
-            parent=span_id_of(told[0].metadata.event_id),
+            parent=span_id_of(recorded.metadata.event_id),
             kind="consumer",
-            attributes=_attributes(told[0])
-            | {"stemma.events": len(told), "stemma.position": told[-1].position},
+            attributes=_attributes(recorded),
         )
 
 
@@ -94,13 +93,14 @@ def reacting(feed: str, recorded: Recorded) -> Iterator[None]:
         yield
 
 
-def _by(events: Sequence[Recorded], field: str) -> dict[str, list[Recorded]]:
-    """The events that are told, by a field of their metadata."""
-    found: dict[str, list[Recorded]] = defaultdict(list)
+def _told(events: Sequence[Recorded]) -> Iterator[Recorded]:
+    """The events that have spans."""
+    of_command: Counter[str] = Counter()
     for recorded in events:
-        if recorded.event.event_name not in _UNTOLD:
-            found[getattr(recorded.metadata, field)].append(recorded)
-    return found
+        command = recorded.metadata.command_id
+        if recorded.event.event_name not in _UNTOLD and of_command[command] < MOST:
+            of_command[command] += 1
+            yield recorded
 
 
 def _attributes(recorded: Recorded) -> dict[str, str | int | float]:
