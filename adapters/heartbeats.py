@@ -27,7 +27,7 @@ _BEAT = """
     ON CONFLICT (part, process) DO UPDATE SET beat_at = now(), failures = excluded.failures,
         failed_at = excluded.failed_at, error = excluded.error
 """
-_LEAVE = "DELETE FROM work.parts WHERE process = %(process)s"
+_LEAVE = "DELETE FROM work.parts WHERE process = %(process)s AND part = ANY(%(parts)s)"
 _PRUNE = f"DELETE FROM work.parts WHERE beat_at < now() - interval '{_FORGET}'"
 _LATEST = """
     SELECT part, process, extract(epoch FROM now() - beat_at)::float8 AS silent,
@@ -63,7 +63,8 @@ class Heartbeats:
     def __init__(self, database_url: str, parts: Iterable[str]) -> None:
         self._url = database_url
         self._process = f"{socket.gethostname()}-{os.getpid()}"
-        self._states = {part: _State() for part in parts}
+        self._parts = list(parts)
+        self._states = {part: _State() for part in self._parts}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeats")
 
@@ -90,7 +91,8 @@ class Heartbeats:
             try:
                 with psycopg.connect(self._url, autocommit=True, connect_timeout=5) as connection:
                     self._beat(connection)
-                    connection.execute(_LEAVE, {"process": self._process})
+                    leaving = {"process": self._process, "parts": self._parts}
+                    connection.execute(_LEAVE, leaving)
             except psycopg.Error as error:
                 log.warning("no sign of life is written: %s", error)
                 self._over.wait(BEAT_SECONDS)

@@ -16,8 +16,6 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, T
 
 from adapters.tracing import Attributes
 
-FLUSH_MILLISECONDS = 2000
-
 
 class Spans:
     """What this process records, and the exporter that sends it in the background.
@@ -38,8 +36,8 @@ class Spans:
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("stemma")
 
-    def flush(self) -> None:
-        self._provider.force_flush(FLUSH_MILLISECONDS)
+    def end(self) -> None:
+        self._provider.shutdown()
 
     def begin(
         self,

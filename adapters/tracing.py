@@ -36,10 +36,13 @@ def on() -> bool:
     return _spans is not None
 
 
-def flush() -> None:
-    """Send what is waiting, before a process ends that will not wait for its exit handlers."""
+def end() -> None:
+    """Send what is waiting, and record no more. For a process that does not wait for its exit
+    handlers."""
+    global _spans  # noqa: PLW0603
     if _spans is not None:
-        _spans.flush()
+        _spans.end()
+        _spans = None
 
 
 @contextmanager

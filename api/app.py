@@ -88,7 +88,7 @@ def create_app(settings: Settings) -> Litestar:
         finally:
             await backend.lookout.close()
             await asyncio.to_thread(backend.close)
-            await asyncio.to_thread(tracing.flush)
+            await asyncio.to_thread(tracing.end)
 
     metrics = Metrics()
     return Litestar(
