@@ -15,6 +15,7 @@ from benchmarks import (
     projection,
     replay,
     start,
+    tracing,
     trail,
     training,
     verify,
@@ -37,4 +38,5 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Figure]]] = {
     "verify": verify.run,
     "trail": trail.run,
     "bundle": bundle.run,
+    "tracing": tracing.run,
 }

@@ -30,6 +30,9 @@ from tests.api.test_watching import counted
 from tests.api.test_workers import SINCE
 from tests.servers import Database, server_folder
 
+# Of the projection that comes with the scene, which nobody begins again.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
 NAMES = [one.name for one in READ_MODELS]
 
 
@@ -207,8 +210,6 @@ def test_a_read_model_that_is_not_built(well: World) -> None:
             connection.execute(move, (NAMES[0], "away"))
 
 
-# Of the projection that comes with the scene, which nobody begins again.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_the_database_away(well: World) -> None:
     kill(well.postgres)
     try:
