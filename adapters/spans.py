@@ -59,17 +59,9 @@ class Spans:
                 start_time=began,
             )
 
-    def open(
-        self,
-        name: str,
-        trace_id: str,
-        parent: str | None,
-        own: str | None,
-        kind: str,
-        attributes: Attributes,
-    ) -> AbstractContextManager[Span]:
-        opened = self.begin(name, trace_id, parent, own, kind, attributes)
-        return trace.use_span(opened, end_on_exit=True)
+    def within(self, begun: Span) -> AbstractContextManager[Span]:
+        """The span is the one that is open here, and ends after this."""
+        return trace.use_span(begun, end_on_exit=True)
 
     def describe(self, attributes: Attributes) -> None:
         trace.get_current_span().set_attributes(dict(attributes))

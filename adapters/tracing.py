@@ -63,7 +63,8 @@ def span(
     if _spans is None:
         yield
         return
-    with _spans.open(name, trace_id_of(correlation_id), parent, own, kind, attributes or {}):
+    begun = _spans.begin(name, trace_id_of(correlation_id), parent, own, kind, attributes or {})
+    with _spans.within(begun):
         yield
 
 
