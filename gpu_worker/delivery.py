@@ -19,10 +19,10 @@ from domain.messages import AnyReport, Completed, Desired, Failed, Report, Train
 from gpu_worker.channel import SUPERSEDED, Assignment
 from gpu_worker.job_trace import JobTrace
 from gpu_worker.process import Child
-from gpu_worker.scratch import forget_checkpoints
+from gpu_worker.scratch import forget_checkpoints, note_handed_back, times_handed_back
 from gpu_worker.wishes import Wishes
 
-MAX_DELIVERIES = 5
+MAX_INTERRUPTIONS = 5
 _REDELIVERY_SECONDS = 1.0
 _ACK_SECONDS = 5.0
 _PAUSE_SECONDS = 0.5
@@ -61,7 +61,8 @@ class Delivery:
         if await self._is_cancelled(stop):
             await self._drop()
             return
-        if self._try > MAX_DELIVERIES:
+        before = await self._interruptions(stop)
+        if before >= MAX_INTERRUPTIONS:
             await self._give_up("the worker itself was stopped or lost its connection")
             return
         status = await self._train(stop)
@@ -70,8 +71,8 @@ class Delivery:
         if self._cancelled:
             await self._drop()
         elif stop.is_set():
-            await tell(self._message.nak())
-        elif self._try == MAX_DELIVERIES:
+            await self._hand_back()
+        elif before + 1 == MAX_INTERRUPTIONS:
             await self._give_up(f"the training process {_ending(status)}")
         else:
             log.warning("job %s: the child %s", self._job.message_id, _ending(status))
@@ -86,6 +87,32 @@ class Delivery:
                 log.warning("wishes cannot be looked up: %s", error or type(error).__name__)
                 await asyncio.sleep(_PAUSE_SECONDS)
         return False
+
+    async def _interruptions(self, stop: asyncio.Event) -> int:
+        """How many deliveries before this one ended without being handed back."""
+        earlier = self._try - 1
+        while earlier >= MAX_INTERRUPTIONS - 1 and not stop.is_set():
+            try:
+                return earlier - await asyncio.to_thread(self._times_handed_back)
+            except Exception as error:
+                log.warning("the job's past cannot be looked up: %s", error)
+                await asyncio.sleep(_PAUSE_SECONDS)
+        return min(earlier, MAX_INTERRUPTIONS - 1)
+
+    def _times_handed_back(self) -> int:
+        job = self._job
+        return times_handed_back(self._blobs(), job.version_id, job.attempt)
+
+    async def _hand_back(self) -> None:
+        """For another worker, at once. If it cannot be noted, it counts as an interruption."""
+        job = self._job
+        try:
+            await asyncio.to_thread(
+                note_handed_back, self._blobs(), job.version_id, job.attempt, self._number
+            )
+        except Exception as error:
+            log.warning("job %s: it cannot be noted as handed back: %s", job.message_id, error)
+        await tell(self._message.nak())
 
     async def _train(self, stop: asyncio.Event) -> int:
         """Run the child; its exit status, or 0 where it was not let end."""
@@ -133,8 +160,10 @@ class Delivery:
         await tell(self._message.ack_sync(_ACK_SECONDS))
 
     def _forget_checkpoints(self) -> None:
-        blobs = BlobStore.from_url(self._settings.require("blobs_url"))
-        forget_checkpoints(blobs, self._job.version_id)
+        forget_checkpoints(self._blobs(), self._job.version_id)
+
+    def _blobs(self) -> BlobStore:
+        return BlobStore.from_url(self._settings.require("blobs_url"))
 
     async def _forward(self, child: Child) -> None:
         """Publish what the child says. It learns that a report is safe only once it is, and that
@@ -169,7 +198,7 @@ class Delivery:
     async def _give_up(self, how: str) -> None:
         await self._report(
             Failed(
-                reason=f"training was interrupted {MAX_DELIVERIES} times; the last time {how}."
+                reason=f"training was interrupted {MAX_INTERRUPTIONS} times; the last time {how}."
                 " If memory may be short, choose a smaller batch or image size; then retry"
             )
         )

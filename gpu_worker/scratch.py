@@ -1,4 +1,4 @@
-"""Where the checkpoints that an interrupted training resumes from lie; free of torch."""
+"""What an unfinished training leaves in the blob store for the next worker; free of torch."""
 
 from adapters.blobs import BlobStore
 
@@ -8,6 +8,20 @@ def resume_folder(version_id: str) -> str:
 
 
 def forget_checkpoints(blobs: BlobStore, version_id: str) -> None:
-    """Delete all of a version's: nobody will go on from them."""
-    for name in blobs.list_scratch(resume_folder(version_id)):
-        blobs.delete_scratch(name)
+    """Delete all that a version left: nobody will go on from it."""
+    for folder in (resume_folder(version_id), _handed_back_folder(version_id)):
+        for name in blobs.list_scratch(folder):
+            blobs.delete_scratch(name)
+
+
+def note_handed_back(blobs: BlobStore, version_id: str, attempt: int, delivery: int) -> None:
+    """Say that a worker gave this delivery of a job back of its own accord."""
+    blobs.put_scratch(f"{_handed_back_folder(version_id)}/{attempt}/{delivery}", b"")
+
+
+def times_handed_back(blobs: BlobStore, version_id: str, attempt: int) -> int:
+    return len(blobs.list_scratch(f"{_handed_back_folder(version_id)}/{attempt}"))
+
+
+def _handed_back_folder(version_id: str) -> str:
+    return f"handed-back/{version_id}"

@@ -49,7 +49,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
                 await _carry_out(message, client, settings, beacon, stop)
     finally:
         if shining is not None:
-            shining.cancel()
+            # Else it might say once more that it is there, after it has said goodbye.
+            await end_tasks(shining)
         if client.is_connected:
             with suppress(TimeoutError):
                 await asyncio.wait_for(beacon.go_out(), _FAREWELL_SECONDS)

@@ -100,14 +100,17 @@ async function save() {
   try {
     let done = await saving.save(said);
     while (done.theirs) {
-      showState("not saved: someone was first");
+      showState("someone was first");
       const choice = await decided(done.theirs, said, labels);
       if (choice === "theirs") {
         busy = false;
         begin(done.theirs);
         return false;
       }
-      if (choice !== "mine") return false;
+      if (choice !== "mine") {
+        showState("not saved: someone was first");
+        return false;
+      }
       saving.begin(done.theirs);
       if (!saving.differs(said)) break;
       done = await saving.save(said);

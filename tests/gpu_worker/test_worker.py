@@ -15,8 +15,9 @@ from adapters.blobs import BlobStore
 from adapters.jetstream import JOBS, WORKERS_BUCKET, job_subject
 from adapters.settings import Settings
 from domain.messages import Completed, Failed, Presence, Started
+from gpu_worker.scratch import note_handed_back, times_handed_back
 from tests.gpu_worker.conftest import NatsServer, Reference
-from tests.gpu_worker.harness import backend, child_of, children, gone, worker
+from tests.gpu_worker.harness import PATIENCE, backend, child_of, children, gone, worker
 from tests.gpu_worker.samples import coloured_job, final_weights, told_once
 
 
@@ -123,6 +124,31 @@ def test_a_worker_told_to_stop_hands_its_job_back_at_once(
             )
             (message,) = await taken.fetch(1, timeout=60)
             assert message.metadata.num_delivered == 2
+            assert times_handed_back(blobs, "v1", attempt=1) == 1
+
+    asyncio.run(scenario())
+
+
+def test_workers_that_are_stopped_cleanly_do_not_count(
+    settings: Settings, blobs: BlobStore
+) -> None:
+    async def scenario() -> None:
+        async with backend(settings) as our:
+            await our.dispatch(coloured_job(blobs))
+            taken = await our.js.pull_subscribe(
+                job_subject("default"), durable="worker-default", stream=JOBS
+            )
+            for number in range(1, 9):
+                (message,) = await taken.fetch(1)
+                note_handed_back(blobs, "v1", 1, number)
+                await message.nak()
+            async with worker(settings):
+                await our.until_end()
+                async with asyncio.timeout(PATIENCE):
+                    while times_handed_back(blobs, "v1", attempt=1):
+                        await asyncio.sleep(0.02)
+        assert isinstance(our.reports[-1].body, Completed)
+        assert our.reports[-1].delivery == 9
 
     asyncio.run(scenario())
 
