@@ -64,6 +64,10 @@ class BlobStore:
         """Open `file:///folder` (made if absent) or `s3://bucket/prefix` (access from AWS_*)."""
         return cls(Objects.from_url(url), clock)
 
+    def check(self) -> None:
+        """Raises `OSError` if the store does not answer."""
+        self._objects.check()
+
     def flush(self) -> None:
         """Return once a power loss would not take the blobs that were put; cheap if there are none.
 

@@ -1,6 +1,8 @@
 """Who works and what waits, as NATS knows it; asked through a connection that is made on demand."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import msgspec
 import nats
@@ -13,6 +15,8 @@ from adapters.jetstream import JOBS, WORKERS_BUCKET
 from domain.messages import Presence
 
 PATIENCE_SECONDS = 3.0
+
+Answer = TypeVar("Answer")
 
 
 class QueueUnreachable(Exception):
@@ -37,9 +41,17 @@ class Lookout:
 
     async def crew(self) -> Crew:
         """Raises `QueueUnreachable`."""
+        return await self.ask(crew_of)
+
+    async def ask(
+        self,
+        question: Callable[[JetStreamContext], Awaitable[Answer]],
+        patience: float = PATIENCE_SECONDS,
+    ) -> Answer:
+        """What JetStream answers in so many seconds. Raises `QueueUnreachable`."""
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                return await crew_of((await self._connected()).jetstream())
+            async with asyncio.timeout(patience):
+                return await question((await self._connected()).jetstream())
         except (NatsError, TimeoutError, OSError) as error:
             raise QueueUnreachable(
                 "NATS does not answer, so nobody knows which workers are there; trainings go on"

@@ -55,12 +55,12 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """All but the last message as sent, the last, whose answer is the batch's, and what is then
-    reached."""
+    """All but the last message as sent, the last, whose answer is the batch's, the events in them,
+    and what is then reached."""
 
     opening: bytes
     commit: Message
-    count: int
+    events: Sequence[Recorded]
     reached: Reached
 
 
@@ -69,16 +69,18 @@ def batches(
 ) -> Iterator[Batch]:
     """A page that follows what was reached, as batches that follow each other."""
     messages: list[Message] = []
-    last, size = None, 0
+    events: list[Recorded] = []
+    size = 0
     for recorded, subject in zip(page, _subjects(page, scopes), strict=True):
         message = _message(recorded, subject, reached.surplus, max_payload)
-        if last and size + message.size > BATCH_BYTES:
-            yield (batch := _batch(messages, last, reached))
-            messages, size, reached = [], 0, batch.reached
+        if events and size + message.size > BATCH_BYTES:
+            yield (batch := _batch(messages, events, reached))
+            messages, events, size, reached = [], [], 0, batch.reached
         messages.append(message)
-        last, size = recorded, size + message.size
-    if last:
-        yield _batch(messages, last, reached)
+        events.append(recorded)
+        size += message.size
+    if events:
+        yield _batch(messages, events, reached)
 
 
 def _subjects(page: Sequence[Recorded], scopes: Scopes) -> Iterator[str]:
@@ -117,8 +119,8 @@ def _lines(headers: Mapping[str, str]) -> bytes:
     return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
 
 
-def _batch(messages: Sequence[Message], last: Recorded, after: Reached) -> Batch:
-    batch, count = uuid.uuid4().hex, len(messages)
+def _batch(messages: Sequence[Message], events: Sequence[Recorded], after: Reached) -> Batch:
+    batch, count, last = uuid.uuid4().hex, len(messages), events[-1]
     # Not the stream's last sequence: that stays as it is when messages are purged.
     fence = {
         "Nats-Expected-Last-Subject-Sequence": str(after.sequence),
@@ -134,7 +136,7 @@ def _batch(messages: Sequence[Message], last: Recorded, after: Reached) -> Batch
     return Batch(
         b"".join([_command(*one) for one in opening]),
         msgspec.structs.replace(message, headers=message.headers | in_batch),
-        count,
+        events,
         Reached(
             last.position + after.surplus, last.position, last.metadata.event_id, after.surplus
         ),

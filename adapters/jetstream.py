@@ -5,7 +5,7 @@ import contextlib
 import logging
 import re
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -177,13 +177,19 @@ async def ensure_streams(js: JetStreamContext) -> None:
             await js.create_key_value(bucket)
 
 
-async def publish(js: JetStreamContext, subject: str, payload: bytes, *, message_id: str) -> PubAck:
+async def publish(
+    js: JetStreamContext,
+    subject: str,
+    payload: bytes,
+    *,
+    message_id: str,
+    headers: Mapping[str, str] | None = None,
+) -> PubAck:
     """Publish until the stream acknowledges; the id makes the repeats of a retry one message."""
+    sent = {"Nats-Msg-Id": message_id, **(headers or {})}
     while True:
         try:
-            return await js.publish(
-                subject, payload, timeout=5, headers={"Nats-Msg-Id": message_id}
-            )
+            return await js.publish(subject, payload, timeout=5, headers=sent)
         except (NatsError, TimeoutError, OSError) as error:
             log.warning("publish to %s is repeated: %s", subject, error or type(error).__name__)
             await asyncio.sleep(0.5)

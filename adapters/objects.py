@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 import obstore
-from obstore.exceptions import NotFoundError
+from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 PIECE = 8 << 20
@@ -65,6 +65,18 @@ class Objects:
             folder.mkdir(parents=True, exist_ok=True)
             return cls(LocalStore(folder))
         return cls(from_url(url))
+
+    def check(self) -> None:
+        """Raises `OSError` if the folder is gone or the bucket does not answer."""
+        if self._folder is not None:
+            self._folder.stat()
+            return
+        try:
+            self.entry("is/anyone/there")
+        except BlobMissing:
+            return
+        except BaseError as error:
+            raise OSError(f"the blob store does not answer: {error}") from error
 
     def write(self, key: str, content: bytes | Path | IO[bytes]) -> None:
         """Store bytes or a file's content, replacing what was there; memory stays flat."""

@@ -5,9 +5,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from adapters import logs
 from adapters.audit.part import run_checkpoints
 from adapters.blobs import BlobStore
 from adapters.eraser import run_eraser
+from adapters.event_spans import TracedStore, passed_on
+from adapters.heartbeats import Heartbeats
 from adapters.imports.feed import run_imports
 from adapters.policy_feed import run_policies
 from adapters.postgres import engine_for, wake_ups
@@ -16,7 +19,9 @@ from adapters.report_feed import run_ingest
 from adapters.settings import Settings
 from adapters.webhooks.part import run_courier
 from application.store import CHANNEL, Store
+from domain.event import Recorded
 from projections.follow import Follower
+from projections.read_model import ReadModel
 from projections.registry import READ_MODELS
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
@@ -29,9 +34,15 @@ Part = Callable[[Settings, Store, threading.Event], None]
 def run_project(settings: Settings, store: Store, stop: threading.Event) -> None:
     """Keep all read models up with the log."""
     url = settings.require("database_url")
-    follower = Follower(engine_for(url), store, READ_MODELS)
+    follower = Follower(engine_for(url), store, READ_MODELS, _projected)
     for _ in wake_ups(url, CHANNEL, stop):
         follower.catch_up()
+
+
+def _projected(read_model: ReadModel, page: Sequence[Recorded], began: int) -> None:
+    names = read_model.names
+    shown = [recorded for recorded in page if recorded.event.event_name.startswith(names)]
+    passed_on(f"project {read_model.name}", shown, began)
 
 
 def _relay(settings: Settings, store: Store, stop: threading.Event) -> None:
@@ -61,19 +72,34 @@ PARTS: dict[str, Part] = {
 
 def run_parts(names: Sequence[str], settings: Settings, stop: threading.Event) -> None:
     """Run parts side by side until `stop` is set. One that fails begins again by itself."""
-    store = Store(settings.require("database_url"), pool_size=2 + len(names))
-    threads = [
-        threading.Thread(target=_keep_running, args=(name, settings, store, stop), name=name)
-        for name in names
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    store = TracedStore(settings.require("database_url"), pool_size=2 + len(names))
+    with Heartbeats(store.database_url, names) as beats:
+        threads = [
+            threading.Thread(
+                target=_keep_running, args=(name, settings, store, beats, stop), name=name
+            )
+            for name in names
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     store.close()
 
 
-def _keep_running(name: str, settings: Settings, store: Store, stop: threading.Event) -> None:
+def _keep_running(
+    name: str, settings: Settings, store: Store, beats: Heartbeats, stop: threading.Event
+) -> None:
+    with logs.about(part=name):
+        try:
+            _begin_again(name, settings, store, beats, stop)
+        finally:
+            beats.ended(name)
+
+
+def _begin_again(
+    name: str, settings: Settings, store: Store, beats: Heartbeats, stop: threading.Event
+) -> None:
     """Whatever stops a part, a server that restarts or a defect, it goes on from its position."""
     pause = FIRST_PAUSE
     while not stop.is_set():
@@ -81,7 +107,8 @@ def _keep_running(name: str, settings: Settings, store: Store, stop: threading.E
         try:
             PARTS[name](settings, store, stop)
             return
-        except Exception:
+        except Exception as error:
+            beats.failed(name, error)
             log.exception("part %s failed; it begins again in %.1f s", name, pause)
         stop.wait(pause)
         lasted = time.monotonic() - began > 2 * LONGEST_PAUSE

@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 from nats.js import JetStreamContext
 
+from adapters import tracing
 from adapters.blobs import BlobStore
 from adapters.control import put_wish
+from adapters.event_spans import reacting
 from adapters.jetstream import (
     CONTROL_STREAM,
     JOBS,
@@ -26,6 +28,7 @@ from application import control, policies
 from application.store import CHANNEL, AppendRefused, Store
 from domain.event import Recorded
 from domain.messages import TrainJob, Wish
+from domain.trace_context import span_id_of, traceparent
 
 React = Callable[[Recorded], None]
 
@@ -95,7 +98,8 @@ def react_to_all(store: Store, feed: str, names: Sequence[str], react: React) ->
         head = store.head()
         page = store.read(position, upto=head, names=names)
         for recorded in page:
-            react(recorded)
+            with reacting(feed, recorded):
+                react(recorded)
             if not _move(store, feed, recorded.position):
                 return
             position = recorded.position
@@ -126,8 +130,13 @@ class _Outside:
 
     def dispatch(self, job: TrainJob) -> None:
         payload = msgspec.json.encode(job)
-        headers = {"Nats-Msg-Id": job.message_id}
-        self._wait(self._js.publish(self._subject, payload, timeout=5, headers=headers))
+        headers = {
+            "Nats-Msg-Id": job.message_id,
+            "traceparent": traceparent(job.correlation_id, job.message_id),
+        }
+        own = span_id_of(job.message_id)
+        with tracing.span("send job", job.correlation_id, own=own, kind="producer"):
+            self._wait(self._js.publish(self._subject, payload, timeout=5, headers=headers))
 
     def tell(self, version_id: str, wish: Wish) -> None:
         self._wait(put_wish(self._js, version_id, wish))

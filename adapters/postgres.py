@@ -21,9 +21,16 @@ def engine_for(url: str, pool_size: int = 4) -> Engine:
     return create_engine(_with_driver(url), pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
 
 
-def passing_engine(url: str) -> Engine:
-    """An engine that keeps no connection open: for work that is done once."""
-    return create_engine(_with_driver(url), poolclass=NullPool)
+def passing_engine(url: str, seconds: float | None = None) -> Engine:
+    """An engine that keeps no connection open: for work that is done once.
+
+    `seconds` are the most that connecting may take, and each statement.
+    """
+    limits: dict[str, object] = {}
+    if seconds is not None:
+        options = f"-c statement_timeout={round(seconds * 1000)}"
+        limits = {"connect_timeout": max(2, round(seconds)), "options": options}
+    return create_engine(_with_driver(url), poolclass=NullPool, connect_args=limits)
 
 
 def _with_driver(url: str) -> URL:

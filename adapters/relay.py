@@ -17,6 +17,7 @@ from nats.js.api import StreamConfig, StreamInfo
 from nats.js.errors import NotFoundError
 
 from adapters.event_batches import PAGE, Batch, Reached, batches
+from adapters.event_spans import passed_on
 from adapters.jetstream import (
     EVENTS,
     EVERY_EVENT,
@@ -120,9 +121,11 @@ class Relay:
             following = asyncio.ensure_future(asyncio.to_thread(self._page_after, page[-1].reached))
             try:
                 for batch in page:
+                    began = time.time_ns()
                     await self._publish(batch)
+                    passed_on("relay", batch.events, began)
                     self._reached = batch.reached
-                    published += batch.count
+                    published += len(batch.events)
                 page = await following
             finally:
                 await end_tasks(following)

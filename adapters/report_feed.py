@@ -3,11 +3,14 @@
 import asyncio
 import logging
 import threading
+import time
 
+from nats.aio.msg import Msg
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
+from adapters import tracing
 from adapters.jetstream import (
     REPORTS,
     birth_of,
@@ -18,6 +21,7 @@ from adapters.jetstream import (
 )
 from application.ingest import Delivered, Ingest
 from application.store import AppendRefused, Store
+from domain.trace_context import parse_traceparent, span_id_of
 
 BATCH = 500
 IDLE_SECONDS = 1.0
@@ -68,12 +72,14 @@ async def _follow(store: Store, js: JetStreamContext, stop: threading.Event) -> 
             if not await _follows(js, position, batch):
                 log.info("reports after %d came with a gap: reading them again", position)
                 return
+            began = time.time_ns()
             try:
                 await asyncio.to_thread(ingest.take, batch)
             except AppendRefused as refused:
                 log.info("reports after %d are taken in again: %s", position, refused)
                 return
             position = batch[-1].sequence
+            _record_spans(messages, began)
     finally:
         await subscription.unsubscribe()
 
@@ -87,3 +93,23 @@ async def _follows(js: JetStreamContext, position: int, batch: list[Delivered]) 
         return True
     first = (await js.stream_info(REPORTS)).state.first_seq
     return position < sequences[0] <= first
+
+
+def _record_spans(messages: list[Msg], began: int) -> None:
+    """A span for each report that says of which trace it is, as all but those of metrics do."""
+    if not tracing.on():
+        return
+    ended = time.time_ns()
+    for headers in (message.headers or {} for message in messages):
+        sender = parse_traceparent(headers.get("traceparent", ""))
+        if sender is not None:
+            own = span_id_of(headers.get("Nats-Msg-Id", ""))
+            tracing.record(
+                "ingest",
+                sender.trace_id,
+                began,
+                ended,
+                parent=sender.span_id,
+                own=own,
+                kind="consumer",
+            )

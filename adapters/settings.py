@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -67,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_retry_seconds: float = 1.0
     webhook_retry_ceiling_seconds: float = 600.0
     webhook_park_days: float = 5.0
+    log_format: Literal["console", "json"] = "console"
 
     def roots(self) -> tuple[Path, ...]:
         """The folders that imports may read on this machine, as `STEMMA_IMPORT_ROOTS` lists them,

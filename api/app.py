@@ -16,6 +16,7 @@ from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
 
+from adapters import tracing
 from adapters.settings import Settings
 from api.accounts import AccountController
 from api.backend import THREADS, Backend
@@ -26,10 +27,12 @@ from api.events import EventController, chosen_in
 from api.exports import ExportController
 from api.forms import FormController
 from api.guard import Authentication, guard, refuse_unguarded
+from api.health import HealthController
 from api.images import ImageController
 from api.imports import ImportController
 from api.keys import KeyController
 from api.live import LiveController
+from api.metrics import Metrics, MetricsController
 from api.models import ModelController
 from api.pages import PAGES
 from api.pages_html import as_pages, prepare
@@ -45,6 +48,7 @@ from api.transparency import TilesController, TransparencyController
 from api.versions import VersionController
 from api.views import ViewController
 from api.webhooks import WebhookController
+from api.watching import Watching
 from api.workers import WorkerController
 
 HERE = Path(__file__).parent
@@ -96,10 +100,14 @@ def create_app(settings: Settings) -> Litestar:
         finally:
             await backend.lookout.close()
             await asyncio.to_thread(backend.close)
+            await asyncio.to_thread(tracing.end)
 
+    metrics = Metrics()
     app = Litestar(
         route_handlers=[
             API,
+            HealthController,
+            MetricsController,
             TilesController,
             PAGES,
             create_static_files_router("/static", [HERE / "static"], opt=OPEN),
@@ -108,7 +116,8 @@ def create_app(settings: Settings) -> Litestar:
             ),
         ],
         lifespan=[backend_of],
-        middleware=[Authentication],
+        state=State({"metrics": metrics}),
+        middleware=[Watching(metrics), Authentication],
         guards=[guard],
         dependencies={
             "backend": Provide(_backend, sync_to_thread=False),

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine
 from adapters.blobs import BlobStore
 from adapters.crew import Lookout
 from adapters.evaluation.predictions_cache import Predictions
+from adapters.event_spans import TracedStore
 from adapters.image_files import ImageLimits
 from adapters.postgres import engine_for
 from adapters.refusals import Refusals
@@ -17,9 +18,9 @@ from adapters.weights import WeightsFolder
 from api.events_feed import Feed
 from api.moments import moment_in
 from api.news import News
+from api.overview import Overview
 from application.access import Access
 from application.scopes import Scopes
-from application.store import Store
 from domain.errors import Invalid, Refusal
 from projections.follow import positions_of
 from projections.registry import READ_MODELS
@@ -40,7 +41,7 @@ class Backend:
 
     def __init__(self, settings: Settings) -> None:
         url = settings.require("database_url")
-        self.store = Store(url, pool_size=THREADS)
+        self.store = TracedStore(url, pool_size=THREADS)
         self.access = Access(self.store)
         self.scopes = Scopes(self.store)
         engine = engine_for(url, THREADS)
@@ -57,12 +58,14 @@ class Backend:
         self.lookout = Lookout(settings.nats_url)
         self.gate = Gate(allowed_in(settings.webhook_allow))
         self.webhook_timeout = settings.webhook_timeout_seconds
+        self.overview = Overview(url, self.lookout, self.blobs)
         self.limits = ImageLimits(settings.max_upload_bytes, settings.max_image_pixels)
 
     def close(self) -> None:
         self.news.close()
         self.feed.close()
         self.refusals.close()
+        self.overview.close()
         self.predictions.close()
         self.store.close()
         self.engine.dispose()

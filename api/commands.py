@@ -11,6 +11,8 @@ from litestar import Response
 
 from api.backend import Backend
 from application.access import Caller
+from api.watching import HEADER as CORRELATION
+from api.watching import LONGEST, is_id
 from application.handle import Decided, Outcome, Request, Session, handle
 from domain.errors import Invalid
 
@@ -68,10 +70,18 @@ def envelope(request: HttpRequest[Any, Any, Any], content: object) -> Request:
     return Request(
         actor=caller.actor,
         command_id=command_id,
-        correlation_id=request.headers.get("Correlation-Id") or command_id,
+        correlation_id=_correlation(request),
         expected_revision=_expected(request.headers.get("If-Match")),
         fingerprint=hashlib.sha256(told).hexdigest(),
     )
+
+
+def _correlation(request: HttpRequest[Any, Any, Any]) -> str:
+    """The id that `Watching` has found for the request, unless the caller said a wrong one."""
+    said = request.headers.get(CORRELATION)
+    if said is not None and not is_id(said):
+        raise Invalid(f"{CORRELATION} has 1 to {LONGEST} printable characters", field=CORRELATION)
+    return str(request.state["correlation_id"])
 
 
 def _expected(header: str | None) -> int | None:

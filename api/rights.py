@@ -5,6 +5,7 @@ import msgspec
 from domain.roles import Right
 
 KEY = "needs"
+OPEN = {KEY: None}
 
 
 class Need(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from adapters.heartbeats import Sign
 from adapters.imports.progress import ImportProgress
 from domain.image import Annotation
 from projections.catalog import ProjectRow, ViewRow
@@ -216,11 +217,13 @@ class Status(msgspec.Struct, frozen=True):
     """How far the log and its read models are. `lag` counts positions.
 
     `building` are read models that are built beside the live ones now, to replace or to compare.
+    `parts` are the signs of life of the backend's parts, the latest of each process.
     """
 
     head: int
     read_models: list[ReadModelStatus]
     building: list[ReadModelStatus]
+    parts: list[Sign]
     now: datetime
     events: int | None
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from litestar import Controller, get
 from litestar.params import FromQuery
 
+from adapters.heartbeats import signs_of_life
 from api.parameters import Served
 from api.rights import needs
 from api.schemas import ReadModelStatus, Status
@@ -29,12 +30,14 @@ class SystemController(Controller):
         """`count` asks for the number of events too, which takes time on a long log."""
         with backend.reading() as (connection, _):
             found = list(positions_of(connection, READ_MODELS))
+            signs = signs_of_life(connection)
         building = under_way(backend.engine)
         head = backend.store.head()
         return Status(
             head,
             [ReadModelStatus(name, at, max(head - at, 0)) for name, at in found],
             [ReadModelStatus(name, at, max(head - at, 0)) for name, at in building],
+            signs,
             datetime.now(UTC),
             backend.store.count() if count else None,
         )

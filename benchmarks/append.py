@@ -53,8 +53,8 @@ def run(quick: bool) -> list[Figure]:
 
             def measure(saves: int, size: int) -> tuple[float, float]:
                 checkpoint(server.admin_url)
-                return _take_turns(
-                    lambda: _append(store, size), lambda: _save(raw, size), saves, size
+                return take_turns(
+                    lambda: append_images(store, size), lambda: _save(raw, size), saves, size
                 )
 
             times, spare = (1, 0) if quick else (5, 3)
@@ -82,7 +82,7 @@ def _figure(what: str, results: Sequence[tuple[float, float]], others: float) ->
     )
 
 
-def _take_turns(
+def take_turns(
     ours: Callable[[], None], theirs: Callable[[], None], saves: int, size: int
 ) -> tuple[float, float]:
     """Events a second of each, so closely interleaved that both meet the same disturbances."""
@@ -95,7 +95,7 @@ def _take_turns(
     return saves * size / seconds[0], saves * size / seconds[1]
 
 
-def _append(store: Store, size: int) -> None:
+def append_images(store: Store, size: int) -> None:
     """As `application.handle` does it: envelope, outcome, command row, and streams left alone."""
     command_id = str(uuid.uuid4())
     events = []

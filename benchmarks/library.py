@@ -122,7 +122,7 @@ def _api(settings: Mapping[str, str], key: str, log: Path) -> Iterator[Callable[
     """A running `stemma api`, and what fetches a path from it with a key."""
     url = f"http://127.0.0.1:{settings['STEMMA_API_PORT']}"
     with stemma("api", log=log, settings=settings):
-        if not wait_ready(url, key, START_SECONDS):
+        if not wait_ready(url, START_SECONDS):
             raise RuntimeError(f"the API does not answer: {log.read_text()}")
         connection = http.client.HTTPConnection(urlsplit(url).netloc)
 

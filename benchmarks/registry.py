@@ -18,6 +18,7 @@ from benchmarks import (
     replay,
     sse,
     start,
+    tracing,
     trail,
     training,
     verify,
@@ -43,4 +44,5 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Figure]]] = {
     "bundle": bundle.run,
     "relay": relaying.run,
     "delivery": delivery.run,
+    "tracing": tracing.run,
 }

@@ -142,7 +142,7 @@ def _everything_running(console: Console, keep: bool) -> Iterator[tuple[str, str
     """The API's address and a key, of the `stemma up` there is or of one started for the demo."""
     data = load_settings().data
     found = _running_api(data)
-    if found is not None and wait_ready(*found, 2):
+    if found is not None and wait_ready(found[0], 2):
         console.print(f"Using what runs already at {found[0]}")
         yield found
         return
@@ -178,7 +178,7 @@ def _await_ready(everything: "subprocess.Popen[bytes]", data: Path, log: Path) -
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and everything.poll() is None:
         found = _running_api(data)
-        if found is not None and wait_ready(*found, 1):
+        if found is not None and wait_ready(found[0], 1):
             return found
         time.sleep(0.05)
     tail = log.read_text(errors="replace")[-2000:]

@@ -1,6 +1,5 @@
 """The `stemma` command: one subcommand a part, and those that run and inspect the whole."""
 
-import logging
 import signal
 import sys
 import threading
@@ -49,13 +48,12 @@ def main(verbose: bool) -> None:
 
     Settings come from STEMMA_* variables; see docs/operator.md.
     """
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    for chatty in ("httpx", "alembic", "granian", "psycopg.pool"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    from adapters import logs, tracing
+    from adapters.settings import load_settings
+
+    part = click.get_current_context().invoked_subcommand or ""
+    logs.set_up(part, load_settings().log_format, verbose=verbose)
+    tracing.set_up(part)
 
 
 @main.command()
@@ -96,6 +94,7 @@ def api() -> None:
         port=settings.api_port,
         loop="uvloop",
         http=ImpatientProtocol,
+        log_config=None,
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=3,

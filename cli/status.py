@@ -1,92 +1,100 @@
-"""`stemma status`: how far each part is, how long the queue is, and who works."""
+"""`stemma status`: how far each part is, whether it runs, how long the queue is, and who works."""
 
 import asyncio
+from contextlib import closing
 
-from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import Connection, text
 
-from adapters.crew import crew_of
-from adapters.eraser import FEED as ERASURES
-from adapters.jetstream import (
-    CONTROL_STREAM,
-    EVENTS,
-    JOBS,
-    REPORTS,
-    birth_of,
-    connect,
-)
+from adapters.crew import Crew, crew_of
+from adapters.heartbeats import SILENT_SECONDS, Sign
+from adapters.jetstream import EVENTS, connect
 from adapters.postgres import engine_for
 from adapters.settings import Settings
 from adapters.webhooks.positions import standings
 from application.store import Store
 from application.webhooks import all_endpoints
-from projections.follow import positions_of
-from projections.registry import READ_MODELS
+from adapters.standing import DatabaseStandings, Standing, from_database, from_streams
 from projections.scratch import under_way
 
 
 def print_status(settings: Settings) -> None:
-    """Print positions and lag of every part, jobs waiting, and workers present."""
+    """Print positions and lag of every part, its signs of life, jobs waiting, and workers."""
     url = settings.require("database_url")
-    store = Store(url)
-    head = store.head()
-    table = Table("part", "position", "behind", title=f"event log: up to position {head}")
-    with engine_for(url).connect() as connection:
-        for name, position in positions_of(connection, READ_MODELS):
-            table.add_row(f"project {name}", str(position), str(head - position))
-        signed = _signed(connection)
-        table.add_row("checkpoints", str(signed), str(head - signed))
-    erased = store.tracked(ERASURES)
-    table.add_row("eraser", str(erased), str(head - erased))
-    for name, position in under_way(engine_for(url)):
-        table.add_row(f"building {name}", str(position), str(max(head - position, 0)))
-    with engine_for(url).connect() as connection:
-        for one in standings(connection, all_endpoints(store).values(), head):
-            name = f"courier, webhook {one.endpoint.webhook_id} ({one.endpoint.webhook.state})"
-            table.add_row(name, str(one.place.position), str(one.behind))
-    workers = asyncio.run(_from_nats(settings.require("nats_url"), store, head, table))
+    engine = engine_for(url)
+    with closing(Store(url)) as store, engine.connect() as connection:
+        known = from_database(connection)
+        webhooks = standings(connection, all_endpoints(store).values(), known.head)
+    others = [
+        Standing(f"building {name}", at, max(known.head - at, 0)) for name, at in under_way(engine)
+    ]
+    others += [
+        Standing(
+            f"courier, webhook {one.endpoint.webhook_id} ({one.endpoint.webhook.state})",
+            one.place.position,
+            one.behind,
+        )
+        for one in webhooks
+    ]
+    streams, messages, crew = asyncio.run(_from_nats(settings.require("nats_url"), known))
     console = Console()
-    console.print(table)
-    console.print(workers)
-    store.close()
+    console.print(_positions(known, others, streams, messages, crew))
+    console.print(_processes(known.signs))
+    console.print(_workers(crew))
 
 
-def _signed(connection: Connection) -> int:
-    return connection.scalar(text("SELECT coalesce(max(size), 0) FROM log.checkpoints")) or 0
-
-
-async def _from_nats(nats_url: str, store: Store, head: int, table: Table) -> Table:
+async def _from_nats(
+    nats_url: str, known: DatabaseStandings
+) -> tuple[list[Standing], int | None, Crew]:
     client = await connect(nats_url, "stemma status")
-    workers = Table("worker", "device", "trains", "since")
     try:
         js = client.jetstream()
-        crew = await crew_of(js)
         try:
-            await _add_feeds(js, store, head, table)
+            messages = (await js.stream_info(EVENTS)).state.messages
         except NotFoundError:
-            table.add_row("streams", "not made yet", "")
-        table.add_row("jobs, waiting", str(crew.waiting), "")
-        table.add_row("jobs, in work", str(crew.in_work), "")
-        for one in crew.workers:
-            since = f"{one.since:%Y-%m-%d %H:%M:%S} UTC"
-            workers.add_row(one.worker, one.device, one.version_id or "nothing", since)
+            messages = None
+        return await from_streams(js, known), messages, await crew_of(js)
     finally:
         await client.close()
+
+
+def _positions(
+    known: DatabaseStandings,
+    others: list[Standing],
+    streams: list[Standing],
+    messages: int | None,
+    crew: Crew,
+) -> Table:
+    table = Table("part", "position", "behind", title=f"event log: up to position {known.head}")
+    rows = [(f"project {one.part}", one) for one in known.read_models]
+    rows += [(one.part, one) for one in [*known.parts, *others, *streams]]
+    for name, one in rows:
+        shown = "ingest (reports)" if name == "ingest" else name
+        table.add_row(shown, str(one.position), str(one.behind))
+    if messages is None:
+        table.add_row("streams", "not made yet", "")
+    else:
+        table.add_row(f"stream {EVENTS}", str(messages), "")
+    table.add_row("jobs, waiting", str(crew.waiting), "")
+    table.add_row("jobs, in work", str(crew.in_work), "")
+    return table
+
+
+def _processes(signs: list[Sign]) -> Table:
+    table = Table("part", "process", "last sign", "failures", "last error")
+    for one in signs:
+        dead = " (dead)" if one.silent > SILENT_SECONDS else ""
+        failed = "" if one.failed_ago is None else f"{one.failed_ago:.0f} s ago: {one.error}"
+        table.add_row(
+            one.part, one.process, f"{one.silent:.0f} s ago{dead}", str(one.failures), failed
+        )
+    return table
+
+
+def _workers(crew: Crew) -> Table:
+    workers = Table("worker", "device", "trains", "since")
+    for one in crew.workers:
+        since = f"{one.since:%Y-%m-%d %H:%M:%S} UTC"
+        workers.add_row(one.worker, one.device, one.version_id or "nothing", since)
     return workers
-
-
-async def _add_feeds(js: JetStreamContext, store: Store, head: int, table: Table) -> None:
-    from adapters.relay import last_published
-
-    _, relayed, _ = await last_published(js)
-    table.add_row("relay", str(relayed), str(head - relayed))
-    for name, stream in (("policies", JOBS), ("control", CONTROL_STREAM)):
-        position = store.tracked(f"{name} for {await birth_of(js, stream)}")
-        table.add_row(name, str(position), str(head - position))
-    reports = (await js.stream_info(REPORTS)).state.last_seq
-    ingested = store.tracked(await birth_of(js, REPORTS))
-    table.add_row("ingest (reports)", str(ingested), str(reports - ingested))
-    table.add_row(f"stream {EVENTS}", str((await js.stream_info(EVENTS)).state.messages), "")

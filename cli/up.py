@@ -19,7 +19,6 @@ from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.processes import wait_until
 from adapters.settings import RUNTIME_FILE, Runtime, Settings, load_settings
 from adapters.supervisor import Server, Supervisor
-from cli.client import authorization
 
 DEFAULT_PORT = 8300
 READY_SECONDS = 60.0
@@ -179,30 +178,24 @@ def _environment(settings: Settings, runtime: Runtime) -> dict[str, str]:
 
 
 def _announce(runtime: Runtime, began: float, stop: threading.Event) -> None:
-    if wait_ready(runtime.api_url, runtime.api_key, READY_SECONDS, stop):
+    if wait_ready(runtime.api_url, READY_SECONDS, stop):
         _say(f"ready in {time.monotonic() - began:.1f} s at {runtime.api_url}")
     elif not stop.is_set():
         _say(f"the API does not answer after {READY_SECONDS:.0f} s; its log is in the data folder")
 
 
-def wait_ready(
-    api_url: str, api_key: str | None, seconds: float, stop: threading.Event | None = None
-) -> bool:
-    """Whether the API answers, its read models included, within some seconds.
-
-    Without a key, it is enough that the API asks for one.
-    """
+def wait_ready(api_url: str, seconds: float, stop: threading.Event | None = None) -> bool:
+    """Whether the API answers, its read models included, within some seconds."""
 
     def ready() -> bool:
         if stop is not None and stop.is_set():
             return True
         try:
-            return client.get("/api/v1/status").status_code == expected
+            return client.get("/health/ready").status_code == 200
         except httpx.TransportError:
             return False
 
-    headers, expected = ({}, 401) if api_key is None else (authorization(api_key), 200)
-    with httpx.Client(base_url=api_url, headers=headers, timeout=2) as client:
+    with httpx.Client(base_url=api_url, timeout=2) as client:
         return wait_until(ready, seconds) and not (stop is not None and stop.is_set())
 
 

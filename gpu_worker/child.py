@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 
+from adapters import logs
 from adapters.blobs import BlobStore
 from domain.messages import Failed
-from gpu_worker.channel import SUPERSEDED, Channel, decode_assignment
+from gpu_worker.channel import SUPERSEDED, Assignment, Channel, decode_assignment
 
 log = logging.getLogger(__name__)
 
@@ -17,10 +18,16 @@ def main() -> int:
     """Train, and report the end whatever it is. Returns the exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    logging.basicConfig(level=logging.INFO)
     line = sys.stdin.buffer.readline()
     assignment = decode_assignment(line)
+    logs.set_up("training", assignment.settings.log_format)
     channel = Channel(sys.stdin.buffer, int(sys.argv[1]))
+    job = assignment.job
+    with logs.about(job.correlation_id, version_id=job.version_id):
+        return _carry_out(assignment, line, channel)
+
+
+def _carry_out(assignment: Assignment, line: bytes, channel: Channel) -> int:
     # Only now: importing torch takes seconds in which the parent may already have died. They are a
     # sixth less without looks for garbage among all that is made then, and is there to stay.
     gc.disable()

@@ -17,6 +17,7 @@ from adapters.jetstream import end_tasks, publish, report_subject
 from adapters.settings import Settings
 from domain.messages import AnyReport, Completed, Desired, Failed, Report, TrainJob
 from gpu_worker.channel import SUPERSEDED, Assignment
+from gpu_worker.job_trace import JobTrace
 from gpu_worker.process import Child
 from gpu_worker.scratch import forget_checkpoints, note_handed_back, times_handed_back
 from gpu_worker.wishes import Wishes
@@ -40,6 +41,7 @@ class Delivery:
         self._job = job
         self._try = message.metadata.num_delivered
         self._number = job.deliveries_before + self._try
+        self._trace = JobTrace(job, self._number)
         self._reported = 0
         self._closed = self._cancelled = False
 
@@ -50,27 +52,31 @@ class Delivery:
         """
         heart = asyncio.create_task(self._beat())
         try:
-            if await self._is_cancelled(stop):
-                await self._drop()
-                return
-            before = await self._interruptions(stop)
-            if before >= MAX_INTERRUPTIONS:
-                await self._give_up("the worker itself was stopped or lost its connection")
-                return
-            status = await self._train(stop)
-            if self._closed or status == SUPERSEDED:
-                return
-            if self._cancelled:
-                await self._drop()
-            elif stop.is_set():
-                await self._hand_back()
-            elif before + 1 == MAX_INTERRUPTIONS:
-                await self._give_up(f"the training process {_ending(status)}")
-            else:
-                log.warning("job %s: the child %s", self._job.message_id, _ending(status))
-                await tell(self._message.nak(_REDELIVERY_SECONDS))
+            with self._trace.delivery(self._settings.worker_name):
+                await self._work(stop)
         finally:
             heart.cancel()
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        if await self._is_cancelled(stop):
+            await self._drop()
+            return
+        before = await self._interruptions(stop)
+        if before >= MAX_INTERRUPTIONS:
+            await self._give_up("the worker itself was stopped or lost its connection")
+            return
+        status = await self._train(stop)
+        if self._closed or status == SUPERSEDED:
+            return
+        if self._cancelled:
+            await self._drop()
+        elif stop.is_set():
+            await self._hand_back()
+        elif before + 1 == MAX_INTERRUPTIONS:
+            await self._give_up(f"the training process {_ending(status)}")
+        else:
+            log.warning("job %s: the child %s", self._job.message_id, _ending(status))
+            await tell(self._message.nak(_REDELIVERY_SECONDS))
 
     async def _is_cancelled(self, stop: asyncio.Event) -> bool:
         """Whether the job is not to be begun; NATS is waited for, as it is for the reports."""
@@ -185,7 +191,9 @@ class Delivery:
             report_subject(report.version_id),
             msgspec.json.encode(report),
             message_id=report.message_id,
+            headers=self._trace.headers(body),
         )
+        self._trace.said(body)
 
     async def _give_up(self, how: str) -> None:
         await self._report(

@@ -3,11 +3,11 @@
 Its rank and where they meet are in the environment, its assignment is the first line of stdin.
 """
 
-import logging
 import os
 import sys
 import threading
 
+from adapters import logs
 from adapters.blobs import BlobStore
 from gpu_worker.channel import decode_assignment
 from gpu_worker.environment import choose_device
@@ -22,8 +22,8 @@ def _end_with_the_first() -> None:
 
 def main() -> None:
     """Train along; the first process is the one that says how it goes."""
-    logging.basicConfig(level=logging.INFO)
     assignment = decode_assignment(sys.stdin.buffer.readline())
+    logs.set_up("training", assignment.settings.log_format)
     threading.Thread(target=_end_with_the_first, daemon=True).start()
     settings = assignment.settings
     blobs = BlobStore.from_url(settings.require("blobs_url"))

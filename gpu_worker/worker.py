@@ -13,6 +13,7 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
 
+from adapters import logs
 from adapters.jetstream import JOBS, connect, end_tasks, ensure_streams, job_subject
 from adapters.settings import Settings
 from domain.messages import TrainJob
@@ -111,12 +112,13 @@ async def _carry_out(
         log.error("a job cannot be understood and is dropped: %s", error)
         await tell(message.term())
         return
-    log.info("job %s: delivery %d", job.message_id, message.metadata.num_delivered)
-    beacon.working_on(job.version_id)
-    try:
-        await Delivery(client, settings, message, job).work(stop)
-    finally:
-        beacon.working_on(None)
+    with logs.about(job.correlation_id, version_id=job.version_id):
+        log.info("job %s: delivery %d", job.message_id, message.metadata.num_delivered)
+        beacon.working_on(job.version_id)
+        try:
+            await Delivery(client, settings, message, job).work(stop)
+        finally:
+            beacon.working_on(None)
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:

@@ -1,7 +1,8 @@
 """Keeping read models up with the log: page by page, position and rows in one transaction."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine, func, select, text, update
@@ -23,6 +24,10 @@ _SETTINGS = (
 )
 
 log = logging.getLogger(__name__)
+
+
+Moved = Callable[[ReadModel, Sequence[Recorded], int], None]
+"""Told of a page that a read model has taken in, and when that began (ns since the epoch)."""
 
 
 class EventSource(Protocol):
@@ -77,11 +82,16 @@ class Follower:
     """Moves read models along the log; each is independent of the others and of its failures."""
 
     def __init__(
-        self, engine: Engine, source: EventSource, read_models: Sequence[ReadModel]
+        self,
+        engine: Engine,
+        source: EventSource,
+        read_models: Sequence[ReadModel],
+        moved: Moved = lambda *_: None,
     ) -> None:
         self._engine = engine
         self._source = source
         self._read_models = read_models
+        self._moved = moved
 
     def catch_up(self, *, upto: int | None = None) -> int:
         """Bring every read model to the log's end, or to `upto`; return how many pages it took.
@@ -112,6 +122,7 @@ class Follower:
     def _step(
         self, read_model: ReadModel, upto: int | None, read: dict[int, list[Recorded]]
     ) -> int:
+        began = time.time_ns()
         with self._engine.begin() as connection:
             after = position_of(connection, read_model.name)
             if after not in read:
@@ -122,6 +133,7 @@ class Follower:
             writes = read_model.project(read[after])
             write_page(connection, read_model.name, after, reached, writes)
             connection.execute(select(func.pg_notify(CHANNEL, str(reached))))
+        self._moved(read_model, read[after], began)
         return 1
 
 

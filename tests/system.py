@@ -43,7 +43,7 @@ class RunningSystem:
             self._up = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
         eventually(lambda: read_runtime(self.data) is not None, "stemma up writes runtime.json")
         runtime = self.runtime
-        ready = wait_ready(runtime.api_url, runtime.api_key, 60)
+        ready = wait_ready(runtime.api_url, 60)
         assert ready, (self.data / "up.log").read_text()
 
     def stop(self) -> None:

@@ -4,12 +4,13 @@ import logging
 
 from adapters.archives import ArchiveLimits
 from adapters.blobs import BlobStore
+from adapters.event_spans import TracedStore
 from adapters.image_files import ImageLimits
 from adapters.imports.asked import NOT_NOW, find_asked
 from adapters.imports.progress import ImportUnderWay, claimed
 from adapters.imports.run import Place, run_import
 from adapters.settings import Settings
-from application.store import LogUnreachable, Store
+from application.store import LogUnreachable
 from domain.imports import REQUESTED
 
 log = logging.getLogger(__name__)
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 def carry_out(settings: Settings, import_id: str) -> int:
     """Carry one import out in this process, whose exit status is returned."""
     url = settings.require("database_url")
-    store = Store(url, pool_size=2)
+    store = TracedStore(url, pool_size=2)
     blobs_url = settings.require("blobs_url")
     try:
         asked, state = find_asked(store, import_id)

@@ -1,0 +1,73 @@
+"""The trace of a job in a worker: its delivery, and what its reports tell of steps and epochs."""
+
+import time
+from contextlib import AbstractContextManager
+
+from adapters import tracing
+from domain.messages import (
+    AnyReport,
+    BatchMetrics,
+    CheckpointSaved,
+    EpochMetrics,
+    StepAdvanced,
+    TrainJob,
+)
+from domain.trace_context import span_id_of, traceparent
+
+
+class JobTrace:
+    """Made for one delivery. Its span has an id that follows from the delivery's, so that whoever
+    takes in its reports knows their parent."""
+
+    def __init__(self, job: TrainJob, number: int) -> None:
+        self._job = job
+        self._name = f"{job.message_id}:{number}"
+        self._steps: dict[str, int] = {}
+        self._epoch_began = 0
+
+    def delivery(self, worker: str) -> AbstractContextManager[None]:
+        """The span of all of it; its parent is that of the sending."""
+        return tracing.span(
+            "train",
+            self._job.correlation_id,
+            parent=span_id_of(self._job.message_id),
+            own=span_id_of(self._name),
+            kind="consumer",
+            attributes={
+                "stemma.version_id": self._job.version_id,
+                "stemma.delivery": self._name,
+                "stemma.worker": worker,
+            },
+        )
+
+    def headers(self, body: AnyReport) -> dict[str, str]:
+        """A report's headers. Those that come every second name no trace: they would swamp it."""
+        if isinstance(body, (BatchMetrics, StepAdvanced)):
+            return {}
+        return {"traceparent": traceparent(self._job.correlation_id, self._name)}
+
+    def said(self, body: AnyReport) -> None:
+        """Record what has ended with this report: a step, an epoch, or the saving of the best."""
+        now = time.time_ns()
+        match body:
+            case StepAdvanced(step=step, status="running"):
+                self._steps.setdefault(step, now)
+                if step == "training":
+                    self._epoch_began = self._epoch_began or now
+            case StepAdvanced(step=step, status=status):
+                self._record(step, self._steps.pop(step, now), now, status=status)
+            case EpochMetrics(epoch=epoch, validation_loss=loss):
+                self._record("epoch", self._epoch_began, now, number=epoch, validation_loss=loss)
+                self._epoch_began = now
+            case CheckpointSaved(checkpoint=checkpoint, epoch=epoch):
+                self._record("save checkpoint", now, now, checkpoint=checkpoint, number=epoch)
+
+    def _record(self, name: str, began: int, ended: int, **attributes: str | int | float) -> None:
+        tracing.record(
+            name,
+            self._job.correlation_id,
+            began or ended,
+            ended,
+            parent=span_id_of(self._name),
+            attributes={f"stemma.{key}": value for key, value in attributes.items()},
+        )
