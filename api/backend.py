@@ -46,7 +46,7 @@ class Backend:
         self.news = News(url, self.position)
         self.import_roots = settings.roots()
         self.max_import_bytes = settings.max_import_bytes
-        self.lookout = Lookout(settings.nats_url)
+        self.lookout = Lookout(settings)
         self.limits = ImageLimits(settings.max_upload_bytes, settings.max_image_pixels)
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ LATER = {
     "export": "cli.imports:export_command",
     "form": "cli.training:form_command",
     "import": "cli.imports:import_command",
+    "nats": "cli.nats:nats",
     "manifest": "cli.manifest:manifest_command",
     "onnx": "cli.take_away:onnx_command",
     "predict": "cli.take_away:predict_command",

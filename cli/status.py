@@ -18,6 +18,7 @@ from adapters.jetstream import (
     birth_of,
     connect,
 )
+from adapters.nats_login import NatsLogin, nats_login
 from adapters.postgres import engine_for
 from adapters.settings import Settings
 from application.store import Store
@@ -41,7 +42,7 @@ def print_status(settings: Settings) -> None:
     table.add_row("eraser", str(erased), str(head - erased))
     for name, position in under_way(engine_for(url)):
         table.add_row(f"building {name}", str(position), str(max(head - position, 0)))
-    workers = asyncio.run(_from_nats(settings.require("nats_url"), store, head, table))
+    workers = asyncio.run(_from_nats(nats_login(settings), store, head, table))
     console = Console()
     console.print(table)
     console.print(workers)
@@ -52,8 +53,8 @@ def _signed(connection: Connection) -> int:
     return connection.scalar(text("SELECT coalesce(max(size), 0) FROM log.checkpoints")) or 0
 
 
-async def _from_nats(nats_url: str, store: Store, head: int, table: Table) -> Table:
-    client = await connect(nats_url, "stemma status")
+async def _from_nats(nats: NatsLogin, store: Store, head: int, table: Table) -> Table:
+    client = await connect(nats, "stemma status")
     workers = Table("worker", "device", "trains", "since")
     try:
         js = client.jetstream()

@@ -29,7 +29,7 @@ def send(url: str, sent: Sequence[Report]) -> None:
     async def publish_all(js: JetStreamContext) -> None:
         await ensure_streams(js)
         for one in sent:
-            subject = report_subject(one.version_id)
+            subject = report_subject(one.worker, one.version_id)
             await publish(js, subject, msgspec.json.encode(one), message_id=one.message_id)
 
     with_js(url, publish_all)
@@ -87,7 +87,7 @@ def test_what_is_no_report_stops_nothing(
     async def publish_noise(js: JetStreamContext) -> None:
         await ensure_streams(js)
         for payload in (b"", b"\xff", b'{"version_id": "\xff"}', b"{}"):
-            await js.publish(report_subject(version), payload)
+            await js.publish(report_subject("w1", version), payload)
 
     with_js(nats_url, publish_noise)
     send(nats_url, reports(version, whole_run()))
