@@ -127,25 +127,6 @@ def test_a_worker_told_to_stop_hands_its_job_back_at_once(
     asyncio.run(scenario())
 
 
-def test_the_queue_consumer_follows_the_settings(settings: Settings, blobs: BlobStore) -> None:
-    async def scenario() -> None:
-        async with backend(settings) as our:
-            config = ConsumerConfig(
-                durable_name="worker-default",
-                filter_subject=job_subject("default"),
-                ack_policy=AckPolicy.EXPLICIT,
-                ack_wait=600.0,
-            )
-            await our.js.add_consumer(JOBS, config)
-            await our.dispatch(coloured_job(blobs))
-            async with worker(settings):
-                await child_of(os.getpid())
-                info = await our.js.consumer_info(JOBS, "worker-default")
-            assert info.config.ack_wait == settings.ack_wait_seconds
-
-    asyncio.run(scenario())
-
-
 def test_the_parent_never_imports_torch() -> None:
     code = "import gpu_worker.worker, sys; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
