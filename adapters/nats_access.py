@@ -1,17 +1,15 @@
 """The folder of NATS' credentials: who there is, their seeds, and what nats-server reads of it."""
 
 import os
-import secrets
 import shutil
 import signal
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import nkeys
 
 from adapters.embedded import waiting_lock, write_secret
-from adapters.nats_login import public_key
+from adapters.nats_login import new_seed, public_key
 from adapters.nats_roles import NatsRole, User, configuration
 from adapters.processes import running_in, wait_until
 from adapters.settings import NO_NAME, SettingsError, is_name
@@ -112,7 +110,7 @@ class NatsAccess:
         return bool(pids)
 
     def _make(self, role: NatsRole, name: str, queue: str = "default") -> User:
-        seed = nkeys.encode_seed(secrets.token_bytes(32), nkeys.PREFIX_BYTE_USER).decode()
+        seed = new_seed()
         path = self.seed_file(role, name)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_secret(path, f"{seed}\n".encode())

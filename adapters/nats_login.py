@@ -1,5 +1,6 @@
 """How this process gets into NATS: the address, its seed, and what TLS needs."""
 
+import secrets
 import ssl
 import stat
 from pathlib import Path
@@ -70,6 +71,11 @@ def read_seed(path: Path) -> str:
             f"STEMMA_NATS_SEED: no seed can be read from {path}: {str(error) or repr(error)}"
         ) from error
     return seed
+
+
+def new_seed() -> str:
+    """The private half of a new nkey."""
+    return str(nkeys.encode_seed(secrets.token_bytes(32), nkeys.PREFIX_BYTE_USER).decode())
 
 
 def public_key(seed: str) -> str:
