@@ -24,9 +24,7 @@ def nats() -> None:
 
 @nats.command()
 @_Folder
-@click.option(
-    "--worker", "workers", multiple=True, help="Make this worker too."
-)
+@click.option("--worker", "workers", multiple=True, help="Make this worker too.")
 @click.option("--queue", default="default", show_default=True, help="The queue of those workers.")
 @click.option("--tls-certificate", help="PEM file, as nats-server finds it.")
 @click.option("--tls-key", help="Its private key.")
@@ -61,9 +59,7 @@ def init(
 @nats.command()
 @_Kind
 @click.argument("name")
-@click.option(
-    "--queue", default="default", show_default=True, help="The queue of a worker."
-)
+@click.option("--queue", default="default", show_default=True, help="The queue of a worker.")
 @_Folder
 def add(kind: str, name: str, queue: str, folder: Path | None) -> None:
     """Let a worker or a subscriber in, and write the file of its seed."""

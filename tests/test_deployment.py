@@ -141,7 +141,7 @@ def test_a_service_has_the_seed_that_it_names_and_no_other(name: str) -> None:
 
 @pytest.fixture
 def composed_nats(tmp_path: Path) -> Iterator[tuple[str, int, NatsAccess]]:
-    """nats-server as docker-compose.yml runs it, but for ports and folders, on what `access` made."""
+    """nats-server as in docker-compose.yml, but for ports and folders, on what `access` made."""
     from cli.main import main
 
     port, http_port = _free_port(), _free_port()
@@ -181,9 +181,7 @@ def test_nats_asks_for_a_key_and_syncs_before_it_acknowledges(
     url, http_port, access = composed_nats
 
     async def connect(**options: Any) -> None:
-        client = await nats.connect(
-            url, allow_reconnect=False, max_reconnect_attempts=0, **options
-        )
+        client = await nats.connect(url, allow_reconnect=False, max_reconnect_attempts=0, **options)
         await client.close()
 
     for role, name in (

@@ -99,8 +99,11 @@ def test_the_stream_and_the_read_models_agree_with_the_log_after_all_of_it(digit
     with psycopg.connect(runtime.database_url) as connection:
         query = "SELECT position, event_id FROM log.events ORDER BY position"
         log = list(connection.execute(query))
+    login = NatsLogin(runtime.nats_url, runtime.nats_seed)
     stream = eventually(
-        lambda: _complete(asyncio.run(_published(NatsLogin(runtime.nats_url, runtime.nats_seed))), len(log)),
+        lambda: _complete(
+            asyncio.run(_published(login)), len(log)
+        ),
         "the relay has published all of the log",
     )
     assert stream == log

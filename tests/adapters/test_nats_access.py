@@ -29,8 +29,8 @@ from adapters.jetstream import (
     WORKERS_STREAM,
     connect,
     ensure_job_consumer,
-    job_consumer,
     jetstream,
+    job_consumer,
     make_streams,
 )
 from adapters.nats_login import NatsLogin, inbox_of
@@ -153,17 +153,16 @@ def _table() -> Iterator[tuple[str, bytes, frozenset[NatsRole]]]:
         yield api("CONSUMER.LIST", stream), b"", INSIDE | ({API} if stream == JOBS else set())
     for stream in (EVENTS, CHECKPOINTS):
         yield api("DIRECT.GET", stream), b'{"seq": 1}', INSIDE | {SUBSCRIBER}
-        for name, may in (("mine", {OPERATOR, SUBSCRIBER}), ("other", {OPERATOR})):
+        for name, own in (("mine", {OPERATOR, SUBSCRIBER}), ("other", {OPERATOR})):
+            may = frozenset(own)
             for verb in ("CONSUMER.DURABLE.CREATE", "CONSUMER.CREATE"):
-                yield api(verb, stream, name), consumer(stream, name), frozenset(may)
-            yield api("CONSUMER.INFO", stream, name), b"", frozenset(may) | {BACKEND}
-            yield api("CONSUMER.MSG.NEXT", stream, name), b'{"no_wait": true}', frozenset(may)
-            yield api("CONSUMER.DELETE", stream, name), b"?", frozenset(may)
+                yield api(verb, stream, name), consumer(stream, name), may
+            yield api("CONSUMER.INFO", stream, name), b"", may | {BACKEND}
+            yield api("CONSUMER.MSG.NEXT", stream, name), b'{"no_wait": true}', may
+            yield api("CONSUMER.DELETE", stream, name), b"?", may
     queue = job_consumer("default")
     yield api("CONSUMER.INFO", JOBS, queue), b"", INSIDE | {WORKER}
-    yield api("CONSUMER.MSG.NEXT", JOBS, queue), b'{"no_wait": true}', frozenset(
-        {OPERATOR, WORKER}
-    )
+    yield api("CONSUMER.MSG.NEXT", JOBS, queue), b'{"no_wait": true}', frozenset({OPERATOR, WORKER})
     yield api("CONSUMER.MSG.NEXT", JOBS, job_consumer("more")), b"?", frozenset()
     for name in (queue, "mine"):
         yield api("CONSUMER.DURABLE.CREATE", JOBS, name), b"?", INSIDE
@@ -316,6 +315,16 @@ def test_no_answer_can_be_directed_to_where_the_asker_may_not_publish(
     assert lab.state() == before
     lab.run(OPERATOR, lambda client: client.jetstream().consumer_info(EVENTS, "other"))
 
+    async def ask_from_inside(client: Client) -> None:
+        await client.publish(f"$JS.API.STREAM.INFO.{EVENTS}", b"", reply="stemma.reports.other.v1")
+        async with asyncio.timeout(10):
+            while (await client.jetstream().stream_info(REPORTS)).state.messages == before[REPORTS][
+                0
+            ]:
+                await asyncio.sleep(0.01)
+
+    lab.run(OPERATOR, ask_from_inside)  # permissions alone would not keep anyone from it
+
 
 def test_no_consumer_of_a_subscriber_delivers_to_where_it_may_not_publish(lab: Lab) -> None:
     before = lab.state()
@@ -365,7 +374,9 @@ def test_a_worker_takes_nobody_elses_key_away(lab: Lab) -> None:
     async def keys(client: Client) -> list[str]:
         return list(await (await client.jetstream().key_value(WORKERS_BUCKET)).keys())
 
-    lab.run(OPERATOR, lambda client: client.jetstream().publish(f"$KV.{WORKERS_BUCKET}.other", b"1"))
+    lab.run(
+        OPERATOR, lambda client: client.jetstream().publish(f"$KV.{WORKERS_BUCKET}.other", b"1")
+    )
     lab.run(WORKER, roll_up)
     assert "other" in lab.run(OPERATOR, keys)
 

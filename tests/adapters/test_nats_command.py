@@ -1,4 +1,4 @@
-"""`stemma nats`: seeds and users come and go on a server that runs; TLS; folders of older versions."""
+"""`stemma nats`: users come and go on a server that runs; TLS; older folders."""
 
 import asyncio
 import json
@@ -90,9 +90,7 @@ def test_a_worker_is_added_and_removed_while_another_one_works_on(server: Embedd
 
         two = login(server, WORKER, "goes")
         options = two.options()
-        goes = await nats.connect(
-            two.url, disconnected_cb=is_cut, allow_reconnect=False, **options
-        )
+        goes = await nats.connect(two.url, disconnected_cb=is_cut, allow_reconnect=False, **options)
         await report(goes, "goes")
         assert "worker goes (queue large)" in await asyncio.to_thread(stemma, server, "list")
         await asyncio.to_thread(stemma, server, "remove", "worker", "goes")
@@ -198,9 +196,7 @@ class Authority:
         here = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(LOOPBACK))])
         files = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         files[0].write_bytes(self._sign(subject, key.public_key(), here).public_bytes(Encoding.PEM))
-        files[1].write_bytes(
-            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        )
+        files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return str(files[0]), str(files[1])
 
     def _sign(

@@ -56,6 +56,23 @@ def test_reports_arrive_in_the_log(
         eventually(lambda: names(store, version) == WHOLE)
 
 
+def test_reports_on_the_subject_of_an_older_worker_are_taken_in_and_no_others_name_is(
+    store: Store, version: str, nats_url: str, migrated: Database
+) -> None:
+    run = reports(version, whole_run())
+
+    async def publish_all(js: JetStreamContext) -> None:
+        await ensure_streams(js)
+        for one in run:
+            payload = msgspec.json.encode(one)
+            await publish(js, report_subject("w2", version), payload, message_id="")
+            await publish(js, f"stemma.reports.{version}", payload, message_id=one.message_id)
+
+    with_js(nats_url, publish_all)
+    with running(settings_for(migrated, nats_url), "ingest"):
+        eventually(lambda: names(store, version) == WHOLE)
+
+
 def test_a_restarted_ingest_goes_on_where_it_was(
     store: Store, version: str, nats_url: str, migrated: Database
 ) -> None:

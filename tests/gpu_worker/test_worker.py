@@ -8,11 +8,10 @@ import sys
 
 import msgspec
 import pytest
-from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import NotFoundError
 
 from adapters.blobs import BlobStore
-from adapters.jetstream import JOBS, WORKERS_BUCKET, job_subject
+from adapters.jetstream import JOBS, REPORTS, WORKERS_BUCKET, job_subject
 from adapters.settings import Settings
 from domain.messages import Completed, Failed, Presence, Started
 from tests.gpu_worker.conftest import NatsServer, Reference
@@ -42,6 +41,9 @@ def test_jobs_become_ordered_reports_even_if_nats_restarts(
             await our.until_no_job_is_left()
             stop.set()
         async with backend(settings) as our_again:
+            first = await our_again.js.get_msg(REPORTS, 1)
+            told = (first.headers or {})["Nats-Msg-Id"]
+            assert told != our.reports[0].message_id, "another worker could guess it"
             workers = await our_again.js.key_value(WORKERS_BUCKET)
             with pytest.raises(NotFoundError):
                 await workers.get("worker-a")
