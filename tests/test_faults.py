@@ -101,9 +101,7 @@ def test_the_stream_and_the_read_models_agree_with_the_log_after_all_of_it(digit
         log = list(connection.execute(query))
     login = NatsLogin(runtime.nats_url, runtime.nats_seed)
     stream = eventually(
-        lambda: _complete(
-            asyncio.run(_published(login)), len(log)
-        ),
+        lambda: _complete(asyncio.run(_published(login)), len(log)),
         "the relay has published all of the log",
     )
     assert stream == log
