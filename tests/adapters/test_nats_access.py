@@ -28,6 +28,7 @@ from adapters.jetstream import (
     WORKERS_BUCKET,
     WORKERS_STREAM,
     connect,
+    end_tasks,
     ensure_job_consumer,
     jetstream,
     job_consumer,
@@ -35,6 +36,9 @@ from adapters.jetstream import (
 )
 from adapters.nats_login import NatsLogin, inbox_of
 from adapters.nats_roles import NatsRole
+from domain.messages import TrainJob
+from gpu_worker.wishes import Wishes
+from tests.domain.version_samples import CONCEPTS, OPTIONS
 from tests.servers import server_folder
 
 OPERATOR, BACKEND, API = NatsRole.OPERATOR, NatsRole.BACKEND, NatsRole.API
@@ -331,7 +335,10 @@ def test_no_consumer_of_a_subscriber_delivers_to_where_it_may_not_publish(lab: L
 
     async def push(client: Client) -> None:
         listening = await connect(lab.login(WORKER), "worker")
-        await listening.subscribe("$KV.control.*")  # as workers do
+        job = TrainJob("v1", 1, "classification", CONCEPTS, OPTIONS, "manifest", "correlation")
+        wishes = Wishes(listening, jetstream(listening, "seed"), job).follow()
+        wish = asyncio.ensure_future(anext(wishes))
+        await asyncio.sleep(0)  # it has begun to listen
         await listening.flush()
         for stream in (EVENTS, CHECKPOINTS):
             for target in TARGETS:
@@ -344,6 +351,7 @@ def test_no_consumer_of_a_subscriber_delivers_to_where_it_may_not_publish(lab: L
                     asked_now = await client.request(api("CONSUMER.INFO", stream, "mine"), b"")
                     info = json.loads(asked_now.data)
                     assert info["delivered"]["stream_seq"] == 0, (stream, target)
+        await end_tasks(wish)
         await listening.close()
 
     try:
