@@ -14,7 +14,10 @@ FROM python:3.12-slim
 # A volume takes its owner from the folder it first covers.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin stemma \
     && install --directory --owner=stemma --group=stemma /blobs /var/lib/stemma \
-        /var/lib/stemma/weights /var/lib/stemma/audit
+        /var/lib/stemma/weights /var/lib/stemma/audit /var/lib/stemma/nats \
+    && for volume in . server backend api worker; do \
+        install --directory --owner=stemma --group=stemma /var/lib/stemma/nats/access/$volume; \
+    done
 COPY --from=build /opt/stemma /opt/stemma
 ENV PATH=/opt/stemma/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -9,9 +9,11 @@ import nats
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.errors import KeyNotFoundError, NoKeysError, NotFoundError
+from nats.js.errors import KeyNotFoundError, NotFoundError
 
-from adapters.jetstream import JOBS, WORKERS_BUCKET
+from adapters.jetstream import JOBS, WORKERS_BUCKET, WORKERS_STREAM, jetstream
+from adapters.nats_login import nats_login
+from adapters.settings import Settings
 from domain.messages import Presence
 
 PATIENCE_SECONDS = 3.0
@@ -34,8 +36,8 @@ class Crew(msgspec.Struct, frozen=True):
 class Lookout:
     """Looks at NATS. Its connection is made when it is first needed, and anew when it was lost."""
 
-    def __init__(self, nats_url: str | None) -> None:
-        self._url = nats_url
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
 
@@ -51,7 +53,8 @@ class Lookout:
         """What JetStream answers in so many seconds. Raises `QueueUnreachable`."""
         try:
             async with asyncio.timeout(patience):
-                return await question((await self._connected()).jetstream())
+                js = jetstream(await self._connected(), self._settings.nats_seed)
+                return await question(js)
         except (NatsError, TimeoutError, OSError) as error:
             raise QueueUnreachable(
                 "NATS does not answer, so nobody knows which workers are there; trainings go on"
@@ -63,16 +66,18 @@ class Lookout:
             await self._client.close()
 
     async def _connected(self) -> Client:
-        if self._url is None:
+        if self._settings.nats_url is None:
             raise QueueUnreachable("STEMMA_NATS_URL is not set for the API, so it sees no workers")
         async with self._connecting:
             if self._client is None or not self._client.is_connected:
+                login = nats_login(self._settings)
                 self._client = await nats.connect(
-                    self._url,
+                    login.url,
                     name="stemma api",
                     error_cb=_no_news,
                     allow_reconnect=False,
                     connect_timeout=2,
+                    **login.options(),
                 )
         return self._client
 
@@ -92,16 +97,13 @@ async def crew_of(js: JetStreamContext) -> Crew:
 
 async def _workers(js: JetStreamContext) -> list[Presence]:
     bucket = await js.key_value(WORKERS_BUCKET)
-    try:
-        keys = await bucket.keys()
-    except NoKeysError:
-        return []
+    info = await js.stream_info(WORKERS_STREAM, subjects_filter=f"$KV.{WORKERS_BUCKET}.>")
     found = []
-    for key in keys:
+    for subject in info.state.subjects or {}:
         try:
-            entry = await bucket.get(key)
+            entry = await bucket.get(subject.removeprefix(f"$KV.{WORKERS_BUCKET}."))
         except KeyNotFoundError:
-            continue  # it has just gone
+            continue  # it has gone
         found.append(msgspec.json.decode(entry.value or b"", type=Presence))
     return sorted(found, key=lambda presence: presence.worker)
 

@@ -11,6 +11,7 @@ import secrets
 import socket
 import subprocess
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
@@ -59,6 +60,18 @@ class FolderLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+@contextlib.contextmanager
+def waiting_lock(path: Path) -> Iterator[None]:
+    """Wait until no other process holds the lock beside a path, and hold it."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = os.open(path.with_name("lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
 
 
 class ServerState(msgspec.Struct, frozen=True):

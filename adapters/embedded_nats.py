@@ -11,22 +11,34 @@ from pathlib import Path
 from typing import ClassVar
 
 from adapters.embedded import LOOPBACK, EmbeddedServer, EmbeddedServerError
+from adapters.nats_access import NatsAccess
+from adapters.nats_roles import ACCOUNT
 from adapters.processes import Steps, spawn
 
 USER = "stemma"
-CONFIGURATION = Path(__file__).with_name("nats-server.conf")
 
 
 class EmbeddedNats(EmbeddedServer):
-    """NATS in `data/nats`: one user, JetStream on disk, every acknowledgement after fsync."""
+    """NATS in `data/nats`: JetStream on disk, every acknowledgement after fsync, and a user for
+    each who connects, with a seed in `data/nats/access`; the operator has a password, too."""
 
     name: ClassVar[str] = "nats"
     program: ClassVar[str] = "nats-server"
     stop_steps: ClassVar[Steps] = ((signal.SIGTERM, 10.0),)
     ready_seconds: ClassVar[float] = 30.0
 
+    def __init__(self, data: Path) -> None:
+        super().__init__(data)
+        self.access = access_in(data)
+
+    @property
+    def address(self) -> str:
+        """For those who come with a seed."""
+        return f"nats://{LOOPBACK}:{self.state.port}"
+
     @property
     def url(self) -> str:
+        """The operator's, with the password."""
         return f"nats://{USER}:{self.state.passwords[USER]}@{LOOPBACK}:{self.state.port}"
 
     def _users(self) -> tuple[str, ...]:
@@ -34,6 +46,11 @@ class EmbeddedNats(EmbeddedServer):
 
     def _prepare(self) -> None:
         (self.folder / "store").mkdir(mode=0o700, exist_ok=True)
+        streams = self.folder / "store" / "jetstream"
+        # Where the one account was that a server has which is told of none.
+        if (streams / "$G").exists() and not (streams / ACCOUNT).exists():
+            (streams / "$G").rename(streams / ACCOUNT)
+        self.access.prepare(with_password=True)
 
     def _launch(self) -> subprocess.Popen[bytes]:
         values = {
@@ -43,7 +60,7 @@ class EmbeddedNats(EmbeddedServer):
         }
         quoted = {name: json.dumps(value) for name, value in values.items()}
         return spawn(
-            [_binary(), "--config", str(CONFIGURATION)],
+            [_binary(), "--config", str(self.access.configuration)],
             log=self.log,
             env=os.environ | quoted,
             cwd=self.folder,
@@ -69,6 +86,11 @@ class EmbeddedNats(EmbeddedServer):
         if not greeting.startswith(b"INFO "):
             return f"it is no NATS server: {greeting[:80]!r}"
         return None if answer == b"PONG" else f"it answered {answer.decode(errors='replace')}"
+
+
+def access_in(data: Path) -> NatsAccess:
+    """The credentials of the NATS that `stemma up` runs on a data folder."""
+    return NatsAccess(data.absolute() / "nats" / "access")
 
 
 def _binary() -> str:

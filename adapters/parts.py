@@ -12,6 +12,7 @@ from adapters.eraser import run_eraser
 from adapters.event_spans import TracedStore, passed_on
 from adapters.heartbeats import Heartbeats
 from adapters.imports.feed import run_imports
+from adapters.nats_login import nats_login
 from adapters.policy_feed import run_policies
 from adapters.postgres import engine_for, wake_ups
 from adapters.relay import run_relay
@@ -46,16 +47,16 @@ def _projected(read_model: ReadModel, page: Sequence[Recorded], began: int) -> N
 
 
 def _relay(settings: Settings, store: Store, stop: threading.Event) -> None:
-    run_relay(store, settings.require("nats_url"), stop)
+    run_relay(store, nats_login(settings), stop)
 
 
 def _policies(settings: Settings, store: Store, stop: threading.Event) -> None:
     blobs = BlobStore.from_url(settings.require("blobs_url"))
-    run_policies(store, blobs, settings.require("nats_url"), settings.queue, stop)
+    run_policies(settings, store, blobs, stop)
 
 
 def _ingest(settings: Settings, store: Store, stop: threading.Event) -> None:
-    run_ingest(store, settings.require("nats_url"), stop)
+    run_ingest(store, nats_login(settings), stop)
 
 
 PARTS: dict[str, Part] = {

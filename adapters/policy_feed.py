@@ -18,12 +18,15 @@ from adapters.jetstream import (
     JOBS,
     birth_of,
     connect,
+    ensure_job_consumer,
     ensure_streams,
     job_subject,
     run_together,
     run_until_stopped,
 )
+from adapters.nats_login import nats_login
 from adapters.postgres import wake_ups
+from adapters.settings import Settings
 from application import control, policies
 from application.store import CHANNEL, AppendRefused, Store
 from domain.event import Recorded
@@ -37,21 +40,18 @@ class StreamReplaced(Exception):
     """The stream written to is not the one that it was: begin again, for the new one."""
 
 
-def run_policies(
-    store: Store, blobs: BlobStore, nats_url: str, queue: str, stop: threading.Event
-) -> None:
+def run_policies(settings: Settings, store: Store, blobs: BlobStore, stop: threading.Event) -> None:
     """React to events until `stop` is set."""
-    run_until_stopped(_run(store, blobs, nats_url, queue, stop), stop)
+    run_until_stopped(_run(settings, store, blobs, stop), stop)
 
 
-async def _run(
-    store: Store, blobs: BlobStore, nats_url: str, queue: str, stop: threading.Event
-) -> None:
-    client = await connect(nats_url, "stemma policies")
+async def _run(settings: Settings, store: Store, blobs: BlobStore, stop: threading.Event) -> None:
+    client = await connect(nats_login(settings), "stemma policies")
     try:
         js = client.jetstream()
         await ensure_streams(js)
-        outside = _Outside(js, queue, asyncio.get_running_loop())
+        await ensure_job_consumer(js, settings.queue, settings.ack_wait_seconds)
+        outside = _Outside(js, settings.queue, asyncio.get_running_loop())
         effects = policies.Effects(partial(put_manifest, blobs), outside.dispatch)
         follow = partial(_follow, store, js, stop)
         # Side by side: a wish does not wait until a large dataset has been frozen.

@@ -26,6 +26,7 @@ from adapters.jetstream import (
     ensure_streams,
     run_until_stopped,
 )
+from adapters.nats_login import NatsLogin
 from adapters.postgres import wake_ups
 from application.scopes import Scopes
 from application.store import CHANNEL, AppendRefused, Store
@@ -54,13 +55,13 @@ class PublishRefused(Exception):
     """The stream did not take a batch: another relay was first, or the server is not well."""
 
 
-def run_relay(store: Store, nats_url: str, stop: threading.Event) -> None:
+def run_relay(store: Store, nats: NatsLogin, stop: threading.Event) -> None:
     """Publish what the log has and the stream lacks, and go on as the log grows."""
-    run_until_stopped(_run(store, nats_url, stop), stop)
+    run_until_stopped(_run(store, nats, stop), stop)
 
 
-async def _run(store: Store, nats_url: str, stop: threading.Event) -> None:
-    client = await connect(nats_url, "stemma relay")
+async def _run(store: Store, nats: NatsLogin, stop: threading.Event) -> None:
+    client = await connect(nats, "stemma relay")
     try:
         js = client.jetstream()
         await ensure_streams(js)

@@ -16,9 +16,10 @@ from adapters.jetstream import (
     birth_of,
     connect,
     ensure_streams,
-    report_subject,
+    reporting_worker,
     run_until_stopped,
 )
+from adapters.nats_login import NatsLogin
 from application.ingest import Delivered, Ingest
 from application.store import AppendRefused, Store
 from domain.trace_context import parse_traceparent, span_id_of
@@ -29,13 +30,13 @@ IDLE_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
-def run_ingest(store: Store, nats_url: str, stop: threading.Event) -> None:
+def run_ingest(store: Store, nats: NatsLogin, stop: threading.Event) -> None:
     """Take reports in until `stop` is set."""
-    run_until_stopped(_run(store, nats_url, stop), stop)
+    run_until_stopped(_run(store, nats, stop), stop)
 
 
-async def _run(store: Store, nats_url: str, stop: threading.Event) -> None:
-    client = await connect(nats_url, "stemma ingest")
+async def _run(store: Store, nats: NatsLogin, stop: threading.Event) -> None:
+    client = await connect(nats, "stemma ingest")
     try:
         js = client.jetstream()
         await ensure_streams(js)
@@ -55,7 +56,7 @@ async def _follow(store: Store, js: JetStreamContext, stop: threading.Event) -> 
         deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=position + 1
     )
     subscription = await js.subscribe(
-        report_subject("*"), stream=REPORTS, ordered_consumer=True, config=start
+        "stemma.reports.>", stream=REPORTS, ordered_consumer=True, config=start
     )
     try:
         while not stop.is_set():
@@ -68,7 +69,10 @@ async def _follow(store: Store, js: JetStreamContext, stop: threading.Event) -> 
                 continue
             waiting = min(subscription.pending_msgs, BATCH - 1)
             messages += [await subscription.next_msg(timeout=IDLE_SECONDS) for _ in range(waiting)]
-            batch = [Delivered(m.metadata.sequence.stream, m.data) for m in messages]
+            batch = [
+                Delivered(m.metadata.sequence.stream, m.data, reporting_worker(m.subject))
+                for m in messages
+            ]
             if not await _follows(js, position, batch):
                 log.info("reports after %d came with a gap: reading them again", position)
                 return

@@ -5,6 +5,7 @@ in the data folder, which `up` writes; a variable always wins over that file.
 """
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,12 +16,17 @@ import msgspec
 RUNTIME_FILE = "runtime.json"
 
 
+NO_NAME = "is no name on NATS: take up to 64 letters, digits, - and _"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
 class SettingsError(Exception):
     """A setting is missing or wrong; the message names the variable."""
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
-    """What `stemma up` tells its neighbours: URLs, passwords included, and a key of the API."""
+    """What `stemma up` tells its neighbours: URLs, those of the database with their passwords, a key
+    of the API, and the path of the NATS operator's seed."""
 
     database_url: str
     database_admin_url: str
@@ -28,6 +34,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     blobs_url: str
     api_url: str
     api_key: str | None = None
+    nats_seed: str = ""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +48,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: str | None = None
     database_admin_url: str | None = None
     nats_url: str | None = None
+    nats_seed: str = ""
+    nats_ca: str = ""
+    nats_certificate: str = ""
+    nats_key: str = ""
     blobs_url: str | None = None
     api_url: str | None = None
     api_key: str | None = None
@@ -117,6 +128,8 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     runtime = read_runtime(data)
     if runtime is not None:
         values |= {k: v for k, v in msgspec.structs.asdict(runtime).items() if v is not None}
+    if environ.get("STEMMA_NATS_URL"):
+        values.pop("nats_seed", None)  # that server does not know it
     known = {field.name for field in msgspec.structs.fields(Settings)} - {"data"}
     for variable, value in environ.items():
         name = variable.removeprefix("STEMMA_").lower()
@@ -124,7 +137,11 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
             values[name] = value
     if "database_admin_url" not in values and "database_url" in values:
         values["database_admin_url"] = values["database_url"]
-    values.setdefault("worker_name", f"{socket.gethostname()}-{os.getpid()}")
+    host = re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:40]
+    values.setdefault("worker_name", f"{host}-{os.getpid()}")
+    for name in ("worker_name", "queue"):
+        if name in values and not is_name(values[name]):
+            raise SettingsError(f"STEMMA_{name.upper()} is wrong: {values[name]!r} {NO_NAME}")
     try:
         return msgspec.convert(
             values, Settings, strict=False, dec_hook=lambda _kind, value: Path(value)
@@ -132,6 +149,11 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     except msgspec.ValidationError as error:
         reason, _, field = str(error).rpartition(" - at `$.")
         raise SettingsError(f"STEMMA_{field.rstrip('`').upper()} is wrong: {reason}") from error
+
+
+def is_name(text: str) -> bool:
+    """Whether a text may stand in a subject of NATS, as a worker's name does."""
+    return _NAME.fullmatch(text) is not None
 
 
 def read_runtime(data: Path) -> Runtime | None:

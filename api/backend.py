@@ -55,7 +55,7 @@ class Backend:
         self.feed = Feed(self.store, self.scopes)
         self.import_roots = settings.roots()
         self.max_import_bytes = settings.max_import_bytes
-        self.lookout = Lookout(settings.nats_url)
+        self.lookout = Lookout(settings)
         self.gate = Gate(allowed_in(settings.webhook_allow))
         self.webhook_timeout = settings.webhook_timeout_seconds
         self.overview = Overview(url, self.lookout, self.blobs)

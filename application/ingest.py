@@ -17,10 +17,14 @@ log = logging.getLogger(__name__)
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """A message of the report stream at its sequence, as yet undecoded."""
+    """A message of the report stream at its sequence, as yet undecoded.
+
+    `worker` is the only one who may publish on its subject; None where anyone might have.
+    """
 
     sequence: int
     payload: bytes
+    worker: str | None = None
 
 
 class Ingest:
@@ -81,7 +85,11 @@ class Ingest:
 
 def _decode(message: Delivered) -> Report | None:
     try:
-        return msgspec.json.decode(message.payload, type=Report)
+        report = msgspec.json.decode(message.payload, type=Report)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         log.warning("report %d is no report: %s", message.sequence, error)
         return None
+    if message.worker not in {None, report.worker}:
+        log.warning("report %d is %s's in the name of another", message.sequence, message.worker)
+        return None
+    return report

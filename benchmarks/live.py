@@ -15,6 +15,7 @@ from nats.js import JetStreamContext
 from nats.js.api import StreamState
 
 from adapters.jetstream import JOBS, connect, publish, report_subject
+from adapters.nats_login import NatsLogin
 from adapters.settings import Runtime, read_runtime
 from application.handle import VERSION
 from application.store import Store
@@ -75,6 +76,7 @@ class _Training:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._login = NatsLogin(runtime.nats_url, runtime.nats_seed)
         self._version_id = str(uuid.uuid4())
         self._reports = 0
         self._iterations = 0
@@ -84,7 +86,7 @@ class _Training:
         store = Store(self._runtime.database_url)
         store.append([recorded(VERSION.stream(self._version_id), 1, _created())])
         store.close()
-        client = await connect(self._runtime.nats_url, "benchmark")
+        client = await connect(self._login, "benchmark")
         js = client.jetstream()
         # Not before the job is out: one sent later would count its deliveries from ours.
         await self._until_jobs(js, lambda jobs: jobs.last_seq > 0)
@@ -101,7 +103,7 @@ class _Training:
 
     async def delays(self, reports: int) -> list[float]:
         """Milliseconds from each publish until the client had it."""
-        client = await connect(self._runtime.nats_url, "benchmark")
+        client = await connect(self._login, "benchmark")
         js = client.jetstream()
         watcher = _Watcher(self._runtime, self._version_id, self._iterations + reports)
         watcher.start()
@@ -130,7 +132,7 @@ class _Training:
             correlation_id="benchmark",
             body=body,
         )
-        subject = report_subject(self._version_id)
+        subject = report_subject(report.worker, self._version_id)
         await publish(js, subject, msgspec.json.encode(report), message_id=report.message_id)
 
 

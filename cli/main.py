@@ -24,6 +24,7 @@ LATER = {
     "form": "cli.training:form_command",
     "import": "cli.imports:import_command",
     "keys": "cli.keys:keys",
+    "nats": "cli.nats:nats",
     "manifest": "cli.manifest:manifest_command",
     "onnx": "cli.take_away:onnx_command",
     "predict": "cli.take_away:predict_command",

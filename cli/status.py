@@ -10,6 +10,7 @@ from rich.table import Table
 from adapters.crew import Crew, crew_of
 from adapters.heartbeats import SILENT_SECONDS, Sign
 from adapters.jetstream import EVENTS, connect
+from adapters.nats_login import NatsLogin, nats_login
 from adapters.postgres import engine_for
 from adapters.settings import Settings
 from adapters.webhooks.positions import standings
@@ -37,7 +38,7 @@ def print_status(settings: Settings) -> None:
         )
         for one in webhooks
     ]
-    streams, messages, crew = asyncio.run(_from_nats(settings.require("nats_url"), known))
+    streams, messages, crew = asyncio.run(_from_nats(nats_login(settings), known))
     console = Console()
     console.print(_positions(known, others, streams, messages, crew))
     console.print(_processes(known.signs))
@@ -45,9 +46,9 @@ def print_status(settings: Settings) -> None:
 
 
 async def _from_nats(
-    nats_url: str, known: DatabaseStandings
+    nats: NatsLogin, known: DatabaseStandings
 ) -> tuple[list[Standing], int | None, Crew]:
-    client = await connect(nats_url, "stemma status")
+    client = await connect(nats, "stemma status")
     try:
         js = client.jetstream()
         try:

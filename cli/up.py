@@ -1,5 +1,6 @@
 """`stemma up`: the servers, the parts and a worker on one machine, supervised."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -14,8 +15,11 @@ import httpx
 import msgspec
 
 from adapters.embedded import FolderLock, write_secret
-from adapters.embedded_nats import EmbeddedNats
+from adapters.embedded_nats import EmbeddedNats, access_in
 from adapters.embedded_postgres import EmbeddedPostgres
+from adapters.jetstream import make_streams
+from adapters.nats_login import NatsLogin
+from adapters.nats_roles import NatsRole
 from adapters.processes import wait_until
 from adapters.settings import RUNTIME_FILE, Runtime, Settings, load_settings
 from adapters.supervisor import Server, Supervisor
@@ -42,7 +46,8 @@ def run_all(*, port: int | None, separate: bool, echo: bool, stop: threading.Eve
         write_secret(settings.data / RUNTIME_FILE, msgspec.json.encode(runtime))
         for name, arguments in _processes(separate):
             argv = [sys.executable, "-m", "cli.main", *arguments]
-            supervisor.add_process(name, argv, _environment(settings, runtime))
+            environment = _environment(settings, runtime) | _into_nats(settings, name)
+            supervisor.add_process(name, argv, environment)
         announce = threading.Thread(target=_announce, args=(runtime, began, stop), daemon=True)
         announce.start()
         supervisor.run(stop)
@@ -85,7 +90,7 @@ def _own_settings() -> Settings:
 def _start_servers(settings: Settings, supervisor: Supervisor, port: int | None) -> Runtime:
     servers: list[Server] = []
     database_url, admin_url = settings.database_url, settings.database_admin_url
-    nats_url = settings.nats_url
+    nats_url, nats_seed = settings.nats_url, settings.nats_seed
     starting: list[Callable[[], None]] = []
     if database_url is None:
         postgres = EmbeddedPostgres(settings.data)
@@ -93,6 +98,7 @@ def _start_servers(settings: Settings, supervisor: Supervisor, port: int | None)
         starting.append(postgres.start)
     if nats_url is None:
         nats = EmbeddedNats(settings.data)
+        nats.access.ensure_worker(_local_worker(), settings.queue)
         servers.append(nats)
         starting.append(nats.start)
     for server, start in zip(servers, starting, strict=True):
@@ -101,7 +107,9 @@ def _start_servers(settings: Settings, supervisor: Supervisor, port: int | None)
     if database_url is None:
         database_url, admin_url = postgres.app_url, postgres.admin_url
     if nats_url is None:
-        nats_url = nats.url
+        nats_url = nats.address
+        nats_seed = str(nats.access.seed_file(NatsRole.OPERATOR))
+        asyncio.run(make_streams(NatsLogin(nats_url, nats_seed)))
     host = settings.api_host
     if port is None and "STEMMA_API_PORT" in os.environ:
         port = settings.api_port
@@ -109,9 +117,31 @@ def _start_servers(settings: Settings, supervisor: Supervisor, port: int | None)
         database_url=database_url,
         database_admin_url=admin_url or database_url,
         nats_url=nats_url,
+        nats_seed=nats_seed,
         blobs_url=settings.blobs_url or (settings.data / "blobs").as_uri(),
         api_url=f"http://{host}:{_port(host, port)}",
     )
+
+
+def _into_nats(settings: Settings, name: str) -> dict[str, str]:
+    """The variables by which a process gets into our NATS, each by its own seed. A server that is
+    not ours is told what this process was."""
+    if settings.nats_url is not None:
+        return {}
+    access = access_in(settings.data)
+    match name:
+        case "worker":
+            worker = _local_worker()
+            seed = access.seed_file(NatsRole.WORKER, worker)
+            return {"STEMMA_NATS_SEED": str(seed), "STEMMA_WORKER_NAME": worker}
+        case "api":
+            return {"STEMMA_NATS_SEED": str(access.seed_file(NatsRole.API))}
+    return {"STEMMA_NATS_SEED": str(access.seed_file(NatsRole.BACKEND))}
+
+
+def _local_worker() -> str:
+    """A name that stays, unlike that of the settings: it is a user of NATS."""
+    return os.environ.get("STEMMA_WORKER_NAME") or "local"
 
 
 def _port(host: str, wanted: int | None) -> int:

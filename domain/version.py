@@ -208,13 +208,14 @@ def status_at_end(event: VersionTrainingCompleted) -> str:
 
 
 class Version(msgspec.Struct, frozen=True):
-    """`steps` maps the current delivery's steps to (status, fraction)."""
+    """`steps` maps the current delivery's steps to (status, fraction); `worker` has taken it."""
 
     created: VersionCreated
     name: str
     status: str = QUEUED
     attempt: int = 1
     delivery: int = 0
+    worker: str | None = None
     steps: dict[str, tuple[str, float]] = msgspec.field(default_factory=dict)
     frozen: DatasetFrozen | None = None
     length: TrainingLengthKnown | None = None
@@ -287,7 +288,12 @@ def _change(version: Version, event: Event) -> dict[str, object]:
         case DatasetFrozen():
             return {"frozen": event}
         case VersionTrainingStarted():
-            return {"status": PREPARING, "delivery": event.delivery, "steps": {}}
+            return {
+                "status": PREPARING,
+                "delivery": event.delivery,
+                "worker": event.worker,
+                "steps": {},
+            }
         case TrainingStepAdvanced():
             steps = version.steps | {event.step: (event.status, event.fraction)}
             status = event.step if event.step in {TRAINING, EVALUATING} else version.status
@@ -315,6 +321,7 @@ def _change(version: Version, event: Event) -> dict[str, object]:
                 "status": QUEUED,
                 "attempt": event.attempt,
                 "delivery": 0,
+                "worker": None,
                 "steps": {},
                 "stop_requested": False,
             }
@@ -451,6 +458,7 @@ def record(report: Report, version: Version | None) -> list[Event]:
     """What a worker's report adds to what is known; nothing, if it is a repeat or superseded.
 
     Each iteration and each epoch is recorded once: of a resumed run only what goes beyond it.
+    Raises `Conflict` where another worker has the job, as far as the log can tell.
     """
     known = existing(version)
     if known.status in ENDED or report.attempt != known.attempt:
@@ -459,6 +467,8 @@ def record(report: Report, version: Version | None) -> list[Event]:
     if isinstance(body, messages.Started):
         if report.delivery <= known.delivery:
             return []
+        if body.worker != report.worker:
+            raise Conflict(f"worker {report.worker} cannot start in the name of {body.worker}")
         return [
             VersionTrainingStarted(
                 report.attempt,
@@ -471,6 +481,8 @@ def record(report: Report, version: Version | None) -> list[Event]:
         ]
     if report.delivery < known.delivery:
         return []
+    if report.delivery == known.delivery and known.worker not in {None, report.worker}:
+        raise Conflict(f"worker {known.worker} has the job, and not {report.worker}")
     return _record_body(body, known)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets
 import signal
 from collections.abc import Coroutine
 from contextlib import aclosing
@@ -13,7 +14,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from adapters.blobs import BlobStore
-from adapters.jetstream import end_tasks, publish, report_subject
+from adapters.jetstream import end_tasks, jetstream, publish, report_subject
 from adapters.settings import Settings
 from domain.messages import AnyReport, Completed, Desired, Failed, Report, TrainJob
 from gpu_worker.channel import SUPERSEDED, Assignment
@@ -34,8 +35,8 @@ class Delivery:
     """A job in hand. Its message is acknowledged when its last report has been published."""
 
     def __init__(self, client: Client, settings: Settings, message: Msg, job: TrainJob) -> None:
-        self._js = client.jetstream()
-        self._wishes = Wishes(client, job)
+        self._js = jetstream(client, settings.nats_seed)
+        self._wishes = Wishes(client, self._js, job)
         self._settings = settings
         self._message = message
         self._job = job
@@ -43,6 +44,7 @@ class Delivery:
         self._number = job.deliveries_before + self._try
         self._trace = JobTrace(job, self._number)
         self._reported = 0
+        self._secret = secrets.token_hex(16)
         self._closed = self._cancelled = False
 
     async def work(self, stop: asyncio.Event) -> None:
@@ -117,7 +119,7 @@ class Delivery:
     async def _train(self, stop: asyncio.Event) -> int:
         """Run the child; its exit status, or 0 where it was not let end."""
         bare = msgspec.structs.replace(
-            self._settings, database_url=None, database_admin_url=None, nats_url=None
+            self._settings, database_url=None, database_admin_url=None, nats_url=None, nats_seed=""
         )
         child = await Child.start(Assignment(self._job, self._number, bare))
         forward = asyncio.create_task(self._forward(child))
@@ -188,9 +190,10 @@ class Delivery:
         )
         await publish(
             self._js,
-            report_subject(report.version_id),
+            report_subject(report.worker, report.version_id),
             msgspec.json.encode(report),
-            message_id=report.message_id,
+            # None that another worker could guess, and by it have this report pass for a repeat.
+            message_id=f"{self._secret}:{self._reported}",
             headers=self._trace.headers(body),
         )
         self._trace.said(body)

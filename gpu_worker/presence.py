@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +22,7 @@ class Beacon:
 
     def __init__(self, js: JetStreamContext, settings: Settings) -> None:
         self._js = js
-        self._key = re.sub(r"[^-/_=.a-zA-Z0-9]", "_", settings.worker_name)
+        self._key = settings.worker_name
         self._presence = Presence(
             settings.worker_name, _guess_device(settings.device), None, datetime.now(UTC)
         )

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeout
+from nats.js import JetStreamContext
 
 from adapters.control import decode_wish, read_wish, wish_subject
 from domain.messages import Desired, TrainJob, Wish
@@ -18,9 +19,9 @@ log = logging.getLogger(__name__)
 class Wishes:
     """The wishes about one job's version, as far as they mean this job."""
 
-    def __init__(self, client: Client, job: TrainJob) -> None:
+    def __init__(self, client: Client, js: JetStreamContext, job: TrainJob) -> None:
         self._client = client
-        self._js = client.jetstream()
+        self._js = js
         self._job = job
 
     async def now(self) -> Desired | None:
@@ -33,7 +34,9 @@ class Wishes:
         The subscription outlives a connection, but not what was said while there was none: for
         that, and for the beginning, the wish that stands is looked up.
         """
-        heard = await self._client.subscribe(wish_subject(self._job.version_id))
+        # Of all versions: a listener to one subject alone is what makes NATS deliver to it what a
+        # subscriber's consumer is told to send there.
+        heard = await self._client.subscribe(wish_subject("*"))
         known: Desired | None = None
         wanted = await self._look()
         try:
@@ -43,7 +46,8 @@ class Wishes:
                     yield wanted
                 try:
                     message = await heard.next_msg(timeout=POLL_SECONDS)
-                    wanted = self._meant(decode_wish(message.data))
+                    if message.subject == wish_subject(self._job.version_id):
+                        wanted = self._meant(decode_wish(message.data))
                 except NatsTimeout:
                     wanted = await self._look()
         finally:

@@ -11,10 +11,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig
 
 from adapters import logs
-from adapters.jetstream import JOBS, connect, end_tasks, ensure_streams, job_subject
+from adapters.jetstream import JOBS, connect, end_tasks, jetstream, job_consumer
+from adapters.nats_login import nats_login
 from adapters.settings import Settings
 from domain.messages import TrainJob
 from gpu_worker.delivery import Delivery, tell
@@ -34,14 +34,13 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     Raises `SettingsError` if the NATS or blob store URL is missing.
     """
     settings.require("blobs_url")
-    client = await _unless(stop, connect(settings.require("nats_url"), settings.worker_name))
+    client = await _unless(stop, connect(nats_login(settings), settings.worker_name))
     if client is None:
         return
-    js = client.jetstream()
+    js = jetstream(client, settings.nats_seed)
     beacon = Beacon(js, settings)
     shining: asyncio.Task[None] | None = None
     try:
-        await _unless(stop, _ensure_streams(js))
         shining = asyncio.create_task(beacon.shine())
         while not stop.is_set():
             message = await _unless(stop, _next_job(js, settings))
@@ -57,15 +56,6 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         await client.close()
 
 
-async def _ensure_streams(js: JetStreamContext) -> None:
-    while True:
-        try:
-            return await ensure_streams(js)
-        except (NatsError, TimeoutError, OSError) as error:
-            log.warning("JetStream is not ready: %s", error or type(error).__name__)
-            await asyncio.sleep(_PAUSE_SECONDS)
-
-
 async def _next_job(js: JetStreamContext, settings: Settings) -> Msg:
     """Wait for a job.
 
@@ -74,7 +64,9 @@ async def _next_job(js: JetStreamContext, settings: Settings) -> Msg:
     """
     while True:
         try:
-            subscription = await _subscribe(js, settings)
+            subscription = await js.pull_subscribe_bind(
+                consumer=job_consumer(settings.queue), stream=JOBS
+            )
             try:
                 (message,) = await subscription.fetch(1, timeout=_FETCH_SECONDS)
                 return message
@@ -85,22 +77,6 @@ async def _next_job(js: JetStreamContext, settings: Settings) -> Msg:
         except (NatsError, OSError) as error:
             log.warning("jobs cannot be fetched: %s", error or type(error).__name__)
             await asyncio.sleep(_PAUSE_SECONDS)
-
-
-async def _subscribe(js: JetStreamContext, settings: Settings) -> JetStreamContext.PullSubscription:
-    """Create the queue's consumer, or bring the one there is to these settings, and pull on it."""
-    name = f"worker-{settings.queue}"
-    config = ConsumerConfig(
-        name=name,
-        durable_name=name,
-        filter_subject=job_subject(settings.queue),
-        ack_policy=AckPolicy.EXPLICIT,
-        ack_wait=settings.ack_wait_seconds,
-        max_deliver=-1,
-        max_ack_pending=1000,
-    )
-    await js.add_consumer(JOBS, config)
-    return await js.pull_subscribe_bind(consumer=name, stream=JOBS)
 
 
 async def _carry_out(

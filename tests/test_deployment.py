@@ -20,9 +20,13 @@ import msgspec
 import nats
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from adapters.embedded import LOOPBACK, _free_port
-from adapters.embedded_nats import CONFIGURATION, _binary
+from adapters.embedded_nats import _binary
+from adapters.nats_access import NatsAccess
+from adapters.nats_login import NatsLogin, new_seed
+from adapters.nats_roles import NatsRole
 from adapters.processes import spawn, stop_by_degrees, wait_until
 from adapters.settings import Settings
 
@@ -31,7 +35,7 @@ COMPOSE = (ROOT / "docker-compose.yml").read_text()
 FILE = yaml.safe_load(COMPOSE)
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"] == "stemma"}
-PASSWORDS = {"POSTGRES_ADMIN_PASSWORD", "POSTGRES_APP_PASSWORD", "NATS_PASSWORD"}
+PASSWORDS = {"POSTGRES_ADMIN_PASSWORD", "POSTGRES_APP_PASSWORD"}
 
 NOT_AT_RUN_TIME = {".pyc", ".mako"}  # the second is what Alembic makes new migrations from
 
@@ -77,7 +81,7 @@ def test_images_are_named_without_a_registry_and_servers_with_a_version() -> Non
 def test_every_command_exists(name: str) -> None:
     from cli.main import main
 
-    program, command = OURS[name]["command"]
+    program, command, *_ = OURS[name]["command"]
     assert program == "stemma"
     assert command in main.list_commands(click.Context(main))
 
@@ -115,23 +119,50 @@ def test_nothing_is_published_beyond_this_host() -> None:
     assert not any("network_mode" in service for service in SERVICES.values())
 
 
+SEEDS = "/var/lib/stemma/nats/access"
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if "STEMMA_NATS_SEED" in str(OURS[name])])
+def test_a_service_has_the_seed_that_it_names_and_no_other(name: str) -> None:
+    """`streams` has the operator's volume, and only reads it."""
+    seed = Path(OURS[name]["environment"]["STEMMA_NATS_SEED"])
+    mounted = [volume for volume in OURS[name]["volumes"] if SEEDS in volume]
+    where = SEEDS if name == "streams" else seed.parent
+    assert [volume.split(":")[1:] for volume in mounted] == [[str(where), "ro"]]
+    made = {
+        "backend": ("backend", "backend"),
+        "api": ("api", "api"),
+        "worker": ("worker", "local"),
+        "streams": ("operator", "operator"),
+    }
+    folder, user = made.get(name, made["backend"])
+    assert seed == Path(SEEDS, folder, f"{user}.seed")
+
+
 @pytest.fixture
-def composed_nats(tmp_path: Path) -> Iterator[tuple[int, int]]:
-    """nats-server as docker-compose.yml runs it, but for ports and folder; (client, HTTP) ports."""
+def composed_nats(tmp_path: Path) -> Iterator[tuple[str, int, NatsAccess]]:
+    """nats-server as in docker-compose.yml, but for ports and folders, on what `access` made."""
+    from cli.main import main
+
     port, http_port = _free_port(), _free_port()
+    folder = tmp_path / "access"
+    _, *init = OURS["access"]["command"]
+    made = CliRunner().invoke(main, [*init, "--folder", str(folder)])
+    assert made.exit_code == 0, made.output
+    access = NatsAccess(folder)
     service = SERVICES["nats"]
-    # A password that, unquoted, nats-server would take for a number.
     environment = {
-        name: re.sub(r"\$\{NATS_PASSWORD[^}]*\}", "12e34", value)
-        .replace("0.0.0.0:4222", f"{LOOPBACK}:{port}")
-        .replace("/data", str(tmp_path / "data"))
+        name: value.replace("0.0.0.0:4222", f"{LOOPBACK}:{port}").replace(
+            "/data", str(tmp_path / "data")
+        )
         for name, value in service["environment"].items()
     }
-    (mount,) = [volume for volume in service["volumes"] if volume.startswith("./")]
-    source, target, _ = mount.split(":")
-    assert (ROOT / source).resolve() == CONFIGURATION.resolve()
+    read = {volume.split(":")[0]: volume.split(":")[1] for volume in service["volumes"]}
+    written = dict(volume.split(":") for volume in OURS["access"]["volumes"])
+    assert written["nats-server"] == f"{SEEDS}/server"
+    server_folder = str(access.configuration.parent)
     command = [
-        argument.replace(target, str(CONFIGURATION)).replace("8222", str(http_port))
+        argument.replace(read["nats-server"], server_folder).replace("8222", str(http_port))
         for argument in service["command"]
     ]
     log = tmp_path / "log"
@@ -139,24 +170,30 @@ def composed_nats(tmp_path: Path) -> Iterator[tuple[int, int]]:
     try:
         ready = wait_until(lambda: b"Server is ready" in log.read_bytes(), 10)
         assert ready, log.read_text()
-        yield port, http_port
+        yield f"nats://{LOOPBACK}:{port}", http_port, access
     finally:
         stop_by_degrees(server, [(signal.SIGTERM, 5.0)])
 
 
-def test_nats_asks_for_the_password_and_syncs_before_it_acknowledges(
-    composed_nats: tuple[int, int],
+def test_nats_asks_for_a_key_and_syncs_before_it_acknowledges(
+    composed_nats: tuple[str, int, NatsAccess],
 ) -> None:
-    port, http_port = composed_nats
+    url, http_port, access = composed_nats
 
-    async def connect(password: str) -> None:
-        url = f"nats://stemma:{password}@{LOOPBACK}:{port}"
-        client = await nats.connect(url, allow_reconnect=False, max_reconnect_attempts=0)
+    async def connect(**options: Any) -> None:
+        client = await nats.connect(url, allow_reconnect=False, max_reconnect_attempts=0, **options)
         await client.close()
 
-    asyncio.run(connect("12e34"))
-    with pytest.raises(nats.errors.Error, match="Authorization"):
-        asyncio.run(connect("wrong"))
+    for role, name in (
+        (NatsRole.OPERATOR, ""),
+        (NatsRole.BACKEND, ""),
+        (NatsRole.API, ""),
+        (NatsRole.WORKER, "local"),
+    ):
+        asyncio.run(connect(**NatsLogin(url, str(access.seed_file(role, name))).options()))
+    for nobody in ({}, {"user": "stemma", "password": ""}, {"nkeys_seed_str": new_seed()}):
+        with pytest.raises(nats.errors.Error, match="Authorization"):
+            asyncio.run(connect(**nobody))
     with urllib.request.urlopen(f"http://{LOOPBACK}:{http_port}/jsz") as answer:
         assert json.load(answer)["config"]["sync_always"] is True
     with urllib.request.urlopen(f"http://{LOOPBACK}:{http_port}/healthz") as answer:

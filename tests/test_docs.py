@@ -124,6 +124,7 @@ def test_the_compose_variables_are_told() -> None:
     table = re.findall(r"^\| `([A-Z_]+_PASSWORD)` \|", OPERATOR.read_text(), re.MULTILINE)
     assert set(table) == set(re.findall(r"\$\{(\w+)", compose))
     volumes = {"postgres", "nats", "blobs", "weights", "audit"}
+    volumes |= {f"nats-{name}" for name in ("access", "server", "backend", "api", "worker")}
     assert set(yaml.safe_load(compose)["volumes"]) == volumes
 
 

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from adapters.jetstream import EVENTS, connect
+from adapters.nats_login import NatsLogin
 from cli.client import ApiClient
 from tests.servers import server_folder
 from tests.system import RunningSystem, annotated_digits, events_of, eventually, running_system
@@ -98,8 +99,9 @@ def test_the_stream_and_the_read_models_agree_with_the_log_after_all_of_it(digit
     with psycopg.connect(runtime.database_url) as connection:
         query = "SELECT position, event_id FROM log.events ORDER BY position"
         log = list(connection.execute(query))
+    login = NatsLogin(runtime.nats_url, runtime.nats_seed)
     stream = eventually(
-        lambda: _complete(asyncio.run(_published(runtime.nats_url)), len(log)),
+        lambda: _complete(asyncio.run(_published(login)), len(log)),
         "the relay has published all of the log",
     )
     assert stream == log
@@ -139,8 +141,8 @@ def _facts(events: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
     return facts
 
 
-async def _published(nats_url: str) -> list[tuple[int, str]]:
-    client = await connect(nats_url, "test")
+async def _published(login: NatsLogin) -> list[tuple[int, str]]:
+    client = await connect(login, "test")
     try:
         js = client.jetstream()
         total = (await js.stream_info(EVENTS)).state.messages

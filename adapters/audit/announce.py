@@ -21,6 +21,7 @@ from adapters.jetstream import (
     ensure_streams,
     run_until_stopped,
 )
+from adapters.nats_login import NatsLogin
 
 BATCH = 500
 POLL_SECONDS, PAUSE_SECONDS = 10.0, 1.0
@@ -29,19 +30,19 @@ CHECKPOINT_ID = "Stemma-Checkpoint"
 log = logging.getLogger(__name__)
 
 
-def announce(url: str, nats_url: str, signed: threading.Event, stop: threading.Event) -> None:
+def announce(url: str, nats: NatsLogin, signed: threading.Event, stop: threading.Event) -> None:
     """Publish what the database has and the stream lacks, whenever `signed` is set and now and then
     in any case. Whatever is in the way is tried again."""
     while not stop.is_set():
         try:
-            run_until_stopped(_run(url, nats_url, signed, stop), stop)
+            run_until_stopped(_run(url, nats, signed, stop), stop)
         except (NatsError, psycopg.OperationalError, TimeoutError, OSError) as error:
             log.warning("checkpoints wait to be published: %s", error or type(error).__name__)
             stop.wait(PAUSE_SECONDS)
 
 
-async def _run(url: str, nats_url: str, signed: threading.Event, stop: threading.Event) -> None:
-    client = await connect(nats_url, "stemma checkpoints")
+async def _run(url: str, nats: NatsLogin, signed: threading.Event, stop: threading.Event) -> None:
+    client = await connect(nats, "stemma checkpoints")
     try:
         js = client.jetstream()
         await ensure_streams(js)

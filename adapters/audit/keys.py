@@ -4,8 +4,6 @@ While a key is being replaced the private file holds both, the new one first: th
 signed by all that are there, and then only the first one stays.
 """
 
-import fcntl
-import os
 import secrets
 import stat
 from collections.abc import Iterator, Sequence
@@ -13,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from adapters.audit.signing import new_key, parse_signing_key
-from adapters.embedded import write_secret
+from adapters.embedded import waiting_lock, write_secret
 from adapters.objects import fsync
 from adapters.settings import SettingsError
 from domain.signed_note import Malformed, SigningKey, VerifierKey, checked_name, parse_verifier_key
@@ -33,13 +31,8 @@ class Keys:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Wait until no other process signs with these keys, or changes them."""
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = os.open(self.path.with_name("lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with waiting_lock(self.path):
             yield
-        finally:
-            os.close(file)
 
     def signing(self) -> list[SigningKey]:
         """The keys to sign with, the one that stays first. To be called with the lock held.

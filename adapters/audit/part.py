@@ -10,6 +10,7 @@ from adapters.audit.announce import announce
 from adapters.audit.checkpoint_file import CheckpointFile, Refused
 from adapters.audit.keys import Keys
 from adapters.audit.signer import Pace, Signer
+from adapters.nats_login import nats_login
 from adapters.settings import Settings
 from application.store import Store
 
@@ -23,9 +24,9 @@ def run_checkpoints(settings: Settings, _: Store, stop: threading.Event) -> None
 
     As long as the log contradicts what was signed, nothing is.
     """
-    url, nats_url = settings.require("database_url"), settings.require("nats_url")
+    url, nats = settings.require("database_url"), nats_login(settings)
     signed, over = threading.Event(), threading.Event()
-    telling = threading.Thread(target=announce, args=(url, nats_url, signed, over))
+    telling = threading.Thread(target=announce, args=(url, nats, signed, over))
     telling.start()
     try:
         while not stop.is_set():

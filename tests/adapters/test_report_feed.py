@@ -29,7 +29,7 @@ def send(url: str, sent: Sequence[Report]) -> None:
     async def publish_all(js: JetStreamContext) -> None:
         await ensure_streams(js)
         for one in sent:
-            subject = report_subject(one.version_id)
+            subject = report_subject(one.worker, one.version_id)
             await publish(js, subject, msgspec.json.encode(one), message_id=one.message_id)
 
     with_js(url, publish_all)
@@ -53,6 +53,23 @@ def test_reports_arrive_in_the_log(
     with running(settings_for(migrated, nats_url), "ingest"):
         eventually(lambda: taken_in(store, version) == 4)
         send(nats_url, run[4:])
+        eventually(lambda: names(store, version) == WHOLE)
+
+
+def test_reports_on_the_subject_of_an_older_worker_are_taken_in_and_no_others_name_is(
+    store: Store, version: str, nats_url: str, migrated: Database
+) -> None:
+    run = reports(version, whole_run())
+
+    async def publish_all(js: JetStreamContext) -> None:
+        await ensure_streams(js)
+        for one in run:
+            payload = msgspec.json.encode(one)
+            await publish(js, report_subject("w2", version), payload, message_id="")
+            await publish(js, f"stemma.reports.{version}", payload, message_id=one.message_id)
+
+    with_js(nats_url, publish_all)
+    with running(settings_for(migrated, nats_url), "ingest"):
         eventually(lambda: names(store, version) == WHOLE)
 
 
@@ -87,7 +104,7 @@ def test_what_is_no_report_stops_nothing(
     async def publish_noise(js: JetStreamContext) -> None:
         await ensure_streams(js)
         for payload in (b"", b"\xff", b'{"version_id": "\xff"}', b"{}"):
-            await js.publish(report_subject(version), payload)
+            await js.publish(report_subject("w1", version), payload)
 
     with_js(nats_url, publish_noise)
     send(nats_url, reports(version, whole_run()))

@@ -14,6 +14,7 @@ RUNTIME = Runtime(
     blobs_url="file:///up",
     api_url="http://up",
     api_key="stemma_key",
+    nats_seed="/up/operator.seed",
 )
 
 
@@ -65,6 +66,28 @@ def test_a_variable_wins_over_what_up_runs(tmp_path: Path) -> None:
     settings = load(tmp_path, nats_url="nats://elsewhere", blobs_url="")
     assert settings.require("nats_url") == "nats://elsewhere"
     assert settings.require("blobs_url") == RUNTIME.blobs_url
+
+
+def test_the_seed_of_the_servers_that_up_runs_is_not_for_another_nats(tmp_path: Path) -> None:
+    write_runtime(tmp_path)
+    assert load(tmp_path, nats_url="nats://elsewhere").nats_seed == ""
+    other = load(tmp_path, nats_url="nats://elsewhere", nats_seed="/mine.seed")
+    assert other.nats_seed == "/mine.seed"
+
+
+@pytest.mark.parametrize("name", ["worker_name", "queue"])
+@pytest.mark.parametrize("value", ["a.b", "*", "two words", "é", "x" * 65])
+def test_what_stands_in_a_subject_is_a_name(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=rf"STEMMA_{name.upper()}.*letters, digits"):
+        load(tmp_path, **{name: value})
+    assert load(tmp_path, **{name: "gpu-1_a"})
+
+
+def test_a_host_with_dots_gives_a_worker_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "gpu1.example.com")
+    assert load(tmp_path).worker_name.startswith("gpu1-example-com-")
 
 
 def test_a_single_database_url_serves_as_both(tmp_path: Path) -> None:

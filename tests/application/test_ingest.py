@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from eventsourcing.persistence import PersistenceError
 
@@ -65,6 +66,20 @@ def test_what_was_taken_in_is_not_taken_in_again(store: Store, version: str) -> 
 def test_reports_sent_twice_by_a_worker_change_nothing(store: Store, version: str) -> None:
     twice = [one for one in reports(version, whole_run()) for _ in range(2)]
     Ingest(store, FEED).take(delivered(twice))
+    assert names(store, version) == WHOLE
+
+
+def test_a_report_on_the_subject_of_another_worker_is_passed_over(
+    store: Store, version: str
+) -> None:
+    run = delivered(reports(version, whole_run()))
+    forged = [msgspec.structs.replace(one, worker="w2") for one in run]
+    own = [msgspec.structs.replace(one, worker="w1") for one in run]
+    both = [one for pair in zip(forged, own, strict=True) for one in pair]
+    ingest = Ingest(store, FEED)
+    ingest.take(forged)
+    assert names(store, version) == ["created"]
+    Ingest(store, "another feed").take(both)
     assert names(store, version) == WHOLE
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from domain import version as versions
-from domain.errors import Invalid, NotFound
+from domain.errors import Conflict, Invalid, NotFound
 from domain.event import Event
 from domain.messages import (
     AnyReport,
@@ -91,6 +91,27 @@ def test_a_superseded_run_adds_nothing(body: AnyReport) -> None:
     retried = (CREATED, started(3), VersionTrainingFailed("no memory"), VersionRetried(2))
     given(*retried).when(report(body, attempt=1, delivery=4)).then()
     given(*retried).when(report(body, attempt=3)).then()
+
+
+def test_a_worker_starts_in_no_other_name() -> None:
+    given(CREATED).when(report(START, worker="w2")).then(Conflict)
+
+
+@pytest.mark.parametrize("body", [body for body, _ in PAIRS])
+def test_only_the_worker_that_has_the_job_reports_on_it(body: AnyReport) -> None:
+    given(CREATED, started()).when(report(body, worker="w2")).then(Conflict)
+
+
+def test_a_job_that_was_handed_on_is_reported_by_its_next_worker() -> None:
+    """The first delivery's worker did not live to start it, and the second gives up for both."""
+    lost = Failed("interrupted")
+    given(CREATED, started()).when(report(lost, delivery=2, worker="w2")).then(
+        VersionTrainingFailed("interrupted")
+    )
+    failed = (CREATED, started(), VersionTrainingFailed("interrupted"), VersionRetried(2))
+    given(*failed).when(report(lost, attempt=2, worker="w2")).then(
+        VersionTrainingFailed("interrupted")
+    )
 
 
 @pytest.mark.parametrize("end", [VersionTrainingFailed("x"), VersionTrainingCompleted("a", "b", 1)])

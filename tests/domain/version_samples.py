@@ -28,5 +28,6 @@ def report(
     delivery: int = 1,
     version_id: str = "x",
     sequence: int = 1,
+    worker: str = "w1",
 ) -> Report:
-    return Report(version_id, attempt, delivery, sequence, AT, "w1", "correlation", body)
+    return Report(version_id, attempt, delivery, sequence, AT, worker, "correlation", body)

@@ -14,7 +14,15 @@ from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
 from adapters.control import put_wish
-from adapters.jetstream import JOBS, REPORTS, connect, ensure_streams, job_subject, publish
+from adapters.jetstream import (
+    JOBS,
+    REPORTS,
+    connect,
+    ensure_job_consumer,
+    ensure_streams,
+    job_subject,
+    publish,
+)
 from adapters.settings import Settings
 from domain.messages import (
     AnyReport,
@@ -89,6 +97,7 @@ async def backend(settings: Settings) -> AsyncIterator[Backend]:
     client = await connect(settings.require("nats_url"), "backend")
     js = client.jetstream()
     await ensure_streams(js)
+    await ensure_job_consumer(js, settings.queue, settings.ack_wait_seconds)
     try:
         yield Backend(js)
     finally:

@@ -8,11 +8,10 @@ import sys
 
 import msgspec
 import pytest
-from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import NotFoundError
 
 from adapters.blobs import BlobStore
-from adapters.jetstream import JOBS, WORKERS_BUCKET, job_subject
+from adapters.jetstream import JOBS, REPORTS, WORKERS_BUCKET, job_subject
 from adapters.settings import Settings
 from domain.messages import Completed, Failed, Presence, Started
 from gpu_worker.scratch import note_handed_back, times_handed_back
@@ -43,6 +42,9 @@ def test_jobs_become_ordered_reports_even_if_nats_restarts(
             await our.until_no_job_is_left()
             stop.set()
         async with backend(settings) as our_again:
+            first = await our_again.js.get_msg(REPORTS, 1)
+            told = (first.headers or {})["Nats-Msg-Id"]
+            assert told != our.reports[0].message_id, "another worker could guess it"
             workers = await our_again.js.key_value(WORKERS_BUCKET)
             with pytest.raises(NotFoundError):
                 await workers.get("worker-a")
@@ -149,25 +151,6 @@ def test_workers_that_are_stopped_cleanly_do_not_count(
                         await asyncio.sleep(0.02)
         assert isinstance(our.reports[-1].body, Completed)
         assert our.reports[-1].delivery == 9
-
-    asyncio.run(scenario())
-
-
-def test_the_queue_consumer_follows_the_settings(settings: Settings, blobs: BlobStore) -> None:
-    async def scenario() -> None:
-        async with backend(settings) as our:
-            config = ConsumerConfig(
-                durable_name="worker-default",
-                filter_subject=job_subject("default"),
-                ack_policy=AckPolicy.EXPLICIT,
-                ack_wait=600.0,
-            )
-            await our.js.add_consumer(JOBS, config)
-            await our.dispatch(coloured_job(blobs))
-            async with worker(settings):
-                await child_of(os.getpid())
-                info = await our.js.consumer_info(JOBS, "worker-default")
-            assert info.config.ack_wait == settings.ack_wait_seconds
 
     asyncio.run(scenario())
 
