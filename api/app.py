@@ -21,6 +21,7 @@ from adapters.settings import Settings
 from api.accounts import AccountController
 from api.backend import THREADS, Backend
 from api.comparison import ComparisonController
+from api.edges import Edges
 from api.erasure import ErasureController
 from api.evaluation import EvaluationController
 from api.events import EventController, chosen_in
@@ -40,6 +41,7 @@ from api.problems import HANDLERS
 from api.projects import ProjectController
 from api.refusals import RefusalController
 from api.rights import OPEN
+from api.sign_in import SessionController
 from api.system import SystemController
 from api.take_away import TakeAwayController
 from api.trail import TrailController
@@ -80,6 +82,7 @@ API = Router(
         SystemController,
         AccountController,
         KeyController,
+        SessionController,
         RefusalController,
     ],
 )
@@ -138,6 +141,7 @@ def create_app(settings: Settings) -> Litestar:
         debug=False,
     )
     refuse_unguarded(app)
+    app.asgi_handler = Edges(app.asgi_handler, [settings.api_host, *settings.hosts()])
     return app
 
 

@@ -16,6 +16,7 @@ from api.pages_projects import ProjectPages
 from api.pages_versions import VersionPages
 from api.pages_views import ViewPages
 from api.pages_workers import WorkerPages
+from api.sign_in import LoginPages
 
 PAGES = Router(
     "/",
@@ -31,6 +32,7 @@ PAGES = Router(
         WorkerPages,
         AuditPages,
         ContractPages,
+        LoginPages,
     ],
     include_in_schema=False,
 )

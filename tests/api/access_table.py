@@ -99,6 +99,9 @@ administer anywhere    POST   /api/v1/webhooks/{webhook_id}/resume
 administer anywhere    POST   /api/v1/webhooks/{webhook_id}/replay
 administer anywhere    POST   /api/v1/webhooks/{webhook_id}/rotate
 administer anywhere    POST   /api/v1/webhooks/{webhook_id}/test
+open                   POST   /api/v1/sessions
+account                DELETE /api/v1/sessions/current
+open                   GET    /login
 account                GET    /api/v1/keys
 account                POST   /api/v1/keys
 account                POST   /api/v1/keys/{key_id}/rotate
@@ -117,6 +120,15 @@ read of                GET    /versions/{version_id}/compare/{other_id}
 read anywhere          GET    /workers
 audit of               GET    /audit
 audit everywhere       GET    /audit/correlations/{correlation_id}
+read anywhere          GET    /api/v1/events
+read anywhere          GET    /api/v1/events/stream
+read anywhere          GET    /metrics
+open                   GET    /health/live
+open                   GET    /health/ready
+open                   GET    /asyncapi
+open                   GET    /asyncapi.yaml
+open                   GET    /asyncapi.json
+open                   GET    /schemas/events/{name}/{version}
 open                   GET    /static/{file_path}
 open                   GET    /static/plotly/{file_path}
 open                   GET    /schema
