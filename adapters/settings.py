@@ -25,8 +25,8 @@ class SettingsError(Exception):
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
-    """What `stemma up` tells its neighbours: URLs, those of the database with their passwords, a key
-    of the API, and the path of the NATS operator's seed."""
+    """What `stemma up` tells its neighbours: URLs, those of the database with their passwords, a
+    key of the API, and the path of the NATS operator's seed."""
 
     database_url: str
     database_admin_url: str

@@ -49,8 +49,8 @@ from api.trail_reading import asked_for
 from api.transparency import TilesController, TransparencyController
 from api.versions import VersionController
 from api.views import ViewController
-from api.webhooks import WebhookController
 from api.watching import Watching
+from api.webhooks import WebhookController
 from api.workers import WorkerController
 
 HERE = Path(__file__).parent

@@ -10,9 +10,9 @@ from litestar import Request as HttpRequest
 from litestar import Response
 
 from api.backend import Backend
-from application.access import Caller
 from api.watching import HEADER as CORRELATION
 from api.watching import LONGEST, is_id
+from application.access import Caller
 from application.handle import Decided, Outcome, Request, Session, handle
 from domain.errors import Invalid
 

@@ -1,5 +1,6 @@
 """The feed of all events over HTTP, for services that do not speak NATS."""
 
+import asyncio
 from collections.abc import Collection
 from typing import Annotated, Any
 
@@ -12,10 +13,12 @@ from litestar.response import Stream
 
 from api.events_feed import Page
 from api.events_wanted import Chosen
+from api.guard import who
 from api.parameters import HttpRequest, Served
 from api.rights import needs
+from application.access import Caller
 from domain.cloud_events import Attributes
-from domain.errors import Invalid
+from domain.errors import Invalid, Unauthenticated
 from domain.roles import Right
 
 After = Annotated[
@@ -103,7 +106,7 @@ class EventController(Controller):
         With `wait` the answer comes as soon as there is an event that fits, or without one when
         the time is over.
         """
-        projects = await readable(request)
+        projects = _readable(request.user)
         await backend.feed.begin(after, "after")
         wanted = (await backend.feed.wanted(chosen, projects)).within(projects)
         page = await backend.feed.page(wanted, after, limit, wait)
@@ -139,21 +142,25 @@ class EventController(Controller):
                 raise Invalid("Last-Event-ID is the id of an event seen", field="Last-Event-ID")
             field, after = "Last-Event-ID", int(last_event_id)
         await backend.feed.begin(after, field)
-        wanted = await backend.feed.wanted(chosen, await readable(request))
+        wanted = await backend.feed.wanted(chosen, _readable(request.user))
         return Stream(
-            backend.feed.stream(wanted, after, lambda: readable(request)),
+            backend.feed.stream(wanted, after, lambda: _still_readable(request)),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
         )
 
 
-async def readable(request: HttpRequest) -> Collection[str] | None:
-    """The projects whose events the caller may read; None is all, and what is in none.
+def _readable(caller: Caller) -> Collection[str] | None:
+    """The projects whose events the caller may read; None is all, and what is in none."""
+    return caller.grants.projects(Right.READ)
 
-    An open stream asks again every 15 seconds.
-    """
-    caller = request.scope.get("user")
-    return None if caller is None else caller.grants.projects(Right.READ)
+
+async def _still_readable(request: HttpRequest) -> Collection[str] | None:
+    """The same anew for a stream that is open: none once the key or session opens nothing."""
+    try:
+        return _readable((await asyncio.to_thread(who, request))[0])
+    except Unauthenticated:
+        return frozenset()
 
 
 def _encoded(page: Page) -> bytes:

@@ -42,11 +42,11 @@ class Authentication(AbstractAuthenticationMiddleware):
         """Whoever the request is from; nobody on a route that is open to all."""
         if connection.route_handler.opt.get(KEY) is None:
             return AuthenticationResult(None, None)
-        caller, session = await asyncio.to_thread(_who, connection)
+        caller, session = await asyncio.to_thread(who, connection)
         return AuthenticationResult(caller, session)
 
 
-def _who(connection: Connection) -> tuple[Caller, Session | None]:
+def who(connection: Connection) -> tuple[Caller, Session | None]:
     """By key, or else by session: who sends both means the key."""
     backend: Backend = connection.app.state.backend
     header = connection.headers.get("Authorization")

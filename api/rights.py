@@ -5,7 +5,6 @@ import msgspec
 from domain.roles import Right
 
 KEY = "needs"
-OPEN = {KEY: None}
 
 
 class Need(msgspec.Struct, frozen=True):

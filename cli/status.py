@@ -13,10 +13,10 @@ from adapters.jetstream import EVENTS, connect
 from adapters.nats_login import NatsLogin, nats_login
 from adapters.postgres import engine_for
 from adapters.settings import Settings
+from adapters.standing import DatabaseStandings, Standing, from_database, from_streams
 from adapters.webhooks.positions import standings
 from application.store import Store
 from application.webhooks import all_endpoints
-from adapters.standing import DatabaseStandings, Standing, from_database, from_streams
 from projections.scratch import under_way
 
 
