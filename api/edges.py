@@ -40,7 +40,7 @@ _PRIVATE = "private, no-cache"
 """Kept by the browser of who asked at most, and asked about anew each time."""
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-HEALTH = "/health/"
+HEALTH, STATIC = "/health/", "/static/"
 
 
 class Edges:
@@ -65,7 +65,8 @@ class Edges:
                 headers = MutableScopeHeaders.from_message(message)
                 for name, value in (_HEADERS | (_OVER_TLS if over_tls else {})).items():
                     headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", _PRIVATE)
+                if not scope["path"].startswith(STATIC):
+                    headers.setdefault("Cache-Control", _PRIVATE)
             await send(message)
 
         host = Headers.from_scope(scope).get("host", "")

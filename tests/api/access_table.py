@@ -128,7 +128,7 @@ open                   GET    /health/ready
 open                   GET    /asyncapi
 open                   GET    /asyncapi.yaml
 open                   GET    /asyncapi.json
-open                   GET    /schemas/events/{name}/{version}
+open                   GET    /schemas/events/{name}/{file}
 open                   GET    /static/{file_path}
 open                   GET    /static/plotly/{file_path}
 open                   GET    /schema

@@ -90,6 +90,8 @@ class Doors:
                 "correlation_id": "none",
                 "tile": "0/000",
                 "file_path": "style.css",
+                "name": "project.created",
+                "file": "1.json",
                 "path": "openapi.json",
             }
         )
@@ -105,7 +107,9 @@ class Doors:
                 return FORBIDDEN
             # There is no NATS here, and the workers' list says so.
             assert status < 500 or (row.path, status) == ("/api/v1/workers", 503), row
-            assert row.method == "GET" or status >= 400, row
+            # Signing out is refused to nobody: a key is no session, and there is nothing to end.
+            harmless = row.path == "/api/v1/sessions/current"
+            assert row.method == "GET" or status >= 400 or harmless, row
             hidden = status == 404 and "there is no such " in response.read().decode()
             return HIDDEN if hidden else IN
 

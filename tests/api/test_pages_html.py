@@ -19,7 +19,7 @@ def get(site: Scene, path: str, status: int = 200) -> str:
     response = site.http.get(path, params=at_least if "?" not in path else None)
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "text/html; charset=utf-8"
-    assert response.headers["content-security-policy"].startswith("default-src 'self';")
+    assert response.headers["content-security-policy"].startswith("default-src 'none';")
     assert "<script>" not in response.text
     assert "style=" not in response.text
     return response.text
