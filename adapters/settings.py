@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from domain.roles import Role
+
 RUNTIME_FILE = "runtime.json"
 
 
@@ -62,6 +64,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_origin: str = ""
     log_checkpoint_events: int = 10_000
     log_checkpoint_seconds: float = 30.0
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: str = ""
+    oidc_scopes: str = "openid profile email"
+    oidc_label: str = "Sign in with your organisation"
+    oidc_default_role: Role | None = None
 
     def roots(self) -> tuple[Path, ...]:
         """The folders that imports may read on this machine, as `STEMMA_IMPORT_ROOTS` lists them,

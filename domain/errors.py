@@ -50,6 +50,12 @@ class Unauthenticated(Barred):
     reason = "nobody is signed in"
 
 
+class SignInRefused(Barred):
+    """Signing in with an identity provider came to nothing."""
+
+    reason = "sign-in: refused"
+
+
 class Forbidden(Barred):
     """The caller is known and lacks the right."""
 
