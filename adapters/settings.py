@@ -47,6 +47,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_key: str | None = None
     api_host: str = "127.0.0.1"
     api_port: int = 8300
+    api_hosts: str = ""
+    api_tls_cert: str = ""
+    api_tls_key: str = ""
+    trusted_proxies: str = ""
+    rate_limit: int = 12_000
+    max_trainings: int = 0
     worker_name: str = ""
     queue: str = "default"
     device: str = "auto"
@@ -70,6 +76,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     oidc_scopes: str = "openid profile email"
     oidc_label: str = "Sign in with your organisation"
     oidc_default_role: Role | None = None
+
+    def hosts(self) -> tuple[str, ...]:
+        """The names of the API's server, as `STEMMA_API_HOSTS` lists them, with commas between."""
+        return tuple(host.strip() for host in self.api_hosts.split(",") if host.strip())
 
     def roots(self) -> tuple[Path, ...]:
         """The folders that imports may read on this machine, as `STEMMA_IMPORT_ROOTS` lists them,

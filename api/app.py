@@ -20,6 +20,7 @@ from adapters.settings import Settings
 from api.accounts import AccountController
 from api.backend import THREADS, Backend
 from api.comparison import ComparisonController
+from api.edges import Edges
 from api.erasure import ErasureController
 from api.evaluation import EvaluationController
 from api.exports import ExportController
@@ -36,6 +37,7 @@ from api.problems import HANDLERS
 from api.projects import ProjectController
 from api.refusals import RefusalController
 from api.rights import OPEN
+from api.sign_in import SessionController
 from api.system import SystemController
 from api.take_away import TakeAwayController
 from api.trail import TrailController
@@ -72,6 +74,7 @@ API = Router(
         SystemController,
         AccountController,
         KeyController,
+        SessionController,
         RefusalController,
     ],
 )
@@ -124,6 +127,7 @@ def create_app(settings: Settings) -> Litestar:
         debug=False,
     )
     refuse_unguarded(app)
+    app.asgi_handler = Edges(app.asgi_handler, [settings.api_host, *settings.hosts()])
     return app
 
 

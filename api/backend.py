@@ -11,6 +11,7 @@ from adapters.evaluation.predictions_cache import Predictions
 from adapters.image_files import ImageLimits
 from adapters.postgres import engine_for
 from adapters.refusals import Refusals
+from adapters.sessions import Sessions
 from adapters.settings import Settings
 from adapters.weights import WeightsFolder
 from api.moments import moment_in
@@ -44,6 +45,7 @@ class Backend:
         engine = engine_for(url, THREADS)
         self.engine: Engine = engine.execution_options(isolation_level="REPEATABLE READ")
         self.refusals = Refusals(engine)
+        self.sessions = Sessions(engine)
         blobs_url = settings.require("blobs_url")
         self.blobs = BlobStore.from_url(blobs_url)
         self.weights = WeightsFolder(settings.weights_folder, self.blobs)

@@ -18,8 +18,10 @@ from litestar.middleware.authentication import (
 )
 from litestar.routes import HTTPRoute
 
+from adapters.sessions import Session
 from api.backend import Backend
 from api.rights import KEY, Need
+from api.session_cookies import cookie_name, refuse_other_sites
 from application.access import Caller
 from domain.errors import Forbidden, Hidden, NotFound, Unauthenticated
 from domain.roles import RIGHTS, Right
@@ -40,22 +42,35 @@ class Authentication(AbstractAuthenticationMiddleware):
         """Whoever the request is from; nobody on a route that is open to all."""
         if connection.route_handler.opt.get(KEY) is None:
             return AuthenticationResult(None, None)
-        caller = await asyncio.to_thread(_caller_of, connection)
-        return AuthenticationResult(caller, None)
+        caller, session = await asyncio.to_thread(_who, connection)
+        return AuthenticationResult(caller, session)
 
 
-def _caller_of(connection: Connection) -> Caller:
+def _who(connection: Connection) -> tuple[Caller, Session | None]:
+    """By key, or else by session: who sends both means the key."""
     backend: Backend = connection.app.state.backend
-    scheme, _, key = connection.headers.get("Authorization", "").partition(" ")
-    if scheme.casefold() != SCHEME.casefold():
+    header = connection.headers.get("Authorization")
+    if header is not None:
+        scheme, _, key = header.partition(" ")
+        if scheme.casefold() == SCHEME.casefold():
+            return backend.access.by_key(key.strip()), None
+    token = connection.cookies.get(cookie_name(connection))
+    session = backend.sessions.find(token) if token else None
+    if session is None:
         raise Unauthenticated(f"nobody is signed in: {HOW}")
-    return backend.access.by_key(key.strip())
+    if session.key_id is None:
+        return backend.access.by_account(session.account_id), session
+    return backend.access.by_session(session.key_id, session.key_revision), session
 
 
 async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
     """Let through who may. Raises `Forbidden`, or `Hidden` in projects of others."""
     need: Need | None = handler.opt.get(KEY)
-    if need is None or need.right is None:
+    if need is None:
+        return
+    if connection.auth is not None:
+        refuse_other_sites(connection, connection.auth)
+    if need.right is None:
         return
     caller: Caller = connection.user
     if need.of is not None:

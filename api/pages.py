@@ -15,6 +15,7 @@ from api.pages_projects import ProjectPages
 from api.pages_versions import VersionPages
 from api.pages_views import ViewPages
 from api.pages_workers import WorkerPages
+from api.sign_in import LoginPages
 
 PAGES = Router(
     "/",
@@ -29,6 +30,7 @@ PAGES = Router(
         ComparePages,
         WorkerPages,
         AuditPages,
+        LoginPages,
     ],
     include_in_schema=False,
 )

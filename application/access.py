@@ -54,25 +54,51 @@ class Access:
                 f"this is no key of Stemma's: one begins with {PREFIX}", reason="unknown key"
             )
         key_id, digest = parsed
-        stream, now = KEY.stream(key_id), datetime.now(UTC)
+        key, at = self._key(key_id)
+        if key is None or not key.opens(digest, datetime.now(UTC)):
+            raise Unauthenticated(
+                "the key is unknown, or was rotated: it opens nothing", reason="unknown key"
+            )
+        return self._holder(key_id, key, at)
+
+    def by_session(self, key_id: str, revision: int) -> Caller:
+        """The caller who signed in with a key, which was at this revision then.
+
+        Raises `Unauthenticated` once the key was rotated or revoked, as for the key itself.
+        """
+        key, at = self._key(key_id)
+        if key is None or at[KEY.stream(key_id)] != revision:
+            raise Unauthenticated(
+                "the key that you signed in with was rotated or revoked: sign in again",
+                reason="session of a changed key",
+            )
+        return self._holder(key_id, key, at)
+
+    def revision_of(self, key_id: str) -> int:
+        """How often the key was issued, rotated and revoked; 0 for one that is unknown."""
+        stream = KEY.stream(key_id)
+        return self._revisions([stream]).get(stream, 0)
+
+    def _key(self, key_id: str) -> tuple[Key | None, dict[str, int]]:
+        """A key, and the revisions of its stream, and of its account's where that is known."""
+        stream = KEY.stream(key_id)
         held = self._known.get(stream)
         # The account is that of the key for ever, so both can be looked at together.
         guess = held[1].account_id if held and isinstance(held[1], Key) else None
         at = self._revisions([stream, *([ACCOUNT.stream(guess)] if guess else [])])
-        key = self._state(KEY, key_id, at)
-        if key is None or not key.opens(digest, now):
-            raise Unauthenticated(
-                "the key is unknown, or was rotated: it opens nothing", reason="unknown key"
-            )
+        return self._state(KEY, key_id, at), at
+
+    def _holder(self, key_id: str, key: Key, at: dict[str, int]) -> Caller:
         if key.revoked:
             raise Unauthenticated(
                 "the key is revoked: it opens nothing any more", reason="revoked key"
             )
-        if key.expired(now):
+        if key.expired(datetime.now(UTC)):
             raise Unauthenticated(
                 "the key is expired: it opens nothing any more", reason="expired key"
             )
-        account = self._account(key.account_id, at if guess else None)
+        known = ACCOUNT.stream(key.account_id) in at
+        account = self._account(key.account_id, at if known else None)
         return Caller(
             actor=account.name,
             account_id=key.account_id,

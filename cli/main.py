@@ -95,6 +95,11 @@ def api() -> None:
         http="httptools",
         log_level="warning",
         server_header=False,
+        # Else uvicorn would believe whatever comes from loopback.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies or None,
+        ssl_certfile=settings.api_tls_cert or None,
+        ssl_keyfile=settings.api_tls_key or None,
         timeout_graceful_shutdown=3,
         timeout_keep_alive=65,
     )

@@ -1,7 +1,8 @@
 """Fields of events that may tell of a person: sealed in the log, so that they can be erased.
 
 A field is marked in its type, `Annotated[str, PERSONAL]`. It is stored encrypted with a key of the
-stream's own; once that key is gone, the field reads as erased.
+stream's own; once that key is gone, the field reads as erased. Digests of secrets are marked, too:
+what is marked never leaves the log.
 """
 
 from functools import cache

@@ -12,6 +12,7 @@ import httpx
 import msgspec
 import pytest
 
+from cli.client import authorization
 from domain.model_description import ModelDescription
 from tests.servers import server_folder
 from tests.system import RunningSystem, annotated_digits, running_system
@@ -145,9 +146,11 @@ def test_what_cannot_be_taken_away_is_said(trained: Trained, tmp_path: Path) -> 
 def test_the_card_escapes_what_users_named(trained: Trained) -> None:
     with trained.system.client() as client:
         name = "<b>|`best`|</b>"
-        base = f"{trained.system.runtime.api_url}/api/v1/versions/{trained.version_id}"
-        answer: dict[str, Any] = httpx.patch(base, json={"name": name}).json()
+        runtime = trained.system.runtime
+        base = f"{runtime.api_url}/api/v1/versions/{trained.version_id}"
+        key = authorization(runtime.api_key or "")
+        answer: dict[str, Any] = httpx.patch(base, json={"name": name}, headers=key).json()
         client.query(f"versions/{trained.version_id}", at_least=answer["position"])
-    card = httpx.get(f"{base}/model-card")
+    card = httpx.get(f"{base}/model-card", headers=key)
     assert card.headers["content-type"].startswith("text/markdown")
     assert card.text.startswith("# \\<b\\>\\|\\`best\\`\\|\\</b\\>\n")

@@ -1,5 +1,5 @@
 // Sends an archive as the body of one call, showing how much is sent, and goes to its import.
-import { newKey, Problem, problemOf } from "./api.js";
+import { newKey, Problem, problemOf, ownPage } from "./api.js";
 import { clearProblem, showProblem } from "./problems.js";
 
 const form = document.querySelector("form[data-import-form]");
@@ -54,6 +54,7 @@ function send(url, file, key) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", url);
+    for (const [name, value] of Object.entries(ownPage())) request.setRequestHeader(name, value);
     request.setRequestHeader("Idempotency-Key", key);
     request.setRequestHeader("Accept", "application/json");
     request.setRequestHeader("Content-Type", "application/octet-stream");

@@ -4,6 +4,7 @@ import { sendForms } from "./forms.js";
 import { filterForms } from "./filters.js";
 import { historyForms } from "./history.js";
 import { keepLive } from "./parts.js";
+import { signingOut } from "./session.js";
 import { tick } from "./times.js";
 
 // It has waited for the caller's own change; a reload need not.
@@ -17,4 +18,5 @@ sendForms();
 filterForms();
 historyForms();
 keepLive();
+signingOut();
 tick();

@@ -90,6 +90,9 @@ administer everywhere  POST   /api/v1/accounts
 administer everywhere  DELETE /api/v1/accounts/{account_id}
 administer anywhere    POST   /api/v1/accounts/{account_id}/roles
 administer of          DELETE /api/v1/accounts/{account_id}/roles/{role}
+open                   POST   /api/v1/sessions
+account                DELETE /api/v1/sessions/current
+open                   GET    /login
 account                GET    /api/v1/keys
 account                POST   /api/v1/keys
 account                POST   /api/v1/keys/{key_id}/rotate

@@ -76,7 +76,14 @@ class Scene:
     @property
     def browsing(self) -> Any:
         """What a context of a browser is made with to be signed in as the administrator."""
-        return {"base_url": self.url, "extra_http_headers": authorization(KEY)}
+        return {"base_url": self.url, "storage_state": {"cookies": [self.session(KEY)]}}
+
+    def session(self, key: str) -> dict[str, str]:
+        """The cookie of a browser that has signed in with a key."""
+        with httpx.Client(base_url=self.url) as browser:
+            browser.post("/api/v1/sessions", json={"key": key}).raise_for_status()
+            (cookie,) = browser.cookies.jar
+        return {"name": cookie.name, "value": str(cookie.value), "url": self.url}
 
     def __enter__(self) -> Self:
         deadline = time.monotonic() + PATIENCE_SECONDS

@@ -203,7 +203,11 @@ def test_an_upload_that_breaks_off_leaves_nothing(importing: ImportScene, projec
     before = importing.site.store.head()
     address = urlsplit(importing.site.url)
     path = f"/api/v1/projects/{project_id}/imports/upload?name=pets.zip"
-    head = f"POST {path} HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: 1000\r\n\r\n"
+    key = importing.http.headers["Authorization"]
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: {key}\r\n"
+        "Content-Length: 1000\r\n\r\n"
+    )
     with socket.create_connection((str(address.hostname), address.port or 0)) as client:
         client.sendall(head.encode() + b"PK")
         assert wait_until(lambda: importing.left_behind() != [], 10)

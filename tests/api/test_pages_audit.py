@@ -46,14 +46,6 @@ def rows(page: Page) -> list[int]:
     return [int(row.inner_text()) for row in page.locator(".trail tbody th").all()]
 
 
-def test_an_empty_log_says_how_to_begin(server: Scene, chromium: Browser) -> None:
-    tab = chromium.new_page(**server.browsing)
-    tab.goto("/audit")
-    expect(tab.locator("[data-empty]")).to_contain_text("Nothing has happened yet")
-    expect(tab.get_by_role("link", name="Make a project")).to_be_visible()
-    tab.close()
-
-
 @pytest.mark.usefixtures("told")
 def test_the_trail_is_paged_from_the_newest_event(site: Scene, page: Page) -> None:
     page.goto("/")

@@ -1,0 +1,25 @@
+"""Who is signed in, in which browser: only the digest of what the browser holds."""
+
+from alembic import op
+
+revision = "0012"
+down_revision = "0009"
+
+_STATEMENTS = (
+    """
+    CREATE TABLE work.sessions (
+        digest text COLLATE "C" PRIMARY KEY,
+        account_id text NOT NULL,
+        key_id text,
+        key_revision bigint NOT NULL,
+        seen_at timestamptz NOT NULL,
+        until timestamptz NOT NULL
+    )
+    """,
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON work.sessions TO stemma_app",
+)
+
+
+def upgrade() -> None:
+    for statement in _STATEMENTS:
+        op.execute(statement)

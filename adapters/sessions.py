@@ -1,0 +1,81 @@
+"""Who is signed in, in which browser. A session may be forgotten: it is no history."""
+
+import hashlib
+import hmac
+import secrets
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from sqlalchemy import Engine, text
+
+LONGEST = timedelta(days=7)
+IDLE = timedelta(hours=12)
+_SEEN_EVERY = timedelta(minutes=1)
+
+_BEGIN = text("""
+    INSERT INTO work.sessions (digest, account_id, key_id, key_revision, seen_at, until)
+    VALUES (:digest, :account_id, :key_id, :key_revision, :now, :until)
+""")
+_FIND = text("""
+    SELECT account_id, key_id, key_revision, seen_at, until FROM work.sessions
+    WHERE digest = :digest AND until > :now AND seen_at > :idle
+""")
+_SEEN = text("UPDATE work.sessions SET seen_at = :now WHERE digest = :digest")
+_END = text("DELETE FROM work.sessions WHERE digest = :digest")
+_PRUNE = text("DELETE FROM work.sessions WHERE until <= :now OR seen_at <= :idle")
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A browser that is signed in, with a key as it was at a revision, or without one.
+
+    `csrf` is what its pages send along with what changes something, and no other site knows.
+    """
+
+    account_id: str
+    key_id: str | None
+    key_revision: int
+    csrf: str
+    until: datetime
+
+
+class Sessions:
+    """A session is known by a token of 256 random bits, of which only the SHA-256 is kept."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def begin(self, account_id: str, key_id: str | None = None, key_revision: int = 0) -> str:
+        """Sign somebody in; the token for their browser."""
+        token, now = secrets.token_urlsafe(32), datetime.now(UTC)
+        with self._engine.begin() as connection:
+            connection.execute(_PRUNE, {"now": now, "idle": now - IDLE})
+            given = {"account_id": account_id, "key_id": key_id, "key_revision": key_revision}
+            times = {"now": now, "until": now + LONGEST}
+            connection.execute(_BEGIN, given | times | {"digest": _digest(token)})
+        return token
+
+    def find(self, token: str) -> Session | None:
+        """The session of a token, unless it has ended or was idle for too long."""
+        digest, now = _digest(token), datetime.now(UTC)
+        with self._engine.begin() as connection:
+            row = connection.execute(
+                _FIND, {"digest": digest, "now": now, "idle": now - IDLE}
+            ).first()
+            if row is None:
+                return None
+            if row.seen_at < now - _SEEN_EVERY:
+                connection.execute(_SEEN, {"digest": digest, "now": now})
+        return Session(row.account_id, row.key_id, row.key_revision, csrf_of(token), row.until)
+
+    def end(self, token: str) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(_END, {"digest": _digest(token)})
+
+
+def csrf_of(token: str) -> str:
+    """What follows from a token, and tells nothing of it."""
+    return hmac.digest(token.encode(), b"csrf", "sha256").hex()
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
