@@ -29,7 +29,9 @@ class Provider:
         self._client_id = settings.oidc_client_id
         self._client_secret = settings.oidc_client_secret
         self._scopes = settings.oidc_scopes
-        self._discovery = Discovery(self._issuer)
+        # Reading the authorities takes longer than all else here.
+        self._tls = httpx2.create_ssl_context()
+        self._discovery = Discovery(self._issuer, self._tls)
         self._attempts = Attempts()
 
     def begin(self, redirect_uri: str, then: str) -> tuple[str, str]:
@@ -100,6 +102,7 @@ class Provider:
             code_challenge_method="S256",
             token_endpoint_auth_method=method if self._client_secret else "none",
             timeout=TIMEOUT_SECONDS,
+            verify=self._tls,
         )
 
 

@@ -1,6 +1,7 @@
 """What an identity provider publishes of itself: its addresses and its keys."""
 
 import logging
+import ssl
 import threading
 import time
 from typing import TypeVar
@@ -50,8 +51,9 @@ class Published(msgspec.Struct, frozen=True):
 class Discovery:
     """Asks a provider what it publishes, and keeps the answer for an hour."""
 
-    def __init__(self, issuer: str) -> None:
+    def __init__(self, issuer: str, tls: ssl.SSLContext) -> None:
         self._issuer = issuer
+        self._tls = tls
         self._known: Published | None = None
         self._failed_at = float("-inf")
         self._asking = threading.Lock()
@@ -76,7 +78,7 @@ class Discovery:
 
     def _ask(self) -> Published:
         address = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
-        with httpx2.Client(timeout=TIMEOUT_SECONDS) as client:
+        with httpx2.Client(timeout=TIMEOUT_SECONDS, verify=self._tls) as client:
             metadata = _fetch(client, address, Metadata)
             if metadata.issuer != self._issuer:
                 raise ValueError(f"it calls itself {metadata.issuer!r}")

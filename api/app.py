@@ -16,6 +16,7 @@ from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
 
+from adapters.oidc import provider_in
 from adapters.settings import Settings
 from api.accounts import AccountController
 from api.backend import THREADS, Backend
@@ -107,6 +108,7 @@ def create_app(settings: Settings) -> Litestar:
             ),
         ],
         lifespan=[backend_of],
+        state=State({"provider": provider_in(settings)}),
         middleware=[Authentication],
         guards=[guard],
         dependencies={

@@ -16,6 +16,7 @@ from api.pages_versions import VersionPages
 from api.pages_views import ViewPages
 from api.pages_workers import WorkerPages
 from api.sign_in import LoginPages
+from api.sign_in_provider import ProviderPages
 
 PAGES = Router(
     "/",
@@ -31,6 +32,7 @@ PAGES = Router(
         WorkerPages,
         AuditPages,
         LoginPages,
+        ProviderPages,
     ],
     include_in_schema=False,
 )

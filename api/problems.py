@@ -27,6 +27,7 @@ from domain.errors import (
     Invalid,
     NotFound,
     Refusal,
+    SignInRefused,
     Stale,
     Unauthenticated,
 )
@@ -72,6 +73,7 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
     Gone: HTTPStatus.GONE,
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
+    SignInRefused: HTTPStatus.FORBIDDEN,
     Hidden: HTTPStatus.NOT_FOUND,
     PredictionsGone: HTTPStatus.GONE,
     NotYet: HTTPStatus.SERVICE_UNAVAILABLE,

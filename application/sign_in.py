@@ -8,7 +8,7 @@ from application.first_key import ACCOUNT_ID as FIRST_ADMINISTRATOR
 from application.handle import ACCOUNT, Decided, Request, Session, handle
 from application.store import Store
 from domain import account as accounts
-from domain.account import RESERVED, SIGN_IN, Account, GrantRole, LinkIdentity, OpenAccount
+from domain.account import RESERVED, SIGN_IN, Account, Change, GrantRole, LinkIdentity, OpenAccount
 from domain.errors import Conflict, SignInRefused
 from domain.identity import Identity, names_for
 from domain.roles import Role
@@ -54,8 +54,10 @@ def _join(session: Session, identity: Identity, first_role: Role | None) -> Deci
     account_id = accounts.account_id(name)
     opened = accounts.open_account(OpenAccount(name, email=identity.email), None)
     session.record(ACCOUNT, account_id, opened)
-    changes = [LinkIdentity(identity.issuer, identity.subject)]
-    for change in [*changes, *([GrantRole(first_role)] if first_role else [])]:
+    changes: list[Change] = [LinkIdentity(identity.issuer, identity.subject)]
+    if first_role is not None:
+        changes.append(GrantRole(first_role))
+    for change in changes:
         account = session.get(ACCOUNT, account_id)
         session.record(ACCOUNT, account_id, accounts.decide(change, account))
     return Decided(ACCOUNT, account_id)

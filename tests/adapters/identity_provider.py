@@ -58,12 +58,12 @@ class IdentityProvider:
             self.verifier_fits = sent == self._challenge
 
     def _answer(self, response: flask.Response) -> flask.Response:
-        path, content = flask.request.path, response.get_json(silent=True)
+        path, content = flask.request.path, response.get_json(silent=True) or {}
         if path == "/jwks":
             response.set_data(flask.json.dumps(KeySet([self.key]).as_dict(private=False)))
         elif path.endswith("openid-configuration") and self.claimed_issuer:
             response.set_data(flask.json.dumps(content | {"issuer": self.claimed_issuer}))
-        elif path == "/oauth2/token" and "id_token" in (content or {}):
+        elif path == "/oauth2/token" and "id_token" in content:
             claims = _claims(content["id_token"])
             token = (self.forge or self.signed)(claims)
             response.set_data(flask.json.dumps(content | {"id_token": token}))
