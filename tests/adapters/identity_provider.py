@@ -21,12 +21,15 @@ Forge = Callable[[dict[str, Any]], str]
 
 
 class IdentityProvider:
-    """`oidc-provider-mock`, whose ID tokens are made with `key`, or as `forge` makes them."""
+    """`oidc-provider-mock`, whose ID tokens are made with `key`, or as `forge` makes them.
+
+    What it publishes of itself is its own, but for what is in `published`.
+    """
 
     def __init__(self, port: int, app: flask.Flask) -> None:
         self.issuer = f"http://localhost:{port}"
         self.key = new_signing_key()
-        self.claimed_issuer: str | None = None
+        self.published: dict[str, str] = {}
         self.forge: Forge | None = None
         self.asked = 0
         self.verifier_fits: bool | None = None
@@ -61,8 +64,8 @@ class IdentityProvider:
         path, content = flask.request.path, response.get_json(silent=True) or {}
         if path == "/jwks":
             response.set_data(flask.json.dumps(KeySet([self.key]).as_dict(private=False)))
-        elif path.endswith("openid-configuration") and self.claimed_issuer:
-            response.set_data(flask.json.dumps(content | {"issuer": self.claimed_issuer}))
+        elif path.endswith("openid-configuration"):
+            response.set_data(flask.json.dumps(content | self.published))
         elif path == "/oauth2/token" and "id_token" in content:
             claims = _claims(content["id_token"])
             token = (self.forge or self.signed)(claims)

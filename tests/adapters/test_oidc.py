@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from joserfc import jwt
 
+from adapters import sign_in_attempts
 from adapters.oidc import Provider, provider_in
 from adapters.settings import Settings, SettingsError
 from domain.errors import SignInRefused
@@ -34,7 +35,7 @@ def shared() -> Iterator[IdentityProvider]:
 def idp(shared: IdentityProvider) -> Iterator[IdentityProvider]:
     """The provider, which is honest again after each test."""
     yield shared
-    shared.forge = shared.claimed_issuer = None
+    shared.forge, shared.published = None, {}
 
 
 def settings(issuer: str, **others: Any) -> Settings:
@@ -151,12 +152,30 @@ def test_an_answer_that_signs_nobody_in_says_so(
 
 def test_a_provider_by_another_name_is_not_asked_further(idp: IdentityProvider) -> None:
     provider = new_provider(idp.issuer)
-    idp.claimed_issuer = idp.issuer + "/"
+    idp.published = {"issuer": f"{idp.issuer}/"}
     before = idp.asked
     for _ in range(3):
         with pytest.raises(SignInRefused, match="does not answer as it should"):
             provider.begin(BACK, "/")
     assert idp.asked == before + 1, "nor asked again at once"
+
+
+@pytest.mark.parametrize("name", ["authorization", "token", "userinfo"])
+def test_nobody_is_sent_where_others_can_listen(idp: IdentityProvider, name: str) -> None:
+    idp.published = {f"{name}_endpoint": "http://idp.example/"}
+    with pytest.raises(SignInRefused, match="does not answer as it should"):
+        new_provider(idp.issuer).begin(BACK, "/")
+    idp.published = {f"{name}_endpoint": "https://idp.example/"}
+    assert new_provider(idp.issuer).begin(BACK, "/")
+
+
+def test_a_sign_in_that_takes_too_long_begins_again(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, sealed = provider.begin(BACK, "/")
+    monkeypatch.setattr(sign_in_attempts, "LASTS_SECONDS", -1)
+    with pytest.raises(SignInRefused, match="began no sign-in"):
+        provider.finish(sealed, {"code": "x", "state": answered(address)["state"]}, BACK)
 
 
 def test_a_provider_that_is_down_is_said_to_be() -> None:
