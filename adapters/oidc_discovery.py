@@ -4,7 +4,7 @@ import logging
 import ssl
 import threading
 import time
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
@@ -40,6 +40,12 @@ class Metadata(msgspec.Struct, frozen=True):
     jwks_uri: str
     userinfo_endpoint: str | None = None
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
+
+
+class PublishedKeys(msgspec.Struct, frozen=True):
+    """A JSON Web Key Set (RFC 7517, section 5)."""
+
+    keys: list[dict[str, Any]]
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -86,9 +92,8 @@ class Discovery:
                 self._check(getattr(metadata, name))
             if metadata.userinfo_endpoint:
                 self._check(metadata.userinfo_endpoint)
-            keys = _fetch(client, metadata.jwks_uri, dict[str, list[dict[str, object]]])
-        imported = KeySet.import_key_set({"keys": keys["keys"]})  # type: ignore[typeddict-item]
-        return Published(metadata, imported, time.monotonic())
+            keys = _fetch(client, metadata.jwks_uri, PublishedKeys).keys
+        return Published(metadata, KeySet.import_key_set({"keys": keys}), time.monotonic())
 
     def _check(self, endpoint: str) -> None:
         if not (is_https(endpoint) or (is_loopback(self._issuer) and is_loopback(endpoint))):

@@ -26,7 +26,10 @@ def account_of(store: Store, identity: Identity, first_role: Role | None) -> str
         return _open_one(*known)
     command_id = str(uuid.uuid4())
     request = Request(actor=SIGN_IN, command_id=command_id, correlation_id=command_id)
-    return handle(store, request, lambda session: _join(session, identity, first_role)).id
+    try:
+        return handle(store, request, lambda session: _join(session, identity, first_role)).id
+    except Conflict as error:
+        raise SignInRefused(f"{error.detail}: begin again", reason="sign-in: no account") from error
 
 
 def _linked(store: Store, identity: Identity) -> tuple[str, Account] | None:
@@ -71,4 +74,7 @@ def _free_name(session: Session, identity: Identity) -> str:
         kept = name.casefold() in RESERVED or account_id == FIRST_ADMINISTRATOR
         if not kept and session.get(ACCOUNT, account_id) is None:
             return name
-    raise Conflict("too many accounts have names like yours: ask an administrator")
+    raise SignInRefused(
+        "too many accounts have names like yours: ask an administrator",
+        reason="sign-in: no account",
+    )
