@@ -13,6 +13,8 @@ from typing import Literal
 
 import msgspec
 
+from domain.roles import Role
+
 RUNTIME_FILE = "runtime.json"
 
 
@@ -86,6 +88,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_retry_ceiling_seconds: float = 600.0
     webhook_park_days: float = 5.0
     log_format: Literal["console", "json"] = "console"
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: str = ""
+    oidc_scopes: str = "openid profile email"
+    oidc_label: str = "Sign in with your organisation"
+    oidc_default_role: Role | None = None
 
     def hosts(self) -> tuple[str, ...]:
         """The names of the API's server, as `STEMMA_API_HOSTS` lists them, with commas between."""

@@ -17,6 +17,7 @@ from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
 
 from adapters import tracing
+from adapters.oidc import provider_in
 from adapters.settings import Settings
 from api.accounts import AccountController
 from api.backend import THREADS, Backend
@@ -32,6 +33,7 @@ from api.health import HealthController
 from api.images import ImageController
 from api.imports import ImportController
 from api.keys import KeyController
+from api.limits import Rate
 from api.live import LiveController
 from api.metrics import Metrics, MetricsController
 from api.models import ModelController
@@ -119,7 +121,13 @@ def create_app(settings: Settings) -> Litestar:
             ),
         ],
         lifespan=[backend_of],
-        state=State({"metrics": metrics}),
+        state=State(
+            {
+                "metrics": metrics,
+                "provider": provider_in(settings),
+                "rate": Rate(settings.rate_limit),
+            }
+        ),
         middleware=[Watching(metrics), Authentication],
         guards=[guard],
         dependencies={

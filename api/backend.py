@@ -45,10 +45,10 @@ class Backend:
         self.store = TracedStore(url, pool_size=THREADS)
         self.access = Access(self.store)
         self.scopes = Scopes(self.store)
-        engine = engine_for(url, THREADS)
-        self.engine: Engine = engine.execution_options(isolation_level="REPEATABLE READ")
-        self.refusals = Refusals(engine)
-        self.sessions = Sessions(engine)
+        self.committed: Engine = engine_for(url, THREADS)
+        self.engine: Engine = self.committed.execution_options(isolation_level="REPEATABLE READ")
+        self.refusals = Refusals(self.committed)
+        self.sessions = Sessions(self.committed)
         blobs_url = settings.require("blobs_url")
         self.blobs = BlobStore.from_url(blobs_url)
         self.weights = WeightsFolder(settings.weights_folder, self.blobs)
@@ -58,6 +58,7 @@ class Backend:
         self.import_roots = settings.roots()
         self.max_import_bytes = settings.max_import_bytes
         self.lookout = Lookout(settings)
+        self.max_trainings = settings.max_trainings
         self.gate = Gate(allowed_in(settings.webhook_allow))
         self.webhook_timeout = settings.webhook_timeout_seconds
         self.overview = Overview(url, self.lookout, self.blobs)
@@ -77,17 +78,22 @@ class Backend:
         with self.engine.connect() as connection:
             return reached(connection)
 
+    def wait_for(self, position: int) -> None:
+        """Until the read models are there. Raises `NotYet` if that takes too long."""
+        if not self.news.wait(position, WAIT_SECONDS):
+            raise NotYet(
+                f"position {position} is not visible after {WAIT_SECONDS:.0f} s; is the projection"
+                " running? `stemma status` says"
+            )
+
     @contextmanager
     def reading(self, at_least: int | None = None) -> Iterator[tuple[Connection, int]]:
         """A snapshot of the read models, and the position of the log that it reflects.
 
         `at_least` waits until they have come that far; raises `NotYet` if that takes too long.
         """
-        if at_least is not None and not self.news.wait(at_least, WAIT_SECONDS):
-            raise NotYet(
-                f"position {at_least} is not visible after {WAIT_SECONDS:.0f} s; is the projection"
-                " running? `stemma status` says"
-            )
+        if at_least is not None:
+            self.wait_for(at_least)
         with self.engine.connect() as connection:
             yield connection, reached(connection)
 

@@ -20,6 +20,7 @@ from litestar.routes import HTTPRoute
 
 from adapters.sessions import Session
 from api.backend import Backend
+from api.limits import Rate
 from api.rights import KEY, Need
 from api.session_cookies import cookie_name, refuse_other_sites
 from application.access import Caller
@@ -68,6 +69,8 @@ async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
     need: Need | None = handler.opt.get(KEY)
     if need is None:
         return
+    rate: Rate = connection.app.state.rate
+    rate.take(connection.user.account_id)
     if connection.auth is not None:
         refuse_other_sites(connection, connection.auth)
     if need.right is None:

@@ -17,6 +17,7 @@ from api.pages_versions import VersionPages
 from api.pages_views import ViewPages
 from api.pages_workers import WorkerPages
 from api.sign_in import LoginPages
+from api.sign_in_provider import ProviderPages
 
 PAGES = Router(
     "/",
@@ -33,6 +34,7 @@ PAGES = Router(
         AuditPages,
         ContractPages,
         LoginPages,
+        ProviderPages,
     ],
     include_in_schema=False,
 )

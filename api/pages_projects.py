@@ -11,7 +11,7 @@ from litestar.response import Template
 
 from api.pages_html import Page, render
 from api.parameters import AtLeast, Cursor, HttpRequest, Served, position_in
-from api.rights import needs
+from api.rights import ACCOUNT, needs
 from domain.errors import NotFound
 from domain.roles import Right
 from projections.catalog import ProjectRow, ViewRow, find_project, list_projects, list_views
@@ -38,6 +38,12 @@ class ProjectsPage(Page, frozen=True, kw_only=True):
     first: bool
     following: str | None
     base_url: str
+
+
+class NoRolePage(Page, frozen=True, kw_only=True):
+    """For somebody who may see nothing yet."""
+
+    actor: str
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +122,7 @@ class ProjectPage(Page, frozen=True, kw_only=True):
 class ProjectPages(Controller):
     """Projects."""
 
-    @get("/", sync_to_thread=True, opt=needs(Right.READ, anywhere=True))
+    @get("/", sync_to_thread=True, opt=ACCOUNT)
     def projects(
         self,
         backend: Served,
@@ -125,13 +131,16 @@ class ProjectPages(Controller):
         cursor: Cursor = None,
         at_least: AtLeast = None,
     ) -> Template:
+        among = request.user.grants.projects(Right.READ)
+        if among == frozenset():
+            return render("no_role.html", NoRolePage(actor=request.user.actor))
         with backend.reading(at_least) as (connection, position):
             found = list_projects(
                 connection,
                 before=position_in(cursor),
                 limit=PROJECTS_A_PAGE + 1,
                 name=name,
-                among=request.user.grants.projects(Right.READ),
+                among=among,
             )
         shown = found[:PROJECTS_A_PAGE]
         page = ProjectsPage(

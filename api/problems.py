@@ -27,7 +27,9 @@ from domain.errors import (
     Invalid,
     NotFound,
     Refusal,
+    SignInRefused,
     Stale,
+    TooMany,
     Unauthenticated,
 )
 
@@ -69,9 +71,11 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
     Stale: HTTPStatus.PRECONDITION_FAILED,
+    TooMany: HTTPStatus.TOO_MANY_REQUESTS,
     Gone: HTTPStatus.GONE,
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
+    SignInRefused: HTTPStatus.FORBIDDEN,
     Hidden: HTTPStatus.NOT_FOUND,
     PredictionsGone: HTTPStatus.GONE,
     NotYet: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -81,7 +85,11 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
 def on_refusal(_: Request[Any, Any, Any], error: Refusal) -> Response[Problem]:
     detail = " ".join([*getattr(error, "__notes__", []), error.detail])
     errors = [FieldError(error.field, error.detail)] if error.field else []
-    headers = {"WWW-Authenticate": CHALLENGE} if isinstance(error, Unauthenticated) else None
+    headers = {}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = CHALLENGE
+    if isinstance(error, TooMany):
+        headers["Retry-After"] = str(error.retry_after)
     return problem(_STATUS[type(error)], detail, errors, headers)
 
 

@@ -9,12 +9,15 @@ from litestar import Controller, Response, delete, get, post
 from litestar.params import JSONBody, QueryParameter
 from litestar.response import Template
 
+from adapters.oidc import Provider
 from adapters.sessions import LONGEST
 from api.pages_html import Page, render
 from api.parameters import HttpRequest, Served
 from api.rights import ACCOUNT, OPEN
 from api.schemas import Strict
 from api.session_cookies import cookie_name, refuse_other_origins, session_cookie
+
+Next = Annotated[str, QueryParameter(name="next", description="A path here")]
 
 
 class NewSession(Strict, frozen=True, kw_only=True):
@@ -31,9 +34,13 @@ class SignedIn(msgspec.Struct, frozen=True):
 
 
 class LoginPage(Page, frozen=True, kw_only=True):
-    """Where one signs in; `next` is where it leads."""
+    """Where one signs in; `next` is where it leads.
+
+    `provider` is what the button says that leads to the organisation's sign-in, where there is one.
+    """
 
     next: str
+    provider: str | None
 
 
 class SessionController(Controller):
@@ -73,10 +80,10 @@ class LoginPages(Controller):
     """Signing in."""
 
     @get("/login", sync_to_thread=False, opt=OPEN)
-    def login(
-        self, to: Annotated[str, QueryParameter(name="next", description="A path here")] = "/"
-    ) -> Template:
-        return render("login.html", LoginPage(next=safe_next(to)))
+    def login(self, request: HttpRequest, to: Next = "/") -> Template:
+        provider: Provider | None = request.app.state.provider
+        label = provider.label if provider else None
+        return render("login.html", LoginPage(next=safe_next(to), provider=label))
 
 
 def safe_next(path: str) -> str:

@@ -1,11 +1,14 @@
 """Routes of model versions: train, watch, fetch."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from api.backend import Backend
 from api.commands import Answer, carry_out
+from api.limits import counting_trainings
 from api.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served
 from api.rights import needs
 from api.schemas import (
@@ -17,6 +20,7 @@ from api.schemas import (
     VersionView,
 )
 from application import versions as commands
+from application.handle import Decided, Session
 from domain.errors import Conflict, NotFound
 from domain.roles import Right
 from domain.version import CANCELLED
@@ -44,7 +48,7 @@ class VersionController(Controller):
         data: JSONBody[NewVersion],
     ) -> Response[Answer]:
         """Start a training on the images as they are now."""
-        return carry_out(
+        return _train(
             backend,
             request,
             data,
@@ -68,7 +72,7 @@ class VersionController(Controller):
         data: JSONBody[NewVersion],
     ) -> Response[Answer]:
         """Start a training of the model that answers the view's whole set of concepts."""
-        return carry_out(
+        return _train(
             backend,
             request,
             data,
@@ -214,7 +218,7 @@ class VersionController(Controller):
         self, backend: Served, request: HttpRequest, version_id: FromPath[str]
     ) -> Response[Answer]:
         """It goes on from its last checkpoint."""
-        return carry_out(
+        return _train(
             backend, request, None, lambda session: commands.retry_version(session, version_id)
         )
 
@@ -282,3 +286,21 @@ class VersionController(Controller):
         return carry_out(
             backend, request, None, lambda session: commands.archive_version(session, version_id)
         )
+
+
+def _train(
+    backend: Backend,
+    request: HttpRequest,
+    content: object,
+    decide: Callable[[Session], Decided[Any]],
+    *,
+    status_code: int = 200,
+) -> Response[Answer]:
+    """Carry out what lets an account have one training more."""
+    with counting_trainings(backend, request.user) as refuse_more:
+
+        def decide_within_limit(session: Session) -> Decided[Any]:
+            refuse_more()
+            return decide(session)
+
+        return carry_out(backend, request, content, decide_within_limit, status_code=status_code)

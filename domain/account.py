@@ -19,9 +19,12 @@ KINDS = (PERSON, SERVICE)
 OPERATOR = "operator"
 """Who acts on the server itself, with access to its database and no account."""
 
+SIGN_IN = "sign-in"
+"""Who opens the accounts of those that an identity provider vouches for."""
+
 RESERVED = frozenset(
     {"anonymous", "eraser", "importer", "ingest", "policy", "relay", "stemma", "system", "worker"}
-    | {OPERATOR}
+    | {OPERATOR, SIGN_IN}
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
@@ -143,6 +146,11 @@ def evolve(account: Account | None, event: Event) -> Account | None:
     return account
 
 
+def is_address(email: str) -> bool:
+    """Whether it can be an e-mail address at all."""
+    return len(email) <= 254 and bool(_ADDRESS.fullmatch(email)) and email.isprintable()
+
+
 def open_account(command: OpenAccount, account: Account | None) -> list[Event]:
     """Raises `Invalid` for a name that could be taken for another, `Conflict` for one in use."""
     name = clean_name(command.name)
@@ -156,7 +164,7 @@ def open_account(command: OpenAccount, account: Account | None) -> list[Event]:
         raise Invalid(f"{name!r} is the name of a part of Stemma; choose another", field="name")
     if command.kind not in KINDS:
         raise Invalid(f"kind is {command.kind!r}; it is {' or '.join(KINDS)}", field="kind")
-    if command.email is not None and not _ADDRESS.fullmatch(command.email):
+    if command.email is not None and not is_address(command.email):
         raise Invalid("email is no e-mail address, such as ada@example.com", field="email")
     if account is not None:
         closed = ", closed" if account.closed else ""

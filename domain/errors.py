@@ -33,6 +33,14 @@ class Stale(Refusal):
     """The caller decided on an older revision than the one that now stands."""
 
 
+class TooMany(Refusal):
+    """The caller asks for more at once than it may; `retry_after` is in seconds."""
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
 class Barred(Refusal):
     """The caller is not let in. `reason` says so in a few words, the same for all such refusals,
     by which they are counted."""
@@ -48,6 +56,12 @@ class Unauthenticated(Barred):
     """Nobody knows who asks: there is no key, or one that opens nothing."""
 
     reason = "nobody is signed in"
+
+
+class SignInRefused(Barred):
+    """Signing in with an identity provider came to nothing."""
+
+    reason = "sign-in: refused"
 
 
 class Forbidden(Barred):

@@ -102,11 +102,13 @@ administer anywhere    POST   /api/v1/webhooks/{webhook_id}/test
 open                   POST   /api/v1/sessions
 account                DELETE /api/v1/sessions/current
 open                   GET    /login
+open                   GET    /login/oidc
+open                   GET    /login/oidc/callback
 account                GET    /api/v1/keys
 account                POST   /api/v1/keys
 account                POST   /api/v1/keys/{key_id}/rotate
 account                DELETE /api/v1/keys/{key_id}
-read anywhere          GET    /
+account                GET    /
 read of                GET    /projects/{project_id}
 read of                GET    /projects/{project_id}/imports
 read of                GET    /images/{image_id}

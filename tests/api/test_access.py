@@ -66,11 +66,10 @@ def test_what_is_no_key_opens_nothing(anybody: httpx.Client, header: str) -> Non
     assert refused.status_code == 401
 
 
-def test_a_page_without_a_key_is_a_page_that_says_so(anybody: httpx.Client) -> None:
-    refused = anybody.get("/", headers={"Accept": "text/html"})
-    assert refused.status_code == 401
-    assert refused.headers["WWW-Authenticate"].startswith("Bearer")
-    assert "Bearer stemma_" in refused.text
+def test_a_page_without_a_session_leads_to_signing_in(anybody: httpx.Client) -> None:
+    refused = anybody.get("/projects/none?name=a&b=c", headers={"Accept": "text/html"})
+    assert refused.status_code == 303
+    assert refused.headers["Location"] == "/login?next=/projects/none%3Fname%3Da%26b%3Dc"
 
 
 def test_schemas_and_static_files_are_open(anybody: httpx.Client) -> None:

@@ -101,7 +101,8 @@ class Doors:
         headers = {"If-Match": "nonsense"} if row.method != "GET" else {}
         with client.stream(row.method, sample.address(row), headers=headers) as response:
             status = response.status_code
-            if status == 401:
+            to_login = response.headers.get("Location", "").startswith("/login?")
+            if status == 401 or (status == 303 and to_login):
                 return UNKNOWN
             if status == 403:
                 return FORBIDDEN

@@ -59,7 +59,7 @@ def test_every_type_has_words() -> None:
 
 
 def test_the_page_is_found_read_and_steered(site: Scene, chromium: Browser) -> None:
-    context = chromium.new_context(base_url=site.url)
+    context = chromium.new_context(**site.browsing)
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -77,7 +77,7 @@ def test_the_page_is_found_read_and_steered(site: Scene, chromium: Browser) -> N
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)
             assert page.evaluate(CHECKS) == [], f"{scheme} {width}"
+    assert complaints == []
     event.get_by_role("link", name="Schema of version.created, version 1").click()
     page.wait_for_url("**/schemas/events/version.created/1.json")
     context.close()
-    assert complaints == []

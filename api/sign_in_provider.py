@@ -1,0 +1,83 @@
+"""Signing in with the organisation: to its identity provider and back."""
+
+from litestar import Controller, Response, get
+from litestar.datastructures import Cookie
+from litestar.response import Redirect, Template
+
+from adapters.oidc import Provider
+from adapters.sign_in_attempts import LASTS_SECONDS
+from api.pages_html import HEADERS, ProblemPage, render
+from api.parameters import HttpRequest, Served
+from api.problems import on_barred
+from api.rights import OPEN
+from api.session_cookies import session_cookie
+from api.sign_in import Next, safe_next
+from application.sign_in import account_of
+from domain.errors import NotFound, SignInRefused
+
+CALLBACK = "/login/oidc/callback"
+LONGEST_PATH = 1000
+
+
+def on_sign_in_refused(request: HttpRequest, error: SignInRefused) -> Template:
+    """Counted with all refusals, and a page with the way back."""
+    counted = on_barred(request, error)
+    page = ProblemPage(problem=counted.content)
+    return render("sign_in_refused.html", page, counted.status_code or 403)
+
+
+class ProviderPages(Controller):
+    """Sign-ins with an identity provider."""
+
+    path = "/login/oidc"
+    exception_handlers = {SignInRefused: on_sign_in_refused}  # noqa: RUF012
+
+    @get(sync_to_thread=True, opt=OPEN)
+    def begin(self, request: HttpRequest, to: Next = "/") -> Redirect:
+        """Send the browser to the provider."""
+        then = safe_next(to)
+        if len(then) > LONGEST_PATH:
+            then = "/"
+        address, sealed = _provider(request).begin(_callback(request), then)
+        return Redirect(address, cookies=[_attempt_cookie(request, sealed)], headers=HEADERS)
+
+    @get("/callback", sync_to_thread=True, opt=OPEN)
+    def finish(self, backend: Served, request: HttpRequest) -> Response[None]:
+        """Begin a session for whom the provider sends back."""
+        provider = _provider(request)
+        sealed = request.cookies.get(_attempt_cookie(request, "").key, "")
+        answer = {name: str(value) for name, value in request.query_params.items()}
+        identity, then = provider.finish(sealed, answer, _callback(request))
+        token = backend.sessions.begin(account_of(backend.store, identity, provider.first_role))
+        cookies = [session_cookie(request, token), _attempt_cookie(request, "")]
+        return Redirect(then, status_code=303, cookies=cookies, headers=HEADERS)
+
+
+def _provider(request: HttpRequest) -> Provider:
+    provider: Provider | None = request.app.state.provider
+    if provider is None:
+        raise NotFound(
+            "this server knows no identity provider: sign in with a key; an operator sets"
+            " STEMMA_OIDC_ISSUER"
+        )
+    return provider
+
+
+def _callback(request: HttpRequest) -> str:
+    """Where the provider sends browsers back to, as it has it on its list."""
+    return str(request.base_url).rstrip("/") + CALLBACK
+
+
+def _attempt_cookie(request: HttpRequest, sealed: str) -> Cookie:
+    """What the browser keeps while it is at the provider. An empty text ends it."""
+    secure = request.url.scheme == "https"
+    return Cookie(
+        key="__Host-stemma-sign-in" if secure else "stemma_sign_in",
+        value=sealed,
+        path="/",
+        max_age=LASTS_SECONDS if sealed else 0,
+        secure=secure,
+        httponly=True,
+        # The provider's answer is a link from another site: `strict` would leave the cookie out.
+        samesite="lax",
+    )

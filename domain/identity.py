@@ -1,0 +1,38 @@
+"""Whom an identity provider vouches for, and what their account here is called."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from itertools import count
+
+import msgspec
+
+NAMELESS = "person"
+LONGEST = 90
+_UNFIT = re.compile(r"[^A-Za-z0-9._@-]+")
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Somebody of a provider's. `email` is one that the provider has verified."""
+
+    issuer: str
+    subject: str
+    email: str | None = None
+    username: str | None = None
+
+
+def names_for(identity: Identity) -> Iterator[str]:
+    """Names that the account may get, the best one first, and then that one with numbers.
+
+    It is the verified e-mail address, or else the user name, which people may choose themselves.
+    """
+    wished = _fit(identity.email) or _fit(identity.username) or NAMELESS
+    yield wished
+    for number in count(2):
+        yield f"{wished}-{number}"
+
+
+def _fit(text: str | None) -> str:
+    """The text in the letters that names are made of; empty if none is left."""
+    plain = unicodedata.normalize("NFKD", text or "").encode("ascii", "ignore").decode()
+    return _UNFIT.sub("-", plain).strip("-._@")[:LONGEST]
