@@ -21,10 +21,12 @@ from httpx_sse import connect_sse
 
 from api import connections, events_tail
 from application import projects
+from application.first_key import give_key
 from application.store import Store
+from cli.client import authorization
 from domain.project import ProjectCreated
 from tests.api.conftest import settings_at
-from tests.api.scene import Scene
+from tests.api.scene import KEY, Scene
 from tests.application.scenes import at_once, do, recorded
 from tests.servers import Database, port_of_its_own
 from tests.system import eventually
@@ -35,7 +37,7 @@ ALL = WRITERS * EACH
 
 
 def page(site: Scene, **asked: Any) -> Any:
-    answer = httpx.get(site.url + PATH, params=asked, timeout=40)
+    answer = site.http.get(PATH, params=asked, timeout=40)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -59,7 +61,7 @@ def stream(url: str, **asked: Any) -> Iterator[Iterator[tuple[int, str, Any]]]:
     """What a stream sends: id, name and data of each event."""
     headers = {"Last-Event-ID": str(asked.pop("seen"))} if "seen" in asked else {}
     with (
-        httpx.Client(timeout=20) as client,
+        httpx.Client(timeout=20, headers=authorization(KEY)) as client,
         connect_sse(client, "GET", f"{url}{PATH}/stream", params=asked, headers=headers) as source,
     ):
         yield ((int(e.id), e.event, json.loads(e.data)) for e in source.iter_sse() if e.data)
@@ -235,7 +237,8 @@ def test_one_who_does_not_read_is_cut_and_others_get_all(
     with socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.connect(("127.0.0.1", int(site.url.rsplit(":")[-1])))
-        deaf.sendall(f"GET {PATH}/stream?after={begun} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        deaf.sendall(f"GET {PATH}/stream?after={begun} HTTP/1.1\r\nHost: localhost\r\n".encode())
+        deaf.sendall(f"Authorization: Bearer {KEY}\r\n\r\n".encode())
         with stream(site.url, after=begun) as sent, ThreadPoolExecutor() as pool:
             written = pool.submit(write_long, site.store)
             assert [one for one, _, _ in islice(sent, 100)] == list(range(begun + 1, begun + 101))
@@ -265,13 +268,15 @@ def test_a_client_goes_on_where_it_was_when_the_api_was_killed(
     port = port_of_its_own()
     url = f"http://127.0.0.1:{port}"
     seen: list[int] = []
+    give_key(store, KEY, "tests")
+    begun = store.head()
     environment = settings_environment(migrated, tmp_path, port)
-    with api(environment, url) as first, stream(url) as sent, writing(store):
+    with api(environment, url) as first, stream(url, after=begun) as sent, writing(store):
         seen += (one for one, _, _ in islice(sent, ALL // 4))
         first.kill()
     with api(environment, url), stream(url, seen=seen[-1]) as sent:
         seen += (one for one, _, _ in islice(sent, ALL - len(seen)))
-    assert seen == list(range(1, ALL + 1))
+    assert seen == list(range(begun + 1, begun + ALL + 1))
 
 
 def settings_environment(database: Database, folder: Path, port: int) -> dict[str, str]:
@@ -298,6 +303,6 @@ def api(environment: Mapping[str, str], url: str) -> Iterator["subprocess.Popen[
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/api/v1/status").is_success
+        return httpx.get(f"{url}/health/ready").is_success
     except httpx.TransportError:
         return False

@@ -74,9 +74,9 @@ def test_files_have_the_same_lines(shell: Shell, tmp_path: Path) -> None:
 
 def test_what_a_request_set_going_is_a_tree(shell: Shell) -> None:
     events = shell.site.store.streams([f"version-{shell.version}"])[f"version-{shell.version}"]
-    correlation = events[0].metadata.correlation_id
-    lines = shell.run("--correlation", correlation).splitlines()
-    assert lines[0].startswith(f"request {correlation} by administrator, 20")
+    asked = events[0].metadata
+    lines = shell.run("--correlation", asked.correlation_id).splitlines()
+    assert lines[0].startswith(f"request {asked.command_id} by administrator, 20")
     assert [line.split(": ")[1] for line in lines[1:]] == [
         "model 'Model 1' gave a version the number 1",
         "version 1 of model 'Model 1' created",

@@ -78,6 +78,8 @@ def test_fields_are_personal_by_their_type() -> None:
         "account.opened",
         "account.identity_linked",
         "key.issued",
+        "webhook.registered",
+        "webhook.secret_rotated",
         "key.rotated",
     }
     assert without_personal(ADDED) == ImageAdded("project-1", SHA, 8, 8, ERASED, {})
