@@ -20,6 +20,7 @@ from adapters.settings import load_settings, read_runtime
 from cli.client import ApiClient, ApiProblem
 from cli.demo_screen import library_table, watch
 from cli.digits import handwritten_digits
+from cli.login import sign_in_address
 from cli.scenes import write_scenes
 from cli.up import wait_ready
 from domain.view import CLASSIFICATION, DETECTION, TAGGING
@@ -110,7 +111,7 @@ def run_demo(
             ApiClient(api_url, api_key) as client,
         ):
             version_id, view_id = _prepare(client, console, plan, seed)
-            page = f"{api_url}/versions/{version_id}"
+            page = sign_in_address(api_url, api_key, f"/versions/{version_id}")
             console.print(f"Watch it live at {page}", soft_wrap=True)
             watch(client, version_id, console)
             version = client.query(f"versions/{version_id}")["version"]
@@ -250,12 +251,13 @@ def _figures(client: ApiClient, version: dict[str, Any]) -> dict[str, Any]:
 def _farewell(
     console: Console, api_url: str, view_id: str, version: dict[str, Any], keep: bool
 ) -> None:
-    checkpoint = f"{api_url}/api/v1/versions/{version['version_id']}/checkpoint"
+    checkpoint = f"stemma download {version['version_id']}"
     console.print(f"The Models Library: {api_url}/views/{view_id}", soft_wrap=True)
-    console.print(f"Its saved checkpoint: {checkpoint}", soft_wrap=True)
+    console.print(f"Its saved checkpoint: `{checkpoint}`", soft_wrap=True)
     if keep:
         console.print(
-            "All of it keeps running. `stemma status` looks inside, `stemma down` stops it."
+            "All of it keeps running. `stemma login` signs a browser in, `stemma status` looks"
+            " inside, `stemma down` stops it."
         )
     else:
         console.print("`stemma up` starts all of it again with this version in it.")

@@ -25,6 +25,7 @@ LATER = {
     "import": "cli.imports:import_command",
     "keys": "cli.keys:keys",
     "nats": "cli.nats:nats",
+    "login": "cli.login:login_command",
     "manifest": "cli.manifest:manifest_command",
     "onnx": "cli.take_away:onnx_command",
     "predict": "cli.take_away:predict_command",

@@ -203,6 +203,9 @@ def _environment(settings: Settings, runtime: Runtime) -> dict[str, str]:
         "STEMMA_NATS_URL": runtime.nats_url,
         "STEMMA_BLOBS_URL": runtime.blobs_url,
         "STEMMA_API_HOST": settings.api_host,
+        # The address in runtime.json is one of plain HTTP.
+        "STEMMA_API_TLS_CERT": "",
+        "STEMMA_API_TLS_KEY": "",
         "STEMMA_API_PORT": runtime.api_url.rsplit(":", 1)[1],
     }
 
@@ -210,6 +213,7 @@ def _environment(settings: Settings, runtime: Runtime) -> dict[str, str]:
 def _announce(runtime: Runtime, began: float, stop: threading.Event) -> None:
     if wait_ready(runtime.api_url, READY_SECONDS, stop):
         _say(f"ready in {time.monotonic() - began:.1f} s at {runtime.api_url}")
+        _say("`stemma login` prints an address that signs your browser in")
     elif not stop.is_set():
         _say(f"the API does not answer after {READY_SECONDS:.0f} s; its log is in the data folder")
 
