@@ -1,22 +1,24 @@
 """Which events of the feed somebody is sent: by name, by what they belong to, and by right."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
 from application.scopes import Scopes
 from application.trail import EVOLVE
 from domain.errors import Invalid
-from domain.event import Recorded, registry
+from domain.event import Recorded
+from domain.event_filter import checked, matching
 from domain.places import EVENT, MODEL, PROJECT, VERSION, VIEW, Place, own_terms
 
-SUBJECT = "subject"
-_FROM_THE_STREAM = {PROJECT, VIEW, MODEL}
+SUBJECT, READABLE = "subject", "readable in"
+_FROM_THE_STREAM = {PROJECT, VIEW, MODEL, READABLE}
 
 
 def terms_of(recorded: Recorded, place: Place) -> frozenset[str]:
     """All terms that hold for an event of a stream that belongs there."""
-    return frozenset([*own_terms(recorded), *place.terms, f"{SUBJECT}:{recorded.stream}"])
+    readable = f"{READABLE}:{place.project_id or ''}"
+    return frozenset([*own_terms(recorded), *place.terms, f"{SUBJECT}:{recorded.stream}", readable])
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -28,10 +30,13 @@ class Wanted(msgspec.Struct, frozen=True):
         return not any(group.isdisjoint(terms) for group in self.groups)
 
     def within(self, projects: Collection[str] | None) -> "Wanted":
-        """Of these, only what belongs to some projects; None stands for all that there is."""
+        """Of these, only what is of streams in some projects; None stands for all that there is.
+
+        An event that only speaks of a project, as of a role in it, is of an account's stream.
+        """
         if projects is None:
             return self
-        return Wanted((*self.groups, frozenset(f"{PROJECT}:{one}" for one in projects)))
+        return Wanted((*self.groups, frozenset(f"{READABLE}:{one}" for one in projects)))
 
     @property
     def asks_for_places(self) -> bool:
@@ -53,7 +58,7 @@ class Chosen(msgspec.Struct, frozen=True):
     def wanted(self, scopes: Scopes, projects: Collection[str] | None) -> Wanted:
         """What that comes to. Raises `Invalid`, also for what is in no project of these."""
         groups = [
-            {f"{EVENT}:{name}" for told in self.name for name in _names(told)},
+            {f"{EVENT}:{name}" for name in matching(checked(self.name, "name"))},
             {f"{SUBJECT}:{_subject(told)}" for told in self.subject},
         ]
         for kind in (PROJECT, VIEW, MODEL, VERSION):
@@ -61,20 +66,6 @@ class Chosen(msgspec.Struct, frozen=True):
             _refuse_unknown(scopes, kind, keys, projects)
             groups.append({f"{kind}:{key}" for key in keys})
         return Wanted(tuple(frozenset(group) for group in groups if group))
-
-
-def _names(told: str) -> Iterable[str]:
-    """The event named so, or all whose names begin with what stands before `.*`."""
-    found = [told] if told in registry() else []
-    if told.endswith(".*"):
-        found = [name for name in registry() if name.startswith(told[:-1])]
-    if not found:
-        raise Invalid(
-            f"there is no event {told!r}; give a name, such as version.training_completed, or all"
-            f" of a kind, such as version.*; the names are {', '.join(sorted(registry()))}",
-            field="name",
-        )
-    return found
 
 
 def _subject(told: str) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from adapters.jetstream import DOMAIN
+from adapters.nats_login import nats_login
 from adapters.settings import load_settings
 from stemma_client import Gap, Received, Refused, follow_http, follow_nats
 
@@ -42,8 +44,10 @@ def follow_command(
     asked: dict[str, Any] = {"after": after, "names": names, "subjects": subjects}
     try:
         if via == "nats":
-            address = settings.require("nats_url")
-            over_nats = follow_nats(address, consumer=consumer, **asked)
+            login = nats_login(settings)
+            domain = DOMAIN if login.seed else None
+            asked |= login.options()
+            over_nats = follow_nats(login.url, consumer=consumer, domain=domain, **asked)
             asyncio.run(_show_all(over_nats, count, as_json))
             return
         over_http = follow_http(settings.require("api_url"), key=settings.api_key, **asked)

@@ -22,10 +22,11 @@ from httpx_sse import connect_sse
 from api import connections, events_tail
 from application import projects
 from application.first_key import give_key
+from application.scopes import Scopes
 from application.store import Store
 from cli.client import authorization
 from domain.project import ProjectCreated
-from tests.api.conftest import settings_at
+from tests.api.conftest import serving, settings_at
 from tests.api.scene import KEY, Scene
 from tests.application.scenes import at_once, do, recorded
 from tests.servers import Database, port_of_its_own
@@ -306,3 +307,36 @@ def answers(url: str) -> bool:
         return httpx.get(f"{url}/health/ready").is_success
     except httpx.TransportError:
         return False
+
+
+@pytest.fixture
+def beating(migrated: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    """A server that looks at its followers' rights more often."""
+    monkeypatch.setattr(events_tail, "BEAT_SECONDS", 0.2)
+    with serving(settings_at(migrated, tmp_path)) as scene:
+        yield scene
+
+
+def test_who_may_read_one_project_gets_its_events_until_their_key_is_revoked(
+    beating: Scene,
+) -> None:
+    site = beating
+    mine, _ = site.trainable("Mine")
+    theirs, _ = site.trainable("Theirs")
+    account = site.post("/accounts", {"name": "guest"})["id"]
+    for project, role in ((mine, "viewer"), (mine, "annotator")):
+        site.post(f"/accounts/{account}/roles", {"role": role, "project_id": project})
+    issued = site.post("/keys", {"label": "guest", "account_id": account})
+    log = site.store.read(0)
+    places = Scopes(site.store).projects_of({one.stream for one in log})
+    readable = [one.position for one in log if places[one.stream] == mine]
+    with site.client(issued["key"]) as guest:
+        seen = guest.get(PATH, params={"limit": 1000}).json()
+        assert positions(seen) == readable
+        assert not any(item["type"].startswith("account.") for item in seen["items"])
+        assert guest.get(PATH, params={"project": theirs}).status_code == 422
+        with connect_sse(guest, "GET", f"{PATH}/stream") as source:
+            sent = source.iter_sse()
+            assert [int(one.id) for one in islice(sent, len(readable))] == readable
+            site.http.delete(f"/api/v1/keys/{issued['id']}").raise_for_status()
+            assert [one for one in sent if one.data] == [], "it ends"
