@@ -7,6 +7,7 @@ import uuid
 
 import msgspec
 
+from application.first_key import give_key
 from application.handle import PROJECT
 from application.store import Store
 from benchmarks.calls import quantiles
@@ -16,6 +17,7 @@ from benchmarks.processes import data_folder, free_port, stemma
 from benchmarks.quiet import repeat
 from benchmarks.sample_events import recorded
 from benchmarks.sse_clients import Task
+from cli.first_key import new_key
 from cli.up import wait_ready
 from domain.project import ProjectCreated, ProjectRenamed
 
@@ -78,6 +80,8 @@ class _Writer:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.key = new_key()
+        give_key(store, self.key, "benchmark")
         self._stream = PROJECT.stream(str(uuid.uuid4()))
         self._revision = 1
         self.position = store.append([recorded(self._stream, 1, ProjectCreated("Benchmark"))])
@@ -103,7 +107,11 @@ def _delays(
     shares = [len(range(place, clients, CLIENT_PROCESSES)) for place in range(CLIENT_PROCESSES)]
     first = writer.position + 1
     last = writer.position + events
-    running = [_start(Task(port, share, first, last, poll_seconds)) for share in shares if share]
+    running = [
+        _start(Task(port, writer.key, share, first, last, poll_seconds))
+        for share in shares
+        if share
+    ]
     for process in running:
         assert process.stdout is not None
         if process.stdout.readline() != b"ready\n":

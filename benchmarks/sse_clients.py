@@ -24,6 +24,7 @@ class Task(msgspec.Struct, frozen=True):
     """So many clients, each to have the events of these positions, by a stream or by polling."""
 
     port: int
+    key: str
     clients: int
     first: int
     last: int
@@ -49,7 +50,9 @@ class Client(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
 
     def ask(self, path: str) -> None:
-        self.transport.write(f"GET /api/v1{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        head = f"GET /api/v1{path} HTTP/1.1\r\nHost: localhost\r\n"
+        key = f"Authorization: Bearer {self.task.key}\r\n"
+        self.transport.write(f"{head}{key}\r\n".encode())
 
     def note(self, position: int, now: float) -> None:
         if position == self.position + 1:

@@ -4,17 +4,21 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from nats.js import JetStreamContext
 from nats.js.api import StreamConfig
 
+from adapters.embedded_nats import EmbeddedNats
 from adapters.jetstream import EVENTS, EVERY_EVENT
+from adapters.nats_roles import NatsRole
 from application.store import Store
 from domain.version import VersionRenamed
 from tests.adapters.running import eventually, running, settings_for, with_js
 from tests.application.scenes import recorded
-from tests.servers import Database
+from tests.servers import Database, server_folder
 
 GUIDE = Path(__file__).parent.parent / "docs" / "subscriber.md"
 
@@ -39,9 +43,20 @@ async def make_purgeable(js: JetStreamContext) -> None:
     await js.add_stream(StreamConfig(name=EVENTS, subjects=[EVERY_EVENT], allow_atomic=True))
 
 
+@pytest.fixture
+def subscribed() -> Iterator[EmbeddedNats]:
+    """A server with a subscriber of the name that the guide gives it."""
+    with server_folder() as folder:
+        server = EmbeddedNats(folder)
+        server.access.add(NatsRole.SUBSCRIBER, "billing")
+        with server:
+            yield server
+
+
 def test_the_documented_consumer_carries_on_after_a_purge_and_after_a_deletion(
-    store: Store, nats_url: str, migrated: Database, tmp_path: Path
+    store: Store, subscribed: EmbeddedNats, migrated: Database, tmp_path: Path
 ) -> None:
+    nats_url, seed = subscribed.url, subscribed.access.seed_file(NatsRole.SUBSCRIBER, "billing")
     (tmp_path / "follow.py").write_text(example())
     with_js(nats_url, make_purgeable)
     output = tmp_path / "output"
@@ -54,7 +69,7 @@ def test_the_documented_consumer_carries_on_after_a_purge_and_after_a_deletion(
         process = subprocess.Popen(
             [sys.executable, "-I", "follow.py"],
             cwd=tmp_path,
-            env=os.environ | {"STEMMA_NATS_URL": nats_url},
+            env=os.environ | {"STEMMA_NATS_URL": subscribed.address, "STEMMA_NATS_SEED": str(seed)},
             stdout=printed,
         )
         try:

@@ -156,9 +156,9 @@ def test_what_was_tampered_with_is_not_reproduced(trained: Trained) -> None:
 
 def test_what_cannot_be_taken_away_is_said(trained: Trained, tmp_path: Path) -> None:
     for arguments, says in (
-        (("download", "nothing", tmp_path / "a"), "no version"),
-        (("predict", "nothing", tmp_path / "a.png"), "no version"),
-        (("reproduce", "nothing"), "no version"),
+        (("download", "nothing", tmp_path / "a"), "no such version"),
+        (("predict", "nothing", tmp_path / "a.png"), "no such version"),
+        (("reproduce", "nothing"), "no such version"),
     ):
         done = trained.run(*arguments)
         assert done.returncode == 1

@@ -37,12 +37,22 @@ def believe(token: str, keys: KeySet | None = None) -> Claims:
 
 
 def signed(claims: dict[str, Any], key: RSAKey | ECKey = KEY, alg: str = "RS256") -> str:
-    return jwt.encode({"alg": alg, "kid": key.kid}, claims, key)
+    return jwt.encode({"alg": alg, "kid": key.kid}, _as_of_now(claims), key)
+
+
+def _as_of_now(claims: dict[str, Any]) -> dict[str, Any]:
+    """The same, as if they had been made now and not when this module was read."""
+    late = int(time.time()) - NOW
+    return {
+        name: value + late if name in {"exp", "iat"} and isinstance(value, int) else value
+        for name, value in claims.items()
+    }
 
 
 def by_hand(header: dict[str, str], claims: dict[str, Any], secret: bytes | None) -> str:
     """A token that no library would make."""
-    head, body = (_base64(msgspec.json.encode(part)) for part in (header, claims))
+    parts = (header, _as_of_now(claims))
+    head, body = (_base64(msgspec.json.encode(part)) for part in parts)
     signature = hmac.digest(secret, f"{head}.{body}".encode(), "sha256") if secret else b""
     return f"{head}.{body}.{_base64(signature)}"
 

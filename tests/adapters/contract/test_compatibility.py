@@ -136,7 +136,7 @@ def test_a_published_form_does_not_go(form: tuple[str, int], told: str) -> None:
 
 def test_an_event_needs_its_golden_sample(tmp_path: Path) -> None:
     with pytest.raises(
-        Incompatible, match=r"blob\.erased, version 1: write its golden sample first"
+        Incompatible, match=r"account\.closed, version 1: write its golden sample first"
     ):
         generated(published(), tmp_path)
 
