@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 
+import msgspec
 from nats.aio.msg import Msg
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
@@ -22,6 +23,7 @@ from adapters.jetstream import (
 from adapters.nats_login import NatsLogin
 from application.ingest import Delivered, Ingest
 from application.store import AppendRefused, Store
+from domain.messages import Report
 from domain.trace_context import parse_traceparent, span_id_of
 
 BATCH = 500
@@ -104,10 +106,10 @@ def _record_spans(messages: list[Msg], began: int) -> None:
     if not tracing.on():
         return
     ended = time.time_ns()
-    for headers in (message.headers or {} for message in messages):
-        sender = parse_traceparent(headers.get("traceparent", ""))
-        if sender is not None:
-            own = span_id_of(headers.get("Nats-Msg-Id", ""))
+    for message in messages:
+        sender = parse_traceparent((message.headers or {}).get("traceparent", ""))
+        own = _span_of(message) if sender is not None else None
+        if sender is not None and own is not None:
             tracing.record(
                 "ingest",
                 sender.trace_id,
@@ -117,3 +119,11 @@ def _record_spans(messages: list[Msg], began: int) -> None:
                 own=own,
                 kind="consumer",
             )
+
+
+def _span_of(message: Msg) -> str | None:
+    """The id of a report's span, by which the events refer to it; None for what is no report."""
+    try:
+        return span_id_of(msgspec.json.decode(message.data, type=Report).message_id)
+    except msgspec.DecodeError:
+        return None
