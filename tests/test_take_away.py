@@ -158,7 +158,7 @@ def test_what_cannot_be_taken_away_is_said(trained: Trained, tmp_path: Path) -> 
     for arguments, says in (
         (("download", "nothing", tmp_path / "a"), "no such version"),
         (("predict", "nothing", tmp_path / "a.png"), "no such version"),
-        (("reproduce", "nothing"), "no such version"),
+        (("reproduce", "nothing"), "no version"),
     ):
         done = trained.run(*arguments)
         assert done.returncode == 1
