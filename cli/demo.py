@@ -251,7 +251,7 @@ def _figures(client: ApiClient, version: dict[str, Any]) -> dict[str, Any]:
 def _farewell(
     console: Console, api_url: str, view_id: str, version: dict[str, Any], keep: bool
 ) -> None:
-    checkpoint = f"stemma download {version['version_id']}"
+    checkpoint = f"stemma download {version['version_id']} FOLDER"
     console.print(f"The Models Library: {api_url}/views/{view_id}", soft_wrap=True)
     console.print(f"Its saved checkpoint: `{checkpoint}`", soft_wrap=True)
     if keep:

@@ -1,4 +1,4 @@
-// Signing in: with the key that is typed, or the one in the address that `stemma up` shows.
+// Signing in: with the key that is typed, or the one in the address that `stemma login` prints.
 import { call, Problem } from "./api.js";
 import { clearProblem, showProblem } from "./problems.js";
 
