@@ -9,6 +9,7 @@ from adapters.postgres import passing_engine
 from api.session_cookies import TOKEN_HEADER
 from api.sign_in import safe_next
 from domain.account import account_id
+from tests.adapters.running import eventually
 from tests.api.scene import KEY, Scene
 
 COOKIE = "stemma_session"
@@ -72,8 +73,11 @@ def test_a_change_needs_the_token_of_a_page_and_no_other_site_asks(site: Scene) 
         assert signing_in.status_code == 403
     assert create(client, **{TOKEN_HEADER: mine, "Origin": site.url}).status_code == 201
     assert create(client, Authorization=f"Bearer {KEY}").status_code == 201, "a key needs none"
-    counted = site.http.get("/api/v1/refusals").json()["items"]
-    assert counted is not None
+
+    def reasons() -> set[str]:
+        return {one["reason"] for one in site.http.get("/api/v1/refusals").json()["items"]}
+
+    eventually(lambda: {"no token of the page", "another site's request"} <= reasons())
 
 
 @pytest.mark.parametrize("end", ["sign out", "rotate", "revoke", "close", "expire", "idle"])
@@ -105,9 +109,10 @@ def test_a_session_ends_at_once(site: Scene, end: str) -> None:
 
 
 def test_what_is_no_key_signs_nobody_in(site: Scene) -> None:
-    for wrong in ("", "nonsense", "stemma_a_b", "stemma__", KEY[:-1] + "0", KEY.upper()):
+    other = KEY[:-1] + ("1" if KEY.endswith("0") else "0")
+    for wrong in ("", "nonsense", "stemma_a_b", "stemma__", other, KEY.upper()):
         refused = httpx.post(f"{site.url}/api/v1/sessions", json={"key": wrong})
-        assert refused.status_code == 401 or wrong == KEY
+        assert refused.status_code == 401
         assert "Set-Cookie" not in refused.headers
 
 
