@@ -1,5 +1,6 @@
 """Fixtures of the HTTP side: the real application on a real port, and a browser."""
 
+import os
 import shutil
 import socket
 import tempfile
@@ -120,6 +121,8 @@ def chromium() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
         pytest.skip("no Chromium here; `apt-get update && apt-get install -y chromium` gets it")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        # Its socket's path has at most 107 characters, and a test's temporary folder may be deep.
+        environment = os.environ | {"TMPDIR": "/tmp"}
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET, env=environment)
         yield browser
         browser.close()

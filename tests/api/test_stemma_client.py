@@ -15,7 +15,7 @@ from cli.main import main
 from domain.project import ProjectCreated, ProjectRenamed
 from stemma_client import Refused, follow_http
 from stemma_client.over_http import PAGE
-from tests.api.scene import Scene
+from tests.api.scene import KEY, Scene
 from tests.application.scenes import recorded
 
 Answer = tuple[int, dict[str, str], dict[str, Any]]
@@ -38,7 +38,7 @@ def begun(site: Scene, renamings: int = 0) -> tuple[str, int]:
 
 def test_it_begins_after_the_position_and_waits_for_what_comes(site: Scene) -> None:
     project, before = begun(site, renamings=PAGE)
-    events = follow_http(site.url, after=before)
+    events = follow_http(site.url, key=KEY, after=before)
     found = list(islice(events, PAGE + 1))
     assert [one.position for one in found] == list(range(before + 1, before + PAGE + 2))
     assert found[0].event == ProjectCreated("Digits")
@@ -53,17 +53,21 @@ def test_it_begins_after_the_position_and_waits_for_what_comes(site: Scene) -> N
 def test_filters_are_the_servers(site: Scene) -> None:
     one, before = begun(site, renamings=2)
     other, _ = begun(site, renamings=1)
-    renamed = follow_http(site.url, after=before, names=["project.renamed"])
+    renamed = follow_http(site.url, key=KEY, after=before, names=["project.renamed"])
     assert [found.revision for found in islice(renamed, 3)] == [2, 3, 2]
-    of_one = follow_http(site.url, after=before, subjects=[f"project-{one}"], names=["project.*"])
+    of_one = follow_http(
+        site.url, key=KEY, after=before, subjects=[f"project-{one}"], names=["project.*"]
+    )
     assert [found.revision for found in islice(of_one, 3)] == [1, 2, 3]
-    of_both = follow_http(site.url, after=before, subjects=[f"project-{one}", f"project-{other}"])
+    of_both = follow_http(
+        site.url, key=KEY, after=before, subjects=[f"project-{one}", f"project-{other}"]
+    )
     assert [found.revision for found in islice(of_both, 5)] == [1, 2, 3, 1, 2]
 
 
 def test_a_position_that_the_log_has_not_reached_is_refused(site: Scene) -> None:
     with pytest.raises(Refused, match="an older log was restored") as refused:
-        next(follow_http(site.url, after=site.store.head() + 1_000_000))
+        next(follow_http(site.url, key=KEY, after=site.store.head() + 1_000_000))
     assert refused.value.status == 422
 
 
@@ -115,10 +119,10 @@ def test_it_tries_again_where_that_helps_and_shows_its_key() -> None:
 def test_the_command_shows_events(site: Scene) -> None:
     project, before = begun(site, renamings=1)
     arguments = ["events", "follow", "--after", str(before), "--count", "2"]
-    environment = {"STEMMA_API_URL": site.url, "STEMMA_DATA": str(site.settings.data)}
+    environment = site.environment | {"STEMMA_DATA": str(site.settings.data)}
     plain = CliRunner().invoke(main, arguments, env=environment)
     assert plain.output.splitlines() == [
-        f"{before + 1} project.created project-{project} anonymous",
+        f"{before + 1} project.created project-{project} administrator",
         f"{before + 2} project.renamed project-{project} test",
     ]
     whole = CliRunner().invoke(main, [*arguments, "--json"], env=environment)
