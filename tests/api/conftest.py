@@ -122,7 +122,7 @@ def chromium() -> Iterator[Browser]:
         pytest.skip("no Chromium here; `apt-get update && apt-get install -y chromium` gets it")
     with sync_playwright() as playwright:
         # Its socket's path has at most 107 characters, and a test's temporary folder may be deep.
-        environment = os.environ | {"TMPDIR": "/tmp"}
+        environment: dict[str, str | float | bool] = {**os.environ, "TMPDIR": "/tmp"}
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET, env=environment)
         yield browser
         browser.close()

@@ -15,7 +15,7 @@ from api import pages_imports
 from tests.adapters.importing import png
 from tests.adapters.running import running
 from tests.api.import_scene import PETS, ImportScene, with_bad_lines, zipped
-from tests.api.scene import Scene
+from tests.api.scene import KEY, Scene
 from tests.api.test_pages import CHECKS, SCHEMES, SOON
 from tests.api.test_pages_html import NASTY, get
 
@@ -163,7 +163,10 @@ def test_progress_is_seen_as_it_goes(site: Scene, page: Page) -> None:
     project_id = site.project()
     import_id = upload(site, project_id, zipped(PETS))
     site.visible()
-    page.goto(f"{site.url}/projects/{project_id}/imports")
+    # Under another name: the browser has one cookie for a host, whatever the port.
+    address = site.url.replace("127.0.0.1", "localhost")
+    page.context.add_cookies([{**site.session(KEY), "url": address}])
+    page.goto(f"{address}/projects/{project_id}/imports")
     shown = page.locator("[data-import-progress]")
     expect(shown).to_have_text("waiting for its turn")
     page.evaluate("window.theSame = true")

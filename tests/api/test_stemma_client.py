@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import islice
 from typing import Any
@@ -53,7 +54,8 @@ def test_it_begins_after_the_position_and_waits_for_what_comes(site: Scene) -> N
 def test_filters_are_the_servers(site: Scene) -> None:
     one, before = begun(site, renamings=2)
     other, _ = begun(site, renamings=1)
-    renamed = follow_http(site.url, key=KEY, after=before, names=["project.renamed"])
+    follow = partial(follow_http, site.url, key=KEY, after=before)
+    renamed = follow(names=["project.renamed"])
     assert [found.revision for found in islice(renamed, 3)] == [2, 3, 2]
     of_one = follow_http(
         site.url, key=KEY, after=before, subjects=[f"project-{one}"], names=["project.*"]
