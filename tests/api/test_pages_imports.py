@@ -163,10 +163,7 @@ def test_progress_is_seen_as_it_goes(site: Scene, page: Page) -> None:
     project_id = site.project()
     import_id = upload(site, project_id, zipped(PETS))
     site.visible()
-    # Under another name: the browser has one cookie for a host, whatever the port.
-    address = site.url.replace("127.0.0.1", "localhost")
-    page.context.add_cookies([{**site.session(KEY), "url": address}])
-    page.goto(f"{address}/projects/{project_id}/imports")
+    page.goto(f"{signed_in_at(page, site)}/projects/{project_id}/imports")
     shown = page.locator("[data-import-progress]")
     expect(shown).to_have_text("waiting for its turn")
     page.evaluate("window.theSame = true")
@@ -225,7 +222,7 @@ def test_an_export_is_of_now_unless_a_position_is_named(importing: ImportScene, 
 def test_the_page_can_be_read_and_steered_in_both_schemes(site: Scene, page: Page) -> None:
     project_id = site.project()
     site.visible()
-    path = f"{site.url}/projects/{project_id}/imports"
+    path = f"{signed_in_at(page, site)}/projects/{project_id}/imports"
     assert_readable(page, path)
     upload(site, project_id, zipped(PETS), view="species")
     upload(site, project_id, zipped(PETS), dry_run=True)
@@ -247,8 +244,18 @@ def upload(site: Scene, project_id: str, content: bytes, **asked: Any) -> str:
     return str(answer.json()["id"])
 
 
+def signed_in_at(page: Page, site: Scene) -> str:
+    """The address of a second server for a browser, which has one cookie for a host, whatever the
+    port: under another name."""
+    address = site.url.replace("127.0.0.1", "localhost")
+    cookie = site.session(KEY)
+    page.context.add_cookies([{"name": cookie["name"], "value": cookie["value"], "url": address}])
+    return address
+
+
 def assert_readable(page: Page, path: str) -> None:
     page.goto(path)
+    expect(page.get_by_role("heading", level=1)).not_to_have_text("Sign in")
     for width in (1400, 400):
         page.set_viewport_size({"width": width, "height": 900})
         for scheme in SCHEMES:
