@@ -23,7 +23,7 @@ demo: setup
 
 # Whole files, so that what a file's tests share is made once; tests/conftest.py says in what order.
 test: setup
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup
 	@$(BIN)/ruff check .
