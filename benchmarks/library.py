@@ -49,6 +49,7 @@ def run(quick: bool) -> list[Figure]:
             "STEMMA_DATABASE_URL": server.app_url,
             "STEMMA_BLOBS_URL": f"file://{folder}/blobs",
             "STEMMA_API_PORT": str(free_port()),
+            "STEMMA_RATE_LIMIT": "0",
         }
         with _api(settings, key, folder / "logs" / "api.log") as get:
             whole = f"/api/v1/views/{view_id}/models"

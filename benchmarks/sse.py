@@ -121,6 +121,8 @@ def _delays(
     found: list[list[float]] = []
     for process in running:
         answer, _ = process.communicate()
+        if process.returncode:
+            raise RuntimeError(f"a client process ended with {process.returncode}")
         found += msgspec.json.decode(answer, type=list[list[float]])
     assert len(found) == clients
     return [(had - then) * 1000 for each in found for then, had in zip(began, each, strict=True)]

@@ -96,6 +96,8 @@ class Poller(Client):
         self.next_page()
 
     def next_page(self) -> None:
+        if self.done.done():
+            return
         self.asked = time.perf_counter()
         self.ask(f"/events?limit=1000&after={self.position}")
 
@@ -111,8 +113,6 @@ class Poller(Client):
         for found in SEQUENCE.finditer(self.unread):
             self.note(int(found[1]), now)
         self.unread = b""
-        if self.done.done():
-            return
         pause = self.asked + (self.task.poll_seconds or 0) - now
         asyncio.get_running_loop().call_later(max(0.0, pause), self.next_page)
 
@@ -125,8 +125,8 @@ async def all_clients(task: Task) -> list[list[float]]:
     for _ in range(task.clients):
         _, client = await loop.create_connection(lambda: kind(task), "127.0.0.1", task.port)
         clients.append(client)
-        await client.ready
         await asyncio.sleep(pause)
+    await asyncio.gather(*(client.ready for client in clients))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     return await asyncio.gather(*(client.done for client in clients))
@@ -135,7 +135,9 @@ async def all_clients(task: Task) -> list[list[float]]:
 def main() -> None:
     task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
     found = uvloop.run(asyncio.wait_for(all_clients(task), PATIENCE_SECONDS))
-    sys.stdout.buffer.write(msgspec.json.encode(found))
+    # Not `sys.stdout`, which PYTHONUNBUFFERED makes one that may write only what a pipe holds.
+    with open(sys.stdout.fileno(), "wb", closefd=False) as answer:
+        answer.write(msgspec.json.encode(found))
 
 
 if __name__ == "__main__":
