@@ -8,6 +8,7 @@ import msgspec
 from application.handle import VERSION, new_metadata
 from application.store import Store
 from domain import version as versions
+from domain import version_reports
 from domain.errors import Refusal
 from domain.event import Recorded
 from domain.messages import Report
@@ -71,7 +72,7 @@ class Ingest:
         stream = VERSION.stream(report.version_id)
         version, revision = self._known[stream]
         try:
-            events = versions.record(report, version)
+            events = version_reports.record(report, version)
         except Refusal as refusal:
             log.warning("report %s is passed over: %s", report.message_id, refusal.detail)
             return

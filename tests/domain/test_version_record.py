@@ -3,6 +3,7 @@
 import pytest
 
 from domain import version as versions
+from domain import version_reports
 from domain.errors import Conflict, Invalid, NotFound
 from domain.event import Event
 from domain.messages import (
@@ -32,7 +33,7 @@ from domain.version import (
 from tests.domain.story import Story
 from tests.domain.version_samples import CREATED, report, started
 
-given = Story(versions.evolve, versions.record).given
+given = Story(versions.evolve, version_reports.record).given
 
 VALIDATION = SplitFigures(images=2, loss=0.5, accuracy=0.9)
 TRAIN = SplitFigures(images=8, loss=0.1, accuracy=1.0)
