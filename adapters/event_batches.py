@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 from nats.protocol.command import hpub_cmd
 
-from adapters.jetstream import EVERY_EVENT, event_subject
+from adapters.jetstream import event_subject
 from application.scopes import Scopes
 from domain.cloud_events import binary_headers, cloud_event
 from domain.event import Recorded
@@ -28,16 +28,22 @@ _BATCH_HEADERS = 500
 
 
 class Reached(msgspec.Struct, frozen=True):
-    """How far a stream is: its last message's sequence, and its event's position and id.
+    """How far a stream is: its last message, and the position and id of the event in it.
 
     Zero and empty for what is not there. `surplus` is by how much the next sequence exceeds the
     next position.
     """
 
     sequence: int
+    subject: str
     position: int
     event_id: str
     surplus: int
+
+    @property
+    def last_sequence(self) -> int:
+        """The last that the stream gave out, be that message there or not."""
+        return self.position + self.surplus
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -121,11 +127,14 @@ def _lines(headers: Mapping[str, str]) -> bytes:
 
 def _batch(messages: Sequence[Message], events: Sequence[Recorded], after: Reached) -> Batch:
     batch, count, last = uuid.uuid4().hex, len(messages), events[-1]
-    # Not the stream's last sequence: that stays as it is when messages are purged.
-    fence = {
-        "Nats-Expected-Last-Subject-Sequence": str(after.sequence),
-        "Nats-Expected-Last-Subject-Sequence-Subject": EVERY_EVENT,
-    }
+    # What follows is refused after another's message by the first, and after a purge, which leaves
+    # the stream's last sequence as it is, by the others. Both are looked up in constant time.
+    fence = {"Nats-Expected-Last-Sequence": str(after.last_sequence)}
+    if after.subject:
+        fence |= {
+            "Nats-Expected-Last-Subject-Sequence": str(after.sequence),
+            "Nats-Expected-Last-Subject-Sequence-Subject": after.subject,
+        }
     added = [
         {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(place)} for place in range(1, count + 1)
     ]
@@ -138,7 +147,11 @@ def _batch(messages: Sequence[Message], events: Sequence[Recorded], after: Reach
         msgspec.structs.replace(message, headers=message.headers | in_batch),
         events,
         Reached(
-            last.position + after.surplus, last.position, last.metadata.event_id, after.surplus
+            last.position + after.surplus,
+            message.subject,
+            last.position,
+            last.metadata.event_id,
+            after.surplus,
         ),
     )
 

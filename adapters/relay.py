@@ -10,10 +10,11 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 from nats.js import JetStreamContext
-from nats.js.api import StreamConfig, StreamInfo
+from nats.js.api import RawStreamMsg, StreamConfig, StreamInfo
 from nats.js.errors import NotFoundError
 
 from adapters.event_batches import PAGE, Batch, Reached, batches
@@ -109,7 +110,7 @@ class Relay:
         while not stop.is_set():
             found = await last_published(self._js)
             head = await asyncio.to_thread(self._store.head)
-            if found == seen and found[1] < head:
+            if found == seen and found.position < head:
                 return
             seen = found
             await asyncio.sleep(LOOK_SECONDS)
@@ -167,14 +168,14 @@ class Relay:
     async def _look(self) -> Reached:
         """Where the stream ends, checked against the log."""
         info = await self._js.stream_info(EVENTS)
-        sequence, position, event_id = await last_published(self._js)
+        sequence, subject, position, event_id = await last_published(self._js)
         counted = f"surplus of {EVENTS} of {info.created}"
         known = await asyncio.to_thread(self._store.tracked, counted)
         last = max(info.state.last_seq, sequence)
         if not event_id and _forgets(info.config):
             position = last - known
         surplus = last - position
-        reached = Reached(sequence, position, event_id, surplus)
+        reached = Reached(sequence, subject, position, event_id, surplus)
         if position:
             found = await asyncio.to_thread(self._store.read, position - 1, limit=1, upto=position)
             _check(reached, found)
@@ -206,23 +207,40 @@ class Relay:
         self._missing = missing
 
 
-async def last_published(js: JetStreamContext) -> tuple[int, int, str]:
-    """The sequence of the stream's last message, and the log position and id of the event in it.
+class Published(NamedTuple):
+    """A stream's last message, and the position and id of the event in it."""
 
-    Zero, zero and nothing for an empty stream.
-    """
-    try:
-        message = await js.get_last_msg(EVENTS, EVERY_EVENT)
-    except NotFoundError:
-        return 0, 0, ""
+    sequence: int
+    subject: str
+    position: int
+    event_id: str
+
+
+async def last_published(js: JetStreamContext) -> Published:
+    """Zeros and nothing for an empty stream. Raises `NotFromTheLog`."""
+    message = await _last_message(js)
+    if message is None:
+        return Published(0, "", 0, "")
     headers = message.headers or {}
     try:
-        return message.seq or 0, int(headers["ce-sequence"]), headers["ce-id"]
+        position, event_id = int(headers["ce-sequence"]), headers["ce-id"]
     except (KeyError, ValueError) as error:
         raise NotFromTheLog(
             f"stream {EVENTS} ends with a message that is not an event of the log, at sequence"
             f" {message.seq}, subject {message.subject}: delete that message, or the stream"
         ) from error
+    return Published(message.seq or 0, message.subject or "", position, event_id)
+
+
+async def _last_message(js: JetStreamContext) -> RawStreamMsg | None:
+    """By its sequence: to find the last of a wildcard the server looks at each of the subjects."""
+    state = (await js.stream_info(EVENTS)).state
+    if state.messages:
+        with suppress(NotFoundError):
+            return await js.get_msg(EVENTS, seq=state.last_seq)
+        with suppress(NotFoundError):
+            return await js.get_last_msg(EVENTS, EVERY_EVENT)
+    return None
 
 
 def _check(reached: Reached, found: Sequence[Recorded]) -> None:

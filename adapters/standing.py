@@ -66,7 +66,7 @@ async def from_streams(js: JetStreamContext, known: DatabaseStandings) -> list[S
     The last counts reports: the sequence taken in, and those that wait.
     """
     try:
-        _, relayed, _ = await last_published(js)
+        relayed = (await last_published(js)).position
         found = [Standing("relay", relayed, max(known.head - relayed, 0))]
         for part, stream in (("policies", JOBS), ("control", CONTROL_STREAM)):
             at = known.tracked.get(f"{part} for {await birth_of(js, stream)}", 0)

@@ -92,7 +92,7 @@ async def _until_relayed(store: Store, js: JetStreamContext) -> None:
     """One event more has come through: the relay runs, and has nothing else to do."""
     position = store.append([_created()])
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while (await last_published(js))[1] < position:
+        while (await last_published(js)).position < position:
             await asyncio.sleep(0.05)
 
 

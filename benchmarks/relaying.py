@@ -143,7 +143,7 @@ async def _catch_up(
         while reached < total:
             assert process.poll() is None, (folder / "relay.log").read_text()
             await asyncio.sleep(0.05)
-            _, reached, _ = await last_published(js)
+            reached = (await last_published(js)).position
             # From its first message: the start of a process is not what is measured.
             began = began or (time.perf_counter() if reached else 0.0)
             peak = max(peak, memory_of([process.pid])[1])

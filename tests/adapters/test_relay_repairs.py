@@ -19,10 +19,13 @@ from adapters.jetstream import EVENTS, connect, end_tasks, ensure_streams
 from adapters.relay import NotFromTheLog, PublishRefused, Relay, StreamAhead
 from application.store import Store
 from domain.image import Annotation, ImageAdded, ImageAnnotated
+from domain.view import ViewCreated
 from tests.adapters.running import eventually, messages, running, settings_for, with_js
 from tests.adapters.test_relay import append, positions, published
 from tests.application.scenes import recorded, trainable
 from tests.servers import Database, new_database
+
+OTHER = ViewCreated("p", "Other", "tagging")
 
 Use = Callable[[JetStreamContext, Relay], Awaitable[None]]
 
@@ -96,6 +99,25 @@ def test_a_purged_stream_is_filled_again_and_a_durable_consumer_carries_on(
         await asyncio.to_thread(append, store, 1)
         assert await relay.catch_up() == 1
         assert (await held(js))[-1] == (11, 7)
+
+    with_relay(store, nats_url, use)
+
+
+def test_a_relay_is_refused_after_anothers_batch_under_other_subjects(
+    store: Store, nats_url: str
+) -> None:
+    append(store, 2)
+
+    async def use(js: JetStreamContext, relay: Relay) -> None:
+        await relay.catch_up()
+        await js.purge_stream(EVENTS)  # from here on no message has an id that tells a repeat
+        one, other = Relay(store, js), Relay(store, js)
+        assert (await one.catch_up(), await other.catch_up()) == (2, 0)
+        await asyncio.to_thread(store.append, [recorded("view-other", 1, OTHER)])
+        assert await one.catch_up() == 1
+        with pytest.raises(PublishRefused, match="wrong last sequence"):
+            await other.catch_up()
+        assert await held(js) == [(3, 1), (4, 2), (5, 3)]
 
     with_relay(store, nats_url, use)
 
