@@ -29,11 +29,11 @@ class Delivered(msgspec.Struct, frozen=True):
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """A version at a revision of its stream, whose last attempt was asked for at a position."""
+    """A version at a revision of its stream, and whether reports on it must show a token."""
 
-    version: Version | None = None
-    revision: int = 0
-    asked_at: int = 0
+    version: Version | None
+    revision: int
+    guarded: bool
 
 
 class Ingest:
@@ -74,20 +74,23 @@ class Ingest:
         return position
 
     def _load(self, streams: set[str]) -> None:
-        for stream, events in self._store.streams(sorted(streams - self._known.keys())).items():
-            version, asked_at = None, 0
-            for recorded in events:
+        missing = sorted(streams - self._known.keys())
+        unguarded = self._store.streams(missing, upto=self._tokens.since) if self._tokens else {}
+        for stream, events in self._store.streams(missing).items():
+            version, asked = None, 0
+            for revision, recorded in enumerate(events, start=1):
                 version = versions.evolve(version, recorded.event)
                 if isinstance(recorded.event, VersionCreated | VersionRetried):
-                    asked_at = recorded.position
-            self._known[stream] = _Known(version, len(events), asked_at)
+                    asked = revision
+            guarded = self._tokens is not None and asked > len(unguarded[stream])
+            self._known[stream] = _Known(version, len(events), guarded)
 
     def _record(self, report: Report) -> Iterator[Recorded]:
         stream = VERSION.stream(report.version_id)
         known = self._known[stream]
         version, revision = known.version, known.revision
         try:
-            self._check(report, known.asked_at)
+            self._check(report, known)
             events = versions.record(report, version)
         except Refusal as refusal:
             log.warning("report %s is passed over: %s", report.message_id, refusal.detail)
@@ -97,11 +100,11 @@ class Ingest:
             version, revision = versions.evolve(version, event), revision + 1
             metadata = new_metadata(actor, report.message_id, report.correlation_id, None)
             yield Recorded(stream, revision, event, metadata)
-        self._known[stream] = _Known(version, revision, known.asked_at)
+        self._known[stream] = _Known(version, revision, known.guarded)
 
-    def _check(self, report: Report, asked_at: int) -> None:
+    def _check(self, report: Report, known: _Known) -> None:
         """Raises `Conflict` for one from whoever was not given the job."""
-        if self._tokens is not None and not self._tokens.allow(report, asked_at):
+        if self._tokens is not None and known.guarded and not self._tokens.fits(report):
             raise Conflict(
                 f"worker {report.worker} does not show that it was given the job; update it if it"
                 " runs an older Stemma"

@@ -16,8 +16,8 @@ from domain.messages import Report
 class JobTokens(msgspec.Struct, frozen=True):
     """Makes tokens and looks at them: keyed hashes (HMAC, RFC 2104), of which none is stored.
 
-    For attempts that were asked for at the log's position `since` or before none is needed: their
-    jobs may have been sent before there was a key, or by another one that was lost.
+    An attempt that was asked for at the log's position `since` or before needs none: its job may
+    have been sent before there was a key, or by another one that was lost.
     """
 
     key: bytes
@@ -27,9 +27,7 @@ class JobTokens(msgspec.Struct, frozen=True):
         job = msgspec.json.encode((version_id, attempt, correlation_id))
         return hmac.new(self.key, job, hashlib.sha256).hexdigest()
 
-    def allow(self, report: Report, asked_at: int) -> bool:
-        """Whether who sent the report was given the job of an attempt that was asked for then."""
-        if asked_at <= self.since:
-            return True
+    def fits(self, report: Report) -> bool:
+        """Whether who sent the report was given the job that it is about."""
         token = self.of(report.version_id, report.attempt, report.correlation_id)
         return hmac.compare_digest(report.token.encode(), token.encode())

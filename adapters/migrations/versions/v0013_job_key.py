@@ -8,7 +8,7 @@ down_revision = "0012"
 _STATEMENTS = (
     """
     CREATE TABLE work.job_key (
-        only boolean PRIMARY KEY DEFAULT true CHECK (only),
+        singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
         key bytea NOT NULL,
         since bigint NOT NULL
     )
