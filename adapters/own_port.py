@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -69,7 +70,8 @@ def own_port(settings: Settings, registry: CollectorRegistry, checks: Checks) ->
             f" STEMMA_METRICS_HOST {settings.metrics_host}: {error}; give each process a port of"
             " its own"
         ) from error
-    thread = threading.Thread(target=server.serve_forever, name="own port", daemon=True)
+    serve = partial(server.serve_forever, poll_interval=0.1)
+    thread = threading.Thread(target=serve, name="own port", daemon=True)
     thread.start()
     log.info("metrics and health are at http://%s:%d", *where)
     try:

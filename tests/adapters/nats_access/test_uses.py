@@ -73,3 +73,18 @@ def test_the_api_sees_who_works(lab: Lab) -> None:
     lab.run(OPERATOR, put)
     crew = lab.run(API, lambda client: crew_of(jetstream(client, "seed")))
     assert [one.worker for one in crew.workers] == ["other"]
+
+
+PRESENCE = b'{"worker":"other","device":"gpu","version_id":null,"since":"2026-01-01T00:00:00Z"}'
+
+
+@pytest.mark.parametrize("said", [b"", b"{}", b"\xff", PRESENCE])
+def test_a_worker_that_says_nonsense_hides_no_other(lab: Lab, said: bytes) -> None:
+    lab.run(WORKER, lambda client: put(client, "other", PRESENCE), "other")
+    lab.run(WORKER, lambda client: put(client, "mine", said))
+    crew = lab.run(API, lambda client: crew_of(jetstream(client, "seed")))
+    assert [(one.worker, one.device) for one in crew.workers] == [("other", "gpu")]
+
+
+async def put(client: Client, name: str, said: bytes) -> None:
+    await jetstream(client, "seed").publish(f"$KV.{WORKERS_BUCKET}.{name}", said)
