@@ -20,7 +20,7 @@ from application.store import Store
 from application.webhooks import all_endpoints
 from projections.scratch import under_way
 
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 3.0
 
 
 def print_status(settings: Settings) -> None:

@@ -12,14 +12,18 @@ from application.handle import VERSION
 from application.ingest import Delivered, Ingest
 from application.job_tokens import JobTokens
 from application.store import Store
-from domain.messages import Completed, Failed, Report, Started
+from domain.messages import AnyReport, Completed, Failed, Report, Started
 from projections.follow import Follower
 from projections.registry import READ_MODELS
 from tests.application.scenes import do, trainable
 from tests.application.training import WHOLE, delivered, reports, whole_run
 
 KEY = b"k" * 32
-THEFTS = [Started("thief", "cpu", {}, 0), Completed("sha", "weights", 3), Failed("I say so")]
+THEFTS: list[AnyReport] = [
+    Started("thief", "cpu", {}, 0),
+    Completed("sha", "weights", 3),
+    Failed("I say so"),
+]
 
 
 @pytest.fixture

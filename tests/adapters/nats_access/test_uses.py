@@ -21,6 +21,8 @@ from tests.adapters.nats_access.lab import (
     Lab,
 )
 
+PRESENCE = b'{"worker":"other","device":"gpu","version_id":null,"since":"2026-01-01T00:00:00Z"}'
+
 
 def test_a_worker_takes_nobody_elses_key_away(lab: Lab) -> None:
     async def roll_up(client: Client) -> None:
@@ -62,20 +64,15 @@ def test_a_subscriber_follows_acknowledges_and_goes_on(lab: Lab) -> None:
 
 
 def test_the_api_sees_who_works(lab: Lab) -> None:
-    presence = b'{"worker":"other","device":"cpu","version_id":null,"since":"2026-01-01T00:00:00Z"}'
-
-    async def put(client: Client) -> None:
+    async def write(client: Client) -> None:
         js = client.jetstream()
         await js.purge_stream(WORKERS_STREAM)
-        await js.publish(f"$KV.{WORKERS_BUCKET}.other", presence)
+        await js.publish(f"$KV.{WORKERS_BUCKET}.other", PRESENCE)
         await js.publish(f"$KV.{WORKERS_BUCKET}.gone", b"", headers={"KV-Operation": "DEL"})
 
-    lab.run(OPERATOR, put)
+    lab.run(OPERATOR, write)
     crew = lab.run(API, lambda client: crew_of(jetstream(client, "seed")))
     assert [one.worker for one in crew.workers] == ["other"]
-
-
-PRESENCE = b'{"worker":"other","device":"gpu","version_id":null,"since":"2026-01-01T00:00:00Z"}'
 
 
 @pytest.mark.parametrize("said", [b"", b"{}", b"\xff", PRESENCE])
