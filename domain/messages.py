@@ -17,7 +17,8 @@ Size = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 Text = Annotated[str, msgspec.Meta(max_length=10_000, pattern=r"\A[^\x00]*\Z")]
 """PostgreSQL stores no NUL."""
 
-CorrelationId = Annotated[str, msgspec.Meta(max_length=200, pattern=r"\A[^\x00]*\Z")]
+Name = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_.-]{1,100}\Z")]
+CorrelationId = Annotated[str, msgspec.Meta(max_length=200, pattern=r"\A[^\x00-\x1f\x7f]*\Z")]
 
 
 class ConceptLabel(msgspec.Struct, frozen=True):
@@ -68,9 +69,9 @@ class TrainJob(msgspec.Struct, frozen=True):
 class Presence(msgspec.Struct, frozen=True):
     """Who is there, and since when it has been at that version (or idle, without one)."""
 
-    worker: Text
+    worker: Name
     device: Text
-    version_id: Text | None
+    version_id: Name | None
     since: datetime
 
 
@@ -231,12 +232,12 @@ class Report(msgspec.Struct, frozen=True):
     is the job's.
     """
 
-    version_id: Text
+    version_id: Name
     attempt: Count
     delivery: Count
     sequence: Size
     at: datetime
-    worker: Text
+    worker: Name
     correlation_id: CorrelationId
     body: AnyReport
     token: str = ""

@@ -115,6 +115,8 @@ def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Report], byt
 HOSTILE = {
     "a version with NUL": edited(lambda told: told.update(version_id="\0")),
     "a correlation with NUL": edited(lambda told: told.update(correlation_id="a\0")),
+    "a version with a line": edited(lambda told: told.update(version_id="x\nINFO all is well")),
+    "a correlation with a line": edited(lambda told: told.update(correlation_id="a\nb")),
     "a long correlation": edited(lambda told: told.update(correlation_id="a" * 201)),
     "a huge delivery": edited(lambda told: told.update(delivery=2**31)),
     "a huger delivery": edited(lambda told: told.update(delivery=2**70)),
