@@ -44,10 +44,10 @@ def run_all(*, port: int | None, separate: bool, echo: bool, stop: threading.Eve
         _migrate(runtime, stop)
         runtime = msgspec.structs.replace(runtime, api_key=_key(settings.data, runtime))
         write_secret(settings.data / RUNTIME_FILE, msgspec.json.encode(runtime))
-        for place, (name, arguments) in enumerate(_processes(separate)):
+        for place, (name, arguments) in enumerate(processes(separate)):
             argv = [sys.executable, "-m", "cli.main", *arguments]
             environment = _environment(settings, runtime) | _into_nats(settings, name)
-            environment |= _own_port(settings, place)
+            environment |= metrics_port(settings, place)
             supervisor.add_process(name, argv, environment)
         announce = threading.Thread(target=_announce, args=(runtime, began, stop), daemon=True)
         announce.start()
@@ -140,8 +140,8 @@ def _into_nats(settings: Settings, name: str) -> dict[str, str]:
     return {"STEMMA_NATS_SEED": str(access.seed_file(NatsRole.BACKEND))}
 
 
-def _own_port(settings: Settings, place: int) -> dict[str, str]:
-    """The ports of processes follow on each other: the first one's is that of the settings."""
+def metrics_port(settings: Settings, place: int) -> dict[str, str]:
+    """The variable for the process at a place: the first one's port is that of the settings."""
     port = settings.metrics_port
     return {"STEMMA_METRICS_PORT": str(port + place)} if port else {}
 
@@ -196,7 +196,7 @@ def _key(data: Path, runtime: Runtime) -> str | None:
     return key
 
 
-def _processes(separate: bool) -> list[tuple[str, list[str]]]:
+def processes(separate: bool) -> list[tuple[str, list[str]]]:
     backend = (
         [(name, [name]) for name in BACKEND] if separate else [("backend", ["parts", *BACKEND])]
     )
