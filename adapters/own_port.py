@@ -64,7 +64,7 @@ def own_port(settings: Settings, registry: CollectorRegistry, checks: Checks) ->
     where = settings.metrics_host, settings.metrics_port
     try:
         server = make_server(*where, _answers(registry, checks), _Server, _Handler)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         raise SettingsError(
             f"STEMMA_METRICS_PORT {settings.metrics_port} cannot be listened on at"
             f" STEMMA_METRICS_HOST {settings.metrics_host}: {error}; give each process a port of"

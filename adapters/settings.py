@@ -9,7 +9,7 @@ import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
@@ -63,7 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_tls_cert: str = ""
     api_tls_key: str = ""
     metrics_host: str = "127.0.0.1"
-    metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    metrics_port: int = 0
     trusted_proxies: str = ""
     rate_limit: int = 12_000
     max_trainings: int = 0

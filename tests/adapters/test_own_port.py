@@ -126,6 +126,13 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
             server.__enter__()
 
 
+def test_a_port_that_is_none_is_named(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, metrics_port=65536)
+    server = own_port.own_port(settings, own_port.own_registry(), dict)
+    with pytest.raises(SettingsError, match="STEMMA_METRICS_PORT 65536"):
+        server.__enter__()
+
+
 def test_many_who_ask_cause_one_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own_port, "FRESH_SECONDS", 60.0)
     settings, looks = with_port(Settings(data=tmp_path)), list[int]()

@@ -198,7 +198,7 @@ def test_a_worker_makes_the_server_do_nothing_by_a_header(
 
 def test_a_worker_can_end_the_job_of_another_of_its_queue(lab: Lab) -> None:
     """What NATS has no permission for: an acknowledgement names a delivery by numbers. It is why
-    workers that do not trust each other need queues of their own."""
+    the guide says that workers of one queue trust each other."""
 
     async def take(client: Client) -> str:
         js = jetstream(client, "seed")
