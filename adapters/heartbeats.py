@@ -13,7 +13,7 @@ import psycopg
 from sqlalchemy import Connection, text
 
 from adapters.masking import masked
-from adapters.postgres import GIVES_UP
+from application.store import GIVES_UP
 
 BEAT_SECONDS = 3.0
 SILENT_SECONDS = 15.0

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import Engine
 
 from application import versions
-from application.handle import VERSION
 from application.ingest import Delivered, Ingest
 from application.job_tokens import JobTokens
 from application.store import Store
@@ -16,6 +15,7 @@ from domain.messages import AnyReport, Completed, Failed, Report, Started
 from projections.follow import Follower
 from projections.registry import READ_MODELS
 from tests.application.scenes import do, trainable
+from tests.application.test_ingest import names
 from tests.application.training import WHOLE, delivered, reports, whole_run
 
 KEY = b"k" * 32
@@ -29,11 +29,6 @@ THEFTS: list[AnyReport] = [
 @pytest.fixture
 def version(store: Store) -> str:
     return trainable(store).train()
-
-
-def names(store: Store, version: str) -> list[str]:
-    events = store.streams([VERSION.stream(version)])[VERSION.stream(version)]
-    return [one.event.event_name.removeprefix("version.") for one in events]
 
 
 def with_tokens(tokens: JobTokens, run: list[Report]) -> list[Report]:
