@@ -1,6 +1,7 @@
 """Who works and what waits, as NATS knows it; asked through a connection that is made on demand."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from domain.messages import Presence
 PATIENCE_SECONDS = 3.0
 
 Answer = TypeVar("Answer")
+log = logging.getLogger(__name__)
 
 
 class QueueUnreachable(Exception):
@@ -36,8 +38,9 @@ class Crew(msgspec.Struct, frozen=True):
 class Lookout:
     """Looks at NATS. Its connection is made when it is first needed, and anew when it was lost."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, name: str = "stemma api") -> None:
         self._settings = settings
+        self._name = name
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
 
@@ -73,7 +76,7 @@ class Lookout:
                 login = nats_login(self._settings)
                 self._client = await nats.connect(
                     login.url,
-                    name="stemma api",
+                    name=self._name,
                     error_cb=_no_news,
                     allow_reconnect=False,
                     connect_timeout=2,
@@ -100,12 +103,28 @@ async def _workers(js: JetStreamContext) -> list[Presence]:
     info = await js.stream_info(WORKERS_STREAM, subjects_filter=f"$KV.{WORKERS_BUCKET}.>")
     found = []
     for subject in info.state.subjects or {}:
+        name = subject.removeprefix(f"$KV.{WORKERS_BUCKET}.")
         try:
-            entry = await bucket.get(subject.removeprefix(f"$KV.{WORKERS_BUCKET}."))
+            entry = await bucket.get(name)
         except KeyNotFoundError:
             continue  # it has gone
-        found.append(msgspec.json.decode(entry.value or b"", type=Presence))
+        if presence := _presence_of(name, entry.value or b""):
+            found.append(presence)
     return sorted(found, key=lambda presence: presence.worker)
+
+
+def _presence_of(name: str, said: bytes) -> Presence | None:
+    """None where a worker says something else than that it is there: others are seen all the
+    same."""
+    try:
+        presence = msgspec.json.decode(said, type=Presence)
+    except msgspec.DecodeError as error:
+        log.warning("the presence of worker %s is none: %s", name, error)
+        return None
+    if presence.worker != name:
+        log.warning("worker %s says that it is another", name)
+        return None
+    return presence
 
 
 async def _no_news(_: Exception) -> None:

@@ -13,6 +13,7 @@ import psycopg
 from sqlalchemy import Connection, text
 
 from adapters.masking import masked
+from application.store import GIVES_UP
 
 BEAT_SECONDS = 3.0
 SILENT_SECONDS = 15.0
@@ -65,6 +66,7 @@ class Heartbeats:
         self._process = f"{socket.gethostname()}-{os.getpid()}"
         self._parts = list(parts)
         self._states = {part: _State() for part in self._parts}
+        self._beat_at = time.monotonic()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeats")
 
@@ -82,6 +84,19 @@ class Heartbeats:
         state.failures, state.failed_at = state.failures + 1, time.monotonic()
         state.error = masked(f"{type(error).__name__}: {error}")[:_LONGEST_ERROR]
 
+    def runs(self, part: str) -> bool:
+        return part in self._states
+
+    def failures_of(self, part: str) -> tuple[int, float | None]:
+        """How often it has failed, and seconds since the last time."""
+        state = self._states.get(part, _State())
+        ago = None if state.failed_at is None else time.monotonic() - state.failed_at
+        return state.failures, ago
+
+    def silent(self) -> float:
+        """Seconds since a sign of life was written, or since there was to be a first one."""
+        return time.monotonic() - self._beat_at
+
     def ended(self, part: str) -> None:
         """No more signs of this one."""
         self._states.pop(part, None)
@@ -89,7 +104,9 @@ class Heartbeats:
     def _run(self) -> None:
         while not self._over.is_set():
             try:
-                with psycopg.connect(self._url, autocommit=True, connect_timeout=5) as connection:
+                with psycopg.connect(
+                    self._url, autocommit=True, connect_timeout=5, **GIVES_UP
+                ) as connection:
                     self._beat(connection)
                     leaving = {"process": self._process, "parts": self._parts}
                     connection.execute(_LEAVE, leaving)
@@ -101,17 +118,18 @@ class Heartbeats:
         connection.execute(_PRUNE)
         while True:
             for part, state in list(self._states.items()):
-                ago = None if state.failed_at is None else time.monotonic() - state.failed_at
+                failures, ago = self.failures_of(part)
                 connection.execute(
                     _BEAT,
                     {
                         "part": part,
                         "process": self._process,
-                        "failures": state.failures,
+                        "failures": failures,
                         "failed_ago": ago,
                         "error": state.error,
                     },
                 )
+            self._beat_at = time.monotonic()
             if self._over.wait(BEAT_SECONDS):
                 return
 

@@ -17,7 +17,7 @@ _SECRETS = (
     rf"(?i)(\bauthorization{_SEPARATOR}(?:(?:bearer|basic|digest)\s+)?){_VALUE}",
     r"(\b[Bb]earer\s+)[0-9A-Za-z._~+/=-]{16,}",
     r"(?i)(\b(?:set-)?cookie" + _SEPARATOR + r")[^\r\n\"'\\]+",
-    rf"(?i)(\b\w*(?:password|passwd|secret|access_key|api_key|token){_SEPARATOR})"
+    rf"(?i)(\b\w*(?:password|passwd|secret|access_key|api[_-]key|token|x-amz-signature){_SEPARATOR})"
     rf"{_VALUE}",
     # Standard Webhooks' secrets, seeds of nkeys, signing keys of the log, PEM, JSON Web Tokens.
     r"(\bwhsec_)[0-9A-Za-z+/=_-]+",

@@ -13,6 +13,8 @@ from adapters.event_spans import TracedStore, passed_on
 from adapters.heartbeats import Heartbeats
 from adapters.imports.feed import run_imports
 from adapters.nats_login import nats_login
+from adapters.own_parts import OwnParts
+from adapters.own_port import own_port
 from adapters.policy_feed import run_policies
 from adapters.postgres import engine_for, wake_ups
 from adapters.relay import run_relay
@@ -74,7 +76,9 @@ PARTS: dict[str, Part] = {
 def run_parts(names: Sequence[str], settings: Settings, stop: threading.Event) -> None:
     """Run parts side by side until `stop` is set. One that fails begins again by itself."""
     store = TracedStore(settings.require("database_url"), pool_size=2 + len(names))
-    with Heartbeats(store.database_url, names) as beats:
+    beats = Heartbeats(store.database_url, names)
+    own = OwnParts(settings, beats, names)
+    with own_port(settings, own.registry(), own.checks), beats:
         threads = [
             threading.Thread(
                 target=_keep_running, args=(name, settings, store, beats, stop), name=name

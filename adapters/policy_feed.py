@@ -24,10 +24,12 @@ from adapters.jetstream import (
     run_together,
     run_until_stopped,
 )
+from adapters.job_key import job_tokens
 from adapters.nats_login import nats_login
 from adapters.postgres import wake_ups
 from adapters.settings import Settings
 from application import control, policies
+from application.job_tokens import JobTokens
 from application.store import CHANNEL, AppendRefused, Store
 from domain.event import Recorded
 from domain.messages import TrainJob, Wish
@@ -51,7 +53,8 @@ async def _run(settings: Settings, store: Store, blobs: BlobStore, stop: threadi
         js = client.jetstream()
         await ensure_streams(js)
         await ensure_job_consumer(js, settings.queue, settings.ack_wait_seconds)
-        outside = _Outside(js, settings.queue, asyncio.get_running_loop())
+        tokens = await asyncio.to_thread(job_tokens, store.database_url)
+        outside = _Outside(js, settings.queue, tokens, asyncio.get_running_loop())
         effects = policies.Effects(partial(put_manifest, blobs), outside.dispatch)
         follow = partial(_follow, store, js, stop)
         # Side by side: a wish does not wait until a large dataset has been frozen.
@@ -123,13 +126,21 @@ class _Outside:
     What NATS does not take raises: the reaction is repeated, on a stream that is there.
     """
 
-    def __init__(self, js: JetStreamContext, queue: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        js: JetStreamContext,
+        queue: str,
+        tokens: JobTokens,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         self._js = js
+        self._tokens = tokens
         self._subject = job_subject(queue)
         self._loop = loop
 
     def dispatch(self, job: TrainJob) -> None:
-        payload = msgspec.json.encode(job)
+        token = self._tokens.of(job.version_id, job.attempt, job.correlation_id)
+        payload = msgspec.json.encode(msgspec.structs.replace(job, token=token))
         headers = {
             "Nats-Msg-Id": job.message_id,
             "traceparent": traceparent(job.correlation_id, job.message_id),

@@ -9,6 +9,8 @@ from functools import lru_cache
 import psycopg
 from sqlalchemy import URL, Engine, NullPool, create_engine, make_url
 
+from application.store import GIVES_UP
+
 STOP_CHECK = 0.2
 """Seconds between two looks at whether to stop."""
 
@@ -18,7 +20,13 @@ log = logging.getLogger(__name__)
 @lru_cache
 def engine_for(url: str, pool_size: int = 4) -> Engine:
     """The process's engine for a `postgresql://` URL; dead connections are replaced."""
-    return create_engine(_with_driver(url), pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
+    return create_engine(
+        _with_driver(url),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args=GIVES_UP,
+    )
 
 
 def passing_engine(url: str, seconds: float | None = None) -> Engine:
@@ -26,10 +34,10 @@ def passing_engine(url: str, seconds: float | None = None) -> Engine:
 
     `seconds` are the most that connecting may take, and each statement.
     """
-    limits: dict[str, object] = {}
+    limits: dict[str, object] = {**GIVES_UP}
     if seconds is not None:
         options = f"-c statement_timeout={round(seconds * 1000)}"
-        limits = {"connect_timeout": max(2, round(seconds)), "options": options}
+        limits |= {"connect_timeout": max(2, round(seconds)), "options": options}
     return create_engine(_with_driver(url), poolclass=NullPool, connect_args=limits)
 
 
@@ -75,7 +83,7 @@ def _await_notification(
 
 def _listen(url: str, channel: str) -> psycopg.Connection | None:
     try:
-        connection = psycopg.connect(url, autocommit=True, connect_timeout=5)
+        connection = psycopg.connect(url, autocommit=True, connect_timeout=5, **GIVES_UP)
         connection.execute(f'LISTEN "{channel}"')
     except psycopg.OperationalError as error:
         log.warning("cannot listen on %s yet: %s", channel, error)

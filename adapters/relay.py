@@ -169,11 +169,10 @@ class Relay:
         """Where the stream ends, checked against the log."""
         info = await self._js.stream_info(EVENTS)
         sequence, subject, position, event_id = await last_published(self._js)
-        counted = f"surplus of {EVENTS} of {info.created}"
+        counted = surplus_of(info)
         known = await asyncio.to_thread(self._store.tracked, counted)
         last = max(info.state.last_seq, sequence)
-        if not event_id and _forgets(info.config):
-            position = last - known
+        position = position if event_id else forgotten_up_to(info, known)
         surplus = last - position
         reached = Reached(sequence, subject, position, event_id, surplus)
         if position:
@@ -241,6 +240,17 @@ async def _last_message(js: JetStreamContext) -> RawStreamMsg | None:
         with suppress(NotFoundError):
             return await js.get_last_msg(EVENTS, EVERY_EVENT)
     return None
+
+
+def surplus_of(info: StreamInfo) -> str:
+    """What a stream's surplus, by which its sequences are above positions, is tracked as."""
+    return f"surplus of {EVENTS} of {info.created}"
+
+
+def forgotten_up_to(info: StreamInfo, surplus: int) -> int:
+    """The position of the last event that an empty stream had: its operator's limits may have
+    emptied it, and else it is to be filled again from the log's beginning."""
+    return info.state.last_seq - surplus if _forgets(info.config) else 0
 
 
 def _check(reached: Reached, found: Sequence[Recorded]) -> None:

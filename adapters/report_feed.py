@@ -20,6 +20,7 @@ from adapters.jetstream import (
     reporting_worker,
     run_until_stopped,
 )
+from adapters.job_key import job_tokens
 from adapters.nats_login import NatsLogin
 from application.ingest import Delivered, Ingest
 from application.store import AppendRefused, Store
@@ -52,7 +53,8 @@ async def _follow(store: Store, js: JetStreamContext, stop: threading.Event) -> 
     """Read the stream from the tracked sequence on, until there is a reason to begin again."""
     # A stream made anew counts its messages from 1 again: it is another feed.
     feed = await birth_of(js, REPORTS)
-    ingest = Ingest(store, feed)
+    tokens = await asyncio.to_thread(job_tokens, store.database_url)
+    ingest = Ingest(store, feed, tokens)
     position = await asyncio.to_thread(ingest.position)
     start = ConsumerConfig(
         deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=position + 1

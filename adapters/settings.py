@@ -62,6 +62,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_hosts: str = ""
     api_tls_cert: str = ""
     api_tls_key: str = ""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
     trusted_proxies: str = ""
     rate_limit: int = 12_000
     max_trainings: int = 0

@@ -1,5 +1,7 @@
 """How far each part is along the log, and whether it moves: for people, metrics and health."""
 
+from contextlib import suppress
+
 import msgspec
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
@@ -7,8 +9,8 @@ from sqlalchemy import Connection, text
 
 from adapters.eraser import FEED as ERASURES
 from adapters.heartbeats import Sign, signs_of_life
-from adapters.jetstream import CONTROL_STREAM, JOBS, REPORTS, birth_of
-from adapters.relay import last_published
+from adapters.jetstream import CONTROL_STREAM, EVENTS, JOBS, REPORTS, birth_of
+from adapters.relay import NotFromTheLog, forgotten_up_to, last_published, surplus_of
 from projections.follow import positions_of
 from projections.registry import READ_MODELS
 
@@ -66,8 +68,11 @@ async def from_streams(js: JetStreamContext, known: DatabaseStandings) -> list[S
     The last counts reports: the sequence taken in, and those that wait.
     """
     try:
-        relayed = (await last_published(js)).position
-        found = [Standing("relay", relayed, max(known.head - relayed, 0))]
+        found = []
+        # Where nobody knows how far it is, its failures say what the matter is.
+        with suppress(NotFromTheLog):
+            relayed = await _relayed(js, known)
+            found.append(Standing("relay", relayed, max(known.head - relayed, 0)))
         for part, stream in (("policies", JOBS), ("control", CONTROL_STREAM)):
             at = known.tracked.get(f"{part} for {await birth_of(js, stream)}", 0)
             found.append(Standing(part, at, max(known.head - at, 0)))
@@ -76,6 +81,13 @@ async def from_streams(js: JetStreamContext, known: DatabaseStandings) -> list[S
         return [*found, Standing("ingest", at, max(reports - at, 0))]
     except NotFoundError:
         return []
+
+
+async def _relayed(js: JetStreamContext, known: DatabaseStandings) -> int:
+    last = await last_published(js)
+    info = await js.stream_info(EVENTS)
+    surplus = known.tracked.get(surplus_of(info), 0)
+    return last.position if last.event_id else forgotten_up_to(info, surplus)
 
 
 class Movement:

@@ -61,7 +61,7 @@ class Backend:
         self.max_trainings = settings.max_trainings
         self.gate = Gate(allowed_in(settings.webhook_allow))
         self.webhook_timeout = settings.webhook_timeout_seconds
-        self.overview = Overview(url, self.lookout, self.blobs)
+        self.overview = Overview(url, self.lookout, self.blobs, self.store)
         self.limits = ImageLimits(settings.max_upload_bytes, settings.max_image_pixels)
 
     def close(self) -> None:

@@ -3,11 +3,9 @@
 Anyone may ask: answers name parts and say what is wrong with them in words that are written here.
 """
 
-from typing import Literal
-
-import msgspec
 from litestar import Controller, Response, get
 
+from adapters.conditions import WELL, Alive, Health, PartHealth, all_in_all
 from adapters.heartbeats import SILENT_SECONDS, Sign
 from adapters.parts import PARTS
 from api.overview import Look
@@ -17,31 +15,6 @@ from api.rights import OPEN
 FAR_BEHIND = 10_000
 STILL_SECONDS = 60.0
 FAILED_LATELY_SECONDS = 30.0
-
-Condition = Literal["ok", "degraded", "failed"]
-
-
-class PartHealth(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a part is, and why, unless all is well."""
-
-    status: Condition
-    why: str = ""
-
-
-class Alive(msgspec.Struct, frozen=True):
-    """The process answers."""
-
-    status: Literal["ok"] = "ok"
-
-
-class Health(msgspec.Struct, frozen=True):
-    """`failed`: this server cannot serve. `degraded`: it does, and something waits to be mended."""
-
-    status: Condition
-    parts: dict[str, PartHealth]
-
-
-WELL = PartHealth("ok")
 
 
 class HealthController(Controller):
@@ -70,11 +43,7 @@ def judged(look: Look) -> Health:
     parts["nats"] = WELL if look.crew else PartHealth("degraded", "NATS does not answer")
     parts["blobs"] = WELL if look.blobs else PartHealth("degraded", "the store does not answer")
     parts["workers"] = _of_workers(look)
-    found = {part.status for part in parts.values()}
-    worst: Condition = (
-        "failed" if "failed" in found else "degraded" if "degraded" in found else "ok"
-    )
-    return Health(worst, parts)
+    return all_in_all(parts)
 
 
 def _of_database(look: Look) -> dict[str, PartHealth]:

@@ -112,6 +112,7 @@ class _Found(Collector):
         yield from _of_positions(self._look)
         yield from _of_parts(self._look)
         yield from _of_jobs(self._look)
+        yield from _of_webhooks(self._look)
 
 
 def _of_health(look: Look) -> Iterator[Metric]:
@@ -169,3 +170,20 @@ def _of_jobs(look: Look) -> Iterator[Metric]:
     jobs.add_metric(["in_work"], look.crew.in_work)
     yield jobs
     yield GaugeMetricFamily("stemma_workers", "Workers there", value=len(look.crew.workers))
+
+
+def _of_webhooks(look: Look) -> Iterator[Metric]:
+    behind = GaugeMetricFamily(
+        "stemma_webhook_behind",
+        "Events after the webhook's position, wanted or not",
+        labels=["webhook", "state"],
+    )
+    failures = GaugeMetricFamily(
+        "stemma_webhook_failures", "Deliveries that failed, in a row", labels=["webhook"]
+    )
+    for one in look.webhooks or []:
+        webhook_id = one.endpoint.webhook_id
+        behind.add_metric([webhook_id, one.endpoint.webhook.state], one.behind)
+        failures.add_metric([webhook_id], one.place.failures)
+    yield behind
+    yield failures

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import msgspec
+from eventsourcing.persistence import PersistenceError
 from nats.js import JetStreamContext
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -20,6 +21,10 @@ from adapters.standing import (
     from_database,
     from_streams,
 )
+from adapters.webhooks.positions import Standing as Served
+from adapters.webhooks.positions import standings as served
+from application.store import Store
+from application.webhooks import Endpoints
 
 PATIENCE_SECONDS = 2.0
 FRESH_SECONDS = 1.0
@@ -39,6 +44,7 @@ class Look(msgspec.Struct, frozen=True):
     crew: Crew | None
     blobs: bool
     still: dict[str, float]
+    webhooks: list[Served] | None = None
 
     @property
     def standings(self) -> list[Standing]:
@@ -51,13 +57,14 @@ class Look(msgspec.Struct, frozen=True):
 class Overview:
     """Looks when asked. Its threads are its own: what hangs takes none from the handlers."""
 
-    def __init__(self, database_url: str, lookout: Lookout, blobs: BlobStore) -> None:
+    def __init__(self, database_url: str, lookout: Lookout, blobs: BlobStore, store: Store) -> None:
         self._engine = passing_engine(database_url, PATIENCE_SECONDS)
+        self._endpoints = Endpoints(store)
         self._lookout, self._blobs = lookout, blobs
         self._movement = Movement()
         self._threads = {
             name: ThreadPoolExecutor(1, thread_name_prefix=f"look at {name}")
-            for name in ("database", "blobs")
+            for name in ("database", "blobs", "webhooks")
         }
         self._looking = asyncio.Lock()
         self._last: Look | None = None
@@ -76,11 +83,14 @@ class Overview:
             return self._last
 
     async def _look(self) -> Look:
-        database, blobs = await asyncio.gather(
-            self._within("database", self._ask_database), self._within("blobs", self._ask_blobs)
+        database, blobs, webhooks = await asyncio.gather(
+            self._within("database", self._ask_database),
+            self._within("blobs", self._ask_blobs),
+            # By connections of the handlers: where these have none to spare, it is left out.
+            self._within("webhooks", self._ask_webhooks),
         )
         streams, crew = await self._ask_nats(database)
-        found = Look(database, streams, crew, blobs is not None, {})
+        found = Look(database, streams, crew, blobs is not None, {}, webhooks)
         now = time.monotonic()
         still = {one.part: self._movement.still_for(one, now) for one in found.standings}
         return msgspec.structs.replace(found, still=still)
@@ -91,13 +101,18 @@ class Overview:
         try:
             asked = loop.run_in_executor(self._threads[name], ask)
             return await asyncio.wait_for(asked, PATIENCE_SECONDS)
-        except (TimeoutError, SQLAlchemyError, OSError):
+        except (TimeoutError, SQLAlchemyError, PersistenceError, OSError):
             return None
 
     def _ask_database(self) -> DatabaseStandings:
         with self._engine.connect() as connection:
             connection.execution_options(isolation_level="REPEATABLE READ")
             return from_database(connection)
+
+    def _ask_webhooks(self) -> list[Served]:
+        endpoints, head = self._endpoints.now()
+        with self._engine.connect() as connection:
+            return served(connection, endpoints, head)
 
     def _ask_blobs(self) -> bool:
         self._blobs.check()

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from application.handle import VERSION, new_metadata
+from application.job_tokens import JobTokens
 from application.store import Store
 from domain import version as versions
 from domain import version_reports
-from domain.errors import Refusal
+from domain.errors import Conflict, Refusal
 from domain.event import Recorded
 from domain.messages import Report
-from domain.version import Version
+from domain.version import Version, VersionCreated, VersionRetried
 
 log = logging.getLogger(__name__)
 
@@ -28,13 +29,25 @@ class Delivered(msgspec.Struct, frozen=True):
     worker: str | None = None
 
 
-class Ingest:
-    """Takes one feed of reports in. It remembers the versions it works on between batches."""
+class _Known(msgspec.Struct, frozen=True):
+    """A version at a revision of its stream, and whether reports on it must show a token."""
 
-    def __init__(self, store: Store, feed: str) -> None:
+    version: Version | None
+    revision: int
+    guarded: bool
+
+
+class Ingest:
+    """Takes one feed of reports in. It remembers the versions it works on between batches.
+
+    With `tokens`, a report counts only if its worker was given the job.
+    """
+
+    def __init__(self, store: Store, feed: str, tokens: JobTokens | None = None) -> None:
         self._store = store
+        self._tokens = tokens
         self.feed = feed
-        self._known: dict[str, tuple[Version | None, int]] = {}
+        self._known: dict[str, _Known] = {}
 
     def position(self) -> int:
         """The sequence up to which the feed has been taken in."""
@@ -56,22 +69,29 @@ class Ingest:
         except BaseException:
             self._known.clear()  # it holds what was to be saved
             raise
-        for stream, (version, _) in list(self._known.items()):
-            if version is None or version.status in versions.ENDED:
+        for stream, known in list(self._known.items()):
+            if known.version is None or known.version.status in versions.ENDED:
                 del self._known[stream]
         return position
 
     def _load(self, streams: set[str]) -> None:
-        for stream, events in self._store.streams(sorted(streams - self._known.keys())).items():
-            version = None
-            for recorded in events:
+        missing = sorted(streams - self._known.keys())
+        unguarded = self._store.streams(missing, upto=self._tokens.since) if self._tokens else {}
+        for stream, events in self._store.streams(missing).items():
+            version, asked = None, 0
+            for revision, recorded in enumerate(events, start=1):
                 version = versions.evolve(version, recorded.event)
-            self._known[stream] = version, len(events)
+                if isinstance(recorded.event, VersionCreated | VersionRetried):
+                    asked = revision
+            guarded = self._tokens is not None and asked > len(unguarded[stream])
+            self._known[stream] = _Known(version, len(events), guarded)
 
     def _record(self, report: Report) -> Iterator[Recorded]:
         stream = VERSION.stream(report.version_id)
-        version, revision = self._known[stream]
+        known = self._known[stream]
+        version, revision = known.version, known.revision
         try:
+            self._check(report, known)
             events = version_reports.record(report, version)
         except Refusal as refusal:
             log.warning("report %s is passed over: %s", report.message_id, refusal.detail)
@@ -81,7 +101,15 @@ class Ingest:
             version, revision = versions.evolve(version, event), revision + 1
             metadata = new_metadata(actor, report.message_id, report.correlation_id, None)
             yield Recorded(stream, revision, event, metadata)
-        self._known[stream] = version, revision
+        self._known[stream] = _Known(version, revision, known.guarded)
+
+    def _check(self, report: Report, known: _Known) -> None:
+        """Raises `Conflict` for one from whoever was not given the job."""
+        if self._tokens is not None and known.guarded and not self._tokens.fits(report):
+            raise Conflict(
+                f"worker {report.worker} does not show that it was given the job; update it if it"
+                " runs an older Stemma"
+            )
 
 
 def _decode(message: Delivered) -> Report | None:

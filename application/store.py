@@ -30,6 +30,14 @@ CHANNEL = TABLE
 PAGE = 1000
 STREAMS = 5000
 
+GIVES_UP: dict[str, Any] = {
+    "keepalives_idle": 3,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 9_000,
+}
+"""What libpq is told, for a server that is cut off without a word to be given up in ten seconds."""
+
 LogUnreachable = (OperationalError, InterfaceError)
 """What the log's reads and writes raise while PostgreSQL does not answer."""
 END = 2**63 - 1
@@ -70,7 +78,7 @@ class Store:
     def __init__(self, database_url: str, *, pool_size: int = 4) -> None:
         self.database_url = database_url
         info = psycopg.conninfo.conninfo_to_dict(database_url)
-        self._log = _Log(_environment(info, pool_size), info)
+        self._log = _Log(_environment(info, pool_size), GIVES_UP | info)
         self._recorder = cast(LogRecorder, self._log.recorder)
         self._mapper = cast(EventMapper, self._log.mapper)
         self._trail = TrailReads(self._recorder.datastore, TABLE)

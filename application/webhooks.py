@@ -115,6 +115,24 @@ def all_endpoints(store: Store, *, upto: int = END) -> dict[str, Endpoint]:
     return {key: one for key, one in found.items() if one.webhook.state != webhooks.REMOVED}
 
 
+class Endpoints:
+    """The webhooks that are not removed, kept up with the log: each look reads what is new."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[str, Endpoint] = {}
+        self._position = 0
+
+    def now(self) -> tuple[list[Endpoint], int]:
+        """Them, and where the log ends."""
+        head = self._store.head()
+        for recorded in self._store.read_all(self._position, upto=head, names=EVENTS):
+            take(self._known, recorded)
+        self._position = head
+        there = [one for one in self._known.values() if one.webhook.state != webhooks.REMOVED]
+        return there, head
+
+
 def find_endpoint(store: Store, webhook_id: str) -> Endpoint:
     """Also one that is removed. Raises `NotFound` for one that never was."""
     found = _folded(_events_of(store, webhook_id))

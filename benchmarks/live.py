@@ -15,6 +15,7 @@ from nats.js import JetStreamContext
 from nats.js.api import StreamState
 
 from adapters.jetstream import JOBS, connect, publish, report_subject
+from adapters.job_key import job_tokens
 from adapters.nats_login import NatsLogin
 from adapters.settings import Runtime, read_runtime
 from application.handle import VERSION
@@ -78,6 +79,8 @@ class _Training:
         self._runtime = runtime
         self._login = NatsLogin(runtime.nats_url, runtime.nats_seed)
         self._version_id = str(uuid.uuid4())
+        tokens = job_tokens(runtime.database_url)
+        self._token = tokens.of(self._version_id, 1, "benchmark")
         self._reports = 0
         self._iterations = 0
 
@@ -131,6 +134,7 @@ class _Training:
             worker="benchmark",
             correlation_id="benchmark",
             body=body,
+            token=self._token,
         )
         subject = report_subject(report.worker, self._version_id)
         await publish(js, subject, msgspec.json.encode(report), message_id=report.message_id)

@@ -3,14 +3,15 @@
 import asyncio
 from contextlib import closing
 
+import msgspec
+from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 from rich.console import Console
 from rich.table import Table
 
-from adapters.crew import Crew, crew_of
+from adapters.crew import Crew, Lookout, QueueUnreachable, crew_of
 from adapters.heartbeats import SILENT_SECONDS, Sign
-from adapters.jetstream import EVENTS, connect
-from adapters.nats_login import NatsLogin, nats_login
+from adapters.jetstream import EVENTS
 from adapters.postgres import engine_for
 from adapters.settings import Settings
 from adapters.standing import DatabaseStandings, Standing, from_database, from_streams
@@ -18,6 +19,8 @@ from adapters.webhooks.positions import standings
 from application.store import Store
 from application.webhooks import all_endpoints
 from projections.scratch import under_way
+
+PATIENCE_SECONDS = 3.0
 
 
 def print_status(settings: Settings) -> None:
@@ -38,47 +41,59 @@ def print_status(settings: Settings) -> None:
         )
         for one in webhooks
     ]
-    streams, messages, crew = asyncio.run(_from_nats(nats_login(settings), known))
+    settings.require("nats_url")
+    found = asyncio.run(_from_nats(settings, known))
     console = Console()
-    console.print(_positions(known, others, streams, messages, crew))
+    console.print(_positions(known, others, found))
     console.print(_processes(known.signs))
-    console.print(_workers(crew))
+    if found is not None:
+        console.print(_workers(found.crew))
 
 
-async def _from_nats(
-    nats: NatsLogin, known: DatabaseStandings
-) -> tuple[list[Standing], int | None, Crew]:
-    client = await connect(nats, "stemma status")
-    try:
-        js = client.jetstream()
+class _Nats(msgspec.Struct, frozen=True):
+    """What NATS knows; `messages` is None before the streams are made."""
+
+    standings: list[Standing]
+    messages: int | None
+    crew: Crew
+
+
+async def _from_nats(settings: Settings, known: DatabaseStandings) -> _Nats | None:
+    """None where NATS does not answer: then the database's part is told all the same."""
+
+    async def ask(js: JetStreamContext) -> _Nats:
         try:
             messages = (await js.stream_info(EVENTS)).state.messages
         except NotFoundError:
             messages = None
-        return await from_streams(js, known), messages, await crew_of(js)
+        return _Nats(await from_streams(js, known), messages, await crew_of(js))
+
+    lookout = Lookout(settings, "stemma status")
+    try:
+        return await lookout.ask(ask, PATIENCE_SECONDS)
+    except QueueUnreachable:
+        return None
     finally:
-        await client.close()
+        await lookout.close()
 
 
-def _positions(
-    known: DatabaseStandings,
-    others: list[Standing],
-    streams: list[Standing],
-    messages: int | None,
-    crew: Crew,
-) -> Table:
+def _positions(known: DatabaseStandings, others: list[Standing], found: _Nats | None) -> Table:
     table = Table("part", "position", "behind", title=f"event log: up to position {known.head}")
     rows = [(f"project {one.part}", one) for one in known.read_models]
+    streams = found.standings if found else []
     rows += [(one.part, one) for one in [*known.parts, *others, *streams]]
     for name, one in rows:
         shown = "ingest (reports)" if name == "ingest" else name
         table.add_row(shown, str(one.position), str(one.behind))
-    if messages is None:
+    if found is None:
+        table.add_row("NATS", "does not answer", "")
+        return table
+    if found.messages is None:
         table.add_row("streams", "not made yet", "")
     else:
-        table.add_row(f"stream {EVENTS}", str(messages), "")
-    table.add_row("jobs, waiting", str(crew.waiting), "")
-    table.add_row("jobs, in work", str(crew.in_work), "")
+        table.add_row(f"stream {EVENTS}", str(found.messages), "")
+    table.add_row("jobs, waiting", str(found.crew.waiting), "")
+    table.add_row("jobs, in work", str(found.crew.in_work), "")
     return table
 
 

@@ -44,9 +44,10 @@ def run_all(*, port: int | None, separate: bool, echo: bool, stop: threading.Eve
         _migrate(runtime, stop)
         runtime = msgspec.structs.replace(runtime, api_key=_key(settings.data, runtime))
         write_secret(settings.data / RUNTIME_FILE, msgspec.json.encode(runtime))
-        for name, arguments in _processes(separate):
+        for place, (name, arguments) in enumerate(processes(separate)):
             argv = [sys.executable, "-m", "cli.main", *arguments]
             environment = _environment(settings, runtime) | _into_nats(settings, name)
+            environment |= metrics_port(settings, place)
             supervisor.add_process(name, argv, environment)
         announce = threading.Thread(target=_announce, args=(runtime, began, stop), daemon=True)
         announce.start()
@@ -139,6 +140,12 @@ def _into_nats(settings: Settings, name: str) -> dict[str, str]:
     return {"STEMMA_NATS_SEED": str(access.seed_file(NatsRole.BACKEND))}
 
 
+def metrics_port(settings: Settings, place: int) -> dict[str, str]:
+    """The variable for the process at a place: the first one's port is that of the settings."""
+    port = settings.metrics_port
+    return {"STEMMA_METRICS_PORT": str(port + place)} if port else {}
+
+
 def _local_worker() -> str:
     """A name that stays, unlike that of the settings: it is a user of NATS."""
     return os.environ.get("STEMMA_WORKER_NAME") or "local"
@@ -189,11 +196,11 @@ def _key(data: Path, runtime: Runtime) -> str | None:
     return key
 
 
-def _processes(separate: bool) -> list[tuple[str, list[str]]]:
+def processes(separate: bool) -> list[tuple[str, list[str]]]:
     backend = (
         [(name, [name]) for name in BACKEND] if separate else [("backend", ["parts", *BACKEND])]
     )
-    return [*backend, ("api", ["api"]), ("worker", ["worker"])]
+    return [*backend, ("worker", ["worker"]), ("api", ["api"])]
 
 
 def _environment(settings: Settings, runtime: Runtime) -> dict[str, str]:

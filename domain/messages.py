@@ -2,12 +2,23 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
 from domain.options import TrainingOptions
 
 LENGTH, PATIENCE, STOP = "length", "patience", "stop"
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2_000_000_000)]
+"""What a column of a read model holds: a report that a read model could not take in stops it."""
+
+Size = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+Text = Annotated[str, msgspec.Meta(max_length=10_000, pattern=r"\A[^\x00]*\Z")]
+"""PostgreSQL stores no NUL."""
+
+Name = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_.-]{1,100}\Z")]
+CorrelationId = Annotated[str, msgspec.Meta(max_length=200, pattern=r"\A[^\x00-\x1f\x7f]*\Z")]
 
 
 class ConceptLabel(msgspec.Struct, frozen=True):
@@ -35,6 +46,7 @@ class TrainJob(msgspec.Struct, frozen=True):
     `manifest` is the sha256 of the manifest's canonical JSON lines, under which they lie packed in
     the blob store.
     `deliveries_before` counts those of this attempt through a queue that was lost since.
+    `token` is what a report on the job has to show: only who was given the job knows it.
     """
 
     version_id: str
@@ -46,6 +58,7 @@ class TrainJob(msgspec.Struct, frozen=True):
     correlation_id: str
     deliveries_before: int = 0
     initial_weights: InitialWeights | None = None
+    token: str = ""
 
     @property
     def message_id(self) -> str:
@@ -56,9 +69,9 @@ class TrainJob(msgspec.Struct, frozen=True):
 class Presence(msgspec.Struct, frozen=True):
     """Who is there, and since when it has been at that version (or idle, without one)."""
 
-    worker: str
-    device: str
-    version_id: str | None
+    worker: Name
+    device: Text
+    version_id: Name | None
     since: datetime
 
 
@@ -96,10 +109,10 @@ class ReportBody(msgspec.Struct, frozen=True, tag_field="report"):
 class Started(ReportBody, frozen=True, tag="started"):
     """Work began, from nothing or from a checkpoint after `resumed_from` iterations."""
 
-    worker: str
-    device: str
-    environment: dict[str, str]
-    resumed_from: int
+    worker: Text
+    device: Text
+    environment: dict[Text, Text]
+    resumed_from: Count
 
 
 class StepAdvanced(ReportBody, frozen=True, tag="step_advanced"):
@@ -108,8 +121,8 @@ class StepAdvanced(ReportBody, frozen=True, tag="step_advanced"):
     `fraction` of the step done is in [0, 1].
     """
 
-    step: str
-    status: str
+    step: Text
+    status: Text
     fraction: float
 
 
@@ -119,16 +132,16 @@ class DataPrepared(ReportBody, frozen=True, tag="data_prepared"):
     An epoch draws `samples` images; `drawn` is how many of them hold each concept, by its id.
     """
 
-    iterations_per_epoch: int
-    iterations: int
-    samples: int = 0
-    drawn: dict[str, int] = {}
+    iterations_per_epoch: Count
+    iterations: Count
+    samples: Count = 0
+    drawn: dict[Text, Count] = {}
 
 
 class BatchMetrics(ReportBody, frozen=True, tag="batch_metrics"):
     """Learning rate and loss of consecutive iterations, the first of them numbered from 0."""
 
-    first_iteration: int
+    first_iteration: Count
     learning_rate: tuple[float, ...]
     loss: tuple[float, ...]
 
@@ -140,8 +153,8 @@ class EpochMetrics(ReportBody, frozen=True, tag="epoch_metrics"):
     measured for classification.
     """
 
-    epoch: int
-    iteration: int
+    epoch: Count
+    iteration: Count
     validation_loss: float
     validation_accuracy: float | None
     validation_mean_average_precision: float | None = None
@@ -150,11 +163,11 @@ class EpochMetrics(ReportBody, frozen=True, tag="epoch_metrics"):
 class CheckpointSaved(ReportBody, frozen=True, tag="checkpoint_saved"):
     """The best weights so far are in the blob store as safetensors under their sha256."""
 
-    checkpoint: str
-    bytes: int
-    metric: str
+    checkpoint: Text
+    bytes: Size
+    metric: Text
     value: float
-    epoch: int
+    epoch: Count
 
 
 class SplitFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,10 +188,10 @@ class SplitFigures(msgspec.Struct, frozen=True, kw_only=True):
 class Evaluated(ReportBody, frozen=True, tag="evaluated"):
     """The saved checkpoint's figures, and its predictions: a Parquet file, by its sha256."""
 
-    checkpoint: str
+    checkpoint: Text
     validation: SplitFigures
     train: SplitFigures
-    predictions: str
+    predictions: Text
 
 
 class Completed(ReportBody, frozen=True, tag="completed"):
@@ -187,10 +200,10 @@ class Completed(ReportBody, frozen=True, tag="completed"):
     `ended_by` says what ended it: its length, its patience, or the wish to stop early.
     """
 
-    checkpoint: str
-    final_weights: str
-    iterations: int
-    ended_by: str = LENGTH
+    checkpoint: Text
+    final_weights: Text
+    iterations: Count
+    ended_by: Text = LENGTH
 
 
 class Failed(ReportBody, frozen=True, tag="failed"):
@@ -215,17 +228,19 @@ AnyReport = (
 class Report(msgspec.Struct, frozen=True):
     """One report. `attempt` and `delivery` fence: those of a superseded run are ignored.
 
-    `attempt` counts the user's tries, `delivery` how often the queue handed this try out.
+    `attempt` counts the user's tries, `delivery` how often the queue handed this try out. `token`
+    is the job's.
     """
 
-    version_id: str
-    attempt: int
-    delivery: int
-    sequence: int
+    version_id: Name
+    attempt: Count
+    delivery: Count
+    sequence: Size
     at: datetime
-    worker: str
-    correlation_id: str
+    worker: Name
+    correlation_id: CorrelationId
     body: AnyReport
+    token: str = ""
 
     @property
     def message_id(self) -> str:

@@ -187,6 +187,7 @@ class Delivery:
             worker=self._settings.worker_name,
             correlation_id=self._job.correlation_id,
             body=body,
+            token=self._job.token,
         )
         await publish(
             self._js,

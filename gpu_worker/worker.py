@@ -11,10 +11,13 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
+from prometheus_client import Gauge
 
 from adapters import logs
 from adapters.jetstream import JOBS, connect, end_tasks, jetstream, job_consumer
 from adapters.nats_login import nats_login
+from adapters.own_port import Checks, own_port, own_registry
+from adapters.own_servers import OwnServers
 from adapters.settings import Settings
 from domain.messages import TrainJob
 from gpu_worker.delivery import Delivery, tell
@@ -31,9 +34,21 @@ log = logging.getLogger(__name__)
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     """Carry out the jobs of `settings.queue` until `stop` is set; a job in hand is handed back.
 
-    Raises `SettingsError` if the NATS or blob store URL is missing.
+    Raises `SettingsError` if the NATS or blob store URL is missing, or its port is taken.
     """
     settings.require("blobs_url")
+    registry = own_registry()
+    training = Gauge("stemma_worker_training", "1 while it trains", registry=registry)
+    with own_port(settings, registry, _checks(settings)):
+        await _work(settings, training, stop)
+
+
+def _checks(settings: Settings) -> Checks:
+    servers = OwnServers(settings, f"{settings.worker_name} health")
+    return lambda: {"nats": servers.nats(), "blobs": servers.blobs()}
+
+
+async def _work(settings: Settings, training: Gauge, stop: asyncio.Event) -> None:
     client = await _unless(stop, connect(nats_login(settings), settings.worker_name))
     if client is None:
         return
@@ -45,7 +60,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         while not stop.is_set():
             message = await _unless(stop, _next_job(js, settings))
             if message is not None:
-                await _carry_out(message, client, settings, beacon, stop)
+                with training.track_inprogress():
+                    await _carry_out(message, client, settings, beacon, stop)
     finally:
         if shining is not None:
             # Else it might say once more that it is there, after it has said goodbye.

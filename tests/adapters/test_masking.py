@@ -19,6 +19,8 @@ SECRETS = {
     "a header of bearers": ("Authorization: Bearer abc.def-ghi", "abc.def-ghi"),
     "a header of another kind": ("{'authorization': 'Basic YWRhOmh1bnRlcjI='}", "YWRhOm"),
     "a raw header": ("(b'authorization', b'Bearer abcdefghi')", "abcdefghi"),
+    "another server's API key": ("sent x-api-key: 0123abcd to it", "0123abcd"),
+    "a signed address": ("GET https://s3/b/k?X-Amz-Signature=89abcdef&X-Amz-Date=1", "89abcdef"),
     "a bearer alone": ("sent Bearer abcdefghijklmnopqrstuvwxyz", "abcdefghijkl"),
     "a cookie": ("Cookie: stemma_session=abc123; theme=dark", "abc123"),
     "a cookie that is set": ("('set-cookie', 'stemma_session=abc123; HttpOnly')", "abc123"),

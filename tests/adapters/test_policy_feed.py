@@ -12,6 +12,7 @@ from nats.js.errors import NotFoundError
 from adapters.blobs import BlobStore
 from adapters.embedded_nats import EmbeddedNats
 from adapters.jetstream import JOBS
+from adapters.job_key import job_tokens
 from adapters.policy_feed import put_manifest, react_to_all
 from application.handle import VERSION
 from application.ingest import Ingest
@@ -130,6 +131,8 @@ def test_a_created_version_becomes_a_job(
     stored = BlobStore.from_url(f"file://{tmp_path}").read_compressed(job.manifest)
     lines = manifest_of(scene.store, created.event)
     assert b"".join(stored) == b"".join(map(manifest.canonical_line, lines))
+    tokens = job_tokens(migrated.app_url)
+    assert job.token == tokens.of(version, 1, job.correlation_id)
 
 
 def test_policies_that_restart_dispatch_nothing_twice(

@@ -16,7 +16,9 @@ from nats.js.errors import ServerError
 from adapters import relay as relay_module
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.jetstream import EVENTS, connect, end_tasks, ensure_streams
+from adapters.postgres import engine_for
 from adapters.relay import NotFromTheLog, PublishRefused, Relay, StreamAhead
+from adapters.standing import from_database, from_streams
 from application.store import Store
 from domain.image import Annotation, ImageAdded, ImageAnnotated
 from domain.view import ViewCreated
@@ -55,6 +57,14 @@ async def held(js: JetStreamContext) -> list[tuple[int, int]]:
 
 def _position(headers: Mapping[str, str] | None) -> int:
     return int((headers or {})["ce-sequence"])
+
+
+async def standing(store: Store, js: JetStreamContext) -> tuple[int, int] | None:
+    """Where health and `stemma status` see the relay, and how far behind."""
+    with engine_for(store.database_url).connect() as connection:
+        known = from_database(connection)
+    found = {one.part: (one.position, one.behind) for one in await from_streams(js, known)}
+    return found.get("relay")
 
 
 def test_what_the_relay_makes_nobody_purges_or_deletes_from(store: Store, nats_url: str) -> None:
@@ -205,8 +215,11 @@ def test_messages_expire_and_the_relay_goes_on(store: Store, nats_url: str) -> N
         await relay.catch_up()
         while (await state(js)).messages:
             await asyncio.sleep(0.05)
+        assert await standing(store, js) == (3, 0)
         await asyncio.to_thread(append, store, 1)
+        assert await standing(store, js) == (3, 1)
         assert await relay.catch_up() == 1
+        assert await standing(store, js) == (4, 0)
         assert (await state(js)).last_seq == 4
 
     with_relay(store, nats_url, use, max_age=1, duplicate_window=1)
@@ -219,6 +232,7 @@ def test_a_foreign_message_is_refused_by_name(store: Store, nats_url: str) -> No
         await js.publish("stemma.events.some.thing", b"{}")
         with pytest.raises(NotFromTheLog, match=r"sequence 1, subject stemma.events.some.thing"):
             await relay.catch_up()
+        assert await standing(store, js) is None
 
     with_relay(store, nats_url, use)
 

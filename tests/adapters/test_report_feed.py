@@ -8,6 +8,7 @@ from nats.js import JetStreamContext
 
 from adapters.embedded_nats import EmbeddedNats
 from adapters.jetstream import REPORTS, ensure_streams, publish, report_subject
+from adapters.job_key import job_tokens
 from application import versions
 from application.handle import VERSION
 from application.store import Store
@@ -71,6 +72,21 @@ def test_reports_on_the_subject_of_an_older_worker_are_taken_in_and_no_others_na
     with_js(nats_url, publish_all)
     with running(settings_for(migrated, nats_url), "ingest"):
         eventually(lambda: names(store, version) == WHOLE)
+
+
+def test_a_report_without_its_jobs_token_is_passed_over(
+    store: Store, nats_url: str, migrated: Database
+) -> None:
+    scene, tokens = trainable(store), job_tokens(migrated.app_url)
+    version = scene.train()
+    run = reports(version, whole_run())
+    token = tokens.of(version, 1, run[0].correlation_id)
+    send(nats_url, run)
+    send(nats_url, [msgspec.structs.replace(one, token=token, delivery=2) for one in run])
+    with running(settings_for(migrated, nats_url), "ingest"):
+        eventually(lambda: names(store, version) == WHOLE)
+    (_, started, *_) = store.streams([VERSION.stream(version)])[VERSION.stream(version)]
+    assert started.metadata.command_id == f"{version}:1:2:1"
 
 
 def test_a_restarted_ingest_goes_on_where_it_was(

@@ -1,5 +1,7 @@
 """Health and metrics are honest about each part: one after the other is taken away."""
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from nats.js import JetStreamContext
 from sqlalchemy import text
 
 from adapters import heartbeats
+from adapters.embedded import EmbeddedServer
 from adapters.embedded_nats import EmbeddedNats
 from adapters.embedded_postgres import ADMIN, APPLICATION, EmbeddedPostgres
 from adapters.jetstream import JOBS, WORKERS_BUCKET, job_subject
@@ -106,6 +109,35 @@ def test_all_is_well(well: World) -> None:
     assert set(parts) == {"database", "nats", "blobs", "workers", *NAMES, *PARTS}
     assert parts["workers"]["why"] == "none is there: trainings wait"
     assert set(counted(well.scene, "stemma_up").values()) == {1.0}
+
+
+@contextmanager
+def stopped(server: EmbeddedServer) -> Iterator[None]:
+    """It takes connections, and says nothing."""
+    assert server.pid
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+def test_nats_hangs(well: World) -> None:
+    with stopped(well.nats):
+        began = time.monotonic()
+        assert well.ready()[:2] == (200, "degraded")
+        assert well.unwell()["nats"] == "NATS does not answer"
+        assert time.monotonic() - began < 6 * overview.PATIENCE_SECONDS
+
+
+def test_the_database_hangs(well: World) -> None:
+    with stopped(well.postgres):
+        began = time.monotonic()
+        status, whole, parts = well.ready()
+        assert (status, whole, parts["database"]["status"]) == (503, "failed", "failed")
+        assert parts["nats"]["status"] == "ok"
+        assert well.scene.http.get("/health/live").json() == {"status": "ok"}
+        assert time.monotonic() - began < 6 * overview.PATIENCE_SECONDS
 
 
 def test_nats_away(well: World) -> None:

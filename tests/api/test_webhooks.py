@@ -10,16 +10,18 @@ import pytest
 from click.testing import CliRunner
 
 from adapters.embedded_postgres import EmbeddedPostgres
+from api import overview
 from api.webhook_reading import refuse_others
 from cli.main import main
 from domain.account import account_id
 from domain.errors import Forbidden, NotFound
 from domain.roles import Grants, Role
-from tests.adapters.running import running
+from tests.adapters.running import eventually, running
 from tests.adapters.webhooks.receiver import OK, Receiver, Reply, receiving
 from tests.adapters.webhooks.scene import QUICK
 from tests.api.conftest import serving, settings_at
 from tests.api.scene import Scene
+from tests.api.test_watching import counted
 from tests.servers import Database, new_database
 
 HOOKS = "/api/v1/webhooks"
@@ -164,6 +166,25 @@ def test_a_webhook_is_paused_replayed_resumed_and_removed(site: Scene, receiver:
     assert site.http.get(path).status_code == HTTPStatus.NOT_FOUND
     assert ask("resume").status_code == HTTPStatus.NOT_FOUND
     assert ask("test").status_code == HTTPStatus.NOT_FOUND
+
+
+def test_how_far_each_webhook_is_behind_is_in_the_metrics(
+    site: Scene, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "FRESH_SECONDS", 0.0)
+    key = registered(site, receiver.url("metered"))["id"]
+
+    def behind(state: str) -> float | None:
+        return counted(site, "stemma_webhook_behind").get((state, key))
+
+    eventually(lambda: behind("active") == 0)
+    site.http.post(f"{HOOKS}/{key}/pause").raise_for_status()
+    for number in range(3):
+        site.project(f"Unheard {number}")
+    eventually(lambda: behind("paused") == site.store.head() - shown(site, key)["position"] > 2)
+    assert counted(site, "stemma_webhook_failures")[(key,)] == 0
+    site.http.delete(f"{HOOKS}/{key}").raise_for_status()
+    eventually(lambda: key not in site.http.get("/metrics").text)
 
 
 def test_an_unknown_webhook_is_not_found(site: Scene) -> None:
