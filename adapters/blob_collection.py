@@ -13,7 +13,7 @@ import psycopg
 
 from adapters.blobs import BlobCorrupt, BlobMissing, BlobStore
 from application.erasure import orders
-from application.store import Store
+from application.store import GIVES_UP, Store
 from domain.errors import Conflict, Invalid
 from domain.event import Event, Recorded, name_of
 from domain.version import BestCheckpointSaved, VersionEvaluated, VersionTrainingCancelled
@@ -161,7 +161,7 @@ def _discard(
 @contextmanager
 def _alone(store: Store) -> Iterator[None]:
     """The lock goes with the connection, whatever becomes of this process."""
-    with psycopg.connect(store.database_url, autocommit=True) as connection:
+    with psycopg.connect(store.database_url, autocommit=True, **GIVES_UP) as connection:
         row = connection.execute(
             "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [_LOCK]
         ).fetchone()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from application.store import GIVES_UP
+
 if TYPE_CHECKING:
     from adapters.audit.bundle_rows import Selection
     from adapters.audit.stored import Connection, StoredCheckpoint
@@ -77,7 +79,7 @@ def _snapshot(url: str) -> "Iterator[Connection]":
     """One moment of the database, which nothing can be written to from here."""
     import psycopg
 
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(url, **GIVES_UP) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         yield connection

@@ -22,6 +22,7 @@ from adapters.jetstream import (
     run_until_stopped,
 )
 from adapters.nats_login import NatsLogin
+from application.store import GIVES_UP
 
 BATCH = 500
 POLL_SECONDS, PAUSE_SECONDS = 10.0, 1.0
@@ -70,7 +71,7 @@ async def announce_once(url: str, js: JetStreamContext) -> int:
 
 
 def _read(url: str, after: int) -> list[StoredCheckpoint]:
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(url, **GIVES_UP) as connection:
         return checkpoints_after(connection, after, BATCH)
 
 

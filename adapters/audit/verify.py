@@ -20,6 +20,7 @@ from adapters.audit.locate import what_happened
 from adapters.audit.signing import Unsigned, open_checkpoint
 from adapters.audit.stored import END, Connection, checkpoints_by_size, leaf_tiles
 from adapters.audit.walk import Walk
+from application.store import GIVES_UP
 from domain.signed_note import Malformed, VerifierKey
 from domain.transparency import Checkpoint
 
@@ -65,8 +66,8 @@ class _Judged:
 def verify(url: str, known: Collection[VerifierKey], given: Sequence[Signed]) -> Report:
     """Look at every event, every stored checkpoint, and those given, as of one moment."""
     with (
-        psycopg.connect(url) as connection,
-        psycopg.connect(url) as beside,
+        psycopg.connect(url, **GIVES_UP) as connection,
+        psycopg.connect(url, **GIVES_UP) as beside,
         ThreadPoolExecutor(1) as thread,
     ):
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")

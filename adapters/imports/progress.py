@@ -12,6 +12,8 @@ import msgspec
 import psycopg
 from sqlalchemy import Connection, text
 
+from application.store import GIVES_UP
+
 EVERY = 0.5
 """Seconds between two updates of the row."""
 
@@ -64,7 +66,7 @@ def claimed(database_url: str, import_id: str) -> Iterator[Progress]:
 
     Raises `ImportUnderWay` if another holds it.
     """
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with psycopg.connect(database_url, autocommit=True, **GIVES_UP) as connection:
         key = (_IMPORTS, zlib.crc32(import_id.encode()) - 2**31)
         [held] = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", key).fetchone() or [
             False
