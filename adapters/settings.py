@@ -9,7 +9,7 @@ import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
@@ -64,7 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_tls_key: str = ""
     trusted_proxies: str = ""
     rate_limit: int = 12_000
-    streams: Annotated[int, msgspec.Meta(ge=0)] = 100
+    streams: int = 100
     max_trainings: int = 0
     worker_name: str = ""
     queue: str = "default"

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import msgspec
 
+from api import events_past
 from api.events_past import Step, step
 from api.events_tail import FeedEvent, Tail
 from api.events_wanted import Chosen, Wanted
@@ -18,7 +19,11 @@ from application.store import Store
 from domain.errors import Invalid
 
 CHUNK = 50
-"""Events that a stream sends at once: what a client that does not read can hold."""
+"""Events that a stream sends at once, if a step does not end before: what a client that does not
+read can hold."""
+
+PAGE_BYTES = 16 << 20
+"""A page ends with the step by which it comes to so much."""
 
 SEARCH_SECONDS = 1.0
 """After so long a search a page is answered with what there is, and says where to go on."""
@@ -78,6 +83,7 @@ class Feed:
         loop = asyncio.get_running_loop()
         begun, beat = loop.time(), self._tail.beat
         events: list[FeedEvent] = []
+        size = 0
         while True:
             news = self._tail.news
             if beat.is_set():
@@ -88,9 +94,14 @@ class Feed:
                 continue
             found = await self._next(wanted, after, limit - len(events))
             events += found.events
+            size += sum(len(one.frame) for one in found.events)
             after = found.reached
             taken = loop.time() - begun
-            if len(events) == limit or taken >= max(SEARCH_SECONDS, 0 if events else seconds):
+            if (
+                len(events) == limit
+                or size >= PAGE_BYTES
+                or taken >= max(SEARCH_SECONDS, 0 if events else seconds)
+            ):
                 break
             if found.more:
                 continue
@@ -132,10 +143,12 @@ class Feed:
         if newest is None:
             return await asyncio.to_thread(step, self._store, self._scopes, wanted, after, limit)
         found: list[FeedEvent] = []
+        size = 0
         for event in newest:
             after = event.position
             if wanted.covers(event.terms):
                 found.append(event)
-                if len(found) == limit:
+                size += len(event.frame)
+                if len(found) == limit or size >= events_past.STEP_BYTES:
                     break
         return Step(found, after, more=bool(newest))

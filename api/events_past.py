@@ -11,6 +11,9 @@ from application.store import PAGE, Store
 from domain.event import Recorded
 from domain.places import Place
 
+STEP_BYTES = 1 << 20
+"""What is found in one step ends with the event by which it comes to so much."""
+
 _ANYWHERE = Place()
 
 
@@ -23,16 +26,18 @@ class Step(msgspec.Struct, frozen=True):
 
 
 def step(store: Store, scopes: Scopes, wanted: Wanted, after: int, limit: int) -> Step:
-    """Look through the next events after a position, until `limit` are found."""
+    """Look through the next events after a position, until `limit` are found, or `STEP_BYTES`."""
     page, reached = _page(store, wanted, after, limit)
     places = _places(scopes, wanted, page)
     found: list[FeedEvent] = []
+    size = 0
     for recorded in page:
         terms = terms_of(recorded, places.get(recorded.stream, _ANYWHERE))
         if not wanted.covers(terms):
             continue
         found.append(encoded(recorded, terms))
-        if len(found) == limit:
+        size += len(found[-1].frame)
+        if len(found) == limit or size >= STEP_BYTES:
             return Step(found, recorded.position, more=True)
     return Step(found, reached, more=reached > after)
 

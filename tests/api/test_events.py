@@ -354,7 +354,11 @@ def test_who_may_read_one_project_gets_its_events_until_their_key_is_revoked(
         assert positions(seen) == readable
         assert not any(item["type"].startswith("account.") for item in seen["items"])
         assert guest.get(PATH, params={"project": theirs}).status_code == 422
-        long_poll = {"after": site.store.head(), "name": "version.*", "wait": 30}
+        long_poll: dict[str, str | int] = {
+            "after": site.store.head(),
+            "name": "version.*",
+            "wait": 30,
+        }
         polled = pool.submit(guest.get, PATH, params=long_poll)
         with (
             connect_sse(guest, "GET", f"{PATH}/stream", params={"after": begun}) as source,

@@ -161,6 +161,28 @@ def test_what_has_a_name_or_a_subject_is_found_without_looking_through_the_log(
     assert step(store, scopes, wanted, rest.reached, 1) == Step([], store.head(), more=False)
 
 
+@pytest.mark.parametrize("kept", [events_tail.KEPT_EVENTS, 0], ids=["tail", "database"])
+def test_what_is_held_of_large_events_is_bounded(
+    store: Store, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    monkeypatch.setattr(events_tail, "KEPT_EVENTS", kept)
+    monkeypatch.setattr(events_past, "STEP_BYTES", 2500)
+    monkeypatch.setattr(events_feed, "PAGE_BYTES", 7500)
+
+    async def follow(feed: Feed) -> None:
+        waiting = asyncio.create_task(feed.page(EVERYTHING, 0, 1, 20, everything))
+        large = [recorded(f"project-{one}", 1, ProjectCreated("x" * 800)) for one in range(20)]
+        await asyncio.to_thread(store.append, large)
+        await waiting
+        page = await feed.page(EVERYTHING, 0, 1000, 1, everything)
+        assert [event.position for event in page.events] == list(range(1, 7))
+        assert (page.following, page.position) == (6, 20)
+        frames = feed.stream(EVERYTHING, 0, everything)
+        assert [positions(await anext(frames)) for _ in range(2)] == [[1, 2], [3, 4]]
+
+    run(store, follow)
+
+
 def test_a_slow_follower_holds_no_more_than_a_chunk(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

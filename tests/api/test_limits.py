@@ -29,7 +29,7 @@ def strict(
 
 def test_an_account_has_so_many_trainings_at_once(strict: Scene) -> None:
     # Of one view they would be decided one after the other anyway: its model counts them.
-    views = [strict.trainable(f"Digits {number}", images=5)[1] for number in range(4)]
+    views = [strict.trainable(f"Digits {number}")[1] for number in range(4)]
     ada, bob = strict.person("ada", "trainer"), strict.person("bob", "trainer")
 
     def train(client: httpx.Client, number: int) -> httpx.Response:
@@ -66,12 +66,16 @@ def test_who_asks_too_often_is_told_when_to_ask_again(strict: Scene) -> None:
 
 
 def test_an_account_has_so_many_streams_and_long_polls_at_once(strict: Scene) -> None:
-    view = strict.trainable("Followed", images=5)[1]
+    view = strict.trainable("Followed")[1]
     version = f"/api/v1/versions/{strict.version(view)}/events"
     strict.visible()
     zoe, yan = strict.person("zoe", "viewer"), strict.person("yan", "viewer")
     feed = "/api/v1/events"
-    poll = {"after": strict.store.head(), "wait": 20, "name": "project.created"}
+    poll: dict[str, str | int] = {
+        "after": strict.store.head(),
+        "wait": 20,
+        "name": "project.created",
+    }
 
     def polled() -> httpx.Response:
         """The answer, once none of the streams below is in the way."""
