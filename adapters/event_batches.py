@@ -113,7 +113,7 @@ def _message(recorded: Recorded, subject: str, surplus: int, max_payload: int) -
         recorded.position,
         max_payload,
     )
-    where = f"/api/v1/events?after={recorded.position - 1}&limit=1"
+    where = f"/api/v1/events/{recorded.position}/data"
     return _with_lines(subject, headers | {"ce-dataref": where}, b"")
 
 

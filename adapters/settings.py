@@ -66,6 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port: int = 0
     trusted_proxies: str = ""
     rate_limit: int = 12_000
+    streams: int = 100
     max_trainings: int = 0
     worker_name: str = ""
     queue: str = "default"

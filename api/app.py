@@ -33,7 +33,7 @@ from api.health import HealthController
 from api.images import ImageController
 from api.imports import ImportController
 from api.keys import KeyController
-from api.limits import Rate
+from api.limits import Rate, Streams
 from api.live import LiveController
 from api.metrics import Metrics, MetricsController
 from api.models import ModelController
@@ -128,7 +128,7 @@ def create_app(settings: Settings) -> Litestar:
                 "rate": Rate(settings.rate_limit),
             }
         ),
-        middleware=[Watching(metrics), Authentication],
+        middleware=[Watching(metrics), Streams(settings.streams), Authentication],
         guards=[guard],
         dependencies={
             "backend": Provide(_backend, sync_to_thread=False),

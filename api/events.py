@@ -1,6 +1,5 @@
 """The feed of all events over HTTP, for services that do not speak NATS."""
 
-import asyncio
 from collections.abc import Collection
 from typing import Annotated, Any
 
@@ -8,22 +7,26 @@ import msgspec
 from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import HeaderParameter, QueryParameter
+from litestar.params import HeaderParameter, PathParameter, QueryParameter
 from litestar.response import Stream
 
-from api.events_feed import Page
-from api.events_wanted import Chosen
-from api.guard import who
+from api.backend import Backend
+from api.events_feed import Again, Page
+from api.events_wanted import Chosen, Wanted
+from api.guard import who_still
+from api.limits import hold_open
 from api.parameters import HttpRequest, Served
 from api.rights import needs
 from application.access import Caller
-from domain.cloud_events import Attributes
-from domain.errors import Invalid, Unauthenticated
+from domain.cloud_events import Attributes, binary_headers, cloud_event
+from domain.errors import Invalid, NotFound
 from domain.roles import Right
 
 After = Annotated[
     int, QueryParameter(ge=0, le=2**62, description="Only events behind this position")
 ]
+
+Position = Annotated[int, PathParameter(ge=1, le=2**62, description="The event's position")]
 
 
 class EventItem(Attributes, frozen=True, kw_only=True):
@@ -106,10 +109,11 @@ class EventController(Controller):
         With `wait` the answer comes as soon as there is an event that fits, or without one when
         the time is over.
         """
-        projects = _readable(request.user)
+        if wait:
+            hold_open(request)
         await backend.feed.begin(after, "after")
-        wanted = (await backend.feed.wanted(chosen, projects)).within(projects)
-        page = await backend.feed.page(wanted, after, limit, wait)
+        wanted, again = await _wanted(backend, request, chosen)
+        page = await backend.feed.page(wanted, after, limit, wait, again)
         return Response(_encoded(page), media_type="application/json")
 
     @get(
@@ -141,13 +145,39 @@ class EventController(Controller):
             if not last_event_id.isdecimal() or len(last_event_id) > 18:
                 raise Invalid("Last-Event-ID is the id of an event seen", field="Last-Event-ID")
             field, after = "Last-Event-ID", int(last_event_id)
+        hold_open(request)
         await backend.feed.begin(after, field)
-        wanted = await backend.feed.wanted(chosen, _readable(request.user))
+        wanted, again = await _wanted(backend, request, chosen)
         return Stream(
-            backend.feed.stream(wanted, after, lambda: _still_readable(request)),
+            backend.feed.stream(wanted, after, again),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
         )
+
+    @get(
+        "/{position:int}/data",
+        summary="Read an event's data",
+        opt=needs(Right.READ, anywhere=True),
+        sync_to_thread=True,
+        responses={200: ResponseSpec(dict[str, Any], description="What `ce-dataschema` says")},
+    )
+    def read_data(
+        self, backend: Served, request: HttpRequest, position: Position
+    ) -> Response[bytes]:
+        """The event at a position, as a CloudEvent in binary mode.
+
+        It is where `ce-dataref` of a message on NATS leads, if the event is larger than a message
+        may be. The headers `ce-…` are those of the message, with the form that the data have here.
+        """
+        found = backend.store.read(position - 1, limit=1, upto=position)
+        if not found or not request.user.grants.may(
+            Right.READ, backend.scopes.project_of(found[0].stream)
+        ):
+            raise NotFound(f"there is no event at {position} that you may read", field="position")
+        event = cloud_event(found[0])
+        headers = binary_headers(event)
+        media_type = headers.pop("ce-datacontenttype")
+        return Response(msgspec.json.encode(event.data), headers=headers, media_type=media_type)
 
 
 def _readable(caller: Caller) -> Collection[str] | None:
@@ -155,12 +185,17 @@ def _readable(caller: Caller) -> Collection[str] | None:
     return caller.grants.projects(Right.READ)
 
 
-async def _still_readable(request: HttpRequest) -> Collection[str] | None:
-    """The same anew for a stream that is open: none once the key or session opens nothing."""
-    try:
-        return _readable((await asyncio.to_thread(who, request))[0])
-    except Unauthenticated:
-        return frozenset()
+async def _wanted(backend: Backend, request: HttpRequest, chosen: Chosen) -> tuple[Wanted, Again]:
+    """What filters come to for the caller of a request, and how to ask for that again."""
+    projects = _readable(request.user)
+    wanted = await backend.feed.wanted(chosen, projects)
+
+    async def again() -> Wanted | None:
+        caller = await who_still(request)
+        readable = frozenset[str]() if caller is None else _readable(caller)
+        return wanted.within(readable) if readable is None or readable else None
+
+    return wanted.within(projects), again
 
 
 def _encoded(page: Page) -> bytes:

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import msgspec
 
+from api import events_past
 from api.events_past import Step, step
 from api.events_tail import FeedEvent, Tail
 from api.events_wanted import Chosen, Wanted
@@ -18,13 +19,17 @@ from application.store import Store
 from domain.errors import Invalid
 
 CHUNK = 50
-"""Events that a stream sends at once: what a client that does not read can hold."""
+"""Events that a stream sends at once, if a step does not end before: what a client that does not
+read can hold."""
+
+PAGE_BYTES = 16 << 20
+"""A page ends with the step by which it comes to so much."""
 
 SEARCH_SECONDS = 1.0
 """After so long a search a page is answered with what there is, and says where to go on."""
 
-Rights = Callable[[], Awaitable[Collection[str] | None]]
-"""The projects that a follower may read now; None is all, and what is in none."""
+Again = Callable[[], Awaitable[Wanted | None]]
+"""What is wanted, within what the follower may read by now; None once that is nothing."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -46,6 +51,11 @@ class Feed:
     def close(self) -> None:
         self._tail.close()
 
+    @property
+    def beat(self) -> asyncio.Event:
+        """Set when rights are to be asked for again; there is another one then. After `begin`."""
+        return self._tail.beat
+
     async def begin(self, after: int, field: str) -> None:
         """Raises `Invalid` for a position that the log has not reached."""
         await self._tail.begin()
@@ -63,18 +73,35 @@ class Feed:
         """What filters come to. Raises `Invalid`."""
         return await asyncio.to_thread(chosen.wanted, self._scopes, projects)
 
-    async def page(self, wanted: Wanted, after: int, limit: int, seconds: float) -> Page:
-        """The next events after a position; where there is none, waits for one."""
+    async def page(
+        self, wanted: Wanted, after: int, limit: int, seconds: float, again: Again
+    ) -> Page:
+        """The next events after a position; where there is none, waits for one.
+
+        At each beat it asks again for what is wanted, and ends if that is nothing.
+        """
         loop = asyncio.get_running_loop()
-        begun = loop.time()
+        begun, beat = loop.time(), self._tail.beat
         events: list[FeedEvent] = []
+        size = 0
         while True:
             news = self._tail.news
+            if beat.is_set():
+                beat, allowed = self._tail.beat, await again()
+                if allowed is None:
+                    break
+                wanted = allowed
+                continue
             found = await self._next(wanted, after, limit - len(events))
             events += found.events
+            size += sum(len(one.frame) for one in found.events)
             after = found.reached
             taken = loop.time() - begun
-            if len(events) == limit or taken >= max(SEARCH_SECONDS, 0 if events else seconds):
+            if (
+                len(events) == limit
+                or size >= PAGE_BYTES
+                or taken >= max(SEARCH_SECONDS, 0 if events else seconds)
+            ):
                 break
             if found.more:
                 continue
@@ -85,43 +112,43 @@ class Feed:
                     await news.wait()
         return Page(events, after, max(after, self._tail.position))
 
-    async def stream(self, wanted: Wanted, after: int, rights: Rights) -> AsyncIterator[bytes]:
+    async def stream(self, wanted: Wanted, after: int, again: Again) -> AsyncIterator[bytes]:
         """Frames of server-sent events; ends once there is nothing left that may be read.
 
-        At each beat it asks for the rights again, and says that it is there: by an `id` without an
-        event where it has looked further than at what it sent, so that one who comes back goes on
-        from there.
+        At each beat, before it sends any more, it asks again for what is wanted, and says that it
+        is there: by an `id` without an event where it has looked further than at what it sent, so
+        that one who comes back goes on from there.
         """
-        allowed = wanted.within(await rights())
-        beats, told = self._tail.beats, after
+        beat, told = self._tail.beat, after
         while True:
             news = self._tail.news
-            found = await self._next(allowed, after, CHUNK)
+            if beat.is_set():
+                beat, allowed = self._tail.beat, await again()
+                if allowed is None:
+                    return
+                wanted = allowed
+                yield b": still here\n\n" if told == after else f"id: {after}\n\n".encode()
+                told = after
+                continue
+            found = await self._next(wanted, after, CHUNK)
             after = found.reached
             if found.events:
                 told = found.events[-1].position
                 yield b"".join([event.frame for event in found.events])
             elif not found.more:
                 await news.wait()
-            if beats == self._tail.beats:
-                continue
-            beats = self._tail.beats
-            projects = await rights()
-            if projects is not None and not projects:
-                return
-            allowed = wanted.within(projects)
-            yield b": still here\n\n" if told == after else f"id: {after}\n\n".encode()
-            told = after
 
     async def _next(self, wanted: Wanted, after: int, limit: int) -> Step:
         newest = self._tail.since(after)
         if newest is None:
             return await asyncio.to_thread(step, self._store, self._scopes, wanted, after, limit)
         found: list[FeedEvent] = []
+        size = 0
         for event in newest:
             after = event.position
             if wanted.covers(event.terms):
                 found.append(event)
-                if len(found) == limit:
+                size += len(event.frame)
+                if len(found) == limit or size >= events_past.STEP_BYTES:
                     break
         return Step(found, after, more=bool(newest))

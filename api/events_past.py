@@ -11,6 +11,9 @@ from application.store import PAGE, Store
 from domain.event import Recorded
 from domain.places import Place
 
+STEP_BYTES = 1 << 20
+"""What is found in one step ends with the event by which it comes to so much."""
+
 _ANYWHERE = Place()
 
 
@@ -23,18 +26,36 @@ class Step(msgspec.Struct, frozen=True):
 
 
 def step(store: Store, scopes: Scopes, wanted: Wanted, after: int, limit: int) -> Step:
-    """Look through the next events after a position, until `limit` are found."""
-    page = store.read(after, limit=PAGE if wanted.groups else limit)
+    """Look through the next events after a position, until `limit` are found, or `STEP_BYTES`."""
+    page, reached = _page(store, wanted, after, limit)
     places = _places(scopes, wanted, page)
     found: list[FeedEvent] = []
+    size = 0
     for recorded in page:
         terms = terms_of(recorded, places.get(recorded.stream, _ANYWHERE))
         if not wanted.covers(terms):
             continue
         found.append(encoded(recorded, terms))
-        if len(found) == limit:
+        size += len(found[-1].frame)
+        if len(found) == limit or size >= STEP_BYTES:
             return Step(found, recorded.position, more=True)
-    return Step(found, page[-1].position if page else after, more=bool(page))
+    return Step(found, reached, more=reached > after)
+
+
+def _page(store: Store, wanted: Wanted, after: int, limit: int) -> tuple[list[Recorded], int]:
+    """The next events that may be wanted, and the position that they were looked for up to."""
+    searched = bool(wanted.names or wanted.streams)
+    size = PAGE if len(wanted.groups) > searched else limit
+    if not searched:
+        page = store.read(after, limit=size)
+        return page, page[-1].position if page else after
+    # First, so that all up to there can be seen by what comes next.
+    head = store.head()
+    if wanted.streams:
+        page = store.read_streams(sorted(wanted.streams), after, upto=head, limit=size)
+    else:
+        page = store.read(after, limit=size, upto=head, names=sorted(wanted.names))
+    return page, page[-1].position if len(page) == size else max(head, after)
 
 
 def _places(scopes: Scopes, wanted: Wanted, page: Sequence[Recorded]) -> Mapping[str, Place]:

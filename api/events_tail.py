@@ -9,6 +9,7 @@ import msgspec
 
 from adapters.postgres import wake_ups
 from api.events_wanted import terms_of
+from application.handle import ACCOUNT, KEY
 from application.scopes import Scopes
 from application.store import CHANNEL, Store
 from domain.cloud_events import cloud_event
@@ -18,7 +19,10 @@ from domain.places import Place
 KEPT_EVENTS, KEPT_BYTES = 10_000, 16 << 20
 BATCH = 500
 BEAT_SECONDS = 15.0
-"""Between two beats, at each of which whoever has nothing to send says that he is still there."""
+"""Between two beats, at each of which whoever has nothing to send says that he is still there, and
+all ask for their rights again. There is one more whenever the log tells of keys or accounts."""
+
+_OF_RIGHTS = tuple(aggregate.stream("") for aggregate in (KEY, ACCOUNT))
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +52,7 @@ class Tail:
     """Follows the log from the first follower on. What it keeps belongs to that one's loop.
 
     A follower looks at `since`. If there is nothing, it awaits the event `news` that stood there
-    when it looked.
+    when it looked. The event `beat` is set, and another one put there, at each beat.
     """
 
     def __init__(self, store: Store, scopes: Scopes) -> None:
@@ -60,8 +64,8 @@ class Tail:
         self._events: list[FeedEvent] = []
         self._bytes = 0
         self.position = 0
-        self.beats = 0
         self.news = asyncio.Event()
+        self.beat = asyncio.Event()
 
     async def begin(self) -> None:
         """Be at the log's end, and follow it from there."""
@@ -95,13 +99,14 @@ class Tail:
                 for _ in wake_ups(self._store.database_url, CHANNEL, self._stop):
                     while page := self._store.read(position, limit=BATCH):
                         places = self._scopes.places_of({one.stream for one in page})
-                        loop.call_soon_threadsafe(self._take, _encoded(page, places))
+                        rights = any(one.stream.startswith(_OF_RIGHTS) for one in page)
+                        loop.call_soon_threadsafe(self._take, _encoded(page, places), rights)
                         position = page[-1].position
             except Exception:
                 log.exception("following the log is interrupted; it goes on")
                 self._stop.wait(0.5)
 
-    def _take(self, events: Sequence[FeedEvent]) -> None:
+    def _take(self, events: Sequence[FeedEvent], of_rights: bool) -> None:
         self._events += events
         self._bytes += sum(len(one.frame) for one in events)
         surplus = max(0, len(self._events) - KEPT_EVENTS)
@@ -112,17 +117,19 @@ class Tail:
         del self._events[:surplus]
         self._bytes -= freed
         self.position = events[-1].position
-        self._wake()
+        self._wake(beat=of_rights)
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.beats += 1
-        self._wake()
+        self._wake(beat=True)
         if not self._stop.is_set():
             loop.call_later(BEAT_SECONDS, self._beat, loop)
 
-    def _wake(self) -> None:
+    def _wake(self, *, beat: bool) -> None:
         self.news.set()
         self.news = asyncio.Event()
+        if beat:
+            self.beat.set()
+            self.beat = asyncio.Event()
 
 
 def _encoded(page: Sequence[Recorded], places: Mapping[str, Place]) -> list[FeedEvent]:

@@ -22,9 +22,15 @@ def terms_of(recorded: Recorded, place: Place) -> frozenset[str]:
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """The events for which at least one term of each group holds; all, where there is no group."""
+    """The events for which at least one term of each group holds; all, where there is no group.
+
+    `names` and `streams`, where there are any, are the only ones that events wanted have: what one
+    of the groups says too, in a form by which the log can be searched.
+    """
 
     groups: tuple[frozenset[str], ...] = ()
+    names: frozenset[str] = frozenset()
+    streams: frozenset[str] = frozenset()
 
     def covers(self, terms: frozenset[str]) -> bool:
         return not any(group.isdisjoint(terms) for group in self.groups)
@@ -36,7 +42,8 @@ class Wanted(msgspec.Struct, frozen=True):
         """
         if projects is None:
             return self
-        return Wanted((*self.groups, frozenset(f"{READABLE}:{one}" for one in projects)))
+        readable = frozenset(f"{READABLE}:{one}" for one in projects)
+        return msgspec.structs.replace(self, groups=(*self.groups, readable))
 
     @property
     def asks_for_places(self) -> bool:
@@ -57,20 +64,19 @@ class Chosen(msgspec.Struct, frozen=True):
 
     def wanted(self, scopes: Scopes, projects: Collection[str] | None) -> Wanted:
         """What that comes to. Raises `Invalid`, also for what is in no project of these."""
-        groups = [
-            {f"{EVENT}:{name}" for name in matching(checked(self.name, "name"))},
-            {f"{SUBJECT}:{_subject(told)}" for told in self.subject},
-        ]
+        names = matching(checked(self.name, "name"))
+        streams = frozenset(map(_subject, self.subject))
+        groups = [{f"{EVENT}:{one}" for one in names}, {f"{SUBJECT}:{one}" for one in streams}]
         for kind in (PROJECT, VIEW, MODEL, VERSION):
             keys: Sequence[str] = getattr(self, kind)
             _refuse_unknown(scopes, kind, keys, projects)
             groups.append({f"{kind}:{key}" for key in keys})
-        return Wanted(tuple(frozenset(group) for group in groups if group))
+        return Wanted(tuple(frozenset(group) for group in groups if group), names, streams)
 
 
 def _subject(told: str) -> str:
     kind, _, key = told.partition("-")
-    if kind not in EVOLVE or not key:
+    if kind not in EVOLVE or not key or "\0" in key:
         raise Invalid(
             f"subject is {told!r}; give a kind and an id, such as version-4154e738-…; the kinds"
             f" are {', '.join(sorted(EVOLVE))}",

@@ -64,6 +64,14 @@ def who(connection: Connection) -> tuple[Caller, Session | None]:
     return backend.access.by_session(session.key_id, session.key_revision), session
 
 
+async def who_still(connection: Connection) -> Caller | None:
+    """Who an answer that goes on is for, as of now; None once the key or session opens nothing."""
+    try:
+        return (await asyncio.to_thread(who, connection))[0]
+    except Unauthenticated:
+        return None
+
+
 async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
     """Let through who may. Raises `Forbidden`, or `Hidden` in projects of others."""
     need: Need | None = handler.opt.get(KEY)

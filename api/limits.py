@@ -1,15 +1,19 @@
-"""What one account may do at once: requests a minute, and trainings that wait or run."""
+"""What one account may do at once: requests a minute, answers that go on, and trainings."""
 
 import math
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Receive, Scope, Send
 from sqlalchemy import text
 
 from api.backend import Backend
+from api.parameters import HttpRequest
 from application.access import Caller
 from domain.errors import TooMany
 from projections.library_queries import positions_of_unfinished
@@ -17,6 +21,9 @@ from projections.library_queries import positions_of_unfinished
 WINDOW_SECONDS = 60.0
 ACCOUNTS = 10_000
 """Accounts that are counted; who has not asked for longest is forgotten first."""
+
+STREAM_RETRY_SECONDS = 5
+_HOLD = "hold_open"
 
 _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended(:account, 7363))")
 
@@ -49,6 +56,46 @@ class Rate:
                 f"more than {self._limit} requests a minute: ask less often",
                 retry_after=math.ceil((1 - left) * each),
             )
+
+
+class Streams(ASGIMiddleware):
+    """Streams and long polls that are open, by account: counted by `hold_open`.
+
+    A middleware, as only that learns for sure that an answer is over, however it ends. Of one
+    process, whose loop alone comes here.
+    """
+
+    scopes = (ScopeType.HTTP,)
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._open: Counter[str] = Counter()
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        with ExitStack() as held:
+            scope["state"][_HOLD] = lambda account_id: held.enter_context(self._one(account_id))
+            await next_app(scope, receive, send)
+
+    @contextmanager
+    def _one(self, account_id: str) -> Iterator[None]:
+        if self._limit and self._open[account_id] >= self._limit:
+            raise TooMany(
+                f"{self._limit} streams and long polls of yours are open, and no more may be at"
+                " once: close one, or ask your operator to raise STEMMA_STREAMS",
+                retry_after=STREAM_RETRY_SECONDS,
+            )
+        self._open[account_id] += 1
+        try:
+            yield
+        finally:
+            self._open[account_id] -= 1
+            if not self._open[account_id]:
+                del self._open[account_id]
+
+
+def hold_open(request: HttpRequest) -> None:
+    """Count an answer that goes on until it is over. Raises `TooMany` where too many do."""
+    request.scope["state"][_HOLD](request.user.account_id)
 
 
 @contextmanager

@@ -1,11 +1,12 @@
 """A version's progress and metrics as they happen, by server-sent events.
 
 Each event's id is a position of the log. A client that comes back with `Last-Event-ID` gets the
-state as it is now, and the metrics since that position: nothing twice, nothing left out.
+state as it is now, and the metrics since that position: nothing twice, nothing left out. At each
+beat of the feed of all events the caller's rights are asked for again.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 from litestar import Controller, get
@@ -13,15 +14,16 @@ from litestar.params import FromPath
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from api.backend import Backend
+from api.guard import who_still
+from api.limits import hold_open
 from api.parameters import HttpRequest, Served
 from api.rights import needs
+from application.handle import VERSION
 from domain.errors import Invalid, NotFound
 from domain.roles import Right
 from domain.version import ENDED
 from projections.metric_history import Series, series_of
 from projections.version_progress import ProgressRow, find_progress
-
-KEEP_ALIVE_SECONDS = 15.0
 
 Look = tuple[ProgressRow | None, list[Series], int]
 
@@ -43,25 +45,40 @@ class LiveController(Controller):
         """Events `progress` (all of it), `metrics` (what is new) and `end`.
 
         Begins with what there is; a client that comes back names the last id it has seen in
-        `Last-Event-ID`.
+        `Last-Event-ID`. Ends, too, once the caller may no longer read the version.
         """
         seen = request.headers.get("Last-Event-ID", "0")
         if not seen.isdecimal() or len(seen) > 18:
             raise Invalid("Last-Event-ID is the id of an event seen", field="Last-Event-ID")
+        hold_open(request)
+        await backend.feed.begin(int(seen), "Last-Event-ID")
         first = await asyncio.to_thread(_look, backend, version_id, int(seen))
         if first[0] is None:
             raise NotFound("there is no such version")
+        stream = VERSION.stream(version_id)
+        project = await asyncio.to_thread(backend.scopes.project_of, stream)
+
+        async def may_read() -> bool:
+            caller = await who_still(request)
+            return caller is not None and caller.grants.may(Right.READ, project)
+
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        return ServerSentEvent(_events(backend, version_id, int(seen)), headers=headers)
+        return ServerSentEvent(_events(backend, version_id, int(seen), may_read), headers=headers)
 
 
 async def _events(
-    backend: Backend, version_id: str, seen: int
+    backend: Backend, version_id: str, seen: int, may_read: Callable[[], Awaitable[bool]]
 ) -> AsyncIterator[ServerSentEventMessage]:
     shown: ProgressRow | None = None
+    beat = backend.feed.beat
     with backend.news.listening() as changed:
         while True:
             changed.clear()
+            if beat.is_set():
+                beat = backend.feed.beat
+                if not await may_read():
+                    return
+                yield ServerSentEventMessage(comment="still here", data=None)
             progress, series, position = await asyncio.to_thread(_look, backend, version_id, seen)
             assert progress is not None
             if series:
@@ -74,10 +91,17 @@ async def _events(
             if progress.status in ENDED and position >= progress.position:
                 yield _message("end", progress.status, position)
                 return
-            try:
-                await asyncio.wait_for(changed.wait(), KEEP_ALIVE_SECONDS)
-            except TimeoutError:
-                yield ServerSentEventMessage(comment="still here", data=None)
+            await _either(changed, beat)
+
+
+async def _either(*events: asyncio.Event) -> None:
+    """Return once one of them is set."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()
 
 
 def _look(backend: Backend, version_id: str, seen: int) -> Look:

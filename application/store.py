@@ -19,6 +19,7 @@ from eventsourcing.utils import Environment
 
 from application.mapper import EventMapper
 from application.recorder import CommandRow, LogRecorder
+from application.recorder_pages import PageReads
 from application.recorder_trail import TrailReads
 from application.sealing import new_key
 from domain.event import Event, Recorded
@@ -82,6 +83,7 @@ class Store:
         self._recorder = cast(LogRecorder, self._log.recorder)
         self._mapper = cast(EventMapper, self._log.mapper)
         self._trail = TrailReads(self._recorder.datastore, TABLE)
+        self._pages = PageReads(self._recorder.datastore, TABLE)
 
     def close(self) -> None:
         self._log.close()
@@ -161,13 +163,21 @@ class Store:
 
         `names` keeps only the events so named, `skip` all but those so named.
         """
+        end = END if upto is None else upto
         if skip:
-            page = self._recorder.select_page(after, END if upto is None else upto, skip, limit)
-            return self._recorded(page)
+            return self._recorded(self._recorder.select_page(after, end, skip, limit))
+        if names:
+            return self._recorded(self._pages.named(names, after, end, limit))
         notifications = self._recorder.select_notifications(
-            after, limit, stop=upto, topics=list(names), inclusive_of_start=False
+            after, limit, stop=upto, inclusive_of_start=False
         )
         return self._recorded(notifications)
+
+    def read_streams(
+        self, streams: Sequence[str], after: int, *, upto: int, limit: int = PAGE
+    ) -> list[Recorded]:
+        """A page of what the log has of some streams: above `after` and up to `upto`, in order."""
+        return self._recorded(self._pages.of_streams(streams, after, upto, limit))
 
     def read_all(
         self, after: int = 0, *, upto: int | None = None, names: Sequence[str] = ()

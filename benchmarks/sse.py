@@ -46,6 +46,7 @@ def run(quick: bool) -> list[Figure]:
             "STEMMA_BLOBS_URL": f"file://{folder}/blobs",
             "STEMMA_API_PORT": str(port),
             "STEMMA_RATE_LIMIT": "0",
+            "STEMMA_STREAMS": "0",
         }
         log = folder / "logs" / "api.log"
         with stemma("api", log=log, settings=settings):

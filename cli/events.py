@@ -47,6 +47,7 @@ def follow_command(
             login = nats_login(settings)
             domain = DOMAIN if login.seed else None
             asked |= login.options()
+            asked |= {"api_url": settings.api_url, "key": settings.api_key}
             over_nats = follow_nats(login.url, consumer=consumer, domain=domain, **asked)
             asyncio.run(_show_all(over_nats, count, as_json))
             return

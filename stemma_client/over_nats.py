@@ -6,8 +6,8 @@ import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
-from urllib.parse import unquote
 
+import httpx
 import nats
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
@@ -17,7 +17,8 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
 from stemma_client.order import Order
-from stemma_client.received import Received, received
+from stemma_client.over_http import authorized, with_data
+from stemma_client.received import Received, attributes_in, received
 
 STREAM, EVERY_EVENT = "EVENTS", "stemma.events.>"
 BATCH = 256
@@ -44,42 +45,44 @@ async def follow_nats(
     subjects: Sequence[str] = (),
     consumer: str | None = None,
     domain: str | None = None,
+    api_url: str | None = None,
+    key: str | None = None,
     **connection: Any,
 ) -> AsyncIterator[Received]:
     """Every event after a position, and those to come; it ends only by an exception.
 
     `names` are events' names, or all of a kind, such as `version.*`; `subjects` are things, such
     as `version-…`. `consumer` is the name that goes with your seed: two who follow under one name
-    take it from each other. `connection` are options of `nats.connect`. While the server cannot be
-    reached, or the stream is made anew, it tries again. Raises `ValueError` for filters that are
-    none, and `Gap`.
+    take it from each other. By `api_url` and `key` the data of events are fetched that are larger
+    than a message; without, they come as `Unknown`, with no fields. `connection` are options of
+    `nats.connect`. While a server cannot be reached, or the stream is made anew, it tries again.
+    Raises `ValueError` for filters that are none, `Gap`, and `Refused` for data that the key may
+    not read.
     """
     filters = list(_filters(names, subjects))
     order = Order(after, every_position=filters == [EVERY_EVENT], every_revision=not names)
     client = await nats.connect(url, max_reconnect_attempts=-1, **connection)
+    api = httpx.AsyncClient(base_url=api_url or "", headers=authorized(key))
     try:
         js = client.jetstream(domain=domain)
         while True:
             try:
                 async for message in _messages(js, filters, order.after, consumer):
                     one = _received(message)
-                    if order.takes(one):
-                        yield one
+                    if not order.takes(one):
+                        continue
+                    refers = api_url is not None and "dataref" in one.attributes
+                    yield await with_data(one, api) if refers else one
             except (NatsError, _Lost) as error:
                 log.warning("the events are taken up again: %s", error or type(error).__name__)
             await asyncio.sleep(RETRY_SECONDS)
     finally:
+        await api.aclose()
         await client.close()
 
 
 def _received(message: Msg) -> Received:
-    headers = message.headers or {}
-    attributes = {
-        name.removeprefix("ce-"): unquote(value)
-        for name, value in headers.items()
-        if name.startswith("ce-")
-    }
-    return received(attributes, message.data)
+    return received(attributes_in(message.headers or {}), message.data)
 
 
 def _filters(names: Sequence[str], subjects: Sequence[str]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import cache
 from importlib import import_module
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -64,6 +65,15 @@ class Received(msgspec.Struct, frozen=True):
         """The CloudEvent in structured mode."""
         data = {"data": msgspec.Raw(self.payload)} if self.payload else {}
         return msgspec.json.encode({**self.attributes, **data})
+
+
+def attributes_in(headers: Mapping[str, str]) -> dict[str, str]:
+    """The attributes of a CloudEvent in binary mode, of which each is a header."""
+    return {
+        name.removeprefix("ce-"): unquote(value)
+        for name, value in headers.items()
+        if name.startswith("ce-")
+    }
 
 
 def received(attributes: Mapping[str, Any], payload: bytes) -> Received:

@@ -124,6 +124,7 @@ audit of               GET    /audit
 audit everywhere       GET    /audit/correlations/{correlation_id}
 read anywhere          GET    /api/v1/events
 read anywhere          GET    /api/v1/events/stream
+read anywhere          GET    /api/v1/events/{position}/data
 read anywhere          GET    /metrics
 open                   GET    /health/live
 open                   GET    /health/ready

@@ -92,6 +92,7 @@ class Doors:
                 "file_path": "style.css",
                 "name": "project.created",
                 "file": "1.json",
+                "position": "1",
                 "path": "openapi.json",
             }
         )

@@ -19,6 +19,8 @@ import httpx
 import pytest
 from httpx_sse import connect_sse
 
+from adapters.postgres import engine_for
+from adapters.sessions import Sessions
 from api import connections, events_tail
 from application import projects
 from application.first_key import give_key
@@ -27,6 +29,7 @@ from application.store import Store
 from cli.client import authorization
 from domain.project import ProjectCreated
 from tests.api.conftest import serving, settings_at
+from tests.api.people import People
 from tests.api.scene import KEY, Scene
 from tests.application.scenes import at_once, do, recorded
 from tests.servers import Database, port_of_its_own
@@ -45,6 +48,13 @@ def page(site: Scene, **asked: Any) -> Any:
 
 def positions(found: Any) -> list[int]:
     return [int(item["sequence"]) for item in found["items"]]
+
+
+def head(site: Scene) -> int:
+    """Where the log ends, once the feed is there."""
+    position = site.store.head()
+    page(site, after=position - 1, wait=20)
+    return position
 
 
 def every(site: Scene, after: int, **asked: Any) -> list[int]:
@@ -115,6 +125,7 @@ def test_filters_find_what_belongs_to_them_and_nothing_else(site: Scene) -> None
     project_id, view_id = site.trainable("Wanted")
     version_id = site.version(view_id)
     site.trainable("Not wanted")
+    head(site)
     log = site.store.read(begun)
     model_id = next(one.entity_id for one in log if one.stream.startswith("model-"))
     images = [one.stream for one in log if one.event.event_name == "image.added"]
@@ -153,6 +164,7 @@ def test_filters_find_what_belongs_to_them_and_nothing_else(site: Scene) -> None
 def test_an_event_is_a_cloud_event_without_what_is_personal(site: Scene) -> None:
     begun = page(site)["position"]
     (image_id,) = site.images(site.project(), 1)
+    head(site)
     found = page(site, after=begun, name="image.added")["items"]
     with stream(site.url, after=begun, name="image.added") as sent:
         position, name, data = next(sent)
@@ -186,6 +198,7 @@ def test_a_long_poll_is_answered_at_once_or_when_its_time_is_over(site: Scene) -
         ({"name": ["view.*", "*"]}, "name"),
         ({"subject": "4154e738"}, "subject"),
         ({"subject": "verson-4154e738"}, "subject"),
+        ({"subject": "version-\0"}, "subject"),
         ({"project": "none"}, "project"),
         ({"view": "none"}, "view"),
         ({"model": ""}, "model"),
@@ -309,6 +322,11 @@ def answers(url: str) -> bool:
         return False
 
 
+@pytest.fixture(scope="module")
+def people(site: Scene) -> People:
+    return People(site)
+
+
 @pytest.fixture
 def beating(migrated: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     """A server that looks at its followers' rights more often."""
@@ -318,25 +336,86 @@ def beating(migrated: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_who_may_read_one_project_gets_its_events_until_their_key_is_revoked(
-    beating: Scene,
+    site: Scene, people: People
 ) -> None:
-    site = beating
-    mine, _ = site.trainable("Mine")
+    begun = site.store.head()
+    mine, view_id = site.trainable("Mine")
+    version = f"/api/v1/versions/{site.version(view_id)}/events"
     theirs, _ = site.trainable("Theirs")
-    account = site.post("/accounts", {"name": "guest"})["id"]
-    for project, role in ((mine, "viewer"), (mine, "annotator")):
-        site.post(f"/accounts/{account}/roles", {"role": role, "project_id": project})
-    issued = site.post("/keys", {"label": "guest", "account_id": account})
-    log = site.store.read(0)
+    site.visible()
+    _, guest = people.join(("viewer", mine), ("annotator", mine))
+    (key,) = [one for one in site.store.read(begun) if one.event.event_name == "key.issued"]
+    head(site)
+    log = site.store.read(begun)
     places = Scopes(site.store).projects_of({one.stream for one in log})
     readable = [one.position for one in log if places[one.stream] == mine]
-    with site.client(issued["key"]) as guest:
-        seen = guest.get(PATH, params={"limit": 1000}).json()
+    with guest, ThreadPoolExecutor() as pool:
+        seen = guest.get(PATH, params={"limit": 1000, "after": begun}).json()
         assert positions(seen) == readable
         assert not any(item["type"].startswith("account.") for item in seen["items"])
         assert guest.get(PATH, params={"project": theirs}).status_code == 422
-        with connect_sse(guest, "GET", f"{PATH}/stream") as source:
-            sent = source.iter_sse()
+        long_poll: dict[str, str | int] = {
+            "after": site.store.head(),
+            "name": "version.*",
+            "wait": 30,
+        }
+        polled = pool.submit(guest.get, PATH, params=long_poll)
+        with (
+            connect_sse(guest, "GET", f"{PATH}/stream", params={"after": begun}) as source,
+            connect_sse(guest, "GET", version) as of_version,
+        ):
+            sent, progress = source.iter_sse(), of_version.iter_sse()
             assert [int(one.id) for one in islice(sent, len(readable))] == readable
-            site.http.delete(f"/api/v1/keys/{issued['id']}").raise_for_status()
+            assert next(progress).event == "progress"
+            site.http.delete(f"/api/v1/keys/{key.entity_id}").raise_for_status()
+            site.epoch(version.split("/")[4], 1)
             assert [one for one in sent if one.data] == [], "it ends"
+            assert [one for one in progress if one.data] == [], "and so does that of a version"
+        assert polled.result().json()["items"] == []
+
+
+def test_who_signs_out_is_sent_no_more(beating: Scene) -> None:
+    """The log does not tell of sessions: the beat notices that one has ended."""
+    _, view_id = beating.trainable()
+    version = f"/api/v1/versions/{beating.version(view_id)}/events"
+    beating.visible()
+    cookie = beating.session(KEY)
+    with (
+        ThreadPoolExecutor() as pool,
+        httpx.Client(
+            base_url=beating.url, cookies={cookie["name"]: cookie["value"]}, timeout=10
+        ) as browser,
+        connect_sse(browser, "GET", f"{PATH}/stream") as source,
+        connect_sse(browser, "GET", version) as of_version,
+    ):
+        sent, progress = source.iter_sse(), of_version.iter_sse()
+        assert next(sent).id == "1"
+        assert next(progress).event == "progress"
+        Sessions(engine_for(beating.settings.require("database_url"))).end(cookie["value"])
+        eventually(lambda: not browser.get(PATH).is_success, "the session has ended")
+        for one in (sent, progress):
+            pool.submit(list, one).result(10)
+
+
+def test_the_data_of_one_event_are_what_a_message_would_have(site: Scene, people: People) -> None:
+    begun = site.store.head()
+    mine = site.project("Mine")
+    head(site)
+    (item,) = page(site, after=begun, subject=f"project-{mine}")["items"]
+    where = f"{PATH}/{int(item['sequence'])}/data"
+    answer = site.http.get(where)
+    assert answer.json() == item["data"]
+    assert answer.headers["Content-Type"] == item["datacontenttype"]
+    told = {name: answer.headers[f"ce-{name}"] for name in ("id", "subject", "sequence")}
+    assert told == {name: item[name] for name in told}
+    assert "ce-datacontenttype" not in answer.headers
+    other = site.project("Other")
+    _, guest = people.join(("viewer", other))
+    with guest:
+        for position in (int(item["sequence"]), begun + 10**6, 2**62):
+            hidden = guest.get(f"{PATH}/{position}/data")
+            assert hidden.status_code == 404
+            assert "that you may read" in hidden.json()["detail"]
+        assert guest.get(f"{PATH}/{int(item['sequence']) + 1}/data").json()["name"] == "Other"
+    for position in (0, -1, 2**62 + 1, 2**70):
+        refused(site.http.get(f"{PATH}/{position}/data"), "position")

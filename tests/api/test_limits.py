@@ -12,6 +12,7 @@ from adapters.embedded_postgres import EmbeddedPostgres
 from tests.api.conftest import serving, settings_at
 from tests.api.scene import Scene
 from tests.servers import new_database
+from tests.system import eventually
 
 
 @pytest.fixture(scope="module")
@@ -21,14 +22,14 @@ def strict(
     folder = tmp_path_factory.mktemp("strict")
     with (
         new_database(postgres, migrated_template) as database,
-        serving(settings_at(database, folder, max_trainings=2, rate_limit=600)) as scene,
+        serving(settings_at(database, folder, max_trainings=2, rate_limit=600, streams=2)) as scene,
     ):
         yield scene
 
 
 def test_an_account_has_so_many_trainings_at_once(strict: Scene) -> None:
     # Of one view they would be decided one after the other anyway: its model counts them.
-    views = [strict.trainable(f"Digits {number}", images=5)[1] for number in range(4)]
+    views = [strict.trainable(f"Digits {number}")[1] for number in range(4)]
     ada, bob = strict.person("ada", "trainer"), strict.person("bob", "trainer")
 
     def train(client: httpx.Client, number: int) -> httpx.Response:
@@ -62,6 +63,54 @@ def test_who_asks_too_often_is_told_when_to_ask_again(strict: Scene) -> None:
     assert "600 requests a minute" in answer.json()["detail"]
     assert strict.http.get("/api/v1/whoami").is_success, "another account is not held up"
     assert eve.get("/static/style.css").is_success
+
+
+def test_an_account_has_so_many_streams_and_long_polls_at_once(strict: Scene) -> None:
+    view = strict.trainable("Followed")[1]
+    version = f"/api/v1/versions/{strict.version(view)}/events"
+    strict.visible()
+    zoe, yan = strict.person("zoe", "viewer"), strict.person("yan", "viewer")
+    feed = "/api/v1/events"
+    poll: dict[str, str | int] = {
+        "after": strict.store.head(),
+        "wait": 20,
+        "name": "project.created",
+    }
+
+    def polled() -> httpx.Response:
+        """The answer, once none of the streams below is in the way."""
+        while (answer := zoe.get(feed, params=poll, timeout=30)).status_code == 429:
+            pass
+        return answer
+
+    with zoe.stream("GET", version) as one, ThreadPoolExecutor() as pool:
+        assert one.is_success
+        with zoe.stream("GET", f"{feed}/stream") as other:
+            assert other.is_success
+            for path, asked in ((version, {}), (f"{feed}/stream", {}), (feed, poll)):
+                refused = zoe.get(path, params=asked)
+                assert refused.status_code == 429, path
+                assert "2 streams and long polls of yours are open" in refused.json()["detail"]
+                assert "STEMMA_STREAMS" in refused.json()["detail"]
+                assert refused.headers["Retry-After"] == "5"
+            assert zoe.get(feed, params={"limit": 1}).is_success, "a page at once is none"
+            assert opens(yan, version), "another account is not held up"
+        eventually(lambda: opens(zoe, version), "there is room again")
+        waiting = pool.submit(polled)
+        eventually(lambda: not opens(zoe, version), "the long poll counts")
+        strict.project("Ends the poll")
+        assert waiting.result().is_success
+        eventually(lambda: opens(zoe, version), "there is room again")
+        for _ in range(2):
+            wrong = zoe.get(f"{feed}/stream", params={"name": "nonsense"})
+            assert wrong.status_code == 422
+        assert opens(zoe, version), "what was refused is not counted"
+
+
+def opens(client: httpx.Client, path: str) -> bool:
+    """Whether a stream does; then it is closed."""
+    with client.stream("GET", path) as answer:
+        return answer.is_success
 
 
 @pytest.mark.parametrize(

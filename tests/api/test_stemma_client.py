@@ -1,5 +1,6 @@
 """The client follows over HTTP, and so does `stemma events follow`; it says what it is refused."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -9,12 +10,15 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import islice
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
+from adapters.jetstream import connect, ensure_streams
+from adapters.relay import Relay
 from cli.main import main
 from domain.project import ProjectCreated, ProjectRenamed
-from stemma_client import Refused, follow_http
+from stemma_client import Received, Refused, Unknown, follow_http, follow_nats
 from stemma_client.over_http import PAGE
 from tests.api.scene import KEY, Scene
 from tests.application.scenes import recorded
@@ -71,6 +75,37 @@ def test_a_position_that_the_log_has_not_reached_is_refused(site: Scene) -> None
     with pytest.raises(Refused, match="an older log was restored") as refused:
         next(follow_http(site.url, key=KEY, after=site.store.head() + 1_000_000))
     assert refused.value.status == 422
+
+
+def test_what_is_larger_than_a_message_on_nats_is_fetched_over_http(
+    site: Scene, nats_url: str
+) -> None:
+    _, before = begun(site)
+    large = recorded("project-large", 1, ProjectCreated("Ünï" * 400_000))
+    metadata = msgspec.structs.replace(large.metadata, actor="Zoë")
+    site.store.append([msgspec.structs.replace(large, metadata=metadata)])
+    begun(site)
+
+    async def follow(**asked: Any) -> list[Received]:
+        client = await connect(nats_url, "test")
+        await ensure_streams(client.jetstream())
+        await Relay(site.store, client.jetstream()).catch_up()
+        await client.close()
+        async with asyncio.timeout(20):
+            events = follow_nats(nats_url, after=before, **asked)
+            found = [await anext(events) for _ in range(3)]
+            await events.aclose()  # type: ignore[attr-defined]
+        return found
+
+    digits, found, _ = asyncio.run(follow(api_url=site.url, key=KEY))
+    assert found.event == large.event
+    assert (found.position, found.actor) == (digits.position + 1, "Zoë")
+    _, without, after = asyncio.run(follow())
+    assert without.event == Unknown("project.created", 1, {})
+    assert without.attributes["dataref"] == f"/api/v1/events/{found.position}/data"
+    assert after.position == without.position + 1
+    with pytest.raises(Refused, match="no key of Stemma's"):
+        asyncio.run(follow(api_url=site.url, key="none"))
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The event log: what is appended is read in order by everyone, and what conflicts is refused."""
 
+import itertools
 import threading
 from typing import Any
 
@@ -54,6 +55,22 @@ def test_an_empty_log_ends_at_0(store: Store) -> None:
     assert store.head() == 0
     assert everything(store) == []
     assert store.append([]) == 0
+
+
+def test_a_page_of_names_or_of_streams_is_in_the_logs_order(store: Store) -> None:
+    for revision in range(1, 8):
+        event = CREATED if revision % 3 == 1 else ProjectRenamed("x")
+        store.append([recorded(f"project-{key}", revision, event) for key in "abc"])
+    log = everything(store)
+    both, missing = [CREATED.event_name, "project.renamed"], ["version.created"]
+    for after, limit, upto in itertools.product((0, 4, 20, 30), (1, 4, 100), (0, 11, 21)):
+        within = [one for one in log if after < one.position <= upto]
+        for names in (both[:1], both[:1] + missing, both * 2, missing):
+            wanted = [one for one in within if one.event.event_name in names]
+            assert store.read(after, limit=limit, upto=upto, names=names) == wanted[:limit]
+        for streams in (["project-b"], ["project-c", "project-a", "project-c"], ["project-d"]):
+            wanted = [one for one in within if one.stream in streams]
+            assert store.read_streams(streams, after, upto=upto, limit=limit) == wanted[:limit]
 
 
 def test_a_page_is_bounded_on_both_sides_and_by_name(store: Store) -> None:

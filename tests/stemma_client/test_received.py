@@ -58,7 +58,7 @@ def test_an_older_version_is_brought_to_the_newest() -> None:
         ({"schemaversion": "9"}, b'{"title":"x"}', {"title": "x"}),
         ({}, b'{"event":"project.created"}', {"event": "project.created"}),
         ({"type": "version.evaluated"}, b'{"checkpoint":1}', {"checkpoint": 1}),
-        ({"dataref": "/api/v1/events?after=0&limit=1"}, b"", {}),
+        ({"dataref": "/api/v1/events/1/data"}, b"", {}),
         ({}, b"[]", {}),
     ],
     ids=["name", "version", "lacks a field", "cannot be upcast", "too large", "no object"],
