@@ -37,7 +37,7 @@ class Digits:
 
 @pytest.fixture(scope="module")
 def digits() -> Iterator[Digits]:
-    with server_folder() as folder, running_system(Path(folder)) as system:
+    with server_folder() as folder, running_system(Path(folder), separate=True) as system:
         yield Digits(system)
 
 
