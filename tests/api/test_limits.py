@@ -28,7 +28,7 @@ def strict(
 
 def test_an_account_has_so_many_trainings_at_once(strict: Scene) -> None:
     # Of one view they would be decided one after the other anyway: its model counts them.
-    views = [strict.trainable(f"Digits {number}", images=5)[1] for number in range(4)]
+    views = [strict.trainable(f"Digits {number}")[1] for number in range(4)]
     ada, bob = strict.person("ada", "trainer"), strict.person("bob", "trainer")
 
     def train(client: httpx.Client, number: int) -> httpx.Response:
