@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from application.handle import VERSION, new_metadata
-from application.store import Store
+from application.store import AppendRefused, Store
 from domain import version as versions
 from domain.errors import Refusal
 from domain.event import Recorded
@@ -49,8 +49,9 @@ class Ingest:
         """
         reports = [report for message in messages if (report := _decode(message)) is not None]
         self._load({VERSION.stream(report.version_id) for report in reports})
-        events = [event for report in reports for event in self._record(report)]
         try:
+            self._refuse_overlap(messages[0].sequence)
+            events = [event for report in reports for event in self._record(report)]
             position = self._store.append(events, tracking=(self.feed, messages[-1].sequence))
         except BaseException:
             self._known.clear()  # it holds what was to be saved
@@ -59,6 +60,16 @@ class Ingest:
             if version is None or version.status in versions.ENDED:
                 del self._known[stream]
         return position
+
+    def _refuse_overlap(self, first: int) -> None:
+        """A batch that begins with what another process has taken in is not merely out of date:
+        decided on versions that were loaded afterwards, it would record the same again.
+
+        What another takes in after this look changes revisions that the batch is decided on.
+        """
+        taken = self.position()
+        if taken >= first:
+            raise AppendRefused(f"{self.feed} has been taken in up to {taken} already")
 
     def _load(self, streams: set[str]) -> None:
         for stream, events in self._store.streams(sorted(streams - self._known.keys())).items():
