@@ -57,7 +57,7 @@ def test_two_processes_train_as_one_does(settings: Settings, blobs: BlobStore) -
     As long as the backbone is frozen, steps are the same but for rounding. Then each process
     normalises its own half of the batch: what they come to is the same.
     """
-    job = job_of("classification", blobs, width=32, height=32, freeze_backbone_epochs=1, epochs=5)
+    job = job_of("classification", blobs, width=32, height=32, freeze_backbone_epochs=1, epochs=3)
     one: list[AnyReport] = []
     train_version(msgspec.structs.replace(job, version_id="one"), 1, settings, blobs, one.append)
     in_two = msgspec.structs.replace(settings, processes=2, nats_url=None)
@@ -68,7 +68,7 @@ def test_two_processes_train_as_one_does(settings: Settings, blobs: BlobStore) -
         assert together[iteration] == pytest.approx(alone[iteration], abs=1e-4)
     ours, theirs = of_type(EpochMetrics, one), of_type(EpochMetrics, two)
     assert theirs[0].validation_loss == pytest.approx(ours[0].validation_loss, abs=1e-4)
-    assert len(theirs) == len(ours) == 5
+    assert len(theirs) == len(ours) == 3
     (evaluated,), (alike,) = of_type(Evaluated, one), of_type(Evaluated, two)
     assert evaluated.validation.accuracy == alike.validation.accuracy == 1.0
     assert len(of_type(Started, two)) == 1
