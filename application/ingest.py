@@ -39,6 +39,16 @@ class Ingest:
         """The sequence up to which the feed has been taken in."""
         return self._store.tracked(self.feed)
 
+    def _refuse_overlap(self, first: int) -> None:
+        """A batch that begins with what another process has taken in is not merely out of date:
+        decided on versions that were loaded afterwards, it would record the same again.
+
+        What another takes in after this look changes revisions that the batch is decided on.
+        """
+        taken = self.position()
+        if taken >= first:
+            raise AppendRefused(f"{self.feed} has been taken in up to {taken} already")
+
     def take(self, messages: Sequence[Delivered]) -> int:
         """Record what the messages report, in one transaction with the feed's sequence.
 
@@ -60,16 +70,6 @@ class Ingest:
             if version is None or version.status in versions.ENDED:
                 del self._known[stream]
         return position
-
-    def _refuse_overlap(self, first: int) -> None:
-        """A batch that begins with what another process has taken in is not merely out of date:
-        decided on versions that were loaded afterwards, it would record the same again.
-
-        What another takes in after this look changes revisions that the batch is decided on.
-        """
-        taken = self.position()
-        if taken >= first:
-            raise AppendRefused(f"{self.feed} has been taken in up to {taken} already")
 
     def _load(self, streams: set[str]) -> None:
         for stream, events in self._store.streams(sorted(streams - self._known.keys())).items():
