@@ -5,7 +5,7 @@ Why nothing is lost is in docs/decisions/0010-blobs-are-collected-by-way-of-a-tr
 
 import re
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
 import msgspec
@@ -167,7 +167,13 @@ def _alone(store: Store) -> Iterator[None]:
         ).fetchone()
         if row != (True,):
             raise Conflict("another collection of blobs is running; wait until it has ended")
-        yield
+        try:
+            yield
+        finally:
+            # The server notices the connection's end a moment later, and the next one may be there
+            # by then. Where the connection is broken, its end is what releases.
+            with suppress(psycopg.OperationalError):
+                connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [_LOCK])
 
 
 def _problem(blobs: BlobStore, digest: str) -> str | None:

@@ -7,7 +7,7 @@ import msgspec
 
 from application.handle import VERSION, new_metadata
 from application.job_tokens import JobTokens
-from application.store import Store
+from application.store import AppendRefused, Store
 from domain import version as versions
 from domain import version_reports
 from domain.errors import Conflict, Refusal
@@ -53,6 +53,16 @@ class Ingest:
         """The sequence up to which the feed has been taken in."""
         return self._store.tracked(self.feed)
 
+    def _refuse_overlap(self, first: int) -> None:
+        """A batch that begins with what another process has taken in is not merely out of date:
+        decided on versions that were loaded afterwards, it would record the same again.
+
+        What another takes in after this look changes revisions that the batch is decided on.
+        """
+        taken = self.position()
+        if taken >= first:
+            raise AppendRefused(f"{self.feed} has been taken in up to {taken} already")
+
     def take(self, messages: Sequence[Delivered]) -> int:
         """Record what the messages report, in one transaction with the feed's sequence.
 
@@ -63,8 +73,9 @@ class Ingest:
         """
         reports = [report for message in messages if (report := _decode(message)) is not None]
         self._load({VERSION.stream(report.version_id) for report in reports})
-        events = [event for report in reports for event in self._record(report)]
         try:
+            self._refuse_overlap(messages[0].sequence)
+            events = [event for report in reports for event in self._record(report)]
             position = self._store.append(events, tracking=(self.feed, messages[-1].sequence))
         except BaseException:
             self._known.clear()  # it holds what was to be saved

@@ -1,4 +1,4 @@
-"""What `benchmarks.loading` measures, in a process of its own: the data alone, then the model."""
+"""What `benchmarks.loading` measures of each assignment: the data alone, then the model."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ import torch
 
 from adapters.blobs import BlobStore
 from benchmarks.loading import Alone
-from gpu_worker.channel import decode_assignment
+from gpu_worker.channel import Assignment, decode_assignment
 from gpu_worker.data import Batch, batches, epoch_draws, prepare
 from gpu_worker.environment import choose_device, set_up_torch
 from gpu_worker.kinds import kind_of
@@ -18,7 +18,12 @@ MODEL_BATCHES = 3
 
 
 def main() -> None:
-    assignment = decode_assignment(sys.stdin.buffer.readline())
+    for line in sys.stdin.buffer:
+        found = _measure(decode_assignment(line))
+        sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
+
+
+def _measure(assignment: Assignment) -> Alone:
     job, settings = assignment.job, assignment.settings
     device = choose_device(settings.device)
     set_up_torch(device)
@@ -43,7 +48,7 @@ def main() -> None:
         loss = kind.loss(model, batch.images, batch.targets)
         loss.backward()  # type: ignore[no-untyped-call]
     trained = sum(len(batch.images) for batch in kept) / (time.monotonic() - started)
-    sys.stdout.buffer.write(msgspec.json.encode(Alone(drawn, trained)))
+    return Alone(drawn, trained)
 
 
 if __name__ == "__main__":

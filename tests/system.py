@@ -18,14 +18,16 @@ from cli.digits import handwritten_digits
 from cli.up import wait_ready
 from tests.servers import port_of_its_own
 
-PARTS = ("project", "relay", "policies", "ingest", "api", "worker")
-
 
 class RunningSystem:
-    """`stemma up --separate` on a data folder, with deadlines short enough for a test."""
+    """`stemma up` on a data folder, with deadlines short enough for a test.
 
-    def __init__(self, data: Path) -> None:
+    `separate` gives each part a process, to be killed by itself: that takes five more seconds.
+    """
+
+    def __init__(self, data: Path, *, separate: bool = False) -> None:
         self.data = data
+        self._separate = separate
         # Its own, also after a restart: several systems may run at once.
         self._port = port_of_its_own()
         self._up: subprocess.Popen[bytes] | None = None
@@ -38,7 +40,9 @@ class RunningSystem:
         }
         # What a killed `up` left behind would look like the new one's.
         (self.data / RUNTIME_FILE).unlink(missing_ok=True)
-        argv = [sys.executable, "-m", "cli.main", "up", "--separate", "--port", str(self._port)]
+        argv = [sys.executable, "-m", "cli.main", "up", "--port", str(self._port)]
+        if self._separate:
+            argv.append("--separate")
         with (self.data / "up.log").open("ab") as log:
             self._up = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
         eventually(lambda: read_runtime(self.data) is not None, "stemma up writes runtime.json")
@@ -86,8 +90,8 @@ class RunningSystem:
 
 
 @contextmanager
-def running_system(data: Path) -> Iterator[RunningSystem]:
-    system = RunningSystem(data)
+def running_system(data: Path, *, separate: bool = False) -> Iterator[RunningSystem]:
+    system = RunningSystem(data, separate=separate)
     try:
         system.start()
         yield system

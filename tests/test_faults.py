@@ -20,7 +20,7 @@ from tests.servers import server_folder
 from tests.system import RunningSystem, annotated_digits, events_of, eventually, running_system
 
 OPTIONS = {"architecture": "resnet18", "width": 32, "height": 32, "epochs": 3, "seed": 3}
-IMAGES = 600
+IMAGES = 300
 
 
 class Digits:
@@ -37,7 +37,7 @@ class Digits:
 
 @pytest.fixture(scope="module")
 def digits() -> Iterator[Digits]:
-    with server_folder() as folder, running_system(Path(folder)) as system:
+    with server_folder() as folder, running_system(Path(folder), separate=True) as system:
         yield Digits(system)
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -50,6 +51,16 @@ def taken(system: RunningSystem) -> int:
     return row[0] if row else 0
 
 
+def added_before(system: RunningSystem, moment: datetime) -> int:
+    """How many images the log has of before a moment."""
+    with psycopg.connect(system.runtime.database_url) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM log.events WHERE name = 'image.added' AND occurred_at < %s",
+            (moment,),
+        ).fetchone()
+    return row[0] if row else 0
+
+
 def exported(system: RunningSystem, project: str, folder: Path) -> list[bytes]:
     target = folder / f"{project}.zip"
     done = run(system, "export", target, "--project", project, "--format", "csv", "--images")
@@ -66,9 +77,10 @@ def test_a_system_killed_during_an_import_ends_it_after_its_restart(
     asked = command("import", source, "--project", "Disturbed", "--view", "class")
     client = subprocess.Popen(asked, env=environment, stdout=subprocess.PIPE, text=True)
     eventually(lambda: taken(system) > 0, "the import takes images in")
-    assert taken(system) < IMAGES
     system.kill_everything()
+    killed_at = datetime.now(UTC)
     system.start()
+    assert 0 < added_before(system, killed_at) < IMAGES, "it was killed in the middle of it"
     output, _ = client.communicate(timeout=120)
     assert client.returncode == 0
     assert f"added {IMAGES:,}, annotated {IMAGES:,}" in output

@@ -32,7 +32,7 @@ def system(collector: Collector) -> Iterator[RunningSystem]:
     ):
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "200")
-        with running_system(Path(folder)) as started:
+        with running_system(Path(folder), separate=True) as started:
             yield started
 
 

@@ -44,7 +44,7 @@ def _as_of_now(claims: dict[str, Any]) -> dict[str, Any]:
     """The same, as if they had been made now and not when this module was read."""
     late = int(time.time()) - NOW
     return {
-        name: value + late if name in {"exp", "iat"} and isinstance(value, int) else value
+        name: value + late if name in {"exp", "iat", "nbf"} and isinstance(value, int) else value
         for name, value in claims.items()
     }
 

@@ -123,6 +123,17 @@ def test_two_ingests_of_one_feed_take_each_report_in_once(
     assert names(store, version) == WHOLE
 
 
+def test_a_batch_that_overlaps_with_a_twins_is_refused(store: Store, version: str) -> None:
+    """All that it is decided on is loaded after the twin's commit: no revision is in its way."""
+    messages = delivered(reports(version, whole_run()))
+    Ingest(store, FEED).take(messages[:8])
+    behind = Ingest(store, FEED)
+    with pytest.raises(AppendRefused, match="up to 8"):
+        behind.take(messages[3:])
+    behind.take(messages[8:])
+    assert names(store, version) == WHOLE
+
+
 def test_an_ingest_that_fell_behind_its_twin_saves_nothing_twice(
     store: Store, version: str
 ) -> None:

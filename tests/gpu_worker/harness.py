@@ -147,14 +147,14 @@ async def worker_process(
         await process.wait()
 
 
-def children(parent: int) -> list[int]:
-    """The process ids of the training processes that a worker process has running."""
+def children(parent: int, module: str = "gpu_worker.child") -> list[int]:
+    """The process ids of the training processes that a worker, or one of them, has running."""
     found = []
     for folder in Path("/proc").iterdir():
         with suppress(OSError, UnicodeDecodeError):
             status = (folder / "status").read_text()
             command = (folder / "cmdline").read_text()
-            if f"\nPPid:\t{parent}\n" in status and "gpu_worker.child" in command:
+            if f"\nPPid:\t{parent}\n" in status and module in command:
                 found.append(int(folder.name))
     return found
 

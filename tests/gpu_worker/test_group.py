@@ -1,8 +1,7 @@
 """Two processes that train together do what one does alone."""
 
 import asyncio
-import time
-from pathlib import Path
+import os
 
 import msgspec
 import pytest
@@ -14,6 +13,7 @@ from gpu_worker.channel import Assignment
 from gpu_worker.group import Group
 from gpu_worker.process import Child
 from gpu_worker.train import train_version
+from tests.gpu_worker.harness import children, gone
 from tests.gpu_worker.samples import ITERATIONS_PER_EPOCH, figures, of_type
 from tests.gpu_worker.test_kinds import job_of
 
@@ -23,29 +23,32 @@ def nats_url() -> str:
     return ""
 
 
+async def until_epoch(child: Child, said: list[AnyReport]) -> list[int]:
+    """Read on until an epoch has ended; the processes that train along with the child."""
+    async for report in child.reports():
+        said.append(report)
+        child.published(len(said))
+        if isinstance(report, EpochMetrics):
+            break
+    (pid,) = children(os.getpid())
+    return children(pid, "gpu_worker.rank")
+
+
 async def carried_out(assignment: Assignment) -> list[AnyReport]:
     child = await Child.start(assignment)
     said: list[AnyReport] = []
     try:
+        others = await until_epoch(child, said)
+        assert len(others) == 1
         async for report in child.reports():
             said.append(report)
             child.published(len(said))
         assert await child.ended() == 0
+        for other in others:
+            await gone(other)
     finally:
         await child.kill()
     return said
-
-
-def ranks() -> list[int]:
-    """Processes that train along with another."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and b"gpu_worker.rank" in (entry / "cmdline").read_bytes():
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
 
 
 def test_two_processes_train_as_one_does(settings: Settings, blobs: BlobStore) -> None:
@@ -54,7 +57,7 @@ def test_two_processes_train_as_one_does(settings: Settings, blobs: BlobStore) -
     As long as the backbone is frozen, steps are the same but for rounding. Then each process
     normalises its own half of the batch: what they come to is the same.
     """
-    job = job_of("classification", blobs, width=32, height=32, freeze_backbone_epochs=1, epochs=5)
+    job = job_of("classification", blobs, width=32, height=32, freeze_backbone_epochs=1, epochs=3)
     one: list[AnyReport] = []
     train_version(msgspec.structs.replace(job, version_id="one"), 1, settings, blobs, one.append)
     in_two = msgspec.structs.replace(settings, processes=2, nats_url=None)
@@ -65,12 +68,11 @@ def test_two_processes_train_as_one_does(settings: Settings, blobs: BlobStore) -
         assert together[iteration] == pytest.approx(alone[iteration], abs=1e-4)
     ours, theirs = of_type(EpochMetrics, one), of_type(EpochMetrics, two)
     assert theirs[0].validation_loss == pytest.approx(ours[0].validation_loss, abs=1e-4)
-    assert len(theirs) == len(ours) == 5
+    assert len(theirs) == len(ours) == 3
     (evaluated,), (alike,) = of_type(Evaluated, one), of_type(Evaluated, two)
     assert evaluated.validation.accuracy == alike.validation.accuracy == 1.0
     assert len(of_type(Started, two)) == 1
     assert isinstance(two[-1], Completed)
-    assert ranks() == []
 
 
 def test_none_of_a_group_outlives_the_child(settings: Settings, blobs: BlobStore) -> None:
@@ -79,16 +81,11 @@ def test_none_of_a_group_outlives_the_child(settings: Settings, blobs: BlobStore
 
     async def scenario() -> None:
         child = await Child.start(Assignment(job, 1, two))
-        async for report in child.reports():
-            child.published(1000)
-            if isinstance(report, EpochMetrics):
-                break
-        assert len(ranks()) == 1
-        await child.kill()
-        deadline = time.monotonic() + 20
-        while ranks() and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
-        assert ranks() == []
+        try:
+            (other,) = await until_epoch(child, [])
+        finally:
+            await child.kill()
+        await gone(other)
 
     asyncio.run(scenario())
 
