@@ -81,12 +81,11 @@ def _change(session: Session, account_id: str, command: Change) -> Decided[Accou
 def issue_key(
     session: Session, command: IssueKey, by: Caller, key_id: str | None = None
 ) -> Decided[Key]:
-    """Issue a key to the caller's own account, within what the caller came with, or to another
-    one's if the caller administers everything."""
-    if command.account_id == by.account_id:
-        keys.refuse_wider(command.scope, command.expires_at, by.scope, by.until)
-    else:
+    """Issue a key to the caller's own account, or to another one's if the caller administers
+    everything; within what the caller came with, for it can be used by who issues it."""
+    if command.account_id != by.account_id:
         _refuse_others(by)
+    keys.refuse_wider(command.scope, command.expires_at, by.scope, by.until)
     accounts.still_open(session.get(ACCOUNT, command.account_id))
     key_id = key_id or session.new_id().replace("-", "")[: keys.ID_DIGITS]
     key = session.get(KEY, key_id)
@@ -97,14 +96,18 @@ def issue_key(
 def rotate_key(session: Session, key_id: str, command: RotateKey, by: Caller) -> Decided[Key]:
     """As `issue_key`: whoever rotates a key can use it."""
     key = _key_of(session, key_id, by)
-    if key.account_id == by.account_id:
-        keys.refuse_wider(key.scope, key.expires_at, by.scope, by.until)
+    keys.refuse_wider(key.scope, key.expires_at, by.scope, by.until)
     session.record(KEY, key_id, keys.rotate(command, key, datetime.now(UTC)))
     return Decided(KEY, key_id)
 
 
 def revoke_key(session: Session, key_id: str, by: Caller) -> Decided[Key]:
-    session.record(KEY, key_id, keys.revoke(_key_of(session, key_id, by)))
+    """Raises `Forbidden` for a key that opens more than the one that asks: whoever has found a
+    narrow key could shut its holder out. That it expires earlier is no matter."""
+    key = _key_of(session, key_id, by)
+    if not key.scope.within(by.scope):
+        raise Forbidden("your own key is limited, and this one opens more: use one that may as much")
+    session.record(KEY, key_id, keys.revoke(key))
     return Decided(KEY, key_id)
 
 
