@@ -191,7 +191,7 @@ def _view(account_id: str, account: Account, caller: Caller) -> AccountView:
     everything = caller.grants.may(Right.ADMINISTER)
     roles = [
         HeldRole(role, project)
-        for role, project in sorted(account.roles, key=lambda one: (one[1] or "", one[0]))
+        for role, project in sorted(account.held, key=lambda one: (one[1] or "", one[0]))
         if everything or (project and caller.grants.may(Right.ADMINISTER, project))
     ]
     email = account.email if everything else None

@@ -11,6 +11,7 @@ from litestar.response import Template
 
 from adapters.oidc import Provider
 from adapters.sessions import LONGEST
+from api.limits import Failures
 from api.pages_html import Page, render
 from api.parameters import HttpRequest, Served
 from api.rights import ACCOUNT, OPEN
@@ -65,7 +66,9 @@ class SessionController(Controller):
         """With a key. The answer's cookie may do what the key may, until the key is rotated or
         revoked, for 7 days, and for 12 hours without a request."""
         refuse_other_origins(request)
-        caller, revision = backend.access.sign_in(data.key.strip())
+        failures: Failures = request.app.state.failures
+        with failures.counting(request):
+            caller, revision = backend.access.sign_in(data.key.strip())
         token = backend.sessions.begin(caller.account_id, caller.key_id, revision)
         return Response(
             SignedIn(caller.actor, datetime.now(UTC) + LONGEST),

@@ -101,9 +101,7 @@ class Access:
         at = self._store.revisions([stream, *([ACCOUNT.stream(guess)] if guess else [])])
         return self._state(KEY, key_id, at), at
 
-    def _holder(
-        self, key_id: str, key: Key, at: dict[str, int], until: datetime | None
-    ) -> Caller:
+    def _holder(self, key_id: str, key: Key, at: dict[str, int], until: datetime | None) -> Caller:
         if key.revoked:
             raise Unauthenticated(
                 "the key is revoked: it opens nothing any more", reason="revoked key"

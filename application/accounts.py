@@ -106,7 +106,7 @@ def revoke_key(session: Session, key_id: str, by: Caller) -> Decided[Key]:
     narrow key could shut its holder out. That it expires earlier is no matter."""
     key = _key_of(session, key_id, by)
     if not key.scope.within(by.scope):
-        raise Forbidden("your own key is limited, and this one opens more: use one that may as much")
+        raise Forbidden("your own key is limited, and this one opens more: use a wider one")
     session.record(KEY, key_id, keys.revoke(key))
     return Decided(KEY, key_id)
 

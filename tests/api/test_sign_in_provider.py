@@ -58,6 +58,8 @@ def organisation(
             oidc_client_id=CLIENT_ID,
             oidc_client_secret=SECRET,
             oidc_label="Sign in with Example",
+            oidc_group_roles="audit=auditor",
+            failed_sign_ins=0,
         )
         with serving(settings) as scene:
             yield Organisation(scene, idp)
@@ -168,6 +170,14 @@ def test_a_forged_token_signs_nobody_in(organisation: Organisation, browser: htt
     assert_refused(browser, organisation.sign_in(browser, idp.user("gus")))
 
 
+def test_roles_come_and_go_with_groups(organisation: Organisation) -> None:
+    for groups, roles in ((["audit"], ["auditor"]), ([], [])):
+        organisation.idp.user("kim", preferred_username="kim", groups=groups)
+        with organisation.browser() as browser:
+            organisation.sign_in(browser, "kim")
+            assert [one["role"] for one in whoami(browser)["roles"]] == roles
+
+
 def test_a_closed_account_is_not_opened_again(
     organisation: Organisation, browser: httpx.Client
 ) -> None:
@@ -218,12 +228,19 @@ def test_a_provider_that_is_down_is_a_page(
 ) -> None:
     with new_database(postgres, migrated_template) as database:
         settings = settings_at(
-            database, tmp_path, oidc_issuer="http://localhost:9", oidc_client_id=CLIENT_ID
+            database,
+            tmp_path,
+            oidc_issuer="http://localhost:9",
+            oidc_client_id=CLIENT_ID,
+            failed_sign_ins=2,
         )
         with serving(settings) as scene, httpx.Client(base_url=scene.url) as browser:
             refused = browser.get(BEGIN)
             assert_refused(browser, refused)
             assert "does not answer" in refused.text
+            begun = "/login/oidc/callback?code=x&state=y"
+            answers = [browser.get(begun).status_code for _ in range(4)]
+            assert answers == [403, 403, 429, 429], "wrong answers are not looked at without end"
 
 
 def assert_refused(browser: httpx.Client, answer: httpx.Response) -> None:

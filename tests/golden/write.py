@@ -8,6 +8,8 @@ from domain.account import (
     PERSON,
     AccountClosed,
     AccountOpened,
+    GroupRoleGranted,
+    GroupRoleWithdrawn,
     IdentityLinked,
     RoleGranted,
     RoleWithdrawn,
@@ -197,6 +199,8 @@ EXAMPLES: tuple[Event, ...] = (
     AccountOpened("ada", PERSON, "ada@example.com"),
     RoleGranted(Role.TRAINER, "project-1"),
     RoleWithdrawn(Role.ADMINISTRATOR, None),
+    GroupRoleGranted(Role.TRAINER, "project-1", "vision"),
+    GroupRoleWithdrawn(Role.AUDITOR, None, "/staff/audit"),
     IdentityLinked("https://login.example.com", "00u1"),
     AccountClosed(),
     KeyIssued(
