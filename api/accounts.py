@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from api.backend import Backend
 from api.commands import Answer, carry_out
 from api.guard import demand, demand_everywhere
-from api.parameters import HttpRequest, Served
+from api.parameters import Cursor, HttpRequest, Limit, Served
 from api.rights import ACCOUNT, needs
 from api.schemas import Strict
 from application import accounts as commands
@@ -56,9 +56,10 @@ class AccountView(msgspec.Struct, frozen=True):
 
 
 class Accounts(msgspec.Struct, frozen=True):
-    """All accounts, by name."""
+    """A page of the accounts, by name."""
 
     items: list[AccountView]
+    next: str | None
 
 
 class WhoAmI(msgspec.Struct, frozen=True):
@@ -91,13 +92,18 @@ class AccountController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ADMINISTER, anywhere=True),
     )
-    def list_accounts(self, backend: Served, request: HttpRequest) -> Accounts:
+    def list_accounts(
+        self, backend: Served, request: HttpRequest, cursor: Cursor = None, limit: Limit = 100
+    ) -> Accounts:
         """By name. Whoever administers single projects sees no addresses, and roles in those."""
-        found = [
-            _view(account_id, account, request.user)
+        by_name = sorted(
+            (account.name.casefold(), account_id, account)
             for account_id, account in all_of(backend.store, ACCOUNTS)
-        ]
-        return Accounts(sorted(found, key=lambda one: one.name.casefold()))
+            if account.name.casefold() > (cursor or "")
+        )
+        items = [_view(account_id, account, request.user) for _, account_id, account in by_name]
+        following = by_name[limit - 1][0] if len(by_name) > limit else None
+        return Accounts(items[:limit], following)
 
     @post("/accounts", summary="Open an account", sync_to_thread=True, opt=needs(Right.ADMINISTER))
     def open_account(

@@ -129,9 +129,11 @@ def _refuse_others(by: Caller) -> None:
         )
 
 
-def all_of(store: Store, aggregate: Aggregate[State]) -> Iterator[tuple[str, State]]:
-    """Every entity of a kind there are few of, by id."""
-    after = ""
+def all_of(
+    store: Store, aggregate: Aggregate[State], *, after: str = ""
+) -> Iterator[tuple[str, State]]:
+    """Every entity of a kind there are few of, by id, from behind an id on."""
+    after = aggregate.stream(after) if after else ""
     while names := store.streams_of(aggregate.kind, after=after):
         for events in store.streams(names).values():
             state: State | None = None

@@ -211,6 +211,30 @@ def test_a_replaced_secret_gives_nothing_that_outlives_it(
     assert anybody.post("/api/v1/sessions", json={"key": latest}).status_code == 201
 
 
+@pytest.mark.parametrize(("path", "field"), [("accounts", "name"), ("keys", "key_id")])
+def test_lists_come_in_pages(people: People, path: str, field: str) -> None:
+    """Each once and in order, whatever the page's size."""
+    account, client = people.join(("administrator", None))
+    for number in range(4):
+        people.site.post("/keys", {"label": f"no {number}", "account_id": account})
+
+    def listed(limit: int) -> list[str]:
+        found: list[str] = []
+        asked: dict[str, Any] = {"limit": limit}
+        while True:
+            page = client.get(f"/api/v1/{path}", params=asked).raise_for_status().json()
+            assert 1 <= len(page["items"]) <= limit
+            found += [one[field] for one in page["items"]]
+            if page["next"] is None:
+                return found
+            asked["cursor"] = page["next"]
+
+    everything = listed(500)
+    assert len(everything) >= 3
+    assert everything == sorted(everything, key=str.casefold)
+    assert listed(2) == listed(len(everything)) == everything
+
+
 def test_keys_of_others_are_as_if_not_there(people: People) -> None:
     account, _ = people.join(("viewer", None))
     _, client = people.join(("trainer", None))
