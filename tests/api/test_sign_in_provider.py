@@ -1,9 +1,12 @@
 """Signing in with an identity provider, as a browser does it, and as others try to."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import msgspec
 import pytest
 from playwright.sync_api import Browser
 
@@ -223,24 +226,33 @@ def test_without_a_provider_there_is_no_such_sign_in(site: Scene) -> None:
             assert browser.get(path).status_code == 404
 
 
+def test_the_provider_is_not_asked_of_wrong_answers_without_end(
+    organisation: Organisation, tmp_path: Path
+) -> None:
+    settings = organisation.scene.settings
+    strict = msgspec.structs.replace(settings, data=tmp_path, failed_sign_ins=2)
+    with serving(strict) as scene, httpx.Client(base_url=scene.url) as browser:
+        found = []
+        for _ in range(4):
+            sent = browser.get(BEGIN).headers["Location"]
+            answer = {"code": "x", "state": parse_qs(urlsplit(sent).query)["state"][0]}
+            before = organisation.idp.asked
+            status = browser.get(f"{BEGIN}/callback", params=answer).status_code
+            found.append((status, organisation.idp.asked > before))
+        assert found == [(403, True), (403, True), (429, False), (429, False)]
+
+
 def test_a_provider_that_is_down_is_a_page(
     postgres: EmbeddedPostgres, migrated_template: str, tmp_path: Any
 ) -> None:
     with new_database(postgres, migrated_template) as database:
         settings = settings_at(
-            database,
-            tmp_path,
-            oidc_issuer="http://localhost:9",
-            oidc_client_id=CLIENT_ID,
-            failed_sign_ins=2,
+            database, tmp_path, oidc_issuer="http://localhost:9", oidc_client_id=CLIENT_ID
         )
         with serving(settings) as scene, httpx.Client(base_url=scene.url) as browser:
             refused = browser.get(BEGIN)
             assert_refused(browser, refused)
             assert "does not answer" in refused.text
-            begun = "/login/oidc/callback?code=x&state=y"
-            answers = [browser.get(begun).status_code for _ in range(4)]
-            assert answers == [403, 403, 429, 429], "wrong answers are not looked at without end"
 
 
 def assert_refused(browser: httpx.Client, answer: httpx.Response) -> None:
