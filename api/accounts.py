@@ -18,7 +18,7 @@ from application.access import Caller
 from application.accounts import all_of
 from application.handle import ACCOUNT as ACCOUNTS
 from application.handle import PROJECT
-from domain.account import PERSON, Account, GrantRole, OpenAccount, WithdrawRole
+from domain.account import PERSON, Account, EraseAccount, GrantRole, OpenAccount, WithdrawRole
 from domain.roles import Right, Role
 
 
@@ -35,6 +35,12 @@ class NewRole(Strict, frozen=True, kw_only=True):
 
     role: Role
     project_id: str | None = None
+
+
+class NewAccountErasure(Strict, frozen=True, kw_only=True):
+    """Why, without personal data."""
+
+    reason: str
 
 
 class HeldRole(msgspec.Struct, frozen=True):
@@ -132,6 +138,30 @@ class AccountController(Controller):
         """Its keys open nothing from now on. Its name stays on record and taken."""
         return carry_out(
             backend, request, None, lambda session: commands.close_account(session, account_id)
+        )
+
+    @post(
+        "/accounts/{account_id:str}/erase",
+        summary="Erase who is behind an account",
+        status_code=200,
+        sync_to_thread=True,
+        opt=needs(Right.ADMINISTER),
+    )
+    def erase_account(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        account_id: FromPath[str],
+        data: JSONBody[NewAccountErasure],
+    ) -> Response[Answer]:
+        """Close it, and make its e-mail address and its identity at a provider unreadable. This is
+        final. Its name stays on record with all it did; the reason too: no personal data in it."""
+        command = EraseAccount(data.reason)
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.erase_account(session, account_id, command),
         )
 
     @post(

@@ -11,7 +11,15 @@ from application.store import Store
 from domain import account as accounts
 from domain import key as keys
 from domain import project as projects
-from domain.account import Account, Change, CloseAccount, GrantRole, OpenAccount, WithdrawRole
+from domain.account import (
+    Account,
+    Change,
+    CloseAccount,
+    EraseAccount,
+    GrantRole,
+    OpenAccount,
+    WithdrawRole,
+)
 from domain.errors import Forbidden, NotFound
 from domain.key import IssueKey, Key, RotateKey
 from domain.project import Project
@@ -63,6 +71,11 @@ def withdraw_role(
 def close_account(session: Session, account_id: str) -> Decided[Account]:
     """Raises `Conflict` for the last administrator's."""
     return _change(session, account_id, CloseAccount())
+
+
+def erase_account(session: Session, account_id: str, command: EraseAccount) -> Decided[Account]:
+    """Raises `Conflict` for the last administrator's."""
+    return _change(session, account_id, command)
 
 
 def _change(session: Session, account_id: str, command: Change) -> Decided[Account]:

@@ -11,7 +11,7 @@ from domain.errors import Conflict, Forbidden, Invalid, NotFound
 from domain.event import Event
 from domain.personal import PERSONAL
 from domain.roles import RIGHTS, Grants, GroupRole, Role
-from domain.text import clean_name
+from domain.text import MAX_REASON, clean_name
 
 PERSON, SERVICE = "person", "service"
 KINDS = (PERSON, SERVICE)
@@ -83,6 +83,12 @@ class AccountClosed(Event, frozen=True, tag="account.closed"):
     """The account opens nothing any more; its name stays taken."""
 
 
+class AccountErased(Event, frozen=True, tag="account.erased"):
+    """Who is behind the account is erased: its e-mail address, and whom a provider calls so."""
+
+    reason: str
+
+
 Granted = tuple[Role, str | None]
 
 
@@ -94,6 +100,7 @@ class Account(msgspec.Struct, frozen=True):
     by_group: frozenset[GroupRole] = frozenset()
     identities: frozenset[tuple[str, str]] = frozenset()
     closed: bool = False
+    erased: bool = False
 
     @property
     def grants(self) -> Grants:
@@ -150,7 +157,11 @@ class CloseAccount(msgspec.Struct, frozen=True):
     pass
 
 
-Change = GrantRole | WithdrawRole | SetGroupRoles | LinkIdentity | CloseAccount
+class EraseAccount(msgspec.Struct, frozen=True):
+    reason: str
+
+
+Change = GrantRole | WithdrawRole | SetGroupRoles | LinkIdentity | CloseAccount | EraseAccount
 
 
 def account_id(name: str) -> str:
@@ -179,6 +190,8 @@ def evolve(account: Account | None, event: Event) -> Account | None:
             return msgspec.structs.replace(account, identities=identities)
         case AccountClosed(), Account():
             return msgspec.structs.replace(account, closed=True)
+        case AccountErased(), Account():
+            return msgspec.structs.replace(account, email=None, identities=frozenset(), erased=True)
     return account
 
 
@@ -216,6 +229,8 @@ def decide(command: Change, account: Account | None) -> list[Event]:
     """What is so already is no event. Raises `NotFound`, and `Conflict` for a closed account."""
     if isinstance(command, CloseAccount):
         return [] if existing(account).closed else [AccountClosed()]
+    if isinstance(command, EraseAccount):
+        return _erase(command, existing(account))
     known = still_open(account)
     match command:
         case GrantRole(role=role, project_id=project):
@@ -228,6 +243,13 @@ def decide(command: Change, account: Account | None) -> list[Event]:
         case LinkIdentity(issuer=issuer, subject=subject):
             linked = (issuer, subject) in known.identities
             return [] if linked else [IdentityLinked(issuer, subject)]
+
+
+def _erase(command: EraseAccount, account: Account) -> list[Event]:
+    """Whom nobody knows any more cannot sign in: the account is closed, too."""
+    reason = clean_name(command.reason, "reason", MAX_REASON)
+    closed = [] if account.closed else [AccountClosed()]
+    return [] if account.erased else [*closed, AccountErased(reason)]
 
 
 def _withdraw(account: Account, role: Role, project_id: str | None) -> list[Event]:

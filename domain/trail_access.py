@@ -24,6 +24,8 @@ def of_account(event: Event, subject: str, states: States) -> Telling | None:
             return Telling(f"{subject} linked to an identity of {issuer}")
         case account.AccountClosed():
             return Telling(f"{subject} closed")
+        case account.AccountErased(reason=reason):
+            return Telling(f"who is behind {subject} erased: {reason}")
     return None
 
 

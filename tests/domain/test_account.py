@@ -5,8 +5,10 @@ import pytest
 from domain.account import (
     Account,
     AccountClosed,
+    AccountErased,
     AccountOpened,
     CloseAccount,
+    EraseAccount,
     GrantRole,
     GroupRoleGranted,
     GroupRoleWithdrawn,
@@ -124,6 +126,14 @@ def test_an_identity_is_linked_once() -> None:
     given(OPENED).when(LinkIdentity("https://id.example.com", "7")).then(linked)
     given(OPENED, linked).when(LinkIdentity("https://id.example.com", "7")).then()
     assert state(OPENED, linked).identities == {("https://id.example.com", "7")}
+
+
+def test_erasing_closes_too_and_is_final() -> None:
+    erased = AccountErased("asked for")
+    given(OPENED).when(EraseAccount(" asked for ")).then(AccountClosed(), erased)
+    given(OPENED, AccountClosed()).when(EraseAccount("asked for")).then(erased)
+    given(OPENED, AccountClosed(), erased).when(EraseAccount("again")).then()
+    given(OPENED).when(EraseAccount(" ")).then(Invalid, field="reason")
 
 
 def test_no_account_is_no_account() -> None:

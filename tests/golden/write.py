@@ -7,6 +7,7 @@ from application.mapper import EventMapper
 from domain.account import (
     PERSON,
     AccountClosed,
+    AccountErased,
     AccountOpened,
     GroupRoleGranted,
     GroupRoleWithdrawn,
@@ -203,6 +204,7 @@ EXAMPLES: tuple[Event, ...] = (
     GroupRoleWithdrawn(Role.AUDITOR, None, "/staff/audit"),
     IdentityLinked("https://login.example.com", "00u1"),
     AccountClosed(),
+    AccountErased("asked for, ticket 4711"),
     KeyIssued(
         "account-1",
         "nightly",
