@@ -15,7 +15,6 @@ from domain.view import CLASSIFICATION, DETECTION, View
 
 TRAIN, VALIDATION = "train", "validation"
 
-
 PRECISION = 9
 """Decimals of a box: finer than a pixel of any image, coarse enough to survive arithmetic."""
 _ROUNDING = 2 * 10**-PRECISION
