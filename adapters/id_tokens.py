@@ -1,5 +1,6 @@
 """ID tokens of an identity provider, believed only as OpenID Connect Core 1.0, 3.1.3.7 says."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -32,13 +33,21 @@ class Claims(msgspec.Struct, frozen=True):
     email: str | None = None
     email_verified: object = None
     preferred_username: str | None = None
+    groups: frozenset[str] | None = None
 
     @property
     def names_nobody(self) -> bool:
         return self.email is None and self.preferred_username is None
 
+    def completed_by(self, more: "Claims") -> "Claims":
+        """What is said here, and what it lacks of names and of groups, as said elsewhere."""
+        groups = more.groups if self.groups is None else self.groups
+        return msgspec.structs.replace(more if self.names_nobody else self, groups=groups)
 
-def claims_in(token: str, keys: KeySet, *, issuer: str, client_id: str, nonce: str) -> Claims:
+
+def claims_in(
+    token: str, keys: KeySet, *, issuer: str, client_id: str, nonce: str, groups_claim: str
+) -> Claims:
     """What the token says. Raises `UnknownSigner`, and `SignInRefused` for what is not to be
     believed."""
     try:
@@ -60,9 +69,24 @@ def claims_in(token: str, keys: KeySet, *, issuer: str, client_id: str, nonce: s
         raise _disbelieved(str(error)) from error
     _check_party(claims, client_id)
     try:
-        return msgspec.convert(claims, Claims)
+        return claims_of(claims, groups_claim)
     except msgspec.ValidationError as error:
         raise _disbelieved(str(error)) from error
+
+
+def claims_of(said: Mapping[str, object], groups_claim: str) -> Claims:
+    """What is said, with groups under whatever name. Raises `msgspec.ValidationError`, and
+    `SignInRefused` where there are too many to be said (OpenID Connect Core 1.0, 5.6.2)."""
+    groups = said.get(groups_claim)
+    elsewhere = said.get("_claim_names")
+    if groups is None and isinstance(elsewhere, Mapping) and groups_claim in elsewhere:
+        raise SignInRefused(
+            "the identity provider does not say which groups you are in, as they are many: an"
+            " administrator can have it name only those that matter here",
+            reason="sign-in: groups not told",
+        )
+    groups = [groups] if isinstance(groups, str) else groups
+    return msgspec.convert({**said, "groups": groups}, Claims)
 
 
 def _check_party(claims: dict[str, Any], client_id: str) -> None:
@@ -83,7 +107,8 @@ def identity_in(claims: Claims, issuer: str) -> Identity:
         raise _disbelieved("sub: it has 1 to 255 characters")
     verified = claims.email_verified is True
     email = claims.email if verified and is_address(claims.email or "") else None
-    return Identity(issuer, claims.sub, email, claims.preferred_username)
+    groups = claims.groups or frozenset()
+    return Identity(issuer, claims.sub, email, claims.preferred_username, groups)
 
 
 def _disbelieved(why: str) -> SignInRefused:

@@ -9,10 +9,11 @@ import msgspec
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.httpx_client import OAuth2Client
 
-from adapters.id_tokens import Claims, UnknownSigner, claims_in, identity_in
+from adapters.id_tokens import Claims, UnknownSigner, claims_in, claims_of, identity_in
 from adapters.oidc_discovery import TIMEOUT_SECONDS, Discovery, Metadata, is_https, is_loopback
 from adapters.settings import Settings, SettingsError
 from adapters.sign_in_attempts import Attempts
+from application.sign_in import Terms
 from domain.errors import SignInRefused
 from domain.identity import Identity
 
@@ -24,7 +25,8 @@ class Provider:
 
     def __init__(self, settings: Settings) -> None:
         self.label = settings.oidc_label
-        self.first_role = settings.oidc_default_role
+        self.terms = Terms(settings.oidc_default_role, settings.group_roles())
+        self._groups_claim = settings.oidc_groups_claim
         self._issuer = settings.oidc_issuer
         self._client_id = settings.oidc_client_id
         self._client_secret = settings.oidc_client_secret
@@ -32,12 +34,11 @@ class Provider:
         # Reading the authorities takes longer than all else here.
         self._tls = httpx2.create_ssl_context()
         self._discovery = Discovery(self._issuer, self._tls)
-        self._attempts = Attempts()
 
-    def begin(self, redirect_uri: str, then: str) -> tuple[str, str]:
+    def begin(self, attempts: Attempts, redirect_uri: str, then: str) -> tuple[str, str]:
         """The provider's address to send a browser to, and what the browser keeps meanwhile."""
         metadata = self._discovery.published().metadata
-        attempt, sealed = self._attempts.begin(then)
+        attempt, sealed = attempts.begin(then)
         with self._client(metadata, redirect_uri) as client:
             address, _ = client.create_authorization_url(
                 metadata.authorization_endpoint,
@@ -48,13 +49,13 @@ class Provider:
         return str(address), sealed
 
     def finish(
-        self, sealed: str, answer: Mapping[str, str], redirect_uri: str
+        self, attempts: Attempts, sealed: str, answer: Mapping[str, str], redirect_uri: str
     ) -> tuple[Identity, str]:
         """Who came back with the provider's answer, and where they wanted to go.
 
         Raises `SignInRefused`.
         """
-        attempt = self._attempts.use(sealed, answer.get("state", ""))
+        attempt = attempts.use(sealed, answer.get("state", ""))
         # RFC 9207: the answer of another provider is none.
         if answer.get("iss", self._issuer) != self._issuer:
             raise SignInRefused(
@@ -70,8 +71,11 @@ class Provider:
         with self._client(metadata, redirect_uri) as client:
             token = _redeem(client, metadata, answer["code"], attempt.verifier)
             claims = self._believe(str(token.get("id_token", "")), attempt.nonce)
-            if claims.names_nobody and metadata.userinfo_endpoint:
-                claims = _more_of(client, metadata.userinfo_endpoint, claims)
+            lacking = claims.names_nobody or (self.terms.group_roles and claims.groups is None)
+            if lacking and metadata.userinfo_endpoint:
+                claims = self._more_of(client, metadata.userinfo_endpoint, claims)
+        if self.terms.group_roles and claims.groups is None:
+            log.warning("the identity provider names no groups: no claim %r", self._groups_claim)
         return identity_in(claims, self._issuer), attempt.then
 
     def _believe(self, token: str, nonce: str) -> Claims:
@@ -80,7 +84,12 @@ class Provider:
             keys = self._discovery.published(fresh=fresh).keys
             try:
                 return claims_in(
-                    token, keys, issuer=self._issuer, client_id=self._client_id, nonce=nonce
+                    token,
+                    keys,
+                    issuer=self._issuer,
+                    client_id=self._client_id,
+                    nonce=nonce,
+                    groups_claim=self._groups_claim,
                 )
             except UnknownSigner:
                 continue
@@ -89,6 +98,23 @@ class Provider:
             " administrator if it stays so",
             reason="sign-in: wrong signature",
         )
+
+    def _more_of(self, client: Any, address: str, claims: Claims) -> Claims:
+        """With what the provider says at its userinfo endpoint of the same person."""
+        try:
+            response = client.get(address).raise_for_status()
+            said = msgspec.json.decode(response.content, type=dict[str, Any])
+            more = claims_of(said, self._groups_claim)
+            if more.sub != claims.sub:
+                raise ValueError("it tells of somebody else")
+        except (AuthlibBaseError, httpx2.HTTPError, ValueError) as error:
+            log.warning("the identity provider's userinfo: %s", error)
+            raise SignInRefused(
+                "the identity provider does not say who you are: begin again, and tell an"
+                " administrator if it stays so",
+                reason="sign-in: no userinfo",
+            ) from error
+        return claims.completed_by(more)
 
     def _client(self, metadata: Metadata, redirect_uri: str) -> Any:
         methods = metadata.token_endpoint_auth_methods_supported
@@ -141,20 +167,3 @@ def _redeem(client: Any, metadata: Metadata, code: str, verifier: str) -> Mappin
             reason="sign-in: code not redeemed",
         ) from error
     return token
-
-
-def _more_of(client: Any, address: str, claims: Claims) -> Claims:
-    """What the provider says at its userinfo endpoint of the same person."""
-    try:
-        response = client.get(address).raise_for_status()
-        more = msgspec.json.decode(response.content, type=Claims)
-        if more.sub != claims.sub:
-            raise ValueError("it tells of somebody else")
-    except (AuthlibBaseError, httpx2.HTTPError, ValueError) as error:
-        log.warning("the identity provider's userinfo: %s", error)
-        raise SignInRefused(
-            "the identity provider does not say who you are: begin again, and tell an"
-            " administrator if it stays so",
-            reason="sign-in: no userinfo",
-        ) from error
-    return more

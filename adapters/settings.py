@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from domain.roles import Role
+from domain.roles import GroupRole, Role
 
 RUNTIME_FILE = "runtime.json"
 
@@ -67,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: str = ""
     rate_limit: int = 12_000
     streams: int = 100
+    failed_sign_ins: int = 60
     max_trainings: int = 0
     worker_name: str = ""
     queue: str = "default"
@@ -97,6 +98,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     oidc_scopes: str = "openid profile email"
     oidc_label: str = "Sign in with your organisation"
     oidc_default_role: Role | None = None
+    oidc_groups_claim: str = "groups"
+    oidc_group_roles: str = ""
 
     def hosts(self) -> tuple[str, ...]:
         """The names of the API's server, as `STEMMA_API_HOSTS` lists them, with commas between."""
@@ -106,6 +109,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The folders that imports may read on this machine, as `STEMMA_IMPORT_ROOTS` lists them,
         with colons between."""
         return tuple(Path(root) for root in self.import_roots.split(":") if root)
+
+    def group_roles(self) -> frozenset[GroupRole]:
+        """What groups of the identity provider give, as `STEMMA_OIDC_GROUP_ROLES` lists it:
+        `group=role` or `group=role@project`, with semicolons between. Raises `SettingsError`."""
+        entries = (entry.strip() for entry in self.oidc_group_roles.split(";"))
+        return frozenset(_group_role(entry) for entry in entries if entry)
 
     @property
     def weights_folder(self) -> Path:
@@ -170,6 +179,18 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     except msgspec.ValidationError as error:
         reason, _, field = str(error).rpartition(" - at `$.")
         raise SettingsError(f"STEMMA_{field.rstrip('`').upper()} is wrong: {reason}") from error
+
+
+def _group_role(entry: str) -> GroupRole:
+    # Names of groups may hold `=` and `,`, as those of a directory do.
+    group, _, given = entry.rpartition("=")
+    role, at, project = (part.strip() for part in given.partition("@"))
+    if not group.strip() or role not in set(Role) or (at and not project):
+        raise SettingsError(
+            f"STEMMA_OIDC_GROUP_ROLES is wrong: {entry!r} is no `group=role` or"
+            f" `group=role@project`, where the role is {', '.join(Role)}"
+        )
+    return GroupRole(group.strip(), Role(role), project or None)
 
 
 def is_name(text: str) -> bool:

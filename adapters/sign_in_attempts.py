@@ -1,19 +1,29 @@
 """Sign-ins under way: kept sealed by the browser that began them, and each used once."""
 
+import hashlib
 import secrets
-import threading
-import time
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 import msgspec
 from cryptography.fernet import Fernet, InvalidToken
+from sqlalchemy import Engine, text
 
 from domain.errors import SignInRefused
 
 LASTS_SECONDS = 600
 
+_MAKE_KEY = text("INSERT INTO work.sign_in_key (key) VALUES (:key) ON CONFLICT DO NOTHING")
+_KEY = text("SELECT key FROM work.sign_in_key")
+_USE = text("""
+    INSERT INTO work.sign_ins_used (digest, until) VALUES (:digest, :until)
+    ON CONFLICT DO NOTHING
+""")
+_PRUNE = text("DELETE FROM work.sign_ins_used WHERE until <= :now")
+
 
 class Attempt(msgspec.Struct, frozen=True):
-    """What only this browser and this server know of a sign-in, and where it leads."""
+    """What only this browser and these servers know of a sign-in, and where it leads."""
 
     state: str
     nonce: str
@@ -22,13 +32,18 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class Attempts:
-    """Nothing is kept for those that come to nothing. The key is new with each start of the
-    server: who is at the provider just then begins again."""
+    """Nothing is kept for those that come to nothing. All API processes of a database share its
+    key, and what was used."""
 
-    def __init__(self) -> None:
-        self._seal = Fernet(Fernet.generate_key())
-        self._used: dict[str, float] = {}
-        self._using = threading.Lock()
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @cached_property
+    def _seal(self) -> Fernet:
+        with self._engine.begin() as connection:
+            connection.execute(_MAKE_KEY, {"key": Fernet.generate_key()})
+        with self._engine.begin() as connection:
+            return Fernet(bytes(connection.execute(_KEY).scalar_one()))
 
     def begin(self, then: str) -> tuple[Attempt, str]:
         """A new attempt, and the same sealed for the browser."""
@@ -42,8 +57,8 @@ class Attempts:
             opened = self._seal.decrypt(sealed.encode(), ttl=LASTS_SECONDS)
         except InvalidToken as error:
             raise SignInRefused(
-                f"this browser began no sign-in in the last {LASTS_SECONDS // 60} minutes, or the"
-                " server was started anew meanwhile: begin again",
+                f"this browser began no sign-in in the last {LASTS_SECONDS // 60} minutes: begin"
+                " again",
                 reason="sign-in: none begun",
             ) from error
         attempt = msgspec.json.decode(opened, type=Attempt)
@@ -53,12 +68,18 @@ class Attempts:
                 " begin again",
                 reason="sign-in: wrong state",
             )
-        with self._using:
-            now = time.monotonic()
-            self._used = {one: until for one, until in self._used.items() if until > now}
-            if attempt.state in self._used:
-                raise SignInRefused(
-                    "this sign-in was used already: begin again", reason="sign-in: used twice"
-                )
-            self._used[attempt.state] = now + LASTS_SECONDS
+        if not self._first_use(attempt.state):
+            raise SignInRefused(
+                "this sign-in was used already: begin again", reason="sign-in: used twice"
+            )
         return attempt
+
+    def _first_use(self, state: str) -> bool:
+        now = datetime.now(UTC)
+        # A minute more than the seal lasts: clocks of two servers differ.
+        until = now + timedelta(seconds=LASTS_SECONDS + 60)
+        digest = hashlib.sha256(state.encode()).hexdigest()
+        with self._engine.begin() as connection:
+            connection.execute(_PRUNE, {"now": now})
+            used = connection.execute(_USE, {"digest": digest, "until": until})
+            return used.rowcount == 1

@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from api.backend import Backend
 from api.commands import Answer, carry_out
 from api.guard import demand, demand_everywhere
-from api.parameters import HttpRequest, Served
+from api.parameters import Cursor, HttpRequest, Limit, Served
 from api.rights import ACCOUNT, needs
 from api.schemas import Strict
 from application import accounts as commands
@@ -18,7 +18,7 @@ from application.access import Caller
 from application.accounts import all_of
 from application.handle import ACCOUNT as ACCOUNTS
 from application.handle import PROJECT
-from domain.account import PERSON, Account, GrantRole, OpenAccount, WithdrawRole
+from domain.account import PERSON, Account, EraseAccount, GrantRole, OpenAccount, WithdrawRole
 from domain.roles import Right, Role
 
 
@@ -35,6 +35,12 @@ class NewRole(Strict, frozen=True, kw_only=True):
 
     role: Role
     project_id: str | None = None
+
+
+class NewAccountErasure(Strict, frozen=True, kw_only=True):
+    """Why, without personal data."""
+
+    reason: str
 
 
 class HeldRole(msgspec.Struct, frozen=True):
@@ -56,9 +62,10 @@ class AccountView(msgspec.Struct, frozen=True):
 
 
 class Accounts(msgspec.Struct, frozen=True):
-    """All accounts, by name."""
+    """A page of the accounts, by name."""
 
     items: list[AccountView]
+    next: str | None
 
 
 class WhoAmI(msgspec.Struct, frozen=True):
@@ -91,13 +98,18 @@ class AccountController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ADMINISTER, anywhere=True),
     )
-    def list_accounts(self, backend: Served, request: HttpRequest) -> Accounts:
+    def list_accounts(
+        self, backend: Served, request: HttpRequest, cursor: Cursor = None, limit: Limit = 100
+    ) -> Accounts:
         """By name. Whoever administers single projects sees no addresses, and roles in those."""
-        found = [
-            _view(account_id, account, request.user)
+        by_name = sorted(
+            (account.name.casefold(), account_id, account)
             for account_id, account in all_of(backend.store, ACCOUNTS)
-        ]
-        return Accounts(sorted(found, key=lambda one: one.name.casefold()))
+            if account.name.casefold() > (cursor or "")
+        )
+        items = [_view(account_id, account, request.user) for _, account_id, account in by_name]
+        following = by_name[limit - 1][0] if len(by_name) > limit else None
+        return Accounts(items[:limit], following)
 
     @post("/accounts", summary="Open an account", sync_to_thread=True, opt=needs(Right.ADMINISTER))
     def open_account(
@@ -126,6 +138,30 @@ class AccountController(Controller):
         """Its keys open nothing from now on. Its name stays on record and taken."""
         return carry_out(
             backend, request, None, lambda session: commands.close_account(session, account_id)
+        )
+
+    @post(
+        "/accounts/{account_id:str}/erase",
+        summary="Erase who is behind an account",
+        status_code=200,
+        sync_to_thread=True,
+        opt=needs(Right.ADMINISTER),
+    )
+    def erase_account(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        account_id: FromPath[str],
+        data: JSONBody[NewAccountErasure],
+    ) -> Response[Answer]:
+        """Close it, and make its e-mail address and its identity at a provider unreadable. This is
+        final. Its name stays on record with all it did; the reason too: no personal data in it."""
+        command = EraseAccount(data.reason)
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.erase_account(session, account_id, command),
         )
 
     @post(
@@ -191,7 +227,7 @@ def _view(account_id: str, account: Account, caller: Caller) -> AccountView:
     everything = caller.grants.may(Right.ADMINISTER)
     roles = [
         HeldRole(role, project)
-        for role, project in sorted(account.roles, key=lambda one: (one[1] or "", one[0]))
+        for role, project in sorted(account.held, key=lambda one: (one[1] or "", one[0]))
         if everything or (project and caller.grants.may(Right.ADMINISTER, project))
     ]
     email = account.email if everything else None

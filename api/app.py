@@ -33,7 +33,7 @@ from api.health import HealthController
 from api.images import ImageController
 from api.imports import ImportController
 from api.keys import KeyController
-from api.limits import Rate, Streams
+from api.limits import Failures, Rate, Streams
 from api.live import LiveController
 from api.metrics import Metrics, MetricsController
 from api.models import ModelController
@@ -126,6 +126,7 @@ def create_app(settings: Settings) -> Litestar:
                 "metrics": metrics,
                 "provider": provider_in(settings),
                 "rate": Rate(settings.rate_limit),
+                "failures": Failures(settings.failed_sign_ins),
             }
         ),
         middleware=[Watching(metrics), Streams(settings.streams), Authentication],

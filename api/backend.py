@@ -14,6 +14,7 @@ from adapters.postgres import engine_for
 from adapters.refusals import Refusals
 from adapters.sessions import Sessions
 from adapters.settings import Settings
+from adapters.sign_in_attempts import Attempts
 from adapters.webhooks.addresses import Gate, allowed_in
 from adapters.weights import WeightsFolder
 from api.events_feed import Feed
@@ -49,6 +50,7 @@ class Backend:
         self.engine: Engine = self.committed.execution_options(isolation_level="REPEATABLE READ")
         self.refusals = Refusals(self.committed)
         self.sessions = Sessions(self.committed)
+        self.attempts = Attempts(self.committed)
         blobs_url = settings.require("blobs_url")
         self.blobs = BlobStore.from_url(blobs_url)
         self.weights = WeightsFolder(settings.weights_folder, self.blobs)

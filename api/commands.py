@@ -88,6 +88,6 @@ def _expected(header: str | None) -> int | None:
     if header is None or header == "*":
         return None
     revision = header.removeprefix("W/").strip('"')
-    if not revision.isdecimal():
+    if not revision.isdecimal() or len(revision) > 18:
         raise Invalid('If-Match is an ETag as responses carry it, such as "3"', field="If-Match")
     return int(revision)

@@ -1,4 +1,4 @@
-"""Connections of HTTP clients: one who reads nothing must not hold an answer in memory for ever."""
+"""Connections of HTTP clients: what they send without end, or do not read, is not kept."""
 
 import asyncio
 import socket
@@ -7,16 +7,36 @@ import struct
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 UNREAD_SECONDS = 30.0
+LONGEST_HEAD = 512_000
+"""Bytes of an address and its headers: the parser itself would wait for more of them for ever."""
 
 
 class ImpatientProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which cuts a connection whose client has stopped to read.
+    """uvicorn's protocol, which cuts a connection whose client has stopped to read, or sends a head
+    that does not end.
 
-    That is one for whom more waits than the transport holds gladly, 64 KiB, and who took nothing
-    of it for `UNREAD_SECONDS`. While clients keep up it does nothing.
+    The first is one for whom more waits than the transport holds gladly, 64 KiB, and who took
+    nothing of it for `UNREAD_SECONDS`. While clients keep up it does nothing.
     """
 
     _look: asyncio.TimerHandle | None = None
+    _head: int | None = None
+    """Bytes received since the head of a request began; None where none is under way."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head is not None:
+            self._head += len(data)
+            if self._head > LONGEST_HEAD:
+                self.send_400_response(f"the head of the request exceeds {LONGEST_HEAD} bytes")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head = 0
+
+    def on_headers_complete(self) -> None:
+        self._head = None
+        super().on_headers_complete()
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -20,7 +20,7 @@ from litestar.routes import HTTPRoute
 
 from adapters.sessions import Session
 from api.backend import Backend
-from api.limits import Rate
+from api.limits import Failures, Rate
 from api.rights import KEY, Need
 from api.session_cookies import cookie_name, refuse_other_sites
 from application.access import Caller
@@ -54,7 +54,9 @@ def who(connection: Connection) -> tuple[Caller, Session | None]:
     if header is not None:
         scheme, _, key = header.partition(" ")
         if scheme.casefold() == SCHEME.casefold():
-            return backend.access.by_key(key.strip()), None
+            failures: Failures = connection.app.state.failures
+            with failures.counting(connection):
+                return backend.access.by_key(key.strip()), None
     token = connection.cookies.get(cookie_name(connection))
     session = backend.sessions.find(token) if token else None
     if session is None:

@@ -1,6 +1,7 @@
 """Routes of API keys: issued, listed, rotated, revoked."""
 
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Annotated
 
 import msgspec
@@ -11,7 +12,7 @@ from msgspec import Meta
 from api.backend import Backend
 from api.commands import Answer, carry_out, envelope
 from api.guard import demand, demand_everywhere
-from api.parameters import HttpRequest, Served
+from api.parameters import Cursor, HttpRequest, Limit, Served
 from api.rights import ACCOUNT
 from api.schemas import Strict
 from application import accounts as commands
@@ -62,9 +63,10 @@ class KeyView(msgspec.Struct, frozen=True):
 
 
 class Keys(msgspec.Struct, frozen=True):
-    """The keys of an account."""
+    """A page of the keys of an account, by id."""
 
     items: list[KeyView]
+    next: str | None
 
 
 class IssuedKey(msgspec.Struct, frozen=True):
@@ -84,15 +86,25 @@ class KeyController(Controller):
 
     @get(summary="List keys", sync_to_thread=True, opt=ACCOUNT)
     def list_keys(
-        self, backend: Served, request: HttpRequest, account_id: FromQuery[str | None] = None
+        self,
+        backend: Served,
+        request: HttpRequest,
+        account_id: FromQuery[str | None] = None,
+        cursor: Cursor = None,
+        limit: Limit = 100,
     ) -> Keys:
         """One's own, or those of another account for an administrator of everything."""
         caller: Caller = request.user
         if account_id not in {None, caller.account_id}:
             demand_everywhere(caller, Right.ADMINISTER)
         wanted = account_id or caller.account_id
-        found = all_of(backend.store, KEY)
-        return Keys([_view(key_id, key) for key_id, key in found if key.account_id == wanted])
+        held = (
+            _view(key_id, key)
+            for key_id, key in all_of(backend.store, KEY, after=cursor or "")
+            if key.account_id == wanted
+        )
+        items = list(islice(held, limit + 1))
+        return Keys(items[:limit], items[limit - 1].key_id if len(items) > limit else None)
 
     @post(summary="Issue a key", sync_to_thread=True, opt=ACCOUNT)
     def issue_key(

@@ -1,12 +1,16 @@
-"""What one account may do at once: requests a minute, answers that go on, and trainings."""
+"""What is counted: requests, answers that go on and trainings of an account, and failed sign-ins
+from an address."""
 
+import ipaddress
 import math
 import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
+from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -15,12 +19,17 @@ from sqlalchemy import text
 from api.backend import Backend
 from api.parameters import HttpRequest
 from application.access import Caller
-from domain.errors import TooMany
+from domain.errors import SignInRefused, TooMany, TooManyFailures, Unauthenticated
 from projections.library_queries import positions_of_unfinished
 
+Connection = ASGIConnection[Any, Any, Any, Any]
+
 WINDOW_SECONDS = 60.0
-ACCOUNTS = 10_000
-"""Accounts that are counted; who has not asked for longest is forgotten first."""
+COUNTED = 10_000
+"""Accounts or addresses that are counted; who has not asked for longest is forgotten first."""
+
+IPV6_PREFIX = 64
+"""Bits of an IPv6 address that are one client's: it may choose the others as it likes."""
 
 STREAM_RETRY_SECONDS = 5
 _HOLD = "hold_open"
@@ -28,33 +37,47 @@ _HOLD = "hold_open"
 _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended(:account, 7363))")
 
 
-class Rate:
-    """A bucket for each account that fills up again within a minute (a token bucket).
+class Buckets:
+    """A bucket for each of many that fills up again within a minute (a token bucket).
 
     Of one process: several that serve the same log allow as many times the limit.
     """
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._changing = threading.Lock()
 
-    def take(self, account_id: str) -> None:
-        """Count a request. Raises `TooMany` where the bucket is empty."""
-        if not self._limit:
-            return
-        now, each = time.monotonic(), WINDOW_SECONDS / self._limit
+    def take(self, of: str, count: int = 1) -> int:
+        """Take from a bucket; the seconds until it could be if there is not so much in it, or 0.
+
+        A `count` of 0 takes nothing, and asks whether there is anything.
+        """
+        if not self.limit:
+            return 0
+        now, each = time.monotonic(), WINDOW_SECONDS / self.limit
         with self._changing:
-            left, at = self._left.pop(account_id, (float(self._limit), now))
-            left = min(left + (now - at) / each, self._limit)
+            left, at = self._left.pop(of, (float(self.limit), now))
+            left = min(left + (now - at) / each, self.limit)
             allowed = left >= 1
-            self._left[account_id] = (left - 1 if allowed else left, now)
-            while len(self._left) > ACCOUNTS:
+            self._left[of] = (left - count if allowed else left, now)
+            while len(self._left) > COUNTED:
                 self._left.popitem(last=False)
-        if not allowed:
+        return 0 if allowed else math.ceil((1 - left) * each)
+
+
+class Rate:
+    """Requests of one account."""
+
+    def __init__(self, limit: int) -> None:
+        self._buckets = Buckets(limit)
+
+    def take(self, account_id: str) -> None:
+        """Count a request. Raises `TooMany` where there were too many."""
+        if wait := self._buckets.take(account_id):
             raise TooMany(
-                f"more than {self._limit} requests a minute: ask less often",
-                retry_after=math.ceil((1 - left) * each),
+                f"more than {self._buckets.limit} requests a minute: ask less often",
+                retry_after=wait,
             )
 
 
@@ -96,6 +119,51 @@ class Streams(ASGIMiddleware):
 def hold_open(request: HttpRequest) -> None:
     """Count an answer that goes on until it is over. Raises `TooMany` where too many do."""
     request.scope["state"][_HOLD](request.user.account_id)
+
+
+class Failures:
+    """Keys and sign-ins from one address that came to nothing.
+
+    What is right is let in however often others at that address were wrong.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._buckets = Buckets(limit)
+
+    @contextmanager
+    def counting(self, connection: Connection) -> Iterator[None]:
+        """Count what is refused within. Raises `TooManyFailures` instead, after too many."""
+        try:
+            yield
+        except (Unauthenticated, SignInRefused) as error:
+            if wait := self._buckets.take(client_of(connection)):
+                raise self._too_many(wait) from error
+            raise
+
+    def refuse_more(self, connection: Connection) -> None:
+        """Raise `TooManyFailures` after too many: for what costs others something to look at."""
+        if wait := self._buckets.take(client_of(connection), 0):
+            raise self._too_many(wait)
+
+    def _too_many(self, wait: int) -> TooManyFailures:
+        return TooManyFailures(
+            f"more than {self._buckets.limit} sign-ins a minute from your address came to nothing:"
+            " wait, or use a key that is right",
+            retry_after=wait,
+        )
+
+
+def client_of(connection: Connection) -> str:
+    """The address that a request is from, or its network where one client has all of that."""
+    host = connection.client.host if connection.client else ""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if address.version == 4:
+        return host
+    mapped = address.ipv4_mapped
+    return str(mapped or ipaddress.ip_network((int(address), IPV6_PREFIX), strict=False))
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from domain.errors import (
     SignInRefused,
     Stale,
     TooMany,
+    TooManyFailures,
     Unauthenticated,
 )
 
@@ -72,6 +73,7 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
     Conflict: HTTPStatus.CONFLICT,
     Stale: HTTPStatus.PRECONDITION_FAILED,
     TooMany: HTTPStatus.TOO_MANY_REQUESTS,
+    TooManyFailures: HTTPStatus.TOO_MANY_REQUESTS,
     Gone: HTTPStatus.GONE,
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
@@ -88,7 +90,7 @@ def on_refusal(_: Request[Any, Any, Any], error: Refusal) -> Response[Problem]:
     headers = {}
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = CHALLENGE
-    if isinstance(error, TooMany):
+    if isinstance(error, TooMany | TooManyFailures):
         headers["Retry-After"] = str(error.retry_after)
     return problem(_STATUS[type(error)], detail, errors, headers)
 
@@ -155,6 +157,12 @@ def on_unstorable(_: Request[Any, Any, Any], error: Exception) -> Response[Probl
     )
 
 
+def on_too_deep(_: Request[Any, Any, Any], __: RecursionError) -> Response[Problem]:
+    return problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "the body is nested too deeply: send one that is flatter"
+    )
+
+
 def on_defect(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     reference = uuid.uuid4().hex[:12]
     log.error("defect %s", reference, exc_info=error)
@@ -190,5 +198,6 @@ HANDLERS: dict[Any, Any] = {
     persistence.DataError: on_unstorable,
     psycopg.DataError: on_unstorable,
     DataError: on_unstorable,
+    RecursionError: on_too_deep,
     Exception: on_defect,
 } | dict.fromkeys(LogUnreachable, on_database_trouble)

@@ -11,11 +11,15 @@ from litestar.response import Template
 
 from adapters.oidc import Provider
 from adapters.sessions import LONGEST
+from api.limits import Failures
 from api.pages_html import Page, render
 from api.parameters import HttpRequest, Served
 from api.rights import ACCOUNT, OPEN
 from api.schemas import Strict
 from api.session_cookies import cookie_name, refuse_other_origins, session_cookie
+
+LARGEST_SIGN_IN = 10_000
+"""Bytes: what anyone may send is read no further."""
 
 Next = Annotated[str, QueryParameter(name="next", description="A path here")]
 
@@ -49,17 +53,22 @@ class SessionController(Controller):
     path = "/sessions"
     tags = ("Access",)
 
-    @post(summary="Sign in", status_code=201, sync_to_thread=True, opt=OPEN)
+    @post(
+        summary="Sign in",
+        status_code=201,
+        sync_to_thread=True,
+        request_max_body_size=LARGEST_SIGN_IN,
+        opt=OPEN,
+    )
     def begin(
         self, backend: Served, request: HttpRequest, data: JSONBody[NewSession]
     ) -> Response[SignedIn]:
         """With a key. The answer's cookie may do what the key may, until the key is rotated or
         revoked, for 7 days, and for 12 hours without a request."""
         refuse_other_origins(request)
-        key = data.key.strip()
-        # Looked up first: a key that is rotated meanwhile gives a session that opens nothing.
-        revision = backend.access.revision_of(key.split("_")[1]) if key.count("_") == 2 else 0
-        caller = backend.access.by_key(key)
+        failures: Failures = request.app.state.failures
+        with failures.counting(request):
+            caller, revision = backend.access.sign_in(data.key.strip())
         token = backend.sessions.begin(caller.account_id, caller.key_id, revision)
         return Response(
             SignedIn(caller.actor, datetime.now(UTC) + LONGEST),

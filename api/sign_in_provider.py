@@ -6,6 +6,7 @@ from litestar.response import Redirect, Template
 
 from adapters.oidc import Provider
 from adapters.sign_in_attempts import LASTS_SECONDS
+from api.limits import Failures
 from api.pages_html import HEADERS, ProblemPage, render
 from api.parameters import HttpRequest, Served
 from api.problems import on_barred
@@ -13,32 +14,34 @@ from api.rights import OPEN
 from api.session_cookies import session_cookie
 from api.sign_in import Next, safe_next
 from application.sign_in import account_of
-from domain.errors import NotFound, SignInRefused
+from domain.errors import Barred, NotFound, SignInRefused, TooManyFailures
 
 CALLBACK = "/login/oidc/callback"
 LONGEST_PATH = 1000
 
 
-def on_sign_in_refused(request: HttpRequest, error: SignInRefused) -> Template:
+def on_sign_in_refused(request: HttpRequest, error: Barred) -> Template:
     """Counted with all refusals, and a page with the way back."""
     counted = on_barred(request, error)
     page = ProblemPage(problem=counted.content)
-    return render("sign_in_refused.html", page, counted.status_code or 403)
+    told = render("sign_in_refused.html", page, counted.status_code or 403)
+    told.headers |= counted.headers
+    return told
 
 
 class ProviderPages(Controller):
     """Sign-ins with an identity provider."""
 
     path = "/login/oidc"
-    exception_handlers = {SignInRefused: on_sign_in_refused}  # noqa: RUF012
+    exception_handlers = dict.fromkeys((SignInRefused, TooManyFailures), on_sign_in_refused)
 
     @get(sync_to_thread=True, opt=OPEN)
-    def begin(self, request: HttpRequest, to: Next = "/") -> Redirect:
+    def begin(self, backend: Served, request: HttpRequest, to: Next = "/") -> Redirect:
         """Send the browser to the provider."""
         then = safe_next(to)
         if len(then) > LONGEST_PATH:
             then = "/"
-        address, sealed = _provider(request).begin(_callback(request), then)
+        address, sealed = _provider(request).begin(backend.attempts, _callback(request), then)
         return Redirect(address, cookies=[_attempt_cookie(request, sealed)], headers=HEADERS)
 
     @get("/callback", sync_to_thread=True, opt=OPEN)
@@ -47,8 +50,13 @@ class ProviderPages(Controller):
         provider = _provider(request)
         sealed = request.cookies.get(_attempt_cookie(request, "").key, "")
         answer = {name: str(value) for name, value in request.query_params.items()}
-        identity, then = provider.finish(sealed, answer, _callback(request))
-        token = backend.sessions.begin(account_of(backend.store, identity, provider.first_role))
+        failures: Failures = request.app.state.failures
+        # Each answer is asked of the provider, so that wrong ones are not looked at without end.
+        failures.refuse_more(request)
+        with failures.counting(request):
+            identity, then = provider.finish(backend.attempts, sealed, answer, _callback(request))
+            account_id = account_of(backend.store, identity, provider.terms)
+        token = backend.sessions.begin(account_id)
         cookies = [session_cookie(request, token), _attempt_cookie(request, "")]
         return Redirect(then, status_code=303, cookies=cookies, headers=HEADERS)
 

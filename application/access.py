@@ -47,6 +47,25 @@ class Access:
 
     def by_key(self, text: str) -> Caller:
         """The caller whose key this is. Raises `Unauthenticated`, saying why it opens nothing."""
+        key_id, key, at, digest = self._opened(text)
+        return self._holder(key_id, key, at, key.until(digest))
+
+    def sign_in(self, text: str) -> tuple[Caller, int]:
+        """The same, and the revision of the key, to which a session is bound.
+
+        Raises `Unauthenticated` also for a secret that was replaced and still opens for a while:
+        a session would outlive it. A key that is rotated meanwhile gives one that opens nothing.
+        """
+        key_id, key, at, digest = self._opened(text)
+        if not key.is_latest(digest):
+            raise Unauthenticated(
+                "the key was rotated: sign in with the one that took its place",
+                reason="sign-in with a replaced key",
+            )
+        return self._holder(key_id, key, at, key.expires_at), at[KEY.stream(key_id)]
+
+    def _opened(self, text: str) -> tuple[str, Key, dict[str, int], str]:
+        """A key's id, the key, the revisions it was found at, and the digest of what was given."""
         parsed = parse_key(text)
         if parsed is None:
             raise Unauthenticated(
@@ -58,7 +77,7 @@ class Access:
             raise Unauthenticated(
                 "the key is unknown, or was rotated: it opens nothing", reason="unknown key"
             )
-        return self._holder(key_id, key, at)
+        return key_id, key, at, digest
 
     def by_session(self, key_id: str, revision: int) -> Caller:
         """The caller who signed in with a key, which was at this revision then.
@@ -71,12 +90,7 @@ class Access:
                 "the key that you signed in with was rotated or revoked: sign in again",
                 reason="session of a changed key",
             )
-        return self._holder(key_id, key, at)
-
-    def revision_of(self, key_id: str) -> int:
-        """How often the key was issued, rotated and revoked; 0 for one that is unknown."""
-        stream = KEY.stream(key_id)
-        return self._store.revisions([stream]).get(stream, 0)
+        return self._holder(key_id, key, at, key.expires_at)
 
     def _key(self, key_id: str) -> tuple[Key | None, dict[str, int]]:
         """A key, and the revisions of its stream, and of its account's where that is known."""
@@ -87,7 +101,7 @@ class Access:
         at = self._store.revisions([stream, *([ACCOUNT.stream(guess)] if guess else [])])
         return self._state(KEY, key_id, at), at
 
-    def _holder(self, key_id: str, key: Key, at: dict[str, int]) -> Caller:
+    def _holder(self, key_id: str, key: Key, at: dict[str, int], until: datetime | None) -> Caller:
         if key.revoked:
             raise Unauthenticated(
                 "the key is revoked: it opens nothing any more", reason="revoked key"
@@ -103,7 +117,7 @@ class Access:
             account_id=key.account_id,
             grants=key.scope.limit(account.grants),
             scope=key.scope,
-            until=key.expires_at,
+            until=until,
             key_id=key_id,
         )
 

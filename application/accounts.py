@@ -11,7 +11,15 @@ from application.store import Store
 from domain import account as accounts
 from domain import key as keys
 from domain import project as projects
-from domain.account import Account, Change, CloseAccount, GrantRole, OpenAccount, WithdrawRole
+from domain.account import (
+    Account,
+    Change,
+    CloseAccount,
+    EraseAccount,
+    GrantRole,
+    OpenAccount,
+    WithdrawRole,
+)
 from domain.errors import Forbidden, NotFound
 from domain.key import IssueKey, Key, RotateKey
 from domain.project import Project
@@ -65,6 +73,11 @@ def close_account(session: Session, account_id: str) -> Decided[Account]:
     return _change(session, account_id, CloseAccount())
 
 
+def erase_account(session: Session, account_id: str, command: EraseAccount) -> Decided[Account]:
+    """Raises `Conflict` for the last administrator's."""
+    return _change(session, account_id, command)
+
+
 def _change(session: Session, account_id: str, command: Change) -> Decided[Account]:
     account = session.get(ACCOUNT, account_id)
     session.check_revision(ACCOUNT, account_id)
@@ -81,12 +94,11 @@ def _change(session: Session, account_id: str, command: Change) -> Decided[Accou
 def issue_key(
     session: Session, command: IssueKey, by: Caller, key_id: str | None = None
 ) -> Decided[Key]:
-    """Issue a key to the caller's own account, within what the caller came with, or to another
-    one's if the caller administers everything."""
-    if command.account_id == by.account_id:
-        keys.refuse_wider(command.scope, command.expires_at, by.scope, by.until)
-    else:
+    """Issue a key to the caller's own account, or to another one's if the caller administers
+    everything; within what the caller came with, for it can be used by who issues it."""
+    if command.account_id != by.account_id:
         _refuse_others(by)
+    keys.refuse_wider(command.scope, command.expires_at, by.scope, by.until)
     accounts.still_open(session.get(ACCOUNT, command.account_id))
     key_id = key_id or session.new_id().replace("-", "")[: keys.ID_DIGITS]
     key = session.get(KEY, key_id)
@@ -97,14 +109,18 @@ def issue_key(
 def rotate_key(session: Session, key_id: str, command: RotateKey, by: Caller) -> Decided[Key]:
     """As `issue_key`: whoever rotates a key can use it."""
     key = _key_of(session, key_id, by)
-    if key.account_id == by.account_id:
-        keys.refuse_wider(key.scope, key.expires_at, by.scope, by.until)
+    keys.refuse_wider(key.scope, key.expires_at, by.scope, by.until)
     session.record(KEY, key_id, keys.rotate(command, key, datetime.now(UTC)))
     return Decided(KEY, key_id)
 
 
 def revoke_key(session: Session, key_id: str, by: Caller) -> Decided[Key]:
-    session.record(KEY, key_id, keys.revoke(_key_of(session, key_id, by)))
+    """Raises `Forbidden` for a key that opens more than the one that asks: whoever has found a
+    narrow key could shut its holder out. That it expires earlier is no matter."""
+    key = _key_of(session, key_id, by)
+    if not key.scope.within(by.scope):
+        raise Forbidden("your own key is limited, and this one opens more: use a wider one")
+    session.record(KEY, key_id, keys.revoke(key))
     return Decided(KEY, key_id)
 
 
@@ -126,9 +142,11 @@ def _refuse_others(by: Caller) -> None:
         )
 
 
-def all_of(store: Store, aggregate: Aggregate[State]) -> Iterator[tuple[str, State]]:
-    """Every entity of a kind there are few of, by id."""
-    after = ""
+def all_of(
+    store: Store, aggregate: Aggregate[State], *, after: str = ""
+) -> Iterator[tuple[str, State]]:
+    """Every entity of a kind there are few of, by id, from behind an id on."""
+    after = aggregate.stream(after) if after else ""
     while names := store.streams_of(aggregate.kind, after=after):
         for events in store.streams(names).values():
             state: State | None = None

@@ -1,33 +1,58 @@
 """Signing in with an identity provider: the account of an identity, opened the first time."""
 
+import logging
 import uuid
 from itertools import islice
 
+import msgspec
+
 from application.accounts import all_of
 from application.first_key import ACCOUNT_ID as FIRST_ADMINISTRATOR
-from application.handle import ACCOUNT, Decided, Request, Session, handle
+from application.handle import ACCOUNT, PROJECT, Decided, Request, Session, handle
 from application.store import Store
 from domain import account as accounts
-from domain.account import RESERVED, SIGN_IN, Account, Change, GrantRole, LinkIdentity, OpenAccount
+from domain.account import (
+    RESERVED,
+    SIGN_IN,
+    Account,
+    Change,
+    GrantRole,
+    LinkIdentity,
+    OpenAccount,
+    SetGroupRoles,
+)
 from domain.errors import Conflict, SignInRefused
 from domain.identity import Identity, names_for
-from domain.roles import Role
+from domain.roles import GroupRole, Role
 
 NAMES_TRIED = 1000
+log = logging.getLogger(__name__)
 
 
-def account_of(store: Store, identity: Identity, first_role: Role | None) -> str:
-    """The id of an identity's account, which is opened, with a role or none, if there is none.
+class Terms(msgspec.Struct, frozen=True):
+    """What is given to whom an identity provider vouches for: a role the first time, and what
+    their groups give each time."""
 
-    Two at once open one. Raises `SignInRefused` for an account that is closed.
+    first_role: Role | None = None
+    group_roles: frozenset[GroupRole] = frozenset()
+
+    def of_groups(self, identity: Identity) -> frozenset[GroupRole]:
+        return frozenset(one for one in self.group_roles if one.group in identity.groups)
+
+
+def account_of(store: Store, identity: Identity, terms: Terms) -> str:
+    """The id of an identity's account, which is opened if there is none.
+
+    It has the roles of the identity's groups then, and those of no others. Two at once open one.
+    Raises `SignInRefused` for an account that is closed.
     """
     known = _linked(store, identity)
-    if known is not None:
+    if known is not None and known[1].by_group == terms.of_groups(identity):
         return _open_one(*known)
     command_id = str(uuid.uuid4())
     request = Request(actor=SIGN_IN, command_id=command_id, correlation_id=command_id)
     try:
-        return handle(store, request, lambda session: _join(session, identity, first_role)).id
+        return handle(store, request, lambda session: _come_in(session, identity, terms)).id
     except Conflict as error:
         raise SignInRefused(f"{error.detail}: begin again", reason="sign-in: no account") from error
 
@@ -49,21 +74,35 @@ def _open_one(account_id: str, account: Account) -> str:
     return account_id
 
 
-def _join(session: Session, identity: Identity, first_role: Role | None) -> Decided[Account]:
+def _come_in(session: Session, identity: Identity, terms: Terms) -> Decided[Account]:
     known = _linked(session.store, identity)
-    if known is not None:
-        return Decided(ACCOUNT, _open_one(*known))
+    account_id = _open_one(*known) if known else _join(session, identity, terms.first_role)
+    there = {one for one in terms.of_groups(identity) if _is_there(session, one.project_id)}
+    _change(session, account_id, SetGroupRoles(frozenset(there)))
+    return Decided(ACCOUNT, account_id)
+
+
+def _is_there(session: Session, project_id: str | None) -> bool:
+    if project_id is None or session.get(PROJECT, project_id) is not None:
+        return True
+    log.warning("a group has a role in a project that is not there: %s", project_id)
+    return False
+
+
+def _join(session: Session, identity: Identity, first_role: Role | None) -> str:
     name = _free_name(session, identity)
     account_id = accounts.account_id(name)
     opened = accounts.open_account(OpenAccount(name, email=identity.email), None)
     session.record(ACCOUNT, account_id, opened)
-    changes: list[Change] = [LinkIdentity(identity.issuer, identity.subject)]
+    _change(session, account_id, LinkIdentity(identity.issuer, identity.subject))
     if first_role is not None:
-        changes.append(GrantRole(first_role))
-    for change in changes:
-        account = session.get(ACCOUNT, account_id)
-        session.record(ACCOUNT, account_id, accounts.decide(change, account))
-    return Decided(ACCOUNT, account_id)
+        _change(session, account_id, GrantRole(first_role))
+    return account_id
+
+
+def _change(session: Session, account_id: str, change: Change) -> None:
+    account = session.get(ACCOUNT, account_id)
+    session.record(ACCOUNT, account_id, accounts.decide(change, account))
 
 
 def _free_name(session: Session, identity: Identity) -> str:

@@ -37,7 +37,7 @@ def list_command() -> None:
     table = Table("account", "kind", "roles", "e-mail")
     with calling() as client:
         names = {one["project_id"]: one["name"] for one in client.query_all("projects", limit=500)}
-        for one in client.query("accounts")["items"]:
+        for one in client.query_all("accounts", limit=500):
             roles = [
                 role["role"]
                 if role["project_id"] is None

@@ -6,6 +6,7 @@ import click
 
 from cli.calls import calling
 from cli.client import ApiClient, ApiProblem
+from domain.account import account_id
 
 PAUSE = 0.2
 
@@ -40,6 +41,20 @@ def image_command(image_id: str, reason: str, everywhere: bool, wait: float) -> 
         if gone_at is None:
             raise ApiProblem("its bytes are not gone yet; `stemma status` says whether eraser runs")
         click.echo(f"its bytes are gone since {gone_at}")
+
+
+@erase.command("account")
+@click.argument("name")
+@click.option("--reason", required=True, help="Why; it stays in the log: no personal data in it.")
+@click.confirmation_option(
+    prompt="This is final: the account opens nothing any more, and nobody can tell whose it was but"
+    " by its name. Erase it?"
+)
+def account_command(name: str, reason: str) -> None:
+    """Close the account NAME, and erase its e-mail address and its identity at a provider."""
+    with calling() as client:
+        client.command(f"accounts/{account_id(name)}/erase", {"reason": reason})
+    click.echo(f"account {name} is closed, and who is behind it is erased")
 
 
 def _gone_at(client: ApiClient, image_id: str, position: int, seconds: float) -> str | None:

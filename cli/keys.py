@@ -61,7 +61,7 @@ def list_command(account: str | None) -> None:
     table = Table("key", "label", "limited to", "until")
     with calling() as client:
         wanted = {"account_id": account_id(account)} if account else {}
-        for one in client.query("keys", **wanted)["items"]:
+        for one in client.query_all("keys", limit=500, **wanted):
             limits = [", ".join(one["roles"] or ()), ", ".join(one["projects"] or ())]
             ends = "revoked" if one["revoked"] else one["expires_at"] or ""
             table.add_row(one["key_id"], one["label"], " in ".join(filter(None, limits)), ends)

@@ -1,4 +1,4 @@
-"""An account: a person or a service, the roles it was granted, and who it is elsewhere."""
+"""An account: a person or a service, the roles that it has, and who it is elsewhere."""
 
 import re
 import uuid
@@ -10,8 +10,8 @@ import msgspec
 from domain.errors import Conflict, Forbidden, Invalid, NotFound
 from domain.event import Event
 from domain.personal import PERSONAL
-from domain.roles import RIGHTS, Grants, Role
-from domain.text import clean_name
+from domain.roles import RIGHTS, Grants, GroupRole, Role
+from domain.text import MAX_REASON, clean_name
 
 PERSON, SERVICE = "person", "service"
 KINDS = (PERSON, SERVICE)
@@ -53,6 +53,25 @@ class RoleWithdrawn(Event, frozen=True, tag="account.role_withdrawn"):
     project_id: str | None
 
 
+class GroupRoleGranted(Event, frozen=True, tag="account.group_role_granted"):
+    """The account has a role for being in a group of its identity provider's."""
+
+    role: Role
+    project_id: str | None
+    group: str
+
+
+class GroupRoleWithdrawn(Event, frozen=True, tag="account.group_role_withdrawn"):
+    """The account has the role no longer, as it is in the group no longer, or that gives none."""
+
+    role: Role
+    project_id: str | None
+    group: str
+
+
+RoleChange = RoleGranted | RoleWithdrawn | GroupRoleGranted | GroupRoleWithdrawn
+
+
 class IdentityLinked(Event, frozen=True, tag="account.identity_linked"):
     """Whom an identity provider calls `subject` is this account."""
 
@@ -64,6 +83,12 @@ class AccountClosed(Event, frozen=True, tag="account.closed"):
     """The account opens nothing any more; its name stays taken."""
 
 
+class AccountErased(Event, frozen=True, tag="account.erased"):
+    """Who is behind the account is erased: its e-mail address, and whom a provider calls so."""
+
+    reason: str
+
+
 Granted = tuple[Role, str | None]
 
 
@@ -72,26 +97,32 @@ class Account(msgspec.Struct, frozen=True):
     kind: str
     email: str | None
     roles: frozenset[Granted] = frozenset()
+    by_group: frozenset[GroupRole] = frozenset()
     identities: frozenset[tuple[str, str]] = frozenset()
     closed: bool = False
+    erased: bool = False
 
     @property
     def grants(self) -> Grants:
         """What it may do; nothing once it is closed."""
         if self.closed:
             return Grants()
-        projects = {project for _, project in self.roles if project is not None}
+        held = self.held
+        projects = {project for _, project in held if project is not None}
         return Grants(
-            frozenset(role for role, project in self.roles if project is None),
-            {
-                one: frozenset(role for role, project in self.roles if project == one)
-                for one in projects
-            },
+            frozenset(role for role, project in held if project is None),
+            {one: frozenset(role for role, project in held if project == one) for one in projects},
         )
 
     @property
+    def held(self) -> frozenset[Granted]:
+        """The roles that it was granted here, and those that its groups give it."""
+        return self.roles | {(one.role, one.project_id) for one in self.by_group}
+
+    @property
     def administers(self) -> bool:
-        """Whether it is an administrator of everything."""
+        """Whether it was granted to be administrator of everything: what groups give, the
+        identity provider can take away."""
         return not self.closed and (Role.ADMINISTRATOR, None) in self.roles
 
 
@@ -111,6 +142,12 @@ class WithdrawRole(msgspec.Struct, frozen=True):
     project_id: str | None = None
 
 
+class SetGroupRoles(msgspec.Struct, frozen=True):
+    """What the groups give that the account is in at a sign-in: that, and nothing else."""
+
+    roles: frozenset[GroupRole]
+
+
 class LinkIdentity(msgspec.Struct, frozen=True):
     issuer: str
     subject: str
@@ -120,7 +157,11 @@ class CloseAccount(msgspec.Struct, frozen=True):
     pass
 
 
-Change = GrantRole | WithdrawRole | LinkIdentity | CloseAccount
+class EraseAccount(msgspec.Struct, frozen=True):
+    reason: str
+
+
+Change = GrantRole | WithdrawRole | SetGroupRoles | LinkIdentity | CloseAccount | EraseAccount
 
 
 def account_id(name: str) -> str:
@@ -138,12 +179,24 @@ def evolve(account: Account | None, event: Event) -> Account | None:
         case RoleWithdrawn(), Account():
             roles = account.roles - {(event.role, event.project_id)}
             return msgspec.structs.replace(account, roles=roles)
+        case GroupRoleGranted(), Account():
+            by_group = account.by_group | {_of_group(event)}
+            return msgspec.structs.replace(account, by_group=by_group)
+        case GroupRoleWithdrawn(), Account():
+            by_group = account.by_group - {_of_group(event)}
+            return msgspec.structs.replace(account, by_group=by_group)
         case IdentityLinked(), Account():
             identities = account.identities | {(event.issuer, event.subject)}
             return msgspec.structs.replace(account, identities=identities)
         case AccountClosed(), Account():
             return msgspec.structs.replace(account, closed=True)
+        case AccountErased(), Account():
+            return msgspec.structs.replace(account, email=None, identities=frozenset(), erased=True)
     return account
+
+
+def _of_group(event: GroupRoleGranted | GroupRoleWithdrawn) -> GroupRole:
+    return GroupRole(event.group, event.role, event.project_id)
 
 
 def is_address(email: str) -> bool:
@@ -176,17 +229,55 @@ def decide(command: Change, account: Account | None) -> list[Event]:
     """What is so already is no event. Raises `NotFound`, and `Conflict` for a closed account."""
     if isinstance(command, CloseAccount):
         return [] if existing(account).closed else [AccountClosed()]
+    if isinstance(command, EraseAccount):
+        return _erase(command, existing(account))
     known = still_open(account)
     match command:
         case GrantRole(role=role, project_id=project):
             held = (role, project) in known.roles
             return [] if held else [RoleGranted(role, project)]
         case WithdrawRole(role=role, project_id=project):
-            held = (role, project) in known.roles
-            return [RoleWithdrawn(role, project)] if held else []
+            return _withdraw(known, role, project)
+        case SetGroupRoles(roles=wanted):
+            return _set_group_roles(known, wanted)
         case LinkIdentity(issuer=issuer, subject=subject):
             linked = (issuer, subject) in known.identities
             return [] if linked else [IdentityLinked(issuer, subject)]
+
+
+def _erase(command: EraseAccount, account: Account) -> list[Event]:
+    """Whom nobody knows any more cannot sign in: the account is closed, too."""
+    reason = clean_name(command.reason, "reason", MAX_REASON)
+    closed = [] if account.closed else [AccountClosed()]
+    return [] if account.erased else [*closed, AccountErased(reason)]
+
+
+def _withdraw(account: Account, role: Role, project_id: str | None) -> list[Event]:
+    if (role, project_id) in account.roles:
+        return [RoleWithdrawn(role, project_id)]
+    giving = sorted(
+        one.group for one in account.by_group if (one.role, one.project_id) == (role, project_id)
+    )
+    if giving:
+        raise Conflict(
+            f"{account.name!r} has this role by the group {', '.join(giving)} of the identity"
+            " provider: take them out of it there, or close the account",
+            field="role",
+        )
+    return []
+
+
+def _set_group_roles(account: Account, wanted: frozenset[GroupRole]) -> list[Event]:
+    lost = sorted(account.by_group - wanted, key=_order)
+    new = sorted(wanted - account.by_group, key=_order)
+    return [
+        *(GroupRoleWithdrawn(one.role, one.project_id, one.group) for one in lost),
+        *(GroupRoleGranted(one.role, one.project_id, one.group) for one in new),
+    ]
+
+
+def _order(one: GroupRole) -> tuple[str, str, str]:
+    return one.group, one.role, one.project_id or ""
 
 
 def existing(account: Account | None) -> Account:

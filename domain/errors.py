@@ -64,6 +64,17 @@ class SignInRefused(Barred):
     reason = "sign-in: refused"
 
 
+class TooManyFailures(Barred):
+    """So many sign-ins from one address came to nothing that another that does is not told why;
+    `retry_after` is in seconds."""
+
+    reason = "too many failed sign-ins"
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
 class Forbidden(Barred):
     """The caller is known and lacks the right."""
 

@@ -19,6 +19,7 @@ class Identity(msgspec.Struct, frozen=True):
     subject: str
     email: str | None = None
     username: str | None = None
+    groups: frozenset[str] = frozenset()
 
 
 def names_for(identity: Identity) -> Iterator[str]:

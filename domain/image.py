@@ -10,12 +10,10 @@ from domain.blob import erased_before
 from domain.errors import Gone, Invalid, NotFound
 from domain.event import Event
 from domain.personal import PERSONAL
-from domain.text import clean_name, refuse_unstorable
+from domain.text import MAX_REASON, clean_name, refuse_unstorable
 from domain.view import CLASSIFICATION, DETECTION, View
 
 TRAIN, VALIDATION = "train", "validation"
-
-MAX_REASON = 1000
 
 PRECISION = 9
 """Decimals of a box: finer than a pixel of any image, coarse enough to survive arithmetic."""

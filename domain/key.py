@@ -55,13 +55,15 @@ class Scope(msgspec.Struct, frozen=True):
 
     def within(self, other: "Scope") -> bool:
         """Whether it opens nothing that the other does not."""
-        roles = other.roles is None or (
-            self.roles is not None and _rights(self.roles) <= _rights(other.roles)
-        )
+        roles = _rights_within(self.roles) <= _rights_within(other.roles)
         projects = other.projects is None or (
             self.projects is not None and set(self.projects) <= set(other.projects)
         )
         return roles and projects
+
+
+def _rights_within(roles: Iterable[Role] | None) -> frozenset[Right]:
+    return frozenset(Right) if roles is None else _rights(roles)
 
 
 def _rights(roles: Iterable[Role]) -> frozenset[Right]:
@@ -105,6 +107,18 @@ class Key(msgspec.Struct, frozen=True):
             earlier, until = self.earlier
             found |= hmac.compare_digest(earlier, digest) and now < until
         return found
+
+    def is_latest(self, digest: str) -> bool:
+        """Whether a secret of this digest is the one that the last rotation gave."""
+        return hmac.compare_digest(self.digest, digest)
+
+    def until(self, digest: str) -> datetime | None:
+        """When a secret of this digest, which opens now, ceases to: one that was replaced sooner
+        than the key."""
+        ends = [self.expires_at]
+        if self.earlier is not None and not self.is_latest(digest):
+            ends.append(self.earlier[1])
+        return min((one for one in ends if one is not None), default=None)
 
     def expired(self, now: datetime) -> bool:
         return self.expires_at is not None and now >= self.expires_at

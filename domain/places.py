@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from domain.account import RoleGranted, RoleWithdrawn
+from domain.account import RoleChange
 from domain.event import Event, Recorded
 from domain.image import ImageAdded, ImageAnnotated
 from domain.imports import ImportRequested
@@ -62,5 +62,5 @@ def own_terms(recorded: Recorded) -> Iterator[str]:
             yield f"{MODEL}:{model_id}"
         case VersionNumbered(version_id=version_id):
             yield f"{VERSION}:{version_id}"
-        case RoleGranted(project_id=str(project_id)) | RoleWithdrawn(project_id=str(project_id)):
-            yield f"{PROJECT}:{project_id}"
+        case _ if isinstance(event, RoleChange) and event.project_id is not None:
+            yield f"{PROJECT}:{event.project_id}"

@@ -35,6 +35,14 @@ RIGHTS: Mapping[Role, frozenset[Right]] = {
 }
 
 
+class GroupRole(msgspec.Struct, frozen=True):
+    """What being in a group of the identity provider's gives: a role, in a project or in all."""
+
+    group: str
+    role: Role
+    project_id: str | None = None
+
+
 class Grants(msgspec.Struct, frozen=True):
     """The roles that somebody has: in all projects, those to come included, and in single ones."""
 

@@ -3,6 +3,7 @@
 from domain.errors import Invalid
 
 MAX_NAME = 200
+MAX_REASON = 1000
 
 
 def clean_name(value: str, field: str = "name", longest: int = MAX_NAME) -> str:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from domain.account import Account, RoleGranted, RoleWithdrawn
+from domain.account import Account, RoleChange
 from domain.event import Event, Recorded
 from domain.image import Image, ImageAdded, ImageAnnotated
 from domain.imports import Import, ImportRequested
@@ -110,7 +110,7 @@ def mentions(event: Event) -> list[str]:
             return [f"view-{event.view_id}", f"model-{event.parent_model_id}"]
         case ModelRegistered() | VersionCreated():
             return [f"model-{event.model_id}"]
-        case RoleGranted(project_id=str()) | RoleWithdrawn(project_id=str()):
+        case _ if isinstance(event, RoleChange) and event.project_id is not None:
             return [f"project-{event.project_id}"]
         case KeyIssued():
             projects = [f"project-{one}" for one in event.scope.projects or ()]
@@ -137,7 +137,7 @@ def belonging(recorded: Recorded, states: States, after: object) -> Belonging:
             return Belonging(made.project_id, made.view_id, made.model_id, key)
         case Project():
             return Belonging(key)
-        case Account() if isinstance(event, RoleGranted | RoleWithdrawn):
+        case Account() if isinstance(event, RoleChange):
             return Belonging(event.project_id)
     return Belonging()
 

@@ -14,10 +14,18 @@ def of_account(event: Event, subject: str, states: States) -> Telling | None:
             return Telling(f"role {role} granted to {subject} in {_where(states, project)}")
         case account.RoleWithdrawn(role=role, project_id=project):
             return Telling(f"role {role} withdrawn from {subject} in {_where(states, project)}")
+        case account.GroupRoleGranted(role=role, project_id=project, group=group):
+            where = _where(states, project)
+            return Telling(f"role {role} granted to {subject} in {where}, for the group {group}")
+        case account.GroupRoleWithdrawn(role=role, project_id=project, group=group):
+            where = _where(states, project)
+            return Telling(f"role {role} withdrawn from {subject} in {where}: group {group}")
         case account.IdentityLinked(issuer=issuer):
             return Telling(f"{subject} linked to an identity of {issuer}")
         case account.AccountClosed():
             return Telling(f"{subject} closed")
+        case account.AccountErased(reason=reason):
+            return Telling(f"who is behind {subject} erased: {reason}")
     return None
 
 

@@ -33,6 +33,7 @@ def believe(token: str, keys: KeySet | None = None) -> Claims:
         issuer="https://idp.example",
         client_id="stemma",
         nonce="of this sign-in",
+        groups_claim="roles",
     )
 
 
@@ -157,3 +158,20 @@ def test_an_address_counts_once_it_is_verified() -> None:
 def test_a_subject_that_cannot_be_is_none(subject: str) -> None:
     with pytest.raises(SignInRefused, match=r"\(sub:"):
         identity_in(Claims(subject), "https://idp.example")
+
+
+@pytest.mark.parametrize(
+    ("said", "groups"),
+    [(["a", "b"], {"a", "b"}), ("a", {"a"}), ([], set()), (None, None)],
+)
+def test_groups_are_read_where_the_operator_says(said: object, groups: set[str] | None) -> None:
+    claims = believe(signed(CLAIMS | {"roles": said, "groups": ["others"]}))
+    assert claims.groups == groups
+    assert identity_in(claims, "x").groups == (groups or set())
+
+
+def test_groups_that_cannot_be_told_are_not_taken_for_none() -> None:
+    with pytest.raises(SignInRefused, match="are many"):
+        believe(signed(CLAIMS | {"_claim_names": {"roles": "src1"}}))
+    with pytest.raises(SignInRefused, match="not to be believed"):
+        believe(signed(CLAIMS | {"roles": [{"name": "a"}]}))

@@ -9,8 +9,11 @@ import pytest
 from joserfc import jwt
 
 from adapters import sign_in_attempts
+from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.oidc import Provider, provider_in
+from adapters.postgres import passing_engine
 from adapters.settings import Settings, SettingsError
+from adapters.sign_in_attempts import Attempts
 from domain.errors import SignInRefused
 from domain.identity import Identity
 from tests.adapters.identity_provider import (
@@ -20,6 +23,7 @@ from tests.adapters.identity_provider import (
     new_signing_key,
     providing,
 )
+from tests.servers import Database, new_database
 
 BACK = "http://127.0.0.1:8300/login/oidc/callback"
 
@@ -29,6 +33,17 @@ def shared() -> Iterator[IdentityProvider]:
     with providing() as one:
         one.user("ada", email="ada@example.com", email_verified=True, preferred_username="ada")
         yield one
+
+
+@pytest.fixture(scope="module")
+def database(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator[Database]:
+    with new_database(postgres, migrated_template) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def attempts(database: Database) -> Attempts:
+    return Attempts(passing_engine(database.app_url))
 
 
 @pytest.fixture
@@ -58,57 +73,80 @@ def answered(address: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(address).query))
 
 
-def sign_in(provider: Provider, idp: IdentityProvider, subject: str = "ada") -> Identity:
-    address, sealed = provider.begin(BACK, "/")
-    return provider.finish(sealed, answered(idp.approve(address, subject)), BACK)[0]
+def sign_in(
+    attempts: Attempts, provider: Provider, idp: IdentityProvider, subject: str = "ada"
+) -> Identity:
+    address, sealed = provider.begin(attempts, BACK, "/")
+    return provider.finish(attempts, sealed, answered(idp.approve(address, subject)), BACK)[0]
 
 
-def refused(provider: Provider, idp: IdentityProvider) -> str:
+def refused(attempts: Attempts, provider: Provider, idp: IdentityProvider) -> str:
     """Why a sign-in comes to nothing."""
     with pytest.raises(SignInRefused) as caught:
-        sign_in(provider, idp)
+        sign_in(attempts, provider, idp)
     return f"{caught.value.reason}: {caught.value.detail}"
 
 
-def test_somebody_comes_back_as_who_they_are(provider: Provider, idp: IdentityProvider) -> None:
-    assert sign_in(provider, idp) == Identity(idp.issuer, "ada", "ada@example.com", "ada")
+def test_somebody_comes_back_as_who_they_are(
+    attempts: Attempts, provider: Provider, idp: IdentityProvider
+) -> None:
+    assert sign_in(attempts, provider, idp) == Identity(idp.issuer, "ada", "ada@example.com", "ada")
     assert idp.verifier_fits
 
 
 def test_names_that_the_token_lacks_are_asked_for(
-    provider: Provider, idp: IdentityProvider
+    attempts: Attempts, provider: Provider, idp: IdentityProvider
 ) -> None:
     idp.forge = lambda claims: idp.signed(
         {name: value for name, value in claims.items() if name in ("iss", "aud", "exp", "iat")}
         | {"sub": "ada", "nonce": claims["nonce"]}
     )
-    assert sign_in(provider, idp).email == "ada@example.com"
+    assert sign_in(attempts, provider, idp).email == "ada@example.com"
     idp.forge = lambda claims: idp.signed(
         {name: claims[name] for name in ("iss", "aud", "exp", "iat", "nonce")} | {"sub": "bea"}
     )
-    assert "no userinfo" in refused(provider, idp)
+    assert "no userinfo" in refused(attempts, provider, idp)
 
 
-def test_what_a_token_says_is_checked(provider: Provider, idp: IdentityProvider) -> None:
+def test_groups_that_the_token_lacks_are_asked_for(
+    attempts: Attempts, idp: IdentityProvider
+) -> None:
+    idp.user("cleo", preferred_username="cleo", groups=["vision"])
+    provider = provider_in(settings(idp.issuer, oidc_group_roles="vision=trainer"))
+    assert provider is not None
+    idp.forge = lambda claims: idp.signed(
+        {name: value for name, value in claims.items() if name != "groups"}
+        | {"preferred_username": "cleo in the token"}
+    )
+    found = sign_in(attempts, provider, idp, "cleo")
+    assert found.username == "cleo in the token"
+    assert found.groups == {"vision"}
+    idp.forge = lambda claims: idp.signed(claims | {"groups": []})
+    assert sign_in(attempts, provider, idp, "cleo").groups == frozenset(), "what it says counts"
+
+
+def test_what_a_token_says_is_checked(
+    attempts: Attempts, provider: Provider, idp: IdentityProvider
+) -> None:
     idp.forge = lambda claims: idp.signed(claims | {"nonce": "that of another sign-in"})
-    assert "(nonce:" in refused(provider, idp)
+    assert "(nonce:" in refused(attempts, provider, idp)
 
 
 def test_keys_that_changed_a_moment_ago_are_asked_for_once(
-    provider: Provider, idp: IdentityProvider
+    attempts: Attempts, provider: Provider, idp: IdentityProvider
 ) -> None:
-    sign_in(provider, idp)
+    sign_in(attempts, provider, idp)
     before, idp.key = idp.key, new_signing_key()
-    assert sign_in(provider, idp).subject == "ada"
+    assert sign_in(attempts, provider, idp).subject == "ada"
     idp.forge = lambda claims: jwt.encode({"alg": "RS256", "kid": before.kid}, claims, before)
-    assert "wrong signature" in refused(provider, idp)
+    assert "wrong signature" in refused(attempts, provider, idp)
 
 
 def test_an_answer_is_of_the_browser_that_asked_and_used_once(
-    provider: Provider, idp: IdentityProvider
+    attempts: Attempts, provider: Provider, idp: IdentityProvider
 ) -> None:
-    address, sealed = provider.begin(BACK, "/versions/1")
-    _, another = provider.begin(BACK, "/")
+    address, sealed = provider.begin(attempts, BACK, "/versions/1")
+    _, another = provider.begin(attempts, BACK, "/")
     answer = answered(idp.approve(address, "ada"))
     for kept, told, reason in (
         (another, answer, "wrong state"),
@@ -117,20 +155,33 @@ def test_an_answer_is_of_the_browser_that_asked_and_used_once(
         (sealed, answer | {"state": "é"}, "wrong state"),
     ):
         with pytest.raises(SignInRefused) as caught:
-            provider.finish(kept, told, BACK)
+            provider.finish(attempts, kept, told, BACK)
         assert caught.value.reason == f"sign-in: {reason}"
-    assert provider.finish(sealed, answer, BACK)[1] == "/versions/1"
+    assert provider.finish(attempts, sealed, answer, BACK)[1] == "/versions/1"
     with pytest.raises(SignInRefused, match="used already"):
-        provider.finish(sealed, answer, BACK)
+        provider.finish(attempts, sealed, answer, BACK)
 
 
-def test_a_code_is_redeemed_once(provider: Provider, idp: IdentityProvider) -> None:
-    address, sealed = provider.begin(BACK, "/")
+def test_an_answer_is_taken_by_any_process_and_by_one_only(
+    attempts: Attempts, database: Database
+) -> None:
+    """Also by one that was started while the browser was at the provider."""
+    attempt, sealed = attempts.begin("/versions/1")
+    another = Attempts(passing_engine(database.app_url))
+    assert another.use(sealed, attempt.state) == attempt
+    with pytest.raises(SignInRefused, match="used already"):
+        attempts.use(sealed, attempt.state)
+
+
+def test_a_code_is_redeemed_once(
+    attempts: Attempts, provider: Provider, idp: IdentityProvider
+) -> None:
+    address, sealed = provider.begin(attempts, BACK, "/")
     code = answered(idp.approve(address, "ada"))["code"]
-    provider.finish(sealed, {"code": code, "state": answered(address)["state"]}, BACK)
-    address, sealed = provider.begin(BACK, "/")
+    provider.finish(attempts, sealed, {"code": code, "state": answered(address)["state"]}, BACK)
+    address, sealed = provider.begin(attempts, BACK, "/")
     with pytest.raises(SignInRefused, match="does not redeem"):
-        provider.finish(sealed, {"code": code, "state": answered(address)["state"]}, BACK)
+        provider.finish(attempts, sealed, {"code": code, "state": answered(address)["state"]}, BACK)
 
 
 @pytest.mark.parametrize(
@@ -142,45 +193,49 @@ def test_a_code_is_redeemed_once(provider: Provider, idp: IdentityProvider) -> N
     ],
 )
 def test_an_answer_that_signs_nobody_in_says_so(
-    provider: Provider, answer: dict[str, str], reason: str
+    attempts: Attempts, provider: Provider, answer: dict[str, str], reason: str
 ) -> None:
-    address, sealed = provider.begin(BACK, "/")
+    address, sealed = provider.begin(attempts, BACK, "/")
     with pytest.raises(SignInRefused) as caught:
-        provider.finish(sealed, answer | {"state": answered(address)["state"]}, BACK)
+        provider.finish(attempts, sealed, answer | {"state": answered(address)["state"]}, BACK)
     assert caught.value.reason == f"sign-in: {reason}"
 
 
-def test_a_provider_by_another_name_is_not_asked_further(idp: IdentityProvider) -> None:
+def test_a_provider_by_another_name_is_not_asked_further(
+    attempts: Attempts, idp: IdentityProvider
+) -> None:
     provider = new_provider(idp.issuer)
     idp.published = {"issuer": f"{idp.issuer}/"}
     before = idp.asked
     for _ in range(3):
         with pytest.raises(SignInRefused, match="does not answer as it should"):
-            provider.begin(BACK, "/")
+            provider.begin(attempts, BACK, "/")
     assert idp.asked == before + 1, "nor asked again at once"
 
 
 @pytest.mark.parametrize("name", ["authorization", "token", "userinfo"])
-def test_nobody_is_sent_where_others_can_listen(idp: IdentityProvider, name: str) -> None:
+def test_nobody_is_sent_where_others_can_listen(
+    attempts: Attempts, idp: IdentityProvider, name: str
+) -> None:
     idp.published = {f"{name}_endpoint": "http://idp.example/"}
     with pytest.raises(SignInRefused, match="does not answer as it should"):
-        new_provider(idp.issuer).begin(BACK, "/")
+        new_provider(idp.issuer).begin(attempts, BACK, "/")
     idp.published = {f"{name}_endpoint": "https://idp.example/"}
-    assert new_provider(idp.issuer).begin(BACK, "/")
+    assert new_provider(idp.issuer).begin(attempts, BACK, "/")
 
 
 def test_a_sign_in_that_takes_too_long_begins_again(
-    provider: Provider, monkeypatch: pytest.MonkeyPatch
+    attempts: Attempts, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address, sealed = provider.begin(BACK, "/")
+    address, sealed = provider.begin(attempts, BACK, "/")
     monkeypatch.setattr(sign_in_attempts, "LASTS_SECONDS", -1)
     with pytest.raises(SignInRefused, match="began no sign-in"):
-        provider.finish(sealed, {"code": "x", "state": answered(address)["state"]}, BACK)
+        provider.finish(attempts, sealed, {"code": "x", "state": answered(address)["state"]}, BACK)
 
 
-def test_a_provider_that_is_down_is_said_to_be() -> None:
+def test_a_provider_that_is_down_is_said_to_be(attempts: Attempts) -> None:
     with pytest.raises(SignInRefused, match="does not answer"):
-        new_provider("http://localhost:9").begin(BACK, "/")
+        new_provider("http://localhost:9").begin(attempts, BACK, "/")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from adapters.settings import RUNTIME_FILE, Runtime, Settings, SettingsError, load_settings
+from domain.roles import GroupRole, Role
 
 RUNTIME = Runtime(
     database_url="postgresql://app@up/db",
@@ -107,3 +108,20 @@ def test_unknown_variables_are_left_alone(tmp_path: Path) -> None:
     assert load(tmp_path, colour="blue") == msgspec.structs.replace(
         load(tmp_path), worker_name=load(tmp_path).worker_name
     )
+
+
+def test_roles_of_groups_are_read_from_one_line() -> None:
+    told = "staff=viewer; CN=ml,OU=x = trainer @ p-1;/it=administrator;"
+    found = load_settings({"STEMMA_OIDC_GROUP_ROLES": told}).group_roles()
+    assert found == {
+        GroupRole("staff", Role.VIEWER),
+        GroupRole("CN=ml,OU=x", Role.TRAINER, "p-1"),
+        GroupRole("/it", Role.ADMINISTRATOR),
+    }
+    assert load_settings({}).group_roles() == frozenset()
+
+
+@pytest.mark.parametrize("told", ["staff", "staff=boss", "=viewer", "staff=viewer@"])
+def test_a_role_of_a_group_that_is_none_is_named(told: str) -> None:
+    with pytest.raises(SettingsError, match="STEMMA_OIDC_GROUP_ROLES"):
+        load_settings({"STEMMA_OIDC_GROUP_ROLES": told}).group_roles()

@@ -88,6 +88,7 @@ account                GET    /api/v1/whoami
 administer anywhere    GET    /api/v1/accounts
 administer everywhere  POST   /api/v1/accounts
 administer everywhere  DELETE /api/v1/accounts/{account_id}
+administer everywhere  POST   /api/v1/accounts/{account_id}/erase
 administer anywhere    POST   /api/v1/accounts/{account_id}/roles
 administer of          DELETE /api/v1/accounts/{account_id}/roles/{role}
 administer anywhere    GET    /api/v1/webhooks

@@ -61,7 +61,7 @@ class Scene:
 
     def person(self, name: str, role: str = "administrator") -> httpx.Client:
         """A client of somebody with a role everywhere, whose account is opened if it is new."""
-        known = self.http.get("/api/v1/accounts").raise_for_status().json()["items"]
+        known = self.http.get("/api/v1/accounts?limit=500").raise_for_status().json()["items"]
         if name not in {one["name"] for one in known}:
             self.post("/accounts", {"name": name})
             self.post(f"/accounts/{account_id(name)}/roles", {"role": role})

@@ -179,7 +179,60 @@ def test_a_limited_key_issues_none_that_opens_more(people: People, project: str)
     # Nor by way of a key of the same account that may more.
     wide = people.site.post("/keys", {"label": "wide", "account_id": account})["id"]
     assert client.post(f"/api/v1/keys/{wide}/rotate", json={}).status_code == 403
-    assert client.delete(f"/api/v1/keys/{wide}").status_code == 200
+    assert client.delete(f"/api/v1/keys/{wide}").status_code == 403
+    assert client.delete(f"/api/v1/keys/{whoami(client).json()['key_id']}").status_code == 200
+
+
+def test_a_key_that_ends_gives_others_none_that_lasts(people: People) -> None:
+    """Whoever issues or rotates a key can use it, whosever it is."""
+    ends = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    _, client = people.join(("administrator", None), expires_at=ends)
+    friend, _ = people.join(("administrator", None))
+    assert issue(client, account_id=friend, expires_at=ends).status_code == 201
+    refused = issue(client, account_id=friend)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (403, "expires_at")
+    theirs = people.site.post("/keys", {"label": "theirs", "account_id": friend})["id"]
+    assert client.post(f"/api/v1/keys/{theirs}/rotate", json={}).status_code == 403
+    assert client.delete(f"/api/v1/keys/{theirs}").status_code == 200
+
+
+def test_a_replaced_secret_gives_nothing_that_outlives_it(
+    people: People, anybody: httpx.Client
+) -> None:
+    _, before = people.join(("viewer", None))
+    path = f"/api/v1/keys/{whoami(before).json()['key_id']}/rotate"
+    latest = before.post(path, json={"overlap_seconds": 3600}).json()["key"]
+    assert whoami(before).json()["until"] is not None
+    assert issue(before).status_code == 403
+    assert before.post(path, json={}).status_code == 403
+    replaced = before.headers["Authorization"].removeprefix("Bearer ")
+    refused = anybody.post("/api/v1/sessions", json={"key": replaced})
+    assert (refused.status_code, "rotated" in refused.json()["detail"]) == (401, True)
+    assert anybody.post("/api/v1/sessions", json={"key": latest}).status_code == 201
+
+
+@pytest.mark.parametrize(("path", "field"), [("accounts", "name"), ("keys", "key_id")])
+def test_lists_come_in_pages(people: People, path: str, field: str) -> None:
+    """Each once and in order, whatever the page's size."""
+    account, client = people.join(("administrator", None))
+    for number in range(4):
+        people.site.post("/keys", {"label": f"no {number}", "account_id": account})
+
+    def listed(limit: int) -> list[str]:
+        found: list[str] = []
+        asked: dict[str, Any] = {"limit": limit}
+        while True:
+            page = client.get(f"/api/v1/{path}", params=asked).raise_for_status().json()
+            assert 1 <= len(page["items"]) <= limit
+            found += [one[field] for one in page["items"]]
+            if page["next"] is None:
+                return found
+            asked["cursor"] = page["next"]
+
+    everything = listed(500)
+    assert len(everything) >= 3
+    assert everything == sorted(everything, key=str.casefold)
+    assert listed(2) == listed(len(everything)) == everything
 
 
 def test_keys_of_others_are_as_if_not_there(people: People) -> None:

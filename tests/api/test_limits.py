@@ -1,16 +1,21 @@
 """Limits of one account: requests a minute, trainings at once; and what surrounds every answer."""
 
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
 import pytest
+from litestar.connection import ASGIConnection
 
 from adapters.embedded_postgres import EmbeddedPostgres
+from api.limits import client_of
 from tests.api.conftest import serving, settings_at
-from tests.api.scene import Scene
+from tests.api.scene import KEY, Scene
 from tests.servers import new_database
 from tests.system import eventually
 
@@ -20,11 +25,10 @@ def strict(
     postgres: EmbeddedPostgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("strict")
-    with (
-        new_database(postgres, migrated_template) as database,
-        serving(settings_at(database, folder, max_trainings=2, rate_limit=600, streams=2)) as scene,
-    ):
-        yield scene
+    limits = {"max_trainings": 2, "rate_limit": 600, "streams": 2, "failed_sign_ins": 10}
+    with new_database(postgres, migrated_template) as database:
+        with serving(settings_at(database, folder, **limits)) as scene:
+            yield scene
 
 
 def test_an_account_has_so_many_trainings_at_once(strict: Scene) -> None:
@@ -111,6 +115,71 @@ def opens(client: httpx.Client, path: str) -> bool:
     """Whether a stream does; then it is closed."""
     with client.stream("GET", path) as answer:
         return answer.is_success
+
+
+def test_who_is_wrong_too_often_is_told_to_wait_and_who_is_right_is_let_in(
+    strict: Scene,
+) -> None:
+    wrong = "stemma_" + "0" * 16 + "_" + "0" * 64
+    with httpx.Client(base_url=strict.url) as guesser:
+
+        def guess(number: int) -> httpx.Response:
+            if number % 2:
+                return guesser.post("/api/v1/sessions", json={"key": wrong})
+            return guesser.get("/api/v1/whoami", headers={"Authorization": f"Bearer {wrong}"})
+
+        answers = [guess(number) for number in range(14)]
+        assert {one.status_code for one in answers[:9]} == {401}
+        refused = answers[-1]
+        assert (refused.status_code, "your address" in refused.json()["detail"]) == (429, True)
+        assert 1 <= int(refused.headers["Retry-After"]) <= 6
+        assert strict.http.get("/api/v1/whoami").is_success, "from the same address"
+        assert guesser.post("/api/v1/sessions", json={"key": KEY}).status_code == 201
+    with httpx.Client(base_url=strict.url) as nobody:
+        assert nobody.get("/api/v1/whoami").status_code == 401, "who gives no key guesses none"
+
+    def reasons() -> set[str]:
+        return {one["reason"] for one in strict.http.get("/api/v1/refusals").json()["items"]}
+
+    eventually(lambda: "too many failed sign-ins" in reasons())
+
+
+def test_failures_are_counted_by_client() -> None:
+    def client(host: str) -> str:
+        scope: Any = {"type": "http", "client": (host, 1)}
+        return client_of(ASGIConnection(scope))
+
+    assert client("192.0.2.1") == client("::ffff:192.0.2.1") != client("192.0.2.2")
+    assert client("2001:db8::1") == client("2001:db8::ffff:1") != client("2001:db8:0:1::1")
+    assert client("fe80::1%eth0") == client("fe80::2%eth0")
+    assert client("a socket") == "a socket"
+
+
+def test_a_head_without_an_end_is_cut_off(strict: Scene) -> None:
+    host, port = strict.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(b"GET /login HTTP/1.1\r\nHost: localhost\r\nX: ")
+        with suppress(ConnectionError):
+            for _ in range(100):
+                connection.sendall(b"a" * 65536)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 400"), "it was read to its end"
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_a_body_that_is_nested_without_end_is_no_defect(strict: Scene, opening: str) -> None:
+    body = '{"name": "x", "options": {"x": ' + opening * 200_000
+    headers = {"Content-Type": "application/json"}
+    view = strict.trainable("Deep", images=5)[1]
+    path = f"/api/v1/views/{view}/versions"
+    refused = strict.http.post(path, content=body, headers=headers)
+    assert refused.status_code in {400, 422}, refused.text
+
+
+def test_an_if_match_of_any_length_is_no_defect(strict: Scene) -> None:
+    headers = {"If-Match": f'"{"9" * 5000}"'}
+    project = strict.project("Matched")
+    refused = strict.http.patch(f"/api/v1/projects/{project}", json={"name": "y"}, headers=headers)
+    assert refused.json()["errors"][0]["field"] == "If-Match"
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """Signing in with an identity provider, as a browser does it, and as others try to."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import msgspec
 import pytest
 from playwright.sync_api import Browser
 
@@ -58,6 +61,8 @@ def organisation(
             oidc_client_id=CLIENT_ID,
             oidc_client_secret=SECRET,
             oidc_label="Sign in with Example",
+            oidc_group_roles="audit=auditor",
+            failed_sign_ins=0,
         )
         with serving(settings) as scene:
             yield Organisation(scene, idp)
@@ -168,6 +173,14 @@ def test_a_forged_token_signs_nobody_in(organisation: Organisation, browser: htt
     assert_refused(browser, organisation.sign_in(browser, idp.user("gus")))
 
 
+def test_roles_come_and_go_with_groups(organisation: Organisation) -> None:
+    for groups, roles in ((["audit"], ["auditor"]), ([], [])):
+        organisation.idp.user("kim", preferred_username="kim", groups=groups)
+        with organisation.browser() as browser:
+            organisation.sign_in(browser, "kim")
+            assert [one["role"] for one in whoami(browser)["roles"]] == roles
+
+
 def test_a_closed_account_is_not_opened_again(
     organisation: Organisation, browser: httpx.Client
 ) -> None:
@@ -211,6 +224,22 @@ def test_without_a_provider_there_is_no_such_sign_in(site: Scene) -> None:
         assert BEGIN not in browser.get("/login").text
         for path in (BEGIN, f"{BEGIN}/callback?code=x"):
             assert browser.get(path).status_code == 404
+
+
+def test_the_provider_is_not_asked_of_wrong_answers_without_end(
+    organisation: Organisation, tmp_path: Path
+) -> None:
+    settings = organisation.scene.settings
+    strict = msgspec.structs.replace(settings, data=tmp_path, failed_sign_ins=2)
+    with serving(strict) as scene, httpx.Client(base_url=scene.url) as browser:
+        found = []
+        for _ in range(4):
+            sent = browser.get(BEGIN).headers["Location"]
+            answer = {"code": "x", "state": parse_qs(urlsplit(sent).query)["state"][0]}
+            before = organisation.idp.asked
+            status = browser.get(f"{BEGIN}/callback", params=answer).status_code
+            found.append((status, organisation.idp.asked > before))
+        assert found == [(403, True), (403, True), (429, False), (429, False)]
 
 
 def test_a_provider_that_is_down_is_a_page(

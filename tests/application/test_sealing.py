@@ -6,18 +6,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 from cryptography.exceptions import InvalidTag
 
 from application import projects
+from application.accounts import all_of, erase_account
 from application.dataset import images_at
 from application.erasure import erase_image
+from application.handle import ACCOUNT
 from application.sealing import new_key, seal, unseal
+from application.sign_in import Terms, account_of
 from application.store import AppendRefused, Store
+from domain.account import AccountOpened, EraseAccount, IdentityLinked
 from domain.event import registry
+from domain.identity import Identity
 from domain.image import AddImage, EraseImage, ImageAdded, ImageErased, ImageRemoved
 from domain.personal import ERASED, erased_values, without_personal
+from domain.roles import Role
 from domain.view import ViewCreated
 from tests.application.scenes import EVERYTHING, Scene, do, recorded
 from tests.servers import Database
@@ -120,6 +127,25 @@ def test_erasing_shreds_the_key_with_the_event(store: Store, migrated: Database)
     event = read(store, key)
     assert (event.file_name, event.metadata) == (ERASED, {})
     assert event.blob == SHA
+
+
+def test_erasing_an_account_leaves_its_name_only(store: Store, migrated: Database) -> None:
+    ada = Identity("https://idp.example", "00u-lovelace", "ada@example.com", "countess")
+    key = account_of(store, ada, Terms(Role.VIEWER))
+    stream = f"account-{key}"
+    assert all(b"00u-lovelace" not in state for state in states(migrated))
+    assert keys(migrated).keys() == {stream}
+    for _ in range(2):
+        do(store, lambda s: erase_account(s, key, EraseAccount("asked for")))
+    assert keys(migrated) == {}
+    events = [one.event for one in store.streams([stream])[stream]]
+    assert [one.event_name for one in events[-2:]] == ["account.closed", "account.erased"]
+    assert AccountOpened("ada@example.com", "person", ERASED) in events
+    assert IdentityLinked(ada.issuer, ERASED) in events
+    [(_, account)] = all_of(store, ACCOUNT)
+    assert (account.email, account.identities, account.closed) == (None, frozenset(), True)
+    named_so = msgspec.structs.replace(ada, subject=ERASED)
+    assert account_of(store, named_so, Terms()) != key, "nobody gets in by what it reads as"
 
 
 def test_what_is_refused_leaves_the_keys_as_they_were(store: Store, migrated: Database) -> None:

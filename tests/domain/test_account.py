@@ -5,14 +5,19 @@ import pytest
 from domain.account import (
     Account,
     AccountClosed,
+    AccountErased,
     AccountOpened,
     CloseAccount,
+    EraseAccount,
     GrantRole,
+    GroupRoleGranted,
+    GroupRoleWithdrawn,
     IdentityLinked,
     LinkIdentity,
     OpenAccount,
     RoleGranted,
     RoleWithdrawn,
+    SetGroupRoles,
     WithdrawRole,
     account_id,
     decide,
@@ -22,7 +27,7 @@ from domain.account import (
     refuse_without_administrator,
 )
 from domain.errors import Conflict, Forbidden, Invalid, NotFound
-from domain.roles import Grants, Right, Role
+from domain.roles import Grants, GroupRole, Right, Role
 from tests.domain.story import Story
 
 given = Story(evolve, decide).given
@@ -85,6 +90,28 @@ def test_grants_are_those_of_all_roles() -> None:
     assert grants.may(Right.READ, "farm")
 
 
+def test_what_groups_give_is_held_beside_what_is_granted() -> None:
+    vision = GroupRole("vision", Role.TRAINER, "zoo")
+    given_by = GroupRoleGranted(Role.TRAINER, "zoo", "vision")
+    taken = GroupRoleWithdrawn(Role.TRAINER, "zoo", "vision")
+    given(OPENED).when(SetGroupRoles(frozenset({vision}))).then(given_by)
+    given(OPENED, given_by).when(SetGroupRoles(frozenset({vision}))).then()
+    given(OPENED, given_by).when(SetGroupRoles(frozenset())).then(taken)
+    given(OPENED, given_by).when(GrantRole(Role.TRAINER, "zoo")).then(TRAINER)
+    assert state(OPENED, TRAINER, given_by, taken).held == {(Role.TRAINER, "zoo")}
+    assert state(OPENED, given_by).grants.may(Right.TRAIN, "zoo")
+    withdrawing = WithdrawRole(Role.TRAINER, "zoo")
+    given(OPENED, TRAINER, given_by).when(withdrawing).then(RoleWithdrawn(Role.TRAINER, "zoo"))
+    given(OPENED, given_by).when(withdrawing).then(Conflict, field="role", says="group vision")
+
+
+def test_an_administrator_by_a_group_is_not_the_one_who_is_always_left() -> None:
+    by_group = state(OPENED, GroupRoleGranted(Role.ADMINISTRATOR, None, "it"))
+    assert by_group.grants.may(Right.ADMINISTER)
+    with pytest.raises(Conflict, match="last administrator"):
+        refuse_without_administrator([by_group])
+
+
 def test_a_closed_account_may_nothing_and_is_granted_nothing() -> None:
     closed = (OPENED, EVERYTHING, AccountClosed())
     assert state(*closed).grants == Grants()
@@ -99,6 +126,14 @@ def test_an_identity_is_linked_once() -> None:
     given(OPENED).when(LinkIdentity("https://id.example.com", "7")).then(linked)
     given(OPENED, linked).when(LinkIdentity("https://id.example.com", "7")).then()
     assert state(OPENED, linked).identities == {("https://id.example.com", "7")}
+
+
+def test_erasing_closes_too_and_is_final() -> None:
+    erased = AccountErased("asked for")
+    given(OPENED).when(EraseAccount(" asked for ")).then(AccountClosed(), erased)
+    given(OPENED, AccountClosed()).when(EraseAccount("asked for")).then(erased)
+    given(OPENED, AccountClosed(), erased).when(EraseAccount("again")).then()
+    given(OPENED).when(EraseAccount(" ")).then(Invalid, field="reason")
 
 
 def test_no_account_is_no_account() -> None:

@@ -7,7 +7,10 @@ from application.mapper import EventMapper
 from domain.account import (
     PERSON,
     AccountClosed,
+    AccountErased,
     AccountOpened,
+    GroupRoleGranted,
+    GroupRoleWithdrawn,
     IdentityLinked,
     RoleGranted,
     RoleWithdrawn,
@@ -197,8 +200,11 @@ EXAMPLES: tuple[Event, ...] = (
     AccountOpened("ada", PERSON, "ada@example.com"),
     RoleGranted(Role.TRAINER, "project-1"),
     RoleWithdrawn(Role.ADMINISTRATOR, None),
+    GroupRoleGranted(Role.TRAINER, "project-1", "vision"),
+    GroupRoleWithdrawn(Role.AUDITOR, None, "/staff/audit"),
     IdentityLinked("https://login.example.com", "00u1"),
     AccountClosed(),
+    AccountErased("asked for, ticket 4711"),
     KeyIssued(
         "account-1",
         "nightly",
