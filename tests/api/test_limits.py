@@ -26,9 +26,11 @@ def strict(
 ) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("strict")
     limits = {"max_trainings": 2, "rate_limit": 600, "streams": 2, "failed_sign_ins": 10}
-    with new_database(postgres, migrated_template) as database:
-        with serving(settings_at(database, folder, **limits)) as scene:
-            yield scene
+    with (
+        new_database(postgres, migrated_template) as database,
+        serving(settings_at(database, folder, **limits)) as scene,
+    ):
+        yield scene
 
 
 def test_an_account_has_so_many_trainings_at_once(strict: Scene) -> None:
@@ -141,7 +143,7 @@ def test_who_is_wrong_too_often_is_told_to_wait_and_who_is_right_is_let_in(
     def reasons() -> set[str]:
         return {one["reason"] for one in strict.http.get("/api/v1/refusals").json()["items"]}
 
-    eventually(lambda: "too many failed sign-ins" in reasons())
+    eventually(lambda: "too many failed sign-ins" in reasons(), "it is on record")
 
 
 def test_failures_are_counted_by_client() -> None:
