@@ -15,6 +15,7 @@ from api.pages_imports import ImportPages
 from api.pages_projects import ProjectPages
 from api.pages_versions import VersionPages
 from api.pages_views import ViewPages
+from api.pages_webhooks import WebhookPages
 from api.pages_workers import WorkerPages
 from api.sign_in import LoginPages
 from api.sign_in_provider import ProviderPages
@@ -33,6 +34,7 @@ PAGES = Router(
         WorkerPages,
         AuditPages,
         ContractPages,
+        WebhookPages,
         LoginPages,
         ProviderPages,
     ],
