@@ -1,6 +1,5 @@
 """The page of webhooks: who is told of events, how that goes, and what can be done about it."""
 
-import msgspec
 from litestar import Controller, get
 from litestar.response import Template
 

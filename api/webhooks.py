@@ -4,7 +4,7 @@ import asyncio
 
 import httpx
 from litestar import Controller, Response, delete, get, post
-from litestar.di import NamedDependency, Provide
+from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from adapters.webhooks.addresses import Refused, parsed
@@ -46,7 +46,6 @@ class WebhookController(Controller):
     path = "/webhooks"
     tags = ("Webhooks",)
     opt = needs(Right.ADMINISTER, anywhere=True)
-    dependencies = {"hook": Provide(Asked, sync_to_thread=False)}
 
     @post(summary="Register a webhook")
     async def register(
