@@ -10,6 +10,7 @@ from api.pages_audit import AuditPages
 from api.pages_compare import ComparePages
 from api.pages_contract import ContractPages
 from api.pages_evaluation import EvaluationPages
+from api.pages_events import EventPages
 from api.pages_images import ImagePages
 from api.pages_imports import ImportPages
 from api.pages_projects import ProjectPages
@@ -33,6 +34,7 @@ PAGES = Router(
         ComparePages,
         WorkerPages,
         AuditPages,
+        EventPages,
         ContractPages,
         WebhookPages,
         LoginPages,

@@ -121,6 +121,7 @@ read of                GET    /versions/{version_id}/compare
 read of                GET    /versions/{version_id}/compare/{other_id}
 read anywhere          GET    /workers
 audit of               GET    /audit
+read anywhere          GET    /events
 administer anywhere    GET    /webhooks
 audit everywhere       GET    /audit/correlations/{correlation_id}
 read anywhere          GET    /api/v1/events
