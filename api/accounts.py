@@ -19,7 +19,7 @@ from application.accounts import all_of
 from application.handle import ACCOUNT as ACCOUNTS
 from application.handle import PROJECT
 from domain.account import PERSON, Account, GrantRole, OpenAccount, WithdrawRole
-from domain.roles import Right, Role
+from domain.roles import Grants, Right, Role
 
 
 class NewAccount(Strict, frozen=True, kw_only=True):
@@ -79,10 +79,7 @@ class AccountController(Controller):
     @get("/whoami", summary="Who you are", sync_to_thread=False, opt=ACCOUNT)
     def whoami(self, request: HttpRequest) -> WhoAmI:
         caller: Caller = request.user
-        grants = caller.grants
-        roles = [HeldRole(role, None) for role in sorted(grants.everywhere)]
-        for project, held in sorted(grants.by_project.items()):
-            roles += [HeldRole(role, project) for role in sorted(held)]
+        roles = held_roles(caller.grants)
         return WhoAmI(caller.account_id, caller.actor, caller.key_id, caller.until, roles)
 
     @get(
@@ -94,7 +91,7 @@ class AccountController(Controller):
     def list_accounts(self, backend: Served, request: HttpRequest) -> Accounts:
         """By name. Whoever administers single projects sees no addresses, and roles in those."""
         found = [
-            _view(account_id, account, request.user)
+            account_view(account_id, account, request.user)
             for account_id, account in all_of(backend.store, ACCOUNTS)
         ]
         return Accounts(sorted(found, key=lambda one: one.name.casefold()))
@@ -187,7 +184,16 @@ def _demand_administrator(backend: Backend, caller: Caller, project_id: str | No
         demand(backend, caller, Right.ADMINISTER, PROJECT.stream(project_id))
 
 
-def _view(account_id: str, account: Account, caller: Caller) -> AccountView:
+def held_roles(grants: Grants) -> list[HeldRole]:
+    """Those in all projects first."""
+    roles = [HeldRole(role, None) for role in sorted(grants.everywhere)]
+    for project, held in sorted(grants.by_project.items()):
+        roles += [HeldRole(role, project) for role in sorted(held)]
+    return roles
+
+
+def account_view(account_id: str, account: Account, caller: Caller) -> AccountView:
+    """The account as far as the caller may see."""
     everything = caller.grants.may(Right.ADMINISTER)
     roles = [
         HeldRole(role, project)

@@ -92,7 +92,7 @@ class KeyController(Controller):
             demand_everywhere(caller, Right.ADMINISTER)
         wanted = account_id or caller.account_id
         found = all_of(backend.store, KEY)
-        return Keys([_view(key_id, key) for key_id, key in found if key.account_id == wanted])
+        return Keys([key_view(key_id, key) for key_id, key in found if key.account_id == wanted])
 
     @post(summary="Issue a key", sync_to_thread=True, opt=ACCOUNT)
     def issue_key(
@@ -172,7 +172,8 @@ def _shown(
     )
 
 
-def _view(key_id: str, key: Key) -> KeyView:
+def key_view(key_id: str, key: Key) -> KeyView:
+    """The key without what opens."""
     return KeyView(
         key_id,
         key.account_id,

@@ -5,6 +5,7 @@ Nothing is only here: what a page does is a call of the API, sent by a small scr
 
 from litestar import Router
 
+from api.pages_access import AccessPages
 from api.pages_annotate import AnnotatePages
 from api.pages_audit import AuditPages
 from api.pages_compare import ComparePages
@@ -35,6 +36,7 @@ PAGES = Router(
         WorkerPages,
         AuditPages,
         EventPages,
+        AccessPages,
         ContractPages,
         WebhookPages,
         LoginPages,

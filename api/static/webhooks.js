@@ -1,13 +1,11 @@
-// Webhooks: a secret is shown once, what came of a test is told, and a replay is asked where from.
+// Webhooks: what came of a test is told, and a replay is asked where from.
 import { clearProblem } from "./problems.js";
-import { refresh } from "./parts.js";
+import { showOnce } from "./shown_once.js";
 
-const secret = document.getElementById("secret");
-const secretValue = document.getElementById("secret-value");
+showOnce();
 
 document.addEventListener("answered", ({ detail: { form, answer } }) => {
-  if (form.dataset.tells === "test") tellTest(form, answer);
-  else showSecret(form, answer);
+  if ("tests" in form.dataset) tellTest(form, answer);
 });
 
 document.addEventListener("click", (event) => {
@@ -21,20 +19,6 @@ document.addEventListener("click", (event) => {
   after.value = opener.dataset.value;
   after.select();
 });
-
-// Escape would lose it.
-secret.addEventListener("cancel", (event) => event.preventDefault());
-secret.addEventListener("close", () => {
-  secretValue.value = "";
-});
-
-function showSecret(form, answer) {
-  form.reset();
-  secretValue.value = answer.secret;
-  secret.showModal();
-  secretValue.select();
-  refresh(answer.position);
-}
 
 function tellTest(form, { status, trouble, seconds }) {
   const what = form.querySelector("button").ariaLabel.replace("Send a test to ", "");

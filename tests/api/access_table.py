@@ -123,6 +123,7 @@ read anywhere          GET    /workers
 audit of               GET    /audit
 read anywhere          GET    /events
 administer anywhere    GET    /webhooks
+account                GET    /access
 audit everywhere       GET    /audit/correlations/{correlation_id}
 read anywhere          GET    /api/v1/events
 read anywhere          GET    /api/v1/events/stream

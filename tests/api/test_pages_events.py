@@ -1,12 +1,11 @@
 """The page of events: what fits is found from the newest backwards, and what is new appears."""
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from api import events_before
 from api.events_before import Looked, newest
@@ -18,21 +17,7 @@ from tests.api.scene import Scene
 from tests.api.test_pages_html import NASTY
 from tests.application.scenes import Scene as Log
 
-SOON = 10_000
 CHECKS = (Path(__file__).parent / "pages_checks.js").read_text()
-
-
-@pytest.fixture
-def page(site: Scene, chromium: Browser) -> Iterator[Page]:
-    """A tab that has nothing to complain about."""
-    context = chromium.new_context(**site.browsing, viewport={"width": 1400, "height": 900})
-    context.set_default_timeout(SOON)
-    tab = context.new_page()
-    complaints: list[str] = []
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    yield tab
-    context.close()
-    assert complaints == []
 
 
 def positions(page: Page) -> list[int]:
@@ -109,7 +94,7 @@ def test_the_feed_is_filtered_and_paged_in_the_address(site: Scene, page: Page) 
     page.wait_for_url(f"**/events?subject=view-{view}")
     page.goto(f"/events?project={project}&name=version.*")
     expect(page.locator("[data-empty]")).to_contain_text("No event fits")
-    same = site.http.get(page.locator(".foot a").first.get_attribute("href"))
+    same = site.http.get(str(page.locator(".foot a").first.get_attribute("href")))
     assert same.raise_for_status().json()["items"] == []
     page.goto("/events?subject=nonsense")
     expect(page.locator("main")).to_contain_text("subject is 'nonsense'")
