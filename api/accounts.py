@@ -19,7 +19,7 @@ from application.accounts import all_of
 from application.handle import ACCOUNT as ACCOUNTS
 from application.handle import PROJECT
 from domain.account import PERSON, Account, EraseAccount, GrantRole, OpenAccount, WithdrawRole
-from domain.roles import Right, Role
+from domain.roles import Grants, Right, Role
 
 
 class NewAccount(Strict, frozen=True, kw_only=True):
@@ -86,10 +86,7 @@ class AccountController(Controller):
     @get("/whoami", summary="Who you are", sync_to_thread=False, opt=ACCOUNT)
     def whoami(self, request: HttpRequest) -> WhoAmI:
         caller: Caller = request.user
-        grants = caller.grants
-        roles = [HeldRole(role, None) for role in sorted(grants.everywhere)]
-        for project, held in sorted(grants.by_project.items()):
-            roles += [HeldRole(role, project) for role in sorted(held)]
+        roles = held_roles(caller.grants)
         return WhoAmI(caller.account_id, caller.actor, caller.key_id, caller.until, roles)
 
     @get(
@@ -107,7 +104,9 @@ class AccountController(Controller):
             for account_id, account in all_of(backend.store, ACCOUNTS)
             if account.name.casefold() > (cursor or "")
         )
-        items = [_view(account_id, account, request.user) for _, account_id, account in by_name]
+        items = [
+            account_view(account_id, account, request.user) for _, account_id, account in by_name
+        ]
         following = by_name[limit - 1][0] if len(by_name) > limit else None
         return Accounts(items[:limit], following)
 
@@ -223,7 +222,16 @@ def _demand_administrator(backend: Backend, caller: Caller, project_id: str | No
         demand(backend, caller, Right.ADMINISTER, PROJECT.stream(project_id))
 
 
-def _view(account_id: str, account: Account, caller: Caller) -> AccountView:
+def held_roles(grants: Grants) -> list[HeldRole]:
+    """Those in all projects first."""
+    roles = [HeldRole(role, None) for role in sorted(grants.everywhere)]
+    for project, held in sorted(grants.by_project.items()):
+        roles += [HeldRole(role, project) for role in sorted(held)]
+    return roles
+
+
+def account_view(account_id: str, account: Account, caller: Caller) -> AccountView:
+    """The account as far as the caller may see."""
     everything = caller.grants.may(Right.ADMINISTER)
     roles = [
         HeldRole(role, project)

@@ -52,6 +52,7 @@ from api.transparency import TilesController, TransparencyController
 from api.versions import VersionController
 from api.views import ViewController
 from api.watching import Watching
+from api.webhook_asked import Asked as HookAsked
 from api.webhooks import WebhookController
 from api.workers import WorkerController
 
@@ -135,6 +136,7 @@ def create_app(settings: Settings) -> Litestar:
             "backend": Provide(_backend, sync_to_thread=False),
             "asked": Provide(asked_for, sync_to_thread=False),
             "chosen": Provide(chosen_in, sync_to_thread=False),
+            "hook": Provide(HookAsked, sync_to_thread=False),
         },
         exception_handlers=as_pages(HANDLERS),
         template_config=TemplateConfig(

@@ -92,7 +92,7 @@ async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
         backend: Backend = connection.app.state.backend
         await asyncio.to_thread(demand, backend, caller, need.right, stream)
     elif need.anywhere:
-        if caller.grants.projects(need.right) == frozenset():
+        if not caller.grants.may_somewhere(need.right):
             raise _lacking(need.right, "any project")
     else:
         demand_everywhere(caller, need.right)

@@ -99,7 +99,7 @@ class KeyController(Controller):
             demand_everywhere(caller, Right.ADMINISTER)
         wanted = account_id or caller.account_id
         held = (
-            _view(key_id, key)
+            key_view(key_id, key)
             for key_id, key in all_of(backend.store, KEY, after=cursor or "")
             if key.account_id == wanted
         )
@@ -184,7 +184,8 @@ def _shown(
     )
 
 
-def _view(key_id: str, key: Key) -> KeyView:
+def key_view(key_id: str, key: Key) -> KeyView:
+    """The key without what opens."""
     return KeyView(
         key_id,
         key.account_id,

@@ -12,7 +12,7 @@ from api.backend import Backend
 from api.parameters import HttpRequest
 from api.schemas import Strict
 from application.access import Caller
-from application.webhooks import Endpoint, find_endpoint
+from application.webhooks import Endpoint, all_endpoints, find_endpoint
 from domain.errors import Forbidden, NotFound
 from domain.roles import Grants, Right
 from domain.webhook import MAX_URL, existing
@@ -50,7 +50,8 @@ class WebhookRow(msgspec.Struct, frozen=True):
 
     It is `active`, `paused` by someone, or `parked` for the `reason` given. It has been served up
     to `position`; `behind` counts the log's events after that, wanted or not. While tries fail,
-    the last one said `last_error`, and there is none before `next_try_at`.
+    the last one said `last_error`, and there is none before `next_try_at`. It is parked if
+    `vouched_by`, who registered or resumed it, may no longer see what it tells.
     """
 
     webhook_id: str
@@ -69,6 +70,7 @@ class WebhookRow(msgspec.Struct, frozen=True):
     delivered_at: datetime | None
     registered_at: datetime
     registered_by: str
+    vouched_by: str
     revision: int
 
 
@@ -119,6 +121,15 @@ def endpoint_for(
     return endpoint
 
 
+def administered(backend: Backend, grants: Grants) -> list[Endpoint]:
+    """Those that are not removed and that the caller administers, in the order of the log."""
+    return [
+        one
+        for one in all_endpoints(backend.store).values()
+        if grants.may(Right.ADMINISTER, one.webhook.registered.project_id)
+    ]
+
+
 def rows(backend: Backend, endpoints: Collection[Endpoint]) -> tuple[list[WebhookRow], int]:
     """The webhooks as they are now, and where the log ends."""
     head = backend.store.head()
@@ -140,6 +151,7 @@ def _row(standing: Standing) -> WebhookRow:
         behind=standing.behind,
         registered_at=registered.metadata.occurred_at,
         registered_by=registered.metadata.actor,
+        vouched_by=endpoint.vouched_by,
         revision=endpoint.revision,
         **msgspec.structs.asdict(standing.place),
     )

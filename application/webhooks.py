@@ -7,12 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from application.access import Access
 from application.handle import PROJECT, WEBHOOK, Decided, Session
 from application.store import END, Store
 from domain import project as projects
 from domain import webhook as webhooks
-from domain.errors import NotFound
+from domain.account import account_id
+from domain.errors import NotFound, Unauthenticated
 from domain.event import Recorded, name_of
+from domain.roles import Right
 from domain.webhook import (
     Command,
     RegisterWebhook,
@@ -47,7 +50,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     """A webhook as its events tell.
 
     What is sent first is the event after `start`, as the event at position `placed` of the log
-    says. `begun` is the position of the last event that let deliveries begin anew.
+    says. `begun` is the position of the last event that let deliveries begin anew. `vouched_by`
+    is the actor who registered it, or resumed it since: it tells no more than they may know.
     """
 
     webhook_id: str
@@ -57,6 +61,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     start: int
     placed: int
     begun: int
+    vouched_by: str
 
 
 def new_secret() -> str:
@@ -93,7 +98,8 @@ def take(endpoints: dict[str, Endpoint], recorded: Recorded) -> Endpoint | None:
         return None
     if isinstance(event, WebhookRegistered):
         webhook = webhooks.existing(webhooks.evolve(None, event))
-        endpoints[key] = Endpoint(key, webhook, recorded, 1, position, position, position)
+        actor = recorded.metadata.actor
+        endpoints[key] = Endpoint(key, webhook, recorded, 1, position, position, position, actor)
         return endpoints[key]
     known = endpoints[key]
     changed = msgspec.structs.replace(
@@ -105,6 +111,8 @@ def take(endpoints: dict[str, Endpoint], recorded: Recorded) -> Endpoint | None:
         changed = msgspec.structs.replace(changed, start=event.after, placed=position)
     if isinstance(event, WebhookReplayed | WebhookResumed):
         changed = msgspec.structs.replace(changed, begun=position)
+    if isinstance(event, WebhookResumed):
+        changed = msgspec.structs.replace(changed, vouched_by=recorded.metadata.actor)
     endpoints[key] = changed
     return changed
 
@@ -139,6 +147,22 @@ def find_endpoint(store: Store, webhook_id: str) -> Endpoint:
     if webhook_id not in found:
         raise NotFound("there is no such webhook")
     return found[webhook_id]
+
+
+def distrusted(access: Access, endpoint: Endpoint) -> str | None:
+    """Why nothing may be sent, where whoever vouches for the webhook may not see what it tells."""
+    project_id = endpoint.webhook.registered.project_id
+    try:
+        grants = access.by_account(account_id(endpoint.vouched_by)).grants
+        if grants.may(Right.ADMINISTER, project_id):
+            return None
+    except Unauthenticated:
+        pass
+    what = "all projects" if project_id is None else "the project"
+    return (
+        f"{endpoint.vouched_by}, who vouches for it, does not administer {what} any more; whoever"
+        " does and resumes it vouches for it from then on"
+    )
 
 
 def secret_given(store: Store, webhook_id: str, command_id: str) -> str | None:

@@ -56,6 +56,10 @@ class Grants(msgspec.Struct, frozen=True):
             roles |= self.by_project.get(project_id, frozenset())
         return any(right in RIGHTS[role] for role in roles)
 
+    def may_somewhere(self, right: Right) -> bool:
+        """Whether there is a project in which they may."""
+        return self.projects(right) != frozenset()
+
     def projects(self, right: Right) -> frozenset[str] | None:
         """The projects in which they may; None stands for all."""
         if self.may(right):

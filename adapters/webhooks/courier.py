@@ -13,9 +13,11 @@ from adapters.webhooks.pace import Pace
 from adapters.webhooks.positions import Place, Positions
 from adapters.webhooks.sending import Answer, Sender, message_of
 from adapters.webhooks.tail import Tail, Wanted
+from application.access import Access
 from application.handle import Request, handle
 from application.store import Store
-from application.webhooks import Endpoint, change_webhook
+from application.webhooks import Endpoint, change_webhook, distrusted
+from domain.account import account_id
 from domain.errors import NotFound, Stale
 from domain.event import Recorded
 from domain.event_filter import matching
@@ -35,6 +37,7 @@ class Courier:
         self,
         endpoint: Endpoint,
         store: Store,
+        access: Access,
         tail: Tail,
         positions: Positions,
         sender: Sender,
@@ -42,6 +45,7 @@ class Courier:
     ) -> None:
         self._endpoint = endpoint
         self._store = store
+        self._access = access
         self._tail = tail
         self._positions = positions
         self._sender = sender
@@ -57,6 +61,11 @@ class Courier:
         self._endpoint = endpoint
         self._changed.set()
         self._news.set()
+
+    def look_again(self, account: str) -> None:
+        """The account with this id has changed: it may be the one that vouches for the webhook."""
+        if account_id(self._endpoint.vouched_by) == account:
+            self.tell(self._endpoint)
 
     def wake(self) -> None:
         """The log may have grown."""
@@ -79,6 +88,10 @@ class Courier:
 
     async def _serve(self, endpoint: Endpoint) -> None:
         """Send what is wanted until something changes, or the receiver is given up."""
+        reason = await asyncio.to_thread(distrusted, self._access, endpoint)
+        if reason is not None:
+            await asyncio.to_thread(self._park, endpoint, reason)
+            return
         registered = endpoint.webhook.registered
         wanted = Wanted(matching(registered.names), registered.project_id)
         self._place = await self._positions.begin(endpoint)

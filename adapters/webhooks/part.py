@@ -14,6 +14,8 @@ from adapters.webhooks.pace import pace_of
 from adapters.webhooks.positions import Positions, delivering
 from adapters.webhooks.sending import Sender
 from adapters.webhooks.tail import Tail
+from application.access import Access
+from application.handle import ACCOUNT
 from application.store import CHANNEL, Store
 from application.webhooks import Endpoint, all_endpoints, take
 from domain.webhook import REMOVED
@@ -57,10 +59,11 @@ async def _deliver(
     endpoints = await asyncio.to_thread(lambda: all_endpoints(store, upto=head))
     tail = Tail(store, head)
     gate, pace = Gate(allowed_in(settings.webhook_allow)), pace_of(settings)
+    access = Access(store)
 
     def courier_of(endpoint: Endpoint) -> Courier:
         sender = Sender(gate, settings.webhook_timeout_seconds)
-        return Courier(endpoint, store, tail, positions, sender, pace)
+        return Courier(endpoint, store, access, tail, positions, sender, pace)
 
     async with asyncio.TaskGroup() as group:
         crew = _Crew(group, courier_of)
@@ -71,6 +74,8 @@ async def _deliver(
                 for recorded in page:
                     if changed := take(endpoints, recorded):
                         crew.take(changed)
+                    elif recorded.stream.startswith(f"{ACCOUNT.kind}-"):
+                        crew.look_again(recorded.entity_id)
                 crew.wake()
             crew.wake()
         await crew.stop()
@@ -83,7 +88,7 @@ class _Crew:
         self._group = group
         self._courier_of = courier_of
         self._couriers: dict[str, Courier] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, endpoint: Endpoint) -> None:
         """Let the endpoint's courier know; make it for a new one."""
@@ -91,10 +96,16 @@ class _Crew:
         if key in self._couriers:
             self._couriers[key].tell(endpoint)
             if endpoint.webhook.state == REMOVED:
-                del self._couriers[key], self._tasks[key]
+                del self._couriers[key]
             return
         self._couriers[key] = courier = self._courier_of(endpoint)
-        self._tasks[key] = self._group.create_task(courier.run())
+        task = self._group.create_task(courier.run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def look_again(self, account: str) -> None:
+        for courier in self._couriers.values():
+            courier.look_again(account)
 
     def wake(self) -> None:
         for courier in self._couriers.values():
@@ -103,6 +114,6 @@ class _Crew:
     async def stop(self) -> None:
         for courier in self._couriers.values():
             courier.stop()
-        if self._tasks:
-            await asyncio.wait(self._tasks.values(), timeout=STOP_SECONDS)
-            await end_tasks(*self._tasks.values())
+        if tasks := list(self._tasks):
+            await asyncio.wait(tasks, timeout=STOP_SECONDS)
+            await end_tasks(*tasks)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -24,6 +25,9 @@ ADDRESSES_TRIED = 4
 MAX_ANSWER_BYTES = 64 << 10
 LONGEST_RETRY_AFTER = 86_400.0
 REST_SECONDS = 2.0
+LONGEST_TROUBLE = 300
+"""Characters of an error that are kept: it may repeat what the receiver has sent, which is its to
+choose."""
 GONE = 410
 
 
@@ -97,15 +101,17 @@ class Sender:
         headers = signed(message, secrets, datetime.now(UTC))
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._post(parsed(url), message.body, headers)
+                response = await self._post(parsed(url), message.body, headers)
         except TimeoutError:
             return Answer(f"no answer within {self._timeout:g} s")
         except Refused as refused:
             return Answer(str(refused))
         except httpx.HTTPError as error:
-            return Answer(f"{type(error).__name__}: {error}".rstrip(": "))
+            trouble = f"{type(error).__name__}: {error}".rstrip(": ")
+            return Answer(textwrap.shorten(trouble, LONGEST_TROUBLE, placeholder=" …"))
+        return await _answer(response)
 
-    async def _post(self, url: httpx.URL, body: bytes, headers: dict[str, str]) -> Answer:
+    async def _post(self, url: httpx.URL, body: bytes, headers: dict[str, str]) -> httpx.Response:
         addresses = (await self._gate.addresses(url))[:ADDRESSES_TRIED]
         *others, last = addresses
         for address in others:
@@ -115,7 +121,7 @@ class Sender:
 
     async def _post_to(
         self, address: str, url: httpx.URL, body: bytes, headers: dict[str, str]
-    ) -> Answer:
+    ) -> httpx.Response:
         """Connect to the address; the host is what the certificate must be for."""
         request = self._client.build_request(
             "POST",
@@ -124,19 +130,22 @@ class Sender:
             headers={"Host": url.netloc.decode(), **headers},
             extensions={"sni_hostname": host_of(url)},
         )
-        response = await self._client.send(request, stream=True)
-        try:
-            # The status counts, whatever becomes of the rest.
-            with contextlib.suppress(TimeoutError, httpx.HTTPError):
-                async with asyncio.timeout(REST_SECONDS):
-                    await _read_little(response)
-        finally:
-            await response.aclose()
-        if response.is_success:
-            return Answer(status=response.status_code)
-        wanted = _seconds(response.headers.get("Retry-After", ""), datetime.now(UTC))
-        note = "; redirects are not followed" if response.is_redirect else ""
-        return Answer(f"answered {response.status_code}{note}", response.status_code, wanted)
+        return await self._client.send(request, stream=True)
+
+
+async def _answer(response: httpx.Response) -> Answer:
+    """The status counts, whatever becomes of the rest."""
+    try:
+        with contextlib.suppress(TimeoutError, httpx.HTTPError):
+            async with asyncio.timeout(REST_SECONDS):
+                await _read_little(response)
+    finally:
+        await response.aclose()
+    if response.is_success:
+        return Answer(status=response.status_code)
+    wanted = _seconds(response.headers.get("Retry-After", ""), datetime.now(UTC))
+    note = "; redirects are not followed" if response.is_redirect else ""
+    return Answer(f"answered {response.status_code}{note}", response.status_code, wanted)
 
 
 async def _read_little(response: httpx.Response) -> None:

@@ -1,4 +1,5 @@
-// Forms with data-api are sent as one JSON call: data-method, data-action, and data-then to follow.
+// Forms with data-api are sent as one JSON call: data-method, data-action, and data-then to follow;
+// without data-then, what was answered is an event of the document.
 import { call, newKey, Problem } from "./api.js";
 import { confirmed } from "./dialogs.js";
 import { listOf } from "./form_list.js";
@@ -28,7 +29,9 @@ async function submit(form) {
     const key = keyOf(form, `${method} ${action} ${JSON.stringify(body)}`);
     const answer = await call(method, action, { body, key });
     unanswered.delete(form);
-    follow(form.dataset.then, answer);
+    if (form.dataset.then) follow(form.dataset.then, answer);
+    // The form itself may have been replaced meanwhile, as part of a live page.
+    else document.dispatchEvent(new CustomEvent("answered", { detail: { form, answer } }));
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     if (problem.answered) unanswered.delete(form);

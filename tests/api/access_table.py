@@ -122,6 +122,9 @@ read of                GET    /versions/{version_id}/compare
 read of                GET    /versions/{version_id}/compare/{other_id}
 read anywhere          GET    /workers
 audit of               GET    /audit
+read anywhere          GET    /events
+administer anywhere    GET    /webhooks
+account                GET    /access
 audit everywhere       GET    /audit/correlations/{correlation_id}
 read anywhere          GET    /api/v1/events
 read anywhere          GET    /api/v1/events/stream

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.parts import run_project
@@ -27,6 +27,10 @@ from tests.api.scene import KEY, Scene
 from tests.servers import Database, new_database
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+SOON = 10_000
+"""Milliseconds that a page is waited for."""
+
+expect.set_options(timeout=SOON)
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -126,3 +130,16 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET, env=environment)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def page(site: Scene, chromium: Browser) -> Iterator[Page]:
+    """A tab of the administrator's that has nothing to complain about."""
+    context = chromium.new_context(**site.browsing, viewport={"width": 1400, "height": 900})
+    context.set_default_timeout(SOON)
+    tab = context.new_page()
+    complaints: list[str] = []
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    yield tab
+    context.close()
+    assert complaints == []

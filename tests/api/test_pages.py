@@ -252,7 +252,7 @@ def test_the_keyboard_is_enough(site: Scene, page: Page) -> None:
     _, view_id = site.trainable()
     show(page, site, f"/views/{view_id}")
     opener = page.get_by_role("button", name="Train a new model version")
-    for _ in range(12):
+    for _ in range(16):
         page.keyboard.press("Tab")
         outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert outline != "none"

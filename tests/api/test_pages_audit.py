@@ -1,33 +1,18 @@
 """The audit's pages in a real browser: filters, paging, links to what is named, and trees."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from domain.messages import Failed
 from tests.api.scene import Scene
 from tests.api.test_pages_html import NASTY
 
-SOON = 10_000
 CHECKS = (Path(__file__).parent / "pages_checks.js").read_text()
 SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
-
-
-@pytest.fixture
-def page(site: Scene, chromium: Browser) -> Iterator[Page]:
-    """A tab that has nothing to complain about."""
-    context = chromium.new_context(**site.browsing, viewport={"width": 1400, "height": 900})
-    context.set_default_timeout(SOON)
-    tab = context.new_page()
-    complaints: list[str] = []
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    yield tab
-    context.close()
-    assert complaints == []
 
 
 @pytest.fixture(scope="module")

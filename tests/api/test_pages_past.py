@@ -1,26 +1,10 @@
 """The history slider in a real browser: a past state is shown, still, and left again."""
 
 import re
-from collections.abc import Iterator
 
-import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.api.scene import Scene
-
-SOON = 10_000
-
-
-@pytest.fixture
-def page(site: Scene, chromium: Browser) -> Iterator[Page]:
-    context = chromium.new_context(**site.browsing, viewport={"width": 1400, "height": 900})
-    context.set_default_timeout(SOON)
-    tab = context.new_page()
-    complaints: list[str] = []
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    yield tab
-    context.close()
-    assert complaints == []
 
 
 def test_the_library_is_seen_as_it_was(site: Scene, page: Page) -> None:

@@ -80,7 +80,8 @@ def test_a_webhook_is_registered_shown_and_served(site: Scene, receiver: Receive
     row = shown(site, answer["id"])
     assert (row["url"], row["names"]) == (receiver.url("served"), ["view.*"])
     assert (row["project_id"], row["description"]) == (project_id, "Ticker")
-    assert (row["state"], row["reason"], row["registered_by"]) == ("active", None, "administrator")
+    assert (row["state"], row["reason"]) == ("active", None)
+    assert (row["registered_by"], row["vouched_by"]) == ("administrator", "administrator")
     assert row["position"] + row["behind"] >= got.sequence
     listed = site.http.get(HOOKS).raise_for_status().json()
     assert [one["webhook_id"] for one in listed["items"]].count(answer["id"]) == 1
@@ -201,8 +202,11 @@ def test_a_test_message_says_what_the_receiver_answers(site: Scene, receiver: Re
     receiver.reply = lambda _: OK
     tried = site.http.post(f"{path}/test").raise_for_status().json()
     assert (tried["status"], tried["trouble"]) == (204, None)
+    rotated = site.http.post(f"{path}/rotate").raise_for_status().json()
+    site.http.post(f"{path}/test").raise_for_status()
+    receiver.at("tested")[-1].verify(rotated["secret"])
     for got in receiver.at("tested"):
-        got.verify(answer["secret"])
+        got.verify(answer["secret"])  # after the rotation, too
         assert got.event["type"] == "webhook.registered"
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ from adapters.postgres import engine_for
 from adapters.settings import Settings
 from adapters.webhooks.positions import Place, standings
 from application import projects
+from application.access import Caller
+from application.accounts import grant_role, open_account, withdraw_role
+from application.handle import Decided, Outcome, Session, handle
 from application.store import Store
 from application.webhooks import (
     Endpoint,
@@ -21,10 +24,12 @@ from application.webhooks import (
     new_secret,
     register_webhook,
 )
+from domain.account import GrantRole, OpenAccount, WithdrawRole, account_id
+from domain.roles import Role
 from domain.webhook import Command, RegisterWebhook
 from tests.adapters.running import eventually
 from tests.adapters.webhooks.receiver import Receiver, receiving
-from tests.application.scenes import do
+from tests.application.scenes import EVERYTHING, request
 from tests.servers import Database
 
 QUICK: dict[str, Any] = {
@@ -34,6 +39,11 @@ QUICK: dict[str, Any] = {
     "webhook_retry_ceiling_seconds": 0.1,
     "webhook_park_days": 1.5 / 86_400,
 }
+
+ADA = "ada"
+"""An administrator, who does what tests do."""
+
+BY = Caller(actor=ADA, account_id=account_id(ADA), grants=EVERYTHING)
 
 
 class Hooks:
@@ -45,17 +55,32 @@ class Hooks:
         self.receiver = receiver
         self._numbers = itertools.count(1)
 
+    def do(self, decide: Callable[[Session], Decided[Any]], actor: str = ADA) -> Outcome:
+        return handle(self.store, msgspec.structs.replace(request(), actor=actor), decide)
+
+    def person(self, name: str, project_id: str | None = None) -> str:
+        """An administrator, of a project or of all; the name."""
+        self.do(lambda s: open_account(s, OpenAccount(name)))
+        role = GrantRole(Role.ADMINISTRATOR, project_id)
+        self.do(lambda s: grant_role(s, account_id(name), role, BY))
+        return name
+
+    def depose(self, name: str, project_id: str) -> None:
+        """The administrator of a project is none any more."""
+        role = WithdrawRole(Role.ADMINISTRATOR, project_id)
+        self.do(lambda s: withdraw_role(s, account_id(name), role, BY))
+
     def project(self) -> str:
         """An event: another project."""
         name = f"Project {next(self._numbers)}"
-        return do(self.store, lambda s: projects.create_project(s, name)).id
+        return self.do(lambda s: projects.create_project(s, name)).id
 
     def rename(self, project_id: str, times: int) -> list[int]:
         """So many events of a project; their positions."""
         begun = self.store.head()
         for _ in range(times):
             name = f"Name {next(self._numbers)}"
-            do(self.store, lambda s, n=name: projects.rename_project(s, project_id, n))  # type: ignore[misc]
+            self.do(lambda s, n=name: projects.rename_project(s, project_id, n))  # type: ignore[misc]
         return list(range(begun + 1, begun + 1 + times))
 
     def register(
@@ -65,15 +90,16 @@ class Hooks:
         url: str = "",
         project_id: str | None = None,
         names: tuple[str, ...] = (),
+        actor: str = ADA,
     ) -> Endpoint:
         """A webhook to a path of the receiver, or to a URL."""
         command = RegisterWebhook(
             url or self.receiver.url(path), "127.0.0.1", names, project_id, "", new_secret()
         )
-        return self.find(do(self.store, lambda s: register_webhook(s, command)).id)
+        return self.find(self.do(lambda s: register_webhook(s, command), actor).id)
 
-    def change(self, hook: Endpoint, command: Command) -> Endpoint:
-        do(self.store, lambda s: change_webhook(s, hook.webhook_id, command))
+    def change(self, hook: Endpoint, command: Command, actor: str = ADA) -> Endpoint:
+        self.do(lambda s: change_webhook(s, hook.webhook_id, command), actor)
         return self.find(hook.webhook_id)
 
     def find(self, webhook_id: str) -> Endpoint:
@@ -104,5 +130,7 @@ def hooks_on(database: Database, **changes: Any) -> Iterator[Hooks]:
     """The log and the receiver; no part runs yet."""
     settings = settings_with(database, **changes)
     with closing(Store(database.app_url)) as store, receiving() as receiver:
-        yield Hooks(store, settings, receiver)
+        hooks = Hooks(store, settings, receiver)
+        hooks.person(ADA)
+        yield hooks
     engine_for(database.app_url).dispose()

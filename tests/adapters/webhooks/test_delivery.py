@@ -227,3 +227,32 @@ def test_a_receiver_that_hangs_holds_up_no_other(hooks: Hooks) -> None:
     assert hooks.place(hanging).position == hanging.start
     eventually(lambda: hooks.place(hanging).last_error == "no answer within 1 s")
     hooks.change(hanging, RemoveWebhook())
+
+
+def test_nobody_is_told_through_a_webhook_what_they_may_not_see_any_more(hooks: Hooks) -> None:
+    project_id = hooks.project()
+    eve = hooks.person("eve", project_id)
+    hook = hooks.register("hers", project_id=project_id, actor=eve)
+    told = hooks.rename(project_id, 2)
+    hooks.served(hook)
+    hooks.depose(eve, project_id)
+    untold = hooks.rename(project_id, 2)
+    eventually(lambda: hooks.state(hook)[0] == "parked")
+    assert str(hooks.state(hook)[1]).startswith("eve, who vouches for it, does not administer")
+    assert set(hooks.receiver.sequences("hers")) == set(told)
+    hooks.change(hook, ResumeWebhook())
+    hooks.served(hook)
+    assert list(dict.fromkeys(hooks.receiver.sequences("hers"))) == told + untold
+
+
+def test_who_loses_their_rights_while_a_message_fails_gets_it_no_more(hooks: Hooks) -> None:
+    project_id = hooks.project()
+    mallory = hooks.person("mallory", project_id)
+    hook = hooks.register("waits", project_id=project_id, actor=mallory)
+    failing(hooks, "waits", Reply(503, {"Retry-After": "60"}))
+    hooks.rename(project_id, 1)
+    eventually(lambda: hooks.place(hook).last_error == "answered 503")
+    tries = len(hooks.receiver.at("waits"))
+    hooks.depose(mallory, project_id)
+    eventually(lambda: hooks.state(hook)[0] == "parked")
+    assert len(hooks.receiver.at("waits")) == tries
