@@ -27,9 +27,13 @@ SequenceText = Annotated[str, Meta(extra_json_schema={"pattern": "^[0-9]{19}$"})
 class Attributes(msgspec.Struct, frozen=True, kw_only=True):
     """The context attributes. Those from `sequence` on are extensions."""
 
-    specversion: Annotated[str, Meta(description="Always `1.0`.")]
+    specversion: Annotated[
+        str, Meta(description="Always `1.0`.", extra_json_schema={"const": "1.0"})
+    ]
     id: Annotated[str, Meta(description="The event's own id, a UUID: unique for ever.")]
-    source: Annotated[str, Meta(description="Always `/stemma`.")]
+    source: Annotated[
+        str, Meta(description="Always `/stemma`.", extra_json_schema={"const": "/stemma"})
+    ]
     type: Annotated[str, Meta(description="The event's name, such as `version.created`.")]
     subject: Annotated[str, Meta(description="What it is about: the kind, a hyphen and the id.")]
     time: Annotated[Moment, Meta(description="When it happened (RFC 3339).")]
@@ -45,7 +49,13 @@ class Attributes(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=1, description="Number in the history of the subject: from 1, without a hole.")
     ]
     schemaversion: Annotated[int, Meta(ge=1, description="Version of the form of `data`.")]
-    actor: Annotated[str, Meta(description="Who caused it.")]
+    actor: Annotated[
+        str,
+        Meta(
+            description="Who caused it: the name of an account, `worker:` and the name of a worker,"
+            " or a part of the server, such as `policy`."
+        ),
+    ]
     correlationid: Annotated[str, Meta(description="Shared by all that one request led to.")]
     causationid: Annotated[
         str | msgspec.UnsetType,

@@ -52,7 +52,7 @@ class ImageAdded(Event, frozen=True, tag="image.added"):
 class ImageAnnotated(Event, frozen=True, tag="image.annotated"):
     """In one view the image now has exactly these annotations, replacing those it had.
 
-    None at all, and not *without concept*, means that it is no longer annotated.
+    No annotation at all, and not *without concept*, means that it is no longer annotated.
     """
 
     view_id: str

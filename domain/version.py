@@ -72,7 +72,11 @@ class VersionTrainingStarted(Event, frozen=True, tag="version.training_started")
 
 
 class TrainingStepAdvanced(Event, frozen=True, tag="version.training_step_advanced"):
-    """A step of the progress bar moved; `fraction` of it, in [0, 1], is done."""
+    """A step of the progress bar moved; `fraction` of it, in [0, 1], is done.
+
+    Steps are `preparing`, `training`, `evaluating`, `saving`; a status is `running`, `done`,
+    `failed` or `skipped`.
+    """
 
     step: str
     status: str
@@ -103,7 +107,10 @@ class BatchMetricsRecorded(Event, frozen=True, tag="version.batch_metrics_record
 
 
 class EpochMetricsRecorded(Event, frozen=True, tag="version.epoch_metrics_recorded"):
-    """The validation set's figures after an epoch; None is what the kind does not measure."""
+    """The validation set's figures after an epoch; None is what the kind does not measure.
+
+    Epochs count from 1. `iteration` is how many iterations were done by then.
+    """
 
     schema_version: ClassVar[int] = 2
 
@@ -148,7 +155,7 @@ class ThresholdSet(Event, frozen=True, tag="version.threshold_set"):
 class VersionTrainingCompleted(Event, frozen=True, tag="version.training_completed"):
     """The training ended well; `final_weights` is the sha256 of the last iteration's weights.
 
-    `ended_by` says what ended it: its length, its patience, or the wish to stop early.
+    `ended_by` says what ended it: its `length`, its `patience`, or the wish to `stop` early.
     """
 
     schema_version: ClassVar[int] = 2
@@ -160,7 +167,7 @@ class VersionTrainingCompleted(Event, frozen=True, tag="version.training_complet
 
 
 class VersionTrainingFailed(Event, frozen=True, tag="version.training_failed"):
-    """The training ended badly, for a reason in the user's words."""
+    """The training ended badly, for a reason in the user's words. It may be retried."""
 
     reason: str
 
@@ -174,7 +181,10 @@ class VersionTrainingCancelled(Event, frozen=True, tag="version.training_cancell
 
 
 class VersionRetried(Event, frozen=True, tag="version.retried"):
-    """A failed version goes back to the queue, to go on from its last checkpoint."""
+    """A failed version goes back to the queue, to go on from its last checkpoint.
+
+    `attempt` counts from 1, which is the try that the version was created with.
+    """
 
     attempt: int
 

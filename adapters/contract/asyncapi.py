@@ -19,7 +19,9 @@ INFO = {
     "description": (
         "Every event of the log, once and in the order of the log, on NATS, over HTTP and to"
         " webhooks. The form of a published version never changes, but for optional fields that"
-        " are added: ignore names and fields that you do not know."
+        " are added: ignore names and fields that you do not know. Actions are the server's: what"
+        " it sends is what you receive. The order of a training's events, and what must be kept to"
+        " lose none, is in the guide for subscribers."
     ),
 }
 TEXTS_ON_NATS = {
@@ -33,7 +35,7 @@ TEXTS_ON_NATS = {
 }
 BESIDE = {
     "ce-dataref": "Where an event that is too large for a message is over HTTP, as a path at the"
-    " server. The body is then empty.",
+    " server. Only where it is there the body is empty, and has no schema.",
     "traceparent": "The same as `ce-traceparent`, for tracers.",
     "Nats-Msg-Id": "The same as `ce-id`, by which the stream knows repeats.",
 }
@@ -52,7 +54,10 @@ def document(schemas: Mapping[Form, Schema]) -> Document:
         "address": "stemma.events.{aggregate}.{event}.{id}.{project}.{view}",
         "title": "Stream EVENTS",
         "description": "A JetStream stream with one message for each event of the log, in its"
-        " order. Read it with a consumer of your own.",
+        " order. JetStream is at the domain `stemma`. Read the stream with a durable pull consumer"
+        " that bears your own name, explicit acknowledgements and `max_ack_pending` 1: with more, a"
+        " repeat can come after later events. Other consumers and a core subscription are not"
+        " allowed, and get no answer.",
         "servers": [ref("servers", "nats")],
         "parameters": {
             "aggregate": {"description": "The kind of the thing.", "enum": kinds},
@@ -141,14 +146,25 @@ def _headers() -> Schema:
 
 
 def _cloud_event(forms: list[Form]) -> Schema:
+    """What is known is described, and what is not is allowed: a newer server may send it."""
     data = {
+        "type": "object",
         "description": "The event's fields. `event` is its name, as `type` is.",
-        "oneOf": [ref("components", "schemas", key(form)) for form in forms],
+        "properties": {"event": {"type": "string"}},
+        "required": ["event"],
     }
     return {
         "description": "CloudEvents 1.0 in structured mode.",
-        "allOf": [ref("components", "schemas", "attributes")],
+        "allOf": [ref("components", "schemas", "attributes"), *map(_data_of, forms)],
         "type": "object",
         "properties": {"data": data},
         "required": ["data"],
+    }
+
+
+def _data_of(form: Form) -> Schema:
+    name, version = form
+    return {
+        "if": {"properties": {"type": {"const": name}, "schemaversion": {"const": version}}},
+        "then": {"properties": {"data": ref("components", "schemas", key(form))}},
     }

@@ -82,5 +82,5 @@ def _whole(schema: Any, known: dict[str, Schema]) -> Any:
         return definition | rest
     whole = {key: _whole(one, known) for key, one in schema.items()}
     if isinstance(whole.get("description"), str):
-        whole["description"] = cleandoc(whole["description"])
+        whole["description"] = re.sub(r"\bNone\b", "null", cleandoc(whole["description"]))
     return whole

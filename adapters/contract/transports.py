@@ -6,7 +6,8 @@ Part = dict[str, Any]
 
 
 def _several(description: str) -> Part:
-    return {"type": "array", "items": {"type": "string"}, "description": description}
+    told = f"{description} Several are the parameter repeated: one of them must fit."
+    return {"type": "array", "items": {"type": "string"}, "description": told}
 
 
 def ref(*path: str) -> dict[str, str]:
@@ -45,7 +46,9 @@ CHANNELS: Part = {
         "address": "/api/v1/events",
         "title": "Pages of events",
         "description": "All events after a position. With `wait`, an empty answer comes only after"
-        " so many seconds without a new event.",
+        " so many seconds without a new event that fits the filters. Answers other than 200 are"
+        " problems (RFC 9457): 401 without a key, 403 and 404 for what yours may not see, 422 for a"
+        " parameter that is wrong, 429 and 503 with `Retry-After`.",
         "servers": [ref("servers", "http")],
         "messages": {
             "request": ref("components", "messages", "request"),
@@ -56,8 +59,9 @@ CHANNELS: Part = {
         "address": "/api/v1/events/stream",
         "title": "Server-sent events",
         "description": "Each event as it comes. `id` is its position, `event` its name. An `id`"
-        " alone says how far the log was looked through. Come back with the last `id` in the header"
-        " `Last-Event-ID`.",
+        " alone says how far the log was looked through, and a comment every 15 seconds that the"
+        " connection is alive. Come back with the last `id` in the header `Last-Event-ID`, which"
+        " goes before `after`. Refusals are as those of `feed`.",
         "servers": [ref("servers", "http")],
         "messages": {"cloudEvent": ref("components", "messages", "cloudEvent")},
     },
@@ -146,8 +150,8 @@ _EVENT = ref("components", "schemas", "cloudEvent")
 MESSAGES: Part = {
     "cloudEvent": {
         "name": "cloudEvent",
-        "title": "An event",
-        "contentType": "application/json",
+        "title": "An event, as the data of a server-sent event",
+        "contentType": "text/event-stream",
         "correlationId": {"location": "$message.payload#/correlationid"},
         "payload": _EVENT,
     },
