@@ -7,7 +7,7 @@ from typing import TypeVar
 from application.access import Caller
 from application.handle import ACCOUNT, KEY, PROJECT, Aggregate, Decided, Session
 from application.projects import create_project
-from application.store import Store
+from application.store import END, Store
 from domain import account as accounts
 from domain import key as keys
 from domain import project as projects
@@ -143,12 +143,12 @@ def _refuse_others(by: Caller) -> None:
 
 
 def all_of(
-    store: Store, aggregate: Aggregate[State], *, after: str = ""
+    store: Store, aggregate: Aggregate[State], *, after: str = "", upto: int = END
 ) -> Iterator[tuple[str, State]]:
-    """Every entity of a kind there are few of, by id, from behind an id on."""
+    """Every entity of a kind there are few of, by id, from behind an id on, as of a position."""
     after = aggregate.stream(after) if after else ""
     while names := store.streams_of(aggregate.kind, after=after):
-        for events in store.streams(names).values():
+        for events in store.streams(names, upto=upto).values():
             state: State | None = None
             for recorded in events:
                 state = aggregate.evolve(state, recorded.event)

@@ -9,7 +9,7 @@ import msgspec
 from application.accounts import all_of
 from application.first_key import ACCOUNT_ID as FIRST_ADMINISTRATOR
 from application.handle import ACCOUNT, PROJECT, Decided, Request, Session, handle
-from application.store import Store
+from application.store import END, Store
 from domain import account as accounts
 from domain.account import (
     RESERVED,
@@ -52,15 +52,15 @@ def account_of(store: Store, identity: Identity, terms: Terms) -> str:
     command_id = str(uuid.uuid4())
     request = Request(actor=SIGN_IN, command_id=command_id, correlation_id=command_id)
     try:
-        return handle(store, request, lambda session: _come_in(session, identity, terms)).id
+        return handle(store, request, lambda session: come_in(session, identity, terms)).id
     except Conflict as error:
         raise SignInRefused(f"{error.detail}: begin again", reason="sign-in: no account") from error
 
 
-def _linked(store: Store, identity: Identity) -> tuple[str, Account] | None:
+def _linked(store: Store, identity: Identity, upto: int = END) -> tuple[str, Account] | None:
     """The account that is linked to an identity. Subjects are sealed, so that all are opened."""
     sought = (identity.issuer, identity.subject)
-    for account_id, account in all_of(store, ACCOUNT):
+    for account_id, account in all_of(store, ACCOUNT, upto=upto):
         if sought in account.identities:
             return account_id, account
     return None
@@ -74,8 +74,9 @@ def _open_one(account_id: str, account: Account) -> str:
     return account_id
 
 
-def _come_in(session: Session, identity: Identity, terms: Terms) -> Decided[Account]:
-    known = _linked(session.store, identity)
+def come_in(session: Session, identity: Identity, terms: Terms) -> Decided[Account]:
+    """What `account_of` decides on the log as the session sees it."""
+    known = _linked(session.store, identity, session.position)
     account_id = _open_one(*known) if known else _join(session, identity, terms.first_role)
     there = {one for one in terms.of_groups(identity) if _is_there(session, one.project_id)}
     _change(session, account_id, SetGroupRoles(frozenset(there)))

@@ -6,9 +6,9 @@ import pytest
 from application.access import Caller
 from application.accounts import all_of, close_account, grant_role, open_account
 from application.first_key import ACCOUNT_ID, ADMINISTRATOR
-from application.handle import ACCOUNT
+from application.handle import ACCOUNT, Decided, Request, Session, handle
 from application.projects import create_project
-from application.sign_in import Terms, account_of
+from application.sign_in import Terms, account_of, come_in
 from application.store import Store
 from domain.account import SIGN_IN, Account, GrantRole, OpenAccount
 from domain.errors import SignInRefused
@@ -57,6 +57,19 @@ def test_many_first_sign_ins_at_once_open_one_account(store: Store) -> None:
     found = at_once([lambda: account_of(store, ADA, VIEWER)] * 6)
     assert len(set(found)) == 1
     assert list(accounts(store)) == ["ada@example.com"]
+    assert store.head() == 3
+
+
+def test_who_signs_in_elsewhere_meanwhile_is_found(store: Store) -> None:
+    elsewhere: list[str] = []
+
+    def late(session: Session) -> Decided[Account]:
+        if not elsewhere:
+            elsewhere.append(account_of(store, ADA, VIEWER))
+        return come_in(session, ADA, VIEWER)
+
+    request = Request(actor=SIGN_IN, command_id="late", correlation_id="late")
+    assert handle(store, request, late).id == elsewhere[0]
     assert store.head() == 3
 
 
