@@ -33,6 +33,7 @@ from api.health import HealthController
 from api.images import ImageController
 from api.imports import ImportController
 from api.keys import KeyController
+from api.known_parameters import known_parameters
 from api.limits import Failures, Rate, Streams
 from api.live import LiveController
 from api.metrics import Metrics, MetricsController
@@ -131,7 +132,7 @@ def create_app(settings: Settings) -> Litestar:
             }
         ),
         middleware=[Watching(metrics), Streams(settings.streams), Authentication],
-        guards=[guard],
+        guards=[known_parameters, guard],
         dependencies={
             "backend": Provide(_backend, sync_to_thread=False),
             "asked": Provide(asked_for, sync_to_thread=False),
