@@ -14,7 +14,7 @@ from domain.errors import Invalid
 async def known_parameters(
     connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
 ) -> None:
-    """Raises `Invalid`. What is known is what the OpenAPI document says, so pages take anything, and
+    """Raises `Invalid`. Known is what the OpenAPI document says, so pages take anything, and
     so do health and metrics, which monitors ask in ways of their own."""
     asked = connection.query_params
     known = (
