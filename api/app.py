@@ -28,7 +28,7 @@ from api.evaluation import EvaluationController
 from api.events import EventController, chosen_in
 from api.exports import ExportController
 from api.forms import FormController
-from api.guard import Authentication, guard, refuse_unguarded
+from api.guard import Authentication, guard, known_caller, refuse_unguarded
 from api.health import HealthController
 from api.images import ImageController
 from api.imports import ImportController
@@ -132,7 +132,7 @@ def create_app(settings: Settings) -> Litestar:
             }
         ),
         middleware=[Watching(metrics), Streams(settings.streams), Authentication],
-        guards=[known_parameters, guard],
+        guards=[known_caller, known_parameters, guard],
         dependencies={
             "backend": Provide(_backend, sync_to_thread=False),
             "asked": Provide(asked_for, sync_to_thread=False),
@@ -150,6 +150,7 @@ def create_app(settings: Settings) -> Litestar:
             openapi_router=Router("/schema", route_handlers=[], opt=OPEN, include_in_schema=False),
             render_plugins=[JsonRenderPlugin(), YamlRenderPlugin()],
         ),
+        logging_config=None,  # the process has set its logs up
         debug=False,
     )
     refuse_unguarded(app)

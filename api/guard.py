@@ -24,12 +24,13 @@ from api.limits import Failures, Rate
 from api.rights import KEY, Need
 from api.session_cookies import cookie_name, refuse_other_sites
 from application.access import Caller
-from domain.errors import Forbidden, Hidden, NotFound, Unauthenticated
+from domain.errors import Forbidden, Hidden, NotFound, TooManyFailures, Unauthenticated
 from domain.roles import RIGHTS, Right
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 SCHEME = "Bearer"
+_REFUSED = "refused"
 HOW = (
     "send the header `Authorization: Bearer stemma_…` with your API key; an administrator issues"
     " one with `stemma keys issue`"
@@ -37,14 +38,29 @@ HOW = (
 
 
 class Authentication(AbstractAuthenticationMiddleware):
-    """Sets `request.user` to the `Caller`. Raises `Unauthenticated`."""
+    """Sets `request.user` to the `Caller`, on a route that is open to all to nobody.
+
+    Whom it does not know `known_caller` refuses: what a middleware raises is answered outside of
+    those around it, and would be neither counted nor under a correlation id.
+    """
 
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
-        """Whoever the request is from; nobody on a route that is open to all."""
+        """Whoever the request is from."""
         if connection.route_handler.opt.get(KEY) is None:
             return AuthenticationResult(None, None)
-        caller, session = await asyncio.to_thread(who, connection)
+        try:
+            caller, session = await asyncio.to_thread(who, connection)
+        except (Unauthenticated, TooManyFailures) as refusal:
+            connection.scope["state"][_REFUSED] = refusal
+            return AuthenticationResult(None, None)
         return AuthenticationResult(caller, session)
+
+
+async def known_caller(connection: Connection, _: BaseRouteHandler) -> None:
+    """The guard before all others. Raises `Unauthenticated` or `TooManyFailures`."""
+    refusal: Exception | None = connection.scope["state"].get(_REFUSED)
+    if refusal is not None:
+        raise refusal
 
 
 def who(connection: Connection) -> tuple[Caller, Session | None]:

@@ -19,7 +19,7 @@ from domain.view import CLASSIFICATION
 
 HEADERS = {"Cache-Control": "no-store"}
 Handler = Callable[[Request[Any, Any, Any], Any], Response[Any]]
-NOT_PAGES = ("/api/", "/audit/log/", "/schema", "/static/")
+NOT_PAGES = ("/api/", "/audit/log/", "/health/", "/metrics", "/schema", "/static/")
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

@@ -210,8 +210,8 @@ def test_senseless_questions_are_refused(
 
 def test_what_is_not_there_is_not_found(site: Scene, classified: tuple[Asked, str]) -> None:
     _, version_id = classified
-    for path in ("", "/curves", "/confusion", "/images", "/images/x", "/predictions.csv"):
-        get(site, f"/versions/nobody/evaluation{path}", 404, concept="x")
+    for path in ("", "/curves?concept=x", "/confusion", "/images", "/images/x", "/predictions.csv"):
+        get(site, f"/versions/nobody/evaluation{path}", 404)
     get(site, f"/versions/{version_id}/evaluation/images/nothing", 404)
     get(site, "/versions/nobody/metrics.csv", 404)
     get(site, f"/versions/{version_id}/compare/nobody", 404)

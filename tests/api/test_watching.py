@@ -4,16 +4,21 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters import logs, tracing
+from api.app import create_app
 from api.metrics import outcome_of
 from domain.trace_context import span_id_of, trace_id_of
+from tests.api.conftest import settings_at
 from tests.api.scene import Scene
 from tests.collector import Collector, collecting
+from tests.servers import Database
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CALLER = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
@@ -153,6 +158,21 @@ def test_requests_and_commands_are_counted(site: Scene) -> None:
     after = seen()
     grown = [now - then for now, then in zip(after, before, strict=True)]
     assert grown == [2, 1, 3, 3, 2, 1, 1]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/projects", "/metrics"])
+def test_who_is_not_let_in_is_counted_under_an_id_too(site: Scene, path: str) -> None:
+    before = counted(site, "stemma_http_requests_total").get(("GET", path, "401"), 0)
+    refused = httpx.get(f"{site.url}{path}", headers={"Correlation-Id": "ticket 11"})
+    assert (refused.status_code, refused.headers["Correlation-Id"]) == (401, "ticket 11")
+    assert counted(site, "stemma_http_requests_total")["GET", path, "401"] == before + 1
+
+
+def test_the_application_leaves_the_logs_as_the_process_has_set_them_up(tmp_path: Path) -> None:
+    root = logging.getLogger()
+    before = list(root.handlers)
+    create_app(settings_at(Database("", "postgresql://nowhere", "postgresql://nowhere"), tmp_path))
+    assert root.handlers == before
 
 
 def test_labels_name_no_thing_of_a_users(site: Scene) -> None:
