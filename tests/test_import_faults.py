@@ -5,7 +5,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -13,7 +13,7 @@ import pytest
 
 from tests.adapters.importing import png, write_files
 from tests.servers import server_folder
-from tests.system import RunningSystem, eventually, running_system
+from tests.system import RunningSystem, running_system
 
 IMAGES = 1300
 
@@ -42,23 +42,22 @@ def run(system: RunningSystem, *arguments: object) -> subprocess.CompletedProces
     )
 
 
-def taken(system: RunningSystem) -> int:
-    """How many images of the import under way have been taken in."""
-    with psycopg.connect(system.runtime.database_url) as connection:
-        row = connection.execute(
-            "SELECT done FROM work.imports WHERE phase = 'taking' ORDER BY updated_at DESC LIMIT 1"
-        ).fetchone()
-    return row[0] if row else 0
+@contextmanager
+def held_in_the_middle(system: RunningSystem) -> Iterator[None]:
+    """Within, an import has added some of its images, and cannot go on: we have its lock."""
+    with closing(psycopg.connect(system.runtime.database_admin_url)) as connection:
+        while not _some_are_added(connection):
+            connection.rollback()
+        yield
 
 
-def added_before(system: RunningSystem, moment: datetime) -> int:
-    """How many images the log has of before a moment."""
-    with psycopg.connect(system.runtime.database_url) as connection:
-        row = connection.execute(
-            "SELECT count(*) FROM log.events WHERE name = 'image.added' AND occurred_at < %s",
-            (moment,),
-        ).fetchone()
-    return row[0] if row else 0
+def _some_are_added(connection: psycopg.Connection) -> bool:
+    connection.execute("LOCK TABLE log.stemma_events IN EXCLUSIVE MODE")
+    row = connection.execute(
+        "SELECT count(*) FROM log.events WHERE name = 'image.added'"
+    ).fetchone()
+    added: int = row[0] if row else 0
+    return 0 < added < IMAGES
 
 
 def exported(system: RunningSystem, project: str, folder: Path) -> list[bytes]:
@@ -76,11 +75,9 @@ def test_a_system_killed_during_an_import_ends_it_after_its_restart(
     environment = os.environ | {"STEMMA_DATA": str(system.data)}
     asked = command("import", source, "--project", "Disturbed", "--view", "class")
     client = subprocess.Popen(asked, env=environment, stdout=subprocess.PIPE, text=True)
-    eventually(lambda: taken(system) > 0, "the import takes images in")
-    system.kill_everything()
-    killed_at = datetime.now(UTC)
+    with held_in_the_middle(system):
+        system.kill_everything()
     system.start()
-    assert 0 < added_before(system, killed_at) < IMAGES, "it was killed in the middle of it"
     output, _ = client.communicate(timeout=120)
     assert client.returncode == 0
     assert f"added {IMAGES:,}, annotated {IMAGES:,}" in output
