@@ -104,15 +104,17 @@ _SPANS = ((86_400, "day"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def ago(at: datetime, now: datetime | None = None) -> str:
-    """How long ago, in its largest unit; a date where that is more than a month."""
+    """How long ago, or in how long, in its largest unit; a date beyond a month."""
     seconds = int(((now or datetime.now(UTC)) - at).total_seconds())
-    if seconds < 5:
+    away = abs(seconds)
+    if away < 5:
         return "just now"
-    if seconds >= 30 * 86_400:
+    if away >= 30 * 86_400:
         return f"{at.astimezone(UTC):%Y-%m-%d}"
-    span, unit = next(one for one in _SPANS if seconds >= one[0])
-    count = seconds // span
-    return f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''} ago"
+    span, unit = next(one for one in _SPANS if away >= one[0])
+    count = away // span
+    told = f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''}"
+    return f"{told} ago" if seconds > 0 else f"in {told}"
 
 
 def exact(at: datetime) -> str:

@@ -48,7 +48,8 @@ class GivenSecret(msgspec.Struct, frozen=True):
 class WebhookRow(msgspec.Struct, frozen=True):
     """A webhook and how it goes.
 
-    It is `active`, `paused` by someone, or `parked` for the `reason` given. It has been served up
+    Its `state` is `active`, `paused` by someone, or `parked` for the `reason` given; `going` is
+    the same, but `failing` while it is active and its last tries failed. It has been served up
     to `position`; `behind` counts the log's events after that, wanted or not. While tries fail,
     the last one said `last_error`, and there is none before `next_try_at`. It is parked if
     `vouched_by`, who registered or resumed it, may no longer see what it tells.
@@ -72,6 +73,7 @@ class WebhookRow(msgspec.Struct, frozen=True):
     registered_by: str
     vouched_by: str
     revision: int
+    going: str
 
 
 class WebhookView(msgspec.Struct, frozen=True):
@@ -153,5 +155,6 @@ def _row(standing: Standing) -> WebhookRow:
         registered_by=registered.metadata.actor,
         vouched_by=endpoint.vouched_by,
         revision=endpoint.revision,
+        going=standing.going,
         **msgspec.structs.asdict(standing.place),
     )

@@ -35,7 +35,7 @@ def print_status(settings: Settings) -> None:
     ]
     others += [
         Standing(
-            f"courier, webhook {one.endpoint.webhook_id} ({one.endpoint.webhook.state})",
+            f"courier, webhook {one.endpoint.webhook_id} ({one.going})",
             one.place.position,
             one.behind,
         )

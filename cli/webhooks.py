@@ -49,7 +49,7 @@ def list_command() -> None:
                 one["webhook_id"],
                 one["url"],
                 _events(one),
-                one["state"],
+                one["going"],
                 str(one["position"]),
                 str(one["behind"]),
                 one["reason"] or one["last_error"] or "",
@@ -130,7 +130,7 @@ def _change(webhook_id: str, what: str, body: object = None) -> None:
 def _print_state(client: ApiClient, webhook_id: str) -> None:
     found = client.query(_path(webhook_id))["webhook"]
     click.echo(
-        f"webhook {webhook_id} is {found['state']}, at position {found['position']},"
+        f"webhook {webhook_id} is {found['going']}, at position {found['position']},"
         f" {found['behind']} behind"
     )
 

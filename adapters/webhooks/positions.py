@@ -14,7 +14,9 @@ from psycopg.rows import class_row
 from sqlalchemy import Connection, text
 
 from application.webhooks import Endpoint
+from domain.webhook import ACTIVE
 
+FAILING = "failing"
 _DELIVERING = 73637742
 
 
@@ -37,6 +39,12 @@ class Standing(msgspec.Struct, frozen=True):
     endpoint: Endpoint
     place: Place
     behind: int
+
+    @property
+    def going(self) -> str:
+        """The webhook's state, but `failing` where it is active and its last tries failed."""
+        state = self.endpoint.webhook.state
+        return FAILING if state == ACTIVE and self.place.failures else state
 
 
 class Overtaken(Exception):

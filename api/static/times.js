@@ -15,11 +15,13 @@ export function tick() {
 
 export function ago(at) {
   const seconds = secondsSince(at);
-  if (seconds < 5) return "just now";
-  if (seconds >= 30 * 86400) return at.slice(0, 10);
-  const [span, unit] = SPANS.find(([size]) => seconds >= size);
-  const count = Math.floor(seconds / span);
-  return `${count} ${unit}${unit === "day" && count > 1 ? "s" : ""} ago`;
+  const away = Math.abs(seconds);
+  if (away < 5) return "just now";
+  if (away >= 30 * 86400) return at.slice(0, 10);
+  const [span, unit] = SPANS.find(([size]) => away >= size);
+  const count = Math.floor(away / span);
+  const told = `${count} ${unit}${unit === "day" && count > 1 ? "s" : ""}`;
+  return seconds > 0 ? `${told} ago` : `in ${told}`;
 }
 
 export function lasting(seconds) {
@@ -37,7 +39,7 @@ export function exact(at) {
   return `${new Date(at).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 }
 
-// A <time> that says how long ago, and exactly when on hover.
+// A <time> that says how long ago, or in how long, and exactly when on hover.
 export function timeElement(at) {
   const time = document.createElement("time");
   time.dateTime = new Date(at).toISOString();

@@ -16,8 +16,8 @@ document.addEventListener("click", (event) => {
   form.dataset.action = opener.dataset.replay;
   form.querySelector("h2").textContent = `Replay to ${opener.dataset.what}`;
   const after = form.querySelector("input");
-  after.value = opener.dataset.value;
-  after.select();
+  after.value = "";
+  after.placeholder = `it is at ${opener.dataset.at}`;
 });
 
 function tellTest(form, { status, trouble, seconds }) {

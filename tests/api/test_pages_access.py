@@ -58,9 +58,12 @@ def test_an_account_is_opened_granted_a_role_and_closed(site: Scene, page: Page)
     row.get_by_role("button", name="Withdraw trainer in Digits from grace").click()
     page.locator("#confirm").get_by_role("button", name="Withdraw").click()
     expect(row).to_contain_text("none")
+    site.post(f"/accounts/{account_id('grace')}/roles", {"role": "viewer"})
+    expect(row).to_contain_text("viewer in all projects")
     row.get_by_role("button", name="Close the account grace").click()
     page.locator("#confirm").get_by_role("button", name="Close it").click()
     expect(row).to_contain_text("closed")
+    expect(row.locator('[data-label="Roles"]')).to_have_text("none")
     expect(page.locator("[data-position]")).to_have_text(str(site.store.head()))
 
 

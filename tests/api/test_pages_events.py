@@ -102,12 +102,20 @@ def test_the_feed_is_filtered_and_paged_in_the_address(site: Scene, page: Page) 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_can_be_read_in_both_schemes(site: Scene, page: Page, scheme: Any) -> None:
-    site.project("Read")
+    site.project("Read" + " on and on" * 15)
     page.emulate_media(color_scheme=scheme)
     for path, width in itertools.product(("/events", "/events?name=version.*"), (1400, 400)):
         page.set_viewport_size({"width": width, "height": 900})
         page.goto(path)
         assert page.evaluate(CHECKS) == [], f"{path} {width}"
+        if path == "/events":
+            assert page.get_by_role("link", name="Events", exact=True).get_attribute("aria-current")
+            row = page.locator("[data-position-of]").first
+            when, data = (row.locator(f'[data-label="{one}"]') for one in ("When", "Data"))
+            assert when.evaluate("cell => cell.querySelector('time').getClientRects().length") == 1
+            assert data.evaluate("cell => cell.scrollWidth <= cell.clientWidth")
+            share = data.evaluate("cell => cell.clientWidth / cell.parentElement.clientWidth")
+            assert share > 0.8 or width == 1400
 
 
 def test_nobody_sees_events_of_what_they_may_not_read(site: Scene) -> None:

@@ -176,6 +176,7 @@ def test_a_forked_model_names_its_parent(site: Scene) -> None:
     ("seconds", "told"),
     [
         (-2, "just now"),
+        (-90, "in 1 min"),
         (59, "59 s ago"),
         (60, "1 min ago"),
         (7300, "2 h ago"),

@@ -7,9 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from playwright.sync_api import Page, expect
 
 from adapters.embedded_postgres import EmbeddedPostgres
+from cli.main import main as cli
 from domain.account import account_id
 from tests.adapters.running import running
 from tests.adapters.webhooks.receiver import OK, Receiver, Reply, receiving
@@ -98,8 +100,18 @@ def test_what_fails_is_seen_as_it_happens(
     receiver.reply = lambda _: Reply(503, {"Retry-After": "60"})
     site.project("Failing")
     expect(row).to_contain_text("answered 503 1 try since")
+    expect(row).to_contain_text(re.compile(r"next try: in (5\d s|1 min)"))
+    expect(row.locator("[data-status]")).to_have_text("failing")
+    assert state_of(site, registered)["state"] == "active"
+    listed = CliRunner().invoke(cli, ["webhooks", "show", registered], env=site.environment)
+    assert "going: failing" in listed.output
     receiver.reply = lambda _: Reply(410)
     row.get_by_role("button", name="Replay").click()
+    after = page.get_by_label("After position")
+    expect(after).to_have_value("")
+    page.keyboard.press("Enter")
+    expect(page.locator("#replay [data-problem]")).to_contain_text("required field `after`")
+    after.fill(str(state_of(site, registered)["position"]))
     page.keyboard.press("Enter")
     page.wait_for_url("**/webhooks")
     expect(row.locator("[data-status]")).to_have_text("parked")

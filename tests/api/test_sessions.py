@@ -1,5 +1,8 @@
 """Browsers that sign in: what a session opens, when it ends, and who cannot use it."""
 
+from pathlib import Path
+from typing import Literal
+
 import httpx
 import pytest
 from playwright.sync_api import Browser, expect
@@ -12,6 +15,7 @@ from domain.account import account_id
 from tests.adapters.running import eventually
 from tests.api.scene import KEY, Scene
 
+CHECKS = (Path(__file__).parent / "pages_checks.js").read_text()
 COOKIE = "stemma_session"
 
 
@@ -163,3 +167,22 @@ def test_a_person_signs_in_looks_changes_and_signs_out(site: Scene, chromium: Br
     page.go_back()
     assert "key=" not in page.url
     context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_to_sign_in_is_a_card_in_the_middle(
+    site: Scene, chromium: Browser, scheme: Literal["light", "dark"]
+) -> None:
+    with chromium.new_context(base_url=site.url, color_scheme=scheme) as context:
+        page = context.new_page()
+        for width in (1280, 400):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.goto("/login")
+            card, key = page.locator(".card").bounding_box(), page.get_by_label("API key")
+            field = key.bounding_box()
+            assert card is not None
+            assert field is not None
+            assert card["width"] <= 420
+            assert abs(card["x"] + card["width"] / 2 - width / 2) < 10
+            assert field["x"] - card["x"] >= 10
+            assert page.evaluate(CHECKS) == [], width
