@@ -23,8 +23,8 @@ SIGN_IN = "sign-in"
 """Who opens the accounts of those that an identity provider vouches for."""
 
 RESERVED = frozenset(
-    {"anonymous", "eraser", "importer", "ingest", "policy", "relay", "stemma", "system", "worker"}
-    | {OPERATOR, SIGN_IN}
+    {"anonymous", "eraser", "importer", "ingest", "policy", "relay", "stemma", "system"}
+    | {"webhooks", "worker", OPERATOR, SIGN_IN}
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
