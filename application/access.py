@@ -14,7 +14,7 @@ from application.handle import ACCOUNT, KEY, Aggregate
 from application.store import Store
 from domain.account import Account
 from domain.errors import Unauthenticated
-from domain.key import PREFIX, Key, Scope, parse_key
+from domain.key import ID_DIGITS, PREFIX, SECRET_DIGITS, Key, Scope, parse_key
 from domain.roles import Grants
 
 State = TypeVar("State")
@@ -69,7 +69,9 @@ class Access:
         parsed = parse_key(text)
         if parsed is None:
             raise Unauthenticated(
-                f"this is no key of Stemma's: one begins with {PREFIX}", reason="unknown key"
+                f"this key is malformed or cut off: one is {PREFIX}, {ID_DIGITS} hexadecimal"
+                f" digits, _ and {SECRET_DIGITS} more",
+                reason="unknown key",
             )
         key_id, digest = parsed
         key, at = self._key(key_id)

@@ -25,7 +25,7 @@ def events() -> None:
 @click.option("--name", "names", multiple=True, help="Events of this name; `version.*` are all.")
 @click.option("--subject", "subjects", multiple=True, help="Events about this, like version-….")
 @click.option("--via", type=click.Choice(["http", "nats"]), default="http", show_default=True)
-@click.option("--consumer", help="On NATS: the name that goes with your seed.")
+@click.option("--consumer", help="On NATS: the name of the consumer; by default your seed's.")
 @click.option("--count", type=click.IntRange(min=1), help="End after so many events.")
 @click.option("--json", "as_json", is_flag=True, help="Show whole CloudEvents, one a line.")
 def follow_command(

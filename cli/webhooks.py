@@ -99,7 +99,11 @@ def resume(webhook_id: str) -> None:
               help="A position of the log: what follows is sent; 0 is its beginning.")  # fmt: skip
 def replay(webhook_id: str, after: int) -> None:
     """Send events again, or pass some over: go on after any position."""
-    _change(webhook_id, "replay", {"after": after})
+    with calling() as client:
+        client.command(f"{_path(webhook_id)}/replay", {"after": after})
+        state = client.query(_path(webhook_id))["webhook"]["state"]
+        when = "" if state == "active" else ", once it is resumed"
+        click.echo(f"webhook {webhook_id} is {state}: what follows {after} is sent again{when}")
 
 
 @webhooks.command()
@@ -121,9 +125,9 @@ def test(webhook_id: str) -> None:
         click.echo(f"taken: answered {tried['status']} in {tried['seconds']} s")
 
 
-def _change(webhook_id: str, what: str, body: object = None) -> None:
+def _change(webhook_id: str, what: str) -> None:
     with calling() as client:
-        client.command(f"{_path(webhook_id)}/{what}", body)
+        client.command(f"{_path(webhook_id)}/{what}", None)
         _print_state(client, webhook_id)
 
 

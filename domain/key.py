@@ -19,7 +19,7 @@ from domain.text import clean_name
 Name = TypeVar("Name", bound=str)
 
 PREFIX = "stemma_"
-ID_DIGITS = 16
+ID_DIGITS, SECRET_DIGITS = 16, 64
 LONGEST_OVERLAP = timedelta(days=30)
 _KEY = re.compile(r"stemma_([0-9a-f]{16})_([0-9a-f]{64})")
 
@@ -222,6 +222,6 @@ def refuse_wider(
     if held_until is not None and (expires_at is None or expires_at > held_until):
         raise Forbidden(
             f"your own key expires at {held_until:%Y-%m-%d %H:%M:%S} UTC: give an earlier"
-            " expires_at",
+            " expires_at (in a shell `--days`)",
             field="expires_at",
         )

@@ -19,9 +19,9 @@ _PASSING = frozenset({429, 502, 503, 504})
 
 
 class Refused(Exception):
-    """The server does not answer this: the message says why, `status` is that of HTTP."""
+    """The server does not answer this: the message says why, `status` is that of HTTP if it was."""
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
 

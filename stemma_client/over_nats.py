@@ -2,13 +2,11 @@
 
 import asyncio
 import logging
-import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 import httpx
-import nats
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeout
@@ -16,11 +14,13 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
+from stemma_client.nats_filters import EVERY_EVENT, filters_of
+from stemma_client.nats_seat import Seat
 from stemma_client.order import Order
 from stemma_client.over_http import authorized, with_data
 from stemma_client.received import Received, attributes_in, received
 
-STREAM, EVERY_EVENT = "EVENTS", "stemma.events.>"
+STREAM = "EVENTS"
 BATCH = 256
 LOOK_SECONDS = 5.0
 RETRY_SECONDS = 1.0
@@ -28,9 +28,6 @@ FORGOTTEN_SECONDS = 300.0
 """After so long without a request the server drops the consumer."""
 
 log = logging.getLogger(__name__)
-
-_NAME = re.compile(r"([a-z]+)\.([a-z_]+|\*)")
-_SUBJECT = re.compile(r"([a-z]+)-([A-Za-z0-9_-]+)")
 
 
 class _Lost(Exception):
@@ -52,21 +49,25 @@ async def follow_nats(
     """Every event after a position, and those to come; it ends only by an exception.
 
     `names` are events' names, or all of a kind, such as `version.*`; `subjects` are things, such
-    as `version-…`. `consumer` is the name that goes with your seed: two who follow under one name
-    take it from each other. By `api_url` and `key` the data of events are fetched that are larger
-    than a message; without, they come as `Unknown`, with no fields. `connection` are options of
-    `nats.connect`. While a server cannot be reached, or the stream is made anew, it tries again.
-    Raises `ValueError` for filters that are none, `Gap`, and `Refused` for data that the key may
-    not read.
+    as `version-…`. `consumer` is the name that goes with your seed, for which the server is asked
+    if you do not say: two who follow under one name take it from each other. By `api_url` and `key`
+    the data of events are fetched that are larger than a message; without, they come as `Unknown`,
+    with no fields. `connection` are options of `nats.connect`. While a server cannot be reached, or
+    the stream is made anew, it tries again. Raises `ValueError` for filters that are none, `Gap`,
+    and `Refused` for a seed that may not follow, or not under that name, and for data that the key
+    may not read.
     """
-    filters = list(_filters(names, subjects))
+    filters = list(filters_of(names, subjects))
     order = Order(after, every_position=filters == [EVERY_EVENT], every_revision=not names)
-    client = await nats.connect(url, max_reconnect_attempts=-1, **connection)
+    seat = Seat()
+    client = await seat.connect(url, **connection)
     api = httpx.AsyncClient(base_url=api_url or "", headers=authorized(key))
     try:
-        js = client.jetstream(domain=domain)
+        js = client.jetstream(domain=domain, timeout=LOOK_SECONDS)
         while True:
+            seat.refuse_closed()
             try:
+                consumer = await seat.consumer(consumer)
                 async for message in _messages(js, filters, order.after, consumer):
                     one = _received(message)
                     if not order.takes(one):
@@ -83,34 +84,6 @@ async def follow_nats(
 
 def _received(message: Msg) -> Received:
     return received(attributes_in(message.headers or {}), message.data)
-
-
-def _filters(names: Sequence[str], subjects: Sequence[str]) -> Iterator[str]:
-    """The subjects of NATS on which the events asked for are, without any that overlap."""
-    if not names and not subjects:
-        yield EVERY_EVENT
-        return
-    events = dict.fromkeys(_parts(_NAME, name, "version.created or version.*") for name in names)
-    things = dict.fromkeys(_parts(_SUBJECT, one, "version-…") for one in subjects)
-    found = False
-    for kind, event in events or dict.fromkeys((kind, "*") for kind, _ in things):
-        if event != "*" and (kind, "*") in events:
-            continue
-        ids = [key for of, key in things if of == kind] if things else ["*"]
-        for key in ids:
-            found = True
-            yield f"stemma.events.{kind}.{event}.{key}.>"
-    if not found:
-        raise ValueError(
-            f"no event has one of the names {names} and one of the subjects {subjects}"
-        )
-
-
-def _parts(pattern: re.Pattern[str], text: str, example: str) -> tuple[str, str]:
-    found = pattern.fullmatch(text)
-    if found is None:
-        raise ValueError(f"{text!r} can be asked for by no subject of NATS; it is like {example}")
-    return found[1], found[2]
 
 
 async def _messages(

@@ -28,6 +28,8 @@ from nats.js.api import StreamConfig
 from adapters.embedded import LOOPBACK, _free_port
 from adapters.embedded_nats import EmbeddedNats, _binary
 from adapters.jetstream import (
+    DOMAIN,
+    EVENTS,
     REPORTS,
     connect,
     ensure_streams,
@@ -41,6 +43,7 @@ from adapters.nats_roles import NatsRole
 from adapters.processes import spawn, stop_by_degrees, wait_until
 from adapters.settings import SettingsError
 from cli.main import main
+from stemma_client import Refused, follow_nats
 from tests.servers import server_folder
 
 WORKER, SUBSCRIBER, OPERATOR = NatsRole.WORKER, NatsRole.SUBSCRIBER, NatsRole.OPERATOR
@@ -115,6 +118,28 @@ def test_a_subscriber_is_let_in_at_once(server: EmbeddedNats) -> None:
         await client.close()
 
     asyncio.run(look())
+
+
+def test_who_follows_the_events_is_told_when_its_seed_is_removed(
+    server: EmbeddedNats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stemma_client.over_nats.LOOK_SECONDS", 0.5)
+    stemma(server, "add", "subscriber", "leaving")
+    one = login(server, SUBSCRIBER, "leaving")
+
+    async def scenario() -> None:
+        events = follow_nats(one.url, domain=DOMAIN, **one.options())
+        following = asyncio.ensure_future(anext(events))
+        watcher = await connect(login(server, OPERATOR), "watcher")
+        async with asyncio.timeout(20):
+            while not await watcher.jetstream().consumers_info(EVENTS):
+                await asyncio.sleep(0.02)
+            await asyncio.to_thread(stemma, server, "remove", "subscriber", "leaving")
+            with pytest.raises(Refused, match="one that was removed"):
+                await following
+        await watcher.close()
+
+    asyncio.run(scenario())
 
 
 def test_a_seed_is_for_its_owner_and_in_no_other_file(server: EmbeddedNats) -> None:

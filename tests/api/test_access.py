@@ -279,7 +279,9 @@ def test_the_last_administrator_stays(server: Scene) -> None:
     assert server.http.get("/api/v1/projects").status_code == 401
 
 
-@pytest.mark.parametrize("name", ["policy", "Eraser", "worker:gpu", "a b", "", "operator", "ünder"])
+@pytest.mark.parametrize(
+    "name", ["policy", "Eraser", "worker:gpu", "webhooks", "a b", "", "operator", "ünder"]
+)
 def test_a_name_that_could_be_another_is_refused(site: Scene, name: str) -> None:
     refused = site.http.post("/api/v1/accounts", json={"name": name})
     assert refused.status_code == 422

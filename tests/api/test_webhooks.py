@@ -278,7 +278,8 @@ def test_the_shell_does_it_all(site: Scene, receiver: Receiver) -> None:
     assert webhook_id in stemma(site, "list")
     assert f"project id: {project_id}" in stemma(site, "show", webhook_id)
     assert "is paused" in stemma(site, "pause", webhook_id)
-    assert "at position 0" in stemma(site, "replay", webhook_id, "--after", "0")
+    replayed = stemma(site, "replay", webhook_id, "--after", "0")
+    assert "is paused: what follows 0 is sent again, once it is resumed" in replayed
     assert "is active" in stemma(site, "resume", webhook_id)
     assert "secret whsec_" in stemma(site, "rotate", webhook_id)
     assert "is removed" in stemma(site, "remove", webhook_id, "--yes")

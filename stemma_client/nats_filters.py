@@ -1,0 +1,37 @@
+"""The subjects of NATS on which the events lie that somebody asks for."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+EVERY_EVENT = "stemma.events.>"
+
+_NAME = re.compile(r"([a-z]+)\.([a-z_]+|\*)")
+_SUBJECT = re.compile(r"([a-z]+)-([A-Za-z0-9_-]+)")
+
+
+def filters_of(names: Sequence[str], subjects: Sequence[str]) -> Iterator[str]:
+    """The subjects of NATS on which the events asked for are, without any that overlap."""
+    if not names and not subjects:
+        yield EVERY_EVENT
+        return
+    events = dict.fromkeys(_parts(_NAME, name, "version.created or version.*") for name in names)
+    things = dict.fromkeys(_parts(_SUBJECT, one, "version-…") for one in subjects)
+    found = False
+    for kind, event in events or dict.fromkeys((kind, "*") for kind, _ in things):
+        if event != "*" and (kind, "*") in events:
+            continue
+        ids = [key for of, key in things if of == kind] if things else ["*"]
+        for key in ids:
+            found = True
+            yield f"stemma.events.{kind}.{event}.{key}.>"
+    if not found:
+        raise ValueError(
+            f"no event has one of the names {names} and one of the subjects {subjects}"
+        )
+
+
+def _parts(pattern: re.Pattern[str], text: str, example: str) -> tuple[str, str]:
+    found = pattern.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} can be asked for by no subject of NATS; it is like {example}")
+    return found[1], found[2]
