@@ -79,7 +79,8 @@ async def follow_nats(
             await asyncio.sleep(RETRY_SECONDS)
     finally:
         await api.aclose()
-        await client.close()
+        with suppress(OSError):  # of a connection that is lost, which has nothing left to send
+            await client.close()
 
 
 def _received(message: Msg) -> Received:
