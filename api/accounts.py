@@ -99,16 +99,8 @@ class AccountController(Controller):
         self, backend: Served, request: HttpRequest, cursor: Cursor = None, limit: Limit = 100
     ) -> Accounts:
         """By name. Whoever administers single projects sees no addresses, and roles in those."""
-        by_name = sorted(
-            (account.name.casefold(), account_id, account)
-            for account_id, account in all_of(backend.store, ACCOUNTS)
-            if account.name.casefold() > (cursor or "")
-        )
-        items = [
-            account_view(account_id, account, request.user) for _, account_id, account in by_name
-        ]
-        following = by_name[limit - 1][0] if len(by_name) > limit else None
-        return Accounts(items[:limit], following)
+        found, following = accounts_after(backend, request.user, cursor or "", limit)
+        return Accounts(found, following)
 
     @post("/accounts", summary="Open an account", sync_to_thread=True, opt=needs(Right.ADMINISTER))
     def open_account(
@@ -228,6 +220,20 @@ def held_roles(grants: Grants) -> list[HeldRole]:
     for project, held in sorted(grants.by_project.items()):
         roles += [HeldRole(role, project) for role in sorted(held)]
     return roles
+
+
+def accounts_after(
+    backend: Backend, caller: Caller, cursor: str, limit: int
+) -> tuple[list[AccountView], str | None]:
+    """A page of them by name, and the cursor of the next page, if there is one."""
+    by_name = sorted(
+        (account.name.casefold(), account_id, account)
+        for account_id, account in all_of(backend.store, ACCOUNTS)
+        if account.name.casefold() > cursor
+    )
+    following = by_name[limit - 1][0] if len(by_name) > limit else None
+    shown = by_name[:limit]
+    return [account_view(account_id, one, caller) for _, account_id, one in shown], following
 
 
 def account_view(account_id: str, account: Account, caller: Caller) -> AccountView:

@@ -1,13 +1,12 @@
 """The page of access: who you are and your keys, and who else may what."""
 
 from collections.abc import Iterable
-from itertools import islice
 
 from litestar import Controller, get
 from litestar.params import FromQuery
 from litestar.response import Template
 
-from api.accounts import AccountView, HeldRole, account_view, held_roles
+from api.accounts import AccountView, HeldRole, accounts_after, held_roles
 from api.backend import Backend
 from api.keys import KeyView, key_view
 from api.pages_html import Page, render
@@ -15,7 +14,6 @@ from api.parameters import HttpRequest, Served
 from api.rights import ACCOUNT
 from application.access import Caller
 from application.accounts import all_of
-from application.handle import ACCOUNT as ACCOUNTS
 from application.handle import KEY
 from domain.roles import Right, Role
 from projections.catalog import find_project, list_projects
@@ -55,9 +53,9 @@ class AccessPages(Controller):
         self, backend: Served, request: HttpRequest, cursor: FromQuery[str] = ""
     ) -> Template:
         caller: Caller = request.user
-        accounts = _accounts(backend, caller, cursor)
-        shown = None if accounts is None else accounts[:ACCOUNTS_A_PAGE]
-        more = accounts is not None and len(accounts) > ACCOUNTS_A_PAGE
+        shown, following = None, None
+        if caller.grants.may_somewhere(Right.ADMINISTER):
+            shown, following = accounts_after(backend, caller, cursor, ACCOUNTS_A_PAGE)
         roles, head = held_roles(caller.grants), backend.store.head()
         among = caller.grants.projects(Right.ADMINISTER)
         with backend.reading() as (connection, _):
@@ -69,7 +67,7 @@ class AccessPages(Controller):
                 names |= {project.project_id: project.name} if project else {}
         page = AccessPage(
             position=head,
-            api="/api/v1/whoami" if accounts is None else "/api/v1/accounts",
+            api="/api/v1/whoami" if shown is None else "/api/v1/accounts",
             caller=caller,
             held=roles,
             keys=_keys(backend, caller),
@@ -78,24 +76,9 @@ class AccessPages(Controller):
             projects=_choices(among is None, ((one.project_id, one.name) for one in offered)),
             names=names,
             first=not cursor,
-            following=shown[-1].name.casefold() if shown and more else None,
+            following=following,
         )
         return render("access.html", page)
-
-
-def _accounts(backend: Backend, caller: Caller, after: str) -> list[AccountView] | None:
-    """A page by name, and one more if there are others behind it."""
-    if not caller.grants.may_somewhere(Right.ADMINISTER):
-        return None
-    by_name = sorted(
-        (account.name.casefold(), account_id, account)
-        for account_id, account in all_of(backend.store, ACCOUNTS)
-        if account.name.casefold() > after
-    )
-    return [
-        account_view(account_id, account, caller)
-        for _, account_id, account in islice(by_name, ACCOUNTS_A_PAGE + 1)
-    ]
 
 
 def _keys(backend: Backend, caller: Caller) -> list[KeyView]:
