@@ -1,22 +1,13 @@
-# Everything runs from .venv, made from requirements.lock. The stamp file makes a second call free.
-PYTHON ?= python3
+# Everything runs from .venv, made from requirements.lock. PYTHON names the Python to make it with.
 BIN := .venv/bin
-STAMP := .venv/.installed
 ARGS ?=
 # Without bytecode every process would compile torch's sources anew: 18 s instead of 5 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test lint bench bench-train contract lock clean
+.PHONY: setup demo test fresh wheels lint bench bench-train contract lock clean
 
-setup: $(STAMP)
-
-$(STAMP): requirements.lock pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@awk '/^uv==/{p=1} p{print} p&&!/\\$$/{exit}' requirements.lock > .venv/uv.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.lock
-	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
-	@touch $@
+setup:
+	@PYTHON='$(PYTHON)' sh scripts/setup.sh
 
 demo: setup
 	@$(BIN)/stemma demo $(ARGS)
@@ -24,6 +15,14 @@ demo: setup
 # Whole files, so that what a file's tests share is made once; tests/conftest.py says in what order.
 test: setup
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# The demo in fresh clones: other folders, users, Pythons, limits. ARGS="--list" names them.
+fresh: setup
+	@$(BIN)/python -m scripts.fresh $(ARGS)
+
+# All locked packages as files, to set up where there is no network: docs/operator.md.
+wheels: setup
+	@$(BIN)/python -m pip download --quiet --no-deps --require-hashes -r requirements.lock -d wheels
 
 lint: setup
 	@$(BIN)/ruff check .
