@@ -291,7 +291,7 @@ def rows(wheels: Path | None) -> list[Row]:
         Row("umask 077", umask=0o077),
         Row("umask 077, root of a container", umask=0o077, capabilities=DOCKER),
         Row("ordinary user", user=USER),
-        Row("ordinary user, umask 077", user=USER, umask=0o077),
+        Row("ordinary user, umask 077", mode=0o700, user=USER, umask=0o077),
         Row("blanks in the path", folder="a folder with blanks/my clone"),
         Row("deep path", folder="/".join(["a-folder-of-thirty-characters-"] * 5 + ["clone"])),
         Row("empty environment", inherit=False),
