@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from litestar.di import NamedDependency
@@ -11,6 +11,7 @@ from litestar.params import FromQuery, QueryParameter
 
 from api.access.guard import demand
 from api.backend import Backend
+from api.http.schemas import Order
 from application.access.access import Caller
 from application.log.store import PAGE
 from application.trail import lines_of
@@ -21,7 +22,6 @@ from domain.errors import Forbidden, Invalid
 from domain.event import Recorded, registry
 from projections.audit.trail_walks import TrailFilter, among, is_known, walk
 
-Order = Literal["newest", "oldest"]
 _IDS = (PROJECT, VIEW, MODEL, VERSION)
 
 

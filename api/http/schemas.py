@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
+from litestar.params import KwargDefinition
 from msgspec import Meta
 
 from adapters.dataset.imports.progress import ImportProgress
@@ -228,8 +229,13 @@ class Status(msgspec.Struct, frozen=True):
     events: int | None
 
 
-Projects = Listing[ProjectRow]
-Images = Listing[ImageRow]
-Imports = Listing[ImportRow]
-Library = Listing[LibraryRow]
-Versions = Listing[VersionRow]
+def _named(name: str) -> KwargDefinition:
+    """The published name of a list's schema, which would else follow the rows' module."""
+    return KwargDefinition(schema_component_key=f"Listing_projections.{name}_")
+
+
+Projects = Annotated[Listing[ProjectRow], _named("catalog.ProjectRow")]
+Images = Annotated[Listing[ImageRow], _named("dataset_queries.ImageRow")]
+Imports = Annotated[Listing[ImportRow], _named("imports.ImportRow")]
+Library = Annotated[Listing[LibraryRow], _named("library_queries.LibraryRow")]
+Versions = Annotated[Listing[VersionRow], _named("library_queries.VersionRow")]
