@@ -23,39 +23,54 @@ from api.access.accounts import AccountController
 from api.access.guard import Authentication, guard, known_caller, refuse_unguarded
 from api.access.keys import KeyController
 from api.access.limits import Failures, Rate, Streams
+from api.access.page import AccessPages
 from api.access.refusals import RefusalController
 from api.access.rights import OPEN
-from api.access.sign_in import SessionController
-from api.all_pages import PAGES
+from api.access.sign_in import LoginPages, SessionController
+from api.access.sign_in_provider import ProviderPages
+from api.audit.page import AuditPages
 from api.audit.trail import TrailController
 from api.audit.trail_reading import asked_for
 from api.audit.transparency import TilesController, TransparencyController
 from api.backend import THREADS, Backend
 from api.dataset.erasure import ErasureController
 from api.dataset.exports import ExportController
+from api.dataset.image_page import ImagePages
 from api.dataset.images import ImageController
 from api.dataset.imports import ImportController
+from api.dataset.imports_page import ImportPages
 from api.dataset.projects import ProjectController
+from api.dataset.projects_page import ProjectPages
 from api.evaluation.comparison import ComparisonController
+from api.evaluation.comparison_page import ComparePages
 from api.evaluation.evaluation import EvaluationController
+from api.evaluation.page import EvaluationPages
+from api.http.counters import Metrics
 from api.http.edges import Edges
 from api.http.known_parameters import known_parameters
 from api.http.problems import HANDLERS
 from api.http.watching import Watching
+from api.library.annotate_page import AnnotatePages
 from api.library.models import ModelController
+from api.library.view_page import ViewPages
 from api.library.views import ViewController
 from api.operations.health import HealthController
-from api.operations.metrics import Metrics, MetricsController
+from api.operations.metrics import MetricsController
 from api.operations.system import SystemController
 from api.pages.html import as_pages, prepare
+from api.subscriptions.contract_page import ContractPages
 from api.subscriptions.events import EventController, chosen_in
+from api.subscriptions.events_page import EventPages
 from api.subscriptions.webhook_asked import Asked as HookAsked
 from api.subscriptions.webhooks import WebhookController
+from api.subscriptions.webhooks_page import WebhookPages
 from api.training.forms import FormController
 from api.training.live import LiveController
 from api.training.take_away import TakeAwayController
+from api.training.version_page import VersionPages
 from api.training.versions import VersionController
 from api.training.workers import WorkerController
+from api.training.workers_page import WorkerPages
 
 HERE = Path(__file__).parent
 PLOTLY = Path(plotly.__file__).parent / "package_data"
@@ -89,6 +104,30 @@ API = Router(
         SessionController,
         RefusalController,
     ],
+)
+
+# Nothing is only here: what a page does is a call of the API, sent by a small script.
+PAGES = Router(
+    "/",
+    route_handlers=[
+        ProjectPages,
+        ImagePages,
+        ImportPages,
+        ViewPages,
+        AnnotatePages,
+        VersionPages,
+        EvaluationPages,
+        ComparePages,
+        WorkerPages,
+        AuditPages,
+        EventPages,
+        AccessPages,
+        ContractPages,
+        WebhookPages,
+        LoginPages,
+        ProviderPages,
+    ],
+    include_in_schema=False,
 )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from adapters.audit.signing import new_key, parse_signing_key
 from adapters.blobs.objects import fsync
-from adapters.servers.embedded import waiting_lock, write_secret
+from adapters.processes.files import waiting_lock, write_secret
 from adapters.settings import SettingsError
 from domain.audit.signed_note import (
     Malformed,

@@ -7,8 +7,8 @@ from functools import partial
 
 from adapters.blobs.blobs import BlobStore
 from adapters.postgres.postgres import wake_ups
+from adapters.postgres.reactions import react_to_all
 from adapters.settings import Settings
-from adapters.training.policy_feed import react_to_all
 from application.dataset.erasure import REACTS_TO, orders, react
 from application.log.store import CHANNEL, Store
 

@@ -10,8 +10,8 @@ import msgspec
 
 from adapters.nats.login import new_seed, public_key
 from adapters.nats.roles import NatsRole, User, configuration
+from adapters.processes.files import waiting_lock, write_secret
 from adapters.processes.processes import running_in, wait_until
-from adapters.servers.embedded import waiting_lock, write_secret
 from adapters.settings import NO_NAME, SettingsError, is_name
 
 CONFIGURATION = Path(__file__).with_name("nats-server.conf")

@@ -11,13 +11,13 @@ import secrets
 import socket
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
 import msgspec
 
+from adapters.processes.files import write_secret
 from adapters.processes.processes import Steps, describe_exit, evict, stop_by_degrees, wait_until
 
 LOOPBACK = "127.0.0.1"
@@ -60,18 +60,6 @@ class FolderLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-
-
-@contextlib.contextmanager
-def waiting_lock(path: Path) -> Iterator[None]:
-    """Wait until no other process holds the lock beside a path, and hold it."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = os.open(path.with_name("lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(file)
 
 
 class ServerState(msgspec.Struct, frozen=True):
@@ -211,19 +199,6 @@ class EmbeddedServer(ABC):
             f"{self.name} is not ready on port {self.state.port} ({end}; {reason});"
             f" its log, {self.log}, ends:\n{log_tail(self.log, begin)}"
         )
-
-
-def write_secret(path: Path, content: bytes, owner: int | None = None) -> None:
-    """Write a file that only its owner reads; whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        if owner is not None:
-            os.fchown(file.fileno(), owner, owner)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def log_tail(log: Path, begin: int = 0, lines: int = 15) -> str:

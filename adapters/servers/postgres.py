@@ -14,13 +14,13 @@ from typing import ClassVar
 import psycopg
 from psycopg import sql
 
+from adapters.processes.files import write_secret
 from adapters.processes.processes import Steps, can_die_with_parent, spawn
 from adapters.servers.embedded import (
     LOOPBACK,
     EmbeddedServer,
     EmbeddedServerError,
     ServerState,
-    write_secret,
 )
 
 ADMIN, APPLICATION, DATABASE = "stemma_admin", "stemma", "stemma"

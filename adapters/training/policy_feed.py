@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,19 +23,16 @@ from adapters.nats.jetstream import (
 )
 from adapters.nats.login import nats_login
 from adapters.observability import tracing
-from adapters.observability.event_spans import reacting
 from adapters.postgres.postgres import wake_ups
+from adapters.postgres.reactions import React, react_to_all
 from adapters.settings import Settings
 from adapters.training.control import put_wish
 from adapters.training.job_key import job_tokens
-from application.log.store import CHANNEL, AppendRefused, Store
+from application.log.store import CHANNEL, Store
 from application.training import control, policies
 from application.training.job_tokens import JobTokens
-from domain.event import Recorded
 from domain.trace_context import span_id_of, traceparent
 from domain.training.messages import TrainJob, Wish
-
-React = Callable[[Recorded], None]
 
 
 class StreamReplaced(Exception):
@@ -92,32 +89,6 @@ def put_manifest(blobs: BlobStore, lines: Iterable[bytes]) -> str:
     digest, _ = blobs.put_compressed(lines)
     blobs.flush()
     return digest
-
-
-def react_to_all(store: Store, feed: str, names: Sequence[str], react: React) -> None:
-    """React to every event since the feed's position, which moves once a reaction is complete."""
-    position = store.tracked(feed)
-    while True:
-        head = store.head()
-        page = store.read(position, upto=head, names=names)
-        for recorded in page:
-            with reacting(feed, recorded):
-                react(recorded)
-            if not _move(store, feed, recorded.position):
-                return
-            position = recorded.position
-        if not page:
-            if head > position:
-                _move(store, feed, head)
-            return
-
-
-def _move(store: Store, feed: str, position: int) -> bool:
-    try:
-        store.append([], tracking=(feed, position))
-    except AppendRefused:
-        return False  # another process reacts too; begin again at its position
-    return True
 
 
 class _Outside:

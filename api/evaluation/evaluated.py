@@ -14,13 +14,13 @@ from adapters.evaluation.answers import Answers, Decided
 from adapters.evaluation.loading import PredictionsUnreadable
 from adapters.evaluation.predictions_cache import Facts
 from api.backend import Backend
-from domain.errors import Conflict, Invalid, NotFound, Refusal
+from domain.errors import Conflict, Gone, Invalid, NotFound
 from domain.training.version import default_threshold
 from projections.training.evaluations import EvaluationRow, find_evaluation
 from projections.training.library_queries import VersionRow, find_version
 
 
-class PredictionsGone(Refusal):
+class PredictionsGone(Gone):
     """The predictions of an evaluation are not there any more, or not usable."""
 
 

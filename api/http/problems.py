@@ -16,7 +16,6 @@ from sqlalchemy.exc import DataError, OperationalError
 from adapters.blobs.blobs import BlobCorrupt, BlobMissing
 from adapters.training.crew import QueueUnreachable
 from api.backend import Backend, NotYet
-from api.evaluation.evaluated import PredictionsGone
 from application.log.store import LogUnreachable
 from domain.errors import (
     Barred,
@@ -79,7 +78,6 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
     Forbidden: HTTPStatus.FORBIDDEN,
     SignInRefused: HTTPStatus.FORBIDDEN,
     Hidden: HTTPStatus.NOT_FOUND,
-    PredictionsGone: HTTPStatus.GONE,
     NotYet: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
@@ -92,7 +90,8 @@ def on_refusal(_: Request[Any, Any, Any], error: Refusal) -> Response[Problem]:
         headers["WWW-Authenticate"] = CHALLENGE
     if isinstance(error, TooMany | TooManyFailures):
         headers["Retry-After"] = str(error.retry_after)
-    return problem(_STATUS[type(error)], detail, errors, headers)
+    status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+    return problem(status, detail, errors, headers)
 
 
 def on_barred(request: Request[Any, Any, Any], error: Barred) -> Response[Problem]:

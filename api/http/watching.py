@@ -12,7 +12,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.observability import logs, tracing
-from api.operations.metrics import Metrics
+from api.http.counters import Metrics
 from domain.trace_context import parse_traceparent
 
 HEADER = "Correlation-Id"

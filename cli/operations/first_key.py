@@ -4,7 +4,7 @@ import contextlib
 import secrets
 from pathlib import Path
 
-from adapters.servers.embedded import write_secret
+from adapters.processes.files import write_secret
 from application.access.first_key import give_key, opens
 from application.log.store import Store
 from domain.access.key import ID_DIGITS, key_text, new_secret

@@ -17,9 +17,10 @@ import msgspec
 from adapters.nats.jetstream import make_streams
 from adapters.nats.login import NatsLogin
 from adapters.nats.roles import NatsRole
+from adapters.processes.files import write_secret
 from adapters.processes.processes import wait_until
 from adapters.processes.supervisor import Server, Supervisor
-from adapters.servers.embedded import FolderLock, write_secret
+from adapters.servers.embedded import FolderLock
 from adapters.servers.nats import EmbeddedNats, access_in
 from adapters.servers.postgres import EmbeddedPostgres
 from adapters.settings import RUNTIME_FILE, Runtime, Settings, load_settings

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.audit.verify import Signed, verify
 from adapters.dataset.eraser import FEED
-from adapters.training.policy_feed import react_to_all
+from adapters.postgres.reactions import react_to_all
 from application.dataset.erasure import REACTS_TO, erase_image, react
 from application.log.store import Store
 from domain.dataset.image import EraseImage

@@ -17,8 +17,8 @@ from adapters.dataset.eraser import FEED, sweep
 from adapters.dataset.exports import ExportRequest, export
 from adapters.dataset.imports.asked import upload_key
 from adapters.dataset.imports.leftovers import forget_all, work_prefix
+from adapters.postgres.reactions import react_to_all
 from adapters.settings import Settings
-from adapters.training.policy_feed import react_to_all
 from adapters.uploads.image_files import ImageLimits
 from adapters.uploads.packing import pack
 from api.dataset import thumbnails

@@ -11,9 +11,10 @@ from nats.js.errors import NotFoundError
 
 from adapters.blobs.blobs import BlobStore
 from adapters.nats.jetstream import JOBS
+from adapters.postgres.reactions import react_to_all
 from adapters.servers.nats import EmbeddedNats
 from adapters.training.job_key import job_tokens
-from adapters.training.policy_feed import put_manifest, react_to_all
+from adapters.training.policy_feed import put_manifest
 from application.handle import VERSION
 from application.log.store import Store
 from application.training.ingest import Ingest

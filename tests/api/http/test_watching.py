@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.observability import logs, tracing
 from api.app import create_app
-from api.operations.metrics import outcome_of
+from api.http.counters import outcome_of
 from domain.trace_context import span_id_of, trace_id_of
 from tests.api.conftest import settings_at
 from tests.api.scene import Scene
