@@ -37,7 +37,7 @@ bench-train: setup
 	@$(BIN)/python -m benchmarks training loading $(ARGS)
 
 contract: setup
-	@$(BIN)/python -m adapters.contract
+	@$(BIN)/python -m adapters.subscriptions.contract
 
 lock:
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \

@@ -5,26 +5,26 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from adapters import logs
 from adapters.audit.part import run_checkpoints
-from adapters.blobs import BlobStore
-from adapters.eraser import run_eraser
-from adapters.event_spans import TracedStore, passed_on
-from adapters.heartbeats import Heartbeats
-from adapters.imports.feed import run_imports
-from adapters.nats_login import nats_login
-from adapters.own_parts import OwnParts
-from adapters.own_port import own_port
-from adapters.policy_feed import run_policies
-from adapters.postgres import engine_for, wake_ups
-from adapters.relay import run_relay
-from adapters.report_feed import run_ingest
+from adapters.blobs.blobs import BlobStore
+from adapters.dataset.eraser import run_eraser
+from adapters.dataset.imports.feed import run_imports
+from adapters.health.heartbeats import Heartbeats
+from adapters.health.own_parts import OwnParts
+from adapters.health.own_port import own_port
+from adapters.nats.login import nats_login
+from adapters.observability import logs
+from adapters.observability.event_spans import TracedStore, passed_on
+from adapters.postgres.postgres import engine_for, wake_ups
 from adapters.settings import Settings
-from adapters.webhooks.part import run_courier
-from application.store import CHANNEL, Store
+from adapters.subscriptions.relay import run_relay
+from adapters.subscriptions.webhooks.part import run_courier
+from adapters.training.policy_feed import run_policies
+from adapters.training.report_feed import run_ingest
+from application.log.store import CHANNEL, Store
 from domain.event import Recorded
-from projections.follow import Follower
-from projections.read_model import ReadModel
+from projections.engine.follow import Follower
+from projections.engine.read_model import ReadModel
 from projections.registry import READ_MODELS
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0

@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from domain.roles import GroupRole, Role
+from domain.access.roles import GroupRole, Role
 
 RUNTIME_FILE = "runtime.json"
 

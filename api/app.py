@@ -16,46 +16,61 @@ from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
 
-from adapters import tracing
-from adapters.oidc import provider_in
+from adapters.access.oidc import provider_in
+from adapters.observability import tracing
 from adapters.settings import Settings
-from api.accounts import AccountController
+from api.access.accounts import AccountController
+from api.access.guard import Authentication, guard, known_caller, refuse_unguarded
+from api.access.keys import KeyController
+from api.access.limits import Failures, Rate, Streams
+from api.access.page import AccessPages
+from api.access.refusals import RefusalController
+from api.access.rights import OPEN
+from api.access.sign_in import LoginPages, SessionController
+from api.access.sign_in_provider import ProviderPages
+from api.audit.page import AuditPages
+from api.audit.trail import TrailController
+from api.audit.trail_reading import asked_for
+from api.audit.transparency import TilesController, TransparencyController
 from api.backend import THREADS, Backend
-from api.comparison import ComparisonController
-from api.edges import Edges
-from api.erasure import ErasureController
-from api.evaluation import EvaluationController
-from api.events import EventController, chosen_in
-from api.exports import ExportController
-from api.forms import FormController
-from api.guard import Authentication, guard, known_caller, refuse_unguarded
-from api.health import HealthController
-from api.images import ImageController
-from api.imports import ImportController
-from api.keys import KeyController
-from api.known_parameters import known_parameters
-from api.limits import Failures, Rate, Streams
-from api.live import LiveController
-from api.metrics import Metrics, MetricsController
-from api.models import ModelController
-from api.pages import PAGES
-from api.pages_html import as_pages, prepare
-from api.problems import HANDLERS
-from api.projects import ProjectController
-from api.refusals import RefusalController
-from api.rights import OPEN
-from api.sign_in import SessionController
-from api.system import SystemController
-from api.take_away import TakeAwayController
-from api.trail import TrailController
-from api.trail_reading import asked_for
-from api.transparency import TilesController, TransparencyController
-from api.versions import VersionController
-from api.views import ViewController
-from api.watching import Watching
-from api.webhook_asked import Asked as HookAsked
-from api.webhooks import WebhookController
-from api.workers import WorkerController
+from api.dataset.erasure import ErasureController
+from api.dataset.exports import ExportController
+from api.dataset.image_page import ImagePages
+from api.dataset.images import ImageController
+from api.dataset.imports import ImportController
+from api.dataset.imports_page import ImportPages
+from api.dataset.projects import ProjectController
+from api.dataset.projects_page import ProjectPages
+from api.evaluation.comparison import ComparisonController
+from api.evaluation.comparison_page import ComparePages
+from api.evaluation.evaluation import EvaluationController
+from api.evaluation.page import EvaluationPages
+from api.http.counters import Metrics
+from api.http.edges import Edges
+from api.http.known_parameters import known_parameters
+from api.http.problems import HANDLERS
+from api.http.watching import Watching
+from api.library.annotate_page import AnnotatePages
+from api.library.models import ModelController
+from api.library.view_page import ViewPages
+from api.library.views import ViewController
+from api.operations.health import HealthController
+from api.operations.metrics import MetricsController
+from api.operations.system import SystemController
+from api.pages.html import as_pages, prepare
+from api.subscriptions.contract_page import ContractPages
+from api.subscriptions.events import EventController, chosen_in
+from api.subscriptions.events_page import EventPages
+from api.subscriptions.webhook_asked import Asked as HookAsked
+from api.subscriptions.webhooks import WebhookController
+from api.subscriptions.webhooks_page import WebhookPages
+from api.training.forms import FormController
+from api.training.live import LiveController
+from api.training.take_away import TakeAwayController
+from api.training.version_page import VersionPages
+from api.training.versions import VersionController
+from api.training.workers import WorkerController
+from api.training.workers_page import WorkerPages
 
 HERE = Path(__file__).parent
 PLOTLY = Path(plotly.__file__).parent / "package_data"
@@ -89,6 +104,30 @@ API = Router(
         SessionController,
         RefusalController,
     ],
+)
+
+# Nothing is only here: what a page does is a call of the API, sent by a small script.
+PAGES = Router(
+    "/",
+    route_handlers=[
+        ProjectPages,
+        ImagePages,
+        ImportPages,
+        ViewPages,
+        AnnotatePages,
+        VersionPages,
+        EvaluationPages,
+        ComparePages,
+        WorkerPages,
+        AuditPages,
+        EventPages,
+        AccessPages,
+        ContractPages,
+        WebhookPages,
+        LoginPages,
+        ProviderPages,
+    ],
+    include_in_schema=False,
 )
 
 

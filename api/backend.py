@@ -5,28 +5,28 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine
 
-from adapters.blobs import BlobStore
-from adapters.crew import Lookout
+from adapters.access.refusals import Refusals
+from adapters.access.sessions import Sessions
+from adapters.access.sign_in_attempts import Attempts
+from adapters.blobs.blobs import BlobStore
 from adapters.evaluation.predictions_cache import Predictions
-from adapters.event_spans import TracedStore
-from adapters.image_files import ImageLimits
-from adapters.postgres import engine_for
-from adapters.refusals import Refusals
-from adapters.sessions import Sessions
+from adapters.health.overview import Overview
+from adapters.observability.event_spans import TracedStore
+from adapters.postgres.news import News
+from adapters.postgres.postgres import engine_for
 from adapters.settings import Settings
-from adapters.sign_in_attempts import Attempts
-from adapters.webhooks.addresses import Gate, allowed_in
-from adapters.weights import WeightsFolder
-from api.events_feed import Feed
+from adapters.subscriptions.feed.feed import Feed
+from adapters.subscriptions.webhooks.addresses import Gate, allowed_in
+from adapters.training.crew import Lookout
+from adapters.training.weights import WeightsFolder
+from adapters.uploads.image_files import ImageLimits
 from api.moments import moment_in
-from api.news import News
-from api.overview import Overview
-from application.access import Access
+from application.access.access import Access
 from application.scopes import Scopes
 from domain.errors import Invalid, Refusal
-from projections.follow import positions_of
+from projections.audit.timeline import position_at
+from projections.engine.follow import positions_of
 from projections.registry import READ_MODELS
-from projections.timeline import position_at
 
 THREADS = 16
 """Handler threads. Each may hold one connection of either pool."""

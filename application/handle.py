@@ -11,11 +11,15 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import uuid_utils
 
-from application.recorder import CommandRow
-from application.store import AppendRefused, Store
-from domain import account, blob, image, imports, key, model, project, version, view, webhook
+from application.log.recorder import CommandRow
+from application.log.store import AppendRefused, Store
+from domain.access import account, key
+from domain.dataset import blob, image, imports, project
 from domain.errors import Conflict, Refusal, Stale
 from domain.event import Event, Metadata, Recorded
+from domain.library import model, view
+from domain.subscriptions import webhook
+from domain.training import version
 
 State = TypeVar("State")
 TRIES = 4

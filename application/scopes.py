@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from application.handle import VIEW
-from application.store import Store
-from domain.places import Place, placed
+from application.log.store import Store
+from domain.audit.places import Place, placed
 
 CACHED = 100_000
 """Streams whose places are kept in memory, where no other number is given; the first go first."""

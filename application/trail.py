@@ -15,11 +15,12 @@ from application.handle import (
     VIEW,
     WEBHOOK,
 )
-from application.store import Store
+from application.log.store import Store
+from domain.audit.trail import Line, line_of, mentions
 from domain.event import Event, Recorded, name_of
-from domain.model import VersionNumbered
-from domain.trail import Line, line_of, mentions
-from domain.version import (
+from domain.library.model import VersionNumbered
+from domain.library.view import ModelRegistered
+from domain.training.version import (
     BatchMetricsRecorded,
     BestCheckpointSaved,
     EpochMetricsRecorded,
@@ -30,7 +31,6 @@ from domain.version import (
     VersionTrainingFailed,
     VersionTrainingStarted,
 )
-from domain.view import ModelRegistered
 
 EVOLVE: dict[str, Callable[[Any, Event], object]] = {
     one.kind: one.evolve

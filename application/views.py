@@ -3,12 +3,19 @@
 from collections.abc import Sequence
 
 from application.handle import MODEL, PROJECT, VIEW, Decided, Session
-from domain import model as models
-from domain import project as projects
-from domain import view as views
-from domain.model import ArchiveModel, Model, RenameModel
-from domain.model_rule import ForkModel, ModelChange, fork, settle
-from domain.view import AddConcepts, CreateView, NewConcept, RemoveConcept, RenameConcept, View
+from domain.dataset import project as projects
+from domain.library import model as models
+from domain.library import view as views
+from domain.library.model import ArchiveModel, Model, RenameModel
+from domain.library.model_rule import ForkModel, ModelChange, fork, settle
+from domain.library.view import (
+    AddConcepts,
+    CreateView,
+    NewConcept,
+    RemoveConcept,
+    RenameConcept,
+    View,
+)
 
 
 def create_view(session: Session, project_id: str, name: str, kind: str) -> Decided[View]:

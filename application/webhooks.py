@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from application.access import Access
+from application.access.access import Access
 from application.handle import PROJECT, WEBHOOK, Decided, Session
-from application.store import END, Store
-from domain import project as projects
-from domain import webhook as webhooks
-from domain.account import account_id
+from application.log.store import END, Store
+from domain.access.account import account_id
+from domain.access.roles import Right
+from domain.dataset import project as projects
 from domain.errors import NotFound, Unauthenticated
 from domain.event import Recorded, name_of
-from domain.roles import Right
-from domain.webhook import (
+from domain.subscriptions import webhook as webhooks
+from domain.subscriptions.webhook import (
     Command,
     RegisterWebhook,
     Webhook,

@@ -12,14 +12,14 @@ from eventsourcing.application import Application
 from eventsourcing.domain import DomainEvent
 
 from application.handle import IMAGE, Outcome, new_metadata
-from application.recorder import CommandRow
-from application.store import Store
+from application.log.recorder import CommandRow
+from application.log.store import Store
 from benchmarks.database import checkpoint, library_environment, migrated_postgres
 from benchmarks.figures import Expected, Figure
 from benchmarks.processes import data_folder
 from benchmarks.quiet import repeat
+from domain.dataset.image import ImageAdded
 from domain.event import Recorded
-from domain.image import ImageAdded
 
 SINGLES, BATCHES, BATCH = 300, 5, 1000
 QUICK_SINGLES, QUICK_BATCHES, QUICK_BATCH = 10, 1, 50

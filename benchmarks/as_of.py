@@ -10,7 +10,7 @@ from benchmarks.figures import Expected, Figure
 from benchmarks.library import MODELS, fill
 from benchmarks.processes import data_folder
 from benchmarks.quiet import repeat
-from projections.library_queries import library
+from projections.training.library_queries import library
 
 VERSIONS_EACH, QUICK_VERSIONS_EACH = 500, 2
 CALLS, QUICK_CALLS = 100, 5

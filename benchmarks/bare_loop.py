@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from adapters.blobs import BlobStore
+from adapters.blobs.blobs import BlobStore
 from benchmarks.memory import peak
 from gpu_worker.channel import decode_assignment
 from gpu_worker.checkpoint import weights

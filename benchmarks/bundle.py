@@ -2,8 +2,8 @@
 
 from benchmarks.figures import Expected, Figure
 from benchmarks.quiet import repeat
-from domain.merkle import HASH_BYTES, inclusion_proof
-from domain.pruned_tree import Pruning
+from domain.audit.merkle import HASH_BYTES, inclusion_proof
+from domain.audit.pruned_tree import Pruning
 
 EVENTS, QUICK_EVENTS = 1_000_000, 10_000
 RUN, OF = 20, 200

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from application.handle import Decided, Outcome, Request, Session, handle
-from application.store import Store
+from application.log.store import Store
 from benchmarks.figures import Expected, Figure, quantile
 
 SHARES = {"p50": 0.5, "p99": 0.99}

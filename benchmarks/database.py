@@ -8,10 +8,10 @@ import psycopg.conninfo
 import sqlalchemy
 from sqlalchemy import Engine
 
-from adapters.embedded_postgres import EmbeddedPostgres
-from adapters.migrate import migrate
-from adapters.postgres import engine_for
-from application.store import Store
+from adapters.postgres.migrate import migrate
+from adapters.postgres.postgres import engine_for
+from adapters.servers.postgres import EmbeddedPostgres
+from application.log.store import Store
 
 
 @contextmanager

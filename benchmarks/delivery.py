@@ -8,19 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from nats.js import JetStreamContext
 from nats.js.api import DeliverPolicy
 
-from adapters.embedded_nats import EmbeddedNats
-from adapters.jetstream import EVENTS, EVERY_EVENT, connect, ensure_streams
-from adapters.relay import last_published
+from adapters.nats.jetstream import EVENTS, EVERY_EVENT, connect, ensure_streams
+from adapters.servers.nats import EmbeddedNats
+from adapters.subscriptions.relay import last_published
 from application.handle import PROJECT
-from application.store import Store
+from application.log.store import Store
 from benchmarks.database import migrated_postgres
 from benchmarks.figures import Figure, quantile
 from benchmarks.processes import data_folder, stemma
 from benchmarks.quiet import repeat
 from benchmarks.relaying import opened
 from benchmarks.sample_events import recorded
+from domain.dataset.project import ProjectCreated
 from domain.event import Recorded
-from domain.project import ProjectCreated
 
 RATE = 500
 SECONDS, QUICK_SECONDS = 20, 0.2

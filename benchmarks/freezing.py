@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from application import projects, versions, views
+from application import views
+from application.dataset import projects
 from application.handle import IMAGE, Decided, Session
-from application.store import Store
+from application.log.store import Store
+from application.training import versions
 from benchmarks.calls import do, milliseconds_each, quantiles
 from benchmarks.database import checkpoint, migrated_postgres, opened
 from benchmarks.figures import Figure
@@ -19,9 +21,15 @@ from benchmarks.freezing_process import Frozen, Task
 from benchmarks.processes import data_folder, environment
 from benchmarks.quiet import Repetitions, repeat
 from benchmarks.sample_events import copy_all, recorded
+from domain.dataset.image import (
+    Annotation,
+    ImageAdded,
+    ImageAnnotated,
+    ImageSplitAssigned,
+    image_id,
+)
 from domain.event import Recorded
-from domain.image import Annotation, ImageAdded, ImageAnnotated, ImageSplitAssigned, image_id
-from domain.version import Version
+from domain.training.version import Version
 
 IMAGES, QUICK_IMAGES = 1_000_000, 2000
 FEWER = 10

@@ -10,17 +10,18 @@ from functools import partial
 
 import msgspec
 
-from adapters.blobs import BlobStore
-from adapters.policy_feed import put_manifest
+from adapters.blobs.blobs import BlobStore
+from adapters.training.policy_feed import put_manifest
 from application.handle import VERSION
-from application.policies import Effects, react
-from application.store import Store
+from application.log.store import Store
+from application.training.policies import Effects, react
 from benchmarks.memory import peak
-from domain import image, manifest
+from domain.dataset import image
+from domain.dataset.image import ImageAdded, ImageAnnotated, ImageRemoved, ImageSplitAssigned
 from domain.event import Recorded, name_of
-from domain.image import ImageAdded, ImageAnnotated, ImageRemoved, ImageSplitAssigned
-from domain.manifest import PlacedImage
-from domain.version import DatasetFrozen, VersionCreated
+from domain.training import manifest
+from domain.training.manifest import PlacedImage
+from domain.training.version import DatasetFrozen, VersionCreated
 
 IMAGE_EVENTS = [
     name_of(event) for event in (ImageAdded, ImageAnnotated, ImageSplitAssigned, ImageRemoved)

@@ -13,10 +13,11 @@ from benchmarks.database import checkpoint, migrated_postgres, opened
 from benchmarks.figures import Expected, Figure
 from benchmarks.processes import data_folder
 from benchmarks.quiet import repeat
-from projections import dataset, dataset_marks
-from projections.dataset_marks import ANNOTATED, BLOCK, PRESENT, SHARDS
-from projections.dataset_queries import DatasetCounts, count_images, count_views, list_images
-from projections.dataset_walks import ImageFilter
+from projections.dataset import dataset
+from projections.dataset import marks as dataset_marks
+from projections.dataset.marks import ANNOTATED, BLOCK, PRESENT, SHARDS
+from projections.dataset.queries import DatasetCounts, count_images, count_views, list_images
+from projections.dataset.walks import ImageFilter
 
 IMAGES, QUICK_IMAGES = 1_000_000, 2000
 PAGE = 60

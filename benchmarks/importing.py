@@ -11,18 +11,18 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from adapters.dataset.imports.asked import find_asked
 from adapters.formats.registry import FORMATS
-from adapters.imports.asked import find_asked
-from application.imports import request_import
-from application.projects import create_project
-from application.store import Store
+from application.dataset.imports import request_import
+from application.dataset.projects import create_project
+from application.log.store import Store
 from benchmarks.calls import do
 from benchmarks.database import checkpoint, migrated_postgres, opened
 from benchmarks.figures import Expected, Figure
 from benchmarks.memory import memory_of
 from benchmarks.processes import data_folder, stemma, tree
 from benchmarks.quiet import Repetitions, repeat
-from domain.imports import COMPLETED, ImportRules, RequestImport
+from domain.dataset.imports import COMPLETED, ImportRules, RequestImport
 
 IMAGES, QUICK_IMAGES = 100_000, 300
 SIDES = (32, 48, 64)

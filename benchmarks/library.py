@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Engine, text
 
-from application import projects, views
-from application.first_key import give_key
+from application import views
+from application.access.first_key import give_key
+from application.dataset import projects
 from application.handle import MODEL, Decided, Session
-from application.store import Store
+from application.log.store import Store
 from benchmarks.calls import do, milliseconds_each, quantiles
 from benchmarks.database import migrated_postgres, opened
 from benchmarks.figures import Figure
@@ -20,12 +21,12 @@ from benchmarks.processes import data_folder, free_port, stemma
 from benchmarks.quiet import repeat
 from benchmarks.sample_events import append_all, trained_version
 from cli.client import authorization
-from cli.first_key import new_key
-from cli.up import wait_ready
-from domain.model import Model
-from projections.follow import Follower
-from projections.library_queries import library
+from cli.operations.first_key import new_key
+from cli.operations.up import wait_ready
+from domain.library.model import Model
+from projections.engine.follow import Follower
 from projections.registry import READ_MODELS
+from projections.training.library_queries import library
 
 MODELS, VERSIONS_EACH, QUICK_VERSIONS_EACH = 20, 50, 1
 CALLS, QUICK_CALLS = 200, 5

@@ -14,22 +14,22 @@ import msgspec
 from nats.js import JetStreamContext
 from nats.js.api import StreamState
 
-from adapters.jetstream import JOBS, connect, publish, report_subject
-from adapters.job_key import job_tokens
-from adapters.nats_login import NatsLogin
+from adapters.nats.jetstream import JOBS, connect, publish, report_subject
+from adapters.nats.login import NatsLogin
 from adapters.settings import Runtime, read_runtime
+from adapters.training.job_key import job_tokens
 from application.handle import VERSION
-from application.store import Store
+from application.log.store import Store
 from benchmarks.figures import Figure, quantile
 from benchmarks.processes import data_folder, stemma
 from benchmarks.quiet import repeat
 from benchmarks.sample_events import CONCEPTS, SMALL, recorded
 from benchmarks.start import await_ready
 from cli.client import authorization
-from domain.messages import AnyReport, BatchMetrics, Report, Started
-from domain.options import resolve_options
-from domain.version import VersionCreated
-from projections.metric_history import BATCH_LOSS
+from domain.training.messages import AnyReport, BatchMetrics, Report, Started
+from domain.training.options import resolve_options
+from domain.training.version import VersionCreated
+from projections.training.metric_history import BATCH_LOSS
 
 REPORTS, QUICK_REPORTS, WARM_UP = 100, 5, 10
 SECONDS_BETWEEN = 0.1

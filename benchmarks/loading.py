@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from adapters.blobs import BlobStore
+from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
 from benchmarks.figures import Figure
 from benchmarks.processes import data_folder, environment
 from benchmarks.quiet import repeat
 from benchmarks.training import QUICK_IMAGES, digits_job
-from domain.augmentations import (
+from domain.training.augmentations import (
     BRIGHTNESS,
     CONTRAST,
     HORIZONTAL_FLIP,
@@ -21,7 +21,7 @@ from domain.augmentations import (
     ROTATION,
     VERTICAL_FLIP,
 )
-from domain.messages import TrainJob
+from domain.training.messages import TrainJob
 from gpu_worker.channel import Assignment, encode_line
 from gpu_worker.process import PATIENT_THREADS
 

@@ -6,7 +6,7 @@ import time
 import msgspec
 import torch
 
-from adapters.blobs import BlobStore
+from adapters.blobs.blobs import BlobStore
 from benchmarks.loading import Alone
 from gpu_worker.channel import Assignment, decode_assignment
 from gpu_worker.data import Batch, batches, epoch_draws, prepare

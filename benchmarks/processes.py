@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from adapters.processes import spawn, stop_by_degrees
+from adapters.processes.processes import spawn, stop_by_degrees
 
 
 @contextmanager

@@ -10,20 +10,20 @@ from eventsourcing.postgres import PostgresTrackingRecorder
 from eventsourcing.projection import Projection, ProjectionRunner
 from sqlalchemy import Engine, make_url, text
 
-from application.mapper import EventMapper
-from application.store import SCHEMA as LOG
-from application.store import Store
+from application.log.mapper import EventMapper
+from application.log.store import SCHEMA as LOG
+from application.log.store import Store
 from benchmarks.database import checkpoint, library_environment, migrated_postgres, opened
 from benchmarks.figures import Expected, Figure
 from benchmarks.processes import data_folder
 from benchmarks.quiet import repeat
 from benchmarks.sample_events import copy_all, image_events
 from domain.event import Recorded
-from projections.dataset import DATASET
-from projections.follow import Follower
-from projections.read_model import SCHEMA as READ
-from projections.read_model import ReadModel
-from projections.writes import compile_write
+from projections.dataset.dataset import DATASET
+from projections.engine.follow import Follower
+from projections.engine.read_model import SCHEMA as READ
+from projections.engine.read_model import ReadModel
+from projections.engine.writes import compile_write
 
 EVENTS, QUICK_EVENTS = 20_000, 400
 PATIENCE_SECONDS = 600.0

@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 from nats.js import JetStreamContext
 
-from adapters.embedded_nats import EmbeddedNats
-from adapters.jetstream import EVENTS, connect, ensure_streams, event_subject
-from adapters.relay import Relay, last_published
-from application.store import Store
+from adapters.nats.jetstream import EVENTS, connect, ensure_streams, event_subject
+from adapters.servers.nats import EmbeddedNats
+from adapters.subscriptions.relay import Relay, last_published
+from application.log.store import Store
 from benchmarks.database import checkpoint, migrated_postgres
 from benchmarks.figures import Expected, Figure
 from benchmarks.memory import memory_of
@@ -22,7 +22,7 @@ from benchmarks.processes import data_folder, stemma
 from benchmarks.quiet import repeat
 from benchmarks.sample_events import copy_all
 from benchmarks.sample_log import log_of_teams
-from domain.cloud_events import binary_headers, cloud_event
+from domain.subscriptions.cloud_events import binary_headers, cloud_event
 
 EVENTS_IN_ALL, QUICK_EVENTS = 1_000_000, 3_000
 SOME, QUICK_SOME = 50_000, 1_000

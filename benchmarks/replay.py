@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 
-from adapters.builders import rebuild_all
-from application.store import Store
+from adapters.postgres.builders import rebuild_all
+from application.log.store import Store
 from benchmarks.database import checkpoint, migrated_postgres, opened
 from benchmarks.figures import Expected, Figure
 from benchmarks.memory import memory_of

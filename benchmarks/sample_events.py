@@ -8,15 +8,21 @@ from itertools import islice
 import psycopg
 
 from application.handle import IMAGE, MODEL, VERSION, new_metadata
-from application.mapper import EventMapper
-from application.sealing import new_key
-from application.store import Store
+from application.log.mapper import EventMapper
+from application.log.sealing import new_key
+from application.log.store import Store
+from domain.dataset.image import (
+    Annotation,
+    ImageAdded,
+    ImageAnnotated,
+    ImageSplitAssigned,
+    image_id,
+)
 from domain.event import Event, Recorded
-from domain.image import Annotation, ImageAdded, ImageAnnotated, ImageSplitAssigned, image_id
-from domain.messages import ConceptLabel, SplitFigures
-from domain.model import VersionNumbered
-from domain.options import resolve_options
-from domain.version import (
+from domain.library.model import VersionNumbered
+from domain.training.messages import ConceptLabel, SplitFigures
+from domain.training.options import resolve_options
+from domain.training.version import (
     BestCheckpointSaved,
     DatasetFrozen,
     TrainingStepAdvanced,

@@ -13,14 +13,21 @@ from itertools import islice
 
 from application.handle import IMAGE, IMPORT, MODEL, PROJECT, VERSION, VIEW
 from benchmarks.sample_events import SMALL, recorded
+from domain.dataset.image import (
+    Annotation,
+    ImageAdded,
+    ImageAnnotated,
+    ImageRemoved,
+    ImageSplitAssigned,
+)
+from domain.dataset.imports import ImportCompleted, ImportCounts, ImportRequested, ImportRules
+from domain.dataset.project import ProjectCreated, ProjectRenamed, ValidationSplitDrawn
 from domain.event import Event, Recorded
-from domain.image import Annotation, ImageAdded, ImageAnnotated, ImageRemoved, ImageSplitAssigned
-from domain.imports import ImportCompleted, ImportCounts, ImportRequested, ImportRules
-from domain.messages import ConceptLabel, SplitFigures
-from domain.model import ModelCreated, ModelRenamed, VersionNumbered
-from domain.options import resolve_options
-from domain.project import ProjectCreated, ProjectRenamed, ValidationSplitDrawn
-from domain.version import (
+from domain.library.model import ModelCreated, ModelRenamed, VersionNumbered
+from domain.library.view import ConceptAdded, ConceptRenamed, ModelRegistered, ViewCreated
+from domain.training.messages import ConceptLabel, SplitFigures
+from domain.training.options import resolve_options
+from domain.training.version import (
     BatchMetricsRecorded,
     BestCheckpointSaved,
     DatasetFrozen,
@@ -35,7 +42,6 @@ from domain.version import (
     VersionTrainingFailed,
     VersionTrainingStarted,
 )
-from domain.view import ConceptAdded, ConceptRenamed, ModelRegistered, ViewCreated
 
 AT_ONCE = 4
 """Projects that are worked on at the same time, their events taking turns."""

@@ -7,9 +7,9 @@ import uuid
 
 import msgspec
 
-from application.first_key import give_key
+from application.access.first_key import give_key
 from application.handle import PROJECT
-from application.store import Store
+from application.log.store import Store
 from benchmarks.calls import quantiles
 from benchmarks.database import migrated_postgres, opened
 from benchmarks.figures import Figure
@@ -17,9 +17,9 @@ from benchmarks.processes import data_folder, free_port, stemma
 from benchmarks.quiet import repeat
 from benchmarks.sample_events import recorded
 from benchmarks.sse_clients import Task
-from cli.first_key import new_key
-from cli.up import wait_ready
-from domain.project import ProjectCreated, ProjectRenamed
+from cli.operations.first_key import new_key
+from cli.operations.up import wait_ready
+from domain.dataset.project import ProjectCreated, ProjectRenamed
 
 CLIENTS, QUICK_CLIENTS = 1000, 20
 EVENTS, QUICK_EVENTS = 200, 10

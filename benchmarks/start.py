@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from adapters.processes import wait_until
+from adapters.processes.processes import wait_until
 from benchmarks.figures import Expected, Figure
 from benchmarks.memory import memory_of, read_proc
 from benchmarks.processes import data_folder, stemma, tree

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from adapters import logs, tracing
-from adapters.event_spans import TracedStore
-from application.store import Store
+from adapters.observability import logs, tracing
+from adapters.observability.event_spans import TracedStore
+from application.log.store import Store
 from benchmarks.append import append_images, take_turns
 from benchmarks.database import checkpoint, migrated_postgres
 from benchmarks.figures import Expected, Figure

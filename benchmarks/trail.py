@@ -21,20 +21,20 @@ from sqlalchemy import (
 )
 
 from adapters.settings import Settings
+from api.audit.trail_reading import Asked, every_line, find_lines
 from api.backend import Backend
-from api.trail_reading import Asked, every_line, find_lines
-from application.store import Store
+from application.log.store import Store
 from benchmarks.calls import milliseconds_each, quantiles
 from benchmarks.database import checkpoint, migrated_postgres, opened
 from benchmarks.figures import Figure
 from benchmarks.processes import data_folder
 from benchmarks.quiet import repeat
 from benchmarks.sample_events import copy_all, image_events
+from domain.dataset.image import ImageAdded, ImageAnnotated
 from domain.event import Recorded
-from domain.image import ImageAdded, ImageAnnotated
-from projections.follow import Follower, create_tables
-from projections.read_model import SCHEMA, ReadModel, Write, given_rows, write_rows
-from projections.trail import TRAIL
+from projections.audit.trail import TRAIL
+from projections.engine.follow import Follower, create_tables
+from projections.engine.read_model import SCHEMA, ReadModel, Write, given_rows, write_rows
 
 EVENTS, QUICK_EVENTS = 200_000, 2_000
 OLD = 200

@@ -13,16 +13,16 @@ from typing import NamedTuple
 
 import msgspec
 
-from adapters.blobs import BlobStore
+from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
 from benchmarks.figures import Expected, Figure
 from benchmarks.memory import peak
 from benchmarks.processes import data_folder, environment, tree_of_this_process
 from benchmarks.quiet import Repetitions, our_ticks, repeat
 from benchmarks.sample_events import SMALL
-from cli.digits import handwritten_digits
-from domain.manifest import canonical_line
-from domain.messages import (
+from cli.demo.digits import handwritten_digits
+from domain.training.manifest import canonical_line
+from domain.training.messages import (
     Completed,
     ConceptLabel,
     DataPrepared,
@@ -31,7 +31,7 @@ from domain.messages import (
     ManifestLine,
     TrainJob,
 )
-from domain.options import resolve_options
+from domain.training.options import resolve_options
 from gpu_worker.channel import Assignment, encode_line
 from gpu_worker.process import PATIENT_THREADS, Child
 

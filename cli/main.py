@@ -13,29 +13,29 @@ PARTS = ("project", "relay", "policies", "ingest", "importer", "eraser", "checkp
 
 
 LATER = {
-    "accounts": "cli.accounts:accounts",
-    "audit": "cli.audit:audit",
-    "blobs": "cli.blobs:blobs",
-    "cancel": "cli.control:cancel_command",
-    "download": "cli.take_away:download_command",
-    "erase": "cli.erase:erase",
-    "events": "cli.events:events",
-    "export": "cli.imports:export_command",
-    "form": "cli.training:form_command",
-    "import": "cli.imports:import_command",
-    "keys": "cli.keys:keys",
-    "nats": "cli.nats:nats",
-    "login": "cli.login:login_command",
-    "manifest": "cli.manifest:manifest_command",
-    "onnx": "cli.take_away:onnx_command",
-    "predict": "cli.take_away:predict_command",
-    "rebuild": "cli.rebuild:rebuild_command",
-    "reproduce": "cli.reproduce:reproduce_command",
-    "retry": "cli.control:retry_command",
-    "stop": "cli.control:stop_command",
-    "train": "cli.training:train_command",
-    "webhooks": "cli.webhooks:webhooks",
-    "weights": "cli.weights:weights",
+    "accounts": "cli.access.accounts:accounts",
+    "audit": "cli.audit.audit:audit",
+    "blobs": "cli.operations.blobs:blobs",
+    "cancel": "cli.training.control:cancel_command",
+    "download": "cli.training.take_away:download_command",
+    "erase": "cli.dataset.erase:erase",
+    "events": "cli.subscriptions.events:events",
+    "export": "cli.dataset.imports:export_command",
+    "form": "cli.training.training:form_command",
+    "import": "cli.dataset.imports:import_command",
+    "keys": "cli.access.keys:keys",
+    "nats": "cli.operations.nats:nats",
+    "login": "cli.access.login:login_command",
+    "manifest": "cli.dataset.manifest:manifest_command",
+    "onnx": "cli.training.take_away:onnx_command",
+    "predict": "cli.training.take_away:predict_command",
+    "rebuild": "cli.operations.rebuild:rebuild_command",
+    "reproduce": "cli.training.reproduce:reproduce_command",
+    "retry": "cli.training.control:retry_command",
+    "stop": "cli.training.control:stop_command",
+    "train": "cli.training.training:train_command",
+    "webhooks": "cli.subscriptions.webhooks:webhooks",
+    "weights": "cli.operations.weights:weights",
 }
 
 
@@ -50,7 +50,7 @@ def main(verbose: bool) -> None:
 
     Settings come from STEMMA_* variables; see docs/operator.md.
     """
-    from adapters import logs, tracing
+    from adapters.observability import logs, tracing
     from adapters.settings import load_settings
 
     part = click.get_current_context().invoked_subcommand or ""
@@ -64,7 +64,7 @@ def main(verbose: bool) -> None:
 @click.option("--echo", is_flag=True, help="Show the parts' logs here too.")
 def up(port: int | None, separate: bool, echo: bool) -> None:
     """Run everything on this machine: servers, API, parts and a worker."""
-    from cli.up import run_all
+    from cli.operations.up import run_all
 
     run_all(port=port, separate=separate, echo=echo, stop=_stop_on_signals())
 
@@ -73,7 +73,7 @@ def up(port: int | None, separate: bool, echo: bool) -> None:
 def down() -> None:
     """Stop the `stemma up` that runs on this data folder."""
     from adapters.settings import load_settings
-    from cli.up import stop_running
+    from cli.operations.up import stop_running
 
     stop_running(load_settings().data)
 
@@ -85,7 +85,7 @@ def api() -> None:
 
     from adapters.settings import load_settings
     from api.app import create_app
-    from api.connections import ImpatientProtocol
+    from api.http.connections import ImpatientProtocol
 
     settings = load_settings()
     settings.require("database_url")
@@ -140,7 +140,7 @@ _part("courier", "Send events to webhooks.")
 @click.argument("import_id")
 def carry_out_import(import_id: str) -> None:
     """What `stemma importer` starts for each import."""
-    from adapters.imports.process import carry_out
+    from adapters.dataset.imports.process import carry_out
     from adapters.settings import load_settings
 
     sys.exit(carry_out(load_settings(), import_id))
@@ -166,9 +166,9 @@ def worker() -> None:
 @main.command()
 def migrate() -> None:
     """Make or update the database's tables and roles."""
-    from adapters.migrate import migrate as run
+    from adapters.postgres.migrate import migrate as run
     from adapters.settings import load_settings
-    from cli.building import watched
+    from cli.operations.building import watched
 
     settings = load_settings()
     with watched() as watch:
@@ -180,7 +180,7 @@ def migrate() -> None:
 def status() -> None:
     """Say how far each part is, and who works."""
     from adapters.settings import load_settings
-    from cli.status import print_status
+    from cli.operations.status import print_status
 
     print_status(load_settings())
 
@@ -194,7 +194,7 @@ def status() -> None:
 @click.option("--seed", type=int, default=0, show_default=True)
 def demo(kind: str, keep: bool, json_file: Path | None, epochs: float | None, seed: int) -> None:
     """The main job on real images: handwritten digits in, a trained version out."""
-    from cli.demo import run_demo
+    from cli.demo.demo import run_demo
 
     sys.exit(run_demo(kind=kind, keep=keep, json_file=json_file, epochs=epochs, seed=seed))
 
@@ -208,7 +208,7 @@ def _stop_on_signals() -> threading.Event:
 
 def run() -> None:
     """The entry point: what a user can mend is said in a line, not in a traceback."""
-    from adapters.embedded import EmbeddedServerError
+    from adapters.servers.embedded import EmbeddedServerError
     from adapters.settings import SettingsError
 
     try:

@@ -16,7 +16,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from domain.augmentations import (
+from domain.training.augmentations import (
     AUTO,
     BRIGHTNESS,
     CHANCES,
@@ -27,7 +27,7 @@ from domain.augmentations import (
     ROTATION,
     VERTICAL_FLIP,
 )
-from domain.options import Augmentation
+from domain.training.options import Augmentation
 
 _LEAST_OVERLAP = 0.3
 """A box that a crop leaves less of is left out."""

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import msgspec
 
 from adapters.settings import Settings
-from domain.messages import AnyReport, TrainJob
+from domain.training.messages import AnyReport, TrainJob
 
 SUPERSEDED = 75
 

@@ -6,9 +6,9 @@ import os
 import signal
 import sys
 
-from adapters import logs
-from adapters.blobs import BlobStore
-from domain.messages import Failed
+from adapters.blobs.blobs import BlobStore
+from adapters.observability import logs
+from domain.training.messages import Failed
 from gpu_worker.channel import SUPERSEDED, Assignment, Channel, decode_assignment
 
 log = logging.getLogger(__name__)

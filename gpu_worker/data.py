@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adapters.blobs import BlobCorrupt, BlobMissing, BlobStore
+from adapters.blobs.blobs import BlobCorrupt, BlobMissing, BlobStore
 from adapters.settings import Settings
-from domain.messages import ManifestLine, TrainJob
-from domain.options import TrainingOptions
+from domain.training.messages import ManifestLine, TrainJob
+from domain.training.options import TrainingOptions
 from gpu_worker.augment import Sample, augment
 from gpu_worker.balance import balanced
 from gpu_worker.images import Fitted, ImageUnreadable, decode

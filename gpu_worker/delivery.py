@@ -13,10 +13,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from adapters.blobs import BlobStore
-from adapters.jetstream import end_tasks, jetstream, publish, report_subject
+from adapters.blobs.blobs import BlobStore
+from adapters.nats.jetstream import end_tasks, jetstream, publish, report_subject
 from adapters.settings import Settings
-from domain.messages import AnyReport, Completed, Desired, Failed, Report, TrainJob
+from domain.training.messages import AnyReport, Completed, Desired, Failed, Report, TrainJob
 from gpu_worker.channel import SUPERSEDED, Assignment
 from gpu_worker.job_trace import JobTrace
 from gpu_worker.process import Child

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 import torch
 from torch import nn
 
-from adapters.predictions import PredictionsFile
-from domain.messages import SplitFigures
+from adapters.evaluation.predictions import PredictionsFile
+from domain.training.messages import SplitFigures
 from gpu_worker.data import ImageSet, batches, in_order
 from gpu_worker.kinds import Kind
 from gpu_worker.progress import NonFiniteLoss

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from domain.architectures import KEEP_ASPECT_RATIO
-from domain.options import TrainingOptions
+from domain.training.architectures import KEEP_ASPECT_RATIO
+from domain.training.options import TrainingOptions
 
 Pixels = NDArray[np.uint8]
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from domain.model_description import DESCRIPTION_FILE, WEIGHTS_FILE, ModelDescription
-from domain.view import CLASSIFICATION, DETECTION
+from domain.library.view import CLASSIFICATION, DETECTION
+from domain.training.model_description import DESCRIPTION_FILE, WEIGHTS_FILE, ModelDescription
 from gpu_worker.checkpoint import load_weights
 from gpu_worker.data import normalise
 from gpu_worker.images import Fitted, decode

@@ -3,8 +3,9 @@
 import time
 from contextlib import AbstractContextManager
 
-from adapters import tracing
-from domain.messages import (
+from adapters.observability import tracing
+from domain.trace_context import span_id_of, traceparent
+from domain.training.messages import (
     AnyReport,
     BatchMetrics,
     CheckpointSaved,
@@ -12,7 +13,6 @@ from domain.messages import (
     StepAdvanced,
     TrainJob,
 )
-from domain.trace_context import span_id_of, traceparent
 
 
 class JobTrace:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import box_iou
 
-from domain.messages import SplitFigures
-from domain.view import CLASSIFICATION, DETECTION, TAGGING
+from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
+from domain.training.messages import SplitFigures
 
 ACCURACY, MEAN_AVERAGE_PRECISION = "validation_accuracy", "validation_mean_average_precision"
 _MATCH_IOU = 0.5

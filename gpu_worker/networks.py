@@ -16,9 +16,9 @@ from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-from domain.messages import InitialWeights
-from domain.options import TrainingOptions
-from domain.view import DETECTION
+from domain.library.view import DETECTION
+from domain.training.messages import InitialWeights
+from domain.training.options import TrainingOptions
 from gpu_worker.weights import TIMM_NAMES, TORCHVISION_NAMES
 
 # PyTorch's default. torchvision's MobileNet v3 has 0.01, meant for some hundred thousand

@@ -19,7 +19,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from domain.view import DETECTION
+from domain.library.view import DETECTION
 from gpu_worker.images import ImageUnreadable
 from gpu_worker.inference import TakenModel
 

@@ -10,9 +10,9 @@ import msgspec
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 
-from adapters.jetstream import WORKER_TTL_SECONDS, WORKERS_BUCKET
+from adapters.nats.jetstream import WORKER_TTL_SECONDS, WORKERS_BUCKET
 from adapters.settings import Settings
-from domain.messages import Presence
+from domain.training.messages import Presence
 
 log = logging.getLogger(__name__)
 

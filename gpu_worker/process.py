@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from domain.messages import AnyReport
+from domain.training.messages import AnyReport
 from gpu_worker.channel import Assignment, Published, StopEarly, encode_line
 
 # The longest line accepted; reading pauses at twice as much, and so, through the pipe, the child.

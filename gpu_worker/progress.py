@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from domain.messages import AnyReport, BatchMetrics, StepAdvanced
+from domain.training.messages import AnyReport, BatchMetrics, StepAdvanced
 
 Say = Callable[[AnyReport], None]
 

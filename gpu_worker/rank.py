@@ -7,8 +7,8 @@ import os
 import sys
 import threading
 
-from adapters import logs
-from adapters.blobs import BlobStore
+from adapters.blobs.blobs import BlobStore
+from adapters.observability import logs
 from gpu_worker.channel import decode_assignment
 from gpu_worker.environment import choose_device
 from gpu_worker.group import joined

@@ -9,9 +9,9 @@ from torch.amp import GradScaler
 from torch.optim import SGD, Adam, NAdam, Optimizer, RAdam, RMSprop
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 
-from domain.architectures import ADAM, MOMENTUM, NADAM, RADAM, RMSPROP, STEPPED
-from domain.options import TrainingOptions
-from domain.training_form import BF16, FP16
+from domain.training.architectures import ADAM, MOMENTUM, NADAM, RADAM, RMSPROP, STEPPED
+from domain.training.form import BF16, FP16
+from domain.training.options import TrainingOptions
 from gpu_worker.networks import UnknownRecipe
 
 _TYPES = {BF16: torch.bfloat16, FP16: torch.float16}

@@ -10,8 +10,15 @@ import uuid
 
 import msgspec
 
-from adapters.blobs import BlobStore
-from domain.messages import AnyReport, Completed, EpochMetrics, Failed, Started, StepAdvanced
+from adapters.blobs.blobs import BlobStore
+from domain.training.messages import (
+    AnyReport,
+    Completed,
+    EpochMetrics,
+    Failed,
+    Started,
+    StepAdvanced,
+)
 from gpu_worker.channel import decode_assignment, encode_line
 from gpu_worker.failures import explain
 from gpu_worker.scratch import forget_checkpoints

@@ -7,8 +7,8 @@ older name; its reports are ignored by then, so going on from its checkpoints wo
 metrics between. The claim is why later deliveries never do: the highest name wins.
 """
 
-from adapters.blobs import BlobStore
-from domain.messages import TrainJob
+from adapters.blobs.blobs import BlobStore
+from domain.training.messages import TrainJob
 from gpu_worker.checkpoint import Frozen, thaw
 from gpu_worker.scratch import forget_checkpoints, resume_folder
 

@@ -1,6 +1,6 @@
 """What an unfinished training leaves in the blob store for the next worker; free of torch."""
 
-from adapters.blobs import BlobStore
+from adapters.blobs.blobs import BlobStore
 
 
 def resume_folder(version_id: str) -> str:

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from domain.messages import ManifestLine, TrainJob
-from domain.view import CLASSIFICATION, DETECTION, TAGGING
+from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
+from domain.training.messages import ManifestLine, TrainJob
 
 Boxes = Sequence[tuple[Tensor, Tensor]]
 """For each image its boxes, (n, 4) corners in pixels, and their places among all it has."""

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from adapters.blobs import BlobStore
-from adapters.predictions import PredictionsFile, writing_predictions
+from adapters.blobs.blobs import BlobStore
+from adapters.evaluation.predictions import PredictionsFile, writing_predictions
 from adapters.settings import Settings
-from domain.messages import (
+from domain.training.messages import (
     LENGTH,
     PATIENCE,
     STOP,

@@ -1,7 +1,7 @@
 """Fetches pretrained weights: `python -m gpu_worker.weights ARCHITECTURE FOLDER`.
 
-What each file is called is in `domain.architectures`; where it comes from, torchvision and timm
-know.
+What each file is called is in `domain.training.architectures`; where it comes from, torchvision
+and timm know.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from domain.architectures import ARCHITECTURES, Architecture
+from domain.training.architectures import ARCHITECTURES, Architecture
 
 TIMM_NAMES = {
     "inception_v4": "inception_v4",

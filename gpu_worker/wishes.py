@@ -8,8 +8,8 @@ from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 
-from adapters.control import decode_wish, read_wish, wish_subject
-from domain.messages import Desired, TrainJob, Wish
+from adapters.training.control import decode_wish, read_wish, wish_subject
+from domain.training.messages import Desired, TrainJob, Wish
 
 POLL_SECONDS = 2.0
 

@@ -13,13 +13,13 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from prometheus_client import Gauge
 
-from adapters import logs
-from adapters.jetstream import JOBS, connect, end_tasks, jetstream, job_consumer
-from adapters.nats_login import nats_login
-from adapters.own_port import Checks, own_port, own_registry
-from adapters.own_servers import OwnServers
+from adapters.health.own_port import Checks, own_port, own_registry
+from adapters.health.own_servers import OwnServers
+from adapters.nats.jetstream import JOBS, connect, end_tasks, jetstream, job_consumer
+from adapters.nats.login import nats_login
+from adapters.observability import logs
 from adapters.settings import Settings
-from domain.messages import TrainJob
+from domain.training.messages import TrainJob
 from gpu_worker.delivery import Delivery, tell
 from gpu_worker.presence import Beacon
 

@@ -1,15 +1,15 @@
 """All read models there are."""
 
-from projections.catalog import CATALOG
-from projections.dataset import DATASET
-from projections.erasures import ERASURES
-from projections.evaluations import EVALUATIONS
-from projections.imports import IMPORTS
-from projections.metric_history import METRIC_HISTORY
-from projections.models_library import MODELS_LIBRARY
-from projections.timeline import TIMELINE
-from projections.trail import TRAIL
-from projections.version_progress import VERSION_PROGRESS
+from projections.audit.timeline import TIMELINE
+from projections.audit.trail import TRAIL
+from projections.dataset.catalog import CATALOG
+from projections.dataset.dataset import DATASET
+from projections.dataset.erasures import ERASURES
+from projections.dataset.imports import IMPORTS
+from projections.training.evaluations import EVALUATIONS
+from projections.training.metric_history import METRIC_HISTORY
+from projections.training.models_library import MODELS_LIBRARY
+from projections.training.version_progress import VERSION_PROGRESS
 
 READ_MODELS = (
     CATALOG,

@@ -101,6 +101,6 @@ def _read(name: str, version: int, payload: bytes) -> Event | Unknown:
 
 @cache
 def _types() -> dict[str, type[Event]]:
-    for module in pkgutil.iter_modules(domain.__path__, "domain."):
+    for module in pkgutil.walk_packages(domain.__path__, "domain."):
         import_module(module.name)
     return registry()

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from adapters.embedded_postgres import EmbeddedPostgres
-from adapters.migrate import migrate
-from adapters.postgres import engine_for
-from application.store import Store
+from adapters.postgres.migrate import migrate
+from adapters.postgres.postgres import engine_for
+from adapters.servers.postgres import EmbeddedPostgres
+from application.log.store import Store
 from tests.servers import Database, new_database
 
 # Before torch is loaded: threads that spin take the cores from the other tests' processes.
@@ -18,30 +18,30 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 LONGEST_FIRST = (
-    "test_faults.py",
+    "system/test_faults.py",
     "test_benchmarks.py",
-    "test_control.py",
+    "system/test_control.py",
     "gpu_worker/test_recipes.py",
     "gpu_worker/test_control.py",
-    "test_take_away.py",
+    "system/test_take_away.py",
     "gpu_worker/test_group.py",
-    "api/test_pages.py",
-    "api/test_pages_train.py",
+    "api/pages/test_pages.py",
+    "api/training/test_train_dialog.py",
     "gpu_worker/test_failures.py",
-    "api/test_imports.py",
-    "api/test_versions.py",
+    "api/dataset/test_imports.py",
+    "api/training/test_versions.py",
     "gpu_worker/test_kills.py",
-    "api/test_rebuild_under_load.py",
-    "api/test_pages_imports.py",
-    "api/test_pages_evaluation.py",
+    "api/operations/test_rebuild_under_load.py",
+    "api/dataset/test_imports_page.py",
+    "api/evaluation/test_page.py",
     "gpu_worker/test_kinds.py",
-    "api/test_pages_annotate.py",
-    "test_import_faults.py",
+    "api/library/test_annotate_page.py",
+    "system/test_import_faults.py",
     "gpu_worker/test_worker.py",
     "gpu_worker/test_take_away.py",
-    "test_replay.py",
+    "system/test_replay.py",
     "projections/test_as_of.py",
-    "test_trace.py",
+    "system/test_trace.py",
 )
 """Files of over some 20 seconds: one that began last would run alone in the end."""
 

@@ -24,8 +24,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from adapters.embedded_nats import EmbeddedNats
-from adapters.embedded_postgres import ADMIN, APPLICATION, EmbeddedPostgres
+from adapters.servers.nats import EmbeddedNats
+from adapters.servers.postgres import ADMIN, APPLICATION, EmbeddedPostgres
 
 MEMORY = Path("/dev/shm")
 

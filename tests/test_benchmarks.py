@@ -14,11 +14,11 @@ from benchmarks.__main__ import main
 from benchmarks.figures import Expected, Figure, quantile
 from benchmarks.registry import BENCHMARKS
 from benchmarks.table import as_markdown
+from domain.dataset.image import Annotation, ImageAdded, ImageAnnotated, ImageSplitAssigned
 from domain.event import Event, Metadata, Recorded
-from domain.image import Annotation, ImageAdded, ImageAnnotated, ImageSplitAssigned
-from projections.dataset import DATASET
-from projections.read_model import positions
-from projections.rebuild import compare
+from projections.dataset.dataset import DATASET
+from projections.engine.read_model import positions
+from projections.engine.rebuild import compare
 from tests.servers import Database
 
 

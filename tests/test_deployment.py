@@ -22,12 +22,12 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from adapters.embedded import LOOPBACK, _free_port
-from adapters.embedded_nats import _binary
-from adapters.nats_access import NatsAccess
-from adapters.nats_login import NatsLogin, new_seed
-from adapters.nats_roles import NatsRole
-from adapters.processes import spawn, stop_by_degrees, wait_until
+from adapters.nats.access import NatsAccess
+from adapters.nats.login import NatsLogin, new_seed
+from adapters.nats.roles import NatsRole
+from adapters.processes.processes import spawn, stop_by_degrees, wait_until
+from adapters.servers.embedded import LOOPBACK, _free_port
+from adapters.servers.nats import _binary
 from adapters.settings import Settings
 
 ROOT = Path(__file__).parents[1]

@@ -14,15 +14,15 @@ from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
 from adapters.audit.stored import StoredCheckpoint, checkpoints_after
-from adapters.jetstream import (
+from adapters.nats.jetstream import (
     CHECKPOINT_SUBJECT,
     CHECKPOINTS,
     connect,
     ensure_streams,
     run_until_stopped,
 )
-from adapters.nats_login import NatsLogin
-from application.store import GIVES_UP
+from adapters.nats.login import NatsLogin
+from application.log.store import GIVES_UP
 
 BATCH = 500
 POLL_SECONDS, PAUSE_SECONDS = 10.0, 1.0

@@ -15,12 +15,12 @@ from adapters.audit import bundle_rows as rows
 from adapters.audit.bundle_rows import Selection
 from adapters.audit.bundle_schemas import envelope, schema_of
 from adapters.audit.stored import Connection, Row, StoredCheckpoint, leaf_of
-from adapters.blobs import BlobStore
-from adapters.contract.payloads import Form
-from adapters.exports import zip_entry
-from domain.merkle import Frontier
-from domain.pruned_tree import Pruning
-from domain.signed_note import VerifierKey
+from adapters.blobs.blobs import BlobStore
+from adapters.dataset.exports import zip_entry
+from adapters.subscriptions.contract.payloads import Form
+from domain.audit.merkle import Frontier
+from domain.audit.pruned_tree import Pruning
+from domain.audit.signed_note import VerifierKey
 
 FORMAT = "stemma-bundle/v1"
 SUMS = "SHA256SUMS"

@@ -17,8 +17,8 @@ from adapters.audit.stored import (
     checkpoints_by_size,
     events,
 )
+from domain.audit.signed_note import VerifierKey
 from domain.errors import NotFound
-from domain.signed_note import VerifierKey
 
 _WHOLE = "SELECT originator_id FROM log.stemma_events"
 _IMAGES = """

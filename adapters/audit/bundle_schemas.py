@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from adapters.contract.payloads import DRAFT, Form, Schema, json_schema, published
+from adapters.subscriptions.contract.payloads import DRAFT, Form, Schema, json_schema, published
 from domain.event import Metadata, registry
 from domain.personal import erased_values
 

@@ -5,9 +5,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from adapters.audit.signing import Unsigned, open_checkpoint
-from adapters.objects import fsync
-from domain.signed_note import DASH, Malformed, VerifierKey
-from domain.transparency import Checkpoint, notes_in
+from adapters.blobs.objects import fsync
+from domain.audit.signed_note import DASH, Malformed, VerifierKey
+from domain.audit.transparency import Checkpoint, notes_in
 
 _TAIL_BYTES = 65_536
 """More than the last two notes of a file take, with 16 signatures each."""

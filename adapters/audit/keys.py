@@ -11,10 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from adapters.audit.signing import new_key, parse_signing_key
-from adapters.embedded import waiting_lock, write_secret
-from adapters.objects import fsync
+from adapters.blobs.objects import fsync
+from adapters.processes.files import waiting_lock, write_secret
 from adapters.settings import SettingsError
-from domain.signed_note import Malformed, SigningKey, VerifierKey, checked_name, parse_verifier_key
+from domain.audit.signed_note import (
+    Malformed,
+    SigningKey,
+    VerifierKey,
+    checked_name,
+    parse_verifier_key,
+)
 
 PUBLIC = "verifier-keys.txt"
 

@@ -7,9 +7,9 @@ event which was moved is known by the entry that it would have at its old one.
 from hashlib import sha256
 
 from adapters.audit.stored import Connection, Row, events, leaf_of
-from domain.merkle import HASH_BYTES
-from domain.tiles import TILE_BYTES, WIDTH
-from domain.transparency import Entry
+from domain.audit.merkle import HASH_BYTES
+from domain.audit.tiles import TILE_BYTES, WIDTH
+from domain.audit.transparency import Entry
 
 
 def what_happened(connection: Connection, position: int) -> str:

@@ -10,9 +10,9 @@ from adapters.audit.announce import announce
 from adapters.audit.checkpoint_file import CheckpointFile, Refused
 from adapters.audit.keys import Keys
 from adapters.audit.signer import Pace, Signer
-from adapters.nats_login import nats_login
+from adapters.nats.login import nats_login
 from adapters.settings import Settings
-from application.store import GIVES_UP, Store
+from application.log.store import GIVES_UP, Store
 
 LOOK_SECONDS, PAUSE_SECONDS = 0.5, 5.0
 

@@ -26,10 +26,10 @@ from adapters.audit.stored import (
     tree_size,
 )
 from adapters.audit.walk import Walk
-from domain.merkle import root_at
-from domain.signed_note import Malformed, SigningKey
-from domain.tiles import GrowingTree, subtrees_of
-from domain.transparency import Checkpoint
+from domain.audit.merkle import root_at
+from domain.audit.signed_note import Malformed, SigningKey
+from domain.audit.tiles import GrowingTree, subtrees_of
+from domain.audit.transparency import Checkpoint
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from domain.signed_note import (
+from domain.audit.signed_note import (
     KEY_BYTES,
     Malformed,
     Note,
@@ -17,7 +17,7 @@ from domain.signed_note import (
     parse_note,
     parse_private_key,
 )
-from domain.transparency import Checkpoint, parse_checkpoint
+from domain.audit.transparency import Checkpoint, parse_checkpoint
 
 
 class Unsigned(Exception):

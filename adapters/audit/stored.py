@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import psycopg
 
-from domain.merkle import HASH_BYTES
-from domain.tiles import WIDTH, GrowingTree, Tile, partial_tiles
-from domain.transparency import Checkpoint, log_entry
+from domain.audit.merkle import HASH_BYTES
+from domain.audit.tiles import WIDTH, GrowingTree, Tile, partial_tiles
+from domain.audit.transparency import Checkpoint, log_entry
 
 PAGE = 20 * WIDTH
 END = 2**63 - 1

@@ -20,9 +20,9 @@ from adapters.audit.locate import what_happened
 from adapters.audit.signing import Unsigned, open_checkpoint
 from adapters.audit.stored import END, Connection, checkpoints_by_size, leaf_tiles
 from adapters.audit.walk import Walk
-from application.store import GIVES_UP
-from domain.signed_note import Malformed, VerifierKey
-from domain.transparency import Checkpoint
+from application.log.store import GIVES_UP
+from domain.audit.signed_note import Malformed, VerifierKey
+from domain.audit.transparency import Checkpoint
 
 
 class Signed(msgspec.Struct, frozen=True):

@@ -7,8 +7,8 @@ stored of it, was changed.
 from collections.abc import Iterator
 
 from adapters.audit.stored import PAGE
-from domain.merkle import HASH_BYTES
-from domain.tiles import GrowingTree
+from domain.audit.merkle import HASH_BYTES
+from domain.audit.tiles import GrowingTree
 
 
 class Walk:

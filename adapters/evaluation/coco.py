@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from adapters.blobs import BlobStore
+from adapters.blobs.blobs import BlobStore
 from adapters.evaluation.answers import Bools, Boxes, BoxTable
 
 MAX_BOXES = 100

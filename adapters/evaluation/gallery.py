@@ -14,8 +14,8 @@ from adapters.evaluation.answers import (
     DecidedLabels,
     plain,
 )
+from domain.dataset.image import Box
 from domain.errors import Invalid
-from domain.image import Box
 
 ALL, ERRORS, FALSE_POSITIVES, FALSE_NEGATIVES = (
     "all",

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from adapters.blobs import BlobStore
+from adapters.blobs.blobs import BlobStore
 from adapters.evaluation.answers import Answers, Boxes, BoxTable, Images, Labels
-from domain.image import TRAIN, VALIDATION
-from domain.messages import ConceptLabel
-from domain.view import CLASSIFICATION, DETECTION, KINDS
+from domain.dataset.image import TRAIN, VALIDATION
+from domain.library.view import CLASSIFICATION, DETECTION, KINDS
+from domain.training.messages import ConceptLabel
 
 
 class PredictionsUnreadable(Exception):
@@ -45,7 +45,7 @@ def load(path: Path) -> Answers:
 def _load(path: Path) -> Answers:
     import pyarrow.parquet as pq
 
-    from adapters.predictions import schema_of
+    from adapters.evaluation.predictions import schema_of
 
     with pq.ParquetFile(path) as file:
         about = file.schema_arrow.metadata or {}

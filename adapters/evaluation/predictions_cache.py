@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import msgspec
 
-from adapters.blobs import BlobStore
+from adapters.blobs.blobs import BlobStore
 from adapters.evaluation import figures
 from adapters.evaluation.answers import Answers, Boxes
 from adapters.evaluation.coco import CocoPrecision, result_key

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from adapters.formats.items import Answer, Labelled, ReadOptions
 from adapters.formats.sources import Flaw
 from domain.errors import Invalid
-from domain.view import CLASSIFICATION, DETECTION, KINDS
+from domain.library.view import CLASSIFICATION, DETECTION, KINDS
 
 
 def kind_of(options: ReadOptions, form: str, *kinds: str) -> str:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 
 from adapters.formats.sources import Flaw
-from domain.image import Box
+from domain.dataset.image import Box
 
 DECIMALS = 9
 GRID = 10.0**-DECIMALS

@@ -28,14 +28,6 @@ from adapters.formats.coco_file import (
     labels_of,
     split_of,
 )
-from adapters.formats.exports import (
-    boxes_of,
-    detection_view,
-    gathered,
-    place_of,
-    size_of,
-    splits_of,
-)
 from adapters.formats.items import (
     Contents,
     DeclaredView,
@@ -48,9 +40,17 @@ from adapters.formats.items import (
     Written,
 )
 from adapters.formats.sources import Flaw, find_image, shown
+from adapters.formats.writing import (
+    boxes_of,
+    detection_view,
+    gathered,
+    place_of,
+    size_of,
+    splits_of,
+)
+from domain.dataset.image import Box
 from domain.errors import Invalid
-from domain.image import Box
-from domain.view import DETECTION
+from domain.library.view import DETECTION
 
 
 def read(folder: Path, options: ReadOptions) -> Contents:

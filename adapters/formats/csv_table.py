@@ -18,7 +18,6 @@ import msgspec
 from adapters.formats.answers import answer, kind_of
 from adapters.formats.boxes import image_sides, number, pixel_box
 from adapters.formats.csv_columns import ABOUT_IMAGE, META, PIXELS, SHARES, csv_path, read_header
-from adapters.formats.exports import gathered, only_view
 from adapters.formats.items import (
     Answer,
     Contents,
@@ -41,8 +40,9 @@ from adapters.formats.sources import (
     split_name,
     storable,
 )
-from adapters.seen import Seen
-from domain.view import CLASSIFICATION, DETECTION, TAGGING
+from adapters.formats.writing import gathered, only_view
+from adapters.uploads.seen import Seen
+from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
 
 TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
 

@@ -32,7 +32,7 @@ from adapters.formats.sources import (
     split_name,
 )
 from domain.errors import Invalid
-from domain.view import CLASSIFICATION
+from domain.library.view import CLASSIFICATION
 
 
 def looks_like(folder: Path) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from domain.image import Box
+from domain.dataset.image import Box
 
 
 class Labelled(msgspec.Struct, frozen=True):

@@ -14,9 +14,9 @@ from typing import BinaryIO
 import msgspec
 from PIL import ExifTags, Image
 
-from adapters.image_files import FORMATS
+from adapters.uploads.image_files import FORMATS
+from domain.dataset.image import TRAIN, VALIDATION
 from domain.errors import Invalid
-from domain.image import TRAIN, VALIDATION
 from domain.text import clean_name, refuse_unstorable
 
 SPLITS = {

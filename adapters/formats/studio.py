@@ -18,7 +18,6 @@ import msgspec
 
 from adapters.formats.answers import answer
 from adapters.formats.boxes import edges, pixel_box
-from adapters.formats.exports import gathered
 from adapters.formats.items import (
     Answer,
     Contents,
@@ -53,9 +52,10 @@ from adapters.formats.studio_file import (
     studio_path,
     views_of,
 )
-from adapters.seen import Seen
-from domain.image import TRAIN, VALIDATION, Box
-from domain.view import DETECTION, TAGGING
+from adapters.formats.writing import gathered
+from adapters.uploads.seen import Seen
+from domain.dataset.image import TRAIN, VALIDATION, Box
+from domain.library.view import DETECTION, TAGGING
 
 
 def read(folder: Path, options: ReadOptions) -> Contents:

@@ -15,7 +15,6 @@ from xml.sax.saxutils import escape
 
 from adapters.formats.answers import answer, kind_of
 from adapters.formats.boxes import edges, image_sides, number, pixel_box, pixels
-from adapters.formats.exports import Stems, boxes_of, detection_view, size_of, without_suffix
 from adapters.formats.items import (
     Contents,
     DeclaredView,
@@ -40,10 +39,11 @@ from adapters.formats.sources import (
     shown,
     walk,
 )
+from adapters.formats.writing import Stems, boxes_of, detection_view, size_of, without_suffix
 from adapters.formats.xml_tree import Element, parse
+from domain.dataset.image import TRAIN, VALIDATION, Box
 from domain.errors import Invalid
-from domain.image import TRAIN, VALIDATION, Box
-from domain.view import DETECTION
+from domain.library.view import DETECTION
 
 ROOT = "Annotations"
 SETS = "ImageSets/Main"

@@ -11,13 +11,6 @@ from pathlib import Path
 
 from adapters.formats.answers import answer, kind_of
 from adapters.formats.boxes import DECIMALS, number, pixel_box
-from adapters.formats.exports import (
-    Stems,
-    boxes_of,
-    detection_view,
-    place_of,
-    without_suffix,
-)
 from adapters.formats.items import (
     Answer,
     Contents,
@@ -41,9 +34,16 @@ from adapters.formats.sources import (
     shown,
     walk,
 )
+from adapters.formats.writing import (
+    Stems,
+    boxes_of,
+    detection_view,
+    place_of,
+    without_suffix,
+)
 from adapters.formats.yolo_data import LISTS, Data, Splits, data_yaml, names_file, read_data
-from domain.image import Box
-from domain.view import DETECTION
+from domain.dataset.image import Box
+from domain.library.view import DETECTION
 
 FORM = "YOLO"
 SLACK = 1e-5

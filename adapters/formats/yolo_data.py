@@ -29,8 +29,8 @@ from adapters.formats.sources import (
     shown,
     split_name,
 )
+from domain.dataset.image import TRAIN, VALIDATION
 from domain.errors import Invalid
-from domain.image import TRAIN, VALIDATION
 
 LISTS = {TRAIN: "train.txt", VALIDATION: "val.txt"}
 KEYS = {TRAIN: "train", VALIDATION: "val"}

@@ -4,7 +4,7 @@ import { sendForms } from "./forms.js";
 import { filterForms } from "./filters.js";
 import { historyForms } from "./history.js";
 import { keepLive } from "./parts.js";
-import { signingOut } from "./session.js";
+import { signingOut } from "./access/session.js";
 import { tick } from "./times.js";
 
 // It has waited for the caller's own change; a reload need not.

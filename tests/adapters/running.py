@@ -14,9 +14,9 @@ import nats
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
-from adapters.embedded import EmbeddedServer
 from adapters.parts import run_parts
-from adapters.processes import wait_until
+from adapters.processes.processes import wait_until
+from adapters.servers.embedded import EmbeddedServer
 from adapters.settings import Settings
 from tests.servers import Database
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from adapters.settings import RUNTIME_FILE, Runtime, Settings, SettingsError, load_settings
-from domain.roles import GroupRole, Role
+from domain.access.roles import GroupRole, Role
 
 RUNTIME = Runtime(
     database_url="postgresql://app@up/db",

@@ -14,15 +14,15 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.parts import run_project
+from adapters.servers.postgres import EmbeddedPostgres
 from adapters.settings import Settings
 from api.app import create_app
-from api.connections import ImpatientProtocol
-from application.first_key import give_key
-from application.store import Store
+from api.http.connections import ImpatientProtocol
+from application.access.first_key import give_key
+from application.log.store import Store
 from tests.adapters.running import running
-from tests.api.import_scene import MEGABYTE, ImportScene
+from tests.api.dataset.import_scene import MEGABYTE, ImportScene
 from tests.api.scene import KEY, Scene
 from tests.servers import Database, new_database
 

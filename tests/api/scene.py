@@ -12,15 +12,15 @@ import msgspec
 from PIL import Image
 
 from adapters.settings import Settings
-from application import versions
 from application.handle import Request, handle
-from application.ingest import Delivered, Ingest
-from application.store import Store
+from application.log.store import Store
+from application.training import versions
+from application.training.ingest import Delivered, Ingest
 from cli.client import authorization
-from cli.first_key import new_key
-from domain.account import account_id
-from domain.manifest import ManifestCounts
-from domain.messages import (
+from cli.operations.first_key import new_key
+from domain.access.account import account_id
+from domain.training.manifest import ManifestCounts
+from domain.training.messages import (
     LENGTH,
     AnyReport,
     BatchMetrics,
@@ -34,7 +34,7 @@ from domain.messages import (
     Started,
     StepAdvanced,
 )
-from domain.version import FreezeDataset
+from domain.training.version import FreezeDataset
 
 KEY = new_key()
 """A key of the account `administrator`."""

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from application.handle import VERSION
 from cli.main import main
 from domain.event import Event, Recorded
-from domain.version import (
+from domain.training.version import (
     BatchMetricsRecorded,
     EpochMetricsRecorded,
     VersionTrainingCompleted,

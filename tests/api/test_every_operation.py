@@ -10,9 +10,9 @@ import schemathesis
 from schemathesis import GenerationMode
 from schemathesis.core.result import Ok
 
-from adapters.embedded_nats import EmbeddedNats
-from adapters.embedded_postgres import EmbeddedPostgres
-from domain.roles import Role
+from adapters.servers.nats import EmbeddedNats
+from adapters.servers.postgres import EmbeddedPostgres
+from domain.access.roles import Role
 from tests.api.conftest import serving, settings_at
 from tests.api.scene import Scene
 from tests.servers import new_database

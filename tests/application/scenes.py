@@ -7,15 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from application import projects, versions, views
+from application import views
+from application.dataset import projects
 from application.handle import VIEW, Decided, Outcome, Request, Session, handle, new_metadata
-from application.store import Store
+from application.log.store import Store
+from application.training import versions
+from domain.access.roles import Grants, Role
+from domain.dataset.image import AddImage, AnnotateImage, Annotation
+from domain.dataset.project import DrawValidationSplit
 from domain.errors import Conflict
 from domain.event import Event, Recorded
-from domain.image import AddImage, AnnotateImage, Annotation
-from domain.project import DrawValidationSplit
-from domain.roles import Grants, Role
-from domain.view import existing
+from domain.library.view import existing
 
 Result = TypeVar("Result")
 OPTIONS: dict[str, object] = {"architecture": "resnet18", "width": 32, "height": 32}

@@ -6,16 +6,18 @@ from typing import Any
 
 import pytest
 
-from application import projects, versions, views
+from application import views
+from application.dataset import projects
 from application.handle import IMAGE, MODEL, VERSION, VIEW, Aggregate, Session, handle
-from application.store import Store
+from application.log.store import Store
+from application.training import versions
+from domain.dataset.image import AddImage, AnnotateImage, Annotation
+from domain.dataset.project import DrawValidationSplit
 from domain.errors import Conflict, Invalid, NotFound, Refusal, Stale
-from domain.image import AddImage, AnnotateImage, Annotation
-from domain.messages import InitialWeights
-from domain.model import ConceptSetAmended, Model, VersionNumbered
-from domain.project import DrawValidationSplit
-from domain.version import VersionCreated
-from domain.view import ConceptAdded, ConceptRemoved
+from domain.library.model import ConceptSetAmended, Model, VersionNumbered
+from domain.library.view import ConceptAdded, ConceptRemoved
+from domain.training.messages import InitialWeights
+from domain.training.version import VersionCreated
 from tests.application.scenes import OPTIONS, Scene, at_once, do, insist, request, trainable
 
 

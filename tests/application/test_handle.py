@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from application import projects
+from application.dataset import projects
 from application.handle import PROJECT, Decided, Session, handle
-from application.store import Store
+from application.log.store import Store
+from domain.dataset.project import Project, ProjectRenamed
 from domain.errors import Conflict, Invalid, NotFound, Stale
-from domain.project import Project, ProjectRenamed
 from tests.application.scenes import at_once, do, recorded, request
 
 Decide = Callable[[Session], Decided[Any]]

@@ -4,11 +4,12 @@ import uuid
 
 import pytest
 
-from application import imports, projects, scopes
+from application import scopes
+from application.dataset import imports, projects
 from application.handle import handle
+from application.log.store import Store
 from application.scopes import Scopes
-from application.store import Store
-from domain.imports import ImportRules, RequestImport
+from domain.dataset.imports import ImportRules, RequestImport
 from tests.application.scenes import Scene, do, request, trainable
 
 

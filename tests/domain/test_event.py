@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from domain.event import Event, Metadata, Recorded, name_of, registry
-from domain.view import ConceptAdded
+from domain.library.view import ConceptAdded
 
 
 def test_events_are_known_by_frozen_names_of_aggregate_and_fact() -> None:

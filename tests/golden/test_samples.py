@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from eventsourcing.persistence import StoredEvent
 
-from adapters.contract.payloads import form_of
+from adapters.subscriptions.contract.payloads import form_of
 from domain.event import Recorded, registry
 from tests.golden.write import FOLDER, KEY, METADATA, file_name, sample_mapper
 

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from application.mapper import EventMapper
-from domain.account import (
+from application.log.mapper import EventMapper
+from domain.access.account import (
     PERSON,
     AccountClosed,
     AccountErased,
@@ -15,9 +15,10 @@ from domain.account import (
     RoleGranted,
     RoleWithdrawn,
 )
-from domain.blob import BlobErased, BlobErasureOrdered
-from domain.event import Event, Metadata, Recorded
-from domain.image import (
+from domain.access.key import KeyIssued, KeyRevoked, KeyRotated, Scope
+from domain.access.roles import Role
+from domain.dataset.blob import BlobErased, BlobErasureOrdered
+from domain.dataset.image import (
     Annotation,
     Box,
     ImageAdded,
@@ -26,7 +27,7 @@ from domain.image import (
     ImageRemoved,
     ImageSplitAssigned,
 )
-from domain.imports import (
+from domain.dataset.imports import (
     ImportChecked,
     ImportCompleted,
     ImportCounts,
@@ -36,9 +37,9 @@ from domain.imports import (
     ImportRequested,
     ImportRules,
 )
-from domain.key import KeyIssued, KeyRevoked, KeyRotated, Scope
-from domain.messages import ConceptLabel, InitialWeights, SplitFigures
-from domain.model import (
+from domain.dataset.project import ProjectCreated, ProjectRenamed, ValidationSplitDrawn
+from domain.event import Event, Metadata, Recorded
+from domain.library.model import (
     ConceptSetAmended,
     ModelArchived,
     ModelCreated,
@@ -47,10 +48,25 @@ from domain.model import (
     ModelReopened,
     VersionNumbered,
 )
-from domain.options import Augmentation, TrainingOptions
-from domain.project import ProjectCreated, ProjectRenamed, ValidationSplitDrawn
-from domain.roles import Role
-from domain.version import (
+from domain.library.view import (
+    ConceptAdded,
+    ConceptRemoved,
+    ConceptRenamed,
+    ModelRegistered,
+    ViewCreated,
+)
+from domain.subscriptions.webhook import (
+    WebhookParked,
+    WebhookPaused,
+    WebhookRegistered,
+    WebhookRemoved,
+    WebhookReplayed,
+    WebhookResumed,
+    WebhookSecretRotated,
+)
+from domain.training.messages import ConceptLabel, InitialWeights, SplitFigures
+from domain.training.options import Augmentation, TrainingOptions
+from domain.training.version import (
     BatchMetricsRecorded,
     BestCheckpointSaved,
     DatasetFrozen,
@@ -68,16 +84,6 @@ from domain.version import (
     VersionTrainingCompleted,
     VersionTrainingFailed,
     VersionTrainingStarted,
-)
-from domain.view import ConceptAdded, ConceptRemoved, ConceptRenamed, ModelRegistered, ViewCreated
-from domain.webhook import (
-    WebhookParked,
-    WebhookPaused,
-    WebhookRegistered,
-    WebhookRemoved,
-    WebhookReplayed,
-    WebhookResumed,
-    WebhookSecretRotated,
 )
 
 FOLDER = Path(__file__).parent

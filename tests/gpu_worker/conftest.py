@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from adapters.blobs import BlobStore
+from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
-from domain.messages import AnyReport
+from domain.training.messages import AnyReport
 from gpu_worker.train import train_version
 from tests.gpu_worker.samples import coloured_job
 from tests.servers import port_of_its_own

@@ -13,8 +13,7 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
-from adapters.control import put_wish
-from adapters.jetstream import (
+from adapters.nats.jetstream import (
     JOBS,
     REPORTS,
     connect,
@@ -24,7 +23,8 @@ from adapters.jetstream import (
     publish,
 )
 from adapters.settings import Settings
-from domain.messages import (
+from adapters.training.control import put_wish
+from domain.training.messages import (
     AnyReport,
     BatchMetrics,
     Completed,

@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 from PIL import Image
 
-from adapters.blobs import BlobStore
-from domain.manifest import canonical_line
-from domain.messages import (
+from adapters.blobs.blobs import BlobStore
+from domain.training.manifest import canonical_line
+from domain.training.messages import (
     AnyReport,
     BatchMetrics,
     Completed,
@@ -20,7 +20,7 @@ from domain.messages import (
     Started,
     TrainJob,
 )
-from domain.options import TrainingOptions
+from domain.training.options import TrainingOptions
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
 TRAIN_IMAGES, VALIDATION_IMAGES = 34, 6

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy.stats import entropy
 from torch import Tensor
 
-from domain.augmentations import CHANCES, PARAMETERS
-from domain.form_controls import resolve
-from domain.options import Augmentation
+from domain.training.augmentations import CHANCES, PARAMETERS
+from domain.training.form_controls import resolve
+from domain.training.options import Augmentation
 from gpu_worker.augment import _LEAST_OVERLAP, _OPERATIONS, Sample, augment
 from gpu_worker.balance import balanced
 

@@ -7,9 +7,9 @@ import signal
 import msgspec
 import pytest
 
-from adapters.blobs import BlobStore
+from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
-from domain.messages import Completed, Desired, Started
+from domain.training.messages import Completed, Desired, Started
 from tests.gpu_worker.conftest import NatsServer
 from tests.gpu_worker.harness import Backend, backend, child_of, children, gone, worker
 from tests.gpu_worker.harness import worker_process as process

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.blobs import BlobStore
-from adapters.objects import Objects
+from adapters.blobs.blobs import BlobStore
+from adapters.blobs.objects import Objects
 from adapters.settings import Settings
-from domain.messages import AnyReport, Completed, Failed
+from domain.training.messages import AnyReport, Completed, Failed
 from gpu_worker.failures import explain
 from gpu_worker.train import train_version
 from tests.gpu_worker.harness import Backend, backend, worker, worker_process

@@ -6,9 +6,9 @@ import os
 import msgspec
 import pytest
 
-from adapters.blobs import BlobStore
+from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
-from domain.messages import AnyReport, Completed, EpochMetrics, Evaluated, Started
+from domain.training.messages import AnyReport, Completed, EpochMetrics, Evaluated, Started
 from gpu_worker.channel import Assignment
 from gpu_worker.group import Group
 from gpu_worker.process import Child

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from domain.options import resolve_options
+from domain.training.options import resolve_options
 from gpu_worker.data import epoch_order, iterations_per_epoch
 from gpu_worker.images import ImageUnreadable, Pixels, decode
 

@@ -6,9 +6,9 @@ import re
 import signal
 from pathlib import Path
 
-from adapters.blobs import BlobStore
+from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
-from domain.messages import AnyReport, Completed, EpochMetrics
+from domain.training.messages import AnyReport, Completed, EpochMetrics
 from tests.gpu_worker.conftest import Reference
 from tests.gpu_worker.harness import Backend, backend, child_of, gone, worker_process
 from tests.gpu_worker.samples import accepted, coloured_job, figures, final_weights, of_type

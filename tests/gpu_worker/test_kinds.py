@@ -14,11 +14,11 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from sklearn.metrics import accuracy_score, average_precision_score
 
-from adapters.blobs import BlobStore
+from adapters.blobs.blobs import BlobStore
 from adapters.evaluation.loading import load
-from adapters.predictions import read_predictions, writing_predictions
+from adapters.evaluation.predictions import read_predictions, writing_predictions
 from adapters.settings import Settings
-from domain.messages import (
+from domain.training.messages import (
     CheckpointSaved,
     Completed,
     ConceptLabel,
@@ -28,7 +28,7 @@ from domain.messages import (
     SplitFigures,
     TrainJob,
 )
-from domain.options import resolve_options
+from domain.training.options import resolve_options
 from gpu_worker.data import prepare
 from gpu_worker.evaluate import evaluate
 from gpu_worker.kinds import Answers, Detection, Tagging, kind_of, match

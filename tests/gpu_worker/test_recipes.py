@@ -10,18 +10,24 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.blobs import BlobStore
+from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
-from domain.architectures import ARCHITECTURES, STEPPED
 from domain.errors import Invalid
-from domain.messages import AnyReport, BatchMetrics, EpochMetrics, Evaluated, InitialWeights
-from domain.options import TrainingOptions, resolve_options
-from domain.training_form import KINDS
+from domain.training.architectures import ARCHITECTURES, STEPPED
+from domain.training.form import KINDS
+from domain.training.messages import (
+    AnyReport,
+    BatchMetrics,
+    EpochMetrics,
+    Evaluated,
+    InitialWeights,
+)
+from domain.training.options import TrainingOptions, resolve_options
 from gpu_worker.checkpoint import weights
 from gpu_worker.networks import UnknownRecipe, build_network, head_of, load_initial
 from gpu_worker.recipe import build_optimizer, build_scheduler
 from gpu_worker.train import train_version
-from tests.domain.test_options import forms
+from tests.domain.training.test_options import forms
 from tests.gpu_worker.samples import figures, final_weights, of_type
 from tests.gpu_worker.test_kinds import job_of
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from adapters.blobs import BlobStore
+from adapters.blobs.blobs import BlobStore
 from adapters.evaluation.answers import plain
-from adapters.predictions import read_predictions
+from adapters.evaluation.predictions import read_predictions
 from adapters.settings import Settings
-from domain.messages import CheckpointSaved, Completed, Evaluated, TrainJob
-from domain.model_description import DESCRIPTION_FILE, WEIGHTS_FILE, ModelDescription
+from domain.training.messages import CheckpointSaved, Completed, Evaluated, TrainJob
+from domain.training.model_description import DESCRIPTION_FILE, WEIGHTS_FILE, ModelDescription
 from gpu_worker import onnx_export, predict
 from gpu_worker.inference import TakenModel
 from gpu_worker.onnx_export import ExportDiffers, export

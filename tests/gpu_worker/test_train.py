@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from adapters.blobs import BlobStore
+from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
-from domain.messages import (
+from domain.training.messages import (
     AnyReport,
     BatchMetrics,
     CheckpointSaved,

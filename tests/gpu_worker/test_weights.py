@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.architectures import ARCHITECTURES
+from domain.training.architectures import ARCHITECTURES
 from gpu_worker import weights
 from gpu_worker.weights import TIMM_NAMES, TORCHVISION_NAMES, NotFetched, fetch
 

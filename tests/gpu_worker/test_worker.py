@@ -10,10 +10,10 @@ import msgspec
 import pytest
 from nats.js.errors import NotFoundError
 
-from adapters.blobs import BlobStore
-from adapters.jetstream import JOBS, REPORTS, WORKERS_BUCKET, job_subject
+from adapters.blobs.blobs import BlobStore
+from adapters.nats.jetstream import JOBS, REPORTS, WORKERS_BUCKET, job_subject
 from adapters.settings import Settings
-from domain.messages import Completed, Failed, Presence, Started
+from domain.training.messages import Completed, Failed, Presence, Started
 from gpu_worker.scratch import note_handed_back, times_handed_back
 from tests.gpu_worker.conftest import NatsServer, Reference
 from tests.gpu_worker.harness import PATIENCE, backend, child_of, children, gone, worker

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine
 
 from domain.event import Event, Metadata, Recorded
-from projections.follow import Follower
-from projections.read_model import ReadModel
+from projections.engine.follow import Follower
+from projections.engine.read_model import ReadModel
 from projections.registry import READ_MODELS
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)

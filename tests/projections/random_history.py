@@ -3,8 +3,7 @@
 import random
 from collections.abc import Callable, Iterator
 
-from domain.event import Event
-from domain.image import (
+from domain.dataset.image import (
     Annotation,
     Box,
     ImageAdded,
@@ -12,8 +11,9 @@ from domain.image import (
     ImageRemoved,
     ImageSplitAssigned,
 )
-from domain.messages import ConceptLabel, SplitFigures
-from domain.model import (
+from domain.dataset.project import ProjectCreated, ProjectRenamed, ValidationSplitDrawn
+from domain.event import Event
+from domain.library.model import (
     ConceptSetAmended,
     ModelArchived,
     ModelCreated,
@@ -22,9 +22,16 @@ from domain.model import (
     ModelReopened,
     VersionNumbered,
 )
-from domain.options import resolve_options
-from domain.project import ProjectCreated, ProjectRenamed, ValidationSplitDrawn
-from domain.version import (
+from domain.library.view import (
+    ConceptAdded,
+    ConceptRemoved,
+    ConceptRenamed,
+    ModelRegistered,
+    ViewCreated,
+)
+from domain.training.messages import ConceptLabel, SplitFigures
+from domain.training.options import resolve_options
+from domain.training.version import (
     STEPS,
     BatchMetricsRecorded,
     BestCheckpointSaved,
@@ -44,7 +51,6 @@ from domain.version import (
     VersionTrainingFailed,
     VersionTrainingStarted,
 )
-from domain.view import ConceptAdded, ConceptRemoved, ConceptRenamed, ModelRegistered, ViewCreated
 from tests.projections.made_log import MadeLog
 
 PROJECTS, VIEWS, CONCEPTS = ("p1", "p2"), ("v1", "v2"), ("c1", "c2", "c3")

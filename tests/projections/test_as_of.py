@@ -9,22 +9,17 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine
 
-import projections.follow
-from adapters.embedded_postgres import EmbeddedPostgres
-from adapters.postgres import engine_for
-from projections import (
-    catalog,
-    dataset_queries,
-    evaluations,
-    library_queries,
-    metric_history,
-    version_progress,
-)
-from projections.dataset_walks import ImageFilter
-from projections.follow import Follower
-from projections.library_queries import SORTS, VersionFilter
-from projections.rebuild import compare
+import projections.engine.follow
+from adapters.postgres.postgres import engine_for
+from adapters.servers.postgres import EmbeddedPostgres
+from projections.dataset import catalog
+from projections.dataset import queries as dataset_queries
+from projections.dataset.walks import ImageFilter
+from projections.engine.follow import Follower
+from projections.engine.rebuild import compare
 from projections.registry import READ_MODELS
+from projections.training import evaluations, library_queries, metric_history, version_progress
+from projections.training.library_queries import SORTS, VersionFilter
 from tests.projections.random_history import (
     IMAGES,
     PROJECTS,
@@ -142,6 +137,6 @@ def test_as_of_each_position_is_a_replay_up_to_it(
             replay.catch_up(upto=position)
             with scratch.connect() as then, engine.connect() as now:
                 assert answers(now, position) == answers(then, None), f"as of {position}"
-    monkeypatch.setattr(projections.follow, "PAGE", 7)
+    monkeypatch.setattr(projections.engine.follow, "PAGE", 7)
     for read_model in READ_MODELS:
         assert compare(engine, log, read_model) == []

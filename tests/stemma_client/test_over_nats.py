@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from nats.js.api import StreamConfig
 
-from adapters.embedded_nats import EmbeddedNats
-from adapters.jetstream import EVENTS, EVERY_EVENT, connect, ensure_streams
-from adapters.relay import Relay
-from application.store import Store
+from adapters.nats.jetstream import EVENTS, EVERY_EVENT, connect, ensure_streams
+from adapters.servers.nats import EmbeddedNats
+from adapters.subscriptions.relay import Relay
+from application.log.store import Store
+from domain.dataset.project import ProjectCreated, ProjectRenamed
 from domain.event import Event
-from domain.project import ProjectCreated, ProjectRenamed
-from domain.view import ViewCreated
+from domain.library.view import ViewCreated
 from stemma_client import Gap, Received, follow_nats
 from tests.application.scenes import recorded
 

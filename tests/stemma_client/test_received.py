@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from domain.cloud_events import binary_headers, cloud_event
+from domain.dataset.project import ProjectCreated, ProjectRenamed
 from domain.event import Event, Recorded, registry
-from domain.project import ProjectCreated, ProjectRenamed
-from domain.version import VersionEvaluated
+from domain.subscriptions.cloud_events import binary_headers, cloud_event
+from domain.training.version import VersionEvaluated
 from stemma_client import Gap, Unknown
 from stemma_client.order import Order
 from stemma_client.received import received

@@ -15,17 +15,17 @@ from adapters.audit.bundle import write_bundle
 from adapters.audit.bundle_rows import Selection, everything, of_project, of_version
 from adapters.audit.stored import Connection, StoredCheckpoint, newest_checkpoint
 from adapters.audit.verify_bundle import main
-from adapters.blobs import BlobStore
-from adapters.policy_feed import put_manifest
-from application import projects
-from application.ingest import Ingest
-from application.policies import REACTS_TO, Effects, react
-from application.store import Store
-from domain.messages import AnyReport, CheckpointSaved, Completed, Evaluated
-from domain.version import VersionCreated
+from adapters.blobs.blobs import BlobStore
+from adapters.training.policy_feed import put_manifest
+from application.dataset import projects
+from application.log.store import Store
+from application.training.ingest import Ingest
+from application.training.policies import REACTS_TO, Effects, react
+from domain.training.messages import AnyReport, CheckpointSaved, Completed, Evaluated
+from domain.training.version import VersionCreated
 from tests.adapters.audit.logs import Signed
 from tests.application.scenes import Scene, do, trainable
-from tests.application.training import delivered, reports, whole_run
+from tests.application.training.reports import delivered, reports, whole_run
 from tests.servers import Database
 
 WEIGHTS = b"the weights"

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from adapters.embedded_postgres import EmbeddedPostgres
-from application.store import Store
+from adapters.servers.postgres import EmbeddedPostgres
+from application.log.store import Store
 from tests.adapters.audit.bundles import Exhibit
 from tests.servers import new_database, server_folder
 

@@ -9,10 +9,10 @@ from adapters.audit.keys import Keys
 from adapters.audit.signer import Pace, Signer
 from adapters.audit.signing import open_checkpoint
 from adapters.audit.stored import StoredCheckpoint, checkpoints_after, events
-from application.store import Store
-from domain.merkle import Frontier, leaf_hash
-from domain.project import ProjectRenamed
-from domain.transparency import Checkpoint, log_entry, notes_in
+from application.log.store import Store
+from domain.audit.merkle import Frontier, leaf_hash
+from domain.audit.transparency import Checkpoint, log_entry, notes_in
+from domain.dataset.project import ProjectRenamed
 from tests.application.scenes import recorded
 from tests.servers import Database
 

@@ -19,10 +19,10 @@ from adapters.audit.bundle import NotAsSigned
 from adapters.audit.checkpoint_file import CheckpointFile
 from adapters.audit.keys import Keys
 from adapters.audit.signing import new_key
-from application.store import Store
+from application.log.store import Store
 from domain.errors import NotFound
 from domain.event import Event
-from domain.version import BestCheckpointSaved
+from domain.training.version import BestCheckpointSaved
 from tests.adapters.audit.bundles import WEIGHTS, Exhibit, check, members_of
 from tests.adapters.audit.logs import Signed, tamper
 from tests.servers import Database

@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.audit import verify_bundle as verifier
-from application.mapper import EventMapper
-from application.sealing import new_key
-from domain import image as images
-from domain.event import Event
-from domain.image import (
+from application.log.mapper import EventMapper
+from application.log.sealing import new_key
+from domain.dataset import image as images
+from domain.dataset.image import (
     PRECISION,
     Annotation,
     Box,
@@ -25,12 +24,13 @@ from domain.image import (
     ImageRemoved,
     ImageSplitAssigned,
 )
-from domain.manifest import PlacedImage, canonical_line, counts, digest, manifest
-from domain.messages import ConceptLabel
-from domain.version import DatasetFrozen
-from domain.view import DETECTION, KINDS
+from domain.event import Event
+from domain.library.view import DETECTION, KINDS
+from domain.training.manifest import PlacedImage, canonical_line, counts, digest, manifest
+from domain.training.messages import ConceptLabel
+from domain.training.version import DatasetFrozen
 from tests.application.scenes import recorded
-from tests.domain.version_samples import CREATED
+from tests.domain.training.version_samples import CREATED
 
 IMAGES, VIEWS, CONCEPTS = ("image-a", "image-b", "image-c", "image-d"), ("v", "w"), ("k", "l", "m")
 

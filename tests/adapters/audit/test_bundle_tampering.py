@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from adapters.audit.signing import new_key, sign
-from adapters.policy_feed import put_manifest
-from application.policies import manifest_of
-from application.store import Store
-from application.versions import freeze_dataset
-from domain.manifest import ManifestCounts, canonical_line
-from domain.signed_note import SigningKey
-from domain.transparency import Checkpoint
-from domain.version import FreezeDataset
+from adapters.training.policy_feed import put_manifest
+from application.log.store import Store
+from application.training.policies import manifest_of
+from application.training.versions import freeze_dataset
+from domain.audit.signed_note import SigningKey
+from domain.audit.transparency import Checkpoint
+from domain.training.manifest import ManifestCounts, canonical_line
+from domain.training.version import FreezeDataset
 from tests.adapters.audit.bundles import (
     SUMS,
     Exhibit,

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from adapters.audit.verify import Signed, verify
-from adapters.eraser import FEED
-from adapters.policy_feed import react_to_all
-from application.erasure import REACTS_TO, erase_image, react
-from application.store import Store
-from domain.image import EraseImage
+from adapters.dataset.eraser import FEED
+from adapters.postgres.reactions import react_to_all
+from application.dataset.erasure import REACTS_TO, erase_image, react
+from application.log.store import Store
+from domain.dataset.image import EraseImage
 from tests.adapters.audit.bundles import Exhibit, check, members_of
 from tests.application.scenes import EVERYTHING, do
 from tests.servers import Database

@@ -9,12 +9,12 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
 from adapters.audit.signing import open_checkpoint
-from adapters.embedded_nats import EmbeddedNats
-from adapters.embedded_postgres import EmbeddedPostgres
-from adapters.jetstream import CHECKPOINT_SUBJECT, CHECKPOINTS, ensure_streams
-from adapters.migrate import migrate
+from adapters.nats.jetstream import CHECKPOINT_SUBJECT, CHECKPOINTS, ensure_streams
+from adapters.postgres.migrate import migrate
+from adapters.servers.nats import EmbeddedNats
+from adapters.servers.postgres import EmbeddedPostgres
 from adapters.settings import Settings
-from application.store import Store
+from application.log.store import Store
 from tests.adapters.audit.logs import Signed, append, tamper
 from tests.adapters.running import eventually, kill, messages, running, with_js
 from tests.servers import Database

@@ -12,11 +12,11 @@ from adapters.audit.checkpoint_file import Refused
 from adapters.audit.signer import Pace
 from adapters.audit.signing import Unsigned, open_checkpoint
 from adapters.audit.stored import load_tree, tile_reader
-from adapters.embedded_postgres import EmbeddedPostgres
+from adapters.servers.postgres import EmbeddedPostgres
 from adapters.settings import SettingsError
-from application.store import Store
-from domain.merkle import consistency_proof, verify_consistency
-from domain.tiles import subtrees_of
+from application.log.store import Store
+from domain.audit.merkle import consistency_proof, verify_consistency
+from domain.audit.tiles import subtrees_of
 from tests.adapters.audit.logs import Signed, append, tamper
 from tests.application.scenes import at_once
 from tests.servers import Database, new_database

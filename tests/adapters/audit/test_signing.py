@@ -10,9 +10,9 @@ from adapters.audit.signing import (
     parse_signing_key,
     sign,
 )
-from domain.signed_note import Malformed, VerifierKey, parse_verifier_key
-from domain.transparency import Checkpoint
-from tests.domain.test_signed_note import KEY, NOTE, PRIVATE_KEY, TEXT
+from domain.audit.signed_note import Malformed, VerifierKey, parse_verifier_key
+from domain.audit.transparency import Checkpoint
+from tests.domain.audit.test_signed_note import KEY, NOTE, PRIVATE_KEY, TEXT
 
 
 def test_the_reference_implementations_signature_is_made_and_taken() -> None:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from adapters.audit.signing import new_key, open_checkpoint, sign
 from adapters.audit.verify import Report, Signed, verify
-from adapters.embedded_postgres import EmbeddedPostgres
-from application.store import Store
-from domain.transparency import Checkpoint
+from adapters.servers.postgres import EmbeddedPostgres
+from application.log.store import Store
+from domain.audit.transparency import Checkpoint
 from tests.adapters.audit import logs
 from tests.adapters.audit.logs import append, tamper
 from tests.servers import Database, new_database

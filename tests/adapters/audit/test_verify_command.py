@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from application.store import Store
+from application.log.store import Store
 from tests.adapters.audit.logs import Signed, append, tamper
 from tests.servers import Database
 

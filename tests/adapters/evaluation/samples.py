@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from adapters.predictions import writing_predictions
-from domain.messages import ConceptLabel
+from adapters.evaluation.predictions import writing_predictions
+from domain.training.messages import ConceptLabel
 
 Box = tuple[float, float, float, float]
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from adapters.blobs import BlobMissing, BlobStore
+from adapters.blobs.blobs import BlobMissing, BlobStore
 from adapters.evaluation import predictions_cache
 from adapters.evaluation.coco import result_key
 from adapters.evaluation.loading import PredictionsUnreadable, load
 from adapters.evaluation.predictions_cache import Facts, Predictions
 from tests.adapters.evaluation import samples
-from tests.system import eventually
+from tests.system.system import eventually
 
 URL = "file://{}/blobs"
 

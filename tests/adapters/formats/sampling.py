@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 
 from adapters.formats.items import Answer, DeclaredView, Labelled, SourceImage
-from domain.image import TRAIN, VALIDATION, Box
-from domain.view import CLASSIFICATION, DETECTION, TAGGING
+from domain.dataset.image import TRAIN, VALIDATION, Box
+from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
 
 GRID = 10**9
 PRINTABLE = st.characters(exclude_categories=("C", "Z"), include_characters=" ")

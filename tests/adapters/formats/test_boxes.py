@@ -6,7 +6,7 @@ import pytest
 
 from adapters.formats.boxes import GRID, pixel_box, pixels
 from adapters.formats.sources import Flaw
-from domain.image import Box
+from domain.dataset.image import Box
 
 
 def test_edges_in_pixels_become_shares() -> None:

@@ -8,9 +8,9 @@ import pytest
 from pycocotools.coco import COCO
 
 from adapters.formats.items import Answer, DeclaredView, Labelled, Note, SourceImage
+from domain.dataset.image import TRAIN, VALIDATION, Box
 from domain.errors import Invalid
-from domain.image import TRAIN, VALIDATION, Box
-from domain.view import DETECTION
+from domain.library.view import DETECTION
 from tests.adapters.formats.independent import CLASSES, EXPECTED, data_set, said_of
 from tests.adapters.formats.making import OPTIONS, export, lay, only_problem, take
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from adapters.formats.items import Answer, Labelled, ReadOptions
+from domain.dataset.image import TRAIN, VALIDATION, Box
 from domain.errors import Invalid
-from domain.image import TRAIN, VALIDATION, Box
-from domain.view import CLASSIFICATION, DETECTION, TAGGING
+from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
 from tests.adapters.formats.making import OPTIONS, lay, only_problem, take
 
 TFOD = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax")

@@ -6,9 +6,9 @@ import pytest
 from torchvision.datasets import ImageFolder
 
 from adapters.formats.items import Answer, DeclaredView, Labelled, ReadOptions
+from domain.dataset.image import TRAIN, VALIDATION
 from domain.errors import Invalid
-from domain.image import TRAIN, VALIDATION
-from domain.view import CLASSIFICATION, TAGGING
+from domain.library.view import CLASSIFICATION, TAGGING
 from tests.adapters.formats.making import lay, only_problem, take
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from adapters.formats.items import DeclaredView, ReadOptions, SourceImage
 from adapters.formats.registry import FORMATS, detect
 from domain.errors import Invalid
-from domain.view import CLASSIFICATION, DETECTION, KINDS
+from domain.library.view import CLASSIFICATION, DETECTION, KINDS
 from tests.adapters.formats.making import Taken, export, folder, take
 from tests.adapters.formats.sampling import exports
 

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from adapters.formats.items import Answer, DeclaredView, Labelled, SourceImage
+from domain.dataset.image import TRAIN, VALIDATION, Box
 from domain.errors import Invalid
-from domain.image import TRAIN, VALIDATION, Box
-from domain.view import CLASSIFICATION, DETECTION, TAGGING
+from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
 from tests.adapters.formats.making import OPTIONS, export, lay, only_problem, take
 
 Entry = dict[str, object]

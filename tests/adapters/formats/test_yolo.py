@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from adapters.formats.items import Answer, DeclaredView, Labelled, SourceImage
+from domain.dataset.image import TRAIN, VALIDATION, Box
 from domain.errors import Invalid
-from domain.image import TRAIN, VALIDATION, Box
-from domain.view import DETECTION
+from domain.library.view import DETECTION
 from tests.adapters.formats.independent import CLASSES, EXPECTED, data_set, said_of
 from tests.adapters.formats.making import OPTIONS, export, lay, only_problem, take
 

@@ -1,0 +1,1 @@
+"""Signing in: identity providers, sessions, and refusals that are counted."""

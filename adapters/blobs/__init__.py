@@ -1,0 +1,1 @@
+"""Bytes under their digests, in a folder or a bucket."""

@@ -1,0 +1,190 @@
+"""Blobs that no event names are thrown away, by way of a trash; those that are named are checked.
+
+Why nothing is lost is in docs/decisions/0010-blobs-are-collected-by-way-of-a-trash.md.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+
+import msgspec
+import psycopg
+
+from adapters.blobs.blobs import BlobCorrupt, BlobMissing, BlobStore
+from application.dataset.erasure import orders
+from application.log.store import GIVES_UP, Store
+from domain.errors import Conflict, Invalid
+from domain.event import Event, Recorded, name_of
+from domain.training.version import BestCheckpointSaved, VersionEvaluated, VersionTrainingCancelled
+
+SHORTEST = timedelta(days=1)
+"""Twice what a blob may have aged when a put leaves it as it is, for an event that comes later."""
+
+NEVER_STORED = frozenset({"environment", "final_weights", "metadata", "validation_set"})
+"""Fields of events that hold a sha256 of something else, or whatever a user has put there."""
+
+_ANYWHERE = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+_WHOLE_STRING = re.compile(rb'"([0-9a-f]{64})"')
+
+_LOCK = "stemma blobs collect"
+
+
+class CollectionReport(msgspec.Struct):
+    """What was done, or would be: counts of blobs, and bytes as they are stored."""
+
+    kept: int = 0
+    discarded: int = 0
+    discarded_bytes: int = 0
+    restored: int = 0
+    purged: int = 0
+    purged_bytes: int = 0
+    erased: int = 0
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """A blob that cannot be read, or that can though it is erased, and an event that says so."""
+
+    digest: str
+    problem: str
+    event_name: str
+    position: int
+
+
+def collect(
+    store: Store, blobs: BlobStore, *, older_than: timedelta, now: datetime, dry_run: bool
+) -> CollectionReport:
+    """Move unnamed blobs to the trash; delete for good what has been there for as long, and at
+    once what an event says is erased.
+
+    `now` is a time before the call: blobs younger than `older_than` by then are left alone. What
+    an event has come to name is put back. Raises `Invalid` for less than a day, and `Conflict`
+    while another collection runs.
+    """
+    if older_than < SHORTEST:
+        raise Invalid("blobs are kept for a day at least", field="older_than")
+    with _alone(store):
+        named = {digest for one in _wanted(store) for digest in digests_in(one.event)}
+        before = now - older_than
+        report = CollectionReport()
+        for order in orders(store):
+            named.discard(order.entity_id)
+            report.erased += bool(blobs.copies(order.entity_id))
+            if not dry_run:
+                blobs.erase(order.entity_id)
+        _empty_trash(blobs, named, before, report, dry_run)
+        _discard(blobs, named, before, report, dry_run)
+    return report
+
+
+def check(store: Store, blobs: BlobStore) -> Iterator[Trouble]:
+    """Read every blob that an event names; those that are missing or corrupt, and those that are
+    erased and still there, or there again."""
+    seen: set[str] = set()
+    for order in orders(store):
+        seen.add(order.entity_id)
+        if blobs.copies(order.entity_id):
+            yield Trouble(
+                order.entity_id,
+                "erased, but there",
+                order.event.event_name,
+                order.position,
+            )
+    for recorded in _wanted(store):
+        for digest in blobs_named_by(recorded.event):
+            if digest in seen:
+                continue
+            seen.add(digest)
+            if problem := _problem(blobs, digest):
+                yield Trouble(digest, problem, recorded.event.event_name, recorded.position)
+
+
+def _wanted(store: Store) -> Iterator[Recorded]:
+    """The log, less what tells of the weights and predictions of cancelled versions: these blobs
+    are discarded, unless another event names them too."""
+    names = [name_of(VersionTrainingCancelled)]
+    cancelled = {recorded.stream for recorded in store.read_all(names=names)}
+    for recorded in store.read_all():
+        outcome = isinstance(recorded.event, (BestCheckpointSaved, VersionEvaluated))
+        if not (outcome and recorded.stream in cancelled):
+            yield recorded
+
+
+def digests_in(event: Event) -> set[str]:
+    """All that looks like a sha256 in an event, wherever it is, so that none is forgotten."""
+    return {found.decode() for found in _ANYWHERE.findall(msgspec.json.encode(event))}
+
+
+def blobs_named_by(event: Event) -> set[str]:
+    """The digests in an event that name blobs: whole strings, but not those of other things."""
+    names = [name for name in event.__struct_fields__ if name not in NEVER_STORED]
+    fields = msgspec.json.encode([getattr(event, name) for name in names])
+    return {found.decode() for found in _WHOLE_STRING.findall(fields)}
+
+
+def _empty_trash(
+    blobs: BlobStore,
+    named: Collection[str],
+    before: datetime,
+    report: CollectionReport,
+    dry_run: bool,
+) -> None:
+    for trashed in blobs.list_trash():
+        if trashed.digest in named and not blobs.is_stored_anew(trashed):
+            report.restored += 1
+            if not dry_run:
+                blobs.restore(trashed)
+        elif trashed.modified < before:
+            report.purged += 1
+            report.purged_bytes += trashed.size
+            if not dry_run:
+                blobs.purge(trashed)
+
+
+def _discard(
+    blobs: BlobStore,
+    named: Collection[str],
+    before: datetime,
+    report: CollectionReport,
+    dry_run: bool,
+) -> None:
+    for blob in blobs.list_blobs():
+        if blob.digest in named or blob.modified >= before:
+            report.kept += 1
+            continue
+        report.discarded += 1
+        report.discarded_bytes += blob.size
+        if not dry_run:
+            blobs.discard(blob)
+
+
+@contextmanager
+def _alone(store: Store) -> Iterator[None]:
+    """The lock goes with the connection, whatever becomes of this process."""
+    with psycopg.connect(store.database_url, autocommit=True, **GIVES_UP) as connection:
+        row = connection.execute(
+            "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [_LOCK]
+        ).fetchone()
+        if row != (True,):
+            raise Conflict("another collection of blobs is running; wait until it has ended")
+        try:
+            yield
+        finally:
+            # The server notices the connection's end a moment later, and the next one may be there
+            # by then. Where the connection is broken, its end is what releases.
+            with suppress(psycopg.OperationalError):
+                connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [_LOCK])
+
+
+def _problem(blobs: BlobStore, digest: str) -> str | None:
+    problem: str | None = "missing"
+    for read in (blobs.chunks, blobs.read_compressed):
+        try:
+            for _ in read(digest):
+                pass
+        except BlobMissing:
+            continue
+        except BlobCorrupt:
+            return "corrupt"
+        problem = None
+    return problem

@@ -1,0 +1,139 @@
+"""The image files of an import, checked and stored in processes of their own.
+
+Decoding hostile bytes is most of the work and all of the danger; here it has every core, and what
+kills a process kills no more than the import.
+"""
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from itertools import islice
+from multiprocessing import get_context, parent_process
+from pathlib import Path, PurePosixPath
+from threading import Thread
+from typing import TypeVar
+
+import msgspec
+
+from adapters.blobs.blobs import BlobStore
+from adapters.uploads.image_files import ImageLimits, accept_image
+from domain.errors import Invalid
+
+AHEAD = 3
+"""Batches per process that are under way or wait to be taken."""
+
+PROCESSES = os.cpu_count() or 1
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """A file that is an image: the sha256 of its bytes, and its size in pixels, upright."""
+
+    blob: str
+    width: int
+    height: int
+
+
+class SourceChanged(Exception):
+    """A file is not any more what it was when it was checked."""
+
+
+class ImagePool:
+    """Checks and stores files of one folder, given by their paths in it."""
+
+    def __init__(
+        self, executor: ProcessPoolExecutor, folder: Path, limits: ImageLimits, blobs_url: str
+    ) -> None:
+        self._executor = executor
+        self._folder = folder
+        self._limits = limits
+        self._blobs_url = blobs_url
+
+    def check(self, batches: Iterable[Sequence[str]]) -> Iterator[list[Checked | str]]:
+        """What each file is, or why it is refused, batch by batch."""
+        return self._map(partial(_check, self._folder, self._limits), batches)
+
+    def store(self, batches: Iterable[Sequence[tuple[str, str]]]) -> Iterator[None]:
+        """Store files, given with their sha256. Raises `SourceChanged` where that is another."""
+        return self._map(partial(_store, self._folder, self._limits, self._blobs_url), batches)
+
+    def _map(self, work: Callable[[Item], Result], batches: Iterable[Item]) -> Iterator[Result]:
+        """As `Executor.map`, but taking in no more batches than a few ahead."""
+        waiting = iter(batches)
+        ahead = islice(waiting, PROCESSES * AHEAD)
+        under_way = deque(self._executor.submit(work, batch) for batch in ahead)
+        while under_way:
+            result = under_way.popleft().result()
+            under_way.extend(self._executor.submit(work, batch) for batch in islice(waiting, 1))
+            yield result
+
+
+@contextmanager
+def image_pool(folder: Path, limits: ImageLimits, blobs_url: str) -> Iterator[ImagePool]:
+    """A process a core. Raises `BrokenProcessPool` from its work if one of them dies."""
+    with ProcessPoolExecutor(
+        PROCESSES, mp_context=get_context("spawn"), initializer=_end_with_parent
+    ) as executor:
+        try:
+            yield ImagePool(executor, folder, limits, blobs_url)
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _end_with_parent() -> None:
+    """A process of the pool would wait for work for ever if the one that hands it out is killed."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
+
+def _check(folder: Path, limits: ImageLimits, paths: Sequence[str]) -> list[Checked | str]:
+    found: list[Checked | str] = []
+    for path in paths:
+        try:
+            data = _read(folder / path, limits)
+            file = accept_image(PurePosixPath(path).name, data, limits)
+        except Invalid as refusal:
+            found.append(refusal.detail)
+        except OSError as error:
+            found.append(f"the file cannot be read: {error.strerror}")
+        else:
+            found.append(Checked(hashlib.sha256(data).hexdigest(), file.width, file.height))
+    return found
+
+
+def _store(
+    folder: Path, limits: ImageLimits, blobs_url: str, files: Sequence[tuple[str, str]]
+) -> None:
+    blobs = _blobs(blobs_url)
+    for path, blob in files:
+        try:
+            data = _read(folder / path, limits)
+        except OSError as error:
+            raise SourceChanged(f"{path} cannot be read any more: {error.strerror}") from error
+        if blobs.put(data) != blob:
+            raise SourceChanged(f"{path} has changed while it was imported")
+    blobs.flush()
+
+
+@lru_cache(maxsize=1)
+def _blobs(url: str) -> BlobStore:
+    """One store a process: opening one costs more than storing a small image."""
+    return BlobStore.from_url(url)
+
+
+def _read(path: Path, limits: ImageLimits) -> bytes:
+    with path.open("rb") as file:
+        return file.read(limits.max_bytes + 1)

@@ -1,0 +1,46 @@
+"""The process that carries one import out."""
+
+import logging
+
+from adapters.blobs.blobs import BlobStore
+from adapters.dataset.imports.asked import NOT_NOW, find_asked
+from adapters.dataset.imports.progress import ImportUnderWay, claimed
+from adapters.dataset.imports.run import Place, run_import
+from adapters.observability.event_spans import TracedStore
+from adapters.settings import Settings
+from adapters.uploads.archives import ArchiveLimits
+from adapters.uploads.image_files import ImageLimits
+from application.log.store import LogUnreachable
+from domain.dataset.imports import REQUESTED
+
+log = logging.getLogger(__name__)
+
+
+def carry_out(settings: Settings, import_id: str) -> int:
+    """Carry one import out in this process, whose exit status is returned."""
+    url = settings.require("database_url")
+    store = TracedStore(url, pool_size=2)
+    blobs_url = settings.require("blobs_url")
+    try:
+        asked, state = find_asked(store, import_id)
+        if state.status != REQUESTED:
+            return 0
+        place = Place(
+            store,
+            BlobStore.from_url(blobs_url),
+            blobs_url,
+            ImageLimits(settings.max_upload_bytes, settings.max_image_pixels),
+            ArchiveLimits(
+                max_members=settings.max_import_files,
+                max_total_bytes=settings.max_import_bytes,
+            ),
+            settings.roots(),
+        )
+        with claimed(url, import_id) as progress:
+            run_import(place, asked, progress)
+    except (ImportUnderWay, *LogUnreachable) as reason:
+        log.warning("import %s cannot go on now: %s", import_id, reason)
+        return NOT_NOW
+    finally:
+        store.close()
+    return 0

@@ -1,0 +1,1 @@
+"""How the parts and servers are: what each says of itself, and how far it is."""

@@ -1,0 +1,139 @@
+"""Signs of life of the backend's parts, in the table `work.parts`: written, and read."""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+import psycopg
+from sqlalchemy import Connection, text
+
+from adapters.observability.masking import masked
+from application.log.store import GIVES_UP
+
+BEAT_SECONDS = 3.0
+SILENT_SECONDS = 15.0
+"""After so long without a sign a part counts as dead."""
+_FORGET = "1 day"
+_LONGEST_ERROR = 500
+
+_BEAT = """
+    INSERT INTO work.parts (part, process, failures, failed_at, error)
+    VALUES (%(part)s, %(process)s, %(failures)s,
+            now() - make_interval(secs => %(failed_ago)s), %(error)s)
+    ON CONFLICT (part, process) DO UPDATE SET beat_at = now(), failures = excluded.failures,
+        failed_at = excluded.failed_at, error = excluded.error
+"""
+_LEAVE = "DELETE FROM work.parts WHERE process = %(process)s AND part = ANY(%(parts)s)"
+_PRUNE = f"DELETE FROM work.parts WHERE beat_at < now() - interval '{_FORGET}'"
+_LATEST = """
+    SELECT part, process, extract(epoch FROM now() - beat_at)::float8 AS silent,
+           failures, extract(epoch FROM now() - failed_at)::float8 AS failed_ago, error
+    FROM work.parts ORDER BY part, beat_at DESC
+"""
+
+log = logging.getLogger(__name__)
+
+
+class Sign(msgspec.Struct, frozen=True):
+    """What a process last said of a part: seconds since, and since its last failure, if it has
+    failed. `error` says how, and may name what only users should see."""
+
+    part: str
+    process: str
+    silent: float
+    failures: int
+    failed_ago: float | None
+    error: str | None
+
+
+@dataclass
+class _State:
+    failures: int = 0
+    failed_at: float | None = None
+    error: str | None = None
+
+
+class Heartbeats:
+    """Says every few seconds which parts of this process run, from a thread of its own."""
+
+    def __init__(self, database_url: str, parts: Iterable[str]) -> None:
+        self._url = database_url
+        self._process = f"{socket.gethostname()}-{os.getpid()}"
+        self._parts = list(parts)
+        self._states = {part: _State() for part in self._parts}
+        self._beat_at = time.monotonic()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeats")
+
+    def __enter__(self) -> "Heartbeats":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def failed(self, part: str, error: Exception) -> None:
+        """The part begins again by itself; that it had to is told."""
+        state = self._states[part]
+        state.failures, state.failed_at = state.failures + 1, time.monotonic()
+        state.error = masked(f"{type(error).__name__}: {error}")[:_LONGEST_ERROR]
+
+    def runs(self, part: str) -> bool:
+        return part in self._states
+
+    def failures_of(self, part: str) -> tuple[int, float | None]:
+        """How often it has failed, and seconds since the last time."""
+        state = self._states.get(part, _State())
+        ago = None if state.failed_at is None else time.monotonic() - state.failed_at
+        return state.failures, ago
+
+    def silent(self) -> float:
+        """Seconds since a sign of life was written, or since there was to be a first one."""
+        return time.monotonic() - self._beat_at
+
+    def ended(self, part: str) -> None:
+        """No more signs of this one."""
+        self._states.pop(part, None)
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            try:
+                with psycopg.connect(
+                    self._url, autocommit=True, connect_timeout=5, **GIVES_UP
+                ) as connection:
+                    self._beat(connection)
+                    leaving = {"process": self._process, "parts": self._parts}
+                    connection.execute(_LEAVE, leaving)
+            except psycopg.Error as error:
+                log.warning("no sign of life is written: %s", error)
+                self._over.wait(BEAT_SECONDS)
+
+    def _beat(self, connection: psycopg.Connection) -> None:
+        connection.execute(_PRUNE)
+        while True:
+            for part, state in list(self._states.items()):
+                failures, ago = self.failures_of(part)
+                connection.execute(
+                    _BEAT,
+                    {
+                        "part": part,
+                        "process": self._process,
+                        "failures": failures,
+                        "failed_ago": ago,
+                        "error": state.error,
+                    },
+                )
+            self._beat_at = time.monotonic()
+            if self._over.wait(BEAT_SECONDS):
+                return
+
+
+def signs_of_life(connection: Connection) -> list[Sign]:
+    """The last sign of each process that ran a part lately, by part, the latest first."""
+    return [Sign(*row) for row in connection.execute(text(_LATEST))]

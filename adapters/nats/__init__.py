@@ -1,0 +1,1 @@
+"""NATS: connections, streams, and who may do what there."""

@@ -1,0 +1,170 @@
+"""Who may do what on NATS, as nats-server's configuration says it.
+
+Guests (a worker, a subscriber, the API) have an account each, into which single subjects are let.
+Permissions of users would not do: they do not cover the subject that an answer is asked to go to,
+and by that a subscriber could write to any stream, and empty one.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from adapters.nats.jetstream import (
+    CHECKPOINT_SUBJECT,
+    CHECKPOINTS,
+    CONTROL_BUCKET,
+    CONTROL_STREAM,
+    DOMAIN,
+    EVENTS,
+    JOBS,
+    REPORTS,
+    STREAM_NAMES,
+    WORKERS_BUCKET,
+    WORKERS_STREAM,
+    job_consumer,
+    report_subject,
+)
+from adapters.nats.login import inbox_of
+
+ACCOUNT = "STEMMA"
+API, GUEST_API = "$JS.API.", f"$JS.{DOMAIN}.API."
+PASSWORD = "$NATS_PASSWORD"
+
+
+class NatsRole(StrEnum):
+    """What somebody is on NATS."""
+
+    OPERATOR = "operator"
+    BACKEND = "backend"
+    API = "api"
+    WORKER = "worker"
+    SUBSCRIBER = "subscriber"
+
+
+class User(msgspec.Struct, frozen=True):
+    """Somebody with a key of their own; `queue` is what a worker takes jobs from."""
+
+    role: NatsRole
+    name: str
+    key: str
+    queue: str = "default"
+
+    @property
+    def account(self) -> str:
+        return f"{self.role}-{self.name}"
+
+
+def configuration(users: Sequence[User], tls: dict[str, Any], with_password: bool) -> str:
+    """The part of nats-server's configuration that says who may do what.
+
+    `with_password` lets the operator in by the password in the variable NATS_PASSWORD, too.
+    """
+    guests = {user.account: user for user in users if user.role in _ALLOWED}
+    inside: list[dict[str, Any]] = [
+        {"nkey": user.key} | _inside(user) for user in users if user.role not in _ALLOWED
+    ]
+    if with_password:
+        inside.append({"user": "stemma", "password": PASSWORD})
+    exported: dict[tuple[str, str], list[str]] = {}
+    accounts: dict[str, Any] = {}
+    for account, user in guests.items():
+        imports = []
+        for kind, subject in _ALLOWED[user.role](user):
+            exported.setdefault((kind, subject), []).append(account)
+            here = {"to": subject.replace(API, GUEST_API, 1)} if subject.startswith(API) else {}
+            imports.append({kind: {"account": ACCOUNT, "subject": subject}} | here)
+        accounts[account] = {"users": [{"nkey": user.key}], "imports": imports}
+    accounts[ACCOUNT] = {
+        "jetstream": "enabled",
+        # So that whoever is inside may also say the guests' word for it.
+        "mappings": {f"{GUEST_API}>": f"{API}>"},
+        "users": inside,
+        "exports": [
+            {kind: subject, "accounts": holders} | _answers(subject)
+            for (kind, subject), holders in exported.items()
+        ],
+    }
+    text = f"accounts: {json.dumps(accounts, indent=1)}\n"
+    if tls:
+        text += f"tls: {json.dumps(tls, indent=1)}\n"
+    return text.replace(json.dumps(PASSWORD), PASSWORD)
+
+
+def _answers(subject: str) -> dict[str, str]:
+    """A request for messages has many answers, and may wait long for the first."""
+    if ".MSG.NEXT." in subject or ".DIRECT.GET." in subject:
+        return {"response_type": "stream", "threshold": "24h"}
+    return {}
+
+
+def _inside(user: User) -> dict[str, Any]:
+    if user.role == NatsRole.OPERATOR:
+        return {}
+    return {
+        "permissions": {
+            "publish": {"allow": list(_BACKEND)},
+            "subscribe": {"allow": [f"{inbox_of(user.key)}.>"]},
+        }
+    }
+
+
+_BACKEND = (
+    "stemma.events.>",
+    "stemma.jobs.>",
+    CHECKPOINT_SUBJECT,
+    f"$KV.{CONTROL_BUCKET}.>",
+    f"{API}INFO",
+    f"{API}STREAM.INFO.*",
+    *(f"{API}STREAM.CREATE.{stream}" for stream in STREAM_NAMES),
+    f"{API}STREAM.MSG.GET.*",
+    f"{API}DIRECT.GET.>",
+    f"{API}CONSUMER.INFO.>",
+    f"{API}CONSUMER.LIST.*",
+    *(
+        f"{API}CONSUMER.{verb}.{stream}.>"
+        for verb in ("CREATE", "DURABLE.CREATE", "DELETE")
+        for stream in (JOBS, REPORTS)
+    ),
+    *(f"{API}CONSUMER.CREATE.{stream}" for stream in (JOBS, REPORTS)),
+    f"$JS.FC.{REPORTS}.>",
+)
+
+
+def _worker(user: User) -> Iterator[tuple[str, str]]:
+    consumer = f"{JOBS}.{job_consumer(user.queue)}"
+    yield "service", f"{API}CONSUMER.INFO.{consumer}"
+    yield "service", f"{API}CONSUMER.MSG.NEXT.{consumer}"
+    yield "service", f"$JS.ACK.{consumer}.>"
+    yield "service", report_subject(user.name, "*")
+    yield "service", f"{API}STREAM.INFO.{WORKERS_STREAM}"
+    yield "service", f"$KV.{WORKERS_BUCKET}.{user.name}"
+    yield "service", f"{API}STREAM.MSG.GET.{CONTROL_STREAM}"
+    yield "stream", f"$KV.{CONTROL_BUCKET}.*"
+
+
+def _subscriber(user: User) -> Iterator[tuple[str, str]]:
+    for stream in (EVENTS, CHECKPOINTS):
+        consumer = f"{stream}.{user.name}"
+        yield "service", f"{API}STREAM.INFO.{stream}"
+        yield "service", f"{API}STREAM.MSG.GET.{stream}"
+        yield "service", f"{API}DIRECT.GET.{stream}"
+        yield "service", f"{API}DIRECT.GET.{stream}.>"
+        for verb in ("CREATE", "DURABLE.CREATE", "INFO", "DELETE", "MSG.NEXT"):
+            yield "service", f"{API}CONSUMER.{verb}.{consumer}"
+        yield "service", f"{API}CONSUMER.CREATE.{consumer}.>"
+        yield "service", f"$JS.ACK.{consumer}.>"
+
+
+def _api(_: User) -> Iterator[tuple[str, str]]:
+    for stream in STREAM_NAMES:
+        yield "service", f"{API}STREAM.INFO.{stream}"
+    for stream in (EVENTS, WORKERS_STREAM):
+        yield "service", f"{API}STREAM.MSG.GET.{stream}"
+    yield "service", f"{API}CONSUMER.LIST.{JOBS}"
+
+
+_ALLOWED = {NatsRole.WORKER: _worker, NatsRole.SUBSCRIBER: _subscriber, NatsRole.API: _api}
+"""What guests may ask for (a service) and hear (a stream)."""

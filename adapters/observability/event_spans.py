@@ -1,0 +1,111 @@
+"""Spans of what happens to events: appended, published, projected, reacted to.
+
+A training says hundreds of times how its loss is, and an import adds images by the thousand. So
+events of the first kind have no span, and of one command's events only the first few have.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+
+from adapters.observability import logs, tracing
+from application.log.recorder import CommandRow
+from application.log.store import Store
+from domain.event import Recorded, name_of
+from domain.trace_context import span_id_of
+from domain.training.version import BatchMetricsRecorded, TrainingStepAdvanced
+
+MOST = 20
+"""Spans at most for one command's events, and for one page of the log."""
+
+_UNTOLD = frozenset(name_of(event) for event in (BatchMetricsRecorded, TrainingStepAdvanced))
+
+
+class TracedStore(Store):
+    """The event log, in which each event has a span: its parent is the request, reaction or report
+    that it is appended in answer to."""
+
+    def append(
+        self,
+        events: Sequence[Recorded],
+        *,
+        command: CommandRow | None = None,
+        unchanged: Mapping[str, int] | None = None,
+        tracking: tuple[str, int] | None = None,
+    ) -> int:
+        began = time.time_ns()
+        position = super().append(events, command=command, unchanged=unchanged, tracking=tracking)
+        if tracing.on():
+            _record_each(events, began)
+        return position
+
+
+def _record_each(events: Sequence[Recorded], began: int) -> None:
+    ended = time.time_ns()
+    for recorded in _told(events):
+        tracing.record(
+            recorded.event.event_name,
+            recorded.metadata.correlation_id,
+            began,
+            ended,
+            parent=span_id_of(recorded.metadata.causation_id or recorded.metadata.command_id),
+            own=span_id_of(recorded.metadata.event_id),
+            kind="producer",
+            attributes=_attributes(recorded),
+        )
+
+
+def passed_on(what: str, page: Sequence[Recorded], began: int) -> None:
+    """Record that a page of the log was published or projected: a span for each trace in it, whose
+    parent is the span of that trace's last event there."""
+    if not tracing.on():
+        return
+    ended = time.time_ns()
+    last = {recorded.metadata.correlation_id: recorded for recorded in _told(page)}
+    for correlation_id, recorded in islice(last.items(), MOST):
+        tracing.record(
+            what,
+            correlation_id,
+            began,
+            ended,
+            parent=span_id_of(recorded.metadata.event_id),
+            kind="consumer",
+            attributes=_attributes(recorded),
+        )
+
+
+@contextmanager
+def reacting(feed: str, recorded: Recorded) -> Iterator[None]:
+    """What a feed does about an event, a span and bound to the lines of log."""
+    correlation_id = recorded.metadata.correlation_id
+    with (
+        logs.about(correlation_id, stream=recorded.stream, position=recorded.position),
+        tracing.span(
+            f"{feed.partition(' ')[0]}: {recorded.event.event_name}",
+            correlation_id,
+            parent=span_id_of(recorded.metadata.event_id),
+            kind="consumer",
+            attributes=_attributes(recorded),
+        ),
+    ):
+        yield
+
+
+def _told(events: Sequence[Recorded]) -> Iterator[Recorded]:
+    """The events that have spans."""
+    of_command: Counter[str] = Counter()
+    for recorded in events:
+        command = recorded.metadata.command_id
+        if recorded.event.event_name not in _UNTOLD and of_command[command] < MOST:
+            of_command[command] += 1
+            yield recorded
+
+
+def _attributes(recorded: Recorded) -> dict[str, str | int | float]:
+    return {
+        "stemma.event": recorded.event.event_name,
+        "stemma.stream": recorded.stream,
+        "stemma.correlation_id": recorded.metadata.correlation_id,
+    }

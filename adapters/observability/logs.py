@@ -1,0 +1,101 @@
+"""The one set-up of logs, for every process: lines for people, or JSON for machines.
+
+All code logs through the standard library. A line says of what it is by the ids that were bound
+with `about`, wherever below that it is written.
+"""
+
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+from adapters.observability.masking import masked
+from domain.trace_context import trace_id_of
+
+JSON, CONSOLE = "json", "console"
+_QUIET = ("httpx", "alembic", "granian", "psycopg.pool", "urllib3")
+
+log = logging.getLogger(__name__)
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """Masks the finished line, so that no field or traceback gets past."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
+
+
+def set_up(part: str, log_format: str, *, verbose: bool = False) -> None:
+    """Log to stderr from now on, uncaught exceptions too; once for a process.
+
+    `part` is what a line says that it is from, unless another was bound.
+    """
+    if logging.getLogger().handlers:
+        return
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        handlers=[handler(part, log_format, sys.stderr)],
+    )
+    for chatty in _QUIET:
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda died: _log_uncaught(
+        died.exc_type, died.exc_value, died.exc_traceback
+    )
+
+
+def handler(part: str, log_format: str, stream: TextIO) -> logging.Handler:
+    """What writes the lines of the standard library's loggers to a stream."""
+
+    def from_part(_logger: object, _method: str, event: EventDict) -> EventDict:
+        event.setdefault("part", part)
+        return event
+
+    found = logging.StreamHandler(stream)
+    found.setFormatter(
+        _Formatter(
+            foreign_pre_chain=[
+                structlog.contextvars.merge_contextvars,
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.ExtraAdder(),
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.format_exc_info,
+                from_part,
+            ],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _renderer(log_format, stream),
+            ],
+        )
+    )
+    return found
+
+
+def _renderer(log_format: str, stream: TextIO) -> Processor:
+    if log_format == JSON:
+        return structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+    return structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0)
+
+
+@contextmanager
+def about(correlation_id: str | None = None, **ids: str | int) -> Iterator[None]:
+    """Bind ids to all lines written within, in tasks and threads begun from here too."""
+    if correlation_id is not None:
+        ids |= {"correlation_id": correlation_id, "trace_id": trace_id_of(correlation_id)}
+    with structlog.contextvars.bound_contextvars(**ids):
+        yield
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None
+) -> None:
+    if error is None or issubclass(kind, (SystemExit, KeyboardInterrupt)):
+        return
+    log.critical("uncaught: %s", kind.__name__, exc_info=(kind, error, traceback))

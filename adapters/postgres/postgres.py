@@ -1,0 +1,91 @@
+"""Connections to PostgreSQL for SQLAlchemy, and the wait for a notification."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+
+import psycopg
+from sqlalchemy import URL, Engine, NullPool, create_engine, make_url
+
+from application.log.store import GIVES_UP
+
+STOP_CHECK = 0.2
+"""Seconds between two looks at whether to stop."""
+
+log = logging.getLogger(__name__)
+
+
+@lru_cache
+def engine_for(url: str, pool_size: int = 4) -> Engine:
+    """The process's engine for a `postgresql://` URL; dead connections are replaced."""
+    return create_engine(
+        _with_driver(url),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args=GIVES_UP,
+    )
+
+
+def passing_engine(url: str, seconds: float | None = None) -> Engine:
+    """An engine that keeps no connection open: for work that is done once.
+
+    `seconds` are the most that connecting may take, and each statement.
+    """
+    limits: dict[str, object] = {**GIVES_UP}
+    if seconds is not None:
+        options = f"-c statement_timeout={round(seconds * 1000)}"
+        limits |= {"connect_timeout": max(2, round(seconds)), "options": options}
+    return create_engine(_with_driver(url), poolclass=NullPool, connect_args=limits)
+
+
+def _with_driver(url: str) -> URL:
+    return make_url(url).set(drivername="postgresql+psycopg")
+
+
+def wake_ups(url: str, channel: str, stop: threading.Event, poll: float = 1.0) -> Iterator[None]:
+    """Yield at once, then whenever `channel` is notified, and after `poll` seconds in any case.
+
+    The poll makes sure; the notification makes it fast. A lost connection is made again, and
+    until it is there the poll alone drives the caller. Ends when `stop` is set.
+    """
+    connection: psycopg.Connection | None = None
+    try:
+        while not stop.is_set():
+            if connection is None:
+                connection = _listen(url, channel)
+            yield
+            try:
+                if connection is None:
+                    stop.wait(poll)
+                else:
+                    _await_notification(connection, stop, poll)
+            except psycopg.OperationalError as error:
+                log.warning("listening on %s is interrupted: %s", channel, error)
+                connection = None
+                stop.wait(0.2)
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def _await_notification(
+    connection: psycopg.Connection, stop: threading.Event, seconds: float
+) -> None:
+    """Return when notified, when the time is over, or soon after `stop` is set."""
+    deadline = time.monotonic() + seconds
+    while not stop.is_set() and (left := deadline - time.monotonic()) > 0:
+        if any(True for _ in connection.notifies(timeout=min(left, STOP_CHECK), stop_after=1)):
+            return
+
+
+def _listen(url: str, channel: str) -> psycopg.Connection | None:
+    try:
+        connection = psycopg.connect(url, autocommit=True, connect_timeout=5, **GIVES_UP)
+        connection.execute(f'LISTEN "{channel}"')
+    except psycopg.OperationalError as error:
+        log.warning("cannot listen on %s yet: %s", channel, error)
+        return None
+    return connection

@@ -1,0 +1,1 @@
+"""PostgreSQL and NATS as children of this process, for `stemma up`."""

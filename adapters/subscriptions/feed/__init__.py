@@ -1,0 +1,1 @@
+"""The feed of all events, as it is followed over HTTP."""

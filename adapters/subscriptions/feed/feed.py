@@ -1,0 +1,154 @@
+"""The feed of all events: pages, at once or as soon as there is something, and an endless stream.
+
+What is new comes from the tail, what is older from the database. A follower is a coroutine that
+knows its position; none holds a thread or a connection, or more events than it is sending.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import suppress
+
+import msgspec
+
+from adapters.subscriptions.feed import past as events_past
+from adapters.subscriptions.feed.past import Step, step
+from adapters.subscriptions.feed.tail import FeedEvent, Tail
+from adapters.subscriptions.feed.wanted import Chosen, Wanted
+from application.log.store import Store
+from application.scopes import Scopes
+from domain.errors import Invalid
+
+CHUNK = 50
+"""Events that a stream sends at once, if a step does not end before: what a client that does not
+read can hold."""
+
+PAGE_BYTES = 16 << 20
+"""A page ends with the step by which it comes to so much."""
+
+SEARCH_SECONDS = 1.0
+"""After so long a search a page is answered with what there is, and says where to go on."""
+
+Again = Callable[[], Awaitable[Wanted | None]]
+"""What is wanted, within what the follower may read by now; None once that is nothing."""
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Events, the position to go on from, and how far the log is."""
+
+    events: list[FeedEvent]
+    following: int
+    position: int
+
+
+class Feed:
+    """What all followers of one process share."""
+
+    def __init__(self, store: Store, scopes: Scopes) -> None:
+        self._store = store
+        self._scopes = scopes
+        self._tail = Tail(store, scopes)
+
+    def close(self) -> None:
+        self._tail.close()
+
+    @property
+    def beat(self) -> asyncio.Event:
+        """Set when rights are to be asked for again; there is another one then. After `begin`."""
+        return self._tail.beat
+
+    async def begin(self, after: int, field: str) -> None:
+        """Raises `Invalid` for a position that the log has not reached."""
+        await self._tail.begin()
+        if after <= self._tail.position:
+            return
+        head = await asyncio.to_thread(self._store.head)
+        if after > head:
+            raise Invalid(
+                f"{field} is {after}, and the log ends at {head}; if you have seen {after}, an"
+                " older log was restored: ask your operator, and read from 0",
+                field=field,
+            )
+
+    async def wanted(self, chosen: Chosen, projects: Collection[str] | None) -> Wanted:
+        """What filters come to. Raises `Invalid`."""
+        return await asyncio.to_thread(chosen.wanted, self._scopes, projects)
+
+    async def page(
+        self, wanted: Wanted, after: int, limit: int, seconds: float, again: Again
+    ) -> Page:
+        """The next events after a position; where there is none, waits for one.
+
+        At each beat it asks again for what is wanted, and ends if that is nothing.
+        """
+        loop = asyncio.get_running_loop()
+        begun, beat = loop.time(), self._tail.beat
+        events: list[FeedEvent] = []
+        size = 0
+        while True:
+            news = self._tail.news
+            if beat.is_set():
+                beat, allowed = self._tail.beat, await again()
+                if allowed is None:
+                    break
+                wanted = allowed
+                continue
+            found = await self._next(wanted, after, limit - len(events))
+            events += found.events
+            size += sum(len(one.frame) for one in found.events)
+            after = found.reached
+            taken = loop.time() - begun
+            if (
+                len(events) == limit
+                or size >= PAGE_BYTES
+                or taken >= max(SEARCH_SECONDS, 0 if events else seconds)
+            ):
+                break
+            if found.more:
+                continue
+            if events or taken >= seconds:
+                break
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds - taken):
+                    await news.wait()
+        return Page(events, after, max(after, self._tail.position))
+
+    async def stream(self, wanted: Wanted, after: int, again: Again) -> AsyncIterator[bytes]:
+        """Frames of server-sent events; ends once there is nothing left that may be read.
+
+        At each beat, before it sends any more, it asks again for what is wanted, and says that it
+        is there: by an `id` without an event where it has looked further than at what it sent, so
+        that one who comes back goes on from there.
+        """
+        beat, told = self._tail.beat, after
+        while True:
+            news = self._tail.news
+            if beat.is_set():
+                beat, allowed = self._tail.beat, await again()
+                if allowed is None:
+                    return
+                wanted = allowed
+                yield b": still here\n\n" if told == after else f"id: {after}\n\n".encode()
+                told = after
+                continue
+            found = await self._next(wanted, after, CHUNK)
+            after = found.reached
+            if found.events:
+                told = found.events[-1].position
+                yield b"".join([event.frame for event in found.events])
+            elif not found.more:
+                await news.wait()
+
+    async def _next(self, wanted: Wanted, after: int, limit: int) -> Step:
+        newest = self._tail.since(after)
+        if newest is None:
+            return await asyncio.to_thread(step, self._store, self._scopes, wanted, after, limit)
+        found: list[FeedEvent] = []
+        size = 0
+        for event in newest:
+            after = event.position
+            if wanted.covers(event.terms):
+                found.append(event)
+                size += len(event.frame)
+                if len(found) == limit or size >= events_past.STEP_BYTES:
+                    break
+        return Step(found, after, more=bool(newest))

@@ -1,0 +1,269 @@
+"""The relay: every event of the log onto the EVENTS stream, in order, once.
+
+The stream itself says how far it is: its last message carries the position of its event. Each
+batch is atomic and names the message that it must follow, so of two relays one is refused.
+"""
+
+import asyncio
+import json
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from nats.js import JetStreamContext
+from nats.js.api import RawStreamMsg, StreamConfig, StreamInfo
+from nats.js.errors import NotFoundError
+
+from adapters.nats.jetstream import (
+    EVENTS,
+    EVERY_EVENT,
+    connect,
+    end_tasks,
+    ensure_streams,
+    run_until_stopped,
+)
+from adapters.nats.login import NatsLogin
+from adapters.observability.event_spans import passed_on
+from adapters.postgres.postgres import wake_ups
+from adapters.subscriptions.event_batches import PAGE, Batch, Reached, batches
+from application.log.store import CHANNEL, AppendRefused, Store
+from application.scopes import Scopes
+from domain.event import Recorded
+
+LOOK_SECONDS = 1.0
+"""After so long the stream is looked at again, and a relay that stands by may take over."""
+
+COMMIT_SECONDS = 10.0
+
+STREAMS = 20_000
+"""Streams whose project and view are kept in memory."""
+
+log = logging.getLogger(__name__)
+
+
+class StreamAhead(Exception):
+    """The stream holds an event that the log does not: the log was restored from an older copy."""
+
+
+class NotFromTheLog(Exception):
+    """The stream ends with a message that no relay published."""
+
+
+class PublishRefused(Exception):
+    """The stream did not take a batch: another relay was first, or the server is not well."""
+
+
+def run_relay(store: Store, nats: NatsLogin, stop: threading.Event) -> None:
+    """Publish what the log has and the stream lacks, and go on as the log grows."""
+    run_until_stopped(_run(store, nats, stop), stop)
+
+
+async def _run(store: Store, nats: NatsLogin, stop: threading.Event) -> None:
+    client = await connect(nats, "stemma relay")
+    try:
+        js = client.jetstream()
+        await ensure_streams(js)
+        relay = Relay(store, js)
+        wakes = wake_ups(store.database_url, CHANNEL, stop)
+        while await asyncio.to_thread(next, wakes, False) is None:
+            try:
+                await relay.catch_up()
+            except PublishRefused as refused:
+                log.warning("%s; this relay stands by", refused)
+                await relay.stand_by(stop)
+    finally:
+        await client.close()
+
+
+class Relay:
+    """Follows one stream. What it remembers of it only saves looking: each batch makes sure."""
+
+    def __init__(self, store: Store, js: JetStreamContext) -> None:
+        self._store = store
+        self._js = js
+        self._client = js._nc  # the only way the library offers to a batch's unanswered messages
+        self._scopes = Scopes(store, cached=STREAMS)
+        self._reached: Reached | None = None
+        self._looked = 0.0
+        self._missing = 0
+
+    async def catch_up(self) -> int:
+        """Publish all that the stream lacks; return how many events that was.
+
+        Raises `StreamAhead`, or `PublishRefused` where a batch was not taken.
+        """
+        try:
+            if self._reached is None or time.monotonic() - self._looked > LOOK_SECONDS:
+                self._reached = await self._look()
+                self._looked = time.monotonic()
+            return await self._publish_after(self._reached)
+        except BaseException:
+            self._reached = None
+            raise
+
+    async def stand_by(self, stop: threading.Event) -> None:
+        """Return once the stream stands still although the log has gone on, or `stop` is set."""
+        seen = None
+        while not stop.is_set():
+            found = await last_published(self._js)
+            head = await asyncio.to_thread(self._store.head)
+            if found == seen and found.position < head:
+                return
+            seen = found
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _publish_after(self, reached: Reached) -> int:
+        """The next page is read and written out while the server has the one before it."""
+        published = 0
+        page = await asyncio.to_thread(self._page_after, reached)
+        while page:
+            following = asyncio.ensure_future(asyncio.to_thread(self._page_after, page[-1].reached))
+            try:
+                for batch in page:
+                    began = time.time_ns()
+                    await self._publish(batch)
+                    passed_on("relay", batch.events, began)
+                    self._reached = batch.reached
+                    published += len(batch.events)
+                page = await following
+            finally:
+                await end_tasks(following)
+        return published
+
+    def _page_after(self, reached: Reached) -> list[Batch]:
+        """Raises `StreamAhead` if what was reached is no longer what the log has there."""
+        if not reached.position:
+            page = self._store.read(0, limit=PAGE)
+        else:
+            page = self._store.read(reached.position - 1, limit=1 + PAGE)
+            _check(reached, page[:1])
+            del page[:1]
+        return list(batches(page, self._scopes, reached, self._client.max_payload))
+
+    async def _publish(self, batch: Batch) -> None:
+        connection = self._client.stats["reconnects"]
+        await self._client._send_command(batch.opening)
+        last = batch.commit
+        answering = asyncio.ensure_future(
+            self._client.request(
+                last.subject, last.payload, headers=last.headers, timeout=COMMIT_SECONDS
+            )
+        )
+        try:
+            while not answering.done():
+                await asyncio.wait({answering}, timeout=0.1)
+                if not self._client.is_connected or self._client.stats["reconnects"] != connection:
+                    raise PublishRefused("the connection to NATS broke in the middle of a batch")
+            answer: dict[str, Any] = json.loads(answering.result().data)
+        finally:
+            await end_tasks(answering)
+        if "error" in answer:
+            raise PublishRefused(f"stream {EVENTS}: {answer['error'].get('description')}")
+        if answer["seq"] != batch.reached.sequence:
+            raise PublishRefused(f"stream {EVENTS} was cut while it was published to")
+
+    async def _look(self) -> Reached:
+        """Where the stream ends, checked against the log."""
+        info = await self._js.stream_info(EVENTS)
+        sequence, subject, position, event_id = await last_published(self._js)
+        counted = surplus_of(info)
+        known = await asyncio.to_thread(self._store.tracked, counted)
+        last = max(info.state.last_seq, sequence)
+        position = position if event_id else forgotten_up_to(info, known)
+        surplus = last - position
+        reached = Reached(sequence, subject, position, event_id, surplus)
+        if position:
+            found = await asyncio.to_thread(self._store.read, position - 1, limit=1, upto=position)
+            _check(reached, found)
+        if surplus > known:
+            # For when all messages have expired, and none tells what position was last.
+            await asyncio.to_thread(self._remember, counted, surplus)
+        self._report_holes(info, reached)
+        return reached
+
+    def _remember(self, counted: str, surplus: int) -> None:
+        try:
+            self._store.append([], tracking=(counted, surplus))
+        except AppendRefused:
+            log.info("another relay has looked at stream %s too", EVENTS)
+
+    def _report_holes(self, info: StreamInfo, reached: Reached) -> None:
+        if info.state.last_seq != reached.sequence:
+            return
+        deleted = info.state.num_deleted or 0
+        missing = deleted if _forgets(info.config) else reached.position - info.state.messages
+        if missing != self._missing and missing > 0:
+            log.error(
+                "stream %s lacks %d of the events up to position %d: delete it, and it is"
+                " filled again from the log",
+                EVENTS,
+                missing,
+                reached.position,
+            )
+        self._missing = missing
+
+
+class Published(NamedTuple):
+    """A stream's last message, and the position and id of the event in it."""
+
+    sequence: int
+    subject: str
+    position: int
+    event_id: str
+
+
+async def last_published(js: JetStreamContext) -> Published:
+    """Zeros and nothing for an empty stream. Raises `NotFromTheLog`."""
+    message = await _last_message(js)
+    if message is None:
+        return Published(0, "", 0, "")
+    headers = message.headers or {}
+    try:
+        position, event_id = int(headers["ce-sequence"]), headers["ce-id"]
+    except (KeyError, ValueError) as error:
+        raise NotFromTheLog(
+            f"stream {EVENTS} ends with a message that is not an event of the log, at sequence"
+            f" {message.seq}, subject {message.subject}: delete that message, or the stream"
+        ) from error
+    return Published(message.seq or 0, message.subject or "", position, event_id)
+
+
+async def _last_message(js: JetStreamContext) -> RawStreamMsg | None:
+    """By its sequence: to find the last of a wildcard the server looks at each of the subjects."""
+    state = (await js.stream_info(EVENTS)).state
+    if state.messages:
+        with suppress(NotFoundError):
+            return await js.get_msg(EVENTS, seq=state.last_seq)
+        with suppress(NotFoundError):
+            return await js.get_last_msg(EVENTS, EVERY_EVENT)
+    return None
+
+
+def surplus_of(info: StreamInfo) -> str:
+    """What a stream's surplus, by which its sequences are above positions, is tracked as."""
+    return f"surplus of {EVENTS} of {info.created}"
+
+
+def forgotten_up_to(info: StreamInfo, surplus: int) -> int:
+    """The position of the last event that an empty stream had: its operator's limits may have
+    emptied it, and else it is to be filled again from the log's beginning."""
+    return info.state.last_seq - surplus if _forgets(info.config) else 0
+
+
+def _check(reached: Reached, found: Sequence[Recorded]) -> None:
+    """The event that was reached against the one that the log has at its position, if any."""
+    if not found or reached.event_id not in {"", found[0].metadata.event_id}:
+        raise StreamAhead(
+            f"stream {EVENTS} ends with an event at position {reached.position} that the log does"
+            " not have there: the database looks restored from an older copy; restore the newer"
+            " one, or delete the stream to refill it"
+        )
+
+
+def _forgets(config: StreamConfig) -> bool:
+    """Whether its operator lets the stream drop its oldest messages by itself."""
+    limits: Sequence[float | None] = (config.max_age, config.max_msgs, config.max_bytes)
+    return any((limit or 0) > 0 for limit in limits)

@@ -1,0 +1,1 @@
+"""Between the log and the workers: jobs, wishes, reports, weights."""

@@ -1,0 +1,131 @@
+"""Who works and what waits, as NATS knows it; asked through a connection that is made on demand."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+import nats
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.errors import KeyNotFoundError, NotFoundError
+
+from adapters.nats.jetstream import JOBS, WORKERS_BUCKET, WORKERS_STREAM, jetstream
+from adapters.nats.login import nats_login
+from adapters.settings import Settings
+from domain.training.messages import Presence
+
+PATIENCE_SECONDS = 3.0
+
+Answer = TypeVar("Answer")
+log = logging.getLogger(__name__)
+
+
+class QueueUnreachable(Exception):
+    """NATS does not answer, or this process was not told where it is."""
+
+
+class Crew(msgspec.Struct, frozen=True):
+    """The workers there are, by name, and how many jobs wait for one or are with one."""
+
+    workers: list[Presence]
+    waiting: int
+    in_work: int
+
+
+class Lookout:
+    """Looks at NATS. Its connection is made when it is first needed, and anew when it was lost."""
+
+    def __init__(self, settings: Settings, name: str = "stemma api") -> None:
+        self._settings = settings
+        self._name = name
+        self._client: Client | None = None
+        self._connecting = asyncio.Lock()
+
+    async def crew(self) -> Crew:
+        """Raises `QueueUnreachable`."""
+        return await self.ask(crew_of)
+
+    async def ask(
+        self,
+        question: Callable[[JetStreamContext], Awaitable[Answer]],
+        patience: float = PATIENCE_SECONDS,
+    ) -> Answer:
+        """What JetStream answers in so many seconds. Raises `QueueUnreachable`."""
+        try:
+            async with asyncio.timeout(patience):
+                js = jetstream(await self._connected(), self._settings.nats_seed)
+                return await question(js)
+        except (NatsError, TimeoutError, OSError) as error:
+            raise QueueUnreachable(
+                "NATS does not answer, so nobody knows which workers are there; trainings go on"
+                " when it is back"
+            ) from error
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def _connected(self) -> Client:
+        if self._settings.nats_url is None:
+            raise QueueUnreachable("STEMMA_NATS_URL is not set for the API, so it sees no workers")
+        async with self._connecting:
+            if self._client is None or not self._client.is_connected:
+                login = nats_login(self._settings)
+                self._client = await nats.connect(
+                    login.url,
+                    name=self._name,
+                    error_cb=_no_news,
+                    allow_reconnect=False,
+                    connect_timeout=2,
+                    **login.options(),
+                )
+        return self._client
+
+
+async def crew_of(js: JetStreamContext) -> Crew:
+    """Before any part has made the streams, nobody is there."""
+    try:
+        jobs = (await js.stream_info(JOBS)).state.messages
+        consumers = await js.consumers_info(JOBS)
+        workers = await _workers(js)
+    except NotFoundError:
+        return Crew([], 0, 0)
+    # A job leaves the stream when it is done: what no worker has in hand waits.
+    in_work = sum(one.num_ack_pending or 0 for one in consumers)
+    return Crew(workers, max(jobs - in_work, 0), in_work)
+
+
+async def _workers(js: JetStreamContext) -> list[Presence]:
+    bucket = await js.key_value(WORKERS_BUCKET)
+    info = await js.stream_info(WORKERS_STREAM, subjects_filter=f"$KV.{WORKERS_BUCKET}.>")
+    found = []
+    for subject in info.state.subjects or {}:
+        name = subject.removeprefix(f"$KV.{WORKERS_BUCKET}.")
+        try:
+            entry = await bucket.get(name)
+        except KeyNotFoundError:
+            continue  # it has gone
+        if presence := _presence_of(name, entry.value or b""):
+            found.append(presence)
+    return sorted(found, key=lambda presence: presence.worker)
+
+
+def _presence_of(name: str, said: bytes) -> Presence | None:
+    """None where a worker says something else than that it is there: others are seen all the
+    same."""
+    try:
+        presence = msgspec.json.decode(said, type=Presence)
+    except msgspec.DecodeError as error:
+        log.warning("the presence of worker %s is none: %s", name, error)
+        return None
+    if presence.worker != name:
+        log.warning("worker %s says that it is another", name)
+        return None
+    return presence
+
+
+async def _no_news(_: Exception) -> None:
+    """Whoever asks is told."""

@@ -1,0 +1,131 @@
+"""The REPORTS stream read in order into `training.ingest`, from where the log has got to."""
+
+import asyncio
+import logging
+import threading
+import time
+
+import msgspec
+from nats.aio.msg import Msg
+from nats.errors import TimeoutError as NatsTimeout
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerConfig, DeliverPolicy
+
+from adapters.nats.jetstream import (
+    REPORTS,
+    birth_of,
+    connect,
+    ensure_streams,
+    reporting_worker,
+    run_until_stopped,
+)
+from adapters.nats.login import NatsLogin
+from adapters.observability import tracing
+from adapters.training.job_key import job_tokens
+from application.log.store import AppendRefused, Store
+from application.training.ingest import Delivered, Ingest
+from domain.trace_context import parse_traceparent, span_id_of
+from domain.training.messages import Report
+
+BATCH = 500
+IDLE_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+def run_ingest(store: Store, nats: NatsLogin, stop: threading.Event) -> None:
+    """Take reports in until `stop` is set."""
+    run_until_stopped(_run(store, nats, stop), stop)
+
+
+async def _run(store: Store, nats: NatsLogin, stop: threading.Event) -> None:
+    client = await connect(nats, "stemma ingest")
+    try:
+        js = client.jetstream()
+        await ensure_streams(js)
+        while not stop.is_set():
+            await _follow(store, js, stop)
+    finally:
+        await client.close()
+
+
+async def _follow(store: Store, js: JetStreamContext, stop: threading.Event) -> None:
+    """Read the stream from the tracked sequence on, until there is a reason to begin again."""
+    # A stream made anew counts its messages from 1 again: it is another feed.
+    feed = await birth_of(js, REPORTS)
+    tokens = await asyncio.to_thread(job_tokens, store.database_url)
+    ingest = Ingest(store, feed, tokens)
+    position = await asyncio.to_thread(ingest.position)
+    start = ConsumerConfig(
+        deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=position + 1
+    )
+    subscription = await js.subscribe(
+        "stemma.reports.>", stream=REPORTS, ordered_consumer=True, config=start
+    )
+    try:
+        while not stop.is_set():
+            try:
+                messages = [await subscription.next_msg(timeout=IDLE_SECONDS)]
+            except NatsTimeout:
+                state = (await js.stream_info(REPORTS)).state
+                if state.last_seq > position or await birth_of(js, REPORTS) != feed:
+                    return
+                continue
+            waiting = min(subscription.pending_msgs, BATCH - 1)
+            messages += [await subscription.next_msg(timeout=IDLE_SECONDS) for _ in range(waiting)]
+            batch = [
+                Delivered(m.metadata.sequence.stream, m.data, reporting_worker(m.subject))
+                for m in messages
+            ]
+            if not await _follows(js, position, batch):
+                log.info("reports after %d came with a gap: reading them again", position)
+                return
+            began = time.time_ns()
+            try:
+                await asyncio.to_thread(ingest.take, batch)
+            except AppendRefused as refused:
+                log.info("reports after %d are taken in again: %s", position, refused)
+                return
+            position = batch[-1].sequence
+            _record_spans(messages, began)
+    finally:
+        await subscription.unsubscribe()
+
+
+async def _follows(js: JetStreamContext, position: int, batch: list[Delivered]) -> bool:
+    """Whether nothing is missing after `position` but what has left the stream by its age."""
+    sequences = [delivered.sequence for delivered in batch]
+    if sequences != list(range(sequences[0], sequences[0] + len(batch))):
+        return False
+    if sequences[0] == position + 1:
+        return True
+    first = (await js.stream_info(REPORTS)).state.first_seq
+    return position < sequences[0] <= first
+
+
+def _record_spans(messages: list[Msg], began: int) -> None:
+    """A span for each report that says of which trace it is, as all but those of metrics do."""
+    if not tracing.on():
+        return
+    ended = time.time_ns()
+    for message in messages:
+        sender = parse_traceparent((message.headers or {}).get("traceparent", ""))
+        own = _span_of(message) if sender is not None else None
+        if sender is not None and own is not None:
+            tracing.record(
+                "ingest",
+                sender.trace_id,
+                began,
+                ended,
+                parent=sender.span_id,
+                own=own,
+                kind="consumer",
+            )
+
+
+def _span_of(message: Msg) -> str | None:
+    """The id of a report's span, by which the events refer to it; None for what is no report."""
+    try:
+        return span_id_of(msgspec.json.decode(message.data, type=Report).message_id)
+    except msgspec.DecodeError:
+        return None

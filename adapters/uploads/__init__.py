@@ -1,0 +1,1 @@
+"""Files that people upload: hostile until they are read within limits."""

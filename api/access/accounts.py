@@ -1,0 +1,255 @@
+"""Routes of accounts: who may be here, and what they may do where."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from litestar import Controller, Response, delete, get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from api.access.guard import demand, demand_everywhere
+from api.access.rights import ACCOUNT, needs
+from api.backend import Backend
+from api.http.commands import Answer, carry_out
+from api.http.parameters import Cursor, HttpRequest, Limit, Served
+from api.http.schemas import Strict
+from application.access import accounts as commands
+from application.access.access import Caller
+from application.access.accounts import all_of
+from application.handle import ACCOUNT as ACCOUNTS
+from application.handle import PROJECT
+from domain.access.account import (
+    PERSON,
+    Account,
+    EraseAccount,
+    GrantRole,
+    OpenAccount,
+    WithdrawRole,
+)
+from domain.access.roles import Grants, Right, Role
+
+
+class NewAccount(Strict, frozen=True, kw_only=True):
+    """`name` never changes: it is on record with all that the account does."""
+
+    name: str
+    kind: str = PERSON
+    email: str | None = None
+
+
+class NewRole(Strict, frozen=True, kw_only=True):
+    """Without `project_id`, in all projects, those to come included."""
+
+    role: Role
+    project_id: str | None = None
+
+
+class NewAccountErasure(Strict, frozen=True, kw_only=True):
+    """Why, without personal data."""
+
+    reason: str
+
+
+class HeldRole(msgspec.Struct, frozen=True):
+    """A role, and in which project; null stands for all."""
+
+    role: Role
+    project_id: str | None
+
+
+class AccountView(msgspec.Struct, frozen=True):
+    """An account, as far as the caller may see: its roles where they administer."""
+
+    account_id: str
+    name: str
+    kind: str
+    email: str | None
+    closed: bool
+    roles: list[HeldRole]
+
+
+class Accounts(msgspec.Struct, frozen=True):
+    """A page of the accounts, by name."""
+
+    items: list[AccountView]
+    next: str | None
+
+
+class WhoAmI(msgspec.Struct, frozen=True):
+    """Who the caller is, and the roles that it has the way it came, within its key's limits."""
+
+    account_id: str
+    actor: str
+    key_id: str | None
+    until: datetime | None
+    roles: list[HeldRole]
+
+
+class AccountController(Controller):
+    """Accounts."""
+
+    tags = ("Access",)
+
+    @get("/whoami", summary="Who you are", sync_to_thread=False, opt=ACCOUNT)
+    def whoami(self, request: HttpRequest) -> WhoAmI:
+        caller: Caller = request.user
+        roles = held_roles(caller.grants)
+        return WhoAmI(caller.account_id, caller.actor, caller.key_id, caller.until, roles)
+
+    @get(
+        "/accounts",
+        summary="List accounts",
+        sync_to_thread=True,
+        opt=needs(Right.ADMINISTER, anywhere=True),
+    )
+    def list_accounts(
+        self, backend: Served, request: HttpRequest, cursor: Cursor = None, limit: Limit = 100
+    ) -> Accounts:
+        """By name. Whoever administers single projects sees no addresses, and roles in those."""
+        found, following = accounts_after(backend, request.user, cursor or "", limit)
+        return Accounts(found, following)
+
+    @post("/accounts", summary="Open an account", sync_to_thread=True, opt=needs(Right.ADMINISTER))
+    def open_account(
+        self, backend: Served, request: HttpRequest, data: JSONBody[NewAccount]
+    ) -> Response[Answer]:
+        """It may do nothing until it is granted a role."""
+        command = OpenAccount(data.name, data.kind, data.email)
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.open_account(session, command),
+            status_code=201,
+        )
+
+    @delete(
+        "/accounts/{account_id:str}",
+        summary="Close an account",
+        status_code=200,
+        sync_to_thread=True,
+        opt=needs(Right.ADMINISTER),
+    )
+    def close_account(
+        self, backend: Served, request: HttpRequest, account_id: FromPath[str]
+    ) -> Response[Answer]:
+        """Its keys open nothing from now on. Its name stays on record and taken."""
+        return carry_out(
+            backend, request, None, lambda session: commands.close_account(session, account_id)
+        )
+
+    @post(
+        "/accounts/{account_id:str}/erase",
+        summary="Erase who is behind an account",
+        status_code=200,
+        sync_to_thread=True,
+        opt=needs(Right.ADMINISTER),
+    )
+    def erase_account(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        account_id: FromPath[str],
+        data: JSONBody[NewAccountErasure],
+    ) -> Response[Answer]:
+        """Close it, and make its e-mail address and its identity at a provider unreadable. This is
+        final. Its name stays on record with all it did; the reason too: no personal data in it."""
+        command = EraseAccount(data.reason)
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.erase_account(session, account_id, command),
+        )
+
+    @post(
+        "/accounts/{account_id:str}/roles",
+        summary="Grant a role",
+        status_code=200,
+        sync_to_thread=True,
+        opt=needs(Right.ADMINISTER, anywhere=True),
+    )
+    def grant_role(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        account_id: FromPath[str],
+        data: JSONBody[NewRole],
+    ) -> Response[Answer]:
+        """viewer, annotator, trainer, auditor or administrator: at most what you are yourself."""
+        _demand_administrator(backend, request.user, data.project_id)
+        command = GrantRole(data.role, data.project_id)
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.grant_role(session, account_id, command, request.user),
+        )
+
+    @delete(
+        "/accounts/{account_id:str}/roles/{role:str}",
+        summary="Withdraw a role",
+        status_code=200,
+        sync_to_thread=True,
+        opt=needs(Right.ADMINISTER, anywhere=True),
+    )
+    def withdraw_role(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        account_id: FromPath[str],
+        role: FromPath[Role],
+        project_id: Annotated[
+            str | None, QueryParameter(description="The project of a role in just one")
+        ] = None,
+    ) -> Response[Answer]:
+        """It holds from the next request on."""
+        _demand_administrator(backend, request.user, project_id)
+        command = WithdrawRole(role, project_id)
+        return carry_out(
+            backend,
+            request,
+            project_id,
+            lambda session: commands.withdraw_role(session, account_id, command, request.user),
+        )
+
+
+def _demand_administrator(backend: Backend, caller: Caller, project_id: str | None) -> None:
+    if project_id is None:
+        demand_everywhere(caller, Right.ADMINISTER)
+    else:
+        demand(backend, caller, Right.ADMINISTER, PROJECT.stream(project_id))
+
+
+def held_roles(grants: Grants) -> list[HeldRole]:
+    """Those in all projects first."""
+    roles = [HeldRole(role, None) for role in sorted(grants.everywhere)]
+    for project, held in sorted(grants.by_project.items()):
+        roles += [HeldRole(role, project) for role in sorted(held)]
+    return roles
+
+
+def accounts_after(
+    backend: Backend, caller: Caller, cursor: str, limit: int
+) -> tuple[list[AccountView], str | None]:
+    """A page of them by name, and the cursor of the next page, if there is one."""
+    by_name = sorted(
+        (account.name.casefold(), account_id, account)
+        for account_id, account in all_of(backend.store, ACCOUNTS)
+        if account.name.casefold() > cursor
+    )
+    following = by_name[limit - 1][0] if len(by_name) > limit else None
+    shown = by_name[:limit]
+    return [account_view(account_id, one, caller) for _, account_id, one in shown], following
+
+
+def account_view(account_id: str, account: Account, caller: Caller) -> AccountView:
+    """The account as far as the caller may see."""
+    everything = caller.grants.may(Right.ADMINISTER)
+    roles = [
+        HeldRole(role, project)
+        for role, project in sorted(account.held, key=lambda one: (one[1] or "", one[0]))
+        if everything or (project and caller.grants.may(Right.ADMINISTER, project))
+    ]
+    email = account.email if everything else None
+    return AccountView(account_id, account.name, account.kind, email, account.closed, roles)

@@ -1,0 +1,197 @@
+"""Routes of API keys: issued, listed, rotated, revoked."""
+
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Annotated
+
+import msgspec
+from litestar import Controller, Response, delete, get, post
+from litestar.params import FromPath, FromQuery, JSONBody
+from msgspec import Meta
+
+from api.access.guard import demand, demand_everywhere
+from api.access.rights import ACCOUNT
+from api.backend import Backend
+from api.http.commands import Answer, carry_out, envelope
+from api.http.parameters import Cursor, HttpRequest, Limit, Served
+from api.http.schemas import Strict
+from application.access import accounts as commands
+from application.access.access import Caller
+from application.access.accounts import all_of
+from application.handle import KEY, PROJECT, Outcome, handle
+from domain.access.key import (
+    LONGEST_OVERLAP,
+    IssueKey,
+    Key,
+    RotateKey,
+    Scope,
+    digest_of,
+    key_text,
+    new_secret,
+)
+from domain.access.roles import Right, Role
+from domain.errors import Unauthenticated
+
+
+class NewKey(Strict, frozen=True, kw_only=True):
+    """For oneself, unless `account_id` says for whom. `roles` and `projects` limit it to rights
+    that these roles carry, in these projects."""
+
+    label: str
+    account_id: str | None = None
+    roles: list[Role] | None = None
+    projects: list[str] | None = None
+    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class Rotation(Strict, frozen=True, kw_only=True):
+    """For so long the key as it was before opens as well."""
+
+    overlap_seconds: Annotated[float, Meta(ge=0, le=LONGEST_OVERLAP.total_seconds())] = 0
+
+
+class KeyView(msgspec.Struct, frozen=True):
+    """A key without its secret, which only its holder has."""
+
+    key_id: str
+    account_id: str
+    label: str
+    roles: tuple[Role, ...] | None
+    projects: tuple[str, ...] | None
+    expires_at: datetime | None
+    revoked: bool
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """A page of the keys of an account, by id."""
+
+    items: list[KeyView]
+    next: str | None
+
+
+class IssuedKey(msgspec.Struct, frozen=True):
+    """The key, this once. It is null where the request was carried out before: rotate it then."""
+
+    id: str
+    revision: int
+    position: int
+    key: str | None
+
+
+class KeyController(Controller):
+    """API keys."""
+
+    path = "/keys"
+    tags = ("Access",)
+
+    @get(summary="List keys", sync_to_thread=True, opt=ACCOUNT)
+    def list_keys(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        account_id: FromQuery[str | None] = None,
+        cursor: Cursor = None,
+        limit: Limit = 100,
+    ) -> Keys:
+        """One's own, or those of another account for an administrator of everything."""
+        caller: Caller = request.user
+        if account_id not in {None, caller.account_id}:
+            demand_everywhere(caller, Right.ADMINISTER)
+        wanted = account_id or caller.account_id
+        held = (
+            key_view(key_id, key)
+            for key_id, key in all_of(backend.store, KEY, after=cursor or "")
+            if key.account_id == wanted
+        )
+        items = list(islice(held, limit + 1))
+        return Keys(items[:limit], items[limit - 1].key_id if len(items) > limit else None)
+
+    @post(summary="Issue a key", sync_to_thread=True, opt=ACCOUNT)
+    def issue_key(
+        self, backend: Served, request: HttpRequest, data: JSONBody[NewKey]
+    ) -> Response[IssuedKey]:
+        """The key is in this answer and nowhere else: only a digest of it is stored.
+
+        A key for oneself opens no more, and for no longer, than the one that asks for it.
+        """
+        caller: Caller = request.user
+        demand(backend, caller, Right.READ, *map(PROJECT.stream, data.projects or ()))
+        secret = new_secret()
+        command = IssueKey(
+            data.account_id or caller.account_id,
+            data.label,
+            digest_of(secret),
+            Scope(
+                None if data.roles is None else tuple(data.roles),
+                None if data.projects is None else tuple(data.projects),
+            ),
+            data.expires_at,
+        )
+        outcome = handle(
+            backend.store,
+            envelope(request, data),
+            lambda session: commands.issue_key(session, command, caller),
+        )
+        return _shown(backend, outcome, secret, 201)
+
+    @post("/{key_id:str}/rotate", summary="Rotate a key", sync_to_thread=True, opt=ACCOUNT)
+    def rotate_key(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        key_id: FromPath[str],
+        data: JSONBody[Rotation],
+    ) -> Response[IssuedKey]:
+        """Another secret under the same id and limits; it is in this answer and nowhere else."""
+        secret = new_secret()
+        command = RotateKey(digest_of(secret), timedelta(seconds=data.overlap_seconds))
+        outcome = handle(
+            backend.store,
+            envelope(request, data),
+            lambda session: commands.rotate_key(session, key_id, command, request.user),
+        )
+        return _shown(backend, outcome, secret, 200)
+
+    @delete(
+        "/{key_id:str}", summary="Revoke a key", status_code=200, sync_to_thread=True, opt=ACCOUNT
+    )
+    def revoke_key(
+        self, backend: Served, request: HttpRequest, key_id: FromPath[str]
+    ) -> Response[Answer]:
+        """It opens nothing from the next request on."""
+        return carry_out(
+            backend,
+            request,
+            None,
+            lambda session: commands.revoke_key(session, key_id, request.user),
+        )
+
+
+def _shown(
+    backend: Backend, outcome: Outcome, secret: str, status_code: int
+) -> Response[IssuedKey]:
+    """The answer that tells a key, if it was this request that made it."""
+    text = key_text(outcome.id, secret)
+    try:
+        backend.access.by_key(text)
+        shown = text
+    except Unauthenticated:
+        shown = None
+    return Response(
+        IssuedKey(outcome.id, outcome.revision, outcome.position, shown),
+        status_code=status_code,
+        headers={"ETag": f'"{outcome.revision}"', "Cache-Control": "no-store"},
+    )
+
+
+def key_view(key_id: str, key: Key) -> KeyView:
+    """The key without what opens."""
+    return KeyView(
+        key_id,
+        key.account_id,
+        key.label,
+        key.scope.roles,
+        key.scope.projects,
+        key.expires_at,
+        key.revoked,
+    )

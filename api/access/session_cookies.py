@@ -1,0 +1,59 @@
+"""The cookie by which a browser is known, and what keeps other sites from using it."""
+
+import hmac
+from typing import Any
+from urllib.parse import urlsplit
+
+from litestar.connection import ASGIConnection
+from litestar.datastructures import Cookie
+
+from adapters.access.sessions import LONGEST, Session
+from domain.errors import Forbidden
+
+TOKEN_HEADER = "X-CSRF-Token"
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+def cookie_name(connection: Connection) -> str:
+    """Over TLS a name that no other host, path or plain connection can set (RFC 6265bis)."""
+    return "__Host-stemma" if connection.url.scheme == "https" else "stemma_session"
+
+
+def session_cookie(connection: Connection, token: str) -> Cookie:
+    """Out of reach of scripts, and not sent along by other sites' forms. An empty token ends it."""
+    return Cookie(
+        key=cookie_name(connection),
+        value=token,
+        path="/",
+        max_age=int(LONGEST.total_seconds()) if token else 0,
+        secure=connection.url.scheme == "https",
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def refuse_other_sites(connection: Connection, session: Session) -> None:
+    """Raise `Forbidden` for a change that is not asked for by a page of this server.
+
+    A browser sends its cookie whoever makes it ask; the token is only in our pages.
+    """
+    if connection.scope["method"] in _SAFE:  # type: ignore[typeddict-item]
+        return
+    refuse_other_origins(connection)
+    if not hmac.compare_digest(connection.headers.get(TOKEN_HEADER, ""), session.csrf):
+        raise Forbidden(
+            f"a change by way of a session needs the header {TOKEN_HEADER}, as pages hold it:"
+            " load the page again",
+            reason="no token of the page",
+        )
+
+
+def refuse_other_origins(connection: Connection) -> None:
+    """Raise `Forbidden` where the browser says that another site's page asks."""
+    origin = connection.headers.get("Origin")
+    if connection.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"} or (
+        origin is not None and urlsplit(origin).netloc != connection.headers.get("Host")
+    ):
+        raise Forbidden("another site asks for this: do it here", reason="another site's request")

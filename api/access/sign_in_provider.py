@@ -1,0 +1,91 @@
+"""Signing in with the organisation: to its identity provider and back."""
+
+from litestar import Controller, Response, get
+from litestar.datastructures import Cookie
+from litestar.response import Redirect, Template
+
+from adapters.access.oidc import Provider
+from adapters.access.sign_in_attempts import LASTS_SECONDS
+from api.access.limits import Failures
+from api.access.rights import OPEN
+from api.access.session_cookies import session_cookie
+from api.access.sign_in import Next, safe_next
+from api.http.parameters import HttpRequest, Served
+from api.http.problems import on_barred
+from api.pages.html import HEADERS, ProblemPage, render
+from application.access.sign_in import account_of
+from domain.errors import Barred, NotFound, SignInRefused, TooManyFailures
+
+CALLBACK = "/login/oidc/callback"
+LONGEST_PATH = 1000
+
+
+def on_sign_in_refused(request: HttpRequest, error: Barred) -> Template:
+    """Counted with all refusals, and a page with the way back."""
+    counted = on_barred(request, error)
+    page = ProblemPage(problem=counted.content)
+    told = render("access/sign_in_refused.html", page, counted.status_code or 403)
+    told.headers |= counted.headers
+    return told
+
+
+class ProviderPages(Controller):
+    """Sign-ins with an identity provider."""
+
+    path = "/login/oidc"
+    exception_handlers = dict.fromkeys((SignInRefused, TooManyFailures), on_sign_in_refused)
+
+    @get(sync_to_thread=True, opt=OPEN)
+    def begin(self, backend: Served, request: HttpRequest, to: Next = "/") -> Redirect:
+        """Send the browser to the provider."""
+        then = safe_next(to)
+        if len(then) > LONGEST_PATH:
+            then = "/"
+        address, sealed = _provider(request).begin(backend.attempts, _callback(request), then)
+        return Redirect(address, cookies=[_attempt_cookie(request, sealed)], headers=HEADERS)
+
+    @get("/callback", sync_to_thread=True, opt=OPEN)
+    def finish(self, backend: Served, request: HttpRequest) -> Response[None]:
+        """Begin a session for whom the provider sends back."""
+        provider = _provider(request)
+        sealed = request.cookies.get(_attempt_cookie(request, "").key, "")
+        answer = {name: str(value) for name, value in request.query_params.items()}
+        failures: Failures = request.app.state.failures
+        # Each answer is asked of the provider, so that wrong ones are not looked at without end.
+        failures.refuse_more(request)
+        with failures.counting(request):
+            identity, then = provider.finish(backend.attempts, sealed, answer, _callback(request))
+            account_id = account_of(backend.store, identity, provider.terms)
+        token = backend.sessions.begin(account_id)
+        cookies = [session_cookie(request, token), _attempt_cookie(request, "")]
+        return Redirect(then, status_code=303, cookies=cookies, headers=HEADERS)
+
+
+def _provider(request: HttpRequest) -> Provider:
+    provider: Provider | None = request.app.state.provider
+    if provider is None:
+        raise NotFound(
+            "this server knows no identity provider: sign in with a key; an operator sets"
+            " STEMMA_OIDC_ISSUER"
+        )
+    return provider
+
+
+def _callback(request: HttpRequest) -> str:
+    """Where the provider sends browsers back to, as it has it on its list."""
+    return str(request.base_url).rstrip("/") + CALLBACK
+
+
+def _attempt_cookie(request: HttpRequest, sealed: str) -> Cookie:
+    """What the browser keeps while it is at the provider. An empty text ends it."""
+    secure = request.url.scheme == "https"
+    return Cookie(
+        key="__Host-stemma-sign-in" if secure else "stemma_sign_in",
+        value=sealed,
+        path="/",
+        max_age=LASTS_SECONDS if sealed else 0,
+        secure=secure,
+        httponly=True,
+        # The provider's answer is a link from another site: `strict` would leave the cookie out.
+        samesite="lax",
+    )

@@ -1,0 +1,1 @@
+"""Routes and pages of the trail and the transparency log."""

@@ -1,0 +1,253 @@
+"""Routes of the transparency log: checkpoints and proofs, and the tiles of C2SP tlog-tiles."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Annotated, cast
+
+import msgspec
+from litestar import Controller, Response, get
+from litestar.params import FromPath, QueryParameter
+
+from adapters.audit.stored import (
+    END,
+    Connection,
+    StoredCheckpoint,
+    checkpoints_before,
+    leaf_of,
+    newest_checkpoint,
+    page_of_events,
+    tile_reader,
+    tree_size,
+)
+from api.access.rights import needs
+from api.backend import Backend
+from api.http.parameters import Cursor, Limit, Served, position_in
+from domain.access.roles import Right
+from domain.audit.merkle import HASH_BYTES, consistency_proof, inclusion_proof, root_at
+from domain.audit.signed_note import Malformed
+from domain.audit.tiles import WIDTH, TileName, bundle, parse_tile_path, subtrees_of
+from domain.audit.transparency import log_entry
+from domain.errors import Invalid, NotFound
+
+FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
+NOT_KEPT = {"Cache-Control": "no-cache"}
+BYTES = "application/octet-stream"
+
+Size = Annotated[
+    int | None,
+    QueryParameter(ge=1, description="Events that the tree is over; by default, all of it"),
+]
+
+
+class CheckpointView(msgspec.Struct, frozen=True):
+    """A signed checkpoint; `note` is what is signed, `root` the same as in it in hexadecimal."""
+
+    size: int
+    root: str
+    origin: str
+    signed_at: datetime
+    note: str
+
+
+class Checkpoints(msgspec.Struct, frozen=True):
+    """A page of checkpoints, and the position that the tree reaches."""
+
+    items: list[CheckpointView]
+    next: str | None
+    position: int
+
+
+class InclusionProof(msgspec.Struct, frozen=True):
+    """That an event is in the log: RFC 6962, section 2.1.1. Hashes are hexadecimal.
+
+    `leaf_hash` is that of `entry`, the event as it is now; leaf number `position - 1` of the tree.
+    """
+
+    position: int
+    size: int
+    entry: str
+    leaf_hash: str
+    proof: list[str]
+    root: str
+
+
+class ConsistencyProof(msgspec.Struct, frozen=True):
+    """That a longer log begins with a shorter one: RFC 6962, section 2.1.2."""
+
+    from_size: int
+    to_size: int
+    proof: list[str]
+    from_root: str
+    to_root: str
+
+
+class TransparencyController(Controller):
+    """Signed checkpoints over the event log, and proofs against them."""
+
+    path = "/audit"
+    tags = ("Audit",)
+
+    @get(
+        "/checkpoints",
+        summary="List signed checkpoints",
+        sync_to_thread=True,
+        opt=needs(Right.AUDIT),
+    )
+    def list_checkpoints(
+        self, backend: Served, cursor: Cursor = None, limit: Limit = 50
+    ) -> Checkpoints:
+        """The newest first."""
+        before = position_in(cursor)
+        with _log(backend) as connection:
+            found = checkpoints_before(connection, END if before is None else before, limit)
+            position = tree_size(connection)
+        following = str(found[-1].checkpoint_id) if len(found) == limit else None
+        return Checkpoints([_view(one) for one in found], following, position)
+
+    @get(
+        "/checkpoints/latest",
+        summary="The newest signed checkpoint",
+        sync_to_thread=True,
+        opt=needs(Right.AUDIT),
+    )
+    def get_checkpoint(self, backend: Served) -> CheckpointView:
+        """The one over the most events."""
+        with _log(backend) as connection:
+            return _view(_newest(connection))
+
+    @get(
+        "/proofs/inclusion",
+        summary="Prove that an event is in the log",
+        sync_to_thread=True,
+        opt=needs(Right.AUDIT),
+    )
+    def prove_inclusion(
+        self,
+        backend: Served,
+        position: Annotated[int, QueryParameter(ge=1, description="The event's position")],
+        size: Size = None,
+    ) -> InclusionProof:
+        """The path from an event's leaf to the root of the tree over the first `size` events."""
+        with _log(backend) as connection:
+            size = _known_size(connection, size, "size")
+            if position > size:
+                raise Invalid(f"the first {size} events end before {position}", field="position")
+            subtrees = subtrees_of(tile_reader(connection))
+            proof = inclusion_proof(position - 1, size, subtrees)
+            row = page_of_events(connection, position - 1, position)
+            if not row:
+                raise NotFound(f"event {position} is missing from the log")
+            return InclusionProof(
+                position,
+                size,
+                log_entry(*row[0]).decode(),
+                leaf_of(row[0]).hex(),
+                [one.hex() for one in proof],
+                root_at(size, subtrees).hex(),
+            )
+
+    @get(
+        "/proofs/consistency",
+        summary="Prove that the log only grew",
+        sync_to_thread=True,
+        opt=needs(Right.AUDIT),
+    )
+    def prove_consistency(
+        self,
+        backend: Served,
+        old: Annotated[int, QueryParameter(name="from", description="Events of the shorter log")],
+        new: Annotated[
+            int | None,
+            QueryParameter(name="to", description="Events of the longer one; by default all"),
+        ] = None,
+    ) -> ConsistencyProof:
+        """From the tree over the first `from` events to that over the first `to`."""
+        with _log(backend) as connection:
+            new = _known_size(connection, new, "to")
+            if not 1 <= old <= new:
+                raise Invalid(f"from is {old}, and not between 1 and {new}", field="from")
+            subtrees = subtrees_of(tile_reader(connection))
+            return ConsistencyProof(
+                old,
+                new,
+                [one.hex() for one in consistency_proof(old, new, subtrees)],
+                root_at(old, subtrees).hex(),
+                root_at(new, subtrees).hex(),
+            )
+
+
+class TilesController(Controller):
+    """The log as clients of C2SP tlog-tiles read it; the address up to here is their prefix."""
+
+    path = "/audit/log"
+    tags = ("Audit",)
+
+    @get("/checkpoint", summary="The newest checkpoint as a signed note", media_type="text/plain",
+         sync_to_thread=True, opt=needs(Right.AUDIT))  # fmt: skip
+    def get_note(self, backend: Served) -> Response[str]:
+        """C2SP tlog-checkpoint. Keep it: the log cannot change before it any more, unseen."""
+        with _log(backend) as connection:
+            note = _newest(connection).note
+        return Response(note, media_type="text/plain", headers=NOT_KEPT)
+
+    @get("/tile/{tile:path}", summary="A tile or an entry bundle", media_type=BYTES,
+         sync_to_thread=True, opt=needs(Right.AUDIT))  # fmt: skip
+    def get_tile(self, backend: Served, tile: FromPath[str]) -> Response[bytes]:
+        """`LEVEL/NUMBER[.p/WIDTH]` or `entries/NUMBER[.p/WIDTH]`, as C2SP tlog-tiles says."""
+        try:
+            name = parse_tile_path(tile.removeprefix("/"))
+        except Malformed as error:
+            raise NotFound(str(error)) from error
+        with _log(backend) as connection:
+            content = (
+                _entries(connection, name) if name.level is None else _hashes(connection, name)
+            )
+        if content is None:
+            raise NotFound(f"there is no tile {name.path}")
+        return Response(content, media_type=BYTES, headers=FOREVER)
+
+
+def _hashes(connection: Connection, name: TileName) -> bytes | None:
+    hashes = tile_reader(connection)(name.level or 0, name.number)
+    wanted = name.width * HASH_BYTES
+    return hashes[:wanted] if len(hashes) >= wanted else None
+
+
+def _entries(connection: Connection, name: TileName) -> bytes | None:
+    first = name.number * WIDTH
+    last = first + name.width
+    if last > tree_size(connection):
+        return None
+    rows = page_of_events(connection, first, last)
+    return bundle([log_entry(*row) for row in rows]) if len(rows) == name.width else None
+
+
+@contextmanager
+def _log(backend: Backend) -> Iterator[Connection]:
+    """One moment's state of the log."""
+    with backend.engine.connect() as connection:
+        yield cast(Connection, connection.connection.driver_connection)
+
+
+def _newest(connection: Connection) -> StoredCheckpoint:
+    found = newest_checkpoint(connection)
+    if found is None:
+        raise NotFound("no checkpoint is signed yet: is `stemma checkpoints` running?")
+    return found
+
+
+def _known_size(connection: Connection, size: int | None, field: str) -> int:
+    """The size asked for. Raises `Invalid` where the tree is not that large."""
+    known = tree_size(connection)
+    if known == 0:
+        raise NotFound("no checkpoint is signed yet: is `stemma checkpoints` running?")
+    if size is not None and size > known:
+        raise Invalid(f"{field} is {size}, and checkpoints reach up to {known}", field=field)
+    return known if size is None else size
+
+
+def _view(stored: StoredCheckpoint) -> CheckpointView:
+    return CheckpointView(
+        stored.size, stored.root.hex(), stored.origin, stored.signed_at, stored.note
+    )

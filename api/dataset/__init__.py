@@ -1,0 +1,1 @@
+"""Routes and pages of projects, images, imports and exports."""

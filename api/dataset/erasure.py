@@ -1,0 +1,113 @@
+"""Routes of erasure, and how an image is looked up that may be erased."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from litestar import Controller, Response, get, post
+from litestar.params import FromPath, JSONBody
+from sqlalchemy import Connection
+
+from adapters.blobs.blobs import BlobMissing
+from api.access.rights import needs
+from api.http.commands import Answer, carry_out
+from api.http.parameters import AtLeast, HttpRequest, Served
+from api.http.schemas import Erasure, NewErasure
+from api.pages.html import exact
+from application.dataset.erasure import erase_image, erased_among
+from application.log.store import Store
+from domain.access.roles import Right
+from domain.dataset.image import EraseImage
+from domain.errors import Gone, NotFound
+from projections.dataset.erasures import ErasureRow, find_erasures
+from projections.dataset.queries import ImageRow, find_image
+
+
+class ErasureController(Controller):
+    """Images whose bytes are deleted for good."""
+
+    tags = ("Images",)
+
+    @post(
+        "/images/{image_id:str}/erase",
+        summary="Erase an image",
+        status_code=200,
+        sync_to_thread=True,
+        opt=needs(Right.ADMINISTER, of="image_id"),
+    )
+    def erase(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        image_id: FromPath[str],
+        data: JSONBody[NewErasure],
+    ) -> Response[Answer]:
+        """Remove an image for good and delete its bytes. This is final.
+
+        The reason stays in the log, so it must not hold personal data. What was trained with the
+        image stays, but cannot be trained again. If other projects have the same bytes, they are
+        named in a 409; `everywhere` erases the image there, too, if you administer them.
+        """
+        command = EraseImage(data.reason, data.everywhere)
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: erase_image(session, image_id, command, request.user.grants),
+        )
+
+    @get(
+        "/images/{image_id:str}/erasure",
+        summary="An image's erasure",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="image_id"),
+    )
+    def get_erasure(
+        self, backend: Served, image_id: FromPath[str], at_least: AtLeast = None
+    ) -> Erasure:
+        """Who erased an image and why; `gone_at` is when its bytes were found to be gone."""
+        with backend.reading(at_least) as (connection, position):
+            erasure = find_erasures(connection, [image_id]).get(image_id)
+        if erasure is None:
+            raise NotFound("there is no erased image of this id")
+        return Erasure(erasure, position)
+
+
+def image_there(
+    connection: Connection,
+    image_id: str,
+    *,
+    view_id: str | None = None,
+    as_of: int | None = None,
+) -> ImageRow:
+    """Raises `NotFound`, or `Gone` with all there is to say for an image that was erased."""
+    image = find_image(connection, image_id, view_id=view_id, as_of=as_of)
+    if image is not None:
+        return image
+    erasure = find_erasures(connection, [image_id]).get(image_id)
+    if erasure is None:
+        raise NotFound("there is no such image")
+    raise Gone(told(erasure))
+
+
+@contextmanager
+def unless_erased(store: Store, digest: str) -> Iterator[None]:
+    """Raises `Gone` where bytes are missing because they are erased, and no list says so yet."""
+    try:
+        yield
+    except BlobMissing:
+        blob = erased_among(store, [digest]).get(digest)
+        if blob is None:
+            raise
+        raise Gone(f"the image was erased (reason: {blob.reason})") from None
+
+
+def told(erasure: ErasureRow) -> str:
+    """An erasure in a sentence."""
+    if erasure.gone_at is None:
+        bytes_are = "its bytes are being deleted"
+    else:
+        bytes_are = f"its bytes are gone since {exact(erasure.gone_at)}"
+    return (
+        f"the image was erased by {erasure.erased_by} at {exact(erasure.erased_at)} (reason:"
+        f" {erasure.reason}); {bytes_are}"
+    )

@@ -1,0 +1,79 @@
+"""The route of exports: annotations taken out, as they are or were."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import IO, Annotated
+
+from litestar import Controller, get
+from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.response import Stream
+
+from adapters.dataset.exports import ExportRequest, export
+from api.access.rights import needs
+from api.backend import Backend
+from api.http.parameters import AsOf, Served
+from application.handle import PROJECT
+from domain.access.roles import Right
+from domain.errors import NotFound
+
+PIECE = 1 << 20
+
+
+class ExportController(Controller):
+    """Annotations brought out."""
+
+    tags = ("Imports and exports",)
+
+    @get(
+        "/projects/{project_id:str}/export",
+        summary="Export annotations",
+        media_type="application/zip",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="project_id"),
+    )
+    def export_annotations(
+        self,
+        backend: Served,
+        project_id: FromPath[str],
+        form: Annotated[str, QueryParameter(name="format")],
+        view_id: FromQuery[list[str] | None] = None,
+        images: FromQuery[bool] = False,
+        as_of: AsOf = None,
+    ) -> Stream:
+        """A zip archive of the annotations, now or as of a moment, perhaps with the images.
+
+        Studio JSON lines hold all views, or those named by `view_id`; the others hold one.
+        """
+        position = _position(backend, as_of)
+        stream = PROJECT.stream(project_id)
+        if not backend.store.streams([stream], upto=position)[stream]:
+            raise NotFound(f"there was no such project at position {position}")
+        wanted = ExportRequest(project_id, form, position, tuple(view_id or ()), images)
+        with ExitStack() as opened:
+            file = opened.enter_context(tempfile.TemporaryFile(prefix="stemma-export-"))
+            export(backend.store, backend.blobs, wanted, file)
+            opened.pop_all()
+        return Stream(
+            _pieces(file),
+            media_type="application/zip",
+            headers={
+                "Content-Disposition": f'attachment; filename="{form}-at-{position}.zip"',
+                "Content-Length": str(file.tell()),
+            },
+        )
+
+
+def _position(backend: Backend, as_of: str | None) -> int:
+    if as_of is None:
+        return backend.store.head()
+    with backend.reading_as_of(as_of) as (_, position, _):
+        return position
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    """A file from its beginning; closed, it is gone."""
+    with file:
+        file.seek(0)
+        while piece := file.read(PIECE):
+            yield piece

@@ -1,0 +1,332 @@
+"""Routes of images: upload, list, look at, annotate, assign to a split, remove."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from litestar import Controller, Response, delete, get, post, put
+from litestar.datastructures import UploadFile
+from litestar.enums import RequestEncodingType
+from litestar.params import Body, FromPath, FromQuery, JSONBody
+
+from adapters.uploads.image_files import ImageFile, accept_image
+from api.access.guard import demand
+from api.access.rights import needs
+from api.backend import Backend
+from api.dataset.erasure import image_there, unless_erased
+from api.dataset.thumbnails import MEDIA_TYPE, Size, thumbnail
+from api.http.commands import Answer, carry_out
+from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
+from api.http.problems import FieldError, Refusals
+from api.http.schemas import Images, ImageSplit, ImageView, NewAnnotations, Order, Said, Split
+from application.dataset import projects as commands
+from application.dataset.erasure import erased_among
+from application.handle import IMAGE, VIEW
+from domain.access.roles import Right
+from domain.dataset.blob import refuse_erased
+from domain.dataset.image import AddImage, AnnotateImage
+from domain.errors import Invalid
+from projections.dataset.queries import list_images
+from projections.dataset.walks import ImageFilter
+
+MAX_UPLOAD_REQUEST = 2_000_000_000
+_MEDIA_TYPES = {
+    b"\x89PNG": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"RIFF": "image/webp",
+    b"GIF8": "image/gif",
+    b"BM": "image/bmp",
+    b"II*\x00": "image/tiff",
+    b"MM\x00*": "image/tiff",
+}
+
+
+@dataclass
+class Upload:
+    """Form data with one or many files, each under the name `files`."""
+
+    files: list[UploadFile]
+
+
+class ImageController(Controller):
+    """Images, and what is said of them in each view."""
+
+    tags = ("Images",)
+
+    @post(
+        "/projects/{project_id:str}/images",
+        summary="Upload images",
+        request_max_body_size=MAX_UPLOAD_REQUEST,
+        sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="project_id"),
+    )
+    def upload_images(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        project_id: FromPath[str],
+        data: Annotated[Upload, Body(media_type=RequestEncodingType.MULTI_PART)],
+    ) -> Response[Answer]:
+        """Add one or many images: all of them, or none if one is refused.
+
+        An image that the project has already, by its content, is left as it is. The answer's
+        `ids` are those of the images, in the order of the files.
+        """
+        accepted = _accept(data.files, backend)
+        for erased in erased_among(backend.store, {file.digest for file in accepted}).values():
+            refuse_erased(erased)
+        additions = [
+            AddImage(project_id, backend.blobs.put(file.data), file.width, file.height, file.name)
+            for file in accepted
+        ]
+        backend.blobs.flush()
+        return carry_out(
+            backend,
+            request,
+            additions,
+            lambda session: commands.add_images(session, project_id, additions),
+            status_code=201,
+        )
+
+    @get(
+        "/projects/{project_id:str}/images",
+        summary="List images",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="project_id"),
+    )
+    def list_images(
+        self,
+        backend: Served,
+        project_id: FromPath[str],
+        view_id: FromQuery[str | None] = None,
+        split: FromQuery[Split | None] = None,
+        concept_id: FromQuery[str | None] = None,
+        annotated: FromQuery[bool | None] = None,
+        without_concept: FromQuery[bool] = False,
+        order: FromQuery[Order] = "oldest",
+        cursor: Cursor = None,
+        limit: Limit = 50,
+        at_least: AtLeast = None,
+        as_of: AsOf = None,
+    ) -> Images:
+        """Images in the order they were added, or the newest first.
+
+        `concept_id`, `annotated` and `without_concept` are about what `view_id` says of them. Any
+        image's `added_position` is a cursor too: the next image that is not annotated is the
+        first after it, in either order, with `annotated=false` and `limit=1`.
+        """
+        wanted = ImageFilter(
+            split=split,
+            view_id=view_id,
+            concept_id=concept_id,
+            annotated=annotated,
+            without_concept=without_concept,
+        )
+        if view_id is None and wanted.asks_a_view:
+            raise Invalid("say in which view: give view_id", field="view_id")
+        after = position_in(cursor)
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            items = list_images(
+                connection,
+                project_id,
+                wanted,
+                after=after,
+                newest=order == "newest",
+                limit=limit,
+                as_of=at,
+            )
+        following = str(items[-1].added_position) if len(items) == limit else None
+        return Images(items, following, position)
+
+    @get(
+        "/images/{image_id:str}",
+        summary="An image",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="image_id"),
+    )
+    def get_image(
+        self,
+        backend: Served,
+        image_id: FromPath[str],
+        view_id: FromQuery[str | None] = None,
+        at_least: AtLeast = None,
+        as_of: AsOf = None,
+    ) -> Response[ImageView]:
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            image = image_there(connection, image_id, view_id=view_id, as_of=at)
+        return Response(ImageView(image, position), headers={"ETag": f'"{image.revision}"'})
+
+    @get(
+        "/images/{image_id:str}/content",
+        summary="An image's bytes",
+        media_type="application/octet-stream",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="image_id"),
+    )
+    def get_content(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        image_id: FromPath[str],
+        as_of: AsOf = None,
+    ) -> Response[bytes]:
+        with backend.reading_as_of(as_of) as (connection, _, at):
+            image = image_there(connection, image_id, as_of=at)
+        headers = _headers(image.blob)
+        if _is_known(request, headers):
+            return Response(b"", status_code=304, headers=headers)
+        with unless_erased(backend.store, image.blob):
+            data = backend.blobs.get(image.blob)
+        return Response(data, media_type=_media_type(data), headers=headers)
+
+    @get(
+        "/images/{image_id:str}/thumbnail",
+        summary="An image made small",
+        media_type=MEDIA_TYPE,
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="image_id"),
+    )
+    def get_thumbnail(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        image_id: FromPath[str],
+        size: FromQuery[Size] = 256,
+        as_of: AsOf = None,
+    ) -> Response[bytes]:
+        """WebP, upright, its longest side at most `size` pixels. It is made once and stored."""
+        with backend.reading_as_of(as_of) as (connection, _, at):
+            image = image_there(connection, image_id, as_of=at)
+        headers = _headers(f"{image.blob}-{size}")
+        if _is_known(request, headers):
+            return Response(b"", status_code=304, headers=headers)
+        with unless_erased(backend.store, image.blob):
+            data = thumbnail(backend.blobs, image.blob, size, backend.limits)
+        return Response(data, media_type=MEDIA_TYPE, headers=headers)
+
+    @put(
+        "/images/{image_id:str}/split",
+        summary="Assign an image to a split",
+        sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="image_id"),
+    )
+    def assign_split(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        image_id: FromPath[str],
+        data: JSONBody[ImageSplit],
+    ) -> Response[Answer]:
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.assign_split(session, image_id, data.split),
+        )
+
+    @delete(
+        "/images/{image_id:str}",
+        summary="Remove an image",
+        status_code=200,
+        sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="image_id"),
+    )
+    def remove_image(
+        self, backend: Served, request: HttpRequest, image_id: FromPath[str]
+    ) -> Response[Answer]:
+        """It leaves the project; versions that were trained with it keep it."""
+        return carry_out(
+            backend, request, None, lambda session: commands.remove_image(session, image_id)
+        )
+
+    @post(
+        "/views/{view_id:str}/annotations",
+        summary="Annotate images",
+        status_code=200,
+        sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="view_id"),
+    )
+    def annotate_images(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        view_id: FromPath[str],
+        data: JSONBody[NewAnnotations],
+    ) -> Response[Answer]:
+        """Say what a view's concepts are in some images: all is taken, or nothing."""
+        streams = [IMAGE.stream(one.image_id) for one in data.images]
+        demand(backend, request.user, Right.ANNOTATE, *streams, field="image_id")
+        annotations = [
+            (one.image_id, AnnotateImage(view_id, tuple(one.annotations), one.without_concept))
+            for one in data.images
+        ]
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.annotate_images(session, annotations),
+        )
+
+    @put(
+        "/images/{image_id:str}/annotations/{view_id:str}",
+        summary="Annotate an image",
+        sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="image_id"),
+    )
+    def annotate_image(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        image_id: FromPath[str],
+        view_id: FromPath[str],
+        data: JSONBody[Said],
+    ) -> Response[Answer]:
+        """Say what a view's concepts are in one image.
+
+        Send the image's `ETag` as `If-Match`, so that what another said meanwhile is not replaced
+        unseen: it is a 412 then.
+        """
+        demand(backend, request.user, Right.ANNOTATE, VIEW.stream(view_id))
+        command = AnnotateImage(view_id, tuple(data.annotations), data.without_concept)
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.annotate_images(session, [(image_id, command)]),
+        )
+
+
+def _accept(uploads: list[UploadFile], backend: Backend) -> list[ImageFile]:
+    if not uploads:
+        raise Invalid("send files, as multipart form data", field="files")
+    accepted, errors = [], []
+    for upload in uploads:
+        upload.file.seek(0)
+        data = upload.file.read(backend.limits.max_bytes + 1)
+        try:
+            accepted.append(accept_image(upload.filename, data, backend.limits))
+        except Invalid as refusal:
+            errors.append(FieldError(upload.filename, refusal.detail))
+    if errors:
+        told = "; ".join(error.detail for error in errors[:5])
+        raise Refusals(f"{len(errors)} of {len(uploads)} files are refused: {told}", errors)
+    return accepted
+
+
+def _headers(etag: str) -> dict[str, str]:
+    """A browser asks before it shows a picture again: it may be erased by then."""
+    return {
+        "Cache-Control": "private, no-cache",
+        "ETag": f'"{etag}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+def _is_known(request: HttpRequest, headers: dict[str, str]) -> bool:
+    return request.headers.get("If-None-Match") == headers["ETag"]
+
+
+def _media_type(data: bytes) -> str:
+    for start, media_type in _MEDIA_TYPES.items():
+        if data.startswith(start):
+            return media_type
+    return "application/octet-stream"

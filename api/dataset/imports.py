@@ -1,0 +1,155 @@
+"""Routes of imports: a source taken in, and how that goes."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from litestar import Controller, Response, get, post
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.response import Stream
+
+from adapters.dataset.imports.progress import ImportProgress, progress_of
+from adapters.dataset.imports.run import inside_roots
+from api.access.rights import needs
+from api.dataset.uploads import KNOWN, ask, receive, refuse_early
+from api.http.commands import Answer, carry_out, envelope
+from api.http.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, position_in
+from api.http.schemas import Imports, ImportView, NewImport
+from application.dataset.imports import request_import
+from domain.access.roles import Right
+from domain.dataset.imports import ImportRules, RequestImport
+from domain.errors import NotFound
+from domain.text import refuse_unstorable
+from projections.dataset.imports import find_import, list_imports
+
+
+class ImportController(Controller):
+    """Images and annotations made elsewhere, brought in."""
+
+    tags = ("Imports and exports",)
+
+    @post(
+        "/projects/{project_id:str}/imports/upload",
+        summary="Upload an archive and import it",
+        status_code=202,
+        request_max_body_size=None,
+        opt=needs(Right.ANNOTATE, of="project_id"),
+    )
+    async def upload_import(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        project_id: FromPath[str],
+        name: Annotated[
+            str, QueryParameter(name="name", min_length=1, description="The archive's file name")
+        ],
+        view: FromQuery[str | None] = None,
+        form: Annotated[str, QueryParameter(name="format")] = "auto",
+        kind: FromQuery[str | None] = None,
+        new_concepts: FromQuery[bool] = True,
+        skip_bad: FromQuery[bool] = False,
+        clip: FromQuery[bool] = False,
+        dry_run: FromQuery[bool] = False,
+    ) -> Response[Answer]:
+        """The body is a zip, or a tar, perhaps compressed. The answer's `id` is the import's.
+
+        It is carried out afterwards: `GET /imports/{id}` says how far it is and how it ended.
+        """
+        refuse_unstorable(name, "name")
+        rules = ImportRules(form, kind, new_concepts, skip_bad, clip, dry_run)
+        command = RequestImport(project_id, name, False, view, rules)
+        asked = envelope(request, command)
+        await asyncio.to_thread(refuse_early, backend, asked, command)
+        with tempfile.TemporaryDirectory(prefix="stemma-upload-") as folder:
+            path = Path(folder) / "archive"
+            digest = await receive(request, path, backend.max_import_bytes)
+            asked = msgspec.structs.replace(asked, fingerprint=f"{asked.fingerprint} {digest}")
+            return await asyncio.to_thread(ask, backend, asked, command, path)
+
+    @post(
+        "/projects/{project_id:str}/imports",
+        summary="Import a folder or archive on the server",
+        status_code=202,
+        sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="project_id"),
+    )
+    def create_import(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        project_id: FromPath[str],
+        data: JSONBody[NewImport],
+    ) -> Response[Answer]:
+        """For what lies where the server may read: its operator sets STEMMA_IMPORT_ROOTS."""
+        refuse_unstorable(data.source, "source")
+        source = str(inside_roots(data.source, backend.import_roots))
+        rules = ImportRules(
+            data.format, data.kind, data.new_concepts, data.skip_bad, data.clip, data.dry_run
+        )
+        command = RequestImport(project_id, source, True, data.view, rules)
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: request_import(session, command, KNOWN),
+            status_code=202,
+        )
+
+    @get(
+        "/projects/{project_id:str}/imports",
+        summary="List imports",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="project_id"),
+    )
+    def list_imports(
+        self,
+        backend: Served,
+        project_id: FromPath[str],
+        cursor: Cursor = None,
+        limit: Limit = 50,
+        at_least: AtLeast = None,
+    ) -> Imports:
+        """A project's imports, newest first."""
+        before = position_in(cursor)
+        with backend.reading(at_least) as (connection, position):
+            items = list_imports(connection, project_id, before=before, limit=limit)
+        following = str(items[-1].requested_position) if len(items) == limit else None
+        return Imports(items, following, position)
+
+    @get(
+        "/imports/{import_id:str}",
+        summary="An import",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="import_id"),
+    )
+    def get_import(
+        self, backend: Served, import_id: FromPath[str], at_least: AtLeast = None
+    ) -> ImportView:
+        """How it ended, or how far it is."""
+        with backend.reading(at_least) as (connection, position):
+            found = find_import(connection, import_id)
+            progress: ImportProgress | None = progress_of(connection, import_id)
+        if found is None:
+            raise NotFound("there is no such import")
+        return ImportView(found, progress, position)
+
+    @get(
+        "/imports/{import_id:str}/report",
+        summary="All problems and notes of an import",
+        media_type="application/x-ndjson",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="import_id"),
+    )
+    def get_report(self, backend: Served, import_id: FromPath[str]) -> Stream:
+        """JSON lines of `kind` (problem or note), `where` and `text`."""
+        with backend.reading() as (connection, _):
+            found = find_import(connection, import_id)
+        if found is None or found.report is None:
+            raise NotFound("there is no report: the import had nothing to say, or has not ended")
+        return Stream(
+            backend.blobs.chunks(found.report),
+            media_type="application/x-ndjson",
+            headers={"Content-Disposition": f'attachment; filename="import-{import_id}.jsonl"'},
+        )

@@ -1,0 +1,175 @@
+"""The page of a project's imports and exports."""
+
+import msgspec
+from litestar import Controller, get
+from litestar.params import FromPath
+from litestar.response import Template
+
+from adapters.dataset.imports.progress import ImportProgress, progress_of
+from adapters.formats.registry import FORMATS
+from api.access.rights import needs
+from api.dataset.projects_page import address
+from api.http.parameters import AtLeast, Cursor, HttpRequest, Served, position_in
+from api.pages.html import Page, render
+from domain.access.roles import Right
+from domain.dataset.imports import AUTO, CHECKED, REQUESTED
+from domain.errors import NotFound
+from domain.library.view import KINDS
+from projections.dataset.catalog import ProjectRow, ViewRow, find_project, list_views
+from projections.dataset.imports import ImportRow, list_imports
+
+IMPORTS_A_PAGE = 20
+
+LABELS = {
+    "folders": "folder per class",
+    "coco": "COCO JSON",
+    "voc": "Pascal VOC XML",
+    "yolo": "YOLO txt",
+    "csv": "CSV",
+    "studio": "Studio JSON lines",
+}
+MADE = {
+    "images": "images read",
+    "added": "added",
+    "annotated": "annotated",
+    "reannotated": "annotated anew",
+    "split_assigned": "put in another split",
+    "views": "views made",
+    "concepts": "concepts made",
+    "skipped": "skipped",
+    "notes": "notes",
+}
+
+
+class ShownImport(msgspec.Struct, frozen=True):
+    """An import, and how far it is while it is under way."""
+
+    item: ImportRow
+    progress: ImportProgress | None
+
+    @property
+    def under_way(self) -> bool:
+        return self.item.status == REQUESTED
+
+    @property
+    def is_rehearsal(self) -> bool:
+        return self.item.status == CHECKED
+
+    @property
+    def format(self) -> str:
+        """The label of the format, as it was asked for or found; empty while it is unknown."""
+        name = self.item.format or self.item.rules.format
+        return "" if name == AUTO else LABELS[name]
+
+    @property
+    def rules(self) -> list[str]:
+        """What was asked for beyond the usual."""
+        rules = self.item.rules
+        asked = {
+            f"view {self.item.view}": self.item.view,
+            f"for {rules.kind}": rules.kind,
+            "no new concepts": not rules.new_concepts,
+            "bad lines skipped": rules.skip_bad,
+            "boxes clipped": rules.clip,
+            "dry run": rules.dry_run,
+        }
+        return [told for told, wanted in asked.items() if wanted]
+
+    @property
+    def counts(self) -> list[tuple[str, str, int]]:
+        """The name, label and number of each count that says something."""
+        counts = msgspec.structs.asdict(self.item.counts) if self.item.counts else {}
+        return [
+            (name, label, counts[name])
+            for name, label in MADE.items()
+            if counts and (counts[name] or name in {"images", "added"})
+        ]
+
+
+class ImportsPage(Page, frozen=True, kw_only=True):
+    """A project's imports, newest first; `following` is the address of the next ones."""
+
+    project: ProjectRow
+    views: list[ViewRow]
+    imports: list[ShownImport]
+    first: bool
+    following: str | None
+    base_url: str
+
+    @property
+    def unfinished(self) -> bool:
+        return any(one.under_way for one in self.imports)
+
+    @property
+    def view_choices(self) -> list[tuple[str, str]]:
+        """What may be said for each view, and its label: the id, where names are the same."""
+        names = [view.name for view in self.views]
+        return [
+            (view.name, view.kind)
+            if names.count(view.name) == 1
+            else (view.view_id, f"{view.name}, {view.kind}")
+            for view in self.views
+        ]
+
+    @property
+    def formats(self) -> list[tuple[str, str]]:
+        return [(AUTO, "whichever it is"), *LABELS.items()]
+
+    @property
+    def kinds(self) -> list[tuple[str, str]]:
+        return [("", "as the source or view has it"), *((kind, kind) for kind in KINDS)]
+
+    @property
+    def written(self) -> list[tuple[str, str]]:
+        """The formats that an export can have."""
+        return [(name, label) for name, label in LABELS.items() if FORMATS[name].write]
+
+    @property
+    def described(self) -> list[tuple[str, str]]:
+        """Each format, and what it is known by."""
+        return [(label, FORMATS[name].sought) for name, label in LABELS.items()]
+
+
+class ImportPages(Controller):
+    """Imports and exports."""
+
+    @get(
+        "/projects/{project_id:str}/imports",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="project_id"),
+    )
+    def imports(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        project_id: FromPath[str],
+        cursor: Cursor = None,
+        at_least: AtLeast = None,
+    ) -> Template:
+        before = position_in(cursor)
+        with backend.reading(at_least) as (connection, position):
+            project = find_project(connection, project_id)
+            if project is None:
+                raise NotFound("there is no such project")
+            found = list_imports(connection, project_id, before=before, limit=IMPORTS_A_PAGE + 1)
+            shown = [
+                ShownImport(
+                    item,
+                    progress_of(connection, item.import_id) if item.status == REQUESTED else None,
+                )
+                for item in found[:IMPORTS_A_PAGE]
+            ]
+            views = list_views(connection, project_id)
+        page = ImportsPage(
+            position=position,
+            api=f"/api/v1/projects/{project_id}/imports",
+            project=project,
+            views=views,
+            imports=shown,
+            first=cursor is None,
+            following=address({}, shown[-1].item.requested_position)
+            if len(found) > len(shown)
+            else None,
+            base_url=str(request.base_url).rstrip("/"),
+        )
+        return render("dataset/imports.html", page)

@@ -1,0 +1,88 @@
+"""An archive that is uploaded: received, kept in the blob store, and its import asked for."""
+
+import asyncio
+import hashlib
+import uuid
+from pathlib import Path
+
+from litestar import Response
+
+from adapters.dataset.imports.asked import find_asked, upload_key
+from adapters.formats.registry import FORMATS
+from api.backend import Backend
+from api.http.commands import Answer, respond
+from api.http.parameters import HttpRequest
+from application.dataset.imports import request_import
+from application.handle import Request, Session, handle
+from domain.dataset.imports import REQUESTED, RequestImport
+from domain.errors import Invalid, Refusal
+
+KNOWN = frozenset(FORMATS)
+_PIECE = 1 << 20
+_NAMESPACE = uuid.UUID("7a5cb0ae-1f0c-4bb6-9a53-5f0a4a9f2d61")
+
+
+def refuse_early(backend: Backend, asked: Request, command: RequestImport) -> None:
+    """Refuse what would be refused anyway before an archive has been sent for nothing."""
+    if backend.store.find_command(asked.command_id) is None:
+        request_import(Session(backend.store, asked), command, KNOWN)
+
+
+def ask(backend: Backend, asked: Request, command: RequestImport, path: Path) -> Response[Answer]:
+    """Store the archive, then ask for its import; repeated, it is the same import.
+
+    The id is that of the archive too: another one under the same key cannot take its place.
+    """
+    name = f"{command.project_id}/{asked.command_id}/{asked.fingerprint}"
+    import_id = str(uuid.uuid5(_NAMESPACE, name))
+    key = upload_key(import_id)
+    if backend.store.find_command(asked.command_id) is None:
+        backend.blobs.put_scratch_file(key, path)
+        backend.blobs.flush()
+    try:
+        outcome = handle(
+            backend.store,
+            asked,
+            lambda session: request_import(session, command, KNOWN, import_id),
+        )
+    except Refusal:
+        backend.blobs.delete_scratch(key)
+        raise
+    # The same request may have come in twice at once, and its import have ended meanwhile.
+    if find_asked(backend.store, outcome.id)[1].status != REQUESTED:
+        backend.blobs.delete_scratch(key)
+    return respond(outcome, 202)
+
+
+async def receive(request: HttpRequest, path: Path, most: int) -> str:
+    """Write the request's body to a file, piece by piece, and return its sha256.
+
+    Raises `Invalid` if it is too large, or nothing.
+    """
+    too_large = Invalid(f"the archive is larger than {most:,} bytes; split it", field="body")
+    if (request.content_length or 0) > most:
+        raise too_large
+    size = 0
+    digest = hashlib.sha256()
+    waiting: list[bytes] = []
+    with path.open("wb") as file:
+
+        def write() -> None:
+            piece = b"".join(waiting)
+            waiting.clear()
+            digest.update(piece)
+            file.write(piece)
+
+        kept = 0
+        async for chunk in request.stream():
+            size, kept = size + len(chunk), kept + len(chunk)
+            if size > most:
+                raise too_large
+            waiting.append(chunk)
+            if kept >= _PIECE:
+                await asyncio.to_thread(write)
+                kept = 0
+        await asyncio.to_thread(write)
+    if not size:
+        raise Invalid("the body is empty; send the archive as the request's body", field="body")
+    return digest.hexdigest()

@@ -1,0 +1,140 @@
+"""The pages that compare two versions: choosing the other one, and both side by side."""
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Controller, get
+from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.response import Template
+
+from api.access.guard import demand
+from api.access.rights import needs
+from api.evaluation.comparison_views import ComparisonView, comparison_view
+from api.evaluation.evaluated import find_two_evaluated
+from api.evaluation.page import (
+    VersionPart,
+    find_rows,
+    not_evaluated,
+    surroundings,
+    why_not_evaluated,
+)
+from api.http.parameters import AtLeast, Cursor, HttpRequest, Served
+from api.http.schemas import Split
+from api.pages.html import render
+from application.handle import VERSION
+from domain.access.roles import Right
+from domain.errors import Conflict
+from projections.dataset.queries import ImageRow
+from projections.training.evaluations import find_evaluations
+from projections.training.library_queries import VersionFilter, VersionRow, list_versions
+
+IMAGES_A_PAGE = 48
+OTHERS_AT_MOST = 200
+
+
+class ChooseOtherPage(VersionPart, frozen=True, kw_only=True):
+    """The versions of the view that a version can be compared with, newest first."""
+
+    others: list[VersionRow]
+
+
+class ComparePage(VersionPart, frozen=True, kw_only=True):
+    """Two versions; `change` restricts the images to one kind of change."""
+
+    found: ComparisonView
+    others: list[VersionRow]
+    change: str
+    labels: dict[str, str]
+    rows: dict[str, ImageRow]
+    first: bool
+    following: str | None
+
+    def address(self, **others: str) -> str:
+        usual = {"split": "validation", "change": ""}
+        told = {"split": self.found.split, "change": self.change} | others
+        return "?" + urlencode({key: v for key, v in told.items() if v != usual.get(key)})
+
+
+class ComparePages(Controller):
+    """Comparisons."""
+
+    @get(
+        "/versions/{version_id:str}/compare",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
+    def choose(
+        self, backend: Served, version_id: FromPath[str], at_least: AtLeast = None
+    ) -> Template:
+        around = surroundings(backend, version_id, at_least)
+        if reason := why_not_evaluated(backend, around):
+            return not_evaluated(backend, around, reason, "comparison")
+        page = ChooseOtherPage(
+            **msgspec.structs.asdict(around),
+            position=backend.position(),
+            api=f"/api/v1/versions?view_id={around.view.view_id}",
+            others=_others(backend, around.version),
+        )
+        return render("evaluation/compare_choose.html", page)
+
+    @get(
+        "/versions/{version_id:str}/compare/{other_id:str}",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
+    def compare(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        version_id: FromPath[str],
+        other_id: FromPath[str],
+        split: FromQuery[Split] = "validation",
+        change: Annotated[str, QueryParameter(pattern="^(fixed|broken|other|)$")] = "",
+        cursor: Cursor = None,
+        at_least: AtLeast = None,
+    ) -> Template:
+        demand(backend, request.user, Right.READ, VERSION.stream(other_id))
+        around = surroundings(backend, version_id, at_least)
+        try:
+            first, second = find_two_evaluated(backend, version_id, other_id)
+        except Conflict as reason:
+            return not_evaluated(backend, around, reason.detail, "comparison")
+        found = comparison_view(
+            first,
+            second,
+            split=split,
+            change=change or None,
+            cursor=cursor,
+            limit=IMAGES_A_PAGE,
+        )
+        query = {"split": split, "change": change, "cursor": found.next or ""}
+        page = ComparePage(
+            **msgspec.structs.asdict(around),
+            position=found.position,
+            api=f"/api/v1/versions/{version_id}/compare/{other_id}",
+            found=found,
+            others=_others(backend, around.version),
+            change=change,
+            labels=second.labels | first.labels,
+            rows=find_rows(backend, [one.image_id for one in found.changed]),
+            first=cursor is None,
+            following=f"?{urlencode({k: v for k, v in query.items() if v})}"
+            if found.next
+            else None,
+        )
+        return render("evaluation/compare.html", page)
+
+
+def _others(backend: Served, version: VersionRow) -> list[VersionRow]:
+    wanted = VersionFilter(view_id=version.view_id)
+    with backend.reading() as (connection, _):
+        rows = list_versions(connection, wanted, limit=OTHERS_AT_MOST)
+        known = find_evaluations(connection, [row.version_id for row in rows])
+    return [
+        row
+        for row in rows
+        if row.version_id != version.version_id
+        and row.version_id in known
+        and known[row.version_id].predictions is not None
+    ]

@@ -1,0 +1,345 @@
+"""The pages of an evaluation: figures, thresholds, curves, confusion, the gallery, one image."""
+
+from collections.abc import Iterable
+from typing import Annotated
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Controller, get
+from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.response import Template
+from sqlalchemy import Connection
+
+from adapters.evaluation.gallery import JudgedImage
+from api.access.rights import needs
+from api.backend import Backend, NotYet
+from api.dataset.erasure import told
+from api.evaluation.evaluated import EvaluatedVersion, check_is_evaluated, find_evaluated
+from api.evaluation.evaluation import Preview, Show, Sort
+from api.evaluation.views import (
+    ConfusionView,
+    EvaluationView,
+    Shown,
+    confusion_view,
+    evaluation_view,
+    gallery_of,
+    judged,
+    place_in,
+)
+from api.http.parameters import AtLeast, Cursor, Served
+from api.http.schemas import Split
+from api.pages.html import Page, render
+from domain.access.roles import Right
+from domain.errors import Conflict, NotFound
+from domain.library.view import CLASSIFICATION
+from projections.dataset.catalog import ProjectRow, ViewRow, find_project, find_view
+from projections.dataset.erasures import find_erasures
+from projections.dataset.queries import ImageRow, find_images
+from projections.training.evaluations import find_evaluation
+from projections.training.library_queries import ModelRow, VersionRow, find_model, find_version
+
+IMAGES_A_PAGE = 48
+MATRIX_AT_MOST = 40
+"""Concepts of a confusion matrix that a page shows whole."""
+
+SPLITS = ("validation", "train")
+_WORDS = {
+    "all": "All",
+    "errors": "Errors",
+    "misclassified": "Misclassified",
+    "false_positives": "False positives",
+    "false_negatives": "False negatives",
+}
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """A version with all it belongs to."""
+
+    project: ProjectRow
+    view: ViewRow
+    model: ModelRow
+    version: VersionRow
+
+
+class VersionPart(Page, frozen=True, kw_only=True):
+    """A page about a version, beside its own."""
+
+    project: ProjectRow
+    view: ViewRow
+    model: ModelRow
+    version: VersionRow
+
+
+class NotEvaluatedPage(VersionPart, frozen=True, kw_only=True):
+    """In place of an evaluation: why there is none, and what to do."""
+
+    reason: str
+    failed: bool
+    what: str
+
+
+class EvaluationPage(VersionPart, frozen=True, kw_only=True):
+    """An evaluation on a split, with a page of its gallery.
+
+    `shown` says which images are asked for, `thresholds` what is previewed, as in the address.
+    """
+
+    found: EvaluationView
+    confusion: ConfusionView | None
+    too_large: bool
+    shown: Shown
+    thresholds: list[str]
+    tabs: list[tuple[str, str]]
+    images: list[JudgedImage]
+    rows: dict[str, ImageRow]
+    labels: dict[str, str]
+    count: int
+    before: int
+    first: bool
+    previous: str | None
+    following: str | None
+
+    @property
+    def any_filter(self) -> bool:
+        shown = self.shown
+        return shown.show != "all" or any((shown.concept, shown.true, shown.said))
+
+    def address(self, **others: str | None) -> str:
+        """The address of the same page with other values of some."""
+        return "?" + _query(self.shown, self.thresholds, **others)
+
+    def heat(self, row: int, column: int) -> int:
+        """How dark a cell of the confusion matrix is, from 0 to 5."""
+        assert self.confusion is not None
+        counts = self.confusion.matrix[row]
+        total = sum(counts)
+        return 0 if not counts[column] else 1 + min(int(5 * counts[column] / total), 4)
+
+
+class JudgedPage(VersionPart, frozen=True, kw_only=True):
+    """One image with all that is said of it, and its neighbours in the gallery it came from."""
+
+    image: JudgedImage
+    row: ImageRow | None
+    erased: str | None
+    labels: dict[str, str]
+    shown: Shown
+    thresholds: list[str]
+    before: str | None
+    behind: str | None
+    number: int | None
+    count: int
+
+    @property
+    def back(self) -> str:
+        return _query(self.shown, self.thresholds)
+
+
+class EvaluationPages(Controller):
+    """Evaluations."""
+
+    @get(
+        "/versions/{version_id:str}/evaluation",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
+    def evaluation(
+        self,
+        backend: Served,
+        version_id: FromPath[str],
+        split: FromQuery[Split] = "validation",
+        show: FromQuery[Show] = "all",
+        concept: FromQuery[str] = "",
+        true: FromQuery[str] = "",
+        said: FromQuery[str] = "",
+        sort: FromQuery[Sort] = "image",
+        from_score: Annotated[float | None, QueryParameter(ge=0, le=1)] = None,
+        threshold: Preview = None,
+        cursor: Cursor = None,
+        before: FromQuery[str | None] = None,
+        at_least: AtLeast = None,
+    ) -> Template:
+        around = surroundings(backend, version_id, at_least)
+        try:
+            found = find_evaluated(backend, version_id, preview=threshold or ())
+        except Conflict as reason:
+            return not_evaluated(backend, around, reason.detail, "evaluation")
+        shown = Shown(
+            split=split,
+            show=show,
+            concept=concept or None,
+            true=true or None,
+            said=said or None,
+            sort=sort,
+            from_score=None if sort == "image" else from_score,
+        )
+        return render(
+            "evaluation/evaluation.html", _page(found, around, shown, threshold, cursor, before)
+        )
+
+    @get(
+        "/versions/{version_id:str}/evaluation/images/{image_id:str}",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
+    def image(
+        self,
+        backend: Served,
+        version_id: FromPath[str],
+        image_id: FromPath[str],
+        split: FromQuery[Split] = "validation",
+        show: FromQuery[Show] = "all",
+        concept: FromQuery[str] = "",
+        true: FromQuery[str] = "",
+        said: FromQuery[str] = "",
+        sort: FromQuery[Sort] = "image",
+        from_score: Annotated[float | None, QueryParameter(ge=0, le=1)] = None,
+        threshold: Preview = None,
+        at_least: AtLeast = None,
+    ) -> Template:
+        around = surroundings(backend, version_id, at_least)
+        found = find_evaluated(backend, version_id, preview=threshold or ())
+        shown = Shown(
+            split=split,
+            show=show,
+            concept=concept or None,
+            true=true or None,
+            said=said or None,
+            sort=sort,
+            from_score=None if sort == "image" else from_score,
+        )
+        place = found.place_of_image(image_id)
+        matching = gallery_of(found, shown)
+        (image,) = judged(found, [place], None, None)
+        is_in = place in matching.after(None, matching.count)
+        ids = found.answers.images.ids
+        earlier, later = matching.before(place, 1), matching.after(place, 1)
+        page = JudgedPage(
+            **msgspec.structs.asdict(around),
+            position=found.position,
+            api=f"/api/v1/versions/{version_id}/evaluation/images/{image_id}",
+            image=image,
+            row=find_rows(backend, [image_id]).get(image_id),
+            erased=_erased(backend, image_id),
+            labels=found.labels,
+            shown=shown,
+            thresholds=threshold or [],
+            before=ids[earlier[0]] if earlier else None,
+            behind=ids[later[0]] if later else None,
+            number=matching.index(place) + 1 if is_in else None,
+            count=matching.count,
+        )
+        return render("evaluation/image.html", page)
+
+
+def surroundings(backend: Backend, version_id: str, at_least: int | None) -> Surroundings:
+    """Raises `NotFound`."""
+    with backend.reading(at_least) as (connection, _):
+        return _surroundings(connection, version_id)
+
+
+def _surroundings(connection: Connection, version_id: str) -> Surroundings:
+    version = find_version(connection, version_id)
+    if version is None:
+        raise NotFound("there is no such version")
+    project = find_project(connection, version.project_id)
+    view = find_view(connection, version.view_id)
+    model = find_model(connection, version.model_id)
+    if project is None or view is None or model is None:
+        raise NotYet("the read models are still catching up; reload in a moment")
+    return Surroundings(project, view, model, version)
+
+
+def not_evaluated(backend: Backend, around: Surroundings, reason: str, what: str) -> Template:
+    page = NotEvaluatedPage(
+        **msgspec.structs.asdict(around),
+        position=backend.position(),
+        api=f"/api/v1/versions/{around.version.version_id}",
+        reason=reason,
+        failed=around.version.status == "failed",
+        what=what,
+    )
+    return render("evaluation/not_evaluated.html", page)
+
+
+def why_not_evaluated(backend: Backend, around: Surroundings) -> str | None:
+    """Why a version has no predictions to look at; None if it has."""
+    with backend.reading() as (connection, _):
+        evaluation = find_evaluation(connection, around.version.version_id)
+    try:
+        check_is_evaluated(around.version, evaluation)
+    except Conflict as reason:
+        return reason.detail
+    return None
+
+
+def _page(
+    found: EvaluatedVersion,
+    around: Surroundings,
+    shown: Shown,
+    thresholds: list[str] | None,
+    cursor: str | None,
+    before: str | None,
+) -> EvaluationPage:
+    matching = gallery_of(found, shown)
+    end = place_in(found, before)
+    if end is not None:
+        places = matching.before(end, IMAGES_A_PAGE)
+    else:
+        places = matching.after(place_in(found, cursor), IMAGES_A_PAGE)
+    start = matching.index(places[0]) if places else 0
+    images = judged(found, places, shown.concept)
+    is_classified = found.answers.kind == CLASSIFICATION
+    too_large = is_classified and len(found.answers.concepts) > MATRIX_AT_MOST
+    query = _query(shown, thresholds or [])
+    return EvaluationPage(
+        **msgspec.structs.asdict(around),
+        position=found.position,
+        api=f"/api/v1/versions/{found.version.version_id}/evaluation",
+        found=evaluation_view(found, shown.split),
+        confusion=confusion_view(found, shown.split) if is_classified and not too_large else None,
+        too_large=too_large,
+        shown=shown,
+        thresholds=thresholds or [],
+        tabs=_tabs(found, shown),
+        images=images,
+        rows=find_rows(found.backend, [image.image_id for image in images]),
+        labels=found.labels,
+        count=matching.count,
+        before=start,
+        first=start == 0,
+        previous=f"?{query}&before={places[0]}" if start else None,
+        following=f"?{query}&cursor={places[-1]}"
+        if places and start + len(places) < matching.count
+        else None,
+    )
+
+
+def _tabs(found: EvaluatedVersion, shown: Shown) -> list[tuple[str, str]]:
+    """The filters' names and words: of one concept, a classification's errors are of two kinds."""
+    if found.answers.kind == CLASSIFICATION and shown.concept is None:
+        keys: Iterable[str] = ("all", "misclassified")
+    else:
+        keys = ("all", "errors", "false_positives", "false_negatives")
+    return [(key, _WORDS[key]) for key in keys]
+
+
+def _query(shown: Shown, thresholds: list[str], **others: str | None) -> str:
+    """What an address keeps: filters that restrict, and thresholds that are previewed."""
+    usual = msgspec.structs.asdict(Shown())
+    told = msgspec.structs.asdict(shown) | others
+    pairs = [(key, str(value)) for key, value in told.items() if value and value != usual[key]]
+    return urlencode([*pairs, *(("threshold", text) for text in thresholds)])
+
+
+def _erased(backend: Backend, image_id: str) -> str | None:
+    """What there is to say if the image was erased."""
+    with backend.reading() as (connection, _):
+        erasure = find_erasures(connection, [image_id]).get(image_id)
+    return told(erasure) if erasure else None
+
+
+def find_rows(backend: Backend, image_ids: list[str]) -> dict[str, ImageRow]:
+    """The images that are still in the project, by id."""
+    with backend.reading() as (connection, _):
+        return find_images(connection, image_ids)

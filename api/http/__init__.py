@@ -1,0 +1,1 @@
+"""What all routes share: commands, parameters, problems, and every request's frame."""

@@ -1,0 +1,68 @@
+"""What the requests come to that this process has answered, counted for `GET /metrics`."""
+
+from litestar.types import RouteHandlerType
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+_OUTCOMES = {
+    401: "denied",
+    403: "denied",
+    404: "not_found",
+    409: "conflict",
+    410: "gone",
+    412: "stale",
+    413: "too_large",
+    422: "invalid",
+    429: "too_many",
+}
+
+
+class Metrics:
+    """What one application has counted since it started."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._requests = Counter(
+            "stemma_http_requests",
+            "Answered requests, by the template of their route",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "stemma_http_request_seconds",
+            "Time until an answer began",
+            ["method", "route"],
+            registry=self.registry,
+        )
+        self._commands = Counter(
+            "stemma_commands",
+            "Commands by the name of their operation, and what became of them",
+            ["command", "outcome"],
+            registry=self.registry,
+        )
+
+    def answered(
+        self, method: str, route: str, status: int, seconds: float, handler: RouteHandlerType
+    ) -> None:
+        """Count a request; `status` 0 is that of one whose caller went away first."""
+        self._requests.labels(method, route, str(status)).inc()
+        if status:
+            self._seconds.labels(method, route).observe(seconds)
+        if route.startswith("/api/") and method not in {"GET", "HEAD", "OPTIONS"}:
+            self._commands.labels(handler.handler_name, outcome_of(status)).inc()
+
+
+def outcome_of(status: int) -> str:
+    """What an answer's status says of the command: ok, how it was refused, error, or aborted."""
+    if status == 0:
+        return "aborted"
+    if status >= 500:
+        return "error"
+    return _OUTCOMES.get(status, "refused") if status >= 400 else "ok"

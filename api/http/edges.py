@@ -1,0 +1,93 @@
+"""What surrounds every request and answer: the host that was asked, and headers that browsers obey.
+
+Outside the framework's own routing, so that no answer is without them.
+"""
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+import msgspec
+from litestar.datastructures import Headers, MutableScopeHeaders
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.http.problems import MEDIA_TYPE, Problem
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        # Plotly styles its charts inline.
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+}
+_OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
+_PRIVATE = "private, no-cache"
+"""Kept by the browser of who asked at most, and asked about anew each time."""
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+HEALTH, STATIC = "/health/", "/static/"
+
+
+class Edges:
+    """Refuses requests for other hosts, and adds the headers that an answer does not set itself.
+
+    A browser that was led here under another's name (DNS rebinding) asks for that name. `hosts`
+    are the names of this server besides those of loopback; `*` stands for any. Health is told to
+    whoever asks: probes ask by address.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+        self._app = app
+        self._hosts = LOOPBACK | {host.casefold() for host in hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            return await self._app(scope, receive, send)
+        over_tls = scope["scheme"] == "https"
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableScopeHeaders.from_message(message)
+                for name, value in (_HEADERS | (_OVER_TLS if over_tls else {})).items():
+                    headers.setdefault(name, value)
+                if not scope["path"].startswith(STATIC):
+                    headers.setdefault("Cache-Control", _PRIVATE)
+            await send(message)
+
+        host = Headers.from_scope(scope).get("host", "")
+        if not self._is_ours(host) and not scope["path"].startswith(HEALTH):
+            return await _refuse(host, answer)
+        return await self._app(scope, receive, answer)
+
+    def _is_ours(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        return "*" in self._hosts or name.casefold() in self._hosts
+
+
+async def _refuse(host: str, send: Send) -> None:
+    detail = (
+        f"this server is not called {host!r}: use another address, or have its operator name that"
+        " one in STEMMA_API_HOSTS"
+    )
+    body = msgspec.json.encode(Problem("Misdirected Request", 421, detail))
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 421, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

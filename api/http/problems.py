@@ -1,0 +1,202 @@
+"""Errors as problems (RFC 9457): each says what is wrong, where, and what to do."""
+
+import logging
+import re
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import psycopg
+from eventsourcing import persistence
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from sqlalchemy.exc import DataError, OperationalError
+
+from adapters.blobs.blobs import BlobCorrupt, BlobMissing
+from adapters.training.crew import QueueUnreachable
+from api.backend import Backend, NotYet
+from application.log.store import LogUnreachable
+from domain.errors import (
+    Barred,
+    Conflict,
+    Forbidden,
+    Gone,
+    Hidden,
+    Invalid,
+    NotFound,
+    Refusal,
+    SignInRefused,
+    Stale,
+    TooMany,
+    TooManyFailures,
+    Unauthenticated,
+)
+
+CHALLENGE = 'Bearer realm="Stemma"'
+"""How to authenticate (RFC 6750, section 3)."""
+
+MEDIA_TYPE = "application/problem+json"
+
+log = logging.getLogger(__name__)
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One thing that is wrong with the input, at a field or a file."""
+
+    field: str
+    detail: str
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A problem document; `errors` name the fields or files that are wrong."""
+
+    title: str
+    status: int
+    detail: str
+    type: str = "about:blank"
+    errors: list[FieldError] = []
+
+
+class Refusals(Exception):
+    """Several things wrong with one request."""
+
+    def __init__(self, detail: str, errors: list[FieldError]) -> None:
+        super().__init__(detail)
+        self.errors = errors
+
+
+_STATUS: dict[type[Refusal], HTTPStatus] = {
+    Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    NotFound: HTTPStatus.NOT_FOUND,
+    Conflict: HTTPStatus.CONFLICT,
+    Stale: HTTPStatus.PRECONDITION_FAILED,
+    TooMany: HTTPStatus.TOO_MANY_REQUESTS,
+    TooManyFailures: HTTPStatus.TOO_MANY_REQUESTS,
+    Gone: HTTPStatus.GONE,
+    Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    Forbidden: HTTPStatus.FORBIDDEN,
+    SignInRefused: HTTPStatus.FORBIDDEN,
+    Hidden: HTTPStatus.NOT_FOUND,
+    NotYet: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+def on_refusal(_: Request[Any, Any, Any], error: Refusal) -> Response[Problem]:
+    detail = " ".join([*getattr(error, "__notes__", []), error.detail])
+    errors = [FieldError(error.field, error.detail)] if error.field else []
+    headers = {}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = CHALLENGE
+    if isinstance(error, TooMany | TooManyFailures):
+        headers["Retry-After"] = str(error.retry_after)
+    status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+    return problem(status, detail, errors, headers)
+
+
+def on_barred(request: Request[Any, Any, Any], error: Barred) -> Response[Problem]:
+    """Refused at the door, and taken note of."""
+    caller = request.scope.get("user")
+    backend: Backend = request.app.state.backend
+    route = request.scope["path_template"] or request.url.path
+    backend.refusals.note(caller.actor if caller else "", request.method, route, error.reason)
+    return on_refusal(request, error)
+
+
+def on_refusals(_: Request[Any, Any, Any], error: Refusals) -> Response[Problem]:
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), error.errors)
+
+
+def on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    """Litestar's own refusals: no such route, a body that does not fit the schema, and so on."""
+    if isinstance(error, ValidationException):
+        found = error.extra if isinstance(error.extra, list) else []
+        errors = [_field_error(one) for one in found if isinstance(one, dict)]
+        told = "; ".join(
+            f"{one.field}: {one.detail}" if one.field else one.detail for one in errors
+        )
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, told or error.detail, errors)
+    return problem(HTTPStatus(error.status_code), error.detail, headers=error.headers)
+
+
+def _field_error(found: dict[str, Any]) -> FieldError:
+    field, message = str(found.get("key", "")), str(found.get("message", ""))
+    unknown = re.search(r"unknown field `([^`]*)`", message)
+    if unknown is not None:
+        field = f"{field}.{unknown[1]}" if field else unknown[1]
+    return FieldError(field, message)
+
+
+def on_blob_trouble(
+    _: Request[Any, Any, Any], error: BlobMissing | BlobCorrupt
+) -> Response[Problem]:
+    log.error("%s", error)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, f"{error}; tell your operator")
+
+
+def on_database_trouble(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    log.warning("the database does not answer: %s", error)
+    return problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "the database does not answer at the moment; try again",
+        headers={"Retry-After": "1"},
+    )
+
+
+def on_queue_trouble(_: Request[Any, Any, Any], error: QueueUnreachable) -> Response[Problem]:
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "1"})
+
+
+def on_unstorable(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """PostgreSQL takes no NUL in a text: what was asked for cannot exist."""
+    log.info("refused by the database: %s", error)
+    return problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "an id or a text in the request has a character that is no text; remove it",
+    )
+
+
+def on_too_deep(_: Request[Any, Any, Any], __: RecursionError) -> Response[Problem]:
+    return problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "the body is nested too deeply: send one that is flatter"
+    )
+
+
+def on_defect(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    reference = uuid.uuid4().hex[:12]
+    log.error("defect %s", reference, exc_info=error)
+    return problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        f"a defect of the server; its log has the particulars under {reference}",
+    )
+
+
+def problem(
+    status: HTTPStatus,
+    detail: str,
+    errors: list[FieldError] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response[Problem]:
+    return Response(
+        Problem(status.phrase, status.value, detail, errors=errors or []),
+        status_code=status.value,
+        media_type=MEDIA_TYPE,
+        headers=headers,
+    )
+
+
+HANDLERS: dict[Any, Any] = {
+    Refusal: on_refusal,
+    Barred: on_barred,
+    Refusals: on_refusals,
+    HTTPException: on_http_error,
+    BlobMissing: on_blob_trouble,
+    BlobCorrupt: on_blob_trouble,
+    QueueUnreachable: on_queue_trouble,
+    OperationalError: on_database_trouble,
+    persistence.DataError: on_unstorable,
+    psycopg.DataError: on_unstorable,
+    DataError: on_unstorable,
+    RecursionError: on_too_deep,
+    Exception: on_defect,
+} | dict.fromkeys(LogUnreachable, on_database_trouble)

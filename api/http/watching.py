@@ -1,0 +1,93 @@
+"""Every request under its correlation id: in the lines of log, as a span, and counted."""
+
+import logging
+import time
+import uuid
+from typing import NamedTuple
+
+from litestar import Request
+from litestar.datastructures import Headers, MutableScopeHeaders
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from adapters.observability import logs, tracing
+from api.http.counters import Metrics
+from domain.trace_context import parse_traceparent
+
+HEADER = "Correlation-Id"
+LONGEST = 200
+
+log = logging.getLogger(__name__)
+
+
+class Correlation(NamedTuple):
+    """Under which id all is recorded that a request sets going, and the span it was sent in."""
+
+    id: str
+    parent: str | None
+
+
+def correlation_of(headers: Headers) -> Correlation:
+    """What the caller said, else the trace that the caller is in, else the command's id, else a
+    fresh one."""
+    said, caller = headers.get(HEADER), parse_traceparent(headers.get("traceparent", ""))
+    if said is not None and is_id(said):
+        return Correlation(said, None)
+    if caller is not None:
+        return Correlation(caller.trace_id, caller.span_id)
+    key = headers.get("Idempotency-Key")
+    return Correlation(key if key and is_id(key) else str(uuid.uuid4()), None)
+
+
+def is_id(text: str) -> bool:
+    return 1 <= len(text) <= LONGEST and text.isprintable()
+
+
+class Watching(ASGIMiddleware):
+    """The outermost middleware, so that refusals are seen too."""
+
+    scopes = (ScopeType.HTTP,)
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        correlation = correlation_of(Headers.from_scope(scope))
+        scope["state"]["correlation_id"] = correlation.id
+        method, route = Request(scope).method, scope["path_template"]
+        began = time.perf_counter()
+        status, seconds = 0, 0.0
+
+        async def answer(message: Message) -> None:
+            nonlocal status, seconds
+            if message["type"] == "http.response.start":
+                status, seconds = message["status"], time.perf_counter() - began
+                MutableScopeHeaders(message)[HEADER] = correlation.id
+                tracing.describe(**{"http.response.status_code": status})
+            await send(message)
+
+        with (
+            logs.about(correlation.id),
+            tracing.span(
+                f"{method} {route}",
+                correlation.id,
+                parent=correlation.parent,
+                kind="server",
+                attributes={"http.request.method": method, "http.route": route},
+            ),
+        ):
+            try:
+                await next_app(scope, receive, answer)
+            finally:
+                self._metrics.answered(method, route, status, seconds, scope["route_handler"])
+                log.log(
+                    _level(method, status), "%s %s: %d in %.3f s", method, route, status, seconds
+                )
+
+
+def _level(method: str, status: int) -> int:
+    """Commands are news; that somebody looks at a page is not."""
+    if status >= 500:
+        return logging.WARNING
+    return logging.DEBUG if method in {"GET", "HEAD", "OPTIONS"} else logging.INFO

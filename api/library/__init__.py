@@ -1,0 +1,1 @@
+"""Routes and pages of views and their models, and of annotating."""

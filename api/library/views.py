@@ -1,0 +1,148 @@
+"""Routes of views and their concepts."""
+
+from litestar import Controller, Response, delete, get, patch, post
+from litestar.params import FromPath, JSONBody
+
+from api.access.rights import needs
+from api.http.commands import Answer, carry_out
+from api.http.parameters import AsOf, AtLeast, HttpRequest, Served
+from api.http.schemas import NewConcepts, NewLabel, NewView, Views, ViewView
+from application import views as commands
+from domain.access.roles import Right
+from domain.errors import NotFound
+from projections.dataset.catalog import find_view, list_views
+from projections.dataset.queries import count_views
+
+
+class ViewController(Controller):
+    """Views and concepts."""
+
+    tags = ("Views",)
+
+    @post(
+        "/projects/{project_id:str}/views",
+        summary="Create a view",
+        sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="project_id"),
+    )
+    def create_view(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        project_id: FromPath[str],
+        data: JSONBody[NewView],
+    ) -> Response[Answer]:
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.create_view(session, project_id, data.name, data.kind),
+            status_code=201,
+        )
+
+    @get(
+        "/projects/{project_id:str}/views",
+        summary="List views",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="project_id"),
+    )
+    def list_views(
+        self,
+        backend: Served,
+        project_id: FromPath[str],
+        at_least: AtLeast = None,
+        as_of: AsOf = None,
+    ) -> Views:
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            return Views(list_views(connection, project_id, as_of=at), position)
+
+    @get(
+        "/views/{view_id:str}",
+        summary="A view, its concepts and counts",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="view_id"),
+    )
+    def get_view(
+        self,
+        backend: Served,
+        view_id: FromPath[str],
+        at_least: AtLeast = None,
+        as_of: AsOf = None,
+    ) -> Response[ViewView]:
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            view = find_view(connection, view_id, as_of=at)
+            if view is None:
+                raise NotFound("there is no such view")
+            counts = count_views(connection, view.project_id, [view_id], as_of=at)[view_id]
+        return Response(
+            ViewView(view, counts.concepts, counts, position),
+            headers={"ETag": f'"{view.revision}"'},
+        )
+
+    @post(
+        "/views/{view_id:str}/concepts",
+        summary="Add concepts",
+        sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="view_id"),
+    )
+    def add_concepts(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        view_id: FromPath[str],
+        data: JSONBody[NewConcepts],
+    ) -> Response[Answer]:
+        """Add concepts, all or none. The answer's `ids` are theirs, in the order of the labels.
+
+        The view's current model is amended, or forked if it has a version.
+        """
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.add_concepts(session, view_id, data.labels),
+            status_code=201,
+        )
+
+    @patch(
+        "/views/{view_id:str}/concepts/{concept_id:str}",
+        summary="Rename a concept",
+        sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="view_id"),
+    )
+    def rename_concept(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        view_id: FromPath[str],
+        concept_id: FromPath[str],
+        data: JSONBody[NewLabel],
+    ) -> Response[Answer]:
+        """It stays the same concept, so no model changes."""
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.rename_concept(session, view_id, concept_id, data.label),
+        )
+
+    @delete(
+        "/views/{view_id:str}/concepts/{concept_id:str}",
+        summary="Remove a concept",
+        status_code=200,
+        sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="view_id"),
+    )
+    def remove_concept(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        view_id: FromPath[str],
+        concept_id: FromPath[str],
+    ) -> Response[Answer]:
+        return carry_out(
+            backend,
+            request,
+            None,
+            lambda session: commands.remove_concept(session, view_id, concept_id),
+        )

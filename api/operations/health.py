@@ -1,0 +1,100 @@
+"""Whether this server is alive, whether it can serve, and what is the matter with each part.
+
+Anyone may ask: answers name parts and say what is wrong with them in words that are written here.
+"""
+
+from litestar import Controller, Response, get
+
+from adapters.health.conditions import WELL, Alive, Health, PartHealth, all_in_all
+from adapters.health.heartbeats import SILENT_SECONDS, Sign
+from adapters.health.overview import Look
+from adapters.parts import PARTS
+from api.access.rights import OPEN
+from api.http.parameters import Served
+
+FAR_BEHIND = 10_000
+STILL_SECONDS = 60.0
+FAILED_LATELY_SECONDS = 30.0
+
+
+class HealthController(Controller):
+    """Health."""
+
+    path = "/health"
+    tags = ("System",)
+    opt = OPEN
+
+    @get("/live", summary="Whether the process answers", sync_to_thread=False)
+    def get_live(self) -> Alive:
+        """Touches nothing: restart the process if this does not answer."""
+        return Alive()
+
+    @get("/ready", summary="Whether the server can serve, and how each part is")
+    async def get_ready(self, backend: Served) -> Response[Health]:
+        """200 as long as commands and queries are served, `degraded` included; 503 if the database
+        does not answer or lacks a read model. Parts are asked at most once a second."""
+        health = judged(await backend.overview.look())
+        return Response(health, status_code=503 if health.status == "failed" else 200)
+
+
+def judged(look: Look) -> Health:
+    """What a look comes to."""
+    parts = _of_database(look) | _of_backend(look)
+    parts["nats"] = WELL if look.crew else PartHealth("degraded", "NATS does not answer")
+    parts["blobs"] = WELL if look.blobs else PartHealth("degraded", "the store does not answer")
+    parts["workers"] = _of_workers(look)
+    return all_in_all(parts)
+
+
+def _of_database(look: Look) -> dict[str, PartHealth]:
+    known = look.database
+    if known is None:
+        return {"database": PartHealth("failed", "PostgreSQL does not answer, or lacks our tables")}
+    missing = PartHealth("failed", "not built in this database; run `stemma migrate`")
+    return (
+        {"database": WELL}
+        | dict.fromkeys(known.not_built, missing)
+        | {one.part: _moving(look, one.part) for one in known.read_models}
+    )
+
+
+def _moving(look: Look, part: str) -> PartHealth:
+    """Whether a part keeps up, as far as its position tells."""
+    behind = sum(one.behind for one in look.standings if one.part == part)
+    if look.still.get(part, 0) > STILL_SECONDS:
+        still = f"has not moved for {look.still[part]:.0f} s, and is {behind} behind"
+        return PartHealth("degraded", still)
+    if behind > FAR_BEHIND:
+        return PartHealth("degraded", f"is {behind} behind")
+    return WELL
+
+
+def _of_backend(look: Look) -> dict[str, PartHealth]:
+    """The parts that say that they run; nothing, if nobody can know."""
+    if look.database is None:
+        return {}
+    latest: dict[str, Sign] = {}
+    for sign in look.database.signs:
+        latest.setdefault(sign.part, sign)
+    return {part: _part(look, part, latest.get(part)) for part in PARTS}
+
+
+def _part(look: Look, part: str, sign: Sign | None) -> PartHealth:
+    if sign is None:
+        return PartHealth("degraded", "is not running")
+    if sign.silent > SILENT_SECONDS:
+        return PartHealth("degraded", f"has given no sign of life for {sign.silent:.0f} s")
+    if sign.failed_ago is not None and sign.failed_ago < FAILED_LATELY_SECONDS:
+        failed = f"failed {sign.failed_ago:.0f} s ago, {sign.failures} times in all, and goes on"
+        return PartHealth("degraded", f"{failed}; `stemma status` says why")
+    halves = ["policies", "control"] if part == "policies" else [part]
+    found = [_moving(look, one) for one in halves]
+    return next((one for one in found if one != WELL), WELL)
+
+
+def _of_workers(look: Look) -> PartHealth:
+    if look.crew is None:
+        return PartHealth("degraded", "unknown while NATS does not answer")
+    if not look.crew.workers:
+        return PartHealth("ok", "none is there: trainings wait")
+    return PartHealth("ok", f"{len(look.crew.workers)} there")

@@ -1,0 +1,127 @@
+"""`GET /metrics`: what this process has counted, and what the database and NATS know just now."""
+
+from collections.abc import Iterable, Iterator
+
+from litestar import Controller, Response, get
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from adapters.health.heartbeats import SILENT_SECONDS
+from adapters.health.overview import Look
+from adapters.parts import PARTS
+from api.access.rights import needs
+from api.http.counters import Metrics
+from api.http.parameters import HttpRequest, Served
+from api.operations.health import judged
+from domain.access.roles import Right
+
+
+class MetricsController(Controller):
+    """Metrics."""
+
+    tags = ("System",)
+
+    @get(
+        "/metrics",
+        summary="Metrics for Prometheus",
+        opt=needs(Right.READ, anywhere=True),
+        media_type="text/plain",
+    )
+    async def get_metrics(self, request: HttpRequest, backend: Served) -> Response[bytes]:
+        """In the text format; what does not answer within two seconds is left out."""
+        metrics: Metrics = request.app.state.metrics
+        found = CollectorRegistry()
+        found.register(_Found(await backend.overview.look()))
+        text = generate_latest(metrics.registry) + generate_latest(found)
+        return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+class _Found(Collector):
+    def __init__(self, look: Look) -> None:
+        self._look = look
+
+    def collect(self) -> Iterable[Metric]:
+        yield from _of_health(self._look)
+        yield from _of_positions(self._look)
+        yield from _of_parts(self._look)
+        yield from _of_jobs(self._look)
+        yield from _of_webhooks(self._look)
+
+
+def _of_health(look: Look) -> Iterator[Metric]:
+    well = GaugeMetricFamily(
+        "stemma_up", "1 if the part is well, as /health/ready says", labels=["part"]
+    )
+    for part, health in judged(look).parts.items():
+        well.add_metric([part], float(health.status == "ok"))
+    yield well
+
+
+def _of_positions(look: Look) -> Iterator[Metric]:
+    if look.database is None:
+        return
+    yield GaugeMetricFamily("stemma_log_position", "The log's end", value=look.database.head)
+    position = GaugeMetricFamily(
+        "stemma_position", "How far along the log a part is, or along REPORTS", labels=["part"]
+    )
+    behind = GaugeMetricFamily(
+        "stemma_behind", "Events, for ingest reports, that a part still has to do", labels=["part"]
+    )
+    for one in look.standings:
+        position.add_metric([one.part], one.position)
+        behind.add_metric([one.part], one.behind)
+    yield position
+    yield behind
+
+
+def _of_parts(look: Look) -> Iterator[Metric]:
+    if look.database is None:
+        return
+    running = GaugeMetricFamily(
+        "stemma_part_processes", "Processes in which a part gives signs of life", labels=["part"]
+    )
+    failures = CounterMetricFamily(
+        "stemma_part_failures", "How often a part had to begin again", labels=["part"]
+    )
+    for part in PARTS:
+        signs = [
+            sign
+            for sign in look.database.signs
+            if sign.part == part and sign.silent <= SILENT_SECONDS
+        ]
+        running.add_metric([part], len(signs))
+        failures.add_metric([part], sum(sign.failures for sign in signs))
+    yield running
+    yield failures
+
+
+def _of_jobs(look: Look) -> Iterator[Metric]:
+    if look.crew is None:
+        return
+    jobs = GaugeMetricFamily("stemma_jobs", "Training jobs on the queue", labels=["state"])
+    jobs.add_metric(["waiting"], look.crew.waiting)
+    jobs.add_metric(["in_work"], look.crew.in_work)
+    yield jobs
+    yield GaugeMetricFamily("stemma_workers", "Workers there", value=len(look.crew.workers))
+
+
+def _of_webhooks(look: Look) -> Iterator[Metric]:
+    behind = GaugeMetricFamily(
+        "stemma_webhook_behind",
+        "Events after the webhook's position, wanted or not",
+        labels=["webhook", "state"],
+    )
+    failures = GaugeMetricFamily(
+        "stemma_webhook_failures", "Deliveries that failed, in a row", labels=["webhook"]
+    )
+    for one in look.webhooks or []:
+        webhook_id = one.endpoint.webhook_id
+        behind.add_metric([webhook_id, one.endpoint.webhook.state], one.behind)
+        failures.add_metric([webhook_id], one.place.failures)
+    yield behind
+    yield failures

@@ -1,0 +1,43 @@
+"""Routes about the system itself: how far its parts are, and whether it is well."""
+
+from datetime import UTC, datetime
+
+from litestar import Controller, get
+from litestar.params import FromQuery
+
+from adapters.health.heartbeats import signs_of_life
+from api.access.rights import needs
+from api.http.parameters import Served
+from api.http.schemas import ReadModelStatus, Status
+from domain.access.roles import Right
+from projections.engine.follow import positions_of
+from projections.engine.scratch import under_way
+from projections.registry import READ_MODELS
+
+
+class SystemController(Controller):
+    """The system."""
+
+    tags = ("System",)
+
+    @get(
+        "/status",
+        summary="Positions and lag",
+        sync_to_thread=True,
+        opt=needs(Right.READ, anywhere=True),
+    )
+    def get_status(self, backend: Served, count: FromQuery[bool] = False) -> Status:
+        """`count` asks for the number of events too, which takes time on a long log."""
+        with backend.reading() as (connection, _):
+            found = list(positions_of(connection, READ_MODELS))
+            signs = signs_of_life(connection)
+        building = under_way(backend.engine)
+        head = backend.store.head()
+        return Status(
+            head,
+            [ReadModelStatus(name, at, max(head - at, 0)) for name, at in found],
+            [ReadModelStatus(name, at, max(head - at, 0)) for name, at in building],
+            signs,
+            datetime.now(UTC),
+            backend.store.count() if count else None,
+        )

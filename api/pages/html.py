@@ -1,0 +1,150 @@
+"""How pages are rendered: the template environment, their headers, and problems as pages."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, cast
+from urllib.parse import quote
+
+import msgspec
+import plotly
+from jinja2 import StrictUndefined
+from litestar import Request, Response
+from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.response import Redirect, Template
+
+from api.http.problems import Problem
+from domain.errors import Unauthenticated
+from domain.library.view import CLASSIFICATION
+from domain.training.form_controls import plain
+
+HEADERS = {"Cache-Control": "no-store"}
+Handler = Callable[[Request[Any, Any, Any], Any], Response[Any]]
+NOT_PAGES = ("/api/", "/audit/log/", "/health/", "/metrics", "/schema", "/static/")
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """What every page holds: the position it reflects, and the API call that gives the same.
+
+    A page about no data has neither.
+    """
+
+    position: int | None = None
+    api: str | None = None
+
+
+class ProblemPage(Page, frozen=True, kw_only=True):
+    """What went wrong, in place of the page asked for."""
+
+    problem: Problem
+
+
+def render(template: str, page: Page, status_code: int = 200) -> Template:
+    """A template with its page as `page`, under the headers of all pages."""
+    return Template(
+        template,
+        context={"page": page},
+        headers=HEADERS,
+        status_code=status_code,
+        media_type="text/html",
+    )
+
+
+def prepare(engine: JinjaTemplateEngine) -> None:
+    """Give templates the formats they use; a name that is not there is an error."""
+    environment = engine.engine
+    environment.undefined = StrictUndefined
+    environment.trim_blocks = environment.lstrip_blocks = True
+    environment.globals["now"] = lambda: datetime.now(UTC)
+    environment.globals["plotly_version"] = plotly.__version__
+    environment.filters |= {
+        "ago": ago,
+        "exact": exact,
+        "iso": iso,
+        "lasting": lasting,
+        "percent": percent,
+        "plain": plain,
+        "size": size,
+    }
+
+
+def as_pages(handlers: dict[Any, Handler]) -> dict[Any, Handler]:
+    """The same handlers, whose problems are pages wherever a page was asked for."""
+    return {kind: _as_page(handler) for kind, handler in handlers.items()}
+
+
+def _as_page(handler: Handler) -> Handler:
+    def answer(request: Request[Any, Any, Any], error: Any) -> Response[Any]:
+        response = handler(request, error)
+        # A link to the API that a browser follows asks for a page, too.
+        wants_page = "text/html" in request.headers.get("Accept", "")
+        if request.url.path.startswith(NOT_PAGES) and not wants_page:
+            return response
+        if isinstance(error, Unauthenticated) and request.method == "GET":
+            here = quote(
+                str(request.url.path) + (f"?{request.url.query}" if request.url.query else "")
+            )
+            return Redirect(
+                f"/login?next={here}", status_code=303, headers={"Cache-Control": "no-store"}
+            )
+        page = ProblemPage(problem=response.content)
+        rendered = render("problem.html", page, response.status_code or 500)
+        for name, value in response.headers.items():
+            rendered.headers[name] = value
+        return cast(Response[Any], rendered)
+
+    return answer
+
+
+def indicator_of(kind: str) -> str:
+    """The name of a version's first performance indicator."""
+    return "Validation accuracy" if kind == CLASSIFICATION else "Validation mAP"
+
+
+_SPANS = ((86_400, "day"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def ago(at: datetime, now: datetime | None = None) -> str:
+    """How long ago, or in how long, in its largest unit; a date beyond a month."""
+    seconds = int(((now or datetime.now(UTC)) - at).total_seconds())
+    away = abs(seconds)
+    if away < 5:
+        return "just now"
+    if away >= 30 * 86_400:
+        return f"{at.astimezone(UTC):%Y-%m-%d}"
+    span, unit = next(one for one in _SPANS if away >= one[0])
+    count = away // span
+    told = f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''}"
+    return f"{told} ago" if seconds > 0 else f"in {told}"
+
+
+def exact(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def iso(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def lasting(seconds: float) -> str:
+    """A duration in its two largest units."""
+    whole = max(round(seconds), 0)
+    for span, unit, smaller, smaller_unit in (
+        (86_400, "d", 3_600, "h"),
+        (3_600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if whole >= span:
+            return f"{whole // span} {unit} {whole % span // smaller} {smaller_unit}"
+    return f"{whole} s"
+
+
+def percent(share: float, digits: int = 0) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
+def size(count: int) -> str:
+    """A number of bytes, in the largest decimal unit it fills."""
+    for span, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if count >= span:
+            return f"{count / span:.1f} {unit}"
+    return f"{count} B"

@@ -1,0 +1,67 @@
+// What is said of an image, saved with the revision it was based on: nobody is replaced unseen.
+import { call, newKey, Problem } from "../api.js";
+
+const TRIES = 3;
+
+// One text for one meaning, whatever the order of the annotations.
+export function meaning({ annotations, without_concept: without }) {
+  const told = annotations.map(({ concept_id: id, box }) => {
+    const sides = box ? [box.x, box.y, box.width, box.height].map((side) => side.toFixed(9)) : [];
+    return [id, ...sides].join(" ");
+  });
+  return [...told.sort(), without ? "without" : ""].join("\n");
+}
+
+export const saidOf = ({ annotations, without_concept }) => ({ annotations, without_concept });
+
+// The image as it is now, with what the view says of it.
+export async function look(imageId, viewId) {
+  const { head } = await call("GET", "/api/v1/status");
+  const { image } = await call("GET", `/api/v1/images/${imageId}?view_id=${viewId}&at_least=${head}`);
+  return image;
+}
+
+export class Saving {
+  constructor(viewId) {
+    this.viewId = viewId;
+  }
+
+  begin(image) {
+    this.imageId = image.image_id;
+    this.revision = image.revision;
+    this.base = saidOf(image);
+    this.sent = undefined;
+  }
+
+  differs(said) {
+    return meaning(said) !== meaning(this.base);
+  }
+
+  // Resolves to the log's position, or to { theirs } where someone said something else meanwhile.
+  async save(said) {
+    for (let left = TRIES; left; left -= 1) {
+      try {
+        const answer = await this.#put(said);
+        this.revision = answer.revision;
+        this.base = said;
+        return { position: answer.position };
+      } catch (problem) {
+        if (!(problem instanceof Problem) || problem.status !== 412) throw problem;
+        const theirs = await look(this.imageId, this.viewId);
+        // Another view or the split has changed: what we would replace is what we have seen.
+        if (meaning(theirs) !== meaning(this.base)) return { theirs };
+        this.revision = theirs.revision;
+      }
+    }
+    throw new Problem("Others keep changing this image; try again.");
+  }
+
+  // The same content keeps its key until it is answered, so that it happens once.
+  #put(body) {
+    const content = `${this.revision} ${meaning(body)}`;
+    if (this.sent?.content !== content) this.sent = { content, key: newKey() };
+    const url = `/api/v1/images/${this.imageId}/annotations/${this.viewId}`;
+    const headers = { "If-Match": `"${this.revision}"` };
+    return call("PUT", url, { body, key: this.sent.key, headers });
+  }
+}

@@ -1,0 +1,87 @@
+// A version as it goes on: its events move the step bar and extend the charts.
+import { call } from "../api.js";
+import { startCharts } from "./charts.js";
+import { gapSentence } from "./gap.js";
+import { refresh } from "../parts.js";
+import { showProgress } from "./steps.js";
+
+const RETRY_MS = 3000;
+const place = document.querySelector("[data-follow], [data-then]");
+const live = document.querySelector("[data-live]");
+const gap = document.querySelector("[data-gap]");
+
+let iterationsPerEpoch = Number(place.dataset.iterationsPerEpoch);
+let shown = place.dataset.shown;
+let charts = startCharts();
+let waiting = [];
+
+function follow() {
+  const source = new EventSource(place.dataset.follow);
+  source.onopen = () => say("Live");
+  source.onerror = () => {
+    say("Connection lost. Reconnecting…");
+    // The browser comes back by itself from where it was, unless the server refused it.
+    if (source.readyState !== EventSource.CLOSED) return;
+    setTimeout(() => {
+      charts = startCharts();
+      follow();
+    }, RETRY_MS);
+  };
+  source.addEventListener("metrics", (event) => {
+    waiting.push(...JSON.parse(event.data));
+    draw();
+    reflect(event);
+  });
+  source.addEventListener("progress", (event) => {
+    const progress = JSON.parse(event.data);
+    iterationsPerEpoch = progress.iterations_per_epoch ?? iterationsPerEpoch;
+    showProgress(progress);
+    draw();
+    reflect(event);
+    if (told(progress) !== shown) {
+      shown = told(progress);
+      refresh(event.lastEventId);
+    }
+  });
+  source.addEventListener("end", async (event) => {
+    source.close();
+    draw();
+    await refresh(event.lastEventId);
+    say("Ended: this is the final state");
+    document.body.dataset.ended = event.lastEventId;
+  });
+}
+
+// As of a past moment nothing moves: the charts show what there was.
+async function showThen() {
+  const { series } = await call("GET", place.dataset.then);
+  waiting.push(...series);
+  draw();
+  say("As it was");
+}
+
+// Before an epoch's length is known, an iteration has no place on an axis of epochs.
+function draw() {
+  if (!iterationsPerEpoch || !waiting.length) return;
+  for (const series of waiting.splice(0)) charts.extend(series, iterationsPerEpoch);
+  const sentence = gapSentence(charts.history());
+  if (gap.textContent !== sentence) gap.textContent = sentence;
+  gap.hidden = !sentence;
+}
+
+// What the buttons depend on, as data-shown has it.
+function told({ status, stop_requested: stopping }) {
+  return `${status} ${stopping}`;
+}
+
+function reflect(event) {
+  document.querySelector("[data-position]").textContent = event.lastEventId;
+}
+
+function say(text) {
+  live.textContent = text;
+  live.dataset.state = text.split(/[ .:]/)[0].toLowerCase();
+}
+
+if (place.dataset.then) showThen();
+else follow();

@@ -1,0 +1,101 @@
+"""The page of events: the log as a feed, as others are sent it, the newest first."""
+
+from datetime import datetime
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Controller, get
+from litestar.params import FromQuery
+from litestar.response import Template
+
+from adapters.subscriptions.feed.before import newest
+from adapters.subscriptions.feed.wanted import Chosen
+from api.access.rights import needs
+from api.http.parameters import Cursor, HttpRequest, Served, position_in
+from api.pages.html import Page, render
+from domain.access.roles import Right
+from domain.event import registry
+from domain.subscriptions.cloud_events import CloudEvent, cloud_event
+from projections.dataset.catalog import ProjectRow, list_projects
+
+EVENTS_A_PAGE = 50
+PROJECTS_OFFERED = 200
+SHOWN_CHARACTERS = 240
+"""Of an event's data; the rest is in the event itself."""
+
+_FILTERS = ("name", "subject", "project", "view", "model", "version")
+
+
+class EventsPage(Page, frozen=True, kw_only=True):
+    """Events, and above which position there are no others that fit; `chosen` are the filters."""
+
+    events: list[CloudEvent]
+    chosen: dict[str, str]
+    projects: list[ProjectRow]
+    first: bool
+    down_to: int
+
+    @property
+    def names(self) -> list[str]:
+        """What an event's name can be: all of a kind, and each."""
+        kinds = {f"{name.split('.', 1)[0]}.*" for name in registry()}
+        return sorted(kinds | set(registry()))
+
+    @property
+    def more_open(self) -> bool:
+        return any(self.chosen[name] for name in ("view", "model", "version"))
+
+    @property
+    def narrowed(self) -> bool:
+        return any(self.chosen.values())
+
+    def address(self, **others: str) -> str:
+        """This page with its filters, and what else is said."""
+        said = {name: value for name, value in (self.chosen | others).items() if value}
+        return f"/events?{urlencode(said)}" if said else "/events"
+
+    def at(self, event: CloudEvent) -> datetime:
+        """When it happened."""
+        return datetime.fromisoformat(event.time)
+
+    def told(self, event: CloudEvent) -> str:
+        """The event's data, as much of them as fits."""
+        text = msgspec.json.encode(event.data).decode()
+        return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+
+
+class EventPages(Controller):
+    """Events."""
+
+    @get("/events", sync_to_thread=True, opt=needs(Right.READ, anywhere=True))
+    def events(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        name: FromQuery[str] = "",
+        subject: FromQuery[str] = "",
+        project: FromQuery[str] = "",
+        view: FromQuery[str] = "",
+        model: FromQuery[str] = "",
+        version: FromQuery[str] = "",
+        cursor: Cursor = None,
+    ) -> Template:
+        readable = request.user.grants.projects(Right.READ)
+        values = dict(zip(_FILTERS, (name, subject, project, view, model, version), strict=True))
+        chosen = Chosen(**{key: [value] for key, value in values.items() if value})
+        head, before = backend.store.head(), position_in(cursor)
+        start = head + 1 if before is None else min(before, head + 1)
+        looked = newest(backend.store, backend.scopes, chosen, readable, start, EVENTS_A_PAGE)
+        with backend.reading() as (connection, _):
+            projects = list_projects(connection, limit=PROJECTS_OFFERED, among=readable)
+        asked = urlencode({key: value for key, value in values.items() if value})
+        page = EventsPage(
+            position=head,
+            api=f"/api/v1/events?after={looked.down_to}{'&' if asked else ''}{asked}",
+            events=[cloud_event(one) for one in looked.events],
+            chosen=values,
+            projects=projects,
+            first=before is None,
+            down_to=looked.down_to,
+        )
+        return render("subscriptions/events.html", page)

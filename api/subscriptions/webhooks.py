@@ -1,0 +1,138 @@
+"""Routes of webhooks: who is told of events, and how that goes."""
+
+import asyncio
+
+import httpx
+from litestar import Controller, Response, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from adapters.subscriptions.webhooks.addresses import Refused, parsed
+from api.access.rights import needs
+from api.backend import Backend
+from api.http.commands import Answer
+from api.http.parameters import HttpRequest, Served
+from api.subscriptions.webhook_asked import Asked, tried, with_secret
+from api.subscriptions.webhook_reading import (
+    GivenSecret,
+    NewWebhook,
+    Replay,
+    Tried,
+    Webhooks,
+    WebhookView,
+    administered,
+    grants_of,
+    refuse_others,
+    rows,
+)
+from application.webhooks import both_until, new_secret, register_webhook
+from domain.access.roles import Right
+from domain.errors import Invalid
+from domain.subscriptions.webhook import (
+    PauseWebhook,
+    RegisterWebhook,
+    RemoveWebhook,
+    ReplayWebhook,
+    ResumeWebhook,
+    RotateSecret,
+)
+
+ONE = "/{webhook_id:str}"
+
+
+class WebhookController(Controller):
+    """Events sent to a URL of yours. For administrators, of a project or of all."""
+
+    path = "/webhooks"
+    tags = ("Webhooks",)
+    opt = needs(Right.ADMINISTER, anywhere=True)
+
+    @post(summary="Register a webhook")
+    async def register(
+        self, backend: Served, request: HttpRequest, data: JSONBody[NewWebhook]
+    ) -> Response[GivenSecret]:
+        """Events are sent from now on, signed with the secret in the answer: keep it.
+
+        The URL begins with https and leads to a public address, unless the operator allows others.
+        """
+        await asyncio.to_thread(refuse_others, grants_of(request), data.project_id)
+        url = await _callable(backend, data.url)
+        command = RegisterWebhook(
+            data.url,
+            url.netloc.decode(),
+            data.names,
+            data.project_id,
+            data.description,
+            new_secret(),
+        )
+        return await asyncio.to_thread(
+            with_secret,
+            backend,
+            request,
+            data,
+            lambda session: register_webhook(session, command),
+            201,
+        )
+
+    @get(summary="List webhooks", sync_to_thread=True)
+    def list_webhooks(self, backend: Served, request: HttpRequest) -> Webhooks:
+        """Those that are not removed, in the order in which they were registered."""
+        return Webhooks(*rows(backend, administered(backend, grants_of(request))))
+
+    @get(ONE, summary="A webhook", sync_to_thread=True)
+    def get_webhook(self, hook: NamedDependency[Asked]) -> Response[WebhookView]:
+        """How far it has been served, and what is wrong if something is."""
+        row, position = hook.row()
+        return Response(WebhookView(row, position), headers={"ETag": f'"{row.revision}"'})
+
+    @delete(ONE, summary="Remove a webhook", status_code=200, sync_to_thread=True)
+    def remove(self, hook: NamedDependency[Asked]) -> Response[Answer]:
+        """Nothing is sent any more. This is final."""
+        return hook.change(lambda _: RemoveWebhook())
+
+    @post(f"{ONE}/pause", summary="Pause a webhook", status_code=200, sync_to_thread=True)
+    def pause(self, hook: NamedDependency[Asked]) -> Response[Answer]:
+        """Nothing is sent until it is resumed. A message that is under way may still arrive."""
+        return hook.change(lambda _: PauseWebhook())
+
+    @post(f"{ONE}/resume", summary="Resume a webhook", status_code=200, sync_to_thread=True)
+    def resume(self, hook: NamedDependency[Asked]) -> Response[Answer]:
+        """A webhook that is paused or parked goes on where it was: nothing is left out. Whoever
+        resumes it vouches for it: while they administer what it tells, it is served."""
+        return hook.change(lambda _: ResumeWebhook())
+
+    @post(f"{ONE}/replay", summary="Send events again", status_code=200, sync_to_thread=True)
+    def replay(self, hook: NamedDependency[Asked], data: JSONBody[Replay]) -> Response[Answer]:
+        """Go on after any position of the log, an earlier or a later one."""
+        return hook.change(lambda session: ReplayWebhook(data.after, session.position), data)
+
+    @post(
+        f"{ONE}/rotate",
+        summary="Give a webhook another secret",
+        status_code=200,
+        sync_to_thread=True,
+    )
+    def rotate(self, hook: NamedDependency[Asked]) -> Response[GivenSecret]:
+        """For 24 hours messages are signed with the secret before, too."""
+        return hook.change_secret(RotateSecret(new_secret(), both_until()))
+
+    @post(f"{ONE}/test", summary="Send a test message", status_code=200)
+    async def test(self, backend: Served, hook: NamedDependency[Asked]) -> Tried:
+        """Send the event of the webhook's registration, now and once, and say what came of it.
+
+        That works while the webhook is paused or parked, and changes nothing.
+        """
+        return await tried(backend, await asyncio.to_thread(hook.to_try))
+
+
+async def _callable(backend: Backend, text: str) -> httpx.URL:
+    """The URL, if it may be called. Raises `Invalid`."""
+    try:
+        url = parsed(text)
+        async with asyncio.timeout(backend.webhook_timeout):
+            await backend.gate.addresses(url)
+    except Refused as refused:
+        raise Invalid(str(refused), field="url") from refused
+    except TimeoutError:
+        raise Invalid("no name server says where the host of the URL is", field="url") from None
+    return url

@@ -1,0 +1,1 @@
+"""Routes and pages of versions, their forms and the workers."""

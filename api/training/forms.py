@@ -1,0 +1,33 @@
+"""The route of the training form."""
+
+from litestar import Controller, get
+from litestar.params import FromPath
+
+from api.access.rights import needs
+from api.http.parameters import Served
+from domain.access.roles import Right
+from domain.errors import NotFound
+from domain.training.form import KINDS, training_form
+from domain.training.form_controls import Form
+
+
+class FormController(Controller):
+    """Training forms."""
+
+    tags = ("Versions",)
+
+    @get(
+        "/forms/{kind:str}",
+        summary="The training form of a kind of view",
+        sync_to_thread=True,
+        opt=needs(Right.READ, anywhere=True),
+    )
+    def get_form(self, backend: Served, kind: FromPath[str]) -> Form:
+        """What can be chosen in a training, in sections.
+
+        A control counts where `shown_when` fits what is chosen before it; its default is the first
+        of `defaults` whose `when` fits. Defaults depend on which pretrained weights are there.
+        """
+        if kind not in KINDS:
+            raise NotFound(f"there is no kind of view {kind!r}; there are {', '.join(KINDS)}")
+        return training_form(kind, backend.weights.at_hand())

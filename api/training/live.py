@@ -1,0 +1,117 @@
+"""A version's progress and metrics as they happen, by server-sent events.
+
+Each event's id is a position of the log. A client that comes back with `Last-Event-ID` gets the
+state as it is now, and the metrics since that position: nothing twice, nothing left out. At each
+beat of the feed of all events the caller's rights are asked for again.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import msgspec
+from litestar import Controller, get
+from litestar.params import FromPath
+from litestar.response import ServerSentEvent, ServerSentEventMessage
+
+from api.access.guard import who_still
+from api.access.limits import hold_open
+from api.access.rights import needs
+from api.backend import Backend
+from api.http.parameters import HttpRequest, Served
+from application.handle import VERSION
+from domain.access.roles import Right
+from domain.errors import Invalid, NotFound
+from domain.training.version import ENDED
+from projections.training.metric_history import Series, series_of
+from projections.training.version_progress import ProgressRow, find_progress
+
+Look = tuple[ProgressRow | None, list[Series], int]
+
+
+class LiveController(Controller):
+    """Live progress."""
+
+    tags = ("Versions",)
+
+    @get(
+        "/versions/{version_id:str}/events",
+        summary="Follow a version live",
+        media_type="text/event-stream",
+        opt=needs(Right.READ, of="version_id"),
+    )
+    async def follow(
+        self, backend: Served, request: HttpRequest, version_id: FromPath[str]
+    ) -> ServerSentEvent:
+        """Events `progress` (all of it), `metrics` (what is new) and `end`.
+
+        Begins with what there is; a client that comes back names the last id it has seen in
+        `Last-Event-ID`. Ends, too, once the caller may no longer read the version.
+        """
+        seen = request.headers.get("Last-Event-ID", "0")
+        if not seen.isdecimal() or len(seen) > 18:
+            raise Invalid("Last-Event-ID is the id of an event seen", field="Last-Event-ID")
+        hold_open(request)
+        await backend.feed.begin(int(seen), "Last-Event-ID")
+        first = await asyncio.to_thread(_look, backend, version_id, int(seen))
+        if first[0] is None:
+            raise NotFound("there is no such version")
+        stream = VERSION.stream(version_id)
+        project = await asyncio.to_thread(backend.scopes.project_of, stream)
+
+        async def may_read() -> bool:
+            caller = await who_still(request)
+            return caller is not None and caller.grants.may(Right.READ, project)
+
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        return ServerSentEvent(_events(backend, version_id, int(seen), may_read), headers=headers)
+
+
+async def _events(
+    backend: Backend, version_id: str, seen: int, may_read: Callable[[], Awaitable[bool]]
+) -> AsyncIterator[ServerSentEventMessage]:
+    shown: ProgressRow | None = None
+    beat = backend.feed.beat
+    with backend.news.listening() as changed:
+        while True:
+            changed.clear()
+            if beat.is_set():
+                beat = backend.feed.beat
+                if not await may_read():
+                    return
+                yield ServerSentEventMessage(comment="still here", data=None)
+            progress, series, position = await asyncio.to_thread(_look, backend, version_id, seen)
+            assert progress is not None
+            if series:
+                yield _message("metrics", series, position)
+            if progress != shown:
+                yield _message("progress", progress, position)
+                shown = progress
+            seen = max(seen, position)
+            # Not before the metrics have come as far as the progress.
+            if progress.status in ENDED and position >= progress.position:
+                yield _message("end", progress.status, position)
+                return
+            await _either(changed, beat)
+
+
+async def _either(*events: asyncio.Event) -> None:
+    """Return once one of them is set."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()
+
+
+def _look(backend: Backend, version_id: str, seen: int) -> Look:
+    """One snapshot: the progress, the metrics after `seen`, and the position of both."""
+    with backend.reading() as (connection, position):
+        series = series_of(connection, version_id, after=seen, upto=position)
+        return find_progress(connection, version_id), series, position
+
+
+def _message(event: str, content: object, position: int) -> ServerSentEventMessage:
+    return ServerSentEventMessage(
+        data=msgspec.json.encode(content).decode(), event=event, id=str(position)
+    )

@@ -1,0 +1,90 @@
+"""The page of a version: its steps, its metrics as they come, and what it was made of."""
+
+from litestar import Controller, get
+from litestar.params import FromPath
+from litestar.response import Template
+
+from api.access.rights import needs
+from api.backend import NotYet
+from api.http.parameters import AsOf, AtLeast, Served
+from api.pages.html import Page, indicator_of, render
+from api.pages.past import Moment, moment_of, told
+from domain.access.roles import Right
+from domain.errors import NotFound
+from domain.training.option_facts import Fact, facts_of
+from domain.training.version import ENDED
+from projections.dataset.catalog import ProjectRow, ViewRow, find_project, find_view
+from projections.training.library_queries import ModelRow, VersionRow, find_model, find_version
+from projections.training.version_progress import ProgressRow, find_progress
+
+STEP_LABELS = {
+    "queued": "Queued",
+    "preparing": "Preparing data",
+    "training": "Training",
+    "evaluating": "Evaluating",
+    "saving": "Saving",
+}
+
+
+class VersionPage(Page, frozen=True, kw_only=True):
+    """A version with all it belongs to, at a moment; `origin` is the version it started from."""
+
+    moment: Moment
+    project: ProjectRow
+    view: ViewRow
+    model: ModelRow
+    version: VersionRow
+    progress: ProgressRow
+    origin: VersionRow | None
+    step_labels: dict[str, str]
+
+    @property
+    def ended(self) -> bool:
+        return self.version.status in ENDED
+
+    @property
+    def options(self) -> list[Fact]:
+        return facts_of(self.view.kind, self.version.options)
+
+    @property
+    def indicator(self) -> str:
+        return indicator_of(self.view.kind)
+
+
+class VersionPages(Controller):
+    """Versions."""
+
+    @get("/versions/{version_id:str}", sync_to_thread=True, opt=needs(Right.READ, of="version_id"))
+    def version(
+        self,
+        backend: Served,
+        version_id: FromPath[str],
+        at_least: AtLeast = None,
+        as_of: AsOf = None,
+    ) -> Template:
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            version = find_version(connection, version_id, as_of=at)
+            progress = find_progress(connection, version_id, as_of=at)
+            if version is None or progress is None:
+                raise NotFound(f"there is no such version{told(at)}")
+            project = find_project(connection, version.project_id, as_of=at)
+            view = find_view(connection, version.view_id, as_of=at)
+            model = find_model(connection, version.model_id, as_of=at)
+            start = version.options.start_from
+            origin = find_version(connection, start, as_of=at) if start else None
+            moment = moment_of(backend, connection, at)
+        if project is None or view is None or model is None:
+            raise NotYet("the read models are still catching up; reload in a moment")
+        page = VersionPage(
+            position=position,
+            api=moment.of(f"/api/v1/versions/{version_id}"),
+            moment=moment,
+            project=project,
+            view=view,
+            model=model,
+            version=version,
+            progress=progress,
+            origin=origin,
+            step_labels=STEP_LABELS,
+        )
+        return render("training/version.html", page)

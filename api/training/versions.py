@@ -1,0 +1,306 @@
+"""Routes of model versions: train, watch, fetch."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from litestar import Controller, Response, delete, get, patch, post
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from api.access.limits import counting_trainings
+from api.access.rights import needs
+from api.backend import Backend
+from api.http.commands import Answer, carry_out
+from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served
+from api.http.schemas import (
+    MetricsView,
+    NewName,
+    NewVersion,
+    ProgressView,
+    Versions,
+    VersionView,
+)
+from application.handle import Decided, Session
+from application.training import versions as commands
+from domain.access.roles import Right
+from domain.errors import Conflict, NotFound
+from domain.training.version import CANCELLED
+from projections.training.library_queries import NEWEST, VersionFilter, find_version, list_versions
+from projections.training.metric_history import series_of
+from projections.training.version_progress import find_progress
+
+
+class VersionController(Controller):
+    """Model versions."""
+
+    tags = ("Versions",)
+
+    @post(
+        "/models/{model_id:str}/versions",
+        summary="Train a model",
+        sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="model_id"),
+    )
+    def create_version(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        model_id: FromPath[str],
+        data: JSONBody[NewVersion],
+    ) -> Response[Answer]:
+        """Start a training on the images as they are now."""
+        return _train(
+            backend,
+            request,
+            data,
+            lambda session: commands.create_version(
+                session, model_id, data.name, data.options, backend.weights
+            ),
+            status_code=201,
+        )
+
+    @post(
+        "/views/{view_id:str}/versions",
+        summary="Train the current model",
+        sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="view_id"),
+    )
+    def train_view(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        view_id: FromPath[str],
+        data: JSONBody[NewVersion],
+    ) -> Response[Answer]:
+        """Start a training of the model that answers the view's whole set of concepts."""
+        return _train(
+            backend,
+            request,
+            data,
+            lambda session: commands.train_view(
+                session, view_id, data.name, data.options, backend.weights
+            ),
+            status_code=201,
+        )
+
+    @get(
+        "/versions",
+        summary="List versions",
+        sync_to_thread=True,
+        opt=needs(Right.READ, anywhere=True),
+    )
+    def list_versions(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        view_id: FromQuery[str | None] = None,
+        model_id: FromQuery[str | None] = None,
+        status: FromQuery[str | None] = None,
+        architecture: FromQuery[str | None] = None,
+        name: FromQuery[str | None] = None,
+        archived: FromQuery[bool] = False,
+        sort: FromQuery[str] = NEWEST,
+        cursor: Cursor = None,
+        limit: Limit = 50,
+        at_least: AtLeast = None,
+        as_of: AsOf = None,
+    ) -> Versions:
+        """Versions you may see that match all filters; `sort` is newest, oldest, best or name."""
+        wanted = VersionFilter(
+            projects=request.user.grants.projects(Right.READ),
+            view_id=view_id,
+            model_id=model_id,
+            status=status,
+            architecture=architecture,
+            name=name,
+            archived=archived,
+        )
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            items = list_versions(
+                connection, wanted, sort=sort, after=cursor, limit=limit, as_of=at
+            )
+        following = items[-1].version_id if len(items) == limit else None
+        return Versions(items, following, position)
+
+    @get(
+        "/versions/{version_id:str}",
+        summary="A version",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
+    def get_version(
+        self,
+        backend: Served,
+        version_id: FromPath[str],
+        at_least: AtLeast = None,
+        as_of: AsOf = None,
+    ) -> Response[VersionView]:
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            version = find_version(connection, version_id, as_of=at)
+        if version is None:
+            raise NotFound("there is no such version")
+        return Response(VersionView(version, position), headers={"ETag": f'"{version.revision}"'})
+
+    @get(
+        "/versions/{version_id:str}/progress",
+        summary="A version's progress",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
+    def get_progress(
+        self,
+        backend: Served,
+        version_id: FromPath[str],
+        at_least: AtLeast = None,
+        as_of: AsOf = None,
+    ) -> ProgressView:
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            progress = find_progress(connection, version_id, as_of=at)
+        if progress is None:
+            raise NotFound("there is no such version")
+        return ProgressView(progress, position)
+
+    @get(
+        "/versions/{version_id:str}/metrics",
+        summary="A version's metrics",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
+    def get_metrics(
+        self,
+        backend: Served,
+        version_id: FromPath[str],
+        after: Annotated[int, QueryParameter(ge=0, description="Only what is newer")] = 0,
+        at_least: AtLeast = None,
+        as_of: AsOf = None,
+    ) -> MetricsView:
+        """Learning rate and batch loss an iteration, validation loss and accuracy an epoch."""
+        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+            if find_progress(connection, version_id, as_of=at) is None:
+                raise NotFound("there is no such version")
+            series = series_of(connection, version_id, after=after, upto=at)
+            return MetricsView(series, position)
+
+    @get(
+        "/versions/{version_id:str}/checkpoint",
+        summary="Download the saved checkpoint",
+        media_type="application/octet-stream",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
+    def get_checkpoint(self, backend: Served, version_id: FromPath[str]) -> Response[bytes]:
+        """The weights with the best indicator, as safetensors; `ETag` is their sha256."""
+        with backend.reading() as (connection, _):
+            version = find_version(connection, version_id)
+        if version is None:
+            raise NotFound("there is no such version")
+        if version.status == CANCELLED:
+            raise Conflict("the version was cancelled: its weights are discarded")
+        if version.checkpoint is None:
+            raise Conflict(f"the version is {version.status} and has saved no checkpoint yet")
+        file_name = f"version-{version.number}-{version.checkpoint[:12]}.safetensors"
+        return Response(
+            backend.blobs.get(version.checkpoint),
+            media_type="application/octet-stream",
+            headers={
+                "Content-Disposition": f'attachment; filename="{file_name}"',
+                "ETag": f'"{version.checkpoint}"',
+            },
+        )
+
+    @post(
+        "/versions/{version_id:str}/retry",
+        summary="Retry a failed version",
+        status_code=200,
+        sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="version_id"),
+    )
+    def retry_version(
+        self, backend: Served, request: HttpRequest, version_id: FromPath[str]
+    ) -> Response[Answer]:
+        """It goes on from its last checkpoint."""
+        return _train(
+            backend, request, None, lambda session: commands.retry_version(session, version_id)
+        )
+
+    @post(
+        "/versions/{version_id:str}/stop",
+        summary="Stop a training early",
+        status_code=200,
+        sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="version_id"),
+    )
+    def stop_version(
+        self, backend: Served, request: HttpRequest, version_id: FromPath[str]
+    ) -> Response[Answer]:
+        """It ends with its running epoch, keeps its best checkpoint, and is evaluated."""
+        return carry_out(
+            backend, request, None, lambda session: commands.stop_version(session, version_id)
+        )
+
+    @post(
+        "/versions/{version_id:str}/cancel",
+        summary="Cancel a training",
+        status_code=200,
+        sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="version_id"),
+    )
+    def cancel_version(
+        self, backend: Served, request: HttpRequest, version_id: FromPath[str]
+    ) -> Response[Answer]:
+        """It ends at once, queued or running. Its weights are discarded; this is final."""
+        return carry_out(
+            backend, request, None, lambda session: commands.cancel_version(session, version_id)
+        )
+
+    @patch(
+        "/versions/{version_id:str}",
+        summary="Rename a version",
+        sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="version_id"),
+    )
+    def rename_version(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        version_id: FromPath[str],
+        data: JSONBody[NewName],
+    ) -> Response[Answer]:
+        return carry_out(
+            backend,
+            request,
+            data,
+            lambda session: commands.rename_version(session, version_id, data.name),
+        )
+
+    @delete(
+        "/versions/{version_id:str}",
+        summary="Archive a version",
+        status_code=200,
+        sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="version_id"),
+    )
+    def archive_version(
+        self, backend: Served, request: HttpRequest, version_id: FromPath[str]
+    ) -> Response[Answer]:
+        """Nothing is deleted: it is only no longer listed unasked."""
+        return carry_out(
+            backend, request, None, lambda session: commands.archive_version(session, version_id)
+        )
+
+
+def _train(
+    backend: Backend,
+    request: HttpRequest,
+    content: object,
+    decide: Callable[[Session], Decided[Any]],
+    *,
+    status_code: int = 200,
+) -> Response[Answer]:
+    """Carry out what lets an account have one training more."""
+    with counting_trainings(backend, request.user) as refuse_more:
+
+        def decide_within_limit(session: Session) -> Decided[Any]:
+            refuse_more()
+            return decide(session)
+
+        return carry_out(backend, request, content, decide_within_limit, status_code=status_code)

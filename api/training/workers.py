@@ -1,0 +1,98 @@
+"""Routes about those who train: which workers there are, what waits for them, what they are at."""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+from litestar import Controller, get
+
+from adapters.training.crew import Crew
+from api.access.rights import needs
+from api.backend import Backend
+from api.http.parameters import Cursor, HttpRequest, Limit, Served, position_in
+from application.access.access import Caller
+from application.handle import VERSION
+from domain.access.roles import Right
+from domain.training.messages import Presence
+from projections.training.library_queries import VersionRow, list_unfinished
+from projections.training.version_progress import ProgressRow, progress_by_version
+
+
+class UnfinishedVersion(msgspec.Struct, frozen=True):
+    """A version that is queued or in work, and how far it is."""
+
+    version: VersionRow
+    progress: ProgressRow
+
+
+class WorkersView(msgspec.Struct, frozen=True):
+    """The workers there are, each with the version it trains since when, and what is unfinished.
+
+    `waiting` and `in_work` count jobs. A version whose images are not frozen yet has none, and a
+    cancelled one may have one until a worker drops it. `next` is for more `versions`.
+    """
+
+    workers: list[Presence]
+    waiting: int
+    in_work: int
+    versions: list[UnfinishedVersion]
+    next: str | None
+    position: int
+
+
+class Unfinished(msgspec.Struct, frozen=True):
+    """A page of the versions that have not ended, oldest first."""
+
+    items: list[UnfinishedVersion]
+    next: str | None
+    position: int
+
+
+class WorkerController(Controller):
+    """Workers."""
+
+    tags = ("Workers",)
+
+    @get("/workers", summary="Workers and their queue", opt=needs(Right.READ, anywhere=True))
+    async def list_workers(
+        self, backend: Served, request: HttpRequest, cursor: Cursor = None, limit: Limit = 100
+    ) -> WorkersView:
+        """Versions are in the order of their creation. 503 while NATS does not answer.
+
+        A worker's version is null, too, where it is of a project in which you have no role.
+        """
+        crew: Crew = await backend.lookout.crew()
+        caller: Caller = request.user
+        workers = await asyncio.to_thread(as_seen, backend, caller, crew.workers)
+        page = await asyncio.to_thread(unfinished, backend, caller, position_in(cursor), limit)
+        return WorkersView(
+            workers, crew.waiting, crew.in_work, page.items, page.next, page.position
+        )
+
+
+def as_seen(backend: Backend, caller: Caller, workers: Sequence[Presence]) -> list[Presence]:
+    """The workers, without the versions that the caller may not see."""
+    streams = [VERSION.stream(one.version_id) for one in workers if one.version_id]
+    projects = backend.scopes.projects_of(streams)
+
+    def shown(worker: Presence) -> Presence:
+        project = projects[VERSION.stream(worker.version_id)] if worker.version_id else None
+        if project is not None and caller.grants.may(Right.READ, project):
+            return worker
+        return msgspec.structs.replace(worker, version_id=None)
+
+    return [shown(one) for one in workers]
+
+
+def unfinished(backend: Backend, caller: Caller, after: int | None, limit: int) -> Unfinished:
+    seen = caller.grants.projects(Right.READ)
+    with backend.reading() as (connection, position):
+        versions = list_unfinished(connection, after=after, limit=limit, among=seen)
+        progress = progress_by_version(connection, [one.version_id for one in versions])
+    items = [
+        UnfinishedVersion(one, progress[one.version_id])
+        for one in versions
+        if one.version_id in progress
+    ]
+    following = str(versions[-1].created_position) if len(versions) == limit else None
+    return Unfinished(items, following, position)

@@ -1,0 +1,90 @@
+"""The page of the workers: who is there, what each is at, and what waits."""
+
+import asyncio
+
+import msgspec
+from litestar import Controller, get
+from litestar.response import Template
+
+from adapters.training.crew import Crew, QueueUnreachable
+from api.access.rights import needs
+from api.backend import Backend
+from api.http.parameters import Cursor, HttpRequest, Served, position_in
+from api.pages.html import Page, render
+from api.training.workers import UnfinishedVersion, as_seen, unfinished
+from application.access.access import Caller
+from domain.access.roles import Right
+from domain.training.messages import Presence
+from projections.dataset.catalog import find_view
+from projections.training.library_queries import find_version
+from projections.training.version_progress import find_progress
+
+VERSIONS_A_PAGE = 50
+
+
+class WorkersPage(Page, frozen=True, kw_only=True):
+    """`crew` is None, and `trouble` says why, while NATS does not answer.
+
+    `trained` are the versions that workers are at, by id; `views` the names of views.
+    """
+
+    crew: Crew | None
+    trouble: str | None
+    versions: list[UnfinishedVersion]
+    trained: dict[str, UnfinishedVersion]
+    views: dict[str, str]
+    first: bool
+    following: str | None
+
+    def at(self, worker: Presence) -> UnfinishedVersion | None:
+        return None if worker.version_id is None else self.trained.get(worker.version_id)
+
+
+class WorkerPages(Controller):
+    """Workers."""
+
+    @get("/workers", opt=needs(Right.READ, anywhere=True))
+    async def workers(
+        self, backend: Served, request: HttpRequest, cursor: Cursor = None
+    ) -> Template:
+        crew, trouble = None, None
+        try:
+            crew = await backend.lookout.crew()
+        except QueueUnreachable as unreachable:
+            trouble = str(unreachable)
+        page = await asyncio.to_thread(_page, backend, request.user, crew, trouble, cursor)
+        return render("training/workers.html", page)
+
+
+def _page(
+    backend: Backend, caller: Caller, crew: Crew | None, trouble: str | None, cursor: str | None
+) -> WorkersPage:
+    if crew is not None:
+        seen = as_seen(backend, caller, crew.workers)
+        crew = msgspec.structs.replace(crew, workers=seen)
+    found = unfinished(backend, caller, position_in(cursor), VERSIONS_A_PAGE)
+    with backend.reading() as (connection, _):
+        trained = {}
+        for worker in crew.workers if crew else []:
+            if worker.version_id is not None:
+                version = find_version(connection, worker.version_id)
+                progress = find_progress(connection, worker.version_id)
+                if version is not None and progress is not None:
+                    trained[worker.version_id] = UnfinishedVersion(version, progress)
+        shown = [*found.items, *trained.values()]
+        views = {
+            view_id: view.name
+            for view_id in {one.version.view_id for one in shown}
+            if (view := find_view(connection, view_id)) is not None
+        }
+    return WorkersPage(
+        position=found.position,
+        api="/api/v1/workers",
+        crew=crew,
+        trouble=trouble,
+        versions=found.items,
+        trained=trained,
+        views=views,
+        first=cursor is None,
+        following=f"?cursor={found.next}" if found.next else None,
+    )

@@ -1,0 +1,1 @@
+"""Who a key is, commands about accounts and keys, and signing in."""

@@ -1,0 +1,157 @@
+"""Commands about accounts and keys. `by` is what the caller may, none of which can be exceeded."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from application.access.access import Caller
+from application.dataset.projects import create_project
+from application.handle import ACCOUNT, KEY, PROJECT, Aggregate, Decided, Session
+from application.log.store import END, Store
+from domain.access import account as accounts
+from domain.access import key as keys
+from domain.access.account import (
+    Account,
+    Change,
+    CloseAccount,
+    EraseAccount,
+    GrantRole,
+    OpenAccount,
+    WithdrawRole,
+)
+from domain.access.key import IssueKey, Key, RotateKey
+from domain.access.roles import Right, Role
+from domain.dataset import project as projects
+from domain.dataset.project import Project
+from domain.errors import Forbidden, NotFound
+
+State = TypeVar("State")
+
+
+def open_account(session: Session, command: OpenAccount) -> Decided[Account]:
+    account_id = accounts.account_id(command.name.strip())
+    account = session.get(ACCOUNT, account_id)
+    session.record(ACCOUNT, account_id, accounts.open_account(command, account))
+    return Decided(ACCOUNT, account_id)
+
+
+def begin_project(session: Session, name: str, by: Caller) -> Decided[Project]:
+    """Create a project, and make whoever does not administer it anyway its administrator.
+
+    Raises `Forbidden` for a key that is limited to other projects: it could not see this one.
+    """
+    if by.scope.projects is not None:
+        raise Forbidden("your key is limited to certain projects: use one that is not")
+    decided = create_project(session, name)
+    if not by.grants.may(Right.ADMINISTER):
+        account = session.get(ACCOUNT, by.account_id)
+        granted = accounts.decide(GrantRole(Role.ADMINISTRATOR, decided.entity_id), account)
+        session.record(ACCOUNT, by.account_id, granted)
+    return decided
+
+
+def grant_role(
+    session: Session, account_id: str, command: GrantRole, by: Caller
+) -> Decided[Account]:
+    """Raises `Forbidden` where the caller lacks what the role carries."""
+    accounts.refuse_beyond(by.grants, command.role, command.project_id)
+    if command.project_id is not None:
+        projects.existing(session.get(PROJECT, command.project_id))
+    return _change(session, account_id, command)
+
+
+def withdraw_role(
+    session: Session, account_id: str, command: WithdrawRole, by: Caller
+) -> Decided[Account]:
+    """Raises `Conflict` for the last administrator's role."""
+    accounts.refuse_beyond(by.grants, command.role, command.project_id)
+    return _change(session, account_id, command)
+
+
+def close_account(session: Session, account_id: str) -> Decided[Account]:
+    """Raises `Conflict` for the last administrator's."""
+    return _change(session, account_id, CloseAccount())
+
+
+def erase_account(session: Session, account_id: str, command: EraseAccount) -> Decided[Account]:
+    """Raises `Conflict` for the last administrator's."""
+    return _change(session, account_id, command)
+
+
+def _change(session: Session, account_id: str, command: Change) -> Decided[Account]:
+    account = session.get(ACCOUNT, account_id)
+    session.check_revision(ACCOUNT, account_id)
+    session.record(ACCOUNT, account_id, accounts.decide(command, account))
+    changed = accounts.existing(session.get(ACCOUNT, account_id))
+    if account is not None and account.administers and not changed.administers:
+        # Resting on all accounts as read, it is decided again if one of them changes meanwhile.
+        ids = [key for key, _ in all_of(session.store, ACCOUNT)]
+        left = session.get_many(ACCOUNT, ids).values()
+        accounts.refuse_without_administrator(one for one in left if one)
+    return Decided(ACCOUNT, account_id)
+
+
+def issue_key(
+    session: Session, command: IssueKey, by: Caller, key_id: str | None = None
+) -> Decided[Key]:
+    """Issue a key to the caller's own account, or to another one's if the caller administers
+    everything; within what the caller came with, for it can be used by who issues it."""
+    if command.account_id != by.account_id:
+        _refuse_others(by)
+    keys.refuse_wider(command.scope, command.expires_at, by.scope, by.until)
+    accounts.still_open(session.get(ACCOUNT, command.account_id))
+    key_id = key_id or session.new_id().replace("-", "")[: keys.ID_DIGITS]
+    key = session.get(KEY, key_id)
+    session.record(KEY, key_id, keys.issue(command, key, datetime.now(UTC)))
+    return Decided(KEY, key_id)
+
+
+def rotate_key(session: Session, key_id: str, command: RotateKey, by: Caller) -> Decided[Key]:
+    """As `issue_key`: whoever rotates a key can use it."""
+    key = _key_of(session, key_id, by)
+    keys.refuse_wider(key.scope, key.expires_at, by.scope, by.until)
+    session.record(KEY, key_id, keys.rotate(command, key, datetime.now(UTC)))
+    return Decided(KEY, key_id)
+
+
+def revoke_key(session: Session, key_id: str, by: Caller) -> Decided[Key]:
+    """Raises `Forbidden` for a key that opens more than the one that asks: whoever has found a
+    narrow key could shut its holder out. That it expires earlier is no matter."""
+    key = _key_of(session, key_id, by)
+    if not key.scope.within(by.scope):
+        raise Forbidden("your own key is limited, and this one opens more: use a wider one")
+    session.record(KEY, key_id, keys.revoke(key))
+    return Decided(KEY, key_id)
+
+
+def _key_of(session: Session, key_id: str, by: Caller) -> Key:
+    """The caller's own key, or any if they administer everything; others' are as if not there."""
+    key = keys.existing(session.get(KEY, key_id))
+    if key.account_id != by.account_id and not by.grants.may(Right.ADMINISTER):
+        raise NotFound("there is no such key")
+    session.check_revision(KEY, key_id)
+    return key
+
+
+def _refuse_others(by: Caller) -> None:
+    if not by.grants.may(Right.ADMINISTER):
+        raise Forbidden(
+            "you cannot issue a key to another account: you lack the right administer in all"
+            " projects",
+            field="account_id",
+        )
+
+
+def all_of(
+    store: Store, aggregate: Aggregate[State], *, after: str = "", upto: int = END
+) -> Iterator[tuple[str, State]]:
+    """Every entity of a kind there are few of, by id, from behind an id on, as of a position."""
+    after = aggregate.stream(after) if after else ""
+    while names := store.streams_of(aggregate.kind, after=after):
+        for events in store.streams(names, upto=upto).values():
+            state: State | None = None
+            for recorded in events:
+                state = aggregate.evolve(state, recorded.event)
+            if state is not None:
+                yield events[0].entity_id, state
+        after = names[-1]

@@ -1,0 +1,1 @@
+"""Commands about projects, images and imports, and the dataset they make."""

@@ -1,0 +1,22 @@
+"""A project's images at a position of the log, read image by image."""
+
+from collections.abc import Iterator
+
+from application.log.store import Store
+from domain.dataset import image as images
+from domain.training.manifest import PlacedImage
+
+
+def images_at(
+    store: Store, project_id: str, position: int, *, personal: bool = False
+) -> Iterator[PlacedImage]:
+    """The images that the project had at a position, sorted by id; in constant memory.
+
+    Their file names and metadata read as erased unless `personal` asks for them.
+    """
+    for stream, events in store.image_streams(project_id, upto=position, personal=personal):
+        state = None
+        for event in events:
+            state = images.evolve(state, event)
+        if state is not None and not state.removed:
+            yield PlacedImage(stream.removeprefix("image-"), state, len(events))

@@ -1,0 +1,176 @@
+"""Erasing images: the command, what is done about the bytes, and what it makes impossible.
+
+All images of the same bytes are erased together. The events come first; `react` deletes the bytes
+and may be repeated. Adding an image reads the stream of its blob, so none comes in unseen.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+import msgspec
+
+from application.handle import BLOB, IMAGE, PROJECT, Decided, Request, Session, handle
+from application.log.store import Store
+from domain.access.roles import Grants, Right
+from domain.dataset import blob as blobs
+from domain.dataset import image as images
+from domain.dataset import project as projects
+from domain.dataset.blob import Blob, BlobErasureOrdered
+from domain.dataset.image import EraseImage, Image, ImageErased
+from domain.dataset.project import ProjectCreated
+from domain.errors import Conflict, Forbidden
+from domain.event import Recorded, name_of
+from domain.training import manifest
+from domain.training.manifest import PlacedImage
+from domain.training.version import VersionCreated
+
+ACTOR = "eraser"
+REACTS_TO = [name_of(BlobErasureOrdered)]
+
+
+def erase_image(
+    session: Session, image_id: str, command: EraseImage, held: Grants
+) -> Decided[Image]:
+    """Erase an image. If others hold the same bytes, raises `Conflict`, naming those projects that
+    may be seen, unless the command says `everywhere`, and then `Forbidden` unless all may be
+    administered."""
+    image = session.get(IMAGE, image_id)
+    if image is not None:
+        session.check_revision(IMAGE, image_id)
+    events = images.erase(command, image)
+    if image is None or not events:
+        return Decided(IMAGE, image_id)
+    sharing = _sharing(session, image.blob)
+    others = sorted({one.project_id for one in sharing.values()} - {image.project_id})
+    if others and not command.everywhere:
+        raise Conflict(
+            f"the same bytes are an image of {_told(session, others, held)} too: say everywhere to"
+            " erase it there as well",
+            field="everywhere",
+        )
+    if not all(held.may(Right.ADMINISTER, other) for other in others):
+        raise Forbidden(
+            "the same bytes are an image of projects that you do not administer: ask an"
+            " administrator of everything",
+            field="everywhere",
+        )
+    _erase_all(session, sharing, command)
+    order = blobs.order_erasure(command.reason.strip(), session.get(BLOB, image.blob))
+    session.record(BLOB, image.blob, order)
+    return Decided(IMAGE, image_id)
+
+
+def _told(session: Session, others: Sequence[str], held: Grants) -> str:
+    """Projects by name, those that may not be seen by their number."""
+    seen = [key for key in others if held.may(Right.READ, key)]
+    told = [repr(projects.existing(session.get(PROJECT, key)).name) for key in seen]
+    unseen = len(others) - len(seen)
+    if unseen:
+        told.append(f"{unseen} project{'s' if unseen > 1 else ''} that you cannot see")
+    return ", ".join(told)
+
+
+def _sharing(session: Session, blob: str) -> dict[str, Image]:
+    """The images of all projects that have these bytes and are not erased, by id."""
+    names = [name_of(ProjectCreated)]
+    made = session.store.read_all(upto=session.position, names=names)
+    ids = [images.image_id(recorded.entity_id, blob) for recorded in made]
+    found = session.get_many(IMAGE, ids)
+    return {key: image for key, image in found.items() if image and image.erased is None}
+
+
+def _erase_all(session: Session, sharing: dict[str, Image], command: EraseImage) -> None:
+    for image_id, image in sharing.items():
+        session.record(IMAGE, image_id, images.erase(command, image))
+
+
+def react(store: Store, erase_bytes: Callable[[str], None], recorded: Recorded) -> None:
+    """Carry an erasure out: `erase_bytes` deletes all there is of a digest, or raises."""
+    if not isinstance(recorded.event, BlobErasureOrdered):
+        return
+    digest, command = recorded.entity_id, EraseImage(recorded.event.reason, everywhere=True)
+
+    def rest(session: Session) -> Decided[Blob]:
+        # A project made while the erasure was decided on was not looked into.
+        _erase_all(session, _sharing(session, digest), command)
+        return Decided(BLOB, digest)
+
+    def confirm(session: Session) -> Decided[Blob]:
+        session.record(BLOB, digest, blobs.confirm_erasure(session.get(BLOB, digest)))
+        return Decided(BLOB, digest)
+
+    handle(store, _request(recorded, "images"), rest)
+    erase_bytes(digest)
+    handle(store, _request(recorded, "bytes"), confirm)
+
+
+def _request(recorded: Recorded, step: str) -> Request:
+    return Request(
+        actor=ACTOR,
+        command_id=f"erasure:{recorded.entity_id}:{step}",
+        correlation_id=recorded.metadata.correlation_id,
+        causation_id=recorded.metadata.event_id,
+    )
+
+
+def orders(store: Store) -> Iterator[Recorded]:
+    """Every erasure that was ordered; the digest is the event's entity."""
+    return store.read_all(names=REACTS_TO)
+
+
+def erased_among(store: Store, digests: Collection[str]) -> dict[str, Blob]:
+    """Those of the digests that are erased, or to be."""
+    streams = store.streams([BLOB.stream(digest) for digest in digests])
+    found: dict[str, Blob] = {}
+    for events in streams.values():
+        blob = None
+        for recorded in events:
+            blob = blobs.evolve(blob, recorded.event)
+            if blob is not None:
+                found[recorded.entity_id] = blob
+    return found
+
+
+class ErasedImage(msgspec.Struct, frozen=True):
+    """An image that a version was trained on and that is erased since."""
+
+    image_id: str
+    reason: str
+
+
+def erased_of(store: Store, created: VersionCreated) -> list[ErasedImage]:
+    """The erased images of a version's manifest: without them it cannot be trained again."""
+    reasons = {
+        recorded.entity_id: recorded.event.reason
+        for recorded in store.read_all(names=[name_of(ImageErased)])
+        if isinstance(recorded.event, ImageErased)
+    }
+    lines = manifest.manifest(
+        _as_they_were(store, reasons, created),
+        created.view_id,
+        created.kind,
+        frozenset(concept.concept_id for concept in created.concepts),
+    )
+    return [ErasedImage(line.image, reasons[line.image]) for line in lines]
+
+
+def _as_they_were(
+    store: Store, image_ids: Collection[str], created: VersionCreated
+) -> Iterator[PlacedImage]:
+    streams = store.streams([IMAGE.stream(key) for key in image_ids], upto=created.log_position)
+    for events in streams.values():
+        image = None
+        for recorded in events:
+            image = images.evolve(image, recorded.event)
+        if image and not image.removed and image.project_id == created.project_id:
+            yield PlacedImage(events[0].entity_id, image, len(events))
+
+
+def refuse_if_erased(store: Store, created: VersionCreated) -> None:
+    """Raises `Conflict`, naming an image, if what a version was trained on is not whole."""
+    erased = erased_of(store, created)
+    if erased:
+        more = f" and {len(erased) - 1} more" if len(erased) > 1 else ""
+        raise Conflict(
+            f"image {erased[0].image_id}{more} of the version's dataset was erased (reason:"
+            f" {erased[0].reason}): it cannot be trained on again; train a new version"
+        )

@@ -1,0 +1,118 @@
+"""Commands of an import: ask for one, take a part of its images in, end it."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from application.handle import BLOB, IMAGE, IMPORT, PROJECT, VIEW, Decided, Session
+from application.log.store import END, Store
+from application.views import add_concepts
+from domain.dataset import image as images
+from domain.dataset import imports
+from domain.dataset import project as projects
+from domain.dataset.blob import refuse_erased
+from domain.dataset.image import AddImage, AnnotateImage, AssignSplit, Image, ImageAnnotated
+from domain.dataset.imports import Ending, Import, RequestImport
+from domain.dataset.project import Project
+from domain.errors import Conflict, Refusal
+from domain.event import name_of
+from domain.library import view as views
+from domain.library.view import View, ViewCreated
+
+
+class TakenImage(msgspec.Struct, frozen=True):
+    """An image whose bytes are stored, with what the source says of it. `where` it says so."""
+
+    where: str
+    addition: AddImage
+    split: str | None
+    answers: tuple[AnnotateImage, ...]
+
+
+def request_import(
+    session: Session, command: RequestImport, formats: frozenset[str], import_id: str | None = None
+) -> Decided[Import]:
+    """Ask for an import. `import_id` is given where something was stored under it before."""
+    projects.existing(session.get(PROJECT, command.project_id))
+    key = import_id or session.new_id()
+    if session.get(IMPORT, key) is None:
+        session.record(IMPORT, key, imports.request(command, formats))
+    return Decided(IMPORT, key)
+
+
+def add_missing_concepts(session: Session, view_id: str, labels: Sequence[str]) -> Decided[View]:
+    """Give the view those of the labels that it lacks, in their order."""
+    view = views.existing(session.get(VIEW, view_id))
+    known = set(view.concepts.values())
+    missing = [label for label in labels if label not in known]
+    if not missing:
+        return Decided(VIEW, view_id)
+    return msgspec.structs.replace(
+        add_concepts(session, view_id, missing), counts={"concepts": len(missing)}
+    )
+
+
+def take_images(session: Session, project_id: str, taken: Sequence[TakenImage]) -> Decided[Project]:
+    """Add images with their splits and annotations: all of these, or none if one is refused.
+
+    What is there already, or said already, is no event. A refusal names the place in the source.
+    """
+    projects.existing(session.get(PROJECT, project_id))
+    ids = [images.image_id(project_id, one.addition.blob) for one in taken]
+    session.get_many(IMAGE, ids)
+    session.get_many(BLOB, {one.addition.blob for one in taken})
+    session.get_many(VIEW, {answer.view_id for one in taken for answer in one.answers})
+    done: Counter[str] = Counter()
+    for image_id, one in zip(ids, taken, strict=True):
+        try:
+            _take(session, image_id, one, done)
+        except Refusal as refusal:
+            raise Conflict(f"{one.where}: {refusal.detail}") from refusal
+    return Decided(PROJECT, project_id, counts=dict(done))
+
+
+def _take(session: Session, image_id: str, one: TakenImage, done: Counter[str]) -> None:
+    refuse_erased(session.get(BLOB, one.addition.blob))
+    before = session.get(IMAGE, image_id)
+    added = images.add(one.addition, before)
+    session.record(IMAGE, image_id, added)
+    done["added"] += len(added)
+    image = images.existing(session.get(IMAGE, image_id))
+    if one.split is not None:
+        assigned = images.assign_split(AssignSplit(one.split), image)
+        session.record(IMAGE, image_id, assigned)
+        done["split_assigned"] += len(assigned)
+    for answer in one.answers:
+        view = views.existing(session.get(VIEW, answer.view_id))
+        annotated = images.annotate(answer, image, view)
+        session.record(IMAGE, image_id, annotated)
+        done["reannotated" if _holds(image, answer.view_id) else "annotated"] += len(annotated)
+
+
+def _holds(image: Image, view_id: str) -> bool:
+    nothing = ImageAnnotated(view_id, (), False)
+    return image.annotations.get(view_id, nothing) != nothing
+
+
+def end_import(session: Session, import_id: str, ending: Ending) -> Decided[Import]:
+    state = session.get(IMPORT, import_id)
+    session.record(IMPORT, import_id, imports.end(ending, state))
+    return Decided(IMPORT, import_id)
+
+
+def views_of(store: Store, project_id: str, *, upto: int = END) -> dict[str, View]:
+    """A project's views as they were at a position of the log, now by default; by id."""
+    made = store.read_all(upto=upto, names=[name_of(ViewCreated)])
+    ids = [
+        recorded.entity_id
+        for recorded in made
+        if isinstance(recorded.event, ViewCreated) and recorded.event.project_id == project_id
+    ]
+    found: dict[str, View] = {}
+    for stream, events in store.streams([VIEW.stream(key) for key in ids], upto=upto).items():
+        state = None
+        for recorded in events:
+            state = views.evolve(state, recorded.event)
+        found[stream.split("-", 1)[1]] = views.existing(state)
+    return found

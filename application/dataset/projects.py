@@ -1,0 +1,103 @@
+"""Commands about projects and their images."""
+
+from collections.abc import Sequence
+
+from application.dataset.dataset import images_at
+from application.handle import BLOB, IMAGE, PROJECT, VIEW, Decided, Session
+from domain.dataset import image as images
+from domain.dataset import project as projects
+from domain.dataset.blob import refuse_erased
+from domain.dataset.image import TRAIN, VALIDATION, AddImage, AnnotateImage, AssignSplit, Image
+from domain.dataset.project import (
+    CreateProject,
+    DrawValidationSplit,
+    Project,
+    RenameProject,
+    ValidationSplitDrawn,
+)
+from domain.errors import Invalid
+from domain.library.view import existing as existing_view
+
+
+def create_project(session: Session, name: str) -> Decided[Project]:
+    project_id = session.new_id()
+    project = session.get(PROJECT, project_id)
+    session.record(PROJECT, project_id, projects.decide(CreateProject(name), project))
+    return Decided(PROJECT, project_id)
+
+
+def rename_project(session: Session, project_id: str, name: str) -> Decided[Project]:
+    project = session.get(PROJECT, project_id)
+    session.check_revision(PROJECT, project_id)
+    session.record(PROJECT, project_id, projects.decide(RenameProject(name), project))
+    return Decided(PROJECT, project_id)
+
+
+def add_images(
+    session: Session, project_id: str, additions: Sequence[AddImage]
+) -> Decided[Project]:
+    """Add images whose bytes are stored already. The ids of all of them are returned, in order."""
+    projects.existing(session.get(PROJECT, project_id))
+    ids = [images.image_id(project_id, addition.blob) for addition in additions]
+    session.get_many(IMAGE, ids)
+    for blob in session.get_many(BLOB, {addition.blob for addition in additions}).values():
+        refuse_erased(blob)
+    for image_id, addition in zip(ids, additions, strict=True):
+        session.record(IMAGE, image_id, images.add(addition, session.get(IMAGE, image_id)))
+    return Decided(PROJECT, project_id, tuple(ids))
+
+
+def remove_image(session: Session, image_id: str) -> Decided[Image]:
+    image = session.get(IMAGE, image_id)
+    session.check_revision(IMAGE, image_id)
+    session.record(IMAGE, image_id, images.remove(image))
+    return Decided(IMAGE, image_id)
+
+
+def annotate_images(
+    session: Session, annotations: Sequence[tuple[str, AnnotateImage]]
+) -> Decided[Image]:
+    """Annotate several images at once: all of them, or none if one is refused."""
+    if not annotations:
+        raise Invalid("no annotation is given", field="annotations")
+    session.get_many(VIEW, {command.view_id for _, command in annotations})
+    session.get_many(IMAGE, [image_id for image_id, _ in annotations])
+    for index, (image_id, command) in enumerate(annotations):
+        view = existing_view(session.get(VIEW, command.view_id))
+        try:
+            events = images.annotate(command, session.get(IMAGE, image_id), view)
+        except Exception as error:
+            error.add_note(f"annotations[{index}]")
+            raise
+        session.record(IMAGE, image_id, events)
+    first = annotations[0][0]
+    session.check_revision(IMAGE, first)
+    return Decided(IMAGE, first)
+
+
+def assign_split(session: Session, image_id: str, split: str) -> Decided[Image]:
+    image = session.get(IMAGE, image_id)
+    session.check_revision(IMAGE, image_id)
+    session.record(IMAGE, image_id, images.assign_split(AssignSplit(split), image))
+    return Decided(IMAGE, image_id)
+
+
+def draw_validation_split(
+    session: Session, project_id: str, command: DrawValidationSplit
+) -> Decided[Project]:
+    """Draw a new validation set from all images there are; those not drawn train."""
+    projects.existing(session.get(PROJECT, project_id))
+    session.check_revision(PROJECT, project_id)
+    position = session.position
+    # Gone through twice, since the states of very many images would take very much memory.
+    present = [image.image_id for image in images_at(session.store, project_id, position)]
+    drawn = projects.draw_validation_set(command, present)
+    event = ValidationSplitDrawn(command.size, command.seed, len(present), len(drawn), position)
+    session.record(PROJECT, project_id, [event])
+    for image in images_at(session.store, project_id, position):
+        split = VALIDATION if image.image_id in drawn else TRAIN
+        assigned = images.assign_split(AssignSplit(split), image.state)
+        if assigned:
+            session.remember(IMAGE.stream(image.image_id), image.state, image.revision)
+            session.record(IMAGE, image.image_id, assigned)
+    return Decided(PROJECT, project_id)

@@ -1,0 +1,277 @@
+"""The event log: the truth. Streams are appended to and read; the log is read in order."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, cast
+
+import psycopg.conninfo
+from eventsourcing.application import Application
+from eventsourcing.persistence import (
+    InfrastructureFactory,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    StoredEvent,
+    Tracking,
+)
+from eventsourcing.postgres import PostgresFactory
+from eventsourcing.utils import Environment
+
+from application.log.mapper import EventMapper
+from application.log.recorder import CommandRow, LogRecorder
+from application.log.recorder_pages import PageReads
+from application.log.recorder_trail import TrailReads
+from application.log.sealing import new_key
+from domain.event import Event, Recorded
+from domain.personal import erased_values, shreds
+
+SCHEMA = "log"
+TABLE = "stemma_events"
+CHANNEL = TABLE
+PAGE = 1000
+STREAMS = 5000
+
+GIVES_UP: dict[str, Any] = {
+    "keepalives_idle": 3,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 9_000,
+}
+"""What libpq is told, for a server that is cut off without a word to be given up in ten seconds."""
+
+LogUnreachable = (OperationalError, InterfaceError)
+"""What the log's reads and writes raise while PostgreSQL does not answer."""
+END = 2**63 - 1
+
+
+class AppendRefused(Exception):
+    """Someone else was first: a stream moved on, or the command or report was taken in already."""
+
+
+class _Log(Application[str]):
+    name = "Stemma"
+
+    def __init__(self, env: dict[str, str], connection: dict[str, Any]) -> None:
+        self._connection = connection
+        super().__init__(env)
+
+    def construct_factory(self, env: Environment) -> InfrastructureFactory:
+        """The library's factory knows five parts of an URL; the rest, TLS for one, is added."""
+        factory = cast(PostgresFactory, super().construct_factory(env))
+        kwargs = factory.datastore.pool.kwargs
+        assert isinstance(kwargs, dict)
+        kwargs.update(self._connection)
+        return cast(InfrastructureFactory, factory)
+
+    def construct_mapper(self) -> EventMapper:
+        return EventMapper()
+
+    def construct_recorder(self) -> LogRecorder:
+        return cast(LogRecorder, self.factory.process_recorder())
+
+
+class Store:
+    """The `eventsourcing` application on PostgreSQL, behind the few verbs that Stemma uses.
+
+    `pool_size` connections at most are opened. Safe to use from many threads.
+    """
+
+    def __init__(self, database_url: str, *, pool_size: int = 4) -> None:
+        self.database_url = database_url
+        info = psycopg.conninfo.conninfo_to_dict(database_url)
+        self._log = _Log(_environment(info, pool_size), GIVES_UP | info)
+        self._recorder = cast(LogRecorder, self._log.recorder)
+        self._mapper = cast(EventMapper, self._log.mapper)
+        self._trail = TrailReads(self._recorder.datastore, TABLE)
+        self._pages = PageReads(self._recorder.datastore, TABLE)
+
+    def close(self) -> None:
+        self._log.close()
+
+    def append(
+        self,
+        events: Sequence[Recorded],
+        *,
+        command: CommandRow | None = None,
+        unchanged: Mapping[str, int] | None = None,
+        tracking: tuple[str, int] | None = None,
+    ) -> int:
+        """Save events, and what belongs with them, in one transaction; return the last position.
+
+        `unchanged` are the revisions of streams that the decision rests on. `tracking` is a feed's
+        name and the sequence it has been taken in up to. Returns 0 if there were no events.
+        Raises `AppendRefused`, and then nothing is saved.
+        """
+        known, new = self._keys_for(events)
+        keys = known | new
+        try:
+            positions = self._recorder.insert_events(
+                [self._mapper.to_stored_event(one, keys.get(one.stream)) for one in events],
+                command=command,
+                unchanged=unchanged,
+                tracking=Tracking(*tracking) if tracking else None,
+                keys=new,
+                shredded=[one.stream for one in events if shreds(one.event)],
+            )
+        except IntegrityError as error:
+            raise AppendRefused(str(error)) from error
+        return positions[-1] if positions else 0
+
+    def streams(self, names: Sequence[str], *, upto: int = END) -> dict[str, list[Recorded]]:
+        """The events of each stream named, in order; an empty list for one that is not there.
+
+        `upto` is a past position of the log, to see several streams as they were at one moment.
+        """
+        found: dict[str, list[Recorded]] = {name: [] for name in names}
+        for recorded in self._recorded(self._recorder.select_streams(names, upto)):
+            found[recorded.stream].append(recorded)
+        return found
+
+    def revisions(self, names: Sequence[str]) -> dict[str, int]:
+        """The last revision of each stream named that is there, as of this very moment."""
+        return self._recorder.select_revisions(names)
+
+    def streams_of(self, kind: str, *, after: str = "", limit: int = STREAMS) -> list[str]:
+        """The names of the streams of a kind, in their order, from behind one of them on."""
+        return self._trail.begun(f"{kind}-", max(f"{kind}-", after), limit)
+
+    def image_streams(
+        self, project_id: str, *, upto: int, personal: bool = False
+    ) -> Iterator[tuple[str, list[Event]]]:
+        """The events of each image that a project has had, up to a position, by stream in order.
+
+        Unless `personal`, what is sealed is left so, and reads as erased: opening takes time.
+        """
+        after = ""
+        while page := self._recorder.select_image_streams(project_id, after, STREAMS, upto):
+            keys = self._keys_of(page) if personal else {}
+            for stream, stored in groupby(page, key=lambda event: str(event.originator_id)):
+                key = keys.get(stream)
+                yield stream, [self._mapper.to_event(event, key) for event in stored]
+                after = stream
+
+    def read(
+        self,
+        after: int,
+        *,
+        limit: int = PAGE,
+        upto: int | None = None,
+        names: Sequence[str] = (),
+        skip: Sequence[str] = (),
+    ) -> list[Recorded]:
+        """A page of the log: events at positions above `after`, in order.
+
+        `names` keeps only the events so named, `skip` all but those so named.
+        """
+        end = END if upto is None else upto
+        if skip:
+            return self._recorded(self._recorder.select_page(after, end, skip, limit))
+        if names:
+            return self._recorded(self._pages.named(names, after, end, limit))
+        notifications = self._recorder.select_notifications(
+            after, limit, stop=upto, inclusive_of_start=False
+        )
+        return self._recorded(notifications)
+
+    def read_streams(
+        self, streams: Sequence[str], after: int, *, upto: int, limit: int = PAGE
+    ) -> list[Recorded]:
+        """A page of what the log has of some streams: above `after` and up to `upto`, in order."""
+        return self._recorded(self._pages.of_streams(streams, after, upto, limit))
+
+    def read_all(
+        self, after: int = 0, *, upto: int | None = None, names: Sequence[str] = ()
+    ) -> Iterator[Recorded]:
+        """The log in order, page by page."""
+        while page := self.read(after, upto=upto, names=names):
+            yield from page
+            after = page[-1].position
+
+    def _recorded(self, rows: Sequence[StoredEvent]) -> list[Recorded]:
+        keys = self._keys_of(rows)
+        return [self._mapper.to_domain_event(row, keys.get(str(row.originator_id))) for row in rows]
+
+    def _keys_of(self, rows: Sequence[StoredEvent]) -> dict[str, bytes]:
+        """The keys that open what is sealed in these rows, by stream, where they still exist."""
+        personal = self._mapper.personal
+        subjects = {str(row.originator_id) for row in rows if row.topic in personal}
+        return self._recorder.select_keys(subjects) if subjects else {}
+
+    def _keys_for(self, events: Sequence[Recorded]) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        """The keys that seal events: those that their streams have, and new ones."""
+        subjects = {one.stream for one in events if erased_values(type(one.event))}
+        begun = {one.stream for one in events if one.originator_version == 1}
+        older = subjects - begun
+        known = self._recorder.select_keys(older) if older else {}
+        return known, {subject: new_key() for subject in subjects - known.keys()}
+
+    def head(self) -> int:
+        """The position of the last event; 0 for an empty log."""
+        return self._recorder.max_notification_id() or 0
+
+    def count(self) -> int:
+        """How many events there are: the head, unless someone has tampered with the log."""
+        return self._recorder.count_events()
+
+    def at(self, positions: Sequence[int]) -> list[Recorded]:
+        """The events at these positions, in order."""
+        return self._recorded(self._trail.at(positions))
+
+    def first_events(self, streams: Sequence[str]) -> dict[str, Event]:
+        """What the streams named began with, where they are there; what is sealed stays so."""
+        found = self._trail.first(streams)
+        return {str(row.originator_id): self._mapper.to_event(row) for row in found}
+
+    def of_stream(
+        self, stream: str, *, after: int = 0, before: int = END, limit: int = PAGE, newest: bool
+    ) -> list[Recorded]:
+        """A page of a stream's events, between two positions, both left out."""
+        found = self._trail.of_stream(stream, after, before, limit, newest)
+        return self._recorded(found)
+
+    def histories(
+        self, streams: Sequence[str], *, upto: int, without: Sequence[str]
+    ) -> list[Recorded]:
+        """The events of several streams up to a position, in the log's order, less some by name."""
+        found = self._trail.histories(streams, upto, without)
+        return self._recorded(found)
+
+    def status_steps(self, places: Sequence[tuple[str, int]]) -> list[Recorded]:
+        """For streams of versions at positions: the last step before that changed the status."""
+        streams, positions = [stream for stream, _ in places], [at for _, at in places]
+        found = self._trail.status_steps(streams, positions)
+        return self._recorded(found)
+
+    def of_correlation(self, correlation_id: str, *, upto: int, limit: int) -> list[Recorded]:
+        """The first events that one request set going, up to a position, in order."""
+        found = self._trail.of_correlation(correlation_id, upto, limit)
+        return self._recorded(found)
+
+    def count_correlation(self, correlation_id: str, *, upto: int) -> int:
+        return self._trail.count_correlation(correlation_id, upto)
+
+    def find_command(self, command_id: str) -> CommandRow | None:
+        return self._recorder.find_command(command_id)
+
+    def tracked(self, feed: str) -> int:
+        """The sequence up to which a feed has been taken in."""
+        return self._recorder.max_tracking_id(feed) or 0
+
+
+def _environment(info: Mapping[str, Any], pool_size: int) -> dict[str, str]:
+    return {
+        "PERSISTENCE_MODULE": "eventsourcing.postgres",
+        "PROCESS_RECORDER_TOPIC": "application.log.recorder:LogRecorder",
+        "ORIGINATOR_ID_TYPE": "text",
+        "CREATE_TABLE": "no",
+        "POSTGRES_SCHEMA": SCHEMA,
+        "POSTGRES_DBNAME": str(info.get("dbname", "")),
+        "POSTGRES_HOST": str(info.get("host", "")),
+        "POSTGRES_PORT": str(info.get("port", "5432")),
+        "POSTGRES_USER": str(info.get("user", "")),
+        "POSTGRES_PASSWORD": str(info.get("password", "")),
+        "POSTGRES_POOL_SIZE": "1",
+        "POSTGRES_MAX_OVERFLOW": str(pool_size - 1),
+        "POSTGRES_PRE_PING": "yes",
+        "POSTGRES_CONNECT_TIMEOUT": "5",
+    }

@@ -1,0 +1,1 @@
+"""Commands about versions, and what follows from them and from reports."""

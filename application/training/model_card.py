@@ -1,0 +1,93 @@
+"""A model card: what a checkpoint is, what it can do and how it came to be, to read."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from domain.training.messages import SplitFigures
+from domain.training.model_description import (
+    CARD_FILE,
+    DESCRIPTION_FILE,
+    WEIGHTS_FILE,
+    ModelDescription,
+)
+
+_FIGURES = {
+    "images": "Images",
+    "loss": "Loss",
+    "accuracy": "Accuracy",
+    "mean_average_precision": "mAP",
+    "map_50": "mAP at IoU 0.50",
+    "map_75": "mAP at IoU 0.75",
+}
+
+
+def model_card(model: ModelDescription) -> str:
+    """Markdown."""
+    return "\n".join(_lines(model)) + "\n"
+
+
+def _lines(model: ModelDescription) -> Iterator[str]:
+    yield f"# {_plain(model.name)}"
+    yield ""
+    yield (
+        f"Version {model.number} of a {model.kind} model: {model.options.architecture}, trained on"
+        f" {model.train_images:,} images and validated on {model.validation_images:,}. The weights"
+        f" are those of epoch {model.best_epoch}, the best by {model.best_by.replace('_', ' ')}:"
+        f" {model.best_value:.4f}."
+    )
+    yield from ("", "## Concepts", "", "| output | concept | training images | threshold |")
+    yield "| --- | --- | --- | --- |"
+    for number, concept in enumerate(model.concepts):
+        images = model.images_per_concept.get(concept.concept_id, 0)
+        threshold = model.thresholds.get(concept.concept_id)
+        shown = "default" if threshold is None else f"{threshold:g}"
+        yield f"| {number} | {_plain(concept.label)} | {images:,} | {shown} |"
+    yield from _figures(model)
+    yield from ("", "## Options", "", "| option | value |", "| --- | --- |")
+    for key, value in msgspec.to_builtins(model.options).items():
+        if value is not None:
+            yield f"| {key} | {_plain(msgspec.json.encode(value).decode().strip(chr(34)))} |"
+    yield from ("", "## Where it comes from", "", "| what | value |", "| --- | --- |")
+    facts = {
+        "Version": model.version_id,
+        "Weights, sha256": model.checkpoint,
+        "Weights of the last iteration, sha256": model.final_weights,
+        "Manifest of the images, sha256": model.manifest,
+        "Predictions, sha256": model.predictions,
+        "Started from": model.initial_weights or "random weights",
+        "Images as of log position": str(model.log_position),
+        "Told as of log position": str(model.described_at),
+    } | {f"Environment: {key}": value for key, value in model.environment.items() if value}
+    for what, value in facts.items():
+        yield f"| {what} | {_plain(value or 'none')} |"
+    yield from ("", "## Files", "")
+    yield f"- `{WEIGHTS_FILE}`: the weights as safetensors, by torch's names."
+    yield f"- `{DESCRIPTION_FILE}`: all of this, for programs."
+    yield f"- `{CARD_FILE}`: this page."
+    yield ""
+    yield "`stemma predict FOLDER IMAGE…` asks the model about images; it needs no server."
+
+
+def _figures(model: ModelDescription) -> Iterator[str]:
+    if model.validation is None:
+        return
+    yield from ("", "## Figures", "", "| figure | validation | training |", "| --- | --- | --- |")
+    for key, label in _FIGURES.items():
+        pair = _shown(model.validation, key), _shown(model.train, key)
+        if any(pair):
+            yield f"| {label} | {pair[0]} | {pair[1]} |"
+
+
+def _shown(figures: SplitFigures | None, key: str) -> str:
+    value = getattr(figures, key, None)
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+
+
+def _plain(text: str) -> str:
+    """Text that a user chose can neither end a cell nor begin markup."""
+    for special in "\\`*_[]<>|#":
+        text = text.replace(special, f"\\{special}")
+    return " ".join(text.split())

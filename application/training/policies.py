@@ -1,0 +1,103 @@
+"""What follows from events without anyone asking: freeze the dataset, dispatch the job.
+
+Each reaction may be repeated: freezing decides nothing twice, and a job's id names the attempt.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from application.dataset.dataset import images_at
+from application.handle import VERSION, Request, handle
+from application.log.store import Store
+from application.training.versions import freeze_dataset
+from domain.event import Recorded, name_of
+from domain.training import manifest
+from domain.training import version as versions
+from domain.training.messages import ManifestLine, TrainJob
+from domain.training.version import (
+    DatasetFrozen,
+    FreezeDataset,
+    Version,
+    VersionCreated,
+    VersionRetried,
+)
+
+REACTS_TO = [name_of(event) for event in (VersionCreated, DatasetFrozen, VersionRetried)]
+ACTOR = "policy"
+
+
+class Effects(msgspec.Struct, frozen=True):
+    """What policies do to the world: store a manifest by its digest, and publish a job."""
+
+    put_manifest: Callable[[Iterable[bytes]], str]
+    dispatch: Callable[[TrainJob], None]
+
+
+def react(store: Store, effects: Effects, recorded: Recorded) -> None:
+    """Do what an event calls for, completely, before the policies' position moves past it."""
+    match recorded.event:
+        case VersionCreated():
+            _freeze(store, effects, recorded, recorded.event)
+        case DatasetFrozen() | VersionRetried():
+            _dispatch(store, effects, recorded)
+
+
+def manifest_of(store: Store, created: VersionCreated) -> Iterator[ManifestLine]:
+    """A version's manifest, rebuilt from the log alone."""
+    return manifest.manifest(
+        images_at(store, created.project_id, created.log_position),
+        created.view_id,
+        created.kind,
+        frozenset(concept.concept_id for concept in created.concepts),
+    )
+
+
+def _freeze(store: Store, effects: Effects, recorded: Recorded, created: VersionCreated) -> None:
+    version = version_of(store, recorded.entity_id)
+    if version.frozen is not None or version.status in versions.ENDED:
+        return  # the log is gone through again for a new queue, and manifests are work
+    tally = manifest.Tally()
+
+    def canonical() -> Iterator[bytes]:
+        for line in manifest_of(store, created):
+            tally.add(line)
+            yield manifest.canonical_line(line)
+
+    command = FreezeDataset(effects.put_manifest(canonical()), tally.counts())
+    request = Request(
+        actor=ACTOR,
+        command_id=f"freeze:{recorded.entity_id}",
+        correlation_id=recorded.metadata.correlation_id,
+        causation_id=recorded.metadata.event_id,
+    )
+
+    handle(store, request, lambda session: freeze_dataset(session, recorded.entity_id, command))
+
+
+def _dispatch(store: Store, effects: Effects, recorded: Recorded) -> None:
+    version = version_of(store, recorded.entity_id)
+    attempt = recorded.event.attempt if isinstance(recorded.event, VersionRetried) else 1
+    if version.frozen is None or version.status in versions.ENDED or version.attempt != attempt:
+        return
+    job = TrainJob(
+        version_id=recorded.entity_id,
+        attempt=attempt,
+        kind=version.created.kind,
+        concepts=version.created.concepts,
+        options=version.created.options,
+        manifest=version.frozen.manifest,
+        correlation_id=recorded.metadata.correlation_id,
+        deliveries_before=version.delivery,
+        initial_weights=version.created.initial_weights,
+    )
+    effects.dispatch(job)
+
+
+def version_of(store: Store, version_id: str) -> Version:
+    """A version as it is now."""
+    stream = VERSION.stream(version_id)
+    state = None
+    for recorded in store.streams([stream])[stream]:
+        state = versions.evolve(state, recorded.event)
+    return versions.existing(state)

@@ -1,0 +1,46 @@
+"""Finds the weights that a training starts from, and sees that they stay."""
+
+from pathlib import Path
+from typing import Protocol
+
+from application.handle import VERSION, Session
+from domain.errors import Invalid
+from domain.training.architectures import ARCHITECTURES
+from domain.training.messages import InitialWeights
+from domain.training.options import TrainingOptions
+from domain.training.starting import from_version
+
+
+class PretrainedWeights(Protocol):
+    """The files of pretrained weights that the server has."""
+
+    @property
+    def folder(self) -> Path: ...
+
+    def at_hand(self) -> frozenset[str]:
+        """The names of the files that are there."""
+
+    def store(self, file: str) -> str:
+        """Put a file into the blob store for good; its sha256. Raises `FileNotFoundError`."""
+
+
+def initial_weights(
+    session: Session, view_id: str, options: TrainingOptions, weights: PretrainedWeights | None
+) -> InitialWeights | None:
+    """None where it starts from random weights. Raises `Invalid` for weights that are not there."""
+    if options.start_from is not None:
+        return from_version(session.get(VERSION, options.start_from), view_id, options)
+    if options.pretrained is None:
+        return None
+    architecture = ARCHITECTURES[options.architecture]
+    file = architecture.weights[options.pretrained]
+    if weights is None:
+        raise Invalid("no pretrained weights are at hand here", field="pretrained")
+    try:
+        return InitialWeights(weights.store(file), options.pretrained)
+    except FileNotFoundError as missing:
+        raise Invalid(
+            f"the weights of {architecture.label} are not there: the file {file} is missing in"
+            f" {weights.folder}; run `stemma weights fetch {architecture.key}` on the server",
+            field="pretrained",
+        ) from missing

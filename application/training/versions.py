@@ -1,0 +1,131 @@
+"""Commands about model versions."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from application.dataset.dataset import images_at
+from application.dataset.erasure import refuse_if_erased
+from application.handle import MODEL, VERSION, VIEW, Decided, Session
+from application.training.starting import PretrainedWeights, initial_weights
+from domain.errors import Conflict
+from domain.library import model as models
+from domain.library import view as views
+from domain.library.model import NumberVersion
+from domain.library.view import View
+from domain.training import manifest
+from domain.training import version as versions
+from domain.training.messages import ConceptLabel
+from domain.training.options import resolve_options
+from domain.training.version import (
+    ArchiveVersion,
+    CancelVersion,
+    CreateVersion,
+    FreezeDataset,
+    RenameVersion,
+    RetryVersion,
+    SetThresholds,
+    StopVersion,
+    Version,
+    VersionCommand,
+)
+
+
+def create_version(
+    session: Session,
+    model_id: str,
+    name: str | None,
+    given: Mapping[str, Any],
+    weights: PretrainedWeights | None = None,
+) -> Decided[Version]:
+    """Ask for a training, on the images as they are now.
+
+    What cannot be trained is refused here, before any job. Without `weights`, none are at hand.
+    """
+    model = models.existing(session.get(MODEL, model_id))
+    view = views.existing(session.get(VIEW, model.view_id))
+    at_hand = frozenset() if weights is None else weights.at_hand()
+    options = resolve_options(view.kind, given, at_hand)
+    position = session.position
+    lines = manifest.manifest(
+        images_at(session.store, view.project_id, position),
+        model.view_id,
+        view.kind,
+        frozenset(model.concepts),
+    )
+    labels = view.removed | view.concepts
+    version_id = session.new_id()
+    session.get(VERSION, version_id)
+    command = CreateVersion(
+        project_id=view.project_id,
+        view_id=model.view_id,
+        model_id=model_id,
+        number=model.versions + 1,
+        name=name,
+        kind=view.kind,
+        concepts=tuple(
+            ConceptLabel(key, label) for key, label in labels.items() if key in model.concepts
+        ),
+        options=options,
+        counts=manifest.counts_of_enough(lines, view.kind),
+        log_position=position,
+        initial_weights=initial_weights(session, model.view_id, options, weights),
+    )
+    session.record(MODEL, model_id, models.decide(NumberVersion(version_id), model))
+    session.record(VERSION, version_id, versions.create(command))
+    return Decided(VERSION, version_id)
+
+
+def train_view(
+    session: Session,
+    view_id: str,
+    name: str | None,
+    given: Mapping[str, Any],
+    weights: PretrainedWeights | None = None,
+) -> Decided[Version]:
+    """Ask for a training of the view's current model."""
+    view: View = views.existing(session.get(VIEW, view_id))
+    if view.current_model is None:
+        raise Conflict(f"view {view.name!r} has no concepts yet; add at least two")
+    return create_version(session, view.current_model, name, given, weights)
+
+
+def freeze_dataset(session: Session, version_id: str, command: FreezeDataset) -> Decided[Version]:
+    version = session.get(VERSION, version_id)
+    session.record(VERSION, version_id, versions.freeze(command, version))
+    return Decided(VERSION, version_id)
+
+
+def retry_version(session: Session, version_id: str) -> Decided[Version]:
+    version = session.get(VERSION, version_id)
+    if version is not None:
+        refuse_if_erased(session.store, version.created)
+    return _decide(session, version_id, RetryVersion())
+
+
+def stop_version(session: Session, version_id: str) -> Decided[Version]:
+    return _decide(session, version_id, StopVersion())
+
+
+def cancel_version(session: Session, version_id: str) -> Decided[Version]:
+    return _decide(session, version_id, CancelVersion())
+
+
+def rename_version(session: Session, version_id: str, name: str) -> Decided[Version]:
+    return _decide(session, version_id, RenameVersion(name))
+
+
+def archive_version(session: Session, version_id: str) -> Decided[Version]:
+    return _decide(session, version_id, ArchiveVersion())
+
+
+def set_thresholds(
+    session: Session, version_id: str, thresholds: Mapping[str, float]
+) -> Decided[Version]:
+    return _decide(session, version_id, SetThresholds(dict(thresholds)))
+
+
+def _decide(session: Session, version_id: str, command: VersionCommand) -> Decided[Version]:
+    version = session.get(VERSION, version_id)
+    session.check_revision(VERSION, version_id)
+    session.record(VERSION, version_id, versions.decide(command, version))
+    return Decided(VERSION, version_id)

@@ -1,0 +1,131 @@
+"""`stemma keys`: API keys, by the API; and the first one, by the database."""
+
+from datetime import UTC, datetime, timedelta
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from cli.calls import calling, find_project
+from cli.client import ApiProblem
+from domain.access.account import account_id
+from domain.access.roles import Role
+
+_key = click.argument("key_id", metavar="KEY")
+
+
+@click.group()
+def keys() -> None:
+    """API keys: issued, listed, rotated, revoked."""
+
+
+@keys.command("issue")
+@click.argument("label")
+@click.option("--account", help="Whose; your own if you do not say.")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    type=click.Choice([str(role) for role in Role]),
+    help="Limit it to what this role may; may be repeated.",
+)
+@click.option("--project", "projects", multiple=True, help="Limit it to this; may be repeated.")
+@click.option("--days", type=click.FloatRange(0, min_open=True), help="For so long it opens.")
+def issue_command(
+    label: str,
+    account: str | None,
+    roles: tuple[str, ...],
+    projects: tuple[str, ...],
+    days: float | None,
+) -> None:
+    """Issue a key named LABEL and print it, this once."""
+    with calling() as client:
+        ids = [find_project(client, project) for project in projects]
+        if None in ids:
+            raise ApiProblem(f"there is no project {projects[ids.index(None)]!r}")
+        expires = None if days is None else datetime.now(UTC) + timedelta(days=days)
+        body = {
+            "label": label,
+            "account_id": account_id(account) if account else None,
+            "roles": list(roles) or None,
+            "projects": ids or None,
+            "expires_at": expires and expires.isoformat(),
+        }
+        _tell(client.command("keys", body))
+
+
+@keys.command("list")
+@click.option("--account", help="Whose; your own if you do not say.")
+def list_command(account: str | None) -> None:
+    """Keys by their ids, without their secrets."""
+    table = Table("key", "label", "limited to", "until")
+    with calling() as client:
+        wanted = {"account_id": account_id(account)} if account else {}
+        for one in client.query_all("keys", limit=500, **wanted):
+            limits = [", ".join(one["roles"] or ()), ", ".join(one["projects"] or ())]
+            ends = "revoked" if one["revoked"] else one["expires_at"] or ""
+            table.add_row(one["key_id"], one["label"], " in ".join(filter(None, limits)), ends)
+    Console(soft_wrap=True).print(table)
+
+
+@keys.command("rotate")
+@_key
+@click.option(
+    "--overlap-hours",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="For so long the one before opens as well.",
+)
+def rotate_command(key_id: str, overlap_hours: float) -> None:
+    """Give KEY, by its id, another secret and print it, this once."""
+    with calling() as client:
+        body = {"overlap_seconds": 3600 * overlap_hours}
+        _tell(client.command(f"keys/{key_id}/rotate", body))
+
+
+@keys.command("revoke")
+@_key
+def revoke_command(key_id: str) -> None:
+    """Make KEY, by its id, open nothing from now on."""
+    with calling() as client:
+        client.delete(f"keys/{key_id}")
+    click.echo(f"key {key_id} is revoked")
+
+
+@keys.command("first")
+@click.option("--again", is_flag=True, help="Also where the administrator has a key already.")
+def first_command(again: bool) -> None:
+    """Issue a key of the account administrator by the database, and print it, this once.
+
+    For a deployment without `stemma up`, and for when all keys are lost.
+    """
+    from adapters.settings import load_settings
+    from application.access.first_key import give_key, has_key
+    from application.log.store import Store
+    from cli.operations.first_key import new_key
+    from domain.errors import Conflict
+
+    store = Store(load_settings().require("database_url"), pool_size=1)
+    try:
+        if has_key(store) and not again:
+            raise click.ClickException(
+                "the account administrator has a key already; --again issues another"
+            )
+        key = new_key()
+        give_key(store, key, "first")
+    except Conflict as refused:
+        raise click.ClickException(refused.detail) from refused
+    finally:
+        store.close()
+    click.echo(key)
+
+
+def _tell(answer: dict[str, object]) -> None:
+    if answer["key"] is None:
+        raise ApiProblem(
+            f"key {answer['id']} was made, but the answer that told it was lost: rotate it with"
+            f" `stemma keys rotate {answer['id']}`"
+        )
+    click.echo(f"key {answer['id']}, shown this once:", err=True)
+    click.echo(answer["key"])

@@ -1,0 +1,1 @@
+"""`stemma audit` and its commands."""

@@ -1,0 +1,82 @@
+"""`stemma audit replay`: whether the read models are what the log makes of them, row by row."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+import click
+
+from adapters.postgres.builders import replay_all
+from adapters.settings import load_settings
+from application.log.store import Store
+from cli.operations.building import chosen, watched
+from projections.engine.compare import Difference
+from projections.engine.rebuild import Replayed
+
+
+@click.command("replay")
+@click.argument("names", nargs=-1)
+@click.option("--to", type=click.IntRange(min=0), help="Stop at this position of the log.")
+def replay_command(names: tuple[str, ...], to: int | None) -> None:
+    """Rebuild read models from nothing, beside the live ones, and compare; all, or those named.
+
+    The exit status is 1 if a row differs. With --to it also says what each table holds then, for
+    two who want to compare; the live rows can be compared only where they are at that position.
+    """
+    read_models = chosen(names)
+    url = load_settings().require("database_url")
+    if to is not None:
+        with closing(Store(url, pool_size=1)) as store:
+            head = store.head()
+        if to > head:
+            raise click.BadParameter(f"the log ends at position {head}", param_hint="--to")
+    began = time.monotonic()
+    with watched() as watch:
+        found = replay_all(url, read_models, to, watch)
+    seconds = time.monotonic() - began
+    for one in found:
+        _show(one)
+    events = max(one.position for one in found)
+    click.echo(
+        f"{events:,} events replayed into {len(found)} read models in {seconds:.1f} s,"
+        f" {events / seconds:,.0f} a second"
+    )
+    if any(one.differences for one in found):
+        sys.exit(1)
+
+
+def _show(replayed: Replayed) -> None:
+    name, at = replayed.read_model, replayed.position
+    if replayed.differences is None:
+        click.echo(
+            f"{name}: replayed up to position {at}; not compared, for the live one is at"
+            f" {replayed.live_position}"
+        )
+    elif not replayed.differences:
+        click.echo(f"{name}: equal to a replay up to position {at}, row by row")
+    for difference in replayed.differences or ():
+        _show_difference(difference)
+    for digest in replayed.digests:
+        click.echo(f"  {digest.table}: {digest.rows} rows, {digest.sha256}")
+
+
+def _show_difference(difference: Difference) -> None:
+    click.echo(
+        f"{difference.table} differs from a replay: {difference.only_live} rows only live (-),"
+        f" {difference.only_replayed} only replayed (+)"
+    )
+    for row in difference.rows:
+        click.echo(f"  {_values(row.key)}")
+        for sign, values in (("-", row.live), ("+", row.replayed)):
+            if values is not None:
+                click.echo(f"    {sign} {_values(values)}")
+    shown = len(difference.rows)
+    if shown < max(difference.only_live, difference.only_replayed):
+        click.echo(f"  and more; these are the first {shown}")
+
+
+def _values(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {json.dumps(value)}" for name, value in values.items())

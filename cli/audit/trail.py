@@ -1,0 +1,130 @@
+"""`stemma audit trail`: every event in words, what a request set going, and files of both."""
+
+import os
+import sys
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from urllib.parse import quote
+
+import click
+import msgspec
+
+from cli.calls import PAGE, calling, find_project, find_view
+from cli.client import ApiClient, ApiProblem
+from domain.audit.trail import Line
+from domain.audit.trail_tree import EVENT, Node
+
+LINES = "lines"
+
+
+@click.command("trail")
+@click.option("--actor", help="Who, as on record.")
+@click.option("--since", help="From this time on, in ISO 8601; UTC unless it says otherwise.")
+@click.option("--until", help="Before this time.")
+@click.option("--stream", help="The history of one thing, such as image-ID.")
+@click.option("--event", help="An event's name, such as version.created.")
+@click.option("--project", help="All of a project, by its name or id.")
+@click.option("--view", help="All of a view, by its id or PROJECT/VIEW.")
+@click.option("--model", help="All of a model, by its id.")
+@click.option("--version", help="All of a version, by its id.")
+@click.option(
+    "--order", type=click.Choice(["newest", "oldest"]), default="newest", show_default=True
+)
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many lines.")
+@click.option("--correlation", help="What the request with this correlation set going, as a tree.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([LINES, "jsonl", "csv", "parquet"]),
+    default=LINES,
+    show_default=True,
+)
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write this file.")
+def trail_command(
+    correlation: str | None,
+    form: str,
+    output: Path | None,
+    limit: int | None,
+    project: str | None,
+    view: str | None,
+    **asked: str | None,
+) -> None:
+    """Say what happened: when, who, what, before and after."""
+    if form != LINES and output is None:
+        raise click.UsageError(f"--format {form} needs --output FILE")
+    if form != LINES and limit is not None:
+        raise click.UsageError("--limit is for lines; a file has all that match")
+    order = asked.pop("order")
+    if correlation is not None:
+        others = [output, limit, project, view, *asked.values()]
+        if form != LINES or order != "newest" or any(others):
+            raise click.UsageError("--correlation takes no filter, no format and no file")
+        with calling() as client:
+            _print_tree(client, correlation)
+        return
+    with calling() as client:
+        asked["project"] = _project_id(client, project) if project else None
+        asked["view"] = find_view(client, view)["view_id"] if view else None
+        wanted = {name: value for name, value in asked.items() if value is not None}
+        wanted["order"] = str(order)
+        if form == LINES:
+            _write_lines(client, wanted, limit, output)
+        elif output is not None:
+            size = client.download("audit/trail/export", output, wanted | {"format": form})
+            click.echo(f"wrote {output}: {size} bytes")
+
+
+def _project_id(client: ApiClient, project: str) -> str:
+    found = find_project(client, project)
+    if found is None:
+        raise ApiProblem(f"there is no project {project!r}")
+    return found
+
+
+def _write_lines(
+    client: ApiClient, wanted: dict[str, str], limit: int | None, output: Path | None
+) -> None:
+    """Each line as it comes; a file is there only if all have come."""
+    size = PAGE if limit is None else min(PAGE, limit)
+    items = islice(client.query_all("audit/trail", **wanted, limit=size), limit)
+    texts = (msgspec.convert(item, Line).text for item in items)
+    if output is None:
+        _print(texts)
+        return
+    partial = output.with_name(f".{output.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.writelines(f"{text}\n" for text in texts)
+        partial.replace(output)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _print(texts: Iterable[str]) -> None:
+    try:
+        for text in texts:
+            click.echo(text)
+    except BrokenPipeError:
+        # Whoever read this, `head` for one, has seen enough; the last flush must not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print_tree(client: ApiClient, correlation: str) -> None:
+    found = client.query(f"audit/correlations/{quote(correlation, safe='')}", limit=10_000)
+    for node in msgspec.convert(found["nodes"], list[Node]):
+        click.echo("  " * node.depth + _said(node))
+    if found["shown"] < found["events"]:
+        click.echo(f"… and {found['events'] - found['shown']} more events")
+
+
+def _said(node: Node) -> str:
+    if node.kind == EVENT and node.line is not None:
+        return node.line.text
+    by = f" by {node.actor}" if node.actor else ""
+    return f"{node.kind} {node.id}{by}, {_clock(node.at)}"
+
+
+def _clock(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"

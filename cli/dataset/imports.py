@@ -1,0 +1,157 @@
+"""`stemma import`, `stemma export`: through the public API, as any client would."""
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from adapters.uploads.packing import pack
+from cli.calls import calling, find_project, view_among
+from cli.client import ApiClient, ApiProblem
+
+POLL = 0.3
+
+
+@click.command("import")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--project", required=True, help="The project's name or id; a new name makes one.")
+@click.option("--view", help="The view's name or id, for formats that hold one view.")
+@click.option("--format", "form", default="auto", show_default=True,
+              help="folders, coco, voc, yolo, csv or studio.")  # fmt: skip
+@click.option("--kind", type=click.Choice(["classification", "tagging", "detection"]),
+              help="The view's kind, where the format leaves it open.")  # fmt: skip
+@click.option("--no-new-concepts", is_flag=True, help="Refuse views and concepts that are new.")
+@click.option("--skip-bad", is_flag=True, help="Take what is good; report what is not.")
+@click.option("--clip", is_flag=True, help="Cut boxes that reach beyond their image.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; say what would happen.")
+@click.option("--on-server", is_flag=True, help="SOURCE is a path on the server.")
+def import_command(
+    source: Path,
+    project: str,
+    view: str | None,
+    form: str,
+    kind: str | None,
+    no_new_concepts: bool,
+    skip_bad: bool,
+    clip: bool,
+    dry_run: bool,
+    on_server: bool,
+) -> None:
+    """Import a folder or archive of images and annotations.
+
+    Nothing is taken in if anything is wrong, unless --skip-bad. Importing again changes nothing.
+    """
+    asked = {
+        "view": view,
+        "format": form,
+        "kind": kind,
+        "new_concepts": not no_new_concepts,
+        "skip_bad": skip_bad,
+        "clip": clip,
+        "dry_run": dry_run,
+    }
+    with calling() as client:
+        project_id = find_project(client, project)
+        if project_id is None and dry_run:
+            raise ApiProblem(
+                f"there is no project {project!r}, and a dry run makes none; make it on the page of"
+                " projects, or leave --dry-run out"
+            )
+        if not on_server:
+            _check_readable(source)
+        if project_id is None:
+            project_id = str(client.command("projects", {"name": project})["id"])
+        path = f"projects/{project_id}/imports"
+        if on_server:
+            answer = client.command(path, asked | {"source": str(source)})
+        else:
+            answer = client.send_body(
+                f"{path}/upload", lambda: _body(source), asked | {"name": source.resolve().name}
+            )
+        sys.exit(_follow(client, answer))
+
+
+@click.command("export")
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--project", required=True, help="The project's name or id.")
+@click.option("--format", "form", required=True, help="coco, voc, yolo, csv or studio.")
+@click.option("--view", "views", multiple=True, help="A view's name or id; all for studio.")
+@click.option("--images", is_flag=True, help="With the image files.")
+@click.option("--as-of", help="A past position of the log, or a time.")
+def export_command(
+    target: Path, project: str, form: str, views: tuple[str, ...], images: bool, as_of: str | None
+) -> None:
+    """Write a project's annotations to the zip archive TARGET."""
+    with calling() as client:
+        project_id = find_project(client, project)
+        if project_id is None:
+            raise ApiProblem(f"there is no project {project!r}")
+        asked: dict[str, Any] = {"format": form, "images": images}
+        if views:
+            known = client.query(f"projects/{project_id}/views")["items"]
+            asked["view_id"] = [view_among(known, view) for view in views]
+        if as_of is not None:
+            asked["as_of"] = as_of
+        size = client.download(f"projects/{project_id}/export", target, asked)
+    click.echo(f"wrote {target}, {size:,} bytes")
+
+
+def _check_readable(source: Path) -> None:
+    try:
+        if source.is_dir():
+            next(source.iterdir(), None)
+        else:
+            source.open("rb").close()
+    except OSError as error:
+        raise ApiProblem(f"{source} cannot be read: {error.strerror}") from error
+
+
+def _body(source: Path) -> Iterator[bytes]:
+    """A folder as a tar, an archive as it is."""
+    if source.is_dir():
+        yield from pack(source)
+        return
+    with source.open("rb") as file:
+        while piece := file.read(1 << 20):
+            yield piece
+
+
+def _follow(client: ApiClient, answer: dict[str, Any]) -> int:
+    """Show how far an import is until it has ended; the exit status."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    path, asked_at = f"imports/{answer['id']}", answer["position"]
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task("waiting", total=None)
+        while (found := client.query(path, at_least=asked_at))["item"]["status"] == "requested":
+            if at := found["progress"]:
+                bar.update(task, description=at["phase"], completed=at["done"], total=at["total"])
+            time.sleep(POLL)
+    return _say(found["item"])
+
+
+def _say(item: dict[str, Any]) -> int:
+    counts = item["counts"] or {}
+    if item["status"] in ("completed", "checked"):
+        would = "would be " if item["status"] == "checked" else ""
+        click.echo(
+            f"{item['format']}: {counts['images']:,} images read; {would}added {counts['added']:,},"
+            f" annotated {counts['annotated']:,}, annotated anew {counts['reannotated']:,},"
+            f" put in another split {counts['split_assigned']:,}; {would}made"
+            f" {counts['views']:,} views and {counts['concepts']:,} concepts"
+        )
+    else:
+        click.echo(f"{item['status']}: {item['reason']}", err=True)
+        for one in item["first"]:
+            click.echo(f"  {one['where']}: {one['reason']}", err=True)
+        if item["problems"] > len(item["first"]):
+            click.echo(f"  … and {item['problems'] - len(item['first']):,} more", err=True)
+    if item["report"]:
+        click.echo(
+            f"all problems and notes: GET /api/v1/imports/{item['import_id']}/report", err=True
+        )
+    return 0 if item["status"] in ("completed", "checked") else 1

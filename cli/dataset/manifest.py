@@ -1,0 +1,72 @@
+"""`stemma manifest`: what a version was trained on, as it was stored or from the events alone."""
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from typing import IO
+
+import click
+
+from adapters.blobs.blobs import BlobCorrupt, BlobMissing, BlobStore
+from adapters.settings import Settings, load_settings
+from application.handle import VERSION
+from application.log.store import Store
+from application.training.policies import manifest_of
+from domain.training.manifest import canonical_line
+from domain.training.version import DatasetFrozen, VersionCreated
+
+
+@click.command("manifest")
+@click.argument("version_id")
+@click.option("--from-log", is_flag=True, help="Rebuild it from the events and nothing else.")
+@click.option("--output", type=click.File("wb", lazy=True), help="Write its lines here; - to show.")
+def manifest_command(version_id: str, from_log: bool, output: IO[bytes] | None) -> None:
+    """Compare a version's manifest with the digest that the log has of it.
+
+    The exit status is 1 if they differ. Without --from-log it is read from the blob store.
+    """
+    settings = load_settings()
+    store = Store(settings.require("database_url"), pool_size=2)
+    try:
+        created, frozen = _events(store, version_id)
+        lines = _from_log(store, created) if from_log else _stored(settings, frozen)
+        found = hashlib.sha256()
+        images = 0
+        for line in lines:
+            found.update(line)
+            images += line.count(b"\n")
+            if output is not None:
+                output.write(line)
+    except (BlobMissing, BlobCorrupt) as error:
+        click.echo(f"stemma: {error}", err=True)
+        sys.exit(1)
+    finally:
+        store.close()
+    same = found.hexdigest() == frozen.manifest
+    click.echo(f"sha256 {found.hexdigest()}, {images:,} images", err=True)
+    click.echo("equal to the log's" if same else f"the log has {frozen.manifest}", err=True)
+    sys.exit(0 if same else 1)
+
+
+def _events(store: Store, version_id: str) -> tuple[VersionCreated, DatasetFrozen]:
+    stream = VERSION.stream(version_id)
+    created = frozen = None
+    for recorded in store.streams([stream])[stream]:
+        match recorded.event:
+            case VersionCreated() as event:
+                created = event
+            case DatasetFrozen() as event:
+                frozen = event
+    if created is None:
+        raise click.UsageError(f"there is no version {version_id!r}")
+    if frozen is None:
+        raise click.UsageError(f"the dataset of version {version_id!r} is not frozen yet")
+    return created, frozen
+
+
+def _from_log(store: Store, created: VersionCreated) -> Iterator[bytes]:
+    return map(canonical_line, manifest_of(store, created))
+
+
+def _stored(settings: Settings, frozen: DatasetFrozen) -> Iterator[bytes]:
+    return BlobStore.from_url(settings.require("blobs_url")).read_compressed(frozen.manifest)

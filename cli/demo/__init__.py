@@ -1,0 +1,1 @@
+"""`stemma demo` and the images that it makes."""

@@ -1,0 +1,1 @@
+"""Commands that run this machine's Stemma, and say how it is."""

@@ -1,0 +1,94 @@
+"""`stemma blobs`: throw away what no event names, and check what the events name."""
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from adapters.blobs.blobs import BlobStore
+    from application.log.store import Store
+
+_UNITS = {"d": "days", "h": "hours"}
+
+
+class Age(click.ParamType[timedelta]):
+    """A time such as `7d` or `36h`."""
+
+    name = "age"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        match = re.fullmatch(r"(\d{1,5})([dh])", str(value))
+        if match is None:
+            self.fail(f"{value!r} is no age; say 7d or 36h", param, ctx)
+        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+@click.group()
+def blobs() -> None:
+    """Look after the blob store."""
+
+
+@blobs.command()
+@click.option("--older-than", type=Age(), default="7d", show_default=True, help="At least 1d.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+def collect(older_than: timedelta, dry_run: bool) -> None:
+    """Move blobs that no event names to the trash, and empty it of older ones."""
+    from adapters.blobs.collection import collect as run
+    from domain.errors import Refusal
+
+    now = datetime.now(UTC)
+    with _opened() as (store, blob_store):
+        try:
+            report = run(store, blob_store, older_than=older_than, now=now, dry_run=dry_run)
+        except Refusal as refusal:
+            raise click.ClickException(refusal.detail) from refusal
+    would = "would be " if dry_run else ""
+    click.echo(f"{report.kept} blobs kept")
+    click.echo(f"{report.discarded} {would}moved to the trash ({report.discarded_bytes:,} bytes)")
+    click.echo(f"{report.restored} {would}put back from the trash")
+    click.echo(f"{report.purged} {would}deleted from the trash ({report.purged_bytes:,} bytes)")
+    if report.erased:
+        click.echo(f"{report.erased} {would}deleted because the log says that they are erased")
+
+
+@blobs.command()
+def check() -> None:
+    """Read every blob that an event names; exit with 1 if one is missing or corrupt.
+
+    An erased one must be missing: one that is there counts as an error, too.
+    """
+    from adapters.blobs.collection import check as run
+
+    with _opened() as (store, blob_store):
+        troubles = 0
+        for trouble in run(store, blob_store):
+            troubles += 1
+            where = f"{trouble.event_name} at position {trouble.position}"
+            click.echo(f"{trouble.digest} is {trouble.problem}; named by {where}")
+    if troubles:
+        sys.exit(1)
+    click.echo("every blob that the log names is there and right")
+
+
+@contextmanager
+def _opened() -> "Iterator[tuple[Store, BlobStore]]":
+    from adapters.blobs.blobs import BlobStore
+    from adapters.settings import load_settings
+    from application.log.store import Store
+
+    settings = load_settings()
+    blob_store = BlobStore.from_url(settings.require("blobs_url"))
+    store = Store(settings.require("database_url"))
+    try:
+        yield store, blob_store
+    finally:
+        store.close()

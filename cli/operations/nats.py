@@ -1,0 +1,123 @@
+"""`stemma nats`: who may do what on NATS."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from adapters.nats.access import NatsAccess
+
+_Folder = click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    help="Where the credentials are; by default nats/access in the data folder.",
+)
+_Kind = click.argument("kind", type=click.Choice(["worker", "subscriber"]))
+
+
+@click.group()
+def nats() -> None:
+    """Look after the credentials of NATS."""
+
+
+@nats.command()
+@_Folder
+@click.option("--worker", "workers", multiple=True, help="Make this worker too.")
+@click.option("--queue", default="default", show_default=True, help="The queue of those workers.")
+@click.option("--tls-certificate", help="PEM file, as nats-server finds it.")
+@click.option("--tls-key", help="Its private key.")
+@click.option("--tls-client-ca", help="Ask clients for a certificate that this CA has signed.")
+def init(
+    folder: Path | None,
+    workers: tuple[str, ...],
+    queue: str,
+    tls_certificate: str | None,
+    tls_key: str | None,
+    tls_client_ca: str | None,
+) -> None:
+    """Make the operator, the backend and the API, and nats-server's configuration.
+
+    What is there stays. TLS stays too, unless it is given anew.
+    """
+    if bool(tls_certificate) != bool(tls_key) or (tls_client_ca and not tls_certificate):
+        raise click.UsageError("--tls-certificate and --tls-key go together, the CA with them")
+    access = _access(folder)
+    tls: dict[str, Any] | None = None
+    if tls_certificate:
+        tls = {"cert_file": tls_certificate, "key_file": tls_key}
+        if tls_client_ca:
+            tls |= {"ca_file": tls_client_ca, "verify": True}
+    access.prepare(tls)
+    for worker in workers:
+        access.ensure_worker(worker, queue)
+    click.echo(f"nats-server reads {access.configuration}")
+    _reload(access, folder)
+
+
+@nats.command()
+@_Kind
+@click.argument("name")
+@click.option("--queue", default="default", show_default=True, help="The queue of a worker.")
+@_Folder
+def add(kind: str, name: str, queue: str, folder: Path | None) -> None:
+    """Let a worker or a subscriber in, and write the file of its seed."""
+    from adapters.nats.roles import NatsRole
+
+    access = _access(folder)
+    click.echo(f"the seed of {kind} {name} is in {access.add(NatsRole(kind), name, queue)}")
+    _reload(access, folder)
+
+
+@nats.command("list")
+@_Folder
+def list_command(folder: Path | None) -> None:
+    """Say who may come in."""
+    for user in _access(folder).users():
+        queue = f" (queue {user.queue})" if user.role == "worker" else ""
+        click.echo(f"{user.role} {user.name}{queue} {user.key}")
+
+
+@nats.command()
+@_Kind
+@click.argument("name")
+@_Folder
+def remove(kind: str, name: str, folder: Path | None) -> None:
+    """Shut a worker or a subscriber out. It is cut off at once where nats-server reads this."""
+    from adapters.nats.roles import NatsRole
+
+    access = _access(folder)
+    access.remove(NatsRole(kind), name)
+    click.echo(f"{kind} {name} is removed")
+    _reload(access, folder)
+
+
+@nats.command()
+def streams() -> None:
+    """Make the streams, or bring those that are there to what this version needs."""
+    from adapters.nats.jetstream import make_streams
+    from adapters.nats.login import nats_login
+    from adapters.settings import load_settings
+
+    asyncio.run(make_streams(nats_login(load_settings())))
+    click.echo("the streams are up to date")
+
+
+def _access(folder: Path | None) -> "NatsAccess":
+    from adapters.nats.access import NatsAccess
+    from adapters.servers.nats import access_in
+    from adapters.settings import load_settings
+
+    return NatsAccess(folder) if folder else access_in(load_settings().data)
+
+
+def _reload(access: "NatsAccess", folder: Path | None) -> None:
+    """The server of `stemma up` is told; another one is not within reach from here."""
+    from adapters.settings import load_settings
+
+    data = load_settings().data
+    if folder is None and access.reload(data / "nats", data / "logs" / "nats.log"):
+        click.echo("nats-server has taken it")
+    else:
+        click.echo("have nats-server read it again, twice, if it runs: docs/operator.md says how")

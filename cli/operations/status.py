@@ -1,0 +1,116 @@
+"""`stemma status`: how far each part is, whether it runs, how long the queue is, and who works."""
+
+import asyncio
+from contextlib import closing
+
+import msgspec
+from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
+from rich.console import Console
+from rich.table import Table
+
+from adapters.health.heartbeats import SILENT_SECONDS, Sign
+from adapters.health.standing import DatabaseStandings, Standing, from_database, from_streams
+from adapters.nats.jetstream import EVENTS
+from adapters.postgres.postgres import engine_for
+from adapters.settings import Settings
+from adapters.subscriptions.webhooks.positions import standings
+from adapters.training.crew import Crew, Lookout, QueueUnreachable, crew_of
+from application.log.store import Store
+from application.webhooks import all_endpoints
+from projections.engine.scratch import under_way
+
+PATIENCE_SECONDS = 3.0
+
+
+def print_status(settings: Settings) -> None:
+    """Print positions and lag of every part, its signs of life, jobs waiting, and workers."""
+    url = settings.require("database_url")
+    engine = engine_for(url)
+    with closing(Store(url)) as store, engine.connect() as connection:
+        known = from_database(connection)
+        webhooks = standings(connection, all_endpoints(store).values(), known.head)
+    others = [
+        Standing(f"building {name}", at, max(known.head - at, 0)) for name, at in under_way(engine)
+    ]
+    others += [
+        Standing(
+            f"courier, webhook {one.endpoint.webhook_id} ({one.going})",
+            one.place.position,
+            one.behind,
+        )
+        for one in webhooks
+    ]
+    settings.require("nats_url")
+    found = asyncio.run(_from_nats(settings, known))
+    console = Console()
+    console.print(_positions(known, others, found))
+    console.print(_processes(known.signs))
+    if found is not None:
+        console.print(_workers(found.crew))
+
+
+class _Nats(msgspec.Struct, frozen=True):
+    """What NATS knows; `messages` is None before the streams are made."""
+
+    standings: list[Standing]
+    messages: int | None
+    crew: Crew
+
+
+async def _from_nats(settings: Settings, known: DatabaseStandings) -> _Nats | None:
+    """None where NATS does not answer: then the database's part is told all the same."""
+
+    async def ask(js: JetStreamContext) -> _Nats:
+        try:
+            messages = (await js.stream_info(EVENTS)).state.messages
+        except NotFoundError:
+            messages = None
+        return _Nats(await from_streams(js, known), messages, await crew_of(js))
+
+    lookout = Lookout(settings, "stemma status")
+    try:
+        return await lookout.ask(ask, PATIENCE_SECONDS)
+    except QueueUnreachable:
+        return None
+    finally:
+        await lookout.close()
+
+
+def _positions(known: DatabaseStandings, others: list[Standing], found: _Nats | None) -> Table:
+    table = Table("part", "position", "behind", title=f"event log: up to position {known.head}")
+    rows = [(f"project {one.part}", one) for one in known.read_models]
+    streams = found.standings if found else []
+    rows += [(one.part, one) for one in [*known.parts, *others, *streams]]
+    for name, one in rows:
+        shown = "ingest (reports)" if name == "ingest" else name
+        table.add_row(shown, str(one.position), str(one.behind))
+    if found is None:
+        table.add_row("NATS", "does not answer", "")
+        return table
+    if found.messages is None:
+        table.add_row("streams", "not made yet", "")
+    else:
+        table.add_row(f"stream {EVENTS}", str(found.messages), "")
+    table.add_row("jobs, waiting", str(found.crew.waiting), "")
+    table.add_row("jobs, in work", str(found.crew.in_work), "")
+    return table
+
+
+def _processes(signs: list[Sign]) -> Table:
+    table = Table("part", "process", "last sign", "failures", "last error")
+    for one in signs:
+        dead = " (dead)" if one.silent > SILENT_SECONDS else ""
+        failed = "" if one.failed_ago is None else f"{one.failed_ago:.0f} s ago: {one.error}"
+        table.add_row(
+            one.part, one.process, f"{one.silent:.0f} s ago{dead}", str(one.failures), failed
+        )
+    return table
+
+
+def _workers(crew: Crew) -> Table:
+    workers = Table("worker", "device", "trains", "since")
+    for one in crew.workers:
+        since = f"{one.since:%Y-%m-%d %H:%M:%S} UTC"
+        workers.add_row(one.worker, one.device, one.version_id or "nothing", since)
+    return workers

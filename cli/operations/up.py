@@ -1,0 +1,245 @@
+"""`stemma up`: the servers, the parts and a worker on one machine, supervised."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+import httpx
+import msgspec
+
+from adapters.nats.jetstream import make_streams
+from adapters.nats.login import NatsLogin
+from adapters.nats.roles import NatsRole
+from adapters.processes.files import write_secret
+from adapters.processes.processes import wait_until
+from adapters.processes.supervisor import Server, Supervisor
+from adapters.servers.embedded import FolderLock
+from adapters.servers.nats import EmbeddedNats, access_in
+from adapters.servers.postgres import EmbeddedPostgres
+from adapters.settings import RUNTIME_FILE, Runtime, Settings, load_settings
+
+DEFAULT_PORT = 8300
+READY_SECONDS = 60.0
+BACKEND = ("project", "relay", "policies", "ingest", "importer", "eraser", "checkpoints", "courier")
+
+
+def run_all(*, port: int | None, separate: bool, echo: bool, stop: threading.Event) -> None:
+    """Run everything until `stop` is set. Servers that `STEMMA_*_URL` names are used as they are.
+
+    Raises `EmbeddedServerError` if another process runs on the data folder.
+    """
+    began = time.monotonic()
+    lock = FolderLock(load_settings().data / "lock")
+    lock.acquire()
+    settings = _own_settings()
+    supervisor = Supervisor(settings.data / "logs", _say, echo=echo)
+    try:
+        runtime = _start_servers(settings, supervisor, port)
+        _migrate(runtime, stop)
+        runtime = msgspec.structs.replace(runtime, api_key=_key(settings.data, runtime))
+        write_secret(settings.data / RUNTIME_FILE, msgspec.json.encode(runtime))
+        for place, (name, arguments) in enumerate(processes(separate)):
+            argv = [sys.executable, "-m", "cli.main", *arguments]
+            environment = _environment(settings, runtime) | _into_nats(settings, name)
+            environment |= metrics_port(settings, place)
+            supervisor.add_process(name, argv, environment)
+        announce = threading.Thread(target=_announce, args=(runtime, began, stop), daemon=True)
+        announce.start()
+        supervisor.run(stop)
+    finally:
+        supervisor.stop()
+        (settings.data / RUNTIME_FILE).unlink(missing_ok=True)
+        lock.release()
+
+
+def stop_running(data: Path) -> None:
+    """Ask the `stemma up` of a data folder to stop, and wait until it has."""
+    try:
+        pid = int((data / "lock").read_text())
+        os.kill(pid, signal.SIGTERM)
+    except (FileNotFoundError, ValueError, ProcessLookupError):
+        click.echo(f"nothing runs on {data}")
+        return
+    lock = FolderLock(data / "lock")
+    stopped = wait_until(lambda: _free(lock), 30)
+    click.echo("stopped" if stopped else f"process {pid} does not stop; look at {data}/logs")
+
+
+def _free(lock: FolderLock) -> bool:
+    from adapters.servers.embedded import EmbeddedServerError
+
+    try:
+        lock.acquire()
+    except EmbeddedServerError:
+        return False
+    lock.release()
+    return True
+
+
+def _own_settings() -> Settings:
+    """The settings, once what a killed `up` left in the data folder is out of the way."""
+    (load_settings().data / RUNTIME_FILE).unlink(missing_ok=True)
+    return load_settings()
+
+
+def _start_servers(settings: Settings, supervisor: Supervisor, port: int | None) -> Runtime:
+    servers: list[Server] = []
+    database_url, admin_url = settings.database_url, settings.database_admin_url
+    nats_url, nats_seed = settings.nats_url, settings.nats_seed
+    starting: list[Callable[[], None]] = []
+    if database_url is None:
+        postgres = EmbeddedPostgres(settings.data)
+        servers.append(postgres)
+        starting.append(postgres.start)
+    if nats_url is None:
+        nats = EmbeddedNats(settings.data)
+        nats.access.ensure_worker(_local_worker(), settings.queue)
+        servers.append(nats)
+        starting.append(nats.start)
+    for server, start in zip(servers, starting, strict=True):
+        start()
+        supervisor.add_server(server)
+    if database_url is None:
+        database_url, admin_url = postgres.app_url, postgres.admin_url
+    if nats_url is None:
+        nats_url = nats.address
+        nats_seed = str(nats.access.seed_file(NatsRole.OPERATOR))
+        asyncio.run(make_streams(NatsLogin(nats_url, nats_seed)))
+    host = settings.api_host
+    if port is None and "STEMMA_API_PORT" in os.environ:
+        port = settings.api_port
+    return Runtime(
+        database_url=database_url,
+        database_admin_url=admin_url or database_url,
+        nats_url=nats_url,
+        nats_seed=nats_seed,
+        blobs_url=settings.blobs_url or (settings.data / "blobs").as_uri(),
+        api_url=f"http://{host}:{_port(host, port)}",
+    )
+
+
+def _into_nats(settings: Settings, name: str) -> dict[str, str]:
+    """The variables by which a process gets into our NATS, each by its own seed. A server that is
+    not ours is told what this process was."""
+    if settings.nats_url is not None:
+        return {}
+    access = access_in(settings.data)
+    match name:
+        case "worker":
+            worker = _local_worker()
+            seed = access.seed_file(NatsRole.WORKER, worker)
+            return {"STEMMA_NATS_SEED": str(seed), "STEMMA_WORKER_NAME": worker}
+        case "api":
+            return {"STEMMA_NATS_SEED": str(access.seed_file(NatsRole.API))}
+    return {"STEMMA_NATS_SEED": str(access.seed_file(NatsRole.BACKEND))}
+
+
+def metrics_port(settings: Settings, place: int) -> dict[str, str]:
+    """The variable for the process at a place: the first one's port is that of the settings."""
+    port = settings.metrics_port
+    return {"STEMMA_METRICS_PORT": str(port + place)} if port else {}
+
+
+def _local_worker() -> str:
+    """A name that stays, unlike that of the settings: it is a user of NATS."""
+    return os.environ.get("STEMMA_WORKER_NAME") or "local"
+
+
+def _port(host: str, wanted: int | None) -> int:
+    for port in [wanted] if wanted else [DEFAULT_PORT, 0]:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                if wanted:
+                    raise click.ClickException(f"port {wanted} is taken: {error}") from error
+                continue
+            return int(probe.getsockname()[1])
+    raise click.ClickException("no port is free")
+
+
+def _migrate(runtime: Runtime, stop: threading.Event) -> None:
+    """Raises `Abort` if `stop` is set while read models that are new are being built."""
+    from adapters.postgres.migrate import migrate
+    from cli.operations.building import watched
+
+    with watched() as show:
+
+        def watch(found: Sequence[tuple[str, int]], end: int) -> None:
+            if stop.is_set():
+                raise click.Abort
+            show(found, end)
+
+        migrate(runtime.database_admin_url, runtime.database_url, watch)
+
+
+def _key(data: Path, runtime: Runtime) -> str | None:
+    """The key of commands beside this one; said once, when it is issued."""
+    from cli.operations.first_key import KEY_FILE, local_key
+    from domain.errors import Conflict
+
+    try:
+        key, is_new = local_key(data, runtime.database_url)
+    except Conflict as refused:
+        _say(f"commands beside this one need STEMMA_API_KEY: {refused.detail}")
+        return None
+    if is_new:
+        _say(f"the key of the account administrator, shown this once: {key}")
+        _say(f"commands on this data folder find it in {data / KEY_FILE}")
+    return key
+
+
+def processes(separate: bool) -> list[tuple[str, list[str]]]:
+    backend = (
+        [(name, [name]) for name in BACKEND] if separate else [("backend", ["parts", *BACKEND])]
+    )
+    return [*backend, ("worker", ["worker"]), ("api", ["api"])]
+
+
+def _environment(settings: Settings, runtime: Runtime) -> dict[str, str]:
+    return dict(os.environ) | {
+        "STEMMA_DATA": str(settings.data),
+        "STEMMA_DATABASE_URL": runtime.database_url,
+        "STEMMA_NATS_URL": runtime.nats_url,
+        "STEMMA_BLOBS_URL": runtime.blobs_url,
+        "STEMMA_API_HOST": settings.api_host,
+        # The address in runtime.json is one of plain HTTP.
+        "STEMMA_API_TLS_CERT": "",
+        "STEMMA_API_TLS_KEY": "",
+        "STEMMA_API_PORT": runtime.api_url.rsplit(":", 1)[1],
+    }
+
+
+def _announce(runtime: Runtime, began: float, stop: threading.Event) -> None:
+    if wait_ready(runtime.api_url, READY_SECONDS, stop):
+        _say(f"ready in {time.monotonic() - began:.1f} s at {runtime.api_url}")
+        _say("`stemma login` prints an address that signs your browser in")
+    elif not stop.is_set():
+        _say(f"the API does not answer after {READY_SECONDS:.0f} s; its log is in the data folder")
+
+
+def wait_ready(api_url: str, seconds: float, stop: threading.Event | None = None) -> bool:
+    """Whether the API answers, its read models included, within some seconds."""
+
+    def ready() -> bool:
+        if stop is not None and stop.is_set():
+            return True
+        try:
+            return client.get("/health/ready").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    with httpx.Client(base_url=api_url, timeout=2) as client:
+        return wait_until(ready, seconds) and not (stop is not None and stop.is_set())
+
+
+def _say(line: str) -> None:
+    click.echo(f"stemma: {line}", err=True)

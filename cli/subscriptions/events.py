@@ -1,0 +1,74 @@
+"""`stemma events`: what others are told, followed in a terminal."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from itertools import islice
+from typing import Any
+
+import click
+
+from adapters.nats.jetstream import DOMAIN
+from adapters.nats.login import nats_login
+from adapters.settings import load_settings
+from stemma_client import Gap, Received, Refused, follow_http, follow_nats
+
+
+@click.group()
+def events() -> None:
+    """Follow the events as other services do."""
+
+
+@events.command("follow")
+@click.option("--after", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Begin behind this position.")  # fmt: skip
+@click.option("--name", "names", multiple=True, help="Events of this name; `version.*` are all.")
+@click.option("--subject", "subjects", multiple=True, help="Events about this, like version-….")
+@click.option("--via", type=click.Choice(["http", "nats"]), default="http", show_default=True)
+@click.option("--consumer", help="On NATS: the name of the consumer; by default your seed's.")
+@click.option("--count", type=click.IntRange(min=1), help="End after so many events.")
+@click.option("--json", "as_json", is_flag=True, help="Show whole CloudEvents, one a line.")
+def follow_command(
+    after: int,
+    names: Sequence[str],
+    subjects: Sequence[str],
+    via: str,
+    consumer: str | None,
+    count: int | None,
+    as_json: bool,
+) -> None:
+    """Show events as they come, in the order of the log: position, name, subject and who."""
+    # What happens to a connection is this command's own affair, said where it matters.
+    logging.getLogger("nats").setLevel(logging.ERROR)
+    settings = load_settings()
+    asked: dict[str, Any] = {"after": after, "names": names, "subjects": subjects}
+    try:
+        if via == "nats":
+            login = nats_login(settings)
+            domain = DOMAIN if login.seed else None
+            asked |= login.options()
+            asked |= {"api_url": settings.api_url, "key": settings.api_key}
+            over_nats = follow_nats(login.url, consumer=consumer, domain=domain, **asked)
+            asyncio.run(_show_all(over_nats, count, as_json))
+            return
+        over_http = follow_http(settings.require("api_url"), key=settings.api_key, **asked)
+        for received in islice(over_http, count):
+            _show(received, as_json)
+    except (Gap, Refused, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+async def _show_all(found: AsyncIterator[Received], count: int | None, as_json: bool) -> None:
+    shown = 0
+    async for received in found:
+        _show(received, as_json)
+        shown += 1
+        if shown == count:
+            return
+
+
+def _show(received: Received, as_json: bool) -> None:
+    if as_json:
+        click.echo(received.json())
+        return
+    click.echo(f"{received.position} {received.name} {received.subject} {received.actor}")

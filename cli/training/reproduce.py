@@ -1,0 +1,194 @@
+"""`stemma reproduce`: a version trained again from its manifest, and compared with the log."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from adapters.settings import Settings, load_settings
+from application.dataset.erasure import refuse_if_erased
+from application.handle import VERSION
+from application.log.store import Store
+from application.training.histories import VersionHistory, history_of
+from domain.errors import Refusal
+from domain.training.messages import (
+    AnyReport,
+    Completed,
+    EpochMetrics,
+    Failed,
+    Started,
+    StepAdvanced,
+    TrainJob,
+)
+from domain.training.version import EpochMetricsRecorded, VersionTrainingCompleted
+
+_SAME_BITS = ("torch", "torchvision", "device", "cpu_threads", "code")
+"""What must be equal for the same bits to be expected."""
+
+
+class Outcome(msgspec.Struct):
+    """What the second training came to."""
+
+    started: Started | None = None
+    epochs: dict[int, EpochMetrics] = msgspec.field(default_factory=dict)
+    completed: Completed | None = None
+    failed: str | None = None
+
+
+@click.command("reproduce")
+@click.argument("version_id")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1),
+    default=0.02,
+    show_default=True,
+    help="How far figures may be apart where the same weights cannot be expected.",
+)
+def reproduce_command(version_id: str, tolerance: float) -> None:
+    """Train a version again, from its frozen images, options and seed.
+
+    On a CPU like that of the first training the final weights must be equal, bit for bit; elsewhere
+    the validation figures, within the tolerance. The exit status is 1 if they are not. It reads the
+    log and the blob store, and needs neither NATS nor a server.
+    """
+    settings = load_settings()
+    store = Store(settings.require("database_url"), pool_size=2)
+    try:
+        history = history_of(store, version_id)
+        refuse_if_erased(store, history.created)
+        recorded = _epochs(store, history)
+    except Refusal as refusal:
+        click.echo(f"stemma: {refusal.detail}", err=True)
+        sys.exit(1)
+    finally:
+        store.close()
+    if history.frozen is None or history.completed is None or history.started is None:
+        click.echo(f"stemma: the version is {history.state.status}; nothing to compare", err=True)
+        sys.exit(1)
+    outcome = _train(settings, history)
+    sys.exit(0 if _verdict(history, history.completed, recorded, outcome, tolerance) else 1)
+
+
+def _epochs(store: Store, history: VersionHistory) -> dict[int, EpochMetricsRecorded]:
+    stream = VERSION.stream(history.version_id)
+    events = store.streams([stream])[stream]
+    return {
+        recorded.event.epoch: recorded.event
+        for recorded in events
+        if isinstance(recorded.event, EpochMetricsRecorded)
+    }
+
+
+def _train(settings: Settings, history: VersionHistory) -> Outcome:
+    from gpu_worker.channel import Assignment, encode_line
+    from gpu_worker.process import PATIENT_THREADS
+
+    assert history.frozen is not None
+    assert history.completed is not None
+    job = TrainJob(
+        version_id=history.version_id,
+        attempt=1,
+        kind=history.created.kind,
+        concepts=history.created.concepts,
+        options=history.created.options,
+        manifest=history.frozen.manifest,
+        correlation_id=history.version_id,
+        initial_weights=history.created.initial_weights,
+    )
+    bare = msgspec.structs.replace(
+        settings, database_url=None, database_admin_url=None, nats_url=None
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "gpu_worker.reproduce", str(history.completed.iterations)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=PATIENT_THREADS | os.environ,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(encode_line(Assignment(job, 1, bare)))
+        process.stdin.close()
+        return _watch(process.stdout)
+
+
+def _watch(lines: Iterator[bytes]) -> Outcome:
+    decoder = msgspec.json.Decoder(AnyReport)
+    outcome = Outcome()
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("starting", total=1.0)
+        for line in lines:
+            match decoder.decode(line):
+                case Started() as started:
+                    outcome.started = started
+                case StepAdvanced() as step:
+                    bar.update(task, description=step.step, completed=step.fraction)
+                case EpochMetrics() as epoch:
+                    outcome.epochs[epoch.epoch] = epoch
+                case Completed() as completed:
+                    outcome.completed = completed
+                case Failed(reason=reason):
+                    outcome.failed = reason
+    return outcome
+
+
+def _verdict(
+    history: VersionHistory,
+    before: VersionTrainingCompleted,
+    recorded: dict[int, EpochMetricsRecorded],
+    outcome: Outcome,
+    tolerance: float,
+) -> bool:
+    """Say what was compared and how it ended."""
+    if outcome.completed is None or outcome.started is None:
+        reason = outcome.failed or "the training process ended without a result"
+        click.echo(f"not reproduced: {reason}")
+        return False
+    again = outcome.completed
+    if again.final_weights == before.final_weights:
+        click.echo(f"reproduced: the final weights are the same, sha256 {again.final_weights}")
+        return True
+    different = _different(history, outcome.started)
+    if not different:
+        click.echo(
+            f"not reproduced: the final weights are {again.final_weights}, the log has"
+            f" {before.final_weights}, and the environment is the same"
+        )
+        return False
+    click.echo(f"other weights can be expected: {'; '.join(different)}")
+    apart = [
+        (name, epoch, abs(ours - theirs))
+        for epoch, old in recorded.items()
+        for name in ("validation_accuracy", "validation_mean_average_precision")
+        if (new := outcome.epochs.get(epoch)) is not None
+        and (ours := getattr(new, name)) is not None
+        and (theirs := getattr(old, name)) is not None
+    ]
+    last = [one for one in apart if one[1] == max(recorded)]
+    for name, epoch, difference in last:
+        click.echo(f"{name.replace('_', ' ')} after epoch {epoch}: {difference:.4f} apart")
+    close = bool(last) and all(difference <= tolerance for *_, difference in last)
+    click.echo(
+        f"{'reproduced' if close else 'not reproduced'}: the figures are"
+        f" {'within' if close else 'not within'} {tolerance:g}"
+    )
+    return close
+
+
+def _different(history: VersionHistory, again: Started) -> list[str]:
+    """What of the environment is not as it was; a GPU repeats no bits."""
+    assert history.started is not None
+    before, now = history.started.environment, again.environment
+    found = [
+        f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
+        for key in _SAME_BITS
+        if before.get(key) != now.get(key)
+    ]
+    if history.started.device != "cpu" or again.device != "cpu":
+        found.append("a GPU was used")
+    return found

@@ -1,0 +1,108 @@
+"""`stemma download`, `predict`, `onnx`: a checkpoint away from the server that trained it."""
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import msgspec
+
+from cli.calls import calling
+from cli.client import ApiClient, ApiProblem
+from domain.training.model_description import (
+    CARD_FILE,
+    DESCRIPTION_FILE,
+    WEIGHTS_FILE,
+    ModelDescription,
+)
+
+SAMPLES = 4
+
+
+@click.command("download")
+@click.argument("version_id")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def download_command(version_id: str, folder: Path) -> None:
+    """Write a version's weights, description and model card to FOLDER."""
+    with calling() as client:
+        folder.mkdir(parents=True, exist_ok=True)
+        model = _download(client, version_id, folder)
+    click.echo(f"wrote {folder}: {model.name}, sha256 {model.checkpoint}")
+
+
+@click.command("predict")
+@click.argument("model")
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+def predict_command(model: str, images: tuple[Path, ...]) -> None:
+    """Ask MODEL, a version's id or a downloaded folder, about images: a line of JSON for each."""
+    with _folder_of(model) as folder:
+        sys.exit(_run_torch("predict", str(folder), *map(str, images)))
+
+
+@click.command("onnx")
+@click.argument("model")
+@click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Images to compare with torch on; by default some that validated it.",
+)
+def onnx_command(model: str, target: Path, images: tuple[Path, ...]) -> None:
+    """Export MODEL, a version's id or a downloaded folder, to the ONNX file TARGET."""
+    with _folder_of(model) as folder, tempfile.TemporaryDirectory() as samples:
+        chosen = list(images)
+        if not chosen:
+            with calling() as client:
+                chosen = _samples(client, folder, Path(samples))
+        sys.exit(_run_torch("onnx_export", str(folder), str(target), *map(str, chosen)))
+
+
+@contextmanager
+def _folder_of(model: str) -> Iterator[Path]:
+    """The folder itself, or a version downloaded for the while."""
+    if (Path(model) / DESCRIPTION_FILE).exists():
+        yield Path(model)
+        return
+    with tempfile.TemporaryDirectory(prefix="stemma-model-") as folder:
+        with calling() as client:
+            _download(client, model, Path(folder))
+        yield Path(folder)
+
+
+def _download(client: ApiClient, version_id: str, folder: Path) -> ModelDescription:
+    described = client.query(f"versions/{version_id}/model.json")
+    model = msgspec.convert(described, ModelDescription)
+    weights = folder / WEIGHTS_FILE
+    client.download(f"versions/{version_id}/checkpoint", weights, {})
+    with weights.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != model.checkpoint:
+            weights.unlink()
+            raise ApiProblem("the weights are not those that the log names; try again")
+    client.download(f"versions/{version_id}/model-card", folder / CARD_FILE, {})
+    (folder / DESCRIPTION_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(model)) + b"\n")
+    return model
+
+
+def _samples(client: ApiClient, folder: Path, target: Path) -> list[Path]:
+    """Images that the version was validated on."""
+    description = (folder / DESCRIPTION_FILE).read_bytes()
+    version_id = msgspec.json.decode(description, type=ModelDescription).version_id
+    project_id = client.query(f"versions/{version_id}")["version"]["project_id"]
+    images = client.query(f"projects/{project_id}/images", split="validation", limit=SAMPLES)
+    found = []
+    for number, image in enumerate(images["items"]):
+        found.append(target / str(number))
+        client.download(f"images/{image['image_id']}/content", found[-1], {})
+    return found
+
+
+def _run_torch(module: str, *arguments: str) -> int:
+    """Torch lives in processes of the worker's own."""
+    command = [sys.executable, "-m", f"gpu_worker.{module}", *arguments]
+    return subprocess.run(command, check=False).returncode

@@ -1,0 +1,134 @@
+"""`stemma train`, `stemma form`: a training from the command line, through the public API."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from adapters.settings import load_settings
+from cli.calls import calling, find_view
+from cli.client import ApiClient, ApiProblem
+from cli.training.demo_screen import watch
+from domain.training.form_controls import Control, Form, resolve
+from domain.training.version import READY
+
+SET = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE",
+    help="An option, by its key in the form. VALUE is JSON, or else text. May be repeated.",
+)  # fmt: skip
+
+
+@click.command("train")
+@click.argument("view")
+@click.option("--model", help="The id of another model of the view than its current one.")
+@click.option("--name", help="What the version is called.")
+@SET
+@click.option("--follow", is_flag=True, help="Watch it; exit with 0 only if it becomes ready.")
+def train_command(
+    view: str,
+    model: str | None,
+    name: str | None,
+    settings: tuple[str, ...],
+    follow: bool,
+) -> None:
+    """Train a version in VIEW: an id, or PROJECT/VIEW by their names.
+
+    What is not set takes its default; `stemma form` lists what there is.
+    """
+    body = {"name": name, "options": _options(settings)}
+    with calling() as client:
+        view_id = str(find_view(client, view)["view_id"])
+        answer = client.command(_path(client, view_id, model), body)
+        version_id = answer["id"]
+        client.query(f"versions/{version_id}", at_least=answer["position"])
+        click.echo(version_id)
+        page = f"{load_settings().require('api_url')}/versions/{version_id}"
+        click.echo(f"watch it at {page}", err=True)
+        if follow:
+            sys.exit(_follow(client, version_id))
+
+
+@click.command("form")
+@click.argument("kind", type=click.Choice(["classification", "tagging", "detection"]))
+@SET
+def form_command(kind: str, settings: tuple[str, ...]) -> None:
+    """Show the options of a training, with their defaults and ranges.
+
+    Defaults depend on what is set, most of all on the architecture.
+    """
+    with calling() as client:
+        form = msgspec.convert(client.query(f"forms/{kind}"), Form)
+        chosen = resolve(form.controls(), _options(settings))
+    table = Table(title=f"Training in a {kind} view")
+    for name in ("option", "value", "may be", "about"):
+        table.add_column(name, overflow="fold")
+    for section in form.sections:
+        for control in section.controls:
+            about = control.help + _condition(control)
+            value = chosen[control.key] if control.shown(chosen) else None
+            table.add_row(control.key, _shown(control, value), _range(control), about)
+        table.add_section()
+    Console().print(table)
+
+
+def _options(settings: Sequence[str]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise click.BadParameter(f"{setting!r} is not KEY=VALUE", param_hint="--set")
+        try:
+            options[key] = msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            options[key] = text
+    return options
+
+
+def _path(client: ApiClient, view_id: str, model: str | None) -> str:
+    if model is None:
+        return f"views/{view_id}/versions"
+    path = f"models/{quote(model, safe='')}"
+    if client.query(path)["model"]["view_id"] != view_id:
+        raise ApiProblem(f"model {model!r} is of another view")
+    return f"{path}/versions"
+
+
+def _follow(client: ApiClient, version_id: str) -> int:
+    watch(client, version_id, Console(stderr=True))
+    version = client.query(f"versions/{version_id}")["version"]
+    reason = f": {version['reason']}" if version["reason"] else ""
+    click.echo(f"{version['name']} is {version['status']}{reason}", err=True)
+    return 0 if version["status"] == READY else 1
+
+
+def _shown(control: Control, value: Any) -> str:
+    """A value as `--set` takes it."""
+    if value is None:
+        return ""
+    if control.type in ("list", "toggle"):
+        return msgspec.json.encode(value).decode()
+    return value if isinstance(value, str) else control.told(value)
+
+
+def _range(control: Control) -> str:
+    values = [choice.value for choice in control.choices]
+    if control.type == "toggle":
+        values = ["true", "false"]
+    return "\n".join(values) or control.range
+
+
+def _condition(control: Control) -> str:
+    conditions = [
+        f"{key} is {' or '.join(_told(value) for value in values)}"
+        for key, values in control.shown_when.items()
+    ]
+    return f". Only where {' and '.join(conditions)}" if conditions else ""
+
+
+def _told(value: Any) -> str:
+    return "not set" if value is None else value if isinstance(value, str) else f"{value}".lower()

@@ -1,0 +1,227 @@
+"""An API key: what it opens of its account's rights, and until when. Only its digest is known."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from domain.access.roles import RIGHTS, Grants, Right, Role
+from domain.errors import Conflict, Forbidden, Invalid, NotFound
+from domain.event import Event
+from domain.personal import PERSONAL
+from domain.text import clean_name
+
+Name = TypeVar("Name", bound=str)
+
+PREFIX = "stemma_"
+ID_DIGITS, SECRET_DIGITS = 16, 64
+LONGEST_OVERLAP = timedelta(days=30)
+_KEY = re.compile(r"stemma_([0-9a-f]{16})_([0-9a-f]{64})")
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """What a key is limited to: rights that these roles carry, in these projects. None is all."""
+
+    roles: tuple[Role, ...] | None = None
+    projects: tuple[str, ...] | None = None
+
+    def limit(self, grants: Grants) -> Grants:
+        """The grants, less what lies beyond."""
+        if self.projects is None:
+            by_project = {
+                project: self._limit_roles(roles) for project, roles in grants.by_project.items()
+            }
+            return Grants(self._limit_roles(grants.everywhere), by_project)
+        return Grants(
+            by_project={
+                project: self._limit_roles(
+                    grants.everywhere | grants.by_project.get(project, frozenset())
+                )
+                for project in self.projects
+            }
+        )
+
+    def _limit_roles(self, held: frozenset[Role]) -> frozenset[Role]:
+        """The roles that carry no more rights than both the held ones and those of the scope."""
+        if self.roles is None:
+            return held
+        rights = _rights(held) & _rights(self.roles)
+        return frozenset(role for role in Role if RIGHTS[role] <= rights)
+
+    def within(self, other: "Scope") -> bool:
+        """Whether it opens nothing that the other does not."""
+        roles = _rights_within(self.roles) <= _rights_within(other.roles)
+        projects = other.projects is None or (
+            self.projects is not None and set(self.projects) <= set(other.projects)
+        )
+        return roles and projects
+
+
+def _rights_within(roles: Iterable[Role] | None) -> frozenset[Right]:
+    return frozenset(Right) if roles is None else _rights(roles)
+
+
+def _rights(roles: Iterable[Role]) -> frozenset[Right]:
+    return frozenset(right for role in roles for right in RIGHTS[role])
+
+
+class KeyIssued(Event, frozen=True, tag="key.issued"):
+    """An account has a key more. `digest` is the SHA-256 of its secret."""
+
+    account_id: str
+    label: str
+    digest: Annotated[str, PERSONAL]
+    scope: Scope
+    expires_at: datetime | None
+
+
+class KeyRotated(Event, frozen=True, tag="key.rotated"):
+    """The key has another secret; the one before opens as well, until a time."""
+
+    digest: Annotated[str, PERSONAL]
+    earlier_until: datetime
+
+
+class KeyRevoked(Event, frozen=True, tag="key.revoked"):
+    """The key opens nothing any more."""
+
+
+class Key(msgspec.Struct, frozen=True):
+    account_id: str
+    label: str
+    scope: Scope
+    expires_at: datetime | None
+    digest: str
+    earlier: tuple[str, datetime] | None = None
+    revoked: bool = False
+
+    def opens(self, digest: str, now: datetime) -> bool:
+        """Whether a secret of this digest is the key's, now. It takes the same time for any."""
+        found = hmac.compare_digest(self.digest, digest)
+        if self.earlier is not None:
+            earlier, until = self.earlier
+            found |= hmac.compare_digest(earlier, digest) and now < until
+        return found
+
+    def is_latest(self, digest: str) -> bool:
+        """Whether a secret of this digest is the one that the last rotation gave."""
+        return hmac.compare_digest(self.digest, digest)
+
+    def until(self, digest: str) -> datetime | None:
+        """When a secret of this digest, which opens now, ceases to: one that was replaced sooner
+        than the key."""
+        ends = [self.expires_at]
+        if self.earlier is not None and not self.is_latest(digest):
+            ends.append(self.earlier[1])
+        return min((one for one in ends if one is not None), default=None)
+
+    def expired(self, now: datetime) -> bool:
+        return self.expires_at is not None and now >= self.expires_at
+
+
+class IssueKey(msgspec.Struct, frozen=True):
+    account_id: str
+    label: str
+    digest: str
+    scope: Scope = Scope()
+    expires_at: datetime | None = None
+
+
+class RotateKey(msgspec.Struct, frozen=True):
+    digest: str
+    overlap: timedelta = timedelta(0)
+
+
+class RevokeKey(msgspec.Struct, frozen=True):
+    pass
+
+
+def new_secret() -> str:
+    """256 random bits."""
+    return secrets.token_hex(32)
+
+
+def key_text(key_id: str, secret: str) -> str:
+    """The key as its holder keeps it."""
+    return f"{PREFIX}{key_id}_{secret}"
+
+
+def parse_key(text: str) -> tuple[str, str] | None:
+    """The id and the secret's digest of a key; None for a text that is none."""
+    found = _KEY.fullmatch(text)
+    return (found[1], digest_of(found[2])) if found else None
+
+
+def digest_of(secret: str) -> str:
+    """Its SHA-256. It is as long as a digest, so that there is nothing to guess and no salt."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def evolve(key: Key | None, event: Event) -> Key | None:
+    match event, key:
+        case KeyIssued(), _:
+            return Key(event.account_id, event.label, event.scope, event.expires_at, event.digest)
+        case KeyRotated(), Key():
+            earlier = (key.digest, event.earlier_until)
+            return msgspec.structs.replace(key, digest=event.digest, earlier=earlier)
+        case KeyRevoked(), Key():
+            return msgspec.structs.replace(key, revoked=True)
+    return key
+
+
+def issue(command: IssueKey, key: Key | None, now: datetime) -> list[Event]:
+    """Raises `Invalid` for a label or scope that is empty, or a time that is past."""
+    if key is not None:
+        raise Conflict("this key is issued already")
+    label = clean_name(command.label, "label")
+    scope = command.scope
+    for name, limit in (("roles", scope.roles), ("projects", scope.projects)):
+        if limit is not None and not limit:
+            raise Invalid(f"{name} is empty: leave it out to limit nothing", field=name)
+    if command.expires_at is not None and command.expires_at <= now:
+        raise Invalid("expires_at is past; give a time to come", field="expires_at")
+    scope = Scope(_sorted(scope.roles), _sorted(scope.projects))
+    return [KeyIssued(command.account_id, label, command.digest, scope, command.expires_at)]
+
+
+def _sorted(limit: tuple[Name, ...] | None) -> tuple[Name, ...] | None:
+    return None if limit is None else tuple(sorted(set(limit)))
+
+
+def rotate(command: RotateKey, key: Key | None, now: datetime) -> list[Event]:
+    """Raises `Conflict` for a key that opens nothing any more, `Invalid` for a long overlap."""
+    known = existing(key)
+    if known.revoked or known.expired(now):
+        raise Conflict("the key is revoked or expired: issue a new one")
+    if not timedelta(0) <= command.overlap <= LONGEST_OVERLAP:
+        raise Invalid(f"the overlap is up to {LONGEST_OVERLAP.days} days", field="overlap_seconds")
+    return [KeyRotated(command.digest, now + command.overlap)]
+
+
+def revoke(key: Key | None) -> list[Event]:
+    return [] if existing(key).revoked else [KeyRevoked()]
+
+
+def existing(key: Key | None) -> Key:
+    if key is None:
+        raise NotFound("there is no such key")
+    return key
+
+
+def refuse_wider(
+    scope: Scope, expires_at: datetime | None, held: Scope, held_until: datetime | None
+) -> None:
+    """Raise `Forbidden` for a key that opens more, or for longer, than the one that asks for it."""
+    if not scope.within(held):
+        raise Forbidden("your own key is limited: give roles and projects that are within its own")
+    if held_until is not None and (expires_at is None or expires_at > held_until):
+        raise Forbidden(
+            f"your own key expires at {held_until:%Y-%m-%d %H:%M:%S} UTC: give an earlier"
+            " expires_at (in a shell `--days`)",
+            field="expires_at",
+        )

@@ -1,0 +1,1 @@
+"""The trail that people read, and the tree by which anyone can check the log."""

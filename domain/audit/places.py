@@ -1,0 +1,66 @@
+"""What an event belongs to: a project, a view, a model, a version; and the terms to find it by."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from domain.access.account import RoleChange
+from domain.dataset.image import ImageAdded, ImageAnnotated
+from domain.dataset.imports import ImportRequested
+from domain.dataset.project import ProjectCreated
+from domain.event import Event, Recorded
+from domain.library.model import ModelCreated, ModelForked, VersionNumbered
+from domain.library.view import ModelRegistered, ViewCreated
+from domain.training.version import VersionCreated
+
+ACTOR, EVENT = "actor", "event"
+PROJECT, VIEW, MODEL, VERSION = "project", "view", "model", "version"
+
+
+class Place(msgspec.Struct, frozen=True):
+    """What a stream, and with it each of its events, belongs to, as far as it is known."""
+
+    project_id: str | None = None
+    view_id: str | None = None
+    model_id: str | None = None
+
+    @property
+    def terms(self) -> Iterator[str]:
+        owners = ((PROJECT, self.project_id), (VIEW, self.view_id), (MODEL, self.model_id))
+        return (f"{kind}:{key}" for kind, key in owners if key is not None)
+
+
+def placed(stream: str, first: Event) -> Place | None:
+    """The place of a stream by its first event; a model's project is its view's, and left out."""
+    key = stream.split("-", 1)[1]
+    match first:
+        case ProjectCreated():
+            return Place(key)
+        case ImageAdded() | ImportRequested():
+            return Place(first.project_id)
+        case ViewCreated():
+            return Place(first.project_id, key)
+        case ModelCreated() | ModelForked():
+            return Place(None, first.view_id, key)
+        case VersionCreated():
+            return Place(first.project_id, first.view_id, first.model_id)
+    return None
+
+
+def own_terms(recorded: Recorded) -> Iterator[str]:
+    """The terms that hold for an event by what it says itself, whatever its stream belongs to."""
+    event = recorded.event
+    yield f"{ACTOR}:{recorded.metadata.actor}"
+    yield f"{EVENT}:{event.event_name}"
+    kind, key = recorded.stream.split("-", 1)
+    if kind in {PROJECT, VERSION}:
+        yield f"{kind}:{key}"
+    match event:
+        case ImageAnnotated(view_id=view_id):
+            yield f"{VIEW}:{view_id}"
+        case ModelRegistered(model_id=model_id):
+            yield f"{MODEL}:{model_id}"
+        case VersionNumbered(version_id=version_id):
+            yield f"{VERSION}:{version_id}"
+        case _ if isinstance(event, RoleChange) and event.project_id is not None:
+            yield f"{PROJECT}:{event.project_id}"

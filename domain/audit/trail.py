@@ -1,0 +1,147 @@
+"""The trail: each event as a line that says when, who, what, on what, why, and before → after."""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from domain.access.account import Account, RoleChange
+from domain.access.key import KeyIssued
+from domain.audit.trail_telling import States
+from domain.audit.trail_words import telling
+from domain.dataset.image import Image, ImageAdded, ImageAnnotated
+from domain.dataset.imports import Import, ImportRequested
+from domain.dataset.project import Project
+from domain.event import Event, Recorded
+from domain.library.model import Model, ModelCreated, ModelForked, VersionNumbered
+from domain.library.view import ModelRegistered, View, ViewCreated
+from domain.subscriptions.webhook import WebhookRegistered
+from domain.training.version import Version, VersionCreated
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """An event in words.
+
+    `before` and `after` are there where something took another's place. The four ids are those of
+    what the event belongs to, directly or by its stream. `command_id` is the request or report it
+    answers, `causation_id` the event that a policy reacted to, and `correlation_id` the same for
+    all that one request set going.
+    """
+
+    position: int
+    occurred_at: datetime
+    actor: str
+    what: str
+    before: str | None
+    after: str | None
+    event: str
+    stream: str
+    revision: int
+    project_id: str | None
+    view_id: str | None
+    model_id: str | None
+    version_id: str | None
+    command_id: str
+    correlation_id: str
+    causation_id: str | None
+    event_id: str
+
+    @property
+    def told(self) -> str:
+        """What happened, with what was before and is after."""
+        if self.before is None and self.after is None:
+            return self.what
+        return f"{self.what}: {self.before or 'nothing'} → {self.after or 'nothing'}"
+
+    @property
+    def text(self) -> str:
+        """The whole line, as it is printed."""
+        at = self.occurred_at.astimezone(UTC).isoformat(sep=" ", timespec="milliseconds")
+        return f"{self.position} {at.removesuffix('+00:00')}Z {self.actor}: {self.told}"
+
+
+class Belonging(msgspec.Struct, frozen=True):
+    """What an event or stream belongs to, as far as is known."""
+
+    project_id: str | None = None
+    view_id: str | None = None
+    model_id: str | None = None
+    version_id: str | None = None
+
+
+def line_of(recorded: Recorded, states: States, after: object) -> Line:
+    """The line of an event, given the states of streams before it and of its own after it.
+
+    `states` has the event's own stream and those it `mentions`, by name, where they exist.
+    """
+    told = telling(recorded, states, after)
+    metadata = recorded.metadata
+    owner = belonging(recorded, states, after)
+    return Line(
+        position=recorded.position,
+        occurred_at=metadata.occurred_at,
+        actor=metadata.actor,
+        what=told.what,
+        before=told.before,
+        after=told.after,
+        event=recorded.event.event_name,
+        stream=recorded.stream,
+        revision=recorded.originator_version,
+        project_id=owner.project_id,
+        view_id=owner.view_id,
+        model_id=owner.model_id,
+        version_id=owner.version_id,
+        command_id=metadata.command_id,
+        correlation_id=metadata.correlation_id,
+        causation_id=metadata.causation_id,
+        event_id=metadata.event_id,
+    )
+
+
+def mentions(event: Event) -> list[str]:
+    """The other streams whose state an event's line needs."""
+    match event:
+        case ImageAdded() | ImportRequested() | ViewCreated():
+            return [f"project-{event.project_id}"]
+        case ImageAnnotated() | ModelCreated():
+            return [f"view-{event.view_id}"]
+        case WebhookRegistered(project_id=str(project_id)):
+            return [f"project-{project_id}"]
+        case ModelForked():
+            return [f"view-{event.view_id}", f"model-{event.parent_model_id}"]
+        case ModelRegistered() | VersionCreated():
+            return [f"model-{event.model_id}"]
+        case _ if isinstance(event, RoleChange) and event.project_id is not None:
+            return [f"project-{event.project_id}"]
+        case KeyIssued():
+            projects = [f"project-{one}" for one in event.scope.projects or ()]
+            return [f"account-{event.account_id}", *projects]
+    return []
+
+
+def belonging(recorded: Recorded, states: States, after: object) -> Belonging:
+    """What an event belongs to, by itself or by its stream."""
+    key, event = recorded.entity_id, recorded.event
+    match after:
+        case Image():
+            view = event.view_id if isinstance(event, ImageAnnotated) else None
+            return Belonging(after.project_id, view)
+        case Import():
+            return Belonging(after.requested.project_id)
+        case View():
+            model = event.model_id if isinstance(event, ModelRegistered) else None
+            return Belonging(after.project_id, key, model)
+        case Model():
+            version = event.version_id if isinstance(event, VersionNumbered) else None
+            return Belonging(_project_of_view(states, after), after.view_id, key, version)
+        case Version(created=made):
+            return Belonging(made.project_id, made.view_id, made.model_id, key)
+        case Project():
+            return Belonging(key)
+        case Account() if isinstance(event, RoleChange):
+            return Belonging(event.project_id)
+    return Belonging()
+
+
+def _project_of_view(states: States, model: Model) -> str | None:
+    view = states.get(f"view-{model.view_id}")
+    return view.project_id if isinstance(view, View) else None

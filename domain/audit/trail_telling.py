@@ -1,0 +1,58 @@
+"""What the trail's sentences are made of: the things of the product, by the names they have."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from domain.access.account import Account
+from domain.access.key import Key
+from domain.dataset.image import Image
+from domain.dataset.imports import Import
+from domain.dataset.project import Project
+from domain.library.model import Model
+from domain.library.view import View
+from domain.subscriptions.webhook import Webhook
+from domain.training.version import Version
+
+States = Mapping[str, object]
+"""The states of streams by their names."""
+
+
+class Telling(msgspec.Struct, frozen=True):
+    """What happened, and what took the place of what."""
+
+    what: str
+    before: str | None = None
+    after: str | None = None
+
+
+def named(stream: str, state: object) -> str:
+    """A thing as people call it; by its id, where its state is not known."""
+    match state:
+        case Project() | View() | Model():
+            return f"{stream.split('-', 1)[0]} '{state.name}'"
+        case Image():
+            return f"image {state.added.file_name}"
+        case Account():
+            return f"account '{state.name}'"
+        case Key():
+            return f"key '{state.label}'"
+        case Import():
+            return f"import of {state.requested.source}"
+        case Webhook():
+            return f"webhook to {state.registered.host}"
+        case Version():
+            number, name = state.created.number, state.name
+            return (
+                f"version {number}" if name == f"Version {number}" else f"version {number} '{name}'"
+            )
+    return stream.replace("-", " ", 1)
+
+
+def named_in(states: States, stream: str) -> str:
+    return named(stream, states.get(stream))
+
+
+def labels_of(state: object) -> Mapping[str, str]:
+    """A view's labels by concept id, those of removed concepts included."""
+    return state.removed | state.concepts if isinstance(state, View) else {}

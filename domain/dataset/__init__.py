@@ -1,0 +1,1 @@
+"""Projects and their images, and how images come and go."""

@@ -1,0 +1,277 @@
+"""An image of a project: its bytes by digest, its split, and its annotations in each view."""
+
+import uuid
+from functools import lru_cache
+from typing import Annotated, ClassVar
+
+import msgspec
+
+from domain.dataset.blob import erased_before
+from domain.errors import Gone, Invalid, NotFound
+from domain.event import Event
+from domain.library.view import CLASSIFICATION, DETECTION, View
+from domain.personal import PERSONAL
+from domain.text import MAX_REASON, clean_name, refuse_unstorable
+
+TRAIN, VALIDATION = "train", "validation"
+
+PRECISION = 9
+"""Decimals of a box: finer than a pixel of any image, coarse enough to survive arithmetic."""
+_ROUNDING = 2 * 10**-PRECISION
+
+
+class Box(msgspec.Struct, frozen=True):
+    """A rectangle in shares of the image: left, top, width and height, all within [0, 1]."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class Annotation(msgspec.Struct, frozen=True):
+    """One concept said of the image, or of a box in it."""
+
+    concept_id: str
+    box: Box | None = None
+
+
+class ImageAdded(Event, frozen=True, tag="image.added"):
+    """The image joined the project, or came back to it anew. Width and height are in pixels."""
+
+    schema_version: ClassVar[int] = 2
+
+    project_id: str
+    blob: str
+    width: int
+    height: int
+    file_name: Annotated[str, PERSONAL]
+    metadata: Annotated[dict[str, str], PERSONAL]
+
+
+class ImageAnnotated(Event, frozen=True, tag="image.annotated"):
+    """In one view the image now has exactly these annotations, replacing those it had.
+
+    No annotation at all, and not *without concept*, means that it is no longer annotated.
+    """
+
+    view_id: str
+    annotations: tuple[Annotation, ...]
+    without_concept: bool
+
+
+class ImageSplitAssigned(Event, frozen=True, tag="image.split_assigned"):
+    """The image trains or validates, in every view."""
+
+    split: str
+
+
+class ImageRemoved(Event, frozen=True, tag="image.removed"):
+    """The image left the project; versions frozen with it keep it."""
+
+
+class ImageErased(Event, frozen=True, tag="image.erased"):
+    """The image left the project for good, and its bytes, of this digest, are deleted."""
+
+    blob: str
+    reason: str
+
+
+class Image(msgspec.Struct, frozen=True):
+    """`annotations` are by view; a view that the image was never annotated in has none.
+
+    `erased` is the reason why it was erased; such an image is removed, too.
+    """
+
+    added: ImageAdded
+    split: str = TRAIN
+    removed: bool = False
+    erased: str | None = None
+    annotations: dict[str, ImageAnnotated] = msgspec.field(default_factory=dict)
+
+    @property
+    def project_id(self) -> str:
+        return self.added.project_id
+
+    @property
+    def blob(self) -> str:
+        return self.added.blob
+
+
+class AddImage(msgspec.Struct, frozen=True):
+    project_id: str
+    blob: str
+    width: int
+    height: int
+    file_name: str
+    metadata: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class AnnotateImage(msgspec.Struct, frozen=True):
+    view_id: str
+    annotations: tuple[Annotation, ...] = ()
+    without_concept: bool = False
+
+
+class AssignSplit(msgspec.Struct, frozen=True):
+    split: str
+
+
+class RemoveImage(msgspec.Struct, frozen=True):
+    pass
+
+
+class EraseImage(msgspec.Struct, frozen=True):
+    """`everywhere` allows that other images of the same bytes are erased with it."""
+
+    reason: str
+    everywhere: bool = False
+
+
+def image_id(project_id: str, blob: str) -> str:
+    """The id follows from project and content, so that importing twice changes nothing."""
+    return str(uuid.uuid5(_namespace(project_id), blob))
+
+
+@lru_cache(maxsize=64)
+def _namespace(project_id: str) -> uuid.UUID:
+    return uuid.UUID(project_id)
+
+
+def evolve(image: Image | None, event: Event) -> Image | None:
+    match event, image:
+        case ImageAdded(), _:
+            return Image(event)
+        case ImageAnnotated(), Image():
+            annotations = image.annotations | {event.view_id: event}
+            return msgspec.structs.replace(image, annotations=annotations)
+        case ImageSplitAssigned(), Image():
+            return msgspec.structs.replace(image, split=event.split)
+        case ImageRemoved(), Image():
+            return msgspec.structs.replace(image, removed=True)
+        case ImageErased(), Image():
+            return msgspec.structs.replace(image, removed=True, erased=event.reason)
+    return image
+
+
+def add(command: AddImage, image: Image | None) -> list[Event]:
+    """Adding what is there already is no event. Raises `Conflict` for what was erased."""
+    if image is not None and not image.removed:
+        return []
+    if image is not None and image.erased is not None:
+        raise erased_before(image.erased)
+    refuse_unstorable(command.file_name, "file_name")
+    for entry in command.metadata.items():
+        refuse_unstorable("".join(entry), "metadata")
+    return [
+        ImageAdded(
+            command.project_id,
+            command.blob,
+            command.width,
+            command.height,
+            command.file_name,
+            command.metadata,
+        )
+    ]
+
+
+def annotate(command: AnnotateImage, image: Image | None, view: View) -> list[Event]:
+    """Replace the image's annotations in one view.
+
+    Raises `Invalid` where they do not fit the view's kind or name a concept it lacks.
+    """
+    known = existing(image)
+    if known.project_id != view.project_id:
+        raise Invalid("the image belongs to another project than the view", field="image_id")
+    check_fits(command, view)
+    annotations = _canonical(command.annotations)
+    annotated = ImageAnnotated(command.view_id, annotations, command.without_concept)
+    before = known.annotations.get(command.view_id, ImageAnnotated(command.view_id, (), False))
+    return [] if annotated == before else [annotated]
+
+
+def check_fits(command: AnnotateImage, view: View) -> None:
+    """Raises `Invalid` where annotations do not fit the view's kind or name a concept it lacks."""
+    annotations = command.annotations
+    for annotation in annotations:
+        if annotation.concept_id not in view.concepts:
+            raise Invalid(
+                f"view {view.name!r} has no concept {annotation.concept_id!r}", field="concept_id"
+            )
+        if (annotation.box is not None) != (view.kind == DETECTION):
+            need = "needs a box" if view.kind == DETECTION else "takes no box"
+            raise Invalid(f"an annotation of a {view.kind} view {need}", field="box")
+        if annotation.box is not None:
+            _check_box(annotation.box)
+    if command.without_concept and annotations:
+        raise Invalid("an image without concept has no annotations", field="without_concept")
+    if view.kind == CLASSIFICATION:
+        if command.without_concept:
+            raise Invalid(
+                "in a classification view every image has a concept", field="without_concept"
+            )
+        if len(annotations) > 1:
+            raise Invalid(
+                f"an image of a classification view has one concept, not {len(annotations)}",
+                field="annotations",
+            )
+    if view.kind != DETECTION and len({a.concept_id for a in annotations}) < len(annotations):
+        raise Invalid("a concept is given twice", field="annotations")
+
+
+def _canonical(annotations: tuple[Annotation, ...]) -> tuple[Annotation, ...]:
+    """The same annotations in the one form they are kept in, whichever way they came."""
+    rounded = [
+        annotation
+        if annotation.box is None
+        else Annotation(
+            annotation.concept_id,
+            Box(*(round(side, PRECISION) for side in msgspec.structs.astuple(annotation.box))),
+        )
+        for annotation in annotations
+    ]
+    return tuple(sorted(rounded, key=_order))
+
+
+def _order(annotation: Annotation) -> tuple[str, tuple[float, ...]]:
+    box = annotation.box
+    return annotation.concept_id, () if box is None else msgspec.structs.astuple(box)
+
+
+def _check_box(box: Box) -> None:
+    edge = 1 + _ROUNDING
+    inside = 0 <= box.x <= box.x + box.width <= edge and 0 <= box.y <= box.y + box.height <= edge
+    if not inside or min(box.width, box.height) < 10**-PRECISION:
+        raise Invalid(
+            f"box {msgspec.structs.astuple(box)} is not inside the image (x, y, width, height are"
+            " shares of it, 0 to 1)",
+            field="box",
+        )
+
+
+def assign_split(command: AssignSplit, image: Image | None) -> list[Event]:
+    if command.split not in {TRAIN, VALIDATION}:
+        raise Invalid(f"split is {command.split!r}; it is train or validation", field="split")
+    return [] if existing(image).split == command.split else [ImageSplitAssigned(command.split)]
+
+
+def remove(image: Image | None) -> list[Event]:
+    existing(image)
+    return [ImageRemoved()]
+
+
+def erase(command: EraseImage, image: Image | None) -> list[Event]:
+    """Removed images can be erased, too. Erasing what is erased is no event."""
+    reason = clean_name(command.reason, "reason", MAX_REASON)
+    if image is None:
+        raise NotFound("there is no such image", field="image_id")
+    return [ImageErased(image.blob, reason)] if image.erased is None else []
+
+
+def existing(image: Image | None) -> Image:
+    """Raises `NotFound`, or `Gone` with the reason for an image that was erased."""
+    if image is not None and image.erased is not None:
+        raise Gone(f"the image was erased (reason: {image.erased})", field="image_id")
+    if image is None or image.removed:
+        raise NotFound("there is no such image", field="image_id")
+    return image

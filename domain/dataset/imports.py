@@ -1,0 +1,173 @@
+"""An import: images and annotations from a source, checked whole, then taken in or refused."""
+
+import msgspec
+
+from domain.errors import Invalid, NotFound
+from domain.event import Event
+from domain.library.view import KINDS
+from domain.text import clean_name, refuse_unstorable
+
+REQUESTED, COMPLETED, CHECKED, REFUSED, FAILED = (
+    "requested",
+    "completed",
+    "checked",
+    "refused",
+    "failed",
+)
+AUTO = "auto"
+
+
+class ImportRules(msgspec.Struct, frozen=True):
+    """How a source is to be read and taken in.
+
+    `format` is a format's name, or `auto`. `kind` is the view's, where the format leaves it open.
+    `new_concepts` allows concepts and views that do not exist yet. `skip_bad` takes the good lines
+    of a source that has bad ones. `clip` cuts boxes that reach beyond their image. `dry_run`
+    changes nothing, and says what would happen.
+    """
+
+    format: str = AUTO
+    kind: str | None = None
+    new_concepts: bool = True
+    skip_bad: bool = False
+    clip: bool = False
+    dry_run: bool = False
+
+
+class ImportProblem(msgspec.Struct, frozen=True):
+    """What is wrong at a place of the source, named as `file` or `file:line`."""
+
+    where: str
+    reason: str
+
+
+class ImportCounts(msgspec.Struct, frozen=True):
+    """Images of the source that were read, and what became of them.
+
+    `annotated` counts pairs of image and view that had no annotations before, `reannotated` those
+    that had others. `skipped` counts the problems passed over, `notes` what the format holds and
+    Stemma leaves out.
+    """
+
+    images: int = 0
+    added: int = 0
+    annotated: int = 0
+    reannotated: int = 0
+    split_assigned: int = 0
+    views: int = 0
+    concepts: int = 0
+    skipped: int = 0
+    notes: int = 0
+
+
+class ImportRequested(Event, frozen=True, tag="import.requested"):
+    """Someone asked to take a source in.
+
+    `source` is a folder or archive on the server if `on_server`, else the name of what was
+    uploaded. `view` names the view of a format that holds just one.
+    """
+
+    project_id: str
+    source: str
+    on_server: bool
+    view: str | None
+    rules: ImportRules
+
+
+class ImportCompleted(Event, frozen=True, tag="import.completed"):
+    """All of the source is taken in, less what was skipped. `report` is the sha256 of the list of
+    problems and notes, if there are any."""
+
+    format: str
+    counts: ImportCounts
+    report: str | None
+
+
+class ImportChecked(Event, frozen=True, tag="import.checked"):
+    """A dry run found that this would happen; nothing did."""
+
+    format: str
+    counts: ImportCounts
+    report: str | None
+
+
+class ImportRefused(Event, frozen=True, tag="import.refused"):
+    """The source has problems, the first of them listed; nothing of it is taken in."""
+
+    reason: str
+    problems: int
+    first: tuple[ImportProblem, ...]
+    report: str | None
+
+
+class ImportFailed(Event, frozen=True, tag="import.failed"):
+    """The import broke off, for a reason that is not in the source's lines.
+
+    What it had taken in stays; asking again goes on from there.
+    """
+
+    reason: str
+
+
+Ending = ImportCompleted | ImportChecked | ImportRefused | ImportFailed
+
+_STATUS = {
+    ImportCompleted: COMPLETED,
+    ImportChecked: CHECKED,
+    ImportRefused: REFUSED,
+    ImportFailed: FAILED,
+}
+
+
+class Import(msgspec.Struct, frozen=True):
+    requested: ImportRequested
+    status: str = REQUESTED
+
+
+class RequestImport(msgspec.Struct, frozen=True):
+    project_id: str
+    source: str
+    on_server: bool
+    view: str | None
+    rules: ImportRules
+
+
+def evolve(state: Import | None, event: Event) -> Import | None:
+    match event, state:
+        case ImportRequested(), _:
+            return Import(event)
+        case ImportCompleted() | ImportChecked() | ImportRefused() | ImportFailed(), Import():
+            return msgspec.structs.replace(state, status=_STATUS[type(event)])
+    return state
+
+
+def request(command: RequestImport, formats: frozenset[str]) -> list[Event]:
+    """Raises `Invalid` for a format that is none of `formats`, or a kind that there is not."""
+    rules = command.rules
+    if rules.format not in formats | {AUTO}:
+        raise Invalid(
+            f"format is {rules.format!r}; it is {AUTO} or one of {', '.join(sorted(formats))}",
+            field="format",
+        )
+    if rules.kind is not None and rules.kind not in KINDS:
+        raise Invalid(f"kind is {rules.kind!r}; it is one of {', '.join(KINDS)}", field="kind")
+    if not command.source:
+        raise Invalid("source is empty; name an archive or a folder", field="source")
+    refuse_unstorable(command.source, "source")
+    view = None if command.view is None else clean_name(command.view, "view")
+    return [
+        ImportRequested(command.project_id, command.source, command.on_server, view, rules),
+    ]
+
+
+def end(ending: Ending, state: Import | None) -> list[Event]:
+    """An import ends once: ending it again is no event."""
+    if existing(state).status == REQUESTED:
+        return [ending]
+    return []
+
+
+def existing(state: Import | None) -> Import:
+    if state is None:
+        raise NotFound("there is no such import")
+    return state

@@ -1,0 +1,173 @@
+"""A view: one question asked of a project's images, its concepts, and which sets are models."""
+
+import msgspec
+
+from domain.errors import Conflict, Invalid, NotFound
+from domain.event import Event
+from domain.text import clean_name
+
+CLASSIFICATION, TAGGING, DETECTION = "classification", "tagging", "detection"
+KINDS = (CLASSIFICATION, TAGGING, DETECTION)
+
+ConceptSet = frozenset[str]
+
+
+class ViewCreated(Event, frozen=True, tag="view.created"):
+    """A question was asked of the project's images."""
+
+    project_id: str
+    name: str
+    kind: str
+
+
+class ConceptAdded(Event, frozen=True, tag="view.concept_added"):
+    """A concept joined the view, or came back to it under the id it had."""
+
+    concept_id: str
+    label: str
+
+
+class ConceptRenamed(Event, frozen=True, tag="view.concept_renamed"):
+    """A concept has another label; it is still the same concept."""
+
+    concept_id: str
+    label: str
+
+
+class ConceptRemoved(Event, frozen=True, tag="view.concept_removed"):
+    """A concept left the view; what was annotated with it stays in the history."""
+
+    concept_id: str
+
+
+class ModelRegistered(Event, frozen=True, tag="view.model_registered"):
+    """In this view this set of concepts is this model, and this model is no other set."""
+
+    model_id: str
+    concepts: tuple[str, ...]
+
+
+class View(msgspec.Struct, frozen=True):
+    """`concepts` and `removed` map ids to labels; `models` maps sets of concepts to models.
+
+    `current_model` is the last model whose set was the view's whole set of concepts.
+    """
+
+    project_id: str
+    name: str
+    kind: str
+    concepts: dict[str, str] = msgspec.field(default_factory=dict)
+    removed: dict[str, str] = msgspec.field(default_factory=dict)
+    models: dict[ConceptSet, str] = msgspec.field(default_factory=dict)
+    current_model: str | None = None
+
+
+class CreateView(msgspec.Struct, frozen=True):
+    project_id: str
+    name: str
+    kind: str
+
+
+class NewConcept(msgspec.Struct, frozen=True):
+    concept_id: str
+    label: str
+
+
+class AddConcepts(msgspec.Struct, frozen=True):
+    concepts: tuple[NewConcept, ...]
+
+
+class RenameConcept(msgspec.Struct, frozen=True):
+    concept_id: str
+    label: str
+
+
+class RemoveConcept(msgspec.Struct, frozen=True):
+    concept_id: str
+
+
+def evolve(view: View | None, event: Event) -> View | None:
+    match event, view:
+        case ViewCreated(), _:
+            return View(event.project_id, event.name, event.kind)
+        case ConceptAdded(), View():
+            removed = {k: v for k, v in view.removed.items() if k != event.concept_id}
+            return _with_concepts(view, view.concepts | {event.concept_id: event.label}, removed)
+        case ConceptRenamed(), View():
+            concepts = view.concepts | {event.concept_id: event.label}
+            return _with_concepts(view, concepts, view.removed)
+        case ConceptRemoved(), View():
+            concepts = dict(view.concepts)
+            removed = view.removed | {event.concept_id: concepts.pop(event.concept_id)}
+            return _with_concepts(view, concepts, removed)
+        case ModelRegistered(), View():
+            models = {s: m for s, m in view.models.items() if m != event.model_id}
+            models[frozenset(event.concepts)] = event.model_id
+            return _with_current(msgspec.structs.replace(view, models=models))
+    return view
+
+
+def _with_concepts(view: View, concepts: dict[str, str], removed: dict[str, str]) -> View:
+    return _with_current(msgspec.structs.replace(view, concepts=concepts, removed=removed))
+
+
+def _with_current(view: View) -> View:
+    current = view.models.get(frozenset(view.concepts), view.current_model)
+    return msgspec.structs.replace(view, current_model=current)
+
+
+def create(command: CreateView) -> list[Event]:
+    if command.kind not in KINDS:
+        raise Invalid(
+            f"kind is {command.kind!r}; it is one of {', '.join(KINDS)}",
+            field="kind",
+        )
+    return [ViewCreated(command.project_id, clean_name(command.name), command.kind)]
+
+
+def decide(command: AddConcepts | RenameConcept | RemoveConcept, view: View) -> list[Event]:
+    """The view's own events; what follows for its models is decided by `library.model_rule`."""
+    match command:
+        case AddConcepts():
+            return _add(command, view)
+        case RenameConcept():
+            _require(view, command.concept_id)
+            label = clean_name(command.label, "label")
+            if view.concepts[command.concept_id] == label:
+                return []
+            _refuse_taken(view, label)
+            return [ConceptRenamed(command.concept_id, label)]
+        case RemoveConcept():
+            _require(view, command.concept_id)
+            return [ConceptRemoved(command.concept_id)]
+
+
+def _add(command: AddConcepts, view: View) -> list[Event]:
+    if not command.concepts:
+        raise Invalid("no concept is given", field="labels")
+    former_ids = {label: concept_id for concept_id, label in view.removed.items()}
+    events: list[Event] = []
+    taken = view
+    for concept in command.concepts:
+        label = clean_name(concept.label, "label")
+        _refuse_taken(taken, label)
+        event = ConceptAdded(former_ids.pop(label, concept.concept_id), label)
+        events.append(event)
+        taken = existing(evolve(taken, event))
+    return events
+
+
+def _require(view: View, concept_id: str) -> None:
+    if concept_id not in view.concepts:
+        raise NotFound(f"view {view.name!r} has no concept {concept_id!r}", field="concept_id")
+
+
+def _refuse_taken(view: View, label: str) -> None:
+    if label in view.concepts.values():
+        raise Conflict(f"view {view.name!r} already has a concept {label!r}", field="label")
+
+
+def existing(view: View | None) -> View:
+    if view is None:
+        raise NotFound("there is no such view")
+    return view

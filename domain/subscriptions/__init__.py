@@ -1,0 +1,1 @@
+"""Events as others are told them, and the webhooks that tell them."""

@@ -1,0 +1,1 @@
+"""Versions, their options, and the jobs and reports of their trainings."""

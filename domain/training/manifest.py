@@ -1,0 +1,123 @@
+"""What a version trains on: a line an image, a pure function of the log up to a position."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from domain.dataset.image import TRAIN, Image
+from domain.library.view import CLASSIFICATION, DETECTION, ConceptSet
+from domain.training.messages import ManifestLine
+
+
+class PlacedImage(msgspec.Struct, frozen=True):
+    """An image's state after its `revision`-th event."""
+
+    image_id: str
+    state: Image
+    revision: int
+
+
+def manifest(
+    images: Iterable[PlacedImage], view_id: str, kind: str, concepts: ConceptSet
+) -> Iterator[ManifestLine]:
+    """What a model of these concepts trains and validates on, in the order of the images.
+
+    Images that are not annotated in the view are left out. Of a classification view those with one
+    of the concepts remain; of a tagging view all, with those of the concepts they hold, if any; of
+    a detection view those with a box of one of the concepts.
+    """
+    for image in images:
+        said = image.state.annotations.get(view_id)
+        if said is None or not (said.annotations or said.without_concept):
+            continue
+        kept = [one for one in said.annotations if one.concept_id in concepts]
+        if kind == CLASSIFICATION and len(kept) != 1:
+            continue
+        if kind == DETECTION and not kept:
+            continue
+        yield ManifestLine(
+            image.image_id,
+            image.state.blob,
+            image.state.split,
+            tuple(one.concept_id for one in kept),
+            tuple(
+                (box.x, box.y, box.width, box.height)
+                for one in kept
+                if (box := one.box) is not None
+            ),
+        )
+
+
+class ManifestCounts(msgspec.Struct, frozen=True):
+    """Images per split, and training images per concept id.
+
+    `validation_set` is the sha256 of the ids of the images that validate: figures of two versions
+    can be compared if it is the same.
+    """
+
+    train: int
+    validation: int
+    per_concept: dict[str, int]
+    validation_set: str | None = None
+
+
+class Tally:
+    """Counts lines as they pass."""
+
+    def __init__(self) -> None:
+        self._splits: Counter[str] = Counter()
+        self._concepts: Counter[str] = Counter()
+        self._validation = hashlib.sha256()
+
+    def add(self, line: ManifestLine) -> None:
+        self._splits[line.split] += 1
+        if line.split == TRAIN:
+            self._concepts.update(set(line.concepts))
+        else:
+            self._validation.update(line.image.encode() + b"\n")
+
+    def counts(self) -> ManifestCounts:
+        train = self._splits[TRAIN]
+        return ManifestCounts(
+            train,
+            self._splits.total() - train,
+            dict(sorted(self._concepts.items())),
+            self._validation.hexdigest(),
+        )
+
+    def enough(self, concepts: int) -> bool:
+        """Whether images train and others validate, and so many concepts are met in training."""
+        both = 0 < self._splits[TRAIN] < self._splits.total()
+        return both and len(self._concepts) >= concepts
+
+
+def counts(lines: Iterable[ManifestLine]) -> ManifestCounts:
+    tally = Tally()
+    for line in lines:
+        tally.add(line)
+    return tally.counts()
+
+
+def counts_of_enough(lines: Iterable[ManifestLine], kind: str) -> ManifestCounts:
+    """The counts of so many lines as show that a training is possible; of all, if it is not."""
+    tally = Tally()
+    for line in lines:
+        tally.add(line)
+        if tally.enough(2 if kind == CLASSIFICATION else 1):
+            break
+    return tally.counts()
+
+
+def canonical_line(line: ManifestLine) -> bytes:
+    """JSON in UTF-8 with sorted keys and no spaces, ended by a line feed."""
+    return msgspec.json.encode(line, order="sorted") + b"\n"
+
+
+def digest(lines: Iterable[ManifestLine]) -> str:
+    """The sha256 of the canonical lines, in hexadecimal."""
+    found = hashlib.sha256()
+    for line in lines:
+        found.update(canonical_line(line))
+    return found.hexdigest()

@@ -1,0 +1,262 @@
+"""Jobs and reports: what travels between the backend and a GPU worker, and all they share."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from domain.training.options import TrainingOptions
+
+LENGTH, PATIENCE, STOP = "length", "patience", "stop"
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2_000_000_000)]
+"""What a column of a read model holds: a report that a read model could not take in stops it."""
+
+Size = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+Text = Annotated[str, msgspec.Meta(max_length=10_000, pattern=r"\A[^\x00]*\Z")]
+"""PostgreSQL stores no NUL."""
+
+Name = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_.-]{1,100}\Z")]
+CorrelationId = Annotated[str, msgspec.Meta(max_length=200, pattern=r"\A[^\x00-\x1f\x7f]*\Z")]
+
+
+class ConceptLabel(msgspec.Struct, frozen=True):
+    """A concept as a trained head knows it: output number i answers the i-th of these."""
+
+    concept_id: str
+    label: str
+
+
+class InitialWeights(msgspec.Struct, frozen=True):
+    """Weights to start from: safetensors, or what torch saved, in the blob store by its sha256.
+
+    `origin` is the data they were pretrained on, or the id of the version that they are the
+    checkpoint of; then output i of their head answers the i-th of `concepts`.
+    """
+
+    blob: str
+    origin: str
+    concepts: tuple[str, ...] | None = None
+
+
+class TrainJob(msgspec.Struct, frozen=True):
+    """Train one attempt of a version on its frozen manifest.
+
+    `manifest` is the sha256 of the manifest's canonical JSON lines, under which they lie packed in
+    the blob store.
+    `deliveries_before` counts those of this attempt through a queue that was lost since.
+    `token` is what a report on the job has to show: only who was given the job knows it.
+    """
+
+    version_id: str
+    attempt: int
+    kind: str
+    concepts: tuple[ConceptLabel, ...]
+    options: TrainingOptions
+    manifest: str
+    correlation_id: str
+    deliveries_before: int = 0
+    initial_weights: InitialWeights | None = None
+    token: str = ""
+
+    @property
+    def message_id(self) -> str:
+        """The id that makes a repeated dispatch of the same attempt harmless."""
+        return f"{self.version_id}:{self.attempt}"
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """Who is there, and since when it has been at that version (or idle, without one)."""
+
+    worker: Name
+    device: Text
+    version_id: Name | None
+    since: datetime
+
+
+class Desired(StrEnum):
+    """What a user may want of a training that runs: its end at once, or after its epoch."""
+
+    CANCEL = "cancel"
+    STOP = "stop"
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What is wanted of a version, as of one of its attempts."""
+
+    attempt: int
+    desired: Desired
+
+    def for_job(self, job: TrainJob) -> Desired | None:
+        """What this means for a job: a cancelled version's older jobs are of no use either, while
+        a retried one forgets that it was to stop."""
+        if self.desired == Desired.CANCEL:
+            return Desired.CANCEL if self.attempt >= job.attempt else None
+        return Desired.STOP if self.attempt == job.attempt else None
+
+    def outranks(self, other: "Wish") -> bool:
+        """Whether this is to take the other's place: the newer attempt's does, and a cancel."""
+        if self.attempt != other.attempt:
+            return self.attempt > other.attempt
+        return self.desired == Desired.CANCEL and other.desired == Desired.STOP
+
+
+class ReportBody(msgspec.Struct, frozen=True, tag_field="report"):
+    """What a worker has to say. The tag is its frozen name on the wire."""
+
+
+class Started(ReportBody, frozen=True, tag="started"):
+    """Work began, from nothing or from a checkpoint after `resumed_from` iterations."""
+
+    worker: Text
+    device: Text
+    environment: dict[Text, Text]
+    resumed_from: Count
+
+
+class StepAdvanced(ReportBody, frozen=True, tag="step_advanced"):
+    """A step of the progress bar moved: status is running, done, failed or skipped.
+
+    `fraction` of the step done is in [0, 1].
+    """
+
+    step: Text
+    status: Text
+    fraction: float
+
+
+class DataPrepared(ReportBody, frozen=True, tag="data_prepared"):
+    """Images are at hand: how long one epoch and the whole training will be, in iterations.
+
+    An epoch draws `samples` images; `drawn` is how many of them hold each concept, by its id.
+    """
+
+    iterations_per_epoch: Count
+    iterations: Count
+    samples: Count = 0
+    drawn: dict[Text, Count] = {}
+
+
+class BatchMetrics(ReportBody, frozen=True, tag="batch_metrics"):
+    """Learning rate and loss of consecutive iterations, the first of them numbered from 0."""
+
+    first_iteration: Count
+    learning_rate: tuple[float, ...]
+    loss: tuple[float, ...]
+
+
+class EpochMetrics(ReportBody, frozen=True, tag="epoch_metrics"):
+    """The validation set's figures after `epoch` (counted from 1) at `iteration` iterations.
+
+    `accuracy` is in [0, 1], and not measured for detection; `mean_average_precision` is not
+    measured for classification.
+    """
+
+    epoch: Count
+    iteration: Count
+    validation_loss: float
+    validation_accuracy: float | None
+    validation_mean_average_precision: float | None = None
+
+
+class CheckpointSaved(ReportBody, frozen=True, tag="checkpoint_saved"):
+    """The best weights so far are in the blob store as safetensors under their sha256."""
+
+    checkpoint: Text
+    bytes: Size
+    metric: Text
+    value: float
+    epoch: Count
+
+
+class SplitFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What a checkpoint comes to on a split's images; None is what its kind does not measure.
+
+    `accuracy` is of images (classification) or of their single answers at threshold 0.5 (tagging).
+    The mean average precision of detection is COCO's: over IoU 0.50 to 0.95, at 0.50, at 0.75.
+    """
+
+    images: int
+    loss: float | None = None
+    accuracy: float | None = None
+    mean_average_precision: float | None = None
+    map_50: float | None = None
+    map_75: float | None = None
+
+
+class Evaluated(ReportBody, frozen=True, tag="evaluated"):
+    """The saved checkpoint's figures, and its predictions: a Parquet file, by its sha256."""
+
+    checkpoint: Text
+    validation: SplitFigures
+    train: SplitFigures
+    predictions: Text
+
+
+class Completed(ReportBody, frozen=True, tag="completed"):
+    """Training ended well. `final_weights` is the sha256 of the last iteration's weights.
+
+    `ended_by` says what ended it: its length, its patience, or the wish to stop early.
+    """
+
+    checkpoint: Text
+    final_weights: Text
+    iterations: Count
+    ended_by: Text = LENGTH
+
+
+class Failed(ReportBody, frozen=True, tag="failed"):
+    """Training ended badly: the reason in the user's words, with what to change."""
+
+    reason: str
+
+
+AnyReport = (
+    Started
+    | StepAdvanced
+    | DataPrepared
+    | BatchMetrics
+    | EpochMetrics
+    | CheckpointSaved
+    | Evaluated
+    | Completed
+    | Failed
+)
+
+
+class Report(msgspec.Struct, frozen=True):
+    """One report. `attempt` and `delivery` fence: those of a superseded run are ignored.
+
+    `attempt` counts the user's tries, `delivery` how often the queue handed this try out. `token`
+    is the job's.
+    """
+
+    version_id: Name
+    attempt: Count
+    delivery: Count
+    sequence: Size
+    at: datetime
+    worker: Name
+    correlation_id: CorrelationId
+    body: AnyReport
+    token: str = ""
+
+    @property
+    def message_id(self) -> str:
+        """The id that makes a repeated publish of the same report harmless."""
+        return f"{self.version_id}:{self.attempt}:{self.delivery}:{self.sequence}"
+
+
+class ManifestLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One image of a version's frozen dataset; `concepts` are the ids it is annotated with.
+
+    In a detection view `boxes` has the box of each: left, top, width and height, as shares of the
+    image's sides.
+    """
+
+    image: str
+    blob: str
+    split: str
+    concepts: tuple[str, ...]
+    boxes: tuple[tuple[float, float, float, float], ...] = ()

@@ -1,0 +1,36 @@
+"""What a training starts from: pretrained weights, or the checkpoint of an earlier version."""
+
+from domain.errors import Invalid
+from domain.training.messages import InitialWeights
+from domain.training.options import TrainingOptions
+from domain.training.version import ENDED, FAILED, Version
+
+CANCELLED = "cancelled"
+WITHOUT_WEIGHTS = frozenset({FAILED, CANCELLED})
+"""Versions that ended so are not started from, whatever they had saved before."""
+
+
+def from_version(version: Version | None, view_id: str, options: TrainingOptions) -> InitialWeights:
+    """The checkpoint of the version that `options.start_from` names; `version` is what it is.
+
+    Raises `Invalid` where the version cannot be started from.
+    """
+    named = options.start_from or ""
+    if version is None or version.created.view_id != view_id:
+        raise _refused(f"this view has no version {named!r}; choose one of its own")
+    theirs = version.created.options.architecture
+    if theirs != options.architecture:
+        raise _refused(
+            f"{version.name!r} is a {theirs}, and this is to be a {options.architecture}; choose a"
+            " version of the same architecture"
+        )
+    if version.status not in ENDED:
+        raise _refused(f"{version.name!r} is {version.status}; wait until it has ended")
+    if version.status in WITHOUT_WEIGHTS or version.best is None:
+        raise _refused(f"{version.name!r} is {version.status} and has no checkpoint to start from")
+    concepts = tuple(one.concept_id for one in version.created.concepts)
+    return InitialWeights(version.best.checkpoint, named, concepts)
+
+
+def _refused(detail: str) -> Invalid:
+    return Invalid(detail, field="start_from")

@@ -1,0 +1,470 @@
+"""A model version: one architecture with its options, trained on one frozen set of images."""
+
+from typing import ClassVar
+
+import msgspec
+
+from domain.errors import Conflict, Invalid, NotFound
+from domain.event import Event
+from domain.library.view import CLASSIFICATION, DETECTION
+from domain.text import clean_name
+from domain.training import messages
+from domain.training.manifest import ManifestCounts
+from domain.training.messages import ConceptLabel, InitialWeights, SplitFigures
+from domain.training.options import TrainingOptions
+
+QUEUED, PREPARING, TRAINING, EVALUATING = "queued", "preparing", "training", "evaluating"
+SAVING = "saving"
+READY, STOPPED, CANCELLED, FAILED = "ready", "stopped", "cancelled", "failed"
+ENDED = frozenset({READY, STOPPED, CANCELLED, FAILED})
+STOPPABLE = frozenset({PREPARING, TRAINING})
+
+STEPS = (QUEUED, PREPARING, TRAINING, EVALUATING, SAVING)
+_SHARE_OF_WHOLE = {QUEUED: 0.0, PREPARING: 0.05, TRAINING: 0.85, EVALUATING: 0.05, SAVING: 0.05}
+PENDING, RUNNING, DONE, SKIPPED = "pending", "running", "done", "skipped"
+
+
+class VersionCreated(Event, frozen=True, tag="version.created"):
+    """A training was asked for, on the images as they were at `log_position`."""
+
+    schema_version: ClassVar[int] = 2
+
+    project_id: str
+    view_id: str
+    model_id: str
+    number: int
+    name: str
+    kind: str
+    concepts: tuple[ConceptLabel, ...]
+    options: TrainingOptions
+    log_position: int
+    initial_weights: InitialWeights | None = None
+
+
+class DatasetFrozen(Event, frozen=True, tag="version.dataset_frozen"):
+    """The manifest of images is fixed: `manifest` is its sha256 and its key in the blob store.
+
+    `validation_set` is the sha256 of the ids of the images that validate. Figures of versions with
+    different ones cannot be compared.
+    """
+
+    schema_version: ClassVar[int] = 2
+
+    manifest: str
+    train_images: int
+    validation_images: int
+    images_per_concept: dict[str, int]
+    validation_set: str | None
+
+
+class VersionTrainingStarted(Event, frozen=True, tag="version.training_started"):
+    """A worker took the job up, from nothing or after `resumed_from` iterations.
+
+    `attempt` counts the user's tries, `delivery` how often the queue handed this try out.
+    """
+
+    attempt: int
+    delivery: int
+    worker: str
+    device: str
+    environment: dict[str, str]
+    resumed_from: int
+
+
+class TrainingStepAdvanced(Event, frozen=True, tag="version.training_step_advanced"):
+    """A step of the progress bar moved; `fraction` of it, in [0, 1], is done.
+
+    Steps are `preparing`, `training`, `evaluating`, `saving`; a status is `running`, `done`,
+    `failed` or `skipped`.
+    """
+
+    step: str
+    status: str
+    fraction: float
+
+
+class TrainingLengthKnown(Event, frozen=True, tag="version.training_length_known"):
+    """How many iterations an epoch and the whole training take.
+
+    An epoch draws `samples` images, more than there are if they are balanced; `drawn` is how many
+    of them hold each concept, by its id.
+    """
+
+    schema_version: ClassVar[int] = 2
+
+    iterations_per_epoch: int
+    iterations: int
+    samples: int | None = None
+    drawn: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class BatchMetricsRecorded(Event, frozen=True, tag="version.batch_metrics_recorded"):
+    """Learning rate and loss of consecutive iterations, the first numbered from 0."""
+
+    first_iteration: int
+    learning_rate: tuple[float, ...]
+    loss: tuple[float, ...]
+
+
+class EpochMetricsRecorded(Event, frozen=True, tag="version.epoch_metrics_recorded"):
+    """The validation set's figures after an epoch; None is what the kind does not measure.
+
+    Epochs count from 1. `iteration` is how many iterations were done by then.
+    """
+
+    schema_version: ClassVar[int] = 2
+
+    epoch: int
+    iteration: int
+    validation_loss: float
+    validation_accuracy: float | None
+    validation_mean_average_precision: float | None
+
+
+class BestCheckpointSaved(Event, frozen=True, tag="version.best_checkpoint_saved"):
+    """The best weights so far are stored as safetensors under their sha256."""
+
+    checkpoint: str
+    bytes: int
+    metric: str
+    value: float
+    epoch: int
+
+
+class VersionEvaluated(Event, frozen=True, tag="version.evaluated"):
+    """The saved checkpoint's figures on the frozen images, and its predictions for them.
+
+    `predictions` is the sha256 of their Parquet file, by which it lies in the blob store.
+    """
+
+    schema_version: ClassVar[int] = 2
+
+    checkpoint: str
+    validation: SplitFigures
+    train: SplitFigures | None
+    predictions: str | None
+
+
+class ThresholdSet(Event, frozen=True, tag="version.threshold_set"):
+    """From this score on, in [0, 1], an answer of this concept counts as predicted."""
+
+    concept_id: str
+    threshold: float
+
+
+class VersionTrainingCompleted(Event, frozen=True, tag="version.training_completed"):
+    """The training ended well; `final_weights` is the sha256 of the last iteration's weights.
+
+    `ended_by` says what ended it: its `length`, its `patience`, or the wish to `stop` early.
+    """
+
+    schema_version: ClassVar[int] = 2
+
+    checkpoint: str
+    final_weights: str
+    iterations: int
+    ended_by: str = messages.LENGTH
+
+
+class VersionTrainingFailed(Event, frozen=True, tag="version.training_failed"):
+    """The training ended badly, for a reason in the user's words. It may be retried."""
+
+    reason: str
+
+
+class VersionStopRequested(Event, frozen=True, tag="version.stop_requested"):
+    """The training is to end after its running epoch and to keep the best weights so far."""
+
+
+class VersionTrainingCancelled(Event, frozen=True, tag="version.training_cancelled"):
+    """The training was given up for good: its weights are discarded, and reports ignored."""
+
+
+class VersionRetried(Event, frozen=True, tag="version.retried"):
+    """A failed version goes back to the queue, to go on from its last checkpoint.
+
+    `attempt` counts from 1, which is the try that the version was created with.
+    """
+
+    attempt: int
+
+
+class VersionRenamed(Event, frozen=True, tag="version.renamed"):
+    """The version has another name."""
+
+    name: str
+
+
+class VersionArchived(Event, frozen=True, tag="version.archived"):
+    """The version is no longer listed unless asked for."""
+
+
+def default_threshold(kind: str) -> float:
+    """A concept's threshold as long as none is set: classification predicts the arg max."""
+    return 0.0 if kind == CLASSIFICATION else 0.5
+
+
+def progress_of(event: TrainingStepAdvanced) -> float:
+    """How much of the whole is done, in [0, 1], when a step has come this far."""
+    before = STEPS[: STEPS.index(event.step)]
+    return sum(_SHARE_OF_WHOLE[step] for step in before) + (
+        _SHARE_OF_WHOLE[event.step] * event.fraction
+    )
+
+
+def status_at_end(event: VersionTrainingCompleted) -> str:
+    """Stopped, if it was the wish to stop that ended the training; a full length is ready."""
+    return STOPPED if event.ended_by == messages.STOP else READY
+
+
+class Version(msgspec.Struct, frozen=True):
+    """`steps` maps the current delivery's steps to (status, fraction); `worker` has taken it."""
+
+    created: VersionCreated
+    name: str
+    status: str = QUEUED
+    attempt: int = 1
+    delivery: int = 0
+    worker: str | None = None
+    steps: dict[str, tuple[str, float]] = msgspec.field(default_factory=dict)
+    frozen: DatasetFrozen | None = None
+    length: TrainingLengthKnown | None = None
+    iterations_recorded: int = 0
+    epochs_recorded: int = 0
+    best: BestCheckpointSaved | None = None
+    evaluated: VersionEvaluated | None = None
+    stop_requested: bool = False
+    archived: bool = False
+    thresholds: dict[str, float] = msgspec.field(default_factory=dict)
+
+
+class CreateVersion(msgspec.Struct, frozen=True):
+    """`number`, `counts` and `log_position` are found by the handler; the rest is asked for."""
+
+    project_id: str
+    view_id: str
+    model_id: str
+    number: int
+    name: str | None
+    kind: str
+    concepts: tuple[ConceptLabel, ...]
+    options: TrainingOptions
+    counts: ManifestCounts
+    log_position: int
+    initial_weights: InitialWeights | None = None
+
+
+class FreezeDataset(msgspec.Struct, frozen=True):
+    manifest: str
+    counts: ManifestCounts
+
+
+class RetryVersion(msgspec.Struct, frozen=True):
+    pass
+
+
+class StopVersion(msgspec.Struct, frozen=True):
+    pass
+
+
+class CancelVersion(msgspec.Struct, frozen=True):
+    pass
+
+
+class RenameVersion(msgspec.Struct, frozen=True):
+    name: str
+
+
+class ArchiveVersion(msgspec.Struct, frozen=True):
+    pass
+
+
+class SetThresholds(msgspec.Struct, frozen=True):
+    """`thresholds` by concept id; those of other concepts stay."""
+
+    thresholds: dict[str, float]
+
+
+def evolve(version: Version | None, event: Event) -> Version | None:
+    if isinstance(event, VersionCreated):
+        return Version(event, event.name)
+    return (
+        version if version is None else msgspec.structs.replace(version, **_change(version, event))
+    )
+
+
+def _change(version: Version, event: Event) -> dict[str, object]:
+    match event:
+        case DatasetFrozen():
+            return {"frozen": event}
+        case VersionTrainingStarted():
+            return {
+                "status": PREPARING,
+                "delivery": event.delivery,
+                "worker": event.worker,
+                "steps": {},
+            }
+        case TrainingStepAdvanced():
+            steps = version.steps | {event.step: (event.status, event.fraction)}
+            status = event.step if event.step in {TRAINING, EVALUATING} else version.status
+            return {"steps": steps, "status": status}
+        case TrainingLengthKnown():
+            return {"length": event}
+        case BatchMetricsRecorded():
+            return {"iterations_recorded": event.first_iteration + len(event.loss)}
+        case EpochMetricsRecorded():
+            return {"epochs_recorded": event.epoch}
+        case BestCheckpointSaved():
+            return {"best": event}
+        case VersionEvaluated():
+            return {"evaluated": event}
+        case VersionTrainingCompleted():
+            return {"status": status_at_end(event)}
+        case VersionTrainingFailed():
+            return {"status": FAILED}
+        case VersionStopRequested():
+            return {"stop_requested": True}
+        case VersionTrainingCancelled():
+            return {"status": CANCELLED, "best": None, "evaluated": None}
+        case VersionRetried():
+            return {
+                "status": QUEUED,
+                "attempt": event.attempt,
+                "delivery": 0,
+                "worker": None,
+                "steps": {},
+                "stop_requested": False,
+            }
+        case VersionRenamed():
+            return {"name": event.name}
+        case VersionArchived():
+            return {"archived": True}
+        case ThresholdSet():
+            return {"thresholds": version.thresholds | {event.concept_id: event.threshold}}
+    return {}
+
+
+def create(command: CreateVersion) -> list[Event]:
+    """Refuses, before any job, a training that cannot work."""
+    _check_trainable(command)
+    name = f"Version {command.number}" if command.name is None else clean_name(command.name)
+    return [
+        VersionCreated(
+            command.project_id,
+            command.view_id,
+            command.model_id,
+            command.number,
+            name,
+            command.kind,
+            command.concepts,
+            command.options,
+            command.log_position,
+            command.initial_weights,
+        )
+    ]
+
+
+def _check_trainable(command: CreateVersion) -> None:
+    if not command.concepts:
+        least = "two" if command.kind == CLASSIFICATION else "one"
+        raise Conflict(f"the model has no concepts; add at least {least}")
+    counts = command.counts
+    if command.kind == CLASSIFICATION and len(command.concepts) == 1:
+        raise Conflict(f"the model has one concept, {command.concepts[0].label!r}; add another")
+    if counts.train + counts.validation == 0:
+        what = "has a box" if command.kind == DETECTION else "is annotated with a concept"
+        raise Conflict(f"no image {what} of this model; annotate some")
+    if counts.train == 0:
+        raise Conflict("no annotated image is left to train on; draw a smaller validation split")
+    if command.kind == CLASSIFICATION and len(counts.per_concept) == 1:
+        raise Conflict("all training images hold the same concept; annotate images of another")
+    if not counts.per_concept:
+        raise Conflict("no training image holds a concept of this model; annotate some")
+    if counts.validation == 0:
+        raise Conflict("no annotated image validates; perform a validation split")
+
+
+def freeze(command: FreezeDataset, version: Version | None) -> list[Event]:
+    """Freezing again is no event: the manifest follows from the log, so it is the same one.
+
+    Neither is freezing what has been cancelled meanwhile.
+    """
+    known = existing(version)
+    if known.frozen is not None or known.status in ENDED:
+        return []
+    counts = command.counts
+    return [
+        DatasetFrozen(
+            command.manifest,
+            counts.train,
+            counts.validation,
+            counts.per_concept,
+            counts.validation_set,
+        )
+    ]
+
+
+VersionCommand = (
+    RetryVersion | StopVersion | CancelVersion | RenameVersion | ArchiveVersion | SetThresholds
+)
+
+
+def decide(command: VersionCommand, version: Version | None) -> list[Event]:
+    known = existing(version)
+    match command:
+        case RetryVersion():
+            if known.status != FAILED:
+                raise Conflict(f"the version is {known.status}; only a failed one is retried")
+            return [VersionRetried(known.attempt + 1)]
+        case StopVersion():
+            return _stop(known)
+        case CancelVersion():
+            if known.status in ENDED - {CANCELLED}:
+                raise Conflict(f"the version is {known.status}; archive it if you do not want it")
+            return [] if known.status == CANCELLED else [VersionTrainingCancelled()]
+        case RenameVersion():
+            name = clean_name(command.name)
+            return [] if name == known.name else [VersionRenamed(name)]
+        case ArchiveVersion():
+            if known.status not in ENDED:
+                raise Conflict(f"the version is {known.status}; wait until it has ended")
+            return [] if known.archived else [VersionArchived()]
+        case SetThresholds():
+            return _set_thresholds(command, known)
+
+
+def _set_thresholds(command: SetThresholds, known: Version) -> list[Event]:
+    if known.evaluated is None:
+        raise Conflict(
+            f"the version is {known.status} and has not been evaluated; thresholds come after that"
+        )
+    concepts = {concept.concept_id for concept in known.created.concepts}
+    for concept_id, threshold in command.thresholds.items():
+        if concept_id not in concepts:
+            raise Invalid("this is no concept of the version's model", field=concept_id)
+        if not 0 <= threshold <= 1:
+            raise Invalid(f"a threshold is from 0 to 1, and not {threshold}", field=concept_id)
+    default = default_threshold(known.created.kind)
+    return [
+        ThresholdSet(concept_id, threshold)
+        for concept_id, threshold in command.thresholds.items()
+        if threshold != known.thresholds.get(concept_id, default)
+    ]
+
+
+def _stop(known: Version) -> list[Event]:
+    if known.status == QUEUED:
+        raise Conflict("the version is queued and has no weights to keep; cancel it instead")
+    if known.status in ENDED:
+        raise Conflict(f"the version is {known.status}; there is nothing left to stop")
+    if known.stop_requested:
+        return []
+    if known.status not in STOPPABLE:
+        raise Conflict(f"the version is {known.status} and nearly done; wait, or cancel it")
+    return [VersionStopRequested()]
+
+
+def existing(version: Version | None) -> Version:
+    if version is None:
+        raise NotFound("there is no such version")
+    return version

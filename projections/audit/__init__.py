@@ -1,0 +1,1 @@
+"""The index of the trail, and of times."""

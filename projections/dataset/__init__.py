@@ -1,0 +1,1 @@
+"""Projects, views and images as they are and were, imports and erasures."""

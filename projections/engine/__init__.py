@@ -1,0 +1,1 @@
+"""What keeps read models up with the log, and builds them anew."""

@@ -1,0 +1,40 @@
+"""Filling read models of a scratch schema from the log: only what they read, in large pages."""
+
+from sqlalchemy import Engine, text
+
+from domain.event import registry
+from projections.engine.folding import fold
+from projections.engine.follow import EventSource, position_of, write_page
+from projections.engine.read_model import SCHEMA, ReadModel
+
+PAGE, FIRST_PAGE = 5000, 500
+
+
+def advance(beside: Engine, source: EventSource, read_model: ReadModel, upto: int) -> None:
+    """Bring a read model that nobody else moves to a position, from where it is."""
+    skipped = [name for name in registry() if not name.startswith(read_model.names)]
+    with beside.connect() as connection:
+        after = position_of(connection, read_model.name)
+    written, planned_for = 0, 1
+    while after < upto:
+        limit = PAGE if written else FIRST_PAGE
+        page = source.read(after, limit=limit, upto=upto, skip=skipped)
+        reached = page[-1].position if len(page) == limit else upto
+        with beside.begin() as connection:
+            # A plan that is kept was made for tables that have grown since.
+            connection.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
+            writes = fold(read_model.project(page))
+            write_page(connection, read_model.name, after, reached, writes)
+        after = reached
+        written += len(page)
+        if written >= 4 * planned_for:
+            analyze(beside, read_model)
+            planned_for = written
+
+
+def analyze(beside: Engine, read_model: ReadModel) -> None:
+    """Have statements planned for the tables as they are: autovacuum would see to it too late."""
+    schema = beside.get_execution_options()["schema_translate_map"][SCHEMA]
+    with beside.begin() as connection:
+        for table in read_model.metadata.sorted_tables:
+            connection.execute(text(f'ANALYZE {schema}."{table.name}"'))

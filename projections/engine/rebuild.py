@@ -1,0 +1,96 @@
+"""Read models built from nothing: in the live ones' place, or beside them to compare."""
+
+import msgspec
+from sqlalchemy import Connection, Engine, text
+
+from projections.engine.build import advance
+from projections.engine.compare import Difference, Digest, differences, digests
+from projections.engine.follow import EventSource, position_of
+from projections.engine.read_model import SCHEMA, ReadModel
+from projections.engine.scratch import create_beside, scratch, within
+from projections.engine.switch import hold, switch
+
+
+class Replayed(msgspec.Struct, frozen=True):
+    """What a replay came to.
+
+    `differences` are the tables that are not as the live ones; None where the live read model is
+    at another position, so that they cannot be compared. `digests` are there if asked for.
+    """
+
+    read_model: str
+    position: int
+    live_position: int
+    differences: list[Difference] | None
+    digests: list[Digest]
+
+
+def rebuild(engine: Engine, source: EventSource, read_model: ReadModel) -> int:
+    """Replace a read model by one built from the whole log; return its position."""
+    with scratch(engine) as schema:
+        create_beside(engine, schema, [read_model])
+        return rebuild_within(engine, source, read_model, schema)
+
+
+def rebuild_within(
+    engine: Engine,
+    source: EventSource,
+    read_model: ReadModel,
+    schema: str,
+) -> int:
+    """Fill a read model's empty tables in a scratch schema, then make them the live ones.
+
+    The live one goes on serving meanwhile.
+    """
+    advance(within(engine, schema), source, read_model, source.head())
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for table in read_model.metadata.sorted_tables:
+            # To outlive a crash, and so that the first queries are planned for what is there.
+            connection.execute(text(f'ALTER TABLE {schema}."{table.name}" SET LOGGED'))
+            connection.execute(text(f'VACUUM (ANALYZE) {schema}."{table.name}"'))
+    return switch(engine, source, read_model, schema)
+
+
+def compare(engine: Engine, source: EventSource, read_model: ReadModel) -> list[Difference]:
+    """The tables of a read model that are not what a replay up to its position makes of them."""
+    with scratch(engine) as schema:
+        create_beside(engine, schema, [read_model])
+        return replay_within(engine, source, read_model, schema).differences or []
+
+
+def replay_within(
+    engine: Engine,
+    source: EventSource,
+    read_model: ReadModel,
+    schema: str,
+    *,
+    to: int | None = None,
+) -> Replayed:
+    """Fill a read model's empty tables in a scratch schema and compare them with the live ones.
+
+    Up to the live read model's position; up to `to`, if that is given, and then with digests.
+    The live one moves on while they are compared.
+    """
+    beside = within(engine, schema)
+    with engine.connect() as connection:
+        live = position_of(connection, read_model.name)
+    advance(beside, source, read_model, live if to is None else to)
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as reader:
+        with engine.begin() as holder:
+            live = hold(holder, read_model) or 0
+            if to is None:
+                advance(beside, source, read_model, live)
+            _look(reader, read_model)
+        at = live if to is None else to
+        found = differences(reader, read_model, schema) if live == at else None
+        held = [] if to is None else digests(reader, read_model, schema)
+    return Replayed(read_model.name, at, live, found, held)
+
+
+def _look(reader: Connection, read_model: ReadModel) -> None:
+    """Take a snapshot, in which the live tables stay what they are."""
+    # A query whose asker has died would keep a killed replay's tables from being removed.
+    reader.execute(text("SET LOCAL client_connection_check_interval = 1000"))
+    names = ", ".join(f'{SCHEMA}."{table.name}"' for table in read_model.metadata.sorted_tables)
+    reader.execute(text(f"LOCK TABLE {names} IN ACCESS SHARE MODE"))
+    position_of(reader, read_model.name)

@@ -1,0 +1,1 @@
+"""The Models Library, and what is known of each version's training."""

@@ -1,0 +1,164 @@
+"""Evaluations: what each version's saved checkpoint comes to, and the thresholds set for it."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    DateTime,
+    Double,
+    MetaData,
+    Table,
+    Text,
+    bindparam,
+    select,
+)
+from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
+
+from domain.event import Recorded
+from domain.training.messages import SplitFigures
+from domain.training.version import ThresholdSet, VersionEvaluated
+from projections.engine.history import History, ask, holds_from
+from projections.engine.read_model import SCHEMA, ReadModel, Write, event_by_event
+
+metadata = MetaData(schema=SCHEMA)
+
+evaluations = Table(
+    "evaluations_v2",
+    metadata,
+    Column("version_id", Text, primary_key=True),
+    Column("checkpoint", Text, nullable=False),
+    Column("predictions", Text),
+    Column("validation", JSONB, nullable=False),
+    Column("train", JSONB(none_as_null=True)),
+    Column("evaluated_at", DateTime(timezone=True), nullable=False),
+    Column("position", BigInteger, nullable=False),
+    holds_from(),
+)
+thresholds = Table(
+    "evaluations_v2_thresholds",
+    metadata,
+    Column("version_id", Text, primary_key=True),
+    Column("concept_id", Text, primary_key=True),
+    Column("threshold", Double, nullable=False),
+    holds_from(),
+)
+EVALUATIONS_OF = History(
+    evaluations, "checkpoint", "predictions", "validation", "train", "evaluated_at", "position"
+)
+THRESHOLDS = History(thresholds, "threshold")
+
+_keep_evaluation = EVALUATIONS_OF.keep(evaluations.c.version_id == bindparam("key"))
+_keep_threshold = THRESHOLDS.keep(
+    (thresholds.c.version_id == bindparam("key"))
+    & (thresholds.c.concept_id == bindparam("concept"))
+)
+
+
+def _put(table: Table) -> Insert:
+    """A row, new or in place of the one with its key."""
+    given = insert(table)
+    return given.on_conflict_do_update(
+        index_elements=list(table.primary_key.c),
+        set_={one.name: given.excluded[one.name] for one in table.c if not one.primary_key},
+    )
+
+
+_evaluate, _set = _put(evaluations), _put(thresholds)
+
+
+def project(recorded: Recorded) -> Iterator[Write]:
+    own = {"key": recorded.entity_id, "since": recorded.position}
+    match recorded.event:
+        case VersionEvaluated() as evaluated:
+            train = evaluated.train
+            yield Write(_keep_evaluation, own)
+            yield Write(
+                _evaluate,
+                {
+                    "version_id": recorded.entity_id,
+                    "checkpoint": evaluated.checkpoint,
+                    "predictions": evaluated.predictions,
+                    "validation": msgspec.to_builtins(evaluated.validation),
+                    "train": None if train is None else msgspec.to_builtins(train),
+                    "evaluated_at": recorded.metadata.occurred_at,
+                    "position": recorded.position,
+                    "valid_from": recorded.position,
+                },
+            )
+        case ThresholdSet() as changed:
+            yield Write(_keep_threshold, own | {"concept": changed.concept_id})
+            yield Write(
+                _set,
+                {
+                    "version_id": recorded.entity_id,
+                    "concept_id": changed.concept_id,
+                    "threshold": changed.threshold,
+                    "valid_from": recorded.position,
+                },
+            )
+
+
+EVALUATIONS = ReadModel(
+    "evaluations_v2",
+    metadata,
+    event_by_event(project),
+    ("version.evaluated", "version.threshold_set"),
+)
+
+
+class EvaluationRow(msgspec.Struct, frozen=True):
+    """A version's evaluation. `predictions` is the sha256 of their Parquet file.
+
+    `thresholds` are those that were set, by concept id. Early versions kept no predictions and
+    measured no training images.
+    """
+
+    version_id: str
+    checkpoint: str
+    predictions: str | None
+    validation: SplitFigures
+    train: SplitFigures | None
+    evaluated_at: datetime
+    position: int
+    thresholds: dict[str, float]
+
+
+def find_evaluation(
+    connection: Connection, version_id: str, *, as_of: int | None = None
+) -> EvaluationRow | None:
+    return find_evaluations(connection, [version_id], as_of=as_of).get(version_id)
+
+
+def find_evaluations(
+    connection: Connection, version_ids: Iterable[str], *, as_of: int | None = None
+) -> dict[str, EvaluationRow]:
+    """The evaluations of those versions that have one, by version id.
+
+    `as_of` is a past position of the log.
+    """
+    wanted = list(version_ids)
+    evaluations, thresholds = EVALUATIONS_OF.at(as_of), THRESHOLDS.at(as_of)
+    set_for: dict[str, dict[str, float]] = {}
+    query = select(thresholds).where(thresholds.c.version_id.in_(wanted))
+    for row in ask(connection, query, as_of):
+        set_for.setdefault(row.version_id, {})[row.concept_id] = row.threshold
+    found = ask(connection, select(evaluations).where(evaluations.c.version_id.in_(wanted)), as_of)
+    return {row.version_id: _row(row._mapping, set_for.get(row.version_id, {})) for row in found}
+
+
+def _row(row: Any, set_for: dict[str, float]) -> EvaluationRow:
+    return EvaluationRow(
+        row["version_id"],
+        row["checkpoint"],
+        row["predictions"],
+        msgspec.convert(row["validation"], SplitFigures),
+        msgspec.convert(row["train"], SplitFigures | None),
+        row["evaluated_at"],
+        row["position"],
+        set_for,
+    )

@@ -1,0 +1,303 @@
+"""What the Models Library answers: a view's models with their versions, and lists of versions."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    Connection,
+    FromClause,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from domain.errors import Invalid
+from domain.training.messages import ConceptLabel
+from domain.training.options import TrainingOptions
+from domain.training.version import ENDED
+from projections.engine.history import ask
+from projections.training.models_library import MODELS, VERSIONS, validation_sets
+
+NEWEST, OLDEST, BEST, NAME = "newest", "oldest", "best", "name"
+SORTS = (NEWEST, OLDEST, BEST, NAME)
+
+
+class VersionRow(msgspec.Struct, frozen=True):
+    """A version as lists show it.
+
+    `progress` is in [0, 1]; `indicator` is the saved checkpoint's validation accuracy, of tagging
+    and detection its validation mAP; a cancelled version has neither. `final_weights` is the sha256
+    of the last iteration's weights.
+    `validation_set` is the sha256 of the ids of the images that validate; `comparable` says
+    whether it is that of the version of the view that was frozen last, None while it is not known.
+    """
+
+    version_id: str
+    model_id: str
+    view_id: str
+    project_id: str
+    number: int
+    name: str
+    status: str
+    reason: str | None
+    progress: float
+    architecture: str
+    options: TrainingOptions
+    concepts: list[ConceptLabel]
+    log_position: int
+    manifest: str | None
+    train_images: int | None
+    validation_images: int | None
+    validation_set: str | None
+    comparable: bool | None
+    indicator: float | None
+    checkpoint: str | None
+    checkpoint_bytes: int | None
+    final_weights: str | None
+    attempt: int
+    archived: bool
+    created_at: datetime
+    created_position: int
+    ended_at: datetime | None
+    revision: int
+
+
+class ModelRow(msgspec.Struct, frozen=True):
+    """A model as the library lists it; `concepts` are concept ids."""
+
+    model_id: str
+    view_id: str
+    name: str
+    parent: str | None
+    why: str | None
+    concepts: list[str]
+    archived: bool
+    versions: int
+    created_at: datetime
+    created_position: int
+    revision: int
+
+
+class LibraryRow(msgspec.Struct, frozen=True):
+    """A model and its newest versions."""
+
+    model: ModelRow
+    versions: list[VersionRow]
+
+
+def library(
+    connection: Connection,
+    view_id: str,
+    *,
+    before: int | None = None,
+    limit: int = 20,
+    versions_each: int = 50,
+    archived: bool = False,
+    as_of: int | None = None,
+) -> list[LibraryRow]:
+    """A view's models, newest first, with at most `versions_each` of each one's newest versions.
+
+    `before` is the `created_position` of the last model seen; `as_of` a past position of the log.
+    """
+    models = MODELS.at(as_of)
+    query = (
+        select(models)
+        .where(models.c.view_id == view_id)
+        .order_by(models.c.created_position.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(models.c.created_position < before)
+    if not archived:
+        query = query.where(~models.c.archived)
+    found = [_model(row._mapping) for row in ask(connection, query, as_of)]
+    model_ids = [row.model_id for row in found]
+    listed = _newest_of_each(connection, model_ids, versions_each, archived, as_of)
+    return [LibraryRow(row, listed[row.model_id]) for row in found]
+
+
+def _newest_of_each(
+    connection: Connection, model_ids: list[str], each: int, archived: bool, as_of: int | None
+) -> dict[str, list[VersionRow]]:
+    versions = VERSIONS.at(as_of)
+    wanted = _each_of(model_ids, "model_id")
+    newest = (
+        select(versions)
+        .where(versions.c.model_id == wanted.c.model_id)
+        .order_by(versions.c.number.desc())
+        .limit(each)
+    )
+    if not archived:
+        newest = newest.where(~versions.c.archived)
+    rows = newest.lateral()
+    query = (
+        select(rows)
+        .select_from(wanted.join(rows, true()))
+        .order_by(rows.c.model_id, rows.c.number.desc())
+    )
+    found: dict[str, list[VersionRow]] = {model_id: [] for model_id in model_ids}
+    for version in _versions(connection, query, as_of):
+        found[version.model_id].append(version)
+    return found
+
+
+def _each_of(ids: Collection[str], name: str) -> FromClause:
+    """A table of these ids."""
+    given = bindparam(None, list(ids), type_=ARRAY(Text))
+    return func.unnest(given).table_valued(name).render_derived(name="given")
+
+
+def find_model(
+    connection: Connection, model_id: str, *, as_of: int | None = None
+) -> ModelRow | None:
+    models = MODELS.at(as_of)
+    row = ask(connection, select(models).where(models.c.model_id == model_id), as_of).first()
+    return None if row is None else _model(row._mapping)
+
+
+def _model(row: Any) -> ModelRow:
+    return ModelRow(**{name: row[name] for name in ModelRow.__struct_fields__})
+
+
+def find_version(
+    connection: Connection, version_id: str, *, as_of: int | None = None
+) -> VersionRow | None:
+    versions = VERSIONS.at(as_of)
+    query = select(versions).where(versions.c.version_id == version_id)
+    found = _versions(connection, query, as_of)
+    return found[0] if found else None
+
+
+class VersionFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which versions to list; what is None does not restrict."""
+
+    projects: Collection[str] | None = None
+    view_id: str | None = None
+    model_id: str | None = None
+    status: str | None = None
+    architecture: str | None = None
+    name: str | None = None
+    archived: bool = False
+
+
+def list_versions(
+    connection: Connection,
+    wanted: VersionFilter,
+    *,
+    sort: str = NEWEST,
+    after: str | None = None,
+    limit: int = 50,
+    as_of: int | None = None,
+) -> list[VersionRow]:
+    """Versions that match, in the order asked for; `after` is the id of the last one seen.
+
+    `as_of` is a past position of the log.
+    """
+    versions = VERSIONS.at(as_of)
+    query = select(versions)
+    for column in ("view_id", "model_id", "status", "architecture"):
+        value = getattr(wanted, column)
+        if value is not None:
+            query = query.where(versions.c[column] == value)
+    if wanted.projects is not None:
+        query = query.where(versions.c.project_id.in_(wanted.projects))
+    if wanted.name:
+        query = query.where(versions.c.name.icontains(wanted.name, autoescape=True))
+    if not wanted.archived:
+        query = query.where(~versions.c.archived)
+    query = _sorted(versions, query, sort, after).limit(limit)
+    return _versions(connection, query, as_of)
+
+
+def positions_of_unfinished(connection: Connection) -> list[int]:
+    """Where on the log the versions began whose trainings wait or run."""
+    versions = VERSIONS.live
+    query = select(versions.c.created_position).where(versions.c.status.not_in(ENDED))
+    return list(connection.scalars(query))
+
+
+def list_unfinished(
+    connection: Connection,
+    *,
+    after: int | None = None,
+    limit: int = 100,
+    among: Collection[str] | None = None,
+) -> list[VersionRow]:
+    """The versions of all views that have not ended, oldest first.
+
+    `after` is the `created_position` of the last one seen; `among` are the ids of the projects
+    whose versions may be listed, None for all.
+    """
+    versions = VERSIONS.live
+    query = (
+        select(versions)
+        .where(versions.c.status.not_in(ENDED))
+        .order_by(versions.c.created_position)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(versions.c.created_position > after)
+    if among is not None:
+        query = query.where(versions.c.project_id.in_(among))
+    return _versions(connection, query, None)
+
+
+def _sorted(versions: FromClause, query: Select[Any], sort: str, after: str | None) -> Select[Any]:
+    """Keyset paging: everything behind the row `after` in the order asked for."""
+    orders: dict[str, tuple[Any, bool]] = {
+        NEWEST: (versions.c.created_position, True),
+        OLDEST: (versions.c.created_position, False),
+        BEST: (func.coalesce(versions.c.indicator, -1.0), True),
+        NAME: (versions.c.name, False),
+    }
+    if sort not in orders:
+        raise Invalid(f"sort is {sort!r}; it is one of {', '.join(SORTS)}", field="sort")
+    key, descending = orders[sort]
+    tie = versions.c.created_position
+    query = query.order_by(key.desc() if descending else key, tie.desc())
+    if after is None:
+        return query
+    last = select(key, tie).where(versions.c.version_id == after).subquery()
+    last_key, last_tie = (select(column).scalar_subquery() for column in last.c)
+    beyond = key < last_key if descending else key > last_key
+    return query.where(or_(beyond, and_(key == last_key, tie < last_tie)))
+
+
+def _versions(connection: Connection, query: Select[Any], as_of: int | None) -> list[VersionRow]:
+    rows = ask(connection, query, as_of).all()
+    newest = _validation_sets(connection, {row.view_id for row in rows}, as_of)
+    return [_version(row._mapping, newest.get(row.view_id)) for row in rows]
+
+
+def _validation_sets(
+    connection: Connection, view_ids: set[str], as_of: int | None
+) -> dict[str, str]:
+    """The validation set that was frozen last in each view."""
+    wanted = _each_of(view_ids, "view_id")
+    last = (
+        select(validation_sets.c.validation_set)
+        .where(validation_sets.c.view_id == wanted.c.view_id)
+        .order_by(validation_sets.c.position.desc())
+        .limit(1)
+    )
+    if as_of is not None:
+        last = last.where(validation_sets.c.position <= as_of)
+    found = last.lateral()
+    query = select(wanted.c.view_id, found.c.validation_set).select_from(wanted.join(found, true()))
+    return {row.view_id: row.validation_set for row in connection.execute(query)}
+
+
+def _version(row: Any, newest: str | None) -> VersionRow:
+    own = row["validation_set"]
+    values = {name: row[name] for name in VersionRow.__struct_fields__ if name != "comparable"}
+    values["options"] = msgspec.convert(values["options"], TrainingOptions)
+    values["concepts"] = msgspec.convert(values["concepts"], list[ConceptLabel])
+    return VersionRow(**values, comparable=None if own is None else own == newest)

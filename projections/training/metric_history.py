@@ -1,0 +1,124 @@
+"""The history of a version's metrics: each series in chunks of arrays, one row an event."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Double,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    insert,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from domain.event import Recorded
+from domain.training.version import BatchMetricsRecorded, EpochMetricsRecorded
+from projections.engine.read_model import SCHEMA, ReadModel, Write, given_rows, write_rows
+
+LEARNING_RATE, BATCH_LOSS = "learning_rate", "batch_loss"
+VALIDATION_LOSS, VALIDATION_ACCURACY = "validation_loss", "validation_accuracy"
+VALIDATION_MAP = "validation_mean_average_precision"
+METRICS = (LEARNING_RATE, BATCH_LOSS, VALIDATION_LOSS, VALIDATION_ACCURACY, VALIDATION_MAP)
+
+metadata = MetaData(schema=SCHEMA)
+
+chunks = Table(
+    "metric_history_v1",
+    metadata,
+    Column("version_id", Text, primary_key=True),
+    Column("metric", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("iterations", ARRAY(Integer), nullable=False),
+    Column("values", ARRAY(Double), nullable=False),
+)
+"""`iterations[i]` is how many iterations were done when `values[i]` was measured."""
+
+_given = given_rows(
+    version_id=Text,
+    metric=Text,
+    position=BigInteger,
+    iterations=ARRAY(Integer),
+    values=ARRAY(Double),
+)
+_add = insert(chunks).from_select(list(_given.c.keys()), select(_given))
+
+Row = dict[str, Any]
+
+
+def project(page: Sequence[Recorded]) -> Iterator[Write]:
+    return write_rows(_add, [row for recorded in page for row in _rows(recorded)])
+
+
+def _rows(recorded: Recorded) -> Iterator[Row]:
+    match recorded.event:
+        case BatchMetricsRecorded() as batch:
+            first = batch.first_iteration + 1
+            done = list(range(first, first + len(batch.loss)))
+            yield _chunk(recorded, LEARNING_RATE, done, batch.learning_rate)
+            yield _chunk(recorded, BATCH_LOSS, done, batch.loss)
+        case EpochMetricsRecorded() as epoch:
+            done = [epoch.iteration]
+            yield _chunk(recorded, VALIDATION_LOSS, done, [epoch.validation_loss])
+            accuracy = epoch.validation_accuracy
+            if accuracy is not None:
+                yield _chunk(recorded, VALIDATION_ACCURACY, done, [accuracy])
+            precision = epoch.validation_mean_average_precision
+            if precision is not None:
+                yield _chunk(recorded, VALIDATION_MAP, done, [precision])
+
+
+def _chunk(recorded: Recorded, metric: str, iterations: list[int], values: Sequence[float]) -> Row:
+    return {
+        "version_id": recorded.entity_id,
+        "metric": metric,
+        "position": recorded.position,
+        "iterations": iterations,
+        "values": values,
+    }
+
+
+METRIC_HISTORY = ReadModel(
+    "metric_history_v1",
+    metadata,
+    project,
+    ("version.batch_metrics_recorded", "version.epoch_metrics_recorded"),
+)
+
+
+class Series(msgspec.Struct):
+    """A metric's values, each with the number of iterations done when it was measured.
+
+    `position` is that of the last event in it: ask for what comes after it.
+    """
+
+    metric: str
+    iterations: list[int]
+    values: list[float]
+    position: int
+
+
+def series_of(
+    connection: Connection, version_id: str, *, after: int = 0, upto: int | None = None
+) -> list[Series]:
+    """Each metric's values from events at positions above `after`, in order."""
+    query = (
+        select(chunks)
+        .where(chunks.c.version_id == version_id, chunks.c.position > after)
+        .order_by(chunks.c.metric, chunks.c.position)
+    )
+    if upto is not None:
+        query = query.where(chunks.c.position <= upto)
+    found: dict[str, Series] = {}
+    for row in connection.execute(query):
+        series = found.setdefault(row.metric, Series(row.metric, [], [], 0))
+        series.iterations.extend(row.iterations)
+        series.values.extend(row.values)
+        series.position = row.position
+    return [found[metric] for metric in METRICS if metric in found]

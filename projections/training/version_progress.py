@@ -1,0 +1,379 @@
+"""A version's progress: the steps of its bar, and what is known of its pace."""
+
+import math
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    DateTime,
+    Float,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    Update,
+    bindparam,
+    func,
+    insert,
+    select,
+)
+
+from domain.event import Recorded
+from domain.training.version import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    PENDING,
+    QUEUED,
+    RUNNING,
+    SKIPPED,
+    STEPS,
+    TRAINING,
+    BatchMetricsRecorded,
+    EpochMetricsRecorded,
+    TrainingLengthKnown,
+    TrainingStepAdvanced,
+    VersionCreated,
+    VersionRetried,
+    VersionStopRequested,
+    VersionTrainingCancelled,
+    VersionTrainingCompleted,
+    VersionTrainingFailed,
+    VersionTrainingStarted,
+    progress_of,
+    status_at_end,
+)
+from projections.engine.history import SINCE, History, ask, holds_from
+from projections.engine.read_model import SCHEMA, ReadModel, Write, event_by_event
+
+metadata = MetaData(schema=SCHEMA)
+
+Change = tuple[Update, dict[str, Any]]
+"""A statement and its parameters, but for the version's own."""
+
+progress = Table(
+    "version_progress_v3",
+    metadata,
+    Column("version_id", Text, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("reason", Text),
+    Column("progress", Float, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("delivery", Integer, nullable=False),
+    Column("worker", Text),
+    Column("device", Text),
+    Column("iterations", Integer),
+    Column("iterations_per_epoch", Integer),
+    Column("iterations_done", Integer, nullable=False),
+    Column("epochs_done", Integer, nullable=False),
+    Column("stop_requested", Boolean, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    holds_from(),
+)
+steps = Table(
+    "version_progress_v3_steps",
+    metadata,
+    Column("version_id", Text, primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("step", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("started_at", DateTime(timezone=True)),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("first_fraction", Float),
+    Column("fraction", Float, nullable=False),
+    Column("updated_at", DateTime(timezone=True)),
+    holds_from(),
+)
+
+PROGRESS = History(
+    progress,
+    "status",
+    "reason",
+    "progress",
+    "attempt",
+    "delivery",
+    "worker",
+    "device",
+    "iterations",
+    "iterations_per_epoch",
+    "iterations_done",
+    "epochs_done",
+    "stop_requested",
+    "position",
+)
+STEPS_OF = History(
+    steps, "status", "started_at", "ended_at", "first_fraction", "fraction", "updated_at"
+)
+
+_version = progress.c.version_id == bindparam("key")
+_of_version = steps.c.version_id == bindparam("key")
+_step = _of_version & (steps.c.step == bindparam("which"))
+
+
+def _change(**values: Any) -> Update:
+    return PROGRESS.change(_version, position=SINCE, **values)
+
+
+_add = insert(progress)
+_add_step = insert(steps)
+_moved = _change()
+_started = _change(
+    status="preparing",
+    delivery=bindparam("times"),
+    worker=bindparam("who"),
+    device=bindparam("where"),
+    progress=0.0,
+)
+_restart_steps = STEPS_OF.change(
+    _of_version & (steps.c.step != QUEUED),
+    status=PENDING,
+    started_at=None,
+    ended_at=None,
+    first_fraction=None,
+    fraction=0.0,
+    updated_at=None,
+)
+_move_step = STEPS_OF.change(
+    _step,
+    status=bindparam("now"),
+    fraction=bindparam("done"),
+    started_at=func.coalesce(steps.c.started_at, bindparam("when")),
+    first_fraction=func.coalesce(steps.c.first_fraction, bindparam("done")),
+    ended_at=bindparam("end"),
+    updated_at=bindparam("when"),
+)
+_running = _of_version & (steps.c.status == RUNNING)
+_fail_step = STEPS_OF.change(_running, status=FAILED, ended_at=bindparam("when"))
+_skip_step = STEPS_OF.change(_running, status=SKIPPED, ended_at=bindparam("when"))
+_skip_rest = STEPS_OF.change(_of_version & (steps.c.status == PENDING), status=SKIPPED)
+_advanced = _change(
+    progress=bindparam("done"), status=func.coalesce(bindparam("now"), progress.c.status)
+)
+_length = _change(iterations=bindparam("whole"), iterations_per_epoch=bindparam("each"))
+_iterations = _change(iterations_done=bindparam("count"))
+_epochs = _change(epochs_done=bindparam("count"))
+_ended = _change(
+    status=bindparam("now"),
+    reason=bindparam("why"),
+    progress=func.coalesce(bindparam("done", type_=Float), progress.c.progress),
+)
+_stop = _change(stop_requested=True)
+_retried = _change(
+    status=QUEUED,
+    reason=None,
+    progress=0.0,
+    attempt=bindparam("times"),
+    delivery=0,
+    stop_requested=False,
+)
+
+
+def project(recorded: Recorded) -> Iterator[Write]:
+    if not recorded.stream.startswith("version-"):
+        return
+    if isinstance(recorded.event, VersionCreated):
+        yield from _created(recorded)
+        return
+    own = {"key": recorded.entity_id, "since": recorded.position}
+    statement, values = _progressed(recorded)
+    yield Write(statement, own | values)
+    for statement, values in _stepped(recorded):
+        yield Write(statement, own | values)
+
+
+def _created(recorded: Recorded) -> Iterator[Write]:
+    yield Write(
+        _add,
+        {
+            "version_id": recorded.entity_id,
+            "status": QUEUED,
+            "reason": None,
+            "progress": 0.0,
+            "attempt": 1,
+            "delivery": 0,
+            "worker": None,
+            "device": None,
+            "iterations": None,
+            "iterations_per_epoch": None,
+            "iterations_done": 0,
+            "epochs_done": 0,
+            "stop_requested": False,
+            "position": recorded.position,
+            "valid_from": recorded.position,
+        },
+    )
+    at = recorded.metadata.occurred_at
+    for place, step in enumerate(STEPS):
+        queued = step == QUEUED
+        yield Write(
+            _add_step,
+            {
+                "version_id": recorded.entity_id,
+                "place": place,
+                "step": step,
+                "status": RUNNING if queued else PENDING,
+                "started_at": at if queued else None,
+                "ended_at": None,
+                "first_fraction": 0.0 if queued else None,
+                "fraction": 0.0,
+                "updated_at": at if queued else None,
+                "valid_from": recorded.position,
+            },
+        )
+
+
+def _progressed(recorded: Recorded) -> Change:
+    """What an event changes of its version's progress: its position in any case."""
+    match recorded.event:
+        case VersionTrainingStarted() as started:
+            who = {"who": started.worker, "where": started.device, "times": started.delivery}
+            return _started, who
+        case TrainingStepAdvanced() as moved:
+            now = None if moved.step in {"preparing", "saving"} else moved.step
+            return _advanced, {"done": progress_of(moved), "now": now}
+        case TrainingLengthKnown() as length:
+            return _length, {"whole": length.iterations, "each": length.iterations_per_epoch}
+        case BatchMetricsRecorded() as batch:
+            return _iterations, {"count": batch.first_iteration + len(batch.loss)}
+        case EpochMetricsRecorded(epoch=epoch):
+            return _epochs, {"count": epoch}
+        case VersionStopRequested():
+            return _stop, {}
+        case VersionTrainingCompleted() as completed:
+            return _ended, {"now": status_at_end(completed), "why": None, "done": 1.0}
+        case VersionTrainingCancelled():
+            return _ended, {"now": CANCELLED, "why": None, "done": None}
+        case VersionTrainingFailed(reason=reason):
+            return _ended, {"now": FAILED, "why": reason, "done": None}
+        case VersionRetried(attempt=attempt):
+            return _retried, {"times": attempt}
+    return _moved, {}
+
+
+def _stepped(recorded: Recorded) -> Iterator[Change]:
+    """What an event changes of its version's steps."""
+    at = recorded.metadata.occurred_at
+    match recorded.event:
+        case VersionTrainingStarted():
+            yield _move_step, _to(QUEUED, DONE, 1.0, at)
+            yield _restart_steps, {}
+        case TrainingStepAdvanced() as moved:
+            yield _move_step, _to(moved.step, moved.status, moved.fraction, at)
+        case VersionTrainingCancelled():
+            yield _skip_step, {"when": at}
+            yield _skip_rest, {}
+        case VersionTrainingFailed():
+            yield _fail_step, {"when": at}
+        case VersionRetried():
+            yield _restart_steps, {}
+            yield _move_step, _to(QUEUED, RUNNING, 0.0, at)
+
+
+def _to(step: str, status: str, fraction: float, at: datetime) -> dict[str, Any]:
+    ended = None if status == RUNNING else at
+    return {"which": step, "now": status, "done": fraction, "when": at, "end": ended}
+
+
+VERSION_PROGRESS = ReadModel(
+    "version_progress_v3", metadata, event_by_event(project), ("version.",)
+)
+
+
+class StepRow(msgspec.Struct, frozen=True):
+    """A step of the bar; `fraction` of it, in [0, 1], is done."""
+
+    step: str
+    status: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    fraction: float
+
+
+class ProgressRow(msgspec.Struct, frozen=True):
+    """Where a version's training stands. `progress` of the whole is in [0, 1].
+
+    `seconds_left` of the training step follows from what an iteration has taken in it so far,
+    validation included; None while unknown. `stop_requested` says that it is to end with its
+    running epoch. `position` is that of the version's last event.
+    """
+
+    version_id: str
+    status: str
+    reason: str | None
+    progress: float
+    attempt: int
+    delivery: int
+    worker: str | None
+    device: str | None
+    iterations: int | None
+    iterations_per_epoch: int | None
+    iterations_done: int
+    epochs_done: int
+    stop_requested: bool
+    position: int
+    steps: list[StepRow]
+    seconds_left: float | None
+
+
+def find_progress(
+    connection: Connection, version_id: str, *, as_of: int | None = None
+) -> ProgressRow | None:
+    return progress_by_version(connection, [version_id], as_of=as_of).get(version_id)
+
+
+def progress_by_version(
+    connection: Connection, version_ids: Collection[str], *, as_of: int | None = None
+) -> dict[str, ProgressRow]:
+    """The progress of each of these versions that there is, by id.
+
+    `as_of` is a past position of the log.
+    """
+    progress, steps = PROGRESS.at(as_of), STEPS_OF.at(as_of)
+    rows = select(progress).where(progress.c.version_id.in_(version_ids))
+    query = select(steps).where(steps.c.version_id.in_(version_ids)).order_by(steps.c.place)
+    found: dict[str, list[Any]] = {}
+    for step in ask(connection, query, as_of):
+        found.setdefault(step.version_id, []).append(step)
+    return {
+        row.version_id: _progress_row(row, found[row.version_id])
+        for row in ask(connection, rows, as_of)
+    }
+
+
+def _progress_row(row: Any, found: list[Any]) -> ProgressRow:
+    own = {"steps", "seconds_left"}
+    return ProgressRow(
+        **{name: getattr(row, name) for name in ProgressRow.__struct_fields__ if name not in own},
+        steps=[
+            StepRow(step.step, step.status, step.started_at, step.ended_at, step.fraction)
+            for step in found
+        ],
+        seconds_left=_seconds_left(row, found),
+    )
+
+
+def _seconds_left(row: Any, found: list[Any]) -> float | None:
+    """The iterations left, at the pace of those that the running training step has done.
+
+    The step's fraction is that of the iterations done. One that is to stop has its epoch left.
+    """
+    if not row.iterations:
+        return None
+    for step in found:
+        if step.step == TRAINING and step.status == RUNNING:
+            done = (step.fraction - step.first_fraction) * row.iterations
+            if done <= 0:
+                return None
+            at = step.fraction * row.iterations
+            end = row.iterations
+            if row.stop_requested:
+                end = min(end, math.ceil(at / row.iterations_per_epoch) * row.iterations_per_epoch)
+            spent = (step.updated_at - step.started_at).total_seconds()
+            return float(spent / done * (end - at))
+    return None

@@ -1,0 +1,221 @@
+"""Exports: what comes out goes in again as it was, now or as of any position."""
+
+import io
+import random
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.dataset.exports import ExportRequest, export
+from application.dataset.imports import add_missing_concepts, views_of
+from application.dataset.projects import add_images, annotate_images, assign_split, remove_image
+from application.log.store import Store
+from application.views import create_view, remove_concept, rename_concept
+from domain.dataset.image import TRAIN, VALIDATION, AddImage, AnnotateImage, Annotation, Box
+from domain.dataset.imports import ImportCompleted, ImportCounts, ImportRules
+from domain.errors import Invalid, NotFound
+from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
+from tests.adapters.dataset.importing import Importer, png
+from tests.servers import Database
+
+LABELS = "cat", "dog, small", "Vögel \N{BIRD}"
+SIZE = 97, 61
+Answers = dict[str, Any]
+
+
+@pytest.fixture
+def importer(store: Store, migrated: Database, tmp_path: Path) -> Importer:
+    return Importer(store, tmp_path / "blobs", migrated.app_url)
+
+
+class Made:
+    """A project of random images, annotated at random in a view of each kind."""
+
+    def __init__(self, importer: Importer, seed: int, images: int = 12) -> None:
+        self.importer = importer
+        self.choose = random.Random(seed)
+        self.views = {kind: self._view(kind) for kind in (CLASSIFICATION, TAGGING, DETECTION)}
+        additions = [
+            AddImage(
+                importer.project,
+                importer.blobs.put(png(number, SIZE)),
+                *SIZE,
+                f"{number % 9}.png",  # some are the same
+                {"camera": self.choose.choice(["left", 'the "right", one'])},
+            )
+            for number in range(images)
+        ]
+        self.do("add", lambda s: add_images(s, importer.project, additions))
+        self.images = list(importer.images())
+        for number, image in enumerate(self.images):
+            split = self.choose.choice([TRAIN, VALIDATION])
+            self.do(f"split {number}", lambda s, i=image, to=split: assign_split(s, i, to))
+        said = [
+            (image, AnnotateImage(view, *self._said(kind)))
+            for image in self.images
+            for kind, view in self.views.items()
+        ]
+        self.do("annotate", lambda s: annotate_images(s, said))
+
+    def do(self, name: str, decide: Callable[..., Any]) -> str:
+        return self.importer.do(name, decide)
+
+    def concepts(self, kind: str) -> dict[str, str]:
+        """The ids of a view's concepts by label."""
+        view = views_of(self.importer.store, self.importer.project)[self.views[kind]]
+        return {label: key for key, label in view.concepts.items()}
+
+    def _view(self, kind: str) -> str:
+        view = self.do(kind, lambda s: create_view(s, self.importer.project, kind, kind))
+        self.do(f"{kind} concepts", lambda s: add_missing_concepts(s, view, LABELS))
+        return view
+
+    def _said(self, kind: str) -> tuple[tuple[Annotation, ...], bool]:
+        concepts = list(self.concepts(kind).values())
+        if kind == CLASSIFICATION:
+            return (Annotation(self.choose.choice(concepts)),), False
+        count = self.choose.randint(0, 3)
+        if kind == TAGGING:
+            said = tuple(Annotation(one) for one in self.choose.sample(concepts, count))
+        else:
+            said = tuple(
+                Annotation(self.choose.choice(concepts), self._box()) for _ in range(count)
+            )
+        return said, not said
+
+    def _box(self) -> Box:
+        x, y = self.choose.random() * 0.9, self.choose.random() * 0.9
+        return Box(x, y, (1 - x) * self.choose.random() + 1e-6, (1 - y) * self.choose.random() / 2)
+
+
+def taken_out(importer: Importer, form: str, **asked: Any) -> bytes:
+    request = ExportRequest(
+        importer.project, form, asked.pop("position", importer.store.head()), **asked
+    )
+    file = io.BytesIO()
+    export(importer.store, importer.blobs, request, file)
+    return file.getvalue()
+
+
+def answers(importer: Importer, project: str, names: tuple[str, ...]) -> Answers:
+    """What is said of each image, by its bytes and the concepts' labels."""
+    views = {
+        key: view for key, view in views_of(importer.store, project).items() if view.name in names
+    }
+    return {
+        image.blob: (
+            image.split,
+            {
+                views[key].name: (
+                    sorted(
+                        (views[key].concepts[one.concept_id], str(one.box))
+                        for one in said.annotations
+                    ),
+                    said.without_concept,
+                )
+                for key, said in image.annotations.items()
+                if key in views
+            },
+        )
+        for image in importer.images(project).values()
+    }
+
+
+@pytest.mark.parametrize(
+    ("form", "kind"),
+    [
+        ("studio", None),
+        ("csv", CLASSIFICATION),
+        ("csv", TAGGING),
+        ("csv", DETECTION),
+        ("coco", DETECTION),
+        ("voc", DETECTION),
+        ("yolo", DETECTION),
+    ],
+)
+@pytest.mark.parametrize("seed", range(2))
+def test_what_is_taken_out_comes_in_as_it_was(
+    importer: Importer, tmp_path: Path, form: str, kind: str | None, seed: int
+) -> None:
+    made = Made(importer, seed)
+    views = (made.views[kind],) if kind else ()
+    archive = tmp_path / f"{kind or 'all'}.zip"
+    archive.write_bytes(taken_out(importer, form, view_ids=views, with_images=True))
+    again = Importer(importer.store, tmp_path / "blobs", importer.database_url, "Again")
+    rules = ImportRules(kind=kind)  # a CSV leaves it open
+    ending = again.take(archive, view=kind, rules=rules)
+    assert isinstance(ending, ImportCompleted), ending
+    names = (kind,) if kind else (CLASSIFICATION, TAGGING, DETECTION)
+    assert answers(again, again.project, names) == answers(importer, importer.project, names)
+    into_itself = importer.take(archive, view=kind)
+    assert isinstance(into_itself, ImportCompleted)
+    assert into_itself.counts == ImportCounts(images=len(made.images))
+
+
+def test_metadata_come_along_in_studio_lines(importer: Importer, tmp_path: Path) -> None:
+    Made(importer, 3)
+    archive = tmp_path / "all.zip"
+    archive.write_bytes(taken_out(importer, "studio", with_images=True))
+    again = Importer(importer.store, tmp_path / "blobs", importer.database_url, "Again")
+    again.take(archive)
+
+    def metadata(project: str) -> dict[str, dict[str, str]]:
+        return {image.blob: image.added.metadata for image in importer.images(project).values()}
+
+    assert metadata(again.project) == metadata(importer.project)
+
+
+@pytest.mark.parametrize("form", ["studio", "csv"])
+def test_an_export_as_of_a_position_stays_what_it_was(importer: Importer, form: str) -> None:
+    made = Made(importer, 4)
+    asked: dict[str, Any] = {
+        "position": importer.store.head(),
+        "view_ids": (made.views[TAGGING],),
+        "with_images": True,
+    }
+    then = taken_out(importer, form, **asked)
+    concepts = made.concepts(TAGGING)
+    view = made.views[TAGGING]
+    made.do("remove", lambda s: remove_image(s, made.images[0]))
+    said = [(made.images[1], AnnotateImage(view, (), True))]
+    made.do("relabel", lambda s: annotate_images(s, said))
+    made.do("rename", lambda s: rename_concept(s, view, concepts["cat"], "lion"))
+    blob = importer.blobs.put(png(99))
+    more = [AddImage(importer.project, blob, 8, 6, "more.png")]
+    made.do("more", lambda s: add_images(s, importer.project, more))
+    assert taken_out(importer, form, **asked) == then
+    assert taken_out(importer, form, **asked | {"position": importer.store.head()}) != then
+
+
+def test_concepts_that_have_left_say_nothing_any_more(importer: Importer) -> None:
+    made = Made(importer, 5)
+    view = made.views[TAGGING]
+    made.do("leave", lambda s: remove_concept(s, view, made.concepts(TAGGING)["cat"]))
+    data = taken_out(importer, "csv", view_ids=(view,))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert b",cat," not in archive.read("annotations.csv")
+
+
+@pytest.mark.parametrize(
+    ("form", "kinds", "error"),
+    [
+        ("coco", (CLASSIFICATION,), Invalid),
+        ("coco", (), Invalid),
+        ("folders", (CLASSIFICATION,), Invalid),
+        ("excel", (CLASSIFICATION,), Invalid),
+    ],
+)
+def test_what_a_format_cannot_hold_is_refused(
+    importer: Importer, form: str, kinds: tuple[str, ...], error: type[Exception]
+) -> None:
+    made = Made(importer, 6, images=2)
+    with pytest.raises(error):
+        taken_out(importer, form, view_ids=tuple(made.views[kind] for kind in kinds))
+
+
+def test_an_unknown_view_is_refused(importer: Importer) -> None:
+    with pytest.raises(NotFound, match="no view 'nowhere'"):
+        taken_out(importer, "csv", view_ids=("nowhere",))

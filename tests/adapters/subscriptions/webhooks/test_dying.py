@@ -1,0 +1,80 @@
+"""Whatever dies, no event is left out, and none comes before one that it follows."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+import pytest
+
+from adapters.settings import Settings
+from tests.adapters.running import eventually, running
+from tests.adapters.subscriptions.webhooks.receiver import OK, Received, Reply
+from tests.adapters.subscriptions.webhooks.scene import Hooks
+
+
+@contextmanager
+def process(settings: Settings) -> Iterator["subprocess.Popen[bytes]"]:
+    """The part in a process of its own, to be killed."""
+    argv = [sys.executable, "-m", "cli.main", "courier"]
+    child = subprocess.Popen(argv, env=dict(os.environ) | settings.environment())
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_killed_in_mid_delivery_another_process_goes_on(
+    idle_hooks: Hooks, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only the message that was under way comes twice, though two were there to send."""
+    hooks = idle_hooks
+    caplog.set_level(logging.INFO)
+    hook = hooks.register("killed")
+    hooks.rename(hooks.project(), 40)
+    positions = list(range(hook.start + 1, hooks.store.head() + 1))
+    reached = {number: threading.Event() for number in (10, 20)}
+    passed = {number: threading.Event() for number in (10, 20)}
+
+    def hold(_: Received) -> Reply:
+        count = len(hooks.receiver.got)
+        if count in reached:
+            reached[count].set()
+            passed[count].wait()
+        return OK
+
+    hooks.receiver.reply = hold
+    patient = msgspec.structs.replace(hooks.settings, webhook_timeout_seconds=60.0)
+    with process(patient) as first:
+        assert reached[10].wait(30)
+        with running(hooks.settings, "courier"):
+            eventually(lambda: "this one waits" in caplog.text)
+            passed[10].set()
+            assert reached[20].wait(30)
+            os.kill(first.pid, signal.SIGKILL)
+            hooks.served(hook)
+            passed[20].set()
+    assert hooks.receiver.sequences("killed") == [*positions[:20], *positions[19:]]
+
+
+def test_a_pause_between_tries_outlives_the_process(idle_hooks: Hooks) -> None:
+    hooks = idle_hooks
+    hook = hooks.register("later")
+    hooks.receiver.reply = lambda _: Reply(503, {"Retry-After": "60"})
+    hooks.project()
+    with running(hooks.settings, "courier"):
+        eventually(lambda: hooks.place(hook).failures == 1)
+    before = hooks.place(hook)
+    other = hooks.register("other")
+    hooks.receiver.reply = lambda _: OK
+    with running(hooks.settings, "courier"):
+        hooks.project()
+        hooks.served(other)
+    assert len(hooks.receiver.at("later")) == 1
+    assert hooks.place(hook) == before

@@ -1,0 +1,137 @@
+import pytest
+
+from domain.errors import Conflict, Invalid, NotFound
+from domain.event import Event
+from domain.library import view as views
+from domain.library.view import (
+    AddConcepts,
+    ConceptAdded,
+    ConceptRemoved,
+    ConceptRenamed,
+    CreateView,
+    ModelRegistered,
+    NewConcept,
+    RemoveConcept,
+    RenameConcept,
+    View,
+    ViewCreated,
+)
+from tests.domain.story import Story
+
+CREATED = ViewCreated("p", "pets", "classification")
+CAT, DOG = ConceptAdded("c1", "cat"), ConceptAdded("c2", "dog")
+
+
+def decide(command: object, view: View | None) -> list[Event]:
+    if isinstance(command, CreateView):
+        return views.create(command)
+    assert isinstance(command, AddConcepts | RenameConcept | RemoveConcept)
+    return views.decide(command, views.existing(view))
+
+
+given = Story(views.evolve, decide).given
+
+
+def add(**labels: str) -> AddConcepts:
+    return AddConcepts(tuple(NewConcept(key, label) for key, label in labels.items()))
+
+
+@pytest.mark.parametrize("kind", ["classification", "tagging", "detection"])
+def test_a_view_asks_one_kind_of_question(kind: str) -> None:
+    given().when(CreateView("p", " pets ", kind)).then(ViewCreated("p", "pets", kind))
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    given().when(CreateView("p", "pets", "segmentation")).then(Invalid, field="kind")
+
+
+def test_a_nameless_view_is_refused() -> None:
+    given().when(CreateView("p", "", "tagging")).then(Invalid, field="name")
+
+
+def test_concepts_join_together() -> None:
+    given(CREATED).when(add(c1="cat", c2=" dog ")).then(CAT, DOG)
+
+
+def test_a_label_is_used_once() -> None:
+    given(CREATED, CAT).when(add(c2="cat")).then(Conflict, field="label")
+    given(CREATED).when(add(c1="cat", c2="cat ")).then(Conflict, field="label")
+
+
+def test_no_concept_is_no_command() -> None:
+    given(CREATED).when(add()).then(Invalid, field="labels")
+
+
+def test_an_empty_label_is_refused() -> None:
+    given(CREATED).when(add(c1=" ")).then(Invalid, field="label")
+
+
+def test_a_removed_concept_comes_back_under_its_id() -> None:
+    given(CREATED, CAT, ConceptRemoved("c1")).when(add(c9="cat")).then(CAT)
+
+
+def test_a_removed_concept_comes_back_once() -> None:
+    given(CREATED, CAT, ConceptRemoved("c1"), CAT, ConceptRenamed("c1", "lion")).when(
+        add(c9="cat")
+    ).then(ConceptAdded("c9", "cat"))
+
+
+def test_a_concept_is_renamed() -> None:
+    given(CREATED, CAT).when(RenameConcept("c1", "lion")).then(ConceptRenamed("c1", "lion"))
+
+
+def test_renaming_to_the_present_label_is_no_event() -> None:
+    given(CREATED, CAT).when(RenameConcept("c1", " cat")).then()
+
+
+def test_a_concept_takes_no_label_in_use() -> None:
+    given(CREATED, CAT, DOG).when(RenameConcept("c1", "dog")).then(Conflict, field="label")
+
+
+def test_a_concept_takes_no_empty_label() -> None:
+    given(CREATED, CAT).when(RenameConcept("c1", "")).then(Invalid, field="label")
+
+
+def test_a_concept_leaves() -> None:
+    given(CREATED, CAT).when(RemoveConcept("c1")).then(ConceptRemoved("c1"))
+
+
+@pytest.mark.parametrize("command", [RenameConcept("c1", "lion"), RemoveConcept("c1")])
+@pytest.mark.parametrize("history", [(), (CAT, ConceptRemoved("c1"))])
+def test_a_concept_that_is_not_there_takes_no_command(
+    command: object, history: tuple[Event, ...]
+) -> None:
+    given(CREATED, *history).when(command).then(NotFound, field="concept_id")
+
+
+def test_a_view_that_is_not_there_takes_no_command() -> None:
+    given().when(RemoveConcept("c1")).then(NotFound)
+
+
+def test_the_current_model_is_the_one_of_the_whole_set() -> None:
+    pair = ModelRegistered("m1", ("c1", "c2"))
+    state = given(CREATED, CAT, DOG, pair).state
+    assert state is not None
+    assert state.current_model == "m1"
+
+
+def test_an_explicit_fork_is_not_the_current_model() -> None:
+    pair, one = ModelRegistered("m1", ("c1", "c2")), ModelRegistered("m2", ("c1",))
+    state = given(CREATED, CAT, DOG, pair, one).state
+    assert state is not None
+    assert state.current_model == "m1"
+    assert given(CREATED, CAT, DOG, pair, one, ConceptRemoved("c2")).state == View(
+        "p", "pets", "classification", {"c1": "cat"}, {"c2": "dog"}, state.models, "m2"
+    )
+
+
+def test_an_amended_model_gives_its_former_set_up() -> None:
+    state = given(
+        CREATED, CAT, ModelRegistered("m1", ("c1",)), DOG, ModelRegistered("m1", ("c1", "c2"))
+    ).state
+    assert state is not None
+    assert state.models == {frozenset({"c1", "c2"}): "m1"}
+
+
+def test_events_before_the_first_leave_no_view() -> None:
+    assert given(CAT).state is None

@@ -1,0 +1,39 @@
+"""What a wish means for a job, and which of two wishes counts."""
+
+import msgspec
+import pytest
+
+from domain.training.messages import Desired, TrainJob, Wish
+from tests.domain.training.version_samples import CONCEPTS, OPTIONS
+
+JOB = TrainJob("v", 2, "classification", CONCEPTS, OPTIONS, "manifest", "correlation")
+CANCEL, STOP = Desired.CANCEL, Desired.STOP
+
+
+@pytest.mark.parametrize(
+    ("wish", "meant"),
+    [
+        (Wish(2, STOP), STOP),
+        (Wish(1, STOP), None),
+        (Wish(3, STOP), None),
+        (Wish(2, CANCEL), CANCEL),
+        (Wish(1, CANCEL), None),
+        (Wish(3, CANCEL), CANCEL),
+    ],
+)
+def test_a_wish_is_meant_for_its_attempt_and_a_cancel_for_those_before(
+    wish: Wish, meant: Desired | None
+) -> None:
+    assert wish.for_job(JOB) == meant
+
+
+def test_the_newer_attempt_counts_and_within_one_the_cancel() -> None:
+    rising = [Wish(1, STOP), Wish(1, CANCEL), Wish(2, STOP), Wish(2, CANCEL)]
+    for place, wish in enumerate(rising):
+        assert [wish.outranks(other) for other in rising] == [
+            position < place for position in range(len(rising))
+        ]
+
+
+def test_a_wish_is_written_in_words() -> None:
+    assert msgspec.json.encode(Wish(1, STOP)) == b'{"attempt":1,"desired":"stop"}'

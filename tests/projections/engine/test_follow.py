@@ -1,0 +1,185 @@
+"""The follow loop: every event once in every read model, whoever runs it and whoever dies."""
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, text
+
+import projections.engine.follow
+from adapters.postgres.postgres import passing_engine
+from adapters.processes.processes import wait_until
+from application.log.store import Store
+from application.training.ingest import Ingest
+from domain.event import Recorded
+from projections.dataset.catalog import CATALOG
+from projections.dataset.dataset import DATASET
+from projections.engine.follow import Follower, position_of, positions_of
+from projections.engine.read_model import CHANNEL, ReadModel, Write, event_by_event
+from projections.engine.rebuild import compare
+from projections.registry import READ_MODELS
+from projections.training.metric_history import METRIC_HISTORY
+from tests.application.scenes import Scene, at_once, trainable
+from tests.application.training.reports import delivered, reports, whole_run
+from tests.projections.made_log import MadeLog
+from tests.projections.training.test_metric_history import LOG as METRICS
+from tests.servers import Database
+
+
+def positions(engine: Engine) -> dict[str, int]:
+    with engine.connect() as connection:
+        return dict(positions_of(connection, READ_MODELS))
+
+
+def fill(store: Store, *, trainings: int = 2) -> Scene:
+    """A log in which every read model has something to do."""
+    scene = trainable(store)
+    for _ in range(trainings):
+        version = scene.train()
+        run = reports(version, whole_run(epochs=4))
+        Ingest(store, f"feed of {version}").take(delivered(run))
+        scene.add_images(2)
+    return scene
+
+
+def assert_exactly_the_log(engine: Engine, store: Store) -> None:
+    """Every read model is at the log's end and has the rows that a rebuild gives it."""
+    assert positions(engine) == {one.name: store.head() for one in READ_MODELS}
+    assert [compare(engine, store, one) for one in READ_MODELS] == [[]] * len(READ_MODELS)
+
+
+def test_read_models_come_to_the_logs_end(store: Store, engine: Engine) -> None:
+    fill(store)
+    follower = Follower(engine, store, READ_MODELS)
+    assert follower.catch_up() == len(READ_MODELS)
+    assert follower.catch_up() == 0
+    assert_exactly_the_log(engine, store)
+
+
+def test_read_models_follow_page_by_page(
+    store: Store, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projections.engine.follow, "PAGE", 7)
+    fill(store, trainings=1)
+    pages = Follower(engine, store, READ_MODELS).catch_up()
+    assert pages == -(-store.head() // 7) * len(READ_MODELS)
+    assert_exactly_the_log(engine, store)
+
+
+def test_read_models_stop_at_a_position_asked_for(engine: Engine) -> None:
+    Follower(engine, METRICS, [METRIC_HISTORY]).catch_up(upto=2)
+    assert positions(engine)["metric_history_v1"] == 2
+    with engine.connect() as connection:
+        assert (
+            connection.execute(text("SELECT max(position) FROM read.metric_history_v1")).scalar()
+            == 2
+        )
+
+
+def test_listeners_are_told_of_the_new_position(engine: Engine, migrated: Database) -> None:
+    with psycopg.connect(migrated.app_url, autocommit=True) as listener:
+        listener.execute(f"LISTEN {CHANNEL}")
+        METRICS.follow(engine, [METRIC_HISTORY])
+        told = [notify.payload for notify in listener.notifies(timeout=5, stop_after=1)]
+    assert told == [str(len(METRICS.events))]
+
+
+def test_a_read_model_that_was_not_made_says_so(engine: Engine) -> None:
+    unmade = ReadModel("unmade_v1", CATALOG.metadata, CATALOG.project)
+    with pytest.raises(LookupError, match=r"unmade_v1.*stemma migrate"):
+        METRICS.follow(engine, [unmade])
+    with engine.connect() as connection, pytest.raises(LookupError):
+        position_of(connection, "unmade_v1")
+
+
+def test_runners_at_once_project_each_event_once(
+    store: Store, migrated: Database, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projections.engine.follow, "PAGE", 5)
+    written = threading.Event()
+
+    def run() -> None:
+        follower = Follower(passing_engine(migrated.app_url), store, READ_MODELS)
+        while not written.is_set():
+            follower.catch_up()
+        follower.catch_up()
+
+    def write() -> None:
+        fill(store)
+        written.set()
+
+    at_once([run, run, run, write])
+    assert_exactly_the_log(engine, store)
+
+
+class Broken(Exception):
+    """A defect in a read model."""
+
+
+def broken_at(read_model: ReadModel, position: int) -> ReadModel:
+    """A read model that fails in the middle of an event's writes."""
+
+    def project(recorded: Recorded) -> Iterator[Write]:
+        for write in read_model.project([recorded]):
+            yield write
+            if recorded.position == position:
+                raise Broken
+
+    return ReadModel(read_model.name, read_model.metadata, event_by_event(project))
+
+
+def test_a_failure_within_a_page_leaves_neither_rows_nor_position(engine: Engine) -> None:
+    with pytest.raises(Broken) as failed:
+        METRICS.follow(engine, [broken_at(METRIC_HISTORY, 4)])
+    assert failed.value.__notes__ == ["in read model metric_history_v1"]
+    assert positions(engine)["metric_history_v1"] == 0
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM read.metric_history_v1")).scalar() == 0
+    METRICS.follow(engine, [METRIC_HISTORY])
+    assert compare(engine, METRICS, METRIC_HISTORY) == []
+
+
+def test_a_failing_read_model_stops_no_other(store: Store, engine: Engine) -> None:
+    fill(store, trainings=1)
+    first = next(one.position for one in store.read_all(names=["image.added"]))
+    models = [broken_at(DATASET, first) if one is DATASET else one for one in READ_MODELS]
+    with pytest.raises(Broken):
+        Follower(engine, store, models).catch_up()
+    found = positions(engine)
+    assert found.pop("dataset_v3") == 0
+    assert set(found.values()) == {store.head()}
+    Follower(engine, store, READ_MODELS).catch_up()
+    assert_exactly_the_log(engine, store)
+
+
+def test_a_runner_killed_anywhere_loses_and_doubles_nothing(
+    store: Store, engine: Engine, migrated: Database
+) -> None:
+    fill(store, trainings=6)
+    choose = random.Random(1)
+    command = [sys.executable, "-m", "tests.projections.engine.run_follower", migrated.app_url]
+    for _ in range(4):
+        before = sum(positions(engine).values())
+        distance = choose.randint(1, 120)
+        runner = subprocess.Popen(command)
+        try:
+            assert wait_until(lambda: sum(positions(engine).values()) >= before + distance, 60)  # noqa: B023
+        finally:
+            runner.send_signal(signal.SIGKILL)
+            runner.wait(10)
+    assert min(positions(engine).values()) < store.head()
+    Follower(engine, store, READ_MODELS).catch_up()
+    assert_exactly_the_log(engine, store)
+
+
+def test_a_made_log_is_read_as_the_real_one(store: Store) -> None:
+    fill(store, trainings=1)
+    made = MadeLog()
+    made.events = list(store.read_all())
+    for after, limit, upto in ((0, 5, None), (3, 5, 6), (3, 5, 3), (9, 1000, None)):
+        assert made.read(after, limit=limit, upto=upto) == store.read(after, limit=limit, upto=upto)

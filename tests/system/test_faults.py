@@ -1,0 +1,164 @@
+"""Any process may be killed at any instant: nothing is lost, doubled, or trained differently."""
+
+import asyncio
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from adapters.nats.jetstream import EVENTS, connect
+from adapters.nats.login import NatsLogin
+from cli.client import ApiClient
+from tests.servers import server_folder
+from tests.system.system import (
+    RunningSystem,
+    annotated_digits,
+    events_of,
+    eventually,
+    running_system,
+)
+
+OPTIONS = {"architecture": "resnet18", "width": 32, "height": 32, "epochs": 3, "seed": 3}
+IMAGES = 300
+
+
+class Digits:
+    """A system with a dataset, and a version that was trained without interruption."""
+
+    def __init__(self, system: RunningSystem) -> None:
+        self.system = system
+        with system.client() as client:
+            self.view_id = annotated_digits(client, IMAGES)
+            began = time.monotonic()
+            self.undisturbed = finished(client, train(client, self.view_id))
+            self.seconds = time.monotonic() - began
+
+
+@pytest.fixture(scope="module")
+def digits() -> Iterator[Digits]:
+    with server_folder() as folder, running_system(Path(folder), separate=True) as system:
+        yield Digits(system)
+
+
+def train(client: ApiClient, view_id: str) -> str:
+    answer = client.command(f"views/{view_id}/versions", {"options": OPTIONS})
+    client.query(f"versions/{answer['id']}", at_least=answer["position"])
+    return str(answer["id"])
+
+
+def finished(client: ApiClient, version_id: str) -> dict[str, Any]:
+    for _ in client.follow(f"versions/{version_id}/events"):
+        pass
+    version: dict[str, Any] = client.query(f"versions/{version_id}")["version"]
+    return version
+
+
+def test_a_worker_killed_at_a_random_point_changes_nothing(digits: Digits) -> None:
+    moment = random.uniform(0, digits.seconds)
+    print(f"the worker is killed after {moment:.2f} of {digits.seconds:.2f} s")
+    with digits.system.client() as client:
+        version_id = train(client, digits.view_id)
+        killer = threading.Timer(moment, digits.system.kill, ["worker"])
+        killer.start()
+        version = finished(client, version_id)
+        killer.join()
+    assert_trained_as_undisturbed(digits, version)
+
+
+@pytest.mark.parametrize("during", ["first", "second"])
+def test_every_part_killed_in_turn_changes_nothing(digits: Digits, during: str) -> None:
+    victims = ["child", "ingest", "worker", "nats", "project", "postgres"]
+    if during == "second":
+        victims = ["policies", "relay", "api", "nats", "worker", "postgres", "ingest"]
+    with digits.system.client() as client:
+        version_id = train(client, digits.view_id)
+        for victim in victims:
+            digits.system.kill(victim)
+            client.query("status")
+        version = finished(client, version_id)
+    assert_trained_as_undisturbed(digits, version)
+
+
+def test_everything_killed_at_once_goes_on_after_the_next_start(digits: Digits) -> None:
+    with digits.system.client() as client:
+        version_id = train(client, digits.view_id)
+        eventually(
+            lambda: client.query(f"versions/{version_id}/progress")["progress"]["iterations_done"],
+            "the first iterations are recorded",
+        )
+    digits.system.kill_everything()
+    digits.system.start()
+    with digits.system.client() as client:
+        version = finished(client, version_id)
+    assert_trained_as_undisturbed(digits, version)
+
+
+def test_the_stream_and_the_read_models_agree_with_the_log_after_all_of_it(digits: Digits) -> None:
+    runtime = digits.system.runtime
+    with psycopg.connect(runtime.database_url) as connection:
+        query = "SELECT position, event_id FROM log.events ORDER BY position"
+        log = list(connection.execute(query))
+    login = NatsLogin(runtime.nats_url, runtime.nats_seed)
+    stream = eventually(
+        lambda: _complete(asyncio.run(_published(login)), len(log)),
+        "the relay has published all of the log",
+    )
+    assert stream == log
+    checked = subprocess.run(
+        [sys.executable, "-m", "cli.main", "audit", "replay"],
+        env={"STEMMA_DATA": str(digits.system.data), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def assert_trained_as_undisturbed(digits: Digits, version: dict[str, Any]) -> None:
+    """Ready, with the same weights, and each fact of the training recorded exactly once."""
+    assert version["status"] == "ready", version["reason"]
+    for same in ("manifest", "final_weights", "checkpoint", "indicator"):
+        assert version[same] == digits.undisturbed[same], same
+    runtime = digits.system.runtime
+    disturbed = _facts(events_of(runtime, version["version_id"]))
+    assert disturbed == _facts(events_of(runtime, digits.undisturbed["version_id"]))
+
+
+def _facts(events: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    """What was recorded, apart from how often work began and how it was cut into reports."""
+    facts: dict[str, Any] = {"iterations": []}
+    for name, data in events:
+        if name == "version.batch_metrics_recorded":
+            assert data["first_iteration"] == len(facts["iterations"])
+            facts["iterations"] += zip(data["learning_rate"], data["loss"], strict=True)
+        elif name not in {
+            "version.created",
+            "version.training_started",
+            "version.training_step_advanced",
+        }:
+            facts.setdefault(name, []).append(data)
+    return facts
+
+
+async def _published(login: NatsLogin) -> list[tuple[int, str]]:
+    client = await connect(login, "test")
+    try:
+        js = client.jetstream()
+        total = (await js.stream_info(EVENTS)).state.messages
+        subscription = await js.subscribe("stemma.events.>", stream=EVENTS, ordered_consumer=True)
+        messages = [await subscription.next_msg(timeout=10) for _ in range(total)]
+    finally:
+        await client.close()
+    headers = [message.headers or {} for message in messages]
+    return [(int(one["ce-sequence"]), one["ce-id"]) for one in headers]
+
+
+def _complete(stream: list[tuple[int, str]], length: int) -> list[tuple[int, str]] | None:
+    return stream if len(stream) >= length else None
