@@ -1,0 +1,1 @@
+"""Tests of what sets up, checks and tries this repository."""
