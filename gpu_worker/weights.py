@@ -72,15 +72,6 @@ def torchvision_url(key: str) -> str:
     return str(get_model_weights(TORCHVISION_NAMES[key]).DEFAULT.url)
 
 
-def timm_file(key: str) -> str:
-    """What we call timm's default weights of an architecture: its name, the tag, safetensors."""
-    from timm.models import get_pretrained_cfg
-
-    config = get_pretrained_cfg(TIMM_NAMES[key])
-    assert config is not None
-    return f"{TIMM_NAMES[key]}.{config.tag}.safetensors"
-
-
 def _from_torchvision(key: str, target: Path) -> None:
     """It writes under a temporary name beside the target, and renames once the digest fits."""
     from torch.hub import download_url_to_file

@@ -18,7 +18,7 @@ from domain.dataset.image import Annotation, ImageAdded, ImageAnnotated, ImageSp
 from domain.event import Event, Metadata, Recorded
 from projections.dataset.dataset import DATASET
 from projections.engine.read_model import positions
-from projections.engine.rebuild import compare
+from tests.projections.engine.rebuilding import compare
 from tests.servers import Database
 
 

@@ -153,7 +153,7 @@ def _positions(connection: Connection, selection: Selection) -> Iterator[int]:
             yield position
 
 
-IMAGE, WEIGHTS, PREDICTIONS, MANIFEST = "image", "weights", "predictions", "manifest"
+MANIFEST = "manifest"
 
 
 def blobs(connection: Connection, selection: Selection) -> Iterator[tuple[str, str]]:

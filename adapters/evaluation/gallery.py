@@ -24,9 +24,7 @@ ALL, ERRORS, FALSE_POSITIVES, FALSE_NEGATIVES = (
     "false_negatives",
 )
 MISCLASSIFIED = "misclassified"
-SHOWS = (ALL, ERRORS, FALSE_POSITIVES, FALSE_NEGATIVES, MISCLASSIFIED)
 BY_IMAGE, HIGHEST, LOWEST = "image", "highest", "lowest"
-SORTS = (BY_IMAGE, HIGHEST, LOWEST)
 
 CORRECT, UNSURE, BOTH = "correct", "unsure", "both"
 

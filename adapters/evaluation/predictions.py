@@ -70,10 +70,3 @@ def writing_predictions(
         file = PredictionsFile(writer, schema)
         yield file
         file.flush()
-
-
-def read_predictions(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file, in its order, a thousand at a time."""
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(ROWS):
-            yield from batch.to_pylist()

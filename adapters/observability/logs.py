@@ -18,7 +18,7 @@ from structlog.typing import EventDict, Processor
 from adapters.observability.masking import masked
 from domain.trace_context import trace_id_of
 
-JSON, CONSOLE = "json", "console"
+JSON = "json"
 _QUIET = ("httpx", "alembic", "granian", "psycopg.pool", "urllib3")
 
 log = logging.getLogger(__name__)

@@ -64,13 +64,6 @@ def _let_auditors_read(connection: Connection) -> None:
     connection.execute(text(later))
 
 
-def check_migrated(connection: Connection) -> None:
-    """Raise `SettingsError` where `stemma migrate` has not been run on this database."""
-    ready = connection.execute(text("SELECT to_regclass('log.schema_version') IS NOT NULL"))
-    if not ready.scalar_one():
-        raise SettingsError("the database has no event log: run `stemma migrate`")
-
-
 def _check_server(connection: Connection) -> None:
     found = int(connection.execute(text("SHOW server_version_num")).scalar_one())
     if found < OLDEST_SERVER:

@@ -42,7 +42,6 @@ IMAGES_A_PAGE = 48
 MATRIX_AT_MOST = 40
 """Concepts of a confusion matrix that a page shows whole."""
 
-SPLITS = ("validation", "train")
 _WORDS = {
     "all": "All",
     "errors": "Errors",

@@ -154,16 +154,3 @@ def subtrees_of(read: Callable[[int, int], bytes]) -> Subtrees:
 def bundle(entries: Sequence[bytes]) -> bytes:
     """Entries as clients fetch them, each after its length in two bytes."""
     return b"".join(len(entry).to_bytes(2) + entry for entry in entries)
-
-
-def parse_bundle(content: bytes) -> list[bytes]:
-    """The entries of a bundle. Raises `Malformed`."""
-    entries = []
-    at = 0
-    while at < len(content):
-        begin = at + 2
-        at = begin + int.from_bytes(content[at:begin])
-        if begin > len(content) or at > len(content):
-            raise Malformed("the bundle ends within an entry")
-        entries.append(content[begin:at])
-    return entries

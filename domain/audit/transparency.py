@@ -18,7 +18,6 @@ MAX_ENTRY_BYTES = 65_535
 """What the length before an entry can say in a bundle of C2SP tlog-tiles."""
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
@@ -52,22 +51,6 @@ def _entry(position: int, stream: str, revision: int, name: str, digest: str) ->
     if len(entry) > MAX_ENTRY_BYTES:
         raise ValueError(f"event {position} has a stream or name that is too long")
     return entry
-
-
-def parse_entry(entry: bytes) -> Entry:
-    """The one event that has this entry. Raises `Malformed`."""
-    try:
-        lines = entry.decode().split("\n")
-    except UnicodeDecodeError as error:
-        raise Malformed("an entry is text in UTF-8") from error
-    if len(entry) > MAX_ENTRY_BYTES or len(lines) != 7 or lines[0] != ENTRY or lines[6]:
-        raise Malformed(f"an entry is six lines, the first of them {ENTRY}")
-    _, position, stream, revision, name, digest, _ = lines
-    if not _NUMBER.fullmatch(position) or not _NUMBER.fullmatch(revision):
-        raise Malformed("an entry's position and revision are decimal numbers")
-    if not _DIGEST.fullmatch(digest):
-        raise Malformed("an entry's last line is a sha256 in lower-case hexadecimal")
-    return Entry(int(position), stream, int(revision), name, digest)
 
 
 class Checkpoint(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from projections.engine.build import advance
 from projections.engine.compare import Difference, Digest, differences, digests
 from projections.engine.follow import EventSource, position_of
 from projections.engine.read_model import SCHEMA, ReadModel
-from projections.engine.scratch import create_beside, scratch, within
+from projections.engine.scratch import within
 from projections.engine.switch import hold, switch
 
 
@@ -23,13 +23,6 @@ class Replayed(msgspec.Struct, frozen=True):
     live_position: int
     differences: list[Difference] | None
     digests: list[Digest]
-
-
-def rebuild(engine: Engine, source: EventSource, read_model: ReadModel) -> int:
-    """Replace a read model by one built from the whole log; return its position."""
-    with scratch(engine) as schema:
-        create_beside(engine, schema, [read_model])
-        return rebuild_within(engine, source, read_model, schema)
 
 
 def rebuild_within(
@@ -49,13 +42,6 @@ def rebuild_within(
             connection.execute(text(f'ALTER TABLE {schema}."{table.name}" SET LOGGED'))
             connection.execute(text(f'VACUUM (ANALYZE) {schema}."{table.name}"'))
     return switch(engine, source, read_model, schema)
-
-
-def compare(engine: Engine, source: EventSource, read_model: ReadModel) -> list[Difference]:
-    """The tables of a read model that are not what a replay up to its position makes of them."""
-    with scratch(engine) as schema:
-        create_beside(engine, schema, [read_model])
-        return replay_within(engine, source, read_model, schema).differences or []
 
 
 def replay_within(

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from pycocotools.coco import COCO
@@ -16,7 +17,7 @@ from sklearn.metrics import accuracy_score, average_precision_score
 
 from adapters.blobs.blobs import BlobStore
 from adapters.evaluation.loading import load
-from adapters.evaluation.predictions import read_predictions, writing_predictions
+from adapters.evaluation.predictions import writing_predictions
 from adapters.settings import Settings
 from domain.training.messages import (
     CheckpointSaved,
@@ -90,7 +91,7 @@ def trained(
     path = settings.data / "predictions.parquet"
     path.write_bytes(blobs.get(evaluated.predictions))
     rows: dict[str, list[dict[str, Any]]] = {"train": [], "validation": []}
-    for row in read_predictions(path):
+    for row in pq.read_table(path).to_pylist():
         rows[row["split"]].append(row)
     return said, rows
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from adapters.blobs.blobs import BlobStore
 from adapters.evaluation.answers import plain
-from adapters.evaluation.predictions import read_predictions
 from adapters.settings import Settings
 from domain.training.messages import CheckpointSaved, Completed, Evaluated, TrainJob
 from domain.training.model_description import DESCRIPTION_FILE, WEIGHTS_FILE, ModelDescription
@@ -43,7 +43,7 @@ class Taken:
         (self.folder / DESCRIPTION_FILE).write_bytes(msgspec.json.encode(self.model))
         predictions = folder / "predictions.parquet"
         predictions.write_bytes(self.blobs.get(evaluated.predictions))
-        self.rows = {row["image"]: row for row in read_predictions(predictions)}
+        self.rows = {row["image"]: row for row in pq.read_table(predictions).to_pylist()}
         self.images = {line.image: self.blobs.get(line.blob) for line in lines_of(kind, self.blobs)}
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from timm.models import get_pretrained_cfg
 
 from domain.training.architectures import ARCHITECTURES
 from gpu_worker import weights
@@ -26,7 +27,10 @@ def test_a_file_is_called_as_torchvision_calls_its_default(key: str) -> None:
 
 @pytest.mark.parametrize("key", TIMM_NAMES)
 def test_a_file_is_called_after_timms_default(key: str) -> None:
-    assert list(ARCHITECTURES[key].weights.values()) == [weights.timm_file(key)]
+    config = get_pretrained_cfg(TIMM_NAMES[key])
+    assert config is not None
+    expected = f"{TIMM_NAMES[key]}.{config.tag}.safetensors"
+    assert list(ARCHITECTURES[key].weights.values()) == [expected]
 
 
 def test_a_file_is_fetched_once_and_only_if_it_is_right(

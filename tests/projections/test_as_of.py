@@ -16,10 +16,10 @@ from projections.dataset import catalog
 from projections.dataset import queries as dataset_queries
 from projections.dataset.walks import ImageFilter
 from projections.engine.follow import Follower
-from projections.engine.rebuild import compare
 from projections.registry import READ_MODELS
 from projections.training import evaluations, library_queries, metric_history, version_progress
 from projections.training.library_queries import SORTS, VersionFilter
+from tests.projections.engine.rebuilding import compare
 from tests.projections.random_history import (
     IMAGES,
     PROJECTS,

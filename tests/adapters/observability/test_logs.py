@@ -78,14 +78,14 @@ def test_a_traceback_is_one_line_without_secrets(written: Lines) -> None:
 def test_for_people_it_is_text() -> None:
     stream = io.StringIO()
     record = logging.LogRecord("test", logging.INFO, "", 0, "up to %d", (7,), None)
-    logs.handler("relay", logs.CONSOLE, stream).emit(record)
+    logs.handler("relay", "console", stream).emit(record)
     assert "up to 7" in stream.getvalue()
     assert "part=relay" in stream.getvalue()
 
 
 def test_what_nobody_caught_is_logged_too() -> None:
     program = """
-from adapters import logs
+from adapters.observability import logs
 import threading
 logs.set_up("relay", "json")
 thread = threading.Thread(target=lambda: open("postgresql://u:hunter2@db/x"))

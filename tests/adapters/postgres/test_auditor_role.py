@@ -12,9 +12,9 @@ from adapters.servers.postgres import EmbeddedPostgres
 from application.log.store import Store
 from domain.dataset.image import ImageSplitAssigned
 from projections.engine.follow import Follower
-from projections.engine.rebuild import rebuild
 from projections.registry import READ_MODELS
 from tests.application.scenes import trainable
+from tests.projections.engine.rebuilding import rebuild
 from tests.projections.engine.test_follow import fill
 from tests.servers import Database, new_database
 

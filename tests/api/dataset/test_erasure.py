@@ -12,13 +12,13 @@ from sqlalchemy import text
 from adapters.postgres.postgres import engine_for
 from adapters.settings import Settings
 from cli.main import main
-from projections.engine.rebuild import compare
 from projections.registry import READ_MODELS
 from tests.adapters.running import eventually, running
 from tests.api.dataset.test_images import GOOD, upload
 from tests.api.evaluation.scene import ask, evaluated, some_labels
 from tests.api.pages.test_html import get
 from tests.api.scene import Scene
+from tests.projections.engine.rebuilding import compare
 
 WHY = "consent withdrawn"
 

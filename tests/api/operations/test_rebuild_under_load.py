@@ -15,11 +15,11 @@ from sqlalchemy import Engine
 from adapters.postgres.builders import rebuild_all
 from adapters.processes.processes import wait_until
 from cli.client import authorization
-from projections.engine.rebuild import compare
 from projections.engine.scratch import under_way
 from projections.registry import READ_MODELS
 from projections.training.models_library import MODELS_LIBRARY
 from tests.api.scene import KEY, Scene
+from tests.projections.engine.rebuilding import compare
 from tests.servers import Database, port_of_its_own
 
 PATIENCE_SECONDS = 90

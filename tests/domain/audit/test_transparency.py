@@ -13,7 +13,6 @@ from domain.audit.transparency import (
     log_entry,
     notes_in,
     parse_checkpoint,
-    parse_entry,
 )
 
 # C2SP tlog-checkpoint has this as its example.
@@ -33,9 +32,10 @@ def test_an_entry_says_one_thing(
     position: int, stream: str, revision: int, name: str, state: bytes
 ) -> None:
     entry = log_entry(position, stream, revision, name, state)
-    parsed = parse_entry(entry)
-    assert parsed == Entry(position, stream, revision, name, sha256(state).hexdigest())
-    assert bytes(parsed) == entry
+    digest = sha256(state).hexdigest()
+    lines = ["stemma-event/v1", str(position), stream, str(revision), name, digest, ""]
+    assert entry.decode().split("\n") == lines
+    assert bytes(Entry(position, stream, revision, name, digest)) == entry
 
 
 @pytest.mark.parametrize(
@@ -45,34 +45,6 @@ def test_an_entry_says_one_thing(
 def test_what_does_not_fit_into_an_entry_is_refused(stream: str, name: str, wrong: str) -> None:
     with pytest.raises(ValueError, match=wrong):
         log_entry(1, stream, 1, name, b"{}")
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("v1", "v2"),
-        ("\n7\n", "\n07\n"),
-        ("\n7\n", "\n+7\n"),
-        ("\n7\n", "\n\u0667\n"),
-        ("\n2\n", "\n\n"),
-        ("\n2\n", "\n2 \n"),
-        ("44136f", "44136F"),
-        ("44136f", "44136"),
-        ("caaff8a\n", "caaff8a"),
-        ("caaff8a\n", "caaff8a\n\n"),
-        ("\n7\n", "\n"),
-    ],
-)
-def test_what_is_no_entry_is_refused(before: str, after: str) -> None:
-    entry = log_entry(7, "project-1", 2, "project.renamed", b"{}").decode()
-    assert before in entry
-    with pytest.raises(Malformed):
-        parse_entry(entry.replace(before, after, 1).encode())
-
-
-def test_bytes_that_are_no_text_are_no_entry() -> None:
-    with pytest.raises(Malformed, match="UTF-8"):
-        parse_entry(b"\xff")
 
 
 def test_the_published_checkpoint() -> None:

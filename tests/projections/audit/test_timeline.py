@@ -12,7 +12,7 @@ from domain.event import Metadata, Recorded
 from projections.audit import timeline
 from projections.audit.timeline import TIMELINE, position_at
 from projections.engine.follow import Follower
-from projections.engine.rebuild import compare
+from tests.projections.engine.rebuilding import compare
 from tests.projections.made_log import BEGINNING, MadeLog
 
 

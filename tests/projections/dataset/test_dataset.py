@@ -30,8 +30,8 @@ from projections.dataset.queries import (
 )
 from projections.dataset.walks import ImageFilter, SplitCount
 from projections.engine.follow import Follower
-from projections.engine.rebuild import compare
 from tests.projections.dataset.folded import Dataset
+from tests.projections.engine.rebuilding import compare
 from tests.projections.made_log import MadeLog, at
 
 CAT, DOG = Annotation("cat"), Annotation("dog")

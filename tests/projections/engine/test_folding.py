@@ -32,11 +32,11 @@ from domain.training.version import (
 )
 from projections.engine.folding import fold
 from projections.engine.read_model import SCHEMA, Write
-from projections.engine.rebuild import compare
 from projections.engine.writes import execute
 from projections.training.models_library import MODELS_LIBRARY
 from projections.training.version_progress import VERSION_PROGRESS
 from tests.domain.training.version_samples import CREATED, started
+from tests.projections.engine.rebuilding import compare
 from tests.projections.made_log import MadeLog
 
 rows = Table(

@@ -21,11 +21,11 @@ from projections.dataset.catalog import CATALOG
 from projections.dataset.dataset import DATASET
 from projections.engine.follow import Follower, position_of, positions_of
 from projections.engine.read_model import CHANNEL, ReadModel, Write, event_by_event
-from projections.engine.rebuild import compare
 from projections.registry import READ_MODELS
 from projections.training.metric_history import METRIC_HISTORY
 from tests.application.scenes import Scene, at_once, trainable
 from tests.application.training.reports import delivered, reports, whole_run
+from tests.projections.engine.rebuilding import compare
 from tests.projections.made_log import MadeLog
 from tests.projections.training.test_metric_history import LOG as METRICS
 from tests.servers import Database

@@ -9,10 +9,10 @@ from adapters.postgres.postgres import passing_engine
 from application.log.store import Store
 from projections.engine.follow import Follower
 from projections.engine.read_model import ReadModel
-from projections.engine.rebuild import compare, rebuild
 from projections.registry import READ_MODELS
 from projections.training.metric_history import METRIC_HISTORY
 from tests.application.scenes import at_once
+from tests.projections.engine.rebuilding import compare, rebuild
 from tests.projections.engine.test_follow import assert_exactly_the_log, fill, positions
 from tests.projections.training.test_metric_history import LOG as METRICS
 from tests.servers import Database

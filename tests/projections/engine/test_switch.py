@@ -14,9 +14,9 @@ from adapters.postgres.postgres import passing_engine
 from adapters.processes.processes import wait_until
 from domain.training.version import BatchMetricsRecorded
 from projections.engine.follow import Follower, position_of
-from projections.engine.rebuild import compare, rebuild
 from projections.engine.scratch import remove_leftovers, scratch, under_way
 from projections.training.metric_history import METRIC_HISTORY, series_of
+from tests.projections.engine.rebuilding import compare, rebuild
 from tests.projections.made_log import MadeLog
 from tests.servers import Database
 

@@ -5,7 +5,6 @@ from sqlalchemy import Engine
 
 from domain.training.messages import SplitFigures
 from domain.training.version import ThresholdSet, VersionEvaluated
-from projections.engine.rebuild import compare
 from projections.training.evaluations import (
     EVALUATIONS,
     EvaluationRow,
@@ -13,6 +12,7 @@ from projections.training.evaluations import (
     find_evaluations,
 )
 from tests.domain.training.version_samples import CREATED
+from tests.projections.engine.rebuilding import compare
 from tests.projections.made_log import MadeLog, at
 
 VALIDATION = SplitFigures(images=2, loss=0.5, mean_average_precision=0.75, map_50=0.9)
