@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from application.access.access import Access
-from application.handle import PROJECT, WEBHOOK, Decided, Session
+from application.handle import Decided, Session
 from application.log.store import END, Store
 from domain.access.account import account_id
 from domain.access.roles import Right
+from domain.aggregates import PROJECT, WEBHOOK
 from domain.dataset import project as projects
 from domain.errors import NotFound, Unauthenticated
 from domain.event import Recorded, name_of

@@ -11,13 +11,14 @@ import psycopg
 from eventsourcing.application import Application
 from eventsourcing.domain import DomainEvent
 
-from application.handle import IMAGE, Outcome, new_metadata
+from application.handle import Outcome, new_metadata
 from application.log.recorder import CommandRow
 from application.log.store import Store
 from benchmarks.database import checkpoint, library_environment, migrated_postgres
 from benchmarks.figures import Expected, Figure
 from benchmarks.processes import data_folder
 from benchmarks.quiet import repeat
+from domain.aggregates import IMAGE
 from domain.dataset.image import ImageAdded
 from domain.event import Recorded
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from domain import aggregates
 from domain.access.account import RoleChange
 from domain.dataset.image import ImageAdded, ImageAnnotated
 from domain.dataset.imports import ImportRequested
@@ -14,7 +15,9 @@ from domain.library.view import ModelRegistered, ViewCreated
 from domain.training.version import VersionCreated
 
 ACTOR, EVENT = "actor", "event"
-PROJECT, VIEW, MODEL, VERSION = "project", "view", "model", "version"
+PROJECT, VIEW, MODEL, VERSION = (
+    one.kind for one in (aggregates.PROJECT, aggregates.VIEW, aggregates.MODEL, aggregates.VERSION)
+)
 
 
 class Place(msgspec.Struct, frozen=True):
