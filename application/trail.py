@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from application.log.store import Store
-from domain.aggregates import AGGREGATES
+from domain.aggregates import AGGREGATES, MODEL
 from domain.audit.trail import Line, line_of, mentions
 from domain.event import Recorded, name_of
 from domain.library.model import VersionNumbered
@@ -66,8 +66,7 @@ def lines_of(store: Store, page: Sequence[Recorded]) -> list[Line]:
 
 
 def _after(states: dict[str, Any], recorded: Recorded) -> Any:
-    kind = recorded.stream.split("-", 1)[0]
-    return AGGREGATES[kind].evolve(states.get(recorded.stream), recorded.event)
+    return AGGREGATES[recorded.kind].evolve(states.get(recorded.stream), recorded.event)
 
 
 def _earlier(store: Store, ordered: Sequence[Recorded]) -> list[Recorded]:
@@ -79,7 +78,7 @@ def _earlier(store: Store, ordered: Sequence[Recorded]) -> list[Recorded]:
     asked = {
         stream
         for recorded in [*found, *ordered]
-        if recorded.stream.startswith("model-")
+        if recorded.kind == MODEL.kind
         for stream in mentions(recorded.event)
     }
     found += _histories(store, asked - streams, last)

@@ -95,7 +95,7 @@ def change_webhook(session: Session, webhook_id: str, command: Command) -> Decid
 def take(endpoints: dict[str, Endpoint], recorded: Recorded) -> Endpoint | None:
     """Let an event change the endpoint that it is about; None for an event of something else."""
     event, position, key = recorded.event, recorded.position, recorded.entity_id
-    if not recorded.stream.startswith(f"{WEBHOOK.kind}-"):
+    if recorded.kind != WEBHOOK.kind:
         return None
     if isinstance(event, WebhookRegistered):
         webhook = webhooks.existing(webhooks.evolve(None, event))

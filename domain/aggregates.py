@@ -7,7 +7,7 @@ import msgspec
 
 from domain.access import account, key
 from domain.dataset import blob, image, imports, project
-from domain.event import Event
+from domain.event import Event, StreamName
 from domain.library import model, view
 from domain.subscriptions import webhook
 from domain.training import version
@@ -22,7 +22,7 @@ class Aggregate(msgspec.Struct, Generic[State], frozen=True):
     evolve: Callable[[State | None, Event], State | None]
 
     def stream(self, entity_id: str) -> str:
-        return f"{self.kind}-{entity_id}"
+        return str(StreamName(self.kind, entity_id))
 
     def fold(self, events: Iterable[Event]) -> State | None:
         """The state after all events of a stream; None if there are none."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from application.log.store import Store
 from domain.aggregates import IMAGE
+from domain.event import StreamName
 from domain.training.manifest import PlacedImage
 
 
@@ -17,4 +18,4 @@ def images_at(
     for stream, events in store.image_streams(project_id, upto=position, personal=personal):
         state = IMAGE.fold(events)
         if state is not None and not state.removed:
-            yield PlacedImage(stream.removeprefix("image-"), state, len(events))
+            yield PlacedImage(StreamName.parse(stream).entity_id, state, len(events))

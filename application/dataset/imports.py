@@ -17,7 +17,7 @@ from domain.dataset.image import AddImage, AnnotateImage, AssignSplit, Image, Im
 from domain.dataset.imports import Ending, Import, RequestImport
 from domain.dataset.project import Project
 from domain.errors import Conflict, Refusal
-from domain.event import name_of
+from domain.event import StreamName, name_of
 from domain.library import view as views
 from domain.library.view import View, ViewCreated
 
@@ -113,5 +113,5 @@ def views_of(store: Store, project_id: str, *, upto: int = END) -> dict[str, Vie
     found: dict[str, View] = {}
     for stream, events in store.streams([VIEW.stream(key) for key in ids], upto=upto).items():
         state = VIEW.fold(recorded.event for recorded in events)
-        found[stream.split("-", 1)[1]] = views.existing(state)
+        found[StreamName.parse(stream).entity_id] = views.existing(state)
     return found
