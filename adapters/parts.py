@@ -1,26 +1,19 @@
-"""The backend's parts, each startable alone or several in one process."""
+"""Runs services of the backend, and keeps them running."""
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pkgutil import resolve_name
 
-from adapters.audit.part import run_checkpoints
-from adapters.blobs.blobs import BlobStore
-from adapters.dataset.eraser import run_eraser
-from adapters.dataset.imports.feed import run_imports
 from adapters.health.heartbeats import Heartbeats
 from adapters.health.own_parts import OwnParts
 from adapters.health.own_port import own_port
-from adapters.nats.login import nats_login
 from adapters.observability import logs
 from adapters.observability.event_spans import TracedStore, passed_on
 from adapters.postgres.postgres import engine_for, wake_ups
+from adapters.services import SERVICES
 from adapters.settings import Settings
-from adapters.subscriptions.relay import run_relay
-from adapters.subscriptions.webhooks.part import run_courier
-from adapters.training.policy_feed import run_policies
-from adapters.training.report_feed import run_ingest
 from application.log.store import CHANNEL, Store
 from domain.event import Recorded
 from projections.engine.follow import Follower
@@ -30,8 +23,6 @@ from projections.registry import READ_MODELS
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 
 log = logging.getLogger(__name__)
-
-Part = Callable[[Settings, Store, threading.Event], None]
 
 
 def run_project(settings: Settings, store: Store, stop: threading.Event) -> None:
@@ -46,31 +37,6 @@ def _projected(read_model: ReadModel, page: Sequence[Recorded], began: int) -> N
     names = read_model.names
     shown = [recorded for recorded in page if recorded.event.event_name.startswith(names)]
     passed_on(f"project {read_model.name}", shown, began)
-
-
-def _relay(settings: Settings, store: Store, stop: threading.Event) -> None:
-    run_relay(store, nats_login(settings), stop)
-
-
-def _policies(settings: Settings, store: Store, stop: threading.Event) -> None:
-    blobs = BlobStore.from_url(settings.require("blobs_url"))
-    run_policies(settings, store, blobs, stop)
-
-
-def _ingest(settings: Settings, store: Store, stop: threading.Event) -> None:
-    run_ingest(store, nats_login(settings), stop)
-
-
-PARTS: dict[str, Part] = {
-    "checkpoints": run_checkpoints,
-    "courier": run_courier,
-    "eraser": run_eraser,
-    "importer": run_imports,
-    "project": run_project,
-    "relay": _relay,
-    "policies": _policies,
-    "ingest": _ingest,
-}
 
 
 def run_parts(names: Sequence[str], settings: Settings, stop: threading.Event) -> None:
@@ -110,7 +76,7 @@ def _begin_again(
     while not stop.is_set():
         began = time.monotonic()
         try:
-            PARTS[name](settings, store, stop)
+            resolve_name(SERVICES[name].run)(settings, store, stop)
             return
         except Exception as error:
             beats.failed(name, error)

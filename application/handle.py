@@ -6,48 +6,21 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import msgspec
 import uuid_utils
 
 from application.log.recorder import CommandRow
 from application.log.store import AppendRefused, Store
-from domain.access import account, key
-from domain.dataset import blob, image, imports, project
+from domain.aggregates import Aggregate, State
 from domain.errors import Conflict, Refusal, Stale
 from domain.event import Event, Metadata, Recorded
-from domain.library import model, view
-from domain.subscriptions import webhook
-from domain.training import version
 
-State = TypeVar("State")
 TRIES = 4
 FIRST_PAUSE = 0.01
 
 log = logging.getLogger(__name__)
-
-
-class Aggregate(msgspec.Struct, Generic[State], frozen=True):
-    """A kind of stream and how its state follows from its events."""
-
-    kind: str
-    evolve: Callable[[State | None, Event], State | None]
-
-    def stream(self, entity_id: str) -> str:
-        return f"{self.kind}-{entity_id}"
-
-
-PROJECT: Aggregate[project.Project] = Aggregate("project", project.evolve)
-IMAGE: Aggregate[image.Image] = Aggregate("image", image.evolve)
-BLOB: Aggregate[blob.Blob] = Aggregate("blob", blob.evolve)
-VIEW: Aggregate[view.View] = Aggregate("view", view.evolve)
-MODEL: Aggregate[model.Model] = Aggregate("model", model.evolve)
-IMPORT: Aggregate[imports.Import] = Aggregate("import", imports.evolve)
-VERSION: Aggregate[version.Version] = Aggregate("version", version.evolve)
-WEBHOOK: Aggregate[webhook.Webhook] = Aggregate("webhook", webhook.evolve)
-ACCOUNT: Aggregate[account.Account] = Aggregate("account", account.evolve)
-KEY: Aggregate[key.Key] = Aggregate("key", key.evolve)
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,9 +86,7 @@ class Session:
         missing = [name for name in names.values() if name not in self._states]
         if missing:
             for name, events in self.store.streams(missing, upto=self.position).items():
-                state = None
-                for recorded in events:
-                    state = aggregate.evolve(state, recorded.event)
+                state = aggregate.fold(recorded.event for recorded in events)
                 self.remember(name, state, events[-1].originator_version if events else 0)
         return {entity_id: self._states[name] for entity_id, name in names.items()}
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from application.handle import VIEW
 from application.log.store import Store
+from domain.aggregates import VIEW
 from domain.audit.places import Place, placed
 
 CACHED = 100_000

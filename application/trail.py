@@ -1,23 +1,12 @@
 """A page of events as lines of the trail: what was before is read for the whole page at once."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from application.handle import (
-    ACCOUNT,
-    BLOB,
-    IMAGE,
-    IMPORT,
-    KEY,
-    MODEL,
-    PROJECT,
-    VERSION,
-    VIEW,
-    WEBHOOK,
-)
 from application.log.store import Store
+from domain.aggregates import AGGREGATES, MODEL
 from domain.audit.trail import Line, line_of, mentions
-from domain.event import Event, Recorded, name_of
+from domain.event import Recorded, name_of
 from domain.library.model import VersionNumbered
 from domain.library.view import ModelRegistered
 from domain.training.version import (
@@ -31,11 +20,6 @@ from domain.training.version import (
     VersionTrainingFailed,
     VersionTrainingStarted,
 )
-
-EVOLVE: dict[str, Callable[[Any, Event], object]] = {
-    one.kind: one.evolve
-    for one in (PROJECT, IMAGE, BLOB, VIEW, MODEL, IMPORT, VERSION, ACCOUNT, KEY, WEBHOOK)
-}
 
 # There may be very many of these in a stream, and no line needs what they change, but for the
 # last status of a version, which is looked up.
@@ -82,8 +66,7 @@ def lines_of(store: Store, page: Sequence[Recorded]) -> list[Line]:
 
 
 def _after(states: dict[str, Any], recorded: Recorded) -> Any:
-    kind = recorded.stream.split("-", 1)[0]
-    return EVOLVE[kind](states.get(recorded.stream), recorded.event)
+    return AGGREGATES[recorded.kind].evolve(states.get(recorded.stream), recorded.event)
 
 
 def _earlier(store: Store, ordered: Sequence[Recorded]) -> list[Recorded]:
@@ -95,7 +78,7 @@ def _earlier(store: Store, ordered: Sequence[Recorded]) -> list[Recorded]:
     asked = {
         stream
         for recorded in [*found, *ordered]
-        if recorded.stream.startswith("model-")
+        if recorded.kind == MODEL.kind
         for stream in mentions(recorded.event)
     }
     found += _histories(store, asked - streams, last)

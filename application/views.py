@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from application.handle import MODEL, PROJECT, VIEW, Decided, Session
+from application.handle import Decided, Session
+from domain.aggregates import MODEL, PROJECT, VIEW
 from domain.dataset import project as projects
 from domain.library import model as models
 from domain.library import view as views

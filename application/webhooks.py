@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from application.access.access import Access
-from application.handle import PROJECT, WEBHOOK, Decided, Session
+from application.handle import Decided, Session
 from application.log.store import END, Store
 from domain.access.account import account_id
 from domain.access.roles import Right
+from domain.aggregates import PROJECT, WEBHOOK
 from domain.dataset import project as projects
 from domain.errors import NotFound, Unauthenticated
 from domain.event import Recorded, name_of
@@ -94,7 +95,7 @@ def change_webhook(session: Session, webhook_id: str, command: Command) -> Decid
 def take(endpoints: dict[str, Endpoint], recorded: Recorded) -> Endpoint | None:
     """Let an event change the endpoint that it is about; None for an event of something else."""
     event, position, key = recorded.event, recorded.position, recorded.entity_id
-    if not recorded.stream.startswith(f"{WEBHOOK.kind}-"):
+    if recorded.kind != WEBHOOK.kind:
         return None
     if isinstance(event, WebhookRegistered):
         webhook = webhooks.existing(webhooks.evolve(None, event))

@@ -11,20 +11,21 @@ import psycopg
 from eventsourcing.application import Application
 from eventsourcing.domain import DomainEvent
 
-from application.handle import IMAGE, Outcome, new_metadata
+from application.handle import Outcome, new_metadata
 from application.log.recorder import CommandRow
 from application.log.store import Store
 from benchmarks.database import checkpoint, library_environment, migrated_postgres
 from benchmarks.figures import Expected, Figure
 from benchmarks.processes import data_folder
 from benchmarks.quiet import repeat
+from domain.aggregates import IMAGE, PROJECT
 from domain.dataset.image import ImageAdded
 from domain.event import Recorded
 
 SINGLES, BATCHES, BATCH = 300, 5, 1000
 QUICK_SINGLES, QUICK_BATCHES, QUICK_BATCH = 10, 1, 50
 RAW = "raw"
-PROJECT = str(uuid.uuid4())
+PROJECT_ID = str(uuid.uuid4())
 
 
 @dataclass(frozen=True)
@@ -102,16 +103,16 @@ def append_images(store: Store, size: int) -> None:
     for _ in range(size):
         metadata = new_metadata("user:ada", command_id, command_id, None)
         events.append(Recorded(IMAGE.stream(str(uuid.uuid4())), 1, _image_added(), metadata))
-    outcome = Outcome(PROJECT, 1, 0)
+    outcome = Outcome(PROJECT_ID, 1, 0)
     store.append(
         events,
         command=CommandRow(command_id, "fingerprint", msgspec.json.encode(outcome)),
-        unchanged={f"project-{PROJECT}": 0},
+        unchanged={PROJECT.stream(PROJECT_ID): 0},
     )
 
 
 def _image_added() -> ImageAdded:
-    return ImageAdded(PROJECT, _digest(), 640, 480, "image-000001.png", {"camera": "north"})
+    return ImageAdded(PROJECT_ID, _digest(), 640, 480, "image-000001.png", {"camera": "north"})
 
 
 def _save(raw: "Application[uuid.UUID]", size: int) -> None:
@@ -121,7 +122,7 @@ def _save(raw: "Application[uuid.UUID]", size: int) -> None:
                 originator_id=uuid.uuid4(),
                 originator_version=1,
                 timestamp=RawImageAdded.create_timestamp(),
-                project_id=PROJECT,
+                project_id=PROJECT_ID,
                 blob=_digest(),
                 width=640,
                 height=480,

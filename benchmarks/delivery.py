@@ -11,7 +11,6 @@ from nats.js.api import DeliverPolicy
 from adapters.nats.jetstream import EVENTS, EVERY_EVENT, connect, ensure_streams
 from adapters.servers.nats import EmbeddedNats
 from adapters.subscriptions.relay import last_published
-from application.handle import PROJECT
 from application.log.store import Store
 from benchmarks.database import migrated_postgres
 from benchmarks.figures import Figure, quantile
@@ -19,6 +18,7 @@ from benchmarks.processes import data_folder, stemma
 from benchmarks.quiet import repeat
 from benchmarks.relaying import opened
 from benchmarks.sample_events import recorded
+from domain.aggregates import PROJECT
 from domain.dataset.project import ProjectCreated
 from domain.event import Recorded
 

@@ -11,7 +11,7 @@ import msgspec
 
 from application import views
 from application.dataset import projects
-from application.handle import IMAGE, Decided, Session
+from application.handle import Decided, Session
 from application.log.store import Store
 from application.training import versions
 from benchmarks.calls import do, milliseconds_each, quantiles
@@ -21,6 +21,7 @@ from benchmarks.freezing_process import Frozen, Task
 from benchmarks.processes import data_folder, environment
 from benchmarks.quiet import Repetitions, repeat
 from benchmarks.sample_events import copy_all, recorded
+from domain.aggregates import IMAGE
 from domain.dataset.image import (
     Annotation,
     ImageAdded,

@@ -12,10 +12,10 @@ import msgspec
 
 from adapters.blobs.blobs import BlobStore
 from adapters.training.policy_feed import put_manifest
-from application.handle import VERSION
 from application.log.store import Store
 from application.training.policies import Effects, react
 from benchmarks.memory import peak
+from domain.aggregates import VERSION
 from domain.dataset import image
 from domain.dataset.image import ImageAdded, ImageAnnotated, ImageRemoved, ImageSplitAssigned
 from domain.event import Recorded, name_of

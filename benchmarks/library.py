@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from application import views
 from application.access.first_key import give_key
 from application.dataset import projects
-from application.handle import MODEL, Decided, Session
+from application.handle import Decided, Session
 from application.log.store import Store
 from benchmarks.calls import do, milliseconds_each, quantiles
 from benchmarks.database import migrated_postgres, opened
@@ -23,6 +23,7 @@ from benchmarks.sample_events import append_all, trained_version
 from cli.client import authorization
 from cli.operations.first_key import new_key
 from cli.operations.up import wait_ready
+from domain.aggregates import MODEL
 from domain.library.model import Model
 from projections.engine.follow import Follower
 from projections.registry import READ_MODELS

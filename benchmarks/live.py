@@ -18,7 +18,6 @@ from adapters.nats.jetstream import JOBS, connect, publish, report_subject
 from adapters.nats.login import NatsLogin
 from adapters.settings import Runtime, read_runtime
 from adapters.training.job_key import job_tokens
-from application.handle import VERSION
 from application.log.store import Store
 from benchmarks.figures import Figure, quantile
 from benchmarks.processes import data_folder, stemma
@@ -26,6 +25,7 @@ from benchmarks.quiet import repeat
 from benchmarks.sample_events import CONCEPTS, SMALL, recorded
 from benchmarks.start import await_ready
 from cli.client import authorization
+from domain.aggregates import VERSION
 from domain.training.messages import AnyReport, BatchMetrics, Report, Started
 from domain.training.options import resolve_options
 from domain.training.version import VersionCreated

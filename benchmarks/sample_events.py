@@ -7,10 +7,11 @@ from itertools import islice
 
 import psycopg
 
-from application.handle import IMAGE, MODEL, VERSION, new_metadata
+from application.handle import new_metadata
 from application.log.mapper import EventMapper
 from application.log.sealing import new_key
 from application.log.store import Store
+from domain.aggregates import IMAGE, MODEL, VERSION
 from domain.dataset.image import (
     Annotation,
     ImageAdded,

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from application.handle import IMAGE, IMPORT, MODEL, PROJECT, VERSION, VIEW
 from benchmarks.sample_events import SMALL, recorded
+from domain.aggregates import IMAGE, IMPORT, MODEL, PROJECT, VERSION, VIEW
 from domain.dataset.image import (
     Annotation,
     ImageAdded,

@@ -8,7 +8,6 @@ import uuid
 import msgspec
 
 from application.access.first_key import give_key
-from application.handle import PROJECT
 from application.log.store import Store
 from benchmarks.calls import quantiles
 from benchmarks.database import migrated_postgres, opened
@@ -19,6 +18,7 @@ from benchmarks.sample_events import recorded
 from benchmarks.sse_clients import Task
 from cli.operations.first_key import new_key
 from cli.operations.up import wait_ready
+from domain.aggregates import PROJECT
 from domain.dataset.project import ProjectCreated, ProjectRenamed
 
 CLIENTS, QUICK_CLIENTS = 1000, 20

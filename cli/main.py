@@ -7,10 +7,8 @@ from pathlib import Path
 
 import click
 
+from adapters.services import SERVICES, Service
 from cli.later import LaterGroup
-
-PARTS = ("project", "relay", "policies", "ingest", "importer", "eraser", "checkpoints", "courier")
-
 
 LATER = {
     "accounts": "cli.access.accounts:accounts",
@@ -110,7 +108,7 @@ def api() -> None:
 
 
 @main.command()
-@click.argument("names", nargs=-1, required=True, type=click.Choice(PARTS))
+@click.argument("names", nargs=-1, required=True, type=click.Choice(list(SERVICES)))
 def parts(names: tuple[str, ...]) -> None:
     """Run several of the backend's parts in one process."""
     from adapters.parts import run_parts
@@ -119,21 +117,15 @@ def parts(names: tuple[str, ...]) -> None:
     run_parts(names, load_settings(), _stop_on_signals())
 
 
-def _part(name: str, text: str) -> None:
-    @main.command(name, help=text)
+def _command_of(service: Service) -> None:
+    @main.command(service.name, help=service.summary)
     @click.pass_context
     def command(context: click.Context) -> None:
-        context.invoke(parts, names=(name,))
+        context.invoke(parts, names=(service.name,))
 
 
-_part("project", "Keep the read models up with the event log.")
-_part("relay", "Publish the event log on NATS.")
-_part("policies", "Freeze datasets and dispatch training jobs.")
-_part("ingest", "Take the workers' reports into the event log.")
-_part("importer", "Carry imports out.")
-_part("checkpoints", "Sign the event log.")
-_part("eraser", "Delete the bytes of erased images.")
-_part("courier", "Send events to webhooks.")
+for service in SERVICES.values():
+    _command_of(service)
 
 
 @main.command("carry-out-import", hidden=True)

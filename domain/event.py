@@ -1,7 +1,7 @@
-"""The base of all events, the envelope they travel in, and the registry of their frozen names."""
+"""The base of all events, the envelope and streams they are in, the registry of their names."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, NamedTuple, Self
 
 import msgspec
 
@@ -28,6 +28,22 @@ class Metadata(msgspec.Struct, frozen=True):
     causation_id: str | None = None
 
 
+class StreamName(NamedTuple):
+    """The kind of an aggregate and an entity's id, with a hyphen between them where it is text."""
+
+    kind: str
+    entity_id: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}-{self.entity_id}"
+
+    @classmethod
+    def parse(cls, stream: str) -> Self:
+        """Ids have hyphens too: the first one ends the kind. Without one, the id is empty."""
+        kind, _, entity_id = stream.partition("-")
+        return cls(kind, entity_id)
+
+
 class Recorded(msgspec.Struct, frozen=True):
     """An event at its place in a stream, and in the log once `position` is known.
 
@@ -46,8 +62,13 @@ class Recorded(msgspec.Struct, frozen=True):
 
     @property
     def entity_id(self) -> str:
-        """The stream's name less its kind: the id that commands and queries use."""
-        return self.originator_id.split("-", 1)[1]
+        """The id that commands and queries use."""
+        return StreamName.parse(self.originator_id).entity_id
+
+    @property
+    def kind(self) -> str:
+        """The kind of the aggregate."""
+        return StreamName.parse(self.originator_id).kind
 
 
 def name_of(event_type: type[Event]) -> str:

@@ -17,6 +17,7 @@ from adapters.audit.stored import (
     checkpoints_by_size,
     events,
 )
+from domain.aggregates import MODEL, PROJECT, VERSION, VIEW
 from domain.audit.signed_note import VerifierKey
 from domain.errors import NotFound
 
@@ -64,7 +65,7 @@ def of_project(connection: Connection, project_id: str, newest: StoredCheckpoint
 
     Raises `NotFound` where the checkpoint covers no such project.
     """
-    stream = f"project-{project_id}"
+    stream = PROJECT.stream(project_id)
     _data_of(connection, stream, "project.created", newest)
     values = {"of": stream, "project": project_id, "images_upto": newest.size}
     return Selection(stream, newest, _OF_PROJECT, values)
@@ -75,11 +76,15 @@ def of_version(connection: Connection, version_id: str, newest: StoredCheckpoint
 
     Raises `NotFound` where the checkpoint covers no such version.
     """
-    stream = f"version-{version_id}"
+    stream = VERSION.stream(version_id)
     created = _data_of(connection, stream, "version.created", newest)
-    kinds = ("project", "view", "model")
     values = {
-        "streams": [stream, *(f"{kind}-{created[f'{kind}_id']}" for kind in kinds)],
+        "streams": [
+            stream,
+            PROJECT.stream(created["project_id"]),
+            VIEW.stream(created["view_id"]),
+            MODEL.stream(created["model_id"]),
+        ],
         "project": created["project_id"],
         "images_upto": created["log_position"],
     }

@@ -10,12 +10,10 @@ from adapters.health.conditions import WELL, PartHealth
 from adapters.health.heartbeats import SILENT_SECONDS, Heartbeats
 from adapters.health.own_port import own_registry
 from adapters.health.own_servers import OwnServers
+from adapters.services import BLOBS, NATS, SERVICES
 from adapters.settings import Settings
 
 FAILED_LATELY_SECONDS = 30.0
-
-NEED_NATS = frozenset({"relay", "policies", "ingest", "checkpoints"})
-NEED_BLOBS = frozenset({"policies", "importer", "eraser"})
 
 
 class OwnParts(Collector):
@@ -34,9 +32,10 @@ class OwnParts(Collector):
         """Each part, and each server that one of them cannot do without."""
         found = {name: self._part(name) for name in self._names}
         found["database"] = self._database()
-        if NEED_NATS.intersection(self._names):
+        needed = {server for name in self._names for server in SERVICES[name].needs}
+        if NATS in needed:
             found["nats"] = self._servers.nats()
-        if NEED_BLOBS.intersection(self._names):
+        if BLOBS in needed:
             found["blobs"] = self._servers.blobs()
         return found
 

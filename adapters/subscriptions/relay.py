@@ -25,9 +25,10 @@ from adapters.nats.jetstream import (
     ensure_streams,
     run_until_stopped,
 )
-from adapters.nats.login import NatsLogin
+from adapters.nats.login import NatsLogin, nats_login
 from adapters.observability.event_spans import passed_on
 from adapters.postgres.postgres import wake_ups
+from adapters.settings import Settings
 from adapters.subscriptions.event_batches import PAGE, Batch, Reached, batches
 from application.log.store import CHANNEL, AppendRefused, Store
 from application.scopes import Scopes
@@ -56,9 +57,9 @@ class PublishRefused(Exception):
     """The stream did not take a batch: another relay was first, or the server is not well."""
 
 
-def run_relay(store: Store, nats: NatsLogin, stop: threading.Event) -> None:
+def run_relay(settings: Settings, store: Store, stop: threading.Event) -> None:
     """Publish what the log has and the stream lacks, and go on as the log grows."""
-    run_until_stopped(_run(store, nats, stop), stop)
+    run_until_stopped(_run(store, nats_login(settings), stop), stop)
 
 
 async def _run(store: Store, nats: NatsLogin, stop: threading.Event) -> None:

@@ -39,8 +39,9 @@ class StreamReplaced(Exception):
     """The stream written to is not the one that it was: begin again, for the new one."""
 
 
-def run_policies(settings: Settings, store: Store, blobs: BlobStore, stop: threading.Event) -> None:
+def run_policies(settings: Settings, store: Store, stop: threading.Event) -> None:
     """React to events until `stop` is set."""
+    blobs = BlobStore.from_url(settings.require("blobs_url"))
     run_until_stopped(_run(settings, store, blobs, stop), stop)
 
 

@@ -19,8 +19,9 @@ from adapters.nats.jetstream import (
     reporting_worker,
     run_until_stopped,
 )
-from adapters.nats.login import NatsLogin
+from adapters.nats.login import NatsLogin, nats_login
 from adapters.observability import tracing
+from adapters.settings import Settings
 from adapters.training.job_key import job_tokens
 from application.log.store import AppendRefused, Store
 from application.training.ingest import Delivered, Ingest
@@ -33,9 +34,9 @@ IDLE_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
-def run_ingest(store: Store, nats: NatsLogin, stop: threading.Event) -> None:
+def run_ingest(settings: Settings, store: Store, stop: threading.Event) -> None:
     """Take reports in until `stop` is set."""
-    run_until_stopped(_run(store, nats, stop), stop)
+    run_until_stopped(_run(store, nats_login(settings), stop), stop)
 
 
 async def _run(store: Store, nats: NatsLogin, stop: threading.Event) -> None:

@@ -16,8 +16,6 @@ from api.http.schemas import Strict
 from application.access import accounts as commands
 from application.access.access import Caller
 from application.access.accounts import all_of
-from application.handle import ACCOUNT as ACCOUNTS
-from application.handle import PROJECT
 from domain.access.account import (
     PERSON,
     Account,
@@ -27,6 +25,8 @@ from domain.access.account import (
     WithdrawRole,
 )
 from domain.access.roles import Grants, Right, Role
+from domain.aggregates import ACCOUNT as ACCOUNTS
+from domain.aggregates import PROJECT
 
 
 class NewAccount(Strict, frozen=True, kw_only=True):

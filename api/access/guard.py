@@ -26,6 +26,7 @@ from api.backend import Backend
 from application.access.access import Caller
 from domain.access.roles import RIGHTS, Right
 from domain.errors import Forbidden, Hidden, NotFound, TooManyFailures, Unauthenticated
+from domain.event import StreamName
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -104,7 +105,7 @@ async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
     caller: Caller = connection.user
     if need.of is not None:
         kind = need.of.removesuffix("_id")
-        stream = f"{kind}-{connection.path_params[need.of]}"
+        stream = str(StreamName(kind, connection.path_params[need.of]))
         backend: Backend = connection.app.state.backend
         await asyncio.to_thread(demand, backend, caller, need.right, stream)
     elif need.anywhere:
@@ -124,7 +125,7 @@ def demand(
     """
     projects = backend.scopes.projects_of(streams)
     for stream, project in projects.items():
-        detail = f"there is no such {stream.split('-', 1)[0]}"
+        detail = f"there is no such {StreamName.parse(stream).kind}"
         if project is None:
             raise NotFound(detail, field=field)
         if not caller.grants.may(Right.READ, project):

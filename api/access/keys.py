@@ -18,7 +18,7 @@ from api.http.schemas import Strict
 from application.access import accounts as commands
 from application.access.access import Caller
 from application.access.accounts import all_of
-from application.handle import KEY, PROJECT, Outcome, handle
+from application.handle import Outcome, handle
 from domain.access.key import (
     LONGEST_OVERLAP,
     IssueKey,
@@ -30,6 +30,7 @@ from domain.access.key import (
     new_secret,
 )
 from domain.access.roles import Right, Role
+from domain.aggregates import KEY, PROJECT
 from domain.errors import Unauthenticated
 
 

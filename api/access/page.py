@@ -14,8 +14,8 @@ from api.http.parameters import HttpRequest, Served
 from api.pages.html import Page, render
 from application.access.access import Caller
 from application.access.accounts import all_of
-from application.handle import KEY
 from domain.access.roles import Right, Role
+from domain.aggregates import KEY
 from projections.dataset.catalog import find_project, list_projects
 
 ACCOUNTS_A_PAGE = 100

@@ -17,7 +17,7 @@ from api.pages.html import Page, render
 from domain.access.roles import Right
 from domain.audit.trail import Line
 from domain.audit.trail_tree import Node
-from domain.event import registry
+from domain.event import StreamName, registry
 from projections.dataset.catalog import ProjectRow, find_project, find_view, list_projects
 from projections.training.library_queries import find_model, find_version
 
@@ -124,7 +124,7 @@ class AuditPages(Controller):
 
 def page_of(line: Line) -> str | None:
     """The page of the thing whose history a line is in, if it has one."""
-    kind, key = line.stream.split("-", 1)
+    kind, key = StreamName.parse(line.stream)
     if kind in {"project", "view", "version"}:
         return f"/{kind}s/{key}"
     if kind == "model" and line.view_id:

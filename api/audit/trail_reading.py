@@ -19,7 +19,7 @@ from domain.access.roles import Right
 from domain.audit.places import MODEL, PROJECT, VERSION, VIEW
 from domain.audit.trail import Line
 from domain.errors import Forbidden, Invalid
-from domain.event import Recorded, registry
+from domain.event import Recorded, StreamName, registry
 from projections.audit.trail_walks import TrailFilter, among, is_known, walk
 
 _IDS = (PROJECT, VIEW, MODEL, VERSION)
@@ -100,7 +100,7 @@ def demand_audit(backend: Backend, caller: Caller, asked: Asked) -> None:
     """Ask for the right to audit what is asked for. Raises `Forbidden` and `NotFound`."""
     if caller.grants.may(Right.AUDIT):
         return
-    streams = [f"{kind}-{value}" for kind in _IDS if (value := getattr(asked, kind))]
+    streams = [str(StreamName(kind, value)) for kind in _IDS if (value := getattr(asked, kind))]
     streams += [asked.stream] if asked.stream else []
     if not streams:
         raise Forbidden("you lack the right audit in all projects: ask for one, by its `project`")

@@ -13,8 +13,8 @@ from adapters.dataset.exports import ExportRequest, export
 from api.access.rights import needs
 from api.backend import Backend
 from api.http.parameters import AsOf, Served
-from application.handle import PROJECT
 from domain.access.roles import Right
+from domain.aggregates import PROJECT
 from domain.errors import NotFound
 
 PIECE = 1 << 20

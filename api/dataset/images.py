@@ -20,8 +20,8 @@ from api.http.problems import FieldError, Refusals
 from api.http.schemas import Images, ImageSplit, ImageView, NewAnnotations, Order, Said, Split
 from application.dataset import projects as commands
 from application.dataset.erasure import erased_among
-from application.handle import IMAGE, VIEW
 from domain.access.roles import Right
+from domain.aggregates import IMAGE, VIEW
 from domain.dataset.blob import refuse_erased
 from domain.dataset.image import AddImage, AnnotateImage
 from domain.errors import Invalid

@@ -11,8 +11,8 @@ from api.evaluation.comparison_views import ComparisonView, comparison_view
 from api.evaluation.evaluated import find_two_evaluated
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served
 from api.http.schemas import Split
-from application.handle import VERSION
 from domain.access.roles import Right
+from domain.aggregates import VERSION
 
 
 class ComparisonController(Controller):

@@ -22,8 +22,8 @@ from api.evaluation.page import (
 from api.http.parameters import AtLeast, Cursor, HttpRequest, Served
 from api.http.schemas import Split
 from api.pages.html import render
-from application.handle import VERSION
 from domain.access.roles import Right
+from domain.aggregates import VERSION
 from domain.errors import Conflict
 from projections.dataset.queries import ImageRow
 from projections.training.evaluations import find_evaluations

@@ -8,7 +8,7 @@ from litestar import Controller, Response, get
 from adapters.health.conditions import WELL, Alive, Health, PartHealth, all_in_all
 from adapters.health.heartbeats import SILENT_SECONDS, Sign
 from adapters.health.overview import Look
-from adapters.parts import PARTS
+from adapters.services import SERVICES
 from api.access.rights import OPEN
 from api.http.parameters import Served
 
@@ -76,7 +76,7 @@ def _of_backend(look: Look) -> dict[str, PartHealth]:
     latest: dict[str, Sign] = {}
     for sign in look.database.signs:
         latest.setdefault(sign.part, sign)
-    return {part: _part(look, part, latest.get(part)) for part in PARTS}
+    return {part: _part(look, part, latest.get(part)) for part in SERVICES}
 
 
 def _part(look: Look, part: str, sign: Sign | None) -> PartHealth:

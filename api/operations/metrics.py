@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from adapters.health.heartbeats import SILENT_SECONDS
 from adapters.health.overview import Look
-from adapters.parts import PARTS
+from adapters.services import SERVICES
 from api.access.rights import needs
 from api.http.counters import Metrics
 from api.http.parameters import HttpRequest, Served
@@ -88,7 +88,7 @@ def _of_parts(look: Look) -> Iterator[Metric]:
     failures = CounterMetricFamily(
         "stemma_part_failures", "How often a part had to begin again", labels=["part"]
     )
-    for part in PARTS:
+    for part in SERVICES:
         signs = [
             sign
             for sign in look.database.signs

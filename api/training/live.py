@@ -18,8 +18,8 @@ from api.access.limits import hold_open
 from api.access.rights import needs
 from api.backend import Backend
 from api.http.parameters import HttpRequest, Served
-from application.handle import VERSION
 from domain.access.roles import Right
+from domain.aggregates import VERSION
 from domain.errors import Invalid, NotFound
 from domain.training.version import ENDED
 from projections.training.metric_history import Series, series_of

@@ -11,8 +11,8 @@ from api.access.rights import needs
 from api.backend import Backend
 from api.http.parameters import Cursor, HttpRequest, Limit, Served, position_in
 from application.access.access import Caller
-from application.handle import VERSION
 from domain.access.roles import Right
+from domain.aggregates import VERSION
 from domain.training.messages import Presence
 from projections.training.library_queries import VersionRow, list_unfinished
 from projections.training.version_progress import ProgressRow, progress_by_version

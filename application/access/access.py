@@ -6,18 +6,15 @@ asks whether these streams are still at the same revisions.
 
 import threading
 from datetime import UTC, datetime
-from typing import TypeVar
 
 import msgspec
 
-from application.handle import ACCOUNT, KEY, Aggregate
 from application.log.store import Store
 from domain.access.account import Account
 from domain.access.key import ID_DIGITS, PREFIX, SECRET_DIGITS, Key, Scope, parse_key
 from domain.access.roles import Grants
+from domain.aggregates import ACCOUNT, KEY, Aggregate, State
 from domain.errors import Unauthenticated
-
-State = TypeVar("State")
 
 CACHED = 10_000
 """Streams whose states are kept; those that came first go first."""
@@ -152,11 +149,8 @@ class Access:
         return state
 
     def _fold(self, aggregate: Aggregate[State], stream: str) -> tuple[int, object]:
-        state = None
         events = self._store.streams([stream])[stream]
-        for recorded in events:
-            state = aggregate.evolve(state, recorded.event)
-        folded = (len(events), state)
+        folded = (len(events), aggregate.fold(recorded.event for recorded in events))
         with self._changing:
             known = self._known.pop(stream, None)
             self._known[stream] = folded if known is None or known[0] < folded[0] else known

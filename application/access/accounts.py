@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TypeVar
 
 from application.access.access import Caller
 from application.dataset.projects import create_project
-from application.handle import ACCOUNT, KEY, PROJECT, Aggregate, Decided, Session
+from application.handle import Decided, Session
 from application.log.store import END, Store
 from domain.access import account as accounts
 from domain.access import key as keys
@@ -21,11 +20,10 @@ from domain.access.account import (
 )
 from domain.access.key import IssueKey, Key, RotateKey
 from domain.access.roles import Right, Role
+from domain.aggregates import ACCOUNT, KEY, PROJECT, Aggregate, State
 from domain.dataset import project as projects
 from domain.dataset.project import Project
 from domain.errors import Forbidden, NotFound
-
-State = TypeVar("State")
 
 
 def open_account(session: Session, command: OpenAccount) -> Decided[Account]:
@@ -149,9 +147,7 @@ def all_of(
     after = aggregate.stream(after) if after else ""
     while names := store.streams_of(aggregate.kind, after=after):
         for events in store.streams(names, upto=upto).values():
-            state: State | None = None
-            for recorded in events:
-                state = aggregate.evolve(state, recorded.event)
+            state = aggregate.fold(recorded.event for recorded in events)
             if state is not None:
                 yield events[0].entity_id, state
         after = names[-1]

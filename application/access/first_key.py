@@ -4,12 +4,13 @@ import uuid
 
 from application.access.access import Access, Caller
 from application.access.accounts import all_of, issue_key
-from application.handle import ACCOUNT, KEY, Decided, Request, Session, handle
+from application.handle import Decided, Request, Session, handle
 from application.log.store import Store
 from domain.access import account as accounts
 from domain.access.account import OPERATOR, GrantRole, OpenAccount
 from domain.access.key import IssueKey, Key, parse_key
 from domain.access.roles import Grants, Role
+from domain.aggregates import ACCOUNT, KEY
 from domain.errors import Conflict, Unauthenticated
 
 ADMINISTRATOR = "administrator"

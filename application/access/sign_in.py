@@ -8,7 +8,7 @@ import msgspec
 
 from application.access.accounts import all_of
 from application.access.first_key import ACCOUNT_ID as FIRST_ADMINISTRATOR
-from application.handle import ACCOUNT, PROJECT, Decided, Request, Session, handle
+from application.handle import Decided, Request, Session, handle
 from application.log.store import END, Store
 from domain.access import account as accounts
 from domain.access.account import (
@@ -23,6 +23,7 @@ from domain.access.account import (
 )
 from domain.access.identity import Identity, names_for
 from domain.access.roles import GroupRole, Role
+from domain.aggregates import ACCOUNT, PROJECT
 from domain.errors import Conflict, SignInRefused
 
 NAMES_TRIED = 1000

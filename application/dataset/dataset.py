@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from application.log.store import Store
-from domain.dataset import image as images
+from domain.aggregates import IMAGE
+from domain.event import StreamName
 from domain.training.manifest import PlacedImage
 
 
@@ -15,8 +16,6 @@ def images_at(
     Their file names and metadata read as erased unless `personal` asks for them.
     """
     for stream, events in store.image_streams(project_id, upto=position, personal=personal):
-        state = None
-        for event in events:
-            state = images.evolve(state, event)
+        state = IMAGE.fold(events)
         if state is not None and not state.removed:
-            yield PlacedImage(stream.removeprefix("image-"), state, len(events))
+            yield PlacedImage(StreamName.parse(stream).entity_id, state, len(events))

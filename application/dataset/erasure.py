@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 import msgspec
 
-from application.handle import BLOB, IMAGE, PROJECT, Decided, Request, Session, handle
+from application.handle import Decided, Request, Session, handle
 from application.log.store import Store
 from domain.access.roles import Grants, Right
+from domain.aggregates import BLOB, IMAGE, PROJECT
 from domain.dataset import blob as blobs
 from domain.dataset import image as images
 from domain.dataset import project as projects
@@ -122,11 +123,9 @@ def erased_among(store: Store, digests: Collection[str]) -> dict[str, Blob]:
     streams = store.streams([BLOB.stream(digest) for digest in digests])
     found: dict[str, Blob] = {}
     for events in streams.values():
-        blob = None
-        for recorded in events:
-            blob = blobs.evolve(blob, recorded.event)
-            if blob is not None:
-                found[recorded.entity_id] = blob
+        blob = BLOB.fold(recorded.event for recorded in events)
+        if blob is not None:
+            found[events[0].entity_id] = blob
     return found
 
 
@@ -158,9 +157,7 @@ def _as_they_were(
 ) -> Iterator[PlacedImage]:
     streams = store.streams([IMAGE.stream(key) for key in image_ids], upto=created.log_position)
     for events in streams.values():
-        image = None
-        for recorded in events:
-            image = images.evolve(image, recorded.event)
+        image = IMAGE.fold(recorded.event for recorded in events)
         if image and not image.removed and image.project_id == created.project_id:
             yield PlacedImage(events[0].entity_id, image, len(events))
 

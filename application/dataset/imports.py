@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from application.handle import BLOB, IMAGE, IMPORT, PROJECT, VIEW, Decided, Session
+from application.handle import Decided, Session
 from application.log.store import END, Store
 from application.views import add_concepts
+from domain.aggregates import BLOB, IMAGE, IMPORT, PROJECT, VIEW
 from domain.dataset import image as images
 from domain.dataset import imports
 from domain.dataset import project as projects
@@ -16,7 +17,7 @@ from domain.dataset.image import AddImage, AnnotateImage, AssignSplit, Image, Im
 from domain.dataset.imports import Ending, Import, RequestImport
 from domain.dataset.project import Project
 from domain.errors import Conflict, Refusal
-from domain.event import name_of
+from domain.event import StreamName, name_of
 from domain.library import view as views
 from domain.library.view import View, ViewCreated
 
@@ -111,8 +112,6 @@ def views_of(store: Store, project_id: str, *, upto: int = END) -> dict[str, Vie
     ]
     found: dict[str, View] = {}
     for stream, events in store.streams([VIEW.stream(key) for key in ids], upto=upto).items():
-        state = None
-        for recorded in events:
-            state = views.evolve(state, recorded.event)
-        found[stream.split("-", 1)[1]] = views.existing(state)
+        state = VIEW.fold(recorded.event for recorded in events)
+        found[StreamName.parse(stream).entity_id] = views.existing(state)
     return found

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from application.dataset.dataset import images_at
-from application.handle import BLOB, IMAGE, PROJECT, VIEW, Decided, Session
+from application.handle import Decided, Session
+from domain.aggregates import BLOB, IMAGE, PROJECT, VIEW
 from domain.dataset import image as images
 from domain.dataset import project as projects
 from domain.dataset.blob import refuse_erased

@@ -7,16 +7,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from eventsourcing.persistence import Mapper, Notification, StoredEvent
 
-import domain.access.account
-import domain.access.key
-import domain.dataset.blob
-import domain.dataset.image
-import domain.dataset.imports
-import domain.dataset.project
-import domain.library.model
-import domain.library.view
-import domain.subscriptions.webhook
-import domain.training.version  # noqa: F401  (importing an aggregate registers its events)
+import domain.aggregates  # noqa: F401  (importing an aggregate registers its events)
 from application.log.sealing import Random, seal, unseal
 from domain.event import Event, Metadata, Recorded, registry
 from domain.personal import erased_values

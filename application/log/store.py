@@ -22,7 +22,7 @@ from application.log.recorder import CommandRow, LogRecorder
 from application.log.recorder_pages import PageReads
 from application.log.recorder_trail import TrailReads
 from application.log.sealing import new_key
-from domain.event import Event, Recorded
+from domain.event import Event, Recorded, StreamName
 from domain.personal import erased_values, shreds
 
 SCHEMA = "log"
@@ -133,7 +133,8 @@ class Store:
 
     def streams_of(self, kind: str, *, after: str = "", limit: int = STREAMS) -> list[str]:
         """The names of the streams of a kind, in their order, from behind one of them on."""
-        return self._trail.begun(f"{kind}-", max(f"{kind}-", after), limit)
+        first = str(StreamName(kind, ""))
+        return self._trail.begun(first, max(first, after), limit)
 
     def image_streams(
         self, project_id: str, *, upto: int, personal: bool = False

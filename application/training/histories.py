@@ -4,11 +4,10 @@ from typing import Any
 
 import msgspec
 
-from application.handle import VERSION
 from application.log.store import Store
+from domain.aggregates import VERSION
 from domain.errors import Conflict, NotFound
 from domain.event import Recorded
-from domain.training import version as versions
 from domain.training.model_description import ModelDescription
 from domain.training.version import (
     DatasetFrozen,
@@ -35,11 +34,10 @@ def history_of(store: Store, version_id: str) -> VersionHistory:
     """Raises `NotFound`."""
     stream = VERSION.stream(version_id)
     events: list[Recorded] = store.streams([stream])[stream]
-    state: Version | None = None
     last: dict[type[Any], Any] = {}
     for recorded in events:
-        state = versions.evolve(state, recorded.event)
         last[type(recorded.event)] = recorded.event
+    state = VERSION.fold(recorded.event for recorded in events)
     if state is None:
         raise NotFound(f"there is no version {version_id!r}")
     return VersionHistory(

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from application.handle import VERSION, new_metadata
+from application.handle import new_metadata
 from application.log.store import AppendRefused, Store
 from application.training.job_tokens import JobTokens
+from domain.aggregates import VERSION
 from domain.errors import Conflict, Refusal
 from domain.event import Recorded
 from domain.training import version as versions
@@ -89,9 +90,9 @@ class Ingest:
         missing = sorted(streams - self._known.keys())
         unguarded = self._store.streams(missing, upto=self._tokens.since) if self._tokens else {}
         for stream, events in self._store.streams(missing).items():
-            version, asked = None, 0
+            version = VERSION.fold(recorded.event for recorded in events)
+            asked = 0
             for revision, recorded in enumerate(events, start=1):
-                version = versions.evolve(version, recorded.event)
                 if isinstance(recorded.event, VersionCreated | VersionRetried):
                     asked = revision
             guarded = self._tokens is not None and asked > len(unguarded[stream])

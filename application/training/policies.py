@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from application.dataset.dataset import images_at
-from application.handle import VERSION, Request, handle
+from application.handle import Request, handle
 from application.log.store import Store
 from application.training.versions import freeze_dataset
+from domain.aggregates import VERSION
 from domain.event import Recorded, name_of
 from domain.training import manifest
 from domain.training import version as versions
@@ -97,7 +98,5 @@ def _dispatch(store: Store, effects: Effects, recorded: Recorded) -> None:
 def version_of(store: Store, version_id: str) -> Version:
     """A version as it is now."""
     stream = VERSION.stream(version_id)
-    state = None
-    for recorded in store.streams([stream])[stream]:
-        state = versions.evolve(state, recorded.event)
-    return versions.existing(state)
+    events = store.streams([stream])[stream]
+    return versions.existing(VERSION.fold(recorded.event for recorded in events))

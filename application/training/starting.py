@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Protocol
 
-from application.handle import VERSION, Session
+from application.handle import Session
+from domain.aggregates import VERSION
 from domain.errors import Invalid
 from domain.training.architectures import ARCHITECTURES
 from domain.training.messages import InitialWeights

@@ -5,8 +5,9 @@ from typing import Any
 
 from application.dataset.dataset import images_at
 from application.dataset.erasure import refuse_if_erased
-from application.handle import MODEL, VERSION, VIEW, Decided, Session
+from application.handle import Decided, Session
 from application.training.starting import PretrainedWeights, initial_weights
+from domain.aggregates import MODEL, VERSION, VIEW
 from domain.errors import Conflict
 from domain.library import model as models
 from domain.library import view as views

@@ -9,9 +9,9 @@ import click
 
 from adapters.blobs.blobs import BlobCorrupt, BlobMissing, BlobStore
 from adapters.settings import Settings, load_settings
-from application.handle import VERSION
 from application.log.store import Store
 from application.training.policies import manifest_of
+from domain.aggregates import VERSION
 from domain.training.manifest import canonical_line
 from domain.training.version import DatasetFrozen, VersionCreated
 

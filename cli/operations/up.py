@@ -23,11 +23,11 @@ from adapters.processes.supervisor import Server, Supervisor
 from adapters.servers.embedded import FolderLock
 from adapters.servers.nats import EmbeddedNats, access_in
 from adapters.servers.postgres import EmbeddedPostgres
+from adapters.services import SERVICES
 from adapters.settings import RUNTIME_FILE, Runtime, Settings, load_settings
 
 DEFAULT_PORT = 8300
 READY_SECONDS = 60.0
-BACKEND = ("project", "relay", "policies", "ingest", "importer", "eraser", "checkpoints", "courier")
 
 
 def run_all(*, port: int | None, separate: bool, echo: bool, stop: threading.Event) -> None:
@@ -199,7 +199,7 @@ def _key(data: Path, runtime: Runtime) -> str | None:
 
 def processes(separate: bool) -> list[tuple[str, list[str]]]:
     backend = (
-        [(name, [name]) for name in BACKEND] if separate else [("backend", ["parts", *BACKEND])]
+        [(name, [name]) for name in SERVICES] if separate else [("backend", ["parts", *SERVICES])]
     )
     return [*backend, ("worker", ["worker"]), ("api", ["api"])]
 

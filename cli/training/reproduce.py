@@ -12,9 +12,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from adapters.settings import Settings, load_settings
 from application.dataset.erasure import refuse_if_erased
-from application.handle import VERSION
 from application.log.store import Store
 from application.training.histories import VersionHistory, history_of
+from domain.aggregates import VERSION
 from domain.errors import Refusal
 from domain.training.messages import (
     AnyReport,

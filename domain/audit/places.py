@@ -4,17 +4,20 @@ from collections.abc import Iterator
 
 import msgspec
 
+from domain import aggregates
 from domain.access.account import RoleChange
 from domain.dataset.image import ImageAdded, ImageAnnotated
 from domain.dataset.imports import ImportRequested
 from domain.dataset.project import ProjectCreated
-from domain.event import Event, Recorded
+from domain.event import Event, Recorded, StreamName
 from domain.library.model import ModelCreated, ModelForked, VersionNumbered
 from domain.library.view import ModelRegistered, ViewCreated
 from domain.training.version import VersionCreated
 
 ACTOR, EVENT = "actor", "event"
-PROJECT, VIEW, MODEL, VERSION = "project", "view", "model", "version"
+PROJECT, VIEW, MODEL, VERSION = (
+    one.kind for one in (aggregates.PROJECT, aggregates.VIEW, aggregates.MODEL, aggregates.VERSION)
+)
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -32,7 +35,7 @@ class Place(msgspec.Struct, frozen=True):
 
 def placed(stream: str, first: Event) -> Place | None:
     """The place of a stream by its first event; a model's project is its view's, and left out."""
-    key = stream.split("-", 1)[1]
+    key = StreamName.parse(stream).entity_id
     match first:
         case ProjectCreated():
             return Place(key)
@@ -52,7 +55,7 @@ def own_terms(recorded: Recorded) -> Iterator[str]:
     event = recorded.event
     yield f"{ACTOR}:{recorded.metadata.actor}"
     yield f"{EVENT}:{event.event_name}"
-    kind, key = recorded.stream.split("-", 1)
+    kind, key = StreamName.parse(recorded.stream)
     if kind in {PROJECT, VERSION}:
         yield f"{kind}:{key}"
     match event:

@@ -6,6 +6,7 @@ import msgspec
 
 from domain.access.account import Account, RoleChange
 from domain.access.key import KeyIssued
+from domain.aggregates import ACCOUNT, MODEL, PROJECT, VIEW
 from domain.audit.trail_telling import States
 from domain.audit.trail_words import telling
 from domain.dataset.image import Image, ImageAdded, ImageAnnotated
@@ -101,20 +102,20 @@ def mentions(event: Event) -> list[str]:
     """The other streams whose state an event's line needs."""
     match event:
         case ImageAdded() | ImportRequested() | ViewCreated():
-            return [f"project-{event.project_id}"]
+            return [PROJECT.stream(event.project_id)]
         case ImageAnnotated() | ModelCreated():
-            return [f"view-{event.view_id}"]
+            return [VIEW.stream(event.view_id)]
         case WebhookRegistered(project_id=str(project_id)):
-            return [f"project-{project_id}"]
+            return [PROJECT.stream(project_id)]
         case ModelForked():
-            return [f"view-{event.view_id}", f"model-{event.parent_model_id}"]
+            return [VIEW.stream(event.view_id), MODEL.stream(event.parent_model_id)]
         case ModelRegistered() | VersionCreated():
-            return [f"model-{event.model_id}"]
+            return [MODEL.stream(event.model_id)]
         case _ if isinstance(event, RoleChange) and event.project_id is not None:
-            return [f"project-{event.project_id}"]
+            return [PROJECT.stream(event.project_id)]
         case KeyIssued():
-            projects = [f"project-{one}" for one in event.scope.projects or ()]
-            return [f"account-{event.account_id}", *projects]
+            projects = [PROJECT.stream(one) for one in event.scope.projects or ()]
+            return [ACCOUNT.stream(event.account_id), *projects]
     return []
 
 
@@ -143,5 +144,5 @@ def belonging(recorded: Recorded, states: States, after: object) -> Belonging:
 
 
 def _project_of_view(states: States, model: Model) -> str | None:
-    view = states.get(f"view-{model.view_id}")
+    view = states.get(VIEW.stream(model.view_id))
     return view.project_id if isinstance(view, View) else None

@@ -2,6 +2,7 @@
 
 from domain.access import account, key
 from domain.access.key import Scope
+from domain.aggregates import ACCOUNT, PROJECT
 from domain.audit.trail_telling import States, Telling, named_in
 from domain.event import Event
 
@@ -30,13 +31,13 @@ def of_account(event: Event, subject: str, states: States) -> Telling | None:
 
 
 def _where(states: States, project_id: str | None) -> str:
-    return "all projects" if project_id is None else named_in(states, f"project-{project_id}")
+    return "all projects" if project_id is None else named_in(states, PROJECT.stream(project_id))
 
 
 def of_key(event: Event, subject: str, states: States) -> Telling | None:
     match event:
         case key.KeyIssued() as issued:
-            whose = named_in(states, f"account-{issued.account_id}")
+            whose = named_in(states, ACCOUNT.stream(issued.account_id))
             ends = f" until {issued.expires_at:%Y-%m-%d %H:%M} UTC" if issued.expires_at else ""
             return Telling(
                 f"key '{issued.label}' issued to {whose}{ends}, {_limits(issued.scope, states)}"
@@ -55,6 +56,6 @@ def _limits(scope: Scope, states: States) -> str:
     if scope.roles is not None:
         limits.append(f"as {', '.join(scope.roles)}")
     if scope.projects is not None:
-        named = [named_in(states, f"project-{project}") for project in scope.projects]
+        named = [named_in(states, PROJECT.stream(project)) for project in scope.projects]
         limits.append(f"in {', '.join(named)}")
     return f"limited: {'; '.join(limits)}" if limits else "not limited"

@@ -9,6 +9,7 @@ from domain.access.key import Key
 from domain.dataset.image import Image
 from domain.dataset.imports import Import
 from domain.dataset.project import Project
+from domain.event import StreamName
 from domain.library.model import Model
 from domain.library.view import View
 from domain.subscriptions.webhook import Webhook
@@ -30,7 +31,7 @@ def named(stream: str, state: object) -> str:
     """A thing as people call it; by its id, where its state is not known."""
     match state:
         case Project() | View() | Model():
-            return f"{stream.split('-', 1)[0]} '{state.name}'"
+            return f"{StreamName.parse(stream).kind} '{state.name}'"
         case Image():
             return f"image {state.added.file_name}"
         case Account():
@@ -46,7 +47,7 @@ def named(stream: str, state: object) -> str:
             return (
                 f"version {number}" if name == f"Version {number}" else f"version {number} '{name}'"
             )
-    return stream.replace("-", " ", 1)
+    return " ".join(StreamName.parse(stream))
 
 
 def named_in(states: States, stream: str) -> str:

@@ -1,5 +1,6 @@
 """What the events of a webhook say on the trail. Its URL and secrets are not told."""
 
+from domain.aggregates import PROJECT
 from domain.audit.trail_telling import States, Telling, named_in
 from domain.event import Event
 from domain.subscriptions import webhook
@@ -10,9 +11,8 @@ def of_webhook(event: Event, subject: str, states: States) -> Telling | None:
     match event:
         case webhook.WebhookRegistered() as made:
             what = ", ".join(made.names) or "all events"
-            where = (
-                f" of {named_in(states, f'project-{made.project_id}')}" if made.project_id else ""
-            )
+            project = made.project_id
+            where = f" of {named_in(states, PROJECT.stream(project))}" if project else ""
             return Telling(f"{subject} registered for {what}{where}")
         case webhook.WebhookPaused():
             return Telling(f"{subject} paused")

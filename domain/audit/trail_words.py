@@ -5,6 +5,18 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from domain.aggregates import (
+    ACCOUNT,
+    BLOB,
+    IMAGE,
+    IMPORT,
+    KEY,
+    MODEL,
+    PROJECT,
+    VERSION,
+    VIEW,
+    WEBHOOK,
+)
 from domain.audit.trail_access import of_account, of_key
 from domain.audit.trail_telling import States, Telling, labels_of, named, named_in
 from domain.audit.trail_training import of_training
@@ -20,26 +32,26 @@ def telling(recorded: Recorded, states: States, after: object) -> Telling:
     """Raises `LookupError` for an event that has no words here."""
     before = states.get(recorded.stream)
     subject = named(recorded.stream, before or after)
-    match recorded.stream.split("-", 1)[0]:
-        case "project":
+    match recorded.kind:
+        case PROJECT.kind:
             told = _of_project(recorded, subject, before)
-        case "image":
+        case IMAGE.kind:
             told = _of_image(recorded, subject, states, before)
-        case "blob":
+        case BLOB.kind:
             told = _of_blob(recorded)
-        case "import":
+        case IMPORT.kind:
             told = _of_import(recorded, subject, states)
-        case "view":
+        case VIEW.kind:
             told = _of_view(recorded, subject, states, before)
-        case "model":
+        case MODEL.kind:
             told = _of_model(recorded, subject, states, before)
-        case "version":
+        case VERSION.kind:
             told = _of_version(recorded, subject, states, before, after)
-        case "webhook":
+        case WEBHOOK.kind:
             told = of_webhook(recorded.event, subject, states)
-        case "account":
+        case ACCOUNT.kind:
             told = of_account(recorded.event, subject, states)
-        case "key":
+        case KEY.kind:
             told = of_key(recorded.event, subject, states)
         case _:
             told = None
@@ -67,13 +79,13 @@ def _of_image(recorded: Recorded, subject: str, states: States, before: object) 
     known = before if isinstance(before, images.Image) else None
     match recorded.event:
         case images.ImageAdded() as added:
-            where = named_in(states, f"project-{added.project_id}")
+            where = named_in(states, PROJECT.stream(added.project_id))
             again = " again" if known else ""
             size = f"{added.width} by {added.height} pixels"
             return Telling(f"image {added.file_name} ({size}) added to {where}{again}")
         case images.ImageAnnotated() as now:
-            where = named_in(states, f"view-{now.view_id}")
-            labels = labels_of(states.get(f"view-{now.view_id}"))
+            where = named_in(states, VIEW.stream(now.view_id))
+            labels = labels_of(states.get(VIEW.stream(now.view_id)))
             earlier = known.annotations.get(now.view_id) if known else None
             was, is_now = said(earlier, labels), said(now, labels)
             if was == is_now:
@@ -82,10 +94,10 @@ def _of_image(recorded: Recorded, subject: str, states: States, before: object) 
         case images.ImageSplitAssigned(split=split):
             return Telling(f"{subject} assigned to a split", known.split if known else None, split)
         case images.ImageRemoved():
-            where = named_in(states, f"project-{known.project_id}") if known else "its project"
+            where = named_in(states, PROJECT.stream(known.project_id)) if known else "its project"
             return Telling(f"{subject} removed from {where}")
         case images.ImageErased(blob=digest, reason=reason):
-            where = named_in(states, f"project-{known.project_id}") if known else "its project"
+            where = named_in(states, PROJECT.stream(known.project_id)) if known else "its project"
             return Telling(f"{subject} erased from {where}, with its bytes {digest}: {reason}")
     return None
 
@@ -112,7 +124,7 @@ def said(annotated: images.ImageAnnotated | None, labels: Mapping[str, str]) -> 
 def _of_import(recorded: Recorded, subject: str, states: States) -> Telling | None:
     match recorded.event:
         case imports.ImportRequested() as asked:
-            where = named_in(states, f"project-{asked.project_id}")
+            where = named_in(states, PROJECT.stream(asked.project_id))
             how = ", as a dry run" if asked.rules.dry_run else ""
             return Telling(f"{subject} into {where} requested{how}")
         case imports.ImportCompleted(format=form, counts=counts):
@@ -135,7 +147,7 @@ def _of_view(recorded: Recorded, subject: str, states: States, before: object) -
     labels = labels_of(before)
     match recorded.event:
         case view.ViewCreated() as made:
-            where = named_in(states, f"project-{made.project_id}")
+            where = named_in(states, PROJECT.stream(made.project_id))
             return Telling(f"{made.kind} view '{made.name}' created in {where}")
         case view.ConceptAdded(label=label):
             return Telling(f"concept '{label}' added to {subject}")
@@ -144,7 +156,7 @@ def _of_view(recorded: Recorded, subject: str, states: States, before: object) -
         case view.ConceptRemoved(concept_id=key):
             return Telling(f"concept '{labels.get(key, key)}' removed from {subject}")
         case view.ModelRegistered(model_id=key, concepts=concepts):
-            which = named_in(states, f"model-{key}")
+            which = named_in(states, MODEL.stream(key))
             return Telling(f"{subject} registered {which} for {_listed(concepts, labels)}")
     return None
 
@@ -152,14 +164,14 @@ def _of_view(recorded: Recorded, subject: str, states: States, before: object) -
 def _of_model(recorded: Recorded, subject: str, states: States, before: object) -> Telling | None:
     known = before if isinstance(before, model.Model) else None
     at = getattr(recorded.event, "view_id", known.view_id if known else "")
-    where, labels = named_in(states, f"view-{at}"), labels_of(states.get(f"view-{at}"))
+    where, labels = named_in(states, VIEW.stream(at)), labels_of(states.get(VIEW.stream(at)))
     match recorded.event:
         case model.ModelCreated() as made:
             return Telling(
                 f"model '{made.name}' created in {where}: {_listed(made.concepts, labels)}"
             )
         case model.ModelForked() as forked:
-            parent = named_in(states, f"model-{forked.parent_model_id}")
+            parent = named_in(states, MODEL.stream(forked.parent_model_id))
             return Telling(
                 f"model '{forked.name}' forked from {parent} ({forked.why}):"
                 f" {_listed(forked.concepts, labels)}"
@@ -184,7 +196,7 @@ def _of_version(
     known = before if isinstance(before, version.Version) else None
     match recorded.event:
         case version.VersionCreated() as made:
-            of = named_in(states, f"model-{made.model_id}")
+            of = named_in(states, MODEL.stream(made.model_id))
             return Telling(
                 f"{subject} of {of} created: {made.options.architecture} on the images as of"
                 f" position {made.log_position}"

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import BIT, Insert, array, insert
 
 from domain.audit.places import MODEL, PROJECT, VIEW, Place, own_terms, placed
-from domain.event import Recorded
+from domain.event import Recorded, StreamName
 from projections.engine.read_model import SCHEMA, ReadModel, Write, given_rows, write_rows
 
 BLOCK = 512
@@ -79,12 +79,13 @@ class _Marks(msgspec.Struct):
 def _place_rows() -> Select[tuple[str, str, str, str]]:
     given = given_rows(stream=Text, project_id=Text, view_id=Text, model_id=Text)
     view = streams.alias("view")
+    of_view = literal(str(StreamName(VIEW, ""))).concat(given.c.view_id)
     return select(
         given.c.stream,
         func.coalesce(given.c.project_id, view.c.project_id),
         given.c.view_id,
         given.c.model_id,
-    ).select_from(given.outerjoin(view, view.c.stream == literal("view-").concat(given.c.view_id)))
+    ).select_from(given.outerjoin(view, view.c.stream == of_view))
 
 
 def _marked_rows() -> Select[tuple[str, int, str, datetime, datetime]]:
@@ -157,7 +158,7 @@ def project(page: Sequence[Recorded]) -> Iterator[Write]:
     for recorded in page:
         stream, position, at = recorded.stream, recorded.position, recorded.metadata.occurred_at
         place = placed(stream, recorded.event)
-        if place is not None and not stream.startswith(f"{PROJECT}-"):
+        if place is not None and recorded.kind != PROJECT:
             places.append({"stream": stream, **msgspec.to_builtins(place)})
         for term in _terms(recorded, place):
             key = term, position // BLOCK

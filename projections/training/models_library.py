@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from domain.aggregates import MODEL, VERSION
 from domain.event import Recorded
 from domain.library.model import (
     ConceptSetAmended,
@@ -218,11 +219,11 @@ _retry = VERSIONS.change(
 
 
 def project(recorded: Recorded) -> Iterator[Write]:
-    if recorded.stream.startswith("model-"):
+    if recorded.kind == MODEL.kind:
         yield from _project_model(recorded)
     elif isinstance(recorded.event, VersionCreated):
         yield Write(_add_version, _version_row(recorded, recorded.event))
-    elif recorded.stream.startswith("version-"):
+    elif recorded.kind == VERSION.kind:
         statement, values = _change(recorded)
         yield Write(statement, _own(recorded) | values)
         if isinstance(recorded.event, DatasetFrozen) and recorded.event.validation_set is not None:

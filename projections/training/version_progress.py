@@ -24,6 +24,7 @@ from sqlalchemy import (
     select,
 )
 
+from domain.aggregates import VERSION
 from domain.event import Recorded
 from domain.training.version import (
     CANCELLED,
@@ -175,7 +176,7 @@ _retried = _change(
 
 
 def project(recorded: Recorded) -> Iterator[Write]:
-    if not recorded.stream.startswith("version-"):
+    if recorded.kind != VERSION.kind:
         return
     if isinstance(recorded.event, VersionCreated):
         yield from _created(recorded)

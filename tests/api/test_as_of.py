@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from application.handle import VERSION
 from cli.main import main
+from domain.aggregates import VERSION
 from domain.event import Event, Recorded
 from domain.training.version import (
     BatchMetricsRecorded,

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 from application import views
 from application.dataset import projects
-from application.handle import VIEW, Decided, Outcome, Request, Session, handle, new_metadata
+from application.handle import Decided, Outcome, Request, Session, handle, new_metadata
 from application.log.store import Store
 from application.training import versions
 from domain.access.roles import Grants, Role
+from domain.aggregates import VIEW
 from domain.dataset.image import AddImage, AnnotateImage, Annotation
 from domain.dataset.project import DrawValidationSplit
 from domain.errors import Conflict

@@ -8,9 +8,10 @@ import pytest
 
 from application import views
 from application.dataset import projects
-from application.handle import IMAGE, MODEL, VERSION, VIEW, Aggregate, Session, handle
+from application.handle import Session, handle
 from application.log.store import Store
 from application.training import versions
+from domain.aggregates import IMAGE, MODEL, VERSION, VIEW, Aggregate
 from domain.dataset.image import AddImage, AnnotateImage, Annotation
 from domain.dataset.project import DrawValidationSplit
 from domain.errors import Conflict, Invalid, NotFound, Refusal, Stale

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from application.dataset import projects
-from application.handle import PROJECT, Decided, Session, handle
+from application.handle import Decided, Session, handle
 from application.log.store import Store
+from domain.aggregates import PROJECT
 from domain.dataset.project import Project, ProjectRenamed
 from domain.errors import Conflict, Invalid, NotFound, Stale
 from tests.application.scenes import at_once, do, recorded, request

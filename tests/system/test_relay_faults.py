@@ -22,6 +22,7 @@ from adapters.postgres.migrate import migrate
 from adapters.servers.embedded import EmbeddedServer
 from adapters.servers.nats import EmbeddedNats
 from adapters.servers.postgres import EmbeddedPostgres
+from adapters.services import SERVICES
 from adapters.settings import Settings
 from application.log.store import AppendRefused, LogUnreachable, Store
 from domain.dataset.project import ProjectRenamed
@@ -36,7 +37,7 @@ LONGEST_PAUSE = 0.8
 
 FORKSERVER = multiprocessing.get_context("forkserver")
 """A relay starts at once, as a process of its own, from one that has imported it already."""
-FORKSERVER.set_forkserver_preload(["adapters.parts"])
+FORKSERVER.set_forkserver_preload(["adapters.parts", SERVICES["relay"].run.partition(":")[0]])
 
 
 def relay_process(settings: Settings) -> None:

@@ -2,8 +2,9 @@
 
 import msgspec
 
-from application.handle import IMPORT, Request
+from application.handle import Request
 from application.log.store import Store
+from domain.aggregates import IMPORT
 from domain.dataset import imports
 from domain.dataset.imports import Import, ImportRequested
 
@@ -34,10 +35,7 @@ def find_asked(store: Store, import_id: str) -> tuple[Asked, Import]:
     """The import and its state. Raises `NotFound`."""
     stream = IMPORT.stream(import_id)
     events = store.streams([stream])[stream]
-    state = None
-    for recorded in events:
-        state = imports.evolve(state, recorded.event)
-    known = imports.existing(state)
+    known = imports.existing(IMPORT.fold(recorded.event for recorded in events))
     metadata = events[0].metadata
     asked = Asked(
         import_id,

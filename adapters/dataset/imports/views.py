@@ -8,9 +8,10 @@ import msgspec
 
 from adapters.formats.items import Answer, DeclaredView
 from application.dataset.imports import add_missing_concepts, views_of
-from application.handle import VIEW, Decided, Request, Session, handle
+from application.handle import Decided, Request, Session, handle
 from application.log.store import Store
 from application.views import create_view
+from domain.aggregates import VIEW
 from domain.dataset.image import AnnotateImage, Annotation, check_fits
 from domain.errors import Invalid
 from domain.library.view import View

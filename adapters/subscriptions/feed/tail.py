@@ -9,9 +9,9 @@ import msgspec
 
 from adapters.postgres.postgres import wake_ups
 from adapters.subscriptions.feed.wanted import terms_of
-from application.handle import ACCOUNT, KEY
 from application.log.store import CHANNEL, Store
 from application.scopes import Scopes
+from domain.aggregates import ACCOUNT, KEY
 from domain.audit.places import Place
 from domain.event import Recorded
 from domain.subscriptions.cloud_events import cloud_event

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from application.scopes import Scopes
-from application.trail import EVOLVE
+from domain.aggregates import AGGREGATES
 from domain.audit.places import EVENT, MODEL, PROJECT, VERSION, VIEW, Place, own_terms
 from domain.errors import Invalid
 from domain.event import Recorded
@@ -76,10 +76,10 @@ class Chosen(msgspec.Struct, frozen=True):
 
 def _subject(told: str) -> str:
     kind, _, key = told.partition("-")
-    if kind not in EVOLVE or not key or "\0" in key:
+    if kind not in AGGREGATES or not key or "\0" in key:
         raise Invalid(
             f"subject is {told!r}; give a kind and an id, such as version-4154e738-…; the kinds"
-            f" are {', '.join(sorted(EVOLVE))}",
+            f" are {', '.join(sorted(AGGREGATES))}",
             field="subject",
         )
     return told

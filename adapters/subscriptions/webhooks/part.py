@@ -15,9 +15,9 @@ from adapters.subscriptions.webhooks.positions import Positions, delivering
 from adapters.subscriptions.webhooks.sending import Sender
 from adapters.subscriptions.webhooks.tail import Tail
 from application.access.access import Access
-from application.handle import ACCOUNT
 from application.log.store import CHANNEL, Store
 from application.webhooks import Endpoint, all_endpoints, take
+from domain.aggregates import ACCOUNT
 from domain.subscriptions.webhook import REMOVED
 
 STOP_SECONDS = 2.0

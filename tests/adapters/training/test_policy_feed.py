@@ -15,10 +15,10 @@ from adapters.postgres.reactions import react_to_all
 from adapters.servers.nats import EmbeddedNats
 from adapters.training.job_key import job_tokens
 from adapters.training.policy_feed import put_manifest
-from application.handle import VERSION
 from application.log.store import Store
 from application.training.ingest import Ingest
 from application.training.policies import REACTS_TO, Effects, manifest_of, react
+from domain.aggregates import VERSION
 from domain.training import manifest
 from domain.training.messages import TrainJob
 from domain.training.version import DatasetFrozen, VersionCreated

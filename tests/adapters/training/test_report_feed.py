@@ -9,9 +9,9 @@ from nats.js import JetStreamContext
 from adapters.nats.jetstream import REPORTS, ensure_streams, publish, report_subject
 from adapters.servers.nats import EmbeddedNats
 from adapters.training.job_key import job_tokens
-from application.handle import VERSION
 from application.log.store import Store
 from application.training import versions
+from domain.aggregates import VERSION
 from domain.training.messages import Report
 from tests.adapters.running import eventually, kill, running, settings_for, with_js
 from tests.application.scenes import do, trainable

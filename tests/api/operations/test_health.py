@@ -16,12 +16,12 @@ from sqlalchemy import text
 
 from adapters.health import heartbeats, overview
 from adapters.nats.jetstream import JOBS, WORKERS_BUCKET, job_subject
-from adapters.parts import PARTS
 from adapters.postgres.migrate import migrate
 from adapters.postgres.postgres import passing_engine
 from adapters.servers.embedded import EmbeddedServer
 from adapters.servers.nats import EmbeddedNats
 from adapters.servers.postgres import ADMIN, APPLICATION, EmbeddedPostgres
+from adapters.services import SERVICES
 from adapters.settings import Settings
 from api.operations import health
 from domain.training.messages import Presence
@@ -89,7 +89,7 @@ def world(initialised: Path) -> Iterator[World]:
         migrate(postgres.admin_url, postgres.app_url)
         database = Database("stemma", postgres.url(ADMIN), postgres.url(APPLICATION))
         settings = settings_at(database, folder, nats_url=nats.url, log_checkpoint_seconds=0.1)
-        others = [part for part in PARTS if part != "eraser"]
+        others = [part for part in SERVICES if part != "eraser"]
         with serving(settings) as scene, running(settings, *others):
             yield World(scene, postgres, nats, folder)
 
@@ -106,7 +106,7 @@ def well(world: World) -> Iterator[World]:
 def test_all_is_well(well: World) -> None:
     status, whole, parts = well.ready()
     assert (status, whole) == (200, "ok")
-    assert set(parts) == {"database", "nats", "blobs", "workers", *NAMES, *PARTS}
+    assert set(parts) == {"database", "nats", "blobs", "workers", *NAMES, *SERVICES}
     assert parts["workers"]["why"] == "none is there: trainings wait"
     assert set(counted(well.scene, "stemma_up").values()) == {1.0}
 

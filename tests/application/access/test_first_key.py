@@ -8,12 +8,12 @@ from click.testing import CliRunner
 from application.access.access import Access
 from application.access.accounts import close_account
 from application.access.first_key import ACCOUNT_ID, give_key, has_key, opens
-from application.handle import ACCOUNT
 from application.log.store import Store
 from cli.main import main
 from cli.operations.first_key import KEY_FILE, local_key, new_key
 from domain.access.account import GrantRole, OpenAccount, account_id, decide, open_account
 from domain.access.roles import Right, Role
+from domain.aggregates import ACCOUNT
 from domain.errors import Conflict, Unauthenticated
 from tests.application.scenes import do, recorded
 from tests.servers import Database

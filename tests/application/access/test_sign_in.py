@@ -8,11 +8,12 @@ from application.access.accounts import all_of, close_account, grant_role, open_
 from application.access.first_key import ACCOUNT_ID, ADMINISTRATOR
 from application.access.sign_in import Terms, account_of, come_in
 from application.dataset.projects import create_project
-from application.handle import ACCOUNT, Decided, Request, Session, handle
+from application.handle import Decided, Request, Session, handle
 from application.log.store import Store
 from domain.access.account import SIGN_IN, Account, GrantRole, OpenAccount
 from domain.access.identity import Identity
 from domain.access.roles import Grants, GroupRole, Role
+from domain.aggregates import ACCOUNT
 from domain.errors import SignInRefused
 from tests.application.scenes import at_once, do
 

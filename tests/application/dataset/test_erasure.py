@@ -17,11 +17,12 @@ from application.dataset.erasure import (
     react,
 )
 from application.dataset.imports import TakenImage, take_images
-from application.handle import IMAGE, VERSION, Session, handle
+from application.handle import Session, handle
 from application.log.store import Store
 from application.training import versions
 from application.training.ingest import Ingest
 from application.training.policies import manifest_of
+from domain.aggregates import IMAGE, VERSION
 from domain.dataset.blob import Blob
 from domain.dataset.image import AddImage, EraseImage, ImageErased
 from domain.errors import Conflict, Gone, Invalid, NotFound, Stale

@@ -16,12 +16,12 @@ from application.access.sign_in import Terms, account_of
 from application.dataset import projects
 from application.dataset.dataset import images_at
 from application.dataset.erasure import erase_image
-from application.handle import ACCOUNT
 from application.log.sealing import new_key, seal, unseal
 from application.log.store import AppendRefused, Store
 from domain.access.account import AccountOpened, EraseAccount, IdentityLinked
 from domain.access.identity import Identity
 from domain.access.roles import Role
+from domain.aggregates import ACCOUNT
 from domain.dataset.image import AddImage, EraseImage, ImageAdded, ImageErased, ImageRemoved
 from domain.event import registry
 from domain.library.view import ViewCreated

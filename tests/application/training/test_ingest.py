@@ -7,10 +7,10 @@ import msgspec
 import pytest
 from eventsourcing.persistence import PersistenceError
 
-from application.handle import VERSION
 from application.log.store import AppendRefused, Store
 from application.training import versions
 from application.training.ingest import Delivered, Ingest
+from domain.aggregates import VERSION
 from tests.application.scenes import at_once, do, trainable
 from tests.application.training.reports import WHOLE, delivered, reports, whole_run
 

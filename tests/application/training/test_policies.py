@@ -9,11 +9,11 @@ import pytest
 from adapters.blobs.blobs import BlobStore
 from adapters.training.policy_feed import put_manifest
 from application.dataset import projects
-from application.handle import VERSION
 from application.log.store import Store
 from application.training import versions
 from application.training.ingest import Ingest
 from application.training.policies import REACTS_TO, Effects, manifest_of, react
+from domain.aggregates import VERSION
 from domain.event import Recorded
 from domain.training import manifest
 from domain.training.messages import TrainJob

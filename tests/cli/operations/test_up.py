@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from adapters.services import SERVICES
 from adapters.settings import Settings
-from cli.operations.up import BACKEND, metrics_port, processes
+from cli.operations.up import metrics_port, processes
 
 
 @pytest.mark.parametrize(
     ("separate", "names"),
-    [(False, ["backend", "worker", "api"]), (True, [*BACKEND, "worker", "api"])],
+    [(False, ["backend", "worker", "api"]), (True, [*SERVICES, "worker", "api"])],
 )
 def test_processes_have_ports_that_follow_on_each_other(separate: bool, names: list[str]) -> None:
     settings = Settings(data=Path(), metrics_port=9100)

@@ -7,8 +7,8 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 
 from application.log.mapper import EventMapper
-from application.trail import EVOLVE
 from domain.access import account, key
+from domain.aggregates import AGGREGATES
 from domain.audit.trail import Line, line_of, mentions
 from domain.dataset import blob, image, imports, project
 from domain.dataset.image import Annotation, Box, ImageAdded, ImageAnnotated, ImageSplitAssigned
@@ -59,7 +59,7 @@ def line(kind: str, event: Event, before: object = None, **others: object) -> Li
     """The line of an event of a stream `KIND-1`; `others` are the states of those it mentions."""
     states = {f"{name}-{name[0]}": state for name, state in others.items()}
     states |= {f"{kind}-1": before} if before is not None else {}
-    after = EVOLVE[kind](before, event)
+    after = AGGREGATES[kind].evolve(before, event)
     return line_of(Recorded(f"{kind}-1", 7, event, METADATA, 42), states, after)
 
 
