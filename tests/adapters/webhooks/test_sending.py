@@ -13,7 +13,7 @@ from adapters.webhooks.addresses import Gate, allowed_in
 from adapters.webhooks.sending import LONGEST_TROUBLE, Answer, Message, Sender
 from application.webhooks import new_secret
 
-SECONDS = 0.3
+SECONDS = 1.0
 
 
 @contextmanager
