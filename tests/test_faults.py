@@ -18,6 +18,7 @@ from adapters.nats_login import NatsLogin
 from cli.client import ApiClient
 from tests.servers import server_folder
 from tests.system import RunningSystem, annotated_digits, events_of, eventually, running_system
+from tests.waiting import HANG_SECONDS
 
 OPTIONS = {"architecture": "resnet18", "width": 32, "height": 32, "epochs": 3, "seed": 3}
 IMAGES = 300
@@ -147,7 +148,7 @@ async def _published(login: NatsLogin) -> list[tuple[int, str]]:
         js = client.jetstream()
         total = (await js.stream_info(EVENTS)).state.messages
         subscription = await js.subscribe("stemma.events.>", stream=EVENTS, ordered_consumer=True)
-        messages = [await subscription.next_msg(timeout=10) for _ in range(total)]
+        messages = [await subscription.next_msg(timeout=HANG_SECONDS) for _ in range(total)]
     finally:
         await client.close()
     headers = [message.headers or {} for message in messages]

@@ -10,7 +10,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from api import pages_projects
 from tests.api.scene import Scene
-from tests.api.test_pages import CHECKS, SCHEMES, SOON, show
+from tests.api.test_pages import CHECKS, SCHEMES, show
+from tests.waiting import HANG_MS
 
 EXPECTED = re.compile(r"Failed to load resource: (net::ERR_FAILED|.* status of 412)")
 
@@ -18,7 +19,7 @@ EXPECTED = re.compile(r"Failed to load resource: (net::ERR_FAILED|.* status of 4
 @pytest.fixture(scope="module")
 def profile(site: Scene, chromium: Browser) -> Iterator[BrowserContext]:
     context = chromium.new_context(**site.browsing, viewport={"width": 1300, "height": 900})
-    context.set_default_timeout(SOON)
+    context.set_default_timeout(HANG_MS)
     yield context
     context.close()
 

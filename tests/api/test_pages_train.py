@@ -16,8 +16,9 @@ from domain.form_controls import resolve
 from domain.training_form import KINDS, training_form
 from tests.api.scene import Scene
 from tests.api.test_form import ended, put_weights
-from tests.api.test_pages import CHECKS, REFUSED, SCHEMES, SOON, show
+from tests.api.test_pages import CHECKS, REFUSED, SCHEMES, show
 from tests.domain.test_options import forms
+from tests.waiting import HANG_MS
 
 RULES = """async ([form, given]) => {
   const { resolve } = await import("/static/form_rules.js");
@@ -30,7 +31,7 @@ RULES = """async ([form, given]) => {
 @pytest.fixture(scope="module")
 def profile(site: Scene, chromium: Browser) -> Iterator[BrowserContext]:
     context = chromium.new_context(**site.browsing, viewport={"width": 1400, "height": 900})
-    context.set_default_timeout(SOON)
+    context.set_default_timeout(HANG_MS)
     yield context
     context.close()
 

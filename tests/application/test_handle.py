@@ -12,6 +12,7 @@ from application.store import Store
 from domain.errors import Conflict, Invalid, NotFound, Stale
 from domain.project import Project, ProjectRenamed
 from tests.application.scenes import at_once, do, recorded, request
+from tests.waiting import HANG_SECONDS
 
 Decide = Callable[[Session], Decided[Any]]
 
@@ -107,7 +108,7 @@ def test_one_command_sent_at_once_by_many_happens_once(store: Store) -> None:
         asked, ready = request(), threading.Barrier(4)
 
         def send(asked: Any = asked, ready: threading.Barrier = ready) -> str:
-            ready.wait(10)
+            ready.wait(HANG_SECONDS)
             return handle(store, asked, create()).id
 
         ids = at_once([send] * 4)
