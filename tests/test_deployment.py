@@ -29,6 +29,7 @@ from adapters.processes.processes import spawn, stop_by_degrees, wait_until
 from adapters.servers.embedded import LOOPBACK, _free_port
 from adapters.servers.nats import _binary
 from adapters.settings import Settings
+from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
@@ -168,7 +169,7 @@ def composed_nats(tmp_path: Path) -> Iterator[tuple[str, int, NatsAccess]]:
     log = tmp_path / "log"
     server = spawn([_binary(), *command], log=log, env=environment)
     try:
-        ready = wait_until(lambda: b"Server is ready" in log.read_bytes(), 10)
+        ready = wait_until(lambda: b"Server is ready" in log.read_bytes(), HANG_SECONDS)
         assert ready, log.read_text()
         yield f"nats://{LOOPBACK}:{port}", http_port, access
     finally:

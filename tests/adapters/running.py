@@ -19,9 +19,9 @@ from adapters.processes.processes import wait_until
 from adapters.servers.embedded import EmbeddedServer
 from adapters.settings import Settings
 from tests.servers import Database
+from tests.waiting import HANG_SECONDS
 
 Result = TypeVar("Result")
-STOP_SECONDS = 15
 
 
 def settings_for(database: Database, nats_url: str, blobs: Path | None = None) -> Settings:
@@ -43,11 +43,11 @@ def running(settings: Settings, *names: str) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        parts.join(STOP_SECONDS)
+        parts.join(HANG_SECONDS)
     assert not parts.is_alive(), f"{names} did not stop"
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = HANG_SECONDS) -> None:
     assert wait_until(condition, seconds), "it did not come true in time"
 
 
@@ -75,6 +75,6 @@ async def messages(js: JetStreamContext, stream: str) -> list[Msg]:
     """All that a stream holds, in its order."""
     held = (await js.stream_info(stream)).state.messages
     subscription = await js.subscribe(">", stream=stream, ordered_consumer=True)
-    found = [await subscription.next_msg(timeout=10) for _ in range(held)]
+    found = [await subscription.next_msg(timeout=HANG_SECONDS) for _ in range(held)]
     await subscription.unsubscribe()
     return found

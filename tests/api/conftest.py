@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from adapters.parts import run_project
 from adapters.servers.postgres import EmbeddedPostgres
 from adapters.settings import Settings
+from api import backend
 from api.app import create_app
 from api.http.connections import ImpatientProtocol
 from application.access.first_key import give_key
@@ -25,12 +26,11 @@ from tests.adapters.running import running
 from tests.api.dataset.import_scene import MEGABYTE, ImportScene
 from tests.api.scene import KEY, Scene
 from tests.servers import Database, new_database
+from tests.waiting import HANG_MS, HANG_SECONDS
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-SOON = 10_000
-"""Milliseconds that a page is waited for."""
 
-expect.set_options(timeout=SOON)
+expect.set_options(timeout=HANG_MS)
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -93,6 +93,8 @@ def settings_at(database: Database, folder: Path, **others: Any) -> Settings:
 def serving(settings: Settings) -> Iterator[Scene]:
     """The application on a free port, with the read models following the log."""
     with ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(backend, "WAIT_SECONDS", HANG_SECONDS)
         store = stack.enter_context(closing(Store(settings.require("database_url"))))
         give_key(store, KEY, "tests")
         listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -127,7 +129,9 @@ def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         # Its socket's path has at most 107 characters, and a test's temporary folder may be deep.
         environment: dict[str, str | float | bool] = {**os.environ, "TMPDIR": "/tmp"}
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET, env=environment)
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=QUIET, env=environment, timeout=HANG_MS
+        )
         yield browser
         browser.close()
 
@@ -136,7 +140,7 @@ def chromium() -> Iterator[Browser]:
 def page(site: Scene, chromium: Browser) -> Iterator[Page]:
     """A tab of the administrator's that has nothing to complain about."""
     context = chromium.new_context(**site.browsing, viewport={"width": 1400, "height": 900})
-    context.set_default_timeout(SOON)
+    context.set_default_timeout(HANG_MS)
     tab = context.new_page()
     complaints: list[str] = []
     tab.on("pageerror", lambda error: complaints.append(str(error)))

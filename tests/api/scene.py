@@ -35,11 +35,11 @@ from domain.training.messages import (
     StepAdvanced,
 )
 from domain.training.version import FreezeDataset
+from tests.waiting import HANG_SECONDS
 
 KEY = new_key()
 """A key of the account `administrator`."""
 
-PATIENCE_SECONDS = 10.0
 ITERATIONS_PER_EPOCH = 10
 DIGEST = "ab" * 32
 
@@ -57,7 +57,7 @@ class Scene:
     def client(self, key: str) -> httpx.Client:
         """A client of this server with a key of somebody's."""
         headers = authorization(key)
-        return httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE_SECONDS)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=HANG_SECONDS)
 
     def person(self, name: str, role: str = "administrator") -> httpx.Client:
         """A client of somebody with a role everywhere, whose account is opened if it is new."""
@@ -80,13 +80,13 @@ class Scene:
 
     def session(self, key: str) -> dict[str, str]:
         """The cookie of a browser that has signed in with a key."""
-        with httpx.Client(base_url=self.url) as browser:
+        with httpx.Client(base_url=self.url, timeout=HANG_SECONDS) as browser:
             browser.post("/api/v1/sessions", json={"key": key}).raise_for_status()
             (cookie,) = browser.cookies.jar
         return {"name": cookie.name, "value": str(cookie.value), "url": self.url}
 
     def __enter__(self) -> Self:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + HANG_SECONDS
         while True:
             try:
                 self.http.get("/api/v1/status").raise_for_status()

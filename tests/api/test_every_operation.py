@@ -16,6 +16,7 @@ from domain.access.roles import Role
 from tests.api.conftest import serving, settings_at
 from tests.api.scene import Scene
 from tests.servers import new_database
+from tests.waiting import HANG_SECONDS
 
 MADE_UP = hypothesis.settings(
     max_examples=len(Role),
@@ -65,7 +66,7 @@ class Explorers:
             # A position that never comes is waited for, and then it is a 503: as it should be.
             case.query = {k: v for k, v in (case.query or {}).items() if k != "at_least"}
             session = self.sessions[role]
-            response = case.call(base_url=self.scene.url, session=session, timeout=10)
+            response = case.call(base_url=self.scene.url, session=session, timeout=HANG_SECONDS)
             statuses[role] = response.status_code
 
         ask()

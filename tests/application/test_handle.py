@@ -13,6 +13,7 @@ from domain.aggregates import PROJECT
 from domain.dataset.project import Project, ProjectRenamed
 from domain.errors import Conflict, Invalid, NotFound, Stale
 from tests.application.scenes import at_once, do, recorded, request
+from tests.waiting import HANG_SECONDS
 
 Decide = Callable[[Session], Decided[Any]]
 
@@ -108,7 +109,7 @@ def test_one_command_sent_at_once_by_many_happens_once(store: Store) -> None:
         asked, ready = request(), threading.Barrier(4)
 
         def send(asked: Any = asked, ready: threading.Barrier = ready) -> str:
-            ready.wait(10)
+            ready.wait(HANG_SECONDS)
             return handle(store, asked, create()).id
 
         ids = at_once([send] * 4)

@@ -35,8 +35,7 @@ from domain.training.messages import (
     Wish,
 )
 from gpu_worker.worker import run_worker
-
-PATIENCE = 90.0
+from tests.waiting import HANG_SECONDS
 
 
 class Backend:
@@ -55,7 +54,7 @@ class Backend:
 
     async def until(self, wanted: Callable[[AnyReport], bool], version_id: str = "v1") -> None:
         """Read on until a report of the version is the wanted one."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(HANG_SECONDS):
             while True:
                 report = await self._next()
                 if report.version_id == version_id and wanted(report.body):
@@ -75,7 +74,7 @@ class Backend:
         await self.until(lambda body: isinstance(body, Completed | Failed), version_id)
 
     async def until_no_job_is_left(self) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(HANG_SECONDS):
             while (await self.js.stream_info(JOBS)).state.messages:
                 await asyncio.sleep(0.02)
 
@@ -113,7 +112,7 @@ async def worker(settings: Settings) -> AsyncIterator[asyncio.Event]:
         yield stop
     finally:
         stop.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_SECONDS):
             await running
 
 
@@ -161,7 +160,7 @@ def children(parent: int, module: str = "gpu_worker.child") -> list[int]:
 
 async def child_of(parent: int, *, other_than: int = 0) -> int:
     """Wait for a worker's training process."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + HANG_SECONDS
     while time.monotonic() < deadline:
         for found in children(parent):
             if found != other_than:
@@ -172,7 +171,7 @@ async def child_of(parent: int, *, other_than: int = 0) -> int:
 
 async def gone(pid: int) -> None:
     """Wait until a process has ended; one that nobody has waited for yet has ended too."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_SECONDS):
         while True:
             try:
                 status = (Path("/proc") / str(pid) / "status").read_text()

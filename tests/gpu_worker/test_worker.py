@@ -16,8 +16,9 @@ from adapters.settings import Settings
 from domain.training.messages import Completed, Failed, Presence, Started
 from gpu_worker.scratch import note_handed_back, times_handed_back
 from tests.gpu_worker.conftest import NatsServer, Reference
-from tests.gpu_worker.harness import PATIENCE, backend, child_of, children, gone, worker
+from tests.gpu_worker.harness import backend, child_of, children, gone, worker
 from tests.gpu_worker.samples import coloured_job, final_weights, told_once
+from tests.waiting import HANG_SECONDS
 
 
 def test_jobs_become_ordered_reports_even_if_nats_restarts(
@@ -124,7 +125,7 @@ def test_a_worker_told_to_stop_hands_its_job_back_at_once(
             taken = await our.js.pull_subscribe(
                 job_subject("default"), durable="worker-default", stream=JOBS
             )
-            (message,) = await taken.fetch(1, timeout=60)
+            (message,) = await taken.fetch(1, timeout=HANG_SECONDS)
             assert message.metadata.num_delivered == 2
             assert times_handed_back(blobs, "v1", attempt=1) == 1
 
@@ -146,7 +147,7 @@ def test_workers_that_are_stopped_cleanly_do_not_count(
                 await message.nak()
             async with worker(settings):
                 await our.until_end()
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(HANG_SECONDS):
                     while times_handed_back(blobs, "v1", attempt=1):
                         await asyncio.sleep(0.02)
         assert isinstance(our.reports[-1].body, Completed)

@@ -16,6 +16,7 @@ from domain.event import Event
 from domain.library.view import ViewCreated
 from stemma_client import Gap, Received, follow_nats
 from tests.application.scenes import recorded
+from tests.waiting import HANG_SECONDS
 
 Between = Callable[[], Awaitable[object]]
 
@@ -62,7 +63,7 @@ async def follow(
 ) -> list[Received]:
     """What comes until a position; at some positions, something happens in between."""
     found = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_SECONDS):
         events = follow_nats(url, **asked)
         async for one in events:
             found.append(one)

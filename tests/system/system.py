@@ -17,6 +17,7 @@ from cli.client import ApiClient
 from cli.demo.digits import handwritten_digits
 from cli.operations.up import wait_ready
 from tests.servers import port_of_its_own
+from tests.waiting import HANG_SECONDS
 
 
 class RunningSystem:
@@ -47,13 +48,13 @@ class RunningSystem:
             self._up = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
         eventually(lambda: read_runtime(self.data) is not None, "stemma up writes runtime.json")
         runtime = self.runtime
-        ready = wait_ready(runtime.api_url, 60)
+        ready = wait_ready(runtime.api_url, HANG_SECONDS)
         assert ready, (self.data / "up.log").read_text()
 
     def stop(self) -> None:
         if self._up is not None and self._up.poll() is None:
             self._up.terminate()
-            self._up.wait(60)
+            self._up.wait(HANG_SECONDS)
 
     @property
     def runtime(self) -> Runtime:
@@ -115,7 +116,7 @@ def _parent_of(entry: Path) -> int:
     return int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
-def eventually(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+def eventually(condition: Callable[[], Any], what: str, seconds: float = HANG_SECONDS) -> Any:
     """Wait until a condition gives something true, and return that."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):

@@ -24,6 +24,7 @@ from tests.system.system import (
     eventually,
     running_system,
 )
+from tests.waiting import HANG_SECONDS
 
 OPTIONS = {"architecture": "resnet18", "width": 32, "height": 32, "epochs": 3, "seed": 3}
 IMAGES = 300
@@ -153,7 +154,7 @@ async def _published(login: NatsLogin) -> list[tuple[int, str]]:
         js = client.jetstream()
         total = (await js.stream_info(EVENTS)).state.messages
         subscription = await js.subscribe("stemma.events.>", stream=EVENTS, ordered_consumer=True)
-        messages = [await subscription.next_msg(timeout=10) for _ in range(total)]
+        messages = [await subscription.next_msg(timeout=HANG_SECONDS) for _ in range(total)]
     finally:
         await client.close()
     headers = [message.headers or {} for message in messages]

@@ -14,6 +14,7 @@ import pytest
 from tests.adapters.dataset.importing import png, write_files
 from tests.servers import server_folder
 from tests.system.system import RunningSystem, running_system
+from tests.waiting import HANG_SECONDS
 
 IMAGES = 1300
 
@@ -38,7 +39,7 @@ def run(system: RunningSystem, *arguments: object) -> subprocess.CompletedProces
     environment = os.environ | {"STEMMA_DATA": str(system.data)}
     argv = command(*arguments)
     return subprocess.run(
-        argv, check=False, env=environment, capture_output=True, text=True, timeout=120
+        argv, check=False, env=environment, capture_output=True, text=True, timeout=HANG_SECONDS
     )
 
 
@@ -78,7 +79,7 @@ def test_a_system_killed_during_an_import_ends_it_after_its_restart(
     with held_in_the_middle(system):
         system.kill_everything()
     system.start()
-    output, _ = client.communicate(timeout=120)
+    output, _ = client.communicate(timeout=HANG_SECONDS)
     assert client.returncode == 0
     assert f"added {IMAGES:,}, annotated {IMAGES:,}" in output
     undisturbed = run(system, "import", source, "--project", "Undisturbed", "--view", "class")

@@ -29,6 +29,7 @@ from domain.dataset.project import ProjectRenamed
 from tests.adapters.running import eventually, kill, messages, settings_for, with_js
 from tests.application.scenes import recorded
 from tests.servers import Database
+from tests.waiting import HANG_SECONDS
 
 KILLS = 20
 WRITERS = 3
@@ -109,7 +110,7 @@ class Follower:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(15)
+        self._thread.join(HANG_SECONDS)
         assert not self._thread.is_alive()
 
 
@@ -185,7 +186,7 @@ def test_each_event_is_seen_once_whatever_is_killed(
                 time.sleep(choose.uniform(0, LONGEST_PAUSE))
                 victim()
         log = [one.metadata.event_id for one in store.read_all()]
-        eventually(lambda: len(follower.seen) >= len(log), 60)
+        eventually(lambda: len(follower.seen) >= len(log))
     relay.kill()
     assert follower.seen == log
     found = with_js(private_nats.url, lambda js: messages(js, EVENTS))

@@ -25,6 +25,7 @@ from projections.engine.scratch import under_way
 from projections.registry import READ_MODELS
 from tests.projections.engine.test_follow import fill, positions
 from tests.servers import Database, new_database
+from tests.waiting import HANG_SECONDS
 
 Stemma = Callable[..., Result]
 
@@ -161,11 +162,11 @@ def test_a_run_that_is_ended_leaves_the_live_read_model_alone(
     with psycopg.connect(long.admin_url) as blocker:
         run = subprocess.Popen([sys.executable, "-m", "cli.main", *command], env=dict(os.environ))
         try:
-            assert wait_until(lambda: any(at > 0 for _, at in under_way(engine)), 60)
+            assert wait_until(lambda: any(at > 0 for _, at in under_way(engine)), HANG_SECONDS)
             blocker.execute("LOCK TABLE log.stemma_events IN ACCESS EXCLUSIVE MODE")
         finally:
             run.send_signal(number)
-            run.wait(30)
+            run.wait(HANG_SECONDS)
     assert run.returncode != 0
     if number != signal.SIGKILL:
         assert scratch_schemas(long) == []

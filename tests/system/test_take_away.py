@@ -19,6 +19,7 @@ from domain.training.model_description import ModelDescription
 from tests.servers import server_folder
 from tests.system.doc_consumers import consumer
 from tests.system.system import RunningSystem, annotated_digits, positions_of, running_system
+from tests.waiting import HANG_SECONDS
 
 OPTIONS = {
     "architecture": "mobilenet_v3_small",
@@ -59,7 +60,7 @@ class Trained:
         environment = os.environ | {"STEMMA_DATA": str(self.system.data)} | settings
         argv = [sys.executable, "-m", "cli.main", *map(str, arguments)]
         return subprocess.run(
-            argv, check=False, env=environment, capture_output=True, text=True, timeout=200
+            argv, check=False, env=environment, capture_output=True, text=True, timeout=HANG_SECONDS
         )
 
     def blob(self, digest: str, folder: str) -> Path:
@@ -174,6 +175,6 @@ def test_the_card_escapes_what_users_named(trained: Trained) -> None:
         key = authorization(runtime.api_key or "")
         answer: dict[str, Any] = httpx.patch(base, json={"name": name}, headers=key).json()
         client.query(f"versions/{trained.version_id}", at_least=answer["position"])
-    card = httpx.get(f"{base}/model-card", headers=key)
+    card = httpx.get(f"{base}/model-card", headers=key, timeout=HANG_SECONDS)
     assert card.headers["content-type"].startswith("text/markdown")
     assert card.text.startswith("# \\<b\\>\\|\\`best\\`\\|\\</b\\>\n")

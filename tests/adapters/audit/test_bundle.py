@@ -26,6 +26,7 @@ from domain.training.version import BestCheckpointSaved
 from tests.adapters.audit.bundles import WEIGHTS, Exhibit, check, members_of
 from tests.adapters.audit.logs import Signed, tamper
 from tests.servers import Database
+from tests.waiting import HANG_SECONDS
 
 KINDS = ("version", "project", "all")
 
@@ -54,7 +55,7 @@ def run(python: Path, folder: Path, *arguments: str) -> subprocess.CompletedProc
         env={},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
     )
 
 
@@ -207,7 +208,7 @@ def stemma(exhibit: Exhibit, data: Path, *arguments: object) -> subprocess.Compl
     }
     argv = [sys.executable, "-m", "cli.main", "audit", *map(str, arguments)]
     return subprocess.run(
-        argv, check=False, env=environment, capture_output=True, text=True, timeout=100
+        argv, check=False, env=environment, capture_output=True, text=True, timeout=HANG_SECONDS
     )
 
 

@@ -107,7 +107,7 @@ def test_an_import_whose_processes_are_killed_ends_as_if_they_had_not_been(
                 os.kill(choose.choice(victims), signal.SIGKILL)
                 # Whichever it was, none of the others outlives the import by itself.
                 eventually(partial(none_lives, victims))
-        eventually(done, 60)
+        eventually(done)
     taken = ending(importer, import_id)
     assert isinstance(taken, ImportCompleted)
     assert (taken.counts.added, taken.counts.annotated) == (IMAGES, IMAGES)
@@ -150,7 +150,7 @@ def test_two_importers_carry_an_import_out_once(
 ) -> None:
     with running(settings, "importer"), running(settings, "importer"):
         import_id = importer.ask(source)
-        eventually(lambda: status(importer, import_id) == COMPLETED, 60)
+        eventually(lambda: status(importer, import_id) == COMPLETED)
     taken = ending(importer, import_id)
     assert isinstance(taken, ImportCompleted)
     assert taken.counts.added == IMAGES
@@ -164,5 +164,5 @@ def test_an_importer_that_stops_leaves_the_import_to_the_next(
         eventually(lambda: any(processes(import_id)))
     assert status(importer, import_id) != FAILED
     with running(settings, "importer"):
-        eventually(lambda: status(importer, import_id) == COMPLETED, 60)
+        eventually(lambda: status(importer, import_id) == COMPLETED)
     assert len(importer.images()) == IMAGES

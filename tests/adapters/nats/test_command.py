@@ -45,6 +45,7 @@ from adapters.settings import SettingsError
 from cli.main import main
 from stemma_client import Refused, follow_nats
 from tests.servers import server_folder
+from tests.waiting import HANG_SECONDS
 
 WORKER, SUBSCRIBER, OPERATOR = NatsRole.WORKER, NatsRole.SUBSCRIBER, NatsRole.OPERATOR
 
@@ -70,7 +71,7 @@ def stemma(server: EmbeddedNats, *arguments: str) -> str:
 
 
 async def report(client: Client, name: str) -> None:
-    await jetstream(client, "seed").publish(report_subject(name, "v1"), b"{}", timeout=5)
+    await jetstream(client, "seed").publish(report_subject(name, "v1"), b"{}", timeout=HANG_SECONDS)
 
 
 def test_a_worker_is_added_and_removed_while_another_one_works_on(server: EmbeddedNats) -> None:
@@ -97,7 +98,7 @@ def test_a_worker_is_added_and_removed_while_another_one_works_on(server: Embedd
         await report(goes, "goes")
         assert "worker goes (queue large)" in await asyncio.to_thread(stemma, server, "list")
         await asyncio.to_thread(stemma, server, "remove", "worker", "goes")
-        await asyncio.wait_for(cut.wait(), 10)
+        await asyncio.wait_for(cut.wait(), HANG_SECONDS)
         with pytest.raises(nats.errors.Error, match="Authorization"):
             await nats.connect(two.url, allow_reconnect=False, **options)
         assert not Path(two.seed).exists()
@@ -131,7 +132,7 @@ def test_who_follows_the_events_is_told_when_its_seed_is_removed(
         events = follow_nats(one.url, domain=DOMAIN, **one.options())
         following = asyncio.ensure_future(anext(events))
         watcher = await connect(login(server, OPERATOR), "watcher")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             while not await watcher.jetstream().consumers_info(EVENTS):
                 await asyncio.sleep(0.02)
             await asyncio.to_thread(stemma, server, "remove", "subscriber", "leaving")
@@ -249,7 +250,9 @@ def running(configuration: Path, port: int, folder: Path) -> Iterator[None]:
     environment = {name: json.dumps(value) for name, value in values.items()}
     process = spawn([_binary(), "--config", str(configuration)], log=log, env=environment)
     try:
-        assert wait_until(lambda: b"Server is ready" in log.read_bytes(), 10), log.read_text()
+        assert wait_until(lambda: b"Server is ready" in log.read_bytes(), HANG_SECONDS), (
+            log.read_text()
+        )
         yield
     finally:
         stop_by_degrees(process, [(signal.SIGTERM, 5.0)])

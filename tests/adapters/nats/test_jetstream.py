@@ -18,6 +18,7 @@ from adapters.nats.jetstream import (
     run_together,
 )
 from tests.adapters.running import with_js
+from tests.waiting import HANG_SECONDS
 
 
 def test_a_task_that_drops_a_cancellation_is_ended_all_the_same() -> None:
@@ -35,7 +36,7 @@ def test_a_task_that_drops_a_cancellation_is_ended_all_the_same() -> None:
     async def scenario() -> None:
         task = asyncio.create_task(deaf())
         await asyncio.sleep(0)
-        await asyncio.wait_for(end_tasks(task), 10)
+        await asyncio.wait_for(end_tasks(task), HANG_SECONDS)
         assert task.cancelled()
 
     asyncio.run(scenario())
@@ -49,7 +50,7 @@ def test_what_runs_beside_a_failure_is_ended_though_its_cancellation_is_dropped(
     ended = False
 
     async def look_up(place: int) -> None:
-        await asyncio.wait_for(answers[place], 10)
+        await asyncio.wait_for(answers[place], HANG_SECONDS)
 
     async def finds_it_gone() -> None:
         await look_up(0)
@@ -59,7 +60,7 @@ def test_what_runs_beside_a_failure_is_ended_though_its_cancellation_is_dropped(
         nonlocal ended
         await look_up(1)
         try:
-            await asyncio.sleep(5)
+            await asyncio.sleep(HANG_SECONDS)
         except asyncio.CancelledError:
             ended = True
             raise

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from adapters.observability.masking import HIDDEN, masked
+from tests.waiting import HANG_SECONDS
 
 KEY = "stemma_k7f3_" + "aB3-_" * 9
 SEED = "SU" + "ABCDEFGH234567IJ" * 3 + "KLMNOPQR"
@@ -58,7 +59,7 @@ def test_what_is_no_secret_is_left(line: str) -> None:
     assert masked(line) == line
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(HANG_SECONDS)
 def test_a_long_line_is_masked_in_time() -> None:
     """What users send may be logged: no pattern may take for ever."""
     for hostile in ("a." * 200_000, "eyJ" * 100_000, "://" * 100_000, "password" * 50_000):

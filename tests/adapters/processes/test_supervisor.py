@@ -5,9 +5,9 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +16,7 @@ from adapters.processes.supervisor import Backoff, Supervisor
 from adapters.servers.embedded import EmbeddedServerError
 from adapters.servers.nats import EmbeddedNats
 from adapters.servers.postgres import EmbeddedPostgres
+from tests.waiting import HANG_SECONDS
 
 SLEEPER = ["sleep", "1000"]
 
@@ -36,7 +37,9 @@ def supervisor(tmp_path: Path, said: Said) -> Iterator[Supervisor]:
     made.stop()
 
 
-def tick_until(supervisor: Supervisor, condition: Callable[[], bool], seconds: float = 20) -> None:
+def tick_until(
+    supervisor: Supervisor, condition: Callable[[], bool], seconds: float = HANG_SECONDS
+) -> None:
     def ticked() -> bool:
         supervisor.tick()
         return condition()
@@ -73,18 +76,21 @@ def test_a_killed_process_is_restarted_and_said(supervisor: Supervisor, said: Sa
 
 
 def test_a_process_that_keeps_failing_is_restarted_ever_later(
-    supervisor: Supervisor, said: Said
+    supervisor: Supervisor, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    now = 0.0
+    monkeypatch.setattr("adapters.supervisor.time", SimpleNamespace(monotonic=lambda: now))
     supervisor.add_process("failing", ["false"])
-    began = time.monotonic()
     supervisor.start()
-    tick_until(supervisor, lambda: "failing died (exit code 1), restarting in 0.8 s" in said)
-    assert time.monotonic() - began >= 0.2 + 0.4
-    assert [line.partition(", ")[2] for line in said if "died" in line] == [
-        "restarting in 0.2 s",
-        "restarting in 0.4 s",
-        "restarting in 0.8 s",
-    ]
+    for number, wait in enumerate((0.2, 0.4, 0.8), start=1):
+        tick_until(supervisor, lambda: len(said) == 2 * number - 1)  # noqa: B023
+        assert said[-1] == f"failing died (exit code 1), restarting in {wait} s"
+        now += wait - 0.01
+        supervisor.tick()
+        assert len(said) == 2 * number - 1
+        now += 0.02
+        supervisor.tick()
+        assert said[-1].startswith("failing restarted")
 
 
 def test_a_command_that_is_not_there_does_not_end_the_watch(
@@ -108,11 +114,11 @@ def test_what_a_dead_process_leaves_behind_is_ended(
     child = tmp_path / "child"
     supervisor.add_process("worker", ["sh", "-c", f"sleep 1000 & echo $! > {child}; wait"])
     supervisor.start()
-    assert wait_until(lambda: child.exists() and child.read_text().endswith("\n"), 5)
+    assert wait_until(lambda: child.exists() and child.read_text().endswith("\n"), HANG_SECONDS)
     pid = int(child.read_text())
     os.kill(supervisor.pids()["worker"], signal.SIGKILL)
     tick_until(supervisor, lambda: bool(said))
-    assert wait_until(lambda: not exists(pid), 5)
+    assert wait_until(lambda: not exists(pid), HANG_SECONDS)
 
 
 def test_a_killed_server_is_started_again_for_the_same_clients(
@@ -157,7 +163,7 @@ def test_parts_stop_before_nats_and_nats_before_postgres(
     supervisor.add_server(private_nats)
     supervisor.add_process("part", [sys.executable, "-c", LAST_WORDS, str(words), *ports])
     supervisor.start()
-    assert wait_until(lambda: "ready" in (tmp_path / "part.log").read_text(), 10)
+    assert wait_until(lambda: "ready" in (tmp_path / "part.log").read_text(), HANG_SECONDS)
     supervisor.stop()
     assert words.read_text() == "both servers were up"
     assert supervisor.pids() == {}
@@ -173,7 +179,7 @@ def test_a_process_that_does_not_stop_is_killed(supervisor: Supervisor, said: Sa
     supervisor.start()
     pids = supervisor.pids()
     deaf_log = supervisor.log_of("deaf")
-    assert wait_until(lambda: deaf_log.read_text() == "deaf\n", 5)
+    assert wait_until(lambda: deaf_log.read_text() == "deaf\n", HANG_SECONDS)
     supervisor.stop()
     assert said == ["deaf does not stop: killed"]
     assert not any(exists(pid) for pid in pids.values())
@@ -185,7 +191,7 @@ def test_run_watches_until_told_to_stop(supervisor: Supervisor, said: Said) -> N
     supervisor.add_process("long", SLEEPER)
 
     def set_when_said() -> None:
-        assert wait_until(lambda: len(said) > 1, 10)
+        assert wait_until(lambda: len(said) > 1, HANG_SECONDS)
         stop.set()
 
     watcher = threading.Thread(target=set_when_said)
@@ -237,4 +243,4 @@ def test_children_end_with_a_killed_supervisor(tmp_path: Path) -> None:
         pid = int(process.stdout.readline())
         assert exists(pid)
         process.kill()
-    assert wait_until(lambda: not exists(pid), 5)
+    assert wait_until(lambda: not exists(pid), HANG_SECONDS)

@@ -27,6 +27,7 @@ from adapters.servers.postgres import (
     EmbeddedPostgres,
     _binaries,
 )
+from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).parents[3]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="is about running as root")
@@ -52,7 +53,7 @@ def remembered(server: EmbeddedPostgres) -> object:
 def kill(server: EmbeddedServer) -> None:
     assert server.pid
     os.kill(server.pid, signal.SIGKILL)
-    assert wait_until(lambda: not server.alive(), 5)
+    assert wait_until(lambda: not server.alive(), HANG_SECONDS)
 
 
 def left_running(data: Path) -> list[tuple[int, int]]:
@@ -152,7 +153,7 @@ def test_servers_listen_on_one_loopback_address_only(
     postgres: EmbeddedPostgres, nats_server: EmbeddedNats
 ) -> None:
     for server in (postgres, nats_server):
-        socket.create_connection((LOOPBACK, server.state.port), timeout=2).close()
+        socket.create_connection((LOOPBACK, server.state.port), timeout=HANG_SECONDS).close()
         with pytest.raises(OSError, match=r"refused|unreachable|timed out|assign"):
             socket.create_connection(("127.0.0.2", server.state.port), timeout=2)
 
@@ -175,7 +176,7 @@ def test_a_killed_postmaster_starts_again_in_place(private_postgres: EmbeddedPos
     with closing(client), ThreadPoolExecutor() as pool:
         endless = pool.submit(client.execute, "DO $$ BEGIN LOOP PERFORM 1; END LOOP; END $$")
         busy = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'DO%' AND state = 'active'"
-        assert wait_until(lambda: one(url, busy) == 1, 10)
+        assert wait_until(lambda: one(url, busy) == 1, HANG_SECONDS)
         kill(private_postgres)
         private_postgres.start()
         assert isinstance(endless.exception(), psycopg.OperationalError)
@@ -208,7 +209,7 @@ def test_servers_end_with_a_killed_owner(data: Path) -> None:
     with owner(data) as process:
         assert left_running(data)
         process.kill()
-    assert wait_until(lambda: not left_running(data), 20)
+    assert wait_until(lambda: not left_running(data), HANG_SECONDS)
 
 
 def test_servers_that_outlive_their_owner_are_replaced(data: Path) -> None:
@@ -336,7 +337,7 @@ def test_root_can_use_a_clone_that_only_root_may_enter(
         (postmaster,) = (pid for pid, parent in servers if parent == process.pid)
         binary = Path(f"/proc/{postmaster}/exe").resolve()
         assert binary.is_relative_to(closed_clone)
-    assert wait_until(lambda: not left_running(data), 20)
+    assert wait_until(lambda: not left_running(data), HANG_SECONDS)
 
 
 @as_root
@@ -380,7 +381,7 @@ def test_root_of_a_container_has_rights_enough(data: Path) -> None:
     assert orphans
     with owner(data, prefix=prefix):
         assert not {pid for pid, _ in orphans} & {pid for pid, _ in left_running(data)}
-    assert wait_until(lambda: not left_running(data), 20)
+    assert wait_until(lambda: not left_running(data), HANG_SECONDS)
 
 
 @as_root
@@ -394,7 +395,7 @@ def test_an_ordinary_user_needs_no_rights(empty_data: Path) -> None:
     with owner(empty_data, prefix=prefix):
         assert (empty_data / "postgres/cluster").stat().st_uid == user
         assert (empty_data / "nats/server.json").stat().st_uid == user
-    assert wait_until(lambda: not left_running(empty_data), 20)
+    assert wait_until(lambda: not left_running(empty_data), HANG_SECONDS)
     # Root continues with what a user began, as that user.
     with EmbeddedPostgres(empty_data) as server:
         assert Path(f"/proc/{server.pid}").stat().st_uid == user

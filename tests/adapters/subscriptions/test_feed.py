@@ -20,6 +20,7 @@ from domain.errors import Invalid
 from domain.event import Recorded
 from domain.library.view import ViewCreated
 from tests.application.scenes import Scene, recorded
+from tests.waiting import HANG_SECONDS
 
 FOLLOWERS = 100
 EVERYTHING = Wanted()
@@ -34,7 +35,7 @@ def run(store: Store, follow: Callable[[Feed], Awaitable[None]]) -> None:
     async def followed() -> None:
         feed = Feed(store, Scopes(store))
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(HANG_SECONDS):
                 await feed.begin(0, "after")
                 await follow(feed)
         finally:

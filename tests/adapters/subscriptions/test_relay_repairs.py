@@ -26,6 +26,7 @@ from tests.adapters.running import eventually, messages, running, settings_for, 
 from tests.adapters.subscriptions.test_relay import append, positions, published
 from tests.application.scenes import recorded, trainable
 from tests.servers import Database, new_database
+from tests.waiting import HANG_SECONDS
 
 OTHER = ViewCreated("p", "Other", "tagging")
 
@@ -91,7 +92,7 @@ def test_a_purged_stream_is_filled_again_and_a_durable_consumer_carries_on(
         await relay.catch_up()
         assert await held(js) == [(n, n) for n in range(1, 5)]
         subscription = await js.pull_subscribe("stemma.events.>", "follower", stream=EVENTS)
-        first = await subscription.fetch(4, timeout=5)
+        first = await subscription.fetch(4, timeout=HANG_SECONDS)
         for message in first:
             await message.ack_sync()
         await js.purge_stream(EVENTS)
@@ -103,9 +104,9 @@ def test_a_purged_stream_is_filled_again_and_a_durable_consumer_carries_on(
             relay = Relay(store, js)
         assert await relay.catch_up() == 6
         assert await held(js) == [(n + 4, n) for n in range(1, 7)]
-        assert [_position(one.headers) for one in await subscription.fetch(6, timeout=5)] == [
-            *range(1, 7)
-        ]
+        assert [
+            _position(one.headers) for one in await subscription.fetch(6, timeout=HANG_SECONDS)
+        ] == [*range(1, 7)]
         await asyncio.to_thread(append, store, 1)
         assert await relay.catch_up() == 1
         assert (await held(js))[-1] == (11, 7)
@@ -303,7 +304,7 @@ def test_subjects_take_one_project_one_view_and_one_version(store: Store, nats_u
         config = ConsumerConfig(filter_subject=subject)
         subscription = await js.pull_subscribe(subject, stream=EVENTS, config=config)
         total = (await subscription.consumer_info()).num_pending or 0
-        found: list[Msg] = await subscription.fetch(total, timeout=5) if total else []
+        found: list[Msg] = await subscription.fetch(total, timeout=HANG_SECONDS) if total else []
         return {(one.headers or {})["ce-subject"] for one in found}
 
     async def use(js: JetStreamContext, relay: Relay) -> None:
@@ -323,14 +324,29 @@ def test_subjects_take_one_project_one_view_and_one_version(store: Store, nats_u
     with_relay(store, nats_url, use)
 
 
+class Watched(Store):
+    """A log that tells one who stands by where it ends, each time that the test lets it."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.asked, self.let = threading.Semaphore(0), threading.Semaphore(0)
+
+    def head(self) -> int:
+        self.asked.release()
+        assert self.let.acquire(timeout=HANG_SECONDS)
+        return super().head()
+
+
 def test_of_two_running_relays_one_stands_by_and_takes_over(
-    store: Store, nats_url: str, monkeypatch: pytest.MonkeyPatch
+    store: Store, migrated: Database, nats_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay_module, "LOOK_SECONDS", 0.3)
+    monkeypatch.setattr(relay_module, "LOOK_SECONDS", HANG_SECONDS)
+    watched = Watched(migrated.app_url)
 
     async def race() -> None:
         clients = [await connect(nats_url, f"relay {number}") for number in range(2)]
-        first, second = (Relay(store, client.jetstream()) for client in clients)
+        first = Relay(store, clients[0].jetstream())
+        second = Relay(watched, clients[1].jetstream())
         await ensure_streams(clients[0].jetstream())
         for relay in (first, second):
             await relay.catch_up()
@@ -339,18 +355,24 @@ def test_of_two_running_relays_one_stands_by_and_takes_over(
         await asyncio.to_thread(append, store, 1)
         with pytest.raises(PublishRefused):
             await second.catch_up()
+        monkeypatch.setattr(relay_module, "LOOK_SECONDS", 0.0)
         standing_by = asyncio.ensure_future(second.stand_by(threading.Event()))
         for _ in range(12):
+            # It has seen where the stream ends; at the next look it ends further on.
+            assert await asyncio.to_thread(watched.asked.acquire, timeout=HANG_SECONDS)
             await asyncio.to_thread(append, store, 1)
             await first.catch_up()
-            await asyncio.wait({standing_by}, timeout=0.1)
-            assert not standing_by.done()
+            watched.let.release()
+        assert await asyncio.to_thread(watched.asked.acquire, timeout=HANG_SECONDS)
+        assert not standing_by.done()
         await asyncio.to_thread(append, store, 1)
-        await asyncio.wait_for(standing_by, 10)
+        watched.let.release(2)
+        await asyncio.wait_for(standing_by, HANG_SECONDS)
         assert await second.catch_up() == 1
         await end_tasks(standing_by)
         for client in clients:
             await client.close()
 
     asyncio.run(race())
+    watched.close()
     assert published(nats_url) == positions(store)

@@ -16,6 +16,7 @@ from domain.training.messages import Desired, Wish
 from tests.adapters.running import eventually, running, settings_for, with_js
 from tests.application.scenes import Scene, do, trainable
 from tests.servers import Database
+from tests.waiting import HANG_SECONDS
 
 STOP_1, CANCEL_1 = Wish(1, Desired.STOP), Wish(1, Desired.CANCEL)
 STOP_2, CANCEL_2 = Wish(2, Desired.STOP), Wish(2, Desired.CANCEL)
@@ -103,7 +104,7 @@ def test_a_wish_does_not_wait_for_a_dataset_to_be_frozen(
     told = threading.Event()
 
     def slow(*_: object) -> str:
-        assert told.wait(30)
+        assert told.wait(HANG_SECONDS)
         raise NotFoundError
 
     monkeypatch.setattr("adapters.training.policy_feed.put_manifest", slow)

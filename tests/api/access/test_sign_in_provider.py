@@ -17,6 +17,7 @@ from tests.api.conftest import serving, settings_at
 from tests.api.scene import Scene
 from tests.servers import new_database
 from tests.system.system import eventually
+from tests.waiting import HANG_SECONDS
 
 BEGIN = "/login/oidc"
 
@@ -29,7 +30,9 @@ class Organisation:
         self.idp = idp
 
     def browser(self) -> httpx.Client:
-        return httpx.Client(base_url=self.scene.url, headers={"Accept": "text/html"})
+        return httpx.Client(
+            base_url=self.scene.url, headers={"Accept": "text/html"}, timeout=HANG_SECONDS
+        )
 
     def approved(self, browser: httpx.Client, subject: str, to: str = "/") -> str:
         """Where the provider sends a browser back to."""
@@ -220,7 +223,9 @@ def test_a_real_browser_is_signed_in(organisation: Organisation, chromium: Brows
 
 
 def test_without_a_provider_there_is_no_such_sign_in(site: Scene) -> None:
-    with httpx.Client(base_url=site.url, headers={"Accept": "text/html"}) as browser:
+    with httpx.Client(
+        base_url=site.url, headers={"Accept": "text/html"}, timeout=HANG_SECONDS
+    ) as browser:
         assert BEGIN not in browser.get("/login").text
         for path in (BEGIN, f"{BEGIN}/callback?code=x"):
             assert browser.get(path).status_code == 404
@@ -231,7 +236,10 @@ def test_the_provider_is_not_asked_of_wrong_answers_without_end(
 ) -> None:
     settings = organisation.scene.settings
     strict = msgspec.structs.replace(settings, data=tmp_path, failed_sign_ins=2)
-    with serving(strict) as scene, httpx.Client(base_url=scene.url) as browser:
+    with (
+        serving(strict) as scene,
+        httpx.Client(base_url=scene.url, timeout=HANG_SECONDS) as browser,
+    ):
         found = []
         for _ in range(4):
             sent = browser.get(BEGIN).headers["Location"]
@@ -249,7 +257,10 @@ def test_a_provider_that_is_down_is_a_page(
         settings = settings_at(
             database, tmp_path, oidc_issuer="http://localhost:9", oidc_client_id=CLIENT_ID
         )
-        with serving(settings) as scene, httpx.Client(base_url=scene.url) as browser:
+        with (
+            serving(settings) as scene,
+            httpx.Client(base_url=scene.url, timeout=HANG_SECONDS) as browser,
+        ):
             refused = browser.get(BEGIN)
             assert_refused(browser, refused)
             assert "does not answer" in refused.text

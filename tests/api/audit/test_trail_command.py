@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from cli.main import main
 from tests.api.scene import Scene
+from tests.waiting import HANG_SECONDS
 
 FIRST_KEY = 3
 """Events by which the administrator of a log, and its key, come to be."""
@@ -111,7 +112,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure(shell: Shell) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "training completed" in done.stdout

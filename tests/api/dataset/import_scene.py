@@ -12,9 +12,9 @@ from adapters.processes.processes import wait_until
 from domain.dataset.imports import REQUESTED
 from tests.adapters.dataset.importing import png
 from tests.api.scene import Scene
+from tests.waiting import HANG_SECONDS
 
 MEGABYTE = 1_000_000
-SLOWEST = 60.0
 PETS = {"cat/1.png": png(1), "cat/2.png": png(2), "dog/3.png": png(3)}
 
 
@@ -73,7 +73,7 @@ class ImportScene:
         """The import that was asked for, once it has ended."""
         assert asked.status_code == 202, asked.text
         import_id = asked.json()["id"]
-        assert wait_until(lambda: self.find(import_id)["status"] != REQUESTED, SLOWEST)
+        assert wait_until(lambda: self.find(import_id)["status"] != REQUESTED, HANG_SECONDS)
         return self.find(import_id)
 
     def taken(self, project_id: str, content: bytes, **asked: Any) -> Any:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.api.scene import Scene
+from tests.waiting import HANG_SECONDS
 
 
 def encoded(image: Image.Image, form: str = "PNG") -> bytes:
@@ -38,7 +39,9 @@ def bomb() -> bytes:
 
 def upload(server: Scene, project_id: str, *files: tuple[str, bytes]) -> httpx.Response:
     parts = [("files", (name, data, "image/png")) for name, data in files]
-    return server.http.post(f"/api/v1/projects/{project_id}/images", files=parts, timeout=60)
+    return server.http.post(
+        f"/api/v1/projects/{project_id}/images", files=parts, timeout=HANG_SECONDS
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from adapters.processes.processes import wait_until
 from adapters.uploads.packing import pack
 from tests.adapters.dataset.importing import png, write_files
 from tests.api.dataset.import_scene import MEGABYTE, PETS, ImportScene, with_bad_lines, zipped
+from tests.waiting import HANG_SECONDS
 
 BOX = {"x": 0.25, "y": 0.25, "width": 0.5, "height": 0.5}
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -49,7 +50,7 @@ def in_pieces(content: bytes, size: int = 1000) -> Iterator[bytes]:
 
 
 def nothing_is_left(importing: ImportScene) -> bool:
-    return wait_until(lambda: importing.left_behind() == [], 10)
+    return wait_until(lambda: importing.left_behind() == [], HANG_SECONDS)
 
 
 def test_an_archive_is_taken_in(importing: ImportScene, project_id: str) -> None:
@@ -210,7 +211,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(importing: ImportScene, projec
     )
     with socket.create_connection((str(address.hostname), address.port or 0)) as client:
         client.sendall(head.encode() + b"PK")
-        assert wait_until(lambda: importing.left_behind() != [], 10)
+        assert wait_until(lambda: importing.left_behind() != [], HANG_SECONDS)
     assert nothing_is_left(importing)
     assert importing.site.store.head() == before
 

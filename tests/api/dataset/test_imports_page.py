@@ -16,11 +16,11 @@ from tests.adapters.dataset.importing import png
 from tests.adapters.running import running
 from tests.api.dataset.import_scene import PETS, ImportScene, with_bad_lines, zipped
 from tests.api.pages.test_html import NASTY, get
-from tests.api.pages.test_pages import CHECKS, SCHEMES, SOON
+from tests.api.pages.test_pages import CHECKS, SCHEMES
 from tests.api.scene import KEY, Scene
+from tests.waiting import HANG_MS
 
 REFUSED = re.compile(r"Failed to load resource: the server responded with a status of 4(09|22)")
-SLOWEST = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def profile(importing: ImportScene, chromium: Browser) -> Iterator[BrowserContex
     context = chromium.new_context(
         **importing.site.browsing, viewport={"width": 1400, "height": 900}
     )
-    context.set_default_timeout(SOON)
+    context.set_default_timeout(HANG_MS)
     yield context
     context.close()
 
@@ -59,9 +59,7 @@ def archive(folder: Path, name: str, content: bytes) -> Path:
 
 
 def expect_status(page: Page, status: str) -> None:
-    expect(page.locator("[data-import]").first.locator("[data-status]")).to_have_text(
-        status, timeout=SLOWEST
-    )
+    expect(page.locator("[data-import]").first.locator("[data-status]")).to_have_text(status)
 
 
 def test_an_empty_page_names_the_formats_and_shows_a_layout(site: Scene) -> None:

@@ -19,6 +19,7 @@ from tests.api.evaluation.scene import (
 from tests.api.pages.test_html import NASTY, get
 from tests.api.pages.test_pages import CHARTS_FOLLOW, CHECKS, SCHEMES, page, profile, show
 from tests.api.scene import Scene
+from tests.waiting import HANG_SECONDS
 
 __all__ = ["page", "profile"]
 
@@ -31,7 +32,9 @@ def classified(site: Scene) -> Made:
     version_id = evaluated(site, asked, some_labels(asked.images), kind="classification")
     site.visible()
     # The first evaluation of a process imports scikit-learn, which a cold disk gives slowly.
-    site.http.get(f"/api/v1/versions/{version_id}/evaluation", timeout=60).raise_for_status()
+    site.http.get(
+        f"/api/v1/versions/{version_id}/evaluation", timeout=HANG_SECONDS
+    ).raise_for_status()
     return asked, version_id
 
 

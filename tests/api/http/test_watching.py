@@ -19,6 +19,7 @@ from tests.api.conftest import settings_at
 from tests.api.scene import Scene
 from tests.servers import Database
 from tests.system.collector import Collector, collecting
+from tests.waiting import HANG_SECONDS
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CALLER = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
@@ -163,7 +164,9 @@ def test_requests_and_commands_are_counted(site: Scene) -> None:
 @pytest.mark.parametrize("path", ["/api/v1/projects", "/metrics"])
 def test_who_is_not_let_in_is_counted_under_an_id_too(site: Scene, path: str) -> None:
     before = counted(site, "stemma_http_requests_total").get(("GET", path, "401"), 0)
-    refused = httpx.get(f"{site.url}{path}", headers={"Correlation-Id": "ticket 11"})
+    refused = httpx.get(
+        f"{site.url}{path}", headers={"Correlation-Id": "ticket 11"}, timeout=HANG_SECONDS
+    )
     assert (refused.status_code, refused.headers["Correlation-Id"]) == (401, "ticket 11")
     assert counted(site, "stemma_http_requests_total")["GET", path, "401"] == before + 1
 

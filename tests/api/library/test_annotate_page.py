@@ -9,8 +9,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from api.dataset import projects_page
-from tests.api.pages.test_pages import CHECKS, SCHEMES, SOON, show
+from tests.api.pages.test_pages import CHECKS, SCHEMES, show
 from tests.api.scene import Scene
+from tests.waiting import HANG_MS
 
 EXPECTED = re.compile(r"Failed to load resource: (net::ERR_FAILED|.* status of 412)")
 
@@ -18,7 +19,7 @@ EXPECTED = re.compile(r"Failed to load resource: (net::ERR_FAILED|.* status of 4
 @pytest.fixture(scope="module")
 def profile(site: Scene, chromium: Browser) -> Iterator[BrowserContext]:
     context = chromium.new_context(**site.browsing, viewport={"width": 1300, "height": 900})
-    context.set_default_timeout(SOON)
+    context.set_default_timeout(HANG_MS)
     yield context
     context.close()
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +31,7 @@ from tests.api.http.test_watching import counted
 from tests.api.scene import Scene
 from tests.api.training.test_workers import SINCE
 from tests.servers import Database, server_folder
+from tests.waiting import HANG_SECONDS
 
 # Of the projection that comes with the scene, which nobody begins again.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -84,7 +84,7 @@ def world(initialised: Path) -> Iterator[World]:
     ):
         patch.setattr(heartbeats, "BEAT_SECONDS", 0.1)
         patch.setattr(overview, "FRESH_SECONDS", 0.0)
-        patch.setattr(overview, "PATIENCE_SECONDS", 0.7)
+        patch.setattr(overview, "PATIENCE_SECONDS", HANG_SECONDS)
         patch.setattr(health, "FAILED_LATELY_SECONDS", 1.0)
         migrate(postgres.admin_url, postgres.app_url)
         database = Database("stemma", postgres.url(ADMIN), postgres.url(APPLICATION))
@@ -122,34 +122,39 @@ def stopped(server: EmbeddedServer) -> Iterator[None]:
         os.kill(server.pid, signal.SIGCONT)
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not answer is soon given up; a busy machine may let the others seem so, too."""
+    monkeypatch.setattr(overview, "PATIENCE_SECONDS", 0.7)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_nats_hangs(well: World) -> None:
     with stopped(well.nats):
-        began = time.monotonic()
-        assert well.ready()[:2] == (200, "degraded")
+        eventually(lambda: well.ready()[:2] == (200, "degraded"))
         assert well.unwell()["nats"] == "NATS does not answer"
-        assert time.monotonic() - began < 6 * overview.PATIENCE_SECONDS
 
 
+@pytest.mark.usefixtures("impatient")
 def test_the_database_hangs(well: World) -> None:
     with stopped(well.postgres):
-        began = time.monotonic()
         status, whole, parts = well.ready()
         assert (status, whole, parts["database"]["status"]) == (503, "failed", "failed")
-        assert parts["nats"]["status"] == "ok"
+        eventually(lambda: well.ready()[2]["nats"]["status"] == "ok")
         assert well.scene.http.get("/health/live").json() == {"status": "ok"}
-        assert time.monotonic() - began < 6 * overview.PATIENCE_SECONDS
 
 
+@pytest.mark.usefixtures("impatient")
 def test_nats_away(well: World) -> None:
+    def up(part: str) -> float:
+        return counted(well.scene, "stemma_up")[(part,)]
+
     kill(well.nats)
     try:
-        began = time.monotonic()
-        status, whole, _ = well.ready()
-        found = counted(well.scene, "stemma_up")
-        assert time.monotonic() - began < 3 * overview.PATIENCE_SECONDS
-        assert (status, whole) == (200, "degraded")
+        eventually(lambda: well.ready()[:2] == (200, "degraded"))
         assert well.unwell()["nats"] == "NATS does not answer"
-        assert (found[("nats",)], found[("database",)]) == (0, 1)
+        assert up("nats") == 0
+        eventually(lambda: up("database") == 1)
         assert counted(well.scene, "stemma_log_position")[()] == well.scene.store.head()
         assert not counted(well.scene, "stemma_jobs")
     finally:
@@ -242,12 +247,13 @@ def test_a_read_model_that_is_not_built(well: World) -> None:
             connection.execute(move, (NAMES[0], "away"))
 
 
+@pytest.mark.usefixtures("impatient")
 def test_the_database_away(well: World) -> None:
     kill(well.postgres)
     try:
         status, whole, parts = well.ready()
         assert (status, whole, parts["database"]["status"]) == (503, "failed", "failed")
-        assert parts["blobs"]["status"] == "ok"
+        eventually(lambda: well.ready()[2]["blobs"]["status"] == "ok")
         assert well.scene.http.get("/health/live").json() == {"status": "ok"}
         # Nobody's key can be looked at.
         assert well.scene.http.get("/metrics").status_code == 503

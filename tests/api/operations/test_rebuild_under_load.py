@@ -21,8 +21,7 @@ from projections.training.models_library import MODELS_LIBRARY
 from tests.api.scene import KEY, Scene
 from tests.projections.engine.rebuilding import compare
 from tests.servers import Database, port_of_its_own
-
-PATIENCE_SECONDS = 90
+from tests.waiting import HANG_SECONDS
 
 
 class Load:
@@ -54,7 +53,7 @@ class Load:
         while not self._stop.is_set():
             url = self.url
             headers = authorization(KEY)
-            with httpx.Client(base_url=url, headers=headers, timeout=PATIENCE_SECONDS) as client:
+            with httpx.Client(base_url=url, headers=headers, timeout=HANG_SECONDS) as client:
                 # What is moved to another server has seen what it has seen.
                 at_least: dict[str, int] = {"at_least": last}
                 while url == self.url and not self._stop.is_set():
@@ -129,15 +128,15 @@ def test_a_changed_read_model_is_built_and_switched_to_under_load(
     def status() -> int:
         try:
             return httpx.get(
-                f"{url}/api/v1/status", headers=authorization(KEY), timeout=30
+                f"{url}/api/v1/status", headers=authorization(KEY), timeout=HANG_SECONDS
             ).status_code
         except httpx.TransportError:
             return 0
 
     def follows() -> bool:
-        found = httpx.get(f"{url}/api/v1/status", headers=authorization(KEY), timeout=30).json()[
-            "read_models"
-        ]
+        found = httpx.get(
+            f"{url}/api/v1/status", headers=authorization(KEY), timeout=HANG_SECONDS
+        ).json()["read_models"]
         return all(one["lag"] < 10 for one in found)
 
     parts = []
@@ -145,20 +144,18 @@ def test_a_changed_read_model_is_built_and_switched_to_under_load(
         with load.running():
             # One that is started too early serves nothing half-built.
             parts.append(next_program("api"))
-            assert wait_until(lambda: status() == 503, PATIENCE_SECONDS)
-            assert next_program("migrate").wait(PATIENCE_SECONDS) == 0
+            assert wait_until(lambda: status() == 503, HANG_SECONDS)
+            assert next_program("migrate").wait(HANG_SECONDS) == 0
             assert status() == 200
             parts.append(next_program("project"))
-            assert wait_until(follows, PATIENCE_SECONDS)
+            assert wait_until(follows, HANG_SECONDS)
             load.url = url
             before = load.answers
-            assert wait_until(lambda: load.answers > before + 50, PATIENCE_SECONDS)
+            assert wait_until(lambda: load.answers > before + 50, HANG_SECONDS)
     finally:
         for part in parts:
             part.terminate()
-            part.wait(PATIENCE_SECONDS)
+            part.wait(HANG_SECONDS)
     assert load.problems == []
-    assert (
-        next_program("audit", "replay", f"{MODELS_LIBRARY.name}_next").wait(PATIENCE_SECONDS) == 0
-    )
+    assert next_program("audit", "replay", f"{MODELS_LIBRARY.name}_next").wait(HANG_SECONDS) == 0
     assert under_way(engine) == []

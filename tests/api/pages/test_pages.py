@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from domain.training.messages import Failed
 from tests.api.pages.test_html import NASTY
 from tests.api.scene import Scene
+from tests.waiting import HANG_MS
 
-SOON = 10_000
 SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
 CHECKS = (Path(__file__).parents[1] / "pages_checks.js").read_text()
 CHARTS_FOLLOW = """() => {
@@ -23,14 +23,14 @@ CHARTS_FOLLOW = """() => {
 }"""
 REFUSED = re.compile(r"Failed to load resource: the server responded with a status of 4(09|22)")
 
-expect.set_options(timeout=SOON)
+expect.set_options(timeout=HANG_MS)
 
 
 @pytest.fixture(scope="module")
 def profile(site: Scene, chromium: Browser) -> Iterator[BrowserContext]:
     """One user's browser, whose cache the tests share."""
     context = chromium.new_context(**site.browsing, viewport={"width": 1400, "height": 900})
-    context.set_default_timeout(SOON)
+    context.set_default_timeout(HANG_MS)
     yield context
     context.close()
 

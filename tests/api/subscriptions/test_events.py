@@ -35,6 +35,7 @@ from tests.api.scene import KEY, Scene
 from tests.application.scenes import at_once, do, recorded
 from tests.servers import Database, port_of_its_own
 from tests.system.system import eventually
+from tests.waiting import HANG_SECONDS
 
 PATH = "/api/v1/events"
 WRITERS, EACH = 4, 25
@@ -42,7 +43,7 @@ ALL = WRITERS * EACH
 
 
 def page(site: Scene, **asked: Any) -> Any:
-    answer = site.http.get(PATH, params=asked, timeout=40)
+    answer = site.http.get(PATH, params=asked, timeout=HANG_SECONDS)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -73,7 +74,7 @@ def stream(url: str, **asked: Any) -> Iterator[Iterator[tuple[int, str, Any]]]:
     """What a stream sends: id, name and data of each event."""
     headers = {"Last-Event-ID": str(asked.pop("seen"))} if "seen" in asked else {}
     with (
-        httpx.Client(timeout=20, headers=authorization(KEY)) as client,
+        httpx.Client(timeout=HANG_SECONDS, headers=authorization(KEY)) as client,
         connect_sse(client, "GET", f"{url}{PATH}/stream", params=asked, headers=headers) as source,
     ):
         yield ((int(e.id), e.event, json.loads(e.data)) for e in source.iter_sse() if e.data)
@@ -182,7 +183,7 @@ def test_a_long_poll_is_answered_at_once_or_when_its_time_is_over(site: Scene) -
         with pytest.raises(TimeoutError):
             polled.result(0.3)
         write(site.store, 1)
-        assert positions(polled.result(5)) == [begun + 1]
+        assert positions(polled.result(HANG_SECONDS)) == [begun + 1]
     nothing = page(site, after=begun, name="version.*", wait=0.2)
     assert nothing == {"items": [], "next": begun + 1, "position": begun + 1}
 
@@ -258,7 +259,7 @@ def test_one_who_does_not_read_is_cut_and_others_get_all(
             written = pool.submit(write_long, site.store)
             assert [one for one, _, _ in islice(sent, 100)] == list(range(begun + 1, begun + 101))
             written.result()
-        eventually(lambda: state(deaf) == _CLOSED, "the deaf client is cut", 20)
+        eventually(lambda: state(deaf) == _CLOSED, "the deaf client is cut")
 
 
 def write_long(store: Store) -> None:
@@ -318,7 +319,7 @@ def api(environment: Mapping[str, str], url: str) -> Iterator["subprocess.Popen[
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health/ready").is_success
+        return httpx.get(f"{url}/health/ready", timeout=HANG_SECONDS).is_success
     except httpx.TransportError:
         return False
 
@@ -384,7 +385,7 @@ def test_who_signs_out_is_sent_no_more(beating: Scene) -> None:
     with (
         ThreadPoolExecutor() as pool,
         httpx.Client(
-            base_url=beating.url, cookies={cookie["name"]: cookie["value"]}, timeout=10
+            base_url=beating.url, cookies={cookie["name"]: cookie["value"]}, timeout=HANG_SECONDS
         ) as browser,
         connect_sse(browser, "GET", f"{PATH}/stream") as source,
         connect_sse(browser, "GET", version) as of_version,
@@ -395,7 +396,7 @@ def test_who_signs_out_is_sent_no_more(beating: Scene) -> None:
         Sessions(engine_for(beating.settings.require("database_url"))).end(cookie["value"])
         eventually(lambda: not browser.get(PATH).is_success, "the session has ended")
         for one in (sent, progress):
-            pool.submit(list, one).result(10)
+            pool.submit(list, one).result(HANG_SECONDS)
 
 
 def test_the_data_of_one_event_are_what_a_message_would_have(site: Scene, people: People) -> None:

@@ -22,6 +22,7 @@ from stemma_client import Received, Refused, Unknown, follow_http, follow_nats
 from stemma_client.over_http import PAGE
 from tests.api.scene import KEY, Scene
 from tests.application.scenes import recorded
+from tests.waiting import HANG_SECONDS
 
 Answer = tuple[int, dict[str, str], dict[str, Any]]
 """Status, headers and body."""
@@ -91,7 +92,7 @@ def test_what_is_larger_than_a_message_on_nats_is_fetched_over_http(
         await ensure_streams(client.jetstream())
         await Relay(site.store, client.jetstream()).catch_up()
         await client.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             events = follow_nats(nats_url, after=before, **asked)
             found = [await anext(events) for _ in range(3)]
             await events.aclose()  # type: ignore[attr-defined]

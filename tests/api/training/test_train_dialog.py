@@ -14,10 +14,11 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from domain.errors import Invalid
 from domain.training.form import KINDS, training_form
 from domain.training.form_controls import resolve
-from tests.api.pages.test_pages import CHECKS, REFUSED, SCHEMES, SOON, show
+from tests.api.pages.test_pages import CHECKS, REFUSED, SCHEMES, show
 from tests.api.scene import Scene
 from tests.api.training.test_form import ended, put_weights
 from tests.domain.training.test_options import forms
+from tests.waiting import HANG_MS
 
 RULES = """async ([form, given]) => {
   const { resolve } = await import("/static/training/form_rules.js");
@@ -30,7 +31,7 @@ RULES = """async ([form, given]) => {
 @pytest.fixture(scope="module")
 def profile(site: Scene, chromium: Browser) -> Iterator[BrowserContext]:
     context = chromium.new_context(**site.browsing, viewport={"width": 1400, "height": 900})
-    context.set_default_timeout(SOON)
+    context.set_default_timeout(HANG_MS)
     yield context
     context.close()
 

@@ -15,6 +15,7 @@ from adapters.blobs.blobs import BlobStore
 from cli.main import main
 from domain.training.messages import CheckpointSaved, Completed, Failed
 from tests.api.scene import Scene
+from tests.waiting import HANG_SECONDS
 
 
 def train(server: Scene, view_id: str, **options: object) -> httpx.Response:
@@ -236,11 +237,11 @@ def test_live_events_show_all_then_what_is_new_and_resume_without_gap(server: Sc
 
     follower = threading.Thread(target=follow)
     follower.start()
-    assert first_metrics.wait(10)
+    assert first_metrics.wait(HANG_SECONDS)
     for number in (2, 3, 4):
         server.epoch(version_id, number)
     server.report(version_id, Completed("a" * 64, "b" * 64, 40))
-    follower.join(10)
+    follower.join(HANG_SECONDS)
     assert not follower.is_alive()
     assert seen[-1].event == "end"
     assert iterations(seen) == list(range(1, 41))

@@ -32,6 +32,7 @@ from domain.training.messages import Failed
 from domain.training.version import FreezeDataset, VersionCreated
 from tests.application.scenes import EVERYTHING, Scene, do, request, trainable
 from tests.application.training.reports import delivered, reports
+from tests.waiting import HANG_SECONDS
 
 WHY = "consent withdrawn"
 
@@ -127,11 +128,11 @@ def test_an_image_added_while_its_bytes_are_erased_is_refused(store: Store) -> N
     def slow(session: Session) -> Any:
         found = projects.add_images(session, other.project, [addition])
         decided.set()
-        erased.wait(10)
+        erased.wait(HANG_SECONDS)
         return found
 
     def erase_meanwhile() -> None:
-        decided.wait(10)
+        decided.wait(HANG_SECONDS)
         erase(store, key)
         erased.set()
 

@@ -12,6 +12,7 @@ from domain.dataset.project import ProjectCreated, ProjectRenamed
 from domain.event import Recorded
 from tests.application.scenes import at_once, recorded
 from tests.servers import Database
+from tests.waiting import HANG_SECONDS
 
 CREATED = ProjectCreated("Digits")
 
@@ -109,7 +110,7 @@ def test_a_reader_beside_many_writers_misses_nothing(store: Store, migrated: Dat
         at_once([lambda writer=writer: write(writer) for writer in range(6)])  # type: ignore[misc]
     finally:
         stop.set()
-        follower.join(30)
+        follower.join(HANG_SECONDS)
     assert len(seen) == 6 * 15 * 3
     assert seen == [one.position for one in everything(store)]
 

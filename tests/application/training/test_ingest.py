@@ -13,6 +13,7 @@ from application.training.ingest import Delivered, Ingest
 from domain.aggregates import VERSION
 from tests.application.scenes import at_once, do, trainable
 from tests.application.training.reports import WHOLE, delivered, reports, whole_run
+from tests.waiting import HANG_SECONDS
 
 FEED = "REPORTS of today"
 
@@ -104,7 +105,7 @@ def take_all(
 ) -> None:
     """Take a feed in to its end, beginning again at its position whenever another was first."""
     ingest = Ingest(store, FEED)
-    start.wait(10)
+    start.wait(HANG_SECONDS)
     while (done := ingest.position()) < len(messages):
         try:
             ingest.take(messages[done : done + size])

@@ -29,6 +29,7 @@ from tests.projections.engine.rebuilding import compare
 from tests.projections.made_log import MadeLog
 from tests.projections.training.test_metric_history import LOG as METRICS
 from tests.servers import Database
+from tests.waiting import HANG_SECONDS
 
 
 def positions(engine: Engine) -> dict[str, int]:
@@ -85,7 +86,7 @@ def test_listeners_are_told_of_the_new_position(engine: Engine, migrated: Databa
     with psycopg.connect(migrated.app_url, autocommit=True) as listener:
         listener.execute(f"LISTEN {CHANNEL}")
         METRICS.follow(engine, [METRIC_HISTORY])
-        told = [notify.payload for notify in listener.notifies(timeout=5, stop_after=1)]
+        told = [notify.payload for notify in listener.notifies(timeout=HANG_SECONDS, stop_after=1)]
     assert told == [str(len(METRICS.events))]
 
 
@@ -168,10 +169,11 @@ def test_a_runner_killed_anywhere_loses_and_doubles_nothing(
         distance = choose.randint(1, 120)
         runner = subprocess.Popen(command)
         try:
-            assert wait_until(lambda: sum(positions(engine).values()) >= before + distance, 60)  # noqa: B023
+            enough = before + distance
+            assert wait_until(lambda: sum(positions(engine).values()) >= enough, HANG_SECONDS)  # noqa: B023
         finally:
             runner.send_signal(signal.SIGKILL)
-            runner.wait(10)
+            runner.wait(HANG_SECONDS)
     assert min(positions(engine).values()) < store.head()
     Follower(engine, store, READ_MODELS).catch_up()
     assert_exactly_the_log(engine, store)

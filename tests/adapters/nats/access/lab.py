@@ -25,6 +25,7 @@ from adapters.nats.jetstream import (
 from adapters.nats.login import NatsLogin
 from adapters.nats.roles import NatsRole
 from adapters.servers.nats import EmbeddedNats
+from tests.waiting import HANG_SECONDS
 
 OPERATOR, BACKEND, API = NatsRole.OPERATOR, NatsRole.BACKEND, NatsRole.API
 WORKER, SUBSCRIBER = NatsRole.WORKER, NatsRole.SUBSCRIBER
@@ -129,7 +130,7 @@ async def asked(login: NatsLogin, requests: list[tuple[str, bytes]]) -> set[str]
             inbox = client.new_inbox()
             await client.subscribe(inbox, cb=partial(take, subject))
             await client.publish(subject, payload, reply=inbox)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_SECONDS):
             while len(refused | answered) < len(requests):
                 await asyncio.sleep(0.01)
     finally:

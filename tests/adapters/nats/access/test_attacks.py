@@ -33,6 +33,7 @@ from tests.adapters.nats.access.lab import (
     asked,
     consumer,
 )
+from tests.waiting import HANG_SECONDS
 
 OF_STREAMS = (
     "STREAM.UPDATE",
@@ -126,9 +127,11 @@ def test_of_the_connections_to_the_server_a_guest_sees_its_own(lab: Lab, role: N
         operator = await connect(lab.login(OPERATOR), "somebody else")
         seen = set()
         for subject in ("SERVER.PING.CONNZ", "ACCOUNT.PING.CONNZ"):
-            reply = await client.request(f"$SYS.REQ.{subject}", wide.encode(), timeout=5)
+            reply = await client.request(f"$SYS.REQ.{subject}", wide.encode(), timeout=HANG_SECONDS)
             seen |= {one["account"] for one in json.loads(reply.data)["data"]["connections"]}
-        reply = await client.request("$SYS.REQ.ACCOUNT.PING.STATZ", wide.encode(), timeout=5)
+        reply = await client.request(
+            "$SYS.REQ.ACCOUNT.PING.STATZ", wide.encode(), timeout=HANG_SECONDS
+        )
         seen |= {one["acc"] for one in json.loads(reply.data)["data"]["account_statz"]}
         await operator.close()
         return seen
@@ -150,7 +153,7 @@ def test_a_request_that_says_something_else_than_its_subject_is_refused(
     lab: Lab, verb: str, payload: bytes, says: str
 ) -> None:
     async def ask(client: Client) -> dict[str, Any]:
-        reply = await client.request(api(verb, EVENTS, "mine"), payload, timeout=5)
+        reply = await client.request(api(verb, EVENTS, "mine"), payload, timeout=HANG_SECONDS)
         return dict(json.loads(reply.data))
 
     assert says in lab.run(SUBSCRIBER, ask)["error"]["description"]
@@ -159,9 +162,13 @@ def test_a_request_that_says_something_else_than_its_subject_is_refused(
 def test_a_subscriber_reads_no_other_stream_by_way_of_its_own(lab: Lab) -> None:
     async def ask(client: Client) -> None:
         by_subject = b'{"last_by_subj": "$KV.control.v1"}'
-        reply = await client.request(api("STREAM.MSG.GET", EVENTS), by_subject, timeout=5)
+        reply = await client.request(
+            api("STREAM.MSG.GET", EVENTS), by_subject, timeout=HANG_SECONDS
+        )
         assert json.loads(reply.data)["error"]["description"] == "no message found"
-        found = await client.request(api("DIRECT.GET", EVENTS, "$KV.control.v1"), b"", timeout=5)
+        found = await client.request(
+            api("DIRECT.GET", EVENTS, "$KV.control.v1"), b"", timeout=HANG_SECONDS
+        )
         assert (found.headers or {})["Status"] == "404"
 
     lab.run(SUBSCRIBER, ask)
@@ -190,7 +197,9 @@ def test_a_worker_makes_the_server_do_nothing_by_a_header(
 
     async def send(client: Client) -> None:
         with pytest.raises(APIError):
-            await jetstream(client, "seed").publish(subject, b"{}", headers=headers, timeout=5)
+            await jetstream(client, "seed").publish(
+                subject, b"{}", headers=headers, timeout=HANG_SECONDS
+            )
 
     lab.run(WORKER, send)
     assert lab.state() == before
@@ -203,12 +212,12 @@ def test_a_worker_can_end_the_job_of_another_of_its_queue(lab: Lab) -> None:
     async def take(client: Client) -> str:
         js = jetstream(client, "seed")
         held = await js.pull_subscribe_bind(consumer=job_consumer("default"), stream=JOBS)
-        (message,) = await held.fetch(1, timeout=5)
+        (message,) = await held.fetch(1, timeout=HANG_SECONDS)
         await held.unsubscribe()
         return message.reply
 
     async def end(client: Client, delivery: str) -> None:
-        await client.request(delivery, b"+TERM", timeout=5)
+        await client.request(delivery, b"+TERM", timeout=HANG_SECONDS)
 
     lab.run(OPERATOR, lambda client: client.jetstream().publish(JOB, b"{}"))
     before = lab.state()[JOBS][0]

@@ -40,6 +40,7 @@ from tests.adapters.nats.access.lab import (
 )
 from tests.adapters.nats.access.table import TABLE
 from tests.domain.training.version_samples import CONCEPTS, OPTIONS
+from tests.waiting import HANG_SECONDS
 
 
 @pytest.mark.parametrize("role", NatsRole)
@@ -70,7 +71,7 @@ def test_a_role_hears_what_is_for_it_and_nothing_else(lab: Lab, role: NatsRole) 
         # An answer comes after what was sent before it, on either connection.
         await speaker.flush()
         await listener.flush()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_SECONDS):
             while not may <= heard:
                 await asyncio.sleep(0.01)
         await speaker.close()
@@ -114,7 +115,7 @@ def test_no_answer_can_be_directed_to_where_the_asker_may_not_publish(
 
     async def ask_from_inside(client: Client) -> None:
         await client.publish(f"$JS.API.STREAM.INFO.{EVENTS}", b"", reply="stemma.reports.other.v1")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_SECONDS):
             while (await client.jetstream().stream_info(REPORTS)).state.messages == before[REPORTS][
                 0
             ]:

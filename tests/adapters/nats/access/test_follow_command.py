@@ -10,6 +10,7 @@ from adapters.nats.login import new_seed
 from adapters.nats.roles import NatsRole
 from cli.main import main
 from tests.adapters.nats.access.lab import OPERATOR, SUBSCRIBER, WORKER, Lab
+from tests.waiting import HANG_SECONDS
 
 FOLLOW = ("events", "follow", "--via", "nats")
 
@@ -39,7 +40,7 @@ async def publish_renaming(client: Client) -> None:
     await client.jetstream().publish(subject, b'{"name":"Pets"}', headers=headers)
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(HANG_SECONDS)
 @pytest.mark.parametrize(
     ("role", "consumer", "told"),
     [
@@ -58,7 +59,7 @@ def test_a_seed_that_may_not_follow_is_refused_at_once(
     assert told in follow(lab, seed, *given, "--count", "1")
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(HANG_SECONDS)
 @pytest.mark.parametrize(("role", "name"), [(SUBSCRIBER, "mine"), (OPERATOR, "")])
 def test_the_seed_is_enough(lab: Lab, role: NatsRole, name: str) -> None:
     lab.run(OPERATOR, publish_renaming)

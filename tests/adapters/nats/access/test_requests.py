@@ -18,6 +18,7 @@ from tests.adapters.nats.access.lab import (
     asked,
 )
 from tests.adapters.nats.access.table import TABLE
+from tests.waiting import HANG_SECONDS
 
 
 @pytest.mark.parametrize("role", NatsRole)
@@ -40,7 +41,9 @@ def test_a_guest_does_not_get_around_that_by_the_api_that_others_use(
     async def ask(client: Client) -> None:
         for subject in {one for one, _, _ in TABLE if one.startswith(f"$JS.{DOMAIN}.API.")}:
             with suppress(NoRespondersError):
-                reply = await client.request(subject.replace(f".{DOMAIN}.", "."), b"", timeout=5)
+                reply = await client.request(
+                    subject.replace(f".{DOMAIN}.", "."), b"", timeout=HANG_SECONDS
+                )
                 assert b"JetStream not enabled for account" in reply.data, subject
 
     lab.run(role, ask)

@@ -20,6 +20,7 @@ from tests.adapters.nats.access.lab import (
     WORKER,
     Lab,
 )
+from tests.waiting import HANG_SECONDS
 
 PRESENCE = b'{"worker":"other","device":"gpu","version_id":null,"since":"2026-01-01T00:00:00Z"}'
 
@@ -54,7 +55,7 @@ def test_a_subscriber_follows_acknowledges_and_goes_on(lab: Lab) -> None:
             subscription = await js.pull_subscribe(
                 "stemma.events.view.>", durable="mine", stream=EVENTS, config=config
             )
-            (message,) = await subscription.fetch(1, timeout=5)
+            (message,) = await subscription.fetch(1, timeout=HANG_SECONDS)
             seen.append(message.metadata.sequence.stream)
             await message.ack_sync()
             await subscription.unsubscribe()

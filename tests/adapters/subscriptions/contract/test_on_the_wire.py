@@ -13,6 +13,7 @@ from application.log.store import Store
 from tests.adapters.subscriptions.contract.test_asyncapi import DOCUMENT, validate
 from tests.application.scenes import recorded
 from tests.golden.write import EXAMPLES
+from tests.waiting import HANG_SECONDS
 
 CHANNEL = DOCUMENT["channels"]["events"]
 ADDRESS = re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^.]+)", re.escape(CHANNEL["address"])))
@@ -30,7 +31,7 @@ async def heard(url: str, count: int) -> list[Msg]:
     try:
         everything = re.sub(r"\{\w+\}", "*", CHANNEL["address"])
         subscription = await client.jetstream().subscribe(everything, ordered_consumer=True)
-        return [await subscription.next_msg(timeout=10) for _ in range(count)]
+        return [await subscription.next_msg(timeout=HANG_SECONDS) for _ in range(count)]
     finally:
         await client.close()
 

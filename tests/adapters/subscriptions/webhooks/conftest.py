@@ -5,18 +5,17 @@ from collections.abc import Iterator
 import pytest
 
 from adapters.servers.postgres import EmbeddedPostgres
-from tests.adapters.running import running
 from tests.adapters.subscriptions.webhooks.scene import Hooks, hooks_on
 from tests.servers import Database, new_database
 
 
 @pytest.fixture(scope="module")
 def hooks(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator[Hooks]:
-    """Tries again within a tenth of a second, and gives up after a second and a half."""
+    """Tries again within a tenth of a second, and waits for an answer for as long as it takes."""
     with (
         new_database(postgres, migrated_template) as database,
         hooks_on(database) as scene,
-        running(scene.settings, "courier"),
+        scene.delivering(),
     ):
         yield scene
 

@@ -31,13 +31,13 @@ from tests.adapters.running import eventually
 from tests.adapters.subscriptions.webhooks.receiver import Receiver, receiving
 from tests.application.scenes import EVERYTHING, request
 from tests.servers import Database
+from tests.waiting import HANG_SECONDS
 
 QUICK: dict[str, Any] = {
     "webhook_allow": "127.0.0.0/8",
-    "webhook_timeout_seconds": 1.0,
+    "webhook_timeout_seconds": HANG_SECONDS,
     "webhook_retry_seconds": 0.02,
     "webhook_retry_ceiling_seconds": 0.1,
-    "webhook_park_days": 1.5 / 86_400,
 }
 
 ADA = "ada"
@@ -54,6 +54,12 @@ class Hooks:
         self.settings = settings
         self.receiver = receiver
         self._numbers = itertools.count(1)
+
+    @contextmanager
+    def delivering(self, **changes: Any) -> Iterator[None]:
+        """The part runs, with other settings where some are given."""
+        with running(msgspec.structs.replace(self.settings, **changes), "courier"):
+            yield
 
     def do(self, decide: Callable[[Session], Decided[Any]], actor: str = ADA) -> Outcome:
         return handle(self.store, msgspec.structs.replace(request(), actor=actor), decide)

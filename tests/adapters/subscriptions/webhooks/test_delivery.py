@@ -19,6 +19,7 @@ from domain.subscriptions.webhook import (
 from tests.adapters.running import eventually
 from tests.adapters.subscriptions.webhooks.receiver import OK, Received, Reply
 from tests.adapters.subscriptions.webhooks.scene import Hooks
+from tests.waiting import HANG_SECONDS
 
 
 def failing(hooks: Hooks, path: str, reply: Reply, times: int = 10**9) -> None:
@@ -93,21 +94,24 @@ def test_what_is_wrong_can_be_asked_for(hooks: Hooks) -> None:
     hooks.served(hook)  # without the half minute's wait
 
 
-def test_a_receiver_that_fails_for_too_long_is_parked_with_the_reason(hooks: Hooks) -> None:
+def test_a_receiver_that_fails_for_too_long_is_parked_with_the_reason(idle_hooks: Hooks) -> None:
+    hooks = idle_hooks
     hook = hooks.register("down")
     failing(hooks, "down", Reply(500))
     positions = hooks.rename(hooks.project(), 2)
-    eventually(lambda: hooks.state(hook)[0] == "parked")
-    reason = hooks.state(hook)[1]
-    assert reason is not None
-    assert reason.startswith("every try since ")
-    assert reason.endswith("failed: answered 500")
-    hooks.receiver.reply = lambda _: OK
-    tries = len(hooks.receiver.at("down"))
-    first = hook.start + 1
-    assert set(hooks.receiver.sequences("down")) == {first}
-    hooks.change(hook, ResumeWebhook())
-    hooks.served(hook)
+    with hooks.delivering(webhook_park_days=0.5 / 86_400):
+        eventually(lambda: hooks.state(hook)[0] == "parked")
+        reason = hooks.state(hook)[1]
+        assert reason is not None
+        assert reason.startswith("every try since ")
+        assert reason.endswith("failed: answered 500")
+        hooks.receiver.reply = lambda _: OK
+        tries = len(hooks.receiver.at("down"))
+        first = hook.start + 1
+        assert tries > 1
+        assert set(hooks.receiver.sequences("down")) == {first}
+        hooks.change(hook, ResumeWebhook())
+        hooks.served(hook)
     parked_and_resumed = [positions[-1] + 1, positions[-1] + 2]
     assert hooks.receiver.sequences("down")[tries:] == [first, *positions, *parked_and_resumed]
 
@@ -203,30 +207,46 @@ def test_a_long_answer_is_not_read_to_its_end(hooks: Hooks) -> None:
     hooks.project()
     hooks.served(hook)
     assert len(hooks.receiver.at("chatty")) == 1
-    assert hooks.receiver.hung_up.wait(10)
+    assert hooks.receiver.hung_up.wait(HANG_SECONDS)
     assert hooks.receiver.written < 20_000_000  # what the system's buffers take
 
 
 def test_a_receiver_that_hangs_holds_up_no_other(hooks: Hooks) -> None:
-    waits = threading.Event()
+    waits, goes_on = threading.Event(), threading.Event()
 
     def hang(received: Received) -> Reply:
         if received.path == "/hangs":
             waits.set()
-            hooks.receiver.over.wait()
+            goes_on.wait(HANG_SECONDS)
         return OK
 
     hooks.receiver.reply = hang
     hanging = hooks.register("hangs")
     quick = hooks.register("quick", names=("project.renamed",))
     project_id = hooks.project()
-    assert waits.wait(10)
+    assert waits.wait(HANG_SECONDS)
     positions = hooks.rename(project_id, 20)
     hooks.served(quick)
     assert hooks.receiver.sequences("quick") == positions
     assert hooks.place(hanging).position == hanging.start
-    eventually(lambda: hooks.place(hanging).last_error == "no answer within 1 s")
     hooks.change(hanging, RemoveWebhook())
+    goes_on.set()
+
+
+def test_a_receiver_that_hangs_is_not_waited_for_longer_than_the_settings_say(
+    idle_hooks: Hooks,
+) -> None:
+    hooks = idle_hooks
+
+    def hang(_: Received) -> Reply:
+        hooks.receiver.over.wait()
+        return OK
+
+    hooks.receiver.reply = hang
+    hanging = hooks.register("hangs")
+    hooks.project()
+    with hooks.delivering(webhook_timeout_seconds=0.5):
+        eventually(lambda: hooks.place(hanging).last_error == "no answer within 0.5 s")
 
 
 def test_nobody_is_told_through_a_webhook_what_they_may_not_see_any_more(hooks: Hooks) -> None:

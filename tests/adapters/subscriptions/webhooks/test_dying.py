@@ -9,13 +9,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import msgspec
 import pytest
 
 from adapters.settings import Settings
-from tests.adapters.running import eventually, running
+from tests.adapters.running import eventually
 from tests.adapters.subscriptions.webhooks.receiver import OK, Received, Reply
 from tests.adapters.subscriptions.webhooks.scene import Hooks
+from tests.waiting import HANG_SECONDS
 
 
 @contextmanager
@@ -50,13 +50,12 @@ def test_killed_in_mid_delivery_another_process_goes_on(
         return OK
 
     hooks.receiver.reply = hold
-    patient = msgspec.structs.replace(hooks.settings, webhook_timeout_seconds=60.0)
-    with process(patient) as first:
-        assert reached[10].wait(30)
-        with running(hooks.settings, "courier"):
+    with process(hooks.settings) as first:
+        assert reached[10].wait(HANG_SECONDS)
+        with hooks.delivering():
             eventually(lambda: "this one waits" in caplog.text)
             passed[10].set()
-            assert reached[20].wait(30)
+            assert reached[20].wait(HANG_SECONDS)
             os.kill(first.pid, signal.SIGKILL)
             hooks.served(hook)
             passed[20].set()
@@ -68,12 +67,12 @@ def test_a_pause_between_tries_outlives_the_process(idle_hooks: Hooks) -> None:
     hook = hooks.register("later")
     hooks.receiver.reply = lambda _: Reply(503, {"Retry-After": "60"})
     hooks.project()
-    with running(hooks.settings, "courier"):
+    with hooks.delivering():
         eventually(lambda: hooks.place(hook).failures == 1)
     before = hooks.place(hook)
     other = hooks.register("other")
     hooks.receiver.reply = lambda _: OK
-    with running(hooks.settings, "courier"):
+    with hooks.delivering():
         hooks.project()
         hooks.served(other)
     assert len(hooks.receiver.at("later")) == 1

@@ -13,7 +13,7 @@ from adapters.subscriptions.webhooks.addresses import Gate, allowed_in
 from adapters.subscriptions.webhooks.sending import LONGEST_TROUBLE, Answer, Message, Sender
 from application.webhooks import new_secret
 
-SECONDS = 0.3
+SECONDS = 1.0
 
 
 @contextmanager
