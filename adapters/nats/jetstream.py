@@ -286,7 +286,7 @@ async def publish(
             await asyncio.sleep(0.5)
 
 
-async def birth_of(js: JetStreamContext, stream: str) -> str:
+async def stream_incarnation(js: JetStreamContext, stream: str) -> str:
     """A stream's name and when it was made: what tells it from one made anew after a loss."""
     created = (await js.stream_info(stream)).created
     return f"{stream} of {created.isoformat() if created else 'unknown birth'}"

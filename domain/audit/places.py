@@ -17,7 +17,7 @@ ACTOR, EVENT = "actor", "event"
 PROJECT, VIEW, MODEL, VERSION = "project", "view", "model", "version"
 
 
-class Place(msgspec.Struct, frozen=True):
+class StreamScope(msgspec.Struct, frozen=True):
     """What a stream, and with it each of its events, belongs to, as far as it is known."""
 
     project_id: str | None = None
@@ -30,20 +30,20 @@ class Place(msgspec.Struct, frozen=True):
         return (f"{kind}:{key}" for kind, key in owners if key is not None)
 
 
-def placed(stream: str, first: Event) -> Place | None:
+def stream_scope(stream: str, first: Event) -> StreamScope | None:
     """The place of a stream by its first event; a model's project is its view's, and left out."""
     key = stream.split("-", 1)[1]
     match first:
         case ProjectCreated():
-            return Place(key)
+            return StreamScope(key)
         case ImageAdded() | ImportRequested():
-            return Place(first.project_id)
+            return StreamScope(first.project_id)
         case ViewCreated():
-            return Place(first.project_id, key)
+            return StreamScope(first.project_id, key)
         case ModelCreated() | ModelForked():
-            return Place(None, first.view_id, key)
+            return StreamScope(None, first.view_id, key)
         case VersionCreated():
-            return Place(first.project_id, first.view_id, first.model_id)
+            return StreamScope(first.project_id, first.view_id, first.model_id)
     return None
 
 

@@ -6,8 +6,8 @@ import msgspec
 
 from domain.access.account import Account, RoleChange
 from domain.access.key import KeyIssued
-from domain.audit.trail_telling import States
-from domain.audit.trail_words import telling
+from domain.audit.trail_descriptions import States
+from domain.audit.trail_words import describe
 from domain.dataset.image import Image, ImageAdded, ImageAnnotated
 from domain.dataset.imports import Import, ImportRequested
 from domain.dataset.project import Project
@@ -46,7 +46,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     event_id: str
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """What happened, with what was before and is after."""
         if self.before is None and self.after is None:
             return self.what
@@ -56,7 +56,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     def text(self) -> str:
         """The whole line, as it is printed."""
         at = self.occurred_at.astimezone(UTC).isoformat(sep=" ", timespec="milliseconds")
-        return f"{self.position} {at.removesuffix('+00:00')}Z {self.actor}: {self.told}"
+        return f"{self.position} {at.removesuffix('+00:00')}Z {self.actor}: {self.description}"
 
 
 class Belonging(msgspec.Struct, frozen=True):
@@ -73,16 +73,16 @@ def line_of(recorded: Recorded, states: States, after: object) -> Line:
 
     `states` has the event's own stream and those it `mentions`, by name, where they exist.
     """
-    told = telling(recorded, states, after)
+    description = describe(recorded, states, after)
     metadata = recorded.metadata
     owner = belonging(recorded, states, after)
     return Line(
         position=recorded.position,
         occurred_at=metadata.occurred_at,
         actor=metadata.actor,
-        what=told.what,
-        before=told.before,
-        after=told.after,
+        what=description.what,
+        before=description.before,
+        after=description.after,
         event=recorded.event.event_name,
         stream=recorded.stream,
         revision=recorded.originator_version,

@@ -18,7 +18,7 @@ States = Mapping[str, object]
 """The states of streams by their names."""
 
 
-class Telling(msgspec.Struct, frozen=True):
+class Description(msgspec.Struct, frozen=True):
     """What happened, and what took the place of what."""
 
     what: str
