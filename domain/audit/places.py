@@ -1,4 +1,4 @@
-"""What an event belongs to: a project, a view, a model, a version; and the terms to find it by."""
+"""Scopes of streams: the project, view and model they belong to; and the index terms of events."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ PROJECT, VIEW, MODEL, VERSION = "project", "view", "model", "version"
 
 
 class StreamScope(msgspec.Struct, frozen=True):
-    """What a stream, and with it each of its events, belongs to, as far as it is known."""
+    """The project, view and model that a stream and its events belong to, as far as known."""
 
     project_id: str | None = None
     view_id: str | None = None
@@ -31,7 +31,8 @@ class StreamScope(msgspec.Struct, frozen=True):
 
 
 def stream_scope(stream: str, first: Event) -> StreamScope | None:
-    """The place of a stream by its first event; a model's project is its view's, and left out."""
+    """The scope of a stream, from its first event. A model's project is that of its view: it is
+    left out here."""
     key = stream.split("-", 1)[1]
     match first:
         case ProjectCreated():
@@ -48,7 +49,7 @@ def stream_scope(stream: str, first: Event) -> StreamScope | None:
 
 
 def own_terms(recorded: Recorded) -> Iterator[str]:
-    """The terms that hold for an event by what it says itself, whatever its stream belongs to."""
+    """The index terms that follow from an event alone, without the scope of its stream."""
     event = recorded.event
     yield f"{ACTOR}:{recorded.metadata.actor}"
     yield f"{EVENT}:{event.event_name}"

@@ -1,4 +1,4 @@
-"""What events of accounts and keys say on the trail."""
+"""Descriptions of the events of accounts and keys on the trail."""
 
 from domain.access import account, key
 from domain.access.key import Scope

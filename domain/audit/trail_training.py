@@ -1,4 +1,4 @@
-"""What the events of a training say on the trail."""
+"""Descriptions of a training's events on the trail."""
 
 from domain.audit.trail_descriptions import Description
 from domain.event import Event
@@ -8,7 +8,10 @@ from domain.training import messages, version
 def of_training(
     event: Event, subject: str, status: str | None, now: str | None
 ) -> Description | None:
-    """None for an event that is not about a training. `status` was before it, `now` is after."""
+    """The description, or None for an event that is not about a training.
+
+    `status` is the version's before the event, `now` the one after it.
+    """
     changed = (status, now) if status != now else (None, None)
     match event:
         case version.DatasetFrozen() as frozen:
@@ -48,7 +51,7 @@ def of_training(
                 f" {best.epoch}, sha256 {best.checkpoint[:12]}"
             )
         case version.VersionEvaluated() as evaluated:
-            return Description(f"{subject} evaluated: {_figures(evaluated.validation)}")
+            return Description(f"{subject} evaluated: {_evaluation(evaluated.validation)}")
         case version.VersionTrainingCompleted() as done:
             return Description(
                 f"{subject} training completed after {done.iterations} iterations,"
@@ -74,23 +77,23 @@ _ENDS = {
 
 
 def _epoch(epoch: version.EpochMetricsRecorded) -> str:
-    measured = {
+    metrics = {
         "loss": epoch.validation_loss,
         "accuracy": epoch.validation_accuracy,
         "mAP": epoch.validation_mean_average_precision,
     }
-    return _measured(measured)
+    return _listed(metrics)
 
 
-def _figures(figures: messages.SplitFigures) -> str:
-    measured = {
-        "loss": figures.loss,
-        "accuracy": figures.accuracy,
-        "mAP": figures.mean_average_precision,
+def _evaluation(split: messages.SplitFigures) -> str:
+    metrics = {
+        "loss": split.loss,
+        "accuracy": split.accuracy,
+        "mAP": split.mean_average_precision,
     }
-    return f"{_measured(measured)} on {figures.images} validation images"
+    return f"{_listed(metrics)} on {split.images} validation images"
 
 
-def _measured(figures: dict[str, float | None]) -> str:
-    told = [f"{name} {value:.4g}" for name, value in figures.items() if value is not None]
-    return ", ".join(told) or "no figures"
+def _listed(metrics: dict[str, float | None]) -> str:
+    items = [f"{name} {value:.4g}" for name, value in metrics.items() if value is not None]
+    return ", ".join(items) or "no figures"

@@ -1,4 +1,4 @@
-"""What the events of a webhook say on the trail. Its URL and secrets are not told."""
+"""Descriptions of a webhook's events on the trail, without its URL and secrets."""
 
 from domain.audit.trail_descriptions import Description, States, named_in
 from domain.event import Event
@@ -6,13 +6,11 @@ from domain.subscriptions import webhook
 
 
 def of_webhook(event: Event, subject: str, states: States) -> Description | None:
-    """None for an event that is not about a webhook."""
+    """The description, or None for an event that is not about a webhook."""
     match event:
-        case webhook.WebhookRegistered() as made:
-            what = ", ".join(made.names) or "all events"
-            where = (
-                f" of {named_in(states, f'project-{made.project_id}')}" if made.project_id else ""
-            )
+        case webhook.WebhookRegistered(names=names, project_id=project):
+            what = ", ".join(names) or "all events"
+            where = f" of {named_in(states, f'project-{project}')}" if project else ""
             return Description(f"{subject} registered for {what}{where}")
         case webhook.WebhookPaused():
             return Description(f"{subject} paused")

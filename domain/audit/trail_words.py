@@ -1,4 +1,4 @@
-"""What each event says on the trail, in the product's words."""
+"""The description of each event on the trail."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ from domain.training import version
 
 
 def describe(recorded: Recorded, states: States, after: object) -> Description:
-    """Raises `LookupError` for an event that has no words here."""
+    """The description of an event. Raises `LookupError` for an event that has none."""
     before = states.get(recorded.stream)
     subject = named(recorded.stream, before or after)
     match recorded.stream.split("-", 1)[0]:
@@ -55,10 +55,10 @@ def _of_project(recorded: Recorded, subject: str, before: object) -> Description
         case project.ProjectRenamed(name=name):
             return Description(f"{subject} renamed", _name(before), name)
         case project.ValidationSplitDrawn() as drawn:
-            asked = f"{drawn.size:.4g} of them" if drawn.size < 1 else f"{drawn.size:.0f}"
+            size = f"{drawn.size:.4g} of them" if drawn.size < 1 else f"{drawn.size:.0f}"
             return Description(
                 f"validation split of {subject} drawn: {drawn.validation_images} of"
-                f" {drawn.images} images validate (asked for {asked}, seed {drawn.seed})"
+                f" {drawn.images} images validate (asked for {size}, seed {drawn.seed})"
             )
     return None
 
@@ -66,30 +66,30 @@ def _of_project(recorded: Recorded, subject: str, before: object) -> Description
 def _of_image(
     recorded: Recorded, subject: str, states: States, before: object
 ) -> Description | None:
-    known = before if isinstance(before, images.Image) else None
+    image = before if isinstance(before, images.Image) else None
     match recorded.event:
         case images.ImageAdded() as added:
             where = named_in(states, f"project-{added.project_id}")
-            again = " again" if known else ""
+            again = " again" if image else ""
             size = f"{added.width} by {added.height} pixels"
             return Description(f"image {added.file_name} ({size}) added to {where}{again}")
         case images.ImageAnnotated() as now:
             where = named_in(states, f"view-{now.view_id}")
             labels = labels_of(states.get(f"view-{now.view_id}"))
-            earlier = known.annotations.get(now.view_id) if known else None
-            was, is_now = said(earlier, labels), said(now, labels)
+            earlier = image.annotations.get(now.view_id) if image else None
+            was, is_now = annotations_in(earlier, labels), annotations_in(now, labels)
             if was == is_now:
                 is_now = f"{is_now}, with other boxes"
             return Description(f"{subject} annotated in {where}", was, is_now)
         case images.ImageSplitAssigned(split=split):
             return Description(
-                f"{subject} assigned to a split", known.split if known else None, split
+                f"{subject} assigned to a split", image.split if image else None, split
             )
         case images.ImageRemoved():
-            where = named_in(states, f"project-{known.project_id}") if known else "its project"
+            where = named_in(states, f"project-{image.project_id}") if image else "its project"
             return Description(f"{subject} removed from {where}")
         case images.ImageErased(blob=digest, reason=reason):
-            where = named_in(states, f"project-{known.project_id}") if known else "its project"
+            where = named_in(states, f"project-{image.project_id}") if image else "its project"
             return Description(f"{subject} erased from {where}, with its bytes {digest}: {reason}")
     return None
 
@@ -103,21 +103,22 @@ def _of_blob(recorded: Recorded) -> Description | None:
     return None
 
 
-def said(annotated: images.ImageAnnotated | None, labels: Mapping[str, str]) -> str:
-    """What is said of an image in a view."""
+def annotations_in(annotated: images.ImageAnnotated | None, labels: Mapping[str, str]) -> str:
+    """The annotations of an image in a view, as text."""
     if annotated is None or not (annotated.annotations or annotated.without_concept):
         return "nothing"
     if annotated.without_concept:
         return "without concept"
-    held = Counter(labels.get(one.concept_id, one.concept_id) for one in annotated.annotations)
-    return ", ".join(label if n == 1 else f"{label} ({n})" for label, n in held.items())
+    concepts = [annotation.concept_id for annotation in annotated.annotations]
+    counts = Counter(labels.get(concept_id, concept_id) for concept_id in concepts)
+    return ", ".join(label if n == 1 else f"{label} ({n})" for label, n in counts.items())
 
 
 def _of_import(recorded: Recorded, subject: str, states: States) -> Description | None:
     match recorded.event:
-        case imports.ImportRequested() as asked:
-            where = named_in(states, f"project-{asked.project_id}")
-            how = ", as a dry run" if asked.rules.dry_run else ""
+        case imports.ImportRequested() as requested:
+            where = named_in(states, f"project-{requested.project_id}")
+            how = ", as a dry run" if requested.rules.dry_run else ""
             return Description(f"{subject} into {where} requested{how}")
         case imports.ImportCompleted(format=form, counts=counts):
             return Description(f"{subject} completed, {form}: {_counted(counts)}")
@@ -133,8 +134,8 @@ def _of_import(recorded: Recorded, subject: str, states: States) -> Description 
 
 
 def _counted(counts: imports.ImportCounts) -> str:
-    held = msgspec.structs.asdict(counts)
-    return ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in held.items() if n) or "nothing"
+    items = msgspec.structs.asdict(counts).items()
+    return ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in items if n) or "nothing"
 
 
 def _of_view(
@@ -142,9 +143,9 @@ def _of_view(
 ) -> Description | None:
     labels = labels_of(before)
     match recorded.event:
-        case view.ViewCreated() as made:
-            where = named_in(states, f"project-{made.project_id}")
-            return Description(f"{made.kind} view '{made.name}' created in {where}")
+        case view.ViewCreated() as created:
+            where = named_in(states, f"project-{created.project_id}")
+            return Description(f"{created.kind} view '{created.name}' created in {where}")
         case view.ConceptAdded(label=label):
             return Description(f"concept '{label}' added to {subject}")
         case view.ConceptRenamed(concept_id=key, label=label):
@@ -160,13 +161,13 @@ def _of_view(
 def _of_model(
     recorded: Recorded, subject: str, states: States, before: object
 ) -> Description | None:
-    known = before if isinstance(before, model.Model) else None
-    at = getattr(recorded.event, "view_id", known.view_id if known else "")
+    earlier = before if isinstance(before, model.Model) else None
+    at = getattr(recorded.event, "view_id", earlier.view_id if earlier else "")
     where, labels = named_in(states, f"view-{at}"), labels_of(states.get(f"view-{at}"))
     match recorded.event:
-        case model.ModelCreated() as made:
+        case model.ModelCreated() as created:
             return Description(
-                f"model '{made.name}' created in {where}: {_listed(made.concepts, labels)}"
+                f"model '{created.name}' created in {where}: {_listed(created.concepts, labels)}"
             )
         case model.ModelForked() as forked:
             parent = named_in(states, f"model-{forked.parent_model_id}")
@@ -175,7 +176,7 @@ def _of_model(
                 f" {_listed(forked.concepts, labels)}"
             )
         case model.ConceptSetAmended(concepts=concepts):
-            was = _listed(known.concepts, labels) if known else None
+            was = _listed(earlier.concepts, labels) if earlier else None
             return Description(f"concepts of {subject} amended", was, _listed(concepts, labels))
         case model.ModelReopened():
             return Description(f"{subject} reopened: the view came back to its concepts")
@@ -191,28 +192,29 @@ def _of_model(
 def _of_version(
     recorded: Recorded, subject: str, states: States, before: object, after: object
 ) -> Description | None:
-    known = before if isinstance(before, version.Version) else None
+    earlier = before if isinstance(before, version.Version) else None
     match recorded.event:
-        case version.VersionCreated() as made:
-            of = named_in(states, f"model-{made.model_id}")
+        case version.VersionCreated() as created:
+            of = named_in(states, f"model-{created.model_id}")
             return Description(
-                f"{subject} of {of} created: {made.options.architecture} on the images as of"
-                f" position {made.log_position}"
+                f"{subject} of {of} created: {created.options.architecture} on the images as of"
+                f" position {created.log_position}"
             )
         case version.VersionRenamed(name=name):
             return Description(f"{subject} renamed", _name(before), name)
         case version.VersionArchived():
             return Description(f"{subject} archived")
         case version.ThresholdSet(concept_id=key, threshold=threshold):
-            labels = {one.concept_id: one.label for one in known.created.concepts} if known else {}
-            default = version.default_threshold(known.created.kind) if known else None
-            was = known.thresholds.get(key, default) if known else None
+            concepts = earlier.created.concepts if earlier else ()
+            labels = {concept.concept_id: concept.label for concept in concepts}
+            default = version.default_threshold(earlier.created.kind) if earlier else None
+            was = earlier.thresholds.get(key, default) if earlier else None
             return Description(
                 f"threshold of '{labels.get(key, key)}' set for {subject}",
                 None if was is None else f"{was:g}",
                 f"{threshold:g}",
             )
-    status = known.status if known else None
+    status = earlier.status if earlier else None
     return of_training(recorded.event, subject, status, getattr(after, "status", None))
 
 
