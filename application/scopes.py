@@ -7,14 +7,14 @@ import msgspec
 
 from application.log.store import Store
 from domain.aggregates import VIEW
-from domain.audit.places import Place, placed
+from domain.audit.places import StreamScope, stream_scope
 
 CACHED = 100_000
 """Streams whose places are kept in memory, where no other number is given; the first go first."""
 
 READ_AT_ONCE = 5000
 
-_NOWHERE = Place()
+_NOWHERE = StreamScope()
 
 
 class Scopes:
@@ -23,7 +23,7 @@ class Scopes:
     def __init__(self, store: Store, *, cached: int | None = None) -> None:
         self._store = store
         self._cached = CACHED if cached is None else cached
-        self._known: dict[str, Place] = {}
+        self._known: dict[str, StreamScope] = {}
         self._changing = threading.Lock()
 
     def project_of(self, stream: str) -> str | None:
@@ -34,7 +34,7 @@ class Scopes:
         """The same for several."""
         return {name: place.project_id for name, place in self.places_of(streams).items()}
 
-    def places_of(self, streams: Iterable[str]) -> dict[str, Place]:
+    def places_of(self, streams: Iterable[str]) -> dict[str, StreamScope]:
         """What streams belong to, in two queries for each few thousand that are not cached."""
         found = {name: self._known.get(name) for name in streams}
         missing = [name for name, place in found.items() if place is None]
@@ -42,9 +42,9 @@ class Scopes:
             found |= self._look_up(missing[start : start + READ_AT_ONCE])
         return {name: place or _NOWHERE for name, place in found.items()}
 
-    def _look_up(self, streams: Sequence[str]) -> dict[str, Place]:
+    def _look_up(self, streams: Sequence[str]) -> dict[str, StreamScope]:
         begun = self._store.first_events(streams).items()
-        known = {name: place for name, event in begun if (place := placed(name, event))}
+        known = {name: place for name, event in begun if (place := stream_scope(name, event))}
         views = {
             name: VIEW.stream(one.view_id)
             for name, one in known.items()
@@ -56,7 +56,7 @@ class Scopes:
         self._keep(known)
         return known
 
-    def _keep(self, found: Mapping[str, Place]) -> None:
+    def _keep(self, found: Mapping[str, StreamScope]) -> None:
         with self._changing:
             self._known.update(found)
             while len(self._known) > self._cached:

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from benchmarks.figures import Figure
 from benchmarks.machine import describe
+from benchmarks.measurements import Measurement
 from benchmarks.registry import BENCHMARKS
 from benchmarks.table import as_markdown, for_terminal
 
@@ -22,7 +22,7 @@ def main(names: tuple[str, ...], quick: bool, markdown: Path | None) -> None:
     logging.basicConfig(level=logging.WARNING)
     progress = Console(stderr=True)
     machine = describe()
-    found: dict[str, Sequence[Figure]] = {}
+    found: dict[str, Sequence[Measurement]] = {}
     for name in names or BENCHMARKS:
         with progress.status(f"measuring {name}"):
             found[name] = BENCHMARKS[name](quick)

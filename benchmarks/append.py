@@ -15,7 +15,7 @@ from application.handle import Outcome, new_metadata
 from application.log.recorder import CommandRow
 from application.log.store import Store
 from benchmarks.database import checkpoint, library_environment, migrated_postgres
-from benchmarks.figures import Expected, Figure
+from benchmarks.measurements import Expected, Measurement
 from benchmarks.processes import data_folder
 from benchmarks.quiet import repeat
 from domain.aggregates import IMAGE, PROJECT
@@ -40,7 +40,7 @@ class RawImageAdded(DomainEvent):
     metadata: dict[str, str]
 
 
-def run(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Measurement]:
     """Events saved a second, one at a time and in batches; ours and theirs take turns."""
     singles, batches, batch = (
         (QUICK_SINGLES, QUICK_BATCHES, QUICK_BATCH) if quick else (SINGLES, BATCHES, BATCH)
@@ -65,14 +65,14 @@ def run(quick: bool) -> list[Figure]:
             store.close()
             raw.close()
     return [
-        _figure("single events, each with its command", alone.results, alone.others),
-        _figure(f"batches of {batch:,} events", together.results, together.others),
+        _measurement("single events, each with its command", alone.results, alone.others),
+        _measurement(f"batches of {batch:,} events", together.results, together.others),
     ]
 
 
-def _figure(what: str, results: Sequence[tuple[float, float]], others: float) -> Figure:
+def _measurement(what: str, results: Sequence[tuple[float, float]], others: float) -> Measurement:
     ours, theirs = zip(*results, strict=True)
-    return Figure(
+    return Measurement(
         what=what,
         unit="events/s",
         ours=ours,

@@ -6,8 +6,8 @@ from sqlalchemy import Engine
 
 from benchmarks.calls import milliseconds_each, quantiles
 from benchmarks.database import migrated_postgres, opened
-from benchmarks.figures import Expected, Figure
 from benchmarks.library import MODELS, fill
+from benchmarks.measurements import Expected, Measurement
 from benchmarks.processes import data_folder
 from benchmarks.quiet import repeat
 from projections.training.library_queries import library
@@ -18,7 +18,7 @@ MOMENTS = {"half-way": 0.5, "shortly before the end": 0.99}
 """How far along the log it is asked as of."""
 
 
-def run(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Measurement]:
     """Milliseconds of the query, in turn as of a position and of now."""
     each = QUICK_VERSIONS_EACH if quick else VERSIONS_EACH
     calls = QUICK_CALLS if quick else CALLS
@@ -37,9 +37,9 @@ def run(quick: bool) -> list[Figure]:
         measure(calls // 5)  # connections, compiled statements, caches
         done = repeat(1 if quick else 3, measure, spare=0 if quick else 1)
     return [
-        figure
+        measurement
         for place, moment in enumerate(MOMENTS, start=1)
-        for figure in quantiles(
+        for measurement in quantiles(
             f"the library of {MODELS * each:,} versions as of a position {moment}",
             [one[place] for one in done.results],
             done.others,

@@ -1,6 +1,6 @@
 """The hashes that prove a bundle's events, beside an inclusion proof for each of them."""
 
-from benchmarks.figures import Expected, Figure
+from benchmarks.measurements import Expected, Measurement
 from benchmarks.quiet import repeat
 from domain.audit.merkle import HASH_BYTES, inclusion_proof
 from domain.audit.pruned_tree import Pruning
@@ -10,13 +10,13 @@ RUN, OF = 20, 200
 """Of so many events in the log, so many in a row are in the bundle."""
 
 
-def run(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Measurement]:
     """Hashes, for a log in which ten things are written to by turns, and one is taken home."""
     size = QUICK_EVENTS if quick else EVENTS
     done = repeat(1, lambda: (_shared(size), _one_by_one(size)), spare=0)
     ours, theirs = zip(*done.results, strict=True)
     return [
-        Figure(
+        Measurement(
             what=f"hashes to prove {size // OF * RUN:,} of {size:,} events",
             unit="hashes",
             ours=ours,

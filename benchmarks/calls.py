@@ -7,7 +7,7 @@ from typing import Any
 
 from application.handle import Decided, Outcome, Request, Session, handle
 from application.log.store import Store
-from benchmarks.figures import Expected, Figure, quantile
+from benchmarks.measurements import Expected, Measurement, quantile
 
 SHARES = {"p50": 0.5, "p99": 0.99}
 
@@ -31,10 +31,10 @@ def quantiles(
     alternative: str = "",
     theirs: Sequence[Sequence[float]] = (),
     expected: Mapping[str, Expected] | None = None,
-) -> Iterator[Figure]:
-    """A figure for each of `SHARES`, from the milliseconds of the calls of each repetition."""
+) -> Iterator[Measurement]:
+    """A measurement for each of `SHARES`, from the milliseconds of the calls of each repetition."""
     for label, share in SHARES.items():
-        yield Figure(
+        yield Measurement(
             what=f"{what}: {label}",
             unit="ms",
             ours=tuple(quantile(calls, share) for calls in ours),

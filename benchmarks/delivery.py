@@ -13,7 +13,7 @@ from adapters.servers.nats import EmbeddedNats
 from adapters.subscriptions.relay import last_published
 from application.log.store import Store
 from benchmarks.database import migrated_postgres
-from benchmarks.figures import Figure, quantile
+from benchmarks.measurements import Measurement, quantile
 from benchmarks.processes import data_folder, stemma
 from benchmarks.quiet import repeat
 from benchmarks.relaying import opened
@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 60.0
 SHARES = {"p50": 0.5, "p99": 0.99}
 
 
-def run(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Measurement]:
     """Milliseconds from the return of `append` until the subscriber has the message."""
     events = round(RATE * (QUICK_SECONDS if quick else SECONDS))
     with (
@@ -50,8 +50,8 @@ def run(quick: bool) -> list[Figure]:
                 spare=0 if quick else 1,
             )
     what = f"an event committed until a subscriber has it, {RATE} a second"
-    figures = [
-        Figure(
+    measurements = [
+        Measurement(
             what=f"{what}: {label}",
             unit="ms",
             ours=tuple(quantile(delays, share) for delays, _ in done.results),
@@ -59,13 +59,13 @@ def run(quick: bool) -> list[Figure]:
         )
         for label, share in SHARES.items()
     ]
-    rate = Figure(
+    rate = Measurement(
         what=f"{what}: commits a second that were reached",
         unit="events/s",
         ours=tuple(reached for _, reached in done.results),
         others=done.others,
     )
-    return [*figures, rate]
+    return [*measurements, rate]
 
 
 async def _delays(store: Store, url: str, events: int) -> tuple[list[float], float]:

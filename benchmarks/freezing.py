@@ -16,8 +16,8 @@ from application.log.store import Store
 from application.training import versions
 from benchmarks.calls import do, milliseconds_each, quantiles
 from benchmarks.database import checkpoint, migrated_postgres, opened
-from benchmarks.figures import Figure
 from benchmarks.freezing_process import Frozen, Task
+from benchmarks.measurements import Measurement
 from benchmarks.processes import data_folder, environment
 from benchmarks.quiet import Repetitions, repeat
 from benchmarks.sample_events import copy_all, recorded
@@ -57,7 +57,7 @@ class Measured(NamedTuple):
     fold: Frozen
 
 
-def run(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Measurement]:
     """The answer to who creates a version; then freezing, by the policy and by the fold.
 
     Measured once, since it takes minutes.
@@ -87,19 +87,19 @@ def run(quick: bool) -> list[Figure]:
             return Measured(answers, policy, fold)
 
         done = repeat(1, measure, spare=0 if quick else 1)
-    return list(_figures(images, done))
+    return list(_measurements(images, done))
 
 
-def _figures(images: int, done: Repetitions[Measured]) -> Iterator[Figure]:
+def _measurements(images: int, done: Repetitions[Measured]) -> Iterator[Measurement]:
     what = f"{images:,} images frozen"
     beside = f"beside {images // FEWER:,} of another project"
-    figures: dict[tuple[str, str], Callable[[Frozen], float]] = {
+    measurements: dict[tuple[str, str], Callable[[Frozen], float]] = {
         (f"{what}, {beside}", "s"): lambda frozen: frozen.seconds,
         (f"{what}: lines of the manifest", "lines/s"): lambda frozen: images / frozen.seconds,
         (f"{what}: peak memory of the process", "MiB"): lambda frozen: frozen.peak,
     }
-    for (name, unit), value in figures.items():
-        yield Figure(
+    for (name, unit), value in measurements.items():
+        yield Measurement(
             what=name,
             unit=unit,
             ours=tuple(value(one.policy) for one in done.results),

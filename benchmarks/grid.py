@@ -10,14 +10,13 @@ from sqlalchemy import Connection, Engine, select
 
 from benchmarks.calls import milliseconds_each, quantiles
 from benchmarks.database import checkpoint, migrated_postgres, opened
-from benchmarks.figures import Expected, Figure
+from benchmarks.measurements import Expected, Measurement
 from benchmarks.processes import data_folder
 from benchmarks.quiet import repeat
-from projections.dataset import dataset
-from projections.dataset import marks as dataset_marks
-from projections.dataset.marks import ANNOTATED, BLOCK, PRESENT, SHARDS
+from projections.dataset import dataset, inverted_index
+from projections.dataset.index_scans import ImageFilter
+from projections.dataset.inverted_index import ANNOTATED, BLOCK, PRESENT, SHARDS
 from projections.dataset.queries import DatasetCounts, count_images, count_views, list_images
-from projections.dataset.walks import ImageFilter
 
 IMAGES, QUICK_IMAGES = 1_000_000, 2000
 PAGE = 60
@@ -33,7 +32,7 @@ FIRST, DEEP = "the first page", "a page nine tenths in"
 Page = list[str]
 
 
-def run(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Measurement]:
     """Milliseconds of a call, one after the other on a connection that is kept open."""
     images = QUICK_IMAGES if quick else IMAGES
     calls = QUICK_CALLS if quick else CALLS
@@ -72,9 +71,9 @@ def run(quick: bool) -> list[Figure]:
         checkpoint(server.admin_url)
         done = repeat(1 if quick else 3, measure, spare=0 if quick else 2)
     return [
-        figure
+        measurement
         for what in ways
-        for figure in quantiles(
+        for measurement in quantiles(
             f"{PAGE} of {images:,} images, {what}",
             [ours[what] for ours, _ in done.results],
             done.others,
@@ -163,7 +162,7 @@ _ROWS = {
         SELECT image_id, %(view)s, concept_id, false, added + 2
         FROM made WHERE annotated ORDER BY n
     """,
-    dataset_marks.marks.fullname: f"""
+    inverted_index.entries.fullname: f"""
         (image_id, scope, mark, split, block, added_position)
         SELECT image_id, scope, mark, CASE WHEN held_out THEN 'validation' ELSE 'train' END,
                CASE WHEN mark = concept_id THEN -1 - added %% {SHARDS} ELSE added / {BLOCK} END,
@@ -174,10 +173,10 @@ _ROWS = {
             UNION ALL SELECT %(view)s, concept_id WHERE annotated
         ) AS row ORDER BY n
     """,
-    dataset_marks.counts.fullname: f"""
+    inverted_index.counts.fullname: f"""
         (scope, block, mark, split, images)
         SELECT scope, counted, mark, split, count(*)
-        FROM {dataset_marks.marks.fullname} CROSS JOIN LATERAL (
+        FROM {inverted_index.entries.fullname} CROSS JOIN LATERAL (
             SELECT block AS counted UNION SELECT -1 - added_position %% {SHARDS}
         ) AS places GROUP BY scope, counted, mark, split
     """,

@@ -18,7 +18,7 @@ from application.dataset.projects import create_project
 from application.log.store import Store
 from benchmarks.calls import do
 from benchmarks.database import checkpoint, migrated_postgres, opened
-from benchmarks.figures import Expected, Figure
+from benchmarks.measurements import Expected, Measurement
 from benchmarks.memory import memory_of
 from benchmarks.processes import data_folder, stemma, tree
 from benchmarks.quiet import Repetitions, repeat
@@ -48,7 +48,7 @@ class Measured(NamedTuple):
     bare: float
 
 
-def run(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Measurement]:
     """Images a second, measured once since it takes minutes, and the memory of the import's tree.
 
     The copy waits for no disk, keeps no order and checks nothing. PostgreSQL's memory is not the
@@ -80,11 +80,11 @@ def run(quick: bool) -> list[Figure]:
             return Measured(found[1], found[0], seconds)
 
         done = repeat(1, measure, spare=0 if quick else 1)
-    return list(_figures(images, done))
+    return list(_measurements(images, done))
 
 
-def _figures(images: int, done: Repetitions[Measured]) -> Iterator[Figure]:
-    yield Figure(
+def _measurements(images: int, done: Repetitions[Measured]) -> Iterator[Measurement]:
+    yield Measurement(
         what=f"{images:,} images of {SIDES[0]} to {SIDES[-1]} px with annotations, from CSV",
         unit="images/s",
         ours=tuple(images / one.whole.seconds for one in done.results),
@@ -94,20 +94,20 @@ def _figures(images: int, done: Repetitions[Measured]) -> Iterator[Figure]:
         others=done.others,
     )
     peak = "peak memory of the import's processes"
-    yield Figure(
+    yield Measurement(
         what=f"{peak} (PSS)",
         unit="MiB",
         ours=tuple(one.whole.pss for one in done.results),
         expected=Expected(500),
         others=done.others,
     )
-    yield Figure(
+    yield Measurement(
         what=f"{peak} for {images // 10:,} images (PSS)",
         unit="MiB",
         ours=tuple(one.tenth.pss for one in done.results),
         others=done.others,
     )
-    yield Figure(
+    yield Measurement(
         what=f"{peak}, shared pages counted for each (RSS)",
         unit="MiB",
         ours=tuple(one.whole.rss for one in done.results),

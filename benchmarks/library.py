@@ -16,7 +16,7 @@ from application.handle import Decided, Session
 from application.log.store import Store
 from benchmarks.calls import do, milliseconds_each, quantiles
 from benchmarks.database import migrated_postgres, opened
-from benchmarks.figures import Figure
+from benchmarks.measurements import Measurement
 from benchmarks.processes import data_folder, free_port, stemma
 from benchmarks.quiet import repeat
 from benchmarks.sample_events import append_all, trained_version
@@ -34,7 +34,7 @@ CALLS, QUICK_CALLS = 200, 5
 START_SECONDS = 60.0
 
 
-def run(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Measurement]:
     """Milliseconds of a call, one after the other on a connection that is kept open."""
     each = QUICK_VERSIONS_EACH if quick else VERSIONS_EACH
     calls = QUICK_CALLS if quick else CALLS
@@ -74,9 +74,9 @@ def run(quick: bool) -> list[Figure]:
 
             done = repeat(times, measure, spare=spare)
     return [
-        figure
+        measurement
         for place, name in enumerate(ways)
-        for figure in quantiles(name, [one[place] for one in done.results], done.others)
+        for measurement in quantiles(name, [one[place] for one in done.results], done.others)
     ]
 
 

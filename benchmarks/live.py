@@ -19,7 +19,7 @@ from adapters.nats.login import NatsLogin
 from adapters.settings import Runtime, read_runtime
 from adapters.training.job_key import job_tokens
 from application.log.store import Store
-from benchmarks.figures import Figure, quantile
+from benchmarks.measurements import Measurement, quantile
 from benchmarks.processes import data_folder, stemma
 from benchmarks.quiet import repeat
 from benchmarks.sample_events import CONCEPTS, SMALL, recorded
@@ -37,7 +37,7 @@ SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 PATIENCE_SECONDS = 60.0
 
 
-def run(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Measurement]:
     """Milliseconds until the client has read of the iteration that a report tells of."""
     reports = QUICK_REPORTS if quick else REPORTS
     with data_folder() as folder:
@@ -56,7 +56,7 @@ def run(quick: bool) -> list[Figure]:
             )
     rate = round(1 / SECONDS_BETWEEN)
     return [
-        Figure(
+        Measurement(
             what=f"a report published until an SSE client has it, {rate} a second: {label}",
             unit="ms",
             ours=tuple(quantile(one, share) for one in done.results),

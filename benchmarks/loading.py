@@ -8,7 +8,7 @@ import msgspec
 
 from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
-from benchmarks.figures import Figure
+from benchmarks.measurements import Measurement
 from benchmarks.processes import data_folder, environment
 from benchmarks.quiet import repeat
 from benchmarks.training import QUICK_IMAGES, digits_job
@@ -43,7 +43,7 @@ class Alone(msgspec.Struct, frozen=True):
     model: float
 
 
-def run(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Measurement]:
     """A ratio above 1 says that the model is what a training waits for."""
     with data_folder() as folder:
         settings = Settings(
@@ -60,7 +60,7 @@ def run(quick: bool) -> list[Figure]:
         ]
         done = repeat(1 if quick else 5, lambda: _alone([job for _, job in jobs], settings))
     return [
-        Figure(
+        Measurement(
             what=f"resnet18, {job.options.width} px, {what}: the data alone",
             unit="images/s",
             ours=tuple(each[place].data for each in done.results),

@@ -14,7 +14,7 @@ from application.log.mapper import EventMapper
 from application.log.store import SCHEMA as LOG
 from application.log.store import Store
 from benchmarks.database import checkpoint, library_environment, migrated_postgres, opened
-from benchmarks.figures import Expected, Figure
+from benchmarks.measurements import Expected, Measurement
 from benchmarks.processes import data_folder
 from benchmarks.quiet import repeat
 from benchmarks.sample_events import copy_all, image_events
@@ -31,7 +31,7 @@ PATIENCE_SECONDS = 600.0
 Rows = list[tuple[object, ...]]
 
 
-def run(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Measurement]:
     """Events a second into the read model of the dataset, the same SQL on both sides."""
     events = QUICK_EVENTS if quick else EVENTS
     with (
@@ -55,7 +55,7 @@ def run(quick: bool) -> list[Figure]:
         done = repeat(1 if quick else 3, measure, spare=0 if quick else 2)
     ours, theirs = zip(*done.results, strict=True)
     return [
-        Figure(
+        Measurement(
             what=f"{events:,} events into {DATASET.name}",
             unit="events/s",
             ours=ours,

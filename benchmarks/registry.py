@@ -23,9 +23,9 @@ from benchmarks import (
     training,
     verify,
 )
-from benchmarks.figures import Figure
+from benchmarks.measurements import Measurement
 
-BENCHMARKS: dict[str, Callable[[bool], Sequence[Figure]]] = {
+BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "projection": projection.run,
     "replay": replay.run,
     "append": append.run,

@@ -16,7 +16,7 @@ from adapters.servers.nats import EmbeddedNats
 from adapters.subscriptions.relay import Relay, last_published
 from application.log.store import Store
 from benchmarks.database import checkpoint, migrated_postgres
-from benchmarks.figures import Expected, Figure
+from benchmarks.measurements import Expected, Measurement
 from benchmarks.memory import memory_of
 from benchmarks.processes import data_folder, stemma
 from benchmarks.quiet import repeat
@@ -31,7 +31,7 @@ EARLY = 0.1
 """The share of the log whose catch-up must take as much memory as that of all of it."""
 
 
-def run(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Measurement]:
     """Events a second from the table to an acknowledged, synced stream; and the memory it takes."""
     total = QUICK_EVENTS if quick else EVENTS_IN_ALL
     some = QUICK_SOME if quick else SOME
@@ -66,7 +66,7 @@ def run(quick: bool) -> list[Figure]:
     [(rate, early, peak)] = catching_up.results
     what = f"a catch-up of {total:,} events"
     return [
-        Figure(
+        Measurement(
             what=f"{some:,} events onto an empty stream",
             unit="events/s",
             ours=ours,
@@ -75,8 +75,8 @@ def run(quick: bool) -> list[Figure]:
             expected=Expected(5, at_least=True),
             others=beside.others,
         ),
-        Figure(what=what, unit="events/s", ours=(rate,), others=catching_up.others),
-        Figure(
+        Measurement(what=what, unit="events/s", ours=(rate,), others=catching_up.others),
+        Measurement(
             what=f"{what}: most memory of the relay",
             unit="MiB",
             ours=(peak,),

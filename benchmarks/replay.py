@@ -9,7 +9,7 @@ from itertools import islice
 from adapters.postgres.builders import rebuild_all
 from application.log.store import Store
 from benchmarks.database import checkpoint, migrated_postgres, opened
-from benchmarks.figures import Expected, Figure
+from benchmarks.measurements import Expected, Measurement
 from benchmarks.memory import memory_of
 from benchmarks.processes import data_folder, tree, tree_of_this_process
 from benchmarks.projection import run_library
@@ -24,7 +24,7 @@ EARLY = 0.1
 """The share of the log whose replay must take as much memory as that of all of it."""
 
 
-def run(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Measurement]:
     """Events a second, processes and their start, indexes and the switch included."""
     events = QUICK_EVENTS if quick else EVENTS
     some = QUICK_LIBRARY_EVENTS if quick else LIBRARY_EVENTS
@@ -52,7 +52,7 @@ def run(quick: bool) -> list[Figure]:
     replayed, library, read, peak = zip(*done.results, strict=True)
     what = f"{events:,} events into all {len(READ_MODELS)} read models"
     return [
-        Figure(
+        Measurement(
             what=what,
             unit="events/s",
             ours=replayed,
@@ -61,7 +61,7 @@ def run(quick: bool) -> list[Figure]:
             expected=Expected(15, at_least=True),
             others=done.others,
         ),
-        Figure(
+        Measurement(
             what=what,
             unit="events/s",
             ours=replayed,
@@ -70,7 +70,7 @@ def run(quick: bool) -> list[Figure]:
             expected=Expected(0.3, at_least=True),
             others=done.others,
         ),
-        Figure(
+        Measurement(
             what=f"{what}: most memory of all processes",
             unit="MiB",
             ours=peak,

@@ -153,8 +153,8 @@ def _training(choose: random.Random, concepts: Sequence[str]) -> Iterator[Event]
         yield VersionTrainingFailed("the worker ran out of memory")
         return
     yield TrainingStepAdvanced("evaluating", "running", 0.0)
-    figures = SplitFigures(images=400, loss=0.1, accuracy=0.9)
-    yield VersionEvaluated(DIGEST, figures, None, DIGEST)
+    metrics = SplitFigures(images=400, loss=0.1, accuracy=0.9)
+    yield VersionEvaluated(DIGEST, metrics, None, DIGEST)
     yield TrainingStepAdvanced("evaluating", "done", 1.0)
     yield VersionTrainingCompleted(DIGEST, DIGEST, done)
     yield ThresholdSet(choose.choice(concepts), 0.6)

@@ -11,7 +11,7 @@ from application.access.first_key import give_key
 from application.log.store import Store
 from benchmarks.calls import quantiles
 from benchmarks.database import migrated_postgres, opened
-from benchmarks.figures import Figure
+from benchmarks.measurements import Measurement
 from benchmarks.processes import data_folder, free_port, stemma
 from benchmarks.quiet import repeat
 from benchmarks.sample_events import recorded
@@ -30,7 +30,7 @@ POLL_SECONDS = 1.0
 START_SECONDS = 60.0
 
 
-def run(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Measurement]:
     """Milliseconds from before the append until a client had the event, over all deliveries."""
     clients = QUICK_CLIENTS if quick else CLIENTS
     events = QUICK_EVENTS if quick else EVENTS

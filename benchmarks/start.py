@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from adapters.processes.processes import wait_until
-from benchmarks.figures import Expected, Figure
+from benchmarks.measurements import Expected, Measurement
 from benchmarks.memory import memory_of, read_proc
 from benchmarks.processes import data_folder, stemma, tree
 from benchmarks.quiet import Repetitions, repeat
@@ -17,7 +17,7 @@ READY_SECONDS = 120.0
 SETTLE_SECONDS, QUICK_SETTLE_SECONDS, SETTLE_AT_MOST = 2.0, 0.1, 30.0
 
 
-def run(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Measurement]:
     """Starts of a data folder that has been started before, and memory once nothing moves."""
     settle = QUICK_SETTLE_SECONDS if quick else SETTLE_SECONDS
     with data_folder() as folder:
@@ -30,33 +30,33 @@ def run(quick: bool) -> list[Figure]:
             return (seconds, *found[0])
 
         done = repeat(1 if quick else 5, measure, spare=0 if quick else 3)
-    return _figures(done)
+    return _measurements(done)
 
 
-def _figures(done: Repetitions[tuple[float, float, float, int]]) -> list[Figure]:
+def _measurements(done: Repetitions[tuple[float, float, float, int]]) -> list[Measurement]:
     seconds, pss, rss, torch = zip(*done.results, strict=True)
     return [
-        Figure(
+        Measurement(
             what="stemma up, once initialised: until ready",
             unit="s",
             ours=seconds,
             expected=Expected(5),
             others=done.others,
         ),
-        Figure(
+        Measurement(
             what="memory of all its processes when idle (PSS)",
             unit="MiB",
             ours=pss,
             expected=Expected(400),
             others=done.others,
         ),
-        Figure(
+        Measurement(
             what="the same, shared pages counted for each (RSS)",
             unit="MiB",
             ours=rss,
             others=done.others,
         ),
-        Figure(
+        Measurement(
             what="processes of them that have torch loaded",
             unit="",
             ours=tuple(float(count) for count in torch),

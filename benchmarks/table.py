@@ -1,11 +1,11 @@
-"""The figures as a table: for the terminal, and for a page of documentation."""
+"""The measurements as a table: for the terminal, and for a page of documentation."""
 
 import statistics
 from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
-from benchmarks.figures import Figure
+from benchmarks.measurements import Measurement
 
 COLUMNS = ("benchmark", "measured", "Stemma", "alternative", "ratio", "expected", "others' CPU")
 LEGEND = (
@@ -14,41 +14,45 @@ LEGEND = (
     " the machine meanwhile: above a few percent, measure again."
 )
 
-Found = Mapping[str, Sequence[Figure]]
+Found = Mapping[str, Sequence[Measurement]]
 
 
 def for_terminal(found: Found, machine: str) -> Table:
     table = Table(title="Stemma benchmarks", caption=f"{machine}\n{LEGEND}", caption_justify="left")
     for column in COLUMNS:
         table.add_column(column)
-    for name, figures in found.items():
-        for figure in figures:
-            style = "red" if figure.met is False else None
-            table.add_row(*_cells(name, figure), style=style)
+    for name, measurements in found.items():
+        for measurement in measurements:
+            style = "red" if measurement.met is False else None
+            table.add_row(*_cells(name, measurement), style=style)
         table.add_section()
     return table
 
 
 def as_markdown(found: Found, machine: str) -> str:
     rows = [COLUMNS, ("---",) * len(COLUMNS)]
-    rows += [_cells(name, figure) for name, figures in found.items() for figure in figures]
+    rows += [
+        _cells(name, measurement)
+        for name, measurements in found.items()
+        for measurement in measurements
+    ]
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([*lines, "", *machine.splitlines(), "", LEGEND, ""])
 
 
-def _cells(name: str, figure: Figure) -> tuple[str, ...]:
+def _cells(name: str, measurement: Measurement) -> tuple[str, ...]:
     alternative = ""
-    if figure.theirs:
-        alternative = f"{_spread(figure.theirs, figure.unit)}: {figure.alternative}"
-    ratio = figure.ratio
+    if measurement.theirs:
+        alternative = f"{_spread(measurement.theirs, measurement.unit)}: {measurement.alternative}"
+    ratio = measurement.ratio
     return (
         name,
-        figure.what,
-        _spread(figure.ours, figure.unit),
+        measurement.what,
+        _spread(measurement.ours, measurement.unit),
         alternative,
         "" if ratio is None else f"{ratio:.2f}x",
-        _expected(figure),
-        f"{figure.others:.0%}",
+        _expected(measurement),
+        f"{measurement.others:.0%}",
     )
 
 
@@ -66,9 +70,9 @@ def _number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _expected(figure: Figure) -> str:
-    if figure.expected is None:
+def _expected(measurement: Measurement) -> str:
+    if measurement.expected is None:
         return ""
-    sign = "≥" if figure.expected.at_least else "≤"
-    unit = "x" if figure.theirs else f" {figure.unit}".rstrip()
-    return f"{sign} {figure.expected.bound:g}{unit}: {'met' if figure.met else 'missed'}"
+    sign = "≥" if measurement.expected.at_least else "≤"
+    unit = "x" if measurement.theirs else f" {measurement.unit}".rstrip()
+    return f"{sign} {measurement.expected.bound:g}{unit}: {'met' if measurement.met else 'missed'}"

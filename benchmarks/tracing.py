@@ -13,7 +13,7 @@ from adapters.observability.event_spans import TracedStore
 from application.log.store import Store
 from benchmarks.append import append_images, take_turns
 from benchmarks.database import checkpoint, migrated_postgres
-from benchmarks.figures import Expected, Figure
+from benchmarks.measurements import Expected, Measurement
 from benchmarks.processes import data_folder
 from benchmarks.quiet import Repetitions, repeat
 
@@ -21,7 +21,7 @@ APPENDS, QUICK_APPENDS = 300, 10
 Speeds = tuple[float, float]
 
 
-def run(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Measurement]:
     """Single events saved a second, each in a span and with its ids bound, as in a request."""
     appends, times = (QUICK_APPENDS, 1) if quick else (APPENDS, 5)
     with data_folder() as folder, migrated_postgres(folder) as server:
@@ -41,8 +41,8 @@ def run(quick: bool) -> list[Figure]:
             traced.close()
             bare.close()
     return [
-        _figure("appends without a collector", off, Expected(0.95, at_least=True)),
-        _figure("appends with one", on),
+        _measurement("appends without a collector", off, Expected(0.95, at_least=True)),
+        _measurement("appends with one", on),
     ]
 
 
@@ -52,9 +52,11 @@ def _in_a_span(store: Store) -> None:
         append_images(store, 1)
 
 
-def _figure(what: str, done: Repetitions[Speeds], expected: Expected | None = None) -> Figure:
+def _measurement(
+    what: str, done: Repetitions[Speeds], expected: Expected | None = None
+) -> Measurement:
     ours, theirs = zip(*done.results, strict=True)
-    return Figure(
+    return Measurement(
         what=what,
         unit="events/s",
         ours=ours,
@@ -77,7 +79,7 @@ def _collecting() -> Iterator[None]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Not among the figures."""
+            """Not among the measurements."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Forgetful) as server:
         thread = threading.Thread(target=server.serve_forever)

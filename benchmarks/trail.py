@@ -26,7 +26,7 @@ from api.backend import Backend
 from application.log.store import Store
 from benchmarks.calls import milliseconds_each, quantiles
 from benchmarks.database import checkpoint, migrated_postgres, opened
-from benchmarks.figures import Figure
+from benchmarks.measurements import Measurement
 from benchmarks.processes import data_folder
 from benchmarks.quiet import repeat
 from benchmarks.sample_events import copy_all, image_events
@@ -44,7 +44,7 @@ CALLS, QUICK_CALLS = 40, 2
 EXPORTED = 20_000
 
 
-def run(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Measurement]:
     """Events a second into the index, milliseconds a page, and lines a second out."""
     events = QUICK_EVENTS if quick else EVENTS
     with (
@@ -60,8 +60,8 @@ def run(quick: bool) -> list[Figure]:
         _execute(engine, f"UPDATE read.positions SET position = {store.head()}")
         _execute(engine, "ANALYZE")
         ours, theirs = zip(*indexed.results, strict=True)
-        figures = [
-            Figure(
+        measurements = [
+            Measurement(
                 what=f"{events:,} events into {TRAIL.name}",
                 unit="events/s",
                 ours=tuple(events / seconds for seconds in ours),
@@ -69,7 +69,7 @@ def run(quick: bool) -> list[Figure]:
                 theirs=tuple(events / seconds for seconds in theirs),
                 others=indexed.others,
             ),
-            Figure(
+            Measurement(
                 what="bytes an event on disk, indexes included",
                 unit="B",
                 ours=(sizes[0],),
@@ -81,11 +81,11 @@ def run(quick: bool) -> list[Figure]:
         url = f"file://{folder}/blobs"
         backend = Backend(Settings(data=folder, database_url=server.app_url, blobs_url=url))
         try:
-            figures += _pages(backend, engine, project, events, quick)
-            figures += [_export(backend, quick), _export_memory(backend, quick)]
+            measurements += _pages(backend, engine, project, events, quick)
+            measurements += [_export(backend, quick), _export_memory(backend, quick)]
         finally:
             backend.close()
-    return figures
+    return measurements
 
 
 def _fill(admin_url: str, events: int) -> str:
@@ -125,7 +125,7 @@ def _bytes(engine: Engine, read_model: ReadModel) -> int:
 
 def _pages(
     backend: Backend, engine: Engine, project: str, events: int, quick: bool
-) -> list[Figure]:
+) -> list[Measurement]:
     """Each kind of page through all that makes its lines."""
     calls = QUICK_CALLS if quick else CALLS
     asked = {
@@ -154,9 +154,9 @@ def _pages(
 
     done = repeat(1 if quick else 3, measure, spare=0 if quick else 2)
     return [
-        figure
+        measurement
         for place, name in enumerate(ways)
-        for figure in quantiles(name, [one[place] for one in done.results], done.others)
+        for measurement in quantiles(name, [one[place] for one in done.results], done.others)
     ]
 
 
@@ -171,7 +171,7 @@ def _by_sql(engine: Engine, project: str) -> None:
         assert connection.execute(text(query), {"project": project}).all()
 
 
-def _export(backend: Backend, quick: bool) -> Figure:
+def _export(backend: Backend, quick: bool) -> Measurement:
     """Lines a second, before they are written in any format."""
     position = backend.store.head()
     count = QUICK_EVENTS if quick else EXPORTED
@@ -184,7 +184,7 @@ def _export(backend: Backend, quick: bool) -> Figure:
         return count / (time.perf_counter() - began)
 
     done = repeat(1 if quick else 3, measure, spare=0 if quick else 2)
-    return Figure(
+    return Measurement(
         what="lines of an export, newest first",
         unit="lines/s",
         ours=tuple(done.results),
@@ -192,7 +192,7 @@ def _export(backend: Backend, quick: bool) -> Figure:
     )
 
 
-def _export_memory(backend: Backend, quick: bool) -> Figure:
+def _export_memory(backend: Backend, quick: bool) -> Measurement:
     """What Python holds at the peak of an export, by how long it is."""
     position = backend.store.head()
     count = QUICK_EVENTS if quick else EXPORTED
@@ -208,7 +208,7 @@ def _export_memory(backend: Backend, quick: bool) -> Figure:
 
     done = repeat(1, lambda: (peak(count), peak(count // 10)))
     [(long, short)] = done.results
-    return Figure(
+    return Measurement(
         what=f"memory at the peak of an export of {count:,} lines",
         unit="MB",
         ours=(long,),

@@ -15,7 +15,7 @@ import msgspec
 
 from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
-from benchmarks.figures import Expected, Figure
+from benchmarks.measurements import Expected, Measurement
 from benchmarks.memory import peak
 from benchmarks.processes import data_folder, environment, tree_of_this_process
 from benchmarks.quiet import Repetitions, our_ticks, repeat
@@ -59,7 +59,7 @@ class Finished(msgspec.Struct, frozen=True):
     final_weights: str
 
 
-def run(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Measurement]:
     """Seconds an epoch: training, validation, and on our side reports and checkpoints too.
 
     The first epoch is left out on both sides, and with it the start and what torch does once. CPU
@@ -88,21 +88,23 @@ def run(quick: bool) -> list[Figure]:
     images = "some" if quick else "1,797"
     what = f"resnet18, 32 px, {images} digits"
     return [
-        _figure(f"{what}: an epoch, wall time", "s", done, lambda one: one.epoch.wall, 1 / 0.97),
-        _figure(f"{what}: an epoch, cpu time", "s", done, lambda one: one.epoch.cpu, 1.03),
-        _figure("from start to first iteration", "s", done, lambda one: one.until_first),
-        _figure("the most memory it held", "MiB", done, lambda one: one.peak),
+        _measurement(
+            f"{what}: an epoch, wall time", "s", done, lambda one: one.epoch.wall, 1 / 0.97
+        ),
+        _measurement(f"{what}: an epoch, cpu time", "s", done, lambda one: one.epoch.cpu, 1.03),
+        _measurement("from start to first iteration", "s", done, lambda one: one.until_first),
+        _measurement("the most memory it held", "MiB", done, lambda one: one.peak),
     ]
 
 
-def _figure(
+def _measurement(
     what: str,
     unit: str,
     done: Repetitions[tuple[Finished, Finished]],
     of: Callable[[Finished], float],
     bound: float | None = None,
-) -> Figure:
-    return Figure(
+) -> Measurement:
+    return Measurement(
         what=what,
         unit=unit,
         ours=tuple(of(ours) for ours, _ in done.results),

@@ -17,7 +17,7 @@ from adapters.audit.signer import Pace, Signer
 from adapters.audit.stored import events
 from adapters.audit.verify import verify
 from benchmarks.database import migrated_postgres
-from benchmarks.figures import Expected, Figure
+from benchmarks.measurements import Expected, Measurement
 from benchmarks.processes import data_folder
 from benchmarks.quiet import repeat
 from benchmarks.sample_events import copy_all, image_events
@@ -25,7 +25,7 @@ from benchmarks.sample_events import copy_all, image_events
 EVENTS, QUICK_EVENTS = 200_000, 1_000
 
 
-def run(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Measurement]:
     """Events a second, of a log that was signed."""
     count = QUICK_EVENTS if quick else EVENTS
     with (
@@ -52,7 +52,7 @@ def run(quick: bool) -> list[Figure]:
         done = repeat(1 if quick else 5, measure, spare=0 if quick else 3)
     ours, theirs = zip(*done.results, strict=True)
     return [
-        Figure(
+        Measurement(
             what=f"verify {count:,} events",
             unit="events/s",
             ours=ours,

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, update
 
 from benchmarks import grid, registry
 from benchmarks.__main__ import main
-from benchmarks.figures import Expected, Figure, quantile
+from benchmarks.measurements import Expected, Measurement, quantile
 from benchmarks.registry import BENCHMARKS
 from benchmarks.table import as_markdown
 from domain.dataset.image import Annotation, ImageAdded, ImageAnnotated, ImageSplitAssigned
@@ -32,7 +32,7 @@ def test_it_finds_figures(name: str) -> None:
 
 
 def test_a_ratio_is_that_of_the_median_pair() -> None:
-    figure = Figure(what="", unit="s", ours=(1, 9, 4), theirs=(1, 3, 2), others=0)
+    figure = Measurement(what="", unit="s", ours=(1, 9, 4), theirs=(1, 3, 2), others=0)
     assert figure.ratio == 2
 
 
@@ -85,10 +85,10 @@ def test_the_grid_is_measured_on_what_events_leave(migrated: Database, engine: E
 def test_what_is_measured_is_shown_before_the_next_one_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fails(_: bool) -> list[Figure]:
+    def fails(_: bool) -> list[Measurement]:
         raise RuntimeError("interrupted")
 
-    figure = Figure(what="single events", unit="events/s", ours=(90,), others=0)
+    figure = Measurement(what="single events", unit="events/s", ours=(90,), others=0)
     monkeypatch.setitem(registry.BENCHMARKS, "append", lambda _: [figure])
     monkeypatch.setitem(registry.BENCHMARKS, "library", fails)
     shown = CliRunner().invoke(main, ["append", "library"], env={"COLUMNS": "200"})
@@ -99,7 +99,7 @@ def test_what_is_measured_is_shown_before_the_next_one_fails(
     ("expected", "met"), [(Expected(2), True), (Expected(2, at_least=True), False)]
 )
 def test_without_an_alternative_the_median_is_what_counts(expected: Expected, met: bool) -> None:
-    figure = Figure(what="", unit="s", ours=(1, 9, 1), expected=expected, others=0)
+    figure = Measurement(what="", unit="s", ours=(1, 9, 1), expected=expected, others=0)
     assert figure.met is met
 
 
@@ -110,7 +110,7 @@ def test_a_quantile_is_a_value_that_was_measured() -> None:
 
 
 def test_the_table_says_what_was_expected() -> None:
-    figure = Figure(
+    figure = Measurement(
         what="single events",
         unit="events/s",
         ours=(90,),

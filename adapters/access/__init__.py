@@ -1,1 +1,1 @@
-"""Signing in: identity providers, sessions, and refusals that are counted."""
+"""Signing in: identity providers, sessions, and counts of refused requests."""

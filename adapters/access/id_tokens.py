@@ -1,4 +1,4 @@
-"""ID tokens of an identity provider, believed only as OpenID Connect Core 1.0, 3.1.3.7 says."""
+"""ID tokens of an identity provider, validated as OpenID Connect Core 1.0, 3.1.3.7 requires."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,17 +17,17 @@ ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "Ed25519", "EdDSA"),
 )
-"""Signatures that only the provider can make: none with a shared secret, nor without any."""
+"""Asymmetric signature algorithms: only the provider can make these signatures."""
 
 LEEWAY_SECONDS = 60
 
 
 class UnknownSigner(Exception):
-    """The signature is by none of the known keys; the provider may have others by now."""
+    """The signature is by none of the cached keys; the provider may have new ones."""
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What a provider says of somebody, in an ID token or at its userinfo endpoint."""
+    """The claims of an ID token or of the userinfo endpoint."""
 
     sub: str
     email: str | None = None
@@ -36,20 +36,19 @@ class Claims(msgspec.Struct, frozen=True):
     groups: frozenset[str] | None = None
 
     @property
-    def names_nobody(self) -> bool:
+    def has_no_name(self) -> bool:
         return self.email is None and self.preferred_username is None
 
     def completed_by(self, more: "Claims") -> "Claims":
-        """What is said here, and what it lacks of names and of groups, as said elsewhere."""
+        """These claims, with names and groups taken from `more` if they are missing here."""
         groups = more.groups if self.groups is None else self.groups
-        return msgspec.structs.replace(more if self.names_nobody else self, groups=groups)
+        return msgspec.structs.replace(more if self.has_no_name else self, groups=groups)
 
 
 def claims_in(
     token: str, keys: KeySet, *, issuer: str, client_id: str, nonce: str, groups_claim: str
 ) -> Claims:
-    """What the token says. Raises `UnknownSigner`, and `SignInRefused` for what is not to be
-    believed."""
+    """The claims of a token. Raises `UnknownSigner`, and `SignInRefused` for an invalid token."""
     try:
         claims = jwt.decode(token, keys, algorithms=ALGORITHMS).claims
         jwt.JWTClaimsRegistry(
@@ -64,21 +63,24 @@ def claims_in(
     except (InvalidKeyIdError, BadSignatureError) as error:
         raise UnknownSigner from error
     except ClaimError as error:
-        raise _disbelieved(f"{error.claim}: {error.description}") from error
+        raise _invalid_token(f"{error.claim}: {error.description}") from error
     except (JoseError, ValueError) as error:
-        raise _disbelieved(str(error)) from error
+        raise _invalid_token(str(error)) from error
     _check_party(claims, client_id)
     try:
         return claims_of(claims, groups_claim)
     except msgspec.ValidationError as error:
-        raise _disbelieved(str(error)) from error
+        raise _invalid_token(str(error)) from error
 
 
-def claims_of(said: Mapping[str, object], groups_claim: str) -> Claims:
-    """What is said, with groups under whatever name. Raises `msgspec.ValidationError`, and
-    `SignInRefused` where there are too many to be said (OpenID Connect Core 1.0, 5.6.2)."""
-    groups = said.get(groups_claim)
-    elsewhere = said.get("_claim_names")
+def claims_of(payload: Mapping[str, object], groups_claim: str) -> Claims:
+    """The claims in a payload; `groups_claim` is its name for groups.
+
+    Raises `msgspec.ValidationError`, and `SignInRefused` if the groups are a distributed claim
+    because there are too many (OpenID Connect Core 1.0, 5.6.2).
+    """
+    groups = payload.get(groups_claim)
+    elsewhere = payload.get("_claim_names")
     if groups is None and isinstance(elsewhere, Mapping) and groups_claim in elsewhere:
         raise SignInRefused(
             "the identity provider does not say which groups you are in, as they are many: an"
@@ -86,32 +88,32 @@ def claims_of(said: Mapping[str, object], groups_claim: str) -> Claims:
             reason="sign-in: groups not told",
         )
     groups = [groups] if isinstance(groups, str) else groups
-    return msgspec.convert({**said, "groups": groups}, Claims)
+    return msgspec.convert({**payload, "groups": groups}, Claims)
 
 
 def _check_party(claims: dict[str, Any], client_id: str) -> None:
-    """A token that is for others as well says which of them asked for it."""
+    """A token with several audiences names the client that requested it."""
     audience, party = claims["aud"], claims.get("azp")
     several = isinstance(audience, list) and len(audience) > 1
     if (several or party is not None) and party != client_id:
-        raise _disbelieved("azp: it was made for another client")
+        raise _invalid_token("azp: it was made for another client")
 
 
 def identity_in(claims: Claims, issuer: str) -> Identity:
-    """Whom the claims are about. Raises `SignInRefused` for a subject that is none."""
+    """The identity that the claims are about. Raises `SignInRefused` for an invalid subject."""
     try:
         refuse_unstorable(claims.sub, "sub")
     except Invalid as error:
-        raise _disbelieved(f"sub: {error.detail}") from error
+        raise _invalid_token(f"sub: {error.detail}") from error
     if not 1 <= len(claims.sub) <= 255:
-        raise _disbelieved("sub: it has 1 to 255 characters")
+        raise _invalid_token("sub: it has 1 to 255 characters")
     verified = claims.email_verified is True
     email = claims.email if verified and is_address(claims.email or "") else None
     groups = claims.groups or frozenset()
     return Identity(issuer, claims.sub, email, claims.preferred_username, groups)
 
 
-def _disbelieved(why: str) -> SignInRefused:
+def _invalid_token(why: str) -> SignInRefused:
     return SignInRefused(
         f"what the identity provider says of you is not to be believed ({why}): begin again, and"
         " tell an administrator if it stays so",

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class Provider:
-    """The identity provider of the settings. Safe to use from many threads."""
+    """The configured identity provider. Safe to use from many threads."""
 
     def __init__(self, settings: Settings) -> None:
         self.label = settings.oidc_label
@@ -37,12 +37,12 @@ class Provider:
         self._client_id = settings.oidc_client_id
         self._client_secret = settings.oidc_client_secret
         self._scopes = settings.oidc_scopes
-        # Reading the authorities takes longer than all else here.
+        # Loading the certificate authorities takes longer than everything else here.
         self._tls = httpx2.create_ssl_context()
         self._discovery = Discovery(self._issuer, self._tls)
 
     def begin(self, attempts: Attempts, redirect_uri: str, then: str) -> tuple[str, str]:
-        """The provider's address to send a browser to, and what the browser keeps meanwhile."""
+        """The authorization URL for the browser, and the sealed attempt that the browser keeps."""
         metadata = self._discovery.published().metadata
         attempt, sealed = attempts.begin(then)
         with self._client(metadata, redirect_uri) as client:
@@ -57,12 +57,12 @@ class Provider:
     def finish(
         self, attempts: Attempts, sealed: str, answer: Mapping[str, str], redirect_uri: str
     ) -> tuple[Identity, str]:
-        """Who came back with the provider's answer, and where they wanted to go.
+        """The identity in the provider's response, and the path to redirect to.
 
         Raises `SignInRefused`.
         """
         attempt = attempts.use(sealed, answer.get("state", ""))
-        # RFC 9207: the answer of another provider is none.
+        # RFC 9207: a response from another issuer is rejected.
         if answer.get("iss", self._issuer) != self._issuer:
             raise SignInRefused(
                 "another identity provider answered: begin again", reason="sign-in: wrong issuer"
@@ -76,16 +76,16 @@ class Provider:
         metadata = self._discovery.published().metadata
         with self._client(metadata, redirect_uri) as client:
             token = _redeem(client, metadata, answer["code"], attempt.verifier)
-            claims = self._believe(str(token.get("id_token", "")), attempt.nonce)
-            lacking = claims.names_nobody or (self.terms.group_roles and claims.groups is None)
-            if lacking and metadata.userinfo_endpoint:
-                claims = self._more_of(client, metadata.userinfo_endpoint, claims)
+            claims = self._validate(str(token.get("id_token", "")), attempt.nonce)
+            incomplete = claims.has_no_name or (self.terms.group_roles and claims.groups is None)
+            if incomplete and metadata.userinfo_endpoint:
+                claims = self._complete(client, metadata.userinfo_endpoint, claims)
         if self.terms.group_roles and claims.groups is None:
-            log.warning("the identity provider names no groups: no claim %r", self._groups_claim)
+            log.warning("the identity provider sends no groups: no claim %r", self._groups_claim)
         return identity_in(claims, self._issuer), attempt.then
 
-    def _believe(self, token: str, nonce: str) -> Claims:
-        """What the token says, by the provider's keys, which may have changed a moment ago."""
+    def _validate(self, token: str, nonce: str) -> Claims:
+        """The token's claims, by the cached keys or, if the signer is unknown, by fresh ones."""
         for fresh in (False, True):
             keys = self._discovery.published(fresh=fresh).keys
             try:
@@ -105,16 +105,16 @@ class Provider:
             reason="sign-in: wrong signature",
         )
 
-    def _more_of(self, client: Any, address: str, claims: Claims) -> Claims:
-        """With what the provider says at its userinfo endpoint of the same person."""
+    def _complete(self, client: Any, address: str, claims: Claims) -> Claims:
+        """The claims, completed from the userinfo endpoint."""
         try:
             response = client.get(address).raise_for_status()
-            said = msgspec.json.decode(response.content, type=dict[str, Any])
-            more = claims_of(said, self._groups_claim)
+            payload = msgspec.json.decode(response.content, type=dict[str, Any])
+            more = claims_of(payload, self._groups_claim)
             if more.sub != claims.sub:
-                raise ValueError("it tells of somebody else")
+                raise ValueError("its subject is not that of the ID token")
         except (AuthlibBaseError, httpx2.HTTPError, ValueError) as error:
-            log.warning("the identity provider's userinfo: %s", error)
+            log.warning("the identity provider's userinfo response is unusable: %s", error)
             raise SignInRefused(
                 "the identity provider does not say who you are: begin again, and tell an"
                 " administrator if it stays so",
@@ -139,7 +139,7 @@ class Provider:
 
 
 def provider_in(settings: Settings) -> Provider | None:
-    """The provider that the settings name, if they do. Raises `SettingsError`."""
+    """The configured provider, or None if none is configured. Raises `SettingsError`."""
     issuer = settings.oidc_issuer
     if not issuer:
         return None
@@ -165,7 +165,7 @@ def _redeem(client: Any, metadata: Metadata, code: str, verifier: str) -> Mappin
             code_verifier=verifier,
         )
     except (AuthlibBaseError, httpx2.HTTPError, ValueError) as error:
-        log.warning("the identity provider redeems no code: %s", error)
+        log.warning("the identity provider rejects the authorization code: %s", error)
         raise SignInRefused(
             "the identity provider does not redeem its own answer: it was used, or is too old, or"
             " this server is not known there; begin again, and tell an administrator if it stays"

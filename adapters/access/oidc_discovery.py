@@ -1,4 +1,4 @@
-"""What an identity provider publishes of itself: its addresses and its keys."""
+"""OpenID Connect Discovery: the addresses and keys that an identity provider publishes."""
 
 import logging
 import ssl
@@ -17,22 +17,22 @@ from domain.errors import SignInRefused
 TIMEOUT_SECONDS = 5.0
 KEPT_SECONDS = 3600.0
 PAUSE_SECONDS = 5.0
-"""How long a provider that did not answer is not asked again."""
+"""How long after a failure the provider is not requested again."""
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
-NOT_AS_IT_SHOULD = (
+PROVIDER_ERRORS = (
     *(httpx2.HTTPError, httpx2.InvalidURL, JoseError),
     *(LookupError, TypeError, ValueError),
 )
-"""What comes of a silent provider, of one that answers something else, and of odd keys."""
+"""Errors of a provider that does not respond, responds with another format, or has invalid keys."""
 
 Document = TypeVar("Document")
 log = logging.getLogger(__name__)
 
 
 class Metadata(msgspec.Struct, frozen=True):
-    """What Stemma uses of OpenID Connect Discovery 1.0, section 3."""
+    """The provider metadata that Stemma uses (OpenID Connect Discovery 1.0, section 3)."""
 
     issuer: str
     authorization_endpoint: str
@@ -49,45 +49,47 @@ class PublishedKeys(msgspec.Struct, frozen=True):
 
 
 class Published(msgspec.Struct, frozen=True):
+    """Metadata and keys of a provider, and when they were fetched (monotonic clock)."""
+
     metadata: Metadata
     keys: KeySet
     at: float
 
 
 class Discovery:
-    """Asks a provider what it publishes, and keeps the answer for an hour."""
+    """The published metadata and keys of a provider, cached for an hour."""
 
     def __init__(self, issuer: str, tls: ssl.SSLContext) -> None:
         self._issuer = issuer
         self._tls = tls
-        self._known: Published | None = None
+        self._cached: Published | None = None
         self._failed_at = float("-inf")
-        self._asking = threading.Lock()
+        self._fetching = threading.Lock()
 
     def published(self, *, fresh: bool = False) -> Published:
-        """What it says now, or, unless `fresh`, said within the hour. Raises `SignInRefused`."""
-        with self._asking:
-            known = self._known
-            if known is None or fresh or time.monotonic() - known.at >= KEPT_SECONDS:
-                known = self._known = self._ask_unless_silent()
-            return known
+        """The published data, from the cache unless `fresh`. Raises `SignInRefused`."""
+        with self._fetching:
+            cached = self._cached
+            if cached is None or fresh or time.monotonic() - cached.at >= KEPT_SECONDS:
+                cached = self._cached = self._fetch_unless_paused()
+            return cached
 
-    def _ask_unless_silent(self) -> Published:
+    def _fetch_unless_paused(self) -> Published:
         try:
             if time.monotonic() - self._failed_at < PAUSE_SECONDS:
-                raise _silent()
-            return self._ask()
-        except NOT_AS_IT_SHOULD as error:
+                raise _unreachable()
+            return self._fetch()
+        except PROVIDER_ERRORS as error:
             self._failed_at = time.monotonic()
-            log.warning("the identity provider %s: %s", self._issuer, error)
-            raise _silent() from error
+            log.warning("the identity provider %s cannot be used: %s", self._issuer, error)
+            raise _unreachable() from error
 
-    def _ask(self) -> Published:
+    def _fetch(self) -> Published:
         address = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
         with httpx2.Client(timeout=TIMEOUT_SECONDS, verify=self._tls) as client:
             metadata = _fetch(client, address, Metadata)
             if metadata.issuer != self._issuer:
-                raise ValueError(f"it calls itself {metadata.issuer!r}")
+                raise ValueError(f"its metadata has the issuer {metadata.issuer!r}")
             for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
                 self._check(getattr(metadata, name))
             if metadata.userinfo_endpoint:
@@ -97,7 +99,7 @@ class Discovery:
 
     def _check(self, endpoint: str) -> None:
         if not (is_https(endpoint) or (is_loopback(self._issuer) and is_loopback(endpoint))):
-            raise ValueError(f"{endpoint!r} is no https address")
+            raise ValueError(f"{endpoint!r} is not an https address")
 
 
 def _fetch(client: httpx2.Client, address: str, kind: type[Document]) -> Document:
@@ -114,7 +116,7 @@ def is_loopback(address: str) -> bool:
     return urlsplit(address).hostname in LOOPBACK
 
 
-def _silent() -> SignInRefused:
+def _unreachable() -> SignInRefused:
     return SignInRefused(
         "the identity provider does not answer as it should: try again in a few seconds, or sign"
         " in with a key; the server's log has the particulars",

@@ -1,4 +1,4 @@
-"""Requests that were refused, counted by the minute, account, route and reason, for a month."""
+"""Refused requests, counted by minute, account, route and reason, and kept for a month."""
 
 import logging
 import threading
@@ -12,8 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 KEPT = timedelta(days=30)
 WRITE_SECONDS = 0.5
 PRUNE_SECONDS = 3600.0
-KINDS_AT_MOST = 10_000
-"""Kinds of refusals that wait in memory while the database does not answer; more are not kept."""
+MAX_KINDS = 10_000
+"""Kinds of refusals held in memory while the database does not answer; more are dropped."""
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _LIST = text("""
 
 
 class RefusalKind(msgspec.Struct, frozen=True):
-    """What is counted together; `account` is empty where nobody was signed in."""
+    """The key by which refusals are counted; `account` is empty if nobody was signed in."""
 
     minute: datetime
     account: str
@@ -42,7 +42,7 @@ class RefusalKind(msgspec.Struct, frozen=True):
 
 
 class RefusalRow(msgspec.Struct, frozen=True):
-    """So many requests of a minute that were refused alike."""
+    """The number of requests of one kind that were refused in a minute."""
 
     refusal_id: int
     minute: datetime
@@ -54,15 +54,15 @@ class RefusalRow(msgspec.Struct, frozen=True):
 
 
 class Refusals:
-    """Takes note of refusals in memory and writes them twice a second, in a thread of its own.
+    """Counts refusals in memory and writes the counts twice a second, in a thread of its own.
 
-    However many requests are refused, there is a row for each kind and minute. What was noted in
-    the half second before a kill is lost.
+    There is one row for each kind and minute, however many requests are refused. A kill loses the
+    counts of the last half second.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._noted: Counter[RefusalKind] = Counter()
+        self._counts: Counter[RefusalKind] = Counter()
         self._changing = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="refusals", daemon=True)
@@ -72,45 +72,45 @@ class Refusals:
         minute = datetime.now(UTC).replace(second=0, microsecond=0)
         kind = RefusalKind(minute, account, method, route, reason)
         with self._changing:
-            if kind in self._noted or len(self._noted) < KINDS_AT_MOST:
-                self._noted[kind] += 1
+            if kind in self._counts or len(self._counts) < MAX_KINDS:
+                self._counts[kind] += 1
 
     def close(self) -> None:
-        """Write what is noted, and end."""
+        """Write the counts, and stop the thread."""
         self._stop.set()
         self._thread.join()
 
     def _run(self) -> None:
-        left = 0.0
+        until_prune = 0.0
         while not self._stop.wait(WRITE_SECONDS):
-            self._write(prune=left <= 0)
-            left = PRUNE_SECONDS if left <= 0 else left - WRITE_SECONDS
+            self._write(prune=until_prune <= 0)
+            until_prune = PRUNE_SECONDS if until_prune <= 0 else until_prune - WRITE_SECONDS
         self._write(prune=False)
 
     def _write(self, *, prune: bool) -> None:
         with self._changing:
-            noted, self._noted = self._noted, Counter()
-        if not noted and not prune:
+            counts, self._counts = self._counts, Counter()
+        if not counts and not prune:
             return
         try:
             with self._engine.begin() as connection:
                 rows = [
                     msgspec.structs.asdict(kind) | {"count": count}
-                    for kind, count in sorted(noted.items(), key=lambda one: str(one[0]))
+                    for kind, count in sorted(counts.items(), key=lambda item: str(item[0]))
                 ]
                 if rows:
                     connection.execute(_COUNT, rows)
                 if prune:
                     connection.execute(_PRUNE, {"oldest": datetime.now(UTC) - KEPT})
         except SQLAlchemyError as error:
-            log.warning("refusals wait to be written: %s", error)
+            log.warning("refusals cannot be written yet: %s", error)
             with self._changing:
-                self._noted.update(noted)
+                self._counts.update(counts)
 
 
 def list_refusals(
     connection: Connection, *, before: int, limit: int, account: str | None = None
 ) -> list[RefusalRow]:
-    """The newest first, of an account or of all; `before` is the id of the last one seen."""
-    given = {"before": before, "account": account, "limit": limit}
-    return [RefusalRow(*row) for row in connection.execute(_LIST, given)]
+    """Refusals of an account or of all, newest first; `before` is the id of the last row seen."""
+    parameters = {"before": before, "account": account, "limit": limit}
+    return [RefusalRow(*row) for row in connection.execute(_LIST, parameters)]

@@ -1,4 +1,4 @@
-"""Who is signed in, in which browser. A session may be forgotten: it is no history."""
+"""Sessions of signed-in browsers. They may be deleted: they are not part of the event log."""
 
 import hashlib
 import hmac
@@ -26,9 +26,9 @@ _PRUNE = text("DELETE FROM work.sessions WHERE until <= :now OR seen_at <= :idle
 
 
 class Session(msgspec.Struct, frozen=True):
-    """A browser that is signed in, with a key as it was at a revision, or without one.
+    """A signed-in browser, with or without a key; `key_revision` is the key's at sign-in.
 
-    `csrf` is what its pages send along with what changes something, and no other site knows.
+    `csrf` is the token that its pages send with each change, and that no other site knows.
     """
 
     account_id: str
@@ -39,23 +39,23 @@ class Session(msgspec.Struct, frozen=True):
 
 
 class Sessions:
-    """A session is known by a token of 256 random bits, of which only the SHA-256 is kept."""
+    """Sessions, each identified by a token of 256 random bits. Only its SHA-256 is stored."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def begin(self, account_id: str, key_id: str | None = None, key_revision: int = 0) -> str:
-        """Sign somebody in; the token for their browser."""
+        """Begin a session; return the token for the browser."""
         token, now = secrets.token_urlsafe(32), datetime.now(UTC)
         with self._engine.begin() as connection:
             connection.execute(_PRUNE, {"now": now, "idle": now - IDLE})
-            given = {"account_id": account_id, "key_id": key_id, "key_revision": key_revision}
+            owner = {"account_id": account_id, "key_id": key_id, "key_revision": key_revision}
             times = {"now": now, "until": now + LONGEST}
-            connection.execute(_BEGIN, given | times | {"digest": _digest(token)})
+            connection.execute(_BEGIN, owner | times | {"digest": _digest(token)})
         return token
 
     def find(self, token: str) -> Session | None:
-        """The session of a token, unless it has ended or was idle for too long."""
+        """The session of a token; None if it has ended or was idle for too long."""
         digest, now = _digest(token), datetime.now(UTC)
         with self._engine.begin() as connection:
             row = connection.execute(
@@ -73,7 +73,7 @@ class Sessions:
 
 
 def csrf_of(token: str) -> str:
-    """What follows from a token, and tells nothing of it."""
+    """The CSRF token, derived from the session's token, which cannot be derived from it."""
     return hmac.digest(token.encode(), b"csrf", "sha256").hex()
 
 

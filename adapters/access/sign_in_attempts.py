@@ -1,4 +1,4 @@
-"""Sign-ins under way: kept sealed by the browser that began them, and each used once."""
+"""Sign-in attempts: each is kept, sealed, by the browser that began it, and is used once."""
 
 import hashlib
 import secrets
@@ -23,7 +23,7 @@ _PRUNE = text("DELETE FROM work.sign_ins_used WHERE until <= :now")
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """What only this browser and these servers know of a sign-in, and where it leads."""
+    """The secrets of a sign-in, known to the browser and the servers, and the path it leads to."""
 
     state: str
     nonce: str
@@ -32,8 +32,8 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class Attempts:
-    """Nothing is kept for those that come to nothing. All API processes of a database share its
-    key, and what was used."""
+    """Sign-in attempts. All API processes of a database share the sealing key and the list of used
+    attempts. Nothing is stored for attempts that are abandoned."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -46,13 +46,13 @@ class Attempts:
             return Fernet(bytes(connection.execute(_KEY).scalar_one()))
 
     def begin(self, then: str) -> tuple[Attempt, str]:
-        """A new attempt, and the same sealed for the browser."""
+        """A new attempt, and its sealed form for the browser."""
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         attempt = Attempt(state, nonce, verifier, then)
         return attempt, self._seal.encrypt(msgspec.json.encode(attempt)).decode()
 
     def use(self, sealed: str, state: str) -> Attempt:
-        """The attempt that came back with a state. Raises `SignInRefused`, also the second time."""
+        """The attempt that returned with a state. Raises `SignInRefused`, also on reuse."""
         try:
             opened = self._seal.decrypt(sealed.encode(), ttl=LASTS_SECONDS)
         except InvalidToken as error:
@@ -76,7 +76,7 @@ class Attempts:
 
     def _first_use(self, state: str) -> bool:
         now = datetime.now(UTC)
-        # A minute more than the seal lasts: clocks of two servers differ.
+        # A minute longer than the seal is valid: the clocks of two servers differ.
         until = now + timedelta(seconds=LASTS_SECONDS + 60)
         digest = hashlib.sha256(state.encode()).hexdigest()
         with self._engine.begin() as connection:

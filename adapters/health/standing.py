@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from adapters.dataset.eraser import FEED as ERASURES
 from adapters.health.heartbeats import Sign, signs_of_life
-from adapters.nats.jetstream import CONTROL_STREAM, EVENTS, JOBS, REPORTS, birth_of
+from adapters.nats.jetstream import CONTROL_STREAM, EVENTS, JOBS, REPORTS, stream_incarnation
 from adapters.subscriptions.relay import NotFromTheLog, forgotten_up_to, last_published, surplus_of
 from projections.engine.follow import positions_of
 from projections.registry import READ_MODELS
@@ -74,10 +74,10 @@ async def from_streams(js: JetStreamContext, known: DatabaseStandings) -> list[S
             relayed = await _relayed(js, known)
             found.append(Standing("relay", relayed, max(known.head - relayed, 0)))
         for part, stream in (("policies", JOBS), ("control", CONTROL_STREAM)):
-            at = known.tracked.get(f"{part} for {await birth_of(js, stream)}", 0)
+            at = known.tracked.get(f"{part} for {await stream_incarnation(js, stream)}", 0)
             found.append(Standing(part, at, max(known.head - at, 0)))
         reports = (await js.stream_info(REPORTS)).state.last_seq
-        at = known.tracked.get(await birth_of(js, REPORTS), 0)
+        at = known.tracked.get(await stream_incarnation(js, REPORTS), 0)
         return [*found, Standing("ingest", at, max(reports - at, 0))]
     except NotFoundError:
         return []

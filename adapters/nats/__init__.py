@@ -1,1 +1,1 @@
-"""NATS: connections, streams, and who may do what there."""
+"""NATS: connections, streams and permissions."""

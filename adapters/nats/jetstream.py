@@ -1,4 +1,4 @@
-"""NATS JetStream: the connection, the streams and their subjects, and acknowledged publishing."""
+"""NATS JetStream: the connection, the streams and their subjects, and publishing with acks."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ CHECKPOINTS, CHECKPOINT_SUBJECT = "CHECKPOINTS", "stemma.checkpoints"
 WORKERS_BUCKET, CONTROL_BUCKET = "workers", "control"
 WORKERS_STREAM, CONTROL_STREAM = f"KV_{WORKERS_BUCKET}", f"KV_{CONTROL_BUCKET}"
 DOMAIN = "stemma"
-"""Where guests find JetStream: `client.jetstream(domain=DOMAIN)`."""
+"""The JetStream domain of guest accounts: `client.jetstream(domain=DOMAIN)`."""
 WORKER_TTL_SECONDS = 30
 STOP_GRACE_SECONDS = 3.0
 _CANCEL_AGAIN_SECONDS = 0.2
@@ -49,7 +49,7 @@ def job_subject(queue: str) -> str:
 
 
 def job_consumer(queue: str) -> str:
-    """The consumer of JOBS that the workers of a queue share."""
+    """The consumer of JOBS that all workers of a queue share."""
     return f"worker-{queue}"
 
 
@@ -58,7 +58,8 @@ def report_subject(worker: str, version_id: str) -> str:
 
 
 def reporting_worker(subject: str) -> str | None:
-    """Who may publish there; None for `stemma.reports.<version>`, where anyone once did."""
+    """The worker that may publish on a subject; None for `stemma.reports.<version>`, the subject of
+    an older Stemma, on which every worker could."""
     tokens = subject.split(".")
     return tokens[2] if len(tokens) == 4 else None
 
@@ -66,19 +67,19 @@ def reporting_worker(subject: str) -> str | None:
 def event_subject(event_name: str, entity_id: str, project: str | None, view: str | None) -> str:
     """`view.concept_added` of view 7 in project 3: `stemma.events.view.concept_added.7.3.7`.
 
-    A hyphen stands where there is no project or view.
+    A hyphen replaces a missing project or view.
     """
-    where = ".".join(map(_token, (entity_id, project or "-", view or "-")))
-    return f"stemma.events.{event_name}.{where}"
+    scope = ".".join(map(_token, (entity_id, project or "-", view or "-")))
+    return f"stemma.events.{event_name}.{scope}"
 
 
 def _token(text: str) -> str:
-    """A text as one token of a subject: percent-encoded, with the full stop too, if it is odd."""
+    """A text as one token of a subject; other characters, also full stops, are percent-encoded."""
     return text if _PLAIN_TOKEN(text) else quote(text, safe="").replace(".", "%2E")
 
 
 async def connect(server: NatsLogin | str, name: str) -> Client:
-    """Connect, and keep reconnecting for as long as the process lives."""
+    """Connect, and reconnect as often as needed while the process runs."""
 
     async def report_error(error: Exception) -> None:
         log.warning("NATS: %s", error or type(error).__name__)
@@ -97,29 +98,29 @@ async def connect(server: NatsLogin | str, name: str) -> Client:
 
 
 def jetstream(client: Client, seed: str) -> JetStreamContext:
-    """JetStream as a guest finds it; without a seed, on a server that knows no guests."""
+    """The JetStream context of a guest account, or, without a seed, of the default account."""
     return client.jetstream(domain=DOMAIN if seed else None)
 
 
 async def end_tasks(*tasks: "asyncio.Future[Any]") -> None:
-    """Cancel tasks until they have ended, and pass over how they did.
+    """Cancel tasks until they have ended, and ignore their results.
 
-    Once is not enough: nats-py drops a cancellation that comes while it flushes, and Python 3.11's
-    `asyncio.wait_for` one that comes just before an answer does.
+    One cancellation is not enough: nats-py drops it during a flush, and `asyncio.wait_for` of
+    Python 3.11 drops it if a result arrives at the same time.
     """
-    left = set(tasks)
-    while left:
-        for task in left:
+    pending = set(tasks)
+    while pending:
+        for task in pending:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN_SECONDS)
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_SECONDS)
     for task in tasks:
         task.cancelled() or task.exception()
 
 
 async def run_together(*works: Coroutine[Any, Any, None]) -> None:
-    """Run side by side. Where one raises, the others are ended, and it is raised.
+    """Run coroutines concurrently. If one raises, end the others and raise its exception.
 
-    Not a `TaskGroup`: that cancels once, and waits for ever where the cancellation was dropped.
+    Not a `TaskGroup`, which cancels once and waits forever if the cancellation is dropped.
     """
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
@@ -131,9 +132,9 @@ async def run_together(*works: Coroutine[Any, Any, None]) -> None:
 
 
 def run_until_stopped(work: Coroutine[None, None, None], stop: threading.Event) -> None:
-    """Run to the end, which is to come soon after `stop` is set; cancelled where it does not.
+    """Run a coroutine to its end, and cancel it if it does not end soon after `stop` is set.
 
-    A client that waits for its server to come back would wait on.
+    A client that waits for its server to return would not end by itself.
     """
 
     async def watched() -> None:
@@ -178,8 +179,8 @@ _STREAMS = (
     ),
     StreamConfig(
         name=CHECKPOINTS,
-        # By a wildcard: whoever may create a consumer may have it deliver to a literal subject that
-        # somebody listens to, and a stream that is told one does.
+        # A wildcard: a user who may create consumers can have one deliver to a literal subject that
+        # has a subscription, and a stream with a literal subject subscribes to it.
         subjects=["stemma.*"],
         storage=StorageType.FILE,
         allow_direct=True,
@@ -187,7 +188,7 @@ _STREAMS = (
         deny_purge=True,
         duplicate_window=timedelta(minutes=10).total_seconds(),
     ),
-    # A bucket without roll-ups, by which one worker could take away the keys of all.
+    # A bucket without roll-ups: with them, one worker could delete the keys of all others.
     StreamConfig(
         name=WORKERS_STREAM,
         subjects=[f"$KV.{WORKERS_BUCKET}.>"],
@@ -201,18 +202,18 @@ _STREAMS = (
     ),
 )
 
-# A wish is kept: a job may wait for longer than anyone would guess.
+# A desired state has no TTL: a job may be queued for any length of time.
 _CONTROL = KeyValueConfig(bucket=CONTROL_BUCKET, storage=StorageType.FILE)
 
 STREAM_NAMES = (*(str(config.name) for config in _STREAMS), CONTROL_STREAM)
 
 
 class StreamOutdated(Exception):
-    """A stream is that of an older Stemma, and this process may not change it."""
+    """A stream has the configuration of an older Stemma, and this process may not change it."""
 
 
 async def ensure_streams(js: JetStreamContext) -> None:
-    """Create what is missing; what exists is left as its operator set it, but for what must be.
+    """Create missing streams and buckets. Of existing ones, only required settings are updated.
 
     Raises `StreamOutdated`.
     """
@@ -230,7 +231,7 @@ async def ensure_streams(js: JetStreamContext) -> None:
 
 
 async def make_streams(login: NatsLogin) -> None:
-    """The same, by a connection of its own: for the operator, who may also change a stream."""
+    """Create and update streams on a connection of its own: for the operator, who may do both."""
     client = await connect(login, "stemma operator")
     try:
         await ensure_streams(client.jetstream())
@@ -238,24 +239,24 @@ async def make_streams(login: NatsLogin) -> None:
         await client.close()
 
 
-async def _update(js: JetStreamContext, found: StreamConfig, wanted: StreamConfig) -> None:
-    must = {
-        "subjects": wanted.subjects,
-        "allow_rollup_hdrs": bool(wanted.allow_rollup_hdrs),
+async def _update(js: JetStreamContext, current: StreamConfig, expected: StreamConfig) -> None:
+    required = {
+        "subjects": expected.subjects,
+        "allow_rollup_hdrs": bool(expected.allow_rollup_hdrs),
     }
-    if {name: getattr(found, name) for name in must} == must:
+    if {name: getattr(current, name) for name in required} == required:
         return
     try:
-        await js.update_stream(found.evolve(**must))
+        await js.update_stream(current.evolve(**required))
     except NatsTimeout as error:
         raise StreamOutdated(
-            f"stream {found.name} must be brought to {must}, which only the operator may: run"
+            f"stream {current.name} must be brought to {required}, which only the operator may: run"
             " `stemma nats streams` with the operator's seed"
         ) from error
 
 
 async def ensure_job_consumer(js: JetStreamContext, queue: str, ack_wait: float) -> None:
-    """Create the consumer that a queue's workers pull on, or bring the one there to this wait."""
+    """Create the pull consumer of a queue's workers, or update its ack wait."""
     config = ConsumerConfig(
         name=job_consumer(queue),
         durable_name=job_consumer(queue),
@@ -276,17 +277,17 @@ async def publish(
     message_id: str,
     headers: Mapping[str, str] | None = None,
 ) -> PubAck:
-    """Publish until the stream acknowledges; the id makes the repeats of a retry one message."""
+    """Publish until the stream acknowledges; the id makes retries idempotent."""
     sent = {"Nats-Msg-Id": message_id, **(headers or {})}
     while True:
         try:
             return await js.publish(subject, payload, timeout=5, headers=sent)
         except (NatsError, TimeoutError, OSError) as error:
-            log.warning("publish to %s is repeated: %s", subject, error or type(error).__name__)
+            log.warning("retrying to publish to %s: %s", subject, error or type(error).__name__)
             await asyncio.sleep(0.5)
 
 
-async def birth_of(js: JetStreamContext, stream: str) -> str:
-    """A stream's name and when it was made: what tells it from one made anew after a loss."""
+async def stream_incarnation(js: JetStreamContext, stream: str) -> str:
+    """A stream's name and creation time: they distinguish it from one recreated after a loss."""
     created = (await js.stream_info(stream)).created
     return f"{stream} of {created.isoformat() if created else 'unknown birth'}"

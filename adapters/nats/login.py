@@ -1,4 +1,4 @@
-"""How this process gets into NATS: the address, its seed, and what TLS needs."""
+"""The login of this process at NATS: the address, the seed and the TLS files."""
 
 import secrets
 import ssl
@@ -13,9 +13,9 @@ from adapters.settings import Settings, SettingsError
 
 
 class NatsLogin(msgspec.Struct, frozen=True):
-    """An address, and the paths of an nkey's seed and of PEM files. Empty is what is not needed.
+    """An address, and the paths of an nkey's seed and of PEM files; an empty path is not used.
 
-    `ca` signed the server's certificate; `certificate` and `key` are this client's own.
+    `ca` signed the server's certificate. `certificate` and `key` are the client's.
     """
 
     url: str
@@ -25,14 +25,14 @@ class NatsLogin(msgspec.Struct, frozen=True):
     key: str = ""
 
     def options(self) -> dict[str, Any]:
-        """What `nats.connect` is told besides. Raises `SettingsError`."""
-        told: dict[str, Any] = {}
+        """The options for `nats.connect` besides the address. Raises `SettingsError`."""
+        options: dict[str, Any] = {}
         if self.seed:
-            told["nkeys_seed_str"] = seed = read_seed(Path(self.seed))
-            told["inbox_prefix"] = inbox_of(public_key(seed))
+            options["nkeys_seed_str"] = seed = read_seed(Path(self.seed))
+            options["inbox_prefix"] = inbox_of(public_key(seed))
         if self.ca or self.certificate:
-            told["tls"] = self._tls()
-        return told
+            options["tls"] = self._tls()
+        return options
 
     def _tls(self) -> ssl.SSLContext:
         try:
@@ -49,7 +49,7 @@ class NatsLogin(msgspec.Struct, frozen=True):
 
 
 def nats_login(settings: Settings) -> NatsLogin:
-    """Raises `SettingsError` where no address is set."""
+    """The login of the settings. Raises `SettingsError` if no address is set."""
     return NatsLogin(
         settings.require("nats_url"),
         settings.nats_seed,
@@ -60,7 +60,7 @@ def nats_login(settings: Settings) -> NatsLogin:
 
 
 def read_seed(path: Path) -> str:
-    """The seed in a file that only its owner may read. Raises `SettingsError`."""
+    """The seed in a file that only its owner can read. Raises `SettingsError`."""
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise SettingsError(f"{path} can be read by others: chmod 600 it")
@@ -79,10 +79,10 @@ def new_seed() -> str:
 
 
 def public_key(seed: str) -> str:
-    """The public half of an nkey, by which nats-server knows its owner."""
+    """The public half of an nkey, by which nats-server identifies the user."""
     return str(nkeys.from_seed(bytearray(seed.encode())).public_key.decode())
 
 
 def inbox_of(key: str) -> str:
-    """Where the answers to a user go, that no other one may listen to."""
+    """The inbox prefix of a user, to which no other user may subscribe."""
     return f"_INBOX_{key}"

@@ -1,8 +1,8 @@
-"""Who may do what on NATS, as nats-server's configuration says it.
+"""Permissions on NATS, in the format of nats-server's configuration.
 
-Guests (a worker, a subscriber, the API) have an account each, into which single subjects are let.
-Permissions of users would not do: they do not cover the subject that an answer is asked to go to,
-and by that a subscriber could write to any stream, and empty one.
+Each guest (a worker, a subscriber, the API) has its own account, which imports single subjects.
+Permissions of users are not enough: they do not cover the reply subject of a request, with which a
+subscriber could write to any stream, and purge one.
 """
 
 import json
@@ -35,7 +35,7 @@ PASSWORD = "$NATS_PASSWORD"
 
 
 class NatsRole(StrEnum):
-    """What somebody is on NATS."""
+    """The role of a NATS user."""
 
     OPERATOR = "operator"
     BACKEND = "backend"
@@ -45,7 +45,7 @@ class NatsRole(StrEnum):
 
 
 class User(msgspec.Struct, frozen=True):
-    """Somebody with a key of their own; `queue` is what a worker takes jobs from."""
+    """A user with its own key; `queue` is the one that a worker pulls jobs from."""
 
     role: NatsRole
     name: str
@@ -58,9 +58,9 @@ class User(msgspec.Struct, frozen=True):
 
 
 def configuration(users: Sequence[User], tls: dict[str, Any], with_password: bool) -> str:
-    """The part of nats-server's configuration that says who may do what.
+    """The accounts, users and permissions of nats-server's configuration.
 
-    `with_password` lets the operator in by the password in the variable NATS_PASSWORD, too.
+    `with_password` adds a login for the operator with the password in NATS_PASSWORD.
     """
     guests = {user.account: user for user in users if user.role in _ALLOWED}
     inside: list[dict[str, Any]] = [
@@ -79,12 +79,12 @@ def configuration(users: Sequence[User], tls: dict[str, Any], with_password: boo
         accounts[account] = {"users": [{"nkey": user.key}], "imports": imports}
     accounts[ACCOUNT] = {
         "jetstream": "enabled",
-        # So that whoever is inside may also say the guests' word for it.
+        # So that users of this account can use the guests' API prefix, too.
         "mappings": {f"{GUEST_API}>": f"{API}>"},
         "users": inside,
         "exports": [
-            {kind: subject, "accounts": holders} | _answers(subject)
-            for (kind, subject), holders in exported.items()
+            {kind: subject, "accounts": importers} | _response_options(subject)
+            for (kind, subject), importers in exported.items()
         ],
     }
     text = f"accounts: {json.dumps(accounts, indent=1)}\n"
@@ -93,8 +93,8 @@ def configuration(users: Sequence[User], tls: dict[str, Any], with_password: boo
     return text.replace(json.dumps(PASSWORD), PASSWORD)
 
 
-def _answers(subject: str) -> dict[str, str]:
-    """A request for messages has many answers, and may wait long for the first."""
+def _response_options(subject: str) -> dict[str, str]:
+    """Options of a request for messages: it has many replies, and the first may take long."""
     if ".MSG.NEXT." in subject or ".DIRECT.GET." in subject:
         return {"response_type": "stream", "threshold": "24h"}
     return {}
@@ -167,4 +167,4 @@ def _api(_: User) -> Iterator[tuple[str, str]]:
 
 
 _ALLOWED = {NatsRole.WORKER: _worker, NatsRole.SUBSCRIBER: _subscriber, NatsRole.API: _api}
-"""What guests may ask for (a service) and hear (a stream)."""
+"""The imports of guests: requests (service) and subscriptions (stream)."""

@@ -1,1 +1,1 @@
-"""Lines of log and traces."""
+"""Logs and traces."""

@@ -1,7 +1,7 @@
-"""Spans of what happens to events: appended, published, projected, reacted to.
+"""Spans of events: their append, publication, projection, and the reactions to them.
 
-A training says hundreds of times how its loss is, and an import adds images by the thousand. So
-events of the first kind have no span, and of one command's events only the first few have.
+A training reports its loss hundreds of times, and an import adds images by the thousand. So metrics
+and steps have no span, and only the first few events of one command have one.
 """
 
 import time
@@ -17,15 +17,15 @@ from domain.event import Recorded, name_of
 from domain.trace_context import span_id_of
 from domain.training.version import BatchMetricsRecorded, TrainingStepAdvanced
 
-MOST = 20
-"""Spans at most for one command's events, and for one page of the log."""
+MAX_SPANS = 20
+"""The maximum number of spans for one command's events, and for one page of the log."""
 
-_UNTOLD = frozenset(name_of(event) for event in (BatchMetricsRecorded, TrainingStepAdvanced))
+_UNTRACED = frozenset(name_of(event) for event in (BatchMetricsRecorded, TrainingStepAdvanced))
 
 
 class TracedStore(Store):
-    """The event log, in which each event has a span: its parent is the request, reaction or report
-    that it is appended in answer to."""
+    """The event log with a span for each event; its parent is the request, reaction or report that
+    caused it."""
 
     def append(
         self,
@@ -44,7 +44,7 @@ class TracedStore(Store):
 
 def _record_each(events: Sequence[Recorded], began: int) -> None:
     ended = time.time_ns()
-    for recorded in _told(events):
+    for recorded in _traced(events):
         tracing.record(
             recorded.event.event_name,
             recorded.metadata.correlation_id,
@@ -58,13 +58,13 @@ def _record_each(events: Sequence[Recorded], began: int) -> None:
 
 
 def passed_on(what: str, page: Sequence[Recorded], began: int) -> None:
-    """Record that a page of the log was published or projected: a span for each trace in it, whose
-    parent is the span of that trace's last event there."""
+    """Record that a page of the log was published or projected: one span for each trace in the
+    page, whose parent is the span of the trace's last event in the page."""
     if not tracing.on():
         return
     ended = time.time_ns()
-    last = {recorded.metadata.correlation_id: recorded for recorded in _told(page)}
-    for correlation_id, recorded in islice(last.items(), MOST):
+    last = {recorded.metadata.correlation_id: recorded for recorded in _traced(page)}
+    for correlation_id, recorded in islice(last.items(), MAX_SPANS):
         tracing.record(
             what,
             correlation_id,
@@ -78,7 +78,7 @@ def passed_on(what: str, page: Sequence[Recorded], began: int) -> None:
 
 @contextmanager
 def reacting(feed: str, recorded: Recorded) -> Iterator[None]:
-    """What a feed does about an event, a span and bound to the lines of log."""
+    """A span for a feed's reaction to an event; the event's ids are bound to log lines within."""
     correlation_id = recorded.metadata.correlation_id
     with (
         logs.about(correlation_id, stream=recorded.stream, position=recorded.position),
@@ -93,12 +93,12 @@ def reacting(feed: str, recorded: Recorded) -> Iterator[None]:
         yield
 
 
-def _told(events: Sequence[Recorded]) -> Iterator[Recorded]:
+def _traced(events: Sequence[Recorded]) -> Iterator[Recorded]:
     """The events that have spans."""
     of_command: Counter[str] = Counter()
     for recorded in events:
         command = recorded.metadata.command_id
-        if recorded.event.event_name not in _UNTOLD and of_command[command] < MOST:
+        if recorded.event.event_name not in _UNTRACED and of_command[command] < MAX_SPANS:
             of_command[command] += 1
             yield recorded
 

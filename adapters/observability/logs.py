@@ -1,7 +1,7 @@
-"""The one set-up of logs, for every process: lines for people, or JSON for machines.
+"""The configuration of logging for all processes: text for people, or JSON for machines.
 
-All code logs through the standard library. A line says of what it is by the ids that were bound
-with `about`, wherever below that it is written.
+All code logs through the standard library. A line contains the ids that were bound with `about` by
+its callers.
 """
 
 import logging
@@ -25,16 +25,16 @@ log = logging.getLogger(__name__)
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):
-    """Masks the finished line, so that no field or traceback gets past."""
+    """Masks the finished line, including all fields and tracebacks."""
 
     def format(self, record: logging.LogRecord) -> str:
         return masked(super().format(record))
 
 
 def set_up(part: str, log_format: str, *, verbose: bool = False) -> None:
-    """Log to stderr from now on, uncaught exceptions too; once for a process.
+    """Log to stderr from now on, including uncaught exceptions; effective once in a process.
 
-    `part` is what a line says that it is from, unless another was bound.
+    `part` is the `part` field of a line, unless another is bound.
     """
     if logging.getLogger().handlers:
         return
@@ -51,14 +51,14 @@ def set_up(part: str, log_format: str, *, verbose: bool = False) -> None:
 
 
 def handler(part: str, log_format: str, stream: TextIO) -> logging.Handler:
-    """What writes the lines of the standard library's loggers to a stream."""
+    """A handler that writes the lines of the standard library's loggers to a stream."""
 
     def from_part(_logger: object, _method: str, event: EventDict) -> EventDict:
         event.setdefault("part", part)
         return event
 
-    found = logging.StreamHandler(stream)
-    found.setFormatter(
+    stream_handler = logging.StreamHandler(stream)
+    stream_handler.setFormatter(
         _Formatter(
             foreign_pre_chain=[
                 structlog.contextvars.merge_contextvars,
@@ -75,7 +75,7 @@ def handler(part: str, log_format: str, stream: TextIO) -> logging.Handler:
             ],
         )
     )
-    return found
+    return stream_handler
 
 
 def _renderer(log_format: str, stream: TextIO) -> Processor:
@@ -86,7 +86,7 @@ def _renderer(log_format: str, stream: TextIO) -> Processor:
 
 @contextmanager
 def about(correlation_id: str | None = None, **ids: str | int) -> Iterator[None]:
-    """Bind ids to all lines written within, in tasks and threads begun from here too."""
+    """Bind ids to all lines logged within, also by tasks and threads started within."""
     if correlation_id is not None:
         ids |= {"correlation_id": correlation_id, "trace_id": trace_id_of(correlation_id)}
     with structlog.contextvars.bound_contextvars(**ids):

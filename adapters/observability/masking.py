@@ -1,11 +1,11 @@
-"""Secrets in lines of log, made unreadable."""
+"""Masking of secrets in log lines."""
 
 import re
 
 HIDDEN = "[hidden]"
 
 _SEPARATOR = r"(?:\\?[\"'])?\s*[:=,]\s*(?:b?\\?[\"'])?"
-"""What stands between a name and its value in headers, settings, JSON and what Python prints."""
+"""The text between a name and its value in headers, settings, JSON and Python reprs."""
 _VALUE = r"[^\s\"'\\,;)\]}]+"
 
 _SECRETS = (
@@ -30,7 +30,7 @@ _ANY = [re.compile(secret, re.DOTALL) for secret in _SECRETS]
 
 
 def masked(text: str) -> str:
-    """The text with what is secret in it replaced, and what kind of thing it was left to see."""
+    """The text with each secret replaced; the name or prefix before it stays visible."""
     for secret in _ANY:
         text = secret.sub(rf"\g<1>{HIDDEN}", text)
     return text

@@ -1,4 +1,4 @@
-"""The OpenTelemetry SDK, made to use ids that are known beforehand."""
+"""The OpenTelemetry SDK with predetermined ids of traces and spans."""
 
 import os
 import socket
@@ -18,9 +18,9 @@ from adapters.observability.tracing import Attributes
 
 
 class Spans:
-    """What this process records, and the exporter that sends it in the background.
+    """The spans of this process, and the exporter that sends them in the background.
 
-    The SDK's own variables say where to, how much of it (OTEL_TRACES_SAMPLER), and how often.
+    The SDK's own variables set the endpoint, the sampling (OTEL_TRACES_SAMPLER) and the interval.
     """
 
     def __init__(self, part: str) -> None:
@@ -49,7 +49,7 @@ class Spans:
         attributes: Attributes,
         began: int | None = None,
     ) -> Span:
-        """A span that the caller ends; see `adapters.observability.tracing.span`."""
+        """Begin a span, which the caller ends; see `adapters.observability.tracing.span`."""
         with self._ids.next_are(int(trace_id, 16), None if own is None else int(own, 16)):
             return self._tracer.start_span(
                 name,
@@ -60,7 +60,7 @@ class Spans:
             )
 
     def within(self, begun: Span) -> AbstractContextManager[Span]:
-        """The span is the one that is open here, and ends after this."""
+        """Make a span the current one; it ends with the context."""
         return trace.use_span(begun, end_on_exit=True)
 
     def describe(self, attributes: Attributes) -> None:
@@ -68,18 +68,18 @@ class Spans:
 
 
 def _within(trace_id: int, parent: str | None) -> Context | None:
-    """The context of the span that is open here if it is of this trace, else that of the parent."""
+    """None, for the current span, if it is in this trace; otherwise the context of the parent."""
     if trace.get_current_span().get_span_context().trace_id == trace_id:
         return None
     if parent is None:
         return Context()
     flags = TraceFlags(TraceFlags.SAMPLED)
-    known = SpanContext(trace_id, int(parent, 16), is_remote=True, trace_flags=flags)
-    return trace.set_span_in_context(NonRecordingSpan(known), Context())
+    remote = SpanContext(trace_id, int(parent, 16), is_remote=True, trace_flags=flags)
+    return trace.set_span_in_context(NonRecordingSpan(remote), Context())
 
 
 class _Ids(RandomIdGenerator):
-    """Gives the ids that were said to be next in this thread, random ones otherwise."""
+    """Generates the ids set by `next_are` in this thread, otherwise random ones."""
 
     def __init__(self) -> None:
         self._next = threading.local()
@@ -89,7 +89,7 @@ class _Ids(RandomIdGenerator):
         return self
 
     def __enter__(self) -> None:
-        """The ids that were named are the next ones."""
+        """Use the ids that were set until the context ends."""
 
     def __exit__(self, *_: object) -> None:
         self._next.trace_id = self._next.span_id = None

@@ -1,9 +1,9 @@
-"""Traces: what a request set going, across processes, sent to a collector by OpenTelemetry.
+"""Traces of requests across processes, sent to a collector with OpenTelemetry.
 
-The ids of traces follow from correlation ids, and those of spans that others refer to from ids that
-are known everywhere (`domain.trace_context`). So nothing is stored or handed over, and a span finds
-its parent after any restart. Nothing is recorded, at no cost worth naming, unless
-OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT says where to.
+Trace ids are derived from correlation ids. Ids of spans that others refer to are derived from ids
+that all processes know (`domain.trace_context`). So no trace context is stored or passed on, and a
+span finds its parent after any restart. Nothing is recorded, at a negligible cost, unless
+OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set.
 """
 
 import os
@@ -24,7 +24,7 @@ _spans: "Spans | None" = None
 
 
 def set_up(part: str) -> None:
-    """Record from now on, if the environment names a collector; once for a process."""
+    """Record from now on, if the environment names a collector; effective once in a process."""
     global _spans  # noqa: PLW0603
     if _spans is None and any(os.environ.get(name) for name in ENDPOINTS):
         from adapters.observability.spans import Spans
@@ -37,7 +37,7 @@ def on() -> bool:
 
 
 def end() -> None:
-    """Send what is waiting, and record no more. For a process that does not wait for its exit
+    """Send pending spans, and stop recording. For a process that does not wait for its exit
     handlers."""
     global _spans  # noqa: PLW0603
     if _spans is not None:
@@ -55,10 +55,10 @@ def span(
     kind: str = "internal",
     attributes: Attributes | None = None,
 ) -> Iterator[None]:
-    """What happens within is a span of the correlation's trace; an exception makes it an error.
+    """A span in the correlation's trace; an exception marks it as an error.
 
-    It belongs to the span that it is opened in, if that is of the same trace, and else to `parent`.
-    `own` is its id where others know it. `kind` is one of OpenTelemetry's, in lower case.
+    Its parent is the current span if that is in the same trace, otherwise `parent`. `own` is its id
+    if others refer to it. `kind` is one of OpenTelemetry's, in lower case.
     """
     if _spans is None:
         yield
@@ -79,7 +79,7 @@ def record(
     kind: str = "internal",
     attributes: Attributes | None = None,
 ) -> None:
-    """The same of what is over: from `began` to `ended`, in nanoseconds since the epoch."""
+    """Record a completed span from `began` to `ended`, in nanoseconds since the epoch."""
     if _spans is not None:
         trace_id = trace_id_of(correlation_id)
         opened = _spans.begin(name, trace_id, parent, own, kind, attributes or {}, began)
@@ -87,6 +87,6 @@ def record(
 
 
 def describe(**attributes: str | int | float) -> None:
-    """Add attributes to the span that is open here."""
+    """Add attributes to the current span."""
     if _spans is not None:
         _spans.describe(attributes)

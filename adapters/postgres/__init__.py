@@ -1,1 +1,1 @@
-"""PostgreSQL: connections, tables and their migrations, and what it notifies."""
+"""PostgreSQL: connections, tables and their migrations, and notifications."""

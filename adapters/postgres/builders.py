@@ -1,4 +1,4 @@
-"""Read models built beside the live ones: a process each, as many at once as there are cores."""
+"""Read models built beside the live ones, each in a process, one for each core at a time."""
 
 import os
 import signal
@@ -20,35 +20,35 @@ from projections.engine.rebuild import Replayed, rebuild_within, replay_within
 from projections.engine.scratch import create_beside, positions_in, scratch
 from projections.registry import READ_MODELS
 
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 
 Result = TypeVar("Result")
-Watch = Callable[[Sequence[tuple[str, int]], int], object]
-"""Told again and again how far each read model is, on its way to which position. What it raises
-cancels the work."""
+ReportProgress = Callable[[Sequence[tuple[str, int]], int], object]
+"""Called repeatedly with each read model's position and the position to reach. An exception that it
+raises cancels the work."""
 
 
 def replay_all(
-    url: str, read_models: Sequence[ReadModel], to: int | None, watch: Watch
+    url: str, read_models: Sequence[ReadModel], to: int | None, report: ReportProgress
 ) -> list[Replayed]:
     """Replay read models and compare them with the live ones, as `replay_within` does."""
     end = _head(url) if to is None else to
-    return _each(url, read_models, partial(_replay, to=to), partial(_tell, watch, end))
+    return _each(url, read_models, partial(_replay, to=to), partial(_report, report, end))
 
 
-def rebuild_all(url: str, read_models: Sequence[ReadModel], watch: Watch) -> list[int]:
-    """Build read models and make them the live ones; the position of each."""
-    return _each(url, read_models, _rebuild, partial(_tell, watch, _head(url)))
+def rebuild_all(url: str, read_models: Sequence[ReadModel], report: ReportProgress) -> list[int]:
+    """Build read models and make them the live ones; return their positions."""
+    return _each(url, read_models, _rebuild, partial(_report, report, _head(url)))
 
 
 def _replay(url: str, schema: str, name: str, *, to: int | None) -> Replayed:
     with closing(Store(url, pool_size=2)) as store:
-        return replay_within(passing_engine(url), store, _named(name), schema, to=to)
+        return replay_within(passing_engine(url), store, _read_model(name), schema, to=to)
 
 
 def _rebuild(url: str, schema: str, name: str) -> int:
     with closing(Store(url, pool_size=2)) as store:
-        return rebuild_within(passing_engine(url), store, _named(name), schema)
+        return rebuild_within(passing_engine(url), store, _read_model(name), schema)
 
 
 def _head(url: str) -> int:
@@ -56,48 +56,50 @@ def _head(url: str) -> int:
         return store.head()
 
 
-def _tell(watch: Watch, end: int, engine: Engine, schema: str) -> None:
-    watch(positions_in(engine, schema), end)
+def _report(report: ReportProgress, end: int, engine: Engine, schema: str) -> None:
+    report(positions_in(engine, schema), end)
 
 
-def _named(name: str) -> ReadModel:
-    return next(one for one in READ_MODELS if one.name == name)
+def _read_model(name: str) -> ReadModel:
+    return next(read_model for read_model in READ_MODELS if read_model.name == name)
 
 
 def _each(
     url: str,
     read_models: Sequence[ReadModel],
     work: Callable[[str, str, str], Result],
-    look: Callable[[Engine, str], None],
+    poll: Callable[[Engine, str], None],
 ) -> list[Result]:
     engine = passing_engine(url)
     context = get_context("spawn")
-    theirs, ours = context.Pipe(duplex=False)
+    child_end, parent_end = context.Pipe(duplex=False)
     size = min(len(read_models), os.cpu_count() or 1)
     with scratch(engine) as schema:
         create_beside(engine, schema, read_models)
         with ProcessPoolExecutor(
-            size, mp_context=context, initializer=_end_when_let_go, initargs=(theirs,)
+            size, mp_context=context, initializer=_exit_with_parent, initargs=(child_end,)
         ) as pool:
             try:
-                futures = [pool.submit(work, url, schema, one.name) for one in read_models]
-                while wait(futures, LOOK_SECONDS, FIRST_EXCEPTION).not_done:
-                    look(engine, schema)
-                    for one in futures:
-                        one.done() and one.result()
-                look(engine, schema)
-                return [one.result() for one in futures]
+                futures = [
+                    pool.submit(work, url, schema, read_model.name) for read_model in read_models
+                ]
+                while wait(futures, POLL_SECONDS, FIRST_EXCEPTION).not_done:
+                    poll(engine, schema)
+                    for future in futures:
+                        future.done() and future.result()
+                poll(engine, schema)
+                return [future.result() for future in futures]
             except BaseException:
-                ours.close()
+                parent_end.close()
                 raise
 
 
-def _end_when_let_go(lifeline: Connection) -> None:
-    """End a process of the pool as soon as the one that hands out the work cancels it or dies."""
+def _exit_with_parent(lifeline: Connection) -> None:
+    """End this process of the pool as soon as its parent cancels the work or dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    def watch() -> None:
+    def await_end() -> None:
         lifeline.poll(None)
         os._exit(1)
 
-    Thread(target=watch, daemon=True).start()
+    Thread(target=await_end, daemon=True).start()

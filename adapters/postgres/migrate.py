@@ -1,4 +1,4 @@
-"""`stemma migrate`: the event log's tables by Alembic, the application's role, the read models."""
+"""`stemma migrate`: the event log's tables (Alembic), the application's role, the read models."""
 
 import psycopg.conninfo
 from alembic import command
@@ -6,7 +6,7 @@ from alembic.config import Config
 from psycopg.sql import SQL, Identifier, Literal
 from sqlalchemy import Connection, text
 
-from adapters.postgres.builders import Watch, rebuild_all
+from adapters.postgres.builders import ReportProgress, rebuild_all
 from adapters.postgres.postgres import passing_engine
 from adapters.settings import SettingsError
 from projections.engine.follow import create_tables, positions_of
@@ -17,46 +17,48 @@ OLDEST_SERVER = 170000
 _ONE_AT_A_TIME = 7363774
 
 
-def migrate(admin_url: str, app_url: str, watch: Watch = lambda _found, _end: None) -> None:
-    """Bring the database to what this program needs; running it again changes nothing.
+def migrate(
+    admin_url: str, app_url: str, report: ReportProgress = lambda _positions, _end: None
+) -> None:
+    """Create or update the database for this program; running it again changes nothing.
 
-    `admin_url` owns the event log; `app_url` is what the parts run as. When they differ, the
-    second's login role is made if absent, with no right to alter the log. Read models that are
-    new are built up to the log's end beside what serves now; `watch` is told how far they are.
+    `admin_url` owns the event log; the services run as `app_url`. If they differ, the login role of
+    `app_url` is created if absent, without the right to alter the log. New read models are built up
+    to the log's end beside the live ones; `report` receives their progress.
     """
     with passing_engine(admin_url).begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
         _check_server(connection)
         connection.execute(text("CREATE SCHEMA IF NOT EXISTS log"))
         _upgrade(connection)
-        # Not in a migration: it is a right of the database, which a copy or a dump lacks.
-        here = Identifier(str(connection.scalar(text("SELECT current_database()")))).as_string()
-        connection.execute(text(f"REVOKE TEMPORARY ON DATABASE {here} FROM PUBLIC"))
+        # Not in a migration: it is a privilege on the database, which a copy or a dump lacks.
+        database = Identifier(str(connection.scalar(text("SELECT current_database()"))))
+        connection.execute(text(f"REVOKE TEMPORARY ON DATABASE {database.as_string()} FROM PUBLIC"))
         app_role = _login_role(connection, app_url)
         connection.execute(text(f"GRANT stemma_app TO {app_role}"))
         connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         connection.execute(text(f"ALTER SCHEMA {SCHEMA} OWNER TO {app_role}"))
     with passing_engine(app_url).connect() as holder:
-        # Until the connection ends, and not in a transaction, since building takes its time.
+        # Held until the connection ends, and not in a transaction, since building takes long.
         holder.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _ONE_AT_A_TIME})
         holder.commit()
-        _let_auditors_read(holder)
+        _grant_to_auditors(holder)
         positions.create(holder, checkfirst=True)
-        known = {name for name, _ in positions_of(holder, READ_MODELS)}
-        new = [one for one in READ_MODELS if one.name not in known]
-        begun = holder.scalar(text("SELECT EXISTS (SELECT FROM log.stemma_events)"))
-        if not begun:
+        live = {name for name, _ in positions_of(holder, READ_MODELS)}
+        new = [read_model for read_model in READ_MODELS if read_model.name not in live]
+        has_events = holder.scalar(text("SELECT EXISTS (SELECT FROM log.stemma_events)"))
+        if not has_events:
             for read_model in new:
                 create_tables(holder, read_model)
         holder.commit()
-        if begun and new:
-            rebuild_all(app_url, new, watch)
+        if has_events and new:
+            rebuild_all(app_url, new, report)
 
 
-def _let_auditors_read(connection: Connection) -> None:
-    """The read models that are there, and those that are made later, live or to take their place.
+def _grant_to_auditors(connection: Connection) -> None:
+    """Let auditors read existing read models, and those created later, live or in a scratch schema.
 
-    A right that a table is made with goes with it to another schema.
+    A table keeps its privileges when it moves to another schema.
     """
     connection.execute(text(f"GRANT USAGE ON SCHEMA {SCHEMA} TO stemma_auditor"))
     connection.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA {SCHEMA} TO stemma_auditor"))
@@ -65,9 +67,11 @@ def _let_auditors_read(connection: Connection) -> None:
 
 
 def _check_server(connection: Connection) -> None:
-    found = int(connection.execute(text("SHOW server_version_num")).scalar_one())
-    if found < OLDEST_SERVER:
-        raise SettingsError(f"PostgreSQL {found // 10000} is too old: 17 is the oldest that works")
+    version = int(connection.execute(text("SHOW server_version_num")).scalar_one())
+    if version < OLDEST_SERVER:
+        raise SettingsError(
+            f"PostgreSQL {version // 10000} is too old: 17 is the oldest that works"
+        )
 
 
 def _upgrade(connection: Connection) -> None:
@@ -81,8 +85,8 @@ def _login_role(connection: Connection, app_url: str) -> str:
     info = psycopg.conninfo.conninfo_to_dict(app_url)
     name = str(info.get("user", ""))
     quoted = Identifier(name).as_string()
-    known = connection.execute(text("SELECT FROM pg_roles WHERE rolname = :name"), {"name": name})
-    if known.first() is None:
+    role = connection.execute(text("SELECT FROM pg_roles WHERE rolname = :name"), {"name": name})
+    if role.first() is None:
         create = SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
             Identifier(name), Literal(str(info.get("password", "")))
         )

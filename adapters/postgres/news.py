@@ -1,4 +1,4 @@
-"""News that the read models have moved on, from one database listener to all who wait."""
+"""Notifications of read models' progress, from one database listener to all waiting requests."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class News:
-    """Follows the read models' common position in a thread of its own."""
+    """Follows the position that all read models have reached, in a thread of its own."""
 
     def __init__(self, database_url: str, position: Callable[[], int]) -> None:
         self._url = database_url
@@ -30,13 +30,13 @@ class News:
         self._thread.join()
 
     def wait(self, position: int, seconds: float) -> bool:
-        """Block until the read models are at a position; False if it takes longer."""
+        """Block until the read models have reached a position; False after `seconds`."""
         with self._changed:
             return self._changed.wait_for(lambda: self._position >= position, seconds)
 
     @contextmanager
     def listening(self) -> Iterator[asyncio.Event]:
-        """An event of the running loop that is set at every change."""
+        """An event of the running loop that is set on every change."""
         listener = (asyncio.get_running_loop(), asyncio.Event())
         with self._changed:
             self._listeners.add(listener)
@@ -50,12 +50,12 @@ class News:
         while not self._stop.is_set():
             try:
                 for _ in wake_ups(self._url, CHANNEL, self._stop):
-                    self._look()
+                    self._check_position()
             except Exception:
-                log.exception("following the read models is interrupted; it goes on")
+                log.exception("following the read models was interrupted; it continues")
                 self._stop.wait(0.5)
 
-    def _look(self) -> None:
+    def _check_position(self) -> None:
         position = self._read_position()
         if position == self._position:
             return

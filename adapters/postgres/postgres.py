@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL for SQLAlchemy, and the wait for a notification."""
+"""Connections to PostgreSQL for SQLAlchemy, and waiting for notifications."""
 
 import logging
 import threading
@@ -12,7 +12,7 @@ from sqlalchemy import URL, Engine, NullPool, create_engine, make_url
 from application.log.store import GIVES_UP
 
 STOP_CHECK = 0.2
-"""Seconds between two looks at whether to stop."""
+"""Seconds between two checks whether to stop."""
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def engine_for(url: str, pool_size: int = 4) -> Engine:
 def passing_engine(url: str, seconds: float | None = None) -> Engine:
     """An engine that keeps no connection open: for work that is done once.
 
-    `seconds` are the most that connecting may take, and each statement.
+    `seconds` is the timeout of connecting and of each statement.
     """
     limits: dict[str, object] = {**GIVES_UP}
     if seconds is not None:
@@ -46,10 +46,10 @@ def _with_driver(url: str) -> URL:
 
 
 def wake_ups(url: str, channel: str, stop: threading.Event, poll: float = 1.0) -> Iterator[None]:
-    """Yield at once, then whenever `channel` is notified, and after `poll` seconds in any case.
+    """Yield at once, then whenever `channel` is notified, and after `poll` seconds at the latest.
 
-    The poll makes sure; the notification makes it fast. A lost connection is made again, and
-    until it is there the poll alone drives the caller. Ends when `stop` is set.
+    Polling makes it reliable, notifications make it fast. A lost connection is replaced; until then
+    the generator only polls. It ends when `stop` is set.
     """
     connection: psycopg.Connection | None = None
     try:
@@ -63,7 +63,7 @@ def wake_ups(url: str, channel: str, stop: threading.Event, poll: float = 1.0) -
                 else:
                     _await_notification(connection, stop, poll)
             except psycopg.OperationalError as error:
-                log.warning("listening on %s is interrupted: %s", channel, error)
+                log.warning("listening on %s was interrupted: %s", channel, error)
                 connection = None
                 stop.wait(0.2)
     finally:
@@ -74,7 +74,7 @@ def wake_ups(url: str, channel: str, stop: threading.Event, poll: float = 1.0) -
 def _await_notification(
     connection: psycopg.Connection, stop: threading.Event, seconds: float
 ) -> None:
-    """Return when notified, when the time is over, or soon after `stop` is set."""
+    """Return when notified, after `seconds`, or soon after `stop` is set."""
     deadline = time.monotonic() + seconds
     while not stop.is_set() and (left := deadline - time.monotonic()) > 0:
         if any(True for _ in connection.notifies(timeout=min(left, STOP_CHECK), stop_after=1)):

@@ -1,4 +1,4 @@
-"""The log followed by whoever reacts to events: each once, from a position that is kept."""
+"""Reactions to the events of the log: each event once, from a stored position."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,7 +10,7 @@ React = Callable[[Recorded], None]
 
 
 def react_to_all(store: Store, feed: str, names: Sequence[str], react: React) -> None:
-    """React to every event since the feed's position, which moves once a reaction is complete."""
+    """React to every event after the feed's position, which advances after each reaction."""
     position = store.tracked(feed)
     while True:
         head = store.head()
@@ -31,5 +31,5 @@ def _move(store: Store, feed: str, position: int) -> bool:
     try:
         store.append([], tracking=(feed, position))
     except AppendRefused:
-        return False  # another process reacts too; begin again at its position
+        return False  # another process reacts too; the caller restarts from its position
     return True

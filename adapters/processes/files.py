@@ -1,4 +1,4 @@
-"""Files that processes of one machine share: secrets, and a lock that is waited for."""
+"""Files shared by processes of one machine: secrets, and a blocking lock."""
 
 import contextlib
 import fcntl
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def waiting_lock(path: Path) -> Iterator[None]:
-    """Wait until no other process holds the lock beside a path, and hold it."""
+    """Hold the lock file beside a path, once no other process holds it."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = os.open(path.with_name("lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -20,7 +20,7 @@ def waiting_lock(path: Path) -> Iterator[None]:
 
 
 def write_secret(path: Path, content: bytes, owner: int | None = None) -> None:
-    """Write a file that only its owner reads; whole or not at all."""
+    """Write a file, atomically, that only its owner can read."""
     partial = path.with_name(path.name + ".partial")
     partial.unlink(missing_ok=True)
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

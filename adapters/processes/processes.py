@@ -1,4 +1,5 @@
-"""Child processes: they log to a file, end when their parent ends, and are stopped by degrees."""
+"""Child processes: they log to a file, end when their parent ends, and are stopped with escalating
+signals."""
 
 import contextlib
 import ctypes
@@ -16,7 +17,7 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 Steps = Sequence[tuple[signal.Signals, float]]
-"""Signals in the order to try them, each with the seconds that it is given to work."""
+"""Signals in the order to send them, each with the seconds to wait after it."""
 
 
 def spawn(
@@ -28,10 +29,10 @@ def spawn(
     cwd: Path | None = None,
     user: int | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a child in a session of its own, its output appended to `log`.
+    """Start a child in a session of its own, and append its output to `log`.
 
-    A session of its own, because Ctrl-C in a terminal would otherwise reach every child at once
-    and end them in no order. `user` is the uid, and gid, it runs as.
+    In the same session, Ctrl-C in a terminal would reach every child at once and end them in no
+    order. `user` is the uid, and gid, of the child.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > LOG_KEPT_BYTES:
@@ -48,16 +49,16 @@ def spawn(
             user=user,
             group=user,
             extra_groups=None if user is None else [],
-            # Safe beside threads: the hook calls prctl, getppid and _exit, and takes no lock.
+            # Safe with threads: the hook calls prctl, getppid and _exit, and takes no lock.
             preexec_fn=_die_with_parent(death_signal) if can_die_with_parent() else None,  # noqa: PLW1509
         )
 
 
 def can_die_with_parent() -> bool:
-    """Whether the kernel may tie a child to us: on Linux, and from the main thread only.
+    """Whether a child can be killed when its parent dies: on Linux, and from the main thread only.
 
-    What Linux watches is the *thread* that forked; a child of a thread that ends would be killed
-    with the process still alive (prctl(2), PR_SET_PDEATHSIG).
+    Linux watches the *thread* that forked: when another thread ends, its child would be killed
+    while the process is still alive (prctl(2), PR_SET_PDEATHSIG).
     """
     return _LIBC is not None and threading.current_thread() is threading.main_thread()
 
@@ -65,17 +66,17 @@ def can_die_with_parent() -> bool:
 def _die_with_parent(death_signal: signal.Signals) -> Callable[[], None]:
     parent = os.getpid()
 
-    def ask() -> None:
+    def set_death_signal() -> None:
         assert _LIBC is not None
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)
 
-    return ask
+    return set_death_signal
 
 
 def stop_by_degrees(process: subprocess.Popen[bytes], steps: Steps) -> None:
-    """Send each signal in turn until the process is gone, and SIGKILL when none has worked."""
+    """Send each signal in turn until the process has ended; send SIGKILL if it has not."""
     for number, seconds in steps:
         if process.poll() is not None:
             return
@@ -95,7 +96,7 @@ def describe_exit(returncode: int | None) -> str:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Wait for a condition; False when it has not come true in time."""
+    """Wait for a condition; False if it is not true in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -107,24 +108,24 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
 def evict(program: str, folder: Path, steps: Steps) -> bool:
     """End the processes of `program` that an earlier owner left in `folder`; True if none is left.
 
-    Signals go to the eldest of them, which end their own children; where the eldest was killed,
-    its orphans are the eldest.
+    Signals are sent to those without a parent among them: they end their own children. If a parent
+    was killed, its orphans receive the signals.
     """
     for number, seconds in [*steps, (signal.SIGKILL, 5.0)]:
-        found = dict(running_in(program, folder))
-        for pid, parent in found.items():
-            if parent not in found:
+        parents = dict(running_in(program, folder))
+        for pid, parent in parents.items():
+            if parent not in parents:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
-        if not found or wait_until(lambda: not dict(running_in(program, folder)), seconds):
+        if not parents or wait_until(lambda: not dict(running_in(program, folder)), seconds):
             return True
     return False
 
 
 def running_in(program: str, folder: Path) -> Iterator[tuple[int, int]]:
-    """The processes (pid, parent's pid) of `program` that work in `folder`.
+    """The processes (pid, parent's pid) of `program` whose working folder is `folder`.
 
-    By working folder, since a pid file may name a pid that another program has by now.
+    A pid file is not used: its pid may be that of another program by now.
     """
     if not Path("/proc/self/stat").exists():
         yield from _listed_by_ps(program, folder)
@@ -133,7 +134,7 @@ def running_in(program: str, folder: Path) -> Iterator[tuple[int, int]]:
         if not entry.name.isdigit():
             continue
         with contextlib.suppress(OSError):
-            # proc(5): `pid (name) state parent ...`, and the name may hold spaces and brackets.
+            # proc(5): `pid (name) state parent ...`; the name may contain spaces and brackets.
             head, _, tail = (entry / "stat").read_text().rpartition(")")
             if head.partition("(")[2] == program and _works_in(entry, folder):
                 yield int(entry.name), int(tail.split()[1])
@@ -143,7 +144,7 @@ def _works_in(entry: Path, folder: Path) -> bool:
     try:
         return (entry / "cwd").samefile(folder)
     except PermissionError:
-        # Root without CAP_SYS_PTRACE, as in a container, may not look; arguments are for all.
+        # Root without CAP_SYS_PTRACE, as in a container, cannot read it; arguments are public.
         return os.fsencode(folder) in (entry / "cmdline").read_bytes().split(b"\0")
 
 

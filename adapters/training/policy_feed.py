@@ -13,13 +13,13 @@ from adapters.blobs.blobs import BlobStore
 from adapters.nats.jetstream import (
     CONTROL_STREAM,
     JOBS,
-    birth_of,
     connect,
     ensure_job_consumer,
     ensure_streams,
     job_subject,
     run_together,
     run_until_stopped,
+    stream_incarnation,
 )
 from adapters.nats.login import nats_login
 from adapters.observability import tracing
@@ -77,11 +77,11 @@ async def _follow(
 ) -> None:
     """React as the log grows. A stream made anew has lost what was sent: for it, all of the log
     is gone through again."""
-    birth = await birth_of(js, stream)
+    birth = await stream_incarnation(js, stream)
     wakes = wake_ups(store.database_url, CHANNEL, stop)
     while await asyncio.to_thread(next, wakes, False) is None:
         await asyncio.to_thread(react_to_all, store, f"{name} for {birth}", reacts_to, react)
-        if await birth_of(js, stream) != birth:
+        if await stream_incarnation(js, stream) != birth:
             raise StreamReplaced(f"stream {stream} was made anew while it was in use")
 
 

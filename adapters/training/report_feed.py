@@ -13,11 +13,11 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from adapters.nats.jetstream import (
     REPORTS,
-    birth_of,
     connect,
     ensure_streams,
     reporting_worker,
     run_until_stopped,
+    stream_incarnation,
 )
 from adapters.nats.login import NatsLogin, nats_login
 from adapters.observability import tracing
@@ -53,7 +53,7 @@ async def _run(store: Store, nats: NatsLogin, stop: threading.Event) -> None:
 async def _follow(store: Store, js: JetStreamContext, stop: threading.Event) -> None:
     """Read the stream from the tracked sequence on, until there is a reason to begin again."""
     # A stream made anew counts its messages from 1 again: it is another feed.
-    feed = await birth_of(js, REPORTS)
+    feed = await stream_incarnation(js, REPORTS)
     tokens = await asyncio.to_thread(job_tokens, store.database_url)
     ingest = Ingest(store, feed, tokens)
     position = await asyncio.to_thread(ingest.position)
@@ -69,7 +69,7 @@ async def _follow(store: Store, js: JetStreamContext, stop: threading.Event) -> 
                 messages = [await subscription.next_msg(timeout=IDLE_SECONDS)]
             except NatsTimeout:
                 state = (await js.stream_info(REPORTS)).state
-                if state.last_seq > position or await birth_of(js, REPORTS) != feed:
+                if state.last_seq > position or await stream_incarnation(js, REPORTS) != feed:
                     return
                 continue
             waiting = min(subscription.pending_msgs, BATCH - 1)

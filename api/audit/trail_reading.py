@@ -20,7 +20,7 @@ from domain.audit.places import MODEL, PROJECT, VERSION, VIEW
 from domain.audit.trail import Line
 from domain.errors import Forbidden, Invalid
 from domain.event import Recorded, StreamName, registry
-from projections.audit.trail_walks import TrailFilter, among, is_known, walk
+from projections.audit.trail_scans import TrailFilter, is_known, matching, scan
 
 _IDS = (PROJECT, VIEW, MODEL, VERSION)
 
@@ -161,7 +161,7 @@ def _by_index(
     done = False
     while not done and after + 1 < before:
         with backend.engine.connect() as connection:
-            found, done = walk(connection, asked.wanted, after, before, newest=asked.newest)
+            found, done = scan(connection, asked.wanted, after, before, newest=asked.newest)
         for start in range(0, len(found), size):
             events = backend.store.at(found[start : start + size])
             yield events[::-1] if asked.newest else events
@@ -177,7 +177,7 @@ def _of_stream(
         asked.stream, after=after, before=before, limit=size, newest=asked.newest
     ):
         with backend.engine.connect() as connection:
-            held = among(connection, wanted, [one.position for one in events])
+            held = matching(connection, wanted, [one.position for one in events])
         yield [one for one in events if one.position in held]
         last = events[-1].position
         after, before = (after, last) if asked.newest else (last, before)

@@ -25,8 +25,8 @@ from domain.aggregates import IMAGE, VIEW
 from domain.dataset.blob import refuse_erased
 from domain.dataset.image import AddImage, AnnotateImage
 from domain.errors import Invalid
+from projections.dataset.index_scans import ImageFilter
 from projections.dataset.queries import list_images
-from projections.dataset.walks import ImageFilter
 
 MAX_UPLOAD_REQUEST = 2_000_000_000
 _MEDIA_TYPES = {

@@ -15,6 +15,7 @@ from api.pages.html import Page, render
 from domain.access.roles import Right
 from domain.errors import NotFound
 from projections.dataset.catalog import ProjectRow, ViewRow, find_project, list_projects, list_views
+from projections.dataset.index_scans import ImageFilter
 from projections.dataset.queries import (
     ConceptCount,
     DatasetCounts,
@@ -24,7 +25,6 @@ from projections.dataset.queries import (
     count_views,
     list_images,
 )
-from projections.dataset.walks import ImageFilter
 
 PROJECTS_A_PAGE = 50
 IMAGES_A_PAGE = 60

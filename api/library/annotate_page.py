@@ -15,6 +15,7 @@ from api.pages.html import Page, render
 from domain.access.roles import Right
 from domain.errors import NotFound
 from projections.dataset.catalog import ProjectRow, ViewRow, find_project, find_view
+from projections.dataset.index_scans import ImageFilter
 from projections.dataset.queries import (
     ConceptCount,
     ImageRow,
@@ -22,7 +23,6 @@ from projections.dataset.queries import (
     count_views,
     list_images,
 )
-from projections.dataset.walks import ImageFilter
 
 KEYS = "1234567890abcdefghijklmnopqrstuvwxyz"
 """The keys of a view's concepts, in their order."""

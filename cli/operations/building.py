@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from adapters.postgres.builders import Watch
+from adapters.postgres.builders import ReportProgress
 from projections.engine.read_model import ReadModel
 from projections.registry import READ_MODELS
 
@@ -29,7 +29,7 @@ class _EventsASecond(ProgressColumn):
 
 
 @contextmanager
-def watched() -> Iterator[Watch]:
+def watched() -> Iterator[ReportProgress]:
     """A bar for each read model, in a terminal. Ctrl-C, or being asked to end, cancels the work.
 
     That waits until the work looks up, or ends: an exception at any other point might leave a lock

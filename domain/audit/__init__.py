@@ -1,1 +1,1 @@
-"""The trail that people read, and the tree by which anyone can check the log."""
+"""The audit trail, and the Merkle tree that verifies the event log."""

@@ -1,4 +1,4 @@
-"""Merkle trees as of RFC 6962, section 2.1: hashes, growth, proofs and their verification.
+"""Merkle trees of RFC 6962, section 2.1: hashes, growth, proofs and their verification.
 
 Leaves and nodes are SHA-256 hashes of 32 bytes. A tree's leaves are counted from 0.
 """
@@ -10,8 +10,8 @@ HASH_BYTES = 32
 EMPTY_ROOT = sha256(b"").digest()
 
 Subtrees = Callable[[int, int], bytes]
-"""`subtrees(height, index)` is the root over the leaves from `index << height` on, `1 << height` of
-them. It is only asked for subtrees that are full."""
+"""`subtrees(height, index)` is the root over `1 << height` leaves, beginning with leaf
+`index << height`. It is called only for full subtrees."""
 
 
 def leaf_hash(entry: bytes) -> bytes:
@@ -23,9 +23,9 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 class Frontier:
-    """A growing tree, as the roots of the full subtrees that its leaves fall into, largest first.
+    """A growing tree, held as the roots of its full subtrees, largest first.
 
-    That is all that its root and its growth depend on: some 20 hashes for a million leaves.
+    Its root and its growth depend on nothing else: some 20 hashes for a million leaves.
     """
 
     def __init__(self, size: int = 0, roots: Iterable[bytes] = ()) -> None:
@@ -58,7 +58,8 @@ class Frontier:
 
 
 def full_root(hashes: bytes) -> bytes:
-    """The root over neighbouring hashes, a power of two of them, one after another in `hashes`."""
+    """The root over the concatenated `hashes` of neighbouring nodes; their number is a power of
+    two."""
     pair = 2 * HASH_BYTES
     while len(hashes) > HASH_BYTES:
         pairs = range(0, len(hashes), pair)
@@ -72,7 +73,7 @@ def root_at(size: int, subtrees: Subtrees) -> bytes:
 
 
 def inclusion_proof(index: int, size: int, subtrees: Subtrees) -> list[bytes]:
-    """PATH(index, D[size]) of section 2.1.1. Raises `ValueError` where there is no such leaf."""
+    """PATH(index, D[size]) of section 2.1.1. Raises `ValueError` if there is no such leaf."""
     if not 0 <= index < size:
         raise ValueError(f"a tree of {size} leaves has no leaf {index}")
     proof = []
@@ -89,9 +90,9 @@ def inclusion_proof(index: int, size: int, subtrees: Subtrees) -> list[bytes]:
 
 
 def consistency_proof(old: int, new: int, subtrees: Subtrees) -> list[bytes]:
-    """PROOF(old, D[new]) of section 2.1.2; empty where `old` is 0 or `new`.
+    """PROOF(old, D[new]) of section 2.1.2; empty if `old` is 0 or `new`.
 
-    Raises `ValueError` where `old` is the larger.
+    Raises `ValueError` if `old` is larger than `new`.
     """
     if not 0 <= old <= new:
         raise ValueError(f"a tree of {new} leaves does not contain one of {old}")
@@ -107,7 +108,7 @@ def consistency_proof(old: int, new: int, subtrees: Subtrees) -> list[bytes]:
         else:
             proof.append(_root(begin, middle, subtrees))
             begin = middle
-    if begin:  # the old tree's last part is known to who has its root only if it is all of it
+    if begin:  # whoever has the old root knows this subtree only if it is the whole old tree
         proof.append(_root(begin, end, subtrees))
     return proof[::-1]
 
@@ -115,24 +116,24 @@ def consistency_proof(old: int, new: int, subtrees: Subtrees) -> list[bytes]:
 def verify_inclusion(
     leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes
 ) -> bool:
-    """Whether a leaf's hash is at `index` of the tree: RFC 9162, section 2.1.3.2."""
+    """Whether the tree has a leaf's hash at `index`: RFC 9162, section 2.1.3.2."""
     if not 0 <= index < size:
         return False
     here, last = index, size - 1
-    found = leaf
+    node = leaf
     for sibling in proof:
         if last == 0:
             return False
         if here & 1 or here == last:
-            found = node_hash(sibling, found)
+            node = node_hash(sibling, node)
             while not here & 1 and here:
                 here >>= 1
                 last >>= 1
         else:
-            found = node_hash(found, sibling)
+            node = node_hash(node, sibling)
         here >>= 1
         last >>= 1
-    return last == 0 and found == root
+    return last == 0 and node == root
 
 
 def verify_consistency(
@@ -178,9 +179,9 @@ def _split(size: int) -> int:
 
 
 def _full(begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """The (height, index) of the full subtrees that a range falls into, largest first.
+    """The (height, index) of the full subtrees that make up a range, largest first.
 
-    `begin` is where a subtree of the whole tree begins.
+    `begin` is the first leaf of a subtree of the whole tree.
     """
     while begin < end:
         height = (end - begin).bit_length() - 1
@@ -194,7 +195,7 @@ def _root(begin: int, end: int, subtrees: Subtrees) -> bytes:
 
 
 def join_roots(roots: Sequence[bytes]) -> bytes:
-    """The root of a tree that falls into these full subtrees, largest first."""
+    """The root of a tree that consists of these full subtrees, largest first."""
     if not roots:
         return EMPTY_ROOT
     root = roots[-1]

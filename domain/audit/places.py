@@ -1,4 +1,4 @@
-"""What an event belongs to: a project, a view, a model, a version; and the terms to find it by."""
+"""Scopes of streams: the project, view and model they belong to; and the index terms of events."""
 
 from collections.abc import Iterator
 
@@ -20,8 +20,8 @@ PROJECT, VIEW, MODEL, VERSION = (
 )
 
 
-class Place(msgspec.Struct, frozen=True):
-    """What a stream, and with it each of its events, belongs to, as far as it is known."""
+class StreamScope(msgspec.Struct, frozen=True):
+    """The project, view and model that a stream and its events belong to, as far as known."""
 
     project_id: str | None = None
     view_id: str | None = None
@@ -33,25 +33,26 @@ class Place(msgspec.Struct, frozen=True):
         return (f"{kind}:{key}" for kind, key in owners if key is not None)
 
 
-def placed(stream: str, first: Event) -> Place | None:
-    """The place of a stream by its first event; a model's project is its view's, and left out."""
+def stream_scope(stream: str, first: Event) -> StreamScope | None:
+    """The scope of a stream, from its first event. A model's project is that of its view: it is
+    left out here."""
     key = StreamName.parse(stream).entity_id
     match first:
         case ProjectCreated():
-            return Place(key)
+            return StreamScope(key)
         case ImageAdded() | ImportRequested():
-            return Place(first.project_id)
+            return StreamScope(first.project_id)
         case ViewCreated():
-            return Place(first.project_id, key)
+            return StreamScope(first.project_id, key)
         case ModelCreated() | ModelForked():
-            return Place(None, first.view_id, key)
+            return StreamScope(None, first.view_id, key)
         case VersionCreated():
-            return Place(first.project_id, first.view_id, first.model_id)
+            return StreamScope(first.project_id, first.view_id, first.model_id)
     return None
 
 
 def own_terms(recorded: Recorded) -> Iterator[str]:
-    """The terms that hold for an event by what it says itself, whatever its stream belongs to."""
+    """The index terms that follow from an event alone, without the scope of its stream."""
     event = recorded.event
     yield f"{ACTOR}:{recorded.metadata.actor}"
     yield f"{EVENT}:{event.event_name}"

@@ -1,6 +1,6 @@
-"""The text of signed notes and of their keys, as of C2SP signed-note; Ed25519 keys only.
+"""The text format of signed notes and of their keys (C2SP signed-note); Ed25519 keys only.
 
-The signatures themselves are made and checked elsewhere: this is the form that they have.
+Signatures are made and verified elsewhere.
 """
 
 import base64
@@ -20,7 +20,7 @@ class Malformed(ValueError):
 
 
 class Signature(msgspec.Struct, frozen=True):
-    """A signature line: who signed, by which key, and the signature."""
+    """A signature line: the signer's name, the key's id and the signature."""
 
     name: str
     key_id: bytes
@@ -31,13 +31,13 @@ class Signature(msgspec.Struct, frozen=True):
 
 
 class Note(msgspec.Struct, frozen=True):
-    """A text, its last newline included, and the signatures over it."""
+    """A text, including its last newline, and the signatures over it."""
 
     text: str
     signatures: tuple[Signature, ...]
 
     def __str__(self) -> str:
-        return self.text + "\n" + "".join(one.line() for one in self.signatures)
+        return self.text + "\n" + "".join(signature.line() for signature in self.signatures)
 
 
 class VerifierKey(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ class VerifierKey(msgspec.Struct, frozen=True):
 
     @property
     def key_id(self) -> bytes:
-        """What tells keys of one name apart; it is short, and proves nothing."""
+        """The hash that distinguishes keys of the same name; it is short and proves nothing."""
         return sha256(self.name.encode() + b"\n" + ED25519 + self.public).digest()[:ID_BYTES]
 
     def __str__(self) -> str:
@@ -56,8 +56,8 @@ class VerifierKey(msgspec.Struct, frozen=True):
 
 
 class SigningKey(msgspec.Struct, frozen=True):
-    """A private key's seed (RFC 8032) beside its public key, as golang.org/x/mod/sumdb/note has it
-    in files."""
+    """A private key's seed (RFC 8032) and its public key, in the file format of
+    golang.org/x/mod/sumdb/note."""
 
     verifier: VerifierKey
     seed: bytes
@@ -71,7 +71,7 @@ class SigningKey(msgspec.Struct, frozen=True):
 
 
 def parse_note(text: str) -> Note:
-    """Raises `Malformed`. What a note says is worth nothing before a signature is checked."""
+    """A note as parsed, with its signatures not verified. Raises `Malformed`."""
     if any(char < " " and char != "\n" for char in text):
         raise Malformed("a note has no control characters but line feeds")
     body, blank, lines = text.rpartition("\n\n")
@@ -91,7 +91,7 @@ def _parse_signature(line: str) -> Signature:
 
 
 def parse_verifier_key(text: str) -> VerifierKey:
-    """`name+key id+key`. Raises `Malformed`, also where the id is not the key's."""
+    """A key in the form `name+key id+key`. Raises `Malformed`, also if the id is not the key's."""
     name, key_id, public = _parse_key(text)
     key = VerifierKey(name, public)
     if key.key_id.hex() != key_id:
@@ -100,7 +100,8 @@ def parse_verifier_key(text: str) -> VerifierKey:
 
 
 def parse_private_key(text: str) -> tuple[str, str, bytes]:
-    """The name, the key id in hexadecimal, and the seed. Raises `Malformed`, without the text."""
+    """The name, the key id in hexadecimal, and the seed. The message of `Malformed` does not
+    contain the text."""
     if not text.startswith(_PRIVATE):
         raise Malformed(f"a private key begins with {_PRIVATE}")
     try:
@@ -120,7 +121,7 @@ def _parse_key(text: str) -> tuple[str, str, bytes]:
 
 
 def checked_name(name: str) -> str:
-    """Raises `Malformed` for what cannot name a key."""
+    """The name, if it is valid for a key. Raises `Malformed`."""
     if not name or not name.isprintable() or "+" in name or any(c.isspace() for c in name):
         raise Malformed(f"{name!r} cannot name a key: it has neither spaces nor a plus")
     return name
@@ -131,7 +132,7 @@ def encode64(content: bytes) -> str:
 
 
 def decode64(text: str) -> bytes:
-    """Canonical base64 only: one text for one content. Raises `Malformed`."""
+    """The content of canonical base64, which has one text for each content. Raises `Malformed`."""
     try:
         content = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:

@@ -1,7 +1,7 @@
-"""A Merkle tree in tiles, as C2SP tlog-tiles has it: their names, their growth, their use.
+"""A Merkle tree in tiles (C2SP tlog-tiles): their names, growth and use.
 
-A tile of level 0 holds the hashes of 256 neighbouring leaves, one of level 1 the roots of 256 full
-tiles of level 0, and so on. The last tile of a level may be partial.
+A tile of level 0 holds the hashes of 256 neighbouring leaves. A tile of level 1 holds the roots of
+256 full tiles of level 0, and so on. The last tile of a level may be partial.
 """
 
 import re
@@ -24,7 +24,7 @@ _PATH = re.compile(
 
 
 class TileName(msgspec.Struct, frozen=True):
-    """Which tile, and how much of it; `level` is None for a bundle of entries."""
+    """The level, number and width of a tile; `level` is None for a bundle of entries."""
 
     level: int | None
     number: int
@@ -32,7 +32,7 @@ class TileName(msgspec.Struct, frozen=True):
 
     @property
     def path(self) -> str:
-        """What comes after `tile/` in its address, such as `0/x001/x234/067.p/5`."""
+        """The part of its address after `tile/`, such as `0/x001/x234/067.p/5`."""
         level = ENTRIES if self.level is None else self.level
         groups = [f"{self.number % 1000:03}"]
         rest = self.number // 1000
@@ -44,11 +44,11 @@ class TileName(msgspec.Struct, frozen=True):
 
 
 def parse_tile_path(path: str) -> TileName:
-    """Raises `Malformed`, also for a number that is written in another way than the one."""
-    found = _PATH.fullmatch(path)
-    if found is None:
+    """The tile's name. Raises `Malformed`, also for a number in a non-canonical form."""
+    match = _PATH.fullmatch(path)
+    if match is None:
         raise Malformed(f"{path[:80]!r} names no tile")
-    level, number, width = found["level"], found["number"], found["width"]
+    level, number, width = match["level"], match["number"], match["width"]
     name = TileName(
         None if level == ENTRIES else int(level),
         int(re.sub(r"[x/]", "", number)),
@@ -60,7 +60,7 @@ def parse_tile_path(path: str) -> TileName:
 
 
 class Tile(msgspec.Struct, frozen=True):
-    """The hashes of a tile, one after another; fewer than 256 where it is partial."""
+    """The concatenated hashes of a tile; fewer than 256 if it is partial."""
 
     level: int
     number: int
@@ -68,13 +68,13 @@ class Tile(msgspec.Struct, frozen=True):
 
 
 class GrowingTree:
-    """A tree that grows by leaves' hashes and gives out its tiles as they become full.
+    """A tree that grows by leaves' hashes and returns its tiles as they become full.
 
-    It holds the partial tiles alone, which are all that its growth depends on.
+    It holds only the partial tiles: its growth depends on nothing else.
     """
 
     def __init__(self, size: int = 0, partial: Sequence[bytes] = ()) -> None:
-        """`partial` are the hashes of the last tile of each level, from level 0 on."""
+        """`partial` are the hashes of the last tile of each level, beginning with level 0."""
         self.size = size
         self._partial = [bytearray(hashes) for hashes in partial]
         widths = [len(hashes) // HASH_BYTES for hashes in self._partial]
@@ -85,7 +85,7 @@ class GrowingTree:
         return GrowingTree(self.size, [bytes(hashes) for hashes in self._partial])
 
     def extend(self, leaves: bytes) -> list[Tile]:
-        """Add leaves by their hashes, one after another; return the tiles that are full now."""
+        """Add leaves by their concatenated hashes; return the tiles that became full."""
         full: list[Tile] = []
         before = self.size
         self.size += len(leaves) // HASH_BYTES
@@ -93,19 +93,19 @@ class GrowingTree:
         while added:
             if level == len(self._partial):
                 self._partial.append(bytearray())
-            waiting = self._partial[level]
-            waiting += added
+            pending = self._partial[level]
+            pending += added
             first = before >> HEIGHT * (level + 1)
-            done = len(waiting) // TILE_BYTES * TILE_BYTES
-            tiles = [bytes(waiting[at : at + TILE_BYTES]) for at in range(0, done, TILE_BYTES)]
-            del waiting[:done]
-            full += [Tile(level, first + place, tile) for place, tile in enumerate(tiles)]
+            done = len(pending) // TILE_BYTES * TILE_BYTES
+            tiles = [bytes(pending[at : at + TILE_BYTES]) for at in range(0, done, TILE_BYTES)]
+            del pending[:done]
+            full += [Tile(level, number, tile) for number, tile in enumerate(tiles, start=first)]
             added = b"".join([full_root(tile) for tile in tiles])
             level += 1
         return full
 
     def partial(self) -> Iterator[Tile]:
-        """The last tile of each level that has one which is not full."""
+        """The partial tiles, one at most for each level."""
         for level, number, width in partial_tiles(self.size):
             if width:
                 yield Tile(level, number, bytes(self._partial[level]))
@@ -124,7 +124,7 @@ class GrowingTree:
 
 
 def partial_tiles(size: int) -> Iterator[tuple[int, int, int]]:
-    """Level, number and width of the last tile of each level; 0 wide where there is none."""
+    """Level, number and width of the last tile of each level; the width is 0 if all are full."""
     level = 0
     while size:
         yield level, size >> HEIGHT, size % WIDTH
@@ -133,9 +133,9 @@ def partial_tiles(size: int) -> Iterator[tuple[int, int, int]]:
 
 
 def subtrees_of(read: Callable[[int, int], bytes]) -> Subtrees:
-    """The full subtrees of a tree whose tiles `read(level, number)` gives.
+    """The full subtrees of a tree whose tiles `read(level, number)` returns.
 
-    Raises `LookupError` where a tile is not as wide as the tree would have it.
+    Raises `LookupError` if a tile is narrower than the tree requires.
     """
 
     def subtrees(height: int, index: int) -> bytes:
@@ -152,5 +152,5 @@ def subtrees_of(read: Callable[[int, int], bytes]) -> Subtrees:
 
 
 def bundle(entries: Sequence[bytes]) -> bytes:
-    """Entries as clients fetch them, each after its length in two bytes."""
+    """A bundle of entries as clients fetch it: each entry after its length in two bytes."""
     return b"".join(len(entry).to_bytes(2) + entry for entry in entries)

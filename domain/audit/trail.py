@@ -1,4 +1,5 @@
-"""The trail: each event as a line that says when, who, what, on what, why, and before → after."""
+"""The audit trail: each event as a line with time, actor, description, scope, cause, and the values
+before and after."""
 
 from datetime import UTC, datetime
 
@@ -7,8 +8,8 @@ import msgspec
 from domain.access.account import Account, RoleChange
 from domain.access.key import KeyIssued
 from domain.aggregates import ACCOUNT, MODEL, PROJECT, VIEW
-from domain.audit.trail_telling import States
-from domain.audit.trail_words import telling
+from domain.audit.trail_descriptions import States
+from domain.audit.trail_words import describe
 from domain.dataset.image import Image, ImageAdded, ImageAnnotated
 from domain.dataset.imports import Import, ImportRequested
 from domain.dataset.project import Project
@@ -20,12 +21,12 @@ from domain.training.version import Version, VersionCreated
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """An event in words.
+    """An event as text.
 
-    `before` and `after` are there where something took another's place. The four ids are those of
-    what the event belongs to, directly or by its stream. `command_id` is the request or report it
-    answers, `causation_id` the event that a policy reacted to, and `correlation_id` the same for
-    all that one request set going.
+    `before` and `after` are set if the event replaced a value. The four ids are the event's scope,
+    its own or its stream's. `command_id` is the request or report that caused it, `causation_id`
+    the event that a policy reacted to. `correlation_id` is the same for everything that one request
+    caused.
     """
 
     position: int
@@ -47,8 +48,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     event_id: str
 
     @property
-    def told(self) -> str:
-        """What happened, with what was before and is after."""
+    def description(self) -> str:
+        """The event in words, with the values before and after."""
         if self.before is None and self.after is None:
             return self.what
         return f"{self.what}: {self.before or 'nothing'} → {self.after or 'nothing'}"
@@ -57,11 +58,11 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     def text(self) -> str:
         """The whole line, as it is printed."""
         at = self.occurred_at.astimezone(UTC).isoformat(sep=" ", timespec="milliseconds")
-        return f"{self.position} {at.removesuffix('+00:00')}Z {self.actor}: {self.told}"
+        return f"{self.position} {at.removesuffix('+00:00')}Z {self.actor}: {self.description}"
 
 
-class Belonging(msgspec.Struct, frozen=True):
-    """What an event or stream belongs to, as far as is known."""
+class EventScope(msgspec.Struct, frozen=True):
+    """The project, view, model and version that an event belongs to, as far as known."""
 
     project_id: str | None = None
     view_id: str | None = None
@@ -70,27 +71,28 @@ class Belonging(msgspec.Struct, frozen=True):
 
 
 def line_of(recorded: Recorded, states: States, after: object) -> Line:
-    """The line of an event, given the states of streams before it and of its own after it.
+    """The line of an event.
 
-    `states` has the event's own stream and those it `mentions`, by name, where they exist.
+    `states` are the states before it, by stream: of its own stream and of those it `mentions`, if
+    they exist. `after` is the state of its own stream after it.
     """
-    told = telling(recorded, states, after)
+    description = describe(recorded, states, after)
     metadata = recorded.metadata
-    owner = belonging(recorded, states, after)
+    scope = event_scope(recorded, states, after)
     return Line(
         position=recorded.position,
         occurred_at=metadata.occurred_at,
         actor=metadata.actor,
-        what=told.what,
-        before=told.before,
-        after=told.after,
+        what=description.what,
+        before=description.before,
+        after=description.after,
         event=recorded.event.event_name,
         stream=recorded.stream,
         revision=recorded.originator_version,
-        project_id=owner.project_id,
-        view_id=owner.view_id,
-        model_id=owner.model_id,
-        version_id=owner.version_id,
+        project_id=scope.project_id,
+        view_id=scope.view_id,
+        model_id=scope.model_id,
+        version_id=scope.version_id,
         command_id=metadata.command_id,
         correlation_id=metadata.correlation_id,
         causation_id=metadata.causation_id,
@@ -114,33 +116,33 @@ def mentions(event: Event) -> list[str]:
         case _ if isinstance(event, RoleChange) and event.project_id is not None:
             return [PROJECT.stream(event.project_id)]
         case KeyIssued():
-            projects = [PROJECT.stream(one) for one in event.scope.projects or ()]
+            projects = [PROJECT.stream(project_id) for project_id in event.scope.projects or ()]
             return [ACCOUNT.stream(event.account_id), *projects]
     return []
 
 
-def belonging(recorded: Recorded, states: States, after: object) -> Belonging:
-    """What an event belongs to, by itself or by its stream."""
+def event_scope(recorded: Recorded, states: States, after: object) -> EventScope:
+    """The scope of an event, from itself or from its stream."""
     key, event = recorded.entity_id, recorded.event
     match after:
         case Image():
             view = event.view_id if isinstance(event, ImageAnnotated) else None
-            return Belonging(after.project_id, view)
+            return EventScope(after.project_id, view)
         case Import():
-            return Belonging(after.requested.project_id)
+            return EventScope(after.requested.project_id)
         case View():
             model = event.model_id if isinstance(event, ModelRegistered) else None
-            return Belonging(after.project_id, key, model)
+            return EventScope(after.project_id, key, model)
         case Model():
             version = event.version_id if isinstance(event, VersionNumbered) else None
-            return Belonging(_project_of_view(states, after), after.view_id, key, version)
-        case Version(created=made):
-            return Belonging(made.project_id, made.view_id, made.model_id, key)
+            return EventScope(_project_of_view(states, after), after.view_id, key, version)
+        case Version(created=created):
+            return EventScope(created.project_id, created.view_id, created.model_id, key)
         case Project():
-            return Belonging(key)
+            return EventScope(key)
         case Account() if isinstance(event, RoleChange):
-            return Belonging(event.project_id)
-    return Belonging()
+            return EventScope(event.project_id)
+    return EventScope()
 
 
 def _project_of_view(states: States, model: Model) -> str | None:

@@ -1,32 +1,34 @@
-"""What events of accounts and keys say on the trail."""
+"""Descriptions of the events of accounts and keys on the trail."""
 
 from domain.access import account, key
 from domain.access.key import Scope
 from domain.aggregates import ACCOUNT, PROJECT
-from domain.audit.trail_telling import States, Telling, named_in
+from domain.audit.trail_descriptions import Description, States, named_in
 from domain.event import Event
 
 
-def of_account(event: Event, subject: str, states: States) -> Telling | None:
+def of_account(event: Event, subject: str, states: States) -> Description | None:
     match event:
         case account.AccountOpened(name=name, kind=kind):
-            return Telling(f"account '{name}' of a {kind} opened")
+            return Description(f"account '{name}' of a {kind} opened")
         case account.RoleGranted(role=role, project_id=project):
-            return Telling(f"role {role} granted to {subject} in {_where(states, project)}")
+            return Description(f"role {role} granted to {subject} in {_where(states, project)}")
         case account.RoleWithdrawn(role=role, project_id=project):
-            return Telling(f"role {role} withdrawn from {subject} in {_where(states, project)}")
+            return Description(f"role {role} withdrawn from {subject} in {_where(states, project)}")
         case account.GroupRoleGranted(role=role, project_id=project, group=group):
             where = _where(states, project)
-            return Telling(f"role {role} granted to {subject} in {where}, for the group {group}")
+            return Description(
+                f"role {role} granted to {subject} in {where}, for the group {group}"
+            )
         case account.GroupRoleWithdrawn(role=role, project_id=project, group=group):
             where = _where(states, project)
-            return Telling(f"role {role} withdrawn from {subject} in {where}: group {group}")
+            return Description(f"role {role} withdrawn from {subject} in {where}: group {group}")
         case account.IdentityLinked(issuer=issuer):
-            return Telling(f"{subject} linked to an identity of {issuer}")
+            return Description(f"{subject} linked to an identity of {issuer}")
         case account.AccountClosed():
-            return Telling(f"{subject} closed")
+            return Description(f"{subject} closed")
         case account.AccountErased(reason=reason):
-            return Telling(f"who is behind {subject} erased: {reason}")
+            return Description(f"who is behind {subject} erased: {reason}")
     return None
 
 
@@ -34,20 +36,20 @@ def _where(states: States, project_id: str | None) -> str:
     return "all projects" if project_id is None else named_in(states, PROJECT.stream(project_id))
 
 
-def of_key(event: Event, subject: str, states: States) -> Telling | None:
+def of_key(event: Event, subject: str, states: States) -> Description | None:
     match event:
         case key.KeyIssued() as issued:
             whose = named_in(states, ACCOUNT.stream(issued.account_id))
             ends = f" until {issued.expires_at:%Y-%m-%d %H:%M} UTC" if issued.expires_at else ""
-            return Telling(
+            return Description(
                 f"key '{issued.label}' issued to {whose}{ends}, {_limits(issued.scope, states)}"
             )
         case key.KeyRotated(earlier_until=until):
-            return Telling(
+            return Description(
                 f"{subject} rotated; the one before opens until {until:%Y-%m-%d %H:%M} UTC"
             )
         case key.KeyRevoked():
-            return Telling(f"{subject} revoked")
+            return Description(f"{subject} revoked")
     return None
 
 

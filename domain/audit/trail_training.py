@@ -1,29 +1,38 @@
-"""What the events of a training say on the trail."""
+"""Descriptions of a training's events on the trail."""
 
-from domain.audit.trail_telling import Telling
+from domain.audit.trail_descriptions import Description
 from domain.event import Event
 from domain.training import messages, version
 
 
-def of_training(event: Event, subject: str, status: str | None, now: str | None) -> Telling | None:
-    """None for an event that is not about a training. `status` was before it, `now` is after."""
+def of_training(
+    event: Event, subject: str, status: str | None, now: str | None
+) -> Description | None:
+    """The description, or None for an event that is not about a training.
+
+    `status` is the version's before the event, `now` the one after it.
+    """
     changed = (status, now) if status != now else (None, None)
     match event:
         case version.DatasetFrozen() as frozen:
             counts = f"{frozen.train_images} train, {frozen.validation_images} validate"
-            return Telling(f"images of {subject} frozen: {counts}, manifest {frozen.manifest[:12]}")
+            return Description(
+                f"images of {subject} frozen: {counts}, manifest {frozen.manifest[:12]}"
+            )
         case version.VersionTrainingStarted() as started:
             resumed = f", after {started.resumed_from} iterations" if started.resumed_from else ""
             again = f", delivery {started.delivery}" if started.delivery > 1 else ""
-            return Telling(
+            return Description(
                 f"{subject} training started on {started.device} by {started.worker},"
                 f" attempt {started.attempt}{again}{resumed}",
                 *changed,
             )
         case version.TrainingStepAdvanced() as step:
-            return Telling(f"{subject}: {step.step} {step.status}, {step.fraction:.0%}", *changed)
+            return Description(
+                f"{subject}: {step.step} {step.status}, {step.fraction:.0%}", *changed
+            )
         case version.TrainingLengthKnown() as length:
-            return Telling(
+            return Description(
                 f"{subject} will take {length.iterations} iterations,"
                 f" {length.iterations_per_epoch} an epoch"
             )
@@ -32,31 +41,31 @@ def of_training(event: Event, subject: str, status: str | None, now: str | None)
             span = (
                 f"iteration {first}" if count == 1 else f"iterations {first} to {first + count - 1}"
             )
-            return Telling(f"{subject}: loss {batch.loss[-1]:.4g} after {span}")
+            return Description(f"{subject}: loss {batch.loss[-1]:.4g} after {span}")
         case version.EpochMetricsRecorded() as epoch:
-            return Telling(f"{subject}: epoch {epoch.epoch} validated, {_epoch(epoch)}")
+            return Description(f"{subject}: epoch {epoch.epoch} validated, {_epoch(epoch)}")
         case version.BestCheckpointSaved() as best:
             metric = best.metric.replace("_", " ")
-            return Telling(
+            return Description(
                 f"{subject}: best checkpoint so far saved, {metric} {best.value:.4g} in epoch"
                 f" {best.epoch}, sha256 {best.checkpoint[:12]}"
             )
         case version.VersionEvaluated() as evaluated:
-            return Telling(f"{subject} evaluated: {_figures(evaluated.validation)}")
+            return Description(f"{subject} evaluated: {_evaluation(evaluated.validation)}")
         case version.VersionTrainingCompleted() as done:
-            return Telling(
+            return Description(
                 f"{subject} training completed after {done.iterations} iterations,"
                 f" ended by {_ENDS.get(done.ended_by, done.ended_by)}",
                 *changed,
             )
         case version.VersionTrainingFailed(reason=reason):
-            return Telling(f"{subject} training failed ({reason})", *changed)
+            return Description(f"{subject} training failed ({reason})", *changed)
         case version.VersionStopRequested():
-            return Telling(f"{subject} asked to stop early and keep its best weights")
+            return Description(f"{subject} asked to stop early and keep its best weights")
         case version.VersionTrainingCancelled():
-            return Telling(f"{subject} training cancelled, its weights discarded", *changed)
+            return Description(f"{subject} training cancelled, its weights discarded", *changed)
         case version.VersionRetried(attempt=attempt):
-            return Telling(f"{subject} retried, attempt {attempt}", *changed)
+            return Description(f"{subject} retried, attempt {attempt}", *changed)
     return None
 
 
@@ -68,23 +77,23 @@ _ENDS = {
 
 
 def _epoch(epoch: version.EpochMetricsRecorded) -> str:
-    measured = {
+    metrics = {
         "loss": epoch.validation_loss,
         "accuracy": epoch.validation_accuracy,
         "mAP": epoch.validation_mean_average_precision,
     }
-    return _measured(measured)
+    return _listed(metrics)
 
 
-def _figures(figures: messages.SplitFigures) -> str:
-    measured = {
-        "loss": figures.loss,
-        "accuracy": figures.accuracy,
-        "mAP": figures.mean_average_precision,
+def _evaluation(split: messages.SplitFigures) -> str:
+    metrics = {
+        "loss": split.loss,
+        "accuracy": split.accuracy,
+        "mAP": split.mean_average_precision,
     }
-    return f"{_measured(measured)} on {figures.images} validation images"
+    return f"{_listed(metrics)} on {split.images} validation images"
 
 
-def _measured(figures: dict[str, float | None]) -> str:
-    told = [f"{name} {value:.4g}" for name, value in figures.items() if value is not None]
-    return ", ".join(told) or "no figures"
+def _listed(metrics: dict[str, float | None]) -> str:
+    items = [f"{name} {value:.4g}" for name, value in metrics.items() if value is not None]
+    return ", ".join(items) or "no figures"

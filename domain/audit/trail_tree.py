@@ -1,4 +1,4 @@
-"""What one request set going, as a tree: request → events → job → reports → events."""
+"""The events of one correlation as a tree: request → events → job → reports → events."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,9 +13,9 @@ REQUEST, POLICY, EVENT, JOB, REPORT = "request", "policy", "event", "job", "repo
 
 
 class Node(msgspec.Struct, frozen=True):
-    """A node of the tree; a parent comes before its children, and `depth` counts from 0.
+    """A node of the tree. Parents are listed before their children; `depth` counts from 0.
 
-    `id` is a command's, an event's, a job's (VERSION:ATTEMPT) or a report's. `line` is an event's.
+    `id` is the id of a command, event, job (VERSION:ATTEMPT) or report. Only events have a `line`.
     """
 
     kind: str
@@ -39,9 +39,9 @@ class _Branch(msgspec.Struct):
 def tree_of(events: Sequence[Recorded], lines: Sequence[Line]) -> list[Node]:
     """The events of one correlation with their lines, both in the order of the log, as a tree.
 
-    A command hangs on the event that it answers, as its causation says. A worker's report hangs on
-    its version's job, and that on the event which dispatched it. Whatever it is that an event
-    answers, if that is not among the events, it stands at the root.
+    The parent of a command is the event that caused it. The parent of a worker's report is its
+    version's job, and the parent of a job is the event that dispatched it. A node whose parent is
+    not among the events is a root.
     """
     roots: list[_Branch] = []
     by_event: dict[str, _Branch] = {}
@@ -77,7 +77,8 @@ def tree_of(events: Sequence[Recorded], lines: Sequence[Line]) -> list[Node]:
 
 
 def _job_of(recorded: Recorded) -> str | None:
-    """The job whose worker's report this event is from: reports are VERSION:ATTEMPT:RUN:NUMBER."""
+    """The job of the report that this event is from. A report's id is
+    VERSION:ATTEMPT:RUN:NUMBER."""
     metadata = recorded.metadata
     parts = metadata.command_id.rsplit(":", 3)
     if metadata.actor.startswith("worker:") and len(parts) == 4 and parts[0] == recorded.entity_id:
@@ -87,5 +88,5 @@ def _job_of(recorded: Recorded) -> str | None:
 
 def _flat(branch: _Branch, parent: str | None, depth: int) -> list[Node]:
     node = Node(branch.kind, branch.id, parent, depth, branch.actor, branch.at, branch.line)
-    children = [one for child in branch.children for one in _flat(child, branch.id, depth + 1)]
-    return [node, *children]
+    below = [node for child in branch.children for node in _flat(child, branch.id, depth + 1)]
+    return [node, *below]

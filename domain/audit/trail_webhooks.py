@@ -1,31 +1,31 @@
-"""What the events of a webhook say on the trail. Its URL and secrets are not told."""
+"""Descriptions of a webhook's events on the trail, without its URL and secrets."""
 
 from domain.aggregates import PROJECT
-from domain.audit.trail_telling import States, Telling, named_in
+from domain.audit.trail_descriptions import Description, States, named_in
 from domain.event import Event
 from domain.subscriptions import webhook
 
 
-def of_webhook(event: Event, subject: str, states: States) -> Telling | None:
-    """None for an event that is not about a webhook."""
+def of_webhook(event: Event, subject: str, states: States) -> Description | None:
+    """The description, or None for an event that is not about a webhook."""
     match event:
         case webhook.WebhookRegistered() as made:
             what = ", ".join(made.names) or "all events"
             project = made.project_id
             where = f" of {named_in(states, PROJECT.stream(project))}" if project else ""
-            return Telling(f"{subject} registered for {what}{where}")
+            return Description(f"{subject} registered for {what}{where}")
         case webhook.WebhookPaused():
-            return Telling(f"{subject} paused")
+            return Description(f"{subject} paused")
         case webhook.WebhookParked(reason=reason):
-            return Telling(f"{subject} parked: {reason}")
+            return Description(f"{subject} parked: {reason}")
         case webhook.WebhookResumed():
-            return Telling(f"{subject} resumed")
+            return Description(f"{subject} resumed")
         case webhook.WebhookReplayed(after=after):
-            return Telling(f"{subject} set to go on after position {after}")
+            return Description(f"{subject} set to go on after position {after}")
         case webhook.WebhookSecretRotated(both_until=until):
-            return Telling(
+            return Description(
                 f"{subject} signed with another secret; the one before holds until {until:%F %T}"
             )
         case webhook.WebhookRemoved():
-            return Telling(f"{subject} removed")
+            return Description(f"{subject} removed")
     return None

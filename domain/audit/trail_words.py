@@ -1,4 +1,4 @@
-"""What each event says on the trail, in the product's words."""
+"""The description of each event on the trail."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ from domain.aggregates import (
     WEBHOOK,
 )
 from domain.audit.trail_access import of_account, of_key
-from domain.audit.trail_telling import States, Telling, labels_of, named, named_in
+from domain.audit.trail_descriptions import Description, States, labels_of, named, named_in
 from domain.audit.trail_training import of_training
 from domain.audit.trail_webhooks import of_webhook
 from domain.dataset import blob, imports, project
@@ -28,193 +28,205 @@ from domain.library import model, view
 from domain.training import version
 
 
-def telling(recorded: Recorded, states: States, after: object) -> Telling:
-    """Raises `LookupError` for an event that has no words here."""
+def describe(recorded: Recorded, states: States, after: object) -> Description:
+    """The description of an event. Raises `LookupError` for an event that has none."""
     before = states.get(recorded.stream)
     subject = named(recorded.stream, before or after)
     match recorded.kind:
         case PROJECT.kind:
-            told = _of_project(recorded, subject, before)
+            description = _of_project(recorded, subject, before)
         case IMAGE.kind:
-            told = _of_image(recorded, subject, states, before)
+            description = _of_image(recorded, subject, states, before)
         case BLOB.kind:
-            told = _of_blob(recorded)
+            description = _of_blob(recorded)
         case IMPORT.kind:
-            told = _of_import(recorded, subject, states)
+            description = _of_import(recorded, subject, states)
         case VIEW.kind:
-            told = _of_view(recorded, subject, states, before)
+            description = _of_view(recorded, subject, states, before)
         case MODEL.kind:
-            told = _of_model(recorded, subject, states, before)
+            description = _of_model(recorded, subject, states, before)
         case VERSION.kind:
-            told = _of_version(recorded, subject, states, before, after)
+            description = _of_version(recorded, subject, states, before, after)
         case WEBHOOK.kind:
-            told = of_webhook(recorded.event, subject, states)
+            description = of_webhook(recorded.event, subject, states)
         case ACCOUNT.kind:
-            told = of_account(recorded.event, subject, states)
+            description = of_account(recorded.event, subject, states)
         case KEY.kind:
-            told = of_key(recorded.event, subject, states)
+            description = of_key(recorded.event, subject, states)
         case _:
-            told = None
-    if told is None:
+            description = None
+    if description is None:
         raise LookupError(f"the trail has no words for {recorded.event.event_name}")
-    return told
+    return description
 
 
-def _of_project(recorded: Recorded, subject: str, before: object) -> Telling | None:
+def _of_project(recorded: Recorded, subject: str, before: object) -> Description | None:
     match recorded.event:
         case project.ProjectCreated(name=name):
-            return Telling(f"project '{name}' created")
+            return Description(f"project '{name}' created")
         case project.ProjectRenamed(name=name):
-            return Telling(f"{subject} renamed", _name(before), name)
+            return Description(f"{subject} renamed", _name(before), name)
         case project.ValidationSplitDrawn() as drawn:
-            asked = f"{drawn.size:.4g} of them" if drawn.size < 1 else f"{drawn.size:.0f}"
-            return Telling(
+            size = f"{drawn.size:.4g} of them" if drawn.size < 1 else f"{drawn.size:.0f}"
+            return Description(
                 f"validation split of {subject} drawn: {drawn.validation_images} of"
-                f" {drawn.images} images validate (asked for {asked}, seed {drawn.seed})"
+                f" {drawn.images} images validate (asked for {size}, seed {drawn.seed})"
             )
     return None
 
 
-def _of_image(recorded: Recorded, subject: str, states: States, before: object) -> Telling | None:
-    known = before if isinstance(before, images.Image) else None
+def _of_image(
+    recorded: Recorded, subject: str, states: States, before: object
+) -> Description | None:
+    image = before if isinstance(before, images.Image) else None
     match recorded.event:
         case images.ImageAdded() as added:
             where = named_in(states, PROJECT.stream(added.project_id))
-            again = " again" if known else ""
+            again = " again" if image else ""
             size = f"{added.width} by {added.height} pixels"
-            return Telling(f"image {added.file_name} ({size}) added to {where}{again}")
+            return Description(f"image {added.file_name} ({size}) added to {where}{again}")
         case images.ImageAnnotated() as now:
             where = named_in(states, VIEW.stream(now.view_id))
             labels = labels_of(states.get(VIEW.stream(now.view_id)))
-            earlier = known.annotations.get(now.view_id) if known else None
-            was, is_now = said(earlier, labels), said(now, labels)
+            earlier = image.annotations.get(now.view_id) if image else None
+            was, is_now = annotations_in(earlier, labels), annotations_in(now, labels)
             if was == is_now:
                 is_now = f"{is_now}, with other boxes"
-            return Telling(f"{subject} annotated in {where}", was, is_now)
+            return Description(f"{subject} annotated in {where}", was, is_now)
         case images.ImageSplitAssigned(split=split):
-            return Telling(f"{subject} assigned to a split", known.split if known else None, split)
+            return Description(
+                f"{subject} assigned to a split", image.split if image else None, split
+            )
         case images.ImageRemoved():
-            where = named_in(states, PROJECT.stream(known.project_id)) if known else "its project"
-            return Telling(f"{subject} removed from {where}")
+            where = named_in(states, PROJECT.stream(image.project_id)) if image else "its project"
+            return Description(f"{subject} removed from {where}")
         case images.ImageErased(blob=digest, reason=reason):
-            where = named_in(states, PROJECT.stream(known.project_id)) if known else "its project"
-            return Telling(f"{subject} erased from {where}, with its bytes {digest}: {reason}")
+            where = named_in(states, PROJECT.stream(image.project_id)) if image else "its project"
+            return Description(f"{subject} erased from {where}, with its bytes {digest}: {reason}")
     return None
 
 
-def _of_blob(recorded: Recorded) -> Telling | None:
+def _of_blob(recorded: Recorded) -> Description | None:
     match recorded.event:
         case blob.BlobErasureOrdered(reason=reason):
-            return Telling(f"erasure of the bytes {recorded.entity_id} ordered: {reason}")
+            return Description(f"erasure of the bytes {recorded.entity_id} ordered: {reason}")
         case blob.BlobErased():
-            return Telling(f"bytes {recorded.entity_id} deleted from the blob store")
+            return Description(f"bytes {recorded.entity_id} deleted from the blob store")
     return None
 
 
-def said(annotated: images.ImageAnnotated | None, labels: Mapping[str, str]) -> str:
-    """What is said of an image in a view."""
+def annotations_in(annotated: images.ImageAnnotated | None, labels: Mapping[str, str]) -> str:
+    """The annotations of an image in a view, as text."""
     if annotated is None or not (annotated.annotations or annotated.without_concept):
         return "nothing"
     if annotated.without_concept:
         return "without concept"
-    held = Counter(labels.get(one.concept_id, one.concept_id) for one in annotated.annotations)
-    return ", ".join(label if n == 1 else f"{label} ({n})" for label, n in held.items())
+    concepts = [annotation.concept_id for annotation in annotated.annotations]
+    counts = Counter(labels.get(concept_id, concept_id) for concept_id in concepts)
+    return ", ".join(label if n == 1 else f"{label} ({n})" for label, n in counts.items())
 
 
-def _of_import(recorded: Recorded, subject: str, states: States) -> Telling | None:
+def _of_import(recorded: Recorded, subject: str, states: States) -> Description | None:
     match recorded.event:
-        case imports.ImportRequested() as asked:
-            where = named_in(states, PROJECT.stream(asked.project_id))
-            how = ", as a dry run" if asked.rules.dry_run else ""
-            return Telling(f"{subject} into {where} requested{how}")
+        case imports.ImportRequested() as requested:
+            where = named_in(states, PROJECT.stream(requested.project_id))
+            how = ", as a dry run" if requested.rules.dry_run else ""
+            return Description(f"{subject} into {where} requested{how}")
         case imports.ImportCompleted(format=form, counts=counts):
-            return Telling(f"{subject} completed, {form}: {_counted(counts)}")
+            return Description(f"{subject} completed, {form}: {_counted(counts)}")
         case imports.ImportChecked(format=form, counts=counts):
-            return Telling(f"{subject} checked, {form}; an import would come to {_counted(counts)}")
+            return Description(
+                f"{subject} checked, {form}; an import would come to {_counted(counts)}"
+            )
         case imports.ImportRefused(reason=reason):
-            return Telling(f"{subject} refused: {reason}")
+            return Description(f"{subject} refused: {reason}")
         case imports.ImportFailed(reason=reason):
-            return Telling(f"{subject} failed: {reason}")
+            return Description(f"{subject} failed: {reason}")
     return None
 
 
 def _counted(counts: imports.ImportCounts) -> str:
-    held = msgspec.structs.asdict(counts)
-    return ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in held.items() if n) or "nothing"
+    items = msgspec.structs.asdict(counts).items()
+    return ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in items if n) or "nothing"
 
 
-def _of_view(recorded: Recorded, subject: str, states: States, before: object) -> Telling | None:
+def _of_view(
+    recorded: Recorded, subject: str, states: States, before: object
+) -> Description | None:
     labels = labels_of(before)
     match recorded.event:
-        case view.ViewCreated() as made:
-            where = named_in(states, PROJECT.stream(made.project_id))
-            return Telling(f"{made.kind} view '{made.name}' created in {where}")
+        case view.ViewCreated() as created:
+            where = named_in(states, PROJECT.stream(created.project_id))
+            return Description(f"{created.kind} view '{created.name}' created in {where}")
         case view.ConceptAdded(label=label):
-            return Telling(f"concept '{label}' added to {subject}")
+            return Description(f"concept '{label}' added to {subject}")
         case view.ConceptRenamed(concept_id=key, label=label):
-            return Telling(f"concept of {subject} renamed", labels.get(key, key), label)
+            return Description(f"concept of {subject} renamed", labels.get(key, key), label)
         case view.ConceptRemoved(concept_id=key):
-            return Telling(f"concept '{labels.get(key, key)}' removed from {subject}")
+            return Description(f"concept '{labels.get(key, key)}' removed from {subject}")
         case view.ModelRegistered(model_id=key, concepts=concepts):
             which = named_in(states, MODEL.stream(key))
-            return Telling(f"{subject} registered {which} for {_listed(concepts, labels)}")
+            return Description(f"{subject} registered {which} for {_listed(concepts, labels)}")
     return None
 
 
-def _of_model(recorded: Recorded, subject: str, states: States, before: object) -> Telling | None:
-    known = before if isinstance(before, model.Model) else None
-    at = getattr(recorded.event, "view_id", known.view_id if known else "")
+def _of_model(
+    recorded: Recorded, subject: str, states: States, before: object
+) -> Description | None:
+    earlier = before if isinstance(before, model.Model) else None
+    at = getattr(recorded.event, "view_id", earlier.view_id if earlier else "")
     where, labels = named_in(states, VIEW.stream(at)), labels_of(states.get(VIEW.stream(at)))
     match recorded.event:
-        case model.ModelCreated() as made:
-            return Telling(
-                f"model '{made.name}' created in {where}: {_listed(made.concepts, labels)}"
+        case model.ModelCreated() as created:
+            return Description(
+                f"model '{created.name}' created in {where}: {_listed(created.concepts, labels)}"
             )
         case model.ModelForked() as forked:
             parent = named_in(states, MODEL.stream(forked.parent_model_id))
-            return Telling(
+            return Description(
                 f"model '{forked.name}' forked from {parent} ({forked.why}):"
                 f" {_listed(forked.concepts, labels)}"
             )
         case model.ConceptSetAmended(concepts=concepts):
-            was = _listed(known.concepts, labels) if known else None
-            return Telling(f"concepts of {subject} amended", was, _listed(concepts, labels))
+            was = _listed(earlier.concepts, labels) if earlier else None
+            return Description(f"concepts of {subject} amended", was, _listed(concepts, labels))
         case model.ModelReopened():
-            return Telling(f"{subject} reopened: the view came back to its concepts")
+            return Description(f"{subject} reopened: the view came back to its concepts")
         case model.ModelRenamed(name=name):
-            return Telling(f"{subject} renamed", _name(before), name)
+            return Description(f"{subject} renamed", _name(before), name)
         case model.ModelArchived():
-            return Telling(f"{subject} archived")
+            return Description(f"{subject} archived")
         case model.VersionNumbered(number=number):
-            return Telling(f"{subject} gave a version the number {number}")
+            return Description(f"{subject} gave a version the number {number}")
     return None
 
 
 def _of_version(
     recorded: Recorded, subject: str, states: States, before: object, after: object
-) -> Telling | None:
-    known = before if isinstance(before, version.Version) else None
+) -> Description | None:
+    earlier = before if isinstance(before, version.Version) else None
     match recorded.event:
-        case version.VersionCreated() as made:
-            of = named_in(states, MODEL.stream(made.model_id))
-            return Telling(
-                f"{subject} of {of} created: {made.options.architecture} on the images as of"
-                f" position {made.log_position}"
+        case version.VersionCreated() as created:
+            of = named_in(states, MODEL.stream(created.model_id))
+            return Description(
+                f"{subject} of {of} created: {created.options.architecture} on the images as of"
+                f" position {created.log_position}"
             )
         case version.VersionRenamed(name=name):
-            return Telling(f"{subject} renamed", _name(before), name)
+            return Description(f"{subject} renamed", _name(before), name)
         case version.VersionArchived():
-            return Telling(f"{subject} archived")
+            return Description(f"{subject} archived")
         case version.ThresholdSet(concept_id=key, threshold=threshold):
-            labels = {one.concept_id: one.label for one in known.created.concepts} if known else {}
-            default = version.default_threshold(known.created.kind) if known else None
-            was = known.thresholds.get(key, default) if known else None
-            return Telling(
+            concepts = earlier.created.concepts if earlier else ()
+            labels = {concept.concept_id: concept.label for concept in concepts}
+            default = version.default_threshold(earlier.created.kind) if earlier else None
+            was = earlier.thresholds.get(key, default) if earlier else None
+            return Description(
                 f"threshold of '{labels.get(key, key)}' set for {subject}",
                 None if was is None else f"{was:g}",
                 f"{threshold:g}",
             )
-    status = known.status if known else None
+    status = earlier.status if earlier else None
     return of_training(recorded.event, subject, status, getattr(after, "status", None))
 
 

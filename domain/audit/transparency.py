@@ -1,7 +1,7 @@
 """The event log as a transparency log: its leaves, and the checkpoints that commit to them.
 
 Leaf number `position - 1` is the entry of the event at `position`. A checkpoint (C2SP
-tlog-checkpoint) is a signed note with the root of the tree over the first `size` entries.
+tlog-checkpoint) is a signed note that contains the root of the tree over the first `size` entries.
 """
 
 import re
@@ -15,14 +15,14 @@ from domain.audit.signed_note import DASH, Malformed, decode64, encode64
 
 ENTRY = "stemma-event/v1"
 MAX_ENTRY_BYTES = 65_535
-"""What the length before an entry can say in a bundle of C2SP tlog-tiles."""
+"""The largest length that a bundle of C2SP tlog-tiles can state for an entry."""
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """What a leaf says about an event; `digest` is the sha256 of its stored JSON, as hex."""
+    """The content of a leaf about an event; `digest` is the sha256 of its stored JSON, as hex."""
 
     position: int
     stream: str
@@ -37,9 +37,9 @@ class Entry(msgspec.Struct, frozen=True):
 def log_entry(position: int, stream: str, revision: int, name: str, state: bytes) -> bytes:
     """The canonical entry of an event whose stored JSON is `state`: six lines of UTF-8.
 
-    It holds the JSON's digest in its place: an entry is short, and a payload can be left out of
-    what is handed on without leaving the proof out. Raises `ValueError` for a stream or name with a
-    line feed, and for an entry that is too long.
+    It contains the JSON's digest instead of the JSON: an entry is short, and a payload can be
+    removed from a copy while its proof stays. Raises `ValueError` for a stream or name with a line
+    feed, and for an entry that is too long.
     """
     return _entry(position, stream, revision, name, sha256(state).hexdigest())
 
@@ -61,7 +61,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     root: bytes
 
     def text(self) -> str:
-        """What is signed."""
+        """The text that is signed."""
         return f"{self.origin}\n{self.size}\n{encode64(self.root)}\n"
 
 
@@ -79,9 +79,9 @@ def parse_checkpoint(text: str) -> Checkpoint:
 
 
 def notes_in(content: str) -> Iterator[str]:
-    """The checkpoints' notes of a file that holds any number of them, one after another.
+    """The notes of the checkpoints in a file, in order.
 
-    Empty lines between them are passed over. A last note that is not whole is yielded as it is.
+    Empty lines between notes are ignored. An incomplete last note is yielded as it is.
     """
     lines: list[str] = []
     signed = False

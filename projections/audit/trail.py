@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import BIT, Insert, array, insert
 
-from domain.audit.places import MODEL, PROJECT, VIEW, Place, own_terms, placed
+from domain.audit.places import MODEL, PROJECT, VIEW, StreamScope, own_terms, stream_scope
 from domain.event import Recorded, StreamName
 from projections.engine.read_model import SCHEMA, ReadModel, Write, given_rows, write_rows
 
@@ -157,7 +157,7 @@ def project(page: Sequence[Recorded]) -> Iterator[Write]:
     by_stream: list[dict[str, object]] = []
     for recorded in page:
         stream, position, at = recorded.stream, recorded.position, recorded.metadata.occurred_at
-        place = placed(stream, recorded.event)
+        place = stream_scope(stream, recorded.event)
         if place is not None and recorded.kind != PROJECT:
             places.append({"stream": stream, **msgspec.to_builtins(place)})
         for term in _terms(recorded, place):
@@ -184,7 +184,7 @@ def project(page: Sequence[Recorded]) -> Iterator[Write]:
     yield from write_rows(_mark_by_stream, by_stream)
 
 
-def _terms(recorded: Recorded, place: Place | None) -> Iterator[str]:
+def _terms(recorded: Recorded, place: StreamScope | None) -> Iterator[str]:
     """The terms that hold for an event by what it says itself."""
     yield EVERYTHING
     yield from own_terms(recorded)

@@ -39,7 +39,7 @@ from domain.dataset.image import (
 )
 from domain.event import Recorded
 from domain.personal import erased_values
-from projections.dataset.marks import (
+from projections.dataset.inverted_index import (
     mark_annotated,
     mark_present,
     marks_of,

@@ -28,8 +28,7 @@ from sqlalchemy import (
 
 from domain.dataset.image import Annotation, Box
 from projections.dataset.dataset import annotations, images, revisions
-from projections.dataset.marks import ANNOTATED, PRESENT, WITHOUT
-from projections.dataset.walks import (
+from projections.dataset.index_scans import (
     ImageFilter,
     SplitCount,
     beyond,
@@ -39,6 +38,7 @@ from projections.dataset.walks import (
     page_of,
     parameters,
 )
+from projections.dataset.inverted_index import ANNOTATED, PRESENT, WITHOUT
 
 
 class ImageRow(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ import pytest
 from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
 from domain.training.messages import Completed, Desired, Started
+from gpu_worker import wishes
 from tests.gpu_worker.conftest import NatsServer
 from tests.gpu_worker.harness import Backend, backend, child_of, children, gone, worker
 from tests.gpu_worker.harness import worker_process as process

@@ -14,7 +14,7 @@ from adapters.postgres.postgres import engine_for
 from adapters.servers.postgres import EmbeddedPostgres
 from projections.dataset import catalog
 from projections.dataset import queries as dataset_queries
-from projections.dataset.walks import ImageFilter
+from projections.dataset.index_scans import ImageFilter
 from projections.engine.follow import Follower
 from projections.registry import READ_MODELS
 from projections.training import evaluations, library_queries, metric_history, version_progress

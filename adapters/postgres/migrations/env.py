@@ -1,4 +1,4 @@
-"""Alembic's entry: run the migrations on the connection that `postgres.migrate` hands over."""
+"""Alembic's entry: run the migrations on the connection that `postgres.migrate` passes."""
 
 from alembic import context
 

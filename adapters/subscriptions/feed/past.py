@@ -8,13 +8,13 @@ from adapters.subscriptions.feed.tail import FeedEvent, encoded
 from adapters.subscriptions.feed.wanted import Wanted, terms_of
 from application.log.store import PAGE, Store
 from application.scopes import Scopes
-from domain.audit.places import Place
+from domain.audit.places import StreamScope
 from domain.event import Recorded
 
 STEP_BYTES = 1 << 20
 """What is found in one step ends with the event by which it comes to so much."""
 
-_ANYWHERE = Place()
+_ANYWHERE = StreamScope()
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -58,6 +58,6 @@ def _page(store: Store, wanted: Wanted, after: int, limit: int) -> tuple[list[Re
     return page, page[-1].position if len(page) == size else max(head, after)
 
 
-def _places(scopes: Scopes, wanted: Wanted, page: Sequence[Recorded]) -> Mapping[str, Place]:
+def _places(scopes: Scopes, wanted: Wanted, page: Sequence[Recorded]) -> Mapping[str, StreamScope]:
     """Where the streams of a page belong, if that decides what is wanted."""
     return scopes.places_of({one.stream for one in page}) if wanted.asks_for_places else {}

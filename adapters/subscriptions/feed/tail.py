@@ -12,7 +12,7 @@ from adapters.subscriptions.feed.wanted import terms_of
 from application.log.store import CHANNEL, Store
 from application.scopes import Scopes
 from domain.aggregates import ACCOUNT, KEY
-from domain.audit.places import Place
+from domain.audit.places import StreamScope
 from domain.event import Recorded
 from domain.subscriptions.cloud_events import cloud_event
 
@@ -132,5 +132,5 @@ class Tail:
             self.beat = asyncio.Event()
 
 
-def _encoded(page: Sequence[Recorded], places: Mapping[str, Place]) -> list[FeedEvent]:
+def _encoded(page: Sequence[Recorded], places: Mapping[str, StreamScope]) -> list[FeedEvent]:
     return [encoded(one, terms_of(one, places[one.stream])) for one in page]

@@ -6,7 +6,7 @@ import msgspec
 
 from application.scopes import Scopes
 from domain.aggregates import AGGREGATES
-from domain.audit.places import EVENT, MODEL, PROJECT, VERSION, VIEW, Place, own_terms
+from domain.audit.places import EVENT, MODEL, PROJECT, VERSION, VIEW, StreamScope, own_terms
 from domain.errors import Invalid
 from domain.event import Recorded
 from domain.subscriptions.event_filter import checked, matching
@@ -15,7 +15,7 @@ SUBJECT, READABLE = "subject", "readable in"
 _FROM_THE_STREAM = {PROJECT, VIEW, MODEL, READABLE}
 
 
-def terms_of(recorded: Recorded, place: Place) -> frozenset[str]:
+def terms_of(recorded: Recorded, place: StreamScope) -> frozenset[str]:
     """All terms that hold for an event of a stream that belongs there."""
     readable = f"{READABLE}:{place.project_id or ''}"
     return frozenset([*own_terms(recorded), *place.terms, f"{SUBJECT}:{recorded.stream}", readable])

@@ -64,7 +64,7 @@ def line(kind: str, event: Event, before: object = None, **others: object) -> Li
 
 
 def told(kind: str, event: Event, before: object = None, **others: object) -> str:
-    return line(kind, event, before, **others).told
+    return line(kind, event, before, **others).description
 
 
 def sampled(sample: Path) -> tuple[str, Event]:

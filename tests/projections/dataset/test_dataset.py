@@ -15,9 +15,9 @@ from domain.dataset.image import (
     ImageRemoved,
     ImageSplitAssigned,
 )
-from projections.dataset import marks as dataset_marks
-from projections.dataset import walks as dataset_walks
+from projections.dataset import index_scans, inverted_index
 from projections.dataset.dataset import DATASET
+from projections.dataset.index_scans import ImageFilter, SplitCount
 from projections.dataset.queries import (
     ConceptCount,
     DatasetCounts,
@@ -28,7 +28,6 @@ from projections.dataset.queries import (
     find_image,
     list_images,
 )
-from projections.dataset.walks import ImageFilter, SplitCount
 from projections.engine.follow import Follower
 from tests.projections.dataset.folded import Dataset
 from tests.projections.engine.rebuilding import compare
@@ -278,7 +277,7 @@ def paged(connection: Connection, wanted: ImageFilter, *, newest: bool) -> list[
 def test_every_filter_pages_through_and_counts_what_a_recount_finds(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    for module in (dataset_marks, dataset_walks):
+    for module in (inverted_index, index_scans):
         monkeypatch.setattr(module, "BLOCK", 8)
     choose = random.Random(seed)
     log = random_history(choose, 120)

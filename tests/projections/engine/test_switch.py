@@ -59,7 +59,7 @@ def is_waited_for(engine: Engine, pid: int) -> bool:
 def test_a_reader_that_began_before_sees_one_state(
     engine: Engine, migrated: Database, log: MadeLog, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, projections.switch.__name__)
+    caplog.set_level(logging.INFO, projections.engine.switch.__name__)
     rebuilding = threading.Thread(
         target=rebuild, args=(passing_engine(migrated.app_url), log, METRIC_HISTORY)
     )

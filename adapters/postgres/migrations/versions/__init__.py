@@ -1,1 +1,1 @@
-"""One module a migration, in the order of their numbers."""
+"""Migrations, one module each, in the order of their numbers."""

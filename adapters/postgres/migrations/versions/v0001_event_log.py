@@ -1,4 +1,4 @@
-"""The event log, append-only by grant and by trigger, and what commits together with it."""
+"""The event log, append-only by grants and a trigger, and the tables committed together with it."""
 
 from alembic import op
 
@@ -6,7 +6,7 @@ revision = "0001"
 down_revision = None
 
 _STATEMENTS = (
-    # The table as the eventsourcing library expects it, its columns made mandatory.
+    # The table of the eventsourcing library, with all columns NOT NULL.
     """
     CREATE TABLE log.stemma_events (
         originator_id text NOT NULL,
@@ -42,8 +42,8 @@ _STATEMENTS = (
         carried_out_at timestamptz NOT NULL DEFAULT now()
     )
     """,
-    # A decision rests on streams it only read: refuse it if one of them has moved on. Called with
-    # the table lock held, and with the code of a unique violation, which writers retry on.
+    # A decision depends on streams that it only read: reject it if one of them has changed. Called
+    # with the table lock held; raises the code of a unique violation, on which writers retry.
     """
     CREATE FUNCTION log.expect_unchanged(streams text[], revisions bigint[]) RETURNS void
     LANGUAGE plpgsql AS $body$
@@ -72,7 +72,7 @@ _STATEMENTS = (
     CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON log.stemma_events
     FOR EACH STATEMENT EXECUTE FUNCTION log.refuse_change()
     """,
-    # A session that replays with triggers off (session_replication_role) still meets this one.
+    # It fires also in a session that disables triggers with session_replication_role.
     "ALTER TABLE log.stemma_events ENABLE ALWAYS TRIGGER append_only",
     """
     CREATE VIEW log.events AS
@@ -98,7 +98,7 @@ _STATEMENTS = (
     END $body$
     """,
     "GRANT USAGE ON SCHEMA log TO stemma_app",
-    # MAINTAIN is what lets the role take the lock that keeps positions in commit order.
+    # MAINTAIN allows the role to take the lock that keeps positions in commit order.
     "GRANT SELECT, INSERT, MAINTAIN ON log.stemma_events TO stemma_app",
     "GRANT USAGE ON SEQUENCE log.stemma_events_notification_id_seq TO stemma_app",
     "GRANT SELECT ON log.events, log.schema_version TO stemma_app",

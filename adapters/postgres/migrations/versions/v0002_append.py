@@ -1,4 +1,4 @@
-"""One door into the event log: a function that appends, and no other right to write."""
+"""A function that appends to the event log, and no other privilege to write to it."""
 
 from alembic import op
 
@@ -6,7 +6,7 @@ revision = "0002"
 down_revision = "0001"
 
 _STATEMENTS = (
-    # Streams are compared byte by byte, so that a range of names is a range of the key.
+    # Stream names are compared byte by byte, so that a range of names is a range of the key.
     "DROP VIEW log.events",
     'ALTER TABLE log.stemma_events ALTER COLUMN originator_id TYPE text COLLATE "C"',
     """
@@ -31,10 +31,10 @@ _STATEMENTS = (
     "DROP FUNCTION log.expect_unchanged",
     "REVOKE ALL ON log.stemma_events, log.commands, log.stemma_tracking FROM stemma_app",
     "GRANT SELECT ON log.stemma_events, log.commands, log.stemma_tracking TO stemma_app",
-    # Everything that a command or a report brings is saved or refused as one. The lock is held
-    # until the commit, so positions become visible in order; they are counted on from the last
-    # one under it, so that none is skipped. A refusal has the code of a unique violation, which
-    # writers retry on.
+    # All events of a command or a report are saved or rejected together. The lock is held until
+    # the commit, so positions become visible in order; they continue from the last position, read
+    # under the lock, so none is skipped. A rejection has the code of a unique violation, on which
+    # writers retry.
     """
     CREATE FUNCTION log.append(
         streams text[], revisions bigint[], names text[], states bytea[],

@@ -1,4 +1,4 @@
-"""The images of one project are found by key, however many others there are."""
+"""An index of images by project."""
 
 from alembic import op
 
@@ -6,7 +6,7 @@ revision = "0003"
 down_revision = "0002"
 
 _STATEMENTS = (
-    # convert_from is only stable, as the database's encoding might change; the log's is UTF-8.
+    # convert_from is only STABLE, since a database's encoding can change; the log's is UTF-8.
     """
     CREATE FUNCTION log.project_of(state bytea) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE

@@ -1,4 +1,4 @@
-"""Where work that is under way says how far it is; none of it is history."""
+"""The progress of running work; it is not part of the event log."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""The transparency log: the hashes of its tree, and the checkpoints that were signed."""
+"""The transparency log: the hashes of its tree, and the signed checkpoints."""
 
 from alembic import op
 
@@ -6,7 +6,7 @@ revision = "0005"
 down_revision = "0004"
 
 _STATEMENTS = (
-    # Computed from the events, and to be computed again at any time: nothing rests on its content.
+    # Computed from the events, and can be recomputed at any time: nothing depends on its content.
     """
     CREATE TABLE log.tiles (
         level smallint NOT NULL,
@@ -15,7 +15,7 @@ _STATEMENTS = (
         PRIMARY KEY (level, number)
     )
     """,
-    # Hashes cannot be compressed.
+    # Hashes do not compress.
     "ALTER TABLE log.tiles ALTER hashes SET STORAGE EXTERNAL",
     """
     CREATE TABLE log.checkpoints (

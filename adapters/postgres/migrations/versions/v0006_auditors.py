@@ -1,4 +1,4 @@
-"""What auditors read: a role that may only read, plain views of the log, correlations by key."""
+"""A read-only role for auditors, views of the log for them, and an index of correlations."""
 
 from alembic import op
 
@@ -7,7 +7,7 @@ down_revision = "0005"
 
 
 def _last(name: str, field: str, of: str) -> str:
-    """The newest value that events of this name gave a thing, or the one it was made with."""
+    """The newest value of a field from events of this name, or else its initial value."""
     return f"""coalesce((
         SELECT later.data ->> '{field}' FROM audit.events later
         WHERE later.stream = {of}.stream AND later.name = '{name}'
@@ -50,7 +50,7 @@ _VIEWS = {
                data ->> 'kind' AS kind, at AS created_at, actor AS created_by, position
         FROM audit.events WHERE name = 'view.created'
     """,
-    # A concept that came back after it was removed has a row for each time.
+    # A concept that was added again after its removal has a row for each time.
     "concepts": """
         SELECT view.view_id, view.name AS view, added.data ->> 'concept_id' AS concept_id,
                coalesce(renamed.label, added.data ->> 'label') AS label,
@@ -75,7 +75,7 @@ _VIEWS = {
         ) renamed ON true
         WHERE added.name = 'view.concept_added'
     """,
-    # An image that came back after it was removed has a row for each time. Its name is sealed.
+    # An image that was added again after its removal has a row for each time. Its name is sealed.
     "images": """
         SELECT added.id AS image_id, added.data ->> 'project_id' AS project_id,
                added.data ->> 'blob' AS blob,
@@ -98,7 +98,7 @@ _VIEWS = {
         ) assigned ON true
         WHERE added.name = 'image.added'
     """,
-    # A row for each concept or box said of an image; one without label where there is none.
+    # A row for each concept or box of an image; a row without label if there is none.
     "annotations": """
         SELECT said.id AS image_id, said.data ->> 'view_id' AS view_id,
                one.body ->> 'concept_id' AS concept_id,
@@ -147,7 +147,7 @@ _VIEWS = {
             ON frozen.stream = made.stream AND frozen.name = 'version.dataset_frozen'
         WHERE made.name = 'version.created'
     """,
-    # A row for each time a worker took a version up; `ended` is what happened next to it.
+    # A row for each start of a training by a worker; `ended` is the next event of the training.
     "trainings": """
         SELECT started.id AS version_id, (started.data ->> 'attempt')::int AS attempt,
                (started.data ->> 'delivery')::int AS delivery,
@@ -207,7 +207,7 @@ _VIEWS = {
 }
 
 _CORRELATIONS = (
-    # convert_from is only stable, as the database's encoding might change; the log's is UTF-8.
+    # convert_from is only STABLE, since a database's encoding can change; the log's is UTF-8.
     """
     CREATE FUNCTION log.correlation_of(state bytea) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -233,7 +233,7 @@ _ROLE = (
     "GRANT SELECT ON ALL TABLES IN SCHEMA audit TO stemma_auditor",
     "GRANT SELECT ON log.stemma_events, log.events, log.commands, log.stemma_tracking,"
     " log.tiles, log.checkpoints, log.schema_version TO stemma_auditor",
-    # What any role may otherwise write without being asked; it takes a superuser to forbid it.
+    # Every role may write large objects by default; only a superuser can revoke this.
     """
     DO $body$ BEGIN
         IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
@@ -247,5 +247,5 @@ _ROLE = (
 
 def upgrade() -> None:
     for statement in (*_CORRELATIONS, *_ROLE):
-        # Not as a text of SQLAlchemy's, which would take a colon for a parameter.
+        # Not as SQLAlchemy's `text`, which would parse a colon as a parameter.
         op.get_bind().exec_driver_sql(statement.replace("%", "%%"))

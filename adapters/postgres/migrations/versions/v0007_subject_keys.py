@@ -1,4 +1,5 @@
-"""Keys of the personal fields of events, apart from the events, so that they can be shredded."""
+"""Keys of the personal fields of events, stored apart from the events, so that they can be
+deleted."""
 
 from alembic import op
 
@@ -13,7 +14,7 @@ _STATEMENTS = (
         INSERT INTO log.subject_keys (subject, key) SELECT * FROM unnest(subjects, keys)
     $body$
     """,
-    # No key goes without an event that says so.
+    # A key is deleted only after an `.erased` event of its stream.
     """
     CREATE FUNCTION log.shred_subject_keys(subjects text[]) RETURNS void
     LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

@@ -1,4 +1,4 @@
-"""Parts may make scratch schemas to build read models in, and no other schema."""
+"""Services may create scratch schemas, to build read models in, and no other schema."""
 
 from alembic import op
 

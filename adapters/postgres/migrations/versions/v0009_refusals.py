@@ -1,4 +1,4 @@
-"""Requests that were refused at the door, counted by the minute; they are not history."""
+"""Counts of refused requests by minute; they are not part of the event log."""
 
 from alembic import op
 

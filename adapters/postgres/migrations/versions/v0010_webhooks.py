@@ -1,4 +1,4 @@
-"""How far each webhook has been served, and how it goes; none of it is history."""
+"""The position and delivery status of each webhook; it is not part of the event log."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Where the backend's parts give signs of life; none of it is history."""
+"""Heartbeats of the backend's services; they are not part of the event log."""
 
 from alembic import op
 

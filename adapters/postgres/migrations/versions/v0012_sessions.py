@@ -1,4 +1,4 @@
-"""Who is signed in, in which browser: only the digest of what the browser holds."""
+"""Sessions of signed-in browsers; only the digest of a session's token is stored."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""The key by which a report shows that its worker was given the job; none of it is history."""
+"""The key that authenticates a worker's reports for its job; it is not part of the event log."""
 
 from alembic import op
 

@@ -1,4 +1,5 @@
-"""Sign-ins under way with an identity provider: what all API processes share of them."""
+"""Sign-ins with an identity provider: the sealing key and the used attempts, shared by all API
+processes."""
 
 from alembic import op
 

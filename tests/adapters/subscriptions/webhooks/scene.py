@@ -27,7 +27,7 @@ from application.webhooks import (
 from domain.access.account import GrantRole, OpenAccount, WithdrawRole, account_id
 from domain.access.roles import Role
 from domain.subscriptions.webhook import Command, RegisterWebhook
-from tests.adapters.running import eventually
+from tests.adapters.running import eventually, running
 from tests.adapters.subscriptions.webhooks.receiver import Receiver, receiving
 from tests.application.scenes import EVERYTHING, request
 from tests.servers import Database

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from domain.dataset.image import TRAIN, VALIDATION
-from projections.dataset.marks import ANNOTATED, BLOCK, PRESENT, WITHOUT, counts, marks
+from projections.dataset.inverted_index import ANNOTATED, BLOCK, PRESENT, WITHOUT, counts, entries
 
 SPLITS = (TRAIN, VALIDATION)
 
@@ -112,15 +112,15 @@ def beyond(column: Any, after: Any, newest: bool) -> ColumnElement[bool]:
 def _walk(split: str, newest: bool, bounded: bool) -> Select[Any]:
     """One split's images with a mark, along an index."""
     query = (
-        select(marks.c.image_id, marks.c.added_position)
+        select(entries.c.image_id, entries.c.added_position)
         .where(
-            marks.c.scope == bindparam("scope"),
-            marks.c.mark == bindparam("mark"),
-            marks.c.split == split,
+            entries.c.scope == bindparam("scope"),
+            entries.c.mark == bindparam("mark"),
+            entries.c.split == split,
         )
-        .order_by(order(marks.c.added_position, newest))
+        .order_by(order(entries.c.added_position, newest))
     )
-    return query.where(beyond(marks.c.added_position, _after, newest)) if bounded else query
+    return query.where(beyond(entries.c.added_position, _after, newest)) if bounded else query
 
 
 def _walk_unannotated(split: str, newest: bool, bounded: bool) -> Select[Any]:
@@ -148,34 +148,34 @@ def _walk_unannotated(split: str, newest: bool, bounded: bool) -> Select[Any]:
         near = _after // _block
         lacking = lacking.where(present.c.block <= near if newest else present.c.block >= near)
     block = lacking.subquery()
-    of_view = marks.alias()
+    of_view = entries.alias()
 
     def inside(position: ColumnElement[int]) -> ColumnElement[bool]:
         begin = block.c.block * _block
         return and_(position >= begin, position < begin + _block)
 
     found = (
-        select(marks.c.image_id, marks.c.added_position)
+        select(entries.c.image_id, entries.c.added_position)
         .where(
-            marks.c.scope == bindparam("project"),
-            marks.c.mark == PRESENT,
-            marks.c.split == split,
-            inside(marks.c.added_position),
+            entries.c.scope == bindparam("project"),
+            entries.c.mark == PRESENT,
+            entries.c.split == split,
+            inside(entries.c.added_position),
             ~exists()
             .where(
                 of_view.c.scope == bindparam("scope"),
                 of_view.c.mark == ANNOTATED,
                 of_view.c.split == split,
-                of_view.c.added_position == marks.c.added_position,
+                of_view.c.added_position == entries.c.added_position,
                 inside(of_view.c.added_position),
             )
-            .correlate(marks, block),
+            .correlate(entries, block),
         )
-        .order_by(order(marks.c.added_position, newest))
+        .order_by(order(entries.c.added_position, newest))
         .correlate(block)
     )
     if bounded:
-        found = found.where(beyond(marks.c.added_position, _after, newest))
+        found = found.where(beyond(entries.c.added_position, _after, newest))
     inner = found.lateral()
     return (
         select(inner)

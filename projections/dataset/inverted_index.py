@@ -48,7 +48,7 @@ would cost each of them the steps over all its former versions."""
 PRESENT, ANNOTATED, WITHOUT = "*present", "*annotated", "*without concept"
 """The marks that are no concept's id."""
 
-marks = Table(
+entries = Table(
     "dataset_v3_marks",
     metadata,
     Column("image_id", Text, nullable=False),
@@ -75,7 +75,13 @@ counts = Table(
 """How many images have a mark: in total, over its shards, and of those present and annotated block
 by block too."""
 
-_counted = [marks.c.scope, marks.c.mark, marks.c.split, marks.c.block, marks.c.added_position]
+_counted = [
+    entries.c.scope,
+    entries.c.mark,
+    entries.c.split,
+    entries.c.block,
+    entries.c.added_position,
+]
 
 
 def _shard(position: Any) -> Any:
@@ -107,14 +113,14 @@ def _count(come: Any) -> Any:
 
 
 def _unmark(*which: Any) -> Any:
-    return _uncount(delete(marks).where(*which).returning(*_counted).cte("gone"))
+    return _uncount(delete(entries).where(*which).returning(*_counted).cte("gone"))
 
 
 _added = given_rows(
     image_id=Text, project_id=Text, split=Text, block=BigInteger, added_position=BigInteger
 )
 _mark_present = _count(
-    insert(marks)
+    insert(entries)
     .from_select(
         ["image_id", "scope", "mark", "split", "block", "added_position"],
         select(
@@ -132,26 +138,26 @@ _mark_present = _count(
 
 _annotated = given_rows(image_id=Text, view_id=Text, marks=ARRAY(Text))
 _said = func.unnest(_annotated.c.marks).table_valued("mark").render_derived(name="said").lateral()
-_has = marks.alias("has")
-_of_annotated = marks.c.image_id == _annotated.c.image_id
+_has = entries.alias("has")
+_of_annotated = entries.c.image_id == _annotated.c.image_id
 _mark_annotated = _count(
-    insert(marks)
+    insert(entries)
     .from_select(
         ["image_id", "scope", "mark", "split", "block", "added_position"],
         select(
-            marks.c.image_id,
+            entries.c.image_id,
             _annotated.c.view_id,
             _said.c.mark,
-            marks.c.split,
+            entries.c.split,
             case(
-                (_said.c.mark == literal(ANNOTATED), marks.c.block),
-                else_=_shard(marks.c.added_position),
+                (_said.c.mark == literal(ANNOTATED), entries.c.block),
+                else_=_shard(entries.c.added_position),
             ),
-            marks.c.added_position,
+            entries.c.added_position,
         )
-        .select_from(_annotated.join(_said, true()).join(marks, _of_annotated))
+        .select_from(_annotated.join(_said, true()).join(entries, _of_annotated))
         .where(
-            marks.c.mark == literal(PRESENT),
+            entries.c.mark == literal(PRESENT),
             ~exists().where(
                 _has.c.image_id == _annotated.c.image_id,
                 _has.c.scope == _annotated.c.view_id,
@@ -165,18 +171,18 @@ _mark_annotated = _count(
 # What stays said is left alone: its counts would change twice for nothing.
 _unmark_view = _unmark(
     _of_annotated,
-    marks.c.scope == _annotated.c.view_id,
-    marks.c.mark != all_(_annotated.c.marks),
+    entries.c.scope == _annotated.c.view_id,
+    entries.c.mark != all_(_annotated.c.marks),
 )
 
 _removed = given_rows(image_id=Text)
-_unmark_all = _unmark(marks.c.image_id == _removed.c.image_id)
+_unmark_all = _unmark(entries.c.image_id == _removed.c.image_id)
 
 _moved = given_rows(image_id=Text, split=Text)
-_of_moved = marks.c.image_id == _moved.c.image_id
+_of_moved = entries.c.image_id == _moved.c.image_id
 _uncount_images = _uncount(select(*_counted).where(_of_moved).cte("gone"))
 _move_marks = _count(
-    update(marks).where(_of_moved).values(split=_moved.c.split).returning(*_counted).cte("come")
+    update(entries).where(_of_moved).values(split=_moved.c.split).returning(*_counted).cte("come")
 )
 
 Rows = Sequence[Mapping[str, Any]]

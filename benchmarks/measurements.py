@@ -16,7 +16,7 @@ class Expected(msgspec.Struct, frozen=True):
         return value >= self.bound if self.at_least else value <= self.bound
 
 
-class Figure(msgspec.Struct, frozen=True, kw_only=True):
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the table.
 
     The i-th of `ours` and of `theirs` come from the same repetition. `others` is the share of the

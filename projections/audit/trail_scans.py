@@ -36,7 +36,7 @@ class TrailFilter(msgspec.Struct, frozen=True, kw_only=True):
         return (self.since is None or self.since <= at) and (self.until is None or at < self.until)
 
 
-def walk(
+def scan(
     connection: Connection, wanted: TrailFilter, after: int, before: int, *, newest: bool
 ) -> tuple[list[int], bool]:
     """Positions between two, both left out, that may match, in order; and whether that is all.
@@ -81,7 +81,7 @@ def walk(
     return found, len(rows) < WALKED
 
 
-def among(connection: Connection, wanted: TrailFilter, positions: Sequence[int]) -> set[int]:
+def matching(connection: Connection, wanted: TrailFilter, positions: Sequence[int]) -> set[int]:
     """Those of some positions that all terms hold for."""
     left = set(positions)
     touched = {position // BLOCK for position in positions}

@@ -1,4 +1,4 @@
-"""What the trail's sentences are made of: the things of the product, by the names they have."""
+"""The description of an event on the trail, and the names of the product's things in it."""
 
 from collections.abc import Mapping
 
@@ -19,8 +19,8 @@ States = Mapping[str, object]
 """The states of streams by their names."""
 
 
-class Telling(msgspec.Struct, frozen=True):
-    """What happened, and what took the place of what."""
+class Description(msgspec.Struct, frozen=True):
+    """What happened, and the values before and after, if one was replaced."""
 
     what: str
     before: str | None = None
@@ -28,7 +28,7 @@ class Telling(msgspec.Struct, frozen=True):
 
 
 def named(stream: str, state: object) -> str:
-    """A thing as people call it; by its id, where its state is not known."""
+    """The name of a thing for people; its kind and id if its state is not known."""
     match state:
         case Project() | View() | Model():
             return f"{StreamName.parse(stream).kind} '{state.name}'"
@@ -55,5 +55,5 @@ def named_in(states: States, stream: str) -> str:
 
 
 def labels_of(state: object) -> Mapping[str, str]:
-    """A view's labels by concept id, those of removed concepts included."""
+    """A view's labels by concept id, including those of removed concepts."""
     return state.removed | state.concepts if isinstance(state, View) else {}
