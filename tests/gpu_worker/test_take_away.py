@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from adapters.blobs.blobs import BlobStore
-from adapters.evaluation.answers import plain
+from adapters.evaluation.prediction_arrays import plain
 from adapters.evaluation.predictions import read_predictions
 from adapters.settings import Settings
 from domain.training.messages import CheckpointSaved, Completed, Evaluated, TrainJob
