@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from adapters.dataset.imports.asked import find_asked
+from adapters.dataset.imports.requested import find_requested
 from adapters.formats.registry import FORMATS
 from application.dataset.imports import request_import
 from application.dataset.projects import create_project
@@ -155,7 +155,7 @@ def _import(store: Store, source: Path, images: int, settings: dict[str, str]) -
             peaks.append(memory_of(tree(process.pid)))
             time.sleep(LOOK_EVERY)
     seconds = time.perf_counter() - began
-    _, state = find_asked(store, asked.id)
+    _, state = find_requested(store, asked.id)
     if state.status != COMPLETED:
         raise RuntimeError(f"the import is {state}: {log.read_text()}")
     assert sum(1 for _ in store.image_streams(project_id, upto=store.head())) == images

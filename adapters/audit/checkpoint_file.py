@@ -13,7 +13,7 @@ _TAIL_BYTES = 65_536
 """More than the last two notes of a file take, with 16 signatures each."""
 
 
-class Refused(Exception):
+class SigningRefused(Exception):
     """To sign would contradict what was signed before; the message says how, and what to do."""
 
 
@@ -42,7 +42,7 @@ class CheckpointFile:
         try:
             return open_checkpoint(notes[-1], known)[0], notes[-1]
         except (Malformed, Unsigned) as error:
-            raise Refused(
+            raise SigningRefused(
                 f"the last checkpoint in {self.path} is not as it was signed ({error}): bring the"
                 " file back from your backup"
             ) from error

@@ -7,7 +7,7 @@ import time
 import psycopg
 
 from adapters.audit.announce import announce
-from adapters.audit.checkpoint_file import CheckpointFile, Refused
+from adapters.audit.checkpoint_file import CheckpointFile, SigningRefused
 from adapters.audit.keys import Keys
 from adapters.audit.signer import Pace, Signer
 from adapters.nats.login import nats_login
@@ -33,7 +33,7 @@ def run_checkpoints(settings: Settings, _: Store, stop: threading.Event) -> None
             began = time.monotonic()
             try:
                 _sign(settings, url, signed, stop)
-            except Refused as refused:
+            except SigningRefused as refused:
                 log.critical("NO CHECKPOINT IS SIGNED: %s", refused)
                 # To look again takes as long as to read the log.
                 stop.wait(max(PAUSE_SECONDS, 5 * (time.monotonic() - began)))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from adapters.audit.checkpoint_file import CheckpointFile, Refused
+from adapters.audit.checkpoint_file import CheckpointFile, SigningRefused
 from adapters.audit.keys import Keys
 from adapters.audit.signing import Unsigned, open_checkpoint, sign
 from adapters.audit.stored import (
@@ -25,7 +25,7 @@ from adapters.audit.stored import (
     tile_reader,
     tree_size,
 )
-from adapters.audit.walk import Walk
+from adapters.audit.tree_comparison import TreeComparison
 from domain.audit.merkle import root_at
 from domain.audit.signed_note import Malformed, SigningKey
 from domain.audit.tiles import GrowingTree, subtrees_of
@@ -67,10 +67,10 @@ class Signer:
             lock_tree(connection)
             signed = self._newest_signed(connection, keys)
             size = 0 if signed is None else signed.size
-            walk = Walk(_leaves(connection), leaf_tiles(connection))
+            walk = TreeComparison(_leaves(connection), leaf_tiles(connection))
             walk.to(size)
             if signed is not None and (walk.now.size, walk.now.root()) != (size, signed.root):
-                raise Refused(_changed(signed, walk))
+                raise SigningRefused(_changed(signed, walk))
             if not _tiles_fit(connection, walk):
                 log.warning("the stored hashes of the log do not fit its events: made anew")
                 connection.execute("DELETE FROM log.tiles")
@@ -82,7 +82,7 @@ class Signer:
             keys = self._keys.signing()
             end = head(connection)
             if end < self._signed:
-                raise Refused(_shorter(end, self._signed))
+                raise SigningRefused(_shorter(end, self._signed))
             if not self._is_due(end - self._signed) and len(keys) == 1:
                 return None
             while _extend(connection, end):
@@ -121,14 +121,14 @@ class Signer:
             try:
                 found.append(open_checkpoint(stored.note, known)[0])
             except (Malformed, Unsigned) as error:
-                raise Refused(
+                raise SigningRefused(
                     f"checkpoint {stored.checkpoint_id} of the database is not as it was signed:"
                     f" {error}"
                 ) from error
         return max(found, key=lambda one: one.size, default=None)
 
 
-def _tiles_fit(connection: Connection, walk: Walk) -> bool:
+def _tiles_fit(connection: Connection, walk: TreeComparison) -> bool:
     """Whether the tree can grow on from what is stored of it."""
     size = tree_size(connection)
     walk.to(size)
@@ -157,11 +157,11 @@ def _extend(connection: Connection, end: int) -> bool:
 def _dense(page: list[Row], size: int) -> Iterator[bytes]:
     for expected, row in enumerate(page, start=size + 1):
         if row[0] != expected:
-            raise Refused(f"event {expected} is missing from the log: `stemma audit verify`")
+            raise SigningRefused(f"event {expected} is missing from the log: `stemma audit verify`")
         try:
             yield leaf_of(row)
         except ValueError as error:
-            raise Refused(f"event {expected} was not written by Stemma: {error}") from error
+            raise SigningRefused(f"event {expected} was not written by Stemma: {error}") from error
 
 
 def _leaves(connection: Connection) -> Iterator[bytes]:
@@ -180,9 +180,9 @@ def _leaves(connection: Connection) -> Iterator[bytes]:
 
 def _refuse_contradiction(connection: Connection, tree: GrowingTree, signed: Checkpoint) -> None:
     if tree.size < signed.size:
-        raise Refused(_shorter(tree.size, signed.size))
+        raise SigningRefused(_shorter(tree.size, signed.size))
     if root_at(signed.size, subtrees_of(tile_reader(connection))) != signed.root:
-        raise Refused(_changed(signed, None))
+        raise SigningRefused(_changed(signed, None))
 
 
 def _shorter(size: int, signed: int) -> str:
@@ -192,7 +192,7 @@ def _shorter(size: int, signed: int) -> str:
     )
 
 
-def _changed(signed: Checkpoint, walk: Walk | None) -> str:
+def _changed(signed: Checkpoint, walk: TreeComparison | None) -> str:
     if walk is not None and walk.now.size < signed.size:
         return _shorter(walk.now.size, signed.size)
     where = "" if walk is None or walk.parted_at is None else f", from event {walk.parted_at} on"

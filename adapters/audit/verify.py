@@ -19,7 +19,7 @@ from adapters.audit.checked_events import (
 from adapters.audit.locate import what_happened
 from adapters.audit.signing import Unsigned, open_checkpoint
 from adapters.audit.stored import END, Connection, checkpoints_by_size, leaf_tiles
-from adapters.audit.walk import Walk
+from adapters.audit.tree_comparison import TreeComparison
 from application.log.store import GIVES_UP
 from domain.audit.signed_note import Malformed, VerifierKey
 from domain.audit.transparency import Checkpoint
@@ -32,7 +32,7 @@ class Signed(msgspec.Struct, frozen=True):
     source: str
 
 
-class Report(msgspec.Struct, frozen=True):
+class VerificationReport(msgspec.Struct, frozen=True):
     """What was looked at, and what was found; without findings, all is as it was signed."""
 
     events: int
@@ -51,7 +51,7 @@ class _Judged:
         self.kept_agree = False
         self.contradictions = 0
 
-    def add(self, signed: Signed, walk: Walk) -> None:
+    def add(self, signed: Signed, walk: TreeComparison) -> None:
         size, root = signed.checkpoint.size, signed.checkpoint.root
         walk.to(size)
         if walk.now.size == size and walk.now.root() == root:
@@ -63,7 +63,7 @@ class _Judged:
             self.kept_agree = walk.then.size == size and walk.then.root() == root
 
 
-def verify(url: str, known: Collection[VerifierKey], given: Sequence[Signed]) -> Report:
+def verify(url: str, known: Collection[VerifierKey], given: Sequence[Signed]) -> VerificationReport:
     """Look at every event, every stored checkpoint, and those given, as of one moment."""
     with (
         psycopg.connect(url, **GIVES_UP) as connection,
@@ -76,7 +76,7 @@ def verify(url: str, known: Collection[VerifierKey], given: Sequence[Signed]) ->
         beside.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
         streams = thread.submit(streams_with_holes, beside)
         events, findings = CheckedEvents(connection), list[str]()
-        walk, judged = Walk(iter(events), leaf_tiles(connection)), _Judged()
+        walk, judged = TreeComparison(iter(events), leaf_tiles(connection)), _Judged()
         stored = _Stored(connection, known, findings)
         for signed in heapq.merge(sorted(given, key=_size), stored, key=_size):
             judged.add(signed, walk)
@@ -88,7 +88,9 @@ def verify(url: str, known: Collection[VerifierKey], given: Sequence[Signed]) ->
             f"event {position} stands before an earlier one of {stream}"
             for position, stream in events_out_of_order(connection, judged.agreed)
         ]
-        return Report(walk.now.size, walk.now.root(), stored.count, judged.agreed, findings)
+        return VerificationReport(
+            walk.now.size, walk.now.root(), stored.count, judged.agreed, findings
+        )
 
 
 class _Stored:
@@ -122,7 +124,7 @@ def _size(signed: Signed) -> int:
 
 
 def _first_difference(
-    connection: Connection, walk: Walk, judged: _Judged, events: CheckedEvents
+    connection: Connection, walk: TreeComparison, judged: _Judged, events: CheckedEvents
 ) -> Iterator[str]:
     """The first event that is not as a checkpoint was signed over it, or what is known of it."""
     if judged.contradicted is not None:
@@ -152,7 +154,7 @@ def _first_difference(
         )
 
 
-def _located(connection: Connection, walk: Walk, judged: _Judged, size: int) -> str:
+def _located(connection: Connection, walk: TreeComparison, judged: _Judged, size: int) -> str:
     if judged.kept_agree and walk.parted_at is not None:
         if walk.parted_at > walk.now.size and not _goes_on(connection, walk.now.size):
             return f"the end was cut off: events {walk.parted_at} to {size} were removed"

@@ -48,7 +48,7 @@ MAX_LINE, MAX_NOTE, MAX_RATIO = 1 << 26, 1 << 16, 200
 Keys = dict[tuple[str, bytes], Ed25519PublicKey]
 
 
-class Refused(Exception):
+class Rejected(Exception):
     """The bundle does not prove what it claims; the message says where."""
 
 
@@ -93,37 +93,37 @@ def check_archive(archive: zipfile.ZipFile) -> None:
     """
     for member in archive.infolist():
         if not MEMBER.fullmatch(member.filename):
-            raise Refused(f"{member.filename!r}: no bundle has a member of this name")
+            raise Rejected(f"{member.filename!r}: no bundle has a member of this name")
         if member.file_size > MAX_RATIO * member.compress_size:
-            raise Refused(f"{member.filename}: unpacks to more than {MAX_RATIO} times its size")
+            raise Rejected(f"{member.filename}: unpacks to more than {MAX_RATIO} times its size")
     *names, last = archive.namelist() or [""]
     if last != SUMS or len(set(names)) < len(names):
-        raise Refused(f"{SUMS}: is not the last member, or another is there twice")
+        raise Rejected(f"{SUMS}: is not the last member, or another is there twice")
     for name, line in zip_longest(names, lines(archive, SUMS), fillvalue=""):
         digest, _, packed = line.rstrip("\n").partition("  ")
         if name != packed:
-            raise Refused(f"{SUMS} has {packed!r} in place of {name!r}: missing, added, or moved")
+            raise Rejected(f"{SUMS} has {packed!r} in place of {name!r}: missing, added, or moved")
         found = hashlib.sha256()
         with archive.open(name) as file:
             while piece := file.read(1 << 20):
                 found.update(piece)
         if found.hexdigest() != digest:
-            raise Refused(f"{name}: is not what was packed, as {SUMS} says")
+            raise Rejected(f"{name}: is not what was packed, as {SUMS} says")
         if name.startswith(("blobs/", "manifests/")) and digest not in name:
-            raise Refused(f"{name}: has the sha256 {digest}, and is named otherwise")
+            raise Rejected(f"{name}: has the sha256 {digest}, and is named otherwise")
 
 
 def lines(archive: zipfile.ZipFile, name: str) -> Iterator[str]:
     if name not in archive.NameToInfo:
-        raise Refused(f"{name}: is missing from the archive")
+        raise Rejected(f"{name}: is missing from the archive")
     with archive.open(name) as file:
         while line := file.readline(MAX_LINE):
             if not line.endswith(b"\n"):
-                raise Refused(f"{name}: has a line that is too long, or has no end")
+                raise Rejected(f"{name}: has a line that is too long, or has no end")
             try:
                 yield line.decode()
             except UnicodeDecodeError:
-                raise Refused(f"{name}: is not text in UTF-8") from None
+                raise Rejected(f"{name}: is not text in UTF-8") from None
 
 
 def decode(where: str, text: str) -> bytes:
@@ -133,7 +133,7 @@ def decode(where: str, text: str) -> bytes:
     except ValueError:
         content = b""
     if not content or base64.b64encode(content).decode() != text:
-        raise Refused(f"{where}: {text[:80]!r} is not base64")
+        raise Rejected(f"{where}: {text[:80]!r} is not base64")
     return content
 
 
@@ -146,7 +146,7 @@ def parse_keys(where: str, text: Iterable[str]) -> Keys:
         content = decode(where, encoded)
         hashed = hashlib.sha256(name.encode() + b"\n" + content).digest()[:4]
         if content[0] != 1 or len(content) != 33 or hashed.hex() != key_id:
-            raise Refused(f"{where}: {line.strip()!r} is no Ed25519 key with its id")
+            raise Rejected(f"{where}: {line.strip()!r} is no Ed25519 key with its id")
         keys[name, hashed] = Ed25519PublicKey.from_public_bytes(content[1:])
     return keys
 
@@ -172,7 +172,7 @@ def open_note(where: str, note: str, keys: Keys) -> Checkpoint:
     """A signed checkpoint: see c2sp.org/tlog-checkpoint. Unknown keys' signatures are ignored."""
     match = NOTE.fullmatch(note)
     if match is None:
-        raise Refused(f"{where}: {note[:80]!r} is no signed checkpoint")
+        raise Rejected(f"{where}: {note[:80]!r} is no signed checkpoint")
     origin, size, root, signatures = match.groups()
     known = False
     for line in signatures.rstrip("\n").split("\n"):
@@ -184,10 +184,10 @@ def open_note(where: str, note: str, keys: Keys) -> Checkpoint:
         try:
             key.verify(signature[4:], f"{origin}\n{size}\n{root}\n".encode())
         except InvalidSignature:
-            raise Refused(f"{where}: the checkpoint of {size} events is signed wrongly") from None
+            raise Rejected(f"{where}: the checkpoint of {size} events is signed wrongly") from None
         known = True
     if not known:
-        raise Refused(
+        raise Rejected(
             f"{where}: the checkpoint of {size} events is signed by none of your keys, but by"
             f" {signatures!r}; of a log whose key was replaced you need the older ones too"
         )
@@ -205,7 +205,7 @@ class Tree:
         """Add a subtree, or a leaf, which has height 0. A subtree begins at a multiple of its
         size."""
         if not 0 <= height < 60 or self.size % (1 << height) or len(root) != 32:
-            raise Refused(f"{LOG}: after event {self.size} comes a subtree that cannot be there")
+            raise Rejected(f"{LOG}: after event {self.size} comes a subtree that cannot be there")
         self.size += 1 << height
         while self._peaks and self._peaks[-1].height == height:
             root = hashlib.sha256(b"\x01" + self._peaks.pop().root + root).digest()
@@ -231,7 +231,7 @@ def read_log(archive: zipfile.ZipFile) -> Iterator[Event | Subtree]:
             place = int(said["position"]), str(said["stream"]), int(said["revision"])
             yield Event(*place, str(said["name"]), said["state"].encode())
         except Exception as error:
-            raise Refused(f"{LOG}, line {number}: neither event nor subtree: {error!r}") from None
+            raise Rejected(f"{LOG}, line {number}: neither event nor subtree: {error!r}") from None
 
 
 def proved(
@@ -247,9 +247,9 @@ def proved(
         if isinstance(item, Event):
             where = f"event {item.position} ({item.name} of {item.stream})"
             if item.position != tree.size + 1:
-                raise Refused(f"{where}: is in the place of event {tree.size + 1}")
+                raise Rejected(f"{where}: is in the place of event {tree.size + 1}")
             if item.revision != revisions.get(item.stream, 0) + 1:
-                raise Refused(f"{where}: an event of the stream is missing before it")
+                raise Rejected(f"{where}: an event of the stream is missing before it")
             revisions[item.stream] = item.revision
             tree.add(0, item.leaf())
             yield item
@@ -257,22 +257,24 @@ def proved(
             tree.add(item.height, item.root)
         while checkpoint is not None and checkpoint.size <= tree.size:
             if checkpoint.size < tree.size:
-                raise Refused(
+                raise Rejected(
                     f"{LOG}: leaves out the events around {checkpoint.size}, for which there is a"
                     " checkpoint; a bundle of all events can be compared with it"
                 )
             if checkpoint.size == last.size and checkpoint.root != last.root:
-                raise Refused(f"two signed checkpoints of {last.size} events contradict each other")
+                raise Rejected(
+                    f"two signed checkpoints of {last.size} events contradict each other"
+                )
             if checkpoint.root != tree.root():
-                raise Refused(
+                raise Rejected(
                     f"{LOG}: events {last.size + 1} to {tree.size} are not those of the signed"
                     " checkpoint: one was changed, left out, added or moved"
                 )
             if checkpoint.origin != (last.origin or checkpoint.origin):
-                raise Refused(f"{CHECKPOINTS}: of two logs, {last.origin}, {checkpoint.origin}")
+                raise Rejected(f"{CHECKPOINTS}: of two logs, {last.origin}, {checkpoint.origin}")
             last, checkpoint = checkpoint, next(due, None)
     if checkpoint is not None or last.size != tree.size or not last.origin:
-        raise Refused(f"{LOG}: ends at event {tree.size}, and the checkpoints elsewhere")
+        raise Rejected(f"{LOG}: ends at event {tree.size}, and the checkpoints elsewhere")
 
 
 def check_datasets(
@@ -306,20 +308,20 @@ def check_dataset(
 ) -> str:
     """Compare what a version froze with what the events say, line by line."""
     if created.data()["log_position"] >= created.position:
-        raise Refused(f"event {created.position} ({created.name}): rests on events after it")
+        raise Rejected(f"event {created.position} ({created.name}): rests on events after it")
     digest = frozen.data()["manifest"]
     member, found, splits = f"manifests/{digest}.jsonl", hashlib.sha256(), []
     stored = lines(archive, member)
     for split, line in manifest(images, created.data()):
         splits.append(split)
         if next(stored, "") != line:
-            raise Refused(f"{member}, line {len(splits)}: from the events follows {line.strip()}")
+            raise Rejected(f"{member}, line {len(splits)}: from the events follows {line.strip()}")
         found.update(line.encode())
     if next(stored, None) is not None or found.hexdigest() != digest:
-        raise Refused(f"{member}: holds more than the {len(splits)} lines that the events make")
+        raise Rejected(f"{member}: holds more than the {len(splits)} lines that the events make")
     counts = splits.count("train"), splits.count("validation")
     if counts != (frozen.data()["train_images"], frozen.data()["validation_images"]):
-        raise Refused(f"event {frozen.position} ({frozen.name}): there are {counts} images")
+        raise Rejected(f"event {frozen.position} ({frozen.name}): there are {counts} images")
     return f"proved: the {sum(counts)} images of {created.stream} follow from the events ({digest})"
 
 
@@ -373,10 +375,10 @@ def verify(archive: zipfile.ZipFile, keys: Keys, kept: Iterable[str]) -> Iterato
         elif event.name == "version.training_completed":
             weights.append((event.stream, event.data()["checkpoint"]))
     if named < files:
-        raise Refused(f"{min(files - named)}: no event in the bundle names it")
+        raise Rejected(f"{min(files - named)}: no event in the bundle names it")
     of, here = json.loads(next(lines(archive, "bundle.json")))["of"], sum(revisions.values())
     if here < tree.size if of == "all" else of not in revisions:
-        raise Refused(f"bundle.json: says that this is a bundle of {of}, and it is not")
+        raise Rejected(f"bundle.json: says that this is a bundle of {of}, and it is not")
     datasets = list(check_datasets(archive, created, frozen))
 
     yield f"bundle of {of}: {here} events, of the {tree.size} that were signed for"
@@ -414,9 +416,9 @@ def main(arguments: list[str] | None = None) -> int:
         keys = parse_keys(str(options.key), text.splitlines())
         kept = options.against.read_text("utf-8").splitlines(True) if options.against else []
         if (options.key and not keys) or (options.against and not kept):
-            raise Refused("a file is empty")
+            raise Rejected("a file is empty")
         file = options.bundle.open("rb")
-    except (OSError, ValueError, Refused) as error:
+    except (OSError, ValueError, Rejected) as error:
         print(f"cannot be read: {error}", file=sys.stderr)
         return 2
     try:
@@ -425,7 +427,7 @@ def main(arguments: list[str] | None = None) -> int:
             keys = keys or parse_keys(KEYS, lines(archive, KEYS))
             for line in verify(archive, keys, kept):
                 say(line)
-    except Refused as refused:
+    except Rejected as refused:
         say(f"REFUSED: {refused}")
         return 1
     except Exception as error:  # whatever reading a hostile file may raise

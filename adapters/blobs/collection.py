@@ -42,7 +42,7 @@ class CollectionReport(msgspec.Struct):
     erased: int = 0
 
 
-class Trouble(msgspec.Struct, frozen=True):
+class BlobProblem(msgspec.Struct, frozen=True):
     """A blob that cannot be read, or that can though it is erased, and an event that says so."""
 
     digest: str
@@ -77,14 +77,14 @@ def collect(
     return report
 
 
-def check(store: Store, blobs: BlobStore) -> Iterator[Trouble]:
+def check(store: Store, blobs: BlobStore) -> Iterator[BlobProblem]:
     """Read every blob that an event names; those that are missing or corrupt, and those that are
     erased and still there, or there again."""
     seen: set[str] = set()
     for order in orders(store):
         seen.add(order.entity_id)
         if blobs.copies(order.entity_id):
-            yield Trouble(
+            yield BlobProblem(
                 order.entity_id,
                 "erased, but there",
                 order.event.event_name,
@@ -96,7 +96,7 @@ def check(store: Store, blobs: BlobStore) -> Iterator[Trouble]:
                 continue
             seen.add(digest)
             if problem := _problem(blobs, digest):
-                yield Trouble(digest, problem, recorded.event.event_name, recorded.position)
+                yield BlobProblem(digest, problem, recorded.event.event_name, recorded.position)
 
 
 def _wanted(store: Store) -> Iterator[Recorded]:

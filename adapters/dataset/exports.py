@@ -8,7 +8,7 @@ from typing import IO
 import msgspec
 
 from adapters.blobs.blobs import BlobMissing, BlobStore
-from adapters.formats.items import Answer, DeclaredView, Labelled, SourceImage
+from adapters.formats.items import DeclaredView, SourceAnnotation, SourceImage, ViewAnnotations
 from adapters.formats.registry import FORMATS
 from application.dataset.dataset import images_at
 from application.dataset.erasure import erased_among
@@ -126,7 +126,7 @@ def _source_image(image: PlacedImage, names: _Names, views: dict[str, View]) -> 
         where=image.image_id,
         split=image.state.split,
         metadata=added.metadata,
-        answers={
+        annotations={
             view.name: answer
             for key, view in views.items()
             if (answer := _answer(view, image.state.annotations.get(key))) is not None
@@ -135,15 +135,15 @@ def _source_image(image: PlacedImage, names: _Names, views: dict[str, View]) -> 
     )
 
 
-def _answer(view: View, said: ImageAnnotated | None) -> Answer | None:
+def _answer(view: View, said: ImageAnnotated | None) -> ViewAnnotations | None:
     """What is said in a view, by labels; concepts that have left the view say nothing."""
     if said is None:
         return None
     annotations = tuple(
-        Labelled(view.concepts[one.concept_id], one.box)
+        SourceAnnotation(view.concepts[one.concept_id], one.box)
         for one in said.annotations
         if one.concept_id in view.concepts
     )
     if not annotations and not said.without_concept:
         return None
-    return Answer(annotations, said.without_concept)
+    return ViewAnnotations(annotations, said.without_concept)

@@ -1,1 +1,1 @@
-"""What a version's predictions come to: figures, curves, and the answers for each image."""
+"""Evaluation of a version's predictions: metrics, curves, and the result for each image."""

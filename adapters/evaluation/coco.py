@@ -1,7 +1,7 @@
 """COCO's average precision of boxes, by faster-coco-eval: `python -m adapters.evaluation.coco`.
 
-It holds some 2 kB a box and takes seconds for 100,000 boxes of a concept, so it runs in a process
-of its own and leaves its result beside the predictions, whose content never changes.
+It needs some 2 kB a box and takes seconds for 100,000 boxes of a concept. So it runs in its own
+process and stores its result beside the predictions, whose content never changes.
 """
 
 import os
@@ -13,10 +13,10 @@ import msgspec
 import numpy as np
 
 from adapters.blobs.blobs import BlobStore
-from adapters.evaluation.answers import Bools, Boxes, BoxTable
+from adapters.evaluation.prediction_arrays import Bools, Boxes, BoxTable
 
 MAX_BOXES = 100
-"""Boxes of a concept in an image that are looked at, those of the highest scores."""
+"""Boxes of a concept in an image that are evaluated: those with the highest scores."""
 
 
 class CocoPrecision(msgspec.Struct, frozen=True):
@@ -27,30 +27,30 @@ class CocoPrecision(msgspec.Struct, frozen=True):
 
 
 def result_key(digest: str, split: str) -> str:
-    """Where the result is kept, among what the blob store can make again."""
+    """The key of the result among the derived entries of the blob store."""
     return f"evaluation/coco-1/{digest}-{split}.json"
 
 
-def coco_precision(answers: Boxes, concept: int, within: Bools) -> CocoPrecision:
+def coco_precision(predictions: Boxes, concept: int, within: Bools) -> CocoPrecision:
     """The average precision of a concept as COCO defines it, on the images of `within`.
 
-    Coordinates are shares of the image's sides: IoU is the same in them as in pixels.
+    Coordinates are shares of the image's sides: IoU is the same as in pixels.
     """
     from faster_coco_eval import COCO, COCOeval_faster
 
-    true = _annotations(answers.truth, concept, within)
+    true = _annotations(predictions.truth, concept, within)
     if not true:
         return CocoPrecision(None, None)
-    said = _annotations(answers.predicted, concept, within, answers.scores)
-    images = sorted({one["image_id"] for one in [*true, *said]})
-    known = COCO(
+    predicted = _annotations(predictions.predicted, concept, within, predictions.scores)
+    images = sorted({annotation["image_id"] for annotation in [*true, *predicted]})
+    truth = COCO(
         {
             "images": [{"id": image} for image in images],
             "categories": [{"id": concept}],
             "annotations": true,
         }
     )
-    evaluation = COCOeval_faster(known, known.loadRes(said), "bbox", print_function=_silent)
+    evaluation = COCOeval_faster(truth, truth.loadRes(predicted), "bbox", print_function=_silent)
     evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
     evaluation.params.maxDets = [MAX_BOXES]
     evaluation.evaluate()
@@ -64,7 +64,7 @@ def _annotations(
     table: BoxTable, concept: int, within: Bools, scores: Any = None
 ) -> list[dict[str, Any]]:
     chosen = np.flatnonzero((table.concept == concept) & within[table.image])
-    found = [
+    annotations = [
         {
             "id": number,
             "image_id": image,
@@ -84,9 +84,9 @@ def _annotations(
         )
     ]
     if scores is not None:
-        for one, score in zip(found, scores[chosen].tolist(), strict=True):
-            one["score"] = score
-    return found
+        for annotation, score in zip(annotations, scores[chosen].tolist(), strict=True):
+            annotation["score"] = score
+    return annotations
 
 
 def _silent(*_: object) -> None:
@@ -94,19 +94,19 @@ def _silent(*_: object) -> None:
 
 
 def main(blobs_url: str, digest: str, split: str) -> None:
-    """Work out every concept's precision and keep it. Raises what reading predictions raises."""
+    """Compute every concept's precision and store it. Raises what `load_blob` raises."""
     from adapters.evaluation.loading import load_blob
 
     blobs = BlobStore.from_url(blobs_url)
-    answers = load_blob(blobs, digest)
-    assert isinstance(answers, Boxes)
-    within = answers.images.in_split(split)
-    found = [coco_precision(answers, c, within) for c in range(len(answers.concepts))]
-    blobs.put_derived(result_key(digest, split), msgspec.json.encode(found))
+    predictions = load_blob(blobs, digest)
+    assert isinstance(predictions, Boxes)
+    within = predictions.images.in_split(split)
+    precisions = [coco_precision(predictions, c, within) for c in range(len(predictions.concepts))]
+    blobs.put_derived(result_key(digest, split), msgspec.json.encode(precisions))
 
 
 def _end_with_parent() -> None:
-    """The parent holds the other end of the standard input, and never writes."""
+    """Exit when standard input closes: the parent has its other end and never writes."""
     os.read(0, 1)
     os._exit(1)
 

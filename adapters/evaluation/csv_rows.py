@@ -1,14 +1,14 @@
-"""Figures and predictions as CSV (RFC 4180), a piece at a time, safe to open in a spreadsheet."""
+"""Metrics and predictions as CSV (RFC 4180), in chunks, safe to open in a spreadsheet."""
 
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping
 
-from adapters.evaluation.answers import Decided, DecidedBoxes, plain
+from adapters.evaluation.prediction_arrays import Decided, DecidedBoxes, plain
 
 PIECE_ROWS = 2000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""A cell that begins so is a formula to a spreadsheet (OWASP, CSV injection)."""
+"""A spreadsheet evaluates a cell that starts with one of these (OWASP, CSV injection)."""
 
 _IMAGE = ["image_id", "split"]
 _CONCEPT = ["concept_id", "concept"]
@@ -20,24 +20,24 @@ Cell = str | int | float | None
 
 
 def csv_pieces(columns: list[str], rows: Iterable[list[Cell]]) -> Iterator[bytes]:
-    """The whole file in UTF-8, some thousand rows a piece."""
+    """The file in UTF-8, in chunks of `PIECE_ROWS` rows."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(columns)
     for number, row in enumerate(rows, start=1):
         writer.writerow([_guarded(cell) for cell in row])
         if number % PIECE_ROWS == 0:
-            yield _taken(buffer)
-    yield _taken(buffer)
+            yield _drained(buffer)
+    yield _drained(buffer)
 
 
 def prediction_rows(
     decided: Decided, labels: Mapping[str, str], thresholds: list[float]
 ) -> tuple[list[str], Iterator[list[Cell]]]:
-    """Columns and rows: of labels a row for each image and concept, of detection for each box.
+    """Columns and rows: one row for each image and concept, or for each box in detection.
 
-    A box is `true` or `predicted`, numbered within its image; a predicted one is `matched` with
-    the number of a true one.
+    A box is `true` or `predicted` and numbered within its image. `matched` of a predicted box is
+    the number of a true box.
     """
     if isinstance(decided, DecidedBoxes):
         return BOX_COLUMNS, _boxes(decided, labels, thresholds)
@@ -48,44 +48,44 @@ def _labels(
     decided: Decided, labels: Mapping[str, str], thresholds: list[float]
 ) -> Iterator[list[Cell]]:
     assert not isinstance(decided, DecidedBoxes)
-    answers = decided.answers
-    about = [(key, labels[key]) for key in answers.concepts]
-    for place, image_id in enumerate(answers.images.ids):
-        split = "train" if answers.images.train[place] else "validation"
-        true, said = answers.truth[place].tolist(), decided.predicted[place].tolist()
-        for c, score in enumerate(answers.scores[place]):
+    predictions = decided.predictions
+    concepts = [(key, labels[key]) for key in predictions.concepts]
+    for index, image_id in enumerate(predictions.images.ids):
+        split = "train" if predictions.images.train[index] else "validation"
+        true, predicted = predictions.truth[index].tolist(), decided.predicted[index].tolist()
+        for c, score in enumerate(predictions.scores[index]):
             yield [
-                *(image_id, split, *about[c], int(true[c])),
-                *(plain(score), thresholds[c], int(said[c])),
+                *(image_id, split, *concepts[c], int(true[c])),
+                *(plain(score), thresholds[c], int(predicted[c])),
             ]
 
 
 def _boxes(
     decided: DecidedBoxes, labels: Mapping[str, str], thresholds: list[float]
 ) -> Iterator[list[Cell]]:
-    answers = decided.answers
-    about = [(key, labels[key]) for key in answers.concepts]
-    true, said = answers.truth, answers.predicted
-    for place, image_id in enumerate(answers.images.ids):
-        split = "train" if answers.images.train[place] else "validation"
-        for number, b in enumerate(true.of(place)):
+    predictions = decided.predictions
+    concepts = [(key, labels[key]) for key in predictions.concepts]
+    true, predicted = predictions.truth, predictions.predicted
+    for index, image_id in enumerate(predictions.images.ids):
+        split = "train" if predictions.images.train[index] else "validation"
+        for number, b in enumerate(true.of(index)):
             sides = [plain(side) for side in true.sides[b]]
-            box: list[Cell] = [*about[true.concept[b]], f"true {number}", *sides]
-            yield [image_id, split, *box, None, None, int(decided.found[b]), None]
-        for number, b in enumerate(said.of(place)):
-            sides = [plain(side) for side in said.sides[b]]
-            c, match = int(said.concept[b]), int(answers.matched[b])
-            box = [*about[c], f"predicted {number}", *sides]
-            found = f"true {match - int(true.starts[place])}" if match >= 0 else None
-            kept = int(decided.kept[b])
-            yield [image_id, split, *box, plain(answers.scores[b]), thresholds[c], kept, found]
+            box: list[Cell] = [*concepts[true.concept[b]], f"true {number}", *sides]
+            yield [image_id, split, *box, None, None, int(decided.detected[b]), None]
+        for number, b in enumerate(predicted.of(index)):
+            sides = [plain(side) for side in predicted.sides[b]]
+            c, match = int(predicted.concept[b]), int(predictions.matched[b])
+            box = [*concepts[c], f"predicted {number}", *sides]
+            score, kept = plain(predictions.scores[b]), int(decided.kept[b])
+            matched = f"true {match - int(true.starts[index])}" if match >= 0 else None
+            yield [image_id, split, *box, score, thresholds[c], kept, matched]
 
 
 def _guarded(cell: Cell) -> Cell:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
-def _taken(buffer: io.StringIO) -> bytes:
+def _drained(buffer: io.StringIO) -> bytes:
     text = buffer.getvalue()
     buffer.seek(0)
     buffer.truncate()

@@ -1,11 +1,11 @@
-"""The gallery: which images to show under given thresholds, in what order, and their answers."""
+"""The gallery: the images that match a query, their order, and the result for each image."""
 
 from typing import Literal
 
 import msgspec
 import numpy as np
 
-from adapters.evaluation.answers import (
+from adapters.evaluation.prediction_arrays import (
     Bools,
     BoxTable,
     Counts,
@@ -29,28 +29,29 @@ BY_IMAGE, HIGHEST, LOWEST = "image", "highest", "lowest"
 CORRECT, UNSURE, BOTH = "correct", "unsure", "both"
 
 DISCARDED_AT_MOST = 20
-"""Discarded answers that a list has of each image; a single image has all."""
+"""The most discarded predictions of each image in a list; a single image has all."""
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Which images to show, and in what order. Concepts are places in the version's list.
+class GalleryQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A query for images and their order. Concepts are indexes in the version's list.
 
-    `concept` narrows to images that hold it or are predicted to, or have an error of it. `true` and
-    `said` are a cell of the confusion matrix; `said` beyond the last concept is nothing predicted.
-    `from_score` leaves out what comes before this score in the order asked for.
+    `concept` restricts `show` to that concept: to images where it is true or predicted, or to its
+    errors. `true` and `predicted` are a cell of the confusion matrix; `predicted` after the last
+    concept means that nothing is predicted. `from_score` skips images before this score in the
+    order of `sort`.
     """
 
     split: str
     show: str = ALL
     concept: int | None = None
     true: int | None = None
-    said: int | None = None
+    predicted: int | None = None
     sort: str = BY_IMAGE
     from_score: float | None = None
 
 
 class GivenAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An answer by the model: `correct` says whether it is true, of a box whether it found one."""
+    """A concept or box predicted by the model; a box is `correct` if it matches a true box."""
 
     concept_id: str
     score: float
@@ -60,7 +61,7 @@ class GivenAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class TrueAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is annotated; `found` says whether it is predicted."""
+    """An annotated concept or box; `found` is whether it is predicted."""
 
     concept_id: str
     found: bool
@@ -68,11 +69,11 @@ class TrueAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class JudgedImage(msgspec.Struct, frozen=True):
-    """An image's truth and predictions, each by falling score.
+    """An image's ground truth, and its predictions in descending order of score.
 
-    `outcome` is correct, misclassified or unsure of a classification; else correct,
-    false_positives, false_negatives or both. `score` is what images are sorted by; None where
-    nothing was found at all.
+    `outcome` is correct, misclassified or unsure in a classification, otherwise correct,
+    false_positives, false_negatives or both. Images are sorted by `score`; None means that no box
+    was predicted.
     """
 
     image_id: str
@@ -87,10 +88,10 @@ class JudgedImage(msgspec.Struct, frozen=True):
 
 
 class Gallery(msgspec.Struct, frozen=True):
-    """The places of the images that match, in the order asked for.
+    """The indexes of the images that match, in the order of the query.
 
-    `ranks` are the ranks of all images in this order, so that a page follows an image even if
-    that one does not match any more.
+    `ranks` are the ranks of all images in this order, so that a page can follow an image that no
+    longer matches.
     """
 
     places: Counts
@@ -101,52 +102,52 @@ class Gallery(msgspec.Struct, frozen=True):
         return len(self.places)
 
     def after(self, place: int | None, limit: int) -> list[int]:
-        """Places behind the one given, or from the first on."""
+        """The matches after an image, or the first ones."""
         start = 0 if place is None else self._index(place, "right")
-        found: list[int] = self.places[start : start + limit].tolist()
-        return found
+        places: list[int] = self.places[start : start + limit].tolist()
+        return places
 
     def before(self, place: int, limit: int) -> list[int]:
-        """The places just before the one given, in the same order."""
+        """The last matches before an image, in the same order."""
         end = self._index(place, "left")
-        found: list[int] = self.places[max(end - limit, 0) : end].tolist()
-        return found
+        places: list[int] = self.places[max(end - limit, 0) : end].tolist()
+        return places
 
     def index(self, place: int) -> int:
-        """How many come before a place."""
+        """The number of matches before an image."""
         return self._index(place, "left")
 
     def _index(self, place: int, side: Literal["left", "right"]) -> int:
         return int(np.searchsorted(self.ranks[self.places], self.ranks[place], side))
 
 
-def gallery(decided: Decided, wanted: Wanted) -> Gallery:
-    """The images that match. Raises `Invalid` for what the kind of view does not have."""
-    answers = decided.answers
-    chosen = answers.images.in_split(wanted.split) & _shown(decided, wanted)
-    if wanted.true is not None or wanted.said is not None:
-        chosen &= _cell(decided, wanted)
-    if wanted.sort == BY_IMAGE:
-        if wanted.from_score is not None:
+def gallery(decided: Decided, query: GalleryQuery) -> Gallery:
+    """The images that match. Raises `Invalid` for a query that does not fit the kind of view."""
+    predictions = decided.predictions
+    chosen = predictions.images.in_split(query.split) & _filtered(decided, query)
+    if query.true is not None or query.predicted is not None:
+        chosen &= _cell(decided, query)
+    if query.sort == BY_IMAGE:
+        if query.from_score is not None:
             raise Invalid("a score to begin at needs a sort by score", field="from_score")
         return Gallery(np.flatnonzero(chosen), np.arange(len(chosen)))
-    scores = answers.score_of(wanted.concept)
-    order = np.argsort(-scores if wanted.sort == HIGHEST else scores, kind="stable")
+    scores = predictions.score_of(query.concept)
+    order = np.argsort(-scores if query.sort == HIGHEST else scores, kind="stable")
     ranks = np.empty_like(order)
     ranks[order] = np.arange(len(order))
-    if wanted.from_score is not None:
-        limit = np.float32(wanted.from_score)
-        chosen &= scores <= limit if wanted.sort == HIGHEST else scores >= limit
+    if query.from_score is not None:
+        limit = np.float32(query.from_score)
+        chosen &= scores <= limit if query.sort == HIGHEST else scores >= limit
     return Gallery(order[chosen[order]], ranks)
 
 
-def _shown(decided: Decided, wanted: Wanted) -> Bools:
-    concept = wanted.concept
-    match wanted.show:
+def _filtered(decided: Decided, query: GalleryQuery) -> Bools:
+    concept = query.concept
+    match query.show:
         case "all":
             if concept is None:
-                return np.ones(len(decided.answers.images.ids), np.bool_)
-            return decided.speaks_of(concept)
+                return np.ones(len(decided.predictions.images.ids), np.bool_)
+            return decided.involves(concept)
         case "false_positives":
             return decided.false_positives(concept) > 0
         case "false_negatives":
@@ -155,42 +156,42 @@ def _shown(decided: Decided, wanted: Wanted) -> Bools:
             return decided.false_positives(concept) + decided.false_negatives(concept) > 0
 
 
-def _cell(decided: Decided, wanted: Wanted) -> Bools:
-    if not isinstance(decided, DecidedLabels) or not decided.answers.single:
+def _cell(decided: Decided, query: GalleryQuery) -> Bools:
+    if not isinstance(decided, DecidedLabels) or not decided.predictions.single:
         raise Invalid("only a classification has a confusion matrix", field="true")
     chosen = np.ones(len(decided.predicted), np.bool_)
-    if wanted.true is not None:
-        chosen &= decided.answers.truth[:, wanted.true]
-    if wanted.said is not None:
-        nothing = wanted.said == len(decided.answers.concepts)
-        said = decided.predicted
-        chosen &= ~said.any(axis=1) if nothing else said[:, wanted.said]
+    if query.true is not None:
+        chosen &= decided.predictions.truth[:, query.true]
+    if query.predicted is not None:
+        nothing = query.predicted == len(decided.predictions.concepts)
+        predicted = decided.predicted
+        chosen &= ~predicted.any(axis=1) if nothing else predicted[:, query.predicted]
     return chosen
 
 
-class Judge:
-    """Tells of images one by one, with all that is known of them."""
+class Evaluator:
+    """Makes the result of each image: its outcome, ground truth and predictions."""
 
     def __init__(self, decided: Decided, thresholds: list[float], concept: int | None) -> None:
         self._decided = decided
         self._thresholds = thresholds
-        self._scores = decided.answers.score_of(concept)
+        self._scores = decided.predictions.score_of(concept)
         self._wrong = decided.false_positives(None)
         self._missed = decided.false_negatives(None)
 
     def outcomes(self) -> Counts:
-        """False positives and negatives of every image, one row an image."""
+        """False positives and false negatives, a row for each image."""
         return np.stack([self._wrong, self._missed], axis=1)
 
-    def judge(self, place: int, discarded_at_most: int | None = None) -> JudgedImage:
-        images = self._decided.answers.images
+    def evaluate(self, place: int, discarded_at_most: int | None = None) -> JudgedImage:
+        images = self._decided.predictions.images
         wrong, missed = int(self._wrong[place]), int(self._missed[place])
         if isinstance(self._decided, DecidedLabels):
-            truth, given = self._labels(self._decided, place)
+            truth, by_score = self._labels(self._decided, place)
         else:
-            truth, given = self._boxes(self._decided, place)
-        predicted = [answer for kept, answer in given if kept]
-        discarded = [answer for kept, answer in given if not kept]
+            truth, by_score = self._boxes(self._decided, place)
+        predicted = [prediction for kept, prediction in by_score if kept]
+        discarded = [prediction for kept, prediction in by_score if not kept]
         score = float(self._scores[place])
         return JudgedImage(
             image_id=images.ids[place],
@@ -207,7 +208,7 @@ class Judge:
     def _outcome(self, wrong: int, missed: int) -> str:
         if not wrong and not missed:
             return CORRECT
-        if isinstance(self._decided, DecidedLabels) and self._decided.answers.single:
+        if isinstance(self._decided, DecidedLabels) and self._decided.predictions.single:
             return MISCLASSIFIED if wrong else UNSURE
         if wrong and missed:
             return BOTH
@@ -216,53 +217,54 @@ class Judge:
     def _labels(
         self, decided: DecidedLabels, place: int
     ) -> tuple[list[TrueAnswer], list[tuple[bool, GivenAnswer]]]:
-        answers = decided.answers
-        true, said = answers.truth[place], decided.predicted[place]
+        predictions = decided.predictions
+        true, predicted = predictions.truth[place], decided.predicted[place]
         truth = [
-            TrueAnswer(answers.concepts[c], bool(said[c])) for c in np.flatnonzero(true).tolist()
+            TrueAnswer(predictions.concepts[c], bool(predicted[c]))
+            for c in np.flatnonzero(true).tolist()
         ]
-        order = np.argsort(-answers.scores[place], kind="stable").tolist()
-        given = [
+        order = np.argsort(-predictions.scores[place], kind="stable").tolist()
+        by_score = [
             (
-                bool(said[c]),
+                bool(predicted[c]),
                 GivenAnswer(
-                    answers.concepts[c],
-                    plain(answers.scores[place, c]),
+                    predictions.concepts[c],
+                    plain(predictions.scores[place, c]),
                     self._thresholds[c],
                     bool(true[c]),
                 ),
             )
             for c in order
         ]
-        return truth, given
+        return truth, by_score
 
     def _boxes(
         self, decided: DecidedBoxes, place: int
     ) -> tuple[list[TrueAnswer], list[tuple[bool, GivenAnswer]]]:
-        answers = decided.answers
+        predictions = decided.predictions
         truth = [
             TrueAnswer(
-                answers.concepts[answers.truth.concept[b]],
-                bool(decided.found[b]),
-                _box(answers.truth, b),
+                predictions.concepts[predictions.truth.concept[b]],
+                bool(decided.detected[b]),
+                _box(predictions.truth, b),
             )
-            for b in answers.truth.of(place)
+            for b in predictions.truth.of(place)
         ]
-        of = answers.predicted.of(place)
-        given = [
+        boxes = predictions.predicted.of(place)
+        by_score = [
             (
                 bool(decided.kept[b]),
                 GivenAnswer(
-                    answers.concepts[answers.predicted.concept[b]],
-                    plain(answers.scores[b]),
-                    self._thresholds[answers.predicted.concept[b]],
-                    bool(answers.matched[b] >= 0),
-                    _box(answers.predicted, b),
+                    predictions.concepts[predictions.predicted.concept[b]],
+                    plain(predictions.scores[b]),
+                    self._thresholds[predictions.predicted.concept[b]],
+                    bool(predictions.matched[b] >= 0),
+                    _box(predictions.predicted, b),
                 ),
             )
-            for b in sorted(of, key=lambda b: -answers.scores[b])
+            for b in sorted(boxes, key=lambda b: -predictions.scores[b])
         ]
-        return truth, given
+        return truth, by_score
 
 
 def _box(table: BoxTable, number: int) -> Box:

@@ -1,4 +1,4 @@
-"""Predictions files read into arrays, and refused if they are not what they should be."""
+"""Predictions files read into arrays and validated."""
 
 import tempfile
 from pathlib import Path
@@ -8,51 +8,53 @@ import msgspec
 import numpy as np
 
 from adapters.blobs.blobs import BlobStore
-from adapters.evaluation.answers import Answers, Boxes, BoxTable, Images, Labels
+from adapters.evaluation.prediction_arrays import Boxes, BoxTable, Images, Labels, PredictionArrays
 from domain.dataset.image import TRAIN, VALIDATION
 from domain.library.view import CLASSIFICATION, DETECTION, KINDS
 from domain.training.messages import ConceptLabel
 
 
 class PredictionsUnreadable(Exception):
-    """The file is no predictions file, or not one of this version."""
+    """The file is not a predictions file, or not one of this version."""
 
 
-def load_blob(blobs: BlobStore, digest: str) -> Answers:
-    """The predictions under a digest, which is checked. Raises `BlobMissing`, `BlobCorrupt`,
-    `PredictionsUnreadable`."""
+def load_blob(blobs: BlobStore, digest: str) -> PredictionArrays:
+    """The predictions with a digest, which is verified.
+
+    Raises `BlobMissing`, `BlobCorrupt` or `PredictionsUnreadable`.
+    """
     with tempfile.TemporaryDirectory(prefix="stemma-predictions-") as folder:
         path = Path(folder, "predictions.parquet")
         blobs.copy_to(digest, path)
         return load(path)
 
 
-def load(path: Path) -> Answers:
+def load(path: Path) -> PredictionArrays:
     """The predictions in a file. Raises `PredictionsUnreadable`."""
-    # Imported where needed: pyarrow takes 60 MB that most processes of the API never use.
+    # Imported lazily: pyarrow takes 60 MB that most processes of the API never use.
     import pyarrow as pa
 
     try:
         return _load(path)
     except (pa.ArrowException, msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the disk, and not of what is in the file
+            raise  # an error of the disk, not of the file's content
         raise PredictionsUnreadable(f"the file cannot be read: {error}") from error
     finally:
         pa.default_memory_pool().release_unused()
 
 
-def _load(path: Path) -> Answers:
+def _load(path: Path) -> PredictionArrays:
     import pyarrow.parquet as pq
 
     from adapters.evaluation.predictions import schema_of
 
     with pq.ParquetFile(path) as file:
-        about = file.schema_arrow.metadata or {}
-        kind = about.get(b"kind", b"").decode()
+        metadata = file.schema_arrow.metadata or {}
+        kind = metadata.get(b"kind", b"").decode()
         if kind not in KINDS or not file.schema_arrow.equals(schema_of(kind)):
             raise PredictionsUnreadable("its columns are not those of predictions")
-        concepts = msgspec.json.decode(about.get(b"concepts", b""), type=list[ConceptLabel])
+        concepts = msgspec.json.decode(metadata.get(b"concepts", b""), type=list[ConceptLabel])
         table = file.read(use_threads=False).combine_chunks()
     columns = {name: _whole(table.column(name)) for name in table.column_names}
     splits = columns["split"].to_numpy(zero_copy_only=False)
@@ -68,18 +70,18 @@ def _load(path: Path) -> Answers:
 
 def _labels(kind: str, ids: tuple[str, ...], images: Images, columns: dict[str, Any]) -> Labels:
     shape = (len(images.ids), len(ids))
-    given, truths = columns["scores"], columns["truth"]
+    score_lists, truth_lists = columns["scores"], columns["truth"]
     _check(bool(ids) or not images.ids, "it has no concepts")
-    _check(bool((_lengths(given) == len(ids)).all()), "a score is missing")
-    scores = _numbers(given.flatten()).reshape(shape)
+    _check(bool((_lengths(score_lists) == len(ids)).all()), "a score is missing")
+    scores = _numbers(score_lists.flatten()).reshape(shape)
     _check_scores(scores)
-    true = _numbers(truths.flatten())
+    true = _numbers(truth_lists.flatten())
     _check(bool(((true >= 0) & (true < len(ids))).all()), "a concept is unknown")
     truth = np.zeros(shape, np.bool_)
-    held = _lengths(truths)
-    truth[np.repeat(np.arange(len(held)), held), true] = True
+    counts = _lengths(truth_lists)
+    truth[np.repeat(np.arange(len(counts)), counts), true] = True
     single = kind == CLASSIFICATION
-    _check(not single or bool((held == 1).all()), "an image has not one true concept")
+    _check(not single or bool((counts == 1).all()), "an image has not one true concept")
     return Labels(kind, ids, images, truth, scores, single)
 
 
@@ -89,10 +91,12 @@ def _boxes(ids: tuple[str, ...], images: Images, columns: dict[str, Any]) -> Box
     flat = columns["predicted"].flatten()
     scores = _numbers(flat.field("score"))
     _check_scores(scores)
-    place = _numbers(flat.field("matched")).astype(np.int64)
-    held = np.diff(truth.starts)[predicted.image]
-    _check(bool(((place >= -1) & (place < held)).all()), "a box matches one that is not there")
-    matched = np.where(place >= 0, truth.starts[predicted.image] + place, -1)
+    index = _numbers(flat.field("matched")).astype(np.int64)
+    true_boxes = np.diff(truth.starts)[predicted.image]
+    _check(
+        bool(((index >= -1) & (index < true_boxes)).all()), "a box matches one that is not there"
+    )
+    matched = np.where(index >= 0, truth.starts[predicted.image] + index, -1)
     hits = matched >= 0
     same = truth.concept[matched[hits]] == predicted.concept[hits]
     _check(bool(same.all()), "a box matches one of another concept")

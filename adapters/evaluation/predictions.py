@@ -1,11 +1,11 @@
-"""A checkpoint's predictions on its frozen images, as a Parquet file: a row an image.
+"""A checkpoint's predictions on its frozen images, as a Parquet file with a row for each image.
 
-Concepts are numbers: their places in the version's list of concepts. Of classification and tagging
-a row has `truth`, the concepts that the image holds, and `scores`, one in [0, 1] for each concept.
-Of detection it has the boxes of both: `truth`, and `predicted` by falling score, where `matched` is
-the place in `truth` of the box that this one found at IoU 0.5 or more, or -1. A box is left, top,
-width and height as shares of the image's sides. Which boxes match does not depend on the threshold:
-a lower one only adds boxes behind the others.
+Concepts are numbers: their indexes in the version's list of concepts. In classification and
+tagging, `truth` has the image's true concepts, and `scores` a number in [0, 1] for each concept. In
+detection, `truth` has the true boxes and `predicted` the predicted ones in descending order of
+score; `matched` is the index in `truth` of the box that matches at IoU 0.5 or more, or -1. A box is
+left, top, width and height as shares of the image's sides. Matches do not depend on the threshold:
+a lower threshold only adds boxes after the others.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ from domain.library.view import DETECTION
 from domain.training.messages import ConceptLabel
 
 ROWS = 1000
-"""Rows that are written and read together."""
+"""Rows in one batch of a write or a read."""
 
 _BOX = [("x", pa.float32()), ("y", pa.float32()), ("width", pa.float32()), ("height", pa.float32())]
 _TRUE_BOX = pa.struct([("concept", pa.int32()), *_BOX])
@@ -42,7 +42,7 @@ def schema_of(kind: str) -> pa.Schema:
 
 
 class PredictionsFile:
-    """Rows go in one by one; at most `ROWS` are held."""
+    """A predictions file that is being written row by row; at most `ROWS` rows are in memory."""
 
     def __init__(self, writer: pq.ParquetWriter, schema: pa.Schema) -> None:
         self._writer, self._schema = writer, schema
@@ -63,9 +63,9 @@ class PredictionsFile:
 def writing_predictions(
     path: Path, kind: str, concepts: Iterable[ConceptLabel]
 ) -> Iterator[PredictionsFile]:
-    """The same rows give the same bytes."""
-    about = {"kind": kind, "concepts": msgspec.json.encode(list(concepts)).decode()}
-    schema = schema_of(kind).with_metadata(about)
+    """Write a predictions file. The same rows give the same bytes."""
+    metadata = {"kind": kind, "concepts": msgspec.json.encode(list(concepts)).decode()}
+    schema = schema_of(kind).with_metadata(metadata)
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         file = PredictionsFile(writer, schema)
         yield file

@@ -1,4 +1,4 @@
-"""Versions' predictions held in memory for a while, with the facts that follow from them alone."""
+"""A cache of versions' predictions, and of the metrics that depend on nothing else."""
 
 import logging
 import subprocess
@@ -10,14 +10,14 @@ from contextlib import suppress
 import msgspec
 
 from adapters.blobs.blobs import BlobStore
-from adapters.evaluation import figures
-from adapters.evaluation.answers import Answers, Boxes
+from adapters.evaluation import metrics
 from adapters.evaluation.coco import CocoPrecision, result_key
-from adapters.evaluation.figures import ConceptFacts
 from adapters.evaluation.loading import load_blob
+from adapters.evaluation.metrics import ConceptFacts
+from adapters.evaluation.prediction_arrays import Boxes, PredictionArrays
 
 HELD_BYTES = 128_000_000
-"""Of predictions, at most; the last ones asked for are held however large they are."""
+"""The most bytes of predictions in memory; the ones used last stay even if they are larger."""
 
 FIRST_WAIT_SECONDS = 1.5
 
@@ -25,18 +25,18 @@ log = logging.getLogger(__name__)
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """The facts of each concept, in order; not `complete` while COCO's are being worked out."""
+    """The facts of each concept, in order; not `complete` while COCO's metrics are computed."""
 
     concepts: list[ConceptFacts]
     complete: bool
 
 
 class Predictions:
-    """By digest, since what is under a digest never changes. Safe to use from many threads."""
+    """A cache by digest, whose content never changes. Safe to use from many threads."""
 
     def __init__(self, blobs: BlobStore, blobs_url: str) -> None:
         self._blobs = blobs
-        self._held: OrderedDict[str, Answers] = OrderedDict()
+        self._cached: OrderedDict[str, PredictionArrays] = OrderedDict()
         self._facts: dict[tuple[str, str], list[ConceptFacts]] = {}
         self._lock = threading.Lock()
         self._loading = threading.Lock()
@@ -45,61 +45,64 @@ class Predictions:
     def close(self) -> None:
         self._coco.close()
 
-    def get(self, digest: str) -> Answers:
-        """The predictions under a digest. Raises `BlobMissing`, `BlobCorrupt`,
-        `PredictionsUnreadable`."""
+    def get(self, digest: str) -> PredictionArrays:
+        """The predictions with a digest.
+
+        Raises `BlobMissing`, `BlobCorrupt` or `PredictionsUnreadable`.
+        """
         with self._loading:
-            found = self._held.get(digest)
-            if found is None:
-                found = self._held[digest] = load_blob(self._blobs, digest)
+            predictions = self._cached.get(digest)
+            if predictions is None:
+                predictions = self._cached[digest] = load_blob(self._blobs, digest)
                 self._drop_oldest()
-            self._held.move_to_end(digest)
-            return found
+            self._cached.move_to_end(digest)
+            return predictions
 
     def facts(self, digest: str, split: str) -> Facts:
-        """What does not depend on thresholds. COCO's figures come later if they take long."""
+        """What does not depend on thresholds; without COCO's metrics while they are computed."""
         key = digest, split
         with self._lock:
-            found = self._facts.get(key)
-            if found is None:
-                answers = self.get(digest)
-                within = answers.images.in_split(split)
-                concepts = range(len(answers.concepts))
-                found = [figures.facts(answers, concept, within) for concept in concepts]
-                self._facts[key] = found
-        answers = self.get(digest)
-        if not isinstance(answers, Boxes) or not found or _known(found):
-            return Facts(found, True)
+            facts = self._facts.get(key)
+            if facts is None:
+                predictions = self.get(digest)
+                within = predictions.images.in_split(split)
+                concepts = range(len(predictions.concepts))
+                facts = [metrics.facts(predictions, concept, within) for concept in concepts]
+                self._facts[key] = facts
+        predictions = self.get(digest)
+        if not isinstance(predictions, Boxes) or not facts or _has_coco(facts):
+            return Facts(facts, True)
         precisions = self._coco_of(digest, split)
         if precisions is None:
-            return Facts(found, self._coco.has_failed(digest, split))
-        whole = [
+            return Facts(facts, self._coco.has_failed(digest, split))
+        completed = [
             msgspec.structs.replace(
-                one, average_precision=coco.at_50, average_precision_coco=coco.average
+                fact, average_precision=coco.at_50, average_precision_coco=coco.average
             )
-            for one, coco in zip(found, precisions, strict=True)
+            for fact, coco in zip(facts, precisions, strict=True)
         ]
-        self._facts[key] = whole
-        return Facts(whole, True)
+        self._facts[key] = completed
+        return Facts(completed, True)
 
     def _coco_of(self, digest: str, split: str) -> list[CocoPrecision] | None:
-        kept = self._blobs.get_derived(result_key(digest, split))
-        if kept is None:
-            self._coco.work_out(digest, split, FIRST_WAIT_SECONDS)
-            kept = self._blobs.get_derived(result_key(digest, split))
-        return None if kept is None else msgspec.json.decode(kept, type=list[CocoPrecision])
+        result = self._blobs.get_derived(result_key(digest, split))
+        if result is None:
+            self._coco.compute(digest, split, FIRST_WAIT_SECONDS)
+            result = self._blobs.get_derived(result_key(digest, split))
+        return None if result is None else msgspec.json.decode(result, type=list[CocoPrecision])
 
     def _drop_oldest(self) -> None:
-        while len(self._held) > 1 and sum(one.size for one in self._held.values()) > HELD_BYTES:
-            self._held.popitem(last=False)
+        cached = self._cached
+        while len(cached) > 1 and sum(arrays.size for arrays in cached.values()) > HELD_BYTES:
+            cached.popitem(last=False)
 
 
-def _known(facts: list[ConceptFacts]) -> bool:
-    return any(one.average_precision is not None for one in facts)
+def _has_coco(facts: list[ConceptFacts]) -> bool:
+    return any(fact.average_precision is not None for fact in facts)
 
 
 class _CocoProcesses:
-    """One process at a time works COCO's figures out; who asks meanwhile asks again later."""
+    """Computes COCO's metrics in one process at a time; callers meanwhile ask again later."""
 
     def __init__(self, blobs_url: str) -> None:
         self._blobs_url = blobs_url
@@ -110,8 +113,8 @@ class _CocoProcesses:
     def has_failed(self, digest: str, split: str) -> bool:
         return (digest, split) in self._failed
 
-    def work_out(self, digest: str, split: str, seconds: float) -> None:
-        """Have the figures worked out; who is first waits for them a little."""
+    def compute(self, digest: str, split: str, seconds: float) -> None:
+        """Start computing the metrics; the first caller waits for them up to `seconds`."""
         key = digest, split
         with self._lock:
             self._reap()
@@ -138,7 +141,7 @@ class _CocoProcesses:
         module = "adapters.evaluation.coco"
         return subprocess.Popen(
             [sys.executable, "-m", module, self._blobs_url, digest, split],
-            # It ends when this is closed, which it is at the latest when we end.
+            # The process ends when this pipe is closed, at the latest when this process ends.
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
@@ -150,7 +153,7 @@ class _CocoProcesses:
         if process.poll() is None:
             return
         if process.returncode != 0:
-            log.error("COCO's figures of %s (%s) ended with %s", *key, process.returncode)
+            log.error("computing COCO's metrics of %s (%s) failed: %s", *key, process.returncode)
             self._failed.add(key)
         if process.stdin is not None:
             process.stdin.close()

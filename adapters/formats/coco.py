@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from adapters.formats.answers import answer, kind_of
+from adapters.formats.annotations import answer, kind_of
 from adapters.formats.boxes import DECIMALS, edges, image_sides, pixel_box, pixels, shortest
 from adapters.formats.coco_file import (
     Category,
@@ -32,10 +32,10 @@ from adapters.formats.items import (
     Contents,
     DeclaredView,
     Images,
-    Labelled,
     Note,
     Problem,
     ReadOptions,
+    SourceAnnotation,
     SourceImage,
     Written,
 )
@@ -154,7 +154,7 @@ class _FileImages:
         answers = {} if given is None else {self._options.view: given}
         yield SourceImage(path, self._where(image), self._split, {}, answers, size)
 
-    def _labelled(self, annotation: CocoAnnotation, size: tuple[int, int]) -> Labelled:
+    def _labelled(self, annotation: CocoAnnotation, size: tuple[int, int]) -> SourceAnnotation:
         if annotation.category_id not in self._labels:
             raise Flaw(f"there is no category {annotation.category_id}; correct category_id")
         try:
@@ -164,7 +164,7 @@ class _FileImages:
         except msgspec.ValidationError as error:
             raise Flaw("bbox is not [x, y, width, height] in numbers; correct it") from error
         box = pixel_box(x, y, x + width, y + height, *size, clip=self._options.clip)
-        return Labelled(self._labels[annotation.category_id], box)
+        return SourceAnnotation(self._labels[annotation.category_id], box)
 
     def _where(self, image: CocoImage) -> str:
         return f"{shown(self._path)}: image {image.id}"
@@ -209,7 +209,7 @@ def _entries(
 ) -> Iterator[tuple[CocoImage, SourceImage]]:
     """The split's images with an answer. Ids number all images, so that no file repeats one."""
     for number, image in enumerate(images(), 1):
-        if image.split == split and view.name in image.answers:
+        if image.split == split and view.name in image.annotations:
             yield CocoImage(number, image.path, *size_of(image)), image
 
 

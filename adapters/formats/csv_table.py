@@ -15,19 +15,19 @@ from pathlib import Path
 
 import msgspec
 
-from adapters.formats.answers import answer, kind_of
+from adapters.formats.annotations import answer, kind_of
 from adapters.formats.boxes import image_sides, number, pixel_box
 from adapters.formats.csv_columns import ABOUT_IMAGE, META, PIXELS, SHARES, csv_path, read_header
 from adapters.formats.items import (
-    Answer,
     Contents,
     DeclaredView,
     Images,
-    Labelled,
     Note,
     Problem,
     ReadOptions,
+    SourceAnnotation,
     SourceImage,
+    ViewAnnotations,
     Written,
 )
 from adapters.formats.sources import (
@@ -41,7 +41,7 @@ from adapters.formats.sources import (
     storable,
 )
 from adapters.formats.writing import gathered, only_view
-from adapters.uploads.seen import Seen
+from adapters.uploads.disk_set import DiskSet
 from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
 
 TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
@@ -81,7 +81,7 @@ class _Table:
         self._folder, self._path, self._header = folder, path, header
         self._boxes, self._kind, self._options = boxes, kind, options
         self._same = [n for n in header if n in ABOUT_IMAGE or n.startswith(META)]
-        self._seen = Seen()
+        self._seen = DiskSet()
         self._sized: tuple[str, tuple[int, int]] = ("", (0, 0))
 
     def images(self) -> Iterator[SourceImage | Problem | Note]:
@@ -117,7 +117,7 @@ class _Table:
     def _image(self, rows: Iterable[_Row]) -> Iterator[SourceImage | Problem]:
         head: _Row | None = None
         image: SourceImage | None = None
-        said: list[Labelled] = []
+        said: list[SourceAnnotation] = []
         without_concept = flawed = False
         for row in rows:
             try:
@@ -141,12 +141,12 @@ class _Table:
         except Flaw as flaw:
             yield Problem(image.where, str(flaw))
             return
-        answers = {} if given is None else {self._options.view: given}
-        yield msgspec.structs.replace(image, answers=answers)
+        annotations = {} if given is None else {self._options.view: given}
+        yield msgspec.structs.replace(image, annotations=annotations)
 
     def _about_image(self, row: _Row) -> SourceImage:
         image = find_image(self._folder, row.file, ("", "images"))
-        if self._seen.meet(image) is not None:
+        if self._seen.add(image) is not None:
             raise Flaw(f"{image!r} comes again; put all its rows together")
         width, height = row.cells.get("width"), row.cells.get("height")
         metadata = {
@@ -162,7 +162,7 @@ class _Table:
             size=image_sides(width, height) if width or height else None,
         )
 
-    def _labelled(self, image: SourceImage, row: _Row) -> Iterator[Labelled]:
+    def _labelled(self, image: SourceImage, row: _Row) -> Iterator[SourceAnnotation]:
         cells = [row.cells[name] for name in self._boxes]
         if not row.cells["label"].strip():
             if any(cells):
@@ -177,7 +177,7 @@ class _Table:
             else:
                 size = image.size or self._size(image.path)
                 box = pixel_box(a, b, c, d, *size, clip=clip)
-        yield Labelled(label(row.cells["label"]), box)
+        yield SourceAnnotation(label(row.cells["label"]), box)
 
     def _size(self, path: str) -> tuple[int, int]:
         """The size in the image's own header, read once for all its rows."""
@@ -206,7 +206,7 @@ def write(views: Sequence[DeclaredView], images: Images) -> Iterator[Written]:
 def _written(
     image: SourceImage, view: DeclaredView, keys: Sequence[str]
 ) -> Iterator[Sequence[object]]:
-    given = image.answers.get(view.name, Answer())
+    given = image.annotations.get(view.name, ViewAnnotations())
     width, height = image.size or ("", "")
     empty = ("",) * 4 if view.kind == DETECTION else ()
     for labelled in given.annotations or (None,):

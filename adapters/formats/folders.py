@@ -8,16 +8,16 @@ but for hidden ones and what file managers leave behind.
 from collections.abc import Iterator
 from pathlib import Path
 
-from adapters.formats.answers import kind_of
+from adapters.formats.annotations import kind_of
 from adapters.formats.items import (
-    Answer,
     Contents,
     DeclaredView,
-    Labelled,
     Note,
     Problem,
     ReadOptions,
+    SourceAnnotation,
     SourceImage,
+    ViewAnnotations,
 )
 from adapters.formats.sources import (
     SPLITS,
@@ -85,7 +85,7 @@ def _labelled(
     folder: Path, path: str, name: str, split: str | None, view: str
 ) -> Iterator[SourceImage | Problem]:
     try:
-        answers = {view: Answer((Labelled(label(name)),))}
+        answers = {view: ViewAnnotations((SourceAnnotation(label(name)),))}
     except Flaw as flaw:
         yield Problem(shown(path), f"{flaw} (the folder's name is the label)")
         return
@@ -98,7 +98,7 @@ def _labelled(
         try:
             if not is_image(file):
                 raise Flaw("this is no image by its name's ending; remove it")
-            yield SourceImage(find_image(folder, where), shown(where), split, answers=answers)
+            yield SourceImage(find_image(folder, where), shown(where), split, annotations=answers)
         except Flaw as flaw:
             yield Problem(shown(where), str(flaw))
 

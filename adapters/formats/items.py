@@ -7,17 +7,17 @@ import msgspec
 from domain.dataset.image import Box
 
 
-class Labelled(msgspec.Struct, frozen=True):
+class SourceAnnotation(msgspec.Struct, frozen=True):
     """A concept, by its label, said of an image or of a box in it."""
 
     label: str
     box: Box | None = None
 
 
-class Answer(msgspec.Struct, frozen=True):
+class ViewAnnotations(msgspec.Struct, frozen=True):
     """All that is said of an image in one view; never empty: then the view has no answer."""
 
-    annotations: tuple[Labelled, ...] = ()
+    annotations: tuple[SourceAnnotation, ...] = ()
     without_concept: bool = False
 
 
@@ -33,7 +33,7 @@ class SourceImage(msgspec.Struct, frozen=True):
     where: str
     split: str | None = None
     metadata: dict[str, str] = {}
-    answers: dict[str, Answer] = {}
+    annotations: dict[str, ViewAnnotations] = {}
     size: tuple[int, int] | None = None
 
 

@@ -24,12 +24,12 @@ Write = Callable[[Sequence[DeclaredView], Images], Iterator[Written]]
 
 
 class Format(msgspec.Struct, frozen=True):
-    """`write` is None for a format that is only read; `sought` says what it is known by."""
+    """`write` is None for a format that is only read; `recognised_by` is for messages."""
 
     looks_like: Callable[[Path], bool]
     read: Read
     write: Write | None
-    sought: str
+    recognised_by: str
 
 
 FOLDERS = "folders"
@@ -53,8 +53,8 @@ def detect(folder: Path) -> str:
     if not found and FORMATS[FOLDERS].looks_like(folder):
         found = [FOLDERS]
     if not found:
-        sought = "; ".join(f"{name}: {form.sought}" for name, form in FORMATS.items())
-        raise Invalid(f"no annotation format is recognised; looked for {sought}", field="format")
+        expected = "; ".join(f"{name}: {form.recognised_by}" for name, form in FORMATS.items())
+        raise Invalid(f"no annotation format is recognised; looked for {expected}", field="format")
     if len(found) > 1:
         raise Invalid(
             f"the folder looks like {' and '.join(found)}; name the format", field="format"

@@ -16,18 +16,18 @@ from pathlib import Path
 
 import msgspec
 
-from adapters.formats.answers import answer
+from adapters.formats.annotations import answer
 from adapters.formats.boxes import edges, pixel_box
 from adapters.formats.items import (
-    Answer,
     Contents,
     DeclaredView,
     Images,
-    Labelled,
     Note,
     Problem,
     ReadOptions,
+    SourceAnnotation,
     SourceImage,
+    ViewAnnotations,
     Written,
 )
 from adapters.formats.sources import (
@@ -53,7 +53,7 @@ from adapters.formats.studio_file import (
     views_of,
 )
 from adapters.formats.writing import gathered
-from adapters.uploads.seen import Seen
+from adapters.uploads.disk_set import DiskSet
 from domain.dataset.image import TRAIN, VALIDATION, Box
 from domain.library.view import DETECTION, TAGGING
 
@@ -67,7 +67,7 @@ def read(folder: Path, options: ReadOptions) -> Contents:
 def _images(
     folder: Path, path: str, views: dict[str, DeclaredView], options: ReadOptions
 ) -> Iterator[SourceImage | Problem | Note]:
-    seen = Seen()
+    seen = DiskSet()
     for count, text in enumerate(lines(folder, path, options.max_bytes), 1):
         where = f"{shown(path)}:{count}"
         if count == 1 or not text.strip():
@@ -77,7 +77,7 @@ def _images(
             if len(line.data) != 1:
                 raise Flaw(f"data has {len(line.data)} files; give one a line")
             image = find_image(folder, line.data[0].file, ("", "images"))
-            if seen.meet(image) is not None:
+            if seen.add(image) is not None:
                 raise Flaw(f"{image!r} comes again; give one line, with all its annotations")
             answers = _answers(line.annotations or [], views, options.clip)
             yield SourceImage(image, where, _split(line), _metadata(line), answers)
@@ -108,8 +108,8 @@ def _metadata(line: StudioLine) -> dict[str, str]:
 
 def _answers(
     annotations: Sequence[StudioAnnotation], views: dict[str, DeclaredView], clip: bool
-) -> dict[str, Answer]:
-    said: dict[str, list[Labelled]] = {}
+) -> dict[str, ViewAnnotations]:
+    said: dict[str, list[SourceAnnotation]] = {}
     denied: dict[str, set[str]] = {}
     emptied: set[str] = set()
     for place, annotation in enumerate(annotations, 1):
@@ -120,7 +120,7 @@ def _answers(
             for concept in annotation.concepts:
                 name = label(concept.name)
                 if concept.holds:
-                    here.append(Labelled(name, box))
+                    here.append(SourceAnnotation(name, box))
                 elif view.kind == TAGGING:
                     denied.setdefault(view.name, set()).add(name)
                 else:
@@ -129,7 +129,7 @@ def _answers(
                 emptied.add(view.name)
         except Flaw as flaw:
             raise Flaw(f"annotation {place}: {flaw}") from flaw
-    answers: dict[str, Answer] = {}
+    answers: dict[str, ViewAnnotations] = {}
     for name, labelled in said.items():
         if any(one.label in denied.get(name, ()) for one in labelled):
             raise Flaw(f"view {name!r}: a concept is said both to hold and not to; choose")
@@ -186,7 +186,7 @@ def _lines(views: Sequence[DeclaredView], images: Images) -> Iterator[bytes]:
 
 
 def _annotations(image: SourceImage, view: DeclaredView) -> Iterator[StudioAnnotation]:
-    given = image.answers.get(view.name, Answer())
+    given = image.annotations.get(view.name, ViewAnnotations())
     for labelled in given.annotations:
         region = Region(Corners(*edges(labelled.box))) if labelled.box else None
         yield StudioAnnotation([StudioConcept(labelled.label)], region, view.name)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from adapters.formats.answers import known_kind
+from adapters.formats.annotations import known_kind
 from adapters.formats.items import DeclaredView
 from adapters.formats.sources import Flaw, label, lines, listing, shown
 from domain.errors import Invalid

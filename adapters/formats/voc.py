@@ -13,16 +13,16 @@ from itertools import chain
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from adapters.formats.answers import answer, kind_of
+from adapters.formats.annotations import answer, kind_of
 from adapters.formats.boxes import edges, image_sides, number, pixel_box, pixels
 from adapters.formats.items import (
     Contents,
     DeclaredView,
     Images,
-    Labelled,
     Note,
     Problem,
     ReadOptions,
+    SourceAnnotation,
     SourceImage,
     Written,
 )
@@ -137,12 +137,14 @@ def _places(path: str, below: str, xml: Element) -> list[str]:
         return places
 
 
-def _labelled(entry: Element, size: tuple[int, int], options: ReadOptions) -> Labelled:
+def _labelled(entry: Element, size: tuple[int, int], options: ReadOptions) -> SourceAnnotation:
     name = label(entry.text("name"))
     left, top, right, bottom = (
         number(entry.text(f"bndbox/{edge}"), edge) for edge in ("xmin", "ymin", "xmax", "ymax")
     )
-    return Labelled(name, pixel_box(left - 1, top - 1, right, bottom, *size, clip=options.clip))
+    return SourceAnnotation(
+        name, pixel_box(left - 1, top - 1, right, bottom, *size, clip=options.clip)
+    )
 
 
 def write(views: Sequence[DeclaredView], images: Images) -> Iterator[Written]:
@@ -150,11 +152,11 @@ def write(views: Sequence[DeclaredView], images: Images) -> Iterator[Written]:
     view = detection_view(views, FORM)
     stems = Stems()
     for image in images():
-        if view.name in image.answers:
+        if view.name in image.annotations:
             stem = stems.take(_stem(image), image, FORM)
             yield Written(f"{ROOT}/{stem}.xml", iter([_xml(image, view).encode()]))
     for split, path in SET_FILES.items():
-        listed = (i for i in images() if i.split == split and view.name in i.answers)
+        listed = (i for i in images() if i.split == split and view.name in i.annotations)
         if (first := next(listed, None)) is not None:
             rest = (f"{_stem(image)}\n".encode() for image in listed)
             yield Written(path, chain([f"{_stem(first)}\n".encode()], rest))

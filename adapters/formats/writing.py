@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from adapters.formats.items import Answer, DeclaredView, Images, SourceImage
+from adapters.formats.items import DeclaredView, Images, SourceImage, ViewAnnotations
 from domain.dataset.image import Box
 from domain.errors import Invalid
 from domain.library.view import DETECTION, KINDS
@@ -40,7 +40,7 @@ def size_of(image: SourceImage) -> tuple[int, int]:
 
 def boxes_of(image: SourceImage, view: DeclaredView) -> Iterator[tuple[str, Box]]:
     """The labels and boxes said of the image in the view; none where it has no answer."""
-    for labelled in image.answers.get(view.name, Answer()).annotations:
+    for labelled in image.annotations.get(view.name, ViewAnnotations()).annotations:
         if labelled.box is None:
             raise Invalid(f"{image.path}: {labelled.label!r} has no box in a detection view")
         yield labelled.label, labelled.box

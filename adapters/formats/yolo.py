@@ -9,18 +9,18 @@ after splits. All images in the folder belong to the source.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from adapters.formats.answers import answer, kind_of
+from adapters.formats.annotations import answer, kind_of
 from adapters.formats.boxes import DECIMALS, number, pixel_box
 from adapters.formats.items import (
-    Answer,
     Contents,
     DeclaredView,
     Images,
-    Labelled,
     Note,
     Problem,
     ReadOptions,
+    SourceAnnotation,
     SourceImage,
+    ViewAnnotations,
     Written,
 )
 from adapters.formats.sources import (
@@ -117,10 +117,10 @@ def _image(
     except Flaw as flaw:
         yield Problem(shown(path), str(flaw))
         return
-    answers: dict[str, Answer] = {}
+    answers: dict[str, ViewAnnotations] = {}
     for labels in dict.fromkeys((labels_path(path), f"{without_suffix(path)}.txt")):
         if is_plain(folder, labels):
-            said: list[Labelled] = []
+            said: list[SourceAnnotation] = []
             problems = 0
             for item in _boxes(folder, labels, data, options):
                 if isinstance(item, Problem):
@@ -138,7 +138,7 @@ def _image(
 
 def _boxes(
     folder: Path, path: str, data: Data, options: ReadOptions
-) -> Iterator[Labelled | Problem]:
+) -> Iterator[SourceAnnotation | Problem]:
     for count, line in enumerate(lines(folder, path, options.max_bytes), 1):
         if fields := line.split():
             try:
@@ -147,7 +147,7 @@ def _boxes(
                 yield Problem(f"{path}:{count}", str(flaw))
 
 
-def _labelled(fields: list[str], data: Data, clip: bool) -> Labelled:
+def _labelled(fields: list[str], data: Data, clip: bool) -> SourceAnnotation:
     if len(fields) != 5:
         raise Flaw(
             f"a box has 5 fields, not {len(fields)}; outlines and confidences are not read, so"
@@ -159,7 +159,7 @@ def _labelled(fields: list[str], data: Data, clip: bool) -> Labelled:
     x, y, width, height = (number(field, "a share") for field in fields[1:])
     left, top, right, bottom = x - width / 2, y - height / 2, x + width / 2, y + height / 2
     box = pixel_box(left, top, right, bottom, 1, 1, clip=clip, slack=SLACK)
-    return Labelled(data.names[index], box)
+    return SourceAnnotation(data.names[index], box)
 
 
 def write(views: Sequence[DeclaredView], images: Images) -> Iterator[Written]:
@@ -169,7 +169,7 @@ def write(views: Sequence[DeclaredView], images: Images) -> Iterator[Written]:
     stems = Stems(without_suffix(path) for path in LISTS.values())
     for image in images():
         stem = stems.take(without_suffix(labels_path(image.path)), image, FORM)
-        if view.name in image.answers:
+        if view.name in image.annotations:
             boxes = (
                 _line(place_of(label, places, image), box) for label, box in boxes_of(image, view)
             )

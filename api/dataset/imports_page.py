@@ -127,7 +127,7 @@ class ImportsPage(Page, frozen=True, kw_only=True):
     @property
     def described(self) -> list[tuple[str, str]]:
         """Each format, and what it is known by."""
-        return [(label, FORMATS[name].sought) for name, label in LABELS.items()]
+        return [(label, FORMATS[name].recognised_by) for name, label in LABELS.items()]
 
 
 class ImportPages(Controller):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from litestar import Response
 
-from adapters.dataset.imports.asked import find_asked, upload_key
+from adapters.dataset.imports.requested import find_requested, upload_key
 from adapters.formats.registry import FORMATS
 from api.backend import Backend
 from api.http.commands import Answer, respond
@@ -49,7 +49,7 @@ def ask(backend: Backend, asked: Request, command: RequestImport, path: Path) ->
         backend.blobs.delete_scratch(key)
         raise
     # The same request may have come in twice at once, and its import have ended meanwhile.
-    if find_asked(backend.store, outcome.id)[1].status != REQUESTED:
+    if find_requested(backend.store, outcome.id)[1].status != REQUESTED:
         backend.blobs.delete_scratch(key)
     return respond(outcome, 202)
 

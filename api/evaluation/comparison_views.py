@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.evaluation.gallery import Judge, JudgedImage
+from adapters.evaluation.gallery import Evaluator, JudgedImage
 from api.evaluation.evaluated import EvaluatedVersion
 from api.evaluation.views import (
     Changes,
@@ -109,7 +109,7 @@ def comparison_view(
     if after is not None:
         chosen = chosen & (found.first > after)
     which = np.flatnonzero(chosen)[:limit]
-    judges = [Judge(one.decided, one.thresholds, None) for one in (first, second)]
+    judges = [Evaluator(one.decided, one.thresholds, None) for one in (first, second)]
     return ComparisonView(
         first=first.version,
         second=second.version,
@@ -126,8 +126,8 @@ def comparison_view(
             ChangedImage(
                 first.answers.images.ids[found.first[n]],
                 str(kinds[n]),
-                judges[0].judge(int(found.first[n]), 0),
-                judges[1].judge(int(found.second[n]), 0),
+                judges[0].evaluate(int(found.first[n]), 0),
+                judges[1].evaluate(int(found.second[n]), 0),
             )
             for n in which
         ],

@@ -10,8 +10,8 @@ import numpy as np
 from sqlalchemy import Connection
 
 from adapters.blobs.blobs import BlobMissing
-from adapters.evaluation.answers import Answers, Decided
 from adapters.evaluation.loading import PredictionsUnreadable
+from adapters.evaluation.prediction_arrays import Decided, PredictionArrays
 from adapters.evaluation.predictions_cache import Facts
 from api.backend import Backend
 from domain.errors import Conflict, Gone, Invalid, NotFound
@@ -30,7 +30,7 @@ class EvaluatedVersion(msgspec.Struct, frozen=True, dict=True):
     backend: Backend
     version: VersionRow
     evaluation: EvaluationRow
-    answers: Answers
+    answers: PredictionArrays
     thresholds: list[float]
     previewed: bool
     position: int

@@ -6,17 +6,17 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from adapters.evaluation import figures
-from adapters.evaluation.answers import Bools, Counts, DecidedLabels, Labels
-from adapters.evaluation.figures import Curve
+from adapters.evaluation import metrics
 from adapters.evaluation.gallery import (
     DISCARDED_AT_MOST,
+    Evaluator,
     Gallery,
-    Judge,
+    GalleryQuery,
     JudgedImage,
-    Wanted,
     gallery,
 )
+from adapters.evaluation.metrics import Curve
+from adapters.evaluation.prediction_arrays import Bools, Counts, DecidedLabels, Labels
 from api.evaluation.evaluated import EvaluatedVersion
 from domain.errors import Invalid
 from domain.training.messages import ConceptLabel, SplitFigures
@@ -122,7 +122,7 @@ def evaluation_view(found: EvaluatedVersion, split: str) -> EvaluationView:
     facts = found.facts(split)
     rows = zip(
         found.version.concepts,
-        figures.concept_figures(decided, within),
+        metrics.concept_metrics(decided, within),
         facts.concepts,
         found.thresholds,
         found.recorded,
@@ -139,7 +139,7 @@ def evaluation_view(found: EvaluatedVersion, split: str) -> EvaluationView:
         split=split,
         images=int(within.sum()),
         errors=int((wrong & within).sum()),
-        accuracy=figures.accuracy(decided, within) if isinstance(decided, DecidedLabels) else None,
+        accuracy=metrics.accuracy(decided, within) if isinstance(decided, DecidedLabels) else None,
         concepts=[
             ConceptResult(
                 concept_id=concept.concept_id,
@@ -171,7 +171,7 @@ def curve_view(found: EvaluatedVersion, concept_id: str, split: str) -> CurveVie
         concept_id=concept_id,
         label=found.labels[concept_id],
         split=split,
-        curve=figures.curve(found.answers, place, found.answers.images.in_split(split)),
+        curve=metrics.curve(found.answers, place, found.answers.images.in_split(split)),
         average_precision=fact.average_precision,
         average_precision_coco=fact.average_precision_coco,
         threshold=found.thresholds[place],
@@ -184,12 +184,12 @@ def curve_view(found: EvaluatedVersion, concept_id: str, split: str) -> CurveVie
 def confusion_view(found: EvaluatedVersion, split: str) -> ConfusionView:
     """Raises `Invalid` for other kinds than classification."""
     decided = found.decided
-    if not isinstance(decided, DecidedLabels) or not decided.answers.single:
+    if not isinstance(decided, DecidedLabels) or not decided.predictions.single:
         raise Invalid(
             f"a confusion matrix is of a classification, and this is a {found.answers.kind}"
         )
     within = found.answers.images.in_split(split)
-    matrix = figures.confusion(decided, within)
+    matrix = metrics.confusion(decided, within)
     return ConfusionView(split, found.version.concepts, matrix, found.position)
 
 
@@ -211,12 +211,12 @@ def gallery_of(found: EvaluatedVersion, shown: Shown) -> Gallery:
         raise Invalid("only images of a classification are misclassified", field="show")
     return gallery(
         found.decided,
-        Wanted(
+        GalleryQuery(
             split=shown.split,
             show=shown.show,
             concept=_place(found, shown.concept, "concept"),
             true=_place(found, shown.true, "true"),
-            said=len(found.answers.concepts)
+            predicted=len(found.answers.concepts)
             if shown.said == NOTHING
             else _place(found, shown.said, "said"),
             sort=shown.sort,
@@ -242,8 +242,8 @@ def judged(
     concept: str | None,
     discarded_at_most: int | None = DISCARDED_AT_MOST,
 ) -> list[JudgedImage]:
-    judge = Judge(found.decided, found.thresholds, _place(found, concept, "concept"))
-    return [judge.judge(place, discarded_at_most) for place in places]
+    judge = Evaluator(found.decided, found.thresholds, _place(found, concept, "concept"))
+    return [judge.evaluate(place, discarded_at_most) for place in places]
 
 
 def place_in(found: EvaluatedVersion, cursor: str | None) -> int | None:
@@ -284,7 +284,7 @@ class Changes(msgspec.Struct, frozen=True):
 
 
 def _errors(found: EvaluatedVersion) -> Counts:
-    return Judge(found.decided, found.thresholds, None).outcomes()
+    return Evaluator(found.decided, found.thresholds, None).outcomes()
 
 
 def _is_single(found: EvaluatedVersion) -> bool:

@@ -9,7 +9,7 @@ import click
 
 from adapters.audit.keys import Keys, read_verifier_keys
 from adapters.audit.signing import Unsigned, open_checkpoint
-from adapters.audit.verify import Report, Signed, verify
+from adapters.audit.verify import Signed, VerificationReport, verify
 from adapters.settings import load_settings
 from domain.audit.signed_note import Malformed, VerifierKey
 from domain.audit.transparency import notes_in
@@ -73,7 +73,7 @@ def _given(path: Path, known: Collection[VerifierKey], unsigned: list[str]) -> I
         yield Signed(checkpoint, source)
 
 
-def _lines(report: Report, given: Collection[Signed], seconds: float) -> Iterator[str]:
+def _lines(report: VerificationReport, given: Collection[Signed], seconds: float) -> Iterator[str]:
     rate = report.events / max(seconds, 1e-9)
     yield f"{report.events:,} events read in {seconds:.1f} s ({rate:,.0f} a second)"
     yield f"their root is {report.root.hex()}"

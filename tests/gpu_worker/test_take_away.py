@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from adapters.blobs.blobs import BlobStore
-from adapters.evaluation.answers import plain
+from adapters.evaluation.prediction_arrays import plain
 from adapters.settings import Settings
 from domain.training.messages import CheckpointSaved, Completed, Evaluated, TrainJob
 from domain.training.model_description import DESCRIPTION_FILE, WEIGHTS_FILE, ModelDescription

@@ -11,10 +11,10 @@ import msgspec
 
 from adapters.dataset.imports.files import Checked, ImagePool
 from adapters.dataset.imports.progress import Phase, Progress
-from adapters.dataset.imports.report import Report
+from adapters.dataset.imports.report import ProblemReport
 from adapters.dataset.imports.views import Views
-from adapters.formats.items import Answer, Contents, Note, Problem, SourceImage
-from adapters.uploads.seen import Seen
+from adapters.formats.items import Contents, Note, Problem, SourceImage, ViewAnnotations
+from adapters.uploads.disk_set import DiskSet
 from domain.dataset.blob import Blob, erased_before
 from domain.dataset.image import AddImage, add
 from domain.errors import Invalid
@@ -22,7 +22,7 @@ from domain.errors import Invalid
 BATCH = 200
 
 
-class Ready(msgspec.Struct, frozen=True):
+class Ready(msgspec.Struct, frozen=True, rename={"annotations": "answers"}):
     """An image that can be taken; what is said of it is by the names that the source uses."""
 
     where: str
@@ -31,7 +31,7 @@ class Ready(msgspec.Struct, frozen=True):
     checked: Checked
     split: str | None
     metadata: dict[str, str]
-    answers: dict[str, Answer]
+    annotations: dict[str, ViewAnnotations]
 
 
 class Check:
@@ -43,7 +43,7 @@ class Check:
         contents: Contents,
         views: Views,
         pool: ImagePool,
-        report: Report,
+        report: ProblemReport,
         erased: Callable[[Collection[str]], Mapping[str, Blob]],
     ) -> None:
         self._folder = folder
@@ -52,7 +52,7 @@ class Check:
         self._pool = pool
         self._report = report
         self._erased = erased
-        self._seen = Seen()
+        self._seen = DiskSet()
 
     def run(self, progress: Progress) -> Iterator[Ready]:
         """The images that can be taken; what cannot be goes to the report.
@@ -110,13 +110,13 @@ class Check:
             found,
             image.split,
             image.metadata,
-            image.answers,
+            image.annotations,
         )
         return self._unfit(ready) or self._met_before(ready) or ready
 
     def _unfit(self, ready: Ready) -> Problem | None:
         checked = ready.checked
-        for name, answer in ready.answers.items():
+        for name, answer in ready.annotations.items():
             if refusal := self._views.refusal(name, answer):
                 return Problem(ready.where, refusal)
         try:
@@ -134,9 +134,9 @@ class Check:
         """An image is its bytes: a source that has them twice must say the same of both."""
         blob = bytes.fromhex(ready.checked.blob)
         said = hashlib.blake2b(
-            msgspec.json.encode((ready.split, ready.answers), order="sorted"), digest_size=8
+            msgspec.json.encode((ready.split, ready.annotations), order="sorted"), digest_size=8
         ).digest()
-        before = self._seen.meet(blob, said)
+        before = self._seen.add(blob, said)
         if before is None:
             return None
         if before == said:

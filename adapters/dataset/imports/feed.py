@@ -8,8 +8,8 @@ import threading
 from contextlib import suppress
 
 from adapters.blobs.blobs import BlobStore
-from adapters.dataset.imports.asked import NOT_NOW, Asked, find_asked
-from adapters.dataset.imports.leftovers import forget_all
+from adapters.dataset.imports.leftovers import delete_leftovers
+from adapters.dataset.imports.requested import NOT_NOW, RequestedImport, find_requested
 from adapters.postgres.postgres import wake_ups
 from adapters.processes.processes import describe_exit
 from adapters.settings import Settings
@@ -45,11 +45,11 @@ def _carry_out(
     import_id = requested.entity_id
     died = 0
     while not stop.is_set():
-        asked, state = find_asked(store, import_id)
+        asked, state = find_requested(store, import_id)
         if state.status != REQUESTED:
             # It may have been killed after its last word.
             blobs = BlobStore.from_url(settings.require("blobs_url"))
-            forget_all(blobs, store.database_url, import_id)
+            delete_leftovers(blobs, store.database_url, import_id)
             return True
         status = _in_a_process(settings, import_id, stop)
         if stop.is_set():
@@ -66,7 +66,7 @@ def _carry_out(
     return False
 
 
-def _give_up(store: Store, asked: Asked, how: str) -> None:
+def _give_up(store: Store, asked: RequestedImport, how: str) -> None:
     failed = ImportFailed(
         f"the import broke off {TRIES} times, at last so: {how}; perhaps a huge image takes all"
         " memory, the importer's log says more. What it had taken in stays"

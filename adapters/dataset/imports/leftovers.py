@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 
 from adapters.blobs.blobs import BlobStore
-from adapters.dataset.imports.asked import upload_key
+from adapters.dataset.imports.requested import upload_key
 
 
 def work_prefix(database_url: str, import_id: str) -> str:
@@ -14,7 +14,7 @@ def work_prefix(database_url: str, import_id: str) -> str:
     return f"stemma-import-{zlib.crc32(database_url.encode()):08x}-{import_id}-"
 
 
-def forget_all(blobs: BlobStore, database_url: str, import_id: str) -> None:
+def delete_leftovers(blobs: BlobStore, database_url: str, import_id: str) -> None:
     """Delete the uploaded archive, and the temporary folders of processes that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{work_prefix(database_url, import_id)}*"):
         shutil.rmtree(folder)

@@ -3,9 +3,9 @@
 import logging
 
 from adapters.blobs.blobs import BlobStore
-from adapters.dataset.imports.asked import NOT_NOW, find_asked
 from adapters.dataset.imports.progress import ImportUnderWay, claimed
-from adapters.dataset.imports.run import Place, run_import
+from adapters.dataset.imports.requested import NOT_NOW, find_requested
+from adapters.dataset.imports.run import ImportContext, run_import
 from adapters.observability.event_spans import TracedStore
 from adapters.settings import Settings
 from adapters.uploads.archives import ArchiveLimits
@@ -22,10 +22,10 @@ def carry_out(settings: Settings, import_id: str) -> int:
     store = TracedStore(url, pool_size=2)
     blobs_url = settings.require("blobs_url")
     try:
-        asked, state = find_asked(store, import_id)
+        asked, state = find_requested(store, import_id)
         if state.status != REQUESTED:
             return 0
-        place = Place(
+        place = ImportContext(
             store,
             BlobStore.from_url(blobs_url),
             blobs_url,

@@ -18,7 +18,7 @@ class ReportLine(msgspec.Struct, frozen=True):
     text: str
 
 
-class Report:
+class ProblemReport:
     """Problems and notes in the order they were met."""
 
     def __init__(self, path: Path) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 
 from adapters.blobs.blobs import BlobMissing, BlobStore
-from adapters.dataset.imports.asked import Asked, upload_key
 from adapters.dataset.imports.check import Check, Ready
 from adapters.dataset.imports.files import ImagePool, SourceChanged, image_pool
-from adapters.dataset.imports.leftovers import forget_all, work_prefix
+from adapters.dataset.imports.leftovers import delete_leftovers, work_prefix
 from adapters.dataset.imports.progress import Phase, Progress
-from adapters.dataset.imports.report import Report
+from adapters.dataset.imports.report import ProblemReport
+from adapters.dataset.imports.requested import RequestedImport, upload_key
 from adapters.dataset.imports.views import Views
 from adapters.formats.items import Contents, ReadOptions
 from adapters.formats.registry import FORMATS, detect
@@ -45,7 +45,7 @@ LISTED = 20
 """How many problems an event itself names; the report has all of them."""
 
 
-class Place(msgspec.Struct, frozen=True):
+class ImportContext(msgspec.Struct, frozen=True):
     """Where an import works, and what it may use of it."""
 
     store: Store
@@ -76,7 +76,7 @@ def inside_roots(source: str, roots: Iterable[Path]) -> Path:
     return path
 
 
-def run_import(place: Place, asked: Asked, progress: Progress) -> Ending:
+def run_import(place: ImportContext, asked: RequestedImport, progress: Progress) -> Ending:
     """Carry an import out and record how it ended.
 
     Killed at any instant and run again, it goes on and ends as if it had not been. What it raises
@@ -88,15 +88,15 @@ def run_import(place: Place, asked: Asked, progress: Progress) -> Ending:
         asked.request("end"),
         lambda session: end_import(session, asked.import_id, ending),
     )
-    forget_all(place.blobs, place.store.database_url, asked.import_id)
+    delete_leftovers(place.blobs, place.store.database_url, asked.import_id)
     return ending
 
 
-def _ending(place: Place, asked: Asked, progress: Progress) -> Ending:
+def _ending(place: ImportContext, asked: RequestedImport, progress: Progress) -> Ending:
     prefix = work_prefix(place.store.database_url, asked.import_id)
     with tempfile.TemporaryDirectory(prefix=prefix) as name:
         work = Path(name)
-        report = Report(work / "report.jsonl")
+        report = ProblemReport(work / "report.jsonl")
         try:
             return _Run(place, asked, progress, work, report).run()
         except Invalid as refusal:
@@ -111,7 +111,7 @@ def _ending(place: Place, asked: Asked, progress: Progress) -> Ending:
             return ImportFailed(f"{error.strerror}: {error.filename or 'on this server'}")
 
 
-def _refused(place: Place, reason: str, report: Report) -> ImportRefused:
+def _refused(place: ImportContext, reason: str, report: ProblemReport) -> ImportRefused:
     return ImportRefused(
         reason, report.problems, tuple(report.first(LISTED)), report.store(place.blobs)
     )
@@ -119,7 +119,12 @@ def _refused(place: Place, reason: str, report: Report) -> ImportRefused:
 
 class _Run:
     def __init__(
-        self, place: Place, asked: Asked, progress: Progress, work: Path, report: Report
+        self,
+        place: ImportContext,
+        asked: RequestedImport,
+        progress: Progress,
+        work: Path,
+        report: ProblemReport,
     ) -> None:
         self._place = place
         self._asked = asked
@@ -266,7 +271,7 @@ def _taken(project_id: str, one: Ready, views: Views) -> TakenImage:
             project_id, checked.blob, checked.width, checked.height, one.file_name, one.metadata
         ),
         one.split,
-        tuple(views.command(name, answer) for name, answer in one.answers.items()),
+        tuple(views.command(name, answer) for name, answer in one.annotations.items()),
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
-from adapters.formats.items import Answer, DeclaredView
+from adapters.formats.items import DeclaredView, ViewAnnotations
 from application.dataset.imports import add_missing_concepts, views_of
 from application.handle import Decided, Request, Session, handle
 from application.log.store import Store
@@ -74,7 +74,7 @@ class Views:
                 if label not in wanted.concepts:
                     wanted.add(label)
 
-    def refusal(self, name: str, answer: Answer) -> str | None:
+    def refusal(self, name: str, answer: ViewAnnotations) -> str | None:
         """Why an answer cannot be taken; labels that it brings are concepts from then on."""
         wanted = self._wanted.get(name)
         if wanted is None:
@@ -91,7 +91,7 @@ class Views:
             return refusal.detail
         return None
 
-    def command(self, name: str, answer: Answer) -> AnnotateImage:
+    def command(self, name: str, answer: ViewAnnotations) -> AnnotateImage:
         wanted = self._wanted[name]
         said = tuple(Annotation(wanted.concepts[one.label], one.box) for one in answer.annotations)
         return AnnotateImage(wanted.view_id or name, said, answer.without_concept)

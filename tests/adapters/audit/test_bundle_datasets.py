@@ -86,7 +86,7 @@ def test_both_find_the_same_manifest(data: st.DataObject, kind: str) -> None:
 def test_a_version_does_not_look_ahead() -> None:
     created = msgspec.structs.replace(CREATED, log_position=1)
     frozen = DatasetFrozen(digest([]), 0, 0, {}, None)
-    with pytest.raises(verifier.Refused, match=r"event 1 .* rests on events after it"):
+    with pytest.raises(verifier.Rejected, match=r"event 1 .* rests on events after it"):
         checked([("version-x", created), ("version-x", frozen)], b"")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from adapters.audit.checkpoint_file import Refused
+from adapters.audit.checkpoint_file import SigningRefused
 from adapters.audit.signer import Pace
 from adapters.audit.signing import Unsigned, open_checkpoint
 from adapters.audit.stored import load_tree, tile_reader
@@ -127,10 +127,12 @@ def test_a_log_whose_end_was_cut_off_is_not_signed(store: Store, signed: Signed)
     signer.sign_if_due()
     tamper(signed.database, "DELETE FROM log.stemma_events WHERE notification_id > 7")
     for sign in (signer.sign_if_due, signed.signer):
-        with pytest.raises(Refused, match="has 7 events, and a checkpoint over 9 was signed"):
+        with pytest.raises(
+            SigningRefused, match="has 7 events, and a checkpoint over 9 was signed"
+        ):
             sign()
     append(store, 5)
-    with pytest.raises(Refused, match="from event 8 on"):
+    with pytest.raises(SigningRefused, match="from event 8 on"):
         signed.signer()
     assert len(signed.notes()) == 1
 
@@ -148,11 +150,11 @@ def test_a_log_restored_from_an_older_copy_is_not_signed(
         restored = Store(older.app_url)
         other = Signed(older, tmp_path)
         append(restored, 4)
-        with pytest.raises(Refused, match="has 4 events, and a checkpoint over 9"):
+        with pytest.raises(SigningRefused, match="has 4 events, and a checkpoint over 9"):
             other.signer()
         append(restored, 20)
         restored.close()
-        with pytest.raises(Refused, match="first 9 events are not those"):
+        with pytest.raises(SigningRefused, match="first 9 events are not those"):
             other.signer()
     assert len(signed.notes()) == 1
 
@@ -165,14 +167,14 @@ def test_a_changed_event_is_noticed_when_the_signer_begins(store: Store, signed:
         "UPDATE log.stemma_events SET state = set_byte(state, 20, 65) WHERE notification_id = 300",
     )
     append(store, 1)
-    with pytest.raises(Refused, match="from event 300 on"):
+    with pytest.raises(SigningRefused, match="from event 300 on"):
         signed.signer()
 
 
 def test_a_missing_event_is_not_signed_over(store: Store, signed: Signed) -> None:
     append(store, 5)
     tamper(signed.database, "DELETE FROM log.stemma_events WHERE notification_id = 3")
-    with pytest.raises(Refused, match="event 3 is missing"):
+    with pytest.raises(SigningRefused, match="event 3 is missing"):
         signed.signer().sign_if_due()
 
 
@@ -215,7 +217,7 @@ def test_a_forged_file_stops_the_signer(store: Store, signed: Signed) -> None:
     signed.sign()
     forged = signed.file.path.read_text().replace("\n3\n", "\n2\n")
     signed.file.path.write_text(forged)
-    with pytest.raises(Refused, match="not as it was signed"):
+    with pytest.raises(SigningRefused, match="not as it was signed"):
         signed.signer()
 
 
@@ -226,7 +228,7 @@ def test_without_its_file_the_signer_believes_its_own_signature(
     signed.sign()
     signed.file.path.unlink()
     tamper(signed.database, "DELETE FROM log.stemma_events WHERE notification_id > 7")
-    with pytest.raises(Refused, match="has 7 events, and a checkpoint over 9"):
+    with pytest.raises(SigningRefused, match="has 7 events, and a checkpoint over 9"):
         signed.signer()
 
 

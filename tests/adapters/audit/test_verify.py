@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.audit.signing import new_key, open_checkpoint, sign
-from adapters.audit.verify import Report, Signed, verify
+from adapters.audit.verify import Signed, VerificationReport, verify
 from adapters.servers.postgres import EmbeddedPostgres
 from application.log.store import Store
 from domain.audit.transparency import Checkpoint
@@ -51,7 +51,7 @@ class Kept:
     def restore(self) -> None:
         tamper(self.log.database, *RESTORE.split("; "))
 
-    def verify(self, *others: Checkpoint) -> Report:
+    def verify(self, *others: Checkpoint) -> VerificationReport:
         given = [Signed(one, "the kept one") for one in (self.checkpoint, *others)]
         return verify(self.log.database.app_url, self.log.keys.verifiers(), given)
 

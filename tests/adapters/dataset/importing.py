@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from adapters.blobs.blobs import BlobStore
-from adapters.dataset.imports.asked import find_asked, upload_key
 from adapters.dataset.imports.progress import claimed
-from adapters.dataset.imports.run import Place, run_import
+from adapters.dataset.imports.requested import find_requested, upload_key
+from adapters.dataset.imports.run import ImportContext, run_import
 from adapters.formats.registry import FORMATS
 from adapters.uploads.archives import ArchiveLimits
 from adapters.uploads.image_files import ImageLimits
@@ -86,10 +86,12 @@ class Importer:
         return import_id
 
     def run(self, import_id: str, roots: tuple[Path, ...] = (Path("/"),)) -> Ending:
-        asked, _ = find_asked(self.store, import_id)
-        place = Place(self.store, self.blobs, self.blobs_url, LIMITS, ArchiveLimits(), roots)
+        asked, _ = find_requested(self.store, import_id)
+        context = ImportContext(
+            self.store, self.blobs, self.blobs_url, LIMITS, ArchiveLimits(), roots
+        )
         with claimed(self.database_url, import_id) as progress:
-            return run_import(place, asked, progress)
+            return run_import(context, asked, progress)
 
     def take(self, source: Path, **asked: Any) -> Ending:
         return self.run(self.ask(source, **asked))

@@ -15,8 +15,8 @@ from adapters.blobs.collection import check, collect
 from adapters.blobs.objects import Objects, utc_now
 from adapters.dataset.eraser import FEED, sweep
 from adapters.dataset.exports import ExportRequest, export
-from adapters.dataset.imports.asked import upload_key
-from adapters.dataset.imports.leftovers import forget_all, work_prefix
+from adapters.dataset.imports.leftovers import delete_leftovers, work_prefix
+from adapters.dataset.imports.requested import upload_key
 from adapters.postgres.reactions import react_to_all
 from adapters.settings import Settings
 from adapters.uploads.image_files import ImageLimits
@@ -276,7 +276,7 @@ def test_an_import_deletes_what_a_killed_one_left(importer: Importer, source: Pa
     left = Path(os.environ.get("TMPDIR", "/tmp")) / f"{work_prefix(url, import_id)}abc"
     left.mkdir()
     (left / "face.png").write_bytes(FACE)
-    forget_all(importer.blobs, url, "another")
+    delete_leftovers(importer.blobs, url, "another")
     assert left.exists()
     importer.run(import_id)
     assert not left.exists()

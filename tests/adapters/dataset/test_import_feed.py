@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.dataset.imports.asked import find_asked
+from adapters.dataset.imports.requested import find_requested
 from adapters.processes.processes import wait_until
 from adapters.settings import Settings
 from adapters.uploads.packing import pack
@@ -44,7 +44,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def status(importer: Importer, import_id: str) -> str:
-    return find_asked(importer.store, import_id)[1].status
+    return find_requested(importer.store, import_id)[1].status
 
 
 def ending(importer: Importer, import_id: str) -> object:

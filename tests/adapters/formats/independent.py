@@ -7,7 +7,7 @@ import supervision as sv
 from PIL import Image
 
 from adapters.formats.boxes import pixel_box
-from adapters.formats.items import Answer, Labelled, SourceImage
+from adapters.formats.items import SourceAnnotation, SourceImage, ViewAnnotations
 
 WIDTH, HEIGHT = 400, 200
 CLASSES = ["cat", "hot dog", "été"]
@@ -30,17 +30,18 @@ def data_set(folder: Path) -> sv.DetectionDataset:
     return sv.DetectionDataset(CLASSES, list(annotations), annotations)
 
 
-def expected(name: str) -> Answer:
+def expected(name: str) -> ViewAnnotations:
     """What is said of the image, in our words."""
     said = tuple(
-        Labelled(CLASSES[place], pixel_box(*box, WIDTH, HEIGHT)) for place, box in BOXES[name]
+        SourceAnnotation(CLASSES[place], pixel_box(*box, WIDTH, HEIGHT))
+        for place, box in BOXES[name]
     )
-    return Answer(said, without_concept=not said)
+    return ViewAnnotations(said, without_concept=not said)
 
 
-def said_of(images: list[SourceImage]) -> dict[str, Answer]:
+def said_of(images: list[SourceImage]) -> dict[str, ViewAnnotations]:
     """The answers in the only view by the images' bare names."""
-    return {image.path.rpartition("/")[2]: image.answers["animals"] for image in images}
+    return {image.path.rpartition("/")[2]: image.annotations["animals"] for image in images}
 
 
 EXPECTED = {name: expected(name) for name in BOXES}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from adapters.formats.items import Answer, DeclaredView, Labelled, SourceImage
+from adapters.formats.items import DeclaredView, SourceAnnotation, SourceImage, ViewAnnotations
 from domain.dataset.image import TRAIN, VALIDATION, Box
 from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
 
@@ -47,19 +47,19 @@ def declared_views(draw: st.DrawFn, kinds: Sequence[str], count: int) -> list[De
 
 
 @st.composite
-def answers(draw: st.DrawFn, view: DeclaredView, must: bool) -> Answer | None:
+def answers(draw: st.DrawFn, view: DeclaredView, must: bool) -> ViewAnnotations | None:
     """An answer that the view's kind allows, or None unless there `must` be one."""
     concepts = st.sampled_from(view.concepts)
     if not must and draw(st.booleans()):
         return None
     if view.kind == CLASSIFICATION:
-        return Answer((Labelled(draw(concepts)),))
+        return ViewAnnotations((SourceAnnotation(draw(concepts)),))
     if view.kind == TAGGING:
         tags = draw(st.lists(concepts, unique=True))
-        said = [Labelled(tag) for tag in tags]
+        said = [SourceAnnotation(tag) for tag in tags]
     else:
-        said = draw(st.lists(st.builds(Labelled, concepts, boxes()), max_size=4))
-    return Answer(tuple(said), without_concept=not said)
+        said = draw(st.lists(st.builds(SourceAnnotation, concepts, boxes()), max_size=4))
+    return ViewAnnotations(tuple(said), without_concept=not said)
 
 
 @st.composite

@@ -7,7 +7,13 @@ import msgspec
 import pytest
 from pycocotools.coco import COCO
 
-from adapters.formats.items import Answer, DeclaredView, Labelled, Note, SourceImage
+from adapters.formats.items import (
+    DeclaredView,
+    Note,
+    SourceAnnotation,
+    SourceImage,
+    ViewAnnotations,
+)
 from domain.dataset.image import TRAIN, VALIDATION, Box
 from domain.errors import Invalid
 from domain.library.view import DETECTION
@@ -17,7 +23,7 @@ from tests.adapters.formats.making import OPTIONS, export, lay, only_problem, ta
 CAT = {"id": 7, "name": "cat"}
 IMAGE = {"id": 1, "file_name": "a.png", "width": 200, "height": 100}
 BOXED = {"id": 5, "image_id": 1, "category_id": 7, "bbox": [10, 20, 100, 50]}
-SAID = Answer((Labelled("cat", Box(0.05, 0.2, 0.5, 0.5)),))
+SAID = ViewAnnotations((SourceAnnotation("cat", Box(0.05, 0.2, 0.5, 0.5)),))
 Entry = dict[str, object]
 
 
@@ -47,7 +53,7 @@ def test_supervisions_export_is_read_exactly(tmp_path: Path) -> None:
 def test_pycocotools_loads_an_export(tmp_path: Path) -> None:
     images = [
         SourceImage("images/a.png", "", TRAIN, {}, {"animals": SAID}, (200, 100)),
-        SourceImage("b.png", "", VALIDATION, {}, {"animals": Answer((), True)}, (2, 1)),
+        SourceImage("b.png", "", VALIDATION, {}, {"animals": ViewAnnotations((), True)}, (2, 1)),
     ]
     export("coco", tmp_path, [DeclaredView("animals", DETECTION, ("dog", "cat"))], images)
     loaded = COCO(tmp_path / "annotations" / "instances_train.json")
@@ -84,7 +90,7 @@ def test_names_tell_splits_and_lead_to_images(
 ) -> None:
     read = take("coco", lay(tmp_path, {path: coco(), image: ""}))
     assert [(found.path, found.split) for found in read.images] == [(image, split)]
-    assert read.images[0].answers == {"animals": SAID}
+    assert read.images[0].annotations == {"animals": SAID}
     assert read.images[0].where == f"{path}: image 1"
 
 
@@ -106,7 +112,7 @@ def test_crowds_are_left_out_and_counted(tmp_path: Path) -> None:
     images = [IMAGE, IMAGE | {"id": 2, "file_name": "b.png"}]
     lay(tmp_path, {"a.json": coco(images, annotations), "a.png": "", "b.png": ""})
     read = take("coco", tmp_path)
-    assert [image.answers for image in read.images] == [{"animals": SAID}, {}]
+    assert [image.annotations for image in read.images] == [{"animals": SAID}, {}]
     assert read.notes == [Note("a.json", "2 crowd regions (iscrowd) are left out")]
 
 
@@ -148,7 +154,7 @@ def test_boxes_are_clipped_on_demand(tmp_path: Path) -> None:
     lay(tmp_path, {"a.json": coco(annotations=[beyond]), "a.png": ""})
     clip = msgspec.structs.replace(OPTIONS, clip=True)
     (image,) = take("coco", tmp_path, clip).images
-    assert image.answers["animals"].annotations[0].box == Box(0.75, 0.2, 0.25, 0.5)
+    assert image.annotations["animals"].annotations[0].box == Box(0.75, 0.2, 0.25, 0.5)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from PIL import Image
 
-from adapters.formats.items import Answer, Labelled, ReadOptions
+from adapters.formats.items import ReadOptions, SourceAnnotation, ViewAnnotations
 from domain.dataset.image import TRAIN, VALIDATION, Box
 from domain.errors import Invalid
 from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
@@ -31,15 +31,15 @@ def test_the_table_of_tensorflows_api_is_read_exactly(tmp_path: Path) -> None:
     writer.writerow(("a.png", 200, 100, "hot dog, big", 0, 0, 200, 100))
     writer.writerow(("c.png", 200, 100, "cat", 199, 99, 200, 100))
     read = take("csv", table(tmp_path, text.getvalue(), "train_labels.csv"))
-    said = [Labelled("cat", BOX), Labelled("hot dog, big", Box(0, 0, 1, 1))]
+    said = [SourceAnnotation("cat", BOX), SourceAnnotation("hot dog, big", Box(0, 0, 1, 1))]
     assert read.views[0].kind == DETECTION
     assert [(image.path, image.size, image.where) for image in read.images] == [
         ("a.png", (200, 100), "train_labels.csv:2"),
         ("images/c.png", (200, 100), "train_labels.csv:4"),
     ]
-    assert read.images[0].answers == {"animals": Answer(tuple(said))}
-    last = Labelled("cat", Box(0.995, 0.99, 0.005, 0.01))
-    assert read.images[1].answers == {"animals": Answer((last,))}
+    assert read.images[0].annotations == {"animals": ViewAnnotations(tuple(said))}
+    last = SourceAnnotation("cat", Box(0.995, 0.99, 0.005, 0.01))
+    assert read.images[1].annotations == {"animals": ViewAnnotations((last,))}
 
 
 def test_an_images_size_is_read_from_its_upright_header(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_an_images_size_is_read_from_its_upright_header(tmp_path: Path) -> None:
     exif[0x0112] = 6
     Image.new("L", (100, 200)).save(tmp_path / "a.jpg", exif=exif)
     (image,) = take("csv", tmp_path).images
-    assert (image.answers["animals"].annotations[0].box, image.size) == (BOX, None)
+    assert (image.annotations["animals"].annotations[0].box, image.size) == (BOX, None)
 
 
 def test_a_size_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
@@ -61,20 +61,25 @@ def test_one_label_an_image_is_a_classification(tmp_path: Path) -> None:
     read = take("csv", table(tmp_path, "image,concept,split\na.png,cat,train\nb.png,dog,val\n"))
     assert read.views[0].kind == CLASSIFICATION
     assert [image.split for image in read.images] == [TRAIN, VALIDATION]
-    assert read.images[1].answers == {"animals": Answer((Labelled("dog"),))}
+    assert read.images[1].annotations == {"animals": ViewAnnotations((SourceAnnotation("dog"),))}
 
 
 def test_two_labels_ask_for_tagging(tmp_path: Path) -> None:
     table(tmp_path, "file,label\na.png,cat\na.png,dog\n")
     assert "the kind tagging" in only_problem("csv", tmp_path).reason
     (image,) = take("csv", tmp_path, TAGS).images
-    assert image.answers == {"animals": Answer((Labelled("cat"), Labelled("dog")))}
+    assert image.annotations == {
+        "animals": ViewAnnotations((SourceAnnotation("cat"), SourceAnnotation("dog")))
+    }
 
 
 def test_without_a_label_nothing_is_said_unless_without_concept(tmp_path: Path) -> None:
     table(tmp_path, "file,label,without_concept\na.png,,\nb.png,,TRUE\n")
     read = take("csv", tmp_path, TAGS)
-    assert [image.answers for image in read.images] == [{}, {"animals": Answer((), True)}]
+    assert [image.annotations for image in read.images] == [
+        {},
+        {"animals": ViewAnnotations((), True)},
+    ]
 
 
 def test_other_columns_are_metadata(tmp_path: Path) -> None:
@@ -89,7 +94,7 @@ def test_other_columns_are_metadata(tmp_path: Path) -> None:
 def test_marks_and_ends_of_lines_are_passed_over(tmp_path: Path, end: str, mark: str) -> None:
     lines = [mark + '"File" , LABEL', "a.png, cat ", "", "b.png,dog"]
     read = take("csv", table(tmp_path, end.join(lines).replace('"File" ', "File")))
-    assert [image.answers["animals"].annotations[0].label for image in read.images] == [
+    assert [image.annotations["animals"].annotations[0].label for image in read.images] == [
         "cat",
         "dog",
     ]
@@ -184,7 +189,7 @@ def test_a_kind_that_the_columns_cannot_hold_is_refused(
 def test_boxes_are_clipped_on_demand(tmp_path: Path) -> None:
     table(tmp_path, SHARES + "a.png,cat,-0.5,0,1,2\n")
     (image,) = take("csv", tmp_path, msgspec.structs.replace(OPTIONS, clip=True)).images
-    assert image.answers["animals"].annotations[0].box == Box(0, 0, 0.5, 1)
+    assert image.annotations["animals"].annotations[0].box == Box(0, 0, 0.5, 1)
 
 
 def test_several_tables_are_refused(tmp_path: Path) -> None:

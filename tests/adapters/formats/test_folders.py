@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from torchvision.datasets import ImageFolder
 
-from adapters.formats.items import Answer, DeclaredView, Labelled, ReadOptions
+from adapters.formats.items import DeclaredView, ReadOptions, SourceAnnotation, ViewAnnotations
 from domain.dataset.image import TRAIN, VALIDATION
 from domain.errors import Invalid
 from domain.library.view import CLASSIFICATION, TAGGING
@@ -18,7 +18,7 @@ def test_the_same_is_seen_as_by_torchvision(tmp_path: Path) -> None:
     read = take("folders", tmp_path)
     assert read.views == (DeclaredView("animals", CLASSIFICATION, tuple(seen.classes)),)
     ours = [
-        (str(tmp_path / image.path), image.answers["animals"].annotations[0].label)
+        (str(tmp_path / image.path), image.annotations["animals"].annotations[0].label)
         for image in read.images
     ]
     assert ours == [(path, seen.classes[place]) for path, place in seen.samples]
@@ -32,7 +32,7 @@ def test_folders_named_after_splits_are_splits(tmp_path: Path) -> None:
         ("Valid/dog/3.png", VALIDATION),
         ("train/cat/1.png", TRAIN),
     ]
-    assert read.images[0].answers == {"animals": Answer((Labelled("cat"),))}
+    assert read.images[0].annotations == {"animals": ViewAnnotations((SourceAnnotation("cat"),))}
     assert read.views[0].concepts == ("cat", "dog")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters.formats.items import Answer, DeclaredView, Labelled, SourceImage
+from adapters.formats.items import DeclaredView, SourceAnnotation, SourceImage, ViewAnnotations
 from domain.dataset.image import TRAIN, VALIDATION, Box
 from domain.errors import Invalid
 from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
@@ -48,9 +48,9 @@ def test_a_file_after_the_documentation_is_read(tmp_path: Path) -> None:
         DeclaredView("kind", CLASSIFICATION, ("pet", "dog")),
     )
     answers = {
-        "where": Answer((Labelled("cat", BOX),)),
-        "what": Answer((Labelled("wet"),)),
-        "kind": Answer((Labelled("pet"),)),
+        "where": ViewAnnotations((SourceAnnotation("cat", BOX),)),
+        "what": ViewAnnotations((SourceAnnotation("wet"),)),
+        "kind": ViewAnnotations((SourceAnnotation("pet"),)),
     }
     assert read.images == [
         SourceImage("a.png", "studio.jsonl:2", VALIDATION, {}, answers),
@@ -60,18 +60,18 @@ def test_a_file_after_the_documentation_is_read(tmp_path: Path) -> None:
 
 def test_tags_that_all_do_not_hold_are_without_concept(tmp_path: Path) -> None:
     read = take("studio", studio(tmp_path, line(said("wet", False), said("dark", False))))
-    assert read.images[0].answers == {"what": Answer((), True)}
+    assert read.images[0].annotations == {"what": ViewAnnotations((), True)}
 
 
 def test_an_annotation_of_nothing_is_without_concept(tmp_path: Path) -> None:
     read = take("studio", studio(tmp_path, line({"concepts": [], "view": "where"})))
-    assert read.images[0].answers == {"where": Answer((), True)}
+    assert read.images[0].annotations == {"where": ViewAnnotations((), True)}
 
 
 def test_a_view_is_named_where_labels_are_shared(tmp_path: Path) -> None:
     assert 'add "view"' in only_problem("studio", studio(tmp_path, line(said("dog")))).reason
     read = take("studio", studio(tmp_path, line(said("dog", view="kind"))))
-    assert read.images[0].answers == {"kind": Answer((Labelled("dog"),))}
+    assert read.images[0].annotations == {"kind": ViewAnnotations((SourceAnnotation("dog"),))}
 
 
 def test_metadata_becomes_text(tmp_path: Path) -> None:
@@ -166,12 +166,12 @@ def test_a_line_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_boxes_are_clipped_on_demand(tmp_path: Path) -> None:
     studio(tmp_path, line(BOXED).replace("0.55", "1.55"))
     (image,) = take("studio", tmp_path, msgspec.structs.replace(OPTIONS, clip=True)).images
-    assert image.answers["where"].annotations[0].box == Box(0.05, 0.2, 0.95, 0.5)
+    assert image.annotations["where"].annotations[0].box == Box(0.05, 0.2, 0.95, 0.5)
 
 
 def test_an_export_says_what_does_not_hold(tmp_path: Path) -> None:
     view = DeclaredView("what", TAGGING, ("wet", "dark"))
-    image = SourceImage("a.png", "", None, {}, {"what": Answer((), True)})
+    image = SourceImage("a.png", "", None, {}, {"what": ViewAnnotations((), True)})
     export("studio", tmp_path, [view], [image])
     written = (tmp_path / "annotations.jsonl").read_text().splitlines()
     concepts = [{"name": "wet", "bool": False}, {"name": "dark", "bool": False}]

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 import supervision as sv
 
-from adapters.formats.items import Answer, DeclaredView, Labelled, SourceImage
+from adapters.formats.items import DeclaredView, SourceAnnotation, SourceImage, ViewAnnotations
 from domain.dataset.image import TRAIN, VALIDATION, Box
 from domain.errors import Invalid
 from domain.library.view import DETECTION
@@ -16,7 +16,7 @@ from tests.adapters.formats.making import OPTIONS, export, lay, only_problem, ta
 BOX = "<xmin>11</xmin><ymin>21</ymin><xmax>110</xmax><ymax>70</ymax>"
 OBJECT = f"<object><name>cat</name><bndbox>{BOX}</bndbox></object>"
 SIZE = "<size><width>200</width><height>100</height></size>"
-SAID = Answer((Labelled("cat", Box(0.05, 0.2, 0.5, 0.5)),))
+SAID = ViewAnnotations((SourceAnnotation("cat", Box(0.05, 0.2, 0.5, 0.5)),))
 
 
 def voc(objects: str = OBJECT, name: str = "a.png", size: str = SIZE, head: str = "") -> str:
@@ -68,7 +68,7 @@ def test_the_image_is_found_in_the_usual_places(
     lay(tmp_path, {xml: voc(head + OBJECT), image: ""})
     (found,) = take("voc", tmp_path).images
     assert (found.path, found.where, found.split) == (image, xml, None)
-    assert found.answers == {"animals": SAID}
+    assert found.annotations == {"animals": SAID}
 
 
 def test_image_sets_give_the_splits(tmp_path: Path) -> None:
@@ -105,13 +105,13 @@ def test_flaws_of_image_sets_name_the_line(
 
 def test_no_object_means_without_concept(tmp_path: Path) -> None:
     lay(tmp_path, {"a.xml": voc(""), "a.png": ""})
-    assert take("voc", tmp_path).images[0].answers == {"animals": Answer((), True)}
+    assert take("voc", tmp_path).images[0].annotations == {"animals": ViewAnnotations((), True)}
 
 
 def test_parts_of_an_object_are_passed_over(tmp_path: Path) -> None:
     part = f"<part><name>head</name><bndbox>{BOX}</bndbox></part>"
     lay(tmp_path, {"a.xml": voc(OBJECT.replace("</object>", part + "</object>")), "a.png": ""})
-    assert take("voc", tmp_path).images[0].answers == {"animals": SAID}
+    assert take("voc", tmp_path).images[0].annotations == {"animals": SAID}
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_flawed_object_is_told_with_its_line(
 def test_boxes_are_clipped_on_demand(tmp_path: Path) -> None:
     lay(tmp_path, {"a.xml": voc(OBJECT.replace(">11<", ">-4<")), "a.png": ""})
     (image,) = take("voc", tmp_path, msgspec.structs.replace(OPTIONS, clip=True)).images
-    assert image.answers["animals"].annotations[0].box == Box(0, 0.2, 0.55, 0.5)
+    assert image.annotations["animals"].annotations[0].box == Box(0, 0.2, 0.55, 0.5)
 
 
 LAUGHS = '<!DOCTYPE a [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>'
@@ -176,7 +176,7 @@ def test_a_flawed_file_is_a_problem_and_reading_goes_on(
 
 
 def test_images_of_one_name_are_refused(tmp_path: Path) -> None:
-    given = {"animals": Answer((), True)}
+    given = {"animals": ViewAnnotations((), True)}
     images = [SourceImage(path, "", None, {}, given, (1, 1)) for path in ("a.png", "a.jpg")]
     with pytest.raises(Invalid, match=r"a\.jpg"):
         export("voc", tmp_path, [DeclaredView("animals", DETECTION, ())], images)

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters.formats.items import Answer, DeclaredView, Labelled, SourceImage
+from adapters.formats.items import DeclaredView, SourceAnnotation, SourceImage, ViewAnnotations
 from domain.dataset.image import TRAIN, VALIDATION, Box
 from domain.errors import Invalid
 from domain.library.view import DETECTION
@@ -13,7 +13,7 @@ from tests.adapters.formats.independent import CLASSES, EXPECTED, data_set, said
 from tests.adapters.formats.making import OPTIONS, export, lay, only_problem, take
 
 LINE = "0 0.3 0.45 0.5 0.5\n"
-SAID = Answer((Labelled("cat", Box(0.05, 0.2, 0.5, 0.5)),))
+SAID = ViewAnnotations((SourceAnnotation("cat", Box(0.05, 0.2, 0.5, 0.5)),))
 NAMES = {"data.yaml": "names: [cat, dog]"}
 PAIR = {"images/a.png": "", "labels/a.txt": LINE}
 
@@ -32,7 +32,7 @@ def test_supervisions_export_is_read_exactly(tmp_path: Path) -> None:
 def test_the_edge_of_an_image_may_be_missed_by_the_last_decimal(tmp_path: Path) -> None:
     lay(tmp_path, {**NAMES, **PAIR, "labels/a.txt": "0 0.833335 0.5 0.333334 1"})
     (image,) = take("yolo", tmp_path).images
-    assert image.answers["animals"].annotations[0].box == Box(0.666668, 0, 0.333332, 1)
+    assert image.annotations["animals"].annotations[0].box == Box(0.666668, 0, 0.333332, 1)
 
 
 @pytest.mark.parametrize(
@@ -48,13 +48,16 @@ def test_the_edge_of_an_image_may_be_missed_by_the_last_decimal(tmp_path: Path) 
 )
 def test_labels_are_found_in_the_usual_places(tmp_path: Path, image: str, labels: str) -> None:
     (found,) = take("yolo", lay(tmp_path, {**NAMES, image: "", labels: LINE})).images
-    assert (found.path, found.answers) == (image, {"animals": SAID})
+    assert (found.path, found.annotations) == (image, {"animals": SAID})
 
 
 def test_no_file_is_no_answer_and_an_empty_one_is_without_concept(tmp_path: Path) -> None:
     lay(tmp_path, {**NAMES, "images/a.png": "", "images/b.png": "", "labels/b.txt": " \n"})
     read = take("yolo", tmp_path)
-    assert [image.answers for image in read.images] == [{}, {"animals": Answer((), True)}]
+    assert [image.annotations for image in read.images] == [
+        {},
+        {"animals": ViewAnnotations((), True)},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +79,7 @@ def test_names_come_from_the_usual_files(
 ) -> None:
     read = take("yolo", lay(tmp_path, {path: content, **PAIR}))
     assert (read.views[0].concepts, read.problems) == (names, [])
-    assert read.images[0].answers == {"animals": SAID}
+    assert read.images[0].annotations == {"animals": SAID}
 
 
 @pytest.mark.parametrize(
@@ -148,7 +151,7 @@ def test_flaws_name_the_file_and_the_line(
 def test_boxes_are_clipped_on_demand(tmp_path: Path) -> None:
     lay(tmp_path, {**NAMES, **PAIR, "labels/a.txt": "0 0.9 0.5 0.4 1"})
     (image,) = take("yolo", tmp_path, msgspec.structs.replace(OPTIONS, clip=True)).images
-    assert image.answers["animals"].annotations[0].box == Box(0.7, 0, 0.3, 1)
+    assert image.annotations["animals"].annotations[0].box == Box(0.7, 0, 0.3, 1)
 
 
 @pytest.mark.parametrize(

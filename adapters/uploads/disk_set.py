@@ -5,7 +5,7 @@ import sqlite3
 _CACHE_KB = 8_000
 
 
-class Seen:
+class DiskSet:
     """Keys with what was said at their first meeting, in a temporary file that nobody sees."""
 
     def __init__(self) -> None:
@@ -18,7 +18,7 @@ class Seen:
         )
         self._database.execute("BEGIN")  # one transaction, since nothing is kept
 
-    def meet(self, key: str | bytes, said: bytes = b"") -> bytes | None:
+    def add(self, key: str | bytes, said: bytes = b"") -> bytes | None:
         """What was said when the key was met first; None if that is now."""
         new = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (key, said))
         if new.rowcount:

@@ -11,7 +11,7 @@ from domain.audit.merkle import HASH_BYTES
 from domain.audit.tiles import GrowingTree
 
 
-class Walk:
+class TreeComparison:
     """Both trees, led along the log; memory does not depend on its length."""
 
     def __init__(self, events: Iterator[bytes], kept: Iterator[bytes]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from adapters.formats.items import Answer, Labelled, ReadOptions
+from adapters.formats.items import ReadOptions, SourceAnnotation, ViewAnnotations
 from adapters.formats.sources import Flaw
 from domain.errors import Invalid
 from domain.library.view import CLASSIFICATION, DETECTION, KINDS
@@ -28,7 +28,9 @@ def known_kind(kind: str) -> str:
     return kind
 
 
-def answer(kind: str, said: Sequence[Labelled], without_concept: bool) -> Answer | None:
+def answer(
+    kind: str, said: Sequence[SourceAnnotation], without_concept: bool
+) -> ViewAnnotations | None:
     """All that is said of an image in a view, or None for nothing.
 
     Raises `Flaw` for what no image of such a view can be said to be.
@@ -45,4 +47,4 @@ def answer(kind: str, said: Sequence[Labelled], without_concept: bool) -> Answer
         )
     if kind != DETECTION and len(labels) < len(said):
         raise Flaw("a concept is given twice; remove one")
-    return Answer(tuple(said), without_concept) if said or without_concept else None
+    return ViewAnnotations(tuple(said), without_concept) if said or without_concept else None

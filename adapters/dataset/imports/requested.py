@@ -12,7 +12,7 @@ NOT_NOW = 75
 """Exit status (EX_TEMPFAIL of sysexits.h) of a process that could not begin: try again later."""
 
 
-class Asked(msgspec.Struct, frozen=True):
+class RequestedImport(msgspec.Struct, frozen=True):
     """An import as it was asked for, and by whom: what it records is recorded in their name."""
 
     import_id: str
@@ -31,13 +31,13 @@ class Asked(msgspec.Struct, frozen=True):
         )
 
 
-def find_asked(store: Store, import_id: str) -> tuple[Asked, Import]:
+def find_requested(store: Store, import_id: str) -> tuple[RequestedImport, Import]:
     """The import and its state. Raises `NotFound`."""
     stream = IMPORT.stream(import_id)
     events = store.streams([stream])[stream]
     known = imports.existing(IMPORT.fold(recorded.event for recorded in events))
     metadata = events[0].metadata
-    asked = Asked(
+    asked = RequestedImport(
         import_id,
         known.requested,
         metadata.actor,

@@ -12,10 +12,10 @@ from sklearn import metrics as sklearn_metrics
 from torchmetrics.detection import MeanAveragePrecision
 from torchmetrics.functional import classification as torch_metrics
 
-from adapters.evaluation.answers import Boxes, DecidedLabels, Labels
 from adapters.evaluation.coco import coco_precision
-from adapters.evaluation.figures import accuracy, concept_figures, confusion, curve, facts
 from adapters.evaluation.loading import load
+from adapters.evaluation.metrics import accuracy, concept_metrics, confusion, curve, facts
+from adapters.evaluation.prediction_arrays import Boxes, DecidedLabels, Labels
 from tests.adapters.evaluation import samples
 
 COUNT = 4
@@ -46,7 +46,7 @@ def test_a_classification_is_torchmetrics(folder: Path) -> None:
     decided = answers.decide(np.zeros(COUNT))
     scores = torch.tensor(answers.scores[within])
     true = torch.tensor(answers.truth[within].argmax(axis=1))
-    found = concept_figures(decided, within)
+    found = concept_metrics(decided, within)
     for name, of in (
         ("precision", torch_metrics.multiclass_precision),
         ("recall", torch_metrics.multiclass_recall),
@@ -72,7 +72,7 @@ def test_a_tagging_is_torchmetrics(folder: Path, threshold: float) -> None:
     within = answers.images.in_split("train")
     decided = answers.decide(np.full(COUNT, threshold))
     scores, true = torch.tensor(answers.scores[within]), torch.tensor(answers.truth[within]).int()
-    found = concept_figures(decided, within)
+    found = concept_metrics(decided, within)
     # torchmetrics counts a score at the threshold as not predicted; none is here, but at 0.
     expected = torch_metrics.multilabel_precision(
         scores, true, COUNT, threshold=threshold, average=None
@@ -94,7 +94,7 @@ def test_the_suggested_threshold_has_the_highest_f1(
         assert found.best_threshold is not None
 
         def f1(threshold: float, concept: int = concept) -> float:
-            at = concept_figures(answers.decide(np.full(COUNT, threshold)), within)
+            at = concept_metrics(answers.decide(np.full(COUNT, threshold)), within)
             return at[concept].f1 or 0.0
 
         assert f1(found.best_threshold) == pytest.approx(found.best_f1)
@@ -107,12 +107,12 @@ def test_a_concept_that_no_image_holds_has_no_figures(folder: Path) -> None:
     ]
     answers = load(samples.write(folder / "one", "tagging", 2, rows))
     within = answers.images.in_split("train")
-    _, none = concept_figures(answers.decide(np.full(2, 0.5)), within)
+    _, none = concept_metrics(answers.decide(np.full(2, 0.5)), within)
     assert (none.precision, none.recall, none.f1, none.support) == (None, None, None, 0)
     assert facts(answers, 1, within).average_precision is None
     assert curve(answers, 1, within) is None
     empty = answers.images.in_split("validation")
-    assert concept_figures(answers.decide(np.full(2, 0.5)), empty)[0].support == 0
+    assert concept_metrics(answers.decide(np.full(2, 0.5)), empty)[0].support == 0
 
 
 def test_a_tagging_of_one_concept_is_no_special_case(folder: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_tagging_of_one_concept_is_no_special_case(folder: Path) -> None:
     within = answers.images.in_split("train")
     decided = answers.decide(np.full(1, 0.5))
     assert isinstance(decided, DecidedLabels)
-    (found,) = concept_figures(decided, within)
+    (found,) = concept_metrics(decided, within)
     true = [bool(row["truth"]) for row in rows if row["split"] == "train"]
     said = [row["scores"][0] >= 0.5 for row in rows if row["split"] == "train"]
     assert found.f1 == pytest.approx(sklearn_metrics.f1_score(true, said))
@@ -141,7 +141,7 @@ def test_an_unsure_image_is_a_false_negative_and_no_false_positive(folder: Path)
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.7])
 def test_boxes_are_counted_by_what_they_found(detected: Boxes, threshold: float) -> None:
     within = detected.images.in_split("train")
-    found = concept_figures(detected.decide(np.full(COUNT, threshold)), within)
+    found = concept_metrics(detected.decide(np.full(COUNT, threshold)), within)
     rows = [row for row in samples.boxes(300, COUNT) if row["split"] == "train"]
     for concept, one in enumerate(found):
         said = [
@@ -161,7 +161,7 @@ def test_recall_of_boxes_is_of_all_true_ones(detected: Boxes) -> None:
     within = detected.images.in_split("train")
     drawn = curve(detected, 0, within)
     assert drawn is not None
-    everything = concept_figures(detected.decide(np.zeros(COUNT)), within)[0]
+    everything = concept_metrics(detected.decide(np.zeros(COUNT)), within)[0]
     assert drawn.recall[0] == pytest.approx(everything.recall)
     assert drawn.recall[0] < 1
     assert drawn.precision[0] == pytest.approx(everything.precision)
