@@ -6,10 +6,9 @@ from typing import Annotated, Any
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from api.access.limits import counting_trainings
 from api.access.rights import needs
 from api.backend import Backend
-from api.http.commands import Answer, Named, carry_out, named
+from api.http.commands import Answer, Named, envelope, named, respond
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served
 from api.http.schemas import (
     MetricsView,
@@ -282,10 +281,4 @@ def _train(
     status_code: int = 200,
 ) -> Response[Answer]:
     """Carry out what lets an account have one training more."""
-    with counting_trainings(backend, request.user) as refuse_more:
-
-        def decide_within_limit(session: Session) -> Decided[Any]:
-            refuse_more()
-            return decide(session)
-
-        return carry_out(backend, request, content, decide_within_limit, status_code=status_code)
+    return respond(backend.trainings.handle(envelope(request, content), decide), status_code)
