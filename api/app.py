@@ -9,7 +9,6 @@ from pathlib import Path
 import plotly
 from litestar import Litestar, Router
 from litestar.datastructures import CacheControlHeader, State
-from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.plugins.jinja import JinjaTemplateEngine
@@ -30,7 +29,6 @@ from api.access.sign_in import LoginPages, SessionController
 from api.access.sign_in_provider import ProviderPages
 from api.audit.page import AuditPages
 from api.audit.trail import TrailController
-from api.audit.trail_reading import asked_for
 from api.audit.transparency import TilesController, TransparencyController
 from api.backend import THREADS, Backend
 from api.dataset.erasure import ErasureController
@@ -48,6 +46,7 @@ from api.evaluation.page import EvaluationPages
 from api.http.counters import Metrics
 from api.http.edges import Edges
 from api.http.known_parameters import known_parameters
+from api.http.parameters import provided
 from api.http.problems import HANDLERS
 from api.http.watching import Watching
 from api.library.annotate_page import AnnotatePages
@@ -59,9 +58,8 @@ from api.operations.metrics import MetricsController
 from api.operations.system import SystemController
 from api.pages.html import as_pages, prepare
 from api.subscriptions.contract_page import ContractPages
-from api.subscriptions.events import EventController, chosen_in
+from api.subscriptions.events import EventController
 from api.subscriptions.events_page import EventPages
-from api.subscriptions.webhook_asked import Asked as HookAsked
 from api.subscriptions.webhooks import WebhookController
 from api.subscriptions.webhooks_page import WebhookPages
 from api.training.forms import FormController
@@ -172,12 +170,7 @@ def create_app(settings: Settings) -> Litestar:
         ),
         middleware=[Watching(metrics), Streams(settings.streams), Authentication],
         guards=[known_caller, known_parameters, guard],
-        dependencies={
-            "backend": Provide(_backend, sync_to_thread=False),
-            "asked": Provide(asked_for, sync_to_thread=False),
-            "chosen": Provide(chosen_in, sync_to_thread=False),
-            "hook": Provide(HookAsked, sync_to_thread=False),
-        },
+        dependencies=provided(backend=_backend),
         exception_handlers=as_pages(HANDLERS),
         template_config=TemplateConfig(
             directory=HERE / "templates", engine=JinjaTemplateEngine, engine_callback=prepare

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from sqlalchemy import Connection, Engine
 
@@ -13,7 +14,7 @@ from adapters.evaluation.predictions_cache import Predictions
 from adapters.health.overview import Overview
 from adapters.observability.event_spans import TracedStore
 from adapters.postgres.news import News
-from adapters.postgres.postgres import engine_for
+from adapters.postgres.postgres import engine_for, one_at_a_time
 from adapters.settings import Settings
 from adapters.subscriptions.feed.feed import Feed
 from adapters.subscriptions.webhooks.addresses import Gate, allowed_in
@@ -23,6 +24,7 @@ from adapters.uploads.image_files import ImageLimits
 from api.moments import moment_in
 from application.access.access import Access
 from application.scopes import Scopes
+from application.training.limit import TrainingLimit
 from domain.errors import Invalid, Refusal
 from projections.audit.timeline import position_at
 from projections.engine.follow import positions_of
@@ -60,7 +62,8 @@ class Backend:
         self.import_roots = settings.roots()
         self.max_import_bytes = settings.max_import_bytes
         self.lookout = Lookout(settings)
-        self.max_trainings = settings.max_trainings
+        one_training = partial(one_at_a_time, self.committed)
+        self.trainings = TrainingLimit(self.store, settings.max_trainings, one_training)
         self.gate = Gate(allowed_in(settings.webhook_allow))
         self.webhook_timeout = settings.webhook_timeout_seconds
         self.overview = Overview(url, self.lookout, self.blobs, self.store)

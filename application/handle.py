@@ -90,18 +90,41 @@ class Session:
                 self.remember(name, state, events[-1].originator_version if events else 0)
         return {entity_id: self._states[name] for entity_id, name in names.items()}
 
+    def begin(self, aggregate: Aggregate[State]) -> str:
+        """A fresh id, of an aggregate that has no events yet."""
+        entity_id = self.new_id()
+        self.remember(aggregate.stream(entity_id), None, 0)
+        return entity_id
+
     def remember(self, stream: str, state: Any, revision: int) -> None:
         """Take a state that was read in another way as read at this revision."""
         self._states[stream] = state
         self._revisions[stream] = self._read_revisions[stream] = revision
 
     def record(self, aggregate: Aggregate[State], entity_id: str, events: Sequence[Event]) -> None:
-        """Decide that these happened to an aggregate that this session has read."""
+        """Decide that these happened to an aggregate, which is read if it was not yet."""
+        self.get(aggregate, entity_id)
         stream = aggregate.stream(entity_id)
         for event in events:
             self._revisions[stream] += 1
             self._states[stream] = aggregate.evolve(self._states[stream], event)
             self._events.append(Recorded(stream, self._revisions[stream], event, self._metadata()))
+
+    def decide(
+        self, aggregate: Aggregate[State], entity_id: str, command: object
+    ) -> "Decided[State]":
+        """Let an aggregate decide on a command, and record what it decides."""
+        state = self.get(aggregate, entity_id)
+        self.record(aggregate, entity_id, aggregate.decide(command, state))
+        return Decided(aggregate, entity_id)
+
+    def change(
+        self, aggregate: Aggregate[State], entity_id: str, command: object
+    ) -> "Decided[State]":
+        """The same, at the revision that the caller expects."""
+        self.get(aggregate, entity_id)
+        self.check_revision(aggregate, entity_id)
+        return self.decide(aggregate, entity_id, command)
 
     def check_revision(self, aggregate: Aggregate[State], entity_id: str) -> None:
         """Refuse with `Stale` if the caller decided on another revision than the one read."""

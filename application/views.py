@@ -7,59 +7,37 @@ from domain.aggregates import MODEL, PROJECT, VIEW
 from domain.dataset import project as projects
 from domain.library import model as models
 from domain.library import view as views
-from domain.library.model import ArchiveModel, Model, RenameModel
+from domain.library.model import Model
 from domain.library.model_rule import ForkModel, ModelChange, fork, settle
-from domain.library.view import (
-    AddConcepts,
-    CreateView,
-    NewConcept,
-    RemoveConcept,
-    RenameConcept,
-    View,
-)
+from domain.library.view import AddConcepts, ConceptCommand, CreateView, NewConcept, View
 
 
 def create_view(session: Session, project_id: str, name: str, kind: str) -> Decided[View]:
     projects.existing(session.get(PROJECT, project_id))
-    view_id = session.new_id()
-    session.get(VIEW, view_id)
-    session.record(VIEW, view_id, views.create(CreateView(project_id, name, kind)))
-    return Decided(VIEW, view_id)
+    return session.decide(VIEW, session.begin(VIEW), CreateView(project_id, name, kind))
 
 
 def add_concepts(session: Session, view_id: str, labels: Sequence[str]) -> Decided[View]:
     """Add concepts to a view, all or none. The ids of all of them are returned, in order."""
     concepts = tuple(NewConcept(session.new_id(), label) for label in labels)
-    view = _change(session, view_id, AddConcepts(concepts))
+    change_concepts(session, view_id, AddConcepts(concepts))
+    view = views.existing(session.get(VIEW, view_id))
     ids = {label: concept_id for concept_id, label in view.concepts.items()}
     return Decided(VIEW, view_id, tuple(ids[label.strip()] for label in labels))
 
 
-def rename_concept(session: Session, view_id: str, concept_id: str, label: str) -> Decided[View]:
-    _change(session, view_id, RenameConcept(concept_id, label))
-    return Decided(VIEW, view_id)
-
-
-def remove_concept(session: Session, view_id: str, concept_id: str) -> Decided[View]:
-    _change(session, view_id, RemoveConcept(concept_id))
-    return Decided(VIEW, view_id)
-
-
-def _change(
-    session: Session, view_id: str, command: AddConcepts | RenameConcept | RemoveConcept
-) -> View:
+def change_concepts(session: Session, view_id: str, command: ConceptCommand) -> Decided[View]:
+    """Change a view's concepts, and its models as follows from that."""
     before = views.existing(session.get(VIEW, view_id))
-    session.check_revision(VIEW, view_id)
-    session.record(VIEW, view_id, views.decide(command, before))
+    session.change(VIEW, view_id, command)
     after = views.existing(session.get(VIEW, view_id))
     current = session.get(MODEL, before.current_model) if before.current_model else None
     _record(session, view_id, settle(view_id, before, after, current, session.new_id()))
-    return after
+    return Decided(VIEW, view_id)
 
 
 def _record(session: Session, view_id: str, change: ModelChange | None) -> None:
     if change is not None:
-        session.get(MODEL, change.model_id)
         session.record(MODEL, change.model_id, change.model_events)
         session.record(VIEW, view_id, change.view_events)
 
@@ -78,18 +56,3 @@ def fork_model(
     change = fork(command, view, parent, session.new_id())
     _record(session, parent.view_id, change)
     return Decided(MODEL, change.model_id)
-
-
-def rename_model(session: Session, model_id: str, name: str) -> Decided[Model]:
-    return _decide(session, model_id, RenameModel(name))
-
-
-def archive_model(session: Session, model_id: str) -> Decided[Model]:
-    return _decide(session, model_id, ArchiveModel())
-
-
-def _decide(session: Session, model_id: str, command: RenameModel | ArchiveModel) -> Decided[Model]:
-    model = session.get(MODEL, model_id)
-    session.check_revision(MODEL, model_id)
-    session.record(MODEL, model_id, models.decide(command, model))
-    return Decided(MODEL, model_id)

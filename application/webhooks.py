@@ -18,7 +18,6 @@ from domain.errors import NotFound, Unauthenticated
 from domain.event import Recorded, name_of
 from domain.subscriptions import webhook as webhooks
 from domain.subscriptions.webhook import (
-    Command,
     RegisterWebhook,
     Webhook,
     WebhookParked,
@@ -78,18 +77,7 @@ def both_until() -> datetime:
 def register_webhook(session: Session, command: RegisterWebhook) -> Decided[Webhook]:
     if command.project_id is not None:
         projects.existing(session.get(PROJECT, command.project_id))
-    webhook_id = session.new_id()
-    state = session.get(WEBHOOK, webhook_id)
-    session.record(WEBHOOK, webhook_id, webhooks.decide(command, state))
-    return Decided(WEBHOOK, webhook_id)
-
-
-def change_webhook(session: Session, webhook_id: str, command: Command) -> Decided[Webhook]:
-    """Carry out any other command about a webhook."""
-    webhook = session.get(WEBHOOK, webhook_id)
-    session.check_revision(WEBHOOK, webhook_id)
-    session.record(WEBHOOK, webhook_id, webhooks.decide(command, webhook))
-    return Decided(WEBHOOK, webhook_id)
+    return session.decide(WEBHOOK, session.begin(WEBHOOK), command)
 
 
 def take(endpoints: dict[str, Endpoint], recorded: Recorded) -> Endpoint | None:

@@ -1,6 +1,6 @@
 """All aggregates: each a kind of stream, and how its state follows from its events."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -16,10 +16,11 @@ State = TypeVar("State")
 
 
 class Aggregate(msgspec.Struct, Generic[State], frozen=True):
-    """A kind of stream and how its state follows from its events."""
+    """A kind of stream, how its state follows from its events, and what may be decided on it."""
 
     kind: str
     evolve: Callable[[State | None, Event], State | None]
+    decide: Callable[[Any, State | None], Sequence[Event]]
 
     def stream(self, entity_id: str) -> str:
         return str(StreamName(self.kind, entity_id))
@@ -32,16 +33,16 @@ class Aggregate(msgspec.Struct, Generic[State], frozen=True):
         return state
 
 
-PROJECT: Aggregate[project.Project] = Aggregate("project", project.evolve)
-IMAGE: Aggregate[image.Image] = Aggregate("image", image.evolve)
-BLOB: Aggregate[blob.Blob] = Aggregate("blob", blob.evolve)
-IMPORT: Aggregate[imports.Import] = Aggregate("import", imports.evolve)
-VIEW: Aggregate[view.View] = Aggregate("view", view.evolve)
-MODEL: Aggregate[model.Model] = Aggregate("model", model.evolve)
-VERSION: Aggregate[version.Version] = Aggregate("version", version.evolve)
-WEBHOOK: Aggregate[webhook.Webhook] = Aggregate("webhook", webhook.evolve)
-ACCOUNT: Aggregate[account.Account] = Aggregate("account", account.evolve)
-KEY: Aggregate[key.Key] = Aggregate("key", key.evolve)
+PROJECT: Aggregate[project.Project] = Aggregate("project", project.evolve, project.decide)
+IMAGE: Aggregate[image.Image] = Aggregate("image", image.evolve, image.decide)
+BLOB: Aggregate[blob.Blob] = Aggregate("blob", blob.evolve, blob.decide)
+IMPORT: Aggregate[imports.Import] = Aggregate("import", imports.evolve, imports.decide)
+VIEW: Aggregate[view.View] = Aggregate("view", view.evolve, view.decide)
+MODEL: Aggregate[model.Model] = Aggregate("model", model.evolve, model.decide)
+VERSION: Aggregate[version.Version] = Aggregate("version", version.evolve, version.decide)
+WEBHOOK: Aggregate[webhook.Webhook] = Aggregate("webhook", webhook.evolve, webhook.decide)
+ACCOUNT: Aggregate[account.Account] = Aggregate("account", account.evolve, account.decide)
+KEY: Aggregate[key.Key] = Aggregate("key", key.evolve, key.decide)
 
 AGGREGATES: Mapping[str, Aggregate[Any]] = {
     one.kind: one

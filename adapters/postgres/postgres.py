@@ -4,15 +4,18 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import psycopg
-from sqlalchemy import URL, Engine, NullPool, create_engine, make_url
+from sqlalchemy import URL, Engine, NullPool, create_engine, make_url, text
 
 from application.log.store import GIVES_UP
 
 STOP_CHECK = 0.2
 """Seconds between two checks whether to stop."""
+
+_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 7363))")
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,14 @@ def passing_engine(url: str, seconds: float | None = None) -> Engine:
         options = f"-c statement_timeout={round(seconds * 1000)}"
         limits |= {"connect_timeout": max(2, round(seconds)), "options": options}
     return create_engine(_with_driver(url), poolclass=NullPool, connect_args=limits)
+
+
+@contextmanager
+def one_at_a_time(engine: Engine, name: str) -> Iterator[None]:
+    """Wait until nobody else is within under this name, in whatever process."""
+    with engine.begin() as connection:
+        connection.execute(_ONE_AT_A_TIME, {"name": name})
+        yield
 
 
 def _with_driver(url: str) -> URL:

@@ -10,15 +10,21 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from api.access.guard import demand, demand_everywhere
 from api.access.rights import ACCOUNT, needs
 from api.backend import Backend
-from api.http.commands import Answer, carry_out
+from api.http.commands import Answer, Named, carry_out, named
 from api.http.parameters import Cursor, HttpRequest, Limit, Served
 from api.http.schemas import Strict
-from application.access import accounts as commands
 from application.access.access import Caller
-from application.access.accounts import all_of
+from application.access.accounts import (
+    all_of,
+    change_account,
+    grant_role,
+    open_account,
+    withdraw_role,
+)
 from domain.access.account import (
     PERSON,
     Account,
+    CloseAccount,
     EraseAccount,
     GrantRole,
     OpenAccount,
@@ -89,6 +95,7 @@ class AccountController(Controller):
     """Accounts."""
 
     tags = ("Access",)
+    dependencies = named(ACCOUNTS)
 
     @get("/whoami", summary="Who you are", sync_to_thread=False, opt=ACCOUNT)
     def whoami(self, request: HttpRequest) -> WhoAmI:
@@ -119,7 +126,7 @@ class AccountController(Controller):
             backend,
             request,
             data,
-            lambda session: commands.open_account(session, command),
+            lambda session: open_account(session, command),
             status_code=201,
         )
 
@@ -130,12 +137,10 @@ class AccountController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ADMINISTER),
     )
-    def close_account(
-        self, backend: Served, request: HttpRequest, account_id: FromPath[str]
-    ) -> Response[Answer]:
+    def close_account(self, account: Named) -> Response[Answer]:
         """Its keys open nothing from now on. Its name stays on record and taken."""
-        return carry_out(
-            backend, request, None, lambda session: commands.close_account(session, account_id)
+        return account.carry_out(
+            lambda session: change_account(session, account.id, CloseAccount())
         )
 
     @post(
@@ -145,22 +150,11 @@ class AccountController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ADMINISTER),
     )
-    def erase_account(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        account_id: FromPath[str],
-        data: JSONBody[NewAccountErasure],
-    ) -> Response[Answer]:
+    def erase_account(self, account: Named, data: JSONBody[NewAccountErasure]) -> Response[Answer]:
         """Close it, and make its e-mail address and its identity at a provider unreadable. This is
         final. Its name stays on record with all it did; the reason too: no personal data in it."""
         command = EraseAccount(data.reason)
-        return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.erase_account(session, account_id, command),
-        )
+        return account.carry_out(lambda session: change_account(session, account.id, command), data)
 
     @post(
         "/accounts/{account_id:str}/roles",
@@ -170,20 +164,13 @@ class AccountController(Controller):
         opt=needs(Right.ADMINISTER, anywhere=True),
     )
     def grant_role(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        account_id: FromPath[str],
-        data: JSONBody[NewRole],
+        self, backend: Served, request: HttpRequest, account: Named, data: JSONBody[NewRole]
     ) -> Response[Answer]:
         """viewer, annotator, trainer, auditor or administrator: at most what you are yourself."""
         _demand_administrator(backend, request.user, data.project_id)
         command = GrantRole(data.role, data.project_id)
-        return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.grant_role(session, account_id, command, request.user),
+        return account.carry_out(
+            lambda session: grant_role(session, account.id, command, request.user), data
         )
 
     @delete(
@@ -210,7 +197,7 @@ class AccountController(Controller):
             backend,
             request,
             project_id,
-            lambda session: commands.withdraw_role(session, account_id, command, request.user),
+            lambda session: withdraw_role(session, account_id, command, request.user),
         )
 
 

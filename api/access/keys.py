@@ -1,6 +1,6 @@
 """Routes of API keys: issued, listed, rotated, revoked."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Annotated
 
@@ -12,12 +12,11 @@ from msgspec import Meta
 from api.access.guard import demand, demand_everywhere
 from api.access.rights import ACCOUNT
 from api.backend import Backend
-from api.http.commands import Answer, carry_out, envelope
+from api.http.commands import Answer, Named, envelope, named
 from api.http.parameters import Cursor, HttpRequest, Limit, Served
 from api.http.schemas import Strict
-from application.access import accounts as commands
 from application.access.access import Caller
-from application.access.accounts import all_of
+from application.access.accounts import all_of, issue_key, revoke_key, rotate_key
 from application.handle import Outcome, handle
 from domain.access.key import (
     LONGEST_OVERLAP,
@@ -84,6 +83,7 @@ class KeyController(Controller):
 
     path = "/keys"
     tags = ("Access",)
+    dependencies = named(KEY)
 
     @get(summary="List keys", sync_to_thread=True, opt=ACCOUNT)
     def list_keys(
@@ -122,6 +122,7 @@ class KeyController(Controller):
             data.account_id or caller.account_id,
             data.label,
             digest_of(secret),
+            datetime.now(UTC),
             Scope(
                 None if data.roles is None else tuple(data.roles),
                 None if data.projects is None else tuple(data.projects),
@@ -131,7 +132,7 @@ class KeyController(Controller):
         outcome = handle(
             backend.store,
             envelope(request, data),
-            lambda session: commands.issue_key(session, command, caller),
+            lambda session: issue_key(session, command, caller),
         )
         return _shown(backend, outcome, secret, 201)
 
@@ -145,27 +146,22 @@ class KeyController(Controller):
     ) -> Response[IssuedKey]:
         """Another secret under the same id and limits; it is in this answer and nowhere else."""
         secret = new_secret()
-        command = RotateKey(digest_of(secret), timedelta(seconds=data.overlap_seconds))
+        command = RotateKey(
+            digest_of(secret), datetime.now(UTC), timedelta(seconds=data.overlap_seconds)
+        )
         outcome = handle(
             backend.store,
             envelope(request, data),
-            lambda session: commands.rotate_key(session, key_id, command, request.user),
+            lambda session: rotate_key(session, key_id, command, request.user),
         )
         return _shown(backend, outcome, secret, 200)
 
     @delete(
         "/{key_id:str}", summary="Revoke a key", status_code=200, sync_to_thread=True, opt=ACCOUNT
     )
-    def revoke_key(
-        self, backend: Served, request: HttpRequest, key_id: FromPath[str]
-    ) -> Response[Answer]:
+    def revoke_key(self, request: HttpRequest, key: Named) -> Response[Answer]:
         """It opens nothing from the next request on."""
-        return carry_out(
-            backend,
-            request,
-            None,
-            lambda session: commands.revoke_key(session, key_id, request.user),
-        )
+        return key.carry_out(lambda session: revoke_key(session, key.id, request.user))
 
 
 def _shown(

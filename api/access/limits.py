@@ -1,12 +1,12 @@
-"""What is counted: requests, answers that go on and trainings of an account, and failed sign-ins
-from an address."""
+"""What is counted: requests and answers that go on of an account, and failed sign-ins from an
+address."""
 
 import ipaddress
 import math
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -14,13 +14,9 @@ from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
-from sqlalchemy import text
 
-from api.backend import Backend
 from api.http.parameters import HttpRequest
-from application.access.access import Caller
 from domain.errors import SignInRefused, TooMany, TooManyFailures, Unauthenticated
-from projections.training.library_queries import positions_of_unfinished
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -33,8 +29,6 @@ IPV6_PREFIX = 64
 
 STREAM_RETRY_SECONDS = 5
 _HOLD = "hold_open"
-
-_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended(:account, 7363))")
 
 
 class Buckets:
@@ -164,35 +158,3 @@ def client_of(connection: Connection) -> str:
         return host
     mapped = address.ipv4_mapped
     return str(mapped or ipaddress.ip_network((int(address), IPV6_PREFIX), strict=False))
-
-
-@contextmanager
-def counting_trainings(backend: Backend, caller: Caller) -> Iterator[Callable[[], None]]:
-    """What raises `TooMany` where so many of the account's trainings wait or run already.
-
-    To be called in the decision to train one more, so that a command that is repeated is not
-    refused. Two of one account are decided one after the other: both are counted.
-    """
-    limit = backend.max_trainings
-    if not limit:
-        yield lambda: None
-        return
-    # Not the snapshot of a query: what another has begun while we waited is to be seen.
-    with backend.committed.begin() as connection:
-        connection.execute(_ONE_AT_A_TIME, {"account": caller.account_id})
-
-        def refuse_more() -> None:
-            backend.wait_for(backend.store.head())
-            running = sum(
-                recorded.metadata.actor == caller.actor
-                for position in positions_of_unfinished(connection)
-                for recorded in backend.store.read(position - 1, limit=1, upto=position)
-            )
-            if running >= limit:
-                raise TooMany(
-                    f"{running} of your trainings wait or run, and {limit} may at once: stop or"
-                    " cancel one, or wait until one is over",
-                    retry_after=60,
-                )
-
-        yield refuse_more

@@ -9,10 +9,10 @@ from litestar.response import Template
 
 from api.access.rights import needs
 from api.audit.trail import EVENTS_OF_A_TREE, CorrelationView, correlation_view
-from api.audit.trail_reading import Asked, AskedFor, demand_audit, find_lines
+from api.audit.trail_reading import Asked, AskedFor, asked_for, demand_audit, find_lines
 from api.backend import Backend
 from api.dataset.projects_page import address
-from api.http.parameters import AtLeast, Cursor, HttpRequest, Served, position_in
+from api.http.parameters import AtLeast, Cursor, HttpRequest, Served, position_in, provided
 from api.pages.html import Page, render
 from domain.access.roles import Right
 from domain.audit.trail import Line
@@ -84,6 +84,8 @@ class CorrelationPage(Page, frozen=True, kw_only=True):
 
 class AuditPages(Controller):
     """The audit."""
+
+    dependencies = provided(asked=asked_for)
 
     @get("/audit", sync_to_thread=True, opt=needs(Right.AUDIT, anywhere=True))
     def trail(

@@ -9,9 +9,9 @@ from litestar.response import Stream
 
 from adapters.audit.trail_files import FORMATS
 from api.access.rights import needs
-from api.audit.trail_reading import AskedFor, begin, demand_audit, every_line, find_lines
+from api.audit.trail_reading import AskedFor, asked_for, begin, demand_audit, every_line, find_lines
 from api.backend import Backend
-from api.http.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, position_in
+from api.http.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, position_in, provided
 from application.trail import lines_of
 from domain.access.roles import Right
 from domain.audit.trail import Line
@@ -47,6 +47,7 @@ class TrailController(Controller):
 
     path = "/audit"
     tags = ("Audit",)
+    dependencies = provided(asked=asked_for)
 
     @get(
         "/trail",

@@ -9,13 +9,14 @@ from sqlalchemy import Connection
 
 from adapters.blobs.blobs import BlobMissing
 from api.access.rights import needs
-from api.http.commands import Answer, carry_out
+from api.http.commands import Answer, Named, named
 from api.http.parameters import AtLeast, HttpRequest, Served
 from api.http.schemas import Erasure, NewErasure
 from api.pages.html import exact
 from application.dataset.erasure import erase_image, erased_among
 from application.log.store import Store
 from domain.access.roles import Right
+from domain.aggregates import IMAGE
 from domain.dataset.image import EraseImage
 from domain.errors import Gone, NotFound
 from projections.dataset.erasures import ErasureRow, find_erasures
@@ -26,6 +27,7 @@ class ErasureController(Controller):
     """Images whose bytes are deleted for good."""
 
     tags = ("Images",)
+    dependencies = named(IMAGE)
 
     @post(
         "/images/{image_id:str}/erase",
@@ -35,11 +37,7 @@ class ErasureController(Controller):
         opt=needs(Right.ADMINISTER, of="image_id"),
     )
     def erase(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        image_id: FromPath[str],
-        data: JSONBody[NewErasure],
+        self, request: HttpRequest, image: Named, data: JSONBody[NewErasure]
     ) -> Response[Answer]:
         """Remove an image for good and delete its bytes. This is final.
 
@@ -48,11 +46,8 @@ class ErasureController(Controller):
         named in a 409; `everywhere` erases the image there, too, if you administer them.
         """
         command = EraseImage(data.reason, data.everywhere)
-        return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: erase_image(session, image_id, command, request.user.grants),
+        return image.carry_out(
+            lambda session: erase_image(session, image.id, command, request.user.grants), data
         )
 
     @get(

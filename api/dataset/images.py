@@ -14,16 +14,16 @@ from api.access.rights import needs
 from api.backend import Backend
 from api.dataset.erasure import image_there, unless_erased
 from api.dataset.thumbnails import MEDIA_TYPE, Size, thumbnail
-from api.http.commands import Answer, carry_out
+from api.http.commands import Answer, Named, carry_out, named
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.http.problems import FieldError, Refusals
 from api.http.schemas import Images, ImageSplit, ImageView, NewAnnotations, Order, Said, Split
-from application.dataset import projects as commands
 from application.dataset.erasure import erased_among
+from application.dataset.projects import add_images, annotate_images
 from domain.access.roles import Right
 from domain.aggregates import IMAGE, VIEW
 from domain.dataset.blob import refuse_erased
-from domain.dataset.image import AddImage, AnnotateImage
+from domain.dataset.image import AddImage, AnnotateImage, AssignSplit, RemoveImage
 from domain.errors import Invalid
 from projections.dataset.index_scans import ImageFilter
 from projections.dataset.queries import list_images
@@ -51,6 +51,7 @@ class ImageController(Controller):
     """Images, and what is said of them in each view."""
 
     tags = ("Images",)
+    dependencies = named(IMAGE, VIEW)
 
     @post(
         "/projects/{project_id:str}/images",
@@ -83,7 +84,7 @@ class ImageController(Controller):
             backend,
             request,
             additions,
-            lambda session: commands.add_images(session, project_id, additions),
+            lambda session: add_images(session, project_id, additions),
             status_code=201,
         )
 
@@ -209,19 +210,8 @@ class ImageController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ANNOTATE, of="image_id"),
     )
-    def assign_split(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        image_id: FromPath[str],
-        data: JSONBody[ImageSplit],
-    ) -> Response[Answer]:
-        return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.assign_split(session, image_id, data.split),
-        )
+    def assign_split(self, image: Named, data: JSONBody[ImageSplit]) -> Response[Answer]:
+        return image.change(AssignSplit(data.split), data)
 
     @delete(
         "/images/{image_id:str}",
@@ -230,13 +220,9 @@ class ImageController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ANNOTATE, of="image_id"),
     )
-    def remove_image(
-        self, backend: Served, request: HttpRequest, image_id: FromPath[str]
-    ) -> Response[Answer]:
+    def remove_image(self, image: Named) -> Response[Answer]:
         """It leaves the project; versions that were trained with it keep it."""
-        return carry_out(
-            backend, request, None, lambda session: commands.remove_image(session, image_id)
-        )
+        return image.change(RemoveImage())
 
     @post(
         "/views/{view_id:str}/annotations",
@@ -246,25 +232,16 @@ class ImageController(Controller):
         opt=needs(Right.ANNOTATE, of="view_id"),
     )
     def annotate_images(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        view_id: FromPath[str],
-        data: JSONBody[NewAnnotations],
+        self, backend: Served, request: HttpRequest, view: Named, data: JSONBody[NewAnnotations]
     ) -> Response[Answer]:
         """Say what a view's concepts are in some images: all is taken, or nothing."""
         streams = [IMAGE.stream(one.image_id) for one in data.images]
         demand(backend, request.user, Right.ANNOTATE, *streams, field="image_id")
         annotations = [
-            (one.image_id, AnnotateImage(view_id, tuple(one.annotations), one.without_concept))
+            (one.image_id, AnnotateImage(view.id, tuple(one.annotations), one.without_concept))
             for one in data.images
         ]
-        return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.annotate_images(session, annotations),
-        )
+        return view.carry_out(lambda session: annotate_images(session, annotations), data)
 
     @put(
         "/images/{image_id:str}/annotations/{view_id:str}",
@@ -291,7 +268,7 @@ class ImageController(Controller):
             backend,
             request,
             data,
-            lambda session: commands.annotate_images(session, [(image_id, command)]),
+            lambda session: annotate_images(session, [(image_id, command)]),
         )
 
 

@@ -4,13 +4,14 @@ from litestar import Controller, Response, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from api.access.rights import needs
-from api.http.commands import Answer, carry_out
+from api.http.commands import Answer, Named, carry_out, named
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.http.schemas import DatasetView, NewName, NewProject, NewSplit, Projects, ProjectView
 from application.access.accounts import begin_project
-from application.dataset import projects as commands
+from application.dataset.projects import draw_validation_split
 from domain.access.roles import Right
-from domain.dataset.project import DrawValidationSplit
+from domain.aggregates import PROJECT
+from domain.dataset.project import DrawValidationSplit, RenameProject
 from domain.errors import NotFound
 from projections.dataset.catalog import find_project, list_projects, list_views
 from projections.dataset.queries import count_images, count_views
@@ -21,6 +22,7 @@ class ProjectController(Controller):
 
     path = "/projects"
     tags = ("Projects",)
+    dependencies = named(PROJECT)
 
     @post(summary="Create a project", sync_to_thread=True, opt=needs(Right.TRAIN, anywhere=True))
     def create_project(
@@ -109,19 +111,8 @@ class ProjectController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ADMINISTER, of="project_id"),
     )
-    def rename_project(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        project_id: FromPath[str],
-        data: JSONBody[NewName],
-    ) -> Response[Answer]:
-        return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.rename_project(session, project_id, data.name),
-        )
+    def rename_project(self, project: Named, data: JSONBody[NewName]) -> Response[Answer]:
+        return project.change(RenameProject(data.name), data)
 
     @post(
         "/{project_id:str}/validation-split",
@@ -130,18 +121,9 @@ class ProjectController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="project_id"),
     )
-    def draw_validation_split(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        project_id: FromPath[str],
-        data: JSONBody[NewSplit],
-    ) -> Response[Answer]:
+    def draw_validation_split(self, project: Named, data: JSONBody[NewSplit]) -> Response[Answer]:
         """Draw a validation set at random from all images; the others train."""
         command = DrawValidationSplit(data.size, data.seed)
-        return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.draw_validation_split(session, project_id, command),
+        return project.carry_out(
+            lambda session: draw_validation_split(session, project.id, command), data
         )

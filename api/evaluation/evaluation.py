@@ -23,12 +23,13 @@ from api.evaluation.views import (
     gallery_view,
     judged,
 )
-from api.http.commands import Answer, carry_out
-from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served
+from api.http.commands import Answer, Named, named
+from api.http.parameters import AsOf, AtLeast, Cursor, Limit, Served
 from api.http.schemas import Split
-from application.training import versions as commands
 from domain.access.roles import Right
+from domain.aggregates import VERSION
 from domain.errors import NotFound
+from domain.training.version import SetThresholds
 from projections.training.library_queries import find_version
 from projections.training.metric_history import series_of
 
@@ -49,6 +50,7 @@ class EvaluationController(Controller):
 
     path = "/versions/{version_id:str}"
     tags = ("Evaluation",)
+    dependencies = named(VERSION)
 
     @get(
         "/evaluation",
@@ -190,23 +192,12 @@ class EvaluationController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="version_id"),
     )
-    def set_thresholds(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        version_id: FromPath[str],
-        data: JSONBody[dict[str, float]],
-    ) -> Response[Answer]:
+    def set_thresholds(self, version: Named, data: JSONBody[dict[str, float]]) -> Response[Answer]:
         """From which score on, 0 to 1, answers count, by concept id; those of others stay.
 
         Nothing is trained for it.
         """
-        return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.set_thresholds(session, version_id, data),
-        )
+        return version.change(SetThresholds(data), data)
 
     @get(
         "/evaluation/predictions.csv",

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from litestar import Request as HttpRequest
 from litestar import Response
+from litestar.di import NamedDependency, Provide
 
 from api.backend import Backend
+from api.http.parameters import HttpRequest, Served, provided
 from api.http.watching import HEADER as CORRELATION
 from api.http.watching import LONGEST, is_id
 from application.access.access import Caller
 from application.handle import Decided, Outcome, Request, Session, handle
+from domain.aggregates import Aggregate
 from domain.errors import Invalid
 
 
@@ -32,7 +34,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 def carry_out(
     backend: Backend,
-    request: HttpRequest[Any, Any, Any],
+    request: HttpRequest,
     content: object,
     decide: Callable[[Session], Decided[Any]],
     *,
@@ -44,6 +46,48 @@ def carry_out(
     `content` tells the request from another one under the same key.
     """
     return respond(handle(backend.store, envelope(request, content), decide), status_code)
+
+
+class Entity:
+    """What the path of a request names, for commands about it."""
+
+    def __init__(self, backend: Backend, request: HttpRequest, aggregate: Aggregate[Any]) -> None:
+        self._backend, self._request, self._aggregate = backend, request, aggregate
+        self.id: str = request.path_params[f"{aggregate.kind}_id"]
+
+    def change(self, command: object, content: object = None) -> Response[Answer]:
+        """Carry a command of its own out; `content` is the body that it came with."""
+        return self.carry_out(
+            lambda session: session.change(self._aggregate, self.id, command), content
+        )
+
+    def carry_out(
+        self,
+        decide: Callable[[Session], Decided[Any]],
+        content: object = None,
+        *,
+        status_code: int = 200,
+    ) -> Response[Answer]:
+        """The same for a command that takes more."""
+        return carry_out(self._backend, self._request, content, decide, status_code=status_code)
+
+
+Named = NamedDependency[Entity]
+
+
+def named(*aggregates: Aggregate[Any]) -> dict[str, Provide]:
+    """The dependencies of a controller whose paths name an entity of one of these kinds.
+
+    A path that names two is taken apart by its handler: OpenAPI tells their order by that alone.
+    """
+
+    def maker(aggregate: Aggregate[Any]) -> Callable[..., Entity]:
+        def entity(backend: Served, request: HttpRequest) -> Entity:
+            return Entity(backend, request, aggregate)
+
+        return entity
+
+    return provided(**{aggregate.kind: maker(aggregate) for aggregate in aggregates})
 
 
 def respond(outcome: Outcome, status_code: int) -> Response[Answer]:
@@ -58,7 +102,7 @@ def _answer(outcome: Outcome) -> Answer:
     return Answer(outcome.id, outcome.revision, outcome.position, outcome.ids)
 
 
-def envelope(request: HttpRequest[Any, Any, Any], content: object) -> Request:
+def envelope(request: HttpRequest, content: object) -> Request:
     """Who asks and under which ids, as the headers say. Raises `Invalid`."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and (not 1 <= len(key) <= 200 or not key.isprintable()):
@@ -76,7 +120,7 @@ def envelope(request: HttpRequest[Any, Any, Any], content: object) -> Request:
     )
 
 
-def _correlation(request: HttpRequest[Any, Any, Any]) -> str:
+def _correlation(request: HttpRequest) -> str:
     """The id that `Watching` has found for the request, unless the caller said a wrong one."""
     said = request.headers.get(CORRELATION)
     if said is not None and not is_id(said):

@@ -1,9 +1,10 @@
 """What many routes take: the backend, and query parameters they share."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from litestar import Request
-from litestar.di import NamedDependency
+from litestar.di import NamedDependency, Provide
 from litestar.openapi.spec import Example
 from litestar.params import QueryParameter
 
@@ -38,6 +39,11 @@ Cursor = Annotated[
     str | None,
     QueryParameter(name="cursor", description="The `next` of the page before"),
 ]
+
+
+def provided(**makers: Callable[..., Any]) -> dict[str, Provide]:
+    """Dependencies by name, made anew for each request that takes them."""
+    return {name: Provide(make, sync_to_thread=False) for name, make in makers.items()}
 
 
 def position_in(cursor: str | None) -> int | None:

@@ -6,12 +6,14 @@ from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from api.access.rights import needs
-from api.http.commands import Answer, carry_out
-from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
+from api.http.commands import Answer, Named, named
+from api.http.parameters import AsOf, AtLeast, Cursor, Limit, Served, position_in
 from api.http.schemas import Library, ModelView, NewFork, NewName
-from application import views as commands
+from application.views import fork_model
 from domain.access.roles import Right
+from domain.aggregates import MODEL
 from domain.errors import NotFound
+from domain.library.model import ArchiveModel, RenameModel
 from projections.training.library_queries import find_model, library
 
 
@@ -19,6 +21,7 @@ class ModelController(Controller):
     """Models."""
 
     tags = ("Models",)
+    dependencies = named(MODEL)
 
     @get(
         "/views/{view_id:str}/models",
@@ -79,21 +82,11 @@ class ModelController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="model_id"),
     )
-    def fork_model(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        model_id: FromPath[str],
-        data: JSONBody[NewFork],
-    ) -> Response[Answer]:
+    def fork_model(self, model: Named, data: JSONBody[NewFork]) -> Response[Answer]:
         """Make a model of other concepts, descending from this one."""
-        return carry_out(
-            backend,
-            request,
+        return model.carry_out(
+            lambda session: fork_model(session, model.id, data.concepts, data.why, data.name),
             data,
-            lambda session: commands.fork_model(
-                session, model_id, data.concepts, data.why, data.name
-            ),
             status_code=201,
         )
 
@@ -103,19 +96,8 @@ class ModelController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="model_id"),
     )
-    def rename_model(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        model_id: FromPath[str],
-        data: JSONBody[NewName],
-    ) -> Response[Answer]:
-        return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.rename_model(session, model_id, data.name),
-        )
+    def rename_model(self, model: Named, data: JSONBody[NewName]) -> Response[Answer]:
+        return model.change(RenameModel(data.name), data)
 
     @delete(
         "/models/{model_id:str}",
@@ -124,10 +106,6 @@ class ModelController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="model_id"),
     )
-    def archive_model(
-        self, backend: Served, request: HttpRequest, model_id: FromPath[str]
-    ) -> Response[Answer]:
+    def archive_model(self, model: Named) -> Response[Answer]:
         """Nothing is deleted: an archived model is only no longer trained, nor listed unasked."""
-        return carry_out(
-            backend, request, None, lambda session: commands.archive_model(session, model_id)
-        )
+        return model.change(ArchiveModel())

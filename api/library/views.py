@@ -4,12 +4,14 @@ from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 
 from api.access.rights import needs
-from api.http.commands import Answer, carry_out
+from api.http.commands import Answer, Named, carry_out, named
 from api.http.parameters import AsOf, AtLeast, HttpRequest, Served
 from api.http.schemas import NewConcepts, NewLabel, NewView, Views, ViewView
-from application import views as commands
+from application.views import add_concepts, change_concepts, create_view
 from domain.access.roles import Right
+from domain.aggregates import PROJECT, VIEW
 from domain.errors import NotFound
+from domain.library.view import RemoveConcept, RenameConcept
 from projections.dataset.catalog import find_view, list_views
 from projections.dataset.queries import count_views
 
@@ -18,6 +20,7 @@ class ViewController(Controller):
     """Views and concepts."""
 
     tags = ("Views",)
+    dependencies = named(PROJECT, VIEW)
 
     @post(
         "/projects/{project_id:str}/views",
@@ -25,18 +28,10 @@ class ViewController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ANNOTATE, of="project_id"),
     )
-    def create_view(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        project_id: FromPath[str],
-        data: JSONBody[NewView],
-    ) -> Response[Answer]:
-        return carry_out(
-            backend,
-            request,
+    def create_view(self, project: Named, data: JSONBody[NewView]) -> Response[Answer]:
+        return project.carry_out(
+            lambda session: create_view(session, project.id, data.name, data.kind),
             data,
-            lambda session: commands.create_view(session, project_id, data.name, data.kind),
             status_code=201,
         )
 
@@ -85,23 +80,13 @@ class ViewController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ANNOTATE, of="view_id"),
     )
-    def add_concepts(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        view_id: FromPath[str],
-        data: JSONBody[NewConcepts],
-    ) -> Response[Answer]:
+    def add_concepts(self, view: Named, data: JSONBody[NewConcepts]) -> Response[Answer]:
         """Add concepts, all or none. The answer's `ids` are theirs, in the order of the labels.
 
         The view's current model is amended, or forked if it has a version.
         """
-        return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.add_concepts(session, view_id, data.labels),
-            status_code=201,
+        return view.carry_out(
+            lambda session: add_concepts(session, view.id, data.labels), data, status_code=201
         )
 
     @patch(
@@ -119,11 +104,9 @@ class ViewController(Controller):
         data: JSONBody[NewLabel],
     ) -> Response[Answer]:
         """It stays the same concept, so no model changes."""
+        command = RenameConcept(concept_id, data.label)
         return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.rename_concept(session, view_id, concept_id, data.label),
+            backend, request, data, lambda session: change_concepts(session, view_id, command)
         )
 
     @delete(
@@ -140,9 +123,7 @@ class ViewController(Controller):
         view_id: FromPath[str],
         concept_id: FromPath[str],
     ) -> Response[Answer]:
+        command = RemoveConcept(concept_id)
         return carry_out(
-            backend,
-            request,
-            None,
-            lambda session: commands.remove_concept(session, view_id, concept_id),
+            backend, request, None, lambda session: change_concepts(session, view_id, command)
         )

@@ -16,7 +16,7 @@ from api.access.guard import who_still
 from api.access.limits import hold_open
 from api.access.rights import needs
 from api.backend import Backend
-from api.http.parameters import HttpRequest, Served
+from api.http.parameters import HttpRequest, Served, provided
 from application.access.access import Caller
 from domain.access.roles import Right
 from domain.errors import Invalid, NotFound
@@ -86,6 +86,7 @@ class EventController(Controller):
 
     path = "/events"
     tags = ("Events",)
+    dependencies = provided(chosen=chosen_in)
 
     @get(
         summary="Events by page",

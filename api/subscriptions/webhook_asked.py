@@ -20,7 +20,8 @@ from api.subscriptions.webhook_reading import (
     rows,
 )
 from application.handle import Decided, Session, handle
-from application.webhooks import Endpoint, change_webhook, secret_given
+from application.webhooks import Endpoint, secret_given
+from domain.aggregates import WEBHOOK
 from domain.errors import Conflict, Stale
 from domain.subscriptions.webhook import Command, Webhook
 
@@ -65,7 +66,7 @@ class Asked:
     def _decide(
         self, command: Callable[[Session], Command]
     ) -> Callable[[Session], Decided[Webhook]]:
-        return lambda session: change_webhook(session, self._id, command(session))
+        return lambda session: session.change(WEBHOOK, self._id, command(session))
 
 
 def with_secret(

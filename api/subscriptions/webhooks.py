@@ -11,7 +11,7 @@ from adapters.subscriptions.webhooks.addresses import Refused, parsed
 from api.access.rights import needs
 from api.backend import Backend
 from api.http.commands import Answer
-from api.http.parameters import HttpRequest, Served
+from api.http.parameters import HttpRequest, Served, provided
 from api.subscriptions.webhook_asked import Asked, tried, with_secret
 from api.subscriptions.webhook_reading import (
     GivenSecret,
@@ -46,6 +46,7 @@ class WebhookController(Controller):
     path = "/webhooks"
     tags = ("Webhooks",)
     opt = needs(Right.ADMINISTER, anywhere=True)
+    dependencies = provided(hook=Asked)
 
     @post(summary="Register a webhook")
     async def register(

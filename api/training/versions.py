@@ -6,10 +6,9 @@ from typing import Annotated, Any
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from api.access.limits import counting_trainings
 from api.access.rights import needs
 from api.backend import Backend
-from api.http.commands import Answer, carry_out
+from api.http.commands import Answer, Named, envelope, named, respond
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served
 from api.http.schemas import (
     MetricsView,
@@ -22,8 +21,15 @@ from api.http.schemas import (
 from application.handle import Decided, Session
 from application.training import versions as commands
 from domain.access.roles import Right
+from domain.aggregates import VERSION
 from domain.errors import Conflict, NotFound
-from domain.training.version import CANCELLED
+from domain.training.version import (
+    CANCELLED,
+    ArchiveVersion,
+    CancelVersion,
+    RenameVersion,
+    StopVersion,
+)
 from projections.training.library_queries import NEWEST, VersionFilter, find_version, list_versions
 from projections.training.metric_history import series_of
 from projections.training.version_progress import find_progress
@@ -33,6 +39,7 @@ class VersionController(Controller):
     """Model versions."""
 
     tags = ("Versions",)
+    dependencies = named(VERSION)
 
     @post(
         "/models/{model_id:str}/versions",
@@ -229,13 +236,9 @@ class VersionController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="version_id"),
     )
-    def stop_version(
-        self, backend: Served, request: HttpRequest, version_id: FromPath[str]
-    ) -> Response[Answer]:
+    def stop_version(self, version: Named) -> Response[Answer]:
         """It ends with its running epoch, keeps its best checkpoint, and is evaluated."""
-        return carry_out(
-            backend, request, None, lambda session: commands.stop_version(session, version_id)
-        )
+        return version.change(StopVersion())
 
     @post(
         "/versions/{version_id:str}/cancel",
@@ -244,13 +247,9 @@ class VersionController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="version_id"),
     )
-    def cancel_version(
-        self, backend: Served, request: HttpRequest, version_id: FromPath[str]
-    ) -> Response[Answer]:
+    def cancel_version(self, version: Named) -> Response[Answer]:
         """It ends at once, queued or running. Its weights are discarded; this is final."""
-        return carry_out(
-            backend, request, None, lambda session: commands.cancel_version(session, version_id)
-        )
+        return version.change(CancelVersion())
 
     @patch(
         "/versions/{version_id:str}",
@@ -258,19 +257,8 @@ class VersionController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="version_id"),
     )
-    def rename_version(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        version_id: FromPath[str],
-        data: JSONBody[NewName],
-    ) -> Response[Answer]:
-        return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.rename_version(session, version_id, data.name),
-        )
+    def rename_version(self, version: Named, data: JSONBody[NewName]) -> Response[Answer]:
+        return version.change(RenameVersion(data.name), data)
 
     @delete(
         "/versions/{version_id:str}",
@@ -279,13 +267,9 @@ class VersionController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="version_id"),
     )
-    def archive_version(
-        self, backend: Served, request: HttpRequest, version_id: FromPath[str]
-    ) -> Response[Answer]:
+    def archive_version(self, version: Named) -> Response[Answer]:
         """Nothing is deleted: it is only no longer listed unasked."""
-        return carry_out(
-            backend, request, None, lambda session: commands.archive_version(session, version_id)
-        )
+        return version.change(ArchiveVersion())
 
 
 def _train(
@@ -297,10 +281,4 @@ def _train(
     status_code: int = 200,
 ) -> Response[Answer]:
     """Carry out what lets an account have one training more."""
-    with counting_trainings(backend, request.user) as refuse_more:
-
-        def decide_within_limit(session: Session) -> Decided[Any]:
-            refuse_more()
-            return decide(session)
-
-        return carry_out(backend, request, content, decide_within_limit, status_code=status_code)
+    return respond(backend.trainings.handle(envelope(request, content), decide), status_code)

@@ -1,7 +1,6 @@
 """Commands about accounts and keys. `by` is what the caller may, none of which can be exceeded."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from application.access.access import Caller
 from application.dataset.projects import create_project
@@ -12,13 +11,11 @@ from domain.access import key as keys
 from domain.access.account import (
     Account,
     Change,
-    CloseAccount,
-    EraseAccount,
     GrantRole,
     OpenAccount,
     WithdrawRole,
 )
-from domain.access.key import IssueKey, Key, RotateKey
+from domain.access.key import IssueKey, Key, RevokeKey, RotateKey
 from domain.access.roles import Right, Role
 from domain.aggregates import ACCOUNT, KEY, PROJECT, Aggregate, State
 from domain.dataset import project as projects
@@ -27,10 +24,7 @@ from domain.errors import Forbidden, NotFound
 
 
 def open_account(session: Session, command: OpenAccount) -> Decided[Account]:
-    account_id = accounts.account_id(command.name.strip())
-    account = session.get(ACCOUNT, account_id)
-    session.record(ACCOUNT, account_id, accounts.open_account(command, account))
-    return Decided(ACCOUNT, account_id)
+    return session.decide(ACCOUNT, accounts.account_id(command.name.strip()), command)
 
 
 def begin_project(session: Session, name: str, by: Caller) -> Decided[Project]:
@@ -42,9 +36,8 @@ def begin_project(session: Session, name: str, by: Caller) -> Decided[Project]:
         raise Forbidden("your key is limited to certain projects: use one that is not")
     decided = create_project(session, name)
     if not by.grants.may(Right.ADMINISTER):
-        account = session.get(ACCOUNT, by.account_id)
-        granted = accounts.decide(GrantRole(Role.ADMINISTRATOR, decided.entity_id), account)
-        session.record(ACCOUNT, by.account_id, granted)
+        grant = GrantRole(Role.ADMINISTRATOR, decided.entity_id)
+        session.decide(ACCOUNT, by.account_id, grant)
     return decided
 
 
@@ -55,7 +48,7 @@ def grant_role(
     accounts.refuse_beyond(by.grants, command.role, command.project_id)
     if command.project_id is not None:
         projects.existing(session.get(PROJECT, command.project_id))
-    return _change(session, account_id, command)
+    return change_account(session, account_id, command)
 
 
 def withdraw_role(
@@ -63,23 +56,13 @@ def withdraw_role(
 ) -> Decided[Account]:
     """Raises `Conflict` for the last administrator's role."""
     accounts.refuse_beyond(by.grants, command.role, command.project_id)
-    return _change(session, account_id, command)
+    return change_account(session, account_id, command)
 
 
-def close_account(session: Session, account_id: str) -> Decided[Account]:
-    """Raises `Conflict` for the last administrator's."""
-    return _change(session, account_id, CloseAccount())
-
-
-def erase_account(session: Session, account_id: str, command: EraseAccount) -> Decided[Account]:
-    """Raises `Conflict` for the last administrator's."""
-    return _change(session, account_id, command)
-
-
-def _change(session: Session, account_id: str, command: Change) -> Decided[Account]:
+def change_account(session: Session, account_id: str, command: Change) -> Decided[Account]:
+    """Raises `Conflict` where no administrator of everything would be left."""
     account = session.get(ACCOUNT, account_id)
-    session.check_revision(ACCOUNT, account_id)
-    session.record(ACCOUNT, account_id, accounts.decide(command, account))
+    session.change(ACCOUNT, account_id, command)
     changed = accounts.existing(session.get(ACCOUNT, account_id))
     if account is not None and account.administers and not changed.administers:
         # Resting on all accounts as read, it is decided again if one of them changes meanwhile.
@@ -99,17 +82,14 @@ def issue_key(
     keys.refuse_wider(command.scope, command.expires_at, by.scope, by.until)
     accounts.still_open(session.get(ACCOUNT, command.account_id))
     key_id = key_id or session.new_id().replace("-", "")[: keys.ID_DIGITS]
-    key = session.get(KEY, key_id)
-    session.record(KEY, key_id, keys.issue(command, key, datetime.now(UTC)))
-    return Decided(KEY, key_id)
+    return session.decide(KEY, key_id, command)
 
 
 def rotate_key(session: Session, key_id: str, command: RotateKey, by: Caller) -> Decided[Key]:
     """As `issue_key`: whoever rotates a key can use it."""
     key = _key_of(session, key_id, by)
     keys.refuse_wider(key.scope, key.expires_at, by.scope, by.until)
-    session.record(KEY, key_id, keys.rotate(command, key, datetime.now(UTC)))
-    return Decided(KEY, key_id)
+    return session.decide(KEY, key_id, command)
 
 
 def revoke_key(session: Session, key_id: str, by: Caller) -> Decided[Key]:
@@ -118,8 +98,7 @@ def revoke_key(session: Session, key_id: str, by: Caller) -> Decided[Key]:
     key = _key_of(session, key_id, by)
     if not key.scope.within(by.scope):
         raise Forbidden("your own key is limited, and this one opens more: use a wider one")
-    session.record(KEY, key_id, keys.revoke(key))
-    return Decided(KEY, key_id)
+    return session.decide(KEY, key_id, RevokeKey())
 
 
 def _key_of(session: Session, key_id: str, by: Caller) -> Key:

@@ -1,6 +1,7 @@
 """The administrator that a log begins with, and its keys: given out by who runs the server."""
 
 import uuid
+from datetime import UTC, datetime
 
 from application.access.access import Access, Caller
 from application.access.accounts import all_of, issue_key
@@ -46,17 +47,17 @@ def give_key(store: Store, text: str, label: str) -> None:
     def decide(session: Session) -> Decided[Key]:
         account = session.get(ACCOUNT, ACCOUNT_ID)
         if account is None:
-            opened = accounts.open_account(OpenAccount(ADMINISTRATOR), account)
-            session.record(ACCOUNT, ACCOUNT_ID, opened)
+            session.decide(ACCOUNT, ACCOUNT_ID, OpenAccount(ADMINISTRATOR))
         elif account.closed:
             raise Conflict(
                 f"the account {ADMINISTRATOR!r} is closed: use a key of another administrator's"
             )
-        grant = accounts.decide(GrantRole(Role.ADMINISTRATOR), session.get(ACCOUNT, ACCOUNT_ID))
-        session.record(ACCOUNT, ACCOUNT_ID, grant)
+        session.decide(ACCOUNT, ACCOUNT_ID, GrantRole(Role.ADMINISTRATOR))
         if session.get(KEY, key_id) is not None:
             return Decided(KEY, key_id)
         by = Caller(actor=OPERATOR, account_id=ACCOUNT_ID, grants=Grants())
-        return issue_key(session, IssueKey(ACCOUNT_ID, label, digest), by, key_id)
+        return issue_key(
+            session, IssueKey(ACCOUNT_ID, label, digest, datetime.now(UTC)), by, key_id
+        )
 
     handle(store, request, decide)

@@ -15,7 +15,6 @@ from domain.access.account import (
     RESERVED,
     SIGN_IN,
     Account,
-    Change,
     GrantRole,
     LinkIdentity,
     OpenAccount,
@@ -80,8 +79,7 @@ def come_in(session: Session, identity: Identity, terms: Terms) -> Decided[Accou
     known = _linked(session.store, identity, session.position)
     account_id = _open_one(*known) if known else _join(session, identity, terms.first_role)
     there = {one for one in terms.of_groups(identity) if _is_there(session, one.project_id)}
-    _change(session, account_id, SetGroupRoles(frozenset(there)))
-    return Decided(ACCOUNT, account_id)
+    return session.decide(ACCOUNT, account_id, SetGroupRoles(frozenset(there)))
 
 
 def _is_there(session: Session, project_id: str | None) -> bool:
@@ -94,17 +92,11 @@ def _is_there(session: Session, project_id: str | None) -> bool:
 def _join(session: Session, identity: Identity, first_role: Role | None) -> str:
     name = _free_name(session, identity)
     account_id = accounts.account_id(name)
-    opened = accounts.open_account(OpenAccount(name, email=identity.email), None)
-    session.record(ACCOUNT, account_id, opened)
-    _change(session, account_id, LinkIdentity(identity.issuer, identity.subject))
+    session.decide(ACCOUNT, account_id, OpenAccount(name, email=identity.email))
+    session.decide(ACCOUNT, account_id, LinkIdentity(identity.issuer, identity.subject))
     if first_role is not None:
-        _change(session, account_id, GrantRole(first_role))
+        session.decide(ACCOUNT, account_id, GrantRole(first_role))
     return account_id
-
-
-def _change(session: Session, account_id: str, change: Change) -> None:
-    account = session.get(ACCOUNT, account_id)
-    session.record(ACCOUNT, account_id, accounts.decide(change, account))
 
 
 def _free_name(session: Session, identity: Identity) -> str:

@@ -4,7 +4,7 @@ All images of the same bytes are erased together. The events come first; `react`
 and may be repeated. Adding an image reads the stream of its blob, so none comes in unseen.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -12,10 +12,9 @@ from application.handle import Decided, Request, Session, handle
 from application.log.store import Store
 from domain.access.roles import Grants, Right
 from domain.aggregates import BLOB, IMAGE, PROJECT
-from domain.dataset import blob as blobs
 from domain.dataset import image as images
 from domain.dataset import project as projects
-from domain.dataset.blob import Blob, BlobErasureOrdered
+from domain.dataset.blob import Blob, BlobErasureOrdered, ConfirmErasure, OrderErasure
 from domain.dataset.image import EraseImage, Image, ImageErased
 from domain.dataset.project import ProjectCreated
 from domain.errors import Conflict, Forbidden
@@ -37,7 +36,7 @@ def erase_image(
     image = session.get(IMAGE, image_id)
     if image is not None:
         session.check_revision(IMAGE, image_id)
-    events = images.erase(command, image)
+    events = images.decide(command, image)
     if image is None or not events:
         return Decided(IMAGE, image_id)
     sharing = _sharing(session, image.blob)
@@ -55,8 +54,7 @@ def erase_image(
             field="everywhere",
         )
     _erase_all(session, sharing, command)
-    order = blobs.order_erasure(command.reason.strip(), session.get(BLOB, image.blob))
-    session.record(BLOB, image.blob, order)
+    session.decide(BLOB, image.blob, OrderErasure(command.reason.strip()))
     return Decided(IMAGE, image_id)
 
 
@@ -79,9 +77,9 @@ def _sharing(session: Session, blob: str) -> dict[str, Image]:
     return {key: image for key, image in found.items() if image and image.erased is None}
 
 
-def _erase_all(session: Session, sharing: dict[str, Image], command: EraseImage) -> None:
-    for image_id, image in sharing.items():
-        session.record(IMAGE, image_id, images.erase(command, image))
+def _erase_all(session: Session, sharing: Iterable[str], command: EraseImage) -> None:
+    for image_id in sharing:
+        session.decide(IMAGE, image_id, command)
 
 
 def react(store: Store, erase_bytes: Callable[[str], None], recorded: Recorded) -> None:
@@ -95,13 +93,13 @@ def react(store: Store, erase_bytes: Callable[[str], None], recorded: Recorded) 
         _erase_all(session, _sharing(session, digest), command)
         return Decided(BLOB, digest)
 
-    def confirm(session: Session) -> Decided[Blob]:
-        session.record(BLOB, digest, blobs.confirm_erasure(session.get(BLOB, digest)))
-        return Decided(BLOB, digest)
-
     handle(store, _request(recorded, "images"), rest)
     erase_bytes(digest)
-    handle(store, _request(recorded, "bytes"), confirm)
+    handle(
+        store,
+        _request(recorded, "bytes"),
+        lambda session: session.decide(BLOB, digest, ConfirmErasure()),
+    )
 
 
 def _request(recorded: Recorded, step: str) -> Request:

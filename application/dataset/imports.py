@@ -14,7 +14,7 @@ from domain.dataset import imports
 from domain.dataset import project as projects
 from domain.dataset.blob import refuse_erased
 from domain.dataset.image import AddImage, AnnotateImage, AssignSplit, Image, ImageAnnotated
-from domain.dataset.imports import Ending, Import, RequestImport
+from domain.dataset.imports import Import, RequestImport
 from domain.dataset.project import Project
 from domain.errors import Conflict, Refusal
 from domain.event import StreamName, name_of
@@ -37,9 +37,10 @@ def request_import(
     """Ask for an import. `import_id` is given where something was stored under it before."""
     projects.existing(session.get(PROJECT, command.project_id))
     key = import_id or session.new_id()
-    if session.get(IMPORT, key) is None:
-        session.record(IMPORT, key, imports.request(command, formats))
-    return Decided(IMPORT, key)
+    if session.get(IMPORT, key) is not None:
+        return Decided(IMPORT, key)
+    imports.refuse_unknown_format(command.rules, formats)
+    return session.decide(IMPORT, key, command)
 
 
 def add_missing_concepts(session: Session, view_id: str, labels: Sequence[str]) -> Decided[View]:
@@ -76,12 +77,12 @@ def take_images(session: Session, project_id: str, taken: Sequence[TakenImage]) 
 def _take(session: Session, image_id: str, one: TakenImage, done: Counter[str]) -> None:
     refuse_erased(session.get(BLOB, one.addition.blob))
     before = session.get(IMAGE, image_id)
-    added = images.add(one.addition, before)
+    added = images.decide(one.addition, before)
     session.record(IMAGE, image_id, added)
     done["added"] += len(added)
     image = images.existing(session.get(IMAGE, image_id))
     if one.split is not None:
-        assigned = images.assign_split(AssignSplit(one.split), image)
+        assigned = images.decide(AssignSplit(one.split), image)
         session.record(IMAGE, image_id, assigned)
         done["split_assigned"] += len(assigned)
     for answer in one.answers:
@@ -94,12 +95,6 @@ def _take(session: Session, image_id: str, one: TakenImage, done: Counter[str]) 
 def _holds(image: Image, view_id: str) -> bool:
     nothing = ImageAnnotated(view_id, (), False)
     return image.annotations.get(view_id, nothing) != nothing
-
-
-def end_import(session: Session, import_id: str, ending: Ending) -> Decided[Import]:
-    state = session.get(IMPORT, import_id)
-    session.record(IMPORT, import_id, imports.end(ending, state))
-    return Decided(IMPORT, import_id)
 
 
 def views_of(store: Store, project_id: str, *, upto: int = END) -> dict[str, View]:

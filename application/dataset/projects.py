@@ -13,7 +13,6 @@ from domain.dataset.project import (
     CreateProject,
     DrawValidationSplit,
     Project,
-    RenameProject,
     ValidationSplitDrawn,
 )
 from domain.errors import Invalid
@@ -21,17 +20,7 @@ from domain.library.view import existing as existing_view
 
 
 def create_project(session: Session, name: str) -> Decided[Project]:
-    project_id = session.new_id()
-    project = session.get(PROJECT, project_id)
-    session.record(PROJECT, project_id, projects.decide(CreateProject(name), project))
-    return Decided(PROJECT, project_id)
-
-
-def rename_project(session: Session, project_id: str, name: str) -> Decided[Project]:
-    project = session.get(PROJECT, project_id)
-    session.check_revision(PROJECT, project_id)
-    session.record(PROJECT, project_id, projects.decide(RenameProject(name), project))
-    return Decided(PROJECT, project_id)
+    return session.decide(PROJECT, session.begin(PROJECT), CreateProject(name))
 
 
 def add_images(
@@ -44,15 +33,8 @@ def add_images(
     for blob in session.get_many(BLOB, {addition.blob for addition in additions}).values():
         refuse_erased(blob)
     for image_id, addition in zip(ids, additions, strict=True):
-        session.record(IMAGE, image_id, images.add(addition, session.get(IMAGE, image_id)))
+        session.decide(IMAGE, image_id, addition)
     return Decided(PROJECT, project_id, tuple(ids))
-
-
-def remove_image(session: Session, image_id: str) -> Decided[Image]:
-    image = session.get(IMAGE, image_id)
-    session.check_revision(IMAGE, image_id)
-    session.record(IMAGE, image_id, images.remove(image))
-    return Decided(IMAGE, image_id)
 
 
 def annotate_images(
@@ -76,13 +58,6 @@ def annotate_images(
     return Decided(IMAGE, first)
 
 
-def assign_split(session: Session, image_id: str, split: str) -> Decided[Image]:
-    image = session.get(IMAGE, image_id)
-    session.check_revision(IMAGE, image_id)
-    session.record(IMAGE, image_id, images.assign_split(AssignSplit(split), image))
-    return Decided(IMAGE, image_id)
-
-
 def draw_validation_split(
     session: Session, project_id: str, command: DrawValidationSplit
 ) -> Decided[Project]:
@@ -97,7 +72,7 @@ def draw_validation_split(
     session.record(PROJECT, project_id, [event])
     for image in images_at(session.store, project_id, position):
         split = VALIDATION if image.image_id in drawn else TRAIN
-        assigned = images.assign_split(AssignSplit(split), image.state)
+        assigned = images.decide(AssignSplit(split), image.state)
         if assigned:
             session.remember(IMAGE.stream(image.image_id), image.state, image.revision)
             session.record(IMAGE, image.image_id, assigned)

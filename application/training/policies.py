@@ -10,7 +10,6 @@ import msgspec
 from application.dataset.dataset import images_at
 from application.handle import Request, handle
 from application.log.store import Store
-from application.training.versions import freeze_dataset
 from domain.aggregates import VERSION
 from domain.event import Recorded, name_of
 from domain.training import manifest
@@ -73,7 +72,7 @@ def _freeze(store: Store, effects: Effects, recorded: Recorded, created: Version
         causation_id=recorded.metadata.event_id,
     )
 
-    handle(store, request, lambda session: freeze_dataset(session, recorded.entity_id, command))
+    handle(store, request, lambda session: session.decide(VERSION, recorded.entity_id, command))
 
 
 def _dispatch(store: Store, effects: Effects, recorded: Recorded) -> None:

@@ -14,21 +14,9 @@ from domain.library import view as views
 from domain.library.model import NumberVersion
 from domain.library.view import View
 from domain.training import manifest
-from domain.training import version as versions
 from domain.training.messages import ConceptLabel
 from domain.training.options import resolve_options
-from domain.training.version import (
-    ArchiveVersion,
-    CancelVersion,
-    CreateVersion,
-    FreezeDataset,
-    RenameVersion,
-    RetryVersion,
-    SetThresholds,
-    StopVersion,
-    Version,
-    VersionCommand,
-)
+from domain.training.version import CreateVersion, RetryVersion, Version
 
 
 def create_version(
@@ -54,8 +42,7 @@ def create_version(
         frozenset(model.concepts),
     )
     labels = view.removed | view.concepts
-    version_id = session.new_id()
-    session.get(VERSION, version_id)
+    version_id = session.begin(VERSION)
     command = CreateVersion(
         project_id=view.project_id,
         view_id=model.view_id,
@@ -71,9 +58,8 @@ def create_version(
         log_position=position,
         initial_weights=initial_weights(session, model.view_id, options, weights),
     )
-    session.record(MODEL, model_id, models.decide(NumberVersion(version_id), model))
-    session.record(VERSION, version_id, versions.create(command))
-    return Decided(VERSION, version_id)
+    session.decide(MODEL, model_id, NumberVersion(version_id))
+    return session.decide(VERSION, version_id, command)
 
 
 def train_view(
@@ -90,43 +76,8 @@ def train_view(
     return create_version(session, view.current_model, name, given, weights)
 
 
-def freeze_dataset(session: Session, version_id: str, command: FreezeDataset) -> Decided[Version]:
-    version = session.get(VERSION, version_id)
-    session.record(VERSION, version_id, versions.freeze(command, version))
-    return Decided(VERSION, version_id)
-
-
 def retry_version(session: Session, version_id: str) -> Decided[Version]:
     version = session.get(VERSION, version_id)
     if version is not None:
         refuse_if_erased(session.store, version.created)
-    return _decide(session, version_id, RetryVersion())
-
-
-def stop_version(session: Session, version_id: str) -> Decided[Version]:
-    return _decide(session, version_id, StopVersion())
-
-
-def cancel_version(session: Session, version_id: str) -> Decided[Version]:
-    return _decide(session, version_id, CancelVersion())
-
-
-def rename_version(session: Session, version_id: str, name: str) -> Decided[Version]:
-    return _decide(session, version_id, RenameVersion(name))
-
-
-def archive_version(session: Session, version_id: str) -> Decided[Version]:
-    return _decide(session, version_id, ArchiveVersion())
-
-
-def set_thresholds(
-    session: Session, version_id: str, thresholds: Mapping[str, float]
-) -> Decided[Version]:
-    return _decide(session, version_id, SetThresholds(dict(thresholds)))
-
-
-def _decide(session: Session, version_id: str, command: VersionCommand) -> Decided[Version]:
-    version = session.get(VERSION, version_id)
-    session.check_revision(VERSION, version_id)
-    session.record(VERSION, version_id, versions.decide(command, version))
-    return Decided(VERSION, version_id)
+    return session.change(VERSION, version_id, RetryVersion())

@@ -204,7 +204,7 @@ def is_address(email: str) -> bool:
     return len(email) <= 254 and bool(_ADDRESS.fullmatch(email)) and email.isprintable()
 
 
-def open_account(command: OpenAccount, account: Account | None) -> list[Event]:
+def _open(command: OpenAccount, account: Account | None) -> list[Event]:
     """Raises `Invalid` for a name that could be taken for another, `Conflict` for one in use."""
     name = clean_name(command.name)
     if not _NAME.fullmatch(name):
@@ -225,8 +225,10 @@ def open_account(command: OpenAccount, account: Account | None) -> list[Event]:
     return [AccountOpened(name, command.kind, command.email)]
 
 
-def decide(command: Change, account: Account | None) -> list[Event]:
+def decide(command: OpenAccount | Change, account: Account | None) -> list[Event]:
     """What is so already is no event. Raises `NotFound`, and `Conflict` for a closed account."""
+    if isinstance(command, OpenAccount):
+        return _open(command, account)
     if isinstance(command, CloseAccount):
         return [] if existing(account).closed else [AccountClosed()]
     if isinstance(command, EraseAccount):

@@ -128,12 +128,14 @@ class IssueKey(msgspec.Struct, frozen=True):
     account_id: str
     label: str
     digest: str
+    now: datetime
     scope: Scope = Scope()
     expires_at: datetime | None = None
 
 
 class RotateKey(msgspec.Struct, frozen=True):
     digest: str
+    now: datetime
     overlap: timedelta = timedelta(0)
 
 
@@ -174,7 +176,16 @@ def evolve(key: Key | None, event: Event) -> Key | None:
     return key
 
 
-def issue(command: IssueKey, key: Key | None, now: datetime) -> list[Event]:
+def decide(command: IssueKey | RotateKey | RevokeKey, key: Key | None) -> list[Event]:
+    if isinstance(command, IssueKey):
+        return _issue(command, key)
+    known = existing(key)
+    if isinstance(command, RotateKey):
+        return _rotate(command, known)
+    return [] if known.revoked else [KeyRevoked()]
+
+
+def _issue(command: IssueKey, key: Key | None) -> list[Event]:
     """Raises `Invalid` for a label or scope that is empty, or a time that is past."""
     if key is not None:
         raise Conflict("this key is issued already")
@@ -183,7 +194,7 @@ def issue(command: IssueKey, key: Key | None, now: datetime) -> list[Event]:
     for name, limit in (("roles", scope.roles), ("projects", scope.projects)):
         if limit is not None and not limit:
             raise Invalid(f"{name} is empty: leave it out to limit nothing", field=name)
-    if command.expires_at is not None and command.expires_at <= now:
+    if command.expires_at is not None and command.expires_at <= command.now:
         raise Invalid("expires_at is past; give a time to come", field="expires_at")
     scope = Scope(_sorted(scope.roles), _sorted(scope.projects))
     return [KeyIssued(command.account_id, label, command.digest, scope, command.expires_at)]
@@ -193,18 +204,13 @@ def _sorted(limit: tuple[Name, ...] | None) -> tuple[Name, ...] | None:
     return None if limit is None else tuple(sorted(set(limit)))
 
 
-def rotate(command: RotateKey, key: Key | None, now: datetime) -> list[Event]:
+def _rotate(command: RotateKey, known: Key) -> list[Event]:
     """Raises `Conflict` for a key that opens nothing any more, `Invalid` for a long overlap."""
-    known = existing(key)
-    if known.revoked or known.expired(now):
+    if known.revoked or known.expired(command.now):
         raise Conflict("the key is revoked or expired: issue a new one")
     if not timedelta(0) <= command.overlap <= LONGEST_OVERLAP:
         raise Invalid(f"the overlap is up to {LONGEST_OVERLAP.days} days", field="overlap_seconds")
-    return [KeyRotated(command.digest, now + command.overlap)]
-
-
-def revoke(key: Key | None) -> list[Event]:
-    return [] if existing(key).revoked else [KeyRevoked()]
+    return [KeyRotated(command.digest, command.now + command.overlap)]
 
 
 def existing(key: Key | None) -> Key:

@@ -23,6 +23,14 @@ class Blob(msgspec.Struct, frozen=True):
     gone: bool = False
 
 
+class OrderErasure(msgspec.Struct, frozen=True):
+    reason: str
+
+
+class ConfirmErasure(msgspec.Struct, frozen=True):
+    pass
+
+
 def evolve(blob: Blob | None, event: Event) -> Blob | None:
     match event, blob:
         case BlobErasureOrdered(reason=reason), _:
@@ -32,12 +40,10 @@ def evolve(blob: Blob | None, event: Event) -> Blob | None:
     return blob
 
 
-def order_erasure(reason: str, blob: Blob | None) -> list[Event]:
+def decide(command: OrderErasure | ConfirmErasure, blob: Blob | None) -> list[Event]:
     """Ordering what is ordered already is no event."""
-    return [BlobErasureOrdered(reason)] if blob is None else []
-
-
-def confirm_erasure(blob: Blob | None) -> list[Event]:
+    if isinstance(command, OrderErasure):
+        return [BlobErasureOrdered(command.reason)] if blob is None else []
     return [BlobErased()] if blob is not None and not blob.gone else []
 
 

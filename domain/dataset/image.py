@@ -154,7 +154,25 @@ def evolve(image: Image | None, event: Event) -> Image | None:
     return image
 
 
-def add(command: AddImage, image: Image | None) -> list[Event]:
+def decide(
+    command: AddImage | AssignSplit | RemoveImage | EraseImage, image: Image | None
+) -> list[Event]:
+    """All that needs no view; `annotate` decides the rest."""
+    match command:
+        case AddImage():
+            return _add(command, image)
+        case AssignSplit(split=split):
+            if split not in {TRAIN, VALIDATION}:
+                raise Invalid(f"split is {split!r}; it is train or validation", field="split")
+            return [] if existing(image).split == split else [ImageSplitAssigned(split)]
+        case RemoveImage():
+            existing(image)
+            return [ImageRemoved()]
+        case EraseImage():
+            return _erase(command, image)
+
+
+def _add(command: AddImage, image: Image | None) -> list[Event]:
     """Adding what is there already is no event. Raises `Conflict` for what was erased."""
     if image is not None and not image.removed:
         return []
@@ -249,18 +267,7 @@ def _check_box(box: Box) -> None:
         )
 
 
-def assign_split(command: AssignSplit, image: Image | None) -> list[Event]:
-    if command.split not in {TRAIN, VALIDATION}:
-        raise Invalid(f"split is {command.split!r}; it is train or validation", field="split")
-    return [] if existing(image).split == command.split else [ImageSplitAssigned(command.split)]
-
-
-def remove(image: Image | None) -> list[Event]:
-    existing(image)
-    return [ImageRemoved()]
-
-
-def erase(command: EraseImage, image: Image | None) -> list[Event]:
+def _erase(command: EraseImage, image: Image | None) -> list[Event]:
     """Removed images can be erased, too. Erasing what is erased is no event."""
     reason = clean_name(command.reason, "reason", MAX_REASON)
     if image is None:

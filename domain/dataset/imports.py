@@ -132,6 +132,10 @@ class RequestImport(msgspec.Struct, frozen=True):
     rules: ImportRules
 
 
+class EndImport(msgspec.Struct, frozen=True):
+    ending: Ending
+
+
 def evolve(state: Import | None, event: Event) -> Import | None:
     match event, state:
         case ImportRequested(), _:
@@ -141,14 +145,24 @@ def evolve(state: Import | None, event: Event) -> Import | None:
     return state
 
 
-def request(command: RequestImport, formats: frozenset[str]) -> list[Event]:
-    """Raises `Invalid` for a format that is none of `formats`, or a kind that there is not."""
-    rules = command.rules
+def decide(command: RequestImport | EndImport, state: Import | None) -> list[Event]:
+    """An import ends once: ending it again is no event."""
+    if isinstance(command, RequestImport):
+        return _request(command)
+    return [command.ending] if existing(state).status == REQUESTED else []
+
+
+def refuse_unknown_format(rules: ImportRules, formats: frozenset[str]) -> None:
+    """Raises `Invalid` for a format that is none of `formats`."""
     if rules.format not in formats | {AUTO}:
         raise Invalid(
             f"format is {rules.format!r}; it is {AUTO} or one of {', '.join(sorted(formats))}",
             field="format",
         )
+
+
+def _request(command: RequestImport) -> list[Event]:
+    rules = command.rules
     if rules.kind is not None and rules.kind not in KINDS:
         raise Invalid(f"kind is {rules.kind!r}; it is one of {', '.join(KINDS)}", field="kind")
     if not command.source:
@@ -158,13 +172,6 @@ def request(command: RequestImport, formats: frozenset[str]) -> list[Event]:
     return [
         ImportRequested(command.project_id, command.source, command.on_server, view, rules),
     ]
-
-
-def end(ending: Ending, state: Import | None) -> list[Event]:
-    """An import ends once: ending it again is no event."""
-    if existing(state).status == REQUESTED:
-        return [ending]
-    return []
 
 
 def existing(state: Import | None) -> Import:

@@ -86,6 +86,9 @@ class RemoveConcept(msgspec.Struct, frozen=True):
     concept_id: str
 
 
+ConceptCommand = AddConcepts | RenameConcept | RemoveConcept
+
+
 def evolve(view: View | None, event: Event) -> View | None:
     match event, view:
         case ViewCreated(), _:
@@ -116,30 +119,33 @@ def _with_current(view: View) -> View:
     return msgspec.structs.replace(view, current_model=current)
 
 
-def create(command: CreateView) -> list[Event]:
+def decide(command: CreateView | ConceptCommand, view: View | None) -> list[Event]:
+    """The view's own events; what follows for its models is decided by `library.model_rule`."""
+    if isinstance(command, CreateView):
+        return _create(command)
+    known = existing(view)
+    match command:
+        case AddConcepts():
+            return _add(command, known)
+        case RenameConcept():
+            _require(known, command.concept_id)
+            label = clean_name(command.label, "label")
+            if known.concepts[command.concept_id] == label:
+                return []
+            _refuse_taken(known, label)
+            return [ConceptRenamed(command.concept_id, label)]
+        case RemoveConcept():
+            _require(known, command.concept_id)
+            return [ConceptRemoved(command.concept_id)]
+
+
+def _create(command: CreateView) -> list[Event]:
     if command.kind not in KINDS:
         raise Invalid(
             f"kind is {command.kind!r}; it is one of {', '.join(KINDS)}",
             field="kind",
         )
     return [ViewCreated(command.project_id, clean_name(command.name), command.kind)]
-
-
-def decide(command: AddConcepts | RenameConcept | RemoveConcept, view: View) -> list[Event]:
-    """The view's own events; what follows for its models is decided by `library.model_rule`."""
-    match command:
-        case AddConcepts():
-            return _add(command, view)
-        case RenameConcept():
-            _require(view, command.concept_id)
-            label = clean_name(command.label, "label")
-            if view.concepts[command.concept_id] == label:
-                return []
-            _refuse_taken(view, label)
-            return [ConceptRenamed(command.concept_id, label)]
-        case RemoveConcept():
-            _require(view, command.concept_id)
-            return [ConceptRemoved(command.concept_id)]
 
 
 def _add(command: AddConcepts, view: View) -> list[Event]:

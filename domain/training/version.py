@@ -285,6 +285,18 @@ class SetThresholds(msgspec.Struct, frozen=True):
     thresholds: dict[str, float]
 
 
+Command = (
+    CreateVersion
+    | FreezeDataset
+    | RetryVersion
+    | StopVersion
+    | CancelVersion
+    | RenameVersion
+    | ArchiveVersion
+    | SetThresholds
+)
+
+
 def evolve(version: Version | None, event: Event) -> Version | None:
     if isinstance(event, VersionCreated):
         return Version(event, event.name)
@@ -344,7 +356,35 @@ def _change(version: Version, event: Event) -> dict[str, object]:
     return {}
 
 
-def create(command: CreateVersion) -> list[Event]:
+def decide(command: Command, version: Version | None) -> list[Event]:
+    if isinstance(command, CreateVersion):
+        return _create(command)
+    known = existing(version)
+    match command:
+        case FreezeDataset():
+            return _freeze(command, known)
+        case RetryVersion():
+            if known.status != FAILED:
+                raise Conflict(f"the version is {known.status}; only a failed one is retried")
+            return [VersionRetried(known.attempt + 1)]
+        case StopVersion():
+            return _stop(known)
+        case CancelVersion():
+            if known.status in ENDED - {CANCELLED}:
+                raise Conflict(f"the version is {known.status}; archive it if you do not want it")
+            return [] if known.status == CANCELLED else [VersionTrainingCancelled()]
+        case RenameVersion():
+            name = clean_name(command.name)
+            return [] if name == known.name else [VersionRenamed(name)]
+        case ArchiveVersion():
+            if known.status not in ENDED:
+                raise Conflict(f"the version is {known.status}; wait until it has ended")
+            return [] if known.archived else [VersionArchived()]
+        case SetThresholds():
+            return _set_thresholds(command, known)
+
+
+def _create(command: CreateVersion) -> list[Event]:
     """Refuses, before any job, a training that cannot work."""
     _check_trainable(command)
     name = f"Version {command.number}" if command.name is None else clean_name(command.name)
@@ -384,12 +424,11 @@ def _check_trainable(command: CreateVersion) -> None:
         raise Conflict("no annotated image validates; perform a validation split")
 
 
-def freeze(command: FreezeDataset, version: Version | None) -> list[Event]:
+def _freeze(command: FreezeDataset, known: Version) -> list[Event]:
     """Freezing again is no event: the manifest follows from the log, so it is the same one.
 
     Neither is freezing what has been cancelled meanwhile.
     """
-    known = existing(version)
     if known.frozen is not None or known.status in ENDED:
         return []
     counts = command.counts
@@ -402,35 +441,6 @@ def freeze(command: FreezeDataset, version: Version | None) -> list[Event]:
             counts.validation_set,
         )
     ]
-
-
-VersionCommand = (
-    RetryVersion | StopVersion | CancelVersion | RenameVersion | ArchiveVersion | SetThresholds
-)
-
-
-def decide(command: VersionCommand, version: Version | None) -> list[Event]:
-    known = existing(version)
-    match command:
-        case RetryVersion():
-            if known.status != FAILED:
-                raise Conflict(f"the version is {known.status}; only a failed one is retried")
-            return [VersionRetried(known.attempt + 1)]
-        case StopVersion():
-            return _stop(known)
-        case CancelVersion():
-            if known.status in ENDED - {CANCELLED}:
-                raise Conflict(f"the version is {known.status}; archive it if you do not want it")
-            return [] if known.status == CANCELLED else [VersionTrainingCancelled()]
-        case RenameVersion():
-            name = clean_name(command.name)
-            return [] if name == known.name else [VersionRenamed(name)]
-        case ArchiveVersion():
-            if known.status not in ENDED:
-                raise Conflict(f"the version is {known.status}; wait until it has ended")
-            return [] if known.archived else [VersionArchived()]
-        case SetThresholds():
-            return _set_thresholds(command, known)
 
 
 def _set_thresholds(command: SetThresholds, known: Version) -> list[Event]:

@@ -217,13 +217,6 @@ def list_versions(
     return _versions(connection, query, as_of)
 
 
-def positions_of_unfinished(connection: Connection) -> list[int]:
-    """Where on the log the versions began whose trainings wait or run."""
-    versions = VERSIONS.live
-    query = select(versions.c.created_position).where(versions.c.status.not_in(ENDED))
-    return list(connection.scalars(query))
-
-
 def list_unfinished(
     connection: Connection,
     *,

@@ -14,11 +14,11 @@ from PIL import Image
 from adapters.settings import Settings
 from application.handle import Request, handle
 from application.log.store import Store
-from application.training import versions
 from application.training.ingest import Delivered, Ingest
 from cli.client import authorization
 from cli.operations.first_key import new_key
 from domain.access.account import account_id
+from domain.aggregates import VERSION
 from domain.training.manifest import ManifestCounts
 from domain.training.messages import (
     LENGTH,
@@ -162,7 +162,7 @@ class Scene:
         handle(
             self.store,
             request,
-            lambda session: versions.freeze_dataset(session, version_id, command),
+            lambda session: session.decide(VERSION, version_id, command),
         )
 
     def report(self, version_id: str, *bodies: AnyReport, attempt: int = 1) -> int:

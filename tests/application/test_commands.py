@@ -12,13 +12,19 @@ from application.handle import Session, handle
 from application.log.store import Store
 from application.training import versions
 from domain.aggregates import IMAGE, MODEL, VERSION, VIEW, Aggregate
-from domain.dataset.image import AddImage, AnnotateImage, Annotation
+from domain.dataset.image import AddImage, AnnotateImage, Annotation, AssignSplit, RemoveImage
 from domain.dataset.project import DrawValidationSplit
 from domain.errors import Conflict, Invalid, NotFound, Refusal, Stale
-from domain.library.model import ConceptSetAmended, Model, VersionNumbered
-from domain.library.view import ConceptAdded, ConceptRemoved
+from domain.library.model import (
+    ArchiveModel,
+    ConceptSetAmended,
+    Model,
+    RenameModel,
+    VersionNumbered,
+)
+from domain.library.view import ConceptAdded, ConceptRemoved, RemoveConcept
 from domain.training.messages import InitialWeights
-from domain.training.version import VersionCreated
+from domain.training.version import ArchiveVersion, RenameVersion, RetryVersion, VersionCreated
 from tests.application.scenes import OPTIONS, Scene, at_once, do, insist, request, trainable
 
 
@@ -38,7 +44,7 @@ def test_a_view_needs_a_project(store: Store) -> None:
 
 def test_concepts_come_back_with_their_ids_in_the_order_given(store: Store) -> None:
     scene = Scene(store)
-    do(store, lambda s: views.remove_concept(s, scene.view, scene.concepts[1]))
+    do(store, lambda s: views.change_concepts(s, scene.view, RemoveConcept(scene.concepts[1])))
     ids = scene.add_concepts("two", " one ")
     assert ids[1] == scene.concepts[1]
     assert state(store, VIEW, scene.view).concepts[ids[0]] == "two"
@@ -67,7 +73,7 @@ def test_a_trained_model_is_forked_and_its_set_reopened_later(store: Store) -> N
     [two] = scene.add_concepts("two")
     second = scene.model()
     assert state(store, MODEL, second).parent == first
-    do(store, lambda s: views.remove_concept(s, scene.view, two))
+    do(store, lambda s: views.change_concepts(s, scene.view, RemoveConcept(two)))
     assert scene.model() == first
     assert model_of(scene).concepts == tuple(sorted(scene.concepts))
 
@@ -85,8 +91,8 @@ def test_a_fork_of_the_users_keeps_the_current_model(store: Store) -> None:
 def test_models_are_renamed_and_archived(store: Store) -> None:
     scene = trainable(store)
     model = scene.model()
-    do(store, lambda s: views.rename_model(s, model, "Pets"))
-    do(store, lambda s: views.archive_model(s, model))
+    do(store, lambda s: s.change(MODEL, model, RenameModel("Pets")))
+    do(store, lambda s: s.change(MODEL, model, ArchiveModel()))
     assert (model_of(scene).name, model_of(scene).archived) == ("Pets", True)
     with pytest.raises(Conflict, match="archived"):
         scene.train()
@@ -128,9 +134,9 @@ def test_no_annotation_is_no_command(store: Store) -> None:
 
 def test_an_image_is_moved_and_removed(store: Store) -> None:
     scene = Scene(store, images=1)
-    do(store, lambda s: projects.assign_split(s, scene.images[0], "validation"))
+    do(store, lambda s: s.change(IMAGE, scene.images[0], AssignSplit("validation")))
     assert state(store, IMAGE, scene.images[0]).split == "validation"
-    do(store, lambda s: projects.remove_image(s, scene.images[0]))
+    do(store, lambda s: s.change(IMAGE, scene.images[0], RemoveImage()))
     said = AnnotateImage(scene.view, (Annotation(scene.concepts[0]),))
     with pytest.raises(NotFound):
         do(store, lambda s: projects.annotate_images(s, [(scene.images[0], said)]))
@@ -143,7 +149,7 @@ def splits(scene: Scene, images: tuple[str, ...]) -> list[str]:
 
 def test_a_split_is_drawn_from_the_images_there_are_and_drawn_again(store: Store) -> None:
     scene = Scene(store, images=10)
-    do(store, lambda s: projects.remove_image(s, scene.images[0]))
+    do(store, lambda s: s.change(IMAGE, scene.images[0], RemoveImage()))
     scene.draw_split(0.5)
     assert sorted(splits(scene, scene.images[1:])) == ["train"] * 5 + ["validation"] * 4
     scene.draw_split(2, seed=1)
@@ -162,7 +168,7 @@ def test_a_split_beside_other_changes_counts_every_image_once(store: Store) -> N
 
     def remove() -> None:
         for image in scene.images[:4]:
-            insist(store, lambda s, image=image: projects.remove_image(s, image))  # type: ignore[misc]
+            insist(store, lambda s, image=image: s.change(IMAGE, image, RemoveImage()))  # type: ignore[misc]
 
     def draw() -> None:
         for seed in range(4):
@@ -190,7 +196,7 @@ def test_a_model_of_a_removed_concept_is_trained_under_its_label(store: Store) -
     scene = trainable(store)
     model = scene.model()
     scene.train()
-    do(store, lambda s: views.remove_concept(s, scene.view, scene.concepts[1]))
+    do(store, lambda s: views.change_concepts(s, scene.view, RemoveConcept(scene.concepts[1])))
     again = do(store, lambda s: versions.create_version(s, model, None, OPTIONS)).id
     assert {one.label for one in state(store, VERSION, again).created.concepts} == {"zero", "one"}
 
@@ -293,7 +299,8 @@ def test_concept_changes_at_once_leave_one_model_per_set(store: Store) -> None:
     def add_and_remove(name: str) -> None:
         for number in range(4):
             [concept] = scene.add_concepts(f"{name} {number % 2}")
-            insist(store, lambda s, one=concept: views.remove_concept(s, scene.view, one))  # type: ignore[misc]
+            gone = RemoveConcept(concept)
+            insist(store, lambda s, gone=gone: views.change_concepts(s, scene.view, gone))  # type: ignore[misc]
 
     at_once([lambda: add_and_remove("left"), lambda: add_and_remove("right")])
     view = state(store, VIEW, scene.view)
@@ -308,8 +315,8 @@ def test_concept_changes_at_once_leave_one_model_per_set(store: Store) -> None:
 
 def test_a_version_is_renamed_retried_and_archived_only_when_it_may_be(store: Store) -> None:
     version = trainable(store).train()
-    do(store, lambda s: versions.rename_version(s, version, "Best"))
+    do(store, lambda s: s.change(VERSION, version, RenameVersion("Best")))
     assert state(store, VERSION, version).name == "Best"
-    for refused in (versions.retry_version, versions.archive_version):
+    for refused in (RetryVersion(), ArchiveVersion()):
         with pytest.raises(Conflict, match="queued"):
-            do(store, lambda s, refused=refused: refused(s, version))  # type: ignore[misc]
+            do(store, lambda s, refused=refused: s.change(VERSION, version, refused))  # type: ignore[misc]

@@ -10,7 +10,7 @@ from application.dataset import projects
 from application.handle import Decided, Session, handle
 from application.log.store import Store
 from domain.aggregates import PROJECT
-from domain.dataset.project import Project, ProjectRenamed
+from domain.dataset.project import Project, ProjectRenamed, RenameProject
 from domain.errors import Conflict, Invalid, NotFound, Stale
 from tests.application.scenes import at_once, do, recorded, request
 from tests.waiting import HANG_SECONDS
@@ -23,7 +23,7 @@ def create(name: str = "Digits") -> Decide:
 
 
 def rename(project: str, name: str) -> Decide:
-    return lambda session: projects.rename_project(session, project, name)
+    return lambda session: session.change(PROJECT, project, RenameProject(name))
 
 
 def events(store: Store) -> list[str]:
@@ -188,7 +188,7 @@ def test_a_decision_on_a_stream_it_only_read_is_decided_again(store: Store, proj
     def copy_name(session: Session) -> Decided[Project]:
         source = session.get(PROJECT, project)
         assert source is not None
-        return projects.rename_project(session, other, f"copy of {source.name}")
+        return session.change(PROJECT, other, RenameProject(f"copy of {source.name}"))
 
     decide, _ = interrupted(store, project, copy_name, times=1)
     do(store, decide)

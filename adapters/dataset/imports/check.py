@@ -16,7 +16,7 @@ from adapters.dataset.imports.views import Views
 from adapters.formats.items import Contents, Note, Problem, SourceImage, ViewAnnotations
 from adapters.uploads.disk_set import DiskSet
 from domain.dataset.blob import Blob, erased_before
-from domain.dataset.image import AddImage, add
+from domain.dataset.image import AddImage, decide
 from domain.errors import Invalid
 
 BATCH = 200
@@ -120,7 +120,7 @@ class Check:
             if refusal := self._views.refusal(name, answer):
                 return Problem(ready.where, refusal)
         try:
-            add(
+            decide(
                 AddImage(
                     "", checked.blob, checked.width, checked.height, ready.file_name, ready.metadata
                 ),

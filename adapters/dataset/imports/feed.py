@@ -13,10 +13,10 @@ from adapters.dataset.imports.requested import NOT_NOW, RequestedImport, find_re
 from adapters.postgres.postgres import wake_ups
 from adapters.processes.processes import describe_exit
 from adapters.settings import Settings
-from application.dataset.imports import end_import
 from application.handle import handle
 from application.log.store import CHANNEL, AppendRefused, Store
-from domain.dataset.imports import REQUESTED, ImportFailed, ImportRequested
+from domain.aggregates import IMPORT
+from domain.dataset.imports import REQUESTED, EndImport, ImportFailed, ImportRequested
 from domain.event import Recorded, name_of
 
 FEED = "imports"
@@ -72,7 +72,9 @@ def _give_up(store: Store, asked: RequestedImport, how: str) -> None:
         " memory, the importer's log says more. What it had taken in stays"
     )
     handle(
-        store, asked.request("end"), lambda session: end_import(session, asked.import_id, failed)
+        store,
+        asked.request("end"),
+        lambda session: session.decide(IMPORT, asked.import_id, EndImport(failed)),
     )
 
 

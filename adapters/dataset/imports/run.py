@@ -24,12 +24,14 @@ from adapters.formats.registry import FORMATS, detect
 from adapters.uploads.archives import ArchiveLimits, unpack
 from adapters.uploads.image_files import ImageLimits
 from application.dataset.erasure import erased_among
-from application.dataset.imports import TakenImage, end_import, take_images, views_of
+from application.dataset.imports import TakenImage, take_images, views_of
 from application.handle import Decided, Outcome, Session, handle
 from application.log.store import Store
+from domain.aggregates import IMPORT
 from domain.dataset.image import AddImage
 from domain.dataset.imports import (
     AUTO,
+    EndImport,
     Ending,
     ImportChecked,
     ImportCompleted,
@@ -86,7 +88,7 @@ def run_import(place: ImportContext, asked: RequestedImport, progress: Progress)
     handle(
         place.store,
         asked.request("end"),
-        lambda session: end_import(session, asked.import_id, ending),
+        lambda session: session.decide(IMPORT, asked.import_id, EndImport(ending)),
     )
     delete_leftovers(place.blobs, place.store.database_url, asked.import_id)
     return ending

@@ -16,8 +16,9 @@ from adapters.subscriptions.webhooks.tail import Tail, Wanted
 from application.access.access import Access
 from application.handle import Request, handle
 from application.log.store import Store
-from application.webhooks import Endpoint, change_webhook, distrusted
+from application.webhooks import Endpoint, distrusted
 from domain.access.account import account_id
+from domain.aggregates import WEBHOOK
 from domain.errors import NotFound, Stale
 from domain.event import Recorded
 from domain.subscriptions.event_filter import matching
@@ -170,5 +171,5 @@ class Courier:
             handle(
                 self._store,
                 request,
-                lambda session: change_webhook(session, endpoint.webhook_id, ParkWebhook(reason)),
+                lambda session: session.change(WEBHOOK, endpoint.webhook_id, ParkWebhook(reason)),
             )

@@ -17,10 +17,11 @@ from adapters.audit.stored import Connection, StoredCheckpoint, newest_checkpoin
 from adapters.audit.verify_bundle import main
 from adapters.blobs.blobs import BlobStore
 from adapters.training.policy_feed import put_manifest
-from application.dataset import projects
 from application.log.store import Store
 from application.training.ingest import Ingest
 from application.training.policies import REACTS_TO, Effects, react
+from domain.aggregates import IMAGE
+from domain.dataset.image import RemoveImage
 from domain.training.messages import AnyReport, CheckpointSaved, Completed, Evaluated
 from domain.training.version import VersionCreated
 from tests.adapters.audit.logs import Signed
@@ -50,7 +51,7 @@ class Exhibit:
         self.signed.sign()
         self.version = self.scene.train()
         self.scene.annotate((self.scene.images[0], self.scene.concepts[1]))
-        do(store, lambda s: projects.remove_image(s, self.scene.images[1]))
+        do(store, lambda s: s.change(IMAGE, self.scene.images[1], RemoveImage()))
         self.signed.sign()
         self.freeze()
         [self.late_image] = self.scene.add_images(1)

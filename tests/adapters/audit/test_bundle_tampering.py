@@ -14,7 +14,7 @@ from adapters.audit.signing import new_key, sign
 from adapters.training.policy_feed import put_manifest
 from application.log.store import Store
 from application.training.policies import manifest_of
-from application.training.versions import freeze_dataset
+from domain.aggregates import VERSION
 from domain.audit.signed_note import SigningKey
 from domain.audit.transparency import Checkpoint
 from domain.training.manifest import ManifestCounts, canonical_line
@@ -318,7 +318,7 @@ def test_a_dataset_that_does_not_follow_is_refused(
     missing = lines.pop(3) if left_out else None
     digest = put_manifest(exhibit.blobs, map(canonical_line, lines))
     command = FreezeDataset(digest, ManifestCounts(100, 2, {}, None))
-    do(store, lambda session: freeze_dataset(session, version, command))
+    do(store, lambda session: session.decide(VERSION, version, command))
     exhibit.signed.sign()
     checked = check(exhibit.of("all"), tmp_path, "--key", exhibit.keys)
     assert checked.status == 1

@@ -11,13 +11,23 @@ import pytest
 
 from adapters.dataset.exports import ExportRequest, export
 from application.dataset.imports import add_missing_concepts, views_of
-from application.dataset.projects import add_images, annotate_images, assign_split, remove_image
+from application.dataset.projects import add_images, annotate_images
 from application.log.store import Store
-from application.views import create_view, remove_concept, rename_concept
-from domain.dataset.image import TRAIN, VALIDATION, AddImage, AnnotateImage, Annotation, Box
+from application.views import change_concepts, create_view
+from domain.aggregates import IMAGE
+from domain.dataset.image import (
+    TRAIN,
+    VALIDATION,
+    AddImage,
+    AnnotateImage,
+    Annotation,
+    AssignSplit,
+    Box,
+    RemoveImage,
+)
 from domain.dataset.imports import ImportCompleted, ImportCounts, ImportRules
 from domain.errors import Invalid, NotFound
-from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
+from domain.library.view import CLASSIFICATION, DETECTION, TAGGING, RemoveConcept, RenameConcept
 from tests.adapters.dataset.importing import Importer, png
 from tests.servers import Database
 
@@ -52,7 +62,9 @@ class Made:
         self.images = list(importer.images())
         for number, image in enumerate(self.images):
             split = self.choose.choice([TRAIN, VALIDATION])
-            self.do(f"split {number}", lambda s, i=image, to=split: assign_split(s, i, to))
+            self.do(
+                f"split {number}", lambda s, i=image, to=split: s.change(IMAGE, i, AssignSplit(to))
+            )
         said = [
             (image, AnnotateImage(view, *self._said(kind)))
             for image in self.images
@@ -179,10 +191,10 @@ def test_an_export_as_of_a_position_stays_what_it_was(importer: Importer, form: 
     then = taken_out(importer, form, **asked)
     concepts = made.concepts(TAGGING)
     view = made.views[TAGGING]
-    made.do("remove", lambda s: remove_image(s, made.images[0]))
+    made.do("remove", lambda s: s.change(IMAGE, made.images[0], RemoveImage()))
     said = [(made.images[1], AnnotateImage(view, (), True))]
     made.do("relabel", lambda s: annotate_images(s, said))
-    made.do("rename", lambda s: rename_concept(s, view, concepts["cat"], "lion"))
+    made.do("rename", lambda s: change_concepts(s, view, RenameConcept(concepts["cat"], "lion")))
     blob = importer.blobs.put(png(99))
     more = [AddImage(importer.project, blob, 8, 6, "more.png")]
     made.do("more", lambda s: add_images(s, importer.project, more))
@@ -193,7 +205,8 @@ def test_an_export_as_of_a_position_stays_what_it_was(importer: Importer, form: 
 def test_concepts_that_have_left_say_nothing_any_more(importer: Importer) -> None:
     made = Made(importer, 5)
     view = made.views[TAGGING]
-    made.do("leave", lambda s: remove_concept(s, view, made.concepts(TAGGING)["cat"]))
+    gone = RemoveConcept(made.concepts(TAGGING)["cat"])
+    made.do("leave", lambda s: change_concepts(s, view, gone))
     data = taken_out(importer, "csv", view_ids=(view,))
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert b",cat," not in archive.read("annotations.csv")

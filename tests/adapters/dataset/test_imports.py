@@ -11,10 +11,11 @@ import pytest
 
 from adapters.dataset.imports.progress import ImportUnderWay, claimed
 from application.dataset.imports import add_missing_concepts, views_of
-from application.dataset.projects import annotate_images, remove_image
+from application.dataset.projects import annotate_images
 from application.log.store import Store
-from application.views import create_view, remove_concept
-from domain.dataset.image import VALIDATION, AnnotateImage, Annotation
+from application.views import change_concepts, create_view
+from domain.aggregates import IMAGE
+from domain.dataset.image import VALIDATION, AnnotateImage, Annotation, RemoveImage
 from domain.dataset.imports import (
     Ending,
     ImportChecked,
@@ -24,6 +25,7 @@ from domain.dataset.imports import (
     ImportRefused,
     ImportRules,
 )
+from domain.library.view import RemoveConcept
 from tests.adapters.dataset.importing import LIMITS, Importer, png, write_files
 from tests.servers import Database
 
@@ -268,7 +270,7 @@ def test_a_removed_image_comes_back(importer: Importer, tmp_path: Path) -> None:
     source = classes(tmp_path / "pets", 2)
     completed(importer.take(source))
     gone, kept = importer.images()
-    importer.do("remove", lambda session: remove_image(session, gone))
+    importer.do("remove", lambda session: session.change(IMAGE, gone, RemoveImage()))
     assert list(importer.images()) == [kept]
     counts = completed(importer.take(source))
     assert (counts.added, counts.annotated) == (1, 1)
@@ -398,7 +400,7 @@ def test_a_concept_that_leaves_meanwhile_breaks_the_import_off(
     cat = next(key for key, label in state.concepts.items() if label == "cat")
 
     def meanwhile(*_: object) -> dict[str, int]:
-        importer.do("leave", lambda session: remove_concept(session, view, cat))
+        importer.do("leave", lambda session: change_concepts(session, view, RemoveConcept(cat)))
         return {}
 
     monkeypatch.setattr("adapters.dataset.imports.views.Views.make", meanwhile)

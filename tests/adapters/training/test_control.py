@@ -11,8 +11,9 @@ from nats.js.errors import NotFoundError
 from adapters.nats.jetstream import CONTROL_BUCKET, CONTROL_STREAM, ensure_streams
 from adapters.training.control import put_wish, read_wish, wish_subject
 from application.log.store import Store
-from application.training import versions
+from domain.aggregates import VERSION
 from domain.training.messages import Desired, Wish
+from domain.training.version import CancelVersion
 from tests.adapters.running import eventually, running, settings_for, with_js
 from tests.application.scenes import Scene, do, trainable
 from tests.servers import Database
@@ -88,7 +89,7 @@ def test_a_wish_follows_from_the_log_again_after_its_bucket_was_lost(
 ) -> None:
     version = scene.train()
     with running(settings_for(migrated, nats_url, tmp_path), "policies"):
-        do(scene.store, lambda session: versions.cancel_version(session, version))
+        do(scene.store, lambda session: session.change(VERSION, version, CancelVersion()))
         eventually(lambda: wish_of(nats_url, version) == CANCEL_1)
         with_js(nats_url, lambda js: js.delete_stream(CONTROL_STREAM))
         eventually(lambda: wish_of(nats_url, version) == CANCEL_1)
@@ -111,6 +112,6 @@ def test_a_wish_does_not_wait_for_a_dataset_to_be_frozen(
     with running(settings_for(migrated, nats_url, tmp_path), "policies"):
         scene.train()
         version = scene.train()
-        do(scene.store, lambda session: versions.cancel_version(session, version))
+        do(scene.store, lambda session: session.change(VERSION, version, CancelVersion()))
         eventually(lambda: wish_of(nats_url, version) == CANCEL_1)
         told.set()

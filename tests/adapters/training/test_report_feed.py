@@ -10,9 +10,9 @@ from adapters.nats.jetstream import REPORTS, ensure_streams, publish, report_sub
 from adapters.servers.nats import EmbeddedNats
 from adapters.training.job_key import job_tokens
 from application.log.store import Store
-from application.training import versions
 from domain.aggregates import VERSION
 from domain.training.messages import Report
+from domain.training.version import RenameVersion
 from tests.adapters.running import eventually, kill, running, settings_for, with_js
 from tests.application.scenes import do, trainable
 from tests.application.training.reports import WHOLE, reports, whole_run
@@ -135,7 +135,7 @@ def test_users_and_workers_write_to_one_version_at_once(
     with running(settings_for(migrated, nats_url), "ingest"):
         for number, one in enumerate(run):
             send(nats_url, [one])
-            do(store, lambda s, n=number: versions.rename_version(s, version, f"name {n}"))  # type: ignore[misc]
+            do(store, lambda s, n=number: s.change(VERSION, version, RenameVersion(f"name {n}")))  # type: ignore[misc]
         eventually(lambda: "training_completed" in names(store, version))
     assert [name for name in names(store, version) if name != "renamed"] == WHOLE
 

@@ -13,8 +13,8 @@ import pytest
 
 from adapters.audit.trail_files import ROW_GROUP, parquet_pieces
 from application.handle import Request, handle
-from application.training import versions
 from application.training.ingest import Delivered, Ingest
+from domain.aggregates import VERSION
 from domain.audit.trail import Line
 from domain.training.manifest import ManifestCounts
 from domain.training.messages import AnyReport, Failed, Report, Started, StepAdvanced
@@ -287,7 +287,7 @@ def policy(site: Scene, version: str, cause: str, correlation: str) -> None:
         causation_id=cause,
     )
     command = FreezeDataset("ab" * 32, ManifestCounts(train=6, validation=4, per_concept={}))
-    handle(site.store, request, lambda s: versions.freeze_dataset(s, version, command))
+    handle(site.store, request, lambda s: s.decide(VERSION, version, command))
 
 
 def worker(site: Scene, version: str, correlation: str) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from adapters.blobs.blobs import BlobStore
 from adapters.evaluation.predictions import writing_predictions
 from application.handle import Request, handle
-from application.training import versions
+from domain.aggregates import VERSION
 from domain.training.manifest import ManifestCounts
 from domain.training.messages import (
     CheckpointSaved,
@@ -77,7 +77,7 @@ def trained(scene: Scene, view_id: str, validation_set: str | None, **options: o
     counts = ManifestCounts(6, 4, {}, validation_set)
     request = Request(actor="policy", command_id=f"{version_id}/f", correlation_id=version_id)
     command = FreezeDataset(DIGEST, counts)
-    handle(scene.store, request, lambda s: versions.freeze_dataset(s, version_id, command))
+    handle(scene.store, request, lambda s: s.decide(VERSION, version_id, command))
     scene.report(
         version_id,
         Started("gpu-1", "cpu", {"torch": "2"}, 0),

@@ -6,12 +6,18 @@ import pytest
 from click.testing import CliRunner
 
 from application.access.access import Access
-from application.access.accounts import close_account
+from application.access.accounts import change_account
 from application.access.first_key import ACCOUNT_ID, give_key, has_key, opens
 from application.log.store import Store
 from cli.main import main
 from cli.operations.first_key import KEY_FILE, local_key, new_key
-from domain.access.account import GrantRole, OpenAccount, account_id, decide, open_account
+from domain.access.account import (
+    CloseAccount,
+    GrantRole,
+    OpenAccount,
+    account_id,
+    decide,
+)
 from domain.access.roles import Right, Role
 from domain.aggregates import ACCOUNT
 from domain.errors import Conflict, Unauthenticated
@@ -39,7 +45,7 @@ def test_a_second_process_sees_a_revocation_at_once(store: Store, migrated: Data
     doors = Access(there)
     doors.by_key(key)
     _another_administrator(store)
-    do(store, lambda s: close_account(s, ACCOUNT_ID))
+    do(store, lambda s: change_account(s, ACCOUNT_ID, CloseAccount()))
     with pytest.raises(Unauthenticated, match="closed"):
         doors.by_key(key)
     there.close()
@@ -79,7 +85,7 @@ def test_a_closed_administrator_gets_no_key(
 ) -> None:
     give_key(store, new_key(), "first")
     _another_administrator(store)
-    do(store, lambda s: close_account(s, ACCOUNT_ID))
+    do(store, lambda s: change_account(s, ACCOUNT_ID, CloseAccount()))
     with pytest.raises(Conflict, match="closed"):
         local_key(tmp_path, migrated.app_url)
 
@@ -98,7 +104,7 @@ def test_the_command_tells_the_first_key_once(
 
 
 def _another_administrator(store: Store) -> None:
-    opened = open_account(OpenAccount("grace"), None)
+    opened = decide(OpenAccount("grace"), None)
     stream = ACCOUNT.stream(account_id("grace"))
     state = ACCOUNT.evolve(None, opened[0])
     events = [*opened, *decide(GrantRole(Role.ADMINISTRATOR), state)]

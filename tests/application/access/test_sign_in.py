@@ -4,13 +4,13 @@ import msgspec
 import pytest
 
 from application.access.access import Caller
-from application.access.accounts import all_of, close_account, grant_role, open_account
+from application.access.accounts import all_of, change_account, grant_role, open_account
 from application.access.first_key import ACCOUNT_ID, ADMINISTRATOR
 from application.access.sign_in import Terms, account_of, come_in
 from application.dataset.projects import create_project
 from application.handle import Decided, Request, Session, handle
 from application.log.store import Store
-from domain.access.account import SIGN_IN, Account, GrantRole, OpenAccount
+from domain.access.account import SIGN_IN, Account, CloseAccount, GrantRole, OpenAccount
 from domain.access.identity import Identity
 from domain.access.roles import Grants, GroupRole, Role
 from domain.aggregates import ACCOUNT
@@ -96,7 +96,7 @@ def test_no_name_of_anothers_power_is_given(store: Store, name: str) -> None:
 
 def test_a_closed_account_stays_closed(store: Store) -> None:
     account_id = account_of(store, ADA, NOTHING)
-    do(store, lambda s: close_account(s, account_id))
+    do(store, lambda s: change_account(s, account_id, CloseAccount()))
     with pytest.raises(SignInRefused, match="closed"):
         account_of(store, ADA, NOTHING)
     assert len(accounts(store)) == 1
@@ -137,7 +137,7 @@ def test_the_groups_of_the_first_sign_in_count(store: Store) -> None:
 
 def test_the_groups_of_who_is_shut_out_give_nothing(store: Store) -> None:
     account_id = account_of(store, ADA, NOTHING)
-    do(store, lambda s: close_account(s, account_id))
+    do(store, lambda s: change_account(s, account_id, CloseAccount()))
     ada = msgspec.structs.replace(ADA, groups=frozenset({"audit"}))
     with pytest.raises(SignInRefused, match="closed"):
         account_of(store, ada, Terms(None, frozenset({GroupRole("audit", Role.AUDITOR)})))

@@ -22,9 +22,10 @@ from application.log.store import Store
 from application.training import versions
 from application.training.ingest import Ingest
 from application.training.policies import manifest_of
-from domain.aggregates import IMAGE, VERSION
+from domain.aggregates import IMAGE, PROJECT, VERSION
 from domain.dataset.blob import Blob
-from domain.dataset.image import AddImage, EraseImage, ImageErased
+from domain.dataset.image import AddImage, EraseImage, ImageErased, RemoveImage
+from domain.dataset.project import RenameProject
 from domain.errors import Conflict, Gone, Invalid, NotFound, Stale
 from domain.event import Recorded
 from domain.training.manifest import counts, digest
@@ -106,9 +107,9 @@ def test_erasing_twice_is_one_erasure(store: Store) -> None:
 def test_bytes_that_others_hold_are_erased_only_everywhere(store: Store) -> None:
     """The projects are named, those that have removed the image included."""
     one, other = Scene(store), Scene(store)
-    do(store, lambda s: projects.rename_project(s, other.project, "Faces"))
+    do(store, lambda s: s.change(PROJECT, other.project, RenameProject("Faces")))
     mine, theirs = add(one, SHA), add(other, SHA)
-    do(store, lambda s: projects.remove_image(s, theirs))
+    do(store, lambda s: s.change(IMAGE, theirs, RemoveImage()))
     before = store.head()
     with pytest.raises(Conflict, match="'Faces'") as refused:
         erase(store, mine)
@@ -228,7 +229,7 @@ def test_a_retry_without_all_images_is_refused_by_name(store: Store) -> None:
     version = scene.train()
     frozen = digest(manifest_of(store, created(store, version)))
     command = FreezeDataset(frozen, counts([]))
-    do(store, lambda s: versions.freeze_dataset(s, version, command))
+    do(store, lambda s: s.decide(VERSION, version, command))
     Ingest(store, "reports").take(delivered(reports(version, [Failed("no memory")])))
     erase(store, scene.images[0])
     erase(store, scene.images[1])

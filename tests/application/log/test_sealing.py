@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from cryptography.exceptions import InvalidTag
 
-from application.access.accounts import all_of, erase_account
+from application.access.accounts import all_of, change_account
 from application.access.sign_in import Terms, account_of
 from application.dataset import projects
 from application.dataset.dataset import images_at
@@ -136,7 +136,7 @@ def test_erasing_an_account_leaves_its_name_only(store: Store, migrated: Databas
     assert all(b"00u-lovelace" not in state for state in states(migrated))
     assert keys(migrated).keys() == {stream}
     for _ in range(2):
-        do(store, lambda s: erase_account(s, key, EraseAccount("asked for")))
+        do(store, lambda s: change_account(s, key, EraseAccount("asked for")))
     assert keys(migrated) == {}
     events = [one.event for one in store.streams([stream])[stream]]
     assert [one.event_name for one in events[-2:]] == ["account.closed", "account.erased"]

@@ -5,7 +5,9 @@ import pytest
 from application.log.store import Store
 from application.training import control, versions
 from application.training.ingest import Ingest
+from domain.aggregates import VERSION
 from domain.training.messages import Desired, Wish
+from domain.training.version import CancelVersion, StopVersion
 from tests.application.scenes import Scene, do, trainable
 from tests.application.training.reports import delivered, reports, whole_run
 
@@ -29,10 +31,10 @@ class Training:
         Ingest(self.store, "reports").take(delivered(sent, first))
 
     def stop(self) -> None:
-        do(self.store, lambda session: versions.stop_version(session, self.version_id))
+        do(self.store, lambda session: session.change(VERSION, self.version_id, StopVersion()))
 
     def cancel(self) -> None:
-        do(self.store, lambda session: versions.cancel_version(session, self.version_id))
+        do(self.store, lambda session: session.change(VERSION, self.version_id, CancelVersion()))
 
     def retry(self) -> None:
         do(self.store, lambda session: versions.retry_version(session, self.version_id))

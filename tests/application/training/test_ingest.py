@@ -11,6 +11,7 @@ from application.log.store import AppendRefused, Store
 from application.training import versions
 from application.training.ingest import Delivered, Ingest
 from domain.aggregates import VERSION
+from domain.training.version import RenameVersion
 from tests.application.scenes import at_once, do, trainable
 from tests.application.training.reports import WHOLE, delivered, reports, whole_run
 from tests.waiting import HANG_SECONDS
@@ -190,7 +191,7 @@ def test_a_users_rename_between_batches_is_noticed(store: Store, version: str) -
     messages = delivered(reports(version, whole_run()))
     ingest = Ingest(store, FEED)
     ingest.take(messages[:4])
-    do(store, lambda s: versions.rename_version(s, version, "Best"))
+    do(store, lambda s: s.change(VERSION, version, RenameVersion("Best")))
     with pytest.raises(AppendRefused):
         ingest.take(messages[4:])
     assert ingest.position() == 4

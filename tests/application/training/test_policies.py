@@ -8,16 +8,16 @@ import pytest
 
 from adapters.blobs.blobs import BlobStore
 from adapters.training.policy_feed import put_manifest
-from application.dataset import projects
 from application.log.store import Store
 from application.training import versions
 from application.training.ingest import Ingest
 from application.training.policies import REACTS_TO, Effects, manifest_of, react
-from domain.aggregates import VERSION
+from domain.aggregates import IMAGE, VERSION
+from domain.dataset.image import RemoveImage
 from domain.event import Recorded
 from domain.training import manifest
 from domain.training.messages import TrainJob
-from domain.training.version import DatasetFrozen, VersionCreated
+from domain.training.version import CancelVersion, DatasetFrozen, VersionCreated
 from tests.application.scenes import Scene, do, trainable
 from tests.application.training.reports import delivered, reports, whole_run
 
@@ -90,7 +90,7 @@ def test_the_stored_manifest_is_what_the_log_says(scene: Scene, world: World) ->
     scene.add_images(5)
     scene.draw_split(0.5, seed=3)
     scene.annotate((scene.images[0], scene.concepts[1]))
-    do(scene.store, lambda session: projects.remove_image(session, scene.images[1]))
+    do(scene.store, lambda session: session.change(IMAGE, scene.images[1], RemoveImage()))
     react_to_log(scene.store, world)
     created = stream(scene.store, version)[0].event
     assert isinstance(created, VersionCreated)
@@ -138,7 +138,7 @@ def test_a_version_that_is_cancelled_first_is_neither_frozen_nor_dispatched(
     scene: Scene, world: World
 ) -> None:
     version = scene.train()
-    do(scene.store, lambda session: versions.cancel_version(session, version))
+    do(scene.store, lambda session: session.change(VERSION, version, CancelVersion()))
     react_to_log(scene.store, world)
     assert world.jobs == []
     names = [one.event.event_name for one in stream(scene.store, version)]

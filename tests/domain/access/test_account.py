@@ -22,7 +22,6 @@ from domain.access.account import (
     account_id,
     decide,
     evolve,
-    open_account,
     refuse_beyond,
     refuse_without_administrator,
 )
@@ -31,7 +30,6 @@ from domain.errors import Conflict, Forbidden, Invalid, NotFound
 from tests.domain.story import Story
 
 given = Story(evolve, decide).given
-opening = Story(evolve, open_account).given
 
 OPENED = AccountOpened("ada", "person")
 TRAINER = RoleGranted(Role.TRAINER, "zoo")
@@ -46,7 +44,7 @@ def state(*events: object) -> Account:
 
 def test_an_account_is_opened_under_its_trimmed_name() -> None:
     command = OpenAccount(" ada ", "service", "ada@example.com")
-    opening().when(command).then(AccountOpened("ada", "service", "ada@example.com"))
+    given().when(command).then(AccountOpened("ada", "service", "ada@example.com"))
 
 
 @pytest.mark.parametrize(
@@ -62,12 +60,12 @@ def test_an_account_is_opened_under_its_trimmed_name() -> None:
     ],
 )
 def test_what_cannot_be_an_account_is_refused(command: OpenAccount, field: str) -> None:
-    opening().when(command).then(Invalid, field=field)
+    given().when(command).then(Invalid, field=field)
 
 
 def test_a_name_is_taken_for_ever() -> None:
-    opening(OPENED).when(OpenAccount("ada")).then(Conflict, field="name")
-    opening(OPENED, AccountClosed()).when(OpenAccount("ada")).then(
+    given(OPENED).when(OpenAccount("ada")).then(Conflict, field="name")
+    given(OPENED, AccountClosed()).when(OpenAccount("ada")).then(
         Conflict, field="name", says="closed"
     )
     assert account_id("Ada") == account_id("ada") != account_id("adah")

@@ -4,7 +4,7 @@ from itertools import islice
 
 import pytest
 
-from domain.access.account import OpenAccount, open_account
+from domain.access.account import OpenAccount, decide
 from domain.access.identity import Identity, names_for
 
 
@@ -34,7 +34,7 @@ def test_a_name_is_made_of_what_the_provider_says(
 def test_every_name_can_be_an_account() -> None:
     for text in ("", "a+b@example.com", "-._@", "é" * 99, "\0", "x" * 500, "a\ud800b"):
         for name in islice(names_for(Identity("i", "s", None, text)), 12):
-            assert open_account(OpenAccount(name), None)
+            assert decide(OpenAccount(name), None)
 
 
 def test_further_names_differ() -> None:

@@ -13,15 +13,13 @@ from domain.access.key import (
     KeyRotated,
     RotateKey,
     Scope,
+    decide,
     digest_of,
     evolve,
-    issue,
     key_text,
     new_secret,
     parse_key,
     refuse_wider,
-    revoke,
-    rotate,
 )
 from domain.access.roles import RIGHTS, Grants, Right, Role
 from domain.errors import Conflict, Forbidden, Invalid, NotFound
@@ -32,13 +30,11 @@ HOUR = timedelta(hours=1)
 ONE, TWO, THREE = (digest_of(name) for name in ("one", "two", "three"))
 ISSUED = KeyIssued("account-1", "nightly", ONE, Scope(), NOW + HOUR)
 
-issuing = Story(evolve, lambda command, key: issue(command, key, NOW)).given
-rotating = Story(evolve, lambda command, key: rotate(command, key, NOW)).given
-revoking = Story(evolve, lambda _, key: revoke(key)).given
+given = Story(evolve, decide).given
 
 
 def after(*events: object) -> Key:
-    found = issuing(*events).state  # type: ignore[arg-type]
+    found = given(*events).state  # type: ignore[arg-type]
     assert found is not None
     return found
 
@@ -46,22 +42,22 @@ def after(*events: object) -> Key:
 def test_a_key_is_issued_with_its_limits_in_order() -> None:
     scope = Scope((Role.VIEWER, Role.ANNOTATOR), ("zoo", "farm", "zoo"))
     ordered = Scope((Role.ANNOTATOR, Role.VIEWER), ("farm", "zoo"))
-    command = IssueKey("account-1", " nightly ", ONE, scope, NOW + HOUR)
-    issuing().when(command).then(KeyIssued("account-1", "nightly", ONE, ordered, NOW + HOUR))
-    issuing(ISSUED).when(command).then(Conflict)
+    command = IssueKey("account-1", " nightly ", ONE, NOW, scope, NOW + HOUR)
+    given().when(command).then(KeyIssued("account-1", "nightly", ONE, ordered, NOW + HOUR))
+    given(ISSUED).when(command).then(Conflict)
 
 
 @pytest.mark.parametrize(
     ("command", "field"),
     [
-        (IssueKey("account-1", " ", ONE), "label"),
-        (IssueKey("account-1", "k", ONE, Scope(roles=())), "roles"),
-        (IssueKey("account-1", "k", ONE, Scope(projects=())), "projects"),
-        (IssueKey("account-1", "k", ONE, expires_at=NOW), "expires_at"),
+        (IssueKey("account-1", " ", ONE, NOW), "label"),
+        (IssueKey("account-1", "k", ONE, NOW, Scope(roles=())), "roles"),
+        (IssueKey("account-1", "k", ONE, NOW, Scope(projects=())), "projects"),
+        (IssueKey("account-1", "k", ONE, NOW, expires_at=NOW), "expires_at"),
     ],
 )
 def test_what_cannot_be_a_key_is_refused(command: IssueKey, field: str) -> None:
-    issuing().when(command).then(Invalid, field=field)
+    given().when(command).then(Invalid, field=field)
 
 
 def test_only_its_own_secret_opens() -> None:
@@ -73,7 +69,7 @@ def test_only_its_own_secret_opens() -> None:
 
 def test_after_a_rotation_the_one_before_opens_for_a_while() -> None:
     rotated = KeyRotated(TWO, NOW + HOUR)
-    rotating(ISSUED).when(RotateKey(TWO, HOUR)).then(rotated)
+    given(ISSUED).when(RotateKey(TWO, NOW, HOUR)).then(rotated)
     key = after(ISSUED, rotated)
     assert key.opens(TWO, NOW + 2 * HOUR)
     assert key.opens(ONE, NOW)
@@ -82,15 +78,17 @@ def test_after_a_rotation_the_one_before_opens_for_a_while() -> None:
 
 
 def test_what_opens_nothing_any_more_is_not_rotated() -> None:
-    rotating(ISSUED, KeyRevoked()).when(RotateKey(TWO)).then(Conflict)
-    rotating(KeyIssued("a", "k", ONE, Scope(), NOW)).when(RotateKey(TWO)).then(Conflict)
-    rotating(ISSUED).when(RotateKey(TWO, timedelta(days=31))).then(Invalid, field="overlap_seconds")
+    given(ISSUED, KeyRevoked()).when(RotateKey(TWO, NOW)).then(Conflict)
+    given(KeyIssued("a", "k", ONE, Scope(), NOW)).when(RotateKey(TWO, NOW)).then(Conflict)
+    given(ISSUED).when(RotateKey(TWO, NOW, timedelta(days=31))).then(
+        Invalid, field="overlap_seconds"
+    )
 
 
 def test_a_key_is_revoked_once() -> None:
-    revoking(ISSUED).when(None).then(KeyRevoked())
-    revoking(ISSUED, KeyRevoked()).when(None).then()
-    revoking().when(None).then(NotFound)
+    given(ISSUED).when(None).then(KeyRevoked())
+    given(ISSUED, KeyRevoked()).when(None).then()
+    given().when(None).then(NotFound)
     assert after(ISSUED, KeyRevoked()).revoked
 
 

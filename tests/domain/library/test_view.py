@@ -22,14 +22,7 @@ CREATED = ViewCreated("p", "pets", "classification")
 CAT, DOG = ConceptAdded("c1", "cat"), ConceptAdded("c2", "dog")
 
 
-def decide(command: object, view: View | None) -> list[Event]:
-    if isinstance(command, CreateView):
-        return views.create(command)
-    assert isinstance(command, AddConcepts | RenameConcept | RemoveConcept)
-    return views.decide(command, views.existing(view))
-
-
-given = Story(views.evolve, decide).given
+given = Story(views.evolve, views.decide).given
 
 
 def add(**labels: str) -> AddConcepts:

@@ -14,7 +14,6 @@ from domain.training.version import (
     BatchMetricsRecorded,
     BestCheckpointSaved,
     CancelVersion,
-    CreateVersion,
     DatasetFrozen,
     FreezeDataset,
     RenameVersion,
@@ -23,7 +22,6 @@ from domain.training.version import (
     StopVersion,
     ThresholdSet,
     TrainingStepAdvanced,
-    Version,
     VersionArchived,
     VersionEvaluated,
     VersionRenamed,
@@ -46,16 +44,7 @@ EVALUATED = VersionEvaluated("sha", SplitFigures(images=2), None, "parquet")
 FROZEN = DatasetFrozen("sha", 8, 2, {"c1": 4, "c2": 4}, "validates")
 
 
-def decide(command: object, version: Version | None) -> list[Event]:
-    match command:
-        case CreateVersion():
-            return versions.create(command)
-        case FreezeDataset():
-            return versions.freeze(command, version)
-    return versions.decide(command, version)  # type: ignore[arg-type]
-
-
-given = Story(versions.evolve, decide).given
+given = Story(versions.evolve, versions.decide).given
 
 
 def test_a_version_is_named_by_its_number_unless_it_is_given_a_name() -> None:

@@ -19,13 +19,14 @@ from application.handle import Decided, Outcome, Session, handle
 from application.log.store import Store
 from application.webhooks import (
     Endpoint,
-    change_webhook,
     find_endpoint,
     new_secret,
     register_webhook,
 )
 from domain.access.account import GrantRole, OpenAccount, WithdrawRole, account_id
 from domain.access.roles import Role
+from domain.aggregates import PROJECT, WEBHOOK
+from domain.dataset.project import RenameProject
 from domain.subscriptions.webhook import Command, RegisterWebhook
 from tests.adapters.running import eventually, running
 from tests.adapters.subscriptions.webhooks.receiver import Receiver, receiving
@@ -86,7 +87,7 @@ class Hooks:
         begun = self.store.head()
         for _ in range(times):
             name = f"Name {next(self._numbers)}"
-            self.do(lambda s, n=name: projects.rename_project(s, project_id, n))  # type: ignore[misc]
+            self.do(lambda s, n=name: s.change(PROJECT, project_id, RenameProject(n)))  # type: ignore[misc]
         return list(range(begun + 1, begun + 1 + times))
 
     def register(
@@ -105,7 +106,7 @@ class Hooks:
         return self.find(self.do(lambda s: register_webhook(s, command), actor).id)
 
     def change(self, hook: Endpoint, command: Command, actor: str = ADA) -> Endpoint:
-        self.do(lambda s: change_webhook(s, hook.webhook_id, command), actor)
+        self.do(lambda s: s.change(WEBHOOK, hook.webhook_id, command), actor)
         return self.find(hook.webhook_id)
 
     def find(self, webhook_id: str) -> Endpoint:

@@ -1,0 +1,91 @@
+"""How many trainings of one account may wait or run at once."""
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from application.handle import Decided, Outcome, Request, Session, handle
+from application.log.store import Store
+from domain.errors import TooMany
+from domain.event import Recorded, name_of
+from domain.training.version import (
+    VersionCreated,
+    VersionRetried,
+    VersionTrainingCancelled,
+    VersionTrainingCompleted,
+    VersionTrainingFailed,
+)
+
+_FINAL = VersionTrainingCompleted | VersionTrainingCancelled
+_NAMES = [
+    name_of(one)
+    for one in (
+        VersionCreated,
+        VersionRetried,
+        VersionTrainingCancelled,
+        VersionTrainingCompleted,
+        VersionTrainingFailed,
+    )
+]
+RETRY_SECONDS = 60
+
+
+class TrainingLimit:
+    """Counts by whoever created a version, from the log: each count reads what is new in it.
+
+    `alone` lets one at a time decide under a name, in whatever process, so that all are counted.
+    A `limit` of 0 is none. Safe to use from many threads.
+    """
+
+    def __init__(
+        self, store: Store, limit: int, alone: Callable[[str], AbstractContextManager[None]]
+    ) -> None:
+        self._store, self._limit, self._alone = store, limit, alone
+        self._position = 0
+        self._running: dict[str, str] = {}
+        self._failed: dict[str, str] = {}
+        self._counting = threading.Lock()
+
+    def handle(self, request: Request, decide: Callable[[Session], Decided[Any]]) -> Outcome:
+        """Carry out what lets the actor have one training more. Raises `TooMany`.
+
+        A command that is repeated is not refused.
+        """
+        if not self._limit:
+            return handle(self._store, request, decide)
+
+        def decide_within(session: Session) -> Decided[Any]:
+            self._refuse_more(request.actor, session.position)
+            return decide(session)
+
+        with self._alone(request.actor):
+            return handle(self._store, request, decide_within)
+
+    def _refuse_more(self, actor: str, position: int) -> None:
+        running = self._count(actor, position)
+        if running >= self._limit:
+            raise TooMany(
+                f"{running} of your trainings wait or run, and {self._limit} may at once: stop or"
+                " cancel one, or wait until one is over",
+                retry_after=RETRY_SECONDS,
+            )
+
+    def _count(self, actor: str, upto: int) -> int:
+        with self._counting:
+            for recorded in self._store.read_all(self._position, upto=upto, names=_NAMES):
+                self._take(recorded)
+            self._position = max(self._position, upto)
+            return sum(one == actor for one in self._running.values())
+
+    def _take(self, recorded: Recorded) -> None:
+        key, event = recorded.entity_id, recorded.event
+        if isinstance(event, VersionCreated):
+            self._running[key] = recorded.metadata.actor
+        elif isinstance(event, _FINAL):
+            self._running.pop(key, None)
+            self._failed.pop(key, None)
+        elif isinstance(event, VersionTrainingFailed) and key in self._running:
+            self._failed[key] = self._running.pop(key)
+        elif isinstance(event, VersionRetried) and key in self._failed:
+            self._running[key] = self._failed.pop(key)
