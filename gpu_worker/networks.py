@@ -133,11 +133,6 @@ def head_of(kind: str, options: TrainingOptions, concepts: int) -> dict[str, int
     }
 
 
-def in_backbone(kind: str, head: Mapping[str, int], name: str) -> bool:
-    """Whether a parameter is none of the head's: of detectors, all but the backbone is head."""
-    return name.startswith("backbone.") if kind == DETECTION else name not in head
-
-
 def load_initial(
     kind: str,
     model: nn.Module,

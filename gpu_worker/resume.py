@@ -7,12 +7,21 @@ older name; its reports are ignored by then, so going on from its checkpoints wo
 metrics between. The claim is why later deliveries never do: the highest name wins.
 """
 
+import time
+from collections.abc import Callable
+
 from adapters.blobs.blobs import BlobStore
 from domain.training.messages import TrainJob
-from gpu_worker.checkpoint import Frozen, thaw
+from gpu_worker.checkpoint import Frozen, Run, freeze, thaw
+from gpu_worker.progress import Meter
 from gpu_worker.scratch import forget_checkpoints, resume_folder
 
 _FROM_NOTHING = b""
+
+# At an epoch's end a resumable checkpoint may cost this share of the time since the last one.
+_CHECKPOINT_SHARE = 0.01
+# Seconds that one is taken to cost until the first has been written.
+_CHECKPOINT_COST = 0.3
 
 
 class Superseded(Exception):
@@ -64,3 +73,28 @@ class ResumePoint:
         for name in self._blobs.list_scratch(self._folder):
             if name not in keep:
                 self._blobs.delete_scratch(name)
+
+
+class Checkpoints:
+    """Saves a run's resumable checkpoints, and knows when one is due."""
+
+    def __init__(self, point: ResumePoint, settle: Callable[[], None], seconds: float) -> None:
+        self._point, self._settle, self._seconds = point, settle, seconds
+        self._saved_at, self._cost = time.monotonic(), _CHECKPOINT_COST
+
+    def interval_is_over(self) -> bool:
+        return time.monotonic() - self._saved_at >= self._seconds
+
+    def costs_little(self) -> bool:
+        """Whether saving one is cheap next to the time since the last."""
+        return self._cost <= (time.monotonic() - self._saved_at) * _CHECKPOINT_SHARE
+
+    def save(self, run: Run, meter: Meter) -> None:
+        """What was reported must be safe first: a run resumed from here will not say it again."""
+        started = time.monotonic()
+        meter.flush()
+        data = freeze(run)
+        self._settle()
+        self._point.save(data)
+        self._saved_at = time.monotonic()
+        self._cost = self._saved_at - started

@@ -2,12 +2,11 @@
 
 import hashlib
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from adapters.blobs.blobs import BlobStore
@@ -26,7 +25,8 @@ from domain.training.messages import (
     Started,
     TrainJob,
 )
-from gpu_worker.checkpoint import Best, Run, freeze, load_weights, weights
+from gpu_worker.backbone import FrozenBackbone
+from gpu_worker.checkpoint import Best, Run, load_weights, weights
 from gpu_worker.data import (
     Data,
     Draw,
@@ -40,15 +40,10 @@ from gpu_worker.environment import choose_device, describe, set_up_torch
 from gpu_worker.evaluate import evaluate
 from gpu_worker.group import ALONE, Group
 from gpu_worker.kinds import kind_of
-from gpu_worker.networks import build_network, head_of, in_backbone, load_initial
+from gpu_worker.networks import build_network, head_of, load_initial
 from gpu_worker.progress import Meter, Say, Steps
 from gpu_worker.recipe import build_optimizer, build_scaler, build_scheduler, precision_of
-from gpu_worker.resume import ResumePoint
-
-# At an epoch's end a resumable checkpoint may cost this share of the time since the last one.
-_CHECKPOINT_SHARE = 0.01
-# Seconds that one is taken to cost until the first has been written.
-_CHECKPOINT_COST = 0.3
+from gpu_worker.resume import Checkpoints, ResumePoint
 
 
 def train_version(
@@ -88,7 +83,8 @@ def train_version(
         steps.start("preparing")
         data = prepare(job, blobs, settings, steps.advance)
         steps.done()
-        training = _Training(job, settings, blobs, data, device, steps, say, settle, resume, group)
+        checkpoints = Checkpoints(resume, settle, settings.checkpoint_seconds)
+        training = _Training(job, blobs, data, device, steps, say, checkpoints, group)
         drawn = data.drawn_of([concept.concept_id for concept in job.concepts])
         say(DataPrepared(training.per_epoch, training.iterations, len(data.drawn), drawn))
         if frozen is None:
@@ -97,7 +93,7 @@ def train_version(
             frozen.restore(training.run)
         training.go(stop_wanted)
         if group.first:
-            training.finish()
+            training.finish(resume.check)
     except Exception:
         steps.fail()
         raise
@@ -110,21 +106,18 @@ class _Training:
     def __init__(
         self,
         job: TrainJob,
-        settings: Settings,
         blobs: BlobStore,
         data: Data,
         device: torch.device,
         steps: Steps,
         say: Say,
-        settle: Callable[[], None],
-        resume: ResumePoint,
+        checkpoints: Checkpoints,
         group: Group,
     ) -> None:
         self._job, self._options = job, job.options
-        self._checkpoint_seconds = settings.checkpoint_seconds
         self._blobs, self._data, self._device = blobs, data, device
-        self._steps, self._say, self._settle, self._resume = steps, say, settle, resume
-        self._group = group
+        self._steps, self._say = steps, say
+        self._checkpoints, self._group = checkpoints, group
         options, concepts = job.options, len(job.concepts)
         self._kind = kind_of(job.kind, concepts)
         self._precision = precision_of(options, device)
@@ -138,15 +131,14 @@ class _Training:
         optimizer = build_optimizer(options, model.parameters())
         scheduler = build_scheduler(options, optimizer, self.iterations)
         self.run = Run(model, optimizer, scheduler, build_scaler(options, device))
-        self._checkpointed_at, self._checkpoint_cost = time.monotonic(), _CHECKPOINT_COST
         self._ended_by = LENGTH
-        self._learner: nn.Module = model
-        self._backbone = [
-            parameter
-            for name, parameter in model.named_parameters()
-            if options.freeze_backbone_epochs and in_backbone(job.kind, self._head, name)
-        ]
-        self._frozen: list[nn.Parameter] = []
+        self._backbone = FrozenBackbone(
+            model,
+            job.kind,
+            self._head,
+            round(options.freeze_backbone_epochs * self.per_epoch),
+            freezes=options.freeze_backbone_epochs > 0,
+        )
 
     def load_initial_weights(self) -> None:
         """Start from the job's weights, if it names some."""
@@ -171,9 +163,8 @@ class _Training:
             if not self._group.first:
                 continue
             self._validate(epoch + 1)
-            elapsed = time.monotonic() - self._checkpointed_at
-            if self._checkpoint_cost <= elapsed * _CHECKPOINT_SHARE:
-                self._checkpoint()
+            if self._checkpoints.costs_little():
+                self._checkpoints.save(run, self._meter)
         self._steps.done()
 
     def _ends_early(self, stop_wanted: Callable[[], bool]) -> bool:
@@ -211,63 +202,32 @@ class _Training:
             meter.add(run.optimizer.param_groups[0]["lr"], self._group.mean(loss))
             run.scheduler.step()
             run.iteration += 1
-            if run.iteration == self._frozen_until:
+            if run.iteration == self._backbone.until:
                 self._set_mode()
             if meter.due():
                 self._flush()
             # After an epoch's last iteration comes validation, which no mid-epoch state remembers.
-            if run.iteration < end and self._group.first and self._interval_is_over():
-                self._checkpoint()
+            if run.iteration < end and self._group.first and self._checkpoints.interval_is_over():
+                self._checkpoints.save(run, meter)
         self._flush()
 
     def _step(self, loss: Tensor) -> None:
         run = self.run
         run.optimizer.zero_grad()
         run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        for parameter in self._frozen:
-            parameter.grad = None
+        self._backbone.drop_gradients()
         if self._options.gradient_clip_norm:
             run.scaler.unscale_(run.optimizer)
             clip_grad_norm_(run.model.parameters(), self._options.gradient_clip_norm)
         run.scaler.step(run.optimizer)
         run.scaler.update()
 
-    @property
-    def _frozen_until(self) -> int:
-        """The iteration before which the backbone does not learn."""
-        return round(self._options.freeze_backbone_epochs * self.per_epoch)
-
     def _set_mode(self) -> None:
-        """Everything learns, or, as long as the backbone is frozen, the head alone."""
-        self._learner.train()
-        learns = self.run.iteration >= self._frozen_until
-        self._frozen = [] if learns else self._backbone
-        if self._group.size == 1:
-            for parameter in self._backbone:
-                parameter.requires_grad_(learns)
-        if not learns:
-            frozen = set(self._backbone)
-            for module in self.run.model.modules():
-                own = list(module.parameters(recurse=False))
-                if own and frozen.issuperset(own):
-                    module.eval()
+        self._backbone.set_mode(self._learner, self.run.iteration, self._group.size)
 
     def _flush(self) -> None:
         self._meter.flush()
         self._steps.advance(self.run.iteration / self.iterations)
-
-    def _interval_is_over(self) -> bool:
-        return time.monotonic() - self._checkpointed_at >= self._checkpoint_seconds
-
-    def _checkpoint(self) -> None:
-        """What was reported must be safe first: a run resumed from here will not say it again."""
-        started = time.monotonic()
-        self._meter.flush()
-        data = freeze(self.run)
-        self._settle()
-        self._resume.save(data)
-        self._checkpointed_at = time.monotonic()
-        self._checkpoint_cost = self._checkpointed_at - started
 
     def _validate(self, epoch: int) -> None:
         run = self.run
@@ -302,9 +262,10 @@ class _Training:
             predictions,
         )
 
-    def finish(self) -> None:
+    def finish(self, check: Callable[[], None]) -> None:
         """Ask the best checkpoint, as it lies in the store, about every image; report the end.
 
+        `check` raises if it is not this run's to report.
         It is told once more: what an earlier run told may be another.
         """
         run, best = self.run, self.run.best
@@ -325,7 +286,7 @@ class _Training:
         self._say(Evaluated(best.checkpoint, validation, train, predictions))
         self._steps.done()
         self._steps.start("saving")
-        self._resume.check()
+        check()
         self._steps.done()
         self._say(Completed(best.checkpoint, final_weights, run.iteration, self._ended_by))
 

@@ -155,7 +155,7 @@ def test_a_run_resumed_between_epochs_that_is_to_stop_trains_no_more(
     settings: Settings, blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one before it was killed as it evaluated the checkpoint."""
-    monkeypatch.setattr("gpu_worker.train._CHECKPOINT_SHARE", float("inf"))
+    monkeypatch.setattr("gpu_worker.resume._CHECKPOINT_SHARE", float("inf"))
     rarely = msgspec.structs.replace(settings, checkpoint_seconds=1_000.0)
     job, said = coloured_job(blobs), list[AnyReport]()
 
