@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,72 +13,19 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from adapters.packing import pack
 from adapters.processes import spawn, stop_by_degrees
 from adapters.settings import load_settings, read_runtime
 from cli.client import ApiClient, ApiProblem
+from cli.demo_plans import PLANS, Plan
+from cli.demo_project import make_project
 from cli.demo_screen import library_table, watch
-from cli.digits import handwritten_digits
 from cli.login import sign_in_address
-from cli.scenes import write_scenes
 from cli.up import wait_ready
-from domain.view import CLASSIFICATION, DETECTION, TAGGING
 
-UPLOAD_BATCH = 600
 START_SECONDS = 120.0
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """What is trained for a kind of view, and the least that a figure is to come to.
-
-    `scenes` are those to train on; single digits are as many as there are.
-    """
-
-    kind: str
-    view: str
-    figure: str
-    expected: float
-    options: dict[str, Any]
-    scenes: int = 0
-
-
 _NAMES = {"accuracy": "accuracy", "mean_average_precision": "mAP", "map_50": "mAP at IoU 0.50"}
-
-PLANS = {
-    plan.kind: plan
-    for plan in (
-        Plan(
-            CLASSIFICATION,
-            "Which digit?",
-            "accuracy",
-            0.95,
-            {"architecture": "resnet18", "width": 32, "height": 32, "epochs": 4},
-        ),
-        Plan(
-            TAGGING,
-            "Which digits?",
-            "mean_average_precision",
-            0.9,
-            {"architecture": "resnet18", "width": 96, "height": 96, "epochs": 6},
-            3000,
-        ),
-        Plan(
-            DETECTION,
-            "Where are digits?",
-            "map_50",
-            0.7,
-            {
-                "architecture": "fcos_resnet18_fpn",
-                "width": 96,
-                "height": 96,
-                "epochs": 5,
-                "optimizer": "adam",
-                "augmentations": [],
-            },
-            1800,
-        ),
-    )
-}
 
 
 class DemoResult(msgspec.Struct, frozen=True):
@@ -110,7 +56,8 @@ def run_demo(
             _everything_running(console, keep) as (api_url, api_key),
             ApiClient(api_url, api_key) as client,
         ):
-            version_id, view_id = _prepare(client, console, plan, seed)
+            view_id = make_project(client, console, plan, seed)
+            version_id = _start_training(client, view_id, plan, seed)
             page = sign_in_address(api_url, api_key, f"/versions/{version_id}")
             console.print(f"Watch it live at {page}", soft_wrap=True)
             watch(client, version_id, console)
@@ -186,58 +133,12 @@ def _await_ready(everything: "subprocess.Popen[bytes]", data: Path, log: Path) -
     raise ApiProblem(f"the parts did not come up; {log} ends with:\n{tail}")
 
 
-def _prepare(client: ApiClient, console: Console, plan: Plan, seed: int) -> tuple[str, str]:
-    """Everything up to a training under way; returns the version's and the view's id."""
-    make = _annotated_digits if plan.kind == CLASSIFICATION else _imported_scenes
-    view_id = make(client, console, plan, seed)
+def _start_training(client: ApiClient, view_id: str, plan: Plan, seed: int) -> str:
+    """The id of the version, once it can be seen."""
     training = {"name": "Demo", "options": plan.options | {"seed": seed}}
     answer = client.command(f"views/{view_id}/versions", training)
     client.query(f"versions/{answer['id']}", at_least=answer["position"])
-    return answer["id"], view_id
-
-
-def _annotated_digits(client: ApiClient, console: Console, plan: Plan, seed: int) -> str:
-    """Single digits, uploaded and annotated one request after the other."""
-    files, digits = handwritten_digits()
-    project_id = client.command("projects", {"name": "Handwritten digits"})["id"]
-    image_ids: list[str] = []
-    for start in range(0, len(files), UPLOAD_BATCH):
-        batch = files[start : start + UPLOAD_BATCH]
-        image_ids += client.upload(f"projects/{project_id}/images", batch)["ids"]
-    console.print(f"Uploaded {len(image_ids):,} images of handwritten digits")
-    body = {"name": plan.view, "kind": plan.kind}
-    view_id = client.command(f"projects/{project_id}/views", body)["id"]
-    labels = [str(digit) for digit in range(10)]
-    concepts = client.command(f"views/{view_id}/concepts", {"labels": labels})["ids"]
-    annotations = [
-        {"image_id": image_id, "annotations": [{"concept_id": concepts[digit]}]}
-        for image_id, digit in zip(image_ids, digits, strict=True)
-    ]
-    client.command(f"views/{view_id}/annotations", {"images": annotations})
-    split = {"size": 0.2, "seed": seed}
-    client.command(f"projects/{project_id}/validation-split", split)
-    console.print("Annotated them with ten concepts and set 20 % aside for validation")
-    return str(view_id)
-
-
-def _imported_scenes(client: ApiClient, console: Console, plan: Plan, seed: int) -> str:
-    """Scenes of several digits, imported with both of their views."""
-    project_id = client.command("projects", {"name": "Scenes of digits"})["id"]
-    with tempfile.TemporaryDirectory(prefix="stemma-demo-") as folder:
-        views = {kind: PLANS[kind].view for kind in (TAGGING, DETECTION)}
-        count = write_scenes(Path(folder), views, plan.scenes, seed)
-        path = f"projects/{project_id}/imports/upload"
-        answer = client.send_body(path, lambda: pack(Path(folder)), {"name": "scenes.tar"})
-    found = client.query(f"imports/{answer['id']}", at_least=answer["position"])
-    while found["item"]["status"] == "requested":
-        time.sleep(0.2)
-        found = client.query(f"imports/{answer['id']}")
-    if found["item"]["status"] != "completed":
-        raise ApiProblem(f"the import is {found['item']['status']}: {found['item']['reason']}")
-    console.print(f"Imported {count:,} scenes of handwritten digits, some of them for validation")
-    known = client.query(f"projects/{project_id}/views", at_least=answer["position"])["items"]
-    (view_id,) = (one["view_id"] for one in known if one["name"] == plan.view)
-    return str(view_id)
+    return str(answer["id"])
 
 
 def _figures(client: ApiClient, version: dict[str, Any]) -> dict[str, Any]:
