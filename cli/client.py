@@ -31,10 +31,14 @@ class ApiProblem(Exception):
 class ApiClient:
     """Calls `/api/v1` and tries again while the server cannot be reached.
 
-    A command's `key` is its Idempotency-Key, a random one unless it is given.
+    A command's `key` is its Idempotency-Key, a random one unless it is given. Once the server
+    `is_running` no more, it does not try again.
     """
 
-    def __init__(self, api_url: str, api_key: str) -> None:
+    def __init__(
+        self, api_url: str, api_key: str, is_running: Callable[[], bool] = lambda: True
+    ) -> None:
+        self._is_running = is_running
         self._http = httpx.Client(
             base_url=f"{api_url}/api/v1/", headers=authorization(api_key), timeout=60
         )
@@ -120,7 +124,7 @@ class ApiClient:
                         if event.event == "end":
                             return
             except (httpx.TransportError, httpx.HTTPStatusError) as error:
-                _check_patience(deadline, error)
+                self._check_patience(deadline, error)
             time.sleep(0.2)
 
     def _send(
@@ -139,15 +143,21 @@ class ApiClient:
                     content["content"] = body()
                 response = self._http.request(method, path, headers=headers, **content)
             except httpx.TransportError as error:
-                _check_patience(deadline, error)
+                self._check_patience(deadline, error)
             else:
                 if response.is_success:
                     answer: dict[str, Any] = response.json()
                     return answer
                 if response.status_code not in _PASSING:
                     raise _refusal(response)
-                _check_patience(deadline, ApiProblem(response.text))
+                self._check_patience(deadline, ApiProblem(response.text))
             time.sleep(0.2)
+
+    def _check_patience(self, deadline: float, error: Exception) -> None:
+        if not self._is_running():
+            raise ApiProblem(f"the system at {self._http.base_url.host} was stopped") from error
+        if time.monotonic() > deadline:
+            raise ApiProblem(f"the API cannot be reached: {error}") from error
 
 
 def authorization(api_key: str) -> dict[str, str]:
@@ -162,8 +172,3 @@ def _refusal(response: httpx.Response) -> ApiProblem:
         return ApiProblem(response.text, response.status_code)
     fields = frozenset(str(error.get("field")) for error in problem.get("errors", []))
     return ApiProblem(problem.get("detail", response.text), response.status_code, fields)
-
-
-def _check_patience(deadline: float, error: Exception) -> None:
-    if time.monotonic() > deadline:
-        raise ApiProblem(f"the API cannot be reached: {error}") from error
