@@ -16,6 +16,8 @@ import msgspec
 from domain.access.roles import GroupRole, Role
 
 RUNTIME_FILE = "runtime.json"
+LOCK_FILE = "lock"
+"""Held by the `stemma up` of a data folder for as long as that runs."""
 
 
 NO_NAME = "is no name on NATS: take up to 64 letters, digits, - and _"
@@ -24,6 +26,8 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 class SettingsError(Exception):
     """A setting is missing or wrong; the message names the variable."""
+
+    exit_status = 2
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):

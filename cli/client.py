@@ -10,21 +10,35 @@ import httpx
 from httpx_sse import ServerSentEvent, connect_sse
 
 PATIENCE_SECONDS = 120.0
+IDEMPOTENCY_KEY = "Idempotency-Key"
 _PASSING = frozenset({502, 503, 504})
 
 
 class ApiProblem(Exception):
-    """The API refused; the message is the problem's `detail`, `status` that of the answer."""
+    """The API refused; the message is the problem's `detail`, `status` that of the answer.
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    `fields` are those that the problem names.
+    """
+
+    def __init__(
+        self, message: str, status: int | None = None, fields: frozenset[str] = frozenset()
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.fields = fields
 
 
 class ApiClient:
-    """Calls `/api/v1` and tries again while the server cannot be reached."""
+    """Calls `/api/v1` and tries again while the server cannot be reached.
 
-    def __init__(self, api_url: str, api_key: str) -> None:
+    A command's `key` is its Idempotency-Key, a random one unless it is given. Once the server
+    `is_running` no more, it does not try again.
+    """
+
+    def __init__(
+        self, api_url: str, api_key: str, is_running: Callable[[], bool] = lambda: True
+    ) -> None:
+        self._is_running = is_running
         self._http = httpx.Client(
             base_url=f"{api_url}/api/v1/", headers=authorization(api_key), timeout=60
         )
@@ -35,26 +49,32 @@ class ApiClient:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def command(self, path: str, body: object) -> dict[str, Any]:
+    def command(self, path: str, body: object, key: str | None = None) -> dict[str, Any]:
         """POST a command as JSON and return its answer."""
-        return self._send("POST", path, json=body)
+        return self._send("POST", path, key=key, json=body)
 
     def delete(self, path: str, **parameters: object) -> dict[str, Any]:
         """DELETE: archive, close or revoke something."""
         given = {name: value for name, value in parameters.items() if value is not None}
         return self._send("DELETE", path, params=given)
 
-    def upload(self, path: str, files: Sequence[tuple[str, bytes]]) -> dict[str, Any]:
+    def upload(
+        self, path: str, files: Sequence[tuple[str, bytes]], key: str | None = None
+    ) -> dict[str, Any]:
         """POST files, (name, content) each, as multipart form data."""
         parts = [("files", (name, data, "application/octet-stream")) for name, data in files]
-        return self._send("POST", path, files=parts)
+        return self._send("POST", path, key=key, files=parts)
 
     def send_body(
-        self, path: str, body: Callable[[], Iterator[bytes]], parameters: Mapping[str, object]
+        self,
+        path: str,
+        body: Callable[[], Iterator[bytes]],
+        parameters: Mapping[str, object],
+        key: str | None = None,
     ) -> dict[str, Any]:
         """POST a stream of bytes; `body` is called anew for every try."""
         given = {name: value for name, value in parameters.items() if value is not None}
-        return self._send("POST", path, params=given, body=body)
+        return self._send("POST", path, key=key, params=given, body=body)
 
     def download(self, path: str, target: Path, parameters: Mapping[str, Any]) -> int:
         """Write an answer's body to a file, which is there only if all has come; its size."""
@@ -104,7 +124,7 @@ class ApiClient:
                         if event.event == "end":
                             return
             except (httpx.TransportError, httpx.HTTPStatusError) as error:
-                _check_patience(deadline, error)
+                self._check_patience(deadline, error)
             time.sleep(0.2)
 
     def _send(
@@ -112,25 +132,32 @@ class ApiClient:
         method: str,
         path: str,
         body: Callable[[], Iterator[bytes]] | None = None,
+        key: str | None = None,
         **content: Any,
     ) -> dict[str, Any]:
-        key = {} if method == "GET" else {"Idempotency-Key": str(uuid.uuid4())}
+        headers = {} if method == "GET" else {IDEMPOTENCY_KEY: key or str(uuid.uuid4())}
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 if body is not None:
                     content["content"] = body()
-                response = self._http.request(method, path, headers=key, **content)
+                response = self._http.request(method, path, headers=headers, **content)
             except httpx.TransportError as error:
-                _check_patience(deadline, error)
+                self._check_patience(deadline, error)
             else:
                 if response.is_success:
                     answer: dict[str, Any] = response.json()
                     return answer
                 if response.status_code not in _PASSING:
                     raise _refusal(response)
-                _check_patience(deadline, ApiProblem(response.text))
+                self._check_patience(deadline, ApiProblem(response.text))
             time.sleep(0.2)
+
+    def _check_patience(self, deadline: float, error: Exception) -> None:
+        if not self._is_running():
+            raise ApiProblem(f"the system at {self._http.base_url.host} was stopped") from error
+        if time.monotonic() > deadline:
+            raise ApiProblem(f"the API cannot be reached: {error}") from error
 
 
 def authorization(api_key: str) -> dict[str, str]:
@@ -140,12 +167,8 @@ def authorization(api_key: str) -> dict[str, str]:
 
 def _refusal(response: httpx.Response) -> ApiProblem:
     try:
-        detail = str(response.json().get("detail", response.text))
+        problem = response.json()
     except ValueError:
-        detail = response.text
-    return ApiProblem(detail, response.status_code)
-
-
-def _check_patience(deadline: float, error: Exception) -> None:
-    if time.monotonic() > deadline:
-        raise ApiProblem(f"the API cannot be reached: {error}") from error
+        return ApiProblem(response.text, response.status_code)
+    fields = frozenset(str(error.get("field")) for error in problem.get("errors", []))
+    return ApiProblem(problem.get("detail", response.text), response.status_code, fields)

@@ -60,11 +60,13 @@ def main(verbose: bool) -> None:
 @click.option("--port", type=int, help="The API's port; by default 8300, or a free one.")
 @click.option("--separate", is_flag=True, help="Give every part a process of its own.")
 @click.option("--echo", is_flag=True, help="Show the parts' logs here too.")
-def up(port: int | None, separate: bool, echo: bool) -> None:
+@click.option("--until-demos-end", is_flag=True, hidden=True)
+def up(port: int | None, separate: bool, echo: bool, until_demos_end: bool) -> None:
     """Run everything on this machine: servers, API, parts and a worker."""
     from cli.operations.up import run_all
 
-    run_all(port=port, separate=separate, echo=echo, stop=_stop_on_signals())
+    stop = _stop_on_signals()
+    run_all(port=port, separate=separate, echo=echo, stop=stop, until_demos_end=until_demos_end)
 
 
 @main.command()
@@ -207,7 +209,7 @@ def run() -> None:
         main()
     except (SettingsError, EmbeddedServerError) as error:
         click.echo(f"stemma: {error}", err=True)
-        sys.exit(2)
+        sys.exit(error.exit_status)
 
 
 if __name__ == "__main__":

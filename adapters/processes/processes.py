@@ -24,7 +24,7 @@ def spawn(
     argv: Sequence[str],
     *,
     log: Path,
-    death_signal: signal.Signals = signal.SIGTERM,
+    death_signal: signal.Signals | None = signal.SIGTERM,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     user: int | None = None,
@@ -32,8 +32,10 @@ def spawn(
     """Start a child in a session of its own, and append its output to `log`.
 
     In the same session, Ctrl-C in a terminal would reach every child at once and end them in no
-    order. `user` is the uid, and gid, of the child.
+    order. The child gets `death_signal` when this process ends; without one it outlives it. `user`
+    is the uid, and gid, of the child.
     """
+    tie = _die_with_parent(death_signal) if death_signal and can_die_with_parent() else None
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > LOG_KEPT_BYTES:
         log.replace(log.with_name(log.name + ".1"))
@@ -50,7 +52,7 @@ def spawn(
             group=user,
             extra_groups=None if user is None else [],
             # Safe with threads: the hook calls prctl, getppid and _exit, and takes no lock.
-            preexec_fn=_die_with_parent(death_signal) if can_die_with_parent() else None,  # noqa: PLW1509
+            preexec_fn=tie,  # noqa: PLW1509
         )
 
 

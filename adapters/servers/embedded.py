@@ -29,6 +29,14 @@ _PORTS = range(15_000, 32_000)
 class EmbeddedServerError(Exception):
     """A server could not be started; the message ends with the last lines of its log."""
 
+    exit_status = 2
+
+
+class FolderInUse(EmbeddedServerError):
+    """Another process owns the folder."""
+
+    exit_status = 75  # EX_TEMPFAIL of sysexits.h
+
 
 class FolderLock:
     """An exclusive lock on a folder. It ends with the process, however that ends."""
@@ -38,7 +46,7 @@ class FolderLock:
         self._file: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock. Raises `EmbeddedServerError` with the pid of the holder."""
+        """Take the lock. Raises `FolderInUse` with the pid of the holder."""
         if self._file is not None:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +56,7 @@ class FolderLock:
         except BlockingIOError:
             holder = os.read(file, 20).decode().strip() or "unknown"
             os.close(file)
-            raise EmbeddedServerError(
+            raise FolderInUse(
                 f"{self._path.parent} is already in use by process {holder}: stop that one first,"
                 " or choose another folder with STEMMA_DATA"
             ) from None
@@ -60,6 +68,21 @@ class FolderLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def is_held(lock: Path) -> bool:
+    """Whether a process holds the `FolderLock` of that path."""
+    try:
+        file = os.open(lock, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
 
 
 class ServerState(msgspec.Struct, frozen=True):

@@ -1,85 +1,23 @@
 """`stemma demo`: real handwritten digits through the public API, to a trained version."""
 
-import os
-import signal
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from rich.console import Console
+from rich.text import Text
 
-from adapters.processes.processes import spawn, stop_by_degrees
-from adapters.settings import load_settings, read_runtime
-from adapters.uploads.packing import pack
+from adapters.settings import load_settings
 from cli.access.login import sign_in_address
 from cli.client import ApiClient, ApiProblem
-from cli.demo.digits import handwritten_digits
-from cli.demo.scenes import write_scenes
-from cli.operations.up import wait_ready
+from cli.demo.plans import PLANS, Plan
+from cli.demo.project import make_project
+from cli.demo.system import find_or_start, is_running
+from cli.operations.demo_lock import living_demo
 from cli.training.demo_screen import library_table, watch
-from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
-
-UPLOAD_BATCH = 600
-START_SECONDS = 120.0
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """What is trained for a kind of view, and the least that a figure is to come to.
-
-    `scenes` are those to train on; single digits are as many as there are.
-    """
-
-    kind: str
-    view: str
-    figure: str
-    expected: float
-    options: dict[str, Any]
-    scenes: int = 0
-
 
 _NAMES = {"accuracy": "accuracy", "mean_average_precision": "mAP", "map_50": "mAP at IoU 0.50"}
-
-PLANS = {
-    plan.kind: plan
-    for plan in (
-        Plan(
-            CLASSIFICATION,
-            "Which digit?",
-            "accuracy",
-            0.95,
-            {"architecture": "resnet18", "width": 32, "height": 32, "epochs": 4},
-        ),
-        Plan(
-            TAGGING,
-            "Which digits?",
-            "mean_average_precision",
-            0.9,
-            {"architecture": "resnet18", "width": 96, "height": 96, "epochs": 6},
-            3000,
-        ),
-        Plan(
-            DETECTION,
-            "Where are digits?",
-            "map_50",
-            0.7,
-            {
-                "architecture": "fcos_resnet18_fpn",
-                "width": 96,
-                "height": 96,
-                "epochs": 5,
-                "optimizer": "adam",
-                "augmentations": [],
-            },
-            1800,
-        ),
-    )
-}
 
 
 class DemoResult(msgspec.Struct, frozen=True):
@@ -105,139 +43,50 @@ def run_demo(
     if epochs is not None:
         plan = msgspec.structs.replace(plan, options=plan.options | {"epochs": epochs})
     began = time.monotonic()
+    data = load_settings().data
+
+    def say(line: str) -> None:
+        console.print(line, soft_wrap=True, markup=False)
+
     try:
-        with (
-            _everything_running(console, keep) as (api_url, api_key),
-            ApiClient(api_url, api_key) as client,
-        ):
-            version_id, view_id = _prepare(client, console, plan, seed)
-            page = sign_in_address(api_url, api_key, f"/versions/{version_id}")
-            console.print(f"Watch it live at {page}", soft_wrap=True)
-            watch(client, version_id, console)
-            version = client.query(f"versions/{version_id}")["version"]
-            events = client.query("status", count="true")["events"]
-            console.print(library_table(client.query(f"views/{view_id}/models")))
-            figures = _figures(client, version)
-            result = DemoResult(
-                version_id,
-                kind,
-                version["status"],
-                figures.get("accuracy"),
-                figures.get("mean_average_precision"),
-                figures.get("map_50"),
-                plan.options["epochs"],
-                events,
-                round(time.monotonic() - began, 1),
-            )
+        with living_demo(data, say) as demo:
+            api_url, api_key = find_or_start(data, say)
+            with ApiClient(api_url, api_key, lambda: is_running(data)) as client:
+                view_id = make_project(client, console, plan, seed)
+                training = {"name": "Demo", "options": plan.options | {"seed": seed}}
+                answer = client.command(f"views/{view_id}/versions", training)
+                version_id = answer["id"]
+                client.query(f"versions/{version_id}", at_least=answer["position"])
+                page = sign_in_address(api_url, api_key, f"/versions/{version_id}")
+                say(f"Watch it live at {page}")
+                watch(client, version_id, console)
+                version = client.query(f"versions/{version_id}")["version"]
+                console.print(library_table(client.query(f"views/{view_id}/models")))
+                result = _result(client, version, plan, began)
+            if keep:
+                demo.keep_running()
             _farewell(console, api_url, view_id, version, keep)
     except ApiProblem as problem:
-        console.print(f"[red]The demo stopped: {problem}[/red]")
+        console.print(Text(f"The demo stopped: {problem}", "red"), soft_wrap=True)
         return 1
     if json_file is not None:
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
     return 0 if _succeeded(console, version, plan, result) else 1
 
 
-@contextmanager
-def _everything_running(console: Console, keep: bool) -> Iterator[tuple[str, str]]:
-    """The API's address and a key, of the `stemma up` there is or of one started for the demo."""
-    data = load_settings().data
-    found = _running_api(data)
-    if found is not None and wait_ready(found[0], 2):
-        console.print(f"Using what runs already at {found[0]}")
-        yield found
-        return
-    console.print(f"Starting PostgreSQL, NATS, the parts and a worker in {data}")
-    argv = [sys.executable, "-m", "cli.main", "up"]
-    log = data / "logs" / "up.log"
-    if keep:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
-            everything = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-            )
-    else:
-        everything = spawn(argv, log=log)
-    try:
-        yield _await_ready(everything, data, log)
-    except BaseException:
-        keep = False
-        raise
-    finally:
-        if not keep:
-            stop_by_degrees(everything, [(signal.SIGTERM, 30), (signal.SIGKILL, 5)])
-
-
-def _running_api(data: Path) -> tuple[str, str] | None:
-    """The address and a key of the API that `stemma up` serves from a data folder, if it does."""
-    runtime = read_runtime(data)
-    key = os.environ.get("STEMMA_API_KEY") or (runtime.api_key if runtime else None)
-    return (runtime.api_url, key) if runtime and key else None
-
-
-def _await_ready(everything: "subprocess.Popen[bytes]", data: Path, log: Path) -> tuple[str, str]:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and everything.poll() is None:
-        found = _running_api(data)
-        if found is not None and wait_ready(found[0], 1):
-            return found
-        time.sleep(0.05)
-    tail = log.read_text(errors="replace")[-2000:]
-    raise ApiProblem(f"the parts did not come up; {log} ends with:\n{tail}")
-
-
-def _prepare(client: ApiClient, console: Console, plan: Plan, seed: int) -> tuple[str, str]:
-    """Everything up to a training under way; returns the version's and the view's id."""
-    make = _annotated_digits if plan.kind == CLASSIFICATION else _imported_scenes
-    view_id = make(client, console, plan, seed)
-    training = {"name": "Demo", "options": plan.options | {"seed": seed}}
-    answer = client.command(f"views/{view_id}/versions", training)
-    client.query(f"versions/{answer['id']}", at_least=answer["position"])
-    return answer["id"], view_id
-
-
-def _annotated_digits(client: ApiClient, console: Console, plan: Plan, seed: int) -> str:
-    """Single digits, uploaded and annotated one request after the other."""
-    files, digits = handwritten_digits()
-    project_id = client.command("projects", {"name": "Handwritten digits"})["id"]
-    image_ids: list[str] = []
-    for start in range(0, len(files), UPLOAD_BATCH):
-        batch = files[start : start + UPLOAD_BATCH]
-        image_ids += client.upload(f"projects/{project_id}/images", batch)["ids"]
-    console.print(f"Uploaded {len(image_ids):,} images of handwritten digits")
-    body = {"name": plan.view, "kind": plan.kind}
-    view_id = client.command(f"projects/{project_id}/views", body)["id"]
-    labels = [str(digit) for digit in range(10)]
-    concepts = client.command(f"views/{view_id}/concepts", {"labels": labels})["ids"]
-    annotations = [
-        {"image_id": image_id, "annotations": [{"concept_id": concepts[digit]}]}
-        for image_id, digit in zip(image_ids, digits, strict=True)
-    ]
-    client.command(f"views/{view_id}/annotations", {"images": annotations})
-    split = {"size": 0.2, "seed": seed}
-    client.command(f"projects/{project_id}/validation-split", split)
-    console.print("Annotated them with ten concepts and set 20 % aside for validation")
-    return str(view_id)
-
-
-def _imported_scenes(client: ApiClient, console: Console, plan: Plan, seed: int) -> str:
-    """Scenes of several digits, imported with both of their views."""
-    project_id = client.command("projects", {"name": "Scenes of digits"})["id"]
-    with tempfile.TemporaryDirectory(prefix="stemma-demo-") as folder:
-        views = {kind: PLANS[kind].view for kind in (TAGGING, DETECTION)}
-        count = write_scenes(Path(folder), views, plan.scenes, seed)
-        path = f"projects/{project_id}/imports/upload"
-        answer = client.send_body(path, lambda: pack(Path(folder)), {"name": "scenes.tar"})
-    found = client.query(f"imports/{answer['id']}", at_least=answer["position"])
-    while found["item"]["status"] == "requested":
-        time.sleep(0.2)
-        found = client.query(f"imports/{answer['id']}")
-    if found["item"]["status"] != "completed":
-        raise ApiProblem(f"the import is {found['item']['status']}: {found['item']['reason']}")
-    console.print(f"Imported {count:,} scenes of handwritten digits, some of them for validation")
-    known = client.query(f"projects/{project_id}/views", at_least=answer["position"])["items"]
-    (view_id,) = (one["view_id"] for one in known if one["name"] == plan.view)
-    return str(view_id)
+def _result(client: ApiClient, version: dict[str, Any], plan: Plan, began: float) -> DemoResult:
+    figures = _figures(client, version)
+    return DemoResult(
+        version["version_id"],
+        plan.kind,
+        version["status"],
+        figures.get("accuracy"),
+        figures.get("mean_average_precision"),
+        figures.get("map_50"),
+        plan.options["epochs"],
+        client.query("status", count="true")["events"],
+        round(time.monotonic() - began, 1),
+    )
 
 
 def _figures(client: ApiClient, version: dict[str, Any]) -> dict[str, Any]:

@@ -20,25 +20,35 @@ from adapters.nats.roles import NatsRole
 from adapters.processes.files import write_secret
 from adapters.processes.processes import wait_until
 from adapters.processes.supervisor import Server, Supervisor
-from adapters.servers.embedded import FolderLock
+from adapters.servers.embedded import FolderLock, is_held
 from adapters.servers.nats import EmbeddedNats, access_in
 from adapters.servers.postgres import EmbeddedPostgres
 from adapters.services import SERVICES
-from adapters.settings import RUNTIME_FILE, Runtime, Settings, load_settings
+from adapters.settings import LOCK_FILE, RUNTIME_FILE, Runtime, Settings, load_settings
+from cli.operations import demo_lock
 
 DEFAULT_PORT = 8300
 READY_SECONDS = 60.0
 
 
-def run_all(*, port: int | None, separate: bool, echo: bool, stop: threading.Event) -> None:
-    """Run everything until `stop` is set. Servers that `STEMMA_*_URL` names are used as they are.
+def run_all(
+    *,
+    port: int | None,
+    separate: bool,
+    echo: bool,
+    stop: threading.Event,
+    until_demos_end: bool = False,
+) -> None:
+    """Run everything until `stop` is set, perhaps by the end of the last demo. Servers that
+    `STEMMA_*_URL` names are used as they are.
 
-    Raises `EmbeddedServerError` if another process runs on the data folder.
+    Raises `FolderInUse` if another process runs on the data folder.
     """
     began = time.monotonic()
-    lock = FolderLock(load_settings().data / "lock")
+    lock = FolderLock(load_settings().data / LOCK_FILE)
     lock.acquire()
     settings = _own_settings()
+    demo_lock.begin(settings.data, stop if until_demos_end else None)
     supervisor = Supervisor(settings.data / "logs", _say, echo=echo)
     try:
         runtime = _start_servers(settings, supervisor, port)
@@ -61,26 +71,15 @@ def run_all(*, port: int | None, separate: bool, echo: bool, stop: threading.Eve
 
 def stop_running(data: Path) -> None:
     """Ask the `stemma up` of a data folder to stop, and wait until it has."""
+    lock = data / LOCK_FILE
     try:
-        pid = int((data / "lock").read_text())
+        pid = int(lock.read_text())
         os.kill(pid, signal.SIGTERM)
     except (FileNotFoundError, ValueError, ProcessLookupError):
         click.echo(f"nothing runs on {data}")
         return
-    lock = FolderLock(data / "lock")
-    stopped = wait_until(lambda: _free(lock), 30)
+    stopped = wait_until(lambda: not is_held(lock), 30)
     click.echo("stopped" if stopped else f"process {pid} does not stop; look at {data}/logs")
-
-
-def _free(lock: FolderLock) -> bool:
-    from adapters.servers.embedded import EmbeddedServerError
-
-    try:
-        lock.acquire()
-    except EmbeddedServerError:
-        return False
-    lock.release()
-    return True
 
 
 def _own_settings() -> Settings:

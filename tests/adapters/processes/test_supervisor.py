@@ -79,7 +79,9 @@ def test_a_process_that_keeps_failing_is_restarted_ever_later(
     supervisor: Supervisor, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
-    monkeypatch.setattr("adapters.supervisor.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(
+        "adapters.processes.supervisor.time", SimpleNamespace(monotonic=lambda: now)
+    )
     supervisor.add_process("failing", ["false"])
     supervisor.start()
     for number, wait in enumerate((0.2, 0.4, 0.8), start=1):

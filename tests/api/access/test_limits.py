@@ -73,7 +73,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     held = Clock()
     held.now = time.monotonic()
-    monkeypatch.setattr("api.limits.time", held)
+    monkeypatch.setattr("api.access.limits.time", held)
     return held
 
 

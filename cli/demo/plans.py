@@ -1,0 +1,62 @@
+"""What `stemma demo` trains for each kind of view."""
+
+from typing import Any
+
+import msgspec
+
+from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What is trained for a kind of view, and the least that a figure is to come to.
+
+    `scenes` are those to train on; single digits are as many as there are.
+    """
+
+    kind: str
+    view: str
+    figure: str
+    expected: float
+    options: dict[str, Any]
+    scenes: int = 0
+
+
+# Weights that happen to be at hand would change the figures.
+_FROM_SCRATCH = {"pretrained": "none"}
+
+PLANS = {
+    plan.kind: plan
+    for plan in (
+        Plan(
+            CLASSIFICATION,
+            "Which digit?",
+            "accuracy",
+            0.95,
+            _FROM_SCRATCH | {"architecture": "resnet18", "width": 32, "height": 32, "epochs": 4},
+        ),
+        Plan(
+            TAGGING,
+            "Which digits?",
+            "mean_average_precision",
+            0.9,
+            _FROM_SCRATCH | {"architecture": "resnet18", "width": 96, "height": 96, "epochs": 6},
+            3000,
+        ),
+        Plan(
+            DETECTION,
+            "Where are digits?",
+            "map_50",
+            0.7,
+            _FROM_SCRATCH
+            | {
+                "architecture": "fcos_resnet18_fpn",
+                "width": 96,
+                "height": 96,
+                "epochs": 5,
+                "optimizer": "adam",
+                "augmentations": [],
+            },
+            1800,
+        ),
+    )
+}

@@ -1,0 +1,128 @@
+"""The demo's project: made from a plan and a seed, and found again where it was made before.
+
+An id is made of the Idempotency-Key of the command that makes the thing, and the keys here are made
+of the project's content. So ids, and what follows from them, the split and the order of the images,
+are the same wherever the content is; and in one log it is one project.
+"""
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+
+from adapters.uploads.packing import pack
+from cli.client import IDEMPOTENCY_KEY, ApiClient, ApiProblem
+from cli.demo.digits import handwritten_digits
+from cli.demo.plans import PLANS, Plan
+from cli.demo.scenes import VALIDATION, write_scenes
+from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
+
+UPLOAD_BATCH = 600
+VALIDATION_SHARE = 0.2
+SCENES = "Scenes of digits"
+
+Key = Callable[[str], str]
+"""The Idempotency-Key of a step."""
+
+
+def make_project(client: ApiClient, console: Console, plan: Plan, seed: int) -> str:
+    """Make the project, or find it; the id of the view to train in."""
+    if plan.kind == CLASSIFICATION:
+        return _annotated_digits(client, console, plan, seed)
+    return _imported_scenes(client, console, plan, seed)
+
+
+def _annotated_digits(client: ApiClient, console: Console, plan: Plan, seed: int) -> str:
+    """Single digits, uploaded and annotated one request after the other."""
+    files, digits = handwritten_digits()
+    project = {"name": "Handwritten digits"}
+    view = {"name": plan.view, "kind": plan.kind}
+    labels = {"labels": [str(digit) for digit in range(10)]}
+    split = {"size": VALIDATION_SHARE, "seed": seed}
+
+    def make(key: Key) -> str:
+        project_id = client.command("projects", project, key("project"))["id"]
+        image_ids: list[str] = []
+        for start in range(0, len(files), UPLOAD_BATCH):
+            batch = files[start : start + UPLOAD_BATCH]
+            path = f"projects/{project_id}/images"
+            image_ids += client.upload(path, batch, key(f"images from {start}"))["ids"]
+        console.print(f"The project has {len(image_ids):,} images of handwritten digits")
+        view_id = client.command(f"projects/{project_id}/views", view, key("view"))["id"]
+        concepts = client.command(f"views/{view_id}/concepts", labels, key("concepts"))["ids"]
+        annotations = [
+            {"image_id": image_id, "annotations": [{"concept_id": concepts[digit]}]}
+            for image_id, digit in zip(image_ids, digits, strict=True)
+        ]
+        annotated = {"images": annotations}
+        client.command(f"views/{view_id}/annotations", annotated, key("annotations"))
+        client.command(f"projects/{project_id}/validation-split", split, key("split"))
+        console.print("They are annotated with ten concepts, and 20 % of them validate")
+        return str(view_id)
+
+    content = hashlib.sha256(msgspec.json.encode((project, view, labels, split, digits)))
+    for name, data in files:
+        content.update(name.encode())
+        content.update(hashlib.sha256(data).digest())
+    return _under_its_own_keys(client, content.hexdigest(), make)
+
+
+def _imported_scenes(client: ApiClient, console: Console, plan: Plan, seed: int) -> str:
+    """Scenes of several digits, imported with both of their views."""
+    with tempfile.TemporaryDirectory(prefix="stemma-demo-") as name:
+        folder = Path(name)
+        views = {kind: PLANS[kind].view for kind in (TAGGING, DETECTION)}
+        count = write_scenes(folder, views, plan.scenes, seed)
+        content = hashlib.sha256()
+        for piece in pack(folder):
+            content.update(piece)
+
+        def make(key: Key) -> str:
+            made = client.command("projects", {"name": SCENES}, key("project"))
+            _import(client, made["id"], folder, key)
+            console.print(
+                f"The project has {count:,} scenes of handwritten digits; {VALIDATION} validate"
+            )
+            known = client.query(f"projects/{made['id']}/views")["items"]
+            (view_id,) = (one["view_id"] for one in known if one["name"] == plan.view)
+            return str(view_id)
+
+        return _under_its_own_keys(client, content.hexdigest(), make)
+
+
+def _import(client: ApiClient, project_id: str, folder: Path, key: Key) -> None:
+    """Import the scenes. An earlier import that came to nothing is not held against a new one."""
+    path = f"projects/{project_id}/imports/upload"
+    send = partial(client.send_body, path, lambda: pack(folder), {"name": "scenes.tar"})
+    item = _ended(client, send(key("import")))
+    if item["status"] != "completed":
+        item = _ended(client, send())
+    if item["status"] != "completed":
+        raise ApiProblem(f"the import is {item['status']}: {item['reason']}")
+
+
+def _ended(client: ApiClient, answer: dict[str, Any]) -> dict[str, Any]:
+    """An import, once it has ended and what it made can be seen."""
+    found = client.query(f"imports/{answer['id']}", at_least=answer["position"])
+    while found["item"]["status"] == "requested":
+        time.sleep(0.2)
+        found = client.query(f"imports/{answer['id']}")
+    item: dict[str, Any] = found["item"]
+    return item
+
+
+def _under_its_own_keys(client: ApiClient, content: str, make: Callable[[Key], str]) -> str:
+    try:
+        return make(lambda step: f"demo {content} {step}")
+    except ApiProblem as problem:
+        if IDEMPOTENCY_KEY not in problem.fields:
+            raise
+    # Another account has made the project of this content: this one gets one of its own.
+    account_id = client.query("whoami")["account_id"]
+    return make(lambda step: f"demo {content} {account_id} {step}")

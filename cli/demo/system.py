@@ -1,0 +1,54 @@
+"""What a demo runs on: the `stemma up` of the data folder, or one that it starts."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from adapters.processes.processes import spawn
+from adapters.servers.embedded import FolderInUse, is_held, log_tail
+from adapters.settings import LOCK_FILE, Runtime, read_runtime
+from cli.client import ApiProblem
+from cli.operations.up import wait_ready
+
+START_SECONDS = 120.0
+
+
+def find_or_start(data: Path, say: Callable[[str], None]) -> tuple[str, str]:
+    """The API's address and a key, of the system that runs on a data folder or is started there.
+
+    Of several that start one at once, one succeeds, and it serves all of them.
+    """
+    log = data / "logs" / "up.log"
+    begin = log.stat().st_size if log.exists() else 0
+    up: subprocess.Popen[bytes] | None = None
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if is_running(data):
+            runtime = read_runtime(data)
+            if runtime is not None and wait_ready(runtime.api_url, 1):
+                if up is None:
+                    say(f"Using what runs already at {runtime.api_url}")
+                return runtime.api_url, _key(runtime)
+        elif up is None or up.poll() == FolderInUse.exit_status:
+            say(f"Starting PostgreSQL, NATS, the parts and a worker in {data}")
+            argv = [sys.executable, "-m", "cli.main", "up", "--until-demos-end"]
+            up = spawn(argv, log=log, death_signal=None)
+        elif up.returncode is not None:
+            break
+        time.sleep(0.05)
+    raise ApiProblem(f"the parts did not come up; {log} ends with:\n{log_tail(log, begin)}")
+
+
+def is_running(data: Path) -> bool:
+    """Whether a `stemma up` owns a data folder."""
+    return is_held(data / LOCK_FILE)
+
+
+def _key(runtime: Runtime) -> str:
+    key = os.environ.get("STEMMA_API_KEY") or runtime.api_key
+    if key is None:
+        raise ApiProblem("the demo needs a key of the API: give it in STEMMA_API_KEY")
+    return key
