@@ -9,7 +9,7 @@ from adapters.audit.part import run_checkpoints
 from adapters.blobs.blobs import BlobStore
 from adapters.dataset.eraser import run_eraser
 from adapters.dataset.imports.feed import run_imports
-from adapters.health.heartbeats import Heartbeats
+from adapters.health.heartbeats import Heartbeats, described
 from adapters.health.own_parts import OwnParts
 from adapters.health.own_port import own_port
 from adapters.nats.login import nats_login
@@ -35,11 +35,11 @@ Part = Callable[[Settings, Store, threading.Event], None]
 
 
 def run_project(settings: Settings, store: Store, stop: threading.Event) -> None:
-    """Keep all read models up with the log."""
+    """Keep all read models up with the log. One that fails is tried again, by itself."""
     url = settings.require("database_url")
-    follower = Follower(engine_for(url), store, READ_MODELS, _projected)
+    follower = Follower(engine_for(url), store, READ_MODELS, _projected, described)
     for _ in wake_ups(url, CHANNEL, stop):
-        follower.catch_up()
+        follower.keep_up()
 
 
 def _projected(read_model: ReadModel, page: Sequence[Recorded], began: int) -> None:

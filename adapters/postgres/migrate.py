@@ -10,7 +10,7 @@ from adapters.postgres.builders import Watch, rebuild_all
 from adapters.postgres.postgres import passing_engine
 from adapters.settings import SettingsError
 from projections.engine.follow import create_tables, positions_of
-from projections.engine.read_model import SCHEMA, positions
+from projections.engine.read_model import SCHEMA, bookkeeping
 from projections.registry import READ_MODELS
 
 OLDEST_SERVER = 170000
@@ -41,7 +41,7 @@ def migrate(admin_url: str, app_url: str, watch: Watch = lambda _found, _end: No
         holder.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _ONE_AT_A_TIME})
         holder.commit()
         _let_auditors_read(holder)
-        positions.create(holder, checkfirst=True)
+        bookkeeping.create_all(holder)
         known = {name for name, _ in positions_of(holder, READ_MODELS)}
         new = [one for one in READ_MODELS if one.name not in known]
         begun = holder.scalar(text("SELECT EXISTS (SELECT FROM log.stemma_events)"))

@@ -1,27 +1,31 @@
-"""News that the read models have moved on, from one database listener to all who wait."""
+"""News that read models have moved on, from one database listener to all who wait."""
 
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from sqlalchemy import Engine
+
 from adapters.postgres.postgres import wake_ups
-from projections.engine.read_model import CHANNEL
+from projections.engine.follow import positions_of
+from projections.engine.read_model import CHANNEL, ReadModel
+from projections.registry import READ_MODELS
 
 log = logging.getLogger(__name__)
 
 
 class News:
-    """Follows the read models' common position in a thread of its own."""
+    """Follows the read models' positions in a thread of its own."""
 
-    def __init__(self, database_url: str, position: Callable[[], int]) -> None:
+    def __init__(self, database_url: str, engine: Engine) -> None:
         self._url = database_url
-        self._read_position = position
+        self._engine = engine
         self._stop = threading.Event()
         self._changed = threading.Condition()
-        self._position = 0
-        self._listeners: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self._positions: Mapping[str, int] = {}
+        self._listeners: dict[asyncio.Event, tuple[asyncio.AbstractEventLoop, frozenset[str]]] = {}
         self._thread = threading.Thread(target=self._run, name="news", daemon=True)
         self._thread.start()
 
@@ -29,22 +33,26 @@ class News:
         self._stop.set()
         self._thread.join()
 
-    def wait(self, position: int, seconds: float) -> bool:
-        """Block until the read models are at a position; False if it takes longer."""
+    def wait(self, position: int, read_models: Sequence[ReadModel], seconds: float) -> bool:
+        """Block until read models are at a position; False if it takes longer."""
+        names = [one.name for one in read_models]
         with self._changed:
-            return self._changed.wait_for(lambda: self._position >= position, seconds)
+            return self._changed.wait_for(
+                lambda: all(self._positions.get(name, -1) >= position for name in names), seconds
+            )
 
     @contextmanager
-    def listening(self) -> Iterator[asyncio.Event]:
-        """An event of the running loop that is set at every change."""
-        listener = (asyncio.get_running_loop(), asyncio.Event())
+    def listening(self, *read_models: ReadModel) -> Iterator[asyncio.Event]:
+        """An event of the running loop that is set whenever one of the read models moves on."""
+        event = asyncio.Event()
+        names = frozenset(one.name for one in read_models)
         with self._changed:
-            self._listeners.add(listener)
+            self._listeners[event] = asyncio.get_running_loop(), names
         try:
-            yield listener[1]
+            yield event
         finally:
             with self._changed:
-                self._listeners.discard(listener)
+                del self._listeners[event]
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -56,11 +64,14 @@ class News:
                 self._stop.wait(0.5)
 
     def _look(self) -> None:
-        position = self._read_position()
-        if position == self._position:
+        with self._engine.connect() as connection:
+            found = dict(positions_of(connection, READ_MODELS))
+        moved = {name for name, position in found.items() if position != self._positions.get(name)}
+        if not moved:
             return
         with self._changed:
-            self._position = position
+            self._positions = found
             self._changed.notify_all()
-            for loop, event in self._listeners:
-                loop.call_soon_threadsafe(event.set)
+            for event, (loop, names) in self._listeners.items():
+                if not names.isdisjoint(moved):
+                    loop.call_soon_threadsafe(event.set)

@@ -21,6 +21,7 @@ from api.http.parameters import HttpRequest
 from application.access.access import Caller
 from domain.errors import SignInRefused, TooMany, TooManyFailures, Unauthenticated
 from projections.training.library_queries import positions_of_unfinished
+from projections.training.models_library import MODELS_LIBRARY
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -182,7 +183,7 @@ def counting_trainings(backend: Backend, caller: Caller) -> Iterator[Callable[[]
         connection.execute(_ONE_AT_A_TIME, {"account": caller.account_id})
 
         def refuse_more() -> None:
-            backend.wait_for(backend.store.head())
+            backend.wait_for(backend.store.head(), MODELS_LIBRARY)
             running = sum(
                 recorded.metadata.actor == caller.actor
                 for position in positions_of_unfinished(connection)

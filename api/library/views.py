@@ -10,7 +10,8 @@ from api.http.schemas import NewConcepts, NewLabel, NewView, Views, ViewView
 from application import views as commands
 from domain.access.roles import Right
 from domain.errors import NotFound
-from projections.dataset.catalog import find_view, list_views
+from projections.dataset.catalog import CATALOG, find_view, list_views
+from projections.dataset.dataset import DATASET
 from projections.dataset.queries import count_views
 
 
@@ -53,7 +54,7 @@ class ViewController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Views:
-        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+        with backend.reading_as_of(as_of, at_least, CATALOG) as (connection, position, at):
             return Views(list_views(connection, project_id, as_of=at), position)
 
     @get(
@@ -69,7 +70,7 @@ class ViewController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Response[ViewView]:
-        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+        with backend.reading_as_of(as_of, at_least, CATALOG, DATASET) as (connection, position, at):
             view = find_view(connection, view_id, as_of=at)
             if view is None:
                 raise NotFound("there is no such view")
