@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pkgutil import resolve_name
 
-from adapters.health.heartbeats import Heartbeats
+from adapters.health.heartbeats import Heartbeats, described
 from adapters.health.own_parts import OwnParts
 from adapters.health.own_port import own_port
 from adapters.observability import logs
@@ -26,11 +26,11 @@ log = logging.getLogger(__name__)
 
 
 def run_project(settings: Settings, store: Store, stop: threading.Event) -> None:
-    """Keep all read models up with the log."""
+    """Keep all read models up with the log. One that fails is tried again, by itself."""
     url = settings.require("database_url")
-    follower = Follower(engine_for(url), store, READ_MODELS, _projected)
+    follower = Follower(engine_for(url), store, READ_MODELS, _projected, described)
     for _ in wake_ups(url, CHANNEL, stop):
-        follower.catch_up()
+        follower.keep_up()
 
 
 def _projected(read_model: ReadModel, page: Sequence[Recorded], began: int) -> None:

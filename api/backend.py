@@ -1,6 +1,6 @@
 """What the handlers work with: the log, the read models, the blobs, and news of progress."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -26,14 +26,17 @@ from application.access.access import Access
 from application.scopes import Scopes
 from application.training.limit import TrainingLimit
 from domain.errors import Invalid, Refusal
-from projections.audit.timeline import position_at
+from projections.audit.timeline import TIMELINE, position_at
+from projections.engine.failing import failing_among
 from projections.engine.follow import positions_of
-from projections.registry import READ_MODELS
+from projections.engine.read_model import ReadModel
 
 THREADS = 16
 """Handler threads. Each may hold one connection of either pool."""
 
 WAIT_SECONDS = 5.0
+BRIEF_SECONDS = 0.5
+"""After so long it is looked whether a read model that is waited for fails."""
 
 
 class NotYet(Refusal):
@@ -57,7 +60,7 @@ class Backend:
         self.blobs = BlobStore.from_url(blobs_url)
         self.weights = WeightsFolder(settings.weights_folder, self.blobs)
         self.predictions = Predictions(self.blobs, blobs_url)
-        self.news = News(url, self.position)
+        self.news = News(url, self.engine)
         self.feed = Feed(self.store, self.scopes)
         self.import_roots = settings.roots()
         self.max_import_bytes = settings.max_import_bytes
@@ -78,33 +81,50 @@ class Backend:
         self.store.close()
         self.engine.dispose()
 
-    def position(self) -> int:
-        """How far along the log all read models are."""
-        with self.engine.connect() as connection:
-            return reached(connection)
+    def wait_for(self, position: int, *read_models: ReadModel) -> None:
+        """Until these read models are there. Raises `NotYet` if that takes too long.
 
-    def wait_for(self, position: int) -> None:
-        """Until the read models are there. Raises `NotYet` if that takes too long."""
-        if not self.news.wait(position, WAIT_SECONDS):
+        One that fails is not waited for long: that would keep a thread from other queries.
+        """
+        if self.news.wait(position, read_models, BRIEF_SECONDS):
+            return
+        self._refuse_failing(position, read_models)
+        if not self.news.wait(position, read_models, WAIT_SECONDS - BRIEF_SECONDS):
+            names = ", ".join(one.name for one in read_models)
             raise NotYet(
-                f"position {position} is not visible after {WAIT_SECONDS:.0f} s; is the projection"
-                " running? `stemma status` says"
+                f"position {position} is not visible after {WAIT_SECONDS:.0f} s in {names}; is the"
+                " projection running? `stemma status` says"
+            )
+
+    def _refuse_failing(self, position: int, read_models: Sequence[ReadModel]) -> None:
+        with self.engine.connect() as connection:
+            reached(connection, read_models)
+            at = dict(positions_of(connection, read_models))
+            failing = [one.read_model for one in failing_among(connection, read_models)]
+        stuck = [f"{name}, at {at[name]}" for name in failing if at[name] < position]
+        if stuck:
+            raise NotYet(
+                f"position {position} is not visible: the read model {' and '.join(stuck)}, fails"
+                " and is tried again; `stemma status` says why"
             )
 
     @contextmanager
-    def reading(self, at_least: int | None = None) -> Iterator[tuple[Connection, int]]:
-        """A snapshot of the read models, and the position of the log that it reflects.
+    def reading(
+        self, at_least: int | None, *read_models: ReadModel
+    ) -> Iterator[tuple[Connection, int]]:
+        """A snapshot for queries of these read models, and the position that it reflects.
 
-        `at_least` waits until they have come that far; raises `NotYet` if that takes too long.
+        That is how far along the log all of them are; how far others are plays no part. `at_least`
+        waits until they have come that far; raises `NotYet` if that takes too long.
         """
         if at_least is not None:
-            self.wait_for(at_least)
+            self.wait_for(at_least, *read_models)
         with self.engine.connect() as connection:
-            yield connection, reached(connection)
+            yield connection, reached(connection, read_models)
 
     @contextmanager
     def reading_as_of(
-        self, as_of: str | None, at_least: int | None = None
+        self, as_of: str | None, at_least: int | None, *read_models: ReadModel
     ) -> Iterator[tuple[Connection, int, int | None]]:
         """The same for what can be asked of the past: a position of the log, or a time.
 
@@ -112,24 +132,27 @@ class Backend:
         that the log has not reached.
         """
         if as_of is None:
-            with self.reading(at_least) as (connection, position):
+            with self.reading(at_least, *read_models) as (connection, position):
                 yield connection, position, None
             return
         asked, head = moment_in(as_of), self.store.head()
         if isinstance(asked, int) and asked > head:
             raise Invalid(f"as_of is {asked}, and the log ends at {head}", field="as_of")
-        # A time is looked up once all is visible that may have been recorded by then.
-        needed = asked if isinstance(asked, int) else head
-        with self.reading(max(needed, at_least or 0)) as (connection, latest):
+        if isinstance(asked, int):
+            needed = max(asked, at_least or 0)
+        else:
+            # A time is looked up once all is visible that may have been recorded by then.
+            needed, read_models = max(head, at_least or 0), (*read_models, TIMELINE)
+        with self.reading(needed, *read_models) as (connection, latest):
             if not isinstance(asked, int):
                 asked = position_at(connection, self.store, asked, upto=latest)
             yield connection, asked, asked
 
 
-def reached(connection: Connection) -> int:
-    """How far along the log all read models are. Raises `NotYet` where one is not built."""
-    found = dict(positions_of(connection, READ_MODELS))
-    missing = [one.name for one in READ_MODELS if one.name not in found]
+def reached(connection: Connection, read_models: Sequence[ReadModel]) -> int:
+    """How far along the log all of these are. Raises `NotYet` where one is not built."""
+    found = dict(positions_of(connection, read_models))
+    missing = [one.name for one in read_models if one.name not in found]
     if missing:
         raise NotYet(f"{', '.join(missing)}: not built in this database; run `stemma migrate`")
-    return min(found.values())
+    return min(found.values(), default=0)

@@ -82,7 +82,7 @@ class Heartbeats:
         """The part begins again by itself; that it had to is told."""
         state = self._states[part]
         state.failures, state.failed_at = state.failures + 1, time.monotonic()
-        state.error = masked(f"{type(error).__name__}: {error}")[:_LONGEST_ERROR]
+        state.error = described(error)
 
     def runs(self, part: str) -> bool:
         return part in self._states
@@ -132,6 +132,11 @@ class Heartbeats:
             self._beat_at = time.monotonic()
             if self._over.wait(BEAT_SECONDS):
                 return
+
+
+def described(error: Exception) -> str:
+    """An error as it is kept for operators: short, and without secrets."""
+    return masked(f"{type(error).__name__}: {error}")[:_LONGEST_ERROR]
 
 
 def signs_of_life(connection: Connection) -> list[Sign]:

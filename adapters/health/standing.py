@@ -11,6 +11,7 @@ from adapters.dataset.eraser import FEED as ERASURES
 from adapters.health.heartbeats import Sign, signs_of_life
 from adapters.nats.jetstream import CONTROL_STREAM, EVENTS, JOBS, REPORTS, stream_incarnation
 from adapters.subscriptions.relay import NotFromTheLog, forgotten_up_to, last_published, surplus_of
+from projections.engine.failing import Failing, failing_among
 from projections.engine.follow import positions_of
 from projections.registry import READ_MODELS
 
@@ -33,6 +34,7 @@ class DatabaseStandings(msgspec.Struct, frozen=True):
     head: int
     read_models: list[Standing]
     parts: list[Standing]
+    failing: list[Failing]
     signs: list[Sign]
     tracked: dict[str, int]
 
@@ -57,6 +59,7 @@ def from_database(connection: Connection) -> DatabaseStandings:
             standing("checkpoints", int(connection.scalar(_SIGNED) or 0)),
             standing("eraser", tracked.get(ERASURES, 0)),
         ],
+        failing_among(connection, READ_MODELS),
         signs_of_life(connection),
         tracked,
     )

@@ -10,7 +10,7 @@ from adapters.postgres.builders import ReportProgress, rebuild_all
 from adapters.postgres.postgres import passing_engine
 from adapters.settings import SettingsError
 from projections.engine.follow import create_tables, positions_of
-from projections.engine.read_model import SCHEMA, positions
+from projections.engine.read_model import SCHEMA, bookkeeping
 from projections.registry import READ_MODELS
 
 OLDEST_SERVER = 170000
@@ -43,7 +43,7 @@ def migrate(
         holder.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _ONE_AT_A_TIME})
         holder.commit()
         _grant_to_auditors(holder)
-        positions.create(holder, checkfirst=True)
+        bookkeeping.create_all(holder)
         live = {name for name, _ in positions_of(holder, READ_MODELS)}
         new = [read_model for read_model in READ_MODELS if read_model.name not in live]
         has_events = holder.scalar(text("SELECT EXISTS (SELECT FROM log.stemma_events)"))

@@ -3,25 +3,29 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from sqlalchemy import Engine
+
 from adapters.postgres.postgres import wake_ups
-from projections.engine.read_model import CHANNEL
+from projections.engine.follow import positions_of
+from projections.engine.read_model import CHANNEL, ReadModel
+from projections.registry import READ_MODELS
 
 log = logging.getLogger(__name__)
 
 
 class News:
-    """Follows the position that all read models have reached, in a thread of its own."""
+    """Follows the positions of the read models, in a thread of its own."""
 
-    def __init__(self, database_url: str, position: Callable[[], int]) -> None:
+    def __init__(self, database_url: str, engine: Engine) -> None:
         self._url = database_url
-        self._read_position = position
+        self._engine = engine
         self._stop = threading.Event()
         self._changed = threading.Condition()
-        self._position = 0
-        self._listeners: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self._positions: Mapping[str, int] = {}
+        self._listeners: dict[asyncio.Event, tuple[asyncio.AbstractEventLoop, frozenset[str]]] = {}
         self._thread = threading.Thread(target=self._run, name="news", daemon=True)
         self._thread.start()
 
@@ -29,38 +33,45 @@ class News:
         self._stop.set()
         self._thread.join()
 
-    def wait(self, position: int, seconds: float) -> bool:
+    def wait(self, position: int, read_models: Sequence[ReadModel], seconds: float) -> bool:
         """Block until the read models have reached a position; False after `seconds`."""
+        names = [read_model.name for read_model in read_models]
         with self._changed:
-            return self._changed.wait_for(lambda: self._position >= position, seconds)
+            return self._changed.wait_for(
+                lambda: all(self._positions.get(name, -1) >= position for name in names), seconds
+            )
 
     @contextmanager
-    def listening(self) -> Iterator[asyncio.Event]:
-        """An event of the running loop that is set on every change."""
-        listener = (asyncio.get_running_loop(), asyncio.Event())
+    def listening(self, *read_models: ReadModel) -> Iterator[asyncio.Event]:
+        """An event of the running loop that is set whenever one of the read models advances."""
+        event = asyncio.Event()
+        names = frozenset(read_model.name for read_model in read_models)
         with self._changed:
-            self._listeners.add(listener)
+            self._listeners[event] = asyncio.get_running_loop(), names
         try:
-            yield listener[1]
+            yield event
         finally:
             with self._changed:
-                self._listeners.discard(listener)
+                del self._listeners[event]
 
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
                 for _ in wake_ups(self._url, CHANNEL, self._stop):
-                    self._check_position()
+                    self._check_positions()
             except Exception:
                 log.exception("following the read models was interrupted; it continues")
                 self._stop.wait(0.5)
 
-    def _check_position(self) -> None:
-        position = self._read_position()
-        if position == self._position:
+    def _check_positions(self) -> None:
+        with self._engine.connect() as connection:
+            positions = dict(positions_of(connection, READ_MODELS))
+        moved = {name for name, at in positions.items() if at != self._positions.get(name)}
+        if not moved:
             return
         with self._changed:
-            self._position = position
+            self._positions = positions
             self._changed.notify_all()
-            for loop, event in self._listeners:
-                loop.call_soon_threadsafe(event.set)
+            for event, (loop, names) in self._listeners.items():
+                if not names.isdisjoint(moved):
+                    loop.call_soon_threadsafe(event.set)

@@ -16,7 +16,7 @@ from application.access.access import Caller
 from application.access.accounts import all_of
 from domain.access.roles import Right, Role
 from domain.aggregates import KEY
-from projections.dataset.catalog import find_project, list_projects
+from projections.dataset.catalog import CATALOG, find_project, list_projects
 
 ACCOUNTS_A_PAGE = 100
 PROJECTS_OFFERED = 200
@@ -58,7 +58,7 @@ class AccessPages(Controller):
             shown, following = accounts_after(backend, caller, cursor, ACCOUNTS_A_PAGE)
         roles, head = held_roles(caller.grants), backend.store.head()
         among = caller.grants.projects(Right.ADMINISTER)
-        with backend.reading() as (connection, _):
+        with backend.reading(None, CATALOG) as (connection, _):
             offered = list_projects(connection, limit=PROJECTS_OFFERED, among=among)
             named = [*roles, *(role for one in shown or () for role in one.roles)]
             names = {one.project_id: one.name for one in offered}

@@ -18,8 +18,9 @@ from domain.access.roles import Right
 from domain.audit.trail import Line
 from domain.audit.trail_tree import Node
 from domain.event import StreamName, registry
-from projections.dataset.catalog import ProjectRow, find_project, find_view, list_projects
+from projections.dataset.catalog import CATALOG, ProjectRow, find_project, find_view, list_projects
 from projections.training.library_queries import find_model, find_version
+from projections.training.models_library import MODELS_LIBRARY
 
 LINES_A_PAGE = 50
 PROJECTS_OFFERED = 200
@@ -98,7 +99,7 @@ class AuditPages(Controller):
     ) -> Template:
         demand_audit(backend, request.user, asked)
         found = find_lines(backend, asked, position_in(cursor), LINES_A_PAGE, at_least)
-        with backend.reading() as (connection, _):
+        with backend.reading(None, CATALOG) as (connection, _):
             audited = request.user.grants.projects(Right.AUDIT)
             projects = list_projects(connection, limit=PROJECTS_OFFERED, among=audited)
         page = TrailPage(
@@ -150,7 +151,7 @@ def _chosen(backend: Backend, asked: Asked) -> list[Chosen]:
         value = getattr(asked, kind)
         found.append(Chosen(kind, name or value, page, f"/audit{_address(asked, **{kind: ''})}"))
 
-    with backend.reading() as (connection, _):
+    with backend.reading(None, CATALOG, MODELS_LIBRARY) as (connection, _):
         if asked.project:
             project = find_project(connection, asked.project)
             add("project", project.name if project else None, f"/projects/{asked.project}")

@@ -20,6 +20,7 @@ from domain.audit.places import MODEL, PROJECT, VERSION, VIEW
 from domain.audit.trail import Line
 from domain.errors import Forbidden, Invalid
 from domain.event import Recorded, StreamName, registry
+from projections.audit.trail import TRAIL
 from projections.audit.trail_scans import TrailFilter, is_known, matching, scan
 
 _IDS = (PROJECT, VIEW, MODEL, VERSION)
@@ -134,7 +135,7 @@ def every_line(backend: Backend, asked: Asked, position: int) -> Iterator[Line]:
 def begin(backend: Backend, asked: Asked, at_least: int | None = None) -> int:
     """Check what is asked for; how far along the log the answer will be. Raises `Invalid`."""
     _ = asked.wanted  # refused now, and not when an answer has begun to stream
-    with backend.reading(at_least) as (connection, position):
+    with backend.reading(at_least, TRAIL) as (connection, position):
         for kind in _IDS:
             value = getattr(asked, kind)
             if value and not is_known(connection, kind, value):

@@ -19,7 +19,8 @@ from domain.access.roles import Right
 from domain.aggregates import IMAGE
 from domain.dataset.image import EraseImage
 from domain.errors import Gone, NotFound
-from projections.dataset.erasures import ErasureRow, find_erasures
+from projections.dataset.dataset import DATASET
+from projections.dataset.erasures import ERASURES, ErasureRow, find_erasures
 from projections.dataset.queries import ImageRow, find_image
 
 
@@ -60,11 +61,15 @@ class ErasureController(Controller):
         self, backend: Served, image_id: FromPath[str], at_least: AtLeast = None
     ) -> Erasure:
         """Who erased an image and why; `gone_at` is when its bytes were found to be gone."""
-        with backend.reading(at_least) as (connection, position):
+        with backend.reading(at_least, ERASURES) as (connection, position):
             erasure = find_erasures(connection, [image_id]).get(image_id)
         if erasure is None:
             raise NotFound("there is no erased image of this id")
         return Erasure(erasure, position)
+
+
+OF_IMAGES = (DATASET, ERASURES)
+"""The read models that `image_there` reads."""
 
 
 def image_there(

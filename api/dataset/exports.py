@@ -67,7 +67,7 @@ class ExportController(Controller):
 def _position(backend: Backend, as_of: str | None) -> int:
     if as_of is None:
         return backend.store.head()
-    with backend.reading_as_of(as_of) as (_, position, _):
+    with backend.reading_as_of(as_of, None) as (_, position, _):
         return position
 
 

@@ -6,11 +6,11 @@ from litestar.response import Template
 
 from api.access.rights import needs
 from api.backend import NotYet
-from api.dataset.erasure import image_there
+from api.dataset.erasure import OF_IMAGES, image_there
 from api.http.parameters import AtLeast, Served
 from api.pages.html import Page, render
 from domain.access.roles import Right
-from projections.dataset.catalog import ProjectRow, find_project
+from projections.dataset.catalog import CATALOG, ProjectRow, find_project
 from projections.dataset.queries import ImageRow
 
 
@@ -26,7 +26,7 @@ class ImagePages(Controller):
 
     @get("/images/{image_id:str}", sync_to_thread=True, opt=needs(Right.READ, of="image_id"))
     def image(self, backend: Served, image_id: FromPath[str], at_least: AtLeast = None) -> Template:
-        with backend.reading(at_least) as (connection, position):
+        with backend.reading(at_least, CATALOG, *OF_IMAGES) as (connection, position):
             image = image_there(connection, image_id)
             project = find_project(connection, image.project_id)
         if project is None:

@@ -12,7 +12,7 @@ from adapters.uploads.image_files import ImageFile, accept_image
 from api.access.guard import demand
 from api.access.rights import needs
 from api.backend import Backend
-from api.dataset.erasure import image_there, unless_erased
+from api.dataset.erasure import OF_IMAGES, image_there, unless_erased
 from api.dataset.thumbnails import MEDIA_TYPE, Size, thumbnail
 from api.http.commands import Answer, Named, carry_out, named
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
@@ -25,6 +25,7 @@ from domain.aggregates import IMAGE, VIEW
 from domain.dataset.blob import refuse_erased
 from domain.dataset.image import AddImage, AnnotateImage, AssignSplit, RemoveImage
 from domain.errors import Invalid
+from projections.dataset.dataset import DATASET
 from projections.dataset.index_scans import ImageFilter
 from projections.dataset.queries import list_images
 
@@ -125,7 +126,7 @@ class ImageController(Controller):
         if view_id is None and wanted.asks_a_view:
             raise Invalid("say in which view: give view_id", field="view_id")
         after = position_in(cursor)
-        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+        with backend.reading_as_of(as_of, at_least, DATASET) as (connection, position, at):
             items = list_images(
                 connection,
                 project_id,
@@ -152,7 +153,7 @@ class ImageController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Response[ImageView]:
-        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+        with backend.reading_as_of(as_of, at_least, *OF_IMAGES) as (connection, position, at):
             image = image_there(connection, image_id, view_id=view_id, as_of=at)
         return Response(ImageView(image, position), headers={"ETag": f'"{image.revision}"'})
 
@@ -170,7 +171,7 @@ class ImageController(Controller):
         image_id: FromPath[str],
         as_of: AsOf = None,
     ) -> Response[bytes]:
-        with backend.reading_as_of(as_of) as (connection, _, at):
+        with backend.reading_as_of(as_of, None, *OF_IMAGES) as (connection, _, at):
             image = image_there(connection, image_id, as_of=at)
         headers = _headers(image.blob)
         if _is_known(request, headers):
@@ -195,7 +196,7 @@ class ImageController(Controller):
         as_of: AsOf = None,
     ) -> Response[bytes]:
         """WebP, upright, its longest side at most `size` pixels. It is made once and stored."""
-        with backend.reading_as_of(as_of) as (connection, _, at):
+        with backend.reading_as_of(as_of, None, *OF_IMAGES) as (connection, _, at):
             image = image_there(connection, image_id, as_of=at)
         headers = _headers(f"{image.blob}-{size}")
         if _is_known(request, headers):

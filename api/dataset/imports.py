@@ -22,7 +22,7 @@ from domain.access.roles import Right
 from domain.dataset.imports import ImportRules, RequestImport
 from domain.errors import NotFound
 from domain.text import refuse_unstorable
-from projections.dataset.imports import find_import, list_imports
+from projections.dataset.imports import IMPORTS, find_import, list_imports
 
 
 class ImportController(Controller):
@@ -113,7 +113,7 @@ class ImportController(Controller):
     ) -> Imports:
         """A project's imports, newest first."""
         before = position_in(cursor)
-        with backend.reading(at_least) as (connection, position):
+        with backend.reading(at_least, IMPORTS) as (connection, position):
             items = list_imports(connection, project_id, before=before, limit=limit)
         following = str(items[-1].requested_position) if len(items) == limit else None
         return Imports(items, following, position)
@@ -128,7 +128,7 @@ class ImportController(Controller):
         self, backend: Served, import_id: FromPath[str], at_least: AtLeast = None
     ) -> ImportView:
         """How it ended, or how far it is."""
-        with backend.reading(at_least) as (connection, position):
+        with backend.reading(at_least, IMPORTS) as (connection, position):
             found = find_import(connection, import_id)
             progress: ImportProgress | None = progress_of(connection, import_id)
         if found is None:
@@ -144,7 +144,7 @@ class ImportController(Controller):
     )
     def get_report(self, backend: Served, import_id: FromPath[str]) -> Stream:
         """JSON lines of `kind` (problem or note), `where` and `text`."""
-        with backend.reading() as (connection, _):
+        with backend.reading(None, IMPORTS) as (connection, _):
             found = find_import(connection, import_id)
         if found is None or found.report is None:
             raise NotFound("there is no report: the import had nothing to say, or has not ended")

@@ -15,8 +15,8 @@ from domain.access.roles import Right
 from domain.dataset.imports import AUTO, CHECKED, REQUESTED
 from domain.errors import NotFound
 from domain.library.view import KINDS
-from projections.dataset.catalog import ProjectRow, ViewRow, find_project, list_views
-from projections.dataset.imports import ImportRow, list_imports
+from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, list_views
+from projections.dataset.imports import IMPORTS, ImportRow, list_imports
 
 IMPORTS_A_PAGE = 20
 
@@ -147,7 +147,7 @@ class ImportPages(Controller):
         at_least: AtLeast = None,
     ) -> Template:
         before = position_in(cursor)
-        with backend.reading(at_least) as (connection, position):
+        with backend.reading(at_least, CATALOG, IMPORTS) as (connection, position):
             project = find_project(connection, project_id)
             if project is None:
                 raise NotFound("there is no such project")

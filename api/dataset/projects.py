@@ -13,7 +13,8 @@ from domain.access.roles import Right
 from domain.aggregates import PROJECT
 from domain.dataset.project import DrawValidationSplit, RenameProject
 from domain.errors import NotFound
-from projections.dataset.catalog import find_project, list_projects, list_views
+from projections.dataset.catalog import CATALOG, find_project, list_projects, list_views
+from projections.dataset.dataset import DATASET
 from projections.dataset.queries import count_images, count_views
 
 
@@ -54,7 +55,7 @@ class ProjectController(Controller):
     ) -> Projects:
         """Those in which you have a role."""
         before, seen = position_in(cursor), request.user.grants.projects(Right.READ)
-        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+        with backend.reading_as_of(as_of, at_least, CATALOG) as (connection, position, at):
             items = list_projects(
                 connection, before=before, limit=limit, name=name, among=seen, as_of=at
             )
@@ -74,7 +75,7 @@ class ProjectController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Response[ProjectView]:
-        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+        with backend.reading_as_of(as_of, at_least, CATALOG, DATASET) as (connection, position, at):
             project = find_project(connection, project_id, as_of=at)
             if project is None:
                 raise NotFound("there is no such project")
@@ -97,7 +98,7 @@ class ProjectController(Controller):
         as_of: AsOf = None,
     ) -> DatasetView:
         """How many images there are of each split, and in each view of each concept."""
-        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+        with backend.reading_as_of(as_of, at_least, CATALOG, DATASET) as (connection, position, at):
             if find_project(connection, project_id, as_of=at) is None:
                 raise NotFound("there is no such project")
             views = [view.view_id for view in list_views(connection, project_id, as_of=at)]

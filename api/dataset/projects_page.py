@@ -14,7 +14,15 @@ from api.http.parameters import AtLeast, Cursor, HttpRequest, Served, position_i
 from api.pages.html import Page, render
 from domain.access.roles import Right
 from domain.errors import NotFound
-from projections.dataset.catalog import ProjectRow, ViewRow, find_project, list_projects, list_views
+from projections.dataset.catalog import (
+    CATALOG,
+    ProjectRow,
+    ViewRow,
+    find_project,
+    list_projects,
+    list_views,
+)
+from projections.dataset.dataset import DATASET
 from projections.dataset.index_scans import ImageFilter
 from projections.dataset.queries import (
     ConceptCount,
@@ -134,7 +142,7 @@ class ProjectPages(Controller):
         among = request.user.grants.projects(Right.READ)
         if among == frozenset():
             return render("access/no_role.html", NoRolePage(actor=request.user.actor))
-        with backend.reading(at_least) as (connection, position):
+        with backend.reading(at_least, CATALOG) as (connection, position):
             found = list_projects(
                 connection,
                 before=position_in(cursor),
@@ -173,7 +181,7 @@ class ProjectPages(Controller):
     ) -> Template:
         asked = Shown(split=split, view=view, concept=concept, annotated=annotated, order=order)
         after = position_in(cursor)
-        with backend.reading(at_least) as (connection, position):
+        with backend.reading(at_least, CATALOG, DATASET) as (connection, position):
             project = find_project(connection, project_id)
             if project is None:
                 raise NotFound("there is no such project")

@@ -26,8 +26,9 @@ from domain.access.roles import Right
 from domain.aggregates import VERSION
 from domain.errors import Conflict
 from projections.dataset.queries import ImageRow
-from projections.training.evaluations import find_evaluations
+from projections.training.evaluations import EVALUATIONS, find_evaluations
 from projections.training.library_queries import VersionFilter, VersionRow, list_versions
+from projections.training.models_library import MODELS_LIBRARY
 
 IMAGES_A_PAGE = 48
 OTHERS_AT_MOST = 200
@@ -69,10 +70,9 @@ class ComparePages(Controller):
     ) -> Template:
         around = surroundings(backend, version_id, at_least)
         if reason := why_not_evaluated(backend, around):
-            return not_evaluated(backend, around, reason, "comparison")
+            return not_evaluated(around, reason, "comparison")
         page = ChooseOtherPage(
             **msgspec.structs.asdict(around),
-            position=backend.position(),
             api=f"/api/v1/versions?view_id={around.view.view_id}",
             others=_others(backend, around.version),
         )
@@ -99,7 +99,7 @@ class ComparePages(Controller):
         try:
             first, second = find_two_evaluated(backend, version_id, other_id)
         except Conflict as reason:
-            return not_evaluated(backend, around, reason.detail, "comparison")
+            return not_evaluated(around, reason.detail, "comparison")
         found = comparison_view(
             first,
             second,
@@ -111,7 +111,6 @@ class ComparePages(Controller):
         query = {"split": split, "change": change, "cursor": found.next or ""}
         page = ComparePage(
             **msgspec.structs.asdict(around),
-            position=found.position,
             api=f"/api/v1/versions/{version_id}/compare/{other_id}",
             found=found,
             others=_others(backend, around.version),
@@ -128,7 +127,7 @@ class ComparePages(Controller):
 
 def _others(backend: Served, version: VersionRow) -> list[VersionRow]:
     wanted = VersionFilter(view_id=version.view_id)
-    with backend.reading() as (connection, _):
+    with backend.reading(None, MODELS_LIBRARY, EVALUATIONS) as (connection, _):
         rows = list_versions(connection, wanted, limit=OTHERS_AT_MOST)
         known = find_evaluations(connection, [row.version_id for row in rows])
     return [

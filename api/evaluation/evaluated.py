@@ -16,8 +16,12 @@ from adapters.evaluation.predictions_cache import Facts
 from api.backend import Backend
 from domain.errors import Conflict, Gone, Invalid, NotFound
 from domain.training.version import default_threshold
-from projections.training.evaluations import EvaluationRow, find_evaluation
+from projections.training.evaluations import EVALUATIONS, EvaluationRow, find_evaluation
 from projections.training.library_queries import VersionRow, find_version
+from projections.training.models_library import MODELS_LIBRARY
+
+SHOWN = (MODELS_LIBRARY, EVALUATIONS)
+"""The read models that an evaluated version is from."""
 
 
 class PredictionsGone(Gone):
@@ -83,7 +87,7 @@ def find_evaluated(
 
     Raises `NotFound`, `Conflict` for one that is not evaluated, `PredictionsGone`, `Invalid`.
     """
-    with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+    with backend.reading_as_of(as_of, at_least, *SHOWN) as (connection, position, at):
         version, evaluation = _found(connection, version_id, at)
     return _with_predictions(backend, version, evaluation, preview, position)
 
@@ -97,7 +101,7 @@ def find_two_evaluated(
     as_of: str | None = None,
 ) -> tuple[EvaluatedVersion, EvaluatedVersion]:
     """The same of two versions, as they were at one position."""
-    with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+    with backend.reading_as_of(as_of, at_least, *SHOWN) as (connection, position, at):
         rows = [_found(connection, version_id, at) for version_id in (first, second)]
     one, other = (_with_predictions(backend, *row, (), position) for row in rows)
     return one, other

@@ -31,7 +31,8 @@ from domain.aggregates import VERSION
 from domain.errors import NotFound
 from domain.training.version import SetThresholds
 from projections.training.library_queries import find_version
-from projections.training.metric_history import series_of
+from projections.training.metric_history import METRIC_HISTORY, series_of
+from projections.training.models_library import MODELS_LIBRARY
 
 Show = Literal["all", "errors", "false_positives", "false_negatives", "misclassified"]
 Sort = Literal["image", "highest", "lowest"]
@@ -229,7 +230,11 @@ class EvaluationController(Controller):
         self, backend: Served, version_id: FromPath[str], as_of: AsOf = None
     ) -> Stream:
         """A row for each value, with the number of iterations done when it was measured."""
-        with backend.reading_as_of(as_of) as (connection, _, at):
+        with backend.reading_as_of(as_of, None, MODELS_LIBRARY, METRIC_HISTORY) as (
+            connection,
+            _,
+            at,
+        ):
             version = find_version(connection, version_id, as_of=at)
             if version is None:
                 raise NotFound("there is no such version")

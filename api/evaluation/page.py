@@ -32,13 +32,18 @@ from api.pages.html import Page, render
 from domain.access.roles import Right
 from domain.errors import Conflict, NotFound
 from domain.library.view import CLASSIFICATION
-from projections.dataset.catalog import ProjectRow, ViewRow, find_project, find_view
-from projections.dataset.erasures import find_erasures
+from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
+from projections.dataset.dataset import DATASET
+from projections.dataset.erasures import ERASURES, find_erasures
 from projections.dataset.queries import ImageRow, find_images
-from projections.training.evaluations import find_evaluation
+from projections.training.evaluations import EVALUATIONS, find_evaluation
 from projections.training.library_queries import ModelRow, VersionRow, find_model, find_version
+from projections.training.models_library import MODELS_LIBRARY
 
 IMAGES_A_PAGE = 48
+SHOWN = (CATALOG, DATASET, MODELS_LIBRARY, EVALUATIONS, ERASURES)
+"""The read models that pages about an evaluation show."""
+
 MATRIX_AT_MOST = 40
 """Concepts of a confusion matrix that a page shows whole."""
 
@@ -52,8 +57,9 @@ _WORDS = {
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """A version with all it belongs to."""
+    """A version with all it belongs to; what pages show beside it is at this position, at least."""
 
+    position: int
     project: ProjectRow
     view: ViewRow
     model: ModelRow
@@ -162,7 +168,7 @@ class EvaluationPages(Controller):
         try:
             found = find_evaluated(backend, version_id, preview=threshold or ())
         except Conflict as reason:
-            return not_evaluated(backend, around, reason.detail, "evaluation")
+            return not_evaluated(around, reason.detail, "evaluation")
         shown = Shown(
             split=split,
             show=show,
@@ -215,7 +221,6 @@ class EvaluationPages(Controller):
         earlier, later = matching.before(place, 1), matching.after(place, 1)
         page = JudgedPage(
             **msgspec.structs.asdict(around),
-            position=found.position,
             api=f"/api/v1/versions/{version_id}/evaluation/images/{image_id}",
             image=image,
             row=find_rows(backend, [image_id]).get(image_id),
@@ -233,11 +238,11 @@ class EvaluationPages(Controller):
 
 def surroundings(backend: Backend, version_id: str, at_least: int | None) -> Surroundings:
     """Raises `NotFound`."""
-    with backend.reading(at_least) as (connection, _):
-        return _surroundings(connection, version_id)
+    with backend.reading(at_least, *SHOWN) as (connection, position):
+        return _surroundings(connection, version_id, position)
 
 
-def _surroundings(connection: Connection, version_id: str) -> Surroundings:
+def _surroundings(connection: Connection, version_id: str, position: int) -> Surroundings:
     version = find_version(connection, version_id)
     if version is None:
         raise NotFound("there is no such version")
@@ -246,13 +251,12 @@ def _surroundings(connection: Connection, version_id: str) -> Surroundings:
     model = find_model(connection, version.model_id)
     if project is None or view is None or model is None:
         raise NotYet("the read models are still catching up; reload in a moment")
-    return Surroundings(project, view, model, version)
+    return Surroundings(position, project, view, model, version)
 
 
-def not_evaluated(backend: Backend, around: Surroundings, reason: str, what: str) -> Template:
+def not_evaluated(around: Surroundings, reason: str, what: str) -> Template:
     page = NotEvaluatedPage(
         **msgspec.structs.asdict(around),
-        position=backend.position(),
         api=f"/api/v1/versions/{around.version.version_id}",
         reason=reason,
         failed=around.version.status == "failed",
@@ -263,7 +267,7 @@ def not_evaluated(backend: Backend, around: Surroundings, reason: str, what: str
 
 def why_not_evaluated(backend: Backend, around: Surroundings) -> str | None:
     """Why a version has no predictions to look at; None if it has."""
-    with backend.reading() as (connection, _):
+    with backend.reading(None, EVALUATIONS) as (connection, _):
         evaluation = find_evaluation(connection, around.version.version_id)
     try:
         check_is_evaluated(around.version, evaluation)
@@ -293,7 +297,6 @@ def _page(
     query = _query(shown, thresholds or [])
     return EvaluationPage(
         **msgspec.structs.asdict(around),
-        position=found.position,
         api=f"/api/v1/versions/{found.version.version_id}/evaluation",
         found=evaluation_view(found, shown.split),
         confusion=confusion_view(found, shown.split) if is_classified and not too_large else None,
@@ -333,12 +336,12 @@ def _query(shown: Shown, thresholds: list[str], **others: str | None) -> str:
 
 def _erased(backend: Backend, image_id: str) -> str | None:
     """What there is to say if the image was erased."""
-    with backend.reading() as (connection, _):
+    with backend.reading(None, ERASURES) as (connection, _):
         erasure = find_erasures(connection, [image_id]).get(image_id)
     return told(erasure) if erasure else None
 
 
 def find_rows(backend: Backend, image_ids: list[str]) -> dict[str, ImageRow]:
     """The images that are still in the project, by id."""
-    with backend.reading() as (connection, _):
+    with backend.reading(None, DATASET) as (connection, _):
         return find_images(connection, image_ids)

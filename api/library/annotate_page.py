@@ -8,13 +8,13 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Template
 
 from api.access.rights import needs
-from api.dataset.erasure import image_there
+from api.dataset.erasure import OF_IMAGES, image_there
 from api.dataset.projects_page import Shown
 from api.http.parameters import AtLeast, Served
 from api.pages.html import Page, render
 from domain.access.roles import Right
 from domain.errors import NotFound
-from projections.dataset.catalog import ProjectRow, ViewRow, find_project, find_view
+from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
 from projections.dataset.index_scans import ImageFilter
 from projections.dataset.queries import (
     ConceptCount,
@@ -96,7 +96,7 @@ class AnnotatePages(Controller):
         annotated: Annotated[str, QueryParameter(pattern="^(yes|no|without|)$")] = "",
         at_least: AtLeast = None,
     ) -> Template:
-        with backend.reading(at_least) as (connection, position):
+        with backend.reading(at_least, CATALOG, *OF_IMAGES) as (connection, position):
             view = find_view(connection, view_id)
             project = find_project(connection, view.project_id) if view else None
             if view is None or project is None:

@@ -15,6 +15,7 @@ from domain.aggregates import MODEL
 from domain.errors import NotFound
 from domain.library.model import ArchiveModel, RenameModel
 from projections.training.library_queries import find_model, library
+from projections.training.models_library import MODELS_LIBRARY
 
 
 class ModelController(Controller):
@@ -44,7 +45,7 @@ class ModelController(Controller):
     ) -> Library:
         """A view's models, newest first, each with its newest versions."""
         before = position_in(cursor)
-        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+        with backend.reading_as_of(as_of, at_least, MODELS_LIBRARY) as (connection, position, at):
             items = library(
                 connection,
                 view_id,
@@ -70,7 +71,7 @@ class ModelController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Response[ModelView]:
-        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+        with backend.reading_as_of(as_of, at_least, MODELS_LIBRARY) as (connection, position, at):
             model = find_model(connection, model_id, as_of=at)
         if model is None:
             raise NotFound("there is no such model")

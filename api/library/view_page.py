@@ -19,7 +19,15 @@ from domain.training.architectures import ARCHITECTURES
 from domain.training.form import training_form
 from domain.training.form_controls import Form, resolve
 from domain.training.version import ENDED, STOPPABLE
-from projections.dataset.catalog import ProjectRow, ViewRow, find_project, find_view, labels_of
+from projections.dataset.catalog import (
+    CATALOG,
+    ProjectRow,
+    ViewRow,
+    find_project,
+    find_view,
+    labels_of,
+)
+from projections.dataset.dataset import DATASET
 from projections.dataset.queries import (
     ConceptCount,
     DatasetCounts,
@@ -28,10 +36,14 @@ from projections.dataset.queries import (
     count_views,
 )
 from projections.training.library_queries import LibraryRow, ModelRow, find_model, library
-from projections.training.version_progress import progress_by_version
+from projections.training.models_library import MODELS_LIBRARY
+from projections.training.version_progress import VERSION_PROGRESS, progress_by_version
 
 MODELS_A_PAGE = 10
 VERSIONS_EACH = 20
+
+SHOWN = (CATALOG, DATASET, MODELS_LIBRARY, VERSION_PROGRESS)
+"""The read models that the page shows."""
 
 NO_COUNT = ConceptCount("", 0, 0)
 
@@ -110,8 +122,8 @@ class ViewPages(Controller):
         as_of: AsOf = None,
     ) -> Template:
         at_hand = backend.weights.at_hand()
-        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
-            moment = moment_of(backend, connection, at)
+        with backend.reading_as_of(as_of, at_least, *SHOWN) as (connection, position, at):
+            moment = moment_of(backend, connection, at, SHOWN)
             view = find_view(connection, view_id, as_of=at)
             project = find_project(connection, view.project_id, as_of=at) if view else None
             if view is None or project is None:

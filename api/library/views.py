@@ -12,7 +12,8 @@ from domain.access.roles import Right
 from domain.aggregates import PROJECT, VIEW
 from domain.errors import NotFound
 from domain.library.view import RemoveConcept, RenameConcept
-from projections.dataset.catalog import find_view, list_views
+from projections.dataset.catalog import CATALOG, find_view, list_views
+from projections.dataset.dataset import DATASET
 from projections.dataset.queries import count_views
 
 
@@ -48,7 +49,7 @@ class ViewController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Views:
-        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+        with backend.reading_as_of(as_of, at_least, CATALOG) as (connection, position, at):
             return Views(list_views(connection, project_id, as_of=at), position)
 
     @get(
@@ -64,7 +65,7 @@ class ViewController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Response[ViewView]:
-        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+        with backend.reading_as_of(as_of, at_least, CATALOG, DATASET) as (connection, position, at):
             view = find_view(connection, view_id, as_of=at)
             if view is None:
                 raise NotFound("there is no such view")

@@ -11,6 +11,7 @@ from adapters.health.overview import Look
 from adapters.services import SERVICES
 from api.access.rights import OPEN
 from api.http.parameters import Served
+from projections.engine.failing import Failing
 
 FAR_BEHIND = 10_000
 STILL_SECONDS = 60.0
@@ -55,18 +56,32 @@ def _of_database(look: Look) -> dict[str, PartHealth]:
         {"database": WELL}
         | dict.fromkeys(known.not_built, missing)
         | {one.part: _moving(look, one.part) for one in known.read_models}
+        | {one.read_model: _failing(look, one) for one in known.failing}
     )
 
 
 def _moving(look: Look, part: str) -> PartHealth:
     """Whether a part keeps up, as far as its position tells."""
-    behind = sum(one.behind for one in look.standings if one.part == part)
+    behind = _behind(look, part)
     if look.still.get(part, 0) > STILL_SECONDS:
         still = f"has not moved for {look.still[part]:.0f} s, and is {behind} behind"
         return PartHealth("degraded", still)
     if behind > FAR_BEHIND:
         return PartHealth("degraded", f"is {behind} behind")
     return WELL
+
+
+def _failing(look: Look, failing: Failing) -> PartHealth:
+    return PartHealth(
+        "degraded",
+        f"has failed {failing.failures} times in a row, for {failing.seconds:.0f} s, and is"
+        f" {_behind(look, failing.read_model)} behind; it is tried again, and `stemma status` says"
+        " why",
+    )
+
+
+def _behind(look: Look, part: str) -> int:
+    return sum(one.behind for one in look.standings if one.part == part)
 
 
 def _of_backend(look: Look) -> dict[str, PartHealth]:

@@ -28,7 +28,7 @@ class SystemController(Controller):
     )
     def get_status(self, backend: Served, count: FromQuery[bool] = False) -> Status:
         """`count` asks for the number of events too, which takes time on a long log."""
-        with backend.reading() as (connection, _):
+        with backend.engine.connect() as connection:
             found = list(positions_of(connection, READ_MODELS))
             signs = signs_of_life(connection)
         building = under_way(backend.engine)

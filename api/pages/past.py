@@ -1,11 +1,13 @@
 """Pages of the past: which moment a page shows, and between which its history slider chooses."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection
 
 from api.backend import Backend, reached
+from projections.engine.read_model import ReadModel
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -30,8 +32,10 @@ class Moment(msgspec.Struct, frozen=True):
         return f"{address}{'&' if '?' in address else '?'}as_of={self.as_of}"
 
 
-def moment_of(backend: Backend, connection: Connection, as_of: int | None) -> Moment:
-    latest = reached(connection)
+def moment_of(
+    backend: Backend, connection: Connection, as_of: int | None, read_models: Sequence[ReadModel]
+) -> Moment:
+    latest = reached(connection, read_models)
     if not as_of:
         return Moment(latest, as_of)
     [event] = backend.store.read(as_of - 1, limit=1)

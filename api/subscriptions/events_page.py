@@ -16,7 +16,7 @@ from api.pages.html import Page, render
 from domain.access.roles import Right
 from domain.event import registry
 from domain.subscriptions.cloud_events import CloudEvent, cloud_event
-from projections.dataset.catalog import ProjectRow, list_projects
+from projections.dataset.catalog import CATALOG, ProjectRow, list_projects
 
 EVENTS_A_PAGE = 50
 PROJECTS_OFFERED = 200
@@ -86,7 +86,7 @@ class EventPages(Controller):
         head, before = backend.store.head(), position_in(cursor)
         start = head + 1 if before is None else min(before, head + 1)
         looked = newest(backend.store, backend.scopes, chosen, readable, start, EVENTS_A_PAGE)
-        with backend.reading() as (connection, _):
+        with backend.reading(None, CATALOG) as (connection, _):
             projects = list_projects(connection, limit=PROJECTS_OFFERED, among=readable)
         asked = urlencode({key: value for key, value in values.items() if value})
         page = EventsPage(

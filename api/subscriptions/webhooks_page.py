@@ -8,7 +8,7 @@ from api.http.parameters import HttpRequest, Served
 from api.pages.html import Page, render
 from api.subscriptions.webhook_reading import WebhookRow, administered, grants_of, rows
 from domain.access.roles import Right
-from projections.dataset.catalog import find_project, list_projects
+from projections.dataset.catalog import CATALOG, find_project, list_projects
 
 PROJECTS_OFFERED = 200
 
@@ -30,7 +30,7 @@ class WebhookPages(Controller):
         grants = grants_of(request)
         found, position = rows(backend, administered(backend, grants))
         among = grants.projects(Right.ADMINISTER)
-        with backend.reading() as (connection, _):
+        with backend.reading(None, CATALOG) as (connection, _):
             offered = list_projects(connection, limit=PROJECTS_OFFERED, among=among)
             told = {one.project_id for one in found if one.project_id is not None}
             known = [find_project(connection, project_id) for project_id in told]

@@ -22,8 +22,8 @@ from domain.access.roles import Right
 from domain.aggregates import VERSION
 from domain.errors import Invalid, NotFound
 from domain.training.version import ENDED
-from projections.training.metric_history import Series, series_of
-from projections.training.version_progress import ProgressRow, find_progress
+from projections.training.metric_history import METRIC_HISTORY, Series, series_of
+from projections.training.version_progress import VERSION_PROGRESS, ProgressRow, find_progress
 
 Look = tuple[ProgressRow | None, list[Series], int]
 
@@ -52,9 +52,7 @@ class LiveController(Controller):
             raise Invalid("Last-Event-ID is the id of an event seen", field="Last-Event-ID")
         hold_open(request)
         await backend.feed.begin(int(seen), "Last-Event-ID")
-        first = await asyncio.to_thread(_look, backend, version_id, int(seen))
-        if first[0] is None:
-            raise NotFound("there is no such version")
+        await asyncio.to_thread(_wait_until_shown, backend, version_id)
         stream = VERSION.stream(version_id)
         project = await asyncio.to_thread(backend.scopes.project_of, stream)
 
@@ -71,7 +69,7 @@ async def _events(
 ) -> AsyncIterator[ServerSentEventMessage]:
     shown: ProgressRow | None = None
     beat = backend.feed.beat
-    with backend.news.listening() as changed:
+    with backend.news.listening(VERSION_PROGRESS, METRIC_HISTORY) as changed:
         while True:
             changed.clear()
             if beat.is_set():
@@ -104,9 +102,19 @@ async def _either(*events: asyncio.Event) -> None:
             one.cancel()
 
 
+def _wait_until_shown(backend: Backend, version_id: str) -> None:
+    """The log has the version, but a read model may not have it yet. Raises `NotFound`."""
+    with backend.reading(None, VERSION_PROGRESS) as (connection, _):
+        if find_progress(connection, version_id) is not None:
+            return
+    with backend.reading(backend.store.head(), VERSION_PROGRESS) as (connection, _):
+        if find_progress(connection, version_id) is None:
+            raise NotFound("there is no such version")
+
+
 def _look(backend: Backend, version_id: str, seen: int) -> Look:
     """One snapshot: the progress, the metrics after `seen`, and the position of both."""
-    with backend.reading() as (connection, position):
+    with backend.reading(None, VERSION_PROGRESS, METRIC_HISTORY) as (connection, position):
         series = series_of(connection, version_id, after=seen, upto=position)
         return find_progress(connection, version_id), series, position
 

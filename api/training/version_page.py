@@ -13,9 +13,13 @@ from domain.access.roles import Right
 from domain.errors import NotFound
 from domain.training.option_facts import Fact, facts_of
 from domain.training.version import ENDED
-from projections.dataset.catalog import ProjectRow, ViewRow, find_project, find_view
+from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
 from projections.training.library_queries import ModelRow, VersionRow, find_model, find_version
-from projections.training.version_progress import ProgressRow, find_progress
+from projections.training.models_library import MODELS_LIBRARY
+from projections.training.version_progress import VERSION_PROGRESS, ProgressRow, find_progress
+
+SHOWN = (CATALOG, MODELS_LIBRARY, VERSION_PROGRESS)
+"""The read models that the page shows."""
 
 STEP_LABELS = {
     "queued": "Queued",
@@ -62,7 +66,7 @@ class VersionPages(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Template:
-        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+        with backend.reading_as_of(as_of, at_least, *SHOWN) as (connection, position, at):
             version = find_version(connection, version_id, as_of=at)
             progress = find_progress(connection, version_id, as_of=at)
             if version is None or progress is None:
@@ -72,7 +76,7 @@ class VersionPages(Controller):
             model = find_model(connection, version.model_id, as_of=at)
             start = version.options.start_from
             origin = find_version(connection, start, as_of=at) if start else None
-            moment = moment_of(backend, connection, at)
+            moment = moment_of(backend, connection, at, SHOWN)
         if project is None or view is None or model is None:
             raise NotYet("the read models are still catching up; reload in a moment")
         page = VersionPage(

@@ -31,8 +31,9 @@ from domain.training.version import (
     StopVersion,
 )
 from projections.training.library_queries import NEWEST, VersionFilter, find_version, list_versions
-from projections.training.metric_history import series_of
-from projections.training.version_progress import find_progress
+from projections.training.metric_history import METRIC_HISTORY, series_of
+from projections.training.models_library import MODELS_LIBRARY
+from projections.training.version_progress import VERSION_PROGRESS, find_progress
 
 
 class VersionController(Controller):
@@ -121,7 +122,7 @@ class VersionController(Controller):
             name=name,
             archived=archived,
         )
-        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+        with backend.reading_as_of(as_of, at_least, MODELS_LIBRARY) as (connection, position, at):
             items = list_versions(
                 connection, wanted, sort=sort, after=cursor, limit=limit, as_of=at
             )
@@ -141,7 +142,7 @@ class VersionController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Response[VersionView]:
-        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+        with backend.reading_as_of(as_of, at_least, MODELS_LIBRARY) as (connection, position, at):
             version = find_version(connection, version_id, as_of=at)
         if version is None:
             raise NotFound("there is no such version")
@@ -160,7 +161,7 @@ class VersionController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> ProgressView:
-        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+        with backend.reading_as_of(as_of, at_least, VERSION_PROGRESS) as (connection, position, at):
             progress = find_progress(connection, version_id, as_of=at)
         if progress is None:
             raise NotFound("there is no such version")
@@ -181,7 +182,11 @@ class VersionController(Controller):
         as_of: AsOf = None,
     ) -> MetricsView:
         """Learning rate and batch loss an iteration, validation loss and accuracy an epoch."""
-        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+        with backend.reading_as_of(as_of, at_least, VERSION_PROGRESS, METRIC_HISTORY) as (
+            connection,
+            position,
+            at,
+        ):
             if find_progress(connection, version_id, as_of=at) is None:
                 raise NotFound("there is no such version")
             series = series_of(connection, version_id, after=after, upto=at)
@@ -196,7 +201,7 @@ class VersionController(Controller):
     )
     def get_checkpoint(self, backend: Served, version_id: FromPath[str]) -> Response[bytes]:
         """The weights with the best indicator, as safetensors; `ETag` is their sha256."""
-        with backend.reading() as (connection, _):
+        with backend.reading(None, MODELS_LIBRARY) as (connection, _):
             version = find_version(connection, version_id)
         if version is None:
             raise NotFound("there is no such version")

@@ -15,7 +15,8 @@ from domain.access.roles import Right
 from domain.aggregates import VERSION
 from domain.training.messages import Presence
 from projections.training.library_queries import VersionRow, list_unfinished
-from projections.training.version_progress import ProgressRow, progress_by_version
+from projections.training.models_library import MODELS_LIBRARY
+from projections.training.version_progress import VERSION_PROGRESS, ProgressRow, progress_by_version
 
 
 class UnfinishedVersion(msgspec.Struct, frozen=True):
@@ -86,7 +87,7 @@ def as_seen(backend: Backend, caller: Caller, workers: Sequence[Presence]) -> li
 
 def unfinished(backend: Backend, caller: Caller, after: int | None, limit: int) -> Unfinished:
     seen = caller.grants.projects(Right.READ)
-    with backend.reading() as (connection, position):
+    with backend.reading(None, MODELS_LIBRARY, VERSION_PROGRESS) as (connection, position):
         versions = list_unfinished(connection, after=after, limit=limit, among=seen)
         progress = progress_by_version(connection, [one.version_id for one in versions])
     items = [

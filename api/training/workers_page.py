@@ -15,9 +15,12 @@ from api.training.workers import UnfinishedVersion, as_seen, unfinished
 from application.access.access import Caller
 from domain.access.roles import Right
 from domain.training.messages import Presence
-from projections.dataset.catalog import find_view
+from projections.dataset.catalog import CATALOG, find_view
+from projections.engine.failing import Failing, failing_among
+from projections.registry import READ_MODELS
 from projections.training.library_queries import find_version
-from projections.training.version_progress import find_progress
+from projections.training.models_library import MODELS_LIBRARY
+from projections.training.version_progress import VERSION_PROGRESS, find_progress
 
 VERSIONS_A_PAGE = 50
 
@@ -25,11 +28,13 @@ VERSIONS_A_PAGE = 50
 class WorkersPage(Page, frozen=True, kw_only=True):
     """`crew` is None, and `trouble` says why, while NATS does not answer.
 
-    `trained` are the versions that workers are at, by id; `views` the names of views.
+    `trained` are the versions that workers are at, by id; `views` the names of views; `failing` the
+    read models that fail.
     """
 
     crew: Crew | None
     trouble: str | None
+    failing: list[Failing]
     versions: list[UnfinishedVersion]
     trained: dict[str, UnfinishedVersion]
     views: dict[str, str]
@@ -63,7 +68,8 @@ def _page(
         seen = as_seen(backend, caller, crew.workers)
         crew = msgspec.structs.replace(crew, workers=seen)
     found = unfinished(backend, caller, position_in(cursor), VERSIONS_A_PAGE)
-    with backend.reading() as (connection, _):
+    with backend.reading(None, CATALOG, MODELS_LIBRARY, VERSION_PROGRESS) as (connection, _):
+        failing = failing_among(connection, READ_MODELS)
         trained = {}
         for worker in crew.workers if crew else []:
             if worker.version_id is not None:
@@ -82,6 +88,7 @@ def _page(
         api="/api/v1/workers",
         crew=crew,
         trouble=trouble,
+        failing=failing,
         versions=found.items,
         trained=trained,
         views=views,

@@ -18,6 +18,7 @@ from adapters.subscriptions.webhooks.positions import standings
 from adapters.training.crew import Crew, Lookout, QueueUnreachable, crew_of
 from application.log.store import Store
 from application.webhooks import all_endpoints
+from projections.engine.failing import Failing
 from projections.engine.scratch import under_way
 
 PATIENCE_SECONDS = 3.0
@@ -45,6 +46,8 @@ def print_status(settings: Settings) -> None:
     found = asyncio.run(_from_nats(settings, known))
     console = Console()
     console.print(_positions(known, others, found))
+    if known.failing:
+        console.print(_failing(known.failing))
     console.print(_processes(known.signs))
     if found is not None:
         console.print(_workers(found.crew))
@@ -94,6 +97,14 @@ def _positions(known: DatabaseStandings, others: list[Standing], found: _Nats | 
         table.add_row(f"stream {EVENTS}", str(found.messages), "")
     table.add_row("jobs, waiting", str(found.crew.waiting), "")
     table.add_row("jobs, in work", str(found.crew.in_work), "")
+    return table
+
+
+def _failing(read_models: list[Failing]) -> Table:
+    table = Table("read model", "failures", "for", "last error", title="failing read models")
+    for one in read_models:
+        failed = f"{one.failed_ago:.0f} s ago: {one.error}"
+        table.add_row(one.read_model, str(one.failures), f"{one.seconds:.0f} s", failed)
     return table
 
 

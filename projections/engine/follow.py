@@ -9,7 +9,15 @@ from sqlalchemy import Connection, Engine, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.event import Recorded
-from projections.engine.read_model import CHANNEL, ReadModel, Write, positions
+from projections.engine import failing
+from projections.engine.read_model import (
+    CHANNEL,
+    ReadModel,
+    Write,
+    bookkeeping,
+    failures,
+    positions,
+)
 from projections.engine.writes import execute
 
 PAGE = 1000
@@ -46,7 +54,7 @@ class LostRace(Exception):
 
 def create_tables(connection: Connection, read_model: ReadModel) -> None:
     """Make a read model's tables, empty and at position 0, where they are not there yet."""
-    positions.create(connection, checkfirst=True)
+    bookkeeping.create_all(connection)
     read_model.metadata.create_all(connection)
     start = insert(positions).values(read_model=read_model.name, position=0)
     connection.execute(start.on_conflict_do_nothing())
@@ -54,10 +62,18 @@ def create_tables(connection: Connection, read_model: ReadModel) -> None:
 
 def position_of(connection: Connection, name: str) -> int:
     """How far a read model is. Raises `LookupError` if it has not been made."""
-    found = connection.scalar(select(positions.c.position).where(positions.c.read_model == name))
+    return _position_and_failures(connection, name)[0]
+
+
+def _position_and_failures(connection: Connection, name: str) -> tuple[int, int]:
+    """The same, and how often it has failed in a row."""
+    counted = func.coalesce(failures.c.failures, 0)
+    both = positions.outerjoin(failures, failures.c.read_model == positions.c.read_model)
+    query = select(positions.c.position, counted).select_from(both)
+    found = connection.execute(query.where(positions.c.read_model == name)).first()
     if found is None:
         raise LookupError(f"read model {name} does not exist here: run `stemma migrate`")
-    return int(found)
+    return int(found[0]), int(found[1])
 
 
 def write_page(
@@ -87,11 +103,14 @@ class Follower:
         source: EventSource,
         read_models: Sequence[ReadModel],
         moved: Moved = lambda *_: None,
+        describe: Callable[[Exception], str] = repr,
     ) -> None:
         self._engine = engine
         self._source = source
         self._read_models = read_models
         self._moved = moved
+        self._describe = describe
+        self._retry_at: dict[str, float] = {}
 
     def catch_up(self, *, upto: int | None = None) -> int:
         """Bring every read model to the log's end, or to `upto`; return how many pages it took.
@@ -99,40 +118,79 @@ class Follower:
         An exception of one read model is raised after the others have had their turn.
         """
         pages = 0
-        while moved := self._round(upto):
+        while True:
+            moved, errors = self._round(self._read_models, upto)
+            if errors and not moved:
+                raise next(reversed(errors.values()))
+            if not moved:
+                return pages
             pages += moved
-        return pages
 
-    def _round(self, upto: int | None) -> int:
+    def keep_up(self) -> None:
+        """Bring every read model to the log's end, but those whose pause after a failure is on.
+
+        A failure is recorded, which the others do not wait for. Raises if that is not possible.
+        """
+        while True:
+            now = time.monotonic()
+            due = [one for one in self._read_models if self._retry_at.get(one.name, 0.0) <= now]
+            # Those that failed come last, so that none waits for them.
+            due.sort(key=lambda one: one.name in self._retry_at)
+            moved, errors = self._round(due, None)
+            for name in {one.name for one in due} - errors.keys():
+                self._retry_at.pop(name, None)
+            for name, error in errors.items():
+                self._postpone(name, error)
+            if not moved:
+                return
+
+    def _postpone(self, name: str, error: Exception) -> None:
+        with self._engine.begin() as connection:
+            count = failing.record_failure(connection, name, self._describe(error))
+        pause = failing.pause_after(count)
+        self._retry_at[name] = time.monotonic() + pause
+        log.error(
+            "read model %s failed, %d times in a row; it is tried again in %.1f s",
+            name,
+            count,
+            pause,
+            exc_info=error,
+        )
+
+    def _round(
+        self, read_models: Sequence[ReadModel], upto: int | None
+    ) -> tuple[int, dict[str, Exception]]:
+        """A page for each; how many there were, and the errors of those that failed, by name."""
         read: dict[int, list[Recorded]] = {}
         moved = 0
-        failure: Exception | None = None
-        for read_model in self._read_models:
+        errors: dict[str, Exception] = {}
+        for read_model in read_models:
             try:
                 moved += self._step(read_model, upto, read)
             except LostRace as lost:
                 log.info("%s", lost)
             except Exception as error:
                 error.add_note(f"in read model {read_model.name}")
-                failure = error
-        if failure is not None and not moved:
-            raise failure
-        return moved
+                errors[read_model.name] = error
+        return moved, errors
 
     def _step(
         self, read_model: ReadModel, upto: int | None, read: dict[int, list[Recorded]]
     ) -> int:
         began = time.time_ns()
         with self._engine.begin() as connection:
-            after = position_of(connection, read_model.name)
+            after, failed = _position_and_failures(connection, read_model.name)
             if after not in read:
                 read[after] = self._source.read(after, limit=PAGE, upto=upto)
-            if not read[after]:
-                return 0
-            reached = read[after][-1].position
-            writes = read_model.project(read[after])
-            write_page(connection, read_model.name, after, reached, writes)
-            connection.execute(select(func.pg_notify(CHANNEL, str(reached))))
+            if read[after]:
+                reached = read[after][-1].position
+                writes = read_model.project(read[after])
+                write_page(connection, read_model.name, after, reached, writes)
+                connection.execute(select(func.pg_notify(CHANNEL, str(reached))))
+            if failed:
+                failing.record_recovery(connection, read_model.name)
+        if not read[after]:
+            return 0
         self._moved(read_model, read[after], began)
         return 1
 

@@ -8,6 +8,7 @@ from sqlalchemy import (
     CTE,
     BigInteger,
     Column,
+    DateTime,
     Executable,
     MetaData,
     Table,
@@ -75,10 +76,23 @@ def event_by_event(
     return project_page
 
 
+bookkeeping = MetaData(schema=SCHEMA)
+
 positions = Table(
     "positions",
-    MetaData(schema=SCHEMA),
+    bookkeeping,
     Column("read_model", Text, primary_key=True),
     Column("position", BigInteger, nullable=False),
 )
 """How far along the log each read model is."""
+
+failures = Table(
+    "failures",
+    bookkeeping,
+    Column("read_model", Text, primary_key=True),
+    Column("failures", BigInteger, nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False),
+    Column("failed_at", DateTime(timezone=True), nullable=False),
+    Column("error", Text, nullable=False),
+)
+"""The read models that fail: how often in a row, since when, and the last error."""

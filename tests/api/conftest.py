@@ -1,6 +1,7 @@
 """Fixtures of the HTTP side: the real application on a real port, and a browser."""
 
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -13,15 +14,18 @@ from typing import Any
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from sqlalchemy import Connection, Engine, event
 
 from adapters.parts import run_project
 from adapters.servers.postgres import EmbeddedPostgres
 from adapters.settings import Settings
 from api import backend
 from api.app import create_app
+from api.backend import Backend
 from api.http.connections import ImpatientProtocol
 from application.access.first_key import give_key
 from application.log.store import Store
+from projections.engine.read_model import ReadModel
 from tests.adapters.running import running
 from tests.api.dataset.import_scene import MEGABYTE, ImportScene
 from tests.api.scene import KEY, Scene
@@ -29,6 +33,9 @@ from tests.servers import Database, new_database
 from tests.waiting import HANG_MS, HANG_SECONDS
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+READ = re.compile(r"\bread\.\"?(\w+?_v\d+)")
+"""The read models whose tables a statement names."""
+
 
 expect.set_options(timeout=HANG_MS)
 QUIET = [
@@ -40,6 +47,31 @@ QUIET = [
     "--no-first-run",
     "--disable-quic",
 ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def queries_name_what_they_read() -> Iterator[None]:
+    """A query of a read model that its `reading` does not name is a defect of the server."""
+    reading = Backend.reading
+
+    @contextmanager
+    def naming(
+        backend: Backend, at_least: int | None, *read_models: ReadModel
+    ) -> Iterator[tuple[Connection, int]]:
+        names = frozenset(one.name for one in read_models)
+        with reading(backend, at_least, *read_models) as (connection, position):
+            yield connection.execution_options(named=names), position
+
+    def check(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        names = connection.get_execution_options().get("named")
+        if names is not None:
+            assert set(READ.findall(statement)) <= names
+
+    event.listen(Engine, "before_cursor_execute", check)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Backend, "reading", naming)
+        yield
+    event.remove(Engine, "before_cursor_execute", check)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import httpx
 import msgspec
 from PIL import Image
 
+from adapters.processes.processes import wait_until
 from adapters.settings import Settings
 from application.handle import Request, handle
 from application.log.store import Store
@@ -109,9 +110,14 @@ class Scene:
         return response.json()
 
     def visible(self) -> int:
-        """Wait until the pages show all there is; the position."""
+        """Wait until all read models show all there is; the position."""
         head = self.store.head()
-        self.http.get("/", params={"at_least": head}).raise_for_status()
+
+        def shown() -> bool:
+            status = self.http.get("/api/v1/status").raise_for_status().json()
+            return all(one["position"] >= head for one in status["read_models"])
+
+        assert wait_until(shown, HANG_SECONDS)
         return head
 
     def building(self) -> list[Any]:

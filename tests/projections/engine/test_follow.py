@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import psycopg
 import pytest
@@ -19,6 +19,8 @@ from application.training.ingest import Ingest
 from domain.event import Recorded
 from projections.dataset.catalog import CATALOG
 from projections.dataset.dataset import DATASET
+from projections.engine import failing
+from projections.engine.failing import FIRST_PAUSE, LONGEST_PAUSE, failing_among, pause_after
 from projections.engine.follow import Follower, position_of, positions_of
 from projections.engine.read_model import CHANNEL, ReadModel, Write, event_by_event
 from projections.registry import READ_MODELS
@@ -156,6 +158,41 @@ def test_a_failing_read_model_stops_no_other(store: Store, engine: Engine) -> No
     assert set(found.values()) == {store.head()}
     Follower(engine, store, READ_MODELS).catch_up()
     assert_exactly_the_log(engine, store)
+
+
+def test_a_failing_read_model_is_left_alone_for_its_pause(
+    store: Store, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def project(page: Sequence[Recorded]) -> Iterator[Write]:
+        tries.append(len(page))
+        raise Broken
+
+    broken = ReadModel(DATASET.name, DATASET.metadata, project)
+    follower = Follower(engine, store, [broken if one is DATASET else one for one in READ_MODELS])
+    trainable(store)
+    follower.keep_up()
+    trainable(store)
+    follower.keep_up()
+    assert len(tries) == 1
+    assert {name for name, at in positions(engine).items() if at < store.head()} == {DATASET.name}
+    monkeypatch.setattr(failing, "FIRST_PAUSE", 0.0)
+    another = Follower(engine, store, [broken])
+    another.keep_up()
+    another.keep_up()
+    with engine.connect() as connection:
+        [found] = failing_among(connection, READ_MODELS)
+    assert (found.read_model, found.failures, found.error) == (DATASET.name, 3, "Broken()")
+    Follower(engine, store, READ_MODELS).keep_up()
+    assert_exactly_the_log(engine, store)
+    with engine.connect() as connection:
+        assert failing_among(connection, READ_MODELS) == []
+
+
+def test_pauses_grow_up_to_a_bound() -> None:
+    pauses = [pause_after(count) for count in (1, 2, 3, 1000)]
+    assert pauses == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE, LONGEST_PAUSE]
 
 
 def test_a_runner_killed_anywhere_loses_and_doubles_nothing(
