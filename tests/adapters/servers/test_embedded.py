@@ -352,7 +352,7 @@ def test_root_can_use_a_clone_that_only_root_may_enter(
 def test_root_without_the_rights_is_told_which_and_what_to_do(
     empty_data: Path, held: tuple[str, ...], missing: str
 ) -> None:
-    code = "import sys; from pathlib import Path; from adapters import embedded_postgres as it;"
+    code = "import sys; from pathlib import Path; from adapters.servers import postgres as it;"
     code += "it.EmbeddedPostgres(Path(sys.argv[1])).start()"
     argv = [*holding(*held), sys.executable, "-c", code, str(empty_data)]
     refused = subprocess.run(
