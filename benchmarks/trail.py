@@ -34,7 +34,7 @@ from domain.dataset.image import ImageAdded, ImageAnnotated
 from domain.event import Recorded
 from projections.audit.trail import TRAIL
 from projections.engine.follow import Follower, create_tables
-from projections.engine.read_model import SCHEMA, ReadModel, Write, given_rows, write_rows
+from projections.engine.read_model import SCHEMA, ReadModel, Write, parameter_rows, write_rows
 
 EVENTS, QUICK_EVENTS = 200_000, 2_000
 OLD = 200
@@ -234,7 +234,7 @@ _rows = Table(
         for name in ("at", "stream", "actor", "event", "project_id", "view_id")
     ),
 )
-_given = given_rows(**{column.name: column.type for column in _rows.c})
+_given = parameter_rows(**{column.name: column.type for column in _rows.c})
 _add = insert(_rows).from_select([column.name for column in _rows.c], select(*_given.c))
 
 

@@ -18,7 +18,7 @@ from adapters.subscriptions.webhooks.positions import standings
 from adapters.training.crew import Crew, Lookout, QueueUnreachable, crew_of
 from application.log.store import Store
 from application.webhooks import all_endpoints
-from projections.engine.scratch import under_way
+from projections.engine.scratch import running_builds
 
 PATIENCE_SECONDS = 3.0
 
@@ -31,7 +31,8 @@ def print_status(settings: Settings) -> None:
         known = from_database(connection)
         webhooks = standings(connection, all_endpoints(store).values(), known.head)
     others = [
-        Standing(f"building {name}", at, max(known.head - at, 0)) for name, at in under_way(engine)
+        Standing(f"building {name}", at, max(known.head - at, 0))
+        for name, at in running_builds(engine)
     ]
     others += [
         Standing(

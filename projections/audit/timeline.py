@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from domain.event import Recorded
 from projections.engine.follow import EventSource
-from projections.engine.read_model import SCHEMA, ReadModel, Write, given_rows, write_rows
+from projections.engine.read_model import SCHEMA, ReadModel, Write, parameter_rows, write_rows
 
 BLOCK = 256
 """Positions that have a row together."""
@@ -33,7 +33,7 @@ blocks = Table(
 """The earliest time at which an event of each block was recorded. Clocks may be set back, so that
 is not always its first one's."""
 
-_given = given_rows(block=BigInteger, earliest=DateTime(timezone=True))
+_given = parameter_rows(block=BigInteger, earliest=DateTime(timezone=True))
 _new = insert(blocks).from_select(["block", "earliest"], select(_given))
 _note = _new.on_conflict_do_update(
     index_elements=["block"],

@@ -30,7 +30,7 @@ from sqlalchemy.dialects.postgresql import BIT, Insert, array, insert
 
 from domain.audit.places import MODEL, PROJECT, VIEW, StreamScope, own_terms, stream_scope
 from domain.event import Recorded
-from projections.engine.read_model import SCHEMA, ReadModel, Write, given_rows, write_rows
+from projections.engine.read_model import SCHEMA, ReadModel, Write, parameter_rows, write_rows
 
 BLOCK = 512
 
@@ -77,7 +77,7 @@ class _Marks(msgspec.Struct):
 
 
 def _place_rows() -> Select[tuple[str, str, str, str]]:
-    given = given_rows(stream=Text, project_id=Text, view_id=Text, model_id=Text)
+    given = parameter_rows(stream=Text, project_id=Text, view_id=Text, model_id=Text)
     view = streams.alias("view")
     return select(
         given.c.stream,
@@ -89,7 +89,7 @@ def _place_rows() -> Select[tuple[str, str, str, str]]:
 
 def _marked_rows() -> Select[tuple[str, int, str, datetime, datetime]]:
     """What the events say themselves, gathered by term and block."""
-    given = given_rows(
+    given = parameter_rows(
         term=Text,
         block=BigInteger,
         members=Text,
@@ -102,7 +102,7 @@ def _marked_rows() -> Select[tuple[str, int, str, datetime, datetime]]:
 
 def _owned_rows() -> Select[tuple[str, int, str, datetime, datetime]]:
     """What events belong to by their streams, a row for each event."""
-    given = given_rows(position=BigInteger, at=DateTime(timezone=True), stream=Text)
+    given = parameter_rows(position=BigInteger, at=DateTime(timezone=True), stream=Text)
     owners: ColumnElement[Any] = array(
         [
             literal(f"{PROJECT}:", Text).concat(streams.c.project_id),

@@ -30,7 +30,7 @@ from domain.library.view import (
     ModelRegistered,
     ViewCreated,
 )
-from projections.engine.history import History, ask, holds_from
+from projections.engine.history import History, execute_at, valid_from_column
 from projections.engine.read_model import SCHEMA, ReadModel, Write, event_by_event
 
 metadata = MetaData(schema=SCHEMA)
@@ -44,7 +44,7 @@ projects = Table(
     Column("created_position", BigInteger, nullable=False, unique=True),
     Column("splits_drawn", Integer, nullable=False),
     Column("revision", BigInteger, nullable=False),
-    holds_from(),
+    valid_from_column(),
 )
 views = Table(
     "catalog_v2_views",
@@ -56,7 +56,7 @@ views = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("created_position", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
-    holds_from(),
+    valid_from_column(),
 )
 concepts = Table(
     "catalog_v2_concepts",
@@ -66,7 +66,7 @@ concepts = Table(
     Column("label", Text, nullable=False),
     Column("removed", Boolean, nullable=False),
     Column("added_position", BigInteger, nullable=False),
-    holds_from(),
+    valid_from_column(),
 )
 
 PROJECTS = History(projects, "name", "splits_drawn", "revision", born="created_position")
@@ -202,7 +202,7 @@ def list_projects(
         query = query.where(projects.c.name.icontains(name, autoescape=True))
     if among is not None:
         query = query.where(projects.c.project_id.in_(among))
-    return [_project_row(row._mapping) for row in ask(connection, query, as_of)]
+    return [_project_row(row._mapping) for row in execute_at(connection, query, as_of)]
 
 
 def find_project(
@@ -210,7 +210,7 @@ def find_project(
 ) -> ProjectRow | None:
     projects = PROJECTS.at(as_of)
     query = select(projects).where(projects.c.project_id == project_id)
-    row = ask(connection, query, as_of).first()
+    row = execute_at(connection, query, as_of).first()
     return None if row is None else _project_row(row._mapping)
 
 
@@ -220,14 +220,14 @@ def list_views(
     """A project's views, oldest first, with their concepts."""
     views = VIEWS.at(as_of)
     query = select(views).where(views.c.project_id == project_id).order_by(views.c.created_position)
-    rows = ask(connection, query, as_of).all()
+    rows = execute_at(connection, query, as_of).all()
     labels = _concepts(connection, [row.view_id for row in rows], as_of)
     return [_view_row(row._mapping, labels[row.view_id]) for row in rows]
 
 
 def find_view(connection: Connection, view_id: str, *, as_of: int | None = None) -> ViewRow | None:
     views = VIEWS.at(as_of)
-    row = ask(connection, select(views).where(views.c.view_id == view_id), as_of).first()
+    row = execute_at(connection, select(views).where(views.c.view_id == view_id), as_of).first()
     if row is None:
         return None
     return _view_row(row._mapping, _concepts(connection, [view_id], as_of)[view_id])
@@ -237,7 +237,7 @@ def labels_of(connection: Connection, view_id: str, *, as_of: int | None = None)
     """Labels by concept id, those of removed concepts included."""
     concepts = CONCEPTS.at(as_of)
     query = select(concepts.c.concept_id, concepts.c.label).where(concepts.c.view_id == view_id)
-    return {row.concept_id: row.label for row in ask(connection, query, as_of)}
+    return {row.concept_id: row.label for row in execute_at(connection, query, as_of)}
 
 
 def _project_row(row: Any) -> ProjectRow:
@@ -259,6 +259,6 @@ def _concepts(
         .where(concepts.c.view_id.in_(view_ids), ~concepts.c.removed)
         .order_by(concepts.c.added_position)
     )
-    for row in ask(connection, query, as_of):
+    for row in execute_at(connection, query, as_of):
         found[row.view_id].append(ConceptRow(row.concept_id, row.label))
     return found

@@ -47,7 +47,7 @@ from projections.dataset.inverted_index import (
     move_marks,
     unmark_all,
 )
-from projections.engine.read_model import ReadModel, Write, given_rows, write_rows
+from projections.engine.read_model import ReadModel, Write, parameter_rows, write_rows
 
 
 def _validity() -> tuple[Column[int], Column[int | None]]:
@@ -116,7 +116,7 @@ _changed: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
     "changed_position": BigInteger,
 }
 
-_added = given_rows(
+_added = parameter_rows(
     image_id=Text,
     project_id=Text,
     blob=Text,
@@ -131,7 +131,7 @@ _added = given_rows(
 )
 _add_images = insert(images).from_select(list(_added.c.keys()), select(_added))
 
-_moved = given_rows(image_id=Text, at=BigInteger, split=Text, **_changed)
+_moved = parameter_rows(image_id=Text, at=BigInteger, split=Text, **_changed)
 _left = (
     update(images)
     .where(images.c.image_id == _moved.c.image_id, images.c.valid_to.is_(None))
@@ -150,7 +150,7 @@ _left = (
 )
 _move_images = insert(images).from_select(list(_left.c.keys()), select(_left))
 
-_removed = given_rows(image_id=Text, at=BigInteger)
+_removed = parameter_rows(image_id=Text, at=BigInteger)
 _remove_images = (
     update(images)
     .where(images.c.image_id == _removed.c.image_id, images.c.valid_to.is_(None))
@@ -162,13 +162,13 @@ _remove_annotations = (
     .values(valid_to=_removed.c.at)
 )
 
-_erased = given_rows(image_id=Text)
+_erased = parameter_rows(image_id=Text)
 _scrub = (
     # All rows, past ones too: none may keep what the log does not say any more.
     update(images).where(images.c.image_id == _erased.c.image_id).values(erased_values(ImageAdded))
 )
 
-_annotated = given_rows(
+_annotated = parameter_rows(
     image_id=Text,
     view_id=Text,
     at=BigInteger,

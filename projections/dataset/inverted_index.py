@@ -34,7 +34,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.dataset.image import ImageAnnotated
-from projections.engine.read_model import SCHEMA, Write, given_rows, write_rows
+from projections.engine.read_model import SCHEMA, Write, parameter_rows, write_rows
 
 metadata = MetaData(schema=SCHEMA)
 
@@ -116,7 +116,7 @@ def _unmark(*which: Any) -> Any:
     return _uncount(delete(entries).where(*which).returning(*_counted).cte("gone"))
 
 
-_added = given_rows(
+_added = parameter_rows(
     image_id=Text, project_id=Text, split=Text, block=BigInteger, added_position=BigInteger
 )
 _mark_present = _count(
@@ -136,7 +136,7 @@ _mark_present = _count(
     .cte("come")
 )
 
-_annotated = given_rows(image_id=Text, view_id=Text, marks=ARRAY(Text))
+_annotated = parameter_rows(image_id=Text, view_id=Text, marks=ARRAY(Text))
 _said = func.unnest(_annotated.c.marks).table_valued("mark").render_derived(name="said").lateral()
 _has = entries.alias("has")
 _of_annotated = entries.c.image_id == _annotated.c.image_id
@@ -175,10 +175,10 @@ _unmark_view = _unmark(
     entries.c.mark != all_(_annotated.c.marks),
 )
 
-_removed = given_rows(image_id=Text)
+_removed = parameter_rows(image_id=Text)
 _unmark_all = _unmark(entries.c.image_id == _removed.c.image_id)
 
-_moved = given_rows(image_id=Text, split=Text)
+_moved = parameter_rows(image_id=Text, split=Text)
 _of_moved = entries.c.image_id == _moved.c.image_id
 _uncount_images = _uncount(select(*_counted).where(_of_moved).cte("gone"))
 _move_marks = _count(

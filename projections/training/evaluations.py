@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 from domain.event import Recorded
 from domain.training.messages import SplitFigures
 from domain.training.version import ThresholdSet, VersionEvaluated
-from projections.engine.history import History, ask, holds_from
+from projections.engine.history import History, execute_at, valid_from_column
 from projections.engine.read_model import SCHEMA, ReadModel, Write, event_by_event
 
 metadata = MetaData(schema=SCHEMA)
@@ -37,7 +37,7 @@ evaluations = Table(
     Column("train", JSONB(none_as_null=True)),
     Column("evaluated_at", DateTime(timezone=True), nullable=False),
     Column("position", BigInteger, nullable=False),
-    holds_from(),
+    valid_from_column(),
 )
 thresholds = Table(
     "evaluations_v2_thresholds",
@@ -45,7 +45,7 @@ thresholds = Table(
     Column("version_id", Text, primary_key=True),
     Column("concept_id", Text, primary_key=True),
     Column("threshold", Double, nullable=False),
-    holds_from(),
+    valid_from_column(),
 )
 EVALUATIONS_OF = History(
     evaluations, "checkpoint", "predictions", "validation", "train", "evaluated_at", "position"
@@ -145,9 +145,11 @@ def find_evaluations(
     evaluations, thresholds = EVALUATIONS_OF.at(as_of), THRESHOLDS.at(as_of)
     set_for: dict[str, dict[str, float]] = {}
     query = select(thresholds).where(thresholds.c.version_id.in_(wanted))
-    for row in ask(connection, query, as_of):
+    for row in execute_at(connection, query, as_of):
         set_for.setdefault(row.version_id, {})[row.concept_id] = row.threshold
-    found = ask(connection, select(evaluations).where(evaluations.c.version_id.in_(wanted)), as_of)
+    found = execute_at(
+        connection, select(evaluations).where(evaluations.c.version_id.in_(wanted)), as_of
+    )
     return {row.version_id: _row(row._mapping, set_for.get(row.version_id, {})) for row in found}
 
 

@@ -23,7 +23,7 @@ from domain.errors import Invalid
 from domain.training.messages import ConceptLabel
 from domain.training.options import TrainingOptions
 from domain.training.version import ENDED
-from projections.engine.history import ask
+from projections.engine.history import execute_at
 from projections.training.models_library import MODELS, VERSIONS, validation_sets
 
 NEWEST, OLDEST, BEST, NAME = "newest", "oldest", "best", "name"
@@ -118,7 +118,7 @@ def library(
         query = query.where(models.c.created_position < before)
     if not archived:
         query = query.where(~models.c.archived)
-    found = [_model(row._mapping) for row in ask(connection, query, as_of)]
+    found = [_model(row._mapping) for row in execute_at(connection, query, as_of)]
     model_ids = [row.model_id for row in found]
     listed = _newest_of_each(connection, model_ids, versions_each, archived, as_of)
     return [LibraryRow(row, listed[row.model_id]) for row in found]
@@ -159,7 +159,7 @@ def find_model(
     connection: Connection, model_id: str, *, as_of: int | None = None
 ) -> ModelRow | None:
     models = MODELS.at(as_of)
-    row = ask(connection, select(models).where(models.c.model_id == model_id), as_of).first()
+    row = execute_at(connection, select(models).where(models.c.model_id == model_id), as_of).first()
     return None if row is None else _model(row._mapping)
 
 
@@ -272,7 +272,7 @@ def _sorted(versions: FromClause, query: Select[Any], sort: str, after: str | No
 
 
 def _versions(connection: Connection, query: Select[Any], as_of: int | None) -> list[VersionRow]:
-    rows = ask(connection, query, as_of).all()
+    rows = execute_at(connection, query, as_of).all()
     newest = _validation_sets(connection, {row.view_id for row in rows}, as_of)
     return [_version(row._mapping, newest.get(row.view_id)) for row in rows]
 

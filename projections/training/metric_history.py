@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from domain.event import Recorded
 from domain.training.version import BatchMetricsRecorded, EpochMetricsRecorded
-from projections.engine.read_model import SCHEMA, ReadModel, Write, given_rows, write_rows
+from projections.engine.read_model import SCHEMA, ReadModel, Write, parameter_rows, write_rows
 
 LEARNING_RATE, BATCH_LOSS = "learning_rate", "batch_loss"
 VALIDATION_LOSS, VALIDATION_ACCURACY = "validation_loss", "validation_accuracy"
@@ -40,7 +40,7 @@ chunks = Table(
 )
 """`iterations[i]` is how many iterations were done when `values[i]` was measured."""
 
-_given = given_rows(
+_given = parameter_rows(
     version_id=Text,
     metric=Text,
     position=BigInteger,

@@ -54,7 +54,7 @@ from domain.training.version import (
     progress_of,
     status_at_end,
 )
-from projections.engine.history import SINCE, History, holds_from
+from projections.engine.history import SINCE, History, valid_from_column
 from projections.engine.read_model import SCHEMA, ReadModel, Write, event_by_event
 
 metadata = MetaData(schema=SCHEMA)
@@ -73,7 +73,7 @@ models = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("created_position", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
-    holds_from(),
+    valid_from_column(),
     Index("models_library_v3_models_by_view", "view_id", "created_position"),
 )
 versions = Table(
@@ -106,7 +106,7 @@ versions = Table(
     Column("created_position", BigInteger, nullable=False),
     Column("ended_at", DateTime(timezone=True)),
     Column("revision", BigInteger, nullable=False),
-    holds_from(),
+    valid_from_column(),
     Index("models_library_v3_versions_by_model", "model_id", "number", "created_position"),
     Index("models_library_v3_versions_by_view", "view_id", "created_position"),
     Index("models_library_v3_versions_by_checkpoint", "checkpoint"),

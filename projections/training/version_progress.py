@@ -49,7 +49,7 @@ from domain.training.version import (
     progress_of,
     status_at_end,
 )
-from projections.engine.history import SINCE, History, ask, holds_from
+from projections.engine.history import SINCE, History, execute_at, valid_from_column
 from projections.engine.read_model import SCHEMA, ReadModel, Write, event_by_event
 
 metadata = MetaData(schema=SCHEMA)
@@ -74,7 +74,7 @@ progress = Table(
     Column("epochs_done", Integer, nullable=False),
     Column("stop_requested", Boolean, nullable=False),
     Column("position", BigInteger, nullable=False),
-    holds_from(),
+    valid_from_column(),
 )
 steps = Table(
     "version_progress_v3_steps",
@@ -88,7 +88,7 @@ steps = Table(
     Column("first_fraction", Float),
     Column("fraction", Float, nullable=False),
     Column("updated_at", DateTime(timezone=True)),
-    holds_from(),
+    valid_from_column(),
 )
 
 PROGRESS = History(
@@ -338,11 +338,11 @@ def progress_by_version(
     rows = select(progress).where(progress.c.version_id.in_(version_ids))
     query = select(steps).where(steps.c.version_id.in_(version_ids)).order_by(steps.c.place)
     found: dict[str, list[Any]] = {}
-    for step in ask(connection, query, as_of):
+    for step in execute_at(connection, query, as_of):
         found.setdefault(step.version_id, []).append(step)
     return {
         row.version_id: _progress_row(row, found[row.version_id])
-        for row in ask(connection, rows, as_of)
+        for row in execute_at(connection, rows, as_of)
     }
 
 

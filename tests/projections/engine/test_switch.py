@@ -15,7 +15,7 @@ from adapters.processes.processes import wait_until
 from domain.training.version import BatchMetricsRecorded
 from projections.engine.follow import Follower, position_of
 from projections.engine.rebuild import compare, rebuild
-from projections.engine.scratch import remove_leftovers, scratch, under_way
+from projections.engine.scratch import remove_leftovers, running_builds, scratch
 from projections.training.metric_history import METRIC_HISTORY, series_of
 from tests.projections.made_log import MadeLog
 from tests.servers import Database
@@ -55,7 +55,7 @@ def test_a_reader_that_began_before_sees_one_state(
     with reading(migrated.app_url) as early:
         log.add("version-x", BatchMetricsRecorded(1, (0.1,), (2.0,)))
         rebuilding.start()
-        assert wait_until(lambda: [one.position for one in under_way(engine)] == [2], 10)
+        assert wait_until(lambda: [one.position for one in running_builds(engine)] == [2], 10)
         # Longer than a switch takes: only the reader keeps it from happening.
         time.sleep(0.3)
         assert seen(early) == (1, [3.0])
@@ -78,7 +78,7 @@ def test_a_reader_that_stays_keeps_no_other_waiting(
     with reading(migrated.app_url) as long:
         seen(long)
         rebuilding.start()
-        assert wait_until(lambda: [one.position for one in under_way(engine)] == [1], 10)
+        assert wait_until(lambda: [one.position for one in running_builds(engine)] == [1], 10)
         until = time.monotonic() + 1
         while time.monotonic() < until:
             began = time.monotonic()
