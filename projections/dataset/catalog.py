@@ -86,7 +86,7 @@ _count_split = PROJECTS.change(_project, splits_drawn=projects.c.splits_drawn + 
 _add_view = insert(views)
 _revise_view = VIEWS.change(_view, revision=_to)
 _keep_concept = CONCEPTS.keep(_concept)
-_forget_concept = concepts.delete().where(_concept)
+_delete_concept = concepts.delete().where(_concept)
 _add_concept = insert(concepts)
 _rename_concept = CONCEPTS.change(_concept, label=bindparam("new_label"))
 _remove_concept = CONCEPTS.change(_concept, removed=True)
@@ -128,10 +128,10 @@ def project(recorded: Recorded) -> Iterator[Write]:
                 },
             )
         case ConceptAdded() as added:
-            # It may come back after it was removed.
-            its = {"key": recorded.entity_id, "concept": added.concept_id}
-            yield Write(_keep_concept, own | its)
-            yield Write(_forget_concept, its)
+            # A concept may be added again after its removal.
+            key = {"key": recorded.entity_id, "concept": added.concept_id}
+            yield Write(_keep_concept, own | key)
+            yield Write(_delete_concept, key)
             yield Write(
                 _add_concept,
                 {
@@ -191,8 +191,8 @@ def list_projects(
 ) -> list[ProjectRow]:
     """Projects, newest first; `before` is the `created_position` of the last one seen.
 
-    `among` are the ids of those that may be listed; None stands for all.
-    Here as everywhere, `as_of` is a past position of the log.
+    `among` are the ids of the projects that may be listed, None for all. In all queries, `as_of` is
+    a past position of the log.
     """
     projects = PROJECTS.at(as_of)
     query = select(projects).order_by(projects.c.created_position.desc()).limit(limit)
@@ -234,7 +234,7 @@ def find_view(connection: Connection, view_id: str, *, as_of: int | None = None)
 
 
 def labels_of(connection: Connection, view_id: str, *, as_of: int | None = None) -> dict[str, str]:
-    """Labels by concept id, those of removed concepts included."""
+    """Labels by concept id, including those of removed concepts."""
     concepts = CONCEPTS.at(as_of)
     query = select(concepts.c.concept_id, concepts.c.label).where(concepts.c.view_id == view_id)
     return {row.concept_id: row.label for row in execute_at(connection, query, as_of)}
@@ -252,7 +252,7 @@ def _view_row(row: Any, labels: list[ConceptRow]) -> ViewRow:
 def _concepts(
     connection: Connection, view_ids: list[str], as_of: int | None
 ) -> dict[str, list[ConceptRow]]:
-    found: dict[str, list[ConceptRow]] = {view_id: [] for view_id in view_ids}
+    by_view: dict[str, list[ConceptRow]] = {view_id: [] for view_id in view_ids}
     concepts = CONCEPTS.at(as_of)
     query = (
         select(concepts)
@@ -260,5 +260,5 @@ def _concepts(
         .order_by(concepts.c.added_position)
     )
     for row in execute_at(connection, query, as_of):
-        found[row.view_id].append(ConceptRow(row.concept_id, row.label))
-    return found
+        by_view[row.view_id].append(ConceptRow(row.concept_id, row.label))
+    return by_view
