@@ -119,7 +119,7 @@ validation_sets = Table(
     Column("position", BigInteger, primary_key=True),
     Column("validation_set", Text, nullable=False),
 )
-"""What each of a view's versions is validated on, by the position at which it was frozen."""
+"""The validation set of each of a view's versions, by the position at which it was frozen."""
 
 MODELS = History(
     models, "name", "concepts", "archived", "versions", "revision", born="created_position"
@@ -278,7 +278,7 @@ def _model_row(
 
 
 def _change(recorded: Recorded) -> tuple[Update, dict[str, Any]]:
-    """What an event changes of its version: its revision in any case."""
+    """The change of a version by an event: at least its revision changes."""
     at = recorded.metadata.occurred_at
     match recorded.event:
         case DatasetFrozen() as frozen:
