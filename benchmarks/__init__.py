@@ -1,1 +1,1 @@
-"""Side-by-side measurements that anyone can run: `python -m benchmarks`."""
+"""Benchmarks against alternatives: `python -m benchmarks`."""

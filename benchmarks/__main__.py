@@ -22,15 +22,15 @@ def main(names: tuple[str, ...], quick: bool, markdown: Path | None) -> None:
     logging.basicConfig(level=logging.WARNING)
     progress = Console(stderr=True)
     machine = describe()
-    found: dict[str, Sequence[Measurement]] = {}
+    results: dict[str, Sequence[Measurement]] = {}
     for name in names or BENCHMARKS:
         with progress.status(f"measuring {name}"):
-            found[name] = BENCHMARKS[name](quick)
-        # At once, so that what interrupts the next one does not take this one too.
-        progress.print(for_terminal({name: found[name]}, machine))
+            results[name] = BENCHMARKS[name](quick)
+        # Printed at once, so that an interruption of the next one does not lose it.
+        progress.print(for_terminal({name: results[name]}, machine))
         if markdown is not None:
-            markdown.write_text(as_markdown(found, machine))
-    Console().print(for_terminal(found, machine))
+            markdown.write_text(as_markdown(results, machine))
+    Console().print(for_terminal(results, machine))
 
 
 if __name__ == "__main__":

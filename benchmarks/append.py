@@ -1,4 +1,4 @@
-"""Our append, with all that it does, against raw saves of the `eventsourcing` library."""
+"""Our append, with everything that it does, against raw saves of the `eventsourcing` library."""
 
 import hashlib
 import time
@@ -30,7 +30,7 @@ PROJECT_ID = str(uuid.uuid4())
 
 @dataclass(frozen=True)
 class RawImageAdded(DomainEvent):
-    """The payload of `ImageAdded` as an event of the library's own, without our envelope."""
+    """The payload of `ImageAdded` as an event of the library, without our envelope."""
 
     project_id: str
     blob: str
@@ -41,7 +41,7 @@ class RawImageAdded(DomainEvent):
 
 
 def run(quick: bool) -> list[Measurement]:
-    """Events saved a second, one at a time and in batches; ours and theirs take turns."""
+    """Events saved a second, one at a time and in batches; ours and theirs alternate."""
     singles, batches, batch = (
         (QUICK_SINGLES, QUICK_BATCHES, QUICK_BATCH) if quick else (SINGLES, BATCHES, BATCH)
     )
@@ -86,7 +86,7 @@ def _measurement(what: str, results: Sequence[tuple[float, float]], others: floa
 def take_turns(
     ours: Callable[[], None], theirs: Callable[[], None], saves: int, size: int
 ) -> tuple[float, float]:
-    """Events a second of each, so closely interleaved that both meet the same disturbances."""
+    """Events a second of each; the saves alternate, so that disturbances affect both equally."""
     seconds = [0.0, 0.0]
     for _ in range(saves):
         for side, save in enumerate((ours, theirs)):
@@ -97,7 +97,7 @@ def take_turns(
 
 
 def append_images(store: Store, size: int) -> None:
-    """As `application.handle` does it: envelope, outcome, command row, and streams left alone."""
+    """Append as `application.handle` does: envelope, outcome, command row, unchanged streams."""
     command_id = str(uuid.uuid4())
     events = []
     for _ in range(size):

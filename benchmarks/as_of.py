@@ -1,4 +1,4 @@
-"""The Models Library of 10,000 versions as it was, beside the same query of now."""
+"""The Models Library of 10,000 versions as of a position, against the current one."""
 
 from functools import partial
 
@@ -15,11 +15,11 @@ from projections.training.library_queries import library
 VERSIONS_EACH, QUICK_VERSIONS_EACH = 500, 2
 CALLS, QUICK_CALLS = 100, 5
 MOMENTS = {"half-way": 0.5, "shortly before the end": 0.99}
-"""How far along the log it is asked as of."""
+"""The positions to query, as shares of the log."""
 
 
 def run(quick: bool) -> list[Measurement]:
-    """Milliseconds of the query, in turn as of a position and of now."""
+    """Milliseconds of the query, alternately as of a position and of the current state."""
     each = QUICK_VERSIONS_EACH if quick else VERSIONS_EACH
     calls = QUICK_CALLS if quick else CALLS
     with (
@@ -29,10 +29,12 @@ def run(quick: bool) -> list[Measurement]:
     ):
         view_id = fill(store, engine, each)
         head = store.head()
-        asked = [None, *(round(head * share) for share in MOMENTS.values())]
+        positions = [None, *(round(head * share) for share in MOMENTS.values())]
 
         def measure(calls: int = calls) -> list[list[float]]:
-            return [milliseconds_each(partial(_query, engine, view_id, at), calls) for at in asked]
+            return [
+                milliseconds_each(partial(_query, engine, view_id, at), calls) for at in positions
+            ]
 
         measure(calls // 5)  # connections, compiled statements, caches
         done = repeat(1 if quick else 3, measure, spare=0 if quick else 1)
@@ -41,10 +43,10 @@ def run(quick: bool) -> list[Measurement]:
         for place, moment in enumerate(MOMENTS, start=1)
         for measurement in quantiles(
             f"the library of {MODELS * each:,} versions as of a position {moment}",
-            [one[place] for one in done.results],
+            [times[place] for times in done.results],
             done.others,
             alternative="of now",
-            theirs=[one[0] for one in done.results],
+            theirs=[times[0] for times in done.results],
             expected={"p99": Expected(2)},
         )
     ]

@@ -1,9 +1,9 @@
-"""The loop that `benchmarks.training` compares with, in a process of its own.
+"""The bare training loop that `benchmarks.training` compares with, in a process of its own.
 
-Same network, order of batches, optimizer, schedule and threads as the worker's. Images lie decoded
-and normalised in memory; nothing is reported, measured per iteration or saved. Prints a line before
-the first iteration, one at the end of each epoch, the most MiB it held, and the digest of the final
-weights at last.
+It has the same network, order of batches, optimizer, schedule and threads as the worker. Images are
+in memory, decoded and normalised; nothing is reported, measured per iteration or saved. It prints a
+line before the first iteration, one at the end of each epoch, its peak memory in MiB, and the
+digest of the final weights.
 """
 
 import hashlib
@@ -52,8 +52,8 @@ def main() -> None:
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             scheduler.step()
-        loss_there, accuracy = _validate(model, *held_out, size)
-        print(f"{loss_there:.6f} {accuracy:.6f}", flush=True)
+        mean_loss, accuracy = _validate(model, *held_out, size)
+        print(f"{mean_loss:.6f} {accuracy:.6f}", flush=True)
     print(peak(), flush=True)
     print(hashlib.sha256(weights(model)).hexdigest(), flush=True)
 
@@ -69,12 +69,12 @@ def _in_memory(
 def _validate(model: nn.Module, pixels: Tensor, targets: Tensor, size: int) -> tuple[float, float]:
     model.eval()
     loss = torch.zeros((), dtype=torch.float64)
-    right = torch.zeros((), dtype=torch.int64)
-    for batch, wanted in zip(torch.split(pixels, size), torch.split(targets, size), strict=True):
+    correct = torch.zeros((), dtype=torch.int64)
+    for batch, expected in zip(torch.split(pixels, size), torch.split(targets, size), strict=True):
         logits = model(batch)
-        loss += cross_entropy(logits, wanted, reduction="sum")
-        right += (logits.argmax(1) == wanted).sum()
-    return loss.item() / len(pixels), right.item() / len(pixels)
+        loss += cross_entropy(logits, expected, reduction="sum")
+        correct += (logits.argmax(1) == expected).sum()
+    return loss.item() / len(pixels), correct.item() / len(pixels)
 
 
 if __name__ == "__main__":

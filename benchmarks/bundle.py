@@ -1,4 +1,4 @@
-"""The hashes that prove a bundle's events, beside an inclusion proof for each of them."""
+"""The hashes that prove a bundle's events, against an inclusion proof for each of them."""
 
 from benchmarks.measurements import Expected, Measurement
 from benchmarks.quiet import repeat
@@ -7,11 +7,11 @@ from domain.audit.pruned_tree import Pruning
 
 EVENTS, QUICK_EVENTS = 1_000_000, 10_000
 RUN, OF = 20, 200
-"""Of so many events in the log, so many in a row are in the bundle."""
+"""In the bundle are the first `RUN` of every `OF` events in the log."""
 
 
 def run(quick: bool) -> list[Measurement]:
-    """Hashes, for a log in which ten things are written to by turns, and one is taken home."""
+    """Hashes, for a log in which ten things are written in turns, and a bundle of one of them."""
     size = QUICK_EVENTS if quick else EVENTS
     done = repeat(1, lambda: (_shared(size), _one_by_one(size)), spare=0)
     ours, theirs = zip(*done.results, strict=True)
@@ -28,14 +28,14 @@ def run(quick: bool) -> list[Measurement]:
     ]
 
 
-def _chosen(index: int) -> bool:
+def _in_bundle(index: int) -> bool:
     return index % OF < RUN
 
 
 def _shared(size: int) -> float:
     pruning, hashes = Pruning(), 0
     for index in range(size):
-        if _chosen(index):
+        if _in_bundle(index):
             hashes += sum(1 for _ in pruning.cut())
             pruning.keep()
         else:
@@ -47,5 +47,5 @@ def _one_by_one(size: int) -> float:
     def subtrees(_height: int, _index: int) -> bytes:
         return bytes(HASH_BYTES)
 
-    chosen = filter(_chosen, range(size))
-    return sum(len(inclusion_proof(index, size, subtrees)) for index in chosen)
+    bundled = filter(_in_bundle, range(size))
+    return sum(len(inclusion_proof(index, size, subtrees)) for index in bundled)

@@ -1,4 +1,4 @@
-"""Calls timed one by one, and the commands that prepare what they meet."""
+"""Timing of single calls, and the execution of commands that prepare data."""
 
 import time
 import uuid
@@ -13,14 +13,14 @@ SHARES = {"p50": 0.5, "p99": 0.99}
 
 
 def milliseconds_each(call: Callable[[], object], calls: int) -> list[float]:
-    """Milliseconds of each call, after one that opens the connection if need be."""
+    """Milliseconds of each call, after one call that may open the connection."""
     call()
-    found = []
+    times = []
     for _ in range(calls):
         began = time.perf_counter()
         call()
-        found.append((time.perf_counter() - began) * 1000)
-    return found
+        times.append((time.perf_counter() - began) * 1000)
+    return times
 
 
 def quantiles(
@@ -46,6 +46,6 @@ def quantiles(
 
 
 def do(store: Store, decide: Callable[[Session], Decided[Any]]) -> Outcome:
-    """Carry out a command that was never sent before."""
+    """Execute a command with a new id."""
     fresh = str(uuid.uuid4())
     return handle(store, Request(actor="user:ada", command_id=fresh, correlation_id=fresh), decide)

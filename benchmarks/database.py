@@ -1,4 +1,4 @@
-"""A migrated PostgreSQL of the benchmark's own, and the library's settings for it."""
+"""A migrated PostgreSQL for a benchmark, and the library's settings for it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from application.log.store import Store
 
 @contextmanager
 def migrated_postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
-    """A server, every setting as `stemma up` runs it, with an empty event log."""
+    """A server with the settings of `stemma up` and an empty event log."""
     with EmbeddedPostgres(folder) as server:
         migrate(server.admin_url, server.app_url)
         yield server
@@ -24,7 +24,7 @@ def migrated_postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
 
 @contextmanager
 def opened(url: str) -> Iterator[tuple[Store, Engine]]:
-    """The log and the read models, as the parts open them."""
+    """The event log and an engine for the read models, opened as services do."""
     store, engine = Store(url), engine_for(url)
     try:
         yield store, engine
@@ -34,7 +34,7 @@ def opened(url: str) -> Iterator[tuple[Store, Engine]]:
 
 
 def checkpoint(admin_url: str) -> None:
-    """Write dirty pages out, so that one measurement does not pay for the one before it."""
+    """Write dirty pages, so that a measurement does not include writes of the previous one."""
     url = sqlalchemy.make_url(admin_url).set(drivername="postgresql+psycopg")
     engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
@@ -43,7 +43,7 @@ def checkpoint(admin_url: str) -> None:
 
 
 def library_environment(url: str, schema: str) -> dict[str, str]:
-    """What the `eventsourcing` library needs to know; everything else keeps its default."""
+    """The settings of the `eventsourcing` library; all others keep their defaults."""
     info = psycopg.conninfo.conninfo_to_dict(url)
     return {
         "PERSISTENCE_MODULE": "eventsourcing.postgres",

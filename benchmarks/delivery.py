@@ -1,4 +1,4 @@
-"""From an event's commit to a subscriber on NATS, through the relay's process, at a steady rate."""
+"""The delay from an event's commit to a subscriber on NATS, through the relay, at a steady rate."""
 
 import asyncio
 import time
@@ -89,7 +89,7 @@ async def _delays(store: Store, url: str, events: int) -> tuple[list[float], flo
 
 
 async def _until_relayed(store: Store, js: JetStreamContext) -> None:
-    """One event more has come through: the relay runs, and has nothing else to do."""
+    """Wait until one more event is published: then the relay runs and has no backlog."""
     position = store.append([_created()])
     async with asyncio.timeout(PATIENCE_SECONDS):
         while (await last_published(js)).position < position:
@@ -97,7 +97,7 @@ async def _until_relayed(store: Store, js: JetStreamContext) -> None:
 
 
 def _write(store: Store, events: int) -> tuple[dict[int, float], float]:
-    """Commit each event when it is due, and tell when each position was committed."""
+    """Commit each event when it is due; return the time at which each position was committed."""
     began = time.perf_counter()
 
     def commit(number: int) -> tuple[int, float]:

@@ -1,4 +1,4 @@
-"""A version's dataset frozen from a log of a million images, against a fold of the whole log."""
+"""Freezing of a version's dataset from a log of a million images, against folding the whole log."""
 
 import hashlib
 import subprocess
@@ -34,9 +34,9 @@ from domain.training.version import Version
 
 IMAGES, QUICK_IMAGES = 1_000_000, 2000
 FEWER = 10
-"""The other project has so many times fewer images."""
+"""The factor by which the other project has fewer images."""
 VALIDATES = 5
-"""One image in so many is held out."""
+"""One image of this number is held out."""
 CALLS, QUICK_CALLS = 50, 3
 LABELS = [f"concept {number}" for number in range(10)]
 
@@ -50,7 +50,7 @@ class Pets(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """The milliseconds of each answer, and what the policy and the fold took."""
+    """The milliseconds of each answer, and the results of the policy and of the fold."""
 
     answers: list[float]
     policy: Frozen
@@ -58,7 +58,7 @@ class Measured(NamedTuple):
 
 
 def run(quick: bool) -> list[Measurement]:
-    """The answer to who creates a version; then freezing, by the policy and by the fold.
+    """The response time of creating a version; then freezing, by the policy and by the fold.
 
     Measured once, since it takes minutes.
     """
@@ -74,13 +74,13 @@ def run(quick: bool) -> list[Measurement]:
 
         def measure() -> Measured:
             checkpoint(server.admin_url)
-            made: list[str] = []
+            version_ids: list[str] = []
             answers = milliseconds_each(
-                lambda: made.append(do(store, partial(_train, pets.view_id)).id),
+                lambda: version_ids.append(do(store, partial(_train, pets.view_id)).id),
                 QUICK_CALLS if quick else CALLS,
             )
             policy, fold = (
-                _freeze(way, Task(server.app_url, f"file://{folder}/{way}", made[-1]))
+                _freeze(way, Task(server.app_url, f"file://{folder}/{way}", version_ids[-1]))
                 for way in ("policy", "fold")
             )
             assert policy.manifest == fold.manifest, "the manifests differ"
@@ -102,12 +102,12 @@ def _measurements(images: int, done: Repetitions[Measured]) -> Iterator[Measurem
         yield Measurement(
             what=name,
             unit=unit,
-            ours=tuple(value(one.policy) for one in done.results),
+            ours=tuple(value(measured.policy) for measured in done.results),
             alternative="all images of the log in a dictionary",
-            theirs=tuple(value(one.fold) for one in done.results),
+            theirs=tuple(value(measured.fold) for measured in done.results),
             others=done.others,
         )
-    answers = [one.answers for one in done.results]
+    answers = [measured.answers for measured in done.results]
     yield from quantiles("the answer to who creates that version", answers, done.others)
 
 
@@ -125,7 +125,7 @@ def _train(view_id: str, session: Session) -> Decided[Version]:
 
 
 def _imported(pets: Pets, others: Pets, images: int) -> Iterator[Recorded]:
-    """The images of both projects as imports record them, theirs among ours."""
+    """The images of both projects as imports record them, interleaved."""
     for number in range(images):
         yield from _image(pets, number)
         if number % FEWER == 0:
@@ -140,8 +140,8 @@ def _image(pets: Pets, number: int) -> Iterator[Recorded]:
     held_out = number // len(LABELS) % VALIDATES == 0
     if held_out:
         yield recorded(stream, 2, ImageSplitAssigned("validation"))
-    said = (Annotation(pets.concepts[number % len(LABELS)]),)
-    yield recorded(stream, 3 if held_out else 2, ImageAnnotated(pets.view_id, said, False))
+    annotations = (Annotation(pets.concepts[number % len(LABELS)]),)
+    yield recorded(stream, 3 if held_out else 2, ImageAnnotated(pets.view_id, annotations, False))
 
 
 def _freeze(way: str, task: Task) -> Frozen:

@@ -1,7 +1,7 @@
-"""What `benchmarks.freezing` compares: one way to freeze a dataset, in a process of its own.
+"""One way to freeze a dataset, in a process of its own, so that its memory can be measured.
 
-So its memory is its own. `policy` is what the policies do, `fold` what one would write first: all
-images of the log in a dictionary. Reads a `Task` from stdin and writes what it `Frozen`.
+`policy` is the policies' way. `fold` is the naive way: all images of the log in a dictionary. Reads
+a `Task` from stdin and writes a `Frozen` to stdout.
 """
 
 import sys
@@ -29,7 +29,7 @@ IMAGE_EVENTS = [
 
 
 class Task(msgspec.Struct, frozen=True):
-    """The version to freeze, and where everything is."""
+    """The version to freeze, and the addresses of the database and the blobs."""
 
     database_url: str
     blobs_url: str
@@ -37,7 +37,7 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Frozen(msgspec.Struct, frozen=True):
-    """The manifest's digest, how long it took, and the most MiB the process ever had."""
+    """The manifest's digest, the seconds it took, and the peak memory of the process in MiB."""
 
     manifest: str
     seconds: float
@@ -66,17 +66,17 @@ def by_policy(store: Store, blobs: BlobStore, created: Recorded) -> str:
 def by_fold(store: Store, blobs: BlobStore, created: Recorded) -> str:
     version = created.event
     assert isinstance(version, VersionCreated)
-    found: dict[str, image.Image | None] = {}
+    images: dict[str, image.Image | None] = {}
     for recorded in store.read_all(upto=version.log_position, names=IMAGE_EVENTS):
         key = recorded.entity_id
-        found[key] = image.evolve(found.get(key), recorded.event)
-    placed = (
+        images[key] = image.evolve(images.get(key), recorded.event)
+    frozen_images = (
         PlacedImage(key, state, 0)
-        for key, state in sorted(found.items())
+        for key, state in sorted(images.items())
         if state is not None and not state.removed and state.project_id == version.project_id
     )
     concepts = frozenset(concept.concept_id for concept in version.concepts)
-    lines = manifest.manifest(placed, version.view_id, version.kind, concepts)
+    lines = manifest.manifest(frozen_images, version.view_id, version.kind, concepts)
     return put_manifest(blobs, map(manifest.canonical_line, lines))
 
 

@@ -1,4 +1,4 @@
-"""The query behind a page of the image grid, among a million images, against OFFSET."""
+"""The query of a page of the image grid, among a million images, against OFFSET."""
 
 import uuid
 from collections.abc import Callable
@@ -23,7 +23,7 @@ PAGE = 60
 CALLS, QUICK_CALLS = 200, 5
 OFFSET_CALLS = 20
 CONCEPTS, VALIDATES, LEFT = 10, 5, 1000
-"""How many concepts there are; one image in so many is held out; one in so many not annotated."""
+"""The number of concepts; one image of `VALIDATES` is held out; one of `LEFT` is not annotated."""
 EVENTS_EACH = 3
 PROJECT, VIEW = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
 CHANGED_AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,7 +33,7 @@ Page = list[str]
 
 
 def run(quick: bool) -> list[Measurement]:
-    """Milliseconds of a call, one after the other on a connection that is kept open."""
+    """Milliseconds of a call, one after the other on an open connection."""
     images = QUICK_IMAGES if quick else IMAGES
     calls = QUICK_CALLS if quick else CALLS
     deep = images * 9 // 10
@@ -84,14 +84,14 @@ def run(quick: bool) -> list[Measurement]:
     ]
 
 
-def _page(engine: Engine, wanted: ImageFilter, after: int | None = None) -> Page:
+def _page(engine: Engine, filters: ImageFilter, after: int | None = None) -> Page:
     with engine.connect() as connection:
-        found = list_images(connection, PROJECT, wanted, after=after, limit=PAGE)
-    return [row.image_id for row in found]
+        rows = list_images(connection, PROJECT, filters, after=after, limit=PAGE)
+    return [row.image_id for row in rows]
 
 
 def _skip(engine: Engine, offset: int) -> Page:
-    """The images alone, without what the view says of them."""
+    """The images alone, without their annotations in the view."""
     images = dataset.images
     query = (
         select(images)
@@ -109,9 +109,9 @@ def concept(number: int) -> str:
 
 
 def fill(admin_url: str, images: int) -> None:
-    """The rows that the events of an import leave, made in SQL.
+    """Insert the rows of the events of an import, with SQL.
 
-    Each image is added, assigned to its split and annotated, at positions that follow each other.
+    Each image is added, assigned to its split and annotated, at consecutive positions.
     """
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute("SET synchronous_commit = off")
@@ -136,7 +136,7 @@ _MADE = f"""
 """
 
 _ROWS = {
-    # Those that are held out were in training until then.
+    # Images that are held out were in the training split before.
     dataset.images.fullname: """
         (image_id, project_id, blob, width, height, file_name, metadata, split, added_position,
          valid_from, valid_to, revision, changed_by, changed_at, changed_position)
@@ -184,10 +184,10 @@ _ROWS = {
 
 
 def _check(connection: Connection, images: int) -> None:
-    """The counts that are kept are those of such an import."""
+    """Assert that the stored counts are those of such an import."""
     held_out, left = images // VALIDATES, images // LEFT
     counts = count_images(connection, PROJECT)
     assert counts == DatasetCounts(images, images - held_out, held_out)
-    found = count_views(connection, PROJECT, [VIEW])[VIEW]
-    assert found.unannotated.all == left
-    assert sum(one.train + one.validation for one in found.concepts) == images - left
+    view = count_views(connection, PROJECT, [VIEW])[VIEW]
+    assert view.unannotated.all == left
+    assert sum(count.train + count.validation for count in view.concepts) == images - left

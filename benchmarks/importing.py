@@ -1,4 +1,4 @@
-"""An import of small annotated images by its own process, against a bare copy of their files."""
+"""An import of small annotated images in its own process, against a bare copy of their files."""
 
 import hashlib
 import io
@@ -33,7 +33,7 @@ LOOK_EVERY = 0.2
 
 
 class Import(NamedTuple):
-    """What an import took: seconds from the start of its process to the end, and peaks in MiB."""
+    """The cost of an import: seconds from the start of its process to its end, and peaks in MiB."""
 
     seconds: float
     pss: float
@@ -41,7 +41,7 @@ class Import(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """An import of all images, one of a tenth of them, and the seconds of the bare copy of all."""
+    """An import of all images, one of a tenth of the number, and the seconds of copying all."""
 
     whole: Import
     tenth: Import
@@ -49,10 +49,10 @@ class Measured(NamedTuple):
 
 
 def run(quick: bool) -> list[Measurement]:
-    """Images a second, measured once since it takes minutes, and the memory of the import's tree.
+    """Images a second, measured once since it takes minutes, and the memory of the import's
+    processes.
 
-    The copy waits for no disk, keeps no order and checks nothing. PostgreSQL's memory is not the
-    import's.
+    The copy does no fsync, keeps no order and checks nothing. PostgreSQL's memory is not included.
     """
     images = QUICK_IMAGES if quick else IMAGES
     with (
@@ -70,14 +70,14 @@ def run(quick: bool) -> list[Measurement]:
         }
 
         def measure() -> Measured:
-            found = []
+            imported = []
             for source, count in ((tenth, images // 10), (whole, images)):
                 checkpoint(server.admin_url)
-                found.append(_import(store, source, count, settings))
+                imported.append(_import(store, source, count, settings))
                 shutil.rmtree(folder / "blobs")
             seconds = _copy(whole, folder / "copies")
             shutil.rmtree(folder / "copies")
-            return Measured(found[1], found[0], seconds)
+            return Measured(imported[1], imported[0], seconds)
 
         done = repeat(1, measure, spare=0 if quick else 1)
     return list(_measurements(images, done))
@@ -87,9 +87,9 @@ def _measurements(images: int, done: Repetitions[Measured]) -> Iterator[Measurem
     yield Measurement(
         what=f"{images:,} images of {SIDES[0]} to {SIDES[-1]} px with annotations, from CSV",
         unit="images/s",
-        ours=tuple(images / one.whole.seconds for one in done.results),
+        ours=tuple(images / measured.whole.seconds for measured in done.results),
         alternative="read, hash and copy each file",
-        theirs=tuple(images / one.bare for one in done.results),
+        theirs=tuple(images / measured.bare for measured in done.results),
         expected=Expected(0.5, at_least=True),
         others=done.others,
     )
@@ -97,26 +97,26 @@ def _measurements(images: int, done: Repetitions[Measured]) -> Iterator[Measurem
     yield Measurement(
         what=f"{peak} (PSS)",
         unit="MiB",
-        ours=tuple(one.whole.pss for one in done.results),
+        ours=tuple(measured.whole.pss for measured in done.results),
         expected=Expected(500),
         others=done.others,
     )
     yield Measurement(
         what=f"{peak} for {images // 10:,} images (PSS)",
         unit="MiB",
-        ours=tuple(one.tenth.pss for one in done.results),
+        ours=tuple(measured.tenth.pss for measured in done.results),
         others=done.others,
     )
     yield Measurement(
         what=f"{peak}, shared pages counted for each (RSS)",
         unit="MiB",
-        ours=tuple(one.whole.rss for one in done.results),
+        ours=tuple(measured.whole.rss for measured in done.results),
         others=done.others,
     )
 
 
 def _write_source(folder: Path, numbers: range) -> Path:
-    """A CSV table, and the JPEG files it names: a few pictures, each time with another comment."""
+    """A CSV table and its JPEG files: a few pictures, with a different comment in each file."""
     pictures = [_jpeg(number) for number in range(PICTURES)]
     lines = ["file,label,split,meta:camera"]
     for number in numbers:
@@ -138,24 +138,24 @@ def _jpeg(number: int) -> bytes:
 
 
 def _commented(jpeg: bytes, comment: bytes) -> bytes:
-    """With a segment COM (ITU-T T.81, B.2.4.5) after the start of the image."""
+    """A JPEG with a COM segment (ITU-T T.81, B.2.4.5) after its start marker."""
     return jpeg[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2) + comment + jpeg[2:]
 
 
 def _import(store: Store, source: Path, images: int, settings: dict[str, str]) -> Import:
-    """Carry out an import into a new project, as the part that waits for imports does it."""
+    """Run an import into a new project, as the import service does."""
     project_id = do(store, lambda session: create_project(session, "Imported")).id
     command = RequestImport(project_id, str(source), True, None, ImportRules())
-    asked = do(store, lambda session: request_import(session, command, frozenset(FORMATS)))
+    requested = do(store, lambda session: request_import(session, command, frozenset(FORMATS)))
     log = source.with_suffix(".log")
     peaks = [(0.0, 0.0)]
     began = time.perf_counter()
-    with stemma("carry-out-import", asked.id, log=log, settings=settings) as process:
+    with stemma("carry-out-import", requested.id, log=log, settings=settings) as process:
         while process.poll() is None:
             peaks.append(memory_of(tree(process.pid)))
             time.sleep(LOOK_EVERY)
     seconds = time.perf_counter() - began
-    _, state = find_requested(store, asked.id)
+    _, state = find_requested(store, requested.id)
     if state.status != COMPLETED:
         raise RuntimeError(f"the import is {state}: {log.read_text()}")
     assert sum(1 for _ in store.image_streams(project_id, upto=store.head())) == images
@@ -163,7 +163,7 @@ def _import(store: Store, source: Path, images: int, settings: dict[str, str]) -
 
 
 def _copy(source: Path, copies: Path) -> float:
-    """Seconds to copy each image under its digest."""
+    """Seconds to copy each image to a file named by its digest."""
     began = time.perf_counter()
     for path in source.glob("*/*.jpg"):
         data = path.read_bytes()

@@ -35,7 +35,7 @@ START_SECONDS = 60.0
 
 
 def run(quick: bool) -> list[Measurement]:
-    """Milliseconds of a call, one after the other on a connection that is kept open."""
+    """Milliseconds of a call, one after the other on an open connection."""
     each = QUICK_VERSIONS_EACH if quick else VERSIONS_EACH
     calls = QUICK_CALLS if quick else CALLS
     with (
@@ -76,12 +76,13 @@ def run(quick: bool) -> list[Measurement]:
     return [
         measurement
         for place, name in enumerate(ways)
-        for measurement in quantiles(name, [one[place] for one in done.results], done.others)
+        for measurement in quantiles(name, [result[place] for result in done.results], done.others)
     ]
 
 
 def fill(store: Store, engine: Engine, each: int) -> str:
-    """A view with models, each of so many versions, trained in turn, in all read models; its id."""
+    """Fill all read models with a view of models, each with `each` trained versions; return the
+    view's id."""
     project_id = do(store, lambda s: projects.create_project(s, "Digits")).id
     view_id = do(store, lambda s: views.create_view(s, project_id, "which", "classification")).id
     labels = [f"concept {number}" for number in range(MODELS + 1)]
@@ -122,7 +123,7 @@ def _query(engine: Engine, view_id: str) -> None:
 
 @contextmanager
 def _api(settings: Mapping[str, str], key: str, log: Path) -> Iterator[Callable[[str], bytes]]:
-    """A running `stemma api`, and what fetches a path from it with a key."""
+    """Run `stemma api`, and yield a function that fetches a path from it with a key."""
     url = f"http://127.0.0.1:{settings['STEMMA_API_PORT']}"
     with stemma("api", log=log, settings=settings):
         if not wait_ready(url, START_SECONDS):

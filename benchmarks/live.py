@@ -1,4 +1,5 @@
-"""From a worker's report on NATS to a client that follows the version, through real processes."""
+"""The delay from a worker's report on NATS to a client that follows the version, with real
+processes."""
 
 import asyncio
 import http.client
@@ -38,7 +39,7 @@ PATIENCE_SECONDS = 60.0
 
 
 def run(quick: bool) -> list[Measurement]:
-    """Milliseconds until the client has read of the iteration that a report tells of."""
+    """Milliseconds until the client has received the iteration of a report."""
     reports = QUICK_REPORTS if quick else REPORTS
     with data_folder() as folder:
         log = folder / "up.log"
@@ -59,7 +60,7 @@ def run(quick: bool) -> list[Measurement]:
         Measurement(
             what=f"a report published until an SSE client has it, {rate} a second: {label}",
             unit="ms",
-            ours=tuple(quantile(one, share) for one in done.results),
+            ours=tuple(quantile(delays, share) for delays in done.results),
             others=done.others,
         )
         for label, share in SHARES.items()
@@ -69,8 +70,8 @@ def run(quick: bool) -> list[Measurement]:
 class _Training:
     """A version whose worker is this benchmark.
 
-    It reports under a delivery number above any of the queue's, so that what the real worker says
-    of the same job, that it has no images, is superseded.
+    Its delivery number is higher than any of the queue, so that its reports supersede the real
+    worker's report that the job has no images.
     """
 
     _DELIVERY = 1000
@@ -85,13 +86,13 @@ class _Training:
         self._iterations = 0
 
     async def begin(self) -> None:
-        """Order the version, report its start, and wait until the real worker is idle again."""
+        """Create the version, report its start, and wait until the real worker is idle again."""
         store = Store(self._runtime.database_url)
         store.append([recorded(VERSION.stream(self._version_id), 1, _created())])
         store.close()
         client = await connect(self._login, "benchmark")
         js = client.jetstream()
-        # Not before the job is out: one sent later would count its deliveries from ours.
+        # After the job is sent: otherwise its deliveries would be counted from ours.
         await self._until_jobs(js, lambda jobs: jobs.last_seq > 0)
         await self._report(js, Started("benchmark", "cpu", {}, 0))
         await self._until_jobs(js, lambda jobs: jobs.messages == 0)
@@ -105,7 +106,7 @@ class _Training:
                 await asyncio.sleep(0.05)
 
     async def delays(self, reports: int) -> list[float]:
-        """Milliseconds from each publish until the client had it."""
+        """Milliseconds from each publish until the client received it."""
         client = await connect(self._login, "benchmark")
         js = client.jetstream()
         watcher = _Watcher(self._runtime, self._version_id, self._iterations + reports)
@@ -120,10 +121,10 @@ class _Training:
             await asyncio.sleep(due - time.perf_counter())
         await asyncio.to_thread(watcher.join, PATIENCE_SECONDS)
         await client.close()
-        return [(watcher.seen[one] - then) * 1000 for one, then in published.items()]
+        return [(watcher.seen[number] - then) * 1000 for number, then in published.items()]
 
     async def _report(self, js: JetStreamContext, body: AnyReport) -> None:
-        """As `gpu_worker.delivery` does it."""
+        """Publish a report, as `gpu_worker.delivery` does."""
         self._reports += 1
         report = Report(
             version_id=self._version_id,
@@ -155,7 +156,7 @@ def _created() -> VersionCreated:
 
 
 class _Watcher(threading.Thread):
-    """Follows a version until it has seen an iteration, and notes when it saw each."""
+    """Follows a version up to an iteration, and records when it received each iteration."""
 
     def __init__(self, runtime: Runtime, version_id: str, last: int) -> None:
         super().__init__(daemon=True)

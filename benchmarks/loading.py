@@ -1,4 +1,5 @@
-"""What bounds a training: its data alone, drawn and augmented, against its model alone."""
+"""The bottleneck of a training: its data loading alone, with augmentation, against its model
+alone."""
 
 import subprocess
 import sys
@@ -37,14 +38,15 @@ EVERY_OPERATION = [
 
 
 class Alone(msgspec.Struct, frozen=True):
-    """Training images a second that the data comes to without a model, and the other way round."""
+    """Training images a second of data loading without the model, and of the model without data
+    loading."""
 
     data: float
     model: float
 
 
 def run(quick: bool) -> list[Measurement]:
-    """A ratio above 1 says that the model is what a training waits for."""
+    """Images a second of each; with a ratio above 1, the model is the bottleneck."""
     with data_folder() as folder:
         settings = Settings(
             data=folder, blobs_url=f"file://{folder}/blobs", worker_name="benchmark", device="cpu"
@@ -73,7 +75,7 @@ def run(quick: bool) -> list[Measurement]:
 
 
 def _alone(jobs: Sequence[TrainJob], settings: Settings) -> list[Alone]:
-    """What each job comes to, one after the other in one process: torch is imported once."""
+    """The results of each job, one after the other in one process: torch is imported once."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.loading_process"],
         input=b"".join(encode_line(Assignment(job, 1, settings)) for job in jobs),

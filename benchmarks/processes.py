@@ -1,4 +1,4 @@
-"""The product's processes, started on a folder of the benchmark's own."""
+"""The product's processes, started in a folder of the benchmark."""
 
 import os
 import signal
@@ -15,13 +15,14 @@ from adapters.processes.processes import spawn, stop_by_degrees
 
 @contextmanager
 def data_folder() -> Iterator[Path]:
-    """A data folder, gone afterwards. Where it lies is for TMPDIR to say: fsync costs there."""
+    """A temporary data folder. TMPDIR sets its location, which determines the cost of fsync."""
     with tempfile.TemporaryDirectory(prefix="stemma-bench-") as folder:
         yield Path(folder)
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Ours with nothing of another Stemma in it, and with compiled Python files."""
+    """This process's environment without settings of another Stemma, and with compiled Python
+    files."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("STEMMA_")}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
     return {**kept, **settings}
@@ -52,13 +53,13 @@ def tree(root: int) -> set[int]:
             with suppress(OSError):
                 _, _, tail = (entry / "stat").read_text().rpartition(")")
                 children.setdefault(int(tail.split()[1]), []).append(int(entry.name))
-    found: set[int] = set()
-    waiting = [root]
-    while waiting:
-        pid = waiting.pop()
-        found.add(pid)
-        waiting += children.get(pid, [])
-    return found
+    pids: set[int] = set()
+    pending = [root]
+    while pending:
+        pid = pending.pop()
+        pids.add(pid)
+        pending += children.get(pid, [])
+    return pids
 
 
 def free_port() -> int:

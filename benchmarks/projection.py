@@ -32,7 +32,7 @@ Rows = list[tuple[object, ...]]
 
 
 def run(quick: bool) -> list[Measurement]:
-    """Events a second into the read model of the dataset, the same SQL on both sides."""
+    """Events a second into the read model of the dataset, with the same SQL on both sides."""
     events = QUICK_EVENTS if quick else EVENTS
     with (
         data_folder() as folder,
@@ -79,7 +79,7 @@ def _run_library(url: str, store: Store, engine: Engine) -> float:
 
 
 def run_library(url: str, engine: Engine, read_models: Sequence[ReadModel], upto: int) -> float:
-    """Seconds that the library's runner takes from empty tables to a position."""
+    """Seconds of the library's runner from empty tables to a position."""
     _empty(engine, read_models)
     settings = library_environment(url, LOG) | {
         "STEMMA_ORIGINATOR_ID_TYPE": "text",
@@ -125,7 +125,7 @@ class _PerEvent(Projection[_View]):
     def process_event(self, domain_event: Any, tracking: Tracking) -> None:
         self.view.record(domain_event, tracking)
         if tracking.notification_id <= self.upto:
-            self.processed_at = time.perf_counter()  # the runner's own wait looks every 0.8 s
+            self.processed_at = time.perf_counter()  # the runner's wait polls every 0.8 s
 
 
 _DIALECT = make_url("postgresql+psycopg://").get_dialect()()

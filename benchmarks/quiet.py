@@ -1,4 +1,5 @@
-"""Repetitions on a machine that others use too: how much they took, and whom to believe."""
+"""Repetitions on a shared machine: the CPU share of other processes, and the least disturbed
+repetitions."""
 
 import statistics
 from collections.abc import Callable
@@ -13,36 +14,36 @@ from benchmarks.processes import tree_of_this_process
 Result = TypeVar("Result")
 
 DISTURBED = 0.05
-"""A repetition during which others took a larger share of the CPU is measured again."""
+"""The CPU share of other processes above which a repetition is measured again."""
 
 
 class Repetitions(msgspec.Struct, Generic[Result], frozen=True):
-    """The results kept, and the median share of the CPU that others took during them."""
+    """The results kept, and the median CPU share of other processes during them."""
 
     results: list[Result]
     others: float
 
 
 def repeat(times: int, measure: Callable[[], Result], *, spare: int = 0) -> Repetitions[Result]:
-    """Measure `times` times, and again, `spare` times at most, for those that were disturbed.
+    """Measure `times` times, and at most `spare` times more if repetitions were disturbed.
 
-    Keeps the least disturbed, in the order they were taken.
+    Keeps the least disturbed results, in order.
     """
-    taken: list[tuple[float, Result]] = []
-    while len(taken) < times + spare:
-        calm = sum(others <= DISTURBED for others, _ in taken)
-        if len(taken) >= times and calm >= times:
+    measured: list[tuple[float, Result]] = []
+    while len(measured) < times + spare:
+        undisturbed = sum(others <= DISTURBED for others, _ in measured)
+        if len(measured) >= times and undisturbed >= times:
             break
         before = _clock()
         result = measure()
-        taken.append((_others_share(before, _clock()), result))
-    limit = sorted(others for others, _ in taken)[times - 1]
-    kept = [one for one in taken if one[0] <= limit][:times]
-    return Repetitions([result for _, result in kept], statistics.median(one[0] for one in kept))
+        measured.append((_others_share(before, _clock()), result))
+    limit = sorted(others for others, _ in measured)[times - 1]
+    kept = [(others, result) for others, result in measured if others <= limit][:times]
+    return Repetitions([result for _, result in kept], statistics.median(o for o, _ in kept))
 
 
 class _Clock(msgspec.Struct, frozen=True):
-    """Ticks of all CPUs since boot, those that were busy, and those that were ours."""
+    """Ticks of all CPUs since boot: in total, busy, and used by this benchmark."""
 
     total: int
     busy: int
@@ -58,7 +59,7 @@ def _clock() -> _Clock:
 
 
 def our_ticks() -> int:
-    """CPU time of this process and its descendants, with that of children that have ended."""
+    """CPU time of this process and its descendants, including ended children."""
     ticks = 0
     for pid in tree_of_this_process():
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""All benchmarks there are, by name: each measures, in full or at a tiny size."""
+"""The registry of all benchmarks, by name; each runs at full or at tiny size."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""The relay from the event log onto the EVENTS stream: beside awaiting each acknowledgement."""
+"""The relay from the event log to the EVENTS stream, against awaiting each acknowledgement."""
 
 import asyncio
 import time
@@ -28,11 +28,11 @@ EVENTS_IN_ALL, QUICK_EVENTS = 1_000_000, 3_000
 SOME, QUICK_SOME = 50_000, 1_000
 ACKNOWLEDGED, QUICK_ACKNOWLEDGED = 2_000, 100
 EARLY = 0.1
-"""The share of the log whose catch-up must take as much memory as that of all of it."""
+"""The share of the log after which memory is compared with that after the whole log."""
 
 
 def run(quick: bool) -> list[Measurement]:
-    """Events a second from the table to an acknowledged, synced stream; and the memory it takes."""
+    """Events a second from the table to an acknowledged, synced stream; and the relay's memory."""
     total = QUICK_EVENTS if quick else EVENTS_IN_ALL
     some = QUICK_SOME if quick else SOME
     each = QUICK_ACKNOWLEDGED if quick else ACKNOWLEDGED
@@ -98,7 +98,7 @@ def opened(url: str) -> Iterator[Store]:
 
 
 async def _emptied(url: str, work: Callable[[JetStreamContext], Awaitable[None]]) -> float:
-    """The seconds that some work on an empty stream takes."""
+    """The seconds that a coroutine takes on an empty stream."""
     client = await connect(url, "benchmark")
     try:
         js = client.jetstream()
@@ -113,7 +113,7 @@ async def _emptied(url: str, work: Callable[[JetStreamContext], Awaitable[None]]
 
 
 async def _nothing(_: JetStreamContext) -> None:
-    """For a stream that is to be empty, and no more."""
+    """No work: only the stream is emptied."""
 
 
 async def _relay(store: Store, js: JetStreamContext) -> None:
@@ -121,7 +121,7 @@ async def _relay(store: Store, js: JetStreamContext) -> None:
 
 
 async def _await_each(store: Store, events: int, js: JetStreamContext) -> None:
-    """What the relay would do without batches: the next message after the acknowledgement."""
+    """Publish without batches: each message after the previous acknowledgement."""
     for recorded in islice(store.read_all(), events):
         event = cloud_event(recorded)
         await js.publish(
@@ -134,7 +134,7 @@ async def _await_each(store: Store, events: int, js: JetStreamContext) -> None:
 async def _catch_up(
     url: str, total: int, folder: Path, environment: dict[str, str]
 ) -> tuple[float, float, float]:
-    """Events a second of a relay process, and the most MiB it had early and in all."""
+    """Events a second of a relay process, and its peak memory in MiB, early and in total."""
     client = await connect(url, "benchmark")
     js = client.jetstream()
     early = peak = 0.0
@@ -144,7 +144,7 @@ async def _catch_up(
             assert process.poll() is None, (folder / "relay.log").read_text()
             await asyncio.sleep(0.05)
             reached = (await last_published(js)).position
-            # From its first message: the start of a process is not what is measured.
+            # From its first message: the start of the process is not measured.
             began = began or (time.perf_counter() if reached else 0.0)
             peak = max(peak, memory_of([process.pid])[1])
             if reached <= total * EARLY or not early:

@@ -1,4 +1,4 @@
-"""All read models from the whole log: beside the library's projection runner and beside reading."""
+"""A rebuild of all read models, against the library's projection runner and against reading."""
 
 import os
 import time
@@ -21,11 +21,11 @@ from projections.registry import READ_MODELS
 EVENTS, QUICK_EVENTS = 1_000_000, 1_000
 LIBRARY_EVENTS, QUICK_LIBRARY_EVENTS = 20_000, 200
 EARLY = 0.1
-"""The share of the log whose replay must take as much memory as that of all of it."""
+"""The share of the log whose replay is compared in memory with that of the whole log."""
 
 
 def run(quick: bool) -> list[Measurement]:
-    """Events a second, processes and their start, indexes and the switch included."""
+    """Events a second, including the start of processes, indexes and the switch."""
     events = QUICK_EVENTS if quick else EVENTS
     some = QUICK_LIBRARY_EVENTS if quick else LIBRARY_EVENTS
     with (
@@ -94,17 +94,17 @@ def _read(store: Store) -> None:
 
 
 def _replay(url: str, memory: "_Memory") -> None:
-    rebuild_all(url, READ_MODELS, memory.look)
+    rebuild_all(url, READ_MODELS, memory.measure)
 
 
 class _Memory:
-    """PSS in MiB of the processes that project, PostgreSQL and this one not counted."""
+    """Peak PSS in MiB of the projecting processes, without PostgreSQL and this process."""
 
     def __init__(self, postgres: int) -> None:
         self._postgres = postgres
         self.peak = 0.0
 
-    def look(self, _found: Sequence[tuple[str, int]], _end: int) -> None:
+    def measure(self, _positions: Sequence[tuple[str, int]], _end: int) -> None:
         ours = tree_of_this_process() - tree(self._postgres) - {os.getpid()}
         now, _ = memory_of(ours)
         self.peak = max(self.peak, now)

@@ -1,4 +1,4 @@
-"""Events as a working system has them, made without going through every command."""
+"""Events of a working system, created without executing commands."""
 
 import hashlib
 import uuid
@@ -53,7 +53,7 @@ def append_all(store: Store, events: Iterable[Recorded]) -> None:
 
 
 def copy_all(admin_url: str, events: Iterable[Recorded]) -> None:
-    """Append by COPY, as only the database's owner may: for logs of millions of events."""
+    """Append with COPY, which only the database's owner may do: for logs of millions of events."""
     to_stored_event, key = EventMapper().to_stored_event, new_key()
     with psycopg.connect(admin_url, autocommit=True) as admin:
         last = admin.execute("SELECT max(notification_id) FROM log.stemma_events").fetchone()
@@ -78,7 +78,7 @@ def copy_all(admin_url: str, events: Iterable[Recorded]) -> None:
 
 
 def image_events(total: int) -> Iterator[Recorded]:
-    """A project's images: uploaded, annotated, a fifth held out, and some annotated again."""
+    """A project's images: added, annotated, a fifth held out, and some annotated again."""
     project, view = str(uuid.uuid4()), str(uuid.uuid4())
     images = total * 9 // 20
     blobs = [hashlib.sha256(b"%d" % number).hexdigest() for number in range(images)]
@@ -110,16 +110,17 @@ def _annotated(view: str, number: int) -> ImageAnnotated:
 def trained_version(
     project_id: str, view_id: str, model_id: str, revision: int, number: int
 ) -> Iterator[Recorded]:
-    """A version from its order to its saved checkpoint, the model's next event before it."""
+    """The events of a version from its creation to its completion, after the model's event for
+    it."""
     version_id = str(uuid.uuid4())
     yield recorded(MODEL.stream(model_id), revision, VersionNumbered(version_id, number))
     stream = VERSION.stream(version_id)
-    story = _story(project_id, view_id, model_id, number)
-    for place, event in enumerate(story, start=1):
-        yield recorded(stream, place, event)
+    events = _version_events(project_id, view_id, model_id, number)
+    for version_revision, event in enumerate(events, start=1):
+        yield recorded(stream, version_revision, event)
 
 
-def _story(project_id: str, view_id: str, model_id: str, number: int) -> Iterator[Event]:
+def _version_events(project_id: str, view_id: str, model_id: str, number: int) -> Iterator[Event]:
     options = resolve_options("classification", SMALL)
     digest = hashlib.sha256(f"{model_id}/{number}".encode()).hexdigest()
     yield VersionCreated(

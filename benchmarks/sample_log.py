@@ -1,7 +1,7 @@
-"""The whole log of teams at work: images annotated, versions trained, in several projects at once.
+"""The log of working teams: annotations of images and trainings of versions, in several projects.
 
-Half of the events are about images, and half about versions, most of these what trainings report
-each second.
+Half of the events are about images, half about versions; most of the latter are the reports of
+trainings in each second.
 """
 
 import hashlib
@@ -44,18 +44,18 @@ from domain.training.version import (
 )
 
 AT_ONCE = 4
-"""Projects that are worked on at the same time, their events taking turns."""
+"""The number of projects at the same time, with interleaved events."""
 
 IMAGES, CONCEPTS, VERSIONS = 2_000, 10, 12
 EPOCHS, SECONDS_EACH, ITERATIONS_A_SECOND = 20, 8, 20
 DIGEST = hashlib.sha256(b"digest").hexdigest()
 
-Said = Iterator[tuple[str, Event]]
-"""Events with the streams they belong to."""
+StreamEvents = Iterator[tuple[str, Event]]
+"""Events with their streams."""
 
 
 def log_of_teams(total: int) -> Iterator[Recorded]:
-    """So many events, of projects that begin when others end."""
+    """A log of `total` events, of projects that begin when others end."""
     return islice(_in_turns(random.Random(1)), total)
 
 
@@ -69,27 +69,27 @@ def _in_turns(choose: random.Random) -> Iterator[Recorded]:
         yield from some
 
 
-def _numbered(said: Said) -> Iterator[Recorded]:
+def _numbered(events: StreamEvents) -> Iterator[Recorded]:
     revisions: Counter[str] = Counter()
-    for stream, event in said:
+    for stream, event in events:
         revisions[stream] += 1
         yield recorded(stream, revisions[stream], event)
 
 
-def _project(choose: random.Random) -> Said:
+def _project(choose: random.Random) -> StreamEvents:
     project, view, model = (str(uuid.uuid4()) for _ in range(3))
     concepts = [ConceptLabel(str(uuid.uuid4()), f"concept {n}") for n in range(CONCEPTS)]
-    held = tuple(one.concept_id for one in concepts)
+    concept_ids = tuple(concept.concept_id for concept in concepts)
     yield PROJECT.stream(project), ProjectCreated("Images")
     yield PROJECT.stream(project), ProjectRenamed("The team's images")
     yield VIEW.stream(view), ViewCreated(project, "What is it", "classification")
-    for one in concepts:
-        yield VIEW.stream(view), ConceptAdded(one.concept_id, one.label)
-    yield VIEW.stream(view), ConceptRenamed(held[0], "the first concept")
-    yield VIEW.stream(view), ModelRegistered(model, held)
-    yield MODEL.stream(model), ModelCreated(view, "concepts", held)
+    for concept in concepts:
+        yield VIEW.stream(view), ConceptAdded(concept.concept_id, concept.label)
+    yield VIEW.stream(view), ConceptRenamed(concept_ids[0], "the first concept")
+    yield VIEW.stream(view), ModelRegistered(model, concept_ids)
+    yield MODEL.stream(model), ModelCreated(view, "concepts", concept_ids)
     yield MODEL.stream(model), ModelRenamed("all concepts")
-    yield from _images(choose, project, view, held)
+    yield from _images(choose, project, view, concept_ids)
     for number in range(1, VERSIONS + 1):
         version = str(uuid.uuid4())
         yield MODEL.stream(model), VersionNumbered(version, number)
@@ -104,21 +104,23 @@ def _project(choose: random.Random) -> Said:
             resolve_options("classification", SMALL),
             1,
         )
-        for event in (created, *_training(choose, held)):
+        for event in (created, *_training(choose, concept_ids)):
             yield VERSION.stream(version), event
 
 
-def _images(choose: random.Random, project: str, view: str, concepts: Sequence[str]) -> Said:
-    """Imported, annotated, a fifth held out, a tenth annotated again, a few removed."""
-    given = IMPORT.stream(str(uuid.uuid4()))
+def _images(
+    choose: random.Random, project: str, view: str, concepts: Sequence[str]
+) -> StreamEvents:
+    """Images: imported, annotated, a fifth held out, a tenth annotated again, a few removed."""
+    import_stream = IMPORT.stream(str(uuid.uuid4()))
     counts = ImportCounts(images=IMAGES, added=IMAGES)
-    yield given, ImportRequested(project, "images.zip", False, None, ImportRules())
+    yield import_stream, ImportRequested(project, "images.zip", False, None, ImportRules())
     streams = [IMAGE.stream(str(uuid.uuid4())) for _ in range(IMAGES)]
     for number, stream in enumerate(streams):
         blob = hashlib.sha256(stream.encode()).hexdigest()
         metadata = {"camera": "north"}
         yield stream, ImageAdded(project, blob, 640, 480, f"image-{number:06}.png", metadata)
-    yield given, ImportCompleted("folders", counts, None)
+    yield import_stream, ImportCompleted("folders", counts, None)
     again = choose.sample(streams, IMAGES // 10)
     for stream in streams + again:
         annotation = Annotation(choose.choice(concepts))

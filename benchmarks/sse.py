@@ -1,4 +1,4 @@
-"""From a commit to each of 1,000 clients that follow all events on one API process."""
+"""The delay from a commit to each of 1,000 clients that follow all events at one API process."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ START_SECONDS = 60.0
 
 
 def run(quick: bool) -> list[Measurement]:
-    """Milliseconds from before the append until a client had the event, over all deliveries."""
+    """Milliseconds from before the append until a client received the event, for all deliveries."""
     clients = QUICK_CLIENTS if quick else CLIENTS
     events = QUICK_EVENTS if quick else EVENTS
     with (
@@ -63,10 +63,10 @@ def run(quick: bool) -> list[Measurement]:
                 )
 
             done = repeat(1 if quick else 3, measure, spare=0 if quick else 2)
-    many, one, polled = ([each[place] for each in done.results] for place in range(3))
+    many, single, polled = ([each[place] for each in done.results] for place in range(3))
     what = f"a commit until an SSE client has it, {EVENTS_A_SECOND} a second to {clients:,} clients"
     return [
-        *quantiles(what, many, done.others, alternative="to one client alone", theirs=one),
+        *quantiles(what, many, done.others, alternative="to one client alone", theirs=single),
         *quantiles(
             what,
             many,
@@ -89,7 +89,7 @@ class _Writer:
         self.position = store.append([recorded(self._stream, 1, ProjectCreated("Benchmark"))])
 
     def write(self, events: int) -> list[float]:
-        """When each append began."""
+        """Append events; return the time at which each append began."""
         began = []
         due = time.perf_counter()
         for _ in range(events):
@@ -105,7 +105,7 @@ class _Writer:
 def _delays(
     writer: _Writer, port: int, clients: int, events: int, poll_seconds: float | None = None
 ) -> list[float]:
-    """Milliseconds of each delivery; that none lacks is for the clients to say."""
+    """Milliseconds of each delivery; the clients check that no event is missing."""
     shares = [len(range(place, clients, CLIENT_PROCESSES)) for place in range(CLIENT_PROCESSES)]
     first = writer.position + 1
     last = writer.position + events
@@ -119,14 +119,16 @@ def _delays(
         if process.stdout.readline() != b"ready\n":
             raise RuntimeError("a client did not connect")
     began = writer.write(events)
-    found: list[list[float]] = []
+    received: list[list[float]] = []
     for process in running:
         answer, _ = process.communicate()
         if process.returncode:
             raise RuntimeError(f"a client process ended with {process.returncode}")
-        found += msgspec.json.decode(answer, type=list[list[float]])
-    assert len(found) == clients
-    return [(had - then) * 1000 for each in found for then, had in zip(began, each, strict=True)]
+        received += msgspec.json.decode(answer, type=list[list[float]])
+    assert len(received) == clients
+    return [
+        (end - begin) * 1000 for times in received for begin, end in zip(began, times, strict=True)
+    ]
 
 
 def _start(task: Task) -> "subprocess.Popen[bytes]":

@@ -1,7 +1,8 @@
-"""What `benchmarks.sse` measures with: many clients of the feed in a process of their own.
+"""The clients of `benchmarks.sse`: many clients of the feed in a process of their own.
 
-They do as little as can be, so that the server is what is measured. Reads a `Task` from stdin, says
-`ready` once all are connected, and writes when each client had each event.
+They do as little as possible, so that the server is measured. The process reads a `Task` from
+stdin, prints `ready` when all are connected, and writes the times at which each client received
+each event.
 """
 
 import asyncio
@@ -21,7 +22,8 @@ SEQUENCE = re.compile(rb'"sequence":"(\d{19})"')
 
 
 class Task(msgspec.Struct, frozen=True):
-    """So many clients, each to have the events of these positions, by a stream or by polling."""
+    """The number of clients, each of which receives the events of a range of positions, from a
+    stream or by polling."""
 
     port: int
     key: str
@@ -32,7 +34,7 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Client(asyncio.Protocol):
-    """Notes when it had each event; fails where one is missing, doubled or out of order."""
+    """Records when it received each event; fails if one is missing, duplicate or out of order."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -43,7 +45,7 @@ class Client(asyncio.Protocol):
 
     @property
     def position(self) -> int:
-        """That of the last event it had."""
+        """The position of the last event received."""
         return self.task.first + len(self.seconds) - 1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -82,14 +84,14 @@ class Follower(Client):
             self.ready.set_result(None)
         self.unread += data
         read = 0
-        for found in FRAME.finditer(self.unread):
-            self.note(int(found[1]), now)
-            read = found.end()
+        for match in FRAME.finditer(self.unread):
+            self.note(int(match[1]), now)
+            read = match.end()
         self.unread = self.unread[max(read, len(self.unread) - LONGEST_MARK) :]
 
 
 class Poller(Client):
-    """Asks for a page, and again as soon as it has one and the time has come."""
+    """Requests pages one after another, at an interval."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -98,7 +100,7 @@ class Poller(Client):
     def next_page(self) -> None:
         if self.done.done():
             return
-        self.asked = time.perf_counter()
+        self.requested_at = time.perf_counter()
         self.ask(f"/events?limit=1000&after={self.position}")
 
     def data_received(self, data: bytes) -> None:
@@ -110,10 +112,10 @@ class Poller(Client):
         now = time.perf_counter()
         if not self.ready.done():
             self.ready.set_result(None)
-        for found in SEQUENCE.finditer(self.unread):
-            self.note(int(found[1]), now)
+        for match in SEQUENCE.finditer(self.unread):
+            self.note(int(match[1]), now)
         self.unread = b""
-        pause = self.asked + (self.task.poll_seconds or 0) - now
+        pause = self.requested_at + (self.task.poll_seconds or 0) - now
         asyncio.get_running_loop().call_later(max(0.0, pause), self.next_page)
 
 
@@ -134,10 +136,10 @@ async def all_clients(task: Task) -> list[list[float]]:
 
 def main() -> None:
     task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
-    found = uvloop.run(asyncio.wait_for(all_clients(task), PATIENCE_SECONDS))
-    # Not `sys.stdout`, which PYTHONUNBUFFERED makes one that may write only what a pipe holds.
+    times = uvloop.run(asyncio.wait_for(all_clients(task), PATIENCE_SECONDS))
+    # Not `sys.stdout`: with PYTHONUNBUFFERED, a write to it may be incomplete.
     with open(sys.stdout.fileno(), "wb", closefd=False) as answer:
-        answer.write(msgspec.json.encode(found))
+        answer.write(msgspec.json.encode(times))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The measurements as a table: for the terminal, and for a page of documentation."""
+"""The table of measurements, for the terminal and for documentation."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,14 @@ LEGEND = (
     " the machine meanwhile: above a few percent, measure again."
 )
 
-Found = Mapping[str, Sequence[Measurement]]
+Results = Mapping[str, Sequence[Measurement]]
 
 
-def for_terminal(found: Found, machine: str) -> Table:
+def for_terminal(results: Results, machine: str) -> Table:
     table = Table(title="Stemma benchmarks", caption=f"{machine}\n{LEGEND}", caption_justify="left")
     for column in COLUMNS:
         table.add_column(column)
-    for name, measurements in found.items():
+    for name, measurements in results.items():
         for measurement in measurements:
             style = "red" if measurement.met is False else None
             table.add_row(*_cells(name, measurement), style=style)
@@ -29,11 +29,11 @@ def for_terminal(found: Found, machine: str) -> Table:
     return table
 
 
-def as_markdown(found: Found, machine: str) -> str:
+def as_markdown(results: Results, machine: str) -> str:
     rows = [COLUMNS, ("---",) * len(COLUMNS)]
     rows += [
         _cells(name, measurement)
-        for name, measurements in found.items()
+        for name, measurements in results.items()
         for measurement in measurements
     ]
     lines = ["| " + " | ".join(row) + " |" for row in rows]
@@ -64,7 +64,7 @@ def _spread(values: Sequence[float], unit: str) -> str:
 
 
 def _number(value: float) -> str:
-    """Three significant digits, and none cut off a larger number."""
+    """A number with three significant digits, or more if it is larger."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"

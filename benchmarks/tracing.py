@@ -1,4 +1,5 @@
-"""What traces cost: appends as the parts make them, without a collector, beside the bare store."""
+"""The cost of tracing: appends as services do them, without and with a collector, against the bare
+store."""
 
 import os
 import threading
@@ -69,9 +70,9 @@ def _measurement(
 
 @contextmanager
 def _collecting() -> Iterator[None]:
-    """Traces are recorded and sent to a collector in this process, which forgets them."""
+    """Record traces and send them to a collector in this process, which discards them."""
 
-    class Forgetful(BaseHTTPRequestHandler):
+    class Discarding(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(200)
@@ -79,9 +80,9 @@ def _collecting() -> Iterator[None]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Not among the measurements."""
+            """Do not log requests among the results."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Forgetful) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Discarding) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         os.environ[tracing.ENDPOINTS[0]] = f"http://127.0.0.1:{server.server_port}"

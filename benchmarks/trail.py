@@ -1,4 +1,4 @@
-"""The audit trail: its index against a row an event, and pages against SQL on the log's view."""
+"""The audit trail: its index against a table of events, and pages against SQL on the log's view."""
 
 import time
 import tracemalloc
@@ -34,18 +34,18 @@ from domain.dataset.image import ImageAdded, ImageAnnotated
 from domain.event import Recorded
 from projections.audit.trail import TRAIL
 from projections.engine.follow import Follower, create_tables
-from projections.engine.read_model import SCHEMA, ReadModel, Write, given_rows, write_rows
+from projections.engine.read_model import SCHEMA, ReadModel, Write, parameter_rows, write_rows
 
 EVENTS, QUICK_EVENTS = 200_000, 2_000
 OLD = 200
-"""Events of a small project at the log's beginning: the last to be met by who reads backwards."""
+"""Events of a small project at the log's beginning: a backward scan reaches them last."""
 LINES = 50
 CALLS, QUICK_CALLS = 40, 2
 EXPORTED = 20_000
 
 
 def run(quick: bool) -> list[Measurement]:
-    """Events a second into the index, milliseconds a page, and lines a second out."""
+    """Events a second into the index, milliseconds a page, and exported lines a second."""
     events = QUICK_EVENTS if quick else EVENTS
     with (
         data_folder() as folder,
@@ -89,7 +89,7 @@ def run(quick: bool) -> list[Measurement]:
 
 
 def _fill(admin_url: str, events: int) -> str:
-    """A small project and then a large one; the id of the first."""
+    """Insert a small project and then a large one; return the id of the first."""
     old = list(image_events(OLD))
     copy_all(admin_url, chain(old, image_events(events - OLD)))
     added = old[0].event
@@ -126,9 +126,9 @@ def _bytes(engine: Engine, read_model: ReadModel) -> int:
 def _pages(
     backend: Backend, engine: Engine, project: str, events: int, quick: bool
 ) -> list[Measurement]:
-    """Each kind of page through all that makes its lines."""
+    """Each kind of page, including the making of its lines."""
     calls = QUICK_CALLS if quick else CALLS
-    asked = {
+    requests = {
         "newest first": (Asked(), None),
         "of an old project of 200 events, newest first": (Asked(project=project), None),
         "of an event, from the middle": (Asked(event="image.annotated"), events // 2),
@@ -138,8 +138,8 @@ def _pages(
         ),
     }
     ways: dict[str, Callable[[], object]] = {
-        f"a page of {LINES} lines {name}": partial(find_lines, backend, one, cursor, LINES)
-        for name, (one, cursor) in asked.items()
+        f"a page of {LINES} lines {name}": partial(find_lines, backend, request, cursor, LINES)
+        for name, (request, cursor) in requests.items()
     }
     by_sql = f"positions of {LINES} events of the old project, by SQL on log.events"
     ways[by_sql] = partial(_by_sql, engine, project)
@@ -156,12 +156,12 @@ def _pages(
     return [
         measurement
         for place, name in enumerate(ways)
-        for measurement in quantiles(name, [one[place] for one in done.results], done.others)
+        for measurement in quantiles(name, [times[place] for times in done.results], done.others)
     ]
 
 
 def _by_sql(engine: Engine, project: str) -> None:
-    """What an auditor without the index would ask."""
+    """The query of an auditor without the index."""
     query = (
         "SELECT position FROM log.events WHERE stream IN (SELECT stream FROM log.events"
         " WHERE name = 'image.added' AND data ->> 'project_id' = :project)"
@@ -172,7 +172,7 @@ def _by_sql(engine: Engine, project: str) -> None:
 
 
 def _export(backend: Backend, quick: bool) -> Measurement:
-    """Lines a second, before they are written in any format."""
+    """Lines of an export a second, before formatting."""
     position = backend.store.head()
     count = QUICK_EVENTS if quick else EXPORTED
 
@@ -193,7 +193,7 @@ def _export(backend: Backend, quick: bool) -> Measurement:
 
 
 def _export_memory(backend: Backend, quick: bool) -> Measurement:
-    """What Python holds at the peak of an export, by how long it is."""
+    """Python's peak memory during a long and a short export."""
     position = backend.store.head()
     count = QUICK_EVENTS if quick else EXPORTED
 
@@ -202,9 +202,9 @@ def _export_memory(backend: Backend, quick: bool) -> Measurement:
         for number, _ in enumerate(every_line(backend, Asked(), position), start=1):
             if number == lines:
                 break
-        _, most = tracemalloc.get_traced_memory()
+        _, peak_bytes = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        return most / 1e6
+        return peak_bytes / 1e6
 
     done = repeat(1, lambda: (peak(count), peak(count // 10)))
     [(long, short)] = done.results
@@ -234,27 +234,26 @@ _rows = Table(
         for name in ("at", "stream", "actor", "event", "project_id", "view_id")
     ),
 )
-_given = given_rows(**{column.name: column.type for column in _rows.c})
-_add = insert(_rows).from_select([column.name for column in _rows.c], select(*_given.c))
+_parameters = parameter_rows(**{column.name: column.type for column in _rows.c})
+_add = insert(_rows).from_select([column.name for column in _rows.c], select(*_parameters.c))
 
 
 def _project_rows(page: Sequence[Recorded]) -> Iterator[Write]:
-    """As much of an event as it says itself: less than the index knows."""
-    yield from write_rows(
-        _add,
-        [
-            {
-                "position": one.position,
-                "at": one.metadata.occurred_at.isoformat(),
-                "stream": one.stream,
-                "actor": one.metadata.actor,
-                "event": one.event.event_name,
-                "project_id": one.event.project_id if isinstance(one.event, ImageAdded) else None,
-                "view_id": one.event.view_id if isinstance(one.event, ImageAnnotated) else None,
-            }
-            for one in page
-        ],
-    )
+    yield from write_rows(_add, [_row(recorded) for recorded in page])
+
+
+def _row(recorded: Recorded) -> dict[str, object]:
+    """A row with the fields of an event alone: less than the index contains."""
+    event = recorded.event
+    return {
+        "position": recorded.position,
+        "at": recorded.metadata.occurred_at.isoformat(),
+        "stream": recorded.stream,
+        "actor": recorded.metadata.actor,
+        "event": event.event_name,
+        "project_id": event.project_id if isinstance(event, ImageAdded) else None,
+        "view_id": event.view_id if isinstance(event, ImageAnnotated) else None,
+    }
 
 
 ROWS = ReadModel("trail_rows_v1", _rows.metadata, _project_rows)

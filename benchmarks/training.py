@@ -1,4 +1,4 @@
-"""The worker's training against the same torch loop with no Stemma around it."""
+"""The worker's training against the same torch loop without Stemma."""
 
 import asyncio
 import itertools
@@ -40,17 +40,17 @@ QUICK_IMAGES = 40
 
 
 class Moment(NamedTuple):
-    """Seconds on the clock, and seconds of CPU time of the benchmark with its children."""
+    """Seconds of wall time, and of CPU time of the benchmark with its children."""
 
     wall: float
     cpu: float
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """What an epoch took, and the sha256 of the weights at the end.
+    """The time of an epoch, and the sha256 of the final weights.
 
-    `until_first` are the seconds from the start of the process to its first iteration, `peak` the
-    most MiB it held.
+    `until_first` are the seconds from the start of the process to its first iteration. `peak` is
+    its peak memory in MiB.
     """
 
     epoch: Moment
@@ -60,10 +60,10 @@ class Finished(msgspec.Struct, frozen=True):
 
 
 def run(quick: bool) -> list[Measurement]:
-    """Seconds an epoch: training, validation, and on our side reports and checkpoints too.
+    """Seconds an epoch: training, validation, and on our side also reports and checkpoints.
 
-    The first epoch is left out on both sides, and with it the start and what torch does once. CPU
-    time says the same on a machine that others keep busy, all but the waiting for the disk.
+    The first epoch is excluded on both sides, and with it the start and one-time work of torch. CPU
+    time is comparable on a busy machine, too, but does not include waiting for the disk.
     """
     epochs = QUICK_EPOCHS if quick else EPOCHS
     with data_folder() as folder:
@@ -75,11 +75,11 @@ def run(quick: bool) -> list[Measurement]:
         attempts = itertools.count(1)
 
         def measure() -> tuple[Finished, Finished]:
-            # A version of its own, so that nothing is resumed.
+            # A new version, so that no training is resumed.
             fresh = msgspec.structs.replace(job, version_id=f"version-{next(attempts)}")
             assignment = Assignment(fresh, 1, settings)
             ours = asyncio.run(_worker(assignment))
-            _forget_weights(folder / "blobs")
+            _delete_weights(folder / "blobs")
             theirs = _bare(assignment)
             assert ours.final_weights == theirs.final_weights, "the loops differ"
             return ours, theirs
@@ -89,11 +89,11 @@ def run(quick: bool) -> list[Measurement]:
     what = f"resnet18, 32 px, {images} digits"
     return [
         _measurement(
-            f"{what}: an epoch, wall time", "s", done, lambda one: one.epoch.wall, 1 / 0.97
+            f"{what}: an epoch, wall time", "s", done, lambda run: run.epoch.wall, 1 / 0.97
         ),
-        _measurement(f"{what}: an epoch, cpu time", "s", done, lambda one: one.epoch.cpu, 1.03),
-        _measurement("from start to first iteration", "s", done, lambda one: one.until_first),
-        _measurement("the most memory it held", "MiB", done, lambda one: one.peak),
+        _measurement(f"{what}: an epoch, cpu time", "s", done, lambda run: run.epoch.cpu, 1.03),
+        _measurement("from start to first iteration", "s", done, lambda run: run.until_first),
+        _measurement("the most memory it held", "MiB", done, lambda run: run.peak),
     ]
 
 
@@ -116,7 +116,7 @@ def _measurement(
 
 
 def digits_job(blobs: BlobStore, images: int | None, **options: object) -> TrainJob:
-    """The demo's training: every digit, unless some, a fifth of them for validation."""
+    """The demo's training, on all digits or on `images` of them, a fifth for validation."""
     files, digits = handwritten_digits()
     numbers = random.Random(0).sample(range(len(files)), images or len(files))
     lines = [
@@ -140,15 +140,15 @@ def digits_job(blobs: BlobStore, images: int | None, **options: object) -> Train
 
 
 async def _worker(assignment: Assignment) -> Finished:
-    """The worker's own child and channel; reports are answered at once, as NATS would."""
+    """The worker's child process and channel; reports are acknowledged at once, as by NATS."""
     started = time.monotonic()
     child = await Child.start(assignment)
     ends: list[Moment] = []
-    said, until_first = 0, 0.0
+    reports, until_first = 0, 0.0
     try:
         async for report in child.reports():
-            said += 1
-            child.published(said)
+            reports += 1
+            child.published(reports)
             match report:
                 case DataPrepared():
                     until_first = time.monotonic() - started
@@ -194,8 +194,8 @@ def _each(ends: list[Moment]) -> Moment:
     return Moment((last.wall - first.wall) / epochs, (last.cpu - first.cpu) / epochs)
 
 
-def _forget_weights(blobs: Path) -> None:
-    """Delete saved weights: equal ones that are there already would not be written again."""
+def _delete_weights(blobs: Path) -> None:
+    """Delete saved weights: existing blobs would not be written again."""
     for blob in blobs.glob("sha256/*/*"):
         if blob.stat().st_size > 1_000_000:
             blob.unlink()

@@ -1,4 +1,4 @@
-"""`stemma audit verify` beside a loop that only hashes what it reads.
+"""`stemma audit verify` against a loop that only hashes what it reads.
 
 Both read the same pages of the same columns. The loop computes the SHA-256 of each stored payload
 and nothing else.
@@ -26,7 +26,7 @@ EVENTS, QUICK_EVENTS = 200_000, 1_000
 
 
 def run(quick: bool) -> list[Measurement]:
-    """Events a second, of a log that was signed."""
+    """Events a second of a signed log."""
     count = QUICK_EVENTS if quick else EVENTS
     with (
         data_folder() as folder,

@@ -1,4 +1,4 @@
-"""All read models there are."""
+"""The registry of all read models."""
 
 from projections.audit.timeline import TIMELINE
 from projections.audit.trail import TRAIL

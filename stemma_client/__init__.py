@@ -5,8 +5,8 @@
             case VersionTrainingCompleted(checkpoint=checkpoint): ...
         store(received.position)
 
-Events come once and in the order of the log. Keep `received.position` with your own data, in the
-transaction of the effect, and give it as `after` when you start again.
+Events are delivered once and in the order of the log. Store `received.position` with your own data,
+in the transaction of the effect, and pass it as `after` when you restart.
 """
 
 from stemma_client.order import Gap

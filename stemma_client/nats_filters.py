@@ -1,4 +1,4 @@
-"""The subjects of NATS on which the events lie that somebody asks for."""
+"""Filters of NATS subjects for events by name and subject."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,28 +10,28 @@ _SUBJECT = re.compile(r"([a-z]+)-([A-Za-z0-9_-]+)")
 
 
 def filters_of(names: Sequence[str], subjects: Sequence[str]) -> Iterator[str]:
-    """The subjects of NATS on which the events asked for are, without any that overlap."""
+    """The NATS subjects of events with these names and subjects; none of them overlap."""
     if not names and not subjects:
         yield EVERY_EVENT
         return
     events = dict.fromkeys(_parts(_NAME, name, "version.created or version.*") for name in names)
-    things = dict.fromkeys(_parts(_SUBJECT, one, "version-…") for one in subjects)
-    found = False
+    things = dict.fromkeys(_parts(_SUBJECT, subject, "version-…") for subject in subjects)
+    matched = False
     for kind, event in events or dict.fromkeys((kind, "*") for kind, _ in things):
         if event != "*" and (kind, "*") in events:
             continue
         ids = [key for of, key in things if of == kind] if things else ["*"]
         for key in ids:
-            found = True
+            matched = True
             yield f"stemma.events.{kind}.{event}.{key}.>"
-    if not found:
+    if not matched:
         raise ValueError(
             f"no event has one of the names {names} and one of the subjects {subjects}"
         )
 
 
 def _parts(pattern: re.Pattern[str], text: str, example: str) -> tuple[str, str]:
-    found = pattern.fullmatch(text)
-    if found is None:
+    match = pattern.fullmatch(text)
+    if match is None:
         raise ValueError(f"{text!r} can be asked for by no subject of NATS; it is like {example}")
-    return found[1], found[2]
+    return match[1], match[2]

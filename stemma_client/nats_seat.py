@@ -1,4 +1,4 @@
-"""Who this client is on NATS: connected as them, and under which name they may have a consumer."""
+"""The client's connection to NATS: its account, and the consumer name that the account allows."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from nats.errors import Error as NatsError
 
 from stemma_client.over_http import Refused
 
-WHO_AM_I = "$SYS.REQ.USER.INFO"
-"""Whom the server takes us for; every account may ask, unless its permissions say otherwise."""
-ASK_SECONDS = 2.0
+USER_INFO = "$SYS.REQ.USER.INFO"
+"""The subject for information on this client's user; every account may request it by default."""
+REQUEST_SECONDS = 2.0
 VIOLATION = "authorization violation"
 SHUT_OUT = (
     "NATS does not let you in: there is no seed, a wrong one, or one that was removed; ask your"
@@ -24,12 +24,12 @@ class _User(msgspec.Struct, frozen=True):
     account: str = ""
 
 
-class _Answer(msgspec.Struct, frozen=True):
+class _UserInfo(msgspec.Struct, frozen=True):
     data: _User = _User()
 
 
 class Seat:
-    """A connection that comes back by itself, except where its seed opens nothing."""
+    """A connection that reconnects by itself, unless its seed is rejected."""
 
     _client: Client
 
@@ -38,30 +38,32 @@ class Seat:
         self._connected = self._shut_out = False
 
     async def connect(self, url: str, **options: Any) -> Client:
-        """Connected, as soon as a server can be reached. Raises `Refused`."""
-        theirs = options.pop("error_cb", None)
+        """Connect as soon as a server can be reached. Raises `Refused`."""
+        callback = options.pop("error_cb", None)
 
-        async def note(error: Exception) -> None:
+        async def handle(error: Exception) -> None:
             if VIOLATION in str(error).casefold():
                 self._shut_out = True
-                if not self._connected:  # later it would end only the task that reconnects
+                if not self._connected:  # later, it would only end the task that reconnects
                     raise Refused(SHUT_OUT) from error
-            if theirs is not None:
-                await theirs(error)
+            if callback is not None:
+                await callback(error)
 
-        self._client = await nats.connect(url, error_cb=note, max_reconnect_attempts=-1, **options)
+        self._client = await nats.connect(
+            url, error_cb=handle, max_reconnect_attempts=-1, **options
+        )
         self._connected = True
         return self._client
 
     def refuse_closed(self) -> None:
-        """Raises `Refused` once the server has closed the connection for good."""
+        """Raise `Refused` if the server has closed the connection permanently."""
         if self._shut_out or self._client.is_closed:
             raise Refused(SHUT_OUT)
 
     async def consumer(self, name: str | None) -> str | None:
-        """The name under which a consumer may be made; None for any. Raises `Refused`."""
+        """The name that a consumer must have; None for any name. Raises `Refused`."""
         if not self._account:
-            self._account = await self._ask()
+            self._account = await self._fetch_account()
         if self._account.startswith((WORKER, API)):
             raise Refused(
                 f"this seed is that of {self._account}, which may not follow the events: take a"
@@ -77,10 +79,10 @@ class Seat:
             )
         return own
 
-    async def _ask(self) -> str:
-        """The account that the server has us in; empty where it does not say."""
+    async def _fetch_account(self) -> str:
+        """The account of this client; empty if the server does not report it."""
         try:
-            reply = await self._client.request(WHO_AM_I, timeout=ASK_SECONDS)
-            return msgspec.json.decode(reply.data, type=_Answer).data.account
+            reply = await self._client.request(USER_INFO, timeout=REQUEST_SECONDS)
+            return msgspec.json.decode(reply.data, type=_UserInfo).data.account
         except (NatsError, msgspec.DecodeError):
             return ""

@@ -1,11 +1,11 @@
-"""What has been received, so that nothing comes twice and no loss goes unseen."""
+"""The order of received events: no event is delivered twice, and a gap is detected."""
 
 from collections import OrderedDict
 
 from stemma_client.received import Received
 
 SUBJECTS = 100_000
-"""Things whose last revision is remembered; those heard of longest ago are forgotten."""
+"""The number of subjects whose last revision is stored; the least recently seen are dropped."""
 
 
 class Gap(Exception):
@@ -13,10 +13,10 @@ class Gap(Exception):
 
 
 class Order:
-    """Takes each event once.
+    """Accepts each event once.
 
-    `every_position` is for who asks for all events, `every_revision` for who asks for all of each
-    thing that they ask about.
+    `every_position` is set if all events are requested, `every_revision` if all events of each
+    requested subject are.
     """
 
     def __init__(self, after: int, *, every_position: bool, every_revision: bool) -> None:
@@ -26,7 +26,7 @@ class Order:
         self._revisions: OrderedDict[str, int] = OrderedDict()
 
     def takes(self, received: Received) -> bool:
-        """Whether it is new. Raises `Gap` if something was to come before it."""
+        """Whether an event is new. Raises `Gap` if an earlier one is missing."""
         if received.position <= self.after:
             return False
         if self._every_position and received.position > self.after + 1:

@@ -1,4 +1,4 @@
-"""Following events over HTTP: pages after a position, and long polls where there is none yet."""
+"""Following events over HTTP: pages after a position, and long polling at the end of the log."""
 
 import asyncio
 import time
@@ -15,11 +15,11 @@ WAIT_SECONDS = 20.0
 RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 30.0
 
-_PASSING = frozenset({429, 502, 503, 504})
+_TEMPORARY = frozenset({429, 502, 503, 504})
 
 
 class Refused(Exception):
-    """The server does not answer this: the message says why, `status` is that of HTTP if it was."""
+    """The server rejects the request: the message says why; `status` is the HTTP status, if any."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
@@ -39,74 +39,79 @@ def follow_http(
     subjects: Sequence[str] = (),
     key: str | None = None,
 ) -> Iterator[Received]:
-    """Every event after a position, and those to come; it ends only by an exception.
+    """All events after a position, including future ones; it ends only with an exception.
 
-    `names` are events' names, or all of a kind, such as `version.*`; `subjects` are things, such
-    as `version-…`. While the server cannot be reached it tries again. Raises `Refused` and `Gap`.
+    `names` are names of events, or all of a kind, such as `version.*`. `subjects` are, for example,
+    `version-…`. It retries while the server cannot be reached. Raises `Refused` and `Gap`.
     """
-    # A key that is for some projects does not see every position.
+    # A key that is limited to projects does not see every position.
     order = Order(after, every_position=False, every_revision=not names)
-    asked = {"name": list(names), "subject": list(subjects), "limit": PAGE, "wait": WAIT_SECONDS}
+    parameters = {
+        "name": list(names),
+        "subject": list(subjects),
+        "limit": PAGE,
+        "wait": WAIT_SECONDS,
+    }
     with httpx.Client(base_url=url, headers=authorized(key), timeout=3 * WAIT_SECONDS) as client:
         while True:
-            page = _page(client, asked | {"after": after})
+            page = _page(client, parameters | {"after": after})
             for item in page.items:
                 data = item.pop("data")
                 attributes = {name: msgspec.json.decode(value) for name, value in item.items()}
-                one = received(attributes, bytes(data))
-                if order.takes(one):
-                    yield one
+                event = received(attributes, bytes(data))
+                if order.takes(event):
+                    yield event
             after = page.next
 
 
 def authorized(key: str | None) -> dict[str, str]:
-    """The headers that show a key."""
+    """The headers for a key."""
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
-async def with_data(one: Received, client: httpx.AsyncClient) -> Received:
-    """An event that was larger than a message, with the data that its `dataref` leads to.
+async def with_data(event: Received, client: httpx.AsyncClient) -> Received:
+    """An event that is larger than a message, with the data that its `dataref` refers to.
 
-    While the server cannot be reached it tries again. Raises `Refused`.
+    It retries while the server cannot be reached. Raises `Refused`.
     """
     pause = RETRY_SECONDS
     while True:
         try:
-            response = await client.get(one.attributes["dataref"])
+            response = await client.get(event.attributes["dataref"])
         except httpx.TransportError:
             response = None
         if response is not None and _is_answer(response):
             break
-        await asyncio.sleep(_pause_told(response, pause))
+        await asyncio.sleep(_retry_after(response, pause))
         pause = min(2 * pause, LONGEST_RETRY_SECONDS)
-    told = attributes_in(response.headers)
-    # Else an older program published it, whose reference leads to a page of events.
-    return received(told, response.content) if "sequence" in told else one
+    attributes = attributes_in(response.headers)
+    # Otherwise an older program published it, whose reference leads to a page of events.
+    return received(attributes, response.content) if "sequence" in attributes else event
 
 
-def _page(client: httpx.Client, asked: dict[str, object]) -> _Page:
+def _page(client: httpx.Client, parameters: dict[str, object]) -> _Page:
     pause = RETRY_SECONDS
     while True:
         try:
-            response = client.get("/api/v1/events", params=asked)  # type: ignore[arg-type]
+            response = client.get("/api/v1/events", params=parameters)  # type: ignore[arg-type]
         except httpx.TransportError:
             response = None
         if response is not None and _is_answer(response):
             return msgspec.json.decode(response.content, type=_Page)
-        time.sleep(_pause_told(response, pause))
+        time.sleep(_retry_after(response, pause))
         pause = min(2 * pause, LONGEST_RETRY_SECONDS)
 
 
 def _is_answer(response: httpx.Response) -> bool:
-    """Whether it is, or else to be asked for again. Raises `Refused`."""
-    if not response.is_success and response.status_code not in _PASSING:
+    """Whether the request succeeded; if not, it is to be retried. Raises `Refused`."""
+    if not response.is_success and response.status_code not in _TEMPORARY:
         raise Refused(_reason(response), response.status_code)
     return response.is_success
 
 
-def _pause_told(response: httpx.Response | None, otherwise: float) -> float:
-    told = response.headers.get("Retry-After", "") if response is not None else ""
-    return min(float(told), LONGEST_RETRY_SECONDS) if told.isdecimal() else otherwise
+def _retry_after(response: httpx.Response | None, otherwise: float) -> float:
+    seconds = response.headers.get("Retry-After", "") if response is not None else ""
+    return min(float(seconds), LONGEST_RETRY_SECONDS) if seconds.isdecimal() else otherwise
 
 
 def _reason(response: httpx.Response) -> str:

@@ -1,4 +1,4 @@
-"""Following events over NATS: a consumer from a position, made anew whenever it is lost."""
+"""Following events over NATS: a consumer from a position, recreated when it is lost."""
 
 import asyncio
 import logging
@@ -25,13 +25,13 @@ BATCH = 256
 LOOK_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 FORGOTTEN_SECONDS = 300.0
-"""After so long without a request the server drops the consumer."""
+"""After this time without a request the server deletes the consumer."""
 
 log = logging.getLogger(__name__)
 
 
 class _Lost(Exception):
-    """Messages went astray between the server and this client."""
+    """Messages were lost between the server and this client."""
 
 
 async def follow_nats(
@@ -46,16 +46,16 @@ async def follow_nats(
     key: str | None = None,
     **connection: Any,
 ) -> AsyncIterator[Received]:
-    """Every event after a position, and those to come; it ends only by an exception.
+    """All events after a position, including future ones; it ends only with an exception.
 
-    `names` are events' names, or all of a kind, such as `version.*`; `subjects` are things, such
-    as `version-…`. `consumer` is the name that goes with your seed, for which the server is asked
-    if you do not say: two who follow under one name take it from each other. By `api_url` and `key`
-    the data of events are fetched that are larger than a message; without, they come as `Unknown`,
-    with no fields. `connection` are options of `nats.connect`. While a server cannot be reached, or
-    the stream is made anew, it tries again. Raises `ValueError` for filters that are none, `Gap`,
-    and `Refused` for a seed that may not follow, or not under that name, and for data that the key
-    may not read.
+    `names` are names of events, or all of a kind, such as `version.*`. `subjects` are, for example,
+    `version-…`. `consumer` is the consumer name of your seed; by default the server is asked for
+    it. Two clients with the same consumer name take it from each other. `api_url` and `key` are
+    used to fetch the data of events that are larger than a message; without them, such an event is
+    `Unknown`, with no fields. `connection` are options of `nats.connect`. It retries while a server
+    cannot be reached or the stream is being recreated. Raises `ValueError` for invalid filters,
+    `Gap`, and `Refused` for a seed that may not follow, or not with that consumer name, and for
+    data that the key may not read.
     """
     filters = list(filters_of(names, subjects))
     order = Order(after, every_position=filters == [EVERY_EVENT], every_revision=not names)
@@ -69,17 +69,17 @@ async def follow_nats(
             try:
                 consumer = await seat.consumer(consumer)
                 async for message in _messages(js, filters, order.after, consumer):
-                    one = _received(message)
-                    if not order.takes(one):
+                    event = _received(message)
+                    if not order.takes(event):
                         continue
-                    refers = api_url is not None and "dataref" in one.attributes
-                    yield await with_data(one, api) if refers else one
+                    refers = api_url is not None and "dataref" in event.attributes
+                    yield await with_data(event, api) if refers else event
             except (NatsError, _Lost) as error:
-                log.warning("the events are taken up again: %s", error or type(error).__name__)
+                log.warning("following events restarts: %s", error or type(error).__name__)
             await asyncio.sleep(RETRY_SECONDS)
     finally:
         await api.aclose()
-        with suppress(OSError):  # of a connection that is lost, which has nothing left to send
+        with suppress(OSError):  # the connection is lost, and has nothing left to send
             await client.close()
 
 
@@ -90,14 +90,14 @@ def _received(message: Msg) -> Received:
 async def _messages(
     js: JetStreamContext, filters: list[str], after: int, name: str | None
 ) -> AsyncIterator[Msg]:
-    """The messages of a new consumer, until one is lost. Raises `_Lost` and NATS's errors."""
+    """The messages of a new consumer, until one is lost. Raises `_Lost` and errors of NATS."""
     if name is not None:
         with suppress(NotFoundError):
             await js.delete_consumer(STREAM, name)
     config = ConsumerConfig(
         name=name,
         deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-        # A sequence is never less than its event's position; what was seen is passed over.
+        # A sequence is never less than its event's position; events already seen are skipped.
         opt_start_seq=after + 1,
         filter_subjects=filters,
         ack_policy=AckPolicy.NONE,
@@ -105,8 +105,8 @@ async def _messages(
         mem_storage=True,
         num_replicas=1,
     )
-    made = (await js.add_consumer(STREAM, config)).name
-    subscription = await js.pull_subscribe_bind(consumer=made, stream=STREAM)
+    consumer = (await js.add_consumer(STREAM, config)).name
+    subscription = await js.pull_subscribe_bind(consumer=consumer, stream=STREAM)
     try:
         delivered = 0
         while True:
@@ -114,7 +114,7 @@ async def _messages(
                 messages = await subscription.fetch(BATCH, timeout=LOOK_SECONDS)
             except NatsTimeout:
                 messages = []
-                info = await js.consumer_info(STREAM, made)
+                info = await js.consumer_info(STREAM, consumer)
                 if info.delivered is None or info.delivered.consumer_seq != delivered:
                     raise _Lost("some did not arrive") from None
             for message in messages:

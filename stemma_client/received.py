@@ -1,4 +1,4 @@
-"""An event as it was received: its attributes as a CloudEvent, and the domain's own struct."""
+"""Received events: the attributes of the CloudEvent, and the domain's struct."""
 
 import pkgutil
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from domain.upcasts import upcast
 
 
 class Unknown(msgspec.Struct, frozen=True):
-    """An event whose name or version this client does not know; `fields` are as they came."""
+    """An event whose name or version this client does not know; `fields` are as received."""
 
     name: str
     version: int
@@ -36,7 +36,7 @@ class Received(msgspec.Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        """The event's own id: unique for ever."""
+        """The event's unique id."""
         return str(self.attributes["id"])
 
     @property
@@ -45,12 +45,12 @@ class Received(msgspec.Struct, frozen=True):
 
     @property
     def subject(self) -> str:
-        """What it is about: the kind, a hyphen and the id."""
+        """The subject of the event: the kind, a hyphen and the id."""
         return str(self.attributes["subject"])
 
     @property
     def revision(self) -> int:
-        """Number in the history of the subject, from 1 without a hole."""
+        """The number of the event in the subject's history: 1, 2, 3 and so on."""
         return int(self.attributes["revision"])
 
     @property
@@ -68,7 +68,7 @@ class Received(msgspec.Struct, frozen=True):
 
 
 def attributes_in(headers: Mapping[str, str]) -> dict[str, str]:
-    """The attributes of a CloudEvent in binary mode, of which each is a header."""
+    """The attributes of a CloudEvent in binary mode, from its headers."""
     return {
         name.removeprefix("ce-"): unquote(value)
         for name, value in headers.items()
@@ -77,16 +77,16 @@ def attributes_in(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def received(attributes: Mapping[str, Any], payload: bytes) -> Received:
-    """What came, read. Numbers may be texts, as they are in headers."""
-    told = dict(attributes)
+    """A received event from its attributes and payload. Numbers may be strings, as in headers."""
+    values = dict(attributes)
     for number in ("revision", "schemaversion"):
-        told[number] = int(told[number])
-    event = _read(told["type"], told["schemaversion"], payload)
-    return Received(int(told["sequence"]), event, told, payload)
+        values[number] = int(values[number])
+    event = _decode(values["type"], values["schemaversion"], payload)
+    return Received(int(values["sequence"]), event, values, payload)
 
 
-def _read(name: str, version: int, payload: bytes) -> Event | Unknown:
-    """The domain's event, brought to the version that is known here; else what came."""
+def _decode(name: str, version: int, payload: bytes) -> Event | Unknown:
+    """The domain's event, upcast to the version known here; otherwise `Unknown`."""
     try:
         fields = msgspec.json.decode(payload, type=dict[str, Any])
     except msgspec.DecodeError:

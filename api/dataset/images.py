@@ -123,7 +123,7 @@ class ImageController(Controller):
             annotated=annotated,
             without_concept=without_concept,
         )
-        if view_id is None and wanted.asks_a_view:
+        if view_id is None and wanted.uses_view:
             raise Invalid("say in which view: give view_id", field="view_id")
         after = position_in(cursor)
         with backend.reading_as_of(as_of, at_least, DATASET) as (connection, position, at):

@@ -11,7 +11,7 @@ from api.http.parameters import Served
 from api.http.schemas import ReadModelStatus, Status
 from domain.access.roles import Right
 from projections.engine.follow import positions_of
-from projections.engine.scratch import under_way
+from projections.engine.scratch import running_builds
 from projections.registry import READ_MODELS
 
 
@@ -31,7 +31,7 @@ class SystemController(Controller):
         with backend.engine.connect() as connection:
             found = list(positions_of(connection, READ_MODELS))
             signs = signs_of_life(connection)
-        building = under_way(backend.engine)
+        building = running_builds(backend.engine)
         head = backend.store.head()
         return Status(
             head,

@@ -19,7 +19,7 @@ from adapters.training.crew import Crew, Lookout, QueueUnreachable, crew_of
 from application.log.store import Store
 from application.webhooks import all_endpoints
 from projections.engine.failing import Failing
-from projections.engine.scratch import under_way
+from projections.engine.scratch import running_builds
 
 PATIENCE_SECONDS = 3.0
 
@@ -32,7 +32,8 @@ def print_status(settings: Settings) -> None:
         known = from_database(connection)
         webhooks = standings(connection, all_endpoints(store).values(), known.head)
     others = [
-        Standing(f"building {name}", at, max(known.head - at, 0)) for name, at in under_way(engine)
+        Standing(f"building {name}", at, max(known.head - at, 0))
+        for name, at in running_builds(engine)
     ]
     others += [
         Standing(

@@ -1,1 +1,1 @@
-"""The index of the trail, and of times."""
+"""Read models of the audit trail: its index, and the timeline."""

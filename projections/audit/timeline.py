@@ -1,4 +1,4 @@
-"""The timeline: which position of the log a time stands for."""
+"""The timeline: the position of the log as of a time."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -17,10 +17,10 @@ from sqlalchemy.dialects.postgresql import insert
 
 from domain.event import Recorded
 from projections.engine.follow import EventSource
-from projections.engine.read_model import SCHEMA, ReadModel, Write, given_rows, write_rows
+from projections.engine.read_model import SCHEMA, ReadModel, Write, parameter_rows, write_rows
 
 BLOCK = 256
-"""Positions that have a row together."""
+"""The number of positions that share a row."""
 
 metadata = MetaData(schema=SCHEMA)
 
@@ -30,12 +30,12 @@ blocks = Table(
     Column("block", BigInteger, primary_key=True),
     Column("earliest", DateTime(timezone=True), nullable=False),
 )
-"""The earliest time at which an event of each block was recorded. Clocks may be set back, so that
-is not always its first one's."""
+"""The earliest time at which an event of each block was recorded. A clock may be set back, so it is
+not always that of its first event."""
 
-_given = given_rows(block=BigInteger, earliest=DateTime(timezone=True))
-_new = insert(blocks).from_select(["block", "earliest"], select(_given))
-_note = _new.on_conflict_do_update(
+_rows = parameter_rows(block=BigInteger, earliest=DateTime(timezone=True))
+_new = insert(blocks).from_select(["block", "earliest"], select(_rows))
+_upsert = _new.on_conflict_do_update(
     index_elements=["block"],
     set_={"earliest": func.least(blocks.c.earliest, _new.excluded.earliest)},
 )
@@ -47,7 +47,7 @@ def project(page: Sequence[Recorded]) -> Iterator[Write]:
         block, at = (recorded.position - 1) // BLOCK, recorded.metadata.occurred_at
         earliest[block] = min(earliest.get(block, at), at)
     yield from write_rows(
-        _note, [{"block": block, "earliest": at} for block, at in earliest.items()]
+        _upsert, [{"block": block, "earliest": at} for block, at in earliest.items()]
     )
 
 
@@ -57,7 +57,7 @@ TIMELINE = ReadModel("timeline_v1", metadata, project)
 def position_at(connection: Connection, source: EventSource, time: datetime, *, upto: int) -> int:
     """The last position, `upto` at most, whose event was recorded at this time or before.
 
-    0 is before the first one. So a clock that was set back is taken at its later word.
+    It is 0 before the first event. If a clock was set back, the last matching event counts.
     """
     query = (
         select(blocks.c.block)
@@ -70,6 +70,6 @@ def position_at(connection: Connection, source: EventSource, time: datetime, *, 
         return 0
     before, last = block * BLOCK, min((block + 1) * BLOCK, upto)
     events = source.read(before, limit=BLOCK, upto=last)
-    found = [one.position for one in events if one.metadata.occurred_at <= time]
-    # This read model may be ahead of `upto`, and its block's earliest event beyond it.
-    return found[-1] if found else position_at(connection, source, time, upto=before)
+    matches = [event.position for event in events if event.metadata.occurred_at <= time]
+    # This read model may be ahead of `upto`, and the block's earliest event after it.
+    return matches[-1] if matches else position_at(connection, source, time, upto=before)

@@ -1,8 +1,9 @@
-"""Where on the log the events of an actor, of a name, of a project and so on are: an index.
+"""The index of the audit trail: the positions of the events of an actor, a name, a project and so
+on.
 
-For each such term and each block of 512 positions there is a row with a bit for each position, so
-that several terms are met by their rows' bits in common, and a page of the trail is found in a walk
-over blocks, however long the log is.
+For each such term and each block of 512 positions there is a row with a bit for each position. The
+bitwise AND of several terms' rows gives the events that match all of them. A page of the trail is a
+scan of blocks, however long the log is.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +31,7 @@ from sqlalchemy.dialects.postgresql import BIT, Insert, array, insert
 
 from domain.audit.places import MODEL, PROJECT, VIEW, StreamScope, own_terms, stream_scope
 from domain.event import Recorded, StreamName
-from projections.engine.read_model import SCHEMA, ReadModel, Write, given_rows, write_rows
+from projections.engine.read_model import SCHEMA, ReadModel, Write, parameter_rows, write_rows
 
 BLOCK = 512
 
@@ -46,7 +47,7 @@ streams = Table(
     Column("view_id", Text),
     Column("model_id", Text),
 )
-"""What a stream, and with it each of its events, belongs to."""
+"""The project, view and model that a stream and its events belong to."""
 
 blocks = Table(
     "trail_v1_blocks",
@@ -57,11 +58,11 @@ blocks = Table(
     Column("first_at", DateTime(timezone=True), nullable=False),
     Column("last_at", DateTime(timezone=True), nullable=False),
 )
-"""The positions of a block that a term holds for, from the left, and when their events happened."""
+"""The positions of a block that match a term, from the left, and the times of their events."""
 
 
-class _Marks(msgspec.Struct):
-    """The events of a block that a term holds for: bit `n` from the right is the n-th position."""
+class _Bitmap(msgspec.Struct):
+    """The positions of a block that match a term: bit `n` from the right is position `n`."""
 
     first_at: datetime
     last_at: datetime
@@ -76,34 +77,34 @@ class _Marks(msgspec.Struct):
         return f"{self.bits:0{BLOCK}b}"[::-1]
 
 
-def _place_rows() -> Select[tuple[str, str, str, str]]:
-    given = given_rows(stream=Text, project_id=Text, view_id=Text, model_id=Text)
+def _scope_rows() -> Select[tuple[str, str, str, str]]:
+    rows = parameter_rows(stream=Text, project_id=Text, view_id=Text, model_id=Text)
     view = streams.alias("view")
-    of_view = literal(str(StreamName(VIEW, ""))).concat(given.c.view_id)
+    of_view = literal(str(StreamName(VIEW, ""))).concat(rows.c.view_id)
     return select(
-        given.c.stream,
-        func.coalesce(given.c.project_id, view.c.project_id),
-        given.c.view_id,
-        given.c.model_id,
-    ).select_from(given.outerjoin(view, view.c.stream == of_view))
+        rows.c.stream,
+        func.coalesce(rows.c.project_id, view.c.project_id),
+        rows.c.view_id,
+        rows.c.model_id,
+    ).select_from(rows.outerjoin(view, view.c.stream == of_view))
 
 
-def _marked_rows() -> Select[tuple[str, int, str, datetime, datetime]]:
-    """What the events say themselves, gathered by term and block."""
-    given = given_rows(
+def _own_rows() -> Select[tuple[str, int, str, datetime, datetime]]:
+    """Rows of the terms that follow from the events alone, by term and block."""
+    rows = parameter_rows(
         term=Text,
         block=BigInteger,
         members=Text,
         first_at=DateTime(timezone=True),
         last_at=DateTime(timezone=True),
     )
-    members = cast(given.c.members, BIT(BLOCK))
-    return select(given.c.term, given.c.block, members, given.c.first_at, given.c.last_at)
+    members = cast(rows.c.members, BIT(BLOCK))
+    return select(rows.c.term, rows.c.block, members, rows.c.first_at, rows.c.last_at)
 
 
-def _owned_rows() -> Select[tuple[str, int, str, datetime, datetime]]:
-    """What events belong to by their streams, a row for each event."""
-    given = given_rows(position=BigInteger, at=DateTime(timezone=True), stream=Text)
+def _stream_rows() -> Select[tuple[str, int, str, datetime, datetime]]:
+    """Rows of the terms that follow from the streams of events, by term and block."""
+    rows = parameter_rows(position=BigInteger, at=DateTime(timezone=True), stream=Text)
     owners: ColumnElement[Any] = array(
         [
             literal(f"{PROJECT}:", Text).concat(streams.c.project_id),
@@ -114,23 +115,23 @@ def _owned_rows() -> Select[tuple[str, int, str, datetime, datetime]]:
     )
     each = (
         select(
-            (given.c.position // BLOCK).label("block"),
-            (given.c.position % BLOCK).label("place"),
-            given.c.at,
+            (rows.c.position // BLOCK).label("block"),
+            (rows.c.position % BLOCK).label("bit"),
+            rows.c.at,
             func.unnest(func.array_remove(owners, None)).label("term"),
         )
-        .select_from(given.join(streams, streams.c.stream == given.c.stream))
+        .select_from(rows.join(streams, streams.c.stream == rows.c.stream))
         .subquery()
     )
-    nothing: ColumnElement[str] = literal_column(f"B'{'0' * BLOCK}'")
-    members = func.bit_or(func.set_bit(nothing, each.c.place.cast(Integer), 1))
+    zeros: ColumnElement[str] = literal_column(f"B'{'0' * BLOCK}'")
+    members = func.bit_or(func.set_bit(zeros, each.c.bit.cast(Integer), 1))
     return select(
         each.c.term, each.c.block, members, func.min(each.c.at), func.max(each.c.at)
     ).group_by(each.c.term, each.c.block)
 
 
-def _marking(rows: Select[Any]) -> Insert:
-    """Rows of `blocks`, added to those that are there."""
+def _upsert_blocks(rows: Select[Any]) -> Insert:
+    """An insert into `blocks` that merges rows into existing ones."""
     new = insert(blocks).from_select(list(blocks.c.keys()), rows)
     return new.on_conflict_do_update(
         index_elements=[blocks.c.term, blocks.c.block],
@@ -142,54 +143,54 @@ def _marking(rows: Select[Any]) -> Insert:
     )
 
 
-_place = (
+_add_scopes = (
     insert(streams)
-    .from_select(["stream", "project_id", "view_id", "model_id"], _place_rows())
+    .from_select(["stream", "project_id", "view_id", "model_id"], _scope_rows())
     .on_conflict_do_nothing()
 )
-_mark = _marking(_marked_rows())
-_mark_by_stream = _marking(_owned_rows())
+_index_own = _upsert_blocks(_own_rows())
+_index_by_stream = _upsert_blocks(_stream_rows())
 
 
 def project(page: Sequence[Recorded]) -> Iterator[Write]:
-    places: list[dict[str, str | None]] = []
-    marks: dict[tuple[str, int], _Marks] = {}
+    scopes: list[dict[str, str | None]] = []
+    bitmaps: dict[tuple[str, int], _Bitmap] = {}
     by_stream: list[dict[str, object]] = []
     for recorded in page:
         stream, position, at = recorded.stream, recorded.position, recorded.metadata.occurred_at
-        place = stream_scope(stream, recorded.event)
-        if place is not None and recorded.kind != PROJECT:
-            places.append({"stream": stream, **msgspec.to_builtins(place)})
-        for term in _terms(recorded, place):
+        scope = stream_scope(stream, recorded.event)
+        if scope is not None and recorded.kind != PROJECT:
+            scopes.append({"stream": stream, **msgspec.to_builtins(scope)})
+        for term in _terms(recorded, scope):
             key = term, position // BLOCK
-            if key not in marks:
-                marks[key] = _Marks(at, at)
-            marks[key].add(position, at)
-        if place is None or place.project_id is None:
+            if key not in bitmaps:
+                bitmaps[key] = _Bitmap(at, at)
+            bitmaps[key].add(position, at)
+        if scope is None or scope.project_id is None:
             by_stream.append({"position": position, "at": at, "stream": stream})
-    # A model's project is its view's, which may have begun in this very page.
-    yield from write_rows(_place, [one for one in places if one["project_id"]])
-    yield from write_rows(_place, [one for one in places if not one["project_id"]])
-    gathered = [
+    # A model's project is that of its view, which may have been created in this page.
+    yield from write_rows(_add_scopes, [row for row in scopes if row["project_id"]])
+    yield from write_rows(_add_scopes, [row for row in scopes if not row["project_id"]])
+    block_rows = [
         {
             "term": term,
             "block": block,
-            "members": held.members,
-            "first_at": held.first_at,
-            "last_at": held.last_at,
+            "members": bitmap.members,
+            "first_at": bitmap.first_at,
+            "last_at": bitmap.last_at,
         }
-        for (term, block), held in marks.items()
+        for (term, block), bitmap in bitmaps.items()
     ]
-    yield from write_rows(_mark, gathered)
-    yield from write_rows(_mark_by_stream, by_stream)
+    yield from write_rows(_index_own, block_rows)
+    yield from write_rows(_index_by_stream, by_stream)
 
 
-def _terms(recorded: Recorded, place: StreamScope | None) -> Iterator[str]:
-    """The terms that hold for an event by what it says itself."""
+def _terms(recorded: Recorded, scope: StreamScope | None) -> Iterator[str]:
+    """The terms that follow from an event alone."""
     yield EVERYTHING
     yield from own_terms(recorded)
-    if place is not None and place.project_id is not None:
-        yield from place.terms
+    if scope is not None and scope.project_id is not None:
+        yield from scope.terms
 
 
 TRAIL = ReadModel("trail_v1", metadata, project)

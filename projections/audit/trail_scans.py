@@ -1,4 +1,4 @@
-"""How the trail's index is walked: the positions of events that match, newest or oldest first."""
+"""Scans of the trail's index: the positions of matching events, newest or oldest first."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,12 +11,12 @@ from domain.audit.places import ACTOR, EVENT, MODEL, PROJECT, VERSION, VIEW
 from projections.audit.trail import BLOCK, EVERYTHING, blocks
 
 TERMS = (ACTOR, EVENT, PROJECT, VIEW, MODEL, VERSION)
-WALKED = 64
-"""Blocks that a step of a walk takes."""
+SCAN_BLOCKS = 64
+"""The number of blocks in a step of a scan."""
 
 
 class TrailFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which events to find; what is None does not restrict. `until` itself is left out."""
+    """A filter of events; None does not restrict. `until` is exclusive."""
 
     actor: str | None = None
     event: str | None = None
@@ -37,15 +37,16 @@ class TrailFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def scan(
-    connection: Connection, wanted: TrailFilter, after: int, before: int, *, newest: bool
+    connection: Connection, filters: TrailFilter, after: int, before: int, *, newest: bool
 ) -> tuple[list[int], bool]:
-    """Positions between two, both left out, that may match, in order; and whether that is all.
+    """A step of a scan: candidate positions between two, exclusive, in order; and whether the scan
+    is complete.
 
-    It takes a step of a walk: go on from the last position until all are found. The times of
-    events at the edges of the range asked for are still to be looked at.
+    If it is not, the next step continues after the last position. The caller has to check the times
+    of events at the edges of the filter's range.
     """
-    first, *others = [blocks.alias() for _ in wanted.terms or [EVERYTHING]]
-    terms = wanted.terms or [EVERYTHING]
+    first, *others = [blocks.alias() for _ in filters.terms or [EVERYTHING]]
+    terms = filters.terms or [EVERYTHING]
     members: ColumnElement[Any] = first.c.members
     condition = and_(
         first.c.term == terms[0],
@@ -56,10 +57,10 @@ def scan(
     for other, term in zip(others, terms[1:], strict=True):
         source = source.join(other, and_(other.c.block == first.c.block, other.c.term == term))
         members = members.op("&")(other.c.members)
-    if wanted.since is not None:
-        condition &= first.c.last_at >= wanted.since
-    if wanted.until is not None:
-        condition &= first.c.first_at < wanted.until
+    if filters.since is not None:
+        condition &= first.c.last_at >= filters.since
+    if filters.until is not None:
+        condition &= first.c.first_at < filters.until
     if others:
         condition &= func.bit_count(members) > 0
     order = first.c.block.desc() if newest else first.c.block
@@ -68,42 +69,41 @@ def scan(
         .select_from(source)
         .where(condition)
         .order_by(order)
-        .limit(WALKED)
+        .limit(SCAN_BLOCKS)
     )
     rows = connection.execute(query).all()
     step = -1 if newest else 1
-    found = [
+    positions = [
         position
         for row in rows
         for position in _positions(row.block, row.members)[::step]
         if after < position < before
     ]
-    return found, len(rows) < WALKED
+    return positions, len(rows) < SCAN_BLOCKS
 
 
-def matching(connection: Connection, wanted: TrailFilter, positions: Sequence[int]) -> set[int]:
-    """Those of some positions that all terms hold for."""
-    left = set(positions)
+def matching(connection: Connection, filters: TrailFilter, positions: Sequence[int]) -> set[int]:
+    """Those of the positions that match all terms."""
+    matches = set(positions)
     touched = {position // BLOCK for position in positions}
-    for term in wanted.terms:
+    for term in filters.terms:
         query = select(blocks.c.block, blocks.c.members).where(
             blocks.c.term == term, blocks.c.block.in_(touched)
         )
-        held = {
+        matches &= {
             position
             for row in connection.execute(query)
             for position in _positions(row.block, row.members)
         }
-        left &= held
-    return left
+    return matches
 
 
 def is_known(connection: Connection, kind: str, value: str) -> bool:
-    """Whether any event is of this project, view, and so on."""
+    """Whether any event belongs to this project, view, and so on."""
     query = select(blocks.c.block).where(blocks.c.term == f"{kind}:{value}").limit(1)
     return connection.execute(query).first() is not None
 
 
 def _positions(block: int, members: str) -> list[int]:
     start = block * BLOCK
-    return [start + place for place, bit in enumerate(members) if bit == "1"]
+    return [start + index for index, bit in enumerate(members) if bit == "1"]

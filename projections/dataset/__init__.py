@@ -1,1 +1,1 @@
-"""Projects, views and images as they are and were, imports and erasures."""
+"""Read models of projects, views, images, imports and erasures."""

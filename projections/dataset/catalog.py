@@ -30,7 +30,7 @@ from domain.library.view import (
     ModelRegistered,
     ViewCreated,
 )
-from projections.engine.history import History, ask, holds_from
+from projections.engine.history import History, execute_at, valid_from_column
 from projections.engine.read_model import SCHEMA, ReadModel, Write, event_by_event
 
 metadata = MetaData(schema=SCHEMA)
@@ -44,7 +44,7 @@ projects = Table(
     Column("created_position", BigInteger, nullable=False, unique=True),
     Column("splits_drawn", Integer, nullable=False),
     Column("revision", BigInteger, nullable=False),
-    holds_from(),
+    valid_from_column(),
 )
 views = Table(
     "catalog_v2_views",
@@ -56,7 +56,7 @@ views = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("created_position", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
-    holds_from(),
+    valid_from_column(),
 )
 concepts = Table(
     "catalog_v2_concepts",
@@ -66,7 +66,7 @@ concepts = Table(
     Column("label", Text, nullable=False),
     Column("removed", Boolean, nullable=False),
     Column("added_position", BigInteger, nullable=False),
-    holds_from(),
+    valid_from_column(),
 )
 
 PROJECTS = History(projects, "name", "splits_drawn", "revision", born="created_position")
@@ -86,7 +86,7 @@ _count_split = PROJECTS.change(_project, splits_drawn=projects.c.splits_drawn + 
 _add_view = insert(views)
 _revise_view = VIEWS.change(_view, revision=_to)
 _keep_concept = CONCEPTS.keep(_concept)
-_forget_concept = concepts.delete().where(_concept)
+_delete_concept = concepts.delete().where(_concept)
 _add_concept = insert(concepts)
 _rename_concept = CONCEPTS.change(_concept, label=bindparam("new_label"))
 _remove_concept = CONCEPTS.change(_concept, removed=True)
@@ -128,10 +128,10 @@ def project(recorded: Recorded) -> Iterator[Write]:
                 },
             )
         case ConceptAdded() as added:
-            # It may come back after it was removed.
-            its = {"key": recorded.entity_id, "concept": added.concept_id}
-            yield Write(_keep_concept, own | its)
-            yield Write(_forget_concept, its)
+            # A concept may be added again after its removal.
+            key = {"key": recorded.entity_id, "concept": added.concept_id}
+            yield Write(_keep_concept, own | key)
+            yield Write(_delete_concept, key)
             yield Write(
                 _add_concept,
                 {
@@ -191,8 +191,8 @@ def list_projects(
 ) -> list[ProjectRow]:
     """Projects, newest first; `before` is the `created_position` of the last one seen.
 
-    `among` are the ids of those that may be listed; None stands for all.
-    Here as everywhere, `as_of` is a past position of the log.
+    `among` are the ids of the projects that may be listed, None for all. In all queries, `as_of` is
+    a past position of the log.
     """
     projects = PROJECTS.at(as_of)
     query = select(projects).order_by(projects.c.created_position.desc()).limit(limit)
@@ -202,7 +202,7 @@ def list_projects(
         query = query.where(projects.c.name.icontains(name, autoescape=True))
     if among is not None:
         query = query.where(projects.c.project_id.in_(among))
-    return [_project_row(row._mapping) for row in ask(connection, query, as_of)]
+    return [_project_row(row._mapping) for row in execute_at(connection, query, as_of)]
 
 
 def find_project(
@@ -210,7 +210,7 @@ def find_project(
 ) -> ProjectRow | None:
     projects = PROJECTS.at(as_of)
     query = select(projects).where(projects.c.project_id == project_id)
-    row = ask(connection, query, as_of).first()
+    row = execute_at(connection, query, as_of).first()
     return None if row is None else _project_row(row._mapping)
 
 
@@ -220,24 +220,24 @@ def list_views(
     """A project's views, oldest first, with their concepts."""
     views = VIEWS.at(as_of)
     query = select(views).where(views.c.project_id == project_id).order_by(views.c.created_position)
-    rows = ask(connection, query, as_of).all()
+    rows = execute_at(connection, query, as_of).all()
     labels = _concepts(connection, [row.view_id for row in rows], as_of)
     return [_view_row(row._mapping, labels[row.view_id]) for row in rows]
 
 
 def find_view(connection: Connection, view_id: str, *, as_of: int | None = None) -> ViewRow | None:
     views = VIEWS.at(as_of)
-    row = ask(connection, select(views).where(views.c.view_id == view_id), as_of).first()
+    row = execute_at(connection, select(views).where(views.c.view_id == view_id), as_of).first()
     if row is None:
         return None
     return _view_row(row._mapping, _concepts(connection, [view_id], as_of)[view_id])
 
 
 def labels_of(connection: Connection, view_id: str, *, as_of: int | None = None) -> dict[str, str]:
-    """Labels by concept id, those of removed concepts included."""
+    """Labels by concept id, including those of removed concepts."""
     concepts = CONCEPTS.at(as_of)
     query = select(concepts.c.concept_id, concepts.c.label).where(concepts.c.view_id == view_id)
-    return {row.concept_id: row.label for row in ask(connection, query, as_of)}
+    return {row.concept_id: row.label for row in execute_at(connection, query, as_of)}
 
 
 def _project_row(row: Any) -> ProjectRow:
@@ -252,13 +252,13 @@ def _view_row(row: Any, labels: list[ConceptRow]) -> ViewRow:
 def _concepts(
     connection: Connection, view_ids: list[str], as_of: int | None
 ) -> dict[str, list[ConceptRow]]:
-    found: dict[str, list[ConceptRow]] = {view_id: [] for view_id in view_ids}
+    by_view: dict[str, list[ConceptRow]] = {view_id: [] for view_id in view_ids}
     concepts = CONCEPTS.at(as_of)
     query = (
         select(concepts)
         .where(concepts.c.view_id.in_(view_ids), ~concepts.c.removed)
         .order_by(concepts.c.added_position)
     )
-    for row in ask(connection, query, as_of):
-        found[row.view_id].append(ConceptRow(row.concept_id, row.label))
-    return found
+    for row in execute_at(connection, query, as_of):
+        by_view[row.view_id].append(ConceptRow(row.concept_id, row.label))
+    return by_view

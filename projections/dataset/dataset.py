@@ -1,7 +1,7 @@
-"""The dataset: images, their splits and their annotations, each with the positions it held at.
+"""The dataset: images, their splits and their annotations, each with the positions of its validity.
 
-A row holds from the position `valid_from` until before `valid_to`; NULL there means that it still
-holds. So the dataset as of any position is a query.
+A row is valid from the position `valid_from` until before `valid_to`, which is NULL for a current
+row. So a query can return the dataset as of any position.
 """
 
 from collections import Counter
@@ -40,14 +40,14 @@ from domain.dataset.image import (
 from domain.event import Recorded
 from domain.personal import erased_values
 from projections.dataset.inverted_index import (
-    mark_annotated,
-    mark_present,
-    marks_of,
+    index_annotations,
+    index_images,
+    index_splits,
     metadata,
-    move_marks,
-    unmark_all,
+    remove_images,
+    terms_of,
 )
-from projections.engine.read_model import ReadModel, Write, given_rows, write_rows
+from projections.engine.read_model import ReadModel, Write, parameter_rows, write_rows
 
 
 def _validity() -> tuple[Column[int], Column[int | None]]:
@@ -77,8 +77,8 @@ images = Table(
     Index("dataset_v3_images_by_id", "image_id", "valid_to"),
     Index("dataset_v3_images_by_project", "project_id", "added_position"),
 )
-"""A row lasts until the image is removed or changes its split; the next one takes over. What is
-said of it only gives it another revision."""
+"""A row is valid until the image is removed or changes its split; then the next one is. An
+annotation only changes its revision."""
 
 revisions = Table(
     "dataset_v3_revisions",
@@ -91,7 +91,7 @@ revisions = Table(
     Column("valid_to", BigInteger, nullable=False),
     Index("dataset_v3_revisions_by_image", "image_id", "valid_from", "valid_to"),
 )
-"""The revisions that rows of images had before those that they show."""
+"""The former revisions of rows of images."""
 
 annotations = Table(
     "dataset_v3_annotations",
@@ -107,7 +107,7 @@ annotations = Table(
     *_validity(),
     Index("dataset_v3_annotations_by_image", "image_id", "view_id"),
 )
-"""One row an annotation; *without concept* is a row that names none."""
+"""One row for each annotation; *without concept* is a row with no concept."""
 
 _changed: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
     "revision": BigInteger,
@@ -116,7 +116,7 @@ _changed: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
     "changed_position": BigInteger,
 }
 
-_added = given_rows(
+_added = parameter_rows(
     image_id=Text,
     project_id=Text,
     blob=Text,
@@ -131,16 +131,16 @@ _added = given_rows(
 )
 _add_images = insert(images).from_select(list(_added.c.keys()), select(_added))
 
-_moved = given_rows(image_id=Text, at=BigInteger, split=Text, **_changed)
-_left = (
+_moved = parameter_rows(image_id=Text, at=BigInteger, split=Text, **_changed)
+_closed = (
     update(images)
     .where(images.c.image_id == _moved.c.image_id, images.c.valid_to.is_(None))
     .values(valid_to=_moved.c.at)
     .returning(
         *(
-            one
-            for one in images.c
-            if one.name not in {"split", "valid_from", "valid_to", *_changed}
+            column
+            for column in images.c
+            if column.name not in {"split", "valid_from", "valid_to", *_changed}
         ),
         _moved.c.split,
         _moved.c.at.label("valid_from"),
@@ -148,9 +148,9 @@ _left = (
     )
     .cte("left")
 )
-_move_images = insert(images).from_select(list(_left.c.keys()), select(_left))
+_move_images = insert(images).from_select(list(_closed.c.keys()), select(_closed))
 
-_removed = given_rows(image_id=Text, at=BigInteger)
+_removed = parameter_rows(image_id=Text, at=BigInteger)
 _remove_images = (
     update(images)
     .where(images.c.image_id == _removed.c.image_id, images.c.valid_to.is_(None))
@@ -162,31 +162,31 @@ _remove_annotations = (
     .values(valid_to=_removed.c.at)
 )
 
-_erased = given_rows(image_id=Text)
+_erased = parameter_rows(image_id=Text)
 _scrub = (
-    # All rows, past ones too: none may keep what the log does not say any more.
+    # All rows, also former ones: none may keep data that was erased from the log.
     update(images).where(images.c.image_id == _erased.c.image_id).values(erased_values(ImageAdded))
 )
 
-_annotated = given_rows(
+_annotated = parameter_rows(
     image_id=Text,
     view_id=Text,
     at=BigInteger,
     without_concept=Boolean,
-    said=JSON,
+    annotations=JSON,
     **_changed,
 )
-_said = (
-    func.json_to_recordset(_annotated.c.said)
+_annotation_rows = (
+    func.json_to_recordset(_annotated.c.annotations)
     .table_valued(
         column("concept_id", Text),
         *(column(side, Float) for side in ("x", "y", "width", "height")),
     )
-    .render_derived(name="said", with_types=True)
+    .render_derived(name="annotation", with_types=True)
     .lateral()
 )
 _annotate = (
-    # One statement instead of several: sending each takes longer than carrying it out.
+    # One statement instead of several: sending one takes longer than executing it.
     insert(annotations)
     .from_select(
         [
@@ -196,10 +196,10 @@ _annotate = (
         select(
             _annotated.c.image_id,
             _annotated.c.view_id,
-            *_said.c,
+            *_annotation_rows.c,
             _annotated.c.without_concept,
             _annotated.c.at,
-        ).select_from(_annotated.join(_said, true())),
+        ).select_from(_annotated.join(_annotation_rows, true())),
     )
     .add_cte(
         update(annotations)
@@ -233,8 +233,8 @@ _annotate = (
 Row = dict[str, Any]
 
 
-class _Turn(NamedTuple):
-    """Events of different images: whatever their order, the outcome is the same."""
+class _Batch(NamedTuple):
+    """Events of different images; their order does not matter."""
 
     added: list[Row]
     moved: list[Row]
@@ -244,25 +244,25 @@ class _Turn(NamedTuple):
 
 
 def project(page: Sequence[Recorded]) -> Iterator[Write]:
-    """Each image's first event of the page, then each one's second, and so on."""
-    turns: list[_Turn] = []
-    taken: Counter[str] = Counter()
+    """Write each image's first event of the page, then each image's second one, and so on."""
+    batches: list[_Batch] = []
+    seen: Counter[str] = Counter()
     for recorded in page:
         if not isinstance(
             recorded.event,
             ImageAdded | ImageSplitAssigned | ImageRemoved | ImageErased | ImageAnnotated,
         ):
             continue
-        place = taken[recorded.entity_id]
-        taken[recorded.entity_id] += 1
-        if place == len(turns):
-            turns.append(_Turn([], [], [], [], []))
-        _take(turns[place], recorded)
-    for turn in turns:
-        yield from _writes_of(turn)
+        number = seen[recorded.entity_id]
+        seen[recorded.entity_id] += 1
+        if number == len(batches):
+            batches.append(_Batch([], [], [], [], []))
+        _add(batches[number], recorded)
+    for batch in batches:
+        yield from _writes_of(batch)
 
 
-def _take(turn: _Turn, recorded: Recorded) -> None:
+def _add(batch: _Batch, recorded: Recorded) -> None:
     key, at = recorded.entity_id, recorded.position
     changed = {
         "revision": recorded.originator_version,
@@ -272,47 +272,47 @@ def _take(turn: _Turn, recorded: Recorded) -> None:
     }
     match recorded.event:
         case ImageAdded() as added:
-            place = {"image_id": key, "split": TRAIN, "added_position": at, "valid_from": at}
-            turn.added.append(msgspec.structs.asdict(added) | place | changed)
+            row = {"image_id": key, "split": TRAIN, "added_position": at, "valid_from": at}
+            batch.added.append(msgspec.structs.asdict(added) | row | changed)
         case ImageSplitAssigned(split=split):
-            turn.moved.append({"image_id": key, "at": at, "split": split} | changed)
+            batch.moved.append({"image_id": key, "at": at, "split": split} | changed)
         case ImageRemoved():
-            turn.removed.append({"image_id": key, "at": at})
+            batch.removed.append({"image_id": key, "at": at})
         case ImageErased():
-            turn.removed.append({"image_id": key, "at": at})
-            turn.erased.append({"image_id": key})
+            batch.removed.append({"image_id": key, "at": at})
+            batch.erased.append({"image_id": key})
         case ImageAnnotated() as annotated:
-            turn.annotated.append(_said_of(key, at, annotated) | changed)
+            batch.annotated.append(_annotated_row(key, at, annotated) | changed)
 
 
-def _writes_of(turn: _Turn) -> Iterator[Write]:
-    yield from write_rows(_add_images, turn.added)
-    yield from mark_present(turn.added)
-    yield from write_rows(_move_images, turn.moved)
-    yield from move_marks(turn.moved)
-    yield from write_rows(_remove_images, turn.removed)
-    yield from write_rows(_remove_annotations, turn.removed)
-    yield from unmark_all(turn.removed)
-    yield from write_rows(_scrub, turn.erased)
-    yield from write_rows(_annotate, turn.annotated)
-    yield from mark_annotated(turn.annotated)
+def _writes_of(batch: _Batch) -> Iterator[Write]:
+    yield from write_rows(_add_images, batch.added)
+    yield from index_images(batch.added)
+    yield from write_rows(_move_images, batch.moved)
+    yield from index_splits(batch.moved)
+    yield from write_rows(_remove_images, batch.removed)
+    yield from write_rows(_remove_annotations, batch.removed)
+    yield from remove_images(batch.removed)
+    yield from write_rows(_scrub, batch.erased)
+    yield from write_rows(_annotate, batch.annotated)
+    yield from index_annotations(batch.annotated)
 
 
-def _said_of(key: str, at: int, annotated: ImageAnnotated) -> Row:
-    said = [
+def _annotated_row(key: str, at: int, annotated: ImageAnnotated) -> Row:
+    items = [
         {"concept_id": annotation.concept_id}
         | (msgspec.structs.asdict(annotation.box) if annotation.box else {})
         for annotation in annotated.annotations
     ]
     if annotated.without_concept:
-        said = [{}]
+        items = [{}]
     return {
         "image_id": key,
         "view_id": annotated.view_id,
         "at": at,
         "without_concept": annotated.without_concept,
-        "said": said,
-        "marks": marks_of(annotated),
+        "annotations": items,
+        "terms": terms_of(annotated),
     }
 
 

@@ -1,4 +1,5 @@
-"""Erasures: which images were erased, by whom and why, and since when their bytes are gone."""
+"""Erasures: the erased images, the actor and the reason, and the time when their bytes were
+deleted."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -67,7 +68,7 @@ ERASURES = ReadModel("erasures_v1", metadata, event_by_event(project))
 
 
 class ErasureRow(msgspec.Struct, frozen=True):
-    """An erased image. `gone_at` is None until its bytes were deleted and found to be gone."""
+    """An erased image. `gone_at` is None until its bytes were deleted and this was verified."""
 
     image_id: str
     blob: str
@@ -79,7 +80,7 @@ class ErasureRow(msgspec.Struct, frozen=True):
 
 
 def find_erasures(connection: Connection, image_ids: Iterable[str]) -> dict[str, ErasureRow]:
-    """Those of the images that are erased, by id."""
+    """The erasures of those images that are erased, by id."""
     query = (
         select(images, blobs.c.gone_at)
         .join(blobs, blobs.c.blob == images.c.blob, isouter=True)

@@ -1,4 +1,4 @@
-"""Imports: what was asked for, by whom, and how it ended."""
+"""Imports: the request, its actor, and the result."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -161,10 +161,10 @@ IMPORTS = ReadModel("imports_v1", metadata, event_by_event(project), ("import.",
 
 
 class ImportRow(msgspec.Struct, frozen=True):
-    """An import as lists show it; `first` are the first of its `problems`, if it was refused.
+    """An import in a list; `first` are the first of its `problems`, if it was refused.
 
-    `status` is requested, completed, checked (a dry run), refused (by what the source holds) or
-    failed (for another reason). `report` is the sha256 of the list of all problems and notes.
+    `status` is requested, completed, checked (a dry run), refused (because of the source's content)
+    or failed (for another reason). `report` is the sha256 of the list of all problems and notes.
     """
 
     import_id: str
@@ -190,7 +190,8 @@ class ImportRow(msgspec.Struct, frozen=True):
 def list_imports(
     connection: Connection, project_id: str, *, before: int | None = None, limit: int = 50
 ) -> list[ImportRow]:
-    """A project's imports, newest first; `before` is the `requested_position` of the last seen."""
+    """A project's imports, newest first; `before` is the `requested_position` of the last one
+    seen."""
     query = (
         select(imports)
         .where(imports.c.project_id == project_id)

@@ -1,4 +1,4 @@
-"""Walks along the marks: the images of a filter in their order, and how many a mark has."""
+"""Index scans: the images that match a filter, in order, and the number of images of each term."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -28,7 +28,7 @@ SPLITS = (TRAIN, VALIDATION)
 
 
 class ImageFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which images are meant; all but `split` is about what `view_id` says of them."""
+    """A filter of images; all fields but `split` are about their annotations in `view_id`."""
 
     split: str | None = None
     view_id: str | None = None
@@ -37,18 +37,18 @@ class ImageFilter(msgspec.Struct, frozen=True, kw_only=True):
     without_concept: bool = False
 
     @property
-    def asks_a_view(self) -> bool:
+    def uses_view(self) -> bool:
         return self.concept_id is not None or self.annotated is not None or self.without_concept
 
     @property
-    def contradicts_itself(self) -> bool:
-        said = self.concept_id is not None or self.without_concept
+    def is_contradictory(self) -> bool:
+        needs_annotation = self.concept_id is not None or self.without_concept
         both = self.concept_id is not None and self.without_concept
-        return both or (said and self.annotated is False)
+        return both or (needs_annotation and self.annotated is False)
 
 
 class SplitCount(msgspec.Struct, frozen=True):
-    """Images of each split."""
+    """The number of images in each split."""
 
     train: int = 0
     validation: int = 0
@@ -61,27 +61,28 @@ class SplitCount(msgspec.Struct, frozen=True):
         return SplitCount(self.train - other.train, self.validation - other.validation)
 
 
-def page_of(wanted: ImageFilter, newest: bool, bounded: bool) -> Subquery:
-    """`image_id` and `added_position` of the first images wanted, with `parameters` for values.
+def page_of(filters: ImageFilter, newest: bool, bounded: bool) -> Subquery:
+    """A query for `image_id` and `added_position` of the first images that match, to run with
+    `parameters`.
 
-    It is made once for all filters of a shape: making it takes longer than answering it.
+    It is cached for all filters of the same form: building it takes longer than running it.
     """
-    splits = (wanted.split,) if wanted.split else SPLITS
-    return _page_of(wanted.annotated is False, splits, newest, bounded)
+    splits = (filters.split,) if filters.split else SPLITS
+    return _page_of(filters.annotated is False, splits, newest, bounded)
 
 
 def parameters(
-    project_id: str, wanted: ImageFilter, after: int | None, limit: int
+    project_id: str, filters: ImageFilter, after: int | None, limit: int
 ) -> dict[str, str | int | None]:
-    scope, mark = wanted.view_id, ANNOTATED
-    if wanted.concept_id is not None:
-        mark = wanted.concept_id
-    elif wanted.without_concept:
+    scope, mark = filters.view_id, ANNOTATED
+    if filters.concept_id is not None:
+        mark = filters.concept_id
+    elif filters.without_concept:
         mark = WITHOUT
-    elif wanted.annotated is None:
+    elif filters.annotated is None:
         scope, mark = project_id, PRESENT
     page = {"after": after} if after is not None else {}
-    if wanted.annotated is False:
+    if filters.annotated is False:
         page |= {"block": BLOCK}
     return {"project": project_id, "scope": scope, "mark": mark, "limit": limit} | page
 
@@ -93,10 +94,10 @@ _block = bindparam("block", type_=BigInteger)
 
 @lru_cache
 def _page_of(unannotated: bool, splits: tuple[str, ...], newest: bool, bounded: bool) -> Subquery:
-    walk = _walk_unannotated if unannotated else _walk
-    walks = [walk(split, newest, bounded).limit(_limit).subquery() for split in splits]
-    found = union_all(*(select(one) for one in walks)).subquery()
-    return select(found).order_by(order(found.c.added_position, newest)).limit(_limit).subquery()
+    scan_split = _scan_unannotated if unannotated else _scan
+    scans = [scan_split(split, newest, bounded).limit(_limit).subquery() for split in splits]
+    rows = union_all(*(select(scan) for scan in scans)).subquery()
+    return select(rows).order_by(order(rows.c.added_position, newest)).limit(_limit).subquery()
 
 
 def order(column: Any, newest: bool) -> ColumnElement[Any]:
@@ -105,12 +106,12 @@ def order(column: Any, newest: bool) -> ColumnElement[Any]:
 
 
 def beyond(column: Any, after: Any, newest: bool) -> ColumnElement[bool]:
-    found: ColumnElement[bool] = column < after if newest else column > after
-    return found
+    condition: ColumnElement[bool] = column < after if newest else column > after
+    return condition
 
 
-def _walk(split: str, newest: bool, bounded: bool) -> Select[Any]:
-    """One split's images with a mark, along an index."""
+def _scan(split: str, newest: bool, bounded: bool) -> Select[Any]:
+    """A scan of one split's images with a term, along an index."""
     query = (
         select(entries.c.image_id, entries.c.added_position)
         .where(
@@ -123,8 +124,8 @@ def _walk(split: str, newest: bool, bounded: bool) -> Select[Any]:
     return query.where(beyond(entries.c.added_position, _after, newest)) if bounded else query
 
 
-def _walk_unannotated(split: str, newest: bool, bounded: bool) -> Select[Any]:
-    """Along the blocks that have more images than annotated ones, and only in those."""
+def _scan_unannotated(split: str, newest: bool, bounded: bool) -> Select[Any]:
+    """A scan of the blocks that have unannotated images, skipping all others."""
 
     def blocks(scope: str, mark: str) -> Subquery:
         query = select(counts.c.block, counts.c.images).where(
@@ -141,7 +142,7 @@ def _walk_unannotated(split: str, newest: bool, bounded: bool) -> Select[Any]:
         .outerjoin(annotated, annotated.c.block == present.c.block)
         .where(present.c.images > func.coalesce(annotated.c.images, 0))
         .order_by(order(present.c.block, newest))
-        # Each has one at least, but the first perhaps on the other side of `after`.
+        # Each has at least one, but that of the first block may lie before `after`.
         .limit(_limit + 1)
     )
     if bounded:
@@ -154,7 +155,7 @@ def _walk_unannotated(split: str, newest: bool, bounded: bool) -> Select[Any]:
         begin = block.c.block * _block
         return and_(position >= begin, position < begin + _block)
 
-    found = (
+    query = (
         select(entries.c.image_id, entries.c.added_position)
         .where(
             entries.c.scope == bindparam("project"),
@@ -175,8 +176,8 @@ def _walk_unannotated(split: str, newest: bool, bounded: bool) -> Select[Any]:
         .correlate(block)
     )
     if bounded:
-        found = found.where(beyond(entries.c.added_position, _after, newest))
-    inner = found.lateral()
+        query = query.where(beyond(entries.c.added_position, _after, newest))
+    inner = query.lateral()
     return (
         select(inner)
         .select_from(block.join(inner, true()))
@@ -184,8 +185,8 @@ def _walk_unannotated(split: str, newest: bool, bounded: bool) -> Select[Any]:
     )
 
 
-def count_marks(connection: Connection, scopes: list[str]) -> dict[str, dict[str, SplitCount]]:
-    """The images of each mark, by scope and mark."""
+def count_by_term(connection: Connection, scopes: list[str]) -> dict[str, dict[str, SplitCount]]:
+    """The number of images of each term, by scope and term."""
     query = (
         select(counts.c.scope, counts.c.mark, counts.c.split, func.sum(counts.c.images))
         .where(counts.c.scope.in_(scopes), counts.c.block < 0)
@@ -195,11 +196,11 @@ def count_marks(connection: Connection, scopes: list[str]) -> dict[str, dict[str
 
 
 def by_scope(scopes: list[str], counted: Iterable[Any]) -> dict[str, dict[str, SplitCount]]:
-    """Numbers of images by scope and mark, from rows of scope, mark, split and number."""
+    """Numbers of images by scope and term, from rows of scope, term, split and number."""
     by_split: dict[str, dict[str, dict[str, int]]] = {scope: {} for scope in scopes}
-    for scope, mark, split, total in counted:
-        by_split[scope].setdefault(mark, {})[split] = int(total)
+    for scope, term, split, total in counted:
+        by_split[scope].setdefault(term, {})[split] = int(total)
     return {
-        scope: {mark: SplitCount(**of_split) for mark, of_split in of_scope.items()}
+        scope: {term: SplitCount(**of_split) for term, of_split in of_scope.items()}
         for scope, of_scope in by_split.items()
     }

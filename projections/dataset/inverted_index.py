@@ -1,8 +1,8 @@
-"""Marks: the dataset of now in the order of its pages, and how many images have each mark.
+"""The inverted index of the current dataset, and the number of images for each term.
 
-A mark says one thing of an image: in the scope of its project that it is there; in that of a view
-that it is annotated, and with which concepts or without. So each list of images is a walk along
-one mark, and each count is kept, not counted.
+A term of an image, in the scope of its project, is that it is present. In the scope of a view, its
+terms are that it is annotated, and each of its concepts, or that it is without concept. So each
+list of images is a scan of one term, and each count is stored. The terms are in the columns `mark`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,19 +34,20 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.dataset.image import ImageAnnotated
-from projections.engine.read_model import SCHEMA, Write, given_rows, write_rows
+from projections.engine.read_model import SCHEMA, Write, parameter_rows, write_rows
 
 metadata = MetaData(schema=SCHEMA)
 
 BLOCK = 512
-"""Positions of the log that are counted together, to find the few images that lack a mark."""
+"""The number of log positions in a block; blocks are counted, to find the few images without a
+term."""
 
 SHARDS = 16
-"""Rows that hold a mark's total together, at blocks below 0: one that every event of a page changes
-would cost each of them the steps over all its former versions."""
+"""The number of rows among which a term's total is divided, at blocks below 0. If every event of a
+page updated the same row, each update would have to step over all its dead tuples."""
 
 PRESENT, ANNOTATED, WITHOUT = "*present", "*annotated", "*without concept"
-"""The marks that are no concept's id."""
+"""The terms that are not a concept's id."""
 
 entries = Table(
     "dataset_v3_marks",
@@ -60,8 +61,8 @@ entries = Table(
     Index("dataset_v3_marks_by_image", "image_id", "scope", "mark"),
     Index("dataset_v3_marks_in_order", "scope", "mark", "split", "added_position"),
 )
-"""Each mark of an image once. `scope` is a project or a view; `block` is that of its
-count, or a shard."""
+"""Each term of an image once. `scope` is a project or a view; `block` is the block in which it is
+counted, or a shard."""
 
 counts = Table(
     "dataset_v3_counts",
@@ -72,8 +73,8 @@ counts = Table(
     Column("split", Text, primary_key=True),
     Column("images", BigInteger, nullable=False),
 )
-"""How many images have a mark: in total, over its shards, and of those present and annotated block
-by block too."""
+"""The number of images with a term: in total, divided among shards. Present and annotated images
+are also counted in blocks."""
 
 _counted = [
     entries.c.scope,
@@ -88,38 +89,38 @@ def _shard(position: Any) -> Any:
     return literal_column("-1", BigInteger) - position % literal_column(str(SHARDS), BigInteger)
 
 
-def _places(one: Any) -> Any:
-    """The counts that marks are in, each place once, with how many of them are in it."""
-    named = one.c.scope, one.c.mark, one.c.split
-    shard = _shard(one.c.added_position).label("block")
-    by_block = select(*named, one.c.block).where(one.c.block >= 0)
-    each = union_all(by_block, select(*named, shard)).subquery()
+def _counts_of(changed: Any) -> Any:
+    """The number of changed entries in each row of `counts`."""
+    key = changed.c.scope, changed.c.mark, changed.c.split
+    shard = _shard(changed.c.added_position).label("block")
+    by_block = select(*key, changed.c.block).where(changed.c.block >= 0)
+    each = union_all(by_block, select(*key, shard)).subquery()
     return select(*each.c, func.count().label("images")).group_by(*each.c).subquery()
 
 
-def _uncount(gone: Any) -> Any:
-    places = _places(gone)
-    same = and_(*(column == places.c[column.name] for column in counts.primary_key.columns))
-    return update(counts).where(same).values(images=counts.c.images - places.c.images)
+def _subtract_counts(removed: Any) -> Any:
+    changes = _counts_of(removed)
+    same = and_(*(column == changes.c[column.name] for column in counts.primary_key.columns))
+    return update(counts).where(same).values(images=counts.c.images - changes.c.images)
 
 
-def _count(come: Any) -> Any:
-    places = _places(come)
-    statement = upsert(counts).from_select(list(places.c.keys()), select(*places.c))
+def _add_counts(added: Any) -> Any:
+    changes = _counts_of(added)
+    statement = upsert(counts).from_select(list(changes.c.keys()), select(*changes.c))
     return statement.on_conflict_do_update(
         index_elements=list(counts.primary_key.columns),
         set_={"images": counts.c.images + statement.excluded.images},
     )
 
 
-def _unmark(*which: Any) -> Any:
-    return _uncount(delete(entries).where(*which).returning(*_counted).cte("gone"))
+def _remove(*which: Any) -> Any:
+    return _subtract_counts(delete(entries).where(*which).returning(*_counted).cte("removed"))
 
 
-_added = given_rows(
+_added = parameter_rows(
     image_id=Text, project_id=Text, split=Text, block=BigInteger, added_position=BigInteger
 )
-_mark_present = _count(
+_index_images = _add_counts(
     insert(entries)
     .from_select(
         ["image_id", "scope", "mark", "split", "block", "added_position"],
@@ -133,93 +134,94 @@ _mark_present = _count(
         ),
     )
     .returning(*_counted)
-    .cte("come")
+    .cte("added")
 )
 
-_annotated = given_rows(image_id=Text, view_id=Text, marks=ARRAY(Text))
-_said = func.unnest(_annotated.c.marks).table_valued("mark").render_derived(name="said").lateral()
+_annotated = parameter_rows(image_id=Text, view_id=Text, terms=ARRAY(Text))
+_terms = func.unnest(_annotated.c.terms).table_valued("mark").render_derived(name="terms").lateral()
 _has = entries.alias("has")
 _of_annotated = entries.c.image_id == _annotated.c.image_id
-_mark_annotated = _count(
+_index_annotations = _add_counts(
     insert(entries)
     .from_select(
         ["image_id", "scope", "mark", "split", "block", "added_position"],
         select(
             entries.c.image_id,
             _annotated.c.view_id,
-            _said.c.mark,
+            _terms.c.mark,
             entries.c.split,
             case(
-                (_said.c.mark == literal(ANNOTATED), entries.c.block),
+                (_terms.c.mark == literal(ANNOTATED), entries.c.block),
                 else_=_shard(entries.c.added_position),
             ),
             entries.c.added_position,
         )
-        .select_from(_annotated.join(_said, true()).join(entries, _of_annotated))
+        .select_from(_annotated.join(_terms, true()).join(entries, _of_annotated))
         .where(
             entries.c.mark == literal(PRESENT),
             ~exists().where(
                 _has.c.image_id == _annotated.c.image_id,
                 _has.c.scope == _annotated.c.view_id,
-                _has.c.mark == _said.c.mark,
+                _has.c.mark == _terms.c.mark,
             ),
         ),
     )
     .returning(*_counted)
-    .cte("come")
+    .cte("added")
 )
-# What stays said is left alone: its counts would change twice for nothing.
-_unmark_view = _unmark(
+# Terms that do not change are not removed: their counts would change twice for nothing.
+_remove_annotations = _remove(
     _of_annotated,
     entries.c.scope == _annotated.c.view_id,
-    entries.c.mark != all_(_annotated.c.marks),
+    entries.c.mark != all_(_annotated.c.terms),
 )
 
-_removed = given_rows(image_id=Text)
-_unmark_all = _unmark(entries.c.image_id == _removed.c.image_id)
+_removed = parameter_rows(image_id=Text)
+_remove_images = _remove(entries.c.image_id == _removed.c.image_id)
 
-_moved = given_rows(image_id=Text, split=Text)
+_moved = parameter_rows(image_id=Text, split=Text)
 _of_moved = entries.c.image_id == _moved.c.image_id
-_uncount_images = _uncount(select(*_counted).where(_of_moved).cte("gone"))
-_move_marks = _count(
-    update(entries).where(_of_moved).values(split=_moved.c.split).returning(*_counted).cte("come")
+_subtract_splits = _subtract_counts(select(*_counted).where(_of_moved).cte("removed"))
+_index_splits = _add_counts(
+    update(entries).where(_of_moved).values(split=_moved.c.split).returning(*_counted).cte("added")
 )
 
 Rows = Sequence[Mapping[str, Any]]
 
 
-def mark_present(added: Rows) -> Iterator[Write]:
-    """Images of `image_id` and `split` join their `project_id` at `added_position`."""
+def index_images(added: Rows) -> Iterator[Write]:
+    """Index images added to `project_id`: rows of `image_id`, `split` and `added_position`."""
     rows = [{**row, "block": row["added_position"] // BLOCK} for row in added]
-    yield from write_rows(_mark_present, _only(_added, rows))
+    yield from write_rows(_index_images, _only(_added, rows))
 
 
-def move_marks(moved: Rows) -> Iterator[Write]:
-    """All that is said of each image, an `image_id`, is said of its `split`."""
+def index_splits(moved: Rows) -> Iterator[Write]:
+    """Move the entries of images to another split: rows of `image_id` and `split`."""
     rows = _only(_moved, moved)
-    yield from write_rows(_uncount_images, rows)
-    yield from write_rows(_move_marks, rows)
+    yield from write_rows(_subtract_splits, rows)
+    yield from write_rows(_index_splits, rows)
 
 
-def unmark_all(removed: Rows) -> Iterator[Write]:
-    yield from write_rows(_unmark_all, _only(_removed, removed))
+def remove_images(removed: Rows) -> Iterator[Write]:
+    """Remove all entries of images: rows of `image_id`."""
+    yield from write_rows(_remove_images, _only(_removed, removed))
 
 
-def mark_annotated(annotated: Rows) -> Iterator[Write]:
-    """Of each image, an `image_id`, just its `marks` are said in its `view_id`."""
+def index_annotations(annotated: Rows) -> Iterator[Write]:
+    """Replace the entries of images in a view: rows of `image_id`, `view_id` and `terms`."""
     rows = _only(_annotated, annotated)
-    yield from write_rows(_unmark_view, rows)
-    yield from write_rows(_mark_annotated, [row for row in rows if row["marks"]])
+    yield from write_rows(_remove_annotations, rows)
+    yield from write_rows(_index_annotations, [row for row in rows if row["terms"]])
 
 
-def marks_of(annotated: ImageAnnotated) -> list[str]:
-    """What an event says of its image."""
-    held = {annotation.concept_id for annotation in annotated.annotations}
+def terms_of(annotated: ImageAnnotated) -> list[str]:
+    """The terms of an image in a view after an annotation."""
+    terms = {annotation.concept_id for annotation in annotated.annotations}
     if annotated.without_concept:
-        held = {WITHOUT}
-    return [ANNOTATED, *sorted(held)] if held else []
+        terms = {WITHOUT}
+    return [ANNOTATED, *sorted(terms)] if terms else []
 
 
-def _only(given: CTE, rows: Rows) -> list[dict[str, Any]]:
-    names = given.c.keys()
+def _only(parameters: CTE, rows: Rows) -> list[dict[str, Any]]:
+    names = parameters.c.keys()
     return [{name: row[name] for name in names} for row in rows]

@@ -1,6 +1,6 @@
-"""What the dataset can be asked: its images in pages, one image, and how many there are of each.
+"""Queries of the dataset: pages of images, single images, and counts.
 
-Pages of now are walks along an index, whatever they are filtered by and however deep they are.
+Pages of current images are index scans, whatever their filter and however deep they are.
 """
 
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ from projections.dataset.index_scans import (
     SplitCount,
     beyond,
     by_scope,
-    count_marks,
+    count_by_term,
     order,
     page_of,
     parameters,
@@ -42,9 +42,9 @@ from projections.dataset.inverted_index import ANNOTATED, PRESENT, WITHOUT
 
 
 class ImageRow(msgspec.Struct, frozen=True):
-    """An image as a list shows it; `annotations` are those of the view asked for.
+    """An image in a list; `annotations` are those of the requested view.
 
-    `changed_by` made its last revision, whatever that was about.
+    `changed_by` is the actor of its last revision of any kind.
     """
 
     image_id: str
@@ -70,7 +70,7 @@ class DatasetCounts(msgspec.Struct, frozen=True):
 
 
 class ConceptCount(msgspec.Struct, frozen=True):
-    """How many images of each split are annotated with a concept."""
+    """The number of images in each split that are annotated with a concept."""
 
     concept_id: str
     train: int
@@ -78,7 +78,7 @@ class ConceptCount(msgspec.Struct, frozen=True):
 
 
 class ViewCounts(msgspec.Struct, frozen=True):
-    """How many images of a view's project it says something of, and what."""
+    """The numbers of a project's images that are annotated in a view, and with which concepts."""
 
     view_id: str
     annotated: SplitCount
@@ -90,26 +90,26 @@ class ViewCounts(msgspec.Struct, frozen=True):
 def list_images(
     connection: Connection,
     project_id: str,
-    wanted: ImageFilter = ImageFilter(),  # noqa: B008
+    filters: ImageFilter = ImageFilter(),  # noqa: B008
     *,
     after: int | None = None,
     newest: bool = False,
     limit: int = 50,
     as_of: int | None = None,
 ) -> list[ImageRow]:
-    """A project's images in the order they were added, or `newest` first.
+    """A project's images in the order of their addition, or `newest` first.
 
-    `after` is the `added_position` of the last one seen; `as_of` a past position of the log.
+    `after` is the `added_position` of the last image seen; `as_of` is a past position of the log.
     """
-    if wanted.contradicts_itself:
+    if filters.is_contradictory:
         return []
     if as_of is None:
-        query = _present(page_of(wanted, newest, after is not None), newest)
-        values = parameters(project_id, wanted, after, limit)
+        query = _present(page_of(filters, newest, after is not None), newest)
+        values = parameters(project_id, filters, after, limit)
     else:
-        query, values = _past(project_id, wanted, after, newest, as_of).limit(limit), {}
+        query, values = _past(project_id, filters, after, newest, as_of).limit(limit), {}
     rows = connection.execute(query, values).all()
-    return _with_annotations(connection, rows, wanted.view_id, as_of)
+    return _with_annotations(connection, rows, filters.view_id, as_of)
 
 
 @lru_cache
@@ -117,12 +117,12 @@ def _present(page: Subquery, newest: bool) -> Select[Any]:
     return (
         select(images)
         .join(page, page.c.image_id == images.c.image_id)
-        .where(images.c.project_id == bindparam("project"), _held(images, None))
+        .where(images.c.project_id == bindparam("project"), _valid(images, None))
         .order_by(order(images.c.added_position, newest))
     )
 
 
-def _held(table: Table, as_of: int | None) -> ColumnElement[bool]:
+def _valid(table: Table, as_of: int | None) -> ColumnElement[bool]:
     if as_of is None:
         return table.c.valid_to.is_(None)
     return and_(
@@ -131,23 +131,23 @@ def _held(table: Table, as_of: int | None) -> ColumnElement[bool]:
 
 
 def _images(as_of: int | None) -> Select[Any]:
-    """Images, each with the revision it had."""
+    """Images, each with its revision as of a position."""
     if as_of is None:
-        return select(images).where(_held(images, None))
+        return select(images).where(_valid(images, None))
     revised = ("revision", "changed_by", "changed_at")
-    of_image = and_(revisions.c.image_id == images.c.image_id, _held(revisions, as_of))
+    of_image = and_(revisions.c.image_id == images.c.image_id, _valid(revisions, as_of))
     return (
         select(
-            *(one for one in images.c if one.name not in revised),
+            *(column for column in images.c if column.name not in revised),
             *(func.coalesce(revisions.c[name], images.c[name]).label(name) for name in revised),
         )
         .select_from(images.outerjoin(revisions, of_image))
-        .where(_held(images, as_of))
+        .where(_valid(images, as_of))
     )
 
 
 def _past(
-    project_id: str, wanted: ImageFilter, after: int | None, newest: bool, as_of: int
+    project_id: str, filters: ImageFilter, after: int | None, newest: bool, as_of: int
 ) -> Select[Any]:
     query = (
         _images(as_of)
@@ -156,20 +156,20 @@ def _past(
     )
     if after is not None:
         query = query.where(beyond(images.c.added_position, after, newest))
-    if wanted.split is not None:
-        query = query.where(images.c.split == wanted.split)
-    said = and_(
+    if filters.split is not None:
+        query = query.where(images.c.split == filters.split)
+    in_view = and_(
         annotations.c.image_id == images.c.image_id,
-        annotations.c.view_id == wanted.view_id,
-        _held(annotations, as_of),
+        annotations.c.view_id == filters.view_id,
+        _valid(annotations, as_of),
     )
-    if wanted.concept_id is not None:
-        query = query.where(exists().where(said, annotations.c.concept_id == wanted.concept_id))
-    if wanted.without_concept:
-        query = query.where(exists().where(said, annotations.c.without_concept))
-    if wanted.annotated is not None:
-        found = exists().where(said)
-        query = query.where(found if wanted.annotated else ~found)
+    if filters.concept_id is not None:
+        query = query.where(exists().where(in_view, annotations.c.concept_id == filters.concept_id))
+    if filters.without_concept:
+        query = query.where(exists().where(in_view, annotations.c.without_concept))
+    if filters.annotated is not None:
+        annotated = exists().where(in_view)
+        query = query.where(annotated if filters.annotated else ~annotated)
     return query
 
 
@@ -177,14 +177,14 @@ def find_image(
     connection: Connection, image_id: str, *, view_id: str | None = None, as_of: int | None = None
 ) -> ImageRow | None:
     rows = connection.execute(_images(as_of).where(images.c.image_id == image_id)).all()
-    found = _with_annotations(connection, rows, view_id, as_of)
-    return found[0] if found else None
+    matches = _with_annotations(connection, rows, view_id, as_of)
+    return matches[0] if matches else None
 
 
 def find_images(
     connection: Connection, image_ids: Iterable[str], *, as_of: int | None = None
 ) -> dict[str, ImageRow]:
-    """Those of the images that are in their project, by id."""
+    """Those of the images that are in their project, not removed, by id."""
     query = _images(as_of).where(images.c.image_id.in_(list(image_ids)))
     return {row.image_id: _row(row._mapping, []) for row in connection.execute(query)}
 
@@ -192,98 +192,98 @@ def find_images(
 def _with_annotations(
     connection: Connection, rows: Any, view_id: str | None, as_of: int | None
 ) -> list[ImageRow]:
-    said: dict[str, list[Any]] = {}
+    by_image: dict[str, list[Any]] = {}
     if view_id is not None and rows:
         query = (
             select(annotations)
             .where(
                 annotations.c.image_id.in_([row.image_id for row in rows]),
                 annotations.c.view_id == view_id,
-                _held(annotations, as_of),
+                _valid(annotations, as_of),
             )
             .order_by(
                 annotations.c.concept_id, *(annotations.c[side] for side in Box.__struct_fields__)
             )
         )
         for row in connection.execute(query):
-            said.setdefault(row.image_id, []).append(row)
-    return [_row(row._mapping, said.get(row.image_id, [])) for row in rows]
+            by_image.setdefault(row.image_id, []).append(row)
+    return [_row(row._mapping, by_image.get(row.image_id, [])) for row in rows]
 
 
-def _row(row: Any, said: list[Any]) -> ImageRow:
+def _row(row: Any, annotated: list[Any]) -> ImageRow:
     own = {"annotations", "without_concept"}
     values = {name: row[name] for name in ImageRow.__struct_fields__ if name not in own}
     return ImageRow(
         **values,
         annotations=[
             Annotation(a.concept_id, None if a.x is None else Box(a.x, a.y, a.width, a.height))
-            for a in said
+            for a in annotated
             if a.concept_id is not None
         ],
-        without_concept=any(a.without_concept for a in said),
+        without_concept=any(a.without_concept for a in annotated),
     )
 
 
 def count_images(
     connection: Connection, project_id: str, *, as_of: int | None = None
 ) -> DatasetCounts:
-    found = _count(connection, project_id, [], as_of)[project_id].get(PRESENT, SplitCount())
-    return DatasetCounts(found.all, found.train, found.validation)
+    present = _count(connection, project_id, [], as_of)[project_id].get(PRESENT, SplitCount())
+    return DatasetCounts(present.all, present.train, present.validation)
 
 
 def count_views(
     connection: Connection, project_id: str, view_ids: Iterable[str], *, as_of: int | None = None
 ) -> dict[str, ViewCounts]:
-    """What each of a project's views says of its images, by view id."""
-    wanted = list(view_ids)
-    found = _count(connection, project_id, wanted, as_of)
-    present = found[project_id].get(PRESENT, SplitCount())
-    return {view_id: _view_counts(view_id, present, found[view_id]) for view_id in wanted}
+    """The counts of annotated images in each of a project's views, by view id."""
+    ids = list(view_ids)
+    counts = _count(connection, project_id, ids, as_of)
+    present = counts[project_id].get(PRESENT, SplitCount())
+    return {view_id: _view_counts(view_id, present, counts[view_id]) for view_id in ids}
 
 
 def _count(
     connection: Connection, project_id: str, view_ids: list[str], as_of: int | None
 ) -> dict[str, dict[str, SplitCount]]:
-    """The images of each mark, by project or view and mark. Those of now are kept counted."""
+    """The number of images of each term, by project or view, and term. Current ones are stored."""
     if as_of is None:
-        return count_marks(connection, [project_id, *view_ids])
-    present = images.c.project_id == project_id, _held(images, as_of)
-    there = select(literal(project_id), literal(PRESENT), images.c.split, func.count())
-    held = case(
+        return count_by_term(connection, [project_id, *view_ids])
+    present = images.c.project_id == project_id, _valid(images, as_of)
+    all_images = select(literal(project_id), literal(PRESENT), images.c.split, func.count())
+    term = case(
         (annotations.c.without_concept, literal(WITHOUT)), else_=annotations.c.concept_id
-    ).label("mark")
-    said = select(annotations.c.view_id, images.c.split, images.c.image_id, held).where(
+    ).label("term")
+    annotated = select(annotations.c.view_id, images.c.split, images.c.image_id, term).where(
         *present,
         annotations.c.image_id == images.c.image_id,
         annotations.c.view_id.in_(view_ids),
-        _held(annotations, as_of),
+        _valid(annotations, as_of),
     )
-    each = said.subquery()
+    each = annotated.subquery()
     number = func.count(each.c.image_id.distinct())
-    by_mark = select(each.c.view_id, each.c.mark, each.c.split, number)
-    any_mark = select(each.c.view_id, literal(ANNOTATED), each.c.split, number)
+    by_term = select(each.c.view_id, each.c.term, each.c.split, number)
+    any_term = select(each.c.view_id, literal(ANNOTATED), each.c.split, number)
     return by_scope(
         [project_id, *view_ids],
         connection.execute(
             union_all(
-                there.where(*present).group_by(images.c.split),
-                by_mark.group_by(each.c.view_id, each.c.mark, each.c.split),
-                any_mark.group_by(each.c.view_id, each.c.split),
+                all_images.where(*present).group_by(images.c.split),
+                by_term.group_by(each.c.view_id, each.c.term, each.c.split),
+                any_term.group_by(each.c.view_id, each.c.split),
             )
         ),
     )
 
 
-def _view_counts(view_id: str, present: SplitCount, found: dict[str, SplitCount]) -> ViewCounts:
-    annotated = found.get(ANNOTATED, SplitCount())
+def _view_counts(view_id: str, present: SplitCount, by_term: dict[str, SplitCount]) -> ViewCounts:
+    annotated = by_term.get(ANNOTATED, SplitCount())
     return ViewCounts(
         view_id,
         annotated,
         present.less(annotated),
-        found.get(WITHOUT, SplitCount()),
+        by_term.get(WITHOUT, SplitCount()),
         [
-            ConceptCount(mark, count.train, count.validation)
-            for mark, count in sorted(found.items())
-            if mark not in {ANNOTATED, WITHOUT} and count.all
+            ConceptCount(term, count.train, count.validation)
+            for term, count in sorted(by_term.items())
+            if term not in {ANNOTATED, WITHOUT} and count.all
         ],
     )

@@ -1,1 +1,1 @@
-"""What keeps read models up with the log, and builds them anew."""
+"""The engine of read models: it follows the log, and rebuilds read models."""

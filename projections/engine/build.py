@@ -1,4 +1,5 @@
-"""Filling read models of a scratch schema from the log: only what they read, in large pages."""
+"""Filling the read models of a scratch schema from the log: only events they read, in large
+pages."""
 
 from sqlalchemy import Engine, text
 
@@ -11,7 +12,7 @@ PAGE, FIRST_PAGE = 5000, 500
 
 
 def advance(beside: Engine, source: EventSource, read_model: ReadModel, upto: int) -> None:
-    """Bring a read model that nobody else moves to a position, from where it is."""
+    """Project a read model that no other process moves, up to a position."""
     skipped = [name for name in registry() if not name.startswith(read_model.names)]
     with beside.connect() as connection:
         after = position_of(connection, read_model.name)
@@ -21,7 +22,7 @@ def advance(beside: Engine, source: EventSource, read_model: ReadModel, upto: in
         page = source.read(after, limit=limit, upto=upto, skip=skipped)
         reached = page[-1].position if len(page) == limit else upto
         with beside.begin() as connection:
-            # A plan that is kept was made for tables that have grown since.
+            # A cached plan was made for smaller tables.
             connection.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
             writes = fold(read_model.project(page))
             write_page(connection, read_model.name, after, reached, writes)
@@ -33,7 +34,7 @@ def advance(beside: Engine, source: EventSource, read_model: ReadModel, upto: in
 
 
 def analyze(beside: Engine, read_model: ReadModel) -> None:
-    """Have statements planned for the tables as they are: autovacuum would see to it too late."""
+    """Update the planner's statistics: autovacuum would do so too late."""
     schema = beside.get_execution_options()["schema_translate_map"][SCHEMA]
     with beside.begin() as connection:
         for table in read_model.metadata.sorted_tables:

@@ -1,8 +1,8 @@
-"""What rows have been: a row that changes is first kept, with the positions it held between.
+"""History of rows: before a row changes, its old values are saved with their validity.
 
-A live table has one row a thing, as queries of now want it, and says since when each holds. What
-can change of a row is kept in a table beside it, from the position `valid_from` until before
-`valid_to`. So the table as of any position is a query: each row of now, as it then was.
+A live table has the current row of each thing, valid since the position `valid_from`. A table
+beside it has the former values of the columns that can change, valid from `valid_from` until before
+`valid_to`. So a query can return the table as of any position.
 """
 
 from typing import Any
@@ -29,20 +29,20 @@ from sqlalchemy import (
 )
 
 SINCE = bindparam("since", type_=BigInteger)
-"""The parameter of every change: the position of the event that makes it."""
+"""The parameter of every change: the position of its event."""
 
 _AS_OF = bindparam("as_of", type_=BigInteger)
 
 
-def holds_from() -> Column[int]:
-    """The column of a live table that says since when its rows hold."""
+def valid_from_column() -> Column[int]:
+    """The column of a live table with the position since which a row is valid."""
     return Column("valid_from", BigInteger, nullable=False)
 
 
 class History:
-    """A live table, from which no row goes, and what those of its columns that change have held.
+    """A live table, whose rows are never deleted, and the former values of its changing columns.
 
-    `born` names the column, if there is one, with the position at which a row came to be.
+    `born` is the column, if there is one, with the position at which a row was created.
     """
 
     def __init__(self, live: Table, *changing: str, born: str | None = None) -> None:
@@ -60,58 +60,58 @@ class History:
         self._then = self._at_a_position()
 
     def change(self, which: ColumnElement[bool], **values: Any) -> Update:
-        """An update of live rows that keeps what they were."""
+        """An update of live rows that saves their former values."""
         assert self._changing.issuperset(values)
-        changed = update(self.live).where(which).values(valid_from=SINCE, **values)
-        return changed.add_cte(self.keep(which).cte("kept"))
+        statement = update(self.live).where(which).values(valid_from=SINCE, **values)
+        return statement.add_cte(self.keep(which).cte("kept"))
 
     def keep(self, which: ColumnElement[bool]) -> Insert:
-        """Keep rows that are about to change. One that the same event has changed is kept once."""
+        """Save rows before a change. A row that one event changes twice is saved once."""
         before = select(*(self.live.c[name] for name in self._kept), SINCE).where(
             which, self.live.c.valid_from < SINCE
         )
         return insert(self.past).from_select([*self._kept, "valid_to"], before)
 
     def at(self, as_of: int | None) -> FromClause:
-        """The rows of now, or those as of a position; a query of them is asked with `ask`."""
+        """The current rows, or those as of a position. Run a query on them with `execute_at`."""
         return self.live if as_of is None else self._then
 
     def _at_a_position(self) -> FromClause:
         live, past = self.live, self.past
-        still = live.c.valid_from <= _AS_OF
-        # What a row held follows without a gap, so the first that ended later is the one. To look
-        # it up row by row is never the wrong plan, however many there are.
-        once = (
+        current = live.c.valid_from <= _AS_OF
+        # The former values of a row have no gaps, so the first ones that ended later were valid.
+        # A lookup row by row is never a bad plan, however many there are.
+        former = (
             select(past)
             .where(
-                ~still,
-                *(one == past.c[one.name] for one in live.primary_key),
+                ~current,
+                *(column == past.c[column.name] for column in live.primary_key),
                 past.c.valid_to > _AS_OF,
             )
             .order_by(past.c.valid_to)
             .limit(1)
             .lateral()
         )
-        found = (
+        query = (
             select(
                 *(
-                    case((still, one), else_=once.c[one.name]).label(one.name)
-                    if one.name in self._changing
-                    else one
-                    for one in live.c
-                    if one.name != "valid_from"
+                    case((current, column), else_=former.c[column.name]).label(column.name)
+                    if column.name in self._changing
+                    else column
+                    for column in live.c
+                    if column.name != "valid_from"
                 )
             )
-            .select_from(live.outerjoin(once, true()))
-            .where(or_(still, once.c.valid_from <= _AS_OF))
+            .select_from(live.outerjoin(former, true()))
+            .where(or_(current, former.c.valid_from <= _AS_OF))
         )
         if self._born is not None:
-            found = found.where(live.c[self._born] <= _AS_OF)
-        return found.subquery()
+            query = query.where(live.c[self._born] <= _AS_OF)
+        return query.subquery()
 
 
-def ask(connection: Connection, query: Select[Any], as_of: int | None) -> CursorResult[Any]:
-    """Run a query of what `History.at` gave for the same position."""
+def execute_at(connection: Connection, query: Select[Any], as_of: int | None) -> CursorResult[Any]:
+    """Run a query on the result of `History.at` for the same position."""
     return connection.execute(query, {"as_of": as_of})
 
 

@@ -1,4 +1,4 @@
-"""What a read model is: tables, and what each event writes to them."""
+"""Read models: their tables, and the writes of each event to them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -26,22 +26,23 @@ from domain.event import Recorded
 
 SCHEMA = "read"
 CHANNEL = "stemma_read"
-"""Notified with the new position whenever a read model has moved on."""
+"""The channel notified with the new position whenever a read model advances."""
 
 
 class Write(NamedTuple):
-    """A statement, made once for all events, with its parameters."""
+    """A statement, created once for all events, with its parameters."""
 
     statement: Executable
     parameters: dict[str, Any]
 
 
 class ReadModel(msgspec.Struct, frozen=True):
-    """A read model under its versioned name: a changed one is a new name, built beside the old.
+    """A read model under its versioned name: a changed one has a new name, and is built beside the
+    old one.
 
-    `project` is pure: what a page of events writes, given all that came before it. However the log
-    is cut into pages, the rows come out the same. `names` are beginnings of the names of the events
-    that it writes anything for: a rebuild reads no others.
+    `project` is pure: it returns the writes of a page of events, after all events before it. The
+    resulting rows do not depend on how the log is divided into pages. `names` are prefixes of the
+    names of the events that it reads: a rebuild reads no others.
     """
 
     name: str
@@ -50,16 +51,16 @@ class ReadModel(msgspec.Struct, frozen=True):
     names: tuple[str, ...] = ("",)
 
 
-def given_rows(**columns: type[TypeEngine[Any]] | TypeEngine[Any]) -> CTE:
+def parameter_rows(**columns: type[TypeEngine[Any]] | TypeEngine[Any]) -> CTE:
     """Rows that a statement takes as one JSON parameter: many cost little more than one."""
-    given = func.json_to_recordset(cast(bindparam("rows", type_=Text), JSON)).table_valued(
+    records = func.json_to_recordset(cast(bindparam("rows", type_=Text), JSON)).table_valued(
         *(column(name, kind) for name, kind in columns.items())
     )
-    return select(*given.render_derived(name="given", with_types=True).c).cte("rows")
+    return select(*records.render_derived(name="given", with_types=True).c).cte("rows")
 
 
 def write_rows(statement: Executable, rows: Sequence[Mapping[str, Any]]) -> Iterator[Write]:
-    """A statement over `given_rows`, if there are any."""
+    """A statement over `parameter_rows`, if there are any."""
     if rows:
         yield Write(statement, {"rows": msgspec.json.encode(rows).decode()})
 
@@ -67,7 +68,7 @@ def write_rows(statement: Executable, rows: Sequence[Mapping[str, Any]]) -> Iter
 def event_by_event(
     project: Callable[[Recorded], Iterable[Write]],
 ) -> Callable[[Sequence[Recorded]], Iterator[Write]]:
-    """Pages projected by what each of their events writes."""
+    """The projection of a page as the projections of its events."""
 
     def project_page(page: Sequence[Recorded]) -> Iterator[Write]:
         for recorded in page:
@@ -84,7 +85,7 @@ positions = Table(
     Column("read_model", Text, primary_key=True),
     Column("position", BigInteger, nullable=False),
 )
-"""How far along the log each read model is."""
+"""The position of each read model in the log."""
 
 failures = Table(
     "failures",

@@ -1,4 +1,4 @@
-"""Read models built from nothing: in the live ones' place, or beside them to compare."""
+"""Rebuilds of read models from the log: to replace the live ones, or to compare with them."""
 
 import msgspec
 from sqlalchemy import Connection, Engine, text
@@ -12,10 +12,10 @@ from projections.engine.switch import hold, switch
 
 
 class Replayed(msgspec.Struct, frozen=True):
-    """What a replay came to.
+    """The result of a replay.
 
-    `differences` are the tables that are not as the live ones; None where the live read model is
-    at another position, so that they cannot be compared. `digests` are there if asked for.
+    `differences` are the tables that differ from the live ones; None if the live read model is at
+    another position, so that they cannot be compared. `digests` is empty unless requested.
     """
 
     read_model: str
@@ -33,12 +33,12 @@ def rebuild_within(
 ) -> int:
     """Fill a read model's empty tables in a scratch schema, then make them the live ones.
 
-    The live one goes on serving meanwhile.
+    The old live ones serve queries until then.
     """
     advance(within(engine, schema), source, read_model, source.head())
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for table in read_model.metadata.sorted_tables:
-            # To outlive a crash, and so that the first queries are planned for what is there.
+            # LOGGED to survive a crash, ANALYZE so that the first queries have good plans.
             connection.execute(text(f'ALTER TABLE {schema}."{table.name}" SET LOGGED'))
             connection.execute(text(f'VACUUM (ANALYZE) {schema}."{table.name}"'))
     return switch(engine, source, read_model, schema)
@@ -54,8 +54,8 @@ def replay_within(
 ) -> Replayed:
     """Fill a read model's empty tables in a scratch schema and compare them with the live ones.
 
-    Up to the live read model's position; up to `to`, if that is given, and then with digests.
-    The live one moves on while they are compared.
+    The replay ends at the live read model's position, or, with digests, at `to`. The live one
+    advances during the comparison.
     """
     beside = within(engine, schema)
     with engine.connect() as connection:
@@ -66,16 +66,16 @@ def replay_within(
             live = hold(holder, read_model) or 0
             if to is None:
                 advance(beside, source, read_model, live)
-            _look(reader, read_model)
+            _take_snapshot(reader, read_model)
         at = live if to is None else to
-        found = differences(reader, read_model, schema) if live == at else None
-        held = [] if to is None else digests(reader, read_model, schema)
-    return Replayed(read_model.name, at, live, found, held)
+        different = differences(reader, read_model, schema) if live == at else None
+        table_digests = [] if to is None else digests(reader, read_model, schema)
+    return Replayed(read_model.name, at, live, different, table_digests)
 
 
-def _look(reader: Connection, read_model: ReadModel) -> None:
-    """Take a snapshot, in which the live tables stay what they are."""
-    # A query whose asker has died would keep a killed replay's tables from being removed.
+def _take_snapshot(reader: Connection, read_model: ReadModel) -> None:
+    """Take a snapshot, in which the live tables do not change."""
+    # A query whose client has died would prevent the removal of a killed replay's tables.
     reader.execute(text("SET LOCAL client_connection_check_interval = 1000"))
     names = ", ".join(f'{SCHEMA}."{table.name}"' for table in read_model.metadata.sorted_tables)
     reader.execute(text(f"LOCK TABLE {names} IN ACCESS SHARE MODE"))

@@ -1,4 +1,5 @@
-"""Scratch schemas: where read models are built beside the live ones, gone when the run is over."""
+"""Scratch schemas: read models are built in them beside the live ones; a run drops its own at its
+end."""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -12,13 +13,13 @@ from projections.engine.follow import create_tables
 from projections.engine.read_model import SCHEMA, ReadModel
 
 _LOCK = 73637742
-"""With a schema's name, the advisory lock that its run holds: a schema without it is a leftover."""
+"""The advisory lock, with a schema's name, that a run holds: an unlocked schema is a leftover."""
 
 _OURS = "(nspname = 'rebuild' OR nspname LIKE 'rebuild\\_%') AND pg_has_role(nspowner, 'USAGE')"
 
 
-class UnderWay(NamedTuple):
-    """A read model that is being built, and how far it is."""
+class BuildProgress(NamedTuple):
+    """A read model that is being built, and its position."""
 
     read_model: str
     position: int
@@ -26,7 +27,7 @@ class UnderWay(NamedTuple):
 
 @contextmanager
 def scratch(engine: Engine) -> Iterator[str]:
-    """The name of a schema of this run's own. What killed runs left behind is removed first."""
+    """A new schema for this run, by name. Schemas of killed runs are removed first."""
     schema = f"rebuild_{uuid.uuid4().hex[:12]}"
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as holder:
         remove_leftovers(holder)
@@ -40,9 +41,9 @@ def scratch(engine: Engine) -> Iterator[str]:
 
 
 def remove_leftovers(connection: Connection) -> list[str]:
-    """Drop the scratch schemas whose run is no more; return their names."""
-    found = connection.scalars(text(f"SELECT nspname FROM pg_namespace WHERE {_OURS}")).all()
-    return [schema for schema in found if _remove(connection, schema)]
+    """Drop the scratch schemas whose run has ended; return their names."""
+    schemas = connection.scalars(text(f"SELECT nspname FROM pg_namespace WHERE {_OURS}")).all()
+    return [schema for schema in schemas if _remove(connection, schema)]
 
 
 def _remove(connection: Connection, schema: str) -> bool:
@@ -57,14 +58,14 @@ def _remove(connection: Connection, schema: str) -> bool:
 
 
 def within(engine: Engine, schema: str) -> Engine:
-    """The engine, with the read models' tables meant as those of a scratch schema."""
+    """The engine with the schema of read models mapped to a scratch schema."""
     return engine.execution_options(schema_translate_map={SCHEMA: schema})
 
 
 def create_beside(engine: Engine, schema: str, read_models: Sequence[ReadModel]) -> None:
-    """Make read models' tables in a scratch schema, empty and at position 0.
+    """Create read models' tables in a scratch schema, empty and at position 0.
 
-    They are not logged, which is quicker: a crash of the server takes the run with it anyway.
+    They are UNLOGGED, which is faster: a crash of the server ends the run anyway.
     """
     with within(engine, schema).begin() as connection:
         for read_model in read_models:
@@ -73,8 +74,8 @@ def create_beside(engine: Engine, schema: str, read_models: Sequence[ReadModel])
                 connection.execute(text(f'ALTER TABLE {schema}."{table.name}" SET UNLOGGED'))
 
 
-def under_way(engine: Engine) -> list[UnderWay]:
-    """What is being built now, in whatever process."""
+def running_builds(engine: Engine) -> list[BuildProgress]:
+    """The read models that are being built now, by any process."""
     holders = text(
         "SELECT nspname FROM pg_namespace JOIN pg_locks ON locktype = 'advisory'"
         f" AND classid = {_LOCK} AND objid::bigint = hashtext(nspname)::bigint & 4294967295"
@@ -83,14 +84,14 @@ def under_way(engine: Engine) -> list[UnderWay]:
     )
     with engine.connect() as connection:
         schemas = connection.scalars(holders).all()
-    return [one for schema in schemas for one in positions_in(engine, schema)]
+    return [progress for schema in schemas for progress in positions_in(engine, schema)]
 
 
-def positions_in(engine: Engine, schema: str) -> list[UnderWay]:
-    """How far the read models of a scratch schema are; nothing, once it is gone."""
+def positions_in(engine: Engine, schema: str) -> list[BuildProgress]:
+    """The positions of the read models in a scratch schema; empty if the schema was dropped."""
     query = text(f"SELECT read_model, position FROM {schema}.positions ORDER BY 1")
     try:
         with engine.connect() as connection:
-            return [UnderWay(*row) for row in connection.execute(query)]
+            return [BuildProgress(*row) for row in connection.execute(query)]
     except ProgrammingError:
         return []

@@ -1,9 +1,9 @@
-"""Putting a rebuilt read model in the live one's place: no query fails, none sees an older state.
+"""Replacing a live read model by a rebuilt one: no query fails, and none reads an older state.
 
-A query that began before the switch may meet the new tables in the middle of it. Its snapshot must
-hold all of their rows, so a switch waits for those that are older than the last row. It needs its
-tables to itself for a moment, and gives up at once if a reader keeps them: all other readers would
-queue behind it.
+A transaction that began before the switch may read the new tables after it. Its snapshot must
+contain all their rows, so a switch waits for transactions older than the last row. It locks the
+live tables exclusively for a moment, and gives up quickly if a reader holds them: all other readers
+would queue behind it.
 """
 
 import logging
@@ -19,10 +19,10 @@ from projections.engine.read_model import CHANNEL, SCHEMA, ReadModel, positions
 from projections.engine.scratch import within
 
 LOCK_SECONDS = 0.1
-"""How long readers may wait for a switch."""
+"""The longest time that readers wait for a switch."""
 
 SNAPSHOT_SECONDS = 1.0
-"""How long the read model may stand still for older queries to end."""
+"""The longest time that a read model is not updated while older transactions end."""
 
 PAUSE_SECONDS = 0.5
 
@@ -41,7 +41,7 @@ def switch(
 ) -> int:
     """Make the tables of a scratch schema the live ones, at the log's end; return the position.
 
-    A read model that is not live yet comes to life. Tried again until no reader is in the way.
+    Also for a read model that is not live yet. Retries until no reader is in the way.
     """
     while True:
         try:
@@ -49,15 +49,15 @@ def switch(
         except (_ReaderInTheWay, OperationalError) as busy:
             if isinstance(busy, OperationalError) and "lock timeout" not in str(busy.orig):
                 raise
-            log.info("%s is not switched yet: a query is in the way", read_model.name)
+            log.info("%s is not switched yet: a query holds its tables", read_model.name)
         time.sleep(PAUSE_SECONDS)
 
 
 def hold(connection: Connection, read_model: ReadModel) -> int | None:
-    """Keep a live read model where it is until the transaction ends; return its position."""
-    mine = positions.c.read_model == read_model.name
-    found = connection.execute(select(positions).where(mine).with_for_update()).first()
-    return None if found is None else int(found.position)
+    """Lock a live read model at its position until the transaction ends; return the position."""
+    condition = positions.c.read_model == read_model.name
+    row = connection.execute(select(positions).where(condition).with_for_update()).first()
+    return None if row is None else int(row.position)
 
 
 def _try(
@@ -68,7 +68,7 @@ def _try(
 ) -> int:
     tables = read_model.metadata.sorted_tables
     beside = within(engine, schema)
-    # So that little is left to do while the live one stands still.
+    # So that little is left to do while the live one is locked.
     advance(beside, source, read_model, source.head())
     with engine.begin() as connection:
         live = hold(connection, read_model)
@@ -95,7 +95,7 @@ def _try(
 
 
 def _await_older_snapshots(connection: Connection) -> None:
-    """Return once every transaction that may not see what is committed by now has ended."""
+    """Return when all transactions with a snapshot older than now have ended."""
     query = text(
         "SELECT pid, xact_start FROM pg_stat_activity WHERE datname = current_database()"
         " AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid()"
@@ -106,7 +106,7 @@ def _await_older_snapshots(connection: Connection) -> None:
         if time.monotonic() > deadline:
             raise _ReaderInTheWay
         time.sleep(0.005)
-        # Within a transaction, the first look at the activity would be shown again.
+        # Within a transaction, pg_stat_activity would return its first result again.
         connection.execute(text("SELECT pg_stat_clear_snapshot()"))
         older &= set(connection.execute(query).all())
 

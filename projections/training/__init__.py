@@ -1,1 +1,1 @@
-"""The Models Library, and what is known of each version's training."""
+"""Read models of the Models Library, and of each version's training."""

@@ -1,4 +1,4 @@
-"""Evaluations: what each version's saved checkpoint comes to, and the thresholds set for it."""
+"""Evaluations: the metrics of each version's saved checkpoint, and the thresholds set for it."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 from domain.event import Recorded
 from domain.training.messages import SplitFigures
 from domain.training.version import ThresholdSet, VersionEvaluated
-from projections.engine.history import History, ask, holds_from
+from projections.engine.history import History, execute_at, valid_from_column
 from projections.engine.read_model import SCHEMA, ReadModel, Write, event_by_event
 
 metadata = MetaData(schema=SCHEMA)
@@ -37,7 +37,7 @@ evaluations = Table(
     Column("train", JSONB(none_as_null=True)),
     Column("evaluated_at", DateTime(timezone=True), nullable=False),
     Column("position", BigInteger, nullable=False),
-    holds_from(),
+    valid_from_column(),
 )
 thresholds = Table(
     "evaluations_v2_thresholds",
@@ -45,7 +45,7 @@ thresholds = Table(
     Column("version_id", Text, primary_key=True),
     Column("concept_id", Text, primary_key=True),
     Column("threshold", Double, nullable=False),
-    holds_from(),
+    valid_from_column(),
 )
 EVALUATIONS_OF = History(
     evaluations, "checkpoint", "predictions", "validation", "train", "evaluated_at", "position"
@@ -59,16 +59,20 @@ _keep_threshold = THRESHOLDS.keep(
 )
 
 
-def _put(table: Table) -> Insert:
-    """A row, new or in place of the one with its key."""
-    given = insert(table)
-    return given.on_conflict_do_update(
+def _upsert(table: Table) -> Insert:
+    """An insert of a row that replaces the row with the same key."""
+    statement = insert(table)
+    return statement.on_conflict_do_update(
         index_elements=list(table.primary_key.c),
-        set_={one.name: given.excluded[one.name] for one in table.c if not one.primary_key},
+        set_={
+            column.name: statement.excluded[column.name]
+            for column in table.c
+            if not column.primary_key
+        },
     )
 
 
-_evaluate, _set = _put(evaluations), _put(thresholds)
+_evaluate, _set = _upsert(evaluations), _upsert(thresholds)
 
 
 def project(recorded: Recorded) -> Iterator[Write]:
@@ -114,8 +118,8 @@ EVALUATIONS = ReadModel(
 class EvaluationRow(msgspec.Struct, frozen=True):
     """A version's evaluation. `predictions` is the sha256 of their Parquet file.
 
-    `thresholds` are those that were set, by concept id. Early versions kept no predictions and
-    measured no training images.
+    `thresholds` are those that were set, by concept id. Evaluations of an older Stemma have no
+    predictions and no metrics on training images.
     """
 
     version_id: str
@@ -141,14 +145,15 @@ def find_evaluations(
 
     `as_of` is a past position of the log.
     """
-    wanted = list(version_ids)
+    ids = list(version_ids)
     evaluations, thresholds = EVALUATIONS_OF.at(as_of), THRESHOLDS.at(as_of)
     set_for: dict[str, dict[str, float]] = {}
-    query = select(thresholds).where(thresholds.c.version_id.in_(wanted))
-    for row in ask(connection, query, as_of):
+    query = select(thresholds).where(thresholds.c.version_id.in_(ids))
+    for row in execute_at(connection, query, as_of):
         set_for.setdefault(row.version_id, {})[row.concept_id] = row.threshold
-    found = ask(connection, select(evaluations).where(evaluations.c.version_id.in_(wanted)), as_of)
-    return {row.version_id: _row(row._mapping, set_for.get(row.version_id, {})) for row in found}
+    query = select(evaluations).where(evaluations.c.version_id.in_(ids))
+    rows = execute_at(connection, query, as_of)
+    return {row.version_id: _row(row._mapping, set_for.get(row.version_id, {})) for row in rows}
 
 
 def _row(row: Any, set_for: dict[str, float]) -> EvaluationRow:

@@ -1,4 +1,4 @@
-"""What the Models Library answers: a view's models with their versions, and lists of versions."""
+"""Queries of the Models Library: a view's models with their versions, and lists of versions."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -23,7 +23,7 @@ from domain.errors import Invalid
 from domain.training.messages import ConceptLabel
 from domain.training.options import TrainingOptions
 from domain.training.version import ENDED
-from projections.engine.history import ask
+from projections.engine.history import execute_at
 from projections.training.models_library import MODELS, VERSIONS, validation_sets
 
 NEWEST, OLDEST, BEST, NAME = "newest", "oldest", "best", "name"
@@ -31,13 +31,13 @@ SORTS = (NEWEST, OLDEST, BEST, NAME)
 
 
 class VersionRow(msgspec.Struct, frozen=True):
-    """A version as lists show it.
+    """A version in a list.
 
-    `progress` is in [0, 1]; `indicator` is the saved checkpoint's validation accuracy, of tagging
-    and detection its validation mAP; a cancelled version has neither. `final_weights` is the sha256
-    of the last iteration's weights.
-    `validation_set` is the sha256 of the ids of the images that validate; `comparable` says
-    whether it is that of the version of the view that was frozen last, None while it is not known.
+    `progress` is in [0, 1]. `indicator` is the saved checkpoint's validation accuracy, or its
+    validation mAP for tagging and detection; a cancelled version has no indicator and no
+    checkpoint. `final_weights` is the sha256 of the last iteration's weights. `validation_set` is
+    the sha256 of the ids of the validation images. `comparable` says whether it is the same as that
+    of the last frozen version of the view; it is None until it is known.
     """
 
     version_id: str
@@ -71,7 +71,7 @@ class VersionRow(msgspec.Struct, frozen=True):
 
 
 class ModelRow(msgspec.Struct, frozen=True):
-    """A model as the library lists it; `concepts` are concept ids."""
+    """A model in the library; `concepts` are concept ids."""
 
     model_id: str
     view_id: str
@@ -103,9 +103,10 @@ def library(
     archived: bool = False,
     as_of: int | None = None,
 ) -> list[LibraryRow]:
-    """A view's models, newest first, with at most `versions_each` of each one's newest versions.
+    """A view's models, newest first, each with at most `versions_each` of its newest versions.
 
-    `before` is the `created_position` of the last model seen; `as_of` a past position of the log.
+    `before` is the `created_position` of the last model seen; `as_of` is a past position of the
+    log.
     """
     models = MODELS.at(as_of)
     query = (
@@ -118,20 +119,20 @@ def library(
         query = query.where(models.c.created_position < before)
     if not archived:
         query = query.where(~models.c.archived)
-    found = [_model(row._mapping) for row in ask(connection, query, as_of)]
-    model_ids = [row.model_id for row in found]
-    listed = _newest_of_each(connection, model_ids, versions_each, archived, as_of)
-    return [LibraryRow(row, listed[row.model_id]) for row in found]
+    rows = [_model(row._mapping) for row in execute_at(connection, query, as_of)]
+    model_ids = [row.model_id for row in rows]
+    by_model = _newest_of_each(connection, model_ids, versions_each, archived, as_of)
+    return [LibraryRow(row, by_model[row.model_id]) for row in rows]
 
 
 def _newest_of_each(
     connection: Connection, model_ids: list[str], each: int, archived: bool, as_of: int | None
 ) -> dict[str, list[VersionRow]]:
     versions = VERSIONS.at(as_of)
-    wanted = _each_of(model_ids, "model_id")
+    ids = _table_of(model_ids, "model_id")
     newest = (
         select(versions)
-        .where(versions.c.model_id == wanted.c.model_id)
+        .where(versions.c.model_id == ids.c.model_id)
         .order_by(versions.c.number.desc())
         .limit(each)
     )
@@ -140,26 +141,26 @@ def _newest_of_each(
     rows = newest.lateral()
     query = (
         select(rows)
-        .select_from(wanted.join(rows, true()))
+        .select_from(ids.join(rows, true()))
         .order_by(rows.c.model_id, rows.c.number.desc())
     )
-    found: dict[str, list[VersionRow]] = {model_id: [] for model_id in model_ids}
+    by_model: dict[str, list[VersionRow]] = {model_id: [] for model_id in model_ids}
     for version in _versions(connection, query, as_of):
-        found[version.model_id].append(version)
-    return found
+        by_model[version.model_id].append(version)
+    return by_model
 
 
-def _each_of(ids: Collection[str], name: str) -> FromClause:
-    """A table of these ids."""
-    given = bindparam(None, list(ids), type_=ARRAY(Text))
-    return func.unnest(given).table_valued(name).render_derived(name="given")
+def _table_of(ids: Collection[str], name: str) -> FromClause:
+    """A table of these ids, in a column of this name."""
+    parameter = bindparam(None, list(ids), type_=ARRAY(Text))
+    return func.unnest(parameter).table_valued(name).render_derived(name="ids")
 
 
 def find_model(
     connection: Connection, model_id: str, *, as_of: int | None = None
 ) -> ModelRow | None:
     models = MODELS.at(as_of)
-    row = ask(connection, select(models).where(models.c.model_id == model_id), as_of).first()
+    row = execute_at(connection, select(models).where(models.c.model_id == model_id), as_of).first()
     return None if row is None else _model(row._mapping)
 
 
@@ -172,12 +173,12 @@ def find_version(
 ) -> VersionRow | None:
     versions = VERSIONS.at(as_of)
     query = select(versions).where(versions.c.version_id == version_id)
-    found = _versions(connection, query, as_of)
-    return found[0] if found else None
+    rows = _versions(connection, query, as_of)
+    return rows[0] if rows else None
 
 
 class VersionFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which versions to list; what is None does not restrict."""
+    """A filter of versions; None does not restrict."""
 
     projects: Collection[str] | None = None
     view_id: str | None = None
@@ -190,28 +191,28 @@ class VersionFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 def list_versions(
     connection: Connection,
-    wanted: VersionFilter,
+    filters: VersionFilter,
     *,
     sort: str = NEWEST,
     after: str | None = None,
     limit: int = 50,
     as_of: int | None = None,
 ) -> list[VersionRow]:
-    """Versions that match, in the order asked for; `after` is the id of the last one seen.
+    """Versions that match, in the order of `sort`; `after` is the id of the last one seen.
 
     `as_of` is a past position of the log.
     """
     versions = VERSIONS.at(as_of)
     query = select(versions)
     for column in ("view_id", "model_id", "status", "architecture"):
-        value = getattr(wanted, column)
+        value = getattr(filters, column)
         if value is not None:
             query = query.where(versions.c[column] == value)
-    if wanted.projects is not None:
-        query = query.where(versions.c.project_id.in_(wanted.projects))
-    if wanted.name:
-        query = query.where(versions.c.name.icontains(wanted.name, autoescape=True))
-    if not wanted.archived:
+    if filters.projects is not None:
+        query = query.where(versions.c.project_id.in_(filters.projects))
+    if filters.name:
+        query = query.where(versions.c.name.icontains(filters.name, autoescape=True))
+    if not filters.archived:
         query = query.where(~versions.c.archived)
     query = _sorted(versions, query, sort, after).limit(limit)
     return _versions(connection, query, as_of)
@@ -224,9 +225,9 @@ def list_unfinished(
     limit: int = 100,
     among: Collection[str] | None = None,
 ) -> list[VersionRow]:
-    """The versions of all views that have not ended, oldest first.
+    """The unfinished versions of all views, oldest first.
 
-    `after` is the `created_position` of the last one seen; `among` are the ids of the projects
+    `after` is the `created_position` of the last one seen. `among` are the ids of the projects
     whose versions may be listed, None for all.
     """
     versions = VERSIONS.live
@@ -244,7 +245,7 @@ def list_unfinished(
 
 
 def _sorted(versions: FromClause, query: Select[Any], sort: str, after: str | None) -> Select[Any]:
-    """Keyset paging: everything behind the row `after` in the order asked for."""
+    """Keyset pagination: all rows after the row `after` in the order of `sort`."""
     orders: dict[str, tuple[Any, bool]] = {
         NEWEST: (versions.c.created_position, True),
         OLDEST: (versions.c.created_position, False),
@@ -265,7 +266,7 @@ def _sorted(versions: FromClause, query: Select[Any], sort: str, after: str | No
 
 
 def _versions(connection: Connection, query: Select[Any], as_of: int | None) -> list[VersionRow]:
-    rows = ask(connection, query, as_of).all()
+    rows = execute_at(connection, query, as_of).all()
     newest = _validation_sets(connection, {row.view_id for row in rows}, as_of)
     return [_version(row._mapping, newest.get(row.view_id)) for row in rows]
 
@@ -273,18 +274,18 @@ def _versions(connection: Connection, query: Select[Any], as_of: int | None) -> 
 def _validation_sets(
     connection: Connection, view_ids: set[str], as_of: int | None
 ) -> dict[str, str]:
-    """The validation set that was frozen last in each view."""
-    wanted = _each_of(view_ids, "view_id")
-    last = (
+    """The last frozen validation set of each view."""
+    ids = _table_of(view_ids, "view_id")
+    newest = (
         select(validation_sets.c.validation_set)
-        .where(validation_sets.c.view_id == wanted.c.view_id)
+        .where(validation_sets.c.view_id == ids.c.view_id)
         .order_by(validation_sets.c.position.desc())
         .limit(1)
     )
     if as_of is not None:
-        last = last.where(validation_sets.c.position <= as_of)
-    found = last.lateral()
-    query = select(wanted.c.view_id, found.c.validation_set).select_from(wanted.join(found, true()))
+        newest = newest.where(validation_sets.c.position <= as_of)
+    last = newest.lateral()
+    query = select(ids.c.view_id, last.c.validation_set).select_from(ids.join(last, true()))
     return {row.view_id: row.validation_set for row in connection.execute(query)}
 
 

@@ -1,4 +1,4 @@
-"""The history of a version's metrics: each series in chunks of arrays, one row an event."""
+"""The history of a version's metrics: each series is stored in arrays, one row for each event."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from domain.event import Recorded
 from domain.training.version import BatchMetricsRecorded, EpochMetricsRecorded
-from projections.engine.read_model import SCHEMA, ReadModel, Write, given_rows, write_rows
+from projections.engine.read_model import SCHEMA, ReadModel, Write, parameter_rows, write_rows
 
 LEARNING_RATE, BATCH_LOSS = "learning_rate", "batch_loss"
 VALIDATION_LOSS, VALIDATION_ACCURACY = "validation_loss", "validation_accuracy"
@@ -38,16 +38,16 @@ chunks = Table(
     Column("iterations", ARRAY(Integer), nullable=False),
     Column("values", ARRAY(Double), nullable=False),
 )
-"""`iterations[i]` is how many iterations were done when `values[i]` was measured."""
+"""`iterations[i]` is the number of iterations done when `values[i]` was measured."""
 
-_given = given_rows(
+_chunk_rows = parameter_rows(
     version_id=Text,
     metric=Text,
     position=BigInteger,
     iterations=ARRAY(Integer),
     values=ARRAY(Double),
 )
-_add = insert(chunks).from_select(list(_given.c.keys()), select(_given))
+_add = insert(chunks).from_select(list(_chunk_rows.c.keys()), select(_chunk_rows))
 
 Row = dict[str, Any]
 
@@ -95,7 +95,7 @@ METRIC_HISTORY = ReadModel(
 class Series(msgspec.Struct):
     """A metric's values, each with the number of iterations done when it was measured.
 
-    `position` is that of the last event in it: ask for what comes after it.
+    `position` is that of the last event in it: pass it as `after` for later values.
     """
 
     metric: str
@@ -115,10 +115,10 @@ def series_of(
     )
     if upto is not None:
         query = query.where(chunks.c.position <= upto)
-    found: dict[str, Series] = {}
+    by_metric: dict[str, Series] = {}
     for row in connection.execute(query):
-        series = found.setdefault(row.metric, Series(row.metric, [], [], 0))
+        series = by_metric.setdefault(row.metric, Series(row.metric, [], [], 0))
         series.iterations.extend(row.iterations)
         series.values.extend(row.values)
         series.position = row.position
-    return [found[metric] for metric in METRICS if metric in found]
+    return [by_metric[metric] for metric in METRICS if metric in by_metric]

@@ -55,7 +55,7 @@ from domain.training.version import (
     progress_of,
     status_at_end,
 )
-from projections.engine.history import SINCE, History, holds_from
+from projections.engine.history import SINCE, History, valid_from_column
 from projections.engine.read_model import SCHEMA, ReadModel, Write, event_by_event
 
 metadata = MetaData(schema=SCHEMA)
@@ -74,7 +74,7 @@ models = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("created_position", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
-    holds_from(),
+    valid_from_column(),
     Index("models_library_v3_models_by_view", "view_id", "created_position"),
 )
 versions = Table(
@@ -107,7 +107,7 @@ versions = Table(
     Column("created_position", BigInteger, nullable=False),
     Column("ended_at", DateTime(timezone=True)),
     Column("revision", BigInteger, nullable=False),
-    holds_from(),
+    valid_from_column(),
     Index("models_library_v3_versions_by_model", "model_id", "number", "created_position"),
     Index("models_library_v3_versions_by_view", "view_id", "created_position"),
     Index("models_library_v3_versions_by_checkpoint", "checkpoint"),
@@ -120,7 +120,7 @@ validation_sets = Table(
     Column("position", BigInteger, primary_key=True),
     Column("validation_set", Text, nullable=False),
 )
-"""What each of a view's versions is validated on, by the position at which it was frozen."""
+"""The validation set of each of a view's versions, by the position at which it was frozen."""
 
 MODELS = History(
     models, "name", "concepts", "archived", "versions", "revision", born="created_position"
@@ -279,7 +279,7 @@ def _model_row(
 
 
 def _change(recorded: Recorded) -> tuple[Update, dict[str, Any]]:
-    """What an event changes of its version: its revision in any case."""
+    """The change of a version by an event: at least its revision changes."""
     at = recorded.metadata.occurred_at
     match recorded.event:
         case DatasetFrozen() as frozen:

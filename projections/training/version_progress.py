@@ -1,4 +1,4 @@
-"""A version's progress: the steps of its bar, and what is known of its pace."""
+"""The progress of a version's training: its steps, and an estimate of the time left."""
 
 import math
 from collections.abc import Collection, Iterator
@@ -50,13 +50,13 @@ from domain.training.version import (
     progress_of,
     status_at_end,
 )
-from projections.engine.history import SINCE, History, ask, holds_from
+from projections.engine.history import SINCE, History, execute_at, valid_from_column
 from projections.engine.read_model import SCHEMA, ReadModel, Write, event_by_event
 
 metadata = MetaData(schema=SCHEMA)
 
 Change = tuple[Update, dict[str, Any]]
-"""A statement and its parameters, but for the version's own."""
+"""A statement and its parameters, without those for the version."""
 
 progress = Table(
     "version_progress_v3",
@@ -75,7 +75,7 @@ progress = Table(
     Column("epochs_done", Integer, nullable=False),
     Column("stop_requested", Boolean, nullable=False),
     Column("position", BigInteger, nullable=False),
-    holds_from(),
+    valid_from_column(),
 )
 steps = Table(
     "version_progress_v3_steps",
@@ -89,7 +89,7 @@ steps = Table(
     Column("first_fraction", Float),
     Column("fraction", Float, nullable=False),
     Column("updated_at", DateTime(timezone=True)),
-    holds_from(),
+    valid_from_column(),
 )
 
 PROGRESS = History(
@@ -230,7 +230,7 @@ def _created(recorded: Recorded) -> Iterator[Write]:
 
 
 def _progressed(recorded: Recorded) -> Change:
-    """What an event changes of its version's progress: its position in any case."""
+    """The change of a version's progress by an event: at least its position changes."""
     match recorded.event:
         case VersionTrainingStarted() as started:
             who = {"who": started.worker, "where": started.device, "times": started.delivery}
@@ -258,7 +258,7 @@ def _progressed(recorded: Recorded) -> Change:
 
 
 def _stepped(recorded: Recorded) -> Iterator[Change]:
-    """What an event changes of its version's steps."""
+    """The changes of a version's steps by an event."""
     at = recorded.metadata.occurred_at
     match recorded.event:
         case VersionTrainingStarted():
@@ -287,7 +287,7 @@ VERSION_PROGRESS = ReadModel(
 
 
 class StepRow(msgspec.Struct, frozen=True):
-    """A step of the bar; `fraction` of it, in [0, 1], is done."""
+    """A step of a training; `fraction`, in [0, 1], is its completed share."""
 
     step: str
     status: str
@@ -297,11 +297,11 @@ class StepRow(msgspec.Struct, frozen=True):
 
 
 class ProgressRow(msgspec.Struct, frozen=True):
-    """Where a version's training stands. `progress` of the whole is in [0, 1].
+    """The progress of a version's training; `progress`, in [0, 1], is its completed share.
 
-    `seconds_left` of the training step follows from what an iteration has taken in it so far,
-    validation included; None while unknown. `stop_requested` says that it is to end with its
-    running epoch. `position` is that of the version's last event.
+    `seconds_left` of the training step is estimated from its mean time for an iteration so far,
+    including validation; it is None while unknown. `stop_requested` says that the training ends
+    after its running epoch. `position` is that of the version's last event.
     """
 
     version_id: str
@@ -331,42 +331,43 @@ def find_progress(
 def progress_by_version(
     connection: Connection, version_ids: Collection[str], *, as_of: int | None = None
 ) -> dict[str, ProgressRow]:
-    """The progress of each of these versions that there is, by id.
+    """The progress of those of the versions that exist, by id.
 
     `as_of` is a past position of the log.
     """
     progress, steps = PROGRESS.at(as_of), STEPS_OF.at(as_of)
     rows = select(progress).where(progress.c.version_id.in_(version_ids))
     query = select(steps).where(steps.c.version_id.in_(version_ids)).order_by(steps.c.place)
-    found: dict[str, list[Any]] = {}
-    for step in ask(connection, query, as_of):
-        found.setdefault(step.version_id, []).append(step)
+    by_version: dict[str, list[Any]] = {}
+    for step in execute_at(connection, query, as_of):
+        by_version.setdefault(step.version_id, []).append(step)
     return {
-        row.version_id: _progress_row(row, found[row.version_id])
-        for row in ask(connection, rows, as_of)
+        row.version_id: _progress_row(row, by_version[row.version_id])
+        for row in execute_at(connection, rows, as_of)
     }
 
 
-def _progress_row(row: Any, found: list[Any]) -> ProgressRow:
+def _progress_row(row: Any, step_rows: list[Any]) -> ProgressRow:
     own = {"steps", "seconds_left"}
     return ProgressRow(
         **{name: getattr(row, name) for name in ProgressRow.__struct_fields__ if name not in own},
         steps=[
             StepRow(step.step, step.status, step.started_at, step.ended_at, step.fraction)
-            for step in found
+            for step in step_rows
         ],
-        seconds_left=_seconds_left(row, found),
+        seconds_left=_seconds_left(row, step_rows),
     )
 
 
-def _seconds_left(row: Any, found: list[Any]) -> float | None:
-    """The iterations left, at the pace of those that the running training step has done.
+def _seconds_left(row: Any, step_rows: list[Any]) -> float | None:
+    """The time for the iterations left, at the pace of those done in the running training step.
 
-    The step's fraction is that of the iterations done. One that is to stop has its epoch left.
+    The step's fraction is the share of iterations done. If a stop is requested, only the iterations
+    of the running epoch are left.
     """
     if not row.iterations:
         return None
-    for step in found:
+    for step in step_rows:
         if step.step == TRAINING and step.status == RUNNING:
             done = (step.fraction - step.first_fraction) * row.iterations
             if done <= 0:

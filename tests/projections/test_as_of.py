@@ -48,7 +48,7 @@ QUERIES: dict[Any, list[Callable[..., object]]] = {
     catalog.find_view: [partial(catalog.find_view, view_id="v1")],
     catalog.labels_of: [partial(catalog.labels_of, view_id="v1")],
     dataset_queries.list_images: [
-        *(partial(dataset_queries.list_images, project_id="p1", wanted=one) for one in FILTERS),
+        *(partial(dataset_queries.list_images, project_id="p1", filters=one) for one in FILTERS),
         partial(dataset_queries.list_images, project_id="p2", newest=True, after=40, limit=2),
     ],
     dataset_queries.find_image: [
@@ -66,11 +66,11 @@ QUERIES: dict[Any, list[Callable[..., object]]] = {
     library_queries.find_model: [partial(library_queries.find_model, model_id="m1")],
     library_queries.find_version: [partial(library_queries.find_version, version_id="x1")],
     library_queries.list_versions: [
-        *(partial(library_queries.list_versions, wanted=one) for one in WANTED),
+        *(partial(library_queries.list_versions, filters=one) for one in WANTED),
         *(
             partial(
                 library_queries.list_versions,
-                wanted=VersionFilter(archived=True),
+                filters=VersionFilter(archived=True),
                 sort=sort,
                 after="x2",
                 limit=2,

@@ -21,7 +21,7 @@ from benchmarks.sample_log import log_of_teams
 from cli.main import main
 from projections.dataset.dataset import DATASET
 from projections.engine.follow import Follower
-from projections.engine.scratch import under_way
+from projections.engine.scratch import running_builds
 from projections.registry import READ_MODELS
 from tests.projections.engine.test_follow import fill, positions
 from tests.servers import Database, new_database
@@ -162,7 +162,7 @@ def test_a_run_that_is_ended_leaves_the_live_read_model_alone(
     with psycopg.connect(long.admin_url) as blocker:
         run = subprocess.Popen([sys.executable, "-m", "cli.main", *command], env=dict(os.environ))
         try:
-            assert wait_until(lambda: any(at > 0 for _, at in under_way(engine)), HANG_SECONDS)
+            assert wait_until(lambda: any(at > 0 for _, at in running_builds(engine)), HANG_SECONDS)
             blocker.execute("LOCK TABLE log.stemma_events IN ACCESS EXCLUSIVE MODE")
         finally:
             run.send_signal(number)

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from adapters.postgres.builders import rebuild_all
 from adapters.processes.processes import wait_until
 from cli.client import authorization
-from projections.engine.scratch import under_way
+from projections.engine.scratch import running_builds
 from projections.registry import READ_MODELS
 from projections.training.models_library import MODELS_LIBRARY
 from tests.api.scene import KEY, Scene
@@ -158,4 +158,4 @@ def test_a_changed_read_model_is_built_and_switched_to_under_load(
             part.wait(HANG_SECONDS)
     assert load.problems == []
     assert next_program("audit", "replay", f"{MODELS_LIBRARY.name}_next").wait(HANG_SECONDS) == 0
-    assert under_way(engine) == []
+    assert running_builds(engine) == []

@@ -14,7 +14,7 @@ from adapters.postgres.postgres import passing_engine
 from adapters.processes.processes import wait_until
 from domain.training.version import BatchMetricsRecorded
 from projections.engine.follow import Follower, position_of
-from projections.engine.scratch import remove_leftovers, scratch, under_way
+from projections.engine.scratch import remove_leftovers, running_builds, scratch
 from projections.training.metric_history import METRIC_HISTORY, series_of
 from tests.projections.engine.rebuilding import compare, rebuild
 from tests.projections.made_log import MadeLog
@@ -67,7 +67,7 @@ def test_a_reader_that_began_before_sees_one_state(
         log.add("version-x", BatchMetricsRecorded(1, (0.1,), (2.0,)))
         rebuilding.start()
         assert wait_until(lambda: "a query is in the way" in caplog.text, HANG_SECONDS)
-        assert [one.position for one in under_way(engine)] == [2]
+        assert [one.position for one in running_builds(engine)] == [2]
         assert seen(early) == (1, [3.0])
         with reading(migrated.app_url) as late:
             assert seen(late) == (1, [3.0])
