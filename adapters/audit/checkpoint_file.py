@@ -23,7 +23,7 @@ class CheckpointFile:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def last(self, known: Collection[VerifierKey]) -> tuple[Checkpoint, str] | None:
+    def last(self, verifiers: Collection[VerifierKey]) -> tuple[Checkpoint, str] | None:
         """The last checkpoint and its note. Raises `SigningRefused` if its signature is not valid.
 
         An incomplete note after a crash is removed: it was never published.
@@ -40,7 +40,7 @@ class CheckpointFile:
         if not notes:
             return None
         try:
-            return open_checkpoint(notes[-1], known)[0], notes[-1]
+            return open_checkpoint(notes[-1], verifiers)[0], notes[-1]
         except (Malformed, Unsigned) as error:
             raise SigningRefused(
                 f"the last checkpoint in {self.path} is not as it was signed ({error}): bring the"

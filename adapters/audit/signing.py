@@ -58,13 +58,13 @@ def sign(text: str, keys: Sequence[SigningKey]) -> Note:
     )
 
 
-def open_note(text: str, known: Collection[VerifierKey]) -> tuple[str, list[VerifierKey]]:
+def open_note(text: str, verifiers: Collection[VerifierKey]) -> tuple[str, list[VerifierKey]]:
     """A note's text, and the known keys that signed it; signatures by other keys are ignored.
 
     Raises `Malformed`, or `Unsigned` if no known key signed it or a known key's signature is wrong.
     """
     note = parse_note(text)
-    by_id = {(key.name, key.key_id): key for key in known}
+    by_id = {(key.name, key.key_id): key for key in verifiers}
     signers = []
     for signature in note.signatures:
         key = by_id.get((signature.name, signature.key_id))
@@ -86,10 +86,10 @@ def open_note(text: str, known: Collection[VerifierKey]) -> tuple[str, list[Veri
 
 
 def open_checkpoint(
-    text: str, known: Collection[VerifierKey]
+    text: str, verifiers: Collection[VerifierKey]
 ) -> tuple[Checkpoint, list[VerifierKey]]:
     """A signed checkpoint, and the known keys that signed it. Raises as `open_note` does."""
-    body, signers = open_note(text, known)
+    body, signers = open_note(text, verifiers)
     checkpoint = parse_checkpoint(body)
     if any(key.name != checkpoint.origin for key in signers):
         raise Unsigned(f"a checkpoint of {checkpoint.origin} is signed by {signers[0].name}")

@@ -64,7 +64,9 @@ class _Agreement:
             self.stored_agree = trees.stored.size == size and trees.stored.root() == root
 
 
-def verify(url: str, known: Collection[VerifierKey], given: Sequence[Signed]) -> VerificationReport:
+def verify(
+    url: str, verifiers: Collection[VerifierKey], checkpoints: Sequence[Signed]
+) -> VerificationReport:
     """Verify every event against every stored and given checkpoint, in one snapshot."""
     with (
         psycopg.connect(url, **GIVES_UP) as connection,
@@ -78,8 +80,8 @@ def verify(url: str, known: Collection[VerifierKey], given: Sequence[Signed]) ->
         streams = thread.submit(streams_with_holes, beside)
         events, findings = CheckedEvents(connection), list[str]()
         trees, agreement = TreeComparison(iter(events), leaf_tiles(connection)), _Agreement()
-        stored = _StoredCheckpoints(connection, known, findings)
-        for signed in heapq.merge(sorted(given, key=_size), stored, key=_size):
+        stored = _StoredCheckpoints(connection, verifiers, findings)
+        for signed in heapq.merge(sorted(checkpoints, key=_size), stored, key=_size):
             agreement.add(signed, trees)
         trees.advance(END)
         findings = [*_first_difference(connection, trees, agreement, events), *findings]
@@ -98,10 +100,10 @@ class _StoredCheckpoints:
     """The stored checkpoints by size; those without a valid signature are added to the findings."""
 
     def __init__(
-        self, connection: Connection, known: Collection[VerifierKey], findings: list[str]
+        self, connection: Connection, verifiers: Collection[VerifierKey], findings: list[str]
     ) -> None:
         self._connection = connection
-        self._known = known
+        self._verifiers = verifiers
         self._findings = findings
         self.count = 0
 
@@ -110,7 +112,7 @@ class _StoredCheckpoints:
             source = f"stored checkpoint {stored.checkpoint_id}"
             self.count += 1
             try:
-                checkpoint, _ = open_checkpoint(stored.note, self._known)
+                checkpoint, _ = open_checkpoint(stored.note, self._verifiers)
             except (Malformed, Unsigned) as error:
                 self._findings.append(f"{source} is not signed as it should be: {error}")
                 continue

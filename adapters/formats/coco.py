@@ -97,7 +97,7 @@ class _FileImages:
         self._labels = labels_of(path, file)
         folder_path, _, name = path.rpartition("/")
         part = name.rpartition(".")[0].removeprefix("instances_")
-        self._places = [folder_path, "", part, f"images/{part}", "images"]
+        self._parents = [folder_path, "", part, f"images/{part}", "images"]
 
     def read(self) -> Iterator[SourceImage | Problem | Note]:
         grouped: dict[Id, list[CocoAnnotation]] = {}
@@ -133,7 +133,7 @@ class _FileImages:
     ) -> Iterator[SourceImage | Problem]:
         try:
             size = image_sides(image.width, image.height)
-            path = find_image(self._folder, image.file_name, self._places)
+            path = find_image(self._folder, image.file_name, self._parents)
             if path in self._seen:
                 raise Flaw(f"{path!r} is listed twice; list it once, with all its annotations")
         except Flaw as flaw:

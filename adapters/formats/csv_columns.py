@@ -45,11 +45,11 @@ def read_header(folder: Path, path: str, max_bytes: int) -> list[str]:
     names = [ALIASES.get(name, name) for name in names]
     seen: set[str] = set()
     for name in names:
-        known = name in {*ABOUT_IMAGE, *ANNOTATION, *PIXELS, *SHARES} or name.startswith(META)
-        if not known or name in seen:
+        is_known = name in {*ABOUT_IMAGE, *ANNOTATION, *PIXELS, *SHARES} or name.startswith(META)
+        if not is_known or name in seen:
             raise Invalid(
-                f"{where}: column {name[:60]!r} is {'given twice' if known else 'unknown'}; remove"
-                f" it, or call it {META}<key> to keep it as metadata"
+                f"{where}: column {name[:60]!r} is {'given twice' if is_known else 'unknown'};"
+                f" remove it, or call it {META}<key> to keep it as metadata"
             )
         seen.add(name)
     for required in ("file", "label"):

@@ -128,13 +128,13 @@ def _mode(path: str) -> int:
         return 0
 
 
-def find_image(folder: Path, path: str, places: Sequence[str] = ("",)) -> str:
-    """The path of an image, looked up in each folder of `places`. Raises `Flaw` if not found."""
+def find_image(folder: Path, path: str, parents: Sequence[str] = ("",)) -> str:
+    """The path of an image, looked up in each folder of `parents`. Raises `Flaw` if not found."""
     path = inside(path)
-    for place in places:
-        if is_plain(folder, joined(place, path)):
-            return joined(place, path)
-    tried = ", ".join(dict.fromkeys(place or "the source's folder" for place in places))
+    for parent in parents:
+        if is_plain(folder, joined(parent, path)):
+            return joined(parent, path)
+    tried = ", ".join(dict.fromkeys(parent or "the source's folder" for parent in parents))
     raise Flaw(
         f"there is no file {path!r} in {tried} (links are not followed); add it, or remove what"
         " is said of it"

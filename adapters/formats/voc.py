@@ -83,7 +83,7 @@ def _images(folder: Path, options: ReadOptions) -> Iterator[SourceImage | Proble
         try:
             xml = parse(folder, path, options.max_bytes)
             size = image_sides(xml.text("size/width"), xml.text("size/height"))
-            image = find_image(folder, xml.text("filename"), _places(path, below, xml))
+            image = find_image(folder, xml.text("filename"), _parents(path, below, xml))
             # With image sets, a folder's name has no meaning.
             by_folder = None if splits else folder_split(path.rpartition("/")[0])
             split = splits.get(without_suffix(below), by_folder)
@@ -128,16 +128,16 @@ def _sets(
                 yield Problem(f"{path}:{count}", str(flaw))
 
 
-def _places(path: str, below: str, xml: Element) -> list[str]:
+def _parents(path: str, below: str, xml: Element) -> list[str]:
     """The folders to look for the image in: the one that the XML names, then `JPEGImages/` and
     `images/` with the XML's subfolder, then the XML's own folder, then those without subfolder."""
     deeper = below.rpartition("/")[0]
-    places = [joined(name, deeper).rstrip("/") for name in ("JPEGImages", "images")]
-    places += [path.rpartition("/")[0], "JPEGImages", "images", ""]
+    parents = [joined(name, deeper).rstrip("/") for name in ("JPEGImages", "images")]
+    parents += [path.rpartition("/")[0], "JPEGImages", "images", ""]
     try:
-        return [inside(xml.text("folder")), *places]
+        return [inside(xml.text("folder")), *parents]
     except Flaw:  # many tools write a folder of another machine, so this is only a hint
-        return places
+        return parents
 
 
 def _labelled(entry: Element, size: tuple[int, int], options: ReadOptions) -> SourceAnnotation:
@@ -172,11 +172,11 @@ def _stem(image: SourceImage) -> str:
 
 
 def _xml(image: SourceImage, view: DeclaredView) -> str:
-    place, _, name = image.path.rpartition("/")
+    parent, _, name = image.path.rpartition("/")
     width, height = size_of(image)
     objects = "".join(_object(name, box, (width, height)) for name, box in boxes_of(image, view))
     return (
-        f"<annotation>\n  <folder>{escape(place)}</folder>\n"
+        f"<annotation>\n  <folder>{escape(parent)}</folder>\n"
         f"  <filename>{escape(name)}</filename>\n"
         f"  <size><width>{width}</width><height>{height}</height><depth>3</depth></size>\n"
         f"  <segmented>0</segmented>\n{objects}</annotation>\n"

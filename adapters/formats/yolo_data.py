@@ -166,8 +166,8 @@ class Splits:
             if not line.strip():
                 continue
             try:
-                places = (path.rpartition("/")[0], "")
-                image = find_image(self._folder, line.strip(), places)
+                parents = (path.rpartition("/")[0], "")
+                image = find_image(self._folder, line.strip(), parents)
                 if self._listed.setdefault(image, split) != split:
                     raise Flaw(f"{image!r} is in both train and validation; choose one")
             except Flaw as flaw:
