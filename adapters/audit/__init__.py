@@ -1,1 +1,1 @@
-"""The transparency log over the events: keys, tiles, checkpoints, and the check of all of them."""
+"""The transparency log over the events: keys, tiles, checkpoints and their verification."""

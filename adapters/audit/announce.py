@@ -1,7 +1,7 @@
-"""Signed checkpoints onto the CHECKPOINTS stream of NATS, in the order of their making.
+"""Publishing of signed checkpoints to the CHECKPOINTS stream of NATS, in the order of their ids.
 
-The stream's last message says how far it is, so that what it missed follows, and a stream that was
-made anew is filled again.
+Publishing continues after the stream's last message, so missed checkpoints follow and a new stream
+is filled from the start.
 """
 
 import asyncio
@@ -32,13 +32,15 @@ log = logging.getLogger(__name__)
 
 
 def announce(url: str, nats: NatsLogin, signed: threading.Event, stop: threading.Event) -> None:
-    """Publish what the database has and the stream lacks, whenever `signed` is set and now and then
-    in any case. Whatever is in the way is tried again."""
+    """Publish checkpoints that the stream lacks, until `stop` is set.
+
+    It does so whenever `signed` is set, and every `POLL_SECONDS`. Failures are retried.
+    """
     while not stop.is_set():
         try:
             run_until_stopped(_run(url, nats, signed, stop), stop)
         except (NatsError, psycopg.OperationalError, TimeoutError, OSError) as error:
-            log.warning("checkpoints wait to be published: %s", error or type(error).__name__)
+            log.warning("checkpoints cannot be published yet: %s", error or type(error).__name__)
             stop.wait(PAUSE_SECONDS)
 
 
@@ -56,17 +58,18 @@ async def _run(url: str, nats: NatsLogin, signed: threading.Event, stop: threadi
 
 
 async def announce_once(url: str, js: JetStreamContext) -> int:
-    """Publish all that the stream lacks; return how many checkpoints that was."""
+    """Publish the checkpoints that the stream lacks, and return their number."""
     last, published = await _last_announced(js), 0
-    while page := await asyncio.to_thread(_read, url, last):
-        for one in page:
+    while batch := await asyncio.to_thread(_read, url, last):
+        for checkpoint in batch:
             headers = {
-                "Nats-Msg-Id": f"{one.origin}/{one.checkpoint_id}",
-                CHECKPOINT_ID: str(one.checkpoint_id),
+                "Nats-Msg-Id": f"{checkpoint.origin}/{checkpoint.checkpoint_id}",
+                CHECKPOINT_ID: str(checkpoint.checkpoint_id),
             }
-            await js.publish(CHECKPOINT_SUBJECT, one.note.encode(), timeout=5, headers=headers)
-        last = page[-1].checkpoint_id
-        published += len(page)
+            note = checkpoint.note.encode()
+            await js.publish(CHECKPOINT_SUBJECT, note, timeout=5, headers=headers)
+        last = batch[-1].checkpoint_id
+        published += len(batch)
     return published
 
 

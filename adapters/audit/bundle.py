@@ -1,6 +1,6 @@
-"""Audit bundles: events, proofs, checkpoints and datasets in one archive that is checked offline.
+"""Audit bundles: events, proofs, checkpoints and datasets in one archive for offline verification.
 
-What each member holds is told in docs/auditor.md; `adapters.audit.verify_bundle` checks it.
+docs/auditor.md describes each member; `adapters.audit.verify_bundle` verifies them.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ SUMS = "SHA256SUMS"
 
 
 class NotAsSigned(Exception):
-    """The log is not what was signed for; the message says up to where, and what to do."""
+    """The log differs from the signed one; the message says up to where, and what to do."""
 
 
 def write_bundle(
@@ -39,10 +39,11 @@ def write_bundle(
     *,
     with_blobs: bool = False,
 ) -> None:
-    """Write the archive; the same events and checkpoints make the same bytes.
+    """Write the archive; the same events and checkpoints give the same bytes.
 
-    The whole log is read and its tree compared with every checkpoint, in constant memory. Raises
-    `NotAsSigned`, `Malformed`, `Unsigned`, `BlobMissing` or `BlobCorrupt`: then there is no bundle.
+    The whole log is read, and its tree is compared with every checkpoint, in constant memory.
+    Raises `NotAsSigned`, `Malformed`, `Unsigned`, `BlobMissing` or `BlobCorrupt`; the archive is
+    then incomplete.
     """
     with zipfile.ZipFile(into, "w", zipfile.ZIP_DEFLATED) as archive:
         _Bundle(connection, blobs, keys, selection, archive).write(with_blobs)
@@ -66,17 +67,17 @@ class _Bundle:
         self._forms: set[Form] = set()
 
     def write(self, with_blobs: bool) -> None:
-        """The members in the order of their names, but for the list of their digests."""
+        """Write the members in the order of their names, and the list of their digests last."""
         self._add("README.txt", [_file("bundle_readme.txt")])
         self._add("blobs.jsonl", self._blob_lines())
-        for digest, kind in self._named() if with_blobs else ():
+        for digest, kind in self._named_blobs() if with_blobs else ():
             if kind != rows.MANIFEST and self._blobs.has(digest):
                 self._add(f"blobs/{digest}", self._blobs.chunks(digest), zipfile.ZIP_STORED)
         claim = {"format": FORMAT, "of": self._selection.of}
         self._add("bundle.json", [_line(claim)])
         self._add("checkpoints.txt", self._notes())
         self._add("log.jsonl", self._log())
-        for digest, kind in self._named():
+        for digest, kind in self._named_blobs():
             if kind == rows.MANIFEST:
                 self._add(f"manifests/{digest}.jsonl", self._blobs.read_compressed(digest))
         self._add("schemas/envelope.json", [_line(envelope())])
@@ -86,25 +87,25 @@ class _Bundle:
         keys = "".join(f"{key}\n" for key in self._keys)
         self._add("verifier-keys.txt", [keys.encode()])
         self._add("verify_bundle.py", [_file("verify_bundle.py")])
-        self._add(SUMS, [one.encode() for one in self._sums])
+        self._add(SUMS, [line.encode() for line in self._sums])
 
     def _add(
         self, name: str, chunks: Iterable[bytes], compress_type: int = zipfile.ZIP_DEFLATED
     ) -> None:
         entry = zip_entry(name)
         entry.compress_type = compress_type
-        found = hashlib.sha256()
+        digest = hashlib.sha256()
         with self._archive.open(entry, "w", force_zip64=True) as file:
             for chunk in chunks:
-                found.update(chunk)
+                digest.update(chunk)
                 file.write(chunk)
-        self._sums.append(f"{found.hexdigest()}  {name}\n")
+        self._sums.append(f"{digest.hexdigest()}  {name}\n")
 
-    def _named(self) -> Iterator[tuple[str, str]]:
+    def _named_blobs(self) -> Iterator[tuple[str, str]]:
         return rows.blobs(self._connection, self._selection)
 
     def _blob_lines(self) -> Iterator[bytes]:
-        for digest, kind in self._named():
+        for digest, kind in self._named_blobs():
             if kind != rows.MANIFEST:
                 size = self._blobs.size(digest)
                 yield _line({"sha256": digest, "kind": kind, "bytes": size})
@@ -117,13 +118,10 @@ class _Bundle:
         return rows.checkpoints(self._connection, self._selection, self._keys)
 
     def _log(self) -> Iterator[bytes]:
-        """Events in order, and roots over those left out, cut where a checkpoint ends."""
-        tree, pruning, due = (
-            Frontier(),
-            Pruning(),
-            self._checkpoints(),
-        )
-        checkpoint = next(due, None)
+        """The chosen events in order, and the roots of the omitted ones. A root ends at each
+        checkpoint."""
+        tree, pruning, checkpoints = Frontier(), Pruning(), self._checkpoints()
+        checkpoint = next(checkpoints, None)
         for row, chosen in rows.covered_events(self._connection, self._selection):
             if row[0] != tree.size + 1:
                 raise NotAsSigned(f"event {tree.size + 1} is missing; run stemma audit verify")
@@ -142,7 +140,7 @@ class _Bundle:
                         " stemma audit verify"
                     )
                 yield from self._cut(pruning)
-                checkpoint = next(due, None)
+                checkpoint = next(checkpoints, None)
         if tree.size != self._selection.size:
             raise NotAsSigned(f"event {tree.size + 1} is missing; run stemma audit verify")
 
@@ -157,8 +155,8 @@ class _Bundle:
         except msgspec.DecodeError as error:
             raise NotAsSigned(f"event {position} is damaged; run stemma audit verify") from error
         self._forms.add((name, stored.schema_version))
-        place = {"position": position, "stream": stream, "revision": revision, "name": name}
-        return _line(place | {"state": state.decode()})
+        entry = {"position": position, "stream": stream, "revision": revision, "name": name}
+        return _line(entry | {"state": state.decode()})
 
 
 class _Versioned(msgspec.Struct, frozen=True):

@@ -1,6 +1,6 @@
-"""What a bundle is made of, in the database: which events, of which checkpoint, naming which blobs.
+"""The database rows of a bundle: its events, the checkpoints that cover them, the named blobs.
 
-All is read in one transaction's snapshot, in memory that does not depend on how much there is.
+All rows are read in one transaction's snapshot, in constant memory.
 """
 
 from collections.abc import Collection, Iterator
@@ -37,9 +37,9 @@ _OF_PROJECT = f"""
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """The streams that a bundle holds, `of` being `all` or the one that was asked for.
+    """The streams of a bundle; `of` is `all` or the requested stream.
 
-    Of each stream it holds every event that the checkpoint covers.
+    The bundle holds all events of these streams that the checkpoint covers.
     """
 
     of: str
@@ -61,9 +61,9 @@ def everything(newest: StoredCheckpoint) -> Selection:
 
 
 def of_project(connection: Connection, project_id: str, newest: StoredCheckpoint) -> Selection:
-    """The project, its views, their models and versions, its images and imports.
+    """A selection of a project, its views, their models and versions, its images and imports.
 
-    Raises `NotFound` where the checkpoint covers no such project.
+    Raises `NotFound` if the checkpoint does not cover the project.
     """
     stream = PROJECT.stream(project_id)
     _data_of(connection, stream, "project.created", newest)
@@ -72,9 +72,10 @@ def of_project(connection: Connection, project_id: str, newest: StoredCheckpoint
 
 
 def of_version(connection: Connection, version_id: str, newest: StoredCheckpoint) -> Selection:
-    """The version, its model, view and project, and each image that the project had had by then.
+    """A selection of a version, its model, view and project, and every image that was added to the
+    project before the version was created.
 
-    Raises `NotFound` where the checkpoint covers no such version.
+    Raises `NotFound` if the checkpoint does not cover the version.
     """
     stream = VERSION.stream(version_id)
     created = _data_of(connection, stream, "version.created", newest)
@@ -99,11 +100,11 @@ def _data_of(
     ).fetchone()
     if row is None:
         raise NotFound(f"the log has no {stream}")
+    data: dict[str, Any]
     data, position = row
     if position > newest.size:
         raise NotFound(f"{stream} is newer than the last signed checkpoint; try again in a moment")
-    found: dict[str, Any] = data
-    return found
+    return data
 
 
 def checkpoints(
@@ -111,8 +112,8 @@ def checkpoints(
 ) -> Iterator[StoredCheckpoint]:
     """The log's signed checkpoints by size, up to the newest.
 
-    Those of a log that was given up, for an older copy of the database, have another name. Raises
-    `Malformed` or `Unsigned` for one that is not as it was signed.
+    Checkpoints of an abandoned log, which an older copy of the database replaced, have another
+    origin. Raises `Malformed` or `Unsigned` for a checkpoint that is not valid.
     """
     for stored in checkpoints_by_size(connection):
         if stored.origin == selection.newest.origin:
@@ -121,7 +122,7 @@ def checkpoints(
 
 
 def uncovered(connection: Connection, selection: Selection) -> int:
-    """How many events the bundle would hold beside, were there a newer checkpoint."""
+    """The number of events that the bundle lacks because no checkpoint covers them yet."""
     row = connection.execute(
         f"WITH chosen (stream) AS ({selection.query}) SELECT count(*) FROM log.stemma_events"
         " WHERE notification_id > %(size)s AND originator_id IN (SELECT stream FROM chosen)",
@@ -131,19 +132,19 @@ def uncovered(connection: Connection, selection: Selection) -> int:
 
 
 def covered_events(connection: Connection, selection: Selection) -> Iterator[tuple[Row, bool]]:
-    """The events under the checkpoint in order, and whether the bundle holds each."""
-    wanted = _positions(connection, selection)
-    following = next(wanted, None)
+    """The events that the checkpoint covers, in order, and whether the bundle holds each."""
+    positions = _positions(connection, selection)
+    following = next(positions, None)
     for page in events(connection, 0, selection.size):
         for row in page:
             chosen = row[0] == following
             if chosen:
-                following = next(wanted, None)
+                following = next(positions, None)
             yield row, chosen
 
 
 def _positions(connection: Connection, selection: Selection) -> Iterator[int]:
-    """Of the events that the bundle holds; sorted by the database, on its disk if need be."""
+    """The positions of the events in the bundle, which the database sorts, on disk if necessary."""
     with connection.cursor("bundle_positions", binary=True) as cursor:
         cursor.itersize = PAGE
         cursor.execute(
@@ -162,7 +163,7 @@ MANIFEST = "manifest"
 
 
 def blobs(connection: Connection, selection: Selection) -> Iterator[tuple[str, str]]:
-    """Digest and kind of each blob that the bundle's events name, in order, each once."""
+    """Digest and kind of each blob that the bundle's events name, sorted and without duplicates."""
     with connection.cursor("bundle_blobs") as cursor:
         cursor.itersize = PAGE
         cursor.execute(

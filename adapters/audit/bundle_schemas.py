@@ -1,4 +1,4 @@
-"""JSON Schema of the events in a bundle, each in the version that it was stored in."""
+"""JSON Schema of the events in a bundle, in the versions in which they were stored."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class Envelope(Metadata, frozen=True, kw_only=True):
 
 
 def schema_of(form: Form) -> Schema:
-    """The payload's schema as it is stored: the published one, but for personal fields."""
+    """The schema of the stored payload: the published one, with personal fields optional."""
     if form not in published():
         title = f"{form[0]}, version {form[1]}"
         return {"title": title, "description": "Not known to the bundle's maker.", "type": "object"}

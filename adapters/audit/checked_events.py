@@ -1,4 +1,4 @@
-"""The events as leaves, each looked at on the way: is it in its place, and what its name says?"""
+"""The leaves of the events, which are checked for their position and content as they are read."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ class _Data(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Stored(msgspec.Struct, frozen=True, gc=False):
-    """As much of a stored event as shows that it is one."""
+    """The fields that every stored event has."""
 
     event_id: str
     actor: str
@@ -24,15 +24,15 @@ class _Stored(msgspec.Struct, frozen=True, gc=False):
 
 
 class CheckedEvents:
-    """The hashes of the leaves up to the first position that is missing or there twice."""
+    """The hashes of the leaves, up to the first missing or duplicate position."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._decode = msgspec.json.Decoder(_Stored).decode
         self.broken_at: int | None = None
-        """The position at which another one stands; nothing after it was looked at."""
+        """The first position that is missing or a duplicate; later events are not checked."""
         self.wrong: list[tuple[int, str]] = []
-        """The first events that are not as Stemma writes them: position, and what is wrong."""
+        """The first events that Stemma cannot have written: position and error."""
         self.wrong_count = 0
 
     def __iter__(self) -> Iterator[bytes]:
@@ -57,14 +57,14 @@ class CheckedEvents:
             if self.broken_at is not None:
                 return
 
-    def _note(self, position: int, what: str) -> None:
+    def _note(self, position: int, error: str) -> None:
         self.wrong_count += 1
         if len(self.wrong) < MOST_NAMED:
-            self.wrong.append((position, what))
+            self.wrong.append((position, error))
 
 
 def _ahead(pages: Iterator[list[Row]]) -> Iterator[list[Row]]:
-    """The same pages; the next one is fetched while one is worked on."""
+    """The same pages; the next page is fetched while the current one is processed."""
     with ThreadPoolExecutor(1) as thread:
         following = thread.submit(next, pages, None)
         while page := following.result():
@@ -73,7 +73,7 @@ def _ahead(pages: Iterator[list[Row]]) -> Iterator[list[Row]]:
 
 
 def streams_with_holes(connection: Connection) -> list[str]:
-    """Streams whose revisions are not 1, 2, 3 and so on; the first few."""
+    """The first streams whose revisions are not 1, 2, 3 and so on."""
     rows = connection.execute(
         """
         SELECT originator_id FROM log.stemma_events GROUP BY originator_id
@@ -86,8 +86,8 @@ def streams_with_holes(connection: Connection) -> list[str]:
 
 
 def events_out_of_order(connection: Connection, after: int) -> list[tuple[int, str]]:
-    """Position and stream of events that stand before an earlier revision of their stream, among
-    those after a position."""
+    """Position and stream of events after a position that precede an earlier revision of their
+    stream."""
     return connection.execute(
         """
         SELECT notification_id, originator_id

@@ -1,4 +1,4 @@
-"""The file that each signed checkpoint is added to: what the signer knows to have said before."""
+"""The file of all signed checkpoints, with which the signer avoids contradicting itself."""
 
 import os
 from collections.abc import Collection
@@ -10,23 +10,23 @@ from domain.audit.signed_note import DASH, Malformed, VerifierKey
 from domain.audit.transparency import Checkpoint, notes_in
 
 _TAIL_BYTES = 65_536
-"""More than the last two notes of a file take, with 16 signatures each."""
+"""More bytes than two notes with 16 signatures each."""
 
 
 class SigningRefused(Exception):
-    """To sign would contradict what was signed before; the message says how, and what to do."""
+    """A signature would contradict an earlier one; the message says how, and what to do."""
 
 
 class CheckpointFile:
-    """Notes one after another, each on the disk before anyone is told of it."""
+    """A file of notes. Each note is durable before the checkpoint is published."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def last(self, known: Collection[VerifierKey]) -> tuple[Checkpoint, str] | None:
-        """The last checkpoint and its note. Raises `Refused` where that is not what was signed.
+    def last(self, verifiers: Collection[VerifierKey]) -> tuple[Checkpoint, str] | None:
+        """The last checkpoint and its note. Raises `SigningRefused` if its signature is not valid.
 
-        A note that a crash left unfinished was never told to anyone: it is cut off.
+        An incomplete note after a crash is removed: it was never published.
         """
         if not self.path.exists():
             return None
@@ -40,7 +40,7 @@ class CheckpointFile:
         if not notes:
             return None
         try:
-            return open_checkpoint(notes[-1], known)[0], notes[-1]
+            return open_checkpoint(notes[-1], verifiers)[0], notes[-1]
         except (Malformed, Unsigned) as error:
             raise SigningRefused(
                 f"the last checkpoint in {self.path} is not as it was signed ({error}): bring the"
@@ -48,7 +48,7 @@ class CheckpointFile:
             ) from error
 
     def append(self, note: str) -> None:
-        """Add a note; it is on the disk when this returns."""
+        """Append a note. It is durable when this returns."""
         new = not self.path.exists()
         file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:

@@ -1,7 +1,7 @@
-"""The files of the log's keys: the private one that only its owner reads, the public ones beside.
+"""The files of the log's keys: a private one that only its owner can read, and a public one.
 
-While a key is being replaced the private file holds both, the new one first: the next checkpoint is
-signed by all that are there, and then only the first one stays.
+During a rotation the private file holds both keys, the new one first. The next checkpoint is signed
+by both, and then the old one is deleted.
 """
 
 import secrets
@@ -26,24 +26,24 @@ PUBLIC = "verifier-keys.txt"
 
 
 class Keys:
-    """The keys at a path, made when they are first asked for."""
+    """The keys at a path, which are generated at the first use."""
 
     def __init__(self, path: Path, origin: str = "") -> None:
-        """`origin` names a log whose key is yet to be made; without, it gets a name of chance."""
+        """`origin` names a log that has no key yet; if it is empty, the name is random."""
         self.path = path
         self.public_path = path.with_name(PUBLIC)
         self._origin = origin
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Wait until no other process signs with these keys, or changes them."""
+        """Hold the lock on these keys, with which processes sign or change them."""
         with waiting_lock(self.path):
             yield
 
     def signing(self) -> list[SigningKey]:
-        """The keys to sign with, the one that stays first. To be called with the lock held.
+        """The keys to sign with, the current one first. Call it with the lock held.
 
-        Raises `SettingsError` where the file is gone, open to others, or not a key.
+        Raises `SettingsError` if the file is missing, readable by others, or not a key.
         """
         if not self.path.exists():
             if self.public_path.exists():
@@ -65,7 +65,7 @@ class Keys:
         return keys
 
     def rotate(self) -> VerifierKey:
-        """Make a new key; the next checkpoint is signed by the old one too, and later ones not."""
+        """Generate a new key. Only the next checkpoint is also signed by the old one."""
         with self.locked():
             keys = self.signing()
             new = new_key(keys[0].verifier.name)
@@ -74,11 +74,11 @@ class Keys:
         return new.verifier
 
     def retire(self, keys: Sequence[SigningKey]) -> None:
-        """Forget all but the first of them. To be called with the lock held."""
+        """Delete all keys except the first. Call it with the lock held."""
         self._save(keys[:1])
 
     def verifiers(self) -> list[VerifierKey]:
-        """All public keys that the log ever had."""
+        """All public keys of the log, including earlier ones."""
         return read_verifier_keys(self.public_path)
 
     def _name(self) -> str:
@@ -92,16 +92,16 @@ class Keys:
         fsync(self.path.parent)
 
     def _publish(self, keys: Sequence[SigningKey]) -> None:
-        known = self.verifiers() if self.public_path.exists() else []
-        missing = [key.verifier for key in reversed(keys) if key.verifier not in known]
+        published = self.verifiers() if self.public_path.exists() else []
+        missing = [key.verifier for key in reversed(keys) if key.verifier not in published]
         if missing:
-            content = "".join(f"{key}\n" for key in [*known, *missing])
+            content = "".join(f"{key}\n" for key in [*published, *missing])
             write_secret(self.public_path, content.encode())
             self.public_path.chmod(0o644)
 
 
 def read_verifier_keys(path: Path) -> list[VerifierKey]:
-    """The public keys of a file, one a line. Raises `SettingsError`."""
+    """The public keys of a file, one per line. Raises `SettingsError`."""
     try:
         return [parse_verifier_key(line) for line in path.read_text().split()]
     except (OSError, UnicodeDecodeError, Malformed) as error:

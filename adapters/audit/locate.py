@@ -1,7 +1,7 @@
-"""What was done to the first event that is not what it was: found by the hashes that were stored.
+"""Detection of the change to the first altered event, by the stored hashes.
 
-The hashes must be those that a checkpoint was signed over. An entry holds its position, so that an
-event which was moved is known by the entry that it would have at its old one.
+The hashes must be those over which a checkpoint was signed. An entry includes its position, so a
+moved event is recognised by the entry that it would have at its old position.
 """
 
 from hashlib import sha256
@@ -12,17 +12,17 @@ from domain.audit.tiles import TILE_BYTES, WIDTH
 from domain.audit.transparency import Entry
 
 
-def what_happened(connection: Connection, position: int) -> str:
-    """In a sentence: altered, removed, inserted or reordered."""
-    kept = _kept_from(connection, position)
-    here = next((row for page in events(connection, position - 1, position) for row in page), None)
-    now_at = _place_of(connection, position, kept[:HASH_BYTES])
-    if here is None:
+def describe_change(connection: Connection, position: int) -> str:
+    """A sentence on an event: altered, removed, inserted or reordered."""
+    stored = _stored_hashes(connection, position)
+    row = next((row for page in events(connection, position - 1, position) for row in page), None)
+    now_at = _current_position(connection, position, stored[:HASH_BYTES])
+    if row is None:
         if now_at is not None:
             return f"event {position} was reordered: it stands at position {now_at} now"
         return f"event {position} was removed: nothing stands at its position"
-    named = f"{here[3]}, revision {here[2]} of {here[1]}"
-    was_at = _former_place(here, position, kept)
+    named = f"{row[3]}, revision {row[2]} of {row[1]}"
+    was_at = _former_position(row, position, stored)
     if now_at is not None and was_at is not None:
         return (
             f"event {position} was reordered: it stands at position {now_at} now, and at its own"
@@ -41,8 +41,8 @@ def what_happened(connection: Connection, position: int) -> str:
     return f"event {position} ({named}) was altered"
 
 
-def _kept_from(connection: Connection, position: int) -> bytes:
-    """The stored hashes of the leaves from a position on."""
+def _stored_hashes(connection: Connection, position: int) -> bytes:
+    """The stored hashes of the leaves, starting at a position."""
     first = (position - 1) // WIDTH
     rows = connection.execute(
         "SELECT hashes FROM log.tiles WHERE level = 0 AND number >= %s ORDER BY number", (first,)
@@ -51,8 +51,8 @@ def _kept_from(connection: Connection, position: int) -> bytes:
     return hashes[((position - 1) * HASH_BYTES) % TILE_BYTES :]
 
 
-def _place_of(connection: Connection, position: int, leaf: bytes) -> int | None:
-    """Where the event stands that had this leaf at a position; None where it does not."""
+def _current_position(connection: Connection, position: int, leaf: bytes) -> int | None:
+    """The current position of the event that had this leaf at a position, or None."""
     for page in events(connection, position):
         for row in page:
             try:
@@ -63,15 +63,15 @@ def _place_of(connection: Connection, position: int, leaf: bytes) -> int | None:
     return None
 
 
-def _former_place(row: Row, position: int, kept: bytes) -> int | None:
-    """The later position whose stored hash is the one that an event would have there."""
+def _former_position(row: Row, position: int, stored: bytes) -> int | None:
+    """The later position whose stored hash matches the event at that position, or None."""
     _, stream, revision, name, state = row
     if "\n" in stream or "\n" in name:
         return None
     digest = sha256(state).hexdigest()
-    for at in range(HASH_BYTES, len(kept), HASH_BYTES):
-        place = position + at // HASH_BYTES
-        entry = bytes(Entry(place, stream, revision, name, digest))
-        if sha256(b"\x00" + entry).digest() == kept[at : at + HASH_BYTES]:
-            return place
+    for offset in range(HASH_BYTES, len(stored), HASH_BYTES):
+        later = position + offset // HASH_BYTES
+        entry = bytes(Entry(later, stream, revision, name, digest))
+        if sha256(b"\x00" + entry).digest() == stored[offset : offset + HASH_BYTES]:
+            return later
     return None

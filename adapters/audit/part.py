@@ -1,4 +1,4 @@
-"""The part `checkpoints`: signs as the log grows, and lets NATS know."""
+"""The service `checkpoints`: signs checkpoints as the log grows, and publishes them to NATS."""
 
 import logging
 import threading
@@ -20,27 +20,27 @@ log = logging.getLogger(__name__)
 
 
 def run_checkpoints(settings: Settings, _: Store, stop: threading.Event) -> None:
-    """Sign until `stop` is set. A thread of its own tells NATS: signing does not wait for that.
+    """Sign until `stop` is set. Another thread publishes to NATS, so that signing does not wait.
 
-    As long as the log contradicts what was signed, nothing is.
+    While the log contradicts an earlier signature, nothing is signed.
     """
     url, nats = settings.require("database_url"), nats_login(settings)
-    signed, over = threading.Event(), threading.Event()
-    telling = threading.Thread(target=announce, args=(url, nats, signed, over))
-    telling.start()
+    signed, ended = threading.Event(), threading.Event()
+    publisher = threading.Thread(target=announce, args=(url, nats, signed, ended))
+    publisher.start()
     try:
         while not stop.is_set():
-            began = time.monotonic()
+            started = time.monotonic()
             try:
                 _sign(settings, url, signed, stop)
             except SigningRefused as refused:
                 log.critical("NO CHECKPOINT IS SIGNED: %s", refused)
-                # To look again takes as long as to read the log.
-                stop.wait(max(PAUSE_SECONDS, 5 * (time.monotonic() - began)))
+                # A retry reads the whole log.
+                stop.wait(max(PAUSE_SECONDS, 5 * (time.monotonic() - started)))
     finally:
-        over.set()
-        signed.set()  # what waits for it, stops
-        telling.join()
+        ended.set()
+        signed.set()  # wakes the publisher, which then stops
+        publisher.join()
 
 
 def _sign(settings: Settings, url: str, signed: threading.Event, stop: threading.Event) -> None:
@@ -51,7 +51,7 @@ def _sign(settings: Settings, url: str, signed: threading.Event, stop: threading
     )
     with psycopg.connect(url, autocommit=True, **GIVES_UP) as connection:
         signer.begin(connection)
-        # Nothing is due so soon that it would be worth a look at each event.
+        # Polling is enough: no checkpoint is due sooner.
         while not stop.wait(LOOK_SECONDS):
             if signer.sign_if_due(connection) is not None:
                 signed.set()

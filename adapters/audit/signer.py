@@ -1,4 +1,4 @@
-"""Signing the log: the tree is extended to its end, and a checkpoint over it signed and kept."""
+"""Signing of the log: the tree is extended to the log's end, and its checkpoint is signed."""
 
 import logging
 import time
@@ -35,16 +35,17 @@ log = logging.getLogger(__name__)
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """A checkpoint is due after so many new events, or so many seconds after the last one."""
+    """The interval of checkpoints: one is due after `events` new events, or `seconds` after the
+    last one if there is any new event."""
 
     events: int
     seconds: float
 
 
 class Signer:
-    """Signs what is new in a log. Any number may work on one log with the same keys.
+    """The signer of a log. Several signers may work on one log with the same keys.
 
-    Connections are to be in autocommit mode.
+    Connections must be in autocommit mode.
     """
 
     def __init__(self, keys: Keys, file: CheckpointFile, pace: Pace) -> None:
@@ -55,9 +56,10 @@ class Signer:
         self._signed_at = -pace.seconds
 
     def begin(self, connection: Connection) -> None:
-        """See that the events are those that were signed for, and finish what was interrupted.
+        """Compare the events with the last signed checkpoint, and complete an interrupted signing.
 
-        Raises `Refused` where they are not. Stored hashes that do not fit them are made anew.
+        Raises `SigningRefused` if they differ. Stored hashes that do not fit the events are deleted
+        and computed again.
         """
         with self._keys.locked(), connection.transaction():
             keys = self._keys.signing()
@@ -67,17 +69,19 @@ class Signer:
             lock_tree(connection)
             signed = self._newest_signed(connection, keys)
             size = 0 if signed is None else signed.size
-            walk = TreeComparison(_leaves(connection), leaf_tiles(connection))
-            walk.to(size)
-            if signed is not None and (walk.now.size, walk.now.root()) != (size, signed.root):
-                raise SigningRefused(_changed(signed, walk))
-            if not _tiles_fit(connection, walk):
-                log.warning("the stored hashes of the log do not fit its events: made anew")
+            trees = TreeComparison(_leaves(connection), leaf_tiles(connection))
+            trees.advance(size)
+            current = trees.current
+            if signed is not None and (current.size, current.root()) != (size, signed.root):
+                raise SigningRefused(_changed(signed, trees))
+            if not _tiles_fit(connection, trees):
+                log.warning("the stored hashes of the log do not fit its events; recomputing them")
                 connection.execute("DELETE FROM log.tiles")
             self._signed = size
 
     def sign_if_due(self, connection: Connection) -> Checkpoint | None:
-        """Sign a checkpoint if there is reason to; raises `Refused` where that would be to lie."""
+        """Sign a checkpoint if one is due. Raises `SigningRefused` if it contradicts an earlier
+        one."""
         with self._keys.locked():
             keys = self._keys.signing()
             end = head(connection)
@@ -98,7 +102,7 @@ class Signer:
         return new >= self._pace.events or (new > 0 and waited >= self._pace.seconds)
 
     def _sign(self, connection: Connection, keys: list[SigningKey]) -> Checkpoint:
-        """The file comes first: whatever anyone has been told of is in it."""
+        """Sign a checkpoint. It is written to the file first, which has every published one."""
         with connection.transaction():
             lock_tree(connection)
             tree = load_tree(connection)
@@ -112,37 +116,37 @@ class Signer:
         return checkpoint
 
     def _newest_signed(self, connection: Connection, keys: list[SigningKey]) -> Checkpoint | None:
-        """The longest of what the file and the database say was signed with these keys."""
-        known = self._keys.verifiers()
-        last = self._file.last(known)
+        """The largest checkpoint signed with these keys, of the file and of the database."""
+        verifiers = self._keys.verifiers()
+        last = self._file.last(verifiers)
         stored = newest_checkpoint(connection, keys[0].verifier.name)
-        found: list[Checkpoint] = [] if last is None else [last[0]]
+        checkpoints: list[Checkpoint] = [] if last is None else [last[0]]
         if stored is not None:
             try:
-                found.append(open_checkpoint(stored.note, known)[0])
+                checkpoints.append(open_checkpoint(stored.note, verifiers)[0])
             except (Malformed, Unsigned) as error:
                 raise SigningRefused(
                     f"checkpoint {stored.checkpoint_id} of the database is not as it was signed:"
                     f" {error}"
                 ) from error
-        return max(found, key=lambda one: one.size, default=None)
+        return max(checkpoints, key=lambda checkpoint: checkpoint.size, default=None)
 
 
-def _tiles_fit(connection: Connection, walk: TreeComparison) -> bool:
-    """Whether the tree can grow on from what is stored of it."""
+def _tiles_fit(connection: Connection, trees: TreeComparison) -> bool:
+    """Whether the stored tree can be extended."""
     size = tree_size(connection)
-    walk.to(size)
-    if walk.parted_at is not None or walk.now.size < size:
+    trees.advance(size)
+    if trees.diverged_at is not None or trees.current.size < size:
         return False
     try:
         stored = load_tree(connection)
     except ValueError:
         return False
-    return size <= walk.now.size and stored.root() == walk.now.root()
+    return size <= trees.current.size and stored.root() == trees.current.root()
 
 
 def _extend(connection: Connection, end: int) -> bool:
-    """Add the next page of events to the stored tree; whether there was one."""
+    """Add the next page of events to the stored tree. Returns False if there was none."""
     with connection.transaction():
         lock_tree(connection)
         tree = load_tree(connection)
@@ -165,17 +169,17 @@ def _dense(page: list[Row], size: int) -> Iterator[bytes]:
 
 
 def _leaves(connection: Connection) -> Iterator[bytes]:
-    """The leaves of the events up to the first that is missing or can have none."""
+    """The leaves of the events, up to the first event that is missing or cannot have a leaf."""
     expected = 1
     for page in events(connection):
-        found: list[bytes] = []
+        leaves: list[bytes] = []
         for row in page:
             if row[0] != expected or "\n" in row[1] or "\n" in row[3]:
-                yield b"".join(found)
+                yield b"".join(leaves)
                 return
-            found.append(leaf_of(row))
+            leaves.append(leaf_of(row))
             expected += 1
-        yield b"".join(found)
+        yield b"".join(leaves)
 
 
 def _refuse_contradiction(connection: Connection, tree: GrowingTree, signed: Checkpoint) -> None:
@@ -192,10 +196,11 @@ def _shorter(size: int, signed: int) -> str:
     )
 
 
-def _changed(signed: Checkpoint, walk: TreeComparison | None) -> str:
-    if walk is not None and walk.now.size < signed.size:
-        return _shorter(walk.now.size, signed.size)
-    where = "" if walk is None or walk.parted_at is None else f", from event {walk.parted_at} on"
+def _changed(signed: Checkpoint, trees: TreeComparison | None) -> str:
+    if trees is not None and trees.current.size < signed.size:
+        return _shorter(trees.current.size, signed.size)
+    diverged_at = None if trees is None else trees.diverged_at
+    where = "" if diverged_at is None else f", from event {diverged_at} on"
     return (
         f"the log's first {signed.size} events are not those that a checkpoint was signed over"
         f"{where}: `stemma audit verify` says more. Bring the right ones back; nothing is signed"

@@ -1,4 +1,4 @@
-"""Ed25519 for signed notes: making keys, signing, and checking signatures."""
+"""Ed25519 for signed notes: generation of keys, signing, and verification of signatures."""
 
 import secrets
 from collections.abc import Collection, Sequence
@@ -21,11 +21,11 @@ from domain.audit.transparency import Checkpoint, parse_checkpoint
 
 
 class Unsigned(Exception):
-    """A note has no signature by a known key, or one that is wrong; the message says which."""
+    """A note has no signature by a known key, or a wrong one; the message says which."""
 
 
 def new_key(name: str) -> SigningKey:
-    """A key from the operating system's random numbers."""
+    """A new random key."""
     return signing_key(checked_name(name), secrets.token_bytes(KEY_BYTES))
 
 
@@ -35,7 +35,7 @@ def signing_key(name: str, seed: bytes) -> SigningKey:
 
 
 def parse_signing_key(text: str) -> SigningKey:
-    """Raises `Malformed` for what is no private key, without telling it."""
+    """Parse a private key. Raises `Malformed` for an invalid one, without its text."""
     name, key_id, seed = parse_private_key(text)
     key = signing_key(name, seed)
     if key.verifier.key_id.hex() != key_id:
@@ -44,7 +44,7 @@ def parse_signing_key(text: str) -> SigningKey:
 
 
 def sign(text: str, keys: Sequence[SigningKey]) -> Note:
-    """A note of the text, signed by each key in turn."""
+    """A note of the text, with a signature by each key."""
     return Note(
         text,
         tuple(
@@ -58,16 +58,16 @@ def sign(text: str, keys: Sequence[SigningKey]) -> Note:
     )
 
 
-def open_note(text: str, known: Collection[VerifierKey]) -> tuple[str, list[VerifierKey]]:
-    """A note's text, and the known keys that signed it; others' signatures are passed over.
+def open_note(text: str, verifiers: Collection[VerifierKey]) -> tuple[str, list[VerifierKey]]:
+    """A note's text, and the known keys that signed it; signatures by other keys are ignored.
 
-    Raises `Malformed`, or `Unsigned` where no known key signed it or one's signature is wrong.
+    Raises `Malformed`, or `Unsigned` if no known key signed it or a known key's signature is wrong.
     """
     note = parse_note(text)
-    by = {(key.name, key.key_id): key for key in known}
+    by_id = {(key.name, key.key_id): key for key in verifiers}
     signers = []
     for signature in note.signatures:
-        key = by.get((signature.name, signature.key_id))
+        key = by_id.get((signature.name, signature.key_id))
         if key is None:
             continue
         try:
@@ -78,17 +78,19 @@ def open_note(text: str, known: Collection[VerifierKey]) -> tuple[str, list[Veri
             raise Unsigned(f"the signature by {signature.name} is wrong") from error
         signers.append(key)
     if not signers:
-        names = ", ".join(f"{one.name}+{one.key_id.hex()}" for one in note.signatures)
+        names = ", ".join(
+            f"{signature.name}+{signature.key_id.hex()}" for signature in note.signatures
+        )
         raise Unsigned(f"none of the known keys signed it, but {names}")
     return note.text, signers
 
 
 def open_checkpoint(
-    text: str, known: Collection[VerifierKey]
+    text: str, verifiers: Collection[VerifierKey]
 ) -> tuple[Checkpoint, list[VerifierKey]]:
     """A signed checkpoint, and the known keys that signed it. Raises as `open_note` does."""
-    said, signers = open_note(text, known)
-    checkpoint = parse_checkpoint(said)
+    body, signers = open_note(text, verifiers)
+    checkpoint = parse_checkpoint(body)
     if any(key.name != checkpoint.origin for key in signers):
         raise Unsigned(f"a checkpoint of {checkpoint.origin} is signed by {signers[0].name}")
     return checkpoint, signers

@@ -1,4 +1,4 @@
-"""What the database holds for the transparency log: events as leaves, tiles, checkpoints."""
+"""The transparency log in the database: events as leaves, tiles, and checkpoints."""
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
@@ -28,7 +28,7 @@ Row = tuple[int, str, int, str, bytes]
 
 
 class StoredCheckpoint(msgspec.Struct, frozen=True):
-    """A signed checkpoint as it lies in the database."""
+    """A signed checkpoint as it is stored in the database."""
 
     checkpoint_id: int
     origin: str
@@ -39,12 +39,12 @@ class StoredCheckpoint(msgspec.Struct, frozen=True):
 
 
 def leaf_of(row: Row) -> bytes:
-    """The hash of an event's leaf. Raises `ValueError` for one that can have no entry."""
+    """The hash of an event's leaf. Raises `ValueError` for an event that cannot have an entry."""
     return sha256(b"\x00" + log_entry(*row)).digest()
 
 
 def events(connection: Connection, after: int = 0, upto: int = END) -> Iterator[list[Row]]:
-    """The events of a range in the log's order, as they are stored, in pages."""
+    """The stored events of a range, in the log's order, in pages."""
     with connection.cursor("events", binary=True) as cursor:
         cursor.execute(_EVENTS, (after, upto))
         while page := cursor.fetchmany(PAGE):
@@ -52,7 +52,7 @@ def events(connection: Connection, after: int = 0, upto: int = END) -> Iterator[
 
 
 def page_of_events(connection: Connection, after: int, upto: int) -> list[Row]:
-    """The next events, as many as a page holds."""
+    """The next page of events."""
     with connection.cursor(binary=True) as cursor:
         return cursor.execute(f"{_EVENTS} LIMIT {PAGE}", (after, upto)).fetchall()
 
@@ -64,12 +64,12 @@ def head(connection: Connection) -> int:
 
 
 def lock_tree(connection: Connection) -> None:
-    """Wait until no other signer works on the tree, until the end of the transaction."""
+    """Lock the tree against other signers, until the end of the transaction."""
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITERS,))
 
 
 def tree_size(connection: Connection) -> int:
-    """How many leaves the stored tiles hold."""
+    """The number of leaves in the stored tiles."""
     row = connection.execute(
         "SELECT number, length(hashes) FROM log.tiles WHERE level = 0 ORDER BY number DESC LIMIT 1"
     ).fetchone()
@@ -77,7 +77,7 @@ def tree_size(connection: Connection) -> int:
 
 
 def tile_reader(connection: Connection) -> Callable[[int, int], bytes]:
-    """A function that gives the hashes stored of a tile, none where there is none."""
+    """A function that reads the stored hashes of a tile, which are empty for a missing one."""
 
     @cache
     def read(level: int, number: int) -> bytes:
@@ -90,7 +90,7 @@ def tile_reader(connection: Connection) -> Callable[[int, int], bytes]:
 
 
 def load_tree(connection: Connection) -> GrowingTree:
-    """The tree that the stored tiles make. Raises `ValueError` where they make none."""
+    """The tree of the stored tiles. Raises `ValueError` if they do not form a tree."""
     size, read = tree_size(connection), tile_reader(connection)
     return GrowingTree(
         size,
@@ -111,7 +111,7 @@ def save_tiles(connection: Connection, tiles: Iterable[Tile]) -> None:
 
 
 def leaf_tiles(connection: Connection) -> Iterator[bytes]:
-    """The stored hashes of the leaves in order, up to a tile that is missing or partial."""
+    """The stored hashes of the leaves in order, up to the first missing or partial tile."""
     with connection.cursor("leaf_tiles", binary=True) as cursor:
         cursor.itersize = 100
         cursor.execute("SELECT number, hashes FROM log.tiles WHERE level = 0 ORDER BY number")
@@ -124,7 +124,7 @@ def leaf_tiles(connection: Connection) -> Iterator[bytes]:
 
 
 def save_checkpoint(connection: Connection, checkpoint: Checkpoint, note: str) -> None:
-    """Keep a signed checkpoint; the same one again changes nothing."""
+    """Store a signed checkpoint. Storing the same one again changes nothing."""
     connection.execute(
         "INSERT INTO log.checkpoints (origin, size, root, note, note_sha256)"
         " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (note_sha256) DO NOTHING",
@@ -146,7 +146,7 @@ def checkpoints_by_size(connection: Connection) -> Iterator[StoredCheckpoint]:
 
 
 def newest_checkpoint(connection: Connection, origin: str | None = None) -> StoredCheckpoint | None:
-    """The last one over the most events, of one log or of any."""
+    """The last checkpoint of the largest size, of one log or of any."""
     row = connection.execute(
         f"{_CHECKPOINTS} WHERE %(origin)s::text IS NULL OR origin = %(origin)s"
         " ORDER BY size DESC, checkpoint_id DESC LIMIT 1",
@@ -158,7 +158,7 @@ def newest_checkpoint(connection: Connection, origin: str | None = None) -> Stor
 def checkpoints_after(
     connection: Connection, checkpoint_id: int, limit: int
 ) -> list[StoredCheckpoint]:
-    """The next ones in the order of their making."""
+    """The next checkpoints in the order of their ids."""
     rows = connection.execute(
         f"{_CHECKPOINTS} WHERE checkpoint_id > %s ORDER BY checkpoint_id LIMIT %s",
         (checkpoint_id, limit),
@@ -169,7 +169,7 @@ def checkpoints_after(
 def checkpoints_before(
     connection: Connection, checkpoint_id: int, limit: int
 ) -> list[StoredCheckpoint]:
-    """Those made before one, the newest first."""
+    """The checkpoints before an id, the newest first."""
     rows = connection.execute(
         f"{_CHECKPOINTS} WHERE checkpoint_id < %s ORDER BY checkpoint_id DESC LIMIT %s",
         (checkpoint_id, limit),

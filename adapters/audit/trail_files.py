@@ -1,4 +1,4 @@
-"""The trail as a file, made a piece at a time: JSON lines, CSV (RFC 4180) or Parquet."""
+"""The audit trail as a file, written in pieces: JSON lines, CSV (RFC 4180) or Parquet."""
 
 import io
 from collections.abc import Callable, Iterable, Iterator
@@ -31,8 +31,8 @@ def _cells(line: Line) -> list[Cell]:
 
 
 def parquet_pieces(lines: Iterable[Line]) -> Iterator[bytes]:
-    """Ten thousand lines a row group, each handed on before the next one is read."""
-    # Imported where needed: pyarrow takes 60 MB that most processes of the API never use.
+    """A Parquet file with ten thousand lines per row group; one row group is in memory."""
+    # Imported lazily: pyarrow takes 60 MB that most processes of the API never use.
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -43,14 +43,14 @@ def parquet_pieces(lines: Iterable[Line]) -> Iterator[bytes]:
     sink = _Sink()
     with pq.ParquetWriter(pa.PythonFile(sink, "w"), schema, compression="zstd") as writer:
         while rows := list(islice(remaining, ROW_GROUP)):
-            found = [msgspec.structs.asdict(line) for line in rows]
-            writer.write_table(pa.Table.from_pylist(found, schema))
-            yield sink.taken()
-    yield sink.taken()
+            table = pa.Table.from_pylist([msgspec.structs.asdict(line) for line in rows], schema)
+            writer.write_table(table)
+            yield sink.drain()
+    yield sink.drain()
 
 
 class _Sink(io.RawIOBase):
-    """A file that forgets what has been taken from it."""
+    """A file in memory whose content can be drained."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class _Sink(io.RawIOBase):
         self._pieces.append(bytes(data))
         return len(data)
 
-    def taken(self) -> bytes:
+    def drain(self) -> bytes:
         whole = b"".join(self._pieces)
         self._pieces.clear()
         return whole
@@ -74,4 +74,4 @@ FORMATS: dict[str, tuple[str, Callable[[Iterable[Line]], Iterator[bytes]]]] = {
     "csv": ("text/csv; charset=utf-8", trail_csv_pieces),
     "parquet": ("application/vnd.apache.parquet", parquet_pieces),
 }
-"""The media type of each format, and what makes it."""
+"""The media type and the writer of each format."""

@@ -1,7 +1,7 @@
-"""The tree over the events as they are, beside the tree over the hashes that were stored of them.
+"""Comparison of the tree over the current events with the tree over their stored hashes.
 
-They grow together for as long as they are the same. Where they part is where the log, or what was
-stored of it, was changed.
+The trees grow together while they are the same. Where they diverge, the log or its stored hashes
+were changed.
 """
 
 from collections.abc import Iterator
@@ -12,67 +12,68 @@ from domain.audit.tiles import GrowingTree
 
 
 class TreeComparison:
-    """Both trees, led along the log; memory does not depend on its length."""
+    """Both trees, which are extended along the log in constant memory."""
 
-    def __init__(self, events: Iterator[bytes], kept: Iterator[bytes]) -> None:
-        """Each yields leaves' hashes, any number at a time."""
-        self._events, self._kept = _Leaves(events), _Leaves(kept)
-        self.now = self.then = GrowingTree()
-        self.parted_at: int | None = None
-        """The first position at which not the same was stored as is there now, if any is known."""
+    def __init__(self, events: Iterator[bytes], stored: Iterator[bytes]) -> None:
+        """Each iterator yields hashes of leaves, any number at a time."""
+        self._events, self._stored = _Leaves(events), _Leaves(stored)
+        self.current = self.stored = GrowingTree()
+        self.diverged_at: int | None = None
+        """The first position whose stored hash differs from the current event, if known."""
 
-    def to(self, size: int) -> None:
-        """Go on until each tree has `size` leaves or has come to its end."""
-        while self.then is self.now and self.now.size < size:
-            if not self._step_together(size):
+    def advance(self, size: int) -> None:
+        """Extend each tree to `size` leaves or to its end."""
+        while self.stored is self.current and self.current.size < size:
+            if not self._extend_both(size):
                 return
-        if self.then is not self.now:
-            _grow(self.now, self._events, size)
-            _grow(self.then, self._kept, size)
+        if self.stored is not self.current:
+            _extend(self.current, self._events, size)
+            _extend(self.stored, self._stored, size)
 
-    def _step_together(self, size: int) -> bool:
-        """Whether there were more leaves."""
-        count = min(size - self.now.size, PAGE)
-        events, kept = self._events.take(count), self._kept.take(count)
-        if events == kept:
-            self.now.extend(events)
+    def _extend_both(self, size: int) -> bool:
+        """Extend both trees by a page. Returns False if there are no more leaves."""
+        count = min(size - self.current.size, PAGE)
+        events, stored = self._events.take(count), self._stored.take(count)
+        if events == stored:
+            self.current.extend(events)
             return bool(events)
-        same = _common_leaves(events, kept)
-        self.now.extend(events[:same])
-        self.then = self.now.copy()
-        if len(kept) > same:
-            self.parted_at = self.now.size + 1
-        self.now.extend(events[same:])
-        self.then.extend(kept[same:])
+        same = _common_leaves(events, stored)
+        self.current.extend(events[:same])
+        self.stored = self.current.copy()
+        if len(stored) > same:
+            self.diverged_at = self.current.size + 1
+        self.current.extend(events[same:])
+        self.stored.extend(stored[same:])
         return True
 
 
 class _Leaves:
-    """Hashes of leaves, as many at a time as are wanted."""
+    """A buffer of leaves' hashes, for reads of any count."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
         self._buffer = bytearray()
 
     def take(self, count: int) -> bytes:
-        """The next leaves' hashes; fewer than `count` at the end."""
-        wanted = count * HASH_BYTES
-        while len(self._buffer) < wanted and (chunk := next(self._chunks, None)) is not None:
+        """The next `count` hashes, or fewer at the end."""
+        size = count * HASH_BYTES
+        while len(self._buffer) < size and (chunk := next(self._chunks, None)) is not None:
             self._buffer += chunk
-        taken = bytes(self._buffer[:wanted])
-        del self._buffer[:wanted]
-        return taken
+        leaves = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return leaves
 
 
-def _grow(tree: GrowingTree, leaves: _Leaves, size: int) -> None:
+def _extend(tree: GrowingTree, leaves: _Leaves, size: int) -> None:
     while tree.size < size and (more := leaves.take(min(size - tree.size, PAGE))):
         tree.extend(more)
 
 
-def _common_leaves(one: bytes, other: bytes) -> int:
-    """How many bytes of leaves are the same at the beginning of both."""
-    shorter = min(len(one), len(other))
-    for at in range(0, shorter, HASH_BYTES):
-        if one[at : at + HASH_BYTES] != other[at : at + HASH_BYTES]:
-            return at
+def _common_leaves(first: bytes, second: bytes) -> int:
+    """The number of bytes of leaves that are the same at the start of both."""
+    shorter = min(len(first), len(second))
+    for offset in range(0, shorter, HASH_BYTES):
+        end = offset + HASH_BYTES
+        if first[offset:end] != second[offset:end]:
+            return offset
     return shorter

@@ -1,7 +1,7 @@
-"""The whole log against the checkpoints that were signed over it.
+"""Verification of the whole log against its signed checkpoints.
 
-Everything is computed from the table of events. What else is stored is only used to say where a
-difference is, once a checkpoint shows that there is one.
+Everything is computed from the table of events. Stored hashes are only used to locate a difference
+that a checkpoint has shown.
 """
 
 import heapq
@@ -16,7 +16,7 @@ from adapters.audit.checked_events import (
     events_out_of_order,
     streams_with_holes,
 )
-from adapters.audit.locate import what_happened
+from adapters.audit.locate import describe_change
 from adapters.audit.signing import Unsigned, open_checkpoint
 from adapters.audit.stored import END, Connection, checkpoints_by_size, leaf_tiles
 from adapters.audit.tree_comparison import TreeComparison
@@ -26,14 +26,14 @@ from domain.audit.transparency import Checkpoint
 
 
 class Signed(msgspec.Struct, frozen=True):
-    """A checkpoint whose signature holds, and where it is from."""
+    """A checkpoint with a valid signature, and its source."""
 
     checkpoint: Checkpoint
     source: str
 
 
 class VerificationReport(msgspec.Struct, frozen=True):
-    """What was looked at, and what was found; without findings, all is as it was signed."""
+    """The result of a verification; without findings, the log is as it was signed."""
 
     events: int
     root: bytes
@@ -42,29 +42,32 @@ class VerificationReport(msgspec.Struct, frozen=True):
     findings: list[str]
 
 
-class _Judged:
-    """The checkpoints passed so far: up to where the log agrees, and the first it contradicts."""
+class _Agreement:
+    """The agreement of the log with the checkpoints: its size, and the first contradiction."""
 
     def __init__(self) -> None:
-        self.agreed = 0
+        self.size = 0
         self.contradicted: Signed | None = None
-        self.kept_agree = False
+        self.stored_agree = False
+        """Whether the stored hashes agree with the contradicted checkpoint."""
         self.contradictions = 0
 
-    def add(self, signed: Signed, walk: TreeComparison) -> None:
+    def add(self, signed: Signed, trees: TreeComparison) -> None:
         size, root = signed.checkpoint.size, signed.checkpoint.root
-        walk.to(size)
-        if walk.now.size == size and walk.now.root() == root:
-            self.agreed = max(self.agreed, size)
+        trees.advance(size)
+        if trees.current.size == size and trees.current.root() == root:
+            self.size = max(self.size, size)
             return
         self.contradictions += 1
         if self.contradicted is None:
             self.contradicted = signed
-            self.kept_agree = walk.then.size == size and walk.then.root() == root
+            self.stored_agree = trees.stored.size == size and trees.stored.root() == root
 
 
-def verify(url: str, known: Collection[VerifierKey], given: Sequence[Signed]) -> VerificationReport:
-    """Look at every event, every stored checkpoint, and those given, as of one moment."""
+def verify(
+    url: str, verifiers: Collection[VerifierKey], checkpoints: Sequence[Signed]
+) -> VerificationReport:
+    """Verify every event against every stored and given checkpoint, in one snapshot."""
     with (
         psycopg.connect(url, **GIVES_UP) as connection,
         psycopg.connect(url, **GIVES_UP) as beside,
@@ -76,31 +79,31 @@ def verify(url: str, known: Collection[VerifierKey], given: Sequence[Signed]) ->
         beside.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
         streams = thread.submit(streams_with_holes, beside)
         events, findings = CheckedEvents(connection), list[str]()
-        walk, judged = TreeComparison(iter(events), leaf_tiles(connection)), _Judged()
-        stored = _Stored(connection, known, findings)
-        for signed in heapq.merge(sorted(given, key=_size), stored, key=_size):
-            judged.add(signed, walk)
-        walk.to(END)
-        findings = [*_first_difference(connection, walk, judged, events), *findings]
+        trees, agreement = TreeComparison(iter(events), leaf_tiles(connection)), _Agreement()
+        stored = _StoredCheckpoints(connection, verifiers, findings)
+        for signed in heapq.merge(sorted(checkpoints, key=_size), stored, key=_size):
+            agreement.add(signed, trees)
+        trees.advance(END)
+        findings = [*_first_difference(connection, trees, agreement, events), *findings]
         findings += _wrong_events(events)
         findings += [f"the revisions of {stream} have a hole" for stream in streams.result()]
         findings += [
             f"event {position} stands before an earlier one of {stream}"
-            for position, stream in events_out_of_order(connection, judged.agreed)
+            for position, stream in events_out_of_order(connection, agreement.size)
         ]
         return VerificationReport(
-            walk.now.size, walk.now.root(), stored.count, judged.agreed, findings
+            trees.current.size, trees.current.root(), stored.count, agreement.size, findings
         )
 
 
-class _Stored:
-    """The database's checkpoints by size; those that are not signed as they should be are noted."""
+class _StoredCheckpoints:
+    """The stored checkpoints by size; those without a valid signature are added to the findings."""
 
     def __init__(
-        self, connection: Connection, known: Collection[VerifierKey], findings: list[str]
+        self, connection: Connection, verifiers: Collection[VerifierKey], findings: list[str]
     ) -> None:
         self._connection = connection
-        self._known = known
+        self._verifiers = verifiers
         self._findings = findings
         self.count = 0
 
@@ -109,7 +112,7 @@ class _Stored:
             source = f"stored checkpoint {stored.checkpoint_id}"
             self.count += 1
             try:
-                checkpoint, _ = open_checkpoint(stored.note, self._known)
+                checkpoint, _ = open_checkpoint(stored.note, self._verifiers)
             except (Malformed, Unsigned) as error:
                 self._findings.append(f"{source} is not signed as it should be: {error}")
                 continue
@@ -124,48 +127,50 @@ def _size(signed: Signed) -> int:
 
 
 def _first_difference(
-    connection: Connection, walk: TreeComparison, judged: _Judged, events: CheckedEvents
+    connection: Connection, trees: TreeComparison, agreement: _Agreement, events: CheckedEvents
 ) -> Iterator[str]:
-    """The first event that is not as a checkpoint was signed over it, or what is known of it."""
-    if judged.contradicted is not None:
-        size = judged.contradicted.checkpoint.size
+    """The first event that differs from the signed log, or the range in which it is."""
+    if agreement.contradicted is not None:
+        size = agreement.contradicted.checkpoint.size
         yield (
-            f"{judged.contradicted.source} was signed over {size} events that are not these;"
-            f" the log agrees with checkpoints up to {judged.agreed} events, and contradicts"
-            f" {judged.contradictions}"
+            f"{agreement.contradicted.source} was signed over {size} events that are not these;"
+            f" the log agrees with checkpoints up to {agreement.size} events, and contradicts"
+            f" {agreement.contradictions}"
         )
-        yield _located(connection, walk, judged, size)
+        yield _located(connection, trees, agreement, size)
     elif events.broken_at is not None:
         yield f"event {events.broken_at} is missing, and no checkpoint says what it was"
-    elif walk.parted_at is not None and walk.parted_at <= judged.agreed:
+    elif trees.diverged_at is not None and trees.diverged_at <= agreement.size:
         yield (
-            f"the stored hash of event {walk.parted_at} is not its own; the event is as it was"
+            f"the stored hash of event {trees.diverged_at} is not its own; the event is as it was"
             " signed for, so it is the hash that was changed"
         )
-    elif walk.parted_at is not None and walk.parted_at > walk.now.size:
+    elif trees.diverged_at is not None and trees.diverged_at > trees.current.size:
         yield (
-            f"the log ends with event {walk.now.size}, and hashes of {walk.then.size} are stored:"
-            " its end was cut off"
+            f"the log ends with event {trees.current.size}, and hashes of {trees.stored.size} are"
+            " stored: its end was cut off"
         )
-    elif walk.parted_at is not None:
+    elif trees.diverged_at is not None:
         yield (
-            f"the stored hash of event {walk.parted_at} is not its own, and no checkpoint says"
+            f"the stored hash of event {trees.diverged_at} is not its own, and no checkpoint says"
             " which of the two was changed"
         )
 
 
-def _located(connection: Connection, walk: TreeComparison, judged: _Judged, size: int) -> str:
-    if judged.kept_agree and walk.parted_at is not None:
-        if walk.parted_at > walk.now.size and not _goes_on(connection, walk.now.size):
-            return f"the end was cut off: events {walk.parted_at} to {size} were removed"
-        return what_happened(connection, walk.parted_at)
-    if walk.now.size < size:
+def _located(
+    connection: Connection, trees: TreeComparison, agreement: _Agreement, size: int
+) -> str:
+    if agreement.stored_agree and trees.diverged_at is not None:
+        if trees.diverged_at > trees.current.size and not _goes_on(connection, trees.current.size):
+            return f"the end was cut off: events {trees.diverged_at} to {size} were removed"
+        return describe_change(connection, trees.diverged_at)
+    if trees.current.size < size:
         return (
-            f"event {walk.now.size + 1} is missing; whether one before it was changed cannot be"
-            " said, as the stored hashes were changed too"
+            f"event {trees.current.size + 1} is missing; whether one before it was changed cannot"
+            " be said, as the stored hashes were changed too"
         )
     return (
-        f"the first one that was changed is among events {judged.agreed + 1} to {size}: which one"
+        f"the first one that was changed is among events {agreement.size + 1} to {size}: which one"
         " cannot be said, as the stored hashes were changed too. More checkpoints kept between"
         " would narrow it down"
     )
@@ -177,7 +182,7 @@ def _goes_on(connection: Connection, size: int) -> bool:
 
 
 def _wrong_events(events: CheckedEvents) -> Iterator[str]:
-    for position, what in events.wrong:
-        yield f"event {position} {what}"
+    for position, error in events.wrong:
+        yield f"event {position} {error}"
     if more := events.wrong_count - len(events.wrong):
         yield f"{more} more events are not as Stemma writes them"

@@ -1,20 +1,20 @@
-"""Check an audit bundle of Stemma, offline: python verify_bundle.py BUNDLE.zip --key KEYS
+"""Verify an audit bundle of Stemma, offline: python verify_bundle.py BUNDLE.zip --key KEYS
 
 Read this file before you trust it; that takes ten minutes. It needs the standard library and
-`cryptography` (for Ed25519), shares no line of code with Stemma, and writes nothing to disk. Take
-it, and the public keys, from where you trust them: those in a bundle are its maker's.
+`cryptography` (for Ed25519), shares no code with Stemma, and writes nothing to disk. Get this file
+and the public keys from a source that you trust: those in a bundle are from its maker.
 
-It goes from what you hold to what you want to know:
+It verifies, in this order:
 
-1. SHA256SUMS       Every member is as it was packed. That finds accidents; it is not signed.
+1. SHA256SUMS       Every member is as it was packed. This finds accidents; it is not signed.
 2. checkpoints.txt  Your key signed: "the first N events of the log have this Merkle root".
-3. log.jsonl        It is a tree with exactly these roots, so its events are those of the log.
-                    Each stream's events are numbered 1, 2, 3 and so on.
-4. manifests/       They hold the images that follow from these events, and have the digest that
+3. log.jsonl        Its tree has exactly these roots, so its events are those of the log. The
+                    events of each stream are numbered 1, 2, 3 and so on.
+4. manifests/       They list the images that follow from these events, and have the digest that
                     the version's event names.
-5. blobs/           Files that were brought along have the sha256 by which events name them.
+5. blobs/           Included files have the sha256 by which events name them.
 
-The exit status is 0 if all of it holds, 1 if not, and 2 where a file cannot be read.
+The exit status is 0 if everything is valid, 1 if not, and 2 if a file cannot be read.
 """
 
 import argparse
@@ -61,7 +61,7 @@ class Checkpoint(NamedTuple):
 
 
 class Event(NamedTuple):
-    """An event as the log has it; `state` is its stored JSON, byte for byte."""
+    """An event of the log; `state` is its stored JSON, byte for byte."""
 
     position: int
     stream: str
@@ -71,25 +71,25 @@ class Event(NamedTuple):
 
     def leaf(self) -> bytes:
         digest = hashlib.sha256(self.state).hexdigest()
-        place = f"{self.position}\n{self.stream}\n{self.revision}\n{self.name}"
-        return hashlib.sha256(f"\0stemma-event/v1\n{place}\n{digest}\n".encode()).digest()
+        fields = f"{self.position}\n{self.stream}\n{self.revision}\n{self.name}"
+        return hashlib.sha256(f"\0stemma-event/v1\n{fields}\n{digest}\n".encode()).digest()
 
     def data(self) -> Any:
-        """What happened. Numbers with a point stay the text that they are in the log."""
+        """The payload. Decimal numbers are texts, as written in the log."""
         return json.loads(self.state, parse_float=str)["data"]
 
 
 class Subtree(NamedTuple):
-    """The root over `1 << height` events that the bundle leaves out."""
+    """The root over `1 << height` events that the bundle omits."""
 
     height: int
     root: bytes
 
 
 def check_archive(archive: zipfile.ZipFile) -> None:
-    """Step 1. Refuse foreign names, members that swell (zip bombs), and what was not packed so.
+    """Step 1. Reject unknown names, zip bombs, and members that are not as they were packed.
 
-    Members are read piece by piece, and nothing is unpacked to disk.
+    Members are read in pieces, and nothing is unpacked to disk.
     """
     for member in archive.infolist():
         if not MEMBER.fullmatch(member.filename):
@@ -103,11 +103,11 @@ def check_archive(archive: zipfile.ZipFile) -> None:
         digest, _, packed = line.rstrip("\n").partition("  ")
         if name != packed:
             raise Rejected(f"{SUMS} has {packed!r} in place of {name!r}: missing, added, or moved")
-        found = hashlib.sha256()
+        actual = hashlib.sha256()
         with archive.open(name) as file:
             while piece := file.read(1 << 20):
-                found.update(piece)
-        if found.hexdigest() != digest:
+                actual.update(piece)
+        if actual.hexdigest() != digest:
             raise Rejected(f"{name}: is not what was packed, as {SUMS} says")
         if name.startswith(("blobs/", "manifests/")) and digest not in name:
             raise Rejected(f"{name}: has the sha256 {digest}, and is named otherwise")
@@ -127,7 +127,7 @@ def lines(archive: zipfile.ZipFile, name: str) -> Iterator[str]:
 
 
 def decode(where: str, text: str) -> bytes:
-    """Base64, written in the one way that it has for each content."""
+    """Decode base64, and reject any text that is not the canonical encoding."""
     try:
         content = base64.b64decode(text, validate=True)
     except ValueError:
@@ -138,7 +138,7 @@ def decode(where: str, text: str) -> bytes:
 
 
 def parse_keys(where: str, text: Iterable[str]) -> Keys:
-    """Public keys by name and id, each a line `name+id+base64`: see c2sp.org/signed-note."""
+    """Public keys by name and id, from lines `name+id+base64`: see c2sp.org/signed-note."""
     keys: Keys = {}
     for line in text:
         name, _, rest = line.strip().partition("+")
@@ -174,7 +174,7 @@ def open_note(where: str, note: str, keys: Keys) -> Checkpoint:
     if match is None:
         raise Rejected(f"{where}: {note[:80]!r} is no signed checkpoint")
     origin, size, root, signatures = match.groups()
-    known = False
+    is_signed = False
     for line in signatures.rstrip("\n").split("\n"):
         _, name, encoded = line.split(" ")
         signature = decode(where, encoded)
@@ -185,8 +185,8 @@ def open_note(where: str, note: str, keys: Keys) -> Checkpoint:
             key.verify(signature[4:], f"{origin}\n{size}\n{root}\n".encode())
         except InvalidSignature:
             raise Rejected(f"{where}: the checkpoint of {size} events is signed wrongly") from None
-        known = True
-    if not known:
+        is_signed = True
+    if not is_signed:
         raise Rejected(
             f"{where}: the checkpoint of {size} events is signed by none of your keys, but by"
             f" {signatures!r}; of a log whose key was replaced you need the older ones too"
@@ -195,15 +195,14 @@ def open_note(where: str, note: str, keys: Keys) -> Checkpoint:
 
 
 class Tree:
-    """The Merkle tree of RFC 6962, grown from the left: a hash for each bit that its size has."""
+    """The Merkle tree of RFC 6962, built from the left: one hash for each bit set in its size."""
 
     def __init__(self) -> None:
         self.size = 0
         self._peaks: list[Subtree] = []
 
     def add(self, height: int, root: bytes) -> None:
-        """Add a subtree, or a leaf, which has height 0. A subtree begins at a multiple of its
-        size."""
+        """Add a subtree, or a leaf with height 0. A subtree starts at a multiple of its size."""
         if not 0 <= height < 60 or self.size % (1 << height) or len(root) != 32:
             raise Rejected(f"{LOG}: after event {self.size} comes a subtree that cannot be there")
         self.size += 1 << height
@@ -221,15 +220,16 @@ class Tree:
 
 
 def read_log(archive: zipfile.ZipFile) -> Iterator[Event | Subtree]:
-    """The log's events in order, and in place of those left out the roots over them."""
+    """The log's events in order, with roots in place of omitted events."""
     for number, line in enumerate(lines(archive, LOG), 1):
         if subtree := SUBTREE.fullmatch(line):
             yield Subtree(int(subtree[1]), bytes.fromhex(subtree[2]))
             continue
         try:
-            said = json.loads(line)
-            place = int(said["position"]), str(said["stream"]), int(said["revision"])
-            yield Event(*place, str(said["name"]), said["state"].encode())
+            entry = json.loads(line)
+            position, stream, revision = entry["position"], entry["stream"], entry["revision"]
+            state = entry["state"].encode()
+            yield Event(int(position), str(stream), int(revision), str(entry["name"]), state)
         except Exception as error:
             raise Rejected(f"{LOG}, line {number}: neither event nor subtree: {error!r}") from None
 
@@ -237,10 +237,10 @@ def read_log(archive: zipfile.ZipFile) -> Iterator[Event | Subtree]:
 def proved(
     archive: zipfile.ZipFile, due: Iterator[Checkpoint], tree: Tree, revisions: dict[str, int]
 ) -> Iterator[Event]:
-    """Step 3. The log's events, if the tree over it meets each of the checkpoints, by size.
+    """Step 3. The log's events, if its tree has the root of each checkpoint, in order of size.
 
-    Both together show that each event is in the log at its position, and that the log only grew.
-    What was yielded is worth nothing before the end has been reached.
+    This proves that each event is in the log at its position, and that the log only grew. Yielded
+    events are only proved when the iterator has ended.
     """
     last, checkpoint = Checkpoint("", 0, tree.root()), next(due, None)
     for item in read_log(archive):
@@ -280,44 +280,44 @@ def proved(
 def check_datasets(
     archive: zipfile.ZipFile, created: dict[str, Event], frozen: Iterable[Event]
 ) -> Iterator[str]:
-    """Step 4. Go through the images' events again, and halt where each version looked at them."""
-    looked = {stream: int(event.data()["log_position"]) for stream, event in created.items()}
-    due = sorted(frozen, key=lambda event: looked[event.stream])
+    """Step 4. Replay the images' events, and check each version's dataset at its position."""
+    frozen_at = {stream: int(event.data()["log_position"]) for stream, event in created.items()}
+    due = sorted(frozen, key=lambda event: frozen_at[event.stream])
     images: dict[str, dict[str, Any]] = {}
     for event in read_log(archive):
         if isinstance(event, Subtree):
             continue
-        while due and looked[due[0].stream] < event.position:
+        while due and frozen_at[due[0].stream] < event.position:
             yield check_dataset(archive, images, created[due[0].stream], due.pop(0))
         image = images.get(event.stream)
         if event.name == "image.added":
             added = event.data()
             image = {"project": added["project_id"], "blob": added["blob"]}
-            images[event.stream] = image | {"split": "train", "said": {}}
+            images[event.stream] = image | {"split": "train", "annotations": {}}
         elif event.name in ("image.removed", "image.erased"):
             images.pop(event.stream, None)
         elif event.name == "image.split_assigned" and image:
             image["split"] = event.data()["split"]
         elif event.name == "image.annotated" and image:
-            said = event.data()
-            image["said"][said["view_id"]] = said
+            annotated = event.data()
+            image["annotations"][annotated["view_id"]] = annotated
 
 
 def check_dataset(
     archive: zipfile.ZipFile, images: dict[str, dict[str, Any]], created: Event, frozen: Event
 ) -> str:
-    """Compare what a version froze with what the events say, line by line."""
+    """Compare a version's frozen dataset with the one that follows from the events."""
     if created.data()["log_position"] >= created.position:
         raise Rejected(f"event {created.position} ({created.name}): rests on events after it")
     digest = frozen.data()["manifest"]
-    member, found, splits = f"manifests/{digest}.jsonl", hashlib.sha256(), []
+    member, actual, splits = f"manifests/{digest}.jsonl", hashlib.sha256(), []
     stored = lines(archive, member)
     for split, line in manifest(images, created.data()):
         splits.append(split)
         if next(stored, "") != line:
             raise Rejected(f"{member}, line {len(splits)}: from the events follows {line.strip()}")
-        found.update(line.encode())
-    if next(stored, None) is not None or found.hexdigest() != digest:
+        actual.update(line.encode())
+    if next(stored, None) is not None or actual.hexdigest() != digest:
         raise Rejected(f"{member}: holds more than the {len(splits)} lines that the events make")
     counts = splits.count("train"), splits.count("validation")
     if counts != (frozen.data()["train_images"], frozen.data()["validation_images"]):
@@ -328,34 +328,35 @@ def check_dataset(
 def manifest(images: dict[str, dict[str, Any]], version: Any) -> Iterator[tuple[str, str]]:
     """The split and the line of each image that a version trains on, sorted by image.
 
-    The image is in the project and annotated in the view: in classification with just one of the
-    version's concepts, in detection with one or more, in tagging with any number of them, or said
-    to be without concept.
+    The image is in the project and annotated in the view: in classification with exactly one of the
+    version's concepts, in detection with one or more, in tagging with any number of them, or as
+    without concept.
     """
     concepts = {concept["concept_id"] for concept in version["concepts"]}
     for stream, image in sorted(images.items()):
-        said = image["said"].get(version["view_id"])
-        if image["project"] != version["project_id"] or said is None:
+        annotated = image["annotations"].get(version["view_id"])
+        if image["project"] != version["project_id"] or annotated is None:
             continue
-        kept = [one for one in said["annotations"] if one["concept_id"] in concepts]
+        kept = [item for item in annotated["annotations"] if item["concept_id"] in concepts]
         if version["kind"] == "classification" and len(kept) != 1:
             continue
         if version["kind"] == "detection" and not kept:
             continue
-        if not said["annotations"] and not said["without_concept"]:
+        if not annotated["annotations"] and not annotated["without_concept"]:
             continue
         sides = ("x", "y", "width", "height")
-        boxes = [",".join(str(one["box"][side]) for side in sides) for one in kept if one["box"]]
+        boxes = [",".join(str(item["box"][side]) for side in sides) for item in kept if item["box"]]
+        ids = [item["concept_id"] for item in kept]
         line = '{"blob":' + json.dumps(image["blob"])
         line += ',"boxes":[[' + "],[".join(boxes) + "]]" if boxes else ""
-        line += ',"concepts":' + json.dumps([one["concept_id"] for one in kept]).replace(", ", ",")
+        line += ',"concepts":' + json.dumps(ids).replace(", ", ",")
         line += ',"image":' + json.dumps(stream.removeprefix("image-"))
         line += ',"split":' + json.dumps(image["split"]) + "}\n"
         yield image["split"], line
 
 
 def verify(archive: zipfile.ZipFile, keys: Keys, kept: Iterable[str]) -> Iterator[str]:
-    """Steps 2 to 5: a line for each thing proved. `kept` are the auditor's own checkpoints."""
+    """Steps 2 to 5. Yields a line for each proof. `kept` are the auditor's own checkpoints."""
     signed = checkpoints_in(CHECKPOINTS, lines(archive, CHECKPOINTS), keys)
     own = list(checkpoints_in("your checkpoints", kept, keys))
     own.sort(key=lambda checkpoint: checkpoint.size)
@@ -365,7 +366,8 @@ def verify(archive: zipfile.ZipFile, keys: Keys, kept: Iterable[str]) -> Iterato
     frozen: list[Event] = []
     weights: list[tuple[str, str]] = []
     tree, revisions, named = Tree(), dict[str, int](), set[str]()
-    for event in proved(archive, (one for one in both if one.size), tree, revisions):
+    checkpoints = (checkpoint for checkpoint in both if checkpoint.size)
+    for event in proved(archive, checkpoints, tree, revisions):
         for digest in re.findall(r"[0-9a-f]{64}", event.state.decode()):
             named |= files & {f"blobs/{digest}", f"manifests/{digest}.jsonl"}
         if event.name == "version.created":
@@ -376,22 +378,22 @@ def verify(archive: zipfile.ZipFile, keys: Keys, kept: Iterable[str]) -> Iterato
             weights.append((event.stream, event.data()["checkpoint"]))
     if named < files:
         raise Rejected(f"{min(files - named)}: no event in the bundle names it")
-    of, here = json.loads(next(lines(archive, "bundle.json")))["of"], sum(revisions.values())
-    if here < tree.size if of == "all" else of not in revisions:
+    of, included = json.loads(next(lines(archive, "bundle.json")))["of"], sum(revisions.values())
+    if included < tree.size if of == "all" else of not in revisions:
         raise Rejected(f"bundle.json: says that this is a bundle of {of}, and it is not")
     datasets = list(check_datasets(archive, created, frozen))
 
-    yield f"bundle of {of}: {here} events, of the {tree.size} that were signed for"
+    yield f"bundle of {of}: {included} events, of the {tree.size} that were signed for"
     yield f"proved: each event is in the log at its position; the root is {tree.root().hex()}"
     yield f"proved: each of {len(revisions)} streams is numbered from 1 on, with none missing"
     if own:
         yield f"proved: the log has only grown since your {len(own)} checkpoints"
     yield from datasets
     for stream, digest in weights:
-        there = "proved" if f"blobs/{digest}" in files else "NOT proved, for the file is not here"
-        yield f"{there}: the weights of {stream} have the sha256 {digest}"
+        verdict = "proved" if f"blobs/{digest}" in files else "NOT proved, for the file is not here"
+        yield f"{verdict}: the weights of {stream} have the sha256 {digest}"
     yield f"proved: {len(files)} files, manifests and blobs, have the sha256 that an event names"
-    if here < tree.size:
+    if included < tree.size:
         yield (
             "NOT proved: that what was left out is of no concern. An image, or the end of a stream,"
             " may have been left out on purpose; a bundle of all events would show it"
@@ -400,8 +402,8 @@ def verify(archive: zipfile.ZipFile, keys: Keys, kept: Iterable[str]) -> Iterato
     yield f"NOT proved: README.txt, blobs.jsonl and schemas/; only {SUMS} speaks for them"
 
 
-def say(line: str) -> None:
-    """Print a line; what no terminal should obey, and no old one knows, is escaped."""
+def report(line: str) -> None:
+    """Print a line in ASCII; control sequences for the terminal are escaped."""
     print(ascii(line.strip())[1:-1])
 
 
@@ -426,22 +428,24 @@ def main(arguments: list[str] | None = None) -> int:
             check_archive(archive)
             keys = keys or parse_keys(KEYS, lines(archive, KEYS))
             for line in verify(archive, keys, kept):
-                say(line)
-    except Rejected as refused:
-        say(f"REFUSED: {refused}")
+                report(line)
+    except Rejected as rejected:
+        report(f"REFUSED: {rejected}")
         return 1
-    except Exception as error:  # whatever reading a hostile file may raise
-        say(f"REFUSED: the archive, or an event in it, is damaged: {error!r}")
+    except Exception as error:  # the file is untrusted: any error rejects it
+        report(f"REFUSED: the archive, or an event in it, is damaged: {error!r}")
         return 1
     if options.key:
-        say("VERIFIED with your key")
+        report("VERIFIED with your key")
         return 0
-    say("NOT proved: whose log it is. It was checked with keys that the bundle's maker has chosen.")
-    say("Compare them with those that you were given elsewhere:")
+    report(
+        "NOT proved: whose log it is. It was checked with keys that the bundle's maker has chosen."
+    )
+    report("Compare them with those that you were given elsewhere:")
     for (name, key_id), key in keys.items():
         encoded = base64.b64encode(b"\x01" + key.public_bytes_raw()).decode()
-        say(f"{name}+{key_id.hex()}+{encoded}")
-    say("VERIFIED to be of one piece, with the keys in the bundle")
+        report(f"{name}+{key_id.hex()}+{encoded}")
+    report("VERIFIED to be of one piece, with the keys in the bundle")
     return 0
 
 

@@ -1,1 +1,1 @@
-"""Bytes under their digests, in a folder or a bucket."""
+"""The blob store: content by digest, in a folder or a bucket."""

@@ -1,4 +1,4 @@
-"""The blob store: images, manifests, weights under their sha256, in a folder or on S3."""
+"""The blob store: images, manifests and weights by their sha256, in a folder or on S3."""
 
 import hashlib
 import tempfile
@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from adapters.blobs import compression
-from adapters.blobs.digests import BlobCorrupt, Total, corrupt, verified, write_whole
+from adapters.blobs.digests import BlobCorrupt, StreamDigest, corrupt, verified, write_whole
 from adapters.blobs.objects import BlobMissing, Objects, age, utc_now
 
 __all__ = ["BlobCorrupt", "BlobMissing", "BlobStore", "StoredBlob"]
@@ -20,10 +20,10 @@ PLAIN, PACKED = "sha256", "zstd"
 TRASH = "trash"
 
 THUMBNAIL_SIZES = (256, 2048)
-"""The longest sides in pixels that images are made small to."""
+"""The longest sides of thumbnails in pixels."""
 
 RENEW_AFTER = timedelta(hours=12)
-"""A blob older than this is written again by a put, which tells the collector that it is wanted."""
+"""A put writes a blob older than this again: with the new time, the collector keeps it."""
 
 MAX_UNPACKED = 1 << 34
 
@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 
 
 class StoredBlob(msgspec.Struct, frozen=True):
-    """A blob as it lies there: `size` in bytes, as stored; `modified` when it came there."""
+    """A stored blob: `size` in bytes as stored, and `modified`, the time of its write or move."""
 
     key: str
     size: int
@@ -45,12 +45,13 @@ class StoredBlob(msgspec.Struct, frozen=True):
 
 
 class BlobStore:
-    """Content-addressed, written once, verified whenever read.
+    """A content-addressed store: blobs are written once, and verified on each read.
 
-    Content of any size is stored as it is, or packed with zstd under the digest of the *unpacked*
-    content; a reader knows which it wants. Beside the blobs it keeps *scratch* entries: named,
-    overwritten, deleted (the checkpoints that an interrupted training resumes from), and
-    *derived* ones that can be made again (thumbnails). All are written atomically.
+    Content of any size is stored plain, or packed with zstd by the digest of the *unpacked*
+    content; a reader knows which one it needs. Beside blobs, the store has *scratch* entries, which
+    are named, overwritten and deleted (such as the checkpoints that an interrupted training resumes
+    from), and *derived* entries, which can be computed again (such as thumbnails). All writes are
+    atomic.
 
     **Call `flush` after putting blobs and before appending events that name them.**
     """
@@ -69,24 +70,24 @@ class BlobStore:
         self._objects.check()
 
     def flush(self) -> None:
-        """Return once a power loss would not take the blobs that were put; cheap if there are none.
+        """Make the blobs that were put durable, so that they survive a power loss.
 
-        In a folder this is an fsync for each blob, new or not, and its folders. A bucket keeps
-        what it has acknowledged, so there it does nothing.
+        In a folder this is an fsync for each blob, new or not, and its folders. In a bucket it
+        does nothing, since acknowledged writes are durable. It is cheap if no blob was put.
         """
         self._objects.flush()
 
     def put(self, data: bytes) -> str:
         """Store bytes and return their sha256 in hexadecimal.
 
-        What is there already is written again only if its size is wrong or it is half a day old.
+        An existing blob is only written again if its size is wrong or it is half a day old.
         """
         digest = hashlib.sha256(data).hexdigest()
         self._write(_key(PLAIN, digest), len(data), lambda key: self._objects.write(key, data))
         return digest
 
     def put_file(self, path: Path) -> str:
-        """As `put`, for the content of a file that does not change meanwhile; memory stays flat."""
+        """As `put`, for a file's content, which must not change meanwhile; uses constant memory."""
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         size = path.stat().st_size
@@ -94,103 +95,103 @@ class BlobStore:
         return digest
 
     def put_compressed(self, chunks: Iterable[bytes]) -> tuple[str, int]:
-        """Store a stream packed; the sha256 and the size in bytes of its *unpacked* content.
+        """Store a stream packed. Returns the sha256 and size in bytes of the *unpacked* content.
 
-        The packed stream waits in a temporary file until its digest is known.
+        The packed stream is in a temporary file until its digest is known.
         """
-        total = Total()
+        content = StreamDigest()
         with tempfile.TemporaryFile() as file:
-            for packed in compression.pack(total.counting(chunks)):
+            for packed in compression.pack(content.update(chunks)):
                 file.write(packed)
             size = file.tell()
             file.seek(0)
-            key = _key(PACKED, total.digest)
+            key = _key(PACKED, content.digest)
             self._write(key, size, lambda key: self._objects.write(key, file))
-        return total.digest, total.size
+        return content.digest, content.size
 
     def get(self, digest: str) -> bytes:
-        """The bytes of a digest. Raises `BlobMissing`, or `BlobCorrupt` if they have changed."""
-        data = self._look(_key(PLAIN, digest), self._objects.read)
+        """A blob's content. Raises `BlobMissing`, or `BlobCorrupt` if it has changed."""
+        data = self._restoring(_key(PLAIN, digest), self._objects.read)
         if hashlib.sha256(data).hexdigest() != digest:
             raise corrupt(digest)
         return data
 
     def chunks(self, digest: str) -> Iterator[bytes]:
-        """The bytes of a digest, piece by piece: good only once the iterator has ended.
+        """A blob's content in chunks, which are only verified when the iterator has ended.
 
-        Raises `BlobMissing` at once, and `BlobCorrupt` after the last piece.
+        Raises `BlobMissing` immediately, and `BlobCorrupt` after the last chunk.
         """
-        return verified(digest, self._look(_key(PLAIN, digest), self._objects.stream))
+        return verified(digest, self._restoring(_key(PLAIN, digest), self._objects.stream))
 
     def read_compressed(self, digest: str, *, max_bytes: int = MAX_UNPACKED) -> Iterator[bytes]:
-        """The unpacked content of a packed blob, piece by piece; errors as `chunks`.
+        """The unpacked content of a packed blob in chunks; raises as `chunks`.
 
-        Content of more than `max_bytes` is `BlobCorrupt` too, before that much was unpacked.
+        Content above `max_bytes` raises `BlobCorrupt` before more is unpacked.
         """
-        packed = self._look(_key(PACKED, digest), self._objects.stream)
+        packed = self._restoring(_key(PACKED, digest), self._objects.stream)
         return verified(digest, _unpacked(digest, packed, max_bytes))
 
     def copy_to(self, digest: str, path: Path) -> None:
-        """Write a blob to a file, which is there only if all of it is right; errors as `get`."""
+        """Write a blob to a file, which is only created if it is valid; raises as `get`."""
         write_whole(path, self.chunks(digest))
 
     def has(self, digest: str) -> bool:
-        """Whether the digest can be read, packed ones aside; one in the trash is put back."""
+        """Whether a plain blob exists; one in the trash is restored."""
         return self.size(digest) is not None
 
     def size(self, digest: str) -> int | None:
-        """A blob's bytes, packed ones aside; None where there is none."""
+        """The size of a plain blob in bytes, or None; one in the trash is restored."""
         try:
-            return self._look(_key(PLAIN, digest), self._objects.entry).size
+            return self._restoring(_key(PLAIN, digest), self._objects.entry).size
         except BlobMissing:
             return None
 
     def list_blobs(self) -> Iterator[StoredBlob]:
-        """All blobs, packed ones included, in no order."""
+        """All blobs, including packed ones, in no order."""
         return self._list("")
 
     def list_trash(self) -> Iterator[StoredBlob]:
-        """The blobs in the trash; `modified` is when they came there."""
+        """The blobs in the trash; `modified` is the time when they were discarded."""
         return self._list(f"{TRASH}/")
 
     def discard(self, blob: StoredBlob) -> None:
-        """Move a blob to the trash. Whoever reads it, or asks whether it is there, puts it back."""
+        """Move a blob to the trash. A read, `has` or `size` restores it."""
         with suppress(BlobMissing):
             self._objects.move(blob.key, f"{TRASH}/{blob.key}")
 
     def is_stored_anew(self, trashed: StoredBlob) -> bool:
-        """Whether what is in the trash has been stored again meanwhile."""
-        return self._is_there(_out_of_trash(trashed))
+        """Whether a blob in the trash has been stored again."""
+        return self._exists(_key_before_trash(trashed))
 
     def restore(self, trashed: StoredBlob) -> None:
-        """Put a blob back from the trash, unless it has been stored anew."""
-        self._look(_out_of_trash(trashed), self._objects.entry)
+        """Move a blob back from the trash, unless it has been stored again."""
+        self._restoring(_key_before_trash(trashed), self._objects.entry)
 
     def purge(self, trashed: StoredBlob) -> None:
-        """Delete a blob from the trash for good."""
+        """Delete a blob from the trash."""
         self._objects.delete(trashed.key)
 
     def copies(self, digest: str) -> list[str]:
-        """The keys under which a blob lies, or what was made of its pixels; the trash included."""
-        return [key for key in _places(digest) if self._is_there(key)]
+        """The existing keys of a blob and of its thumbnails, including those in the trash."""
+        return [key for key in _keys_of(digest) if self._exists(key)]
 
     def erase(self, digest: str) -> None:
-        """Delete a blob with all that was made of it; return once nothing is left to be found,
-        also after a power loss."""
-        # Looked for anew until nothing is found: a reader or the collector may have moved it.
-        while found := self.copies(digest):
-            for key in found:
+        """Delete a blob and its thumbnails. When this returns the deletion is durable."""
+        # Repeat until there are no copies: a reader or the collector may have moved the blob.
+        while keys := self.copies(digest):
+            for key in keys:
                 self._objects.delete(key)
-        for key in _places(digest):
+        for key in _keys_of(digest):
             self._objects.flush_later(key)
         self._objects.flush()
 
     def put_derived(self, key: str, data: bytes) -> None:
-        """Store what can be made again, such as a thumbnail."""
+        """Store a derived entry, which can be computed again, such as a thumbnail."""
         self._objects.write(f"derived/{key}", hashlib.sha256(data).digest() + data)
 
     def get_derived(self, key: str) -> bytes | None:
-        """What was derived; None if it is not there or a power loss has torn it: make it again."""
+        """A derived entry, or None if it is missing or was damaged by a power loss: compute it
+        again."""
         try:
             stored = self._objects.read(f"derived/{key}")
         except BlobMissing:
@@ -199,55 +200,55 @@ class BlobStore:
         return data if hashlib.sha256(data).digest() == digest else None
 
     def forget_derived(self, key: str) -> None:
-        """Delete what was derived; what is not there is no error."""
+        """Delete a derived entry; a missing one is no error."""
         self._objects.delete(f"derived/{key}")
 
     def put_scratch(self, key: str, data: bytes) -> None:
-        """Store bytes under a name, replacing what was there."""
+        """Store a scratch entry, replacing an earlier one."""
         self._objects.write(f"scratch/{key}", data)
 
     def put_scratch_file(self, key: str, path: Path) -> None:
-        """As `put_scratch`, for a file's content; memory stays flat."""
+        """As `put_scratch`, for a file's content; uses constant memory."""
         self._objects.write(f"scratch/{key}", path)
 
     def get_scratch(self, key: str) -> bytes:
-        """The bytes under a name. Raises `BlobMissing`."""
+        """The content of a scratch entry. Raises `BlobMissing`."""
         return self._objects.read(f"scratch/{key}")
 
     def copy_scratch_to(self, key: str, path: Path) -> None:
-        """Write the bytes under a name to a file. Raises `BlobMissing`."""
+        """Write a scratch entry to a file. Raises `BlobMissing`."""
         write_whole(path, self._objects.stream(f"scratch/{key}"))
 
     def list_scratch(self, prefix: str) -> list[str]:
-        """The names that start with a folder's name, sorted."""
-        found = self._objects.entries(f"scratch/{prefix}")
-        return sorted(entry.key.removeprefix("scratch/") for entry in found)
+        """The names of the scratch entries in a folder, sorted."""
+        entries = self._objects.entries(f"scratch/{prefix}")
+        return sorted(entry.key.removeprefix("scratch/") for entry in entries)
 
     def delete_scratch(self, key: str) -> None:
-        """Forget a name; one that is not there is no error."""
+        """Delete a scratch entry; a missing one is no error."""
         self._objects.delete(f"scratch/{key}")
 
     def _write(self, key: str, size: int, write: Callable[[str], None]) -> None:
         try:
             entry = self._objects.entry(key)
-            there = entry.size == size and age(entry, self._clock()) < RENEW_AFTER
+            is_current = entry.size == size and age(entry, self._clock()) < RENEW_AFTER
         except BlobMissing:
-            there = False
-        if not there:
+            is_current = False
+        if not is_current:
             write(key)
-        # One that is there may come from a process that was killed before it flushed.
+        # An existing blob may be from a process that was killed before it flushed.
         self._objects.flush_later(key)
 
-    def _look(self, key: str, look: Callable[[str], Result]) -> Result:
-        """Look a blob up, in the trash too, from where it is put back. Raises `BlobMissing`."""
+    def _restoring(self, key: str, read: Callable[[str], Result]) -> Result:
+        """Read a blob, restoring it from the trash if necessary. Raises `BlobMissing`."""
         try:
-            return look(key)
+            return read(key)
         except BlobMissing:
-            with suppress(BlobMissing):  # another reader may have been faster
+            with suppress(BlobMissing):  # another reader may have restored it
                 self._objects.move(f"{TRASH}/{key}", key)
-            return look(key)
+            return read(key)
 
-    def _is_there(self, key: str) -> bool:
+    def _exists(self, key: str) -> bool:
         try:
             self._objects.entry(key)
         except BlobMissing:
@@ -265,29 +266,29 @@ def _key(space: str, digest: str) -> str:
 
 
 def thumbnail_key(digest: str, size: int) -> str:
-    """The name of the derived entry that is an image made small."""
+    """The name of an image's thumbnail among the derived entries."""
     return f"thumbnails/{size}/{digest}.webp"
 
 
-def _places(digest: str) -> list[str]:
-    """Wherever a blob or what was made of it may lie. What is moved while this is gone through in
-    order goes from the trash to its place, where it is met."""
+def _keys_of(digest: str) -> list[str]:
+    """All keys that a blob and its thumbnails may have. The trash comes first: a blob that is
+    restored while the keys are checked in order is then found under its own key."""
     blobs = [_key(space, digest) for space in (PLAIN, PACKED)]
     thumbnails = [f"derived/{thumbnail_key(digest, size)}" for size in THUMBNAIL_SIZES]
     return [*(f"{TRASH}/{key}" for key in blobs), *blobs, *thumbnails]
 
 
-def _out_of_trash(trashed: StoredBlob) -> str:
+def _key_before_trash(trashed: StoredBlob) -> str:
     return trashed.key.removeprefix(f"{TRASH}/")
 
 
 def _unpacked(digest: str, packed: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
-    left = max_bytes
+    remaining = max_bytes
     try:
-        for piece in compression.unpack(packed):
-            left -= len(piece)
-            if left < 0:
+        for chunk in compression.unpack(packed):
+            remaining -= len(chunk)
+            if remaining < 0:
                 raise BlobCorrupt(f"blob {digest} unpacks to more than {max_bytes:,} bytes")
-            yield piece
+            yield chunk
     except compression.UnpackError as error:
         raise corrupt(digest) from error

@@ -1,6 +1,6 @@
-"""Blobs that no event names are thrown away, by way of a trash; those that are named are checked.
+"""Garbage collection of blobs that no event names, through a trash; verification of the others.
 
-Why nothing is lost is in docs/decisions/0010-blobs-are-collected-by-way-of-a-trash.md.
+docs/decisions/0010-blobs-are-collected-by-way-of-a-trash.md explains why no blob is lost.
 """
 
 import re
@@ -19,10 +19,11 @@ from domain.event import Event, Recorded, name_of
 from domain.training.version import BestCheckpointSaved, VersionEvaluated, VersionTrainingCancelled
 
 SHORTEST = timedelta(days=1)
-"""Twice what a blob may have aged when a put leaves it as it is, for an event that comes later."""
+"""The shortest age of a blob to discard. It is twice the age at which a put does not renew a blob,
+which an event may name later."""
 
 NEVER_STORED = frozenset({"environment", "final_weights", "metadata", "validation_set"})
-"""Fields of events that hold a sha256 of something else, or whatever a user has put there."""
+"""Fields of events with the sha256 of something else, or with any text of a user."""
 
 _ANYWHERE = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _WHOLE_STRING = re.compile(rb'"([0-9a-f]{64})"')
@@ -31,7 +32,7 @@ _LOCK = "stemma blobs collect"
 
 
 class CollectionReport(msgspec.Struct):
-    """What was done, or would be: counts of blobs, and bytes as they are stored."""
+    """The result of a collection or dry run: counts of blobs, and their stored bytes."""
 
     kept: int = 0
     discarded: int = 0
@@ -43,7 +44,8 @@ class CollectionReport(msgspec.Struct):
 
 
 class BlobProblem(msgspec.Struct, frozen=True):
-    """A blob that cannot be read, or that can though it is erased, and an event that says so."""
+    """A blob that cannot be read, or an erased blob that still exists, and an event that names
+    it."""
 
     digest: str
     problem: str
@@ -54,17 +56,18 @@ class BlobProblem(msgspec.Struct, frozen=True):
 def collect(
     store: Store, blobs: BlobStore, *, older_than: timedelta, now: datetime, dry_run: bool
 ) -> CollectionReport:
-    """Move unnamed blobs to the trash; delete for good what has been there for as long, and at
-    once what an event says is erased.
+    """Move blobs that no event names to the trash, and delete blobs from the trash.
 
-    `now` is a time before the call: blobs younger than `older_than` by then are left alone. What
-    an event has come to name is put back. Raises `Invalid` for less than a day, and `Conflict`
-    while another collection runs.
+    `now` is a time before the call. Blobs are moved if they are older than `older_than` then, and
+    deleted if they have been in the trash for longer. Erased blobs are deleted immediately. Blobs
+    in the trash that an event now names are restored. Raises `Invalid` if `older_than` is less
+    than a day, and `Conflict` while another collection runs.
     """
     if older_than < SHORTEST:
         raise Invalid("blobs are kept for a day at least", field="older_than")
-    with _alone(store):
-        named = {digest for one in _wanted(store) for digest in digests_in(one.event)}
+    with _exclusive(store):
+        events = (recorded.event for recorded in _events_in_use(store))
+        named = {digest for event in events for digest in digests_in(event)}
         before = now - older_than
         report = CollectionReport()
         for order in orders(store):
@@ -78,8 +81,8 @@ def collect(
 
 
 def check(store: Store, blobs: BlobStore) -> Iterator[BlobProblem]:
-    """Read every blob that an event names; those that are missing or corrupt, and those that are
-    erased and still there, or there again."""
+    """Read every blob that an event names, and yield the missing and corrupt ones, and erased ones
+    that still exist or exist again."""
     seen: set[str] = set()
     for order in orders(store):
         seen.add(order.entity_id)
@@ -90,7 +93,7 @@ def check(store: Store, blobs: BlobStore) -> Iterator[BlobProblem]:
                 order.event.event_name,
                 order.position,
             )
-    for recorded in _wanted(store):
+    for recorded in _events_in_use(store):
         for digest in blobs_named_by(recorded.event):
             if digest in seen:
                 continue
@@ -99,27 +102,27 @@ def check(store: Store, blobs: BlobStore) -> Iterator[BlobProblem]:
                 yield BlobProblem(digest, problem, recorded.event.event_name, recorded.position)
 
 
-def _wanted(store: Store) -> Iterator[Recorded]:
-    """The log, less what tells of the weights and predictions of cancelled versions: these blobs
-    are discarded, unless another event names them too."""
+def _events_in_use(store: Store) -> Iterator[Recorded]:
+    """The events of the log, without those that name the weights and predictions of cancelled
+    versions: these blobs are discarded, unless another event names them too."""
     names = [name_of(VersionTrainingCancelled)]
     cancelled = {recorded.stream for recorded in store.read_all(names=names)}
     for recorded in store.read_all():
-        outcome = isinstance(recorded.event, (BestCheckpointSaved, VersionEvaluated))
-        if not (outcome and recorded.stream in cancelled):
+        names_result = isinstance(recorded.event, (BestCheckpointSaved, VersionEvaluated))
+        if not (names_result and recorded.stream in cancelled):
             yield recorded
 
 
 def digests_in(event: Event) -> set[str]:
-    """All that looks like a sha256 in an event, wherever it is, so that none is forgotten."""
-    return {found.decode() for found in _ANYWHERE.findall(msgspec.json.encode(event))}
+    """Every text of an event that has the form of a sha256, so that no blob is missed."""
+    return {match.decode() for match in _ANYWHERE.findall(msgspec.json.encode(event))}
 
 
 def blobs_named_by(event: Event) -> set[str]:
-    """The digests in an event that name blobs: whole strings, but not those of other things."""
+    """The digests in an event that name blobs: whole strings, in fields not in `NEVER_STORED`."""
     names = [name for name in event.__struct_fields__ if name not in NEVER_STORED]
     fields = msgspec.json.encode([getattr(event, name) for name in names])
-    return {found.decode() for found in _WHOLE_STRING.findall(fields)}
+    return {match.decode() for match in _WHOLE_STRING.findall(fields)}
 
 
 def _empty_trash(
@@ -159,8 +162,8 @@ def _discard(
 
 
 @contextmanager
-def _alone(store: Store) -> Iterator[None]:
-    """The lock goes with the connection, whatever becomes of this process."""
+def _exclusive(store: Store) -> Iterator[None]:
+    """Hold the lock of collections, which is released with the connection if this process dies."""
     with psycopg.connect(store.database_url, autocommit=True, **GIVES_UP) as connection:
         row = connection.execute(
             "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [_LOCK]
@@ -170,8 +173,8 @@ def _alone(store: Store) -> Iterator[None]:
         try:
             yield
         finally:
-            # The server notices the connection's end a moment later, and the next one may be there
-            # by then. Where the connection is broken, its end is what releases.
+            # The server notices a closed connection with a delay, and the next process may try
+            # before. A broken connection releases the lock when it ends.
             with suppress(psycopg.OperationalError):
                 connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [_LOCK])
 

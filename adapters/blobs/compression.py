@@ -1,4 +1,4 @@
-"""Streams packed with zstd (RFC 8878), a bounded piece at a time in both directions."""
+"""Compression of streams with zstd (RFC 8878), in bounded chunks in both directions."""
 
 from collections.abc import Iterable, Iterator
 from typing import IO, cast
@@ -7,7 +7,7 @@ import zstandard
 
 LEVEL = 3
 MAX_WINDOW = 1 << 27
-"""Bytes of history a frame may ask us to hold while it is unpacked."""
+"""The largest window of a frame in bytes."""
 
 PIECE = 1 << 18
 
@@ -24,23 +24,23 @@ def pack(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def unpack(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The content of a frame in pieces of a quarter megabyte, however much one chunk holds.
+    """The content of a frame, in pieces of a quarter megabyte for chunks of any size.
 
-    A frame that is cut off ends early without an error: compare a digest. Raises `UnpackError`.
+    A truncated frame ends early without an error: compare a digest. Raises `UnpackError`.
     """
     unpacker = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
     return iter(unpacker.read_to_iter(cast(IO[bytes], _File(chunks)), write_size=PIECE))
 
 
 class _File:
-    """An iterator of chunks as far as zstandard takes it for a file."""
+    """An iterator of chunks with the file methods that zstandard uses."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
-        self._left = b""
+        self._remaining = b""
 
     def read(self, size: int) -> bytes:
-        if not self._left:
-            self._left = next(self._chunks, b"")
-        piece, self._left = self._left[:size], self._left[size:]
+        if not self._remaining:
+            self._remaining = next(self._chunks, b"")
+        piece, self._remaining = self._remaining[:size], self._remaining[size:]
         return piece

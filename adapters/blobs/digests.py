@@ -1,4 +1,4 @@
-"""Streams of bytes checked against the sha256 that names them."""
+"""Verification of streams of bytes by their sha256."""
 
 import hashlib
 import tempfile
@@ -7,11 +7,11 @@ from pathlib import Path
 
 
 class BlobCorrupt(Exception):
-    """The bytes under a digest are not the bytes that the digest names."""
+    """The content of a blob does not have the blob's digest."""
 
 
-class Total:
-    """The digest and the size in bytes of a stream that has passed."""
+class StreamDigest:
+    """The sha256 and the size in bytes of a stream."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
@@ -21,7 +21,8 @@ class Total:
     def digest(self) -> str:
         return self._hash.hexdigest()
 
-    def counting(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    def update(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The same chunks; digest and size include each one that was yielded."""
         for chunk in chunks:
             self._hash.update(chunk)
             self.size += len(chunk)
@@ -29,10 +30,10 @@ class Total:
 
 
 def verified(digest: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The chunks, then `BlobCorrupt` if together they are not what the digest names."""
-    total = Total()
-    yield from total.counting(chunks)
-    if total.digest != digest:
+    """The same chunks. Raises `BlobCorrupt` after the last one if their digest is another."""
+    stream = StreamDigest()
+    yield from stream.update(chunks)
+    if stream.digest != digest:
         raise corrupt(digest)
 
 
@@ -41,7 +42,7 @@ def corrupt(digest: str) -> BlobCorrupt:
 
 
 def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write to a neighbour that takes the name only once it is complete."""
+    """Write a file atomically: a temporary file in the same folder gets the name at the end."""
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
         try:
             for chunk in chunks:

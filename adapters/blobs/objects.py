@@ -1,7 +1,7 @@
-"""Bytes under keys, in a folder or a bucket: what the blob store is built on.
+"""Object storage by key, in a folder or a bucket: the basis of the blob store.
 
-Every write is atomic: a reader sees all of it or what was there before. A bucket keeps what it
-has acknowledged. A folder does so after `flush`; obstore's own writes do not wait for the disk.
+Every write is atomic: a reader sees the new content or the old one. In a bucket, an acknowledged
+write is durable. In a folder it is durable after `flush`, since obstore does not wait for the disk.
 """
 
 import ctypes
@@ -20,14 +20,14 @@ from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 PIECE = 8 << 20
-"""Bytes that are read or sent at a time. Of a large content, 4 pieces are sent at once."""
+"""Bytes of one read or write. Four pieces of a large content are written concurrently."""
 
 FLUSH_AT = 1000
-"""Writes that may wait for a flush: more would only be forgotten ones."""
+"""The most writes without a flush: a caller with more has probably forgotten to flush."""
 
 SYNC_ALL_FROM = 64
-"""From so many files on, Linux is asked to write all of the file system: syncfs(2) then costs a
-fraction of an fsync for each, though it waits for what others have written too."""
+"""The number of files from which the whole file system is flushed with Linux's syncfs(2). It then
+takes a fraction of the time of an fsync per file, although it also waits for other writers."""
 
 _SYNCFS = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
 
@@ -35,11 +35,11 @@ Result = TypeVar("Result")
 
 
 class BlobMissing(Exception):
-    """No bytes are stored under this key."""
+    """The key does not exist."""
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """What is stored under a key: its size in bytes, and when it was written or moved there."""
+    """The metadata of a key: its size in bytes, and the time of its write or move."""
 
     key: str
     size: int
@@ -47,13 +47,13 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Objects:
-    """A folder or a bucket. Safe to use from many threads."""
+    """Objects in a folder or a bucket. Safe to use from many threads."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._folder = store.prefix if isinstance(store, LocalStore) else None
         self._unflushed: set[str] = set()
-        self._noting = threading.Lock()
+        self._unflushed_lock = threading.Lock()
         self._flushing = threading.Lock()
 
     @classmethod
@@ -79,69 +79,69 @@ class Objects:
             raise OSError(f"the blob store does not answer: {error}") from error
 
     def write(self, key: str, content: bytes | Path | IO[bytes]) -> None:
-        """Store bytes or a file's content, replacing what was there; memory stays flat."""
+        """Store bytes or a file's content, replacing earlier content; uses constant memory."""
         if isinstance(content, bytes) and len(content) <= PIECE:
-            # Sending in parts would be four times the work for a small image.
+            # A multipart upload would take four times as long for a small image.
             obstore.put(self._store, key, content, use_multipart=False)
         else:
             obstore.put(self._store, key, content, chunk_size=PIECE, max_concurrency=4)
 
     def read(self, key: str) -> bytes:
-        """All bytes under a key. Raises `BlobMissing`."""
+        """The content of a key. Raises `BlobMissing`."""
         return b"".join(self.stream(key))
 
     def stream(self, key: str) -> Iterator[bytes]:
-        """The bytes under a key, piece by piece. Raises `BlobMissing`, and at once."""
-        found = _found(key, lambda: obstore.get(self._store, key))
-        size = found.meta["size"]
+        """The content of a key in pieces. Raises `BlobMissing` immediately."""
+        response = _existing(key, lambda: obstore.get(self._store, key))
+        size = response.meta["size"]
         if size <= PIECE:
-            return iter((found.bytes().to_bytes(),))
-        # Each piece is a request of its own: obstore ends an answer that takes half a minute.
+            return iter((response.bytes().to_bytes(),))
+        # One request per piece: obstore aborts a response that takes half a minute.
         return (self._piece(key, start, size) for start in range(0, size, PIECE))
 
     def entry(self, key: str) -> Entry:
-        """What is under a key. Raises `BlobMissing`."""
-        found = _found(key, lambda: obstore.head(self._store, key))
-        return Entry(key, found["size"], found["last_modified"])
+        """The metadata of a key. Raises `BlobMissing`."""
+        meta = _existing(key, lambda: obstore.head(self._store, key))
+        return Entry(key, meta["size"], meta["last_modified"])
 
     def entries(self, prefix: str) -> Iterator[Entry]:
-        """What is under a folder's name, in no order."""
+        """The metadata of the keys in a folder, in no order."""
         for page in obstore.list(self._store, prefix=prefix, chunk_size=1000):
-            for found in page:
-                yield Entry(found["path"], found["size"], found["last_modified"])
+            for meta in page:
+                yield Entry(meta["path"], meta["size"], meta["last_modified"])
 
     def move(self, key: str, to: str) -> None:
-        """Put an entry under another key, as if written there now. Raises `BlobMissing`."""
+        """Move an object to another key, with the current time. Raises `BlobMissing`."""
         if self._folder is not None:
-            # A renamed file keeps its time; set it first, so that it is never too old in between.
-            _found(key, lambda: os.utime(self._path(key)))
-        _found(key, lambda: obstore.rename(self._store, key, to))
+            # A renamed file keeps its time. It is set first, so that it is never too old.
+            _existing(key, lambda: os.utime(self._path(key)))
+        _existing(key, lambda: obstore.rename(self._store, key, to))
 
     def delete(self, key: str) -> None:
-        """Forget a key; one that is not there is no error."""
+        """Delete a key; a missing one is no error."""
         with suppress(FileNotFoundError, NotFoundError):
             obstore.delete(self._store, key)
 
     def flush_later(self, key: str) -> None:
-        """Let the next `flush` make sure of a key."""
+        """Add a key to the next `flush`."""
         if self._folder is None:
             return
-        with self._noting:
+        with self._unflushed_lock:
             self._unflushed.add(key)
-            many = len(self._unflushed) >= FLUSH_AT
-        if many:
+            is_due = len(self._unflushed) >= FLUSH_AT
+        if is_due:
             self.flush()
 
     def flush(self) -> None:
-        """Return once a power loss would not take what `flush_later` has named."""
-        # Whoever comes while another flushes waits: it may be their own key that is under way.
+        """Make the keys of `flush_later` durable, so that they survive a power loss."""
+        # Wait for a concurrent flush, which may include this thread's keys.
         with self._flushing:
-            with self._noting:
+            with self._unflushed_lock:
                 keys, self._unflushed = self._unflushed, set()
             try:
                 self._fsync(keys)
             except BaseException:
-                with self._noting:
+                with self._unflushed_lock:
                     self._unflushed |= keys
                 raise
 
@@ -152,27 +152,27 @@ class Objects:
         files = [self._path(key) for key in keys]
         folders = {folder for key in keys for folder in self._folders(key)}
         for path in [*files, *sorted(folders, reverse=True)]:
-            # One that the collection of garbage has moved meanwhile was not new.
+            # A file that the garbage collection has moved was not new.
             with suppress(FileNotFoundError):
                 fsync(path)
 
     def _piece(self, key: str, start: int, size: int) -> bytes:
         end = min(start + PIECE, size)
         read = obstore.get_range
-        return _found(key, lambda: read(self._store, key, start=start, end=end).to_bytes())
+        return _existing(key, lambda: read(self._store, key, start=start, end=end).to_bytes())
 
     def _path(self, key: str) -> Path:
         assert self._folder is not None
         return self._folder / key
 
     def _folders(self, key: str) -> list[Path]:
-        """The folders of a key, whose entries a new file may have changed."""
+        """The folders above a key, whose entries a new file may have changed."""
         depth = key.count("/") + 1
         return list(self._path(key).parents)[:depth]
 
 
 def age(entry: Entry, now: datetime) -> timedelta:
-    """How long ago an entry was written or moved where it is."""
+    """The time since an entry was written or moved."""
     return now - entry.modified
 
 
@@ -180,9 +180,10 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _found(key: str, look: Callable[[], Result]) -> Result:
+def _existing(key: str, access: Callable[[], Result]) -> Result:
+    """The result of `access`. Raises `BlobMissing` if the key does not exist."""
     try:
-        return look()
+        return access()
     except (FileNotFoundError, NotFoundError) as error:
         raise BlobMissing(f"nothing is stored under {key}") from error
 

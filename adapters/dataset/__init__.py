@@ -1,1 +1,1 @@
-"""Imports, exports, and the deletion of erased bytes."""
+"""Imports, exports, and the deletion of erased images."""

@@ -1,4 +1,4 @@
-"""The part that deletes the bytes of erased images, and sees that they stay away."""
+"""The service that deletes the bytes of erased images, and deletes them again if they reappear."""
 
 import logging
 import threading
@@ -15,14 +15,17 @@ from application.log.store import CHANNEL, Store
 FEED = "erasures"
 
 SWEEP_SECONDS = 3600.0
-"""An upload or a thumbnail that was under way may bring bytes back: so long at most they stay."""
+"""Seconds between two sweeps. Bytes that a concurrent upload or thumbnail restores stay no longer
+than this."""
 
 log = logging.getLogger(__name__)
 
 
 def run_eraser(settings: Settings, store: Store, stop: threading.Event) -> None:
-    """Erase what is ordered until `stop` is set. Needs no NATS; while the blob store is away, the
-    part fails and begins again."""
+    """Carry out erasure orders until `stop` is set.
+
+    Needs no NATS. If the blob store is unavailable, the service fails and is restarted.
+    """
     blobs = BlobStore.from_url(settings.require("blobs_url"))
     erase = partial(react, store, blobs.erase)
     next_sweep = time.monotonic()
@@ -34,8 +37,8 @@ def run_eraser(settings: Settings, store: Store, stop: threading.Event) -> None:
 
 
 def sweep(store: Store, blobs: BlobStore) -> None:
-    """Erase again whatever has come back."""
+    """Delete erased blobs that were stored again."""
     for order in orders(store):
-        if found := blobs.copies(order.entity_id):
-            log.warning("erased, but there again, and deleted: %s", ", ".join(found))
+        if copies := blobs.copies(order.entity_id):
+            log.warning("erased blobs were stored again; deleted: %s", ", ".join(copies))
             blobs.erase(order.entity_id)

@@ -1,4 +1,4 @@
-"""Exports: a project's annotations as they were at a position of the log, as a zip archive."""
+"""Exports: a project's annotations at a position of the log, as a zip archive."""
 
 import zipfile
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ from domain.library.view import View
 from domain.training.manifest import PlacedImage
 
 FOLDER = "images"
-_LONG_AGO = (1980, 1, 1, 0, 0, 0)
-"""The oldest time that a zip can hold: the same export is the same bytes."""
+_FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+"""The time of all members, so that the same export is the same bytes; a zip's oldest time."""
 
 
 class ExportRequest(msgspec.Struct, frozen=True):
-    """What to export: `view_ids` none for all views, `with_images` for the files too."""
+    """An export: of all views if `view_ids` is empty; `with_images` includes the image files."""
 
     project_id: str
     format: str
@@ -37,15 +37,15 @@ class ExportRequest(msgspec.Struct, frozen=True):
 def export(store: Store, blobs: BlobStore, request: ExportRequest, into: IO[bytes]) -> None:
     """Write the archive.
 
-    Raises `Invalid` for what the format cannot hold, `NotFound`, and `Conflict` for files that are
-    erased by now.
+    Raises `Invalid` for content that the format cannot hold, `NotFound`, and `Conflict` for image
+    files that were erased since the position.
 
-    A pure function of the log up to the position; memory does not grow with the images.
+    The result depends only on the log up to the position. Memory does not grow with the images.
     """
     form = FORMATS.get(request.format)
     if form is None or form.write is None:
-        known = ", ".join(name for name, each in FORMATS.items() if each.write)
-        raise Invalid(f"format is {request.format!r}; it is one of {known}", field="format")
+        writable = ", ".join(name for name, each in FORMATS.items() if each.write)
+        raise Invalid(f"format is {request.format!r}; it is one of {writable}", field="format")
     views = _views(store, request)
     declared = [
         DeclaredView(view.name, view.kind, tuple(view.concepts.values())) for view in views.values()
@@ -85,25 +85,26 @@ def _bytes_of(image: PlacedImage, store: Store, blobs: BlobStore) -> bytes:
 
 
 def zip_entry(path: str) -> zipfile.ZipInfo:
-    """A member that is the same bytes whenever it is written."""
-    entry = zipfile.ZipInfo(path, _LONG_AGO)
+    """A member with a fixed time, so that its bytes do not depend on when it is written."""
+    entry = zipfile.ZipInfo(path, _FIXED_TIME)
     entry.compress_type = zipfile.ZIP_DEFLATED
     return entry
 
 
 def _views(store: Store, request: ExportRequest) -> dict[str, View]:
-    known = views_of(store, request.project_id, upto=request.position)
-    unknown = [key for key in request.view_ids if key not in known]
+    views = views_of(store, request.project_id, upto=request.position)
+    unknown = [key for key in request.view_ids if key not in views]
     if unknown:
         raise NotFound(
             f"the project had no view {unknown[0]!r} at position {request.position}",
             field="view_id",
         )
-    return {key: known[key] for key in request.view_ids or known}
+    return {key: views[key] for key in request.view_ids or views}
 
 
 class _Names:
-    """The files' names in the export: those they came with, told apart where two are the same."""
+    """The names of image files in the export: the original ones, with the id if several images
+    have the same name."""
 
     def __init__(self, images: Iterator[PlacedImage]) -> None:
         seen: set[str] = set()
@@ -127,23 +128,23 @@ def _source_image(image: PlacedImage, names: _Names, views: dict[str, View]) -> 
         split=image.state.split,
         metadata=added.metadata,
         annotations={
-            view.name: answer
+            view.name: annotations
             for key, view in views.items()
-            if (answer := _answer(view, image.state.annotations.get(key))) is not None
+            if (annotations := _annotations(view, image.state.annotations.get(key))) is not None
         },
         size=(added.width, added.height),
     )
 
 
-def _answer(view: View, said: ImageAnnotated | None) -> ViewAnnotations | None:
-    """What is said in a view, by labels; concepts that have left the view say nothing."""
-    if said is None:
+def _annotations(view: View, annotated: ImageAnnotated | None) -> ViewAnnotations | None:
+    """The annotations in a view, by label, without concepts that were removed from the view."""
+    if annotated is None:
         return None
     annotations = tuple(
-        SourceAnnotation(view.concepts[one.concept_id], one.box)
-        for one in said.annotations
-        if one.concept_id in view.concepts
+        SourceAnnotation(view.concepts[annotation.concept_id], annotation.box)
+        for annotation in annotated.annotations
+        if annotation.concept_id in view.concepts
     )
-    if not annotations and not said.without_concept:
+    if not annotations and not annotated.without_concept:
         return None
-    return ViewAnnotations(annotations, said.without_concept)
+    return ViewAnnotations(annotations, annotated.without_concept)

@@ -94,31 +94,31 @@ class Gallery(msgspec.Struct, frozen=True):
     longer matches.
     """
 
-    places: Counts
+    images: Counts
     ranks: Counts
 
     @property
     def count(self) -> int:
-        return len(self.places)
+        return len(self.images)
 
-    def after(self, place: int | None, limit: int) -> list[int]:
+    def after(self, image: int | None, limit: int) -> list[int]:
         """The matches after an image, or the first ones."""
-        start = 0 if place is None else self._index(place, "right")
-        places: list[int] = self.places[start : start + limit].tolist()
-        return places
+        start = 0 if image is None else self._index(image, "right")
+        images: list[int] = self.images[start : start + limit].tolist()
+        return images
 
-    def before(self, place: int, limit: int) -> list[int]:
+    def before(self, image: int, limit: int) -> list[int]:
         """The last matches before an image, in the same order."""
-        end = self._index(place, "left")
-        places: list[int] = self.places[max(end - limit, 0) : end].tolist()
-        return places
+        end = self._index(image, "left")
+        images: list[int] = self.images[max(end - limit, 0) : end].tolist()
+        return images
 
-    def index(self, place: int) -> int:
+    def index(self, image: int) -> int:
         """The number of matches before an image."""
-        return self._index(place, "left")
+        return self._index(image, "left")
 
-    def _index(self, place: int, side: Literal["left", "right"]) -> int:
-        return int(np.searchsorted(self.ranks[self.places], self.ranks[place], side))
+    def _index(self, image: int, side: Literal["left", "right"]) -> int:
+        return int(np.searchsorted(self.ranks[self.images], self.ranks[image], side))
 
 
 def gallery(decided: Decided, query: GalleryQuery) -> Gallery:
@@ -183,23 +183,23 @@ class Evaluator:
         """False positives and false negatives, a row for each image."""
         return np.stack([self._wrong, self._missed], axis=1)
 
-    def evaluate(self, place: int, discarded_at_most: int | None = None) -> JudgedImage:
+    def evaluate(self, image: int, discarded_at_most: int | None = None) -> JudgedImage:
         images = self._decided.predictions.images
-        wrong, missed = int(self._wrong[place]), int(self._missed[place])
+        wrong, missed = int(self._wrong[image]), int(self._missed[image])
         if isinstance(self._decided, DecidedLabels):
-            truth, by_score = self._labels(self._decided, place)
+            truth, by_score = self._labels(self._decided, image)
         else:
-            truth, by_score = self._boxes(self._decided, place)
+            truth, by_score = self._boxes(self._decided, image)
         predicted = [prediction for kept, prediction in by_score if kept]
         discarded = [prediction for kept, prediction in by_score if not kept]
-        score = float(self._scores[place])
+        score = float(self._scores[image])
         return JudgedImage(
-            image_id=images.ids[place],
-            split="train" if images.train[place] else "validation",
+            image_id=images.ids[image],
+            split="train" if images.train[image] else "validation",
             outcome=self._outcome(wrong, missed),
             false_positives=wrong,
             false_negatives=missed,
-            score=plain(self._scores[place]) if score >= 0 else None,
+            score=plain(self._scores[image]) if score >= 0 else None,
             truth=truth,
             predicted=predicted,
             discarded=discarded[:discarded_at_most],
@@ -215,21 +215,21 @@ class Evaluator:
         return FALSE_POSITIVES if wrong else FALSE_NEGATIVES
 
     def _labels(
-        self, decided: DecidedLabels, place: int
+        self, decided: DecidedLabels, image: int
     ) -> tuple[list[TrueAnswer], list[tuple[bool, GivenAnswer]]]:
         predictions = decided.predictions
-        true, predicted = predictions.truth[place], decided.predicted[place]
+        true, predicted = predictions.truth[image], decided.predicted[image]
         truth = [
             TrueAnswer(predictions.concepts[c], bool(predicted[c]))
             for c in np.flatnonzero(true).tolist()
         ]
-        order = np.argsort(-predictions.scores[place], kind="stable").tolist()
+        order = np.argsort(-predictions.scores[image], kind="stable").tolist()
         by_score = [
             (
                 bool(predicted[c]),
                 GivenAnswer(
                     predictions.concepts[c],
-                    plain(predictions.scores[place, c]),
+                    plain(predictions.scores[image, c]),
                     self._thresholds[c],
                     bool(true[c]),
                 ),
@@ -239,7 +239,7 @@ class Evaluator:
         return truth, by_score
 
     def _boxes(
-        self, decided: DecidedBoxes, place: int
+        self, decided: DecidedBoxes, image: int
     ) -> tuple[list[TrueAnswer], list[tuple[bool, GivenAnswer]]]:
         predictions = decided.predictions
         truth = [
@@ -248,9 +248,9 @@ class Evaluator:
                 bool(decided.detected[b]),
                 _box(predictions.truth, b),
             )
-            for b in predictions.truth.of(place)
+            for b in predictions.truth.of(image)
         ]
-        boxes = predictions.predicted.of(place)
+        boxes = predictions.predicted.of(image)
         by_score = [
             (
                 bool(decided.kept[b]),

@@ -1,1 +1,1 @@
-"""Annotation formats: each reads a folder to images and answers, and writes them back."""
+"""Annotation formats: each reads a folder to annotated images, and writes them back."""

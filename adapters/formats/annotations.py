@@ -1,4 +1,4 @@
-"""What a source may say of an image in a view, by the view's kind."""
+"""The annotations that an image may have in a view, by the view's kind."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from domain.library.view import CLASSIFICATION, DETECTION, KINDS
 
 
 def kind_of(options: ReadOptions, form: str, *kinds: str) -> str:
-    """The kind of the only view: the wanted one where the format leaves it open, or the first.
+    """The kind of the only view: the one in the options, or the format's first.
 
-    Raises `Invalid` if the format cannot hold the wanted kind.
+    Raises `Invalid` if the format cannot hold the kind in the options.
     """
     if options.kind is not None and options.kind not in kinds:
         raise Invalid(
@@ -22,29 +22,31 @@ def kind_of(options: ReadOptions, form: str, *kinds: str) -> str:
     return options.kind or kinds[0]
 
 
-def known_kind(kind: str) -> str:
+def checked_kind(kind: str) -> str:
     if kind not in KINDS:
         raise Invalid(f"a view's kind is {' or '.join(KINDS)}, not {kind[:60]!r}", field="kind")
     return kind
 
 
-def answer(
-    kind: str, said: Sequence[SourceAnnotation], without_concept: bool
+def view_annotations(
+    kind: str, annotations: Sequence[SourceAnnotation], without_concept: bool
 ) -> ViewAnnotations | None:
-    """All that is said of an image in a view, or None for nothing.
+    """An image's annotations in a view, or None if it has none.
 
-    Raises `Flaw` for what no image of such a view can be said to be.
+    Raises `Flaw` for annotations that the kind of view does not allow.
     """
-    labels = {labelled.label for labelled in said}
-    if without_concept and said:
-        raise Flaw(f"the image is without concept and yet has {said[0].label!r}; choose one")
+    labels = {annotation.label for annotation in annotations}
+    if without_concept and annotations:
+        raise Flaw(f"the image is without concept and yet has {annotations[0].label!r}; choose one")
     if kind == CLASSIFICATION and without_concept:
         raise Flaw("in a classification every image has a concept; give one or leave the row out")
-    if kind == CLASSIFICATION and len(said) > 1:
+    if kind == CLASSIFICATION and len(annotations) > 1:
         raise Flaw(
-            f"the image has {len(said)} concepts, and one fits a classification; leave one, or"
-            " import with the kind tagging"
+            f"the image has {len(annotations)} concepts, and one fits a classification; leave one,"
+            " or import with the kind tagging"
         )
-    if kind != DETECTION and len(labels) < len(said):
+    if kind != DETECTION and len(labels) < len(annotations):
         raise Flaw("a concept is given twice; remove one")
-    return ViewAnnotations(tuple(said), without_concept) if said or without_concept else None
+    if not annotations and not without_concept:
+        return None
+    return ViewAnnotations(tuple(annotations), without_concept)

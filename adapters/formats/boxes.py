@@ -1,7 +1,7 @@
-"""Boxes between a format's pixels and shares of the image.
+"""Conversion of boxes between a format's pixels and shares of the image.
 
-Shares are kept to nine decimals. A box is rounded at its edges, so that what a writer gives out
-with enough decimals is read back as the same box.
+Shares have nine decimals. A box is rounded at its edges, so that a box written with enough
+decimals is read back as the same box.
 """
 
 import math
@@ -27,7 +27,7 @@ def pixel_box(
 ) -> Box:
     """The box between these edges of an image of `width` by `height`, in the same unit.
 
-    Edges up to `slack` (in shares) beyond the image are cut to it, and all are with `clip`.
+    Edges up to `slack` (in shares) outside the image are clipped; with `clip`, all edges are.
     Raises `Flaw` for a box that reaches further, has no area in the image or is not finite.
     """
     slack = math.inf if clip else slack
@@ -55,7 +55,7 @@ def edges(box: Box) -> tuple[float, float, float, float]:
 
 
 def shortest(value: float, same: Callable[[float], bool]) -> float:
-    """The value with as few decimals as are needed to be `same`; whole numbers are integers."""
+    """The value with the fewest decimals for which `same` holds; whole numbers are integers."""
     for decimals in range(13):
         short = round(value, decimals)
         if same(short):
@@ -64,7 +64,8 @@ def shortest(value: float, same: Callable[[float], bool]) -> float:
 
 
 def pixels(share: float, size: int, *, offset: int = 0) -> float:
-    """A share of `size` in pixels, counted from `offset`: the shortest number that is read back."""
+    """A share of `size` in pixels, counted from `offset`: the shortest number that reads back as
+    the same share."""
 
     def same(value: float) -> bool:
         return round((value - offset) / size, DECIMALS) == round(share, DECIMALS)
@@ -73,7 +74,7 @@ def pixels(share: float, size: int, *, offset: int = 0) -> float:
 
 
 def number(text: str, what: str) -> float:
-    """A number that a format spells out. Raises `Flaw`, which names `what` it should have been."""
+    """The number in a text. Raises `Flaw`, which names the field, `what`."""
     try:
         return float(text)
     except ValueError:
@@ -81,7 +82,7 @@ def number(text: str, what: str) -> float:
 
 
 def image_sides(width: object, height: object) -> tuple[int, int]:
-    """The size that a source claims. Raises `Flaw` where no image can have it."""
+    """The size that a source declares. Raises `Flaw` if no image can have it."""
     sides = []
     for name, value in (("width", width), ("height", height)):
         try:

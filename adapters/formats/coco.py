@@ -1,13 +1,13 @@
 """COCO's instances as JSON (https://cocodataset.org/#format-data), with boxes only.
 
-The files are `instances*.json`, or where there are none all JSON files, in `annotations/`, the
-source's folder or a split's. `train` or `val` in a file's name, or else its folder's, is the split
-of its images. COCO is annotated throughout: an image that a file lists without an annotation is
-without concept. One with nothing but crowd regions, which are left out, has no answer. In turn the
-writer leaves out images without an answer.
+The files are `instances*.json`, or all JSON files if there are none, in `annotations/`, the
+source's folder or a split's folder. `train` or `val` in the file's name, or in its folder's name,
+is the split of its images. In COCO all images are annotated: an image that a file lists without an
+annotation is without concept. An image with crowd regions only, which are left out, is not
+annotated. The writer leaves out images that are not annotated.
 
-A file is decoded as a whole into structs; segmentations are passed over. `bbox` is left, top,
-width and height in pixels, from 0.
+A file is decoded as a whole into structs; segmentations are ignored. `bbox` is left, top, width
+and height in pixels, from 0.
 """
 
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from adapters.formats.annotations import answer, kind_of
+from adapters.formats.annotations import kind_of, view_annotations
 from adapters.formats.boxes import DECIMALS, edges, image_sides, pixel_box, pixels, shortest
 from adapters.formats.coco_file import (
     Category,
@@ -39,12 +39,12 @@ from adapters.formats.items import (
     SourceImage,
     Written,
 )
-from adapters.formats.sources import Flaw, find_image, shown
+from adapters.formats.sources import Flaw, find_image, printable
 from adapters.formats.writing import (
     boxes_of,
+    chunked,
+    class_index,
     detection_view,
-    gathered,
-    place_of,
     size_of,
     splits_of,
 )
@@ -74,14 +74,14 @@ def _images(
         try:
             split = split_of(path)
         except Flaw as flaw:
-            yield Problem(shown(path), str(flaw))
+            yield Problem(printable(path), str(flaw))
         else:
             yield from _FileImages(folder, path, split, files[path], seen, options).read()
         del files[path]
 
 
 class _FileImages:
-    """The images of one COCO file."""
+    """Reader of the images in one COCO file."""
 
     def __init__(
         self,
@@ -95,9 +95,9 @@ class _FileImages:
         self._folder, self._path, self._split, self._file = folder, path, split, file
         self._seen, self._options = seen, options
         self._labels = labels_of(path, file)
-        place, _, name = path.rpartition("/")
+        folder_path, _, name = path.rpartition("/")
         part = name.rpartition(".")[0].removeprefix("instances_")
-        self._places = [place, "", part, f"images/{part}", "images"]
+        self._parents = [folder_path, "", part, f"images/{part}", "images"]
 
     def read(self) -> Iterator[SourceImage | Problem | Note]:
         grouped: dict[Id, list[CocoAnnotation]] = {}
@@ -126,35 +126,37 @@ class _FileImages:
             if annotation.id is not None:
                 ids.add(annotation.id)
         if crowds:
-            yield Note(shown(self._path), f"{crowds} crowd regions (iscrowd) are left out")
+            yield Note(printable(self._path), f"{crowds} crowd regions (iscrowd) are left out")
 
     def _image(
         self, image: CocoImage, annotations: list[CocoAnnotation]
     ) -> Iterator[SourceImage | Problem]:
         try:
             size = image_sides(image.width, image.height)
-            path = find_image(self._folder, image.file_name, self._places)
+            path = find_image(self._folder, image.file_name, self._parents)
             if path in self._seen:
                 raise Flaw(f"{path!r} is listed twice; list it once, with all its annotations")
         except Flaw as flaw:
             yield Problem(self._where(image), str(flaw))
             return
         self._seen.add(path)
-        said, problems = [], []
+        labelled, problems = [], []
         for annotation in annotations:
             try:
                 if not annotation.iscrowd:
-                    said.append(self._labelled(annotation, size))
+                    labelled.append(self._source_annotation(annotation, size))
             except Flaw as flaw:
                 problems.append(Problem(self._of(annotation), str(flaw)))
         if problems:
             yield from problems
             return
-        given = answer(DETECTION, said, without_concept=not annotations)
-        answers = {} if given is None else {self._options.view: given}
-        yield SourceImage(path, self._where(image), self._split, {}, answers, size)
+        in_view = view_annotations(DETECTION, labelled, without_concept=not annotations)
+        by_view = {} if in_view is None else {self._options.view: in_view}
+        yield SourceImage(path, self._where(image), self._split, {}, by_view, size)
 
-    def _labelled(self, annotation: CocoAnnotation, size: tuple[int, int]) -> SourceAnnotation:
+    def _source_annotation(
+        self, annotation: CocoAnnotation, size: tuple[int, int]
+    ) -> SourceAnnotation:
         if annotation.category_id not in self._labels:
             raise Flaw(f"there is no category {annotation.category_id}; correct category_id")
         try:
@@ -167,25 +169,26 @@ class _FileImages:
         return SourceAnnotation(self._labels[annotation.category_id], box)
 
     def _where(self, image: CocoImage) -> str:
-        return f"{shown(self._path)}: image {image.id}"
+        return f"{printable(self._path)}: image {image.id}"
 
     def _of(self, annotation: CocoAnnotation) -> str:
-        return f"{shown(self._path)}: annotation {annotation.id} of image {annotation.image_id}"
+        return f"{printable(self._path)}: annotation {annotation.id} of image {annotation.image_id}"
 
 
 class _Written(CocoAnnotation, frozen=True, kw_only=True, gc=False):
-    """An annotation with what pycocotools expects of it besides."""
+    """An annotation with the additional fields that pycocotools needs."""
 
     area: float
     segmentation: tuple[()] = ()
 
 
 def write(views: Sequence[DeclaredView], images: Images) -> Iterator[Written]:
-    """`annotations/instances_<split>.json` for each split; images of none in `instances.json`."""
+    """Write `annotations/instances_<split>.json` for each split, and `instances.json` for images
+    without one."""
     view = detection_view(views, "COCO")
     for split in splits_of(images) or [None]:
         name = "instances" if split is None else f"instances_{split}"
-        yield Written(f"annotations/{name}.json", gathered(_pieces(view, images, split)))
+        yield Written(f"annotations/{name}.json", chunked(_pieces(view, images, split)))
 
 
 def _pieces(view: DeclaredView, images: Images, split: str | None) -> Iterator[bytes]:
@@ -207,7 +210,7 @@ def _listed(entries: Iterable[msgspec.Struct]) -> Iterator[bytes]:
 def _entries(
     view: DeclaredView, images: Images, split: str | None
 ) -> Iterator[tuple[CocoImage, SourceImage]]:
-    """The split's images with an answer. Ids number all images, so that no file repeats one."""
+    """The split's annotated images. Ids number all images, so they differ between files."""
     for number, image in enumerate(images(), 1):
         if image.split == split and view.name in image.annotations:
             yield CocoImage(number, image.path, *size_of(image)), image
@@ -218,10 +221,10 @@ def _annotations(
 ) -> Iterator[CocoAnnotation]:
     number = 0
     for entry, image in _entries(view, images, split):
-        for labelled, box in boxes_of(image, view):
+        for label, box in boxes_of(image, view):
             number += 1
             bbox = _bbox(box, entry.width, entry.height)
-            category = place_of(labelled, ids, image)
+            category = class_index(label, ids, image)
             yield _Written(entry.id, category, number, bbox, area=bbox[2] * bbox[3])
 
 
@@ -232,7 +235,7 @@ def _bbox(box: Box, width: int, height: int) -> tuple[float, float, float, float
 
 
 def _length(start: float, edge: float, size: int) -> float:
-    """The shortest length in pixels that is read back as reaching to the edge."""
+    """The shortest length in pixels that reads back as a box up to the edge."""
     return shortest(
         edge * size - start, lambda length: round((start + length) / size, DECIMALS) == edge
     )

@@ -1,4 +1,4 @@
-"""A COCO file: where one is found, and what of it is decoded."""
+"""A COCO file: how it is located, and the fields that are decoded."""
 
 import re
 from pathlib import Path
@@ -14,8 +14,8 @@ from adapters.formats.sources import (
     label,
     listing,
     open_plain,
+    printable,
     read_bytes,
-    shown,
     split_name,
 )
 from domain.errors import Invalid
@@ -37,7 +37,7 @@ class CocoImage(msgspec.Struct, frozen=True, gc=False):
 
 
 class CocoAnnotation(msgspec.Struct, frozen=True, gc=False):
-    """`bbox` is checked box by box, so that one bad box is not a bad file."""
+    """An annotation; `bbox` is validated later, so that one bad box does not reject the file."""
 
     image_id: Id
     category_id: int
@@ -65,31 +65,31 @@ def is_coco(folder: Path) -> bool:
 
 def coco_paths(folder: Path) -> list[str]:
     top = listing(folder)
-    places = [name for name in top.folders if name.lower() in {"annotations", *SPLITS, *TEST}]
-    found = [name for name in top.files if name.lower().endswith(".json")]
-    for place in places:
-        files = listing(folder, place).files
-        found += [joined(place, name) for name in files if name.lower().endswith(".json")]
-    # The official annotations hold captions and keypoints of the same images beside instances.
-    instances = [path for path in found if path.rpartition("/")[2].startswith("instances")]
-    return instances or found
+    parents = [name for name in top.folders if name.lower() in {"annotations", *SPLITS, *TEST}]
+    paths = [name for name in top.files if name.lower().endswith(".json")]
+    for parent in parents:
+        files = listing(folder, parent).files
+        paths += [joined(parent, name) for name in files if name.lower().endswith(".json")]
+    # The official annotations have captions and keypoints of the same images beside instances.
+    instances = [path for path in paths if path.rpartition("/")[2].startswith("instances")]
+    return instances or paths
 
 
 def decoded(folder: Path, path: str, max_bytes: int) -> CocoFile:
     try:
         return msgspec.json.decode(read_bytes(folder, path, max_bytes), type=CocoFile)
     except RecursionError as error:
-        raise Invalid(f"{shown(path)}: the JSON nests too deeply") from error
+        raise Invalid(f"{printable(path)}: the JSON nests too deeply") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"{shown(path)}: this is no COCO file: {error}") from error
+        raise Invalid(f"{printable(path)}: this is no COCO file: {error}") from error
 
 
 def labels_of(path: str, file: CocoFile) -> dict[int, str]:
-    """The categories' labels by id, in the ids' order."""
+    """The categories' labels by id, in the order of ids."""
     labels: dict[int, str] = {}
     names: set[str] = set()
     for category in sorted(file.categories, key=lambda category: category.id):
-        where = f"{shown(path)}: category {category.id}"
+        where = f"{printable(path)}: category {category.id}"
         try:
             name = label(category.name)
         except Flaw as flaw:
@@ -102,8 +102,8 @@ def labels_of(path: str, file: CocoFile) -> dict[int, str]:
 
 
 def split_of(path: str) -> str | None:
-    place, _, name = path.rpartition("/")
+    parent, _, name = path.rpartition("/")
     for word in re.split("[^a-z]+", name.lower()):
         if word in SPLITS or word in TEST:
             return split_name(word)
-    return folder_split(place)
+    return folder_split(parent)

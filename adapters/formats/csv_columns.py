@@ -1,15 +1,15 @@
-"""The columns of a CSV table: where the table is found, and what its header may say."""
+"""The columns of a CSV table: how the table is located, and the columns of its header."""
 
 import csv
 from contextlib import closing
 from pathlib import Path
 
-from adapters.formats.sources import lines, listing, shown
+from adapters.formats.sources import lines, listing, printable
 from domain.errors import Invalid
 
 PIXELS = ("xmin", "ymin", "xmax", "ymax")
 SHARES = ("x", "y", "box_width", "box_height")
-SAID = ("label", "without_concept")
+ANNOTATION = ("label", "without_concept")
 ABOUT_IMAGE = ("file", "split", "width", "height")
 META = "meta:"
 ALIASES = {"filename": "file", "path": "file", "image": "file", "class": "label"}
@@ -34,8 +34,8 @@ def csv_path(folder: Path) -> str:
 
 
 def read_header(folder: Path, path: str, max_bytes: int) -> list[str]:
-    """The columns' names. Raises `Invalid` for unknown, missing and doubled ones."""
-    where = f"{shown(path)}:1"
+    """The names of the columns. Raises `Invalid` for unknown, missing or duplicate ones."""
+    where = f"{printable(path)}:1"
     with closing(lines(folder, path, max_bytes)) as text:
         try:
             cells = next(csv.reader(text, strict=True), [])
@@ -43,20 +43,20 @@ def read_header(folder: Path, path: str, max_bytes: int) -> list[str]:
             raise Invalid(f"{where}: {error}") from error
     names = [cell if cell.startswith(META) else cell.strip().lower() for cell in cells]
     names = [ALIASES.get(name, name) for name in names]
-    met: set[str] = set()
+    seen: set[str] = set()
     for name in names:
-        known = name in {*ABOUT_IMAGE, *SAID, *PIXELS, *SHARES} or name.startswith(META)
-        if not known or name in met:
+        is_known = name in {*ABOUT_IMAGE, *ANNOTATION, *PIXELS, *SHARES} or name.startswith(META)
+        if not is_known or name in seen:
             raise Invalid(
-                f"{where}: column {name[:60]!r} is {'given twice' if known else 'unknown'}; remove"
-                f" it, or call it {META}<key> to keep it as metadata"
+                f"{where}: column {name[:60]!r} is {'given twice' if is_known else 'unknown'};"
+                f" remove it, or call it {META}<key> to keep it as metadata"
             )
-        met.add(name)
-    for needed in ("file", "label"):
-        if needed not in met:
-            raise Invalid(f"{where}: column {needed!r} is missing; separate columns with commas")
-    boxes = met & {*PIXELS, *SHARES}
-    if boxes not in (set(), {*PIXELS}, {*SHARES}) or ("width" in met) != ("height" in met):
+        seen.add(name)
+    for required in ("file", "label"):
+        if required not in seen:
+            raise Invalid(f"{where}: column {required!r} is missing; separate columns with commas")
+    boxes = seen & {*PIXELS, *SHARES}
+    if boxes not in (set(), {*PIXELS}, {*SHARES}) or ("width" in seen) != ("height" in seen):
         raise Invalid(
             f"{where}: boxes have all of {', '.join(PIXELS)} or all of {', '.join(SHARES)};"
             " width and height go together"

@@ -1,10 +1,10 @@
-"""A CSV table (RFC 4180) with a header and a row an annotation; an image's rows stand together.
+"""A CSV table (RFC 4180) with a header and one row per annotation; an image's rows are adjacent.
 
-Columns: `file`, `label`, and where wanted `split`, `width` and `height` of the image,
-`without_concept` (true for an image that has none) and `meta:<key>`. Boxes are `xmin`, `ymin`,
+Columns: `file` and `label`; optional are `split`, `width` and `height` of the image,
+`without_concept` (true for an image without a concept) and `meta:<key>`. Boxes are `xmin`, `ymin`,
 `xmax`, `ymax` in pixels from 0, as in TensorFlow's object detection API, or `x`, `y`,
-`box_width`, `box_height` in shares of the image. A row without a label says nothing of its image.
-An empty cell of `meta:<key>` means that the image lacks the key.
+`box_width`, `box_height` in shares of the image. A row without a label has no annotation. An empty
+cell of `meta:<key>` means that the image does not have the key.
 """
 
 import csv
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from adapters.formats.annotations import answer, kind_of
+from adapters.formats.annotations import kind_of, view_annotations
 from adapters.formats.boxes import image_sides, number, pixel_box
 from adapters.formats.csv_columns import ABOUT_IMAGE, META, PIXELS, SHARES, csv_path, read_header
 from adapters.formats.items import (
@@ -36,11 +36,11 @@ from adapters.formats.sources import (
     image_size,
     label,
     lines,
-    shown,
+    printable,
     split_name,
     storable,
 )
-from adapters.formats.writing import gathered, only_view
+from adapters.formats.writing import chunked, only_view
 from adapters.uploads.disk_set import DiskSet
 from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
 
@@ -48,7 +48,7 @@ TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no":
 
 
 class _Row(msgspec.Struct, frozen=True):
-    """A row by its columns. One with a flaw has no cells, and goes to the image before it."""
+    """A row's cells by column. A row with a flaw has no cells and belongs to the image before."""
 
     line: int
     file: str
@@ -67,7 +67,7 @@ def read(folder: Path, options: ReadOptions) -> Contents:
 
 
 class _Table:
-    """The rows after the header of one file."""
+    """Reader of the rows after the header of one file."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class _Table:
     def _image(self, rows: Iterable[_Row]) -> Iterator[SourceImage | Problem]:
         head: _Row | None = None
         image: SourceImage | None = None
-        said: list[SourceAnnotation] = []
+        annotations: list[SourceAnnotation] = []
         without_concept = flawed = False
         for row in rows:
             try:
@@ -129,20 +129,20 @@ class _Table:
                 elif any(row.cells[name] != head.cells[name] for name in self._same):
                     raise Flaw("split, size or metadata differ from the image's first row")
                 if image is not None:
-                    said += self._labelled(image, row)
+                    annotations += self._labelled(image, row)
                     without_concept |= _truth(row.cells.get("without_concept", ""))
             except Flaw as flaw:
                 flawed = True
-                yield Problem(f"{shown(self._path)}:{row.line}", str(flaw))
+                yield Problem(f"{printable(self._path)}:{row.line}", str(flaw))
         if flawed or image is None:
             return
         try:
-            given = answer(self._kind, said, without_concept)
+            in_view = view_annotations(self._kind, annotations, without_concept)
         except Flaw as flaw:
             yield Problem(image.where, str(flaw))
             return
-        annotations = {} if given is None else {self._options.view: given}
-        yield msgspec.structs.replace(image, annotations=annotations)
+        by_view = {} if in_view is None else {self._options.view: in_view}
+        yield msgspec.structs.replace(image, annotations=by_view)
 
     def _about_image(self, row: _Row) -> SourceImage:
         image = find_image(self._folder, row.file, ("", "images"))
@@ -156,7 +156,7 @@ class _Table:
         }
         return SourceImage(
             image,
-            f"{shown(self._path)}:{row.line}",
+            f"{printable(self._path)}:{row.line}",
             split_name(row.cells.get("split", "")),
             storable(metadata),
             size=image_sides(width, height) if width or height else None,
@@ -180,7 +180,7 @@ class _Table:
         yield SourceAnnotation(label(row.cells["label"]), box)
 
     def _size(self, path: str) -> tuple[int, int]:
-        """The size in the image's own header, read once for all its rows."""
+        """The size in the image file's header, read once for all rows of the image."""
         if self._sized[0] != path:
             self._sized = path, image_size(self._folder, path)
         return self._sized[1]
@@ -193,32 +193,32 @@ def _truth(cell: str) -> bool:
 
 
 def write(views: Sequence[DeclaredView], images: Images) -> Iterator[Written]:
-    """`annotations.csv`, with a column for each key of metadata that occurs."""
+    """Write `annotations.csv`, with a column for each metadata key in use."""
     view = only_view(views, "CSV")
     keys = sorted({key for image in images() for key in image.metadata})
     boxes = SHARES if view.kind == DETECTION else ()
     header = ["file", "label", "split", "width", "height", *boxes, "without_concept"]
     rows = (row for image in images() for row in _written(image, view, keys))
     lined = chain([[*header, *(META + key for key in keys)]], rows)
-    yield Written("annotations.csv", gathered(map(_line, lined)))
+    yield Written("annotations.csv", chunked(map(_line, lined)))
 
 
 def _written(
     image: SourceImage, view: DeclaredView, keys: Sequence[str]
 ) -> Iterator[Sequence[object]]:
-    given = image.annotations.get(view.name, ViewAnnotations())
+    in_view = image.annotations.get(view.name, ViewAnnotations())
     width, height = image.size or ("", "")
     empty = ("",) * 4 if view.kind == DETECTION else ()
-    for labelled in given.annotations or (None,):
-        box = labelled and labelled.box
+    for annotation in in_view.annotations or (None,):
+        box = annotation and annotation.box
         yield [
             image.path,
-            labelled.label if labelled else "",
+            annotation.label if annotation else "",
             image.split or "",
             width,
             height,
             *(msgspec.structs.astuple(box) if box else empty),
-            "true" if given.without_concept else "",
+            "true" if in_view.without_concept else "",
             *(image.metadata.get(key, "") for key in keys),
         ]
 

@@ -1,8 +1,8 @@
 """Folder per class: `<label>/<image>`, or `<split>/<label>/<image>`; read only.
 
 The layout of torchvision's ImageFolder. A source whose folders are all named after splits has
-splits; otherwise `train` is a label like any other. Every other file than an image is a problem,
-but for hidden ones and what file managers leave behind.
+splits; otherwise `train` is a label like any other. Every file that is not an image is a problem,
+except hidden files and files that file managers create.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from adapters.formats.sources import (
     joined,
     label,
     listing,
-    shown,
+    printable,
     split_name,
 )
 from domain.errors import Invalid
@@ -52,7 +52,7 @@ def read(folder: Path, options: ReadOptions) -> Contents:
             try:
                 labels.add(label(name))
             except Flaw:
-                continue  # its images' problems are told when they are read
+                continue  # reported as a problem when the images are read
     if not labels:
         raise Invalid("there is no folder per class; looked for <label>/<image>")
     view = DeclaredView(options.view, kind, tuple(sorted(labels)))
@@ -60,7 +60,7 @@ def read(folder: Path, options: ReadOptions) -> Contents:
 
 
 def _label_parents(folder: Path) -> list[str]:
-    """The folders in which the labels' folders are: those of the splits, or the source's own."""
+    """The parents of the label folders: the folders of splits, or the source's own."""
     names = listing(folder).folders
     splits = bool(names) and all(name.lower() in {*SPLITS, *TEST} for name in names)
     return names if splits else [""]
@@ -85,25 +85,27 @@ def _labelled(
     folder: Path, path: str, name: str, split: str | None, view: str
 ) -> Iterator[SourceImage | Problem]:
     try:
-        answers = {view: ViewAnnotations((SourceAnnotation(label(name)),))}
+        annotations = {view: ViewAnnotations((SourceAnnotation(label(name)),))}
     except Flaw as flaw:
-        yield Problem(shown(path), f"{flaw} (the folder's name is the label)")
+        yield Problem(printable(path), f"{flaw} (the folder's name is the label)")
         return
-    found = listing(folder, path)
-    for deeper in found.folders:
+    entries = listing(folder, path)
+    for deeper in entries.folders:
         where = joined(path, deeper)
-        yield Problem(shown(where), "a label's folder holds images only; move this folder's up")
-    for file in found.files + found.others:
+        yield Problem(printable(where), "a label's folder holds images only; move this folder's up")
+    for file in entries.files + entries.others:
         where = joined(path, file)
         try:
             if not is_image(file):
                 raise Flaw("this is no image by its name's ending; remove it")
-            yield SourceImage(find_image(folder, where), shown(where), split, annotations=answers)
+            yield SourceImage(
+                find_image(folder, where), printable(where), split, annotations=annotations
+            )
         except Flaw as flaw:
-            yield Problem(shown(where), str(flaw))
+            yield Problem(printable(where), str(flaw))
 
 
 def _strays(folder: Path, path: str, advice: str) -> Iterator[Problem]:
-    found = listing(folder, path)
-    for file in found.files + found.others:
-        yield Problem(shown(joined(path, file)), f"the file is in no label's folder; {advice}")
+    entries = listing(folder, path)
+    for file in entries.files + entries.others:
+        yield Problem(printable(joined(path, file)), f"the file is in no label's folder; {advice}")

@@ -1,4 +1,4 @@
-"""What every format is read to and written from: images, and what is said of them in views."""
+"""The structs that every format is read to and written from: images and their annotations."""
 
 from collections.abc import Callable, Iterator
 
@@ -8,14 +8,15 @@ from domain.dataset.image import Box
 
 
 class SourceAnnotation(msgspec.Struct, frozen=True):
-    """A concept, by its label, said of an image or of a box in it."""
+    """An annotation of an image, or of a box in it, by the concept's label."""
 
     label: str
     box: Box | None = None
 
 
 class ViewAnnotations(msgspec.Struct, frozen=True):
-    """All that is said of an image in one view; never empty: then the view has no answer."""
+    """An image's annotations in one view. They are never empty: an image that is not annotated in
+    a view has no entry for it."""
 
     annotations: tuple[SourceAnnotation, ...] = ()
     without_concept: bool = False
@@ -24,9 +25,9 @@ class ViewAnnotations(msgspec.Struct, frozen=True):
 class SourceImage(msgspec.Struct, frozen=True):
     """One image of a source.
 
-    `path` leads to its file from the source's folder, with `/`. `where` names the place that
-    speaks of it, as `file:line` where there are lines, for messages. `size` is the width and
-    height in pixels that the source claims, or None. `answers` are by the view's name.
+    `path` is its file's path from the source's folder, with `/`. `where` locates its entry for
+    messages, as `file:line` in files with lines. `size` is the width and height in pixels that the
+    source declares, or None. `annotations` are by the view's name.
     """
 
     path: str
@@ -38,21 +39,21 @@ class SourceImage(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Why one image or line cannot be taken: what is wrong there, and what to do."""
+    """The reason why one image or line cannot be imported, and what to do."""
 
     where: str
     reason: str
 
 
 class Note(msgspec.Struct, frozen=True):
-    """Something a format holds that Stemma leaves out, which its owner should know."""
+    """Content of a source that Stemma leaves out, reported to its owner."""
 
     where: str
     text: str
 
 
 class DeclaredView(msgspec.Struct, frozen=True):
-    """A view that a source speaks of, and the labels it is known to use, in its order."""
+    """A view that a source declares, and the labels known in advance, in the source's order."""
 
     name: str
     kind: str
@@ -60,11 +61,11 @@ class DeclaredView(msgspec.Struct, frozen=True):
 
 
 class ReadOptions(msgspec.Struct, frozen=True):
-    """How to read.
+    """Options of a reader.
 
-    `view` names the view of a format that holds just one. `kind` is that view's kind where the
-    format leaves it open, or None. `clip` cuts boxes that reach beyond the image instead of
-    refusing them. `max_bytes` is how large one annotation file may be.
+    `view` names the view for a format that holds one view. `kind` is that view's kind if the
+    format allows several, or None. `clip` clips boxes to the image instead of rejecting them.
+    `max_bytes` is the largest size of one annotation file.
     """
 
     view: str
@@ -74,9 +75,9 @@ class ReadOptions(msgspec.Struct, frozen=True):
 
 
 class Contents(msgspec.Struct, frozen=True):
-    """What a source holds. `images` reads while it is iterated, and goes through once.
+    """The content of a source. `images` reads while it is iterated, and can be iterated once.
 
-    More labels than the declared ones may come up while it is.
+    Images may have more labels than the declared ones.
     """
 
     views: tuple[DeclaredView, ...]
@@ -91,4 +92,4 @@ class Written(msgspec.Struct, frozen=True):
 
 
 Images = Callable[[], Iterator[SourceImage]]
-"""The images to export, each with `size`; a writer may go through them more than once."""
+"""The images to export, each with `size`; a writer may iterate over them more than once."""

@@ -44,19 +44,21 @@ FORMATS = {
 
 
 def detect(folder: Path) -> str:
-    """The name of the format that the folder is in.
+    """The name of the folder's format.
 
-    Folders of images are no more than a class each if no file tells otherwise. Raises `Invalid`
-    if no format is recognised, or several are.
+    A folder per class is only detected if no other format is. Raises `Invalid` if no format or
+    several formats are recognised.
     """
-    found = [name for name, form in FORMATS.items() if name != FOLDERS and form.looks_like(folder)]
-    if not found and FORMATS[FOLDERS].looks_like(folder):
-        found = [FOLDERS]
-    if not found:
+    matches = [
+        name for name, form in FORMATS.items() if name != FOLDERS and form.looks_like(folder)
+    ]
+    if not matches and FORMATS[FOLDERS].looks_like(folder):
+        matches = [FOLDERS]
+    if not matches:
         expected = "; ".join(f"{name}: {form.recognised_by}" for name, form in FORMATS.items())
         raise Invalid(f"no annotation format is recognised; looked for {expected}", field="format")
-    if len(found) > 1:
+    if len(matches) > 1:
         raise Invalid(
-            f"the folder looks like {' and '.join(found)}; name the format", field="format"
+            f"the folder looks like {' and '.join(matches)}; name the format", field="format"
         )
-    return found[0]
+    return matches[0]

@@ -1,4 +1,5 @@
-"""The files of a source: hostile until proven plain, inside the folder and of bearable size."""
+"""The files of a source, which are untrusted: each must be a regular file, inside the source's
+folder, and within the size limit."""
 
 import codecs
 import io
@@ -36,11 +37,12 @@ ON_ITS_SIDE = {5, 6, 7, 8}
 
 
 class Flaw(Exception):
-    """Why one image or line cannot be taken. The reader tells where, and goes on."""
+    """The reason why one image or line cannot be imported. The reader adds the location and goes
+    on."""
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """What a folder holds, in order, but for hidden files. `others` are links and devices."""
+    """A folder's entries in order, without hidden files. `others` are links and devices."""
 
     folders: list[str]
     files: list[str]
@@ -48,38 +50,38 @@ class Listing(msgspec.Struct, frozen=True):
 
 
 def listing(folder: Path, path: str = "") -> Listing:
-    found = Listing([], [], [])
+    contents = Listing([], [], [])
     with os.scandir(folder / path) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.name.startswith(".") or entry.name.lower() in CLUTTER:
                 continue
             if entry.is_dir(follow_symlinks=False):
-                found.folders.append(entry.name)
+                contents.folders.append(entry.name)
             elif entry.is_file(follow_symlinks=False):
-                found.files.append(entry.name)
+                contents.files.append(entry.name)
             else:
-                found.others.append(entry.name)
-    return found
+                contents.others.append(entry.name)
+    return contents
 
 
 def walk(folder: Path, path: str = "") -> Iterator[tuple[str, Listing]]:
-    """The folder at `path` and all in it, parents first, with what each holds."""
+    """The folder at `path` and the folders in it, parents first, each with its entries."""
     waiting = [path]
     while waiting:
-        here = waiting.pop()
-        if here.count("/") >= DEEPEST:
-            raise Invalid(f"{shown(here)}: folders nest deeper than {DEEPEST}; flatten them")
-        found = listing(folder, here)
-        yield here, found
-        waiting.extend(joined(here, name) for name in reversed(found.folders))
+        current = waiting.pop()
+        if current.count("/") >= DEEPEST:
+            raise Invalid(f"{printable(current)}: folders nest deeper than {DEEPEST}; flatten them")
+        entries = listing(folder, current)
+        yield current, entries
+        waiting.extend(joined(current, name) for name in reversed(entries.folders))
 
 
 def joined(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
 
-def shown(path: str) -> str:
-    """A path for a message, whatever bytes it has."""
+def printable(path: str) -> str:
+    """A path for a message, with unprintable characters escaped."""
     return path if path.isprintable() else path.encode("unicode_escape").decode()
 
 
@@ -88,7 +90,7 @@ def is_image(name: str) -> bool:
 
 
 def inside(path: str) -> str:
-    """A path that a source spells out. Raises `Flaw` unless it leads into the source's folder."""
+    """A path in a source, normalised. Raises `Flaw` unless it is inside the source's folder."""
     parts = [part for part in path.split("/") if part not in {"", "."}]
     if path.startswith("/") or "\\" in path or re.match("[A-Za-z]:", path) or ".." in parts:
         raise Flaw(
@@ -111,7 +113,7 @@ def is_plain(folder: Path, path: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _is_plain_folder(folder: str, path: str) -> bool:
-    """Asked again for every file in it, so the answer is kept."""
+    """Whether the path is a folder without symbolic links. Cached: it is checked for each file."""
     above, _, _ = path.rpartition("/")
     return (not above or _is_plain_folder(folder, above)) and stat.S_ISDIR(
         _mode(f"{folder}/{path}")
@@ -119,20 +121,20 @@ def _is_plain_folder(folder: str, path: str) -> bool:
 
 
 def _mode(path: str) -> int:
-    """The file's type and rights, its own if it is a link; 0 where there is none."""
+    """The file's mode, of the link itself for a link; 0 if there is no file."""
     try:
         return os.lstat(path).st_mode
     except (OSError, ValueError):
         return 0
 
 
-def find_image(folder: Path, path: str, places: Sequence[str] = ("",)) -> str:
-    """Where the image of this path is, tried from each place. Raises `Flaw` if nowhere."""
+def find_image(folder: Path, path: str, parents: Sequence[str] = ("",)) -> str:
+    """The path of an image, looked up in each folder of `parents`. Raises `Flaw` if not found."""
     path = inside(path)
-    for place in places:
-        if is_plain(folder, joined(place, path)):
-            return joined(place, path)
-    tried = ", ".join(dict.fromkeys(place or "the source's folder" for place in places))
+    for parent in parents:
+        if is_plain(folder, joined(parent, path)):
+            return joined(parent, path)
+    tried = ", ".join(dict.fromkeys(parent or "the source's folder" for parent in parents))
     raise Flaw(
         f"there is no file {path!r} in {tried} (links are not followed); add it, or remove what"
         " is said of it"
@@ -140,7 +142,7 @@ def find_image(folder: Path, path: str, places: Sequence[str] = ("",)) -> str:
 
 
 def image_size(folder: Path, path: str) -> tuple[int, int]:
-    """Width and height of the upright image, from the file's header alone."""
+    """Width and height of the upright image, from the file's header only."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -148,38 +150,38 @@ def image_size(folder: Path, path: str) -> tuple[int, int]:
                 width, height = image.size
                 if image.format == "TIFF":
                     return width, height
-                # A PNG's own method decodes all of it to look for EXIF at the end.
+                # PNG's own getexif decodes the whole image to look for EXIF at the end.
                 orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
-    except Exception as error:  # a decoder meets hostile bytes: whatever it raises is a flaw
+    except Exception as error:  # the bytes are untrusted: any error of a decoder is a flaw
         raise Flaw(f"the image's size cannot be read ({error}); give width and height") from error
     return (height, width) if orientation in ON_ITS_SIDE else (width, height)
 
 
 def open_plain(folder: Path, path: str, max_bytes: int) -> BinaryIO:
-    """An annotation file, open. Raises `Invalid` for a link, a device or one too large."""
+    """Open an annotation file. Raises `Invalid` for a link, a device or a file too large."""
     if not is_plain(folder, path):
-        raise Invalid(f"{shown(path)}: there is no such plain file; links are not followed")
+        raise Invalid(f"{printable(path)}: there is no such plain file; links are not followed")
     file = (folder / path).open("rb")
     size = os.fstat(file.fileno()).st_size
     if size > max_bytes:
         file.close()
         raise Invalid(
-            f"{shown(path)}: the file has {size:,} bytes; at most {max_bytes:,} are read, so"
+            f"{printable(path)}: the file has {size:,} bytes; at most {max_bytes:,} are read, so"
             " divide it"
         )
     return file
 
 
 def read_bytes(folder: Path, path: str, max_bytes: int) -> bytes:
-    """All of an annotation file, without a byte order mark."""
+    """The content of an annotation file, without a byte order mark."""
     with open_plain(folder, path, max_bytes) as file:
         return file.read().removeprefix(codecs.BOM_UTF8)
 
 
 def lines(folder: Path, path: str, max_bytes: int) -> Generator[str, None, None]:
-    """The lines of a text file with their ends as they are, without a byte order mark.
+    """The lines of a text file with their line endings, without a byte order mark.
 
-    Raises `Invalid` for a line that is no UTF-8 or endless: then this is no text.
+    Raises `Invalid` for a line that is not UTF-8 or too long: the file is not text.
     """
     raw = open_plain(folder, path, max_bytes)
     with io.TextIOWrapper(raw, "utf-8-sig", "surrogateescape", newline="") as file:
@@ -187,18 +189,18 @@ def lines(folder: Path, path: str, max_bytes: int) -> Generator[str, None, None]
         while line := file.readline(LONGEST_LINE):
             count += 1
             if len(line) == LONGEST_LINE:
-                raise Invalid(f"{shown(path)}:{count}: the line is too long; divide it")
+                raise Invalid(f"{printable(path)}:{count}: the line is too long; divide it")
             try:
                 line.encode()
             except UnicodeEncodeError:
                 raise Invalid(
-                    f"{shown(path)}:{count}: this is not UTF-8; save the file as UTF-8"
+                    f"{printable(path)}:{count}: this is not UTF-8; save the file as UTF-8"
                 ) from None
             yield line
 
 
 def label(text: str) -> str:
-    """A concept's label, as the domain keeps it. Raises `Flaw`."""
+    """A concept's label, normalised as in the domain. Raises `Flaw`."""
     try:
         return clean_name(text, "label")
     except Invalid as error:
@@ -206,7 +208,7 @@ def label(text: str) -> str:
 
 
 def split_name(text: str) -> str | None:
-    """The split that a source names; None for the empty name. Raises `Flaw` for any other."""
+    """The split of a name; None for the empty name. Raises `Flaw` for an unknown name."""
     name = text.strip().lower()
     if name and name not in SPLITS:
         raise Flaw(
@@ -217,7 +219,7 @@ def split_name(text: str) -> str | None:
 
 
 def folder_split(path: str) -> str | None:
-    """The split after which a folder of the path is named, `train` or `val2017`.
+    """The split that a folder of the path is named after, such as `train` or `val2017`.
 
     Raises `Flaw` for a folder of test images.
     """
@@ -229,7 +231,7 @@ def folder_split(path: str) -> str | None:
 
 
 def storable(metadata: Mapping[str, str]) -> dict[str, str]:
-    """The metadata itself. Raises `Flaw` where the database could not keep it."""
+    """The metadata unchanged. Raises `Flaw` if the database cannot store it."""
     try:
         for key, value in metadata.items():
             refuse_unstorable(key + value, "metadata")

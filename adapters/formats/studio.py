@@ -1,14 +1,14 @@
-"""Studio's JSON lines: a header with the views and their concepts, then a line an image.
+"""Studio's JSON lines: a header with the views and their concepts, then one line per image.
 
     {"name": "..", "splits": [..], "views": [{"name": .., "type": .., "concepts": [{"name": ..}]}]}
     {"data": [{"file": ..}], "annotations": [{"concepts": [{"name": .., "bool": true}],
      "region": {"bbox": {"xmin": .., "ymin": .., "xmax": .., "ymax": ..}}, "view": ..}],
      "splits": "train", "metadata": {..}, "id": ..}
 
-`view` in an annotation is an extension of ours: without it, the annotation belongs to the only
-view with all its concepts. A concept whose `bool` is false was said not to hold, in a tagging
-view; if none holds, or if an annotation has no concepts at all, the image is without concept.
-Shares of the image are 0 to 1.
+`view` in an annotation is an extension by Stemma; without it, the annotation belongs to the only
+view that has all its concepts. In a tagging view, a concept whose `bool` is false is annotated as
+absent. If all are absent, or if an annotation has no concepts, the image is without concept.
+Coordinates are shares of the image, 0 to 1.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from adapters.formats.annotations import answer
+from adapters.formats.annotations import view_annotations
 from adapters.formats.boxes import edges, pixel_box
 from adapters.formats.items import (
     Contents,
@@ -35,7 +35,7 @@ from adapters.formats.sources import (
     find_image,
     label,
     lines,
-    shown,
+    printable,
     split_name,
     storable,
 )
@@ -52,7 +52,7 @@ from adapters.formats.studio_file import (
     studio_path,
     views_of,
 )
-from adapters.formats.writing import gathered
+from adapters.formats.writing import chunked
 from adapters.uploads.disk_set import DiskSet
 from domain.dataset.image import TRAIN, VALIDATION, Box
 from domain.library.view import DETECTION, TAGGING
@@ -69,7 +69,7 @@ def _images(
 ) -> Iterator[SourceImage | Problem | Note]:
     seen = DiskSet()
     for count, text in enumerate(lines(folder, path, options.max_bytes), 1):
-        where = f"{shown(path)}:{count}"
+        where = f"{printable(path)}:{count}"
         if count == 1 or not text.strip():
             continue
         try:
@@ -79,8 +79,8 @@ def _images(
             image = find_image(folder, line.data[0].file, ("", "images"))
             if seen.add(image) is not None:
                 raise Flaw(f"{image!r} comes again; give one line, with all its annotations")
-            answers = _answers(line.annotations or [], views, options.clip)
-            yield SourceImage(image, where, _split(line), _metadata(line), answers)
+            by_view = _annotated(line.annotations or [], views, options.clip)
+            yield SourceImage(image, where, _split(line), _metadata(line), by_view)
         except (msgspec.DecodeError, RecursionError) as error:
             yield Problem(where, f"the line is no JSON of an image: {error}")
         except Flaw as flaw:
@@ -95,7 +95,7 @@ def _split(line: StudioLine) -> str | None:
 
 
 def _metadata(line: StudioLine) -> dict[str, str]:
-    """Texts as they are, numbers and truth values in their JSON spelling; nulls are left out."""
+    """The metadata as texts: numbers and truth values as in JSON; nulls are left out."""
     metadata: dict[str, str] = {}
     for key, raw in (line.metadata or {}).items():
         text = bytes(raw).decode()
@@ -106,21 +106,21 @@ def _metadata(line: StudioLine) -> dict[str, str]:
     return storable(metadata)
 
 
-def _answers(
+def _annotated(
     annotations: Sequence[StudioAnnotation], views: dict[str, DeclaredView], clip: bool
 ) -> dict[str, ViewAnnotations]:
-    said: dict[str, list[SourceAnnotation]] = {}
+    by_view: dict[str, list[SourceAnnotation]] = {}
     denied: dict[str, set[str]] = {}
     emptied: set[str] = set()
-    for place, annotation in enumerate(annotations, 1):
+    for number, annotation in enumerate(annotations, 1):
         try:
             view = _view_of(annotation, views)
-            here = said.setdefault(view.name, [])
+            in_view = by_view.setdefault(view.name, [])
             box = _box(annotation, view, clip)
             for concept in annotation.concepts:
                 name = label(concept.name)
                 if concept.holds:
-                    here.append(SourceAnnotation(name, box))
+                    in_view.append(SourceAnnotation(name, box))
                 elif view.kind == TAGGING:
                     denied.setdefault(view.name, set()).add(name)
                 else:
@@ -128,15 +128,15 @@ def _answers(
             if not annotation.concepts:
                 emptied.add(view.name)
         except Flaw as flaw:
-            raise Flaw(f"annotation {place}: {flaw}") from flaw
-    answers: dict[str, ViewAnnotations] = {}
-    for name, labelled in said.items():
-        if any(one.label in denied.get(name, ()) for one in labelled):
+            raise Flaw(f"annotation {number}: {flaw}") from flaw
+    annotated: dict[str, ViewAnnotations] = {}
+    for name, in_view in by_view.items():
+        if any(annotation.label in denied.get(name, ()) for annotation in in_view):
             raise Flaw(f"view {name!r}: a concept is said both to hold and not to; choose")
-        given = answer(views[name].kind, labelled, name in emptied or not labelled)
-        if given is not None:
-            answers[name] = given
-    return answers
+        result = view_annotations(views[name].kind, in_view, name in emptied or not in_view)
+        if result is not None:
+            annotated[name] = result
+    return annotated
 
 
 def _view_of(annotation: StudioAnnotation, views: dict[str, DeclaredView]) -> DeclaredView:
@@ -166,13 +166,14 @@ def _box(annotation: StudioAnnotation, view: DeclaredView, clip: bool) -> Box | 
 
 
 def write(views: Sequence[DeclaredView], images: Images) -> Iterator[Written]:
-    """`annotations.jsonl`, with all the views."""
-    yield Written("annotations.jsonl", gathered(_lines(views, images)))
+    """Write `annotations.jsonl`, with all views."""
+    yield Written("annotations.jsonl", chunked(_lines(views, images)))
 
 
 def _lines(views: Sequence[DeclaredView], images: Images) -> Iterator[bytes]:
     declared = [
-        StudioView(v.name, v.kind, [StudioConcept(name) for name in v.concepts]) for v in views
+        StudioView(view.name, view.kind, [StudioConcept(name) for name in view.concepts])
+        for view in views
     ]
     header = StudioHeader(declared, "exported by Stemma", (TRAIN, VALIDATION))
     yield msgspec.json.encode(header) + b"\n"
@@ -186,10 +187,10 @@ def _lines(views: Sequence[DeclaredView], images: Images) -> Iterator[bytes]:
 
 
 def _annotations(image: SourceImage, view: DeclaredView) -> Iterator[StudioAnnotation]:
-    given = image.annotations.get(view.name, ViewAnnotations())
-    for labelled in given.annotations:
-        region = Region(Corners(*edges(labelled.box))) if labelled.box else None
-        yield StudioAnnotation([StudioConcept(labelled.label)], region, view.name)
-    if given.without_concept:
+    in_view = image.annotations.get(view.name, ViewAnnotations())
+    for annotation in in_view.annotations:
+        region = Region(Corners(*edges(annotation.box))) if annotation.box else None
+        yield StudioAnnotation([StudioConcept(annotation.label)], region, view.name)
+    if in_view.without_concept:
         denied = view.concepts if view.kind == TAGGING else ()
         yield StudioAnnotation([StudioConcept(name, False) for name in denied], None, view.name)

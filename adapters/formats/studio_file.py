@@ -1,13 +1,13 @@
-"""A Studio file: where it is found, its header, and what a line says."""
+"""A Studio file: how it is located, its header, and the form of a line."""
 
 from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
-from adapters.formats.annotations import known_kind
+from adapters.formats.annotations import checked_kind
 from adapters.formats.items import DeclaredView
-from adapters.formats.sources import Flaw, label, lines, listing, shown
+from adapters.formats.sources import Flaw, label, lines, listing, printable
 from domain.errors import Invalid
 from domain.text import clean_name
 
@@ -70,15 +70,15 @@ def is_studio(folder: Path) -> bool:
 
 def studio_path(folder: Path, max_bytes: int) -> str:
     names = [name for name in listing(folder).files if name.lower().endswith(SUFFIXES)]
-    certain = [name for name in names if name.lower().endswith((".jsonl", ".ndjson"))]
-    if len(certain) != 1:
-        certain = [name for name in names if _has_header(folder, name, max_bytes)]
-    if len(certain) != 1:
+    matches = [name for name in names if name.lower().endswith((".jsonl", ".ndjson"))]
+    if len(matches) != 1:
+        matches = [name for name in names if _has_header(folder, name, max_bytes)]
+    if len(matches) != 1:
         raise Invalid(
             f"looked for one *.jsonl, or *.json or *.txt of lines with Studio's header; there are"
-            f" {len(certain)}"
+            f" {len(matches)}"
         )
-    return certain[0]
+    return matches[0]
 
 
 def _has_header(folder: Path, path: str, max_bytes: int) -> bool:
@@ -93,7 +93,7 @@ def read_header(folder: Path, path: str, max_bytes: int) -> StudioHeader:
         try:
             return msgspec.json.decode(next(text, ""), type=StudioHeader)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise Invalid(f"{shown(path)}:1: this is no header of Studio: {error}") from error
+            raise Invalid(f"{printable(path)}:1: this is no header of Studio: {error}") from error
 
 
 def views_of(path: str, header: StudioHeader) -> dict[str, DeclaredView]:
@@ -106,7 +106,7 @@ def views_of(path: str, header: StudioHeader) -> dict[str, DeclaredView]:
             concepts = tuple(label(concept.name) for concept in view.concepts)
             if name in views or len(set(concepts)) < len(concepts):
                 raise Invalid(f"view {name!r} or one of its concepts is given twice; remove one")
-            views[name] = DeclaredView(name, known_kind(view.type), concepts)
+            views[name] = DeclaredView(name, checked_kind(view.type), concepts)
     except (Flaw, Invalid) as error:
-        raise Invalid(f"{shown(path)}:1: {error}") from error
+        raise Invalid(f"{printable(path)}:1: {error}") from error
     return views

@@ -1,11 +1,11 @@
-"""Pascal VOC's XML, a file an image (http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/).
+"""Pascal VOC's XML, one file per image (http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/).
 
-The XML is in `Annotations/`, or where there is none beside the images; these are in the folder
-that the XML names, `JPEGImages/` or `images/`. `ImageSets/Main/train.txt` and `val.txt` list the
-splits; without them, folders named after splits tell. Pixels count from 1 and belong to the box,
-as in the devkit: it covers `xmin - 1` to `xmax`. VOC cannot tell an image without concept from
-one that nobody looked at: an XML without objects is read as without concept, and no XML is
-written for an image without an answer.
+The XML is in `Annotations/`, or beside the images if there is no such folder. Images are in the
+folder that the XML names, `JPEGImages/` or `images/`. `ImageSets/Main/train.txt` and `val.txt` list
+the splits; without them, folders named after splits do. Pixels count from 1 and are part of the
+box, as in the devkit: it covers `xmin - 1` to `xmax`. VOC does not distinguish an image without
+concept from one that is not annotated: an XML without objects is read as without concept, and no
+XML is written for an image that is not annotated.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from adapters.formats.annotations import answer, kind_of
+from adapters.formats.annotations import kind_of, view_annotations
 from adapters.formats.boxes import edges, image_sides, number, pixel_box, pixels
 from adapters.formats.items import (
     Contents,
@@ -36,7 +36,7 @@ from adapters.formats.sources import (
     label,
     lines,
     listing,
-    shown,
+    printable,
     walk,
 )
 from adapters.formats.writing import Stems, boxes_of, detection_view, size_of, without_suffix
@@ -68,8 +68,10 @@ def _root(folder: Path) -> str:
 
 
 def _paths(folder: Path, root: str) -> Iterator[str]:
-    for here, found in walk(folder, root):
-        yield from (joined(here, name) for name in found.files if name.lower().endswith(".xml"))
+    for current, entries in walk(folder, root):
+        yield from (
+            joined(current, name) for name in entries.files if name.lower().endswith(".xml")
+        )
 
 
 def _images(folder: Path, options: ReadOptions) -> Iterator[SourceImage | Problem | Note]:
@@ -81,31 +83,31 @@ def _images(folder: Path, options: ReadOptions) -> Iterator[SourceImage | Proble
         try:
             xml = parse(folder, path, options.max_bytes)
             size = image_sides(xml.text("size/width"), xml.text("size/height"))
-            image = find_image(folder, xml.text("filename"), _places(path, below, xml))
-            # Once there are image sets, a folder's name tells nothing.
-            named = None if splits else folder_split(path.rpartition("/")[0])
-            split = splits.get(without_suffix(below), named)
+            image = find_image(folder, xml.text("filename"), _parents(path, below, xml))
+            # With image sets, a folder's name has no meaning.
+            by_folder = None if splits else folder_split(path.rpartition("/")[0])
+            split = splits.get(without_suffix(below), by_folder)
         except Flaw as flaw:
-            yield Problem(shown(path), str(flaw))
+            yield Problem(printable(path), str(flaw))
             continue
-        said, problems = [], []
+        annotations, problems = [], []
         for entry in xml.all("object"):
             try:
-                said.append(_labelled(entry, size, options))
+                annotations.append(_labelled(entry, size, options))
             except Flaw as flaw:
-                problems.append(Problem(f"{shown(path)}:{entry.line}", str(flaw)))
+                problems.append(Problem(f"{printable(path)}:{entry.line}", str(flaw)))
         if problems:
             yield from problems
             continue
-        given = answer(DETECTION, said, without_concept=not said)
-        answers = {} if given is None else {options.view: given}
-        yield SourceImage(image, shown(path), split, {}, answers, size)
+        in_view = view_annotations(DETECTION, annotations, without_concept=not annotations)
+        by_view = {} if in_view is None else {options.view: in_view}
+        yield SourceImage(image, printable(path), split, {}, by_view, size)
 
 
 def _sets(
     folder: Path, root: str, splits: dict[str, str], options: ReadOptions
 ) -> Iterator[Problem]:
-    """Fill in the split of each stem that the image sets list."""
+    """Fill `splits` with the split of each stem in the image sets, and yield problems."""
     if is_plain(folder, test := f"{SETS}/test.txt"):
         reason = "Stemma knows train and validation; remove test.txt, or rename it to val.txt"
         yield Problem(test, reason)
@@ -126,15 +128,16 @@ def _sets(
                 yield Problem(f"{path}:{count}", str(flaw))
 
 
-def _places(path: str, below: str, xml: Element) -> list[str]:
-    """Where the image may be: the folder named, those of the same place, beside the XML."""
+def _parents(path: str, below: str, xml: Element) -> list[str]:
+    """The folders to look for the image in: the one that the XML names, then `JPEGImages/` and
+    `images/` with the XML's subfolder, then the XML's own folder, then those without subfolder."""
     deeper = below.rpartition("/")[0]
-    places = [joined(name, deeper).rstrip("/") for name in ("JPEGImages", "images")]
-    places += [path.rpartition("/")[0], "JPEGImages", "images", ""]
+    parents = [joined(name, deeper).rstrip("/") for name in ("JPEGImages", "images")]
+    parents += [path.rpartition("/")[0], "JPEGImages", "images", ""]
     try:
-        return [inside(xml.text("folder")), *places]
-    except Flaw:  # many tools write the folder of another machine, which is no more than a hint
-        return places
+        return [inside(xml.text("folder")), *parents]
+    except Flaw:  # many tools write a folder of another machine, so this is only a hint
+        return parents
 
 
 def _labelled(entry: Element, size: tuple[int, int], options: ReadOptions) -> SourceAnnotation:
@@ -148,7 +151,7 @@ def _labelled(entry: Element, size: tuple[int, int], options: ReadOptions) -> So
 
 
 def write(views: Sequence[DeclaredView], images: Images) -> Iterator[Written]:
-    """An XML for each image with an answer, and the image sets of the splits that occur."""
+    """Write an XML for each annotated image, and the image sets of the splits in use."""
     view = detection_view(views, FORM)
     stems = Stems()
     for image in images():
@@ -156,7 +159,9 @@ def write(views: Sequence[DeclaredView], images: Images) -> Iterator[Written]:
             stem = stems.take(_stem(image), image, FORM)
             yield Written(f"{ROOT}/{stem}.xml", iter([_xml(image, view).encode()]))
     for split, path in SET_FILES.items():
-        listed = (i for i in images() if i.split == split and view.name in i.annotations)
+        listed = (
+            image for image in images() if image.split == split and view.name in image.annotations
+        )
         if (first := next(listed, None)) is not None:
             rest = (f"{_stem(image)}\n".encode() for image in listed)
             yield Written(path, chain([f"{_stem(first)}\n".encode()], rest))
@@ -167,11 +172,11 @@ def _stem(image: SourceImage) -> str:
 
 
 def _xml(image: SourceImage, view: DeclaredView) -> str:
-    place, _, name = image.path.rpartition("/")
+    parent, _, name = image.path.rpartition("/")
     width, height = size_of(image)
     objects = "".join(_object(name, box, (width, height)) for name, box in boxes_of(image, view))
     return (
-        f"<annotation>\n  <folder>{escape(place)}</folder>\n"
+        f"<annotation>\n  <folder>{escape(parent)}</folder>\n"
         f"  <filename>{escape(name)}</filename>\n"
         f"  <size><width>{width}</width><height>{height}</height><depth>3</depth></size>\n"
         f"  <segmented>0</segmented>\n{objects}</annotation>\n"

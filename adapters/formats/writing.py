@@ -1,4 +1,4 @@
-"""What the writers share: checks of what can be written, and chunks of a decent size."""
+"""Functions shared by the writers: validation of the images, and chunks of the output."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -13,7 +13,7 @@ CHUNK = 1 << 16
 def only_view(
     views: Sequence[DeclaredView], form: str, kinds: Sequence[str] = KINDS
 ) -> DeclaredView:
-    """The one view of an export. Raises `Invalid` for more, and for a kind that does not fit."""
+    """The only view of an export. Raises `Invalid` for several, or for a kind not in `kinds`."""
     if len(views) != 1:
         raise Invalid(
             f"{form} holds one view, not {len(views)}; choose one, or export to studio",
@@ -39,27 +39,27 @@ def size_of(image: SourceImage) -> tuple[int, int]:
 
 
 def boxes_of(image: SourceImage, view: DeclaredView) -> Iterator[tuple[str, Box]]:
-    """The labels and boxes said of the image in the view; none where it has no answer."""
-    for labelled in image.annotations.get(view.name, ViewAnnotations()).annotations:
-        if labelled.box is None:
-            raise Invalid(f"{image.path}: {labelled.label!r} has no box in a detection view")
-        yield labelled.label, labelled.box
+    """The labels and boxes of the image in the view; none if it is not annotated there."""
+    for annotation in image.annotations.get(view.name, ViewAnnotations()).annotations:
+        if annotation.box is None:
+            raise Invalid(f"{image.path}: {annotation.label!r} has no box in a detection view")
+        yield annotation.label, annotation.box
 
 
-def place_of(label: str, places: dict[str, int], image: SourceImage) -> int:
-    """The label's number in the export."""
-    if label not in places:
+def class_index(label: str, indexes: dict[str, int], image: SourceImage) -> int:
+    """The number of a label's class in the export. Raises `Invalid` if the view lacks the label."""
+    if label not in indexes:
         raise Invalid(f"{image.path}: {label!r} is no concept of the exported view")
-    return places[label]
+    return indexes[label]
 
 
 def splits_of(images: Images) -> list[str | None]:
-    """The splits that occur, in a steady order."""
+    """The splits in use, sorted."""
     return sorted({image.split for image in images()}, key=lambda split: split or "")
 
 
 class Stems:
-    """The names under which files were written, which must differ."""
+    """The file names written so far, without their endings, which must be unique."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = set(taken)
@@ -74,8 +74,8 @@ class Stems:
         return stem
 
 
-def gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in chunks of some tens of kilobytes."""
+def chunked(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in chunks of at least 64 KiB, except the last."""
     chunk = bytearray()
     for piece in pieces:
         chunk += piece

@@ -1,4 +1,4 @@
-"""XML from strangers, as a small tree that knows its lines."""
+"""Untrusted XML, parsed into a small tree with line numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from defusedxml.common import DefusedXmlException  # type: ignore[import-untyped
 from adapters.formats.sources import DEEPEST, Flaw, read_bytes
 
 LARGEST = 8_000_000
-"""An image's XML has kilobytes; the tree of a far larger one would not fit into memory."""
+"""The most bytes of one XML. Usual ones have kilobytes; the tree of a huge one fills the memory."""
 
 
 class Element(msgspec.Struct):
@@ -28,20 +28,22 @@ class Element(msgspec.Struct):
 
     def text(self, path: str) -> str:
         """The text at a path such as `size/width`, stripped. Raises `Flaw` if there is none."""
-        here = self
+        element = self
         for tag in path.split("/"):
-            found = here.all(tag)
-            if len(found) != 1:
-                raise Flaw(f"<{here.tag}> on line {here.line} needs one <{tag}>, not {len(found)}")
-            here = found[0]
-        return here.content.strip()
+            matches = element.all(tag)
+            if len(matches) != 1:
+                raise Flaw(
+                    f"<{element.tag}> on line {element.line} needs one <{tag}>, not {len(matches)}"
+                )
+            element = matches[0]
+        return element.content.strip()
 
 
 def parse(folder: Path, path: str, max_bytes: int) -> Element:
     """The root of an XML file.
 
-    Raises `Flaw`, naming the line, for a file that is damaged or has a DTD, with which entities
-    come, and `Invalid` for one too large.
+    Raises `Flaw` with the line for a file that is damaged or has a DTD (DTDs can declare
+    entities), and `Invalid` for one that is too large.
     """
     data = read_bytes(folder, path, min(max_bytes, LARGEST))
     tree = _Tree()

@@ -1,15 +1,15 @@
-"""YOLO's text files: a line a box, `class x-centre y-centre width height` in shares of the image.
+"""YOLO's text files: one line per box, `class x-centre y-centre width height` in image shares.
 
-The labels of `images/train/a.jpg` are in `labels/train/a.txt`, or else beside the image. No file
-means that nobody looked; an empty one, that the image is without concept. Splits come from the
-lists and folders that `data.yaml` names (see `yolo_data`), and without them from folders named
-after splits. All images in the folder belong to the source.
+The labels of `images/train/a.jpg` are in `labels/train/a.txt`, or else beside the image. Without a
+file the image is not annotated; with an empty file it is without concept. Splits are the lists and
+folders that `data.yaml` names (see `yolo_data`), otherwise folders named after splits. All images
+in the folder belong to the source.
 """
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from adapters.formats.annotations import answer, kind_of
+from adapters.formats.annotations import kind_of, view_annotations
 from adapters.formats.boxes import DECIMALS, number, pixel_box
 from adapters.formats.items import (
     Contents,
@@ -31,14 +31,14 @@ from adapters.formats.sources import (
     is_plain,
     joined,
     lines,
-    shown,
+    printable,
     walk,
 )
 from adapters.formats.writing import (
     Stems,
     boxes_of,
+    class_index,
     detection_view,
-    place_of,
     without_suffix,
 )
 from adapters.formats.yolo_data import LISTS, Data, Splits, data_yaml, names_file, read_data
@@ -47,7 +47,7 @@ from domain.library.view import DETECTION
 
 FORM = "YOLO"
 SLACK = 1e-5
-"""Exporters write five or six decimals, so the edges of a sound box may err by this share."""
+"""The tolerance of a box's edges, as a share: exporters write only five or six decimals."""
 
 
 def looks_like(folder: Path) -> bool:
@@ -66,47 +66,50 @@ def _images(
 ) -> Iterator[SourceImage | Problem | Note]:
     splits = Splits(folder, data)
     yield from splits.read_sources(options.max_bytes)
-    for here, found in walk(folder):
-        images = [name for name in found.files if is_image(name)]
-        for name in filter(is_image, found.others):
-            yield Problem(shown(joined(here, name)), "links are not followed; put the file here")
-        yield from _lone_labels(folder, here, found)
+    for current, entries in walk(folder):
+        images = [name for name in entries.files if is_image(name)]
+        for name in filter(is_image, entries.others):
+            yield Problem(
+                printable(joined(current, name)), "links are not followed; put the file here"
+            )
+        yield from _lone_labels(folder, current, entries)
         try:
-            split = splits.of_folder(here) if images else None
+            split = splits.of_folder(current) if images else None
         except Flaw as flaw:
-            yield Problem(shown(here), str(flaw))
+            yield Problem(printable(current), str(flaw))
             continue
         for name in images:
-            yield from _image(folder, joined(here, name), split, splits, data, options)
+            yield from _image(folder, joined(current, name), split, splits, data, options)
 
 
-def _lone_labels(folder: Path, here: str, found: Listing) -> Iterator[Problem]:
-    """A problem for each file in a folder of labels that has no image where one belongs."""
-    parts = here.split("/")
+def _lone_labels(folder: Path, current: str, entries: Listing) -> Iterator[Problem]:
+    """A problem for each file in a folder of labels that has no image."""
+    parts = current.split("/")
     if "labels" not in parts:
         return
-    place = _swapped(parts, "labels", "images")
-    held = {without_suffix(name) for name in found.files if is_image(name)}
-    if (folder / place).is_dir():
-        held |= {without_suffix(entry.name) for entry in (folder / place).iterdir()}
-    for name in found.files:
+    image_folder = _swapped(parts, "labels", "images")
+    image_stems = {without_suffix(name) for name in entries.files if is_image(name)}
+    if (folder / image_folder).is_dir():
+        image_stems |= {without_suffix(entry.name) for entry in (folder / image_folder).iterdir()}
+    for name in entries.files:
         stem = without_suffix(name)
-        if name.endswith(".txt") and name != "classes.txt" and stem not in held:
-            where = shown(joined(here, name))
-            yield Problem(where, f"there is no image {stem!r} in {shown(place)}/; add it")
+        if name.endswith(".txt") and name != "classes.txt" and stem not in image_stems:
+            where = printable(joined(current, name))
+            reason = f"there is no image {stem!r} in {printable(image_folder)}/; add it"
+            yield Problem(where, reason)
 
 
 def _swapped(parts: Sequence[str], old: str, new: str) -> str:
-    """The path with the last folder `old` as `new`."""
-    last = max(place for place, part in enumerate(parts) if part == old)
+    """The path with its last folder `old` replaced by `new`."""
+    last = max(index for index, part in enumerate(parts) if part == old)
     return "/".join([*parts[:last], new, *parts[last + 1 :]])
 
 
 def labels_path(image: str) -> str:
-    """Where the labels of an image are, by the rule of Ultralytics."""
+    """The path of an image's labels, by the rule of Ultralytics."""
     *parts, name = without_suffix(image).split("/")
-    place = _swapped(parts, "images", "labels") if "images" in parts else "/".join(parts)
-    return f"{joined(place, name)}.txt"
+    parent = _swapped(parts, "images", "labels") if "images" in parts else "/".join(parts)
+    return f"{joined(parent, name)}.txt"
 
 
 def _image(
@@ -115,25 +118,25 @@ def _image(
     try:
         inside(path)
     except Flaw as flaw:
-        yield Problem(shown(path), str(flaw))
+        yield Problem(printable(path), str(flaw))
         return
-    answers: dict[str, ViewAnnotations] = {}
+    by_view: dict[str, ViewAnnotations] = {}
     for labels in dict.fromkeys((labels_path(path), f"{without_suffix(path)}.txt")):
         if is_plain(folder, labels):
-            said: list[SourceAnnotation] = []
+            annotations: list[SourceAnnotation] = []
             problems = 0
             for item in _boxes(folder, labels, data, options):
                 if isinstance(item, Problem):
                     problems += 1
                     yield item
                 else:
-                    said.append(item)
+                    annotations.append(item)
             if problems:
                 return
-            given = answer(DETECTION, said, without_concept=not said)
-            answers = {} if given is None else {options.view: given}
+            in_view = view_annotations(DETECTION, annotations, without_concept=not annotations)
+            by_view = {} if in_view is None else {options.view: in_view}
             break
-    yield SourceImage(path, path, splits.of_image(path, split), {}, answers)
+    yield SourceImage(path, path, splits.of_image(path, split), {}, by_view)
 
 
 def _boxes(
@@ -163,28 +166,29 @@ def _labelled(fields: list[str], data: Data, clip: bool) -> SourceAnnotation:
 
 
 def write(views: Sequence[DeclaredView], images: Images) -> Iterator[Written]:
-    """The labels of each image with an answer, lists of the splits that occur, and `data.yaml`."""
+    """Write the labels of each annotated image, lists of the splits in use, and `data.yaml`."""
     view = detection_view(views, FORM)
-    places = {label: place for place, label in enumerate(view.concepts)}
+    indexes = {label: index for index, label in enumerate(view.concepts)}
     stems = Stems(without_suffix(path) for path in LISTS.values())
     for image in images():
         stem = stems.take(without_suffix(labels_path(image.path)), image, FORM)
         if view.name in image.annotations:
             boxes = (
-                _line(place_of(label, places, image), box) for label, box in boxes_of(image, view)
+                _line(class_index(label, indexes, image), box)
+                for label, box in boxes_of(image, view)
             )
             yield Written(f"{stem}.txt", boxes)
     used: list[str] = []
     for split, path in LISTS.items():
         if any(image.split == split for image in images()):
             used.append(split)
-            # Ultralytics takes the leading dot for the folder of the list.
+            # Ultralytics replaces the leading dot by the folder of the list.
             listed = (f"./{image.path}\n".encode() for image in images() if image.split == split)
             yield Written(path, listed)
     yield Written("data.yaml", iter([data_yaml(view.concepts, used)]))
 
 
-def _line(place: int, box: Box) -> bytes:
+def _line(index: int, box: Box) -> bytes:
     centre_x = round(box.x + box.width / 2, DECIMALS + 1)
     centre_y = round(box.y + box.height / 2, DECIMALS + 1)
-    return f"{place} {centre_x} {centre_y} {box.width} {box.height}\n".encode()
+    return f"{index} {centre_x} {centre_y} {box.width} {box.height}\n".encode()

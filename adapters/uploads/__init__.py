@@ -1,1 +1,1 @@
-"""Files that people upload: hostile until they are read within limits."""
+"""Readers of uploaded files, which are untrusted and read within limits."""

@@ -1,4 +1,4 @@
-"""Where an archive's members may go: into the folder, each to a place of its own."""
+"""Validation of the paths in an archive: inside the folder, each path unique."""
 
 import re
 import unicodedata
@@ -9,13 +9,13 @@ from domain.errors import Invalid
 
 _LITTER = {"__MACOSX", ".DS_Store", "Thumbs.db"}
 _APPLE_DOUBLE = "._"
-"""How macOS names a file's attributes, which it packs beside the file."""
+"""The prefix of the files in which macOS packs a file's attributes."""
 _MAX_PART = 255
-"""Bytes of a file's name that Linux's file systems take."""
+"""The most bytes of a file name on Linux's file systems."""
 
 
 class ArchiveLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What an archive may hold. `max_ratio` is of unpacked to packed bytes, over all of it."""
+    """The limits of an archive. `max_ratio` is the ratio of all unpacked to all packed bytes."""
 
     max_members: int = 200_000
     max_total_bytes: int = 50_000_000_000
@@ -25,11 +25,11 @@ class ArchiveLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_depth: int = 32
 
 
-class Places:
-    """The paths that an archive has taken so far.
+class MemberPaths:
+    """The paths of an archive's members so far.
 
-    Two that differ only in case or in Unicode normalisation are one: on some file systems the
-    second would overwrite the first.
+    Paths that differ only in case or in Unicode normalisation count as the same: on some file
+    systems the second would overwrite the first.
     """
 
     def __init__(self, limits: ArchiveLimits) -> None:
@@ -37,9 +37,9 @@ class Places:
         self._taken: dict[str, tuple[str, bool]] = {}
 
     def take_file(self, member: str) -> str | None:
-        """The relative path for a file; None for what operating systems leave behind.
+        """The relative path for a file; None for a file that an operating system created.
 
-        Raises `Invalid` for a path that leads elsewhere, is taken, or is too long or deep.
+        Raises `Invalid` for a path outside the folder, a duplicate, or one too long or too deep.
         """
         parts = self._parts(member)
         if not parts:
@@ -54,7 +54,7 @@ class Places:
         return path
 
     def take_folder(self, member: str) -> None:
-        """Check a folder; it is made when a file comes into it. Raises as `take_file`."""
+        """Validate a folder, which is only created for its files. Raises as `take_file`."""
         parts = self._parts(member)
         if not _is_litter(parts):
             self._take_folders(member, parts)
@@ -97,8 +97,8 @@ class Places:
 
 
 def refused(member: str, reason: str) -> Invalid:
-    shown = member if len(member) <= 100 else f"{member[:100]}…"
-    return Invalid(f"{shown!r} in the archive {reason}", field="archive")
+    name = member if len(member) <= 100 else f"{member[:100]}…"
+    return Invalid(f"{name!r} in the archive {reason}", field="archive")
 
 
 def _is_litter(parts: list[str]) -> bool:
@@ -106,7 +106,7 @@ def _is_litter(parts: list[str]) -> bool:
 
 
 def _is_space(character: str) -> bool:
-    """Spaces of other scripts and widths, which Python does not count as printable."""
+    """Whether it is a space of another script or width, which is not printable in Python."""
     return unicodedata.category(character) == "Zs"
 
 

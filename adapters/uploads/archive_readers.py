@@ -1,6 +1,6 @@
-"""The members of zip and tar archives, one after the other, from bytes that nobody vouches for.
+"""Readers of the members of untrusted zip and tar archives, one member after the other.
 
-What an archive says of itself (counts, sizes) is never relied on: what comes out is counted.
+Counts and sizes in the archive's metadata are not trusted: the unpacked bytes are counted.
 """
 
 import bz2
@@ -22,15 +22,15 @@ from domain.errors import Invalid
 
 CHUNK = 1 << 18
 MAX_HEADER = 1 << 20
-"""Bytes of a tar header with all its extensions."""
+"""The most bytes of a tar header with all its extensions."""
 MAX_DIRECTORY = 1 << 28
-"""Bytes of a zip's directory, which is read as a whole."""
+"""The most bytes of a zip's directory, which is read as a whole."""
 MAX_MEMORY = 1 << 27
-"""Bytes of history that an xz or zstd stream may ask us to hold."""
+"""The largest window of an xz or zstd stream, in bytes."""
 
 _DIRECTORY_ENTRY = b"PK\x01\x02"
 _LOCAL_HEADER = 30
-"""Bytes before a member's name and content, at the least."""
+"""The fewest bytes before a member's name and content."""
 _TAR_KINDS = {
     tarfile.SYMTYPE: "is a symbolic link",
     tarfile.LNKTYPE: "is a hard link",
@@ -48,16 +48,17 @@ _ZIP_MODES = {
 
 
 class Member(msgspec.Struct, frozen=True):
-    """A file of an archive, or a folder if it has no `chunks`. They must be taken in turn."""
+    """A file of an archive, or a folder if `chunks` is None. Read the chunks before the next
+    member."""
 
     name: str
     chunks: Iterator[bytes] | None = None
 
 
 def members(archive: Path, limits: ArchiveLimits) -> Iterator[Member]:
-    """The files and folders of an archive whose kind is seen from its content.
+    """The files and folders of an archive, whose format is detected from its content.
 
-    Raises `Invalid` for what is no such archive, is damaged, or has other things in it.
+    Raises `Invalid` if it is not a zip or tar, is damaged, or has members of other types.
     """
     with archive.open("rb") as file:
         start = file.read(tarfile.BLOCKSIZE)
@@ -90,7 +91,7 @@ class _Zip:
                     yield Member(info.orig_filename, _chunks(content))
 
     def read(self, size: int = -1) -> bytes:
-        """As of a file, but the directory is looked at before an object is made of each entry."""
+        """Read as a file does, but check the directory before zipfile makes an object per entry."""
         if self._opening and size > MAX_DIRECTORY:
             raise Invalid("the archive's directory is too large; pack fewer files", field="archive")
         data = self._file.read(size)
@@ -116,12 +117,12 @@ def _check_zip_member(info: zipfile.ZipInfo) -> None:
     if info.flag_bits & 1:
         raise refused(name, "is encrypted; pack without a password")
     if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-        # The other methods hand out a whole block at once, however much it unpacks to.
+        # The other methods return a whole block at once, of any unpacked size.
         raise refused(name, "is packed by a rare method; pack with `deflate`")
 
 
 def _refuse_overlaps(infos: list[zipfile.ZipInfo], directory: int) -> None:
-    """Members that share bytes make small archives huge (Fifield 2019, `A better zip bomb`)."""
+    """Raise `Invalid` for members that share bytes (Fifield 2019, `A better zip bomb`)."""
     in_order = sorted(infos, key=lambda info: info.header_offset)
     starts = [info.header_offset for info in in_order[1:]] + [directory]
     for info, following in zip(in_order, starts, strict=False):
@@ -130,7 +131,7 @@ def _refuse_overlaps(infos: list[zipfile.ZipInfo], directory: int) -> None:
 
 
 class _Counted(io.RawIOBase):
-    """The tar inside its compression: stops what grows too large or too fast."""
+    """The unpacked tar stream, with limits on its headers and on the ratio to packed bytes."""
 
     def __init__(self, file: IO[bytes], packed_bytes: int, limits: ArchiveLimits) -> None:
         self._file = file
@@ -140,7 +141,7 @@ class _Counted(io.RawIOBase):
         self._header_ends: int | None = None
 
     def header(self, begins: bool) -> None:
-        """Headers are read into memory as a whole, so they have a limit of their own."""
+        """Start or end the limit for a header, which is read into memory as a whole."""
         self._header_ends = self._count + MAX_HEADER if begins else None
 
     def read(self, size: int = -1) -> bytes:
@@ -153,7 +154,7 @@ class _Counted(io.RawIOBase):
 
 
 class _StrictTarInfo(tarfile.TarInfo):
-    """Only a block of zeros ends an archive; tarfile takes any damaged header for its end."""
+    """A tar header that raises if it is damaged; tarfile treats such a header as the end."""
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> "_StrictTarInfo":
@@ -170,11 +171,11 @@ def _tar_members(stream: _Counted) -> Iterator[Member]:
     with _open_tar(stream) as archive:
         while (info := archive.next()) is not None:
             stream.header(begins=False)
-            archive.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
+            archive.members.clear()  # type: ignore[attr-defined]  # tarfile keeps every member
             yield _tar_member(archive, info)
             stream.header(begins=True)
         stream.header(begins=False)
-        # To the end, where the checksums are. What follows would be lost without a word.
+        # Read to the end to verify checksums. More data after the end must not be lost silently.
         assert archive.fileobj is not None
         while rest := archive.fileobj.read(CHUNK):
             if rest.strip(b"\0"):
@@ -204,7 +205,7 @@ def _tar_member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
 
 
 class _XzStreams(io.RawIOBase):
-    """xz streams one after the other, unpacked within a limit of memory."""
+    """Concatenated xz streams, unpacked within a memory limit."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -214,8 +215,8 @@ class _XzStreams(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         while True:
             if self._unpacker.eof:
-                left = self._unpacker.unused_data or self._file.read(CHUNK)
-                self._packed = left.lstrip(b"\0")  # streams are padded
+                remaining = self._unpacker.unused_data or self._file.read(CHUNK)
+                self._packed = remaining.lstrip(b"\0")  # streams are padded
                 if not self._packed:
                     return b""
                 self._unpacker = _xz()
@@ -252,7 +253,7 @@ def _chunks(content: IO[bytes]) -> Iterator[bytes]:
 
 
 def check_ratio(unpacked: int, packed: int, limits: ArchiveLimits) -> None:
-    """Raise `Invalid` for more than an archive of this size may hold."""
+    """Raise `Invalid` if the ratio of unpacked to packed bytes is above the limit."""
     if unpacked > MAX_HEADER and unpacked > limits.max_ratio * packed:
         raise Invalid(
             f"the archive unpacks to more than {limits.max_ratio:g} times its size; pack the files"

@@ -1,11 +1,11 @@
-"""Archives that people upload: hostile until unpacked within limits."""
+"""Unpacking of uploaded archives, which are untrusted, within limits."""
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from adapters.uploads.archive_paths import ArchiveLimits, Places, refused
+from adapters.uploads.archive_paths import ArchiveLimits, MemberPaths, refused
 from adapters.uploads.archive_readers import check_ratio, damaged, members, too_many
 from domain.errors import Invalid
 
@@ -15,11 +15,11 @@ Item = TypeVar("Item")
 
 
 def unpack(archive: Path, into: Path, limits: ArchiveLimits) -> int:
-    """Unpack a zip or a tar (plain, gzip, bzip2, xz, zstd) into an empty folder; the files written.
+    """Unpack a zip or a tar (plain, gzip, bzip2, xz, zstd) into an empty folder.
 
-    Only files and folders come out, below `into`, with neither owner nor rights; empty folders
-    and what operating systems leave behind do not. Raises `Invalid`, naming the member and what to
-    do, for anything else, and then `into` is as empty as it was.
+    Returns the number of files written. Only files and their folders are written, inside `into`,
+    without owner and permissions; empty folders and files that operating systems create are not.
+    For anything else it raises `Invalid` with the member and what to do, and `into` is empty again.
     """
     into.mkdir(parents=True, exist_ok=True)
     if any(into.iterdir()):
@@ -37,7 +37,7 @@ class _Unpacking:
         self._archive = archive
         self._into = into
         self._limits = limits
-        self._places = Places(limits)
+        self._paths = MemberPaths(limits)
         self._packed_bytes = archive.stat().st_size
         self._members = self._files = self._bytes = 0
 
@@ -48,15 +48,15 @@ class _Unpacking:
             if self._members > self._limits.max_members:
                 raise too_many(self._limits)
             if member.chunks is None:
-                self._places.take_folder(member.name)
+                self._paths.take_folder(member.name)
             else:
                 self._take_file(member.name, self._counted(member.name, member.chunks))
         return self._files
 
     def _take_file(self, name: str, chunks: Iterator[bytes]) -> None:
-        path = self._places.take_file(name)
+        path = self._paths.take_file(name)
         if path is None:
-            for _ in chunks:  # the next member comes after it
+            for _ in chunks:  # skip to the next member
                 pass
             return
         target = self._into / path
@@ -82,7 +82,8 @@ class _Unpacking:
 
 
 def _next(items: Iterator[Item]) -> Item | None:
-    """The next of what is read; whatever a reader of hostile bytes raises is a refusal."""
+    """The next item, or None at the end. Raises `Invalid` for any error of the reader, whose
+    input is untrusted."""
     try:
         return next(items, None)
     except Invalid:

@@ -1,4 +1,4 @@
-"""What has been met before, of very much: kept on the disk, so that memory does not grow."""
+"""A set of keys with values on the disk, so that memory does not grow with its size."""
 
 import sqlite3
 
@@ -6,24 +6,26 @@ _CACHE_KB = 8_000
 
 
 class DiskSet:
-    """Keys with what was said at their first meeting, in a temporary file that nobody sees."""
+    """Keys with the value of their first addition, in a temporary SQLite file."""
 
     def __init__(self) -> None:
-        # An empty name is a file of SQLite's own, gone when the connection is.
+        # With an empty name, SQLite deletes the file when the connection is closed.
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._database.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute(
-            "CREATE TABLE seen (key PRIMARY KEY, said BLOB NOT NULL) WITHOUT ROWID"
+            "CREATE TABLE entries (key PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
         )
-        self._database.execute("BEGIN")  # one transaction, since nothing is kept
+        self._database.execute("BEGIN")  # one transaction, since nothing has to be durable
 
-    def add(self, key: str | bytes, said: bytes = b"") -> bytes | None:
-        """What was said when the key was met first; None if that is now."""
-        new = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (key, said))
-        if new.rowcount:
+    def add(self, key: str | bytes, value: bytes = b"") -> bytes | None:
+        """Add a key. Returns the value that it already has, or None if the key is new."""
+        inserted = self._database.execute(
+            "INSERT OR IGNORE INTO entries VALUES (?, ?)", (key, value)
+        )
+        if inserted.rowcount:
             return None
-        found: tuple[bytes] = self._database.execute(
-            "SELECT said FROM seen WHERE key = ?", (key,)
+        row: tuple[bytes] = self._database.execute(
+            "SELECT value FROM entries WHERE key = ?", (key,)
         ).fetchone()
-        return found[0]
+        return row[0]

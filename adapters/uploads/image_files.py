@@ -1,4 +1,4 @@
-"""Files that people upload as images: hostile until decoded within limits."""
+"""Validation of uploaded images, which are untrusted, by decoding them within limits."""
 
 import hashlib
 import io
@@ -21,7 +21,7 @@ class ImageLimits(msgspec.Struct, frozen=True):
 
 
 class ImageFile(msgspec.Struct, frozen=True):
-    """An accepted file; width and height are in pixels, of the image turned upright by EXIF."""
+    """A valid image file; width and height in pixels, after its EXIF orientation is applied."""
 
     name: str
     data: bytes
@@ -30,15 +30,15 @@ class ImageFile(msgspec.Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """The sha256 of the bytes, as the blob store names them."""
+        """The sha256 of the bytes, which is their key in the blob store."""
         return hashlib.sha256(self.data).hexdigest()
 
 
 def accept_image(name: str, data: bytes, limits: ImageLimits) -> ImageFile:
-    """Check a file's name and content by decoding all of it.
+    """Validate a file's name, and its content by decoding all of it.
 
-    Raises `Invalid`, naming the file, for a name that leads elsewhere, a file that is empty, too
-    large, truncated, of too many pixels or no image.
+    Raises `Invalid` with the file's name if the name has folders, or if the file is empty, too
+    large, truncated, has too many pixels or is not an image.
     """
     check_file_name(name)
     if not data:
@@ -50,7 +50,7 @@ def accept_image(name: str, data: bytes, limits: ImageLimits) -> ImageFile:
         )
     try:
         with warnings.catch_warnings():
-            # Pillow only warns of a bomb at its own limit; ours is checked before any decoding.
+            # Pillow warns at its own limit of pixels; `max_pixels` is checked before decoding.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = _open(data)
             width, height = image.size
@@ -61,11 +61,11 @@ def accept_image(name: str, data: bytes, limits: ImageLimits) -> ImageFile:
                     field=name,
                 )
             if image.format == "PNG":
-                # It has a checksum for every part, to its end; verifying ends with closing.
+                # `verify` checks the checksum of every chunk, and closes the image.
                 image.verify()
                 image = _open(data)
             with image:
-                # What follows needs no pixel: JPEG decodes to an eighth, and still reads all.
+                # No pixel is used: decode a JPEG at an eighth of its size, which reads all bytes.
                 image.draft("L", (width // 8, height // 8))
                 image.load()
                 if image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE:
@@ -78,7 +78,7 @@ def accept_image(name: str, data: bytes, limits: ImageLimits) -> ImageFile:
         ) from error
     except Image.DecompressionBombError as error:
         raise Invalid(f"{name}: the image has too many pixels", field=name) from error
-    except Exception as error:  # a decoder meets hostile bytes: whatever it raises is a refusal
+    except Exception as error:  # the bytes are untrusted: any error of a decoder rejects the file
         raise Invalid(f"{name}: the image is damaged or truncated ({error})", field=name) from error
     return ImageFile(name, data, width, height)
 

@@ -1,4 +1,4 @@
-"""A folder as a tar stream, for a client that uploads it: the same bytes for the same content."""
+"""A tar stream of a folder, for a client's upload: the same content gives the same bytes."""
 
 import stat
 import tarfile
@@ -14,7 +14,7 @@ BLOCK = tarfile.BLOCKSIZE
 def pack(folder: Path) -> Iterator[bytes]:
     """The files of a folder, sorted, as a tar (POSIX.1-2001, pax); empty folders are left out.
 
-    Raises `Invalid` for a link, a device, or a file that changes size meanwhile.
+    Raises `Invalid` for a link, a device, or a file that shrinks while it is read.
     """
     for path in _files(folder):
         name = path.relative_to(folder).as_posix()
@@ -36,12 +36,12 @@ def _files(folder: Path) -> Iterator[Path]:
 def _member(name: str, path: Path) -> Iterator[bytes]:
     header = tarfile.TarInfo(name)
     with path.open("rb") as file:
-        header.size = left = path.stat().st_size
+        header.size = remaining = path.stat().st_size
         yield header.tobuf(tarfile.PAX_FORMAT)
-        while left:
-            chunk = file.read(min(CHUNK, left))
+        while remaining:
+            chunk = file.read(min(CHUNK, remaining))
             if not chunk:
                 raise Invalid(f"{path}: the file shrank while it was read; try again", field="path")
-            left -= len(chunk)
+            remaining -= len(chunk)
             yield chunk
     yield bytes(-header.size % BLOCK)

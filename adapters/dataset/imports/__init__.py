@@ -1,1 +1,1 @@
-"""Imports: a source checked whole in processes of their own, then taken in or refused."""
+"""Imports: a source is validated as a whole in separate processes, then recorded or refused."""

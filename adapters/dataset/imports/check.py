@@ -1,4 +1,4 @@
-"""The first half of an import: everything is read and checked, and nothing is changed."""
+"""The first phase of an import: read and validate the whole source, without any change."""
 
 import hashlib
 import os
@@ -23,7 +23,11 @@ BATCH = 200
 
 
 class Ready(msgspec.Struct, frozen=True, rename={"annotations": "answers"}):
-    """An image that can be taken; what is said of it is by the names that the source uses."""
+    """An image that can be imported, with its annotations by the source's names of views.
+
+    Its JSON is part of the fingerprint of a batch's command, so `annotations` keeps its old name
+    there: an import that an upgrade interrupts must be able to continue.
+    """
 
     where: str
     path: str
@@ -35,7 +39,7 @@ class Ready(msgspec.Struct, frozen=True, rename={"annotations": "answers"}):
 
 
 class Check:
-    """Goes through a source once."""
+    """The validation of a source, in one pass."""
 
     def __init__(
         self,
@@ -55,19 +59,19 @@ class Check:
         self._seen = DiskSet()
 
     def run(self, progress: Progress) -> Iterator[Ready]:
-        """The images that can be taken; what cannot be goes to the report.
+        """The images that can be imported; problems and notes are added to the report.
 
-        Raises `Invalid` for a view that cannot be had.
+        Raises `Invalid` for a view that is neither in the project nor can be created.
         """
         for declared in self._contents.views:
             self._views.declare(declared)
         total, done = _count_files(self._folder), 0
-        under_way: deque[list[SourceImage]] = deque()
-        for checked in self._pool.check(self._batches(under_way)):
-            batch = under_way.popleft()
-            erased = self._erased({one.blob for one in checked if isinstance(one, Checked)})
-            for image, found in zip(batch, checked, strict=True):
-                ready = self._ready(image, found, erased)
+        pending: deque[list[SourceImage]] = deque()
+        for results in self._pool.check(self._batches(pending)):
+            batch = pending.popleft()
+            erased = self._erased({file.blob for file in results if isinstance(file, Checked)})
+            for image, result in zip(batch, results, strict=True):
+                ready = self._ready(image, result, erased)
                 if isinstance(ready, Ready):
                     yield ready
                 else:
@@ -75,11 +79,11 @@ class Check:
             done += len(batch)
             progress.show(Phase.CHECKING, done, max(total, done))
 
-    def _batches(self, under_way: deque[list[SourceImage]]) -> Iterator[list[str]]:
-        """The paths of the next images; the images themselves are put under way."""
+    def _batches(self, pending: deque[list[SourceImage]]) -> Iterator[list[str]]:
+        """The paths of the next images; the images are appended to `pending`."""
         images = self._images()
         while batch := list(islice(images, BATCH)):
-            under_way.append(batch)
+            pending.append(batch)
             yield [image.path for image in batch]
 
     def _images(self) -> Iterator[SourceImage]:
@@ -90,13 +94,13 @@ class Check:
                 self._report.add(item)
 
     def _ready(
-        self, image: SourceImage, found: Checked | str, erased: Mapping[str, Blob]
+        self, image: SourceImage, result: Checked | str, erased: Mapping[str, Blob]
     ) -> Ready | Problem | Note:
-        if isinstance(found, str):
-            return Problem(image.where, found)
-        if found.blob in erased:
-            return Problem(image.where, erased_before(erased[found.blob].reason).detail)
-        size = found.width, found.height
+        if isinstance(result, str):
+            return Problem(image.where, result)
+        if result.blob in erased:
+            return Problem(image.where, erased_before(erased[result.blob].reason).detail)
+        size = result.width, result.height
         if image.size is not None and image.size != size:
             return Problem(
                 image.where,
@@ -107,17 +111,17 @@ class Check:
             image.where,
             image.path,
             PurePosixPath(image.path).name,
-            found,
+            result,
             image.split,
             image.metadata,
             image.annotations,
         )
-        return self._unfit(ready) or self._met_before(ready) or ready
+        return self._refusal(ready) or self._duplicate(ready) or ready
 
-    def _unfit(self, ready: Ready) -> Problem | None:
+    def _refusal(self, ready: Ready) -> Problem | None:
         checked = ready.checked
-        for name, answer in ready.annotations.items():
-            if refusal := self._views.refusal(name, answer):
+        for name, annotations in ready.annotations.items():
+            if refusal := self._views.refusal(name, annotations):
                 return Problem(ready.where, refusal)
         try:
             decide(
@@ -130,16 +134,17 @@ class Check:
             return Problem(ready.where, refusal.detail)
         return None
 
-    def _met_before(self, ready: Ready) -> Problem | Note | None:
-        """An image is its bytes: a source that has them twice must say the same of both."""
+    def _duplicate(self, ready: Ready) -> Problem | Note | None:
+        """A problem or note if the source has the same bytes twice: an image is its bytes, so
+        split and annotations must be the same."""
         blob = bytes.fromhex(ready.checked.blob)
-        said = hashlib.blake2b(
+        digest = hashlib.blake2b(
             msgspec.json.encode((ready.split, ready.annotations), order="sorted"), digest_size=8
         ).digest()
-        before = self._seen.add(blob, said)
-        if before is None:
+        earlier = self._seen.add(blob, digest)
+        if earlier is None:
             return None
-        if before == said:
+        if earlier == digest:
             return Note(ready.where, "the same bytes came before; the image is taken once")
         return Problem(
             ready.where, "the same bytes came before with other annotations; keep one of them"
@@ -147,6 +152,6 @@ class Check:
 
 
 def _count_files(folder: Path) -> int:
-    """Roughly how many images there will be: files that are named as one."""
+    """An estimate of the number of images: the files with an image's file name extension."""
     endings = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
     return sum(name.lower().endswith(endings) for _, _, names in os.walk(folder) for name in names)

@@ -1,7 +1,7 @@
-"""The image files of an import, checked and stored in processes of their own.
+"""The image files of an import, validated and stored in a pool of processes.
 
-Decoding hostile bytes is most of the work and all of the danger; here it has every core, and what
-kills a process kills no more than the import.
+Decoding untrusted bytes is most of the work and all of the risk. The pool uses every core, and a
+decoder that kills its process only breaks the import.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from adapters.uploads.image_files import ImageLimits, accept_image
 from domain.errors import Invalid
 
 AHEAD = 3
-"""Batches per process that are under way or wait to be taken."""
+"""Batches per process that are submitted in advance."""
 
 PROCESSES = os.cpu_count() or 1
 
@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """A file that is an image: the sha256 of its bytes, and its size in pixels, upright."""
+    """A valid image file: the sha256 of its bytes, and its upright size in pixels."""
 
     blob: str
     width: int
@@ -41,11 +41,11 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 class SourceChanged(Exception):
-    """A file is not any more what it was when it was checked."""
+    """A file has changed since it was validated."""
 
 
 class ImagePool:
-    """Checks and stores files of one folder, given by their paths in it."""
+    """A pool of processes that validates and stores files of one folder, by their paths in it."""
 
     def __init__(
         self, executor: ProcessPoolExecutor, folder: Path, limits: ImageLimits, blobs_url: str
@@ -56,27 +56,27 @@ class ImagePool:
         self._blobs_url = blobs_url
 
     def check(self, batches: Iterable[Sequence[str]]) -> Iterator[list[Checked | str]]:
-        """What each file is, or why it is refused, batch by batch."""
+        """The result for each file, or the reason why it is refused, batch by batch."""
         return self._map(partial(_check, self._folder, self._limits), batches)
 
     def store(self, batches: Iterable[Sequence[tuple[str, str]]]) -> Iterator[None]:
-        """Store files, given with their sha256. Raises `SourceChanged` where that is another."""
+        """Store files, each a path and a sha256. Raises `SourceChanged` if the sha256 differs."""
         return self._map(partial(_store, self._folder, self._limits, self._blobs_url), batches)
 
     def _map(self, work: Callable[[Item], Result], batches: Iterable[Item]) -> Iterator[Result]:
-        """As `Executor.map`, but taking in no more batches than a few ahead."""
-        waiting = iter(batches)
-        ahead = islice(waiting, PROCESSES * AHEAD)
-        under_way = deque(self._executor.submit(work, batch) for batch in ahead)
-        while under_way:
-            result = under_way.popleft().result()
-            under_way.extend(self._executor.submit(work, batch) for batch in islice(waiting, 1))
+        """As `Executor.map`, but it reads only a few batches in advance."""
+        remaining = iter(batches)
+        first = islice(remaining, PROCESSES * AHEAD)
+        pending = deque(self._executor.submit(work, batch) for batch in first)
+        while pending:
+            result = pending.popleft().result()
+            pending.extend(self._executor.submit(work, batch) for batch in islice(remaining, 1))
             yield result
 
 
 @contextmanager
 def image_pool(folder: Path, limits: ImageLimits, blobs_url: str) -> Iterator[ImagePool]:
-    """A process a core. Raises `BrokenProcessPool` from its work if one of them dies."""
+    """A pool with a process per core. Its methods raise `BrokenProcessPool` if a process dies."""
     with ProcessPoolExecutor(
         PROCESSES, mp_context=get_context("spawn"), initializer=_end_with_parent
     ) as executor:
@@ -88,7 +88,7 @@ def image_pool(folder: Path, limits: ImageLimits, blobs_url: str) -> Iterator[Im
 
 
 def _end_with_parent() -> None:
-    """A process of the pool would wait for work for ever if the one that hands it out is killed."""
+    """Exit when the parent does: a process of the pool would wait forever for work."""
     parent = parent_process()
     assert parent is not None
 
@@ -100,18 +100,18 @@ def _end_with_parent() -> None:
 
 
 def _check(folder: Path, limits: ImageLimits, paths: Sequence[str]) -> list[Checked | str]:
-    found: list[Checked | str] = []
+    results: list[Checked | str] = []
     for path in paths:
         try:
             data = _read(folder / path, limits)
             file = accept_image(PurePosixPath(path).name, data, limits)
         except Invalid as refusal:
-            found.append(refusal.detail)
+            results.append(refusal.detail)
         except OSError as error:
-            found.append(f"the file cannot be read: {error.strerror}")
+            results.append(f"the file cannot be read: {error.strerror}")
         else:
-            found.append(Checked(hashlib.sha256(data).hexdigest(), file.width, file.height))
-    return found
+            results.append(Checked(hashlib.sha256(data).hexdigest(), file.width, file.height))
+    return results
 
 
 def _store(
@@ -130,7 +130,7 @@ def _store(
 
 @lru_cache(maxsize=1)
 def _blobs(url: str) -> BlobStore:
-    """One store a process: opening one costs more than storing a small image."""
+    """The store of this process, cached: opening one takes longer than storing a small image."""
     return BlobStore.from_url(url)
 
 

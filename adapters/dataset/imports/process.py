@@ -1,4 +1,4 @@
-"""The process that carries one import out."""
+"""The process that runs one import."""
 
 import logging
 
@@ -17,15 +17,15 @@ log = logging.getLogger(__name__)
 
 
 def carry_out(settings: Settings, import_id: str) -> int:
-    """Carry one import out in this process, whose exit status is returned."""
+    """Run one import in this process. Returns the exit status."""
     url = settings.require("database_url")
     store = TracedStore(url, pool_size=2)
     blobs_url = settings.require("blobs_url")
     try:
-        asked, state = find_requested(store, import_id)
+        requested, state = find_requested(store, import_id)
         if state.status != REQUESTED:
             return 0
-        place = ImportContext(
+        context = ImportContext(
             store,
             BlobStore.from_url(blobs_url),
             blobs_url,
@@ -37,9 +37,9 @@ def carry_out(settings: Settings, import_id: str) -> int:
             settings.roots(),
         )
         with claimed(url, import_id) as progress:
-            run_import(place, asked, progress)
+            run_import(context, requested, progress)
     except (ImportUnderWay, *LogUnreachable) as reason:
-        log.warning("import %s cannot go on now: %s", import_id, reason)
+        log.warning("import %s cannot continue now: %s", import_id, reason)
         return NOT_NOW
     finally:
         store.close()

@@ -1,4 +1,4 @@
-"""How far an import is, for those who wait: a row that is overwritten, and no part of history."""
+"""Progress of imports: one row per import that is overwritten, and not an event."""
 
 import time
 import zlib
@@ -25,7 +25,7 @@ class Phase(StrEnum):
 
 
 class ImportProgress(msgspec.Struct, frozen=True):
-    """`done` of `total` images in a phase; the total is None while it is not known."""
+    """Progress in a phase: `done` of `total` images; the total is None while it is unknown."""
 
     phase: str
     done: int
@@ -34,20 +34,20 @@ class ImportProgress(msgspec.Struct, frozen=True):
 
 
 class Progress:
-    """Writes the row of one import."""
+    """The writer of one import's progress row."""
 
     def __init__(self, connection: "psycopg.Connection[Any]", import_id: str) -> None:
         self._connection = connection
         self._import_id = import_id
         self._phase: Phase | None = None
-        self._shown = 0.0
+        self._written_at = 0.0
 
     def show(self, phase: Phase, done: int, total: int | None) -> None:
-        """Show the place, unless the same phase was shown a moment ago."""
+        """Write the row, unless the same phase was written less than `EVERY` seconds ago."""
         now = time.monotonic()
-        if phase == self._phase and now - self._shown < EVERY and done != total:
+        if phase == self._phase and now - self._written_at < EVERY and done != total:
             return
-        self._phase, self._shown = phase, now
+        self._phase, self._written_at = phase, now
         self._connection.execute(
             "INSERT INTO work.imports (import_id, phase, done, total) VALUES (%s, %s, %s, %s)"
             " ON CONFLICT (import_id) DO UPDATE SET phase = excluded.phase, done = excluded.done,"
@@ -57,17 +57,17 @@ class Progress:
 
 
 class ImportUnderWay(Exception):
-    """Another process carries this import out."""
+    """Another process runs this import."""
 
 
 @contextmanager
 def claimed(database_url: str, import_id: str) -> Iterator[Progress]:
-    """Hold the right to carry an import out, which ends with this process or its connection.
+    """Hold the lock on an import, which is released with this process or its connection.
 
-    Raises `ImportUnderWay` if another holds it.
+    Raises `ImportUnderWay` if another process holds it.
     """
     with psycopg.connect(database_url, autocommit=True, **GIVES_UP) as connection:
-        key = (_IMPORTS, zlib.crc32(import_id.encode()) - 2**31)
+        key = (_LOCK, zlib.crc32(import_id.encode()) - 2**31)
         [held] = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", key).fetchone() or [
             False
         ]
@@ -76,17 +76,17 @@ def claimed(database_url: str, import_id: str) -> Iterator[Progress]:
         try:
             yield Progress(connection, import_id)
         finally:
-            # The server notices the connection's end a moment later, and the next one may be there
-            # by then. Where the connection is broken, its end is what releases.
+            # The server notices a closed connection with a delay, and the next process may try
+            # before. A broken connection releases the lock when it ends.
             with suppress(psycopg.OperationalError):
                 connection.execute("SELECT pg_advisory_unlock(%s, %s)", key)
 
 
-_IMPORTS = 73637741
+_LOCK = 73637741
 
 
 def progress_of(connection: Connection, import_id: str) -> ImportProgress | None:
-    """The row of an import, None before it has begun."""
+    """The progress of an import, or None before it has started."""
     row = connection.execute(
         text("SELECT phase, done, total, updated_at FROM work.imports WHERE import_id = :key"),
         {"key": import_id},

@@ -1,4 +1,4 @@
-"""What is wrong with a source, line by line: kept in a file, since it may be very much."""
+"""The report on a source's problems, in a file because it can be large."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from domain.dataset.imports import ImportProblem
 
 
 class ReportLine(msgspec.Struct, frozen=True):
-    """A line of the report: a `problem`, or a `note` on what is left out."""
+    """A line of the report: a `problem`, or a `note` on content that is left out."""
 
     kind: str
     where: str
@@ -19,7 +19,7 @@ class ReportLine(msgspec.Struct, frozen=True):
 
 
 class ProblemReport:
-    """Problems and notes in the order they were met."""
+    """Problems and notes in the order of the source."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -37,14 +37,14 @@ class ProblemReport:
             file.write(msgspec.json.encode(line) + b"\n")
 
     def first(self, number: int) -> Iterator[ImportProblem]:
-        """The first problems, as an event names them."""
+        """The first problems, in the form of an event."""
         for line in self._lines():
             if line.kind == "problem" and number > 0:
                 number -= 1
                 yield ImportProblem(line.where, line.text)
 
     def store(self, blobs: BlobStore) -> str | None:
-        """Store it as JSON lines; its sha256, or None if there is nothing to report."""
+        """Store the report as JSON lines. Returns its sha256, or None if it is empty."""
         if not self._path.exists():
             return None
         digest = blobs.put_file(self._path)

@@ -1,4 +1,4 @@
-"""An import as the log has it: what was asked for, by whom, and whether it has ended."""
+"""A requested import as recorded in the log: the request, its actor and the import's state."""
 
 import msgspec
 
@@ -9,11 +9,11 @@ from domain.dataset import imports
 from domain.dataset.imports import Import, ImportRequested
 
 NOT_NOW = 75
-"""Exit status (EX_TEMPFAIL of sysexits.h) of a process that could not begin: try again later."""
+"""Exit status (EX_TEMPFAIL of sysexits.h) of a process that could not start: retry later."""
 
 
 class RequestedImport(msgspec.Struct, frozen=True):
-    """An import as it was asked for, and by whom: what it records is recorded in their name."""
+    """A requested import. The events that it records have the actor of the request."""
 
     import_id: str
     event: ImportRequested
@@ -22,7 +22,7 @@ class RequestedImport(msgspec.Struct, frozen=True):
     causation_id: str
 
     def request(self, step: str) -> Request:
-        """Each step is a command of its own, so that an import that is repeated goes on."""
+        """The request for one step: each step is a command, so a restarted import continues."""
         return Request(
             actor=self.actor,
             command_id=f"import:{self.import_id}:{step}",
@@ -35,18 +35,18 @@ def find_requested(store: Store, import_id: str) -> tuple[RequestedImport, Impor
     """The import and its state. Raises `NotFound`."""
     stream = IMPORT.stream(import_id)
     events = store.streams([stream])[stream]
-    known = imports.existing(IMPORT.fold(recorded.event for recorded in events))
+    current = imports.existing(IMPORT.fold(recorded.event for recorded in events))
     metadata = events[0].metadata
-    asked = RequestedImport(
+    requested = RequestedImport(
         import_id,
-        known.requested,
+        current.requested,
         metadata.actor,
         metadata.correlation_id,
         metadata.event_id,
     )
-    return asked, known
+    return requested, current
 
 
 def upload_key(import_id: str) -> str:
-    """The scratch entry of the blob store that an uploaded archive waits in."""
+    """The key of an uploaded archive's scratch entry in the blob store."""
     return f"imports/{import_id}"

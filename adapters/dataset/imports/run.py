@@ -1,4 +1,4 @@
-"""An import carried out: every line and file checked first, and only then anything taken in."""
+"""The run of an import: every line and file is validated before anything is recorded."""
 
 import hashlib
 import tempfile
@@ -44,11 +44,11 @@ from domain.errors import Conflict, Invalid, Refusal
 
 BATCH = 500
 LISTED = 20
-"""How many problems an event itself names; the report has all of them."""
+"""The most problems in an event; the report has all of them."""
 
 
 class ImportContext(msgspec.Struct, frozen=True):
-    """Where an import works, and what it may use of it."""
+    """The stores, limits and folders that an import uses."""
 
     store: Store
     blobs: BlobStore
@@ -59,12 +59,12 @@ class ImportContext(msgspec.Struct, frozen=True):
 
 
 def inside_roots(source: str, roots: Iterable[Path]) -> Path:
-    """The path on the server that a source names. Raises `Invalid` where imports may not read."""
+    """The path of a source on the server. Raises `Invalid` unless it is in one of the roots."""
     if not Path(source).is_absolute():
         raise Invalid(f"{source!r} is not an absolute path on the server", field="source")
     try:
         path = Path(source).resolve()
-        there = path.exists()
+        exists = path.exists()
     except (OSError, ValueError) as error:
         raise Invalid(f"{source[:100]!r} cannot be looked at: {error}", field="source") from error
     if not any(path.is_relative_to(root.resolve()) for root in roots):
@@ -73,36 +73,36 @@ def inside_roots(source: str, roots: Iterable[Path]) -> Path:
             " STEMMA_IMPORT_ROOTS",
             field="source",
         )
-    if not there:
+    if not exists:
         raise Invalid(f"{source} does not exist on the server", field="source")
     return path
 
 
-def run_import(place: ImportContext, asked: RequestedImport, progress: Progress) -> Ending:
-    """Carry an import out and record how it ended.
+def run_import(context: ImportContext, requested: RequestedImport, progress: Progress) -> Ending:
+    """Run an import and record its end.
 
-    Killed at any instant and run again, it goes on and ends as if it had not been. What it raises
-    is no fault of the source: a server that does not answer, a process that was killed.
+    An import that is killed at any instant and run again continues and ends in the same way.
+    Exceptions are not the source's fault: a server that does not answer, a killed process.
     """
-    ending = _ending(place, asked, progress)
+    ending = _ending(context, requested, progress)
     handle(
-        place.store,
-        asked.request("end"),
-        lambda session: session.decide(IMPORT, asked.import_id, EndImport(ending)),
+        context.store,
+        requested.request("end"),
+        lambda session: session.decide(IMPORT, requested.import_id, EndImport(ending)),
     )
-    delete_leftovers(place.blobs, place.store.database_url, asked.import_id)
+    delete_leftovers(context.blobs, context.store.database_url, requested.import_id)
     return ending
 
 
-def _ending(place: ImportContext, asked: RequestedImport, progress: Progress) -> Ending:
-    prefix = work_prefix(place.store.database_url, asked.import_id)
+def _ending(context: ImportContext, requested: RequestedImport, progress: Progress) -> Ending:
+    prefix = work_prefix(context.store.database_url, requested.import_id)
     with tempfile.TemporaryDirectory(prefix=prefix) as name:
         work = Path(name)
         report = ProblemReport(work / "report.jsonl")
         try:
-            return _Run(place, asked, progress, work, report).run()
+            return _Run(context, requested, progress, work, report).run()
         except Invalid as refusal:
-            return _refused(place, refusal.detail, report)
+            return _refused(context, refusal.detail, report)
         except (Refusal, SourceChanged) as stopped:
             return ImportFailed(str(stopped))
         except BlobMissing:
@@ -113,25 +113,25 @@ def _ending(place: ImportContext, asked: RequestedImport, progress: Progress) ->
             return ImportFailed(f"{error.strerror}: {error.filename or 'on this server'}")
 
 
-def _refused(place: ImportContext, reason: str, report: ProblemReport) -> ImportRefused:
+def _refused(context: ImportContext, reason: str, report: ProblemReport) -> ImportRefused:
     return ImportRefused(
-        reason, report.problems, tuple(report.first(LISTED)), report.store(place.blobs)
+        reason, report.problems, tuple(report.first(LISTED)), report.store(context.blobs)
     )
 
 
 class _Run:
     def __init__(
         self,
-        place: ImportContext,
-        asked: RequestedImport,
+        context: ImportContext,
+        requested: RequestedImport,
         progress: Progress,
         work: Path,
         report: ProblemReport,
     ) -> None:
-        self._place = place
-        self._asked = asked
-        self._rules = asked.event.rules
-        self._project = asked.event.project_id
+        self._context = context
+        self._requested = requested
+        self._rules = requested.event.rules
+        self._project = requested.event.project_id
         self._progress = progress
         self._work = work
         self._ready = work / "ready.jsonl"
@@ -142,61 +142,61 @@ class _Run:
         folder = self._folder()
         if self._format == AUTO:
             self._format = detect(folder)
-        known = views_of(self._place.store, self._project)
-        views = Views(self._project, known, new_concepts=self._rules.new_concepts)
-        with image_pool(folder, self._place.images, self._place.blobs_url) as pool:
+        existing = views_of(self._context.store, self._project)
+        views = Views(self._project, existing, new_concepts=self._rules.new_concepts)
+        with image_pool(folder, self._context.images, self._context.blobs_url) as pool:
             contents = self._read(folder, views)
-            erased = partial(erased_among, self._place.store)
+            erased = partial(erased_among, self._context.store)
             check = Check(folder, contents, views, pool, self._report, erased)
-            images = self._keep(check.run(self._progress))
+            images = self._save(check.run(self._progress))
             if self._report.problems and not self._rules.skip_bad:
                 reason = f"{self._report.problems:,} lines or files cannot be taken; nothing is"
-                return _refused(self._place, reason, self._report)
+                return _refused(self._context, reason, self._report)
             if not images:
-                return _refused(self._place, "the source holds no image to take", self._report)
+                return _refused(self._context, "the source holds no image to take", self._report)
             take = self._rehearse if self._rules.dry_run else self._take_all
-            done = take(views, pool, images)
+            recorded = take(views, pool, images)
         counts = ImportCounts(
-            images=images, skipped=self._report.problems, notes=self._report.notes, **done
+            images=images, skipped=self._report.problems, notes=self._report.notes, **recorded
         )
         ending = ImportChecked if self._rules.dry_run else ImportCompleted
-        return ending(self._format, counts, self._report.store(self._place.blobs))
+        return ending(self._format, counts, self._report.store(self._context.blobs))
 
-    def _keep(self, found: Iterable[Ready]) -> int:
-        """Write down what can be taken, since it may be very much; how many images that is."""
-        images = 0
+    def _save(self, images: Iterable[Ready]) -> int:
+        """Write the images to a file, since there can be many. Returns their number."""
+        count = 0
         with self._ready.open("wb") as file:
-            for one in found:
-                file.write(msgspec.json.encode(one) + b"\n")
-                images += 1
-        return images
+            for image in images:
+                file.write(msgspec.json.encode(image) + b"\n")
+                count += 1
+        return count
 
     def _take_all(self, views: Views, pool: ImagePool, images: int) -> dict[str, int]:
-        """Store every file and record every image, a batch at a time."""
-        done = views.make(self._place.store, self._asked.request)
-        files = ([(one.path, one.checked.blob) for one in batch] for batch in self._batches())
-        taken = 0
+        """Store every file and record every image, in batches. Returns the counts."""
+        counts = views.make(self._context.store, self._requested.request)
+        files = ([(image.path, image.checked.blob) for image in batch] for batch in self._batches())
+        recorded = 0
         stored = zip(self._batches(), pool.store(files), strict=True)
-        # While PostgreSQL records a batch, the next one is decided on.
+        # While PostgreSQL records a batch, the next one is decided.
         with ThreadPoolExecutor(2, thread_name_prefix="take") as threads:
-            under_way: deque[tuple[int, Future[Outcome]]] = deque()
+            pending: deque[tuple[int, Future[Outcome]]] = deque()
 
             def finish() -> None:
-                nonlocal taken
-                size, outcome = under_way.popleft()
-                _add(done, outcome.result().counts)
-                taken += size
-                self._progress.show(Phase.TAKING, taken, images)
+                nonlocal recorded
+                size, outcome = pending.popleft()
+                _add(counts, outcome.result().counts)
+                recorded += size
+                self._progress.show(Phase.TAKING, recorded, images)
 
             for number, (batch, _) in enumerate(stored):
-                before = under_way[-1][1] if under_way else None
-                taking = threads.submit(self._take, number, batch, views, before)
-                under_way.append((len(batch), taking))
-                if len(under_way) == 2:
+                previous = pending[-1][1] if pending else None
+                outcome = threads.submit(self._take, number, batch, views, previous)
+                pending.append((len(batch), outcome))
+                if len(pending) == 2:
                     finish()
-            while under_way:
+            while pending:
                 finish()
-        return done
+        return counts
 
     def _batches(self) -> Iterator[list[Ready]]:
         decoder = msgspec.json.Decoder(Ready)
@@ -205,45 +205,45 @@ class _Run:
                 yield [decoder.decode(line) for line in lines]
 
     def _folder(self) -> Path:
-        """The source as a folder: where it lies, or unpacked beside our other work."""
-        event = self._asked.event
+        """The source's folder: the one on the server, or the unpacked archive."""
+        event = self._requested.event
         if event.on_server:
-            path = inside_roots(event.source, self._place.roots)
+            path = inside_roots(event.source, self._context.roots)
             if path.is_dir():
                 return path
         else:
             path = self._work / "upload"
-            self._place.blobs.copy_scratch_to(upload_key(self._asked.import_id), path)
+            self._context.blobs.copy_scratch_to(upload_key(self._requested.import_id), path)
         self._progress.show(Phase.UNPACKING, 0, None)
         folder = self._work / "source"
-        unpack(path, folder, self._place.archive)
+        unpack(path, folder, self._context.archive)
         if not event.on_server:
             path.unlink()
         return _without_wrapper(folder)
 
     def _read(self, folder: Path, views: Views) -> Contents:
-        view = views.choose(self._asked.event.view, self._asked.event.source)
+        view = views.choose(self._requested.event.view, self._requested.event.source)
         kind = self._rules.kind or views.kind_of(view)
         return FORMATS[self._format].read(folder, ReadOptions(view, kind, self._rules.clip))
 
     def _take(
-        self, number: int, batch: Sequence[Ready], views: Views, before: "Future[Outcome] | None"
+        self, number: int, batch: Sequence[Ready], views: Views, previous: "Future[Outcome] | None"
     ) -> Outcome:
-        """Record a batch, once the one before it is: the log has images in the source's order."""
-        taken = [_taken(self._project, one, views) for one in batch]
+        """Record a batch after the previous one: the log has images in the source's order."""
+        taken = [_taken(self._project, image, views) for image in batch]
         request = msgspec.structs.replace(
-            self._asked.request(f"batch {number}"),
+            self._requested.request(f"batch {number}"),
             fingerprint=hashlib.sha256(msgspec.json.encode(batch)).hexdigest(),
         )
 
         def decide(session: Session) -> Decided[Project]:
             decided = take_images(session, self._project, taken)
-            if before is not None:
-                before.result()
+            if previous is not None:
+                previous.result()
             return decided
 
         try:
-            return handle(self._place.store, request, decide)
+            return handle(self._context.store, request, decide)
         except Conflict as conflict:
             if conflict.field != "Idempotency-Key":
                 raise
@@ -252,44 +252,45 @@ class _Run:
             ) from conflict
 
     def _rehearse(self, views: Views, _: ImagePool, images: int) -> dict[str, int]:
-        """What taking all of it would do, decided and not saved."""
-        done = views.missing()
-        seen = 0
+        """The counts of a dry run: every batch is decided, and nothing is saved."""
+        counts = views.missing()
+        decided = 0
         for batch in self._batches():
-            session = Session(self._place.store, self._asked.request("rehearsal"))
-            views.pretend(session)
-            taken = [_taken(self._project, one, views) for one in batch]
-            _add(done, take_images(session, self._project, taken).counts)
-            seen += len(batch)
-            self._progress.show(Phase.TAKING, seen, images)
-        return done
+            session = Session(self._context.store, self._requested.request("rehearsal"))
+            views.simulate(session)
+            taken = [_taken(self._project, image, views) for image in batch]
+            _add(counts, take_images(session, self._project, taken).counts)
+            decided += len(batch)
+            self._progress.show(Phase.TAKING, decided, images)
+        return counts
 
 
-def _taken(project_id: str, one: Ready, views: Views) -> TakenImage:
-    checked = one.checked
+def _taken(project_id: str, image: Ready, views: Views) -> TakenImage:
+    checked = image.checked
     return TakenImage(
-        one.where,
+        image.where,
         AddImage(
-            project_id, checked.blob, checked.width, checked.height, one.file_name, one.metadata
+            project_id, checked.blob, checked.width, checked.height, image.file_name, image.metadata
         ),
-        one.split,
-        tuple(views.command(name, answer) for name, answer in one.annotations.items()),
+        image.split,
+        tuple(views.command(name, annotations) for name, annotations in image.annotations.items()),
     )
 
 
 def _without_wrapper(folder: Path) -> Path:
-    """What was packed as one folder is that folder, unless its name says something: a class."""
-    inside = list(folder.iterdir())
-    if len(inside) == 1 and inside[0].is_dir():
-        deeper = [path for path in inside[0].iterdir() if path.is_dir() or path.suffix]
-        if any(path.is_dir() or path.suffix in _SPEAKING for path in deeper):
-            return inside[0]
-    return folder
+    """The only folder in an archive, unless it is a class: it has folders or annotation files."""
+    entries = list(folder.iterdir())
+    if len(entries) != 1 or not entries[0].is_dir():
+        return folder
+    has_structure = any(
+        path.is_dir() or path.suffix in _ANNOTATIONS for path in entries[0].iterdir()
+    )
+    return entries[0] if has_structure else folder
 
 
-_SPEAKING = {".json", ".jsonl", ".csv", ".xml", ".yaml", ".yml", ".names", ".txt"}
+_ANNOTATIONS = {".json", ".jsonl", ".csv", ".xml", ".yaml", ".yml", ".names", ".txt"}
 
 
-def _add(done: dict[str, int], counts: dict[str, int]) -> None:
+def _add(total: dict[str, int], counts: dict[str, int]) -> None:
     for name, number in counts.items():
-        done[name] = done.get(name, 0) + number
+        total[name] = total.get(name, 0) + number

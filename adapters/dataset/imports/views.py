@@ -1,4 +1,4 @@
-"""The views of an import: those it finds, and what it makes of views and concepts."""
+"""The views of an import: existing ones, and the views and concepts that it creates."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -18,9 +18,9 @@ from domain.library.view import View
 from domain.text import MAX_NAME, clean_name
 
 
-class _Wanted(msgspec.Struct):
-    """A view as the import will find or make it: `concepts` map labels to ids, new ones to
-    themselves."""
+class _ImportView(msgspec.Struct):
+    """A view that the import uses or creates. `concepts` maps labels to ids, and a new label to
+    itself until it is created."""
 
     view_id: str | None
     kind: str
@@ -33,7 +33,7 @@ class _Wanted(msgspec.Struct):
 
 
 class Views:
-    """The views that an import speaks of, those that exist and those it is to make."""
+    """The views of an import: those that exist and those that it creates."""
 
     def __init__(
         self, project_id: str, existing: Mapping[str, View], *, new_concepts: bool
@@ -41,13 +41,13 @@ class Views:
         self._project_id = project_id
         self._existing = existing
         self._new_concepts = new_concepts
-        self._wanted: dict[str, _Wanted] = {}
+        self._views: dict[str, _ImportView] = {}
         self._chosen: str | None = None
 
     def choose(self, view: str | None, source: str) -> str:
-        """The name of the view that a format of one view is about.
+        """The name of the view for a format that holds one view.
 
-        `view` is a name or an id. Without one it is the project's only view, or a new one named
+        `view` is a name or an id. If it is None, it is the project's only view, or a new view named
         after the source.
         """
         if view in self._existing:
@@ -56,120 +56,124 @@ class Views:
             [self._chosen] = self._existing
         if self._chosen is not None:
             return self._existing[self._chosen].name
-        named = PurePosixPath(source).name.split(".")[0].strip()
-        return (
-            view or (named if named.isprintable() and len(named) < MAX_NAME else "") or "imported"
-        )
+        stem = PurePosixPath(source).name.split(".")[0].strip()
+        return view or (stem if stem.isprintable() and len(stem) < MAX_NAME else "") or "imported"
 
     def kind_of(self, name: str) -> str | None:
-        """The kind of the view that exists under this name."""
-        found = self._matching(name)
-        return self._existing[found[0]].kind if len(found) == 1 else None
+        """The kind of the existing view with this name, or None."""
+        matches = self._matching(name)
+        return self._existing[matches[0]].kind if len(matches) == 1 else None
 
     def declare(self, declared: DeclaredView) -> None:
-        """Take a view in. Raises `Invalid` if it cannot be found, or not be made."""
-        self._wanted[declared.name] = wanted = self._find(declared)
+        """Add a view. Raises `Invalid` if it does not exist and cannot be created."""
+        self._views[declared.name] = view = self._find(declared)
         if self._new_concepts:
             for label in declared.concepts:
-                if label not in wanted.concepts:
-                    wanted.add(label)
+                if label not in view.concepts:
+                    view.add(label)
 
-    def refusal(self, name: str, answer: ViewAnnotations) -> str | None:
-        """Why an answer cannot be taken; labels that it brings are concepts from then on."""
-        wanted = self._wanted.get(name)
-        if wanted is None:
+    def refusal(self, name: str, annotations: ViewAnnotations) -> str | None:
+        """The reason why annotations cannot be imported, or None. Their new labels become
+        concepts of the view."""
+        view = self._views.get(name)
+        if view is None:
             return f"the source declares no view {name!r}"
-        for one in answer.annotations:
-            if one.label in wanted.concepts:
+        for annotation in annotations.annotations:
+            label = annotation.label
+            if label in view.concepts:
                 continue
             if not self._new_concepts:
-                return f"view {name!r} has no concept {one.label!r}; add it, or allow new concepts"
-            wanted.add(one.label)
+                return f"view {name!r} has no concept {label!r}; add it, or allow new concepts"
+            view.add(label)
         try:
-            check_fits(self.command(name, answer), self._as_view(name))
+            check_fits(self.command(name, annotations), self._as_view(name))
         except Invalid as refusal:
             return refusal.detail
         return None
 
-    def command(self, name: str, answer: ViewAnnotations) -> AnnotateImage:
-        wanted = self._wanted[name]
-        said = tuple(Annotation(wanted.concepts[one.label], one.box) for one in answer.annotations)
-        return AnnotateImage(wanted.view_id or name, said, answer.without_concept)
+    def command(self, name: str, annotations: ViewAnnotations) -> AnnotateImage:
+        view = self._views[name]
+        by_id = tuple(
+            Annotation(view.concepts[annotation.label], annotation.box)
+            for annotation in annotations.annotations
+        )
+        return AnnotateImage(view.view_id or name, by_id, annotations.without_concept)
 
     def missing(self) -> dict[str, int]:
-        """How many views and concepts have to be made."""
+        """The numbers of views and concepts to create."""
         return {
-            "views": sum(wanted.view_id is None for wanted in self._wanted.values()),
-            "concepts": sum(len(wanted.new) for wanted in self._wanted.values()),
+            "views": sum(view.view_id is None for view in self._views.values()),
+            "concepts": sum(len(view.new) for view in self._views.values()),
         }
 
-    def pretend(self, session: Session) -> None:
-        """Let a session that is not saved see what there would be."""
-        for name, wanted in self._wanted.items():
-            session.remember(VIEW.stream(wanted.view_id or name), self._as_view(name), 0)
+    def simulate(self, session: Session) -> None:
+        """Put the views, as they will be, into a session that is not saved."""
+        for name, view in self._views.items():
+            session.remember(VIEW.stream(view.view_id or name), self._as_view(name), 0)
 
     def make(self, store: Store, request: Callable[[str], Request]) -> dict[str, int]:
-        """Make what is missing; how much that was.
+        """Create missing views and concepts. Returns their numbers.
 
-        Made again after having been killed it changes nothing, and counts the same.
+        It is idempotent: after an interruption it creates nothing twice and returns the same.
         """
-        done = {"views": 0, "concepts": 0}
-        for name, wanted in self._wanted.items():
+        counts = {"views": 0, "concepts": 0}
+        for name, view in self._views.items():
             creation = request(f"view {name}")
-            if wanted.view_id is None or store.find_command(creation.command_id) is not None:
-                made = handle(
+            if view.view_id is None or store.find_command(creation.command_id) is not None:
+                created = handle(
                     store,
                     creation,
-                    partial(_create, project_id=self._project_id, name=name, kind=wanted.kind),
+                    partial(_create, project_id=self._project_id, name=name, kind=view.kind),
                 )
-                wanted.view_id = made.id
-                done["views"] += 1
+                view.view_id = created.id
+                counts["views"] += 1
             added = handle(
                 store,
                 request(f"concepts {name}"),
-                partial(_add, view_id=wanted.view_id, labels=wanted.new),
+                partial(_add, view_id=view.view_id, labels=view.new),
             )
-            done["concepts"] += added.counts.get("concepts", 0)
-        views = views_of(store, self._project_id)
-        for wanted in self._wanted.values():
-            assert wanted.view_id is not None
-            known = views[wanted.view_id].concepts
-            wanted.concepts = {label: key for key, label in known.items()}
-            wanted.new = []
-        return done
+            counts["concepts"] += added.counts.get("concepts", 0)
+        existing = views_of(store, self._project_id)
+        for view in self._views.values():
+            assert view.view_id is not None
+            concepts = existing[view.view_id].concepts
+            view.concepts = {label: key for key, label in concepts.items()}
+            view.new = []
+        return counts
 
-    def _find(self, declared: DeclaredView) -> _Wanted:
-        found = self._matching(declared.name)
-        if len(found) > 1:
+    def _find(self, declared: DeclaredView) -> _ImportView:
+        matches = self._matching(declared.name)
+        if len(matches) > 1:
             raise Invalid(
-                f"the project has {len(found)} views named {declared.name!r}; give the id of one",
+                f"the project has {len(matches)} views named {declared.name!r}; give the id of one",
                 field="view",
             )
-        if found:
-            view = self._existing[found[0]]
+        if matches:
+            view = self._existing[matches[0]]
             if view.kind != declared.kind:
                 raise Invalid(
                     f"view {view.name!r} is for {view.kind}, and the source for {declared.kind};"
                     " name another view",
                     field="view",
                 )
-            return _Wanted(found[0], view.kind, {v: k for k, v in view.concepts.items()}, [])
+            concepts = {label: key for key, label in view.concepts.items()}
+            return _ImportView(matches[0], view.kind, concepts, [])
         if not self._new_concepts:
             raise Invalid(
                 f"the project has no view {declared.name!r}; create it, or allow new concepts",
                 field="view",
             )
         clean_name(declared.name, "view")
-        return _Wanted(None, declared.kind, {}, [])
+        return _ImportView(None, declared.kind, {}, [])
 
     def _matching(self, name: str) -> list[str]:
-        found = [key for key, view in self._existing.items() if view.name == name]
-        return [self._chosen] if self._chosen in found else found
+        matches = [key for key, view in self._existing.items() if view.name == name]
+        return [self._chosen] if self._chosen in matches else matches
 
     def _as_view(self, name: str) -> View:
-        wanted = self._wanted[name]
-        concepts = {key: label for label, key in wanted.concepts.items()}
-        return View(self._project_id, name, wanted.kind, concepts)
+        view = self._views[name]
+        concepts = {key: label for label, key in view.concepts.items()}
+        return View(self._project_id, name, view.kind, concepts)
 
 
 def _create(session: Session, *, project_id: str, name: str, kind: str) -> Decided[View]:
