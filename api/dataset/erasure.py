@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 
 from adapters.blobs.blobs import BlobMissing
 from api.access.rights import needs
+from api.dataset.schemas import Erasure, NewErasure
 from api.http.commands import Answer, Named, named
 from api.http.parameters import AtLeast, HttpRequest, Served
-from api.http.schemas import Erasure, NewErasure
 from api.pages.html import exact
 from application.dataset.erasure import erase_image, erased_among
 from application.log.store import Store

@@ -13,11 +13,12 @@ from api.access.guard import demand
 from api.access.rights import needs
 from api.backend import Backend
 from api.dataset.erasure import OF_IMAGES, image_there, unless_erased
+from api.dataset.schemas import Images, ImageSplit, ImageView, NewAnnotations, Said
 from api.dataset.thumbnails import MEDIA_TYPE, Size, thumbnail
 from api.http.commands import Answer, Named, carry_out, named
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.http.problems import FieldError, Refusals
-from api.http.schemas import Images, ImageSplit, ImageView, NewAnnotations, Order, Said, Split
+from api.http.schemas import Order, Split
 from application.dataset.erasure import erased_among
 from application.dataset.projects import add_images, annotate_images
 from domain.access.roles import Right

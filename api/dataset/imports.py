@@ -13,10 +13,10 @@ from litestar.response import Stream
 from adapters.dataset.imports.progress import ImportProgress, progress_of
 from adapters.dataset.imports.run import inside_roots
 from api.access.rights import needs
+from api.dataset.schemas import Imports, ImportView, NewImport
 from api.dataset.uploads import KNOWN, ask, receive, refuse_early
 from api.http.commands import Answer, carry_out, envelope
 from api.http.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, position_in
-from api.http.schemas import Imports, ImportView, NewImport
 from application.dataset.imports import request_import
 from domain.access.roles import Right
 from domain.dataset.imports import ImportRules, RequestImport

@@ -4,9 +4,10 @@ from litestar import Controller, Response, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from api.access.rights import needs
+from api.dataset.schemas import DatasetView, NewProject, NewSplit, Projects, ProjectView
 from api.http.commands import Answer, Named, carry_out, named
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
-from api.http.schemas import DatasetView, NewName, NewProject, NewSplit, Projects, ProjectView
+from api.http.schemas import NewName
 from application.access.accounts import begin_project
 from application.dataset.projects import draw_validation_split
 from domain.access.roles import Right

@@ -8,7 +8,8 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from api.access.rights import needs
 from api.http.commands import Answer, Named, named
 from api.http.parameters import AsOf, AtLeast, Cursor, Limit, Served, position_in
-from api.http.schemas import Library, ModelView, NewFork, NewName
+from api.http.schemas import NewName
+from api.library.schemas import Library, ModelView, NewFork
 from application.views import fork_model
 from domain.access.roles import Right
 from domain.aggregates import MODEL

@@ -6,7 +6,7 @@ from litestar.params import FromPath, JSONBody
 from api.access.rights import needs
 from api.http.commands import Answer, Named, carry_out, named
 from api.http.parameters import AsOf, AtLeast, HttpRequest, Served
-from api.http.schemas import NewConcepts, NewLabel, NewView, Views, ViewView
+from api.library.schemas import NewConcepts, NewLabel, NewView, Views, ViewView
 from application.views import add_concepts, change_concepts, create_view
 from domain.access.roles import Right
 from domain.aggregates import PROJECT, VIEW

@@ -2,17 +2,38 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 from litestar import Controller, get
 from litestar.params import FromQuery
 
-from adapters.health.heartbeats import signs_of_life
+from adapters.health.heartbeats import Sign, signs_of_life
 from api.access.rights import needs
 from api.http.parameters import Served
-from api.http.schemas import ReadModelStatus, Status
 from domain.access.roles import Right
 from projections.engine.follow import positions_of
 from projections.engine.scratch import running_builds
 from projections.registry import READ_MODELS
+
+
+class ReadModelStatus(msgspec.Struct, frozen=True):
+    name: str
+    position: int
+    lag: int
+
+
+class Status(msgspec.Struct, frozen=True):
+    """How far the log and its read models are. `lag` counts positions.
+
+    `building` are read models that are built beside the live ones now, to replace or to compare.
+    `parts` are the signs of life of the backend's parts, the latest of each process.
+    """
+
+    head: int
+    read_models: list[ReadModelStatus]
+    building: list[ReadModelStatus]
+    parts: list[Sign]
+    now: datetime
+    events: int | None
 
 
 class SystemController(Controller):

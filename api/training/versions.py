@@ -10,14 +10,8 @@ from api.access.rights import needs
 from api.backend import Backend
 from api.http.commands import Answer, Named, envelope, named, respond
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served
-from api.http.schemas import (
-    MetricsView,
-    NewName,
-    NewVersion,
-    ProgressView,
-    Versions,
-    VersionView,
-)
+from api.http.schemas import NewName
+from api.training.schemas import MetricsView, NewVersion, ProgressView, Versions, VersionView
 from application.handle import Decided, Session
 from application.training import versions as commands
 from domain.access.roles import Right

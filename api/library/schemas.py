@@ -1,0 +1,52 @@
+"""What requests about views and models carry, and responses hold."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from api.http.schemas import Kind, Listing, Name, Strict, published_as
+from projections.dataset.catalog import ViewRow
+from projections.dataset.queries import ConceptCount, ViewCounts
+from projections.training.library_queries import LibraryRow, ModelRow
+
+
+class NewView(Strict, frozen=True, kw_only=True):
+    name: Name
+    kind: Kind
+
+
+class NewConcepts(Strict, frozen=True, kw_only=True):
+    labels: Annotated[list[str], Meta(min_length=1, max_length=10_000, examples=[["cat", "dog"]])]
+
+
+class NewLabel(Strict, frozen=True, kw_only=True):
+    label: Annotated[str, Meta(examples=["cat"])]
+
+
+class NewFork(Strict, frozen=True, kw_only=True):
+    concepts: Annotated[list[str], Meta(description="concept ids", min_length=1)]
+    why: Annotated[str, Meta(examples=["without the rare breeds"])]
+    name: str | None = None
+
+
+class ViewView(msgspec.Struct, frozen=True):
+    """A view; `counts` are the images that hold each concept, `images` all its counts."""
+
+    view: ViewRow
+    counts: list[ConceptCount]
+    images: ViewCounts
+    position: int
+
+
+class Views(msgspec.Struct, frozen=True):
+    items: list[ViewRow]
+    position: int
+
+
+class ModelView(msgspec.Struct, frozen=True):
+    model: ModelRow
+    position: int
+
+
+Library = Annotated[Listing[LibraryRow], published_as("library_queries.LibraryRow")]

@@ -1,0 +1,44 @@
+"""What requests about versions carry, and responses hold."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from api.http.schemas import Listing, Strict, published_as
+from projections.training.library_queries import VersionRow
+from projections.training.metric_history import Series
+from projections.training.version_progress import ProgressRow
+
+
+class NewVersion(Strict, frozen=True, kw_only=True):
+    """A training to start. What is left out takes its default."""
+
+    name: Annotated[str | None, Meta(examples=["first try"])] = None
+    options: Annotated[
+        dict[str, Any],
+        Meta(
+            description="By the keys of the training form, GET /forms/{kind}",
+            examples=[{"architecture": "resnet18", "epochs": 3}],
+        ),
+    ] = msgspec.field(default_factory=dict)
+
+
+class VersionView(msgspec.Struct, frozen=True):
+    version: VersionRow
+    position: int
+
+
+class ProgressView(msgspec.Struct, frozen=True):
+    progress: ProgressRow
+    position: int
+
+
+class MetricsView(msgspec.Struct, frozen=True):
+    """Every series of a version; ask with `after=<position>` for what is new since."""
+
+    series: list[Series]
+    position: int
+
+
+Versions = Annotated[Listing[VersionRow], published_as("library_queries.VersionRow")]
