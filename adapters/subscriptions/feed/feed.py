@@ -5,18 +5,25 @@ knows its position; none holds a thread or a connection, or more events than it 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 
 import msgspec
 
-from adapters.subscriptions.feed import past as events_past
-from adapters.subscriptions.feed.past import Step, step
-from adapters.subscriptions.feed.tail import FeedEvent, Tail
+from adapters.subscriptions.feed.feed_event import FeedEvent
+from adapters.subscriptions.feed.tail import Tail
 from adapters.subscriptions.feed.wanted import Chosen, Wanted
+from application.handle import ACCOUNT, KEY
 from application.log.store import Store
 from application.scopes import Scopes
 from domain.errors import Invalid
+from domain.event import Recorded
+
+BEAT_SECONDS = 15.0
+"""Between two beats, at each of which whoever has nothing to send says that he is still there, and
+all ask for their rights again. There is one more whenever the log tells of keys or accounts."""
+
+_OF_RIGHTS = tuple(aggregate.stream("") for aggregate in (KEY, ACCOUNT))
 
 CHUNK = 50
 """Events that a stream sends at once, if a step does not end before: what a client that does not
@@ -41,24 +48,25 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Feed:
-    """What all followers of one process share."""
+    """What all followers of one process share.
+
+    The event `beat` is set, and another one put there, when rights are to be asked for again.
+    """
 
     def __init__(self, store: Store, scopes: Scopes) -> None:
         self._store = store
         self._scopes = scopes
-        self._tail = Tail(store, scopes)
+        self._tail = Tail(store, scopes, self._taken)
+        self.beat = asyncio.Event()
 
     def close(self) -> None:
         self._tail.close()
 
-    @property
-    def beat(self) -> asyncio.Event:
-        """Set when rights are to be asked for again; there is another one then. After `begin`."""
-        return self._tail.beat
-
     async def begin(self, after: int, field: str) -> None:
         """Raises `Invalid` for a position that the log has not reached."""
-        await self._tail.begin()
+        if await self._tail.begin():
+            loop = asyncio.get_running_loop()
+            loop.call_later(BEAT_SECONDS, self._beat_regularly, loop)
         if after <= self._tail.position:
             return
         head = await asyncio.to_thread(self._store.head)
@@ -81,18 +89,18 @@ class Feed:
         At each beat it asks again for what is wanted, and ends if that is nothing.
         """
         loop = asyncio.get_running_loop()
-        begun, beat = loop.time(), self._tail.beat
+        begun, beat = loop.time(), self.beat
         events: list[FeedEvent] = []
         size = 0
         while True:
             news = self._tail.news
             if beat.is_set():
-                beat, allowed = self._tail.beat, await again()
+                beat, allowed = self.beat, await again()
                 if allowed is None:
                     break
                 wanted = allowed
                 continue
-            found = await self._next(wanted, after, limit - len(events))
+            found = await self._tail.next(wanted, after, limit - len(events))
             events += found.events
             size += sum(len(one.frame) for one in found.events)
             after = found.reached
@@ -119,18 +127,18 @@ class Feed:
         is there: by an `id` without an event where it has looked further than at what it sent, so
         that one who comes back goes on from there.
         """
-        beat, told = self._tail.beat, after
+        beat, told = self.beat, after
         while True:
             news = self._tail.news
             if beat.is_set():
-                beat, allowed = self._tail.beat, await again()
+                beat, allowed = self.beat, await again()
                 if allowed is None:
                     return
                 wanted = allowed
                 yield b": still here\n\n" if told == after else f"id: {after}\n\n".encode()
                 told = after
                 continue
-            found = await self._next(wanted, after, CHUNK)
+            found = await self._tail.next(wanted, after, CHUNK)
             after = found.reached
             if found.events:
                 told = found.events[-1].position
@@ -138,17 +146,15 @@ class Feed:
             elif not found.more:
                 await news.wait()
 
-    async def _next(self, wanted: Wanted, after: int, limit: int) -> Step:
-        newest = self._tail.since(after)
-        if newest is None:
-            return await asyncio.to_thread(step, self._store, self._scopes, wanted, after, limit)
-        found: list[FeedEvent] = []
-        size = 0
-        for event in newest:
-            after = event.position
-            if wanted.covers(event.terms):
-                found.append(event)
-                size += len(event.frame)
-                if len(found) == limit or size >= events_past.STEP_BYTES:
-                    break
-        return Step(found, after, more=bool(newest))
+    def _taken(self, page: Sequence[Recorded]) -> None:
+        if any(one.stream.startswith(_OF_RIGHTS) for one in page):
+            self._beat()
+
+    def _beat(self) -> None:
+        self.beat.set()
+        self.beat = asyncio.Event()
+
+    def _beat_regularly(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._beat()
+        self._tail.wake()
+        loop.call_later(BEAT_SECONDS, self._beat_regularly, loop)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from adapters.subscriptions.feed.tail import FeedEvent, encoded
+from adapters.subscriptions.feed.feed_event import FeedEvent, encoded
 from adapters.subscriptions.feed.wanted import Wanted, terms_of
 from application.log.store import PAGE, Store
 from application.scopes import Scopes

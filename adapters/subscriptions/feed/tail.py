@@ -1,91 +1,106 @@
-"""The newest events of the log, read and encoded once for all who follow it over HTTP."""
+"""The newest events of the log, read and encoded once for all who follow it.
+
+Server-sent events, long polls and webhooks take their events from here: what is new from memory,
+what is older from the database.
+"""
 
 import asyncio
 import logging
 import threading
-from collections.abc import Mapping, Sequence
-
-import msgspec
+from collections.abc import Callable, Sequence
 
 from adapters.postgres.postgres import wake_ups
-from adapters.subscriptions.feed.wanted import terms_of
-from application.handle import ACCOUNT, KEY
+from adapters.subscriptions.feed import past
+from adapters.subscriptions.feed.feed_event import FeedEvent, encoded
+from adapters.subscriptions.feed.past import Step, step
+from adapters.subscriptions.feed.wanted import Wanted, terms_of
 from application.log.store import CHANNEL, Store
 from application.scopes import Scopes
-from domain.audit.places import Place
 from domain.event import Recorded
-from domain.subscriptions.cloud_events import cloud_event
 
 KEPT_EVENTS, KEPT_BYTES = 10_000, 16 << 20
 BATCH = 500
-BEAT_SECONDS = 15.0
-"""Between two beats, at each of which whoever has nothing to send says that he is still there, and
-all ask for their rights again. There is one more whenever the log tells of keys or accounts."""
-
-_OF_RIGHTS = tuple(aggregate.stream("") for aggregate in (KEY, ACCOUNT))
+READERS = 4
+"""Followers that read older events at the same time; each takes a connection."""
 
 log = logging.getLogger(__name__)
 
 
-class FeedEvent(msgspec.Struct, frozen=True):
-    """An event as it is sent: `frame` is what stands for it in a stream of server-sent events."""
-
-    position: int
-    terms: frozenset[str]
-    frame: bytes
-    starts: int
-
-    @property
-    def cloud_event(self) -> bytes:
-        """The CloudEvent alone, as JSON."""
-        return self.frame[self.starts : -2]
-
-
-def encoded(recorded: Recorded, terms: frozenset[str]) -> FeedEvent:
-    name, position = recorded.event.event_name, recorded.position
-    before = f"id: {position}\nevent: {name}\ndata: ".encode()
-    frame = before + msgspec.json.encode(cloud_event(recorded)) + b"\n\n"
-    return FeedEvent(position, terms, frame, len(before))
-
-
 class Tail:
-    """Follows the log from the first follower on. What it keeps belongs to that one's loop.
+    """Follows the log from `begin` on. What it keeps belongs to the loop that this is called in.
 
-    A follower looks at `since`. If there is nothing, it awaits the event `news` that stood there
-    when it looked. The event `beat` is set, and another one put there, at each beat.
+    A follower asks for what is `next`. If there is nothing, it awaits the event `news` that stood
+    there when it asked. In the loop, `taken` is called with each page before followers see it, and
+    `failed` with the error that ends following; without it, following goes on after errors.
+    While `keeping` is not set, no event is kept in memory.
     """
 
-    def __init__(self, store: Store, scopes: Scopes) -> None:
+    def __init__(
+        self,
+        store: Store,
+        scopes: Scopes,
+        taken: Callable[[Sequence[Recorded]], None] = lambda _: None,
+        failed: Callable[[Exception], None] | None = None,
+    ) -> None:
         self._store = store
         self._scopes = scopes
+        self._taken = taken
+        self._failed = failed
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._beginning = asyncio.Lock()
+        self._readers = asyncio.Semaphore(READERS)
         self._events: list[FeedEvent] = []
         self._bytes = 0
+        self.keeping = True
         self.position = 0
         self.news = asyncio.Event()
-        self.beat = asyncio.Event()
 
-    async def begin(self) -> None:
-        """Be at the log's end, and follow it from there."""
+    async def begin(self, position: int | None = None) -> bool:
+        """Follow the log from a position, its end if none is given; False if it does already."""
         async with self._beginning:
             if self._thread is not None:
-                return
-            self.position = await asyncio.to_thread(self._store.head)
+                return False
+            if position is None:
+                position = await asyncio.to_thread(self._store.head)
+            self.position = position
             loop = asyncio.get_running_loop()
             self._thread = threading.Thread(
-                target=self._run, args=(loop, self.position), name="events", daemon=True
+                target=self._run, args=(loop, position), name="events", daemon=True
             )
             self._thread.start()
-            loop.call_later(BEAT_SECONDS, self._beat, loop)
+            return True
 
     def close(self) -> None:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
 
-    def since(self, position: int) -> Sequence[FeedEvent] | None:
+    async def next(self, wanted: Wanted, after: int, limit: int) -> Step:
+        """The next events that are wanted after a position, at most so many."""
+        newest = self._since(after)
+        if newest is None:
+            async with self._readers:
+                return await asyncio.to_thread(
+                    step, self._store, self._scopes, wanted, after, limit
+                )
+        found: list[FeedEvent] = []
+        size = 0
+        for event in newest:
+            after = event.position
+            if wanted.covers(event.terms):
+                found.append(event)
+                size += len(event.frame)
+                if len(found) == limit or size >= past.STEP_BYTES:
+                    break
+        return Step(found, after, more=bool(newest))
+
+    def wake(self) -> None:
+        """Let all followers look again."""
+        self.news.set()
+        self.news = asyncio.Event()
+
+    def _since(self, position: int) -> Sequence[FeedEvent] | None:
         """The next events after a position; None where only the database still has them."""
         behind = self.position - position
         if behind > len(self._events):
@@ -98,39 +113,31 @@ class Tail:
             try:
                 for _ in wake_ups(self._store.database_url, CHANNEL, self._stop):
                     while page := self._store.read(position, limit=BATCH):
-                        places = self._scopes.places_of({one.stream for one in page})
-                        rights = any(one.stream.startswith(_OF_RIGHTS) for one in page)
-                        loop.call_soon_threadsafe(self._take, _encoded(page, places), rights)
+                        events = self._encoded(page) if self.keeping else []
+                        loop.call_soon_threadsafe(self._take, page, events)
                         position = page[-1].position
-            except Exception:
+            except Exception as error:
+                if self._failed is not None:
+                    loop.call_soon_threadsafe(self._failed, error)
+                    return
                 log.exception("following the log is interrupted; it goes on")
                 self._stop.wait(0.5)
 
-    def _take(self, events: Sequence[FeedEvent], of_rights: bool) -> None:
+    def _encoded(self, page: Sequence[Recorded]) -> list[FeedEvent]:
+        places = self._scopes.places_of({one.stream for one in page})
+        return [encoded(one, terms_of(one, places[one.stream])) for one in page]
+
+    def _take(self, page: Sequence[Recorded], events: Sequence[FeedEvent]) -> None:
         self._events += events
         self._bytes += sum(len(one.frame) for one in events)
-        surplus = max(0, len(self._events) - KEPT_EVENTS)
+        # Positions have no holes: what is kept are the last ones, or none.
+        surplus = max(0, len(self._events) - KEPT_EVENTS) if events else len(self._events)
         freed = sum(len(one.frame) for one in self._events[:surplus])
         while self._bytes - freed > KEPT_BYTES:
             freed += len(self._events[surplus].frame)
             surplus += 1
         del self._events[:surplus]
         self._bytes -= freed
-        self.position = events[-1].position
-        self._wake(beat=of_rights)
-
-    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._wake(beat=True)
-        if not self._stop.is_set():
-            loop.call_later(BEAT_SECONDS, self._beat, loop)
-
-    def _wake(self, *, beat: bool) -> None:
-        self.news.set()
-        self.news = asyncio.Event()
-        if beat:
-            self.beat.set()
-            self.beat = asyncio.Event()
-
-
-def _encoded(page: Sequence[Recorded], places: Mapping[str, Place]) -> list[FeedEvent]:
-    return [encoded(one, terms_of(one, places[one.stream])) for one in page]
+        self.position = page[-1].position
+        self._taken(page)
+        self.wake()

@@ -32,6 +32,12 @@ class Wanted(msgspec.Struct, frozen=True):
     names: frozenset[str] = frozenset()
     streams: frozenset[str] = frozenset()
 
+    @classmethod
+    def named(cls, names: frozenset[str]) -> "Wanted":
+        """The events of these names; all, where there is none."""
+        group = frozenset(f"{EVENT}:{one}" for one in names)
+        return cls((group,) if group else (), names)
+
     def covers(self, terms: frozenset[str]) -> bool:
         return not any(group.isdisjoint(terms) for group in self.groups)
 

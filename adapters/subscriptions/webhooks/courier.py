@@ -9,25 +9,35 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from adapters.subscriptions.feed.feed_event import FeedEvent
+from adapters.subscriptions.feed.tail import Tail
+from adapters.subscriptions.feed.wanted import Wanted
 from adapters.subscriptions.webhooks.pace import Pace
 from adapters.subscriptions.webhooks.positions import Place, Positions
-from adapters.subscriptions.webhooks.sending import Answer, Sender, message_of
-from adapters.subscriptions.webhooks.tail import Tail, Wanted
+from adapters.subscriptions.webhooks.sending import Answer, Message, Sender
 from application.access.access import Access
 from application.handle import Request, handle
 from application.log.store import Store
 from application.webhooks import Endpoint, change_webhook, distrusted
 from domain.access.account import account_id
 from domain.errors import NotFound, Stale
-from domain.event import Recorded
 from domain.subscriptions.event_filter import matching
 from domain.subscriptions.webhook import ACTIVE, REMOVED, ParkWebhook
 
 ACTOR = "webhooks"
+AT_ONCE = 100
+"""Events that are taken from the log at once."""
 SAVED_EVERY = 1.0
 """Seconds between two savings of a position that only passes over what is not wanted."""
 
 log = logging.getLogger(__name__)
+
+
+def wanted_by(endpoint: Endpoint) -> Wanted:
+    """The events that a webhook asks for: by name if names are given, and so by project."""
+    registered = endpoint.webhook.registered
+    wanted = Wanted.named(matching(registered.names))
+    return wanted.within(registered.project_id and {registered.project_id})
 
 
 class Courier:
@@ -92,22 +102,25 @@ class Courier:
         if reason is not None:
             await asyncio.to_thread(self._park, endpoint, reason)
             return
-        registered = endpoint.webhook.registered
-        wanted = Wanted(matching(registered.names), registered.project_id)
+        wanted = wanted_by(endpoint)
         self._place = await self._positions.begin(endpoint)
         position = self._place.position
         while not self._changed.is_set():
             self._news.clear()
-            page = await self._tail.after(position, wanted)
-            for recorded in page.events:
-                if not await self._deliver(endpoint, recorded):
+            step = await self._tail.next(wanted, position, AT_ONCE)
+            for event in step.events:
+                if not await self._deliver(endpoint, event):
                     return
-                position = recorded.position
-            if page.upto > position:
-                position = page.upto
-            elif not page.events:
-                await self._news.wait()
+            position = step.reached
             await self._save(endpoint, position)
+            if not step.more:
+                await self._wait_for_news(position)
+
+    async def _wait_for_news(self, position: int) -> None:
+        """At most until a position that is not saved yet may be."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SAVED_EVERY if position > self._place.position else None):
+                await self._news.wait()
 
     async def _save(self, endpoint: Endpoint, position: int) -> None:
         now = asyncio.get_running_loop().time()
@@ -116,21 +129,21 @@ class Courier:
             self._place = msgspec.structs.replace(self._place, position=position)
             self._saved_at = now
 
-    async def _deliver(self, endpoint: Endpoint, recorded: Recorded) -> bool:
+    async def _deliver(self, endpoint: Endpoint, event: FeedEvent) -> bool:
         """Whether the event has arrived; if not, something has changed or the receiver is given
         up."""
         while not await self._changed_until(self._place.next_try_at):
             secrets = endpoint.webhook.secrets(datetime.now(UTC))
-            answer = await self._send(endpoint, recorded, secrets)
+            answer = await self._send(endpoint, event, secrets)
             if answer.trouble is None:
-                await self._positions.delivered(endpoint.webhook_id, recorded.position)
-                self._place = Place(recorded.position)
+                await self._positions.delivered(endpoint.webhook_id, event.position)
+                self._place = Place(event.position)
                 return True
             now = datetime.now(UTC)
             self._place = self._pace.after(self._place, answer, now)
             await self._positions.failed(endpoint.webhook_id, self._place)
             log.info(
-                "webhook %s, event %d: %s", endpoint.webhook_id, recorded.position, answer.trouble
+                "webhook %s, event %d: %s", endpoint.webhook_id, event.position, answer.trouble
             )
             reason = self._pace.given_up(self._place, answer, now)
             if reason is not None:
@@ -138,14 +151,13 @@ class Courier:
                 return False
         return False
 
-    async def _send(self, endpoint: Endpoint, recorded: Recorded, secrets: Sequence[str]) -> Answer:
+    async def _send(self, endpoint: Endpoint, event: FeedEvent, secrets: Sequence[str]) -> Answer:
         try:
-            return await self._sender.send(
-                endpoint.webhook.registered.url, message_of(recorded), secrets
-            )
+            message = Message(event.event_id, event.cloud_event)
+            return await self._sender.send(endpoint.webhook.registered.url, message, secrets)
         except Exception as defect:
             # What is wrong with one webhook must not end the part, which serves them all.
-            log.exception("webhook %s, event %d", endpoint.webhook_id, recorded.position)
+            log.exception("webhook %s, event %d", endpoint.webhook_id, event.position)
             return Answer(f"a defect of the server ({type(defect).__name__}); its log says more")
 
     async def _changed_until(self, moment: datetime | None) -> bool:

@@ -3,21 +3,23 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 
 from adapters.nats.jetstream import end_tasks, run_until_stopped
-from adapters.postgres.postgres import wake_ups
+from adapters.postgres.postgres import STOP_CHECK
 from adapters.settings import Settings
+from adapters.subscriptions.feed.tail import Tail
 from adapters.subscriptions.webhooks.addresses import Gate, allowed_in
 from adapters.subscriptions.webhooks.courier import Courier
 from adapters.subscriptions.webhooks.pace import pace_of
 from adapters.subscriptions.webhooks.positions import Positions, delivering
 from adapters.subscriptions.webhooks.sending import Sender
-from adapters.subscriptions.webhooks.tail import Tail
 from application.access.access import Access
 from application.handle import ACCOUNT
-from application.log.store import CHANNEL, Store
+from application.log.store import Store
+from application.scopes import Scopes
 from application.webhooks import Endpoint, all_endpoints, take
+from domain.event import Recorded
 from domain.subscriptions.webhook import REMOVED
 
 STOP_SECONDS = 2.0
@@ -46,38 +48,42 @@ async def _run(settings: Settings, store: Store, stop: threading.Event) -> None:
         await asyncio.to_thread(stop.wait, STANDBY_SECONDS)
 
 
-async def _next(wakes: Iterator[None]) -> bool:
-    """Wait for the next wake-up; False once the part is to stop."""
-    return await asyncio.to_thread(next, wakes, False) is None
-
-
 async def _deliver(
     settings: Settings, store: Store, positions: Positions, stop: threading.Event
 ) -> None:
-    wakes = wake_ups(store.database_url, CHANNEL, stop)
     head = await asyncio.to_thread(store.head)
     endpoints = await asyncio.to_thread(lambda: all_endpoints(store, upto=head))
-    tail = Tail(store, head)
     gate, pace = Gate(allowed_in(settings.webhook_allow)), pace_of(settings)
     access = Access(store)
+    broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def courier_of(endpoint: Endpoint) -> Courier:
         sender = Sender(gate, settings.webhook_timeout_seconds)
         return Courier(endpoint, store, access, tail, positions, sender, pace)
 
+    def taken(page: Sequence[Recorded]) -> None:
+        for recorded in page:
+            if changed := take(endpoints, recorded):
+                crew.take(changed)
+            elif recorded.stream.startswith(f"{ACCOUNT.kind}-"):
+                crew.look_again(recorded.entity_id)
+        crew.wake()
+        tail.keeping = crew.any
+
+    tail = Tail(store, Scopes(store), taken, broken.set_exception)
     async with asyncio.TaskGroup() as group:
         crew = _Crew(group, courier_of)
-        for endpoint in endpoints.values():
-            crew.take(endpoint)
-        while await _next(wakes):
-            while page := await tail.grow():
-                for recorded in page:
-                    if changed := take(endpoints, recorded):
-                        crew.take(changed)
-                    elif recorded.stream.startswith(f"{ACCOUNT.kind}-"):
-                        crew.look_again(recorded.entity_id)
-                crew.wake()
-            crew.wake()
+        await tail.begin(head)
+        try:
+            for endpoint in endpoints.values():
+                crew.take(endpoint)
+            tail.keeping = crew.any
+            while not stop.is_set() and not broken.done():
+                await asyncio.wait({broken}, timeout=STOP_CHECK)
+        finally:
+            await asyncio.to_thread(tail.close)
+        if broken.done():
+            broken.result()
         await crew.stop()
 
 
@@ -102,6 +108,10 @@ class _Crew:
         task = self._group.create_task(courier.run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    @property
+    def any(self) -> bool:
+        return bool(self._couriers)
 
     def look_again(self, account: str) -> None:
         for courier in self._couriers.values():

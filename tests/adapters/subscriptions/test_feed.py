@@ -11,6 +11,8 @@ from adapters.subscriptions.feed import feed as events_feed
 from adapters.subscriptions.feed import past as events_past
 from adapters.subscriptions.feed import tail as events_tail
 from adapters.subscriptions.feed.feed import Feed
+from adapters.subscriptions.feed.feed_event import FeedEvent
+from adapters.subscriptions.feed.feed_event import encoded as encode_it
 from adapters.subscriptions.feed.past import Step, step
 from adapters.subscriptions.feed.wanted import Chosen, Wanted
 from application.log.store import Store
@@ -61,11 +63,10 @@ def test_each_event_is_read_and_encoded_once_for_all_who_wait(
 ) -> None:
     encoded: list[int] = []
 
-    def encode(recorded: Recorded, terms: frozenset[str]) -> events_tail.FeedEvent:
+    def encode(recorded: Recorded, terms: frozenset[str]) -> FeedEvent:
         encoded.append(recorded.position)
         return encode_it(recorded, terms)
 
-    encode_it = events_tail.encoded
     monkeypatch.setattr(events_tail, "encoded", encode)
     begun = Scene(store).store.head()
 
@@ -123,7 +124,7 @@ def test_who_may_read_one_project_gets_its_events_and_no_others(
 def test_a_beat_says_how_far_it_looked_and_asks_for_the_rights_again(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events_tail, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(events_feed, "BEAT_SECONDS", 0.05)
     may_read = True
 
     async def follow(feed: Feed) -> None:

@@ -21,6 +21,7 @@ from httpx_sse import connect_sse
 
 from adapters.access.sessions import Sessions
 from adapters.postgres.postgres import engine_for
+from adapters.subscriptions.feed import feed as events_feed
 from adapters.subscriptions.feed import tail as events_tail
 from api.http import connections
 from application.access.first_key import give_key
@@ -331,7 +332,7 @@ def people(site: Scene) -> People:
 @pytest.fixture
 def beating(migrated: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     """A server that looks at its followers' rights more often."""
-    monkeypatch.setattr(events_tail, "BEAT_SECONDS", 0.2)
+    monkeypatch.setattr(events_feed, "BEAT_SECONDS", 0.2)
     with serving(settings_at(migrated, tmp_path)) as scene:
         yield scene
 
