@@ -67,6 +67,8 @@ class Refusals(Exception):
 
 
 _STATUS: dict[type[Refusal], HTTPStatus] = {
+    Refusal: HTTPStatus.BAD_REQUEST,
+    Barred: HTTPStatus.FORBIDDEN,
     Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
@@ -80,6 +82,7 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
     Hidden: HTTPStatus.NOT_FOUND,
     NotYet: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+"""One that is not here is answered as the nearest of its bases."""
 
 
 def on_refusal(_: Request[Any, Any, Any], error: Refusal) -> Response[Problem]:
