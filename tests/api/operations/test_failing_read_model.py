@@ -38,7 +38,8 @@ class World:
         self.project_id = scene.project()
 
     def get(self, path: str, at_least: int | None = None) -> httpx.Response:
-        return self.scene.http.get(f"/api/v1{path}", params=at_least and {"at_least": at_least})
+        params = {} if at_least is None else {"at_least": at_least}
+        return self.scene.http.get(f"/api/v1{path}", params=params)
 
     def images(self, at_least: int | None = None) -> httpx.Response:
         return self.get(f"/projects/{self.project_id}/images", at_least)
