@@ -84,11 +84,10 @@ class Hooks:
 
     def rename(self, project_id: str, times: int) -> list[int]:
         """So many events of a project; their positions."""
-        begun = self.store.head()
-        for _ in range(times):
-            name = f"Name {next(self._numbers)}"
-            self.do(lambda s, n=name: s.change(PROJECT, project_id, RenameProject(n)))  # type: ignore[misc]
-        return list(range(begun + 1, begun + 1 + times))
+        return [
+            self.do(lambda s, n=name: s.change(PROJECT, project_id, RenameProject(n))).position  # type: ignore[misc]
+            for name in (f"Name {next(self._numbers)}" for _ in range(times))
+        ]
 
     def register(
         self,
