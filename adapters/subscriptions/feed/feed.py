@@ -13,7 +13,6 @@ import msgspec
 from adapters.subscriptions.feed.feed_event import FeedEvent
 from adapters.subscriptions.feed.tail import Tail
 from adapters.subscriptions.feed.wanted import Chosen, Wanted
-from application.handle import ACCOUNT, KEY
 from application.log.store import Store
 from application.scopes import Scopes
 from domain.aggregates import ACCOUNT, KEY
