@@ -45,6 +45,7 @@ from api.evaluation.comparison import ComparisonController
 from api.evaluation.comparison_page import ComparePages
 from api.evaluation.evaluation import EvaluationController
 from api.evaluation.page import EvaluationPages
+from api.http.commands import CommandRunner
 from api.http.counters import Metrics
 from api.http.edges import Edges
 from api.http.known_parameters import known_parameters
@@ -174,6 +175,7 @@ def create_app(settings: Settings) -> Litestar:
         guards=[known_caller, known_parameters, guard],
         dependencies={
             "backend": Provide(_backend, sync_to_thread=False),
+            "carry_out": Provide(CommandRunner, sync_to_thread=False),
             "asked": Provide(asked_for, sync_to_thread=False),
             "chosen": Provide(chosen_in, sync_to_thread=False),
             "hook": Provide(HookAsked, sync_to_thread=False),

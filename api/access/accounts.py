@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from api.access.guard import demand, demand_everywhere
 from api.access.rights import ACCOUNT, needs
 from api.backend import Backend
-from api.http.commands import Answer, carry_out
+from api.http.commands import Answer, CarryOut
 from api.http.parameters import Cursor, HttpRequest, Limit, Served
 from api.http.schemas import Strict
 from application.access import accounts as commands
@@ -110,17 +110,11 @@ class AccountController(Controller):
         return Accounts(found, following)
 
     @post("/accounts", summary="Open an account", sync_to_thread=True, opt=needs(Right.ADMINISTER))
-    def open_account(
-        self, backend: Served, request: HttpRequest, data: JSONBody[NewAccount]
-    ) -> Response[Answer]:
+    def open_account(self, carry_out: CarryOut, data: JSONBody[NewAccount]) -> Response[Answer]:
         """It may do nothing until it is granted a role."""
         command = OpenAccount(data.name, data.kind, data.email)
         return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.open_account(session, command),
-            status_code=201,
+            lambda session: commands.open_account(session, command), data, status_code=201
         )
 
     @delete(
@@ -130,13 +124,9 @@ class AccountController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ADMINISTER),
     )
-    def close_account(
-        self, backend: Served, request: HttpRequest, account_id: FromPath[str]
-    ) -> Response[Answer]:
+    def close_account(self, carry_out: CarryOut, account_id: FromPath[str]) -> Response[Answer]:
         """Its keys open nothing from now on. Its name stays on record and taken."""
-        return carry_out(
-            backend, request, None, lambda session: commands.close_account(session, account_id)
-        )
+        return carry_out(lambda session: commands.close_account(session, account_id))
 
     @post(
         "/accounts/{account_id:str}/erase",
@@ -146,21 +136,12 @@ class AccountController(Controller):
         opt=needs(Right.ADMINISTER),
     )
     def erase_account(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        account_id: FromPath[str],
-        data: JSONBody[NewAccountErasure],
+        self, carry_out: CarryOut, account_id: FromPath[str], data: JSONBody[NewAccountErasure]
     ) -> Response[Answer]:
         """Close it, and make its e-mail address and its identity at a provider unreadable. This is
         final. Its name stays on record with all it did; the reason too: no personal data in it."""
         command = EraseAccount(data.reason)
-        return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.erase_account(session, account_id, command),
-        )
+        return carry_out(lambda session: commands.erase_account(session, account_id, command), data)
 
     @post(
         "/accounts/{account_id:str}/roles",
@@ -171,6 +152,7 @@ class AccountController(Controller):
     )
     def grant_role(
         self,
+        carry_out: CarryOut,
         backend: Served,
         request: HttpRequest,
         account_id: FromPath[str],
@@ -180,10 +162,7 @@ class AccountController(Controller):
         _demand_administrator(backend, request.user, data.project_id)
         command = GrantRole(data.role, data.project_id)
         return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.grant_role(session, account_id, command, request.user),
+            lambda session: commands.grant_role(session, account_id, command, request.user), data
         )
 
     @delete(
@@ -195,6 +174,7 @@ class AccountController(Controller):
     )
     def withdraw_role(
         self,
+        carry_out: CarryOut,
         backend: Served,
         request: HttpRequest,
         account_id: FromPath[str],
@@ -207,10 +187,8 @@ class AccountController(Controller):
         _demand_administrator(backend, request.user, project_id)
         command = WithdrawRole(role, project_id)
         return carry_out(
-            backend,
-            request,
-            project_id,
             lambda session: commands.withdraw_role(session, account_id, command, request.user),
+            project_id,
         )
 
 

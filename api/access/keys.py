@@ -12,7 +12,7 @@ from msgspec import Meta
 from api.access.guard import demand, demand_everywhere
 from api.access.rights import ACCOUNT
 from api.backend import Backend
-from api.http.commands import Answer, carry_out, envelope
+from api.http.commands import Answer, CarryOut, envelope
 from api.http.parameters import Cursor, HttpRequest, Limit, Served
 from api.http.schemas import Strict
 from application.access import accounts as commands
@@ -156,15 +156,10 @@ class KeyController(Controller):
         "/{key_id:str}", summary="Revoke a key", status_code=200, sync_to_thread=True, opt=ACCOUNT
     )
     def revoke_key(
-        self, backend: Served, request: HttpRequest, key_id: FromPath[str]
+        self, carry_out: CarryOut, request: HttpRequest, key_id: FromPath[str]
     ) -> Response[Answer]:
         """It opens nothing from the next request on."""
-        return carry_out(
-            backend,
-            request,
-            None,
-            lambda session: commands.revoke_key(session, key_id, request.user),
-        )
+        return carry_out(lambda session: commands.revoke_key(session, key_id, request.user))
 
 
 def _shown(

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from adapters.blobs.blobs import BlobMissing
 from api.access.rights import needs
-from api.http.commands import Answer, carry_out
+from api.http.commands import Answer, CarryOut
 from api.http.parameters import AtLeast, HttpRequest, Served
 from api.http.schemas import Erasure, NewErasure
 from api.pages.html import exact
@@ -36,7 +36,7 @@ class ErasureController(Controller):
     )
     def erase(
         self,
-        backend: Served,
+        carry_out: CarryOut,
         request: HttpRequest,
         image_id: FromPath[str],
         data: JSONBody[NewErasure],
@@ -49,10 +49,7 @@ class ErasureController(Controller):
         """
         command = EraseImage(data.reason, data.everywhere)
         return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: erase_image(session, image_id, command, request.user.grants),
+            lambda session: erase_image(session, image_id, command, request.user.grants), data
         )
 
     @get(

@@ -14,7 +14,7 @@ from api.access.rights import needs
 from api.backend import Backend
 from api.dataset.erasure import image_there, unless_erased
 from api.dataset.thumbnails import MEDIA_TYPE, Size, thumbnail
-from api.http.commands import Answer, carry_out
+from api.http.commands import Answer, CarryOut
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.http.problems import FieldError, Refusals
 from api.http.schemas import Images, ImageSplit, ImageView, NewAnnotations, Order, Said, Split
@@ -61,8 +61,8 @@ class ImageController(Controller):
     )
     def upload_images(
         self,
+        carry_out: CarryOut,
         backend: Served,
-        request: HttpRequest,
         project_id: FromPath[str],
         data: Annotated[Upload, Body(media_type=RequestEncodingType.MULTI_PART)],
     ) -> Response[Answer]:
@@ -80,10 +80,8 @@ class ImageController(Controller):
         ]
         backend.blobs.flush()
         return carry_out(
-            backend,
-            request,
-            additions,
             lambda session: commands.add_images(session, project_id, additions),
+            additions,
             status_code=201,
         )
 
@@ -210,18 +208,9 @@ class ImageController(Controller):
         opt=needs(Right.ANNOTATE, of="image_id"),
     )
     def assign_split(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        image_id: FromPath[str],
-        data: JSONBody[ImageSplit],
+        self, carry_out: CarryOut, image_id: FromPath[str], data: JSONBody[ImageSplit]
     ) -> Response[Answer]:
-        return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.assign_split(session, image_id, data.split),
-        )
+        return carry_out(lambda session: commands.assign_split(session, image_id, data.split), data)
 
     @delete(
         "/images/{image_id:str}",
@@ -230,13 +219,9 @@ class ImageController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ANNOTATE, of="image_id"),
     )
-    def remove_image(
-        self, backend: Served, request: HttpRequest, image_id: FromPath[str]
-    ) -> Response[Answer]:
+    def remove_image(self, carry_out: CarryOut, image_id: FromPath[str]) -> Response[Answer]:
         """It leaves the project; versions that were trained with it keep it."""
-        return carry_out(
-            backend, request, None, lambda session: commands.remove_image(session, image_id)
-        )
+        return carry_out(lambda session: commands.remove_image(session, image_id))
 
     @post(
         "/views/{view_id:str}/annotations",
@@ -247,6 +232,7 @@ class ImageController(Controller):
     )
     def annotate_images(
         self,
+        carry_out: CarryOut,
         backend: Served,
         request: HttpRequest,
         view_id: FromPath[str],
@@ -259,12 +245,7 @@ class ImageController(Controller):
             (one.image_id, AnnotateImage(view_id, tuple(one.annotations), one.without_concept))
             for one in data.images
         ]
-        return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.annotate_images(session, annotations),
-        )
+        return carry_out(lambda session: commands.annotate_images(session, annotations), data)
 
     @put(
         "/images/{image_id:str}/annotations/{view_id:str}",
@@ -274,6 +255,7 @@ class ImageController(Controller):
     )
     def annotate_image(
         self,
+        carry_out: CarryOut,
         backend: Served,
         request: HttpRequest,
         image_id: FromPath[str],
@@ -288,10 +270,7 @@ class ImageController(Controller):
         demand(backend, request.user, Right.ANNOTATE, VIEW.stream(view_id))
         command = AnnotateImage(view_id, tuple(data.annotations), data.without_concept)
         return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.annotate_images(session, [(image_id, command)]),
+            lambda session: commands.annotate_images(session, [(image_id, command)]), data
         )
 
 

@@ -14,7 +14,7 @@ from adapters.dataset.imports.progress import ImportProgress, progress_of
 from adapters.dataset.imports.run import inside_roots
 from api.access.rights import needs
 from api.dataset.uploads import KNOWN, ask, receive, refuse_early
-from api.http.commands import Answer, carry_out, envelope
+from api.http.commands import Answer, CarryOut, envelope
 from api.http.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.http.schemas import Imports, ImportView, NewImport
 from application.dataset.imports import request_import
@@ -77,8 +77,8 @@ class ImportController(Controller):
     )
     def create_import(
         self,
+        carry_out: CarryOut,
         backend: Served,
-        request: HttpRequest,
         project_id: FromPath[str],
         data: JSONBody[NewImport],
     ) -> Response[Answer]:
@@ -90,11 +90,7 @@ class ImportController(Controller):
         )
         command = RequestImport(project_id, source, True, data.view, rules)
         return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: request_import(session, command, KNOWN),
-            status_code=202,
+            lambda session: request_import(session, command, KNOWN), data, status_code=202
         )
 
     @get(

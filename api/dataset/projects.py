@@ -4,7 +4,7 @@ from litestar import Controller, Response, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from api.access.rights import needs
-from api.http.commands import Answer, carry_out
+from api.http.commands import Answer, CarryOut
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.http.schemas import DatasetView, NewName, NewProject, NewSplit, Projects, ProjectView
 from application.access.accounts import begin_project
@@ -24,15 +24,11 @@ class ProjectController(Controller):
 
     @post(summary="Create a project", sync_to_thread=True, opt=needs(Right.TRAIN, anywhere=True))
     def create_project(
-        self, backend: Served, request: HttpRequest, data: JSONBody[NewProject]
+        self, carry_out: CarryOut, request: HttpRequest, data: JSONBody[NewProject]
     ) -> Response[Answer]:
         """Whoever does not administer it anyway becomes its administrator."""
         return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: begin_project(session, data.name, request.user),
-            status_code=201,
+            lambda session: begin_project(session, data.name, request.user), data, status_code=201
         )
 
     @get(
@@ -110,17 +106,10 @@ class ProjectController(Controller):
         opt=needs(Right.ADMINISTER, of="project_id"),
     )
     def rename_project(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        project_id: FromPath[str],
-        data: JSONBody[NewName],
+        self, carry_out: CarryOut, project_id: FromPath[str], data: JSONBody[NewName]
     ) -> Response[Answer]:
         return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.rename_project(session, project_id, data.name),
+            lambda session: commands.rename_project(session, project_id, data.name), data
         )
 
     @post(
@@ -131,17 +120,10 @@ class ProjectController(Controller):
         opt=needs(Right.TRAIN, of="project_id"),
     )
     def draw_validation_split(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        project_id: FromPath[str],
-        data: JSONBody[NewSplit],
+        self, carry_out: CarryOut, project_id: FromPath[str], data: JSONBody[NewSplit]
     ) -> Response[Answer]:
         """Draw a validation set at random from all images; the others train."""
         command = DrawValidationSplit(data.size, data.seed)
         return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.draw_validation_split(session, project_id, command),
+            lambda session: commands.draw_validation_split(session, project_id, command), data
         )

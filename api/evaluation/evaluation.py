@@ -23,8 +23,8 @@ from api.evaluation.views import (
     gallery_view,
     judged,
 )
-from api.http.commands import Answer, carry_out
-from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served
+from api.http.commands import Answer, CarryOut
+from api.http.parameters import AsOf, AtLeast, Cursor, Limit, Served
 from api.http.schemas import Split
 from application.training import versions as commands
 from domain.access.roles import Right
@@ -191,22 +191,13 @@ class EvaluationController(Controller):
         opt=needs(Right.TRAIN, of="version_id"),
     )
     def set_thresholds(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        version_id: FromPath[str],
-        data: JSONBody[dict[str, float]],
+        self, carry_out: CarryOut, version_id: FromPath[str], data: JSONBody[dict[str, float]]
     ) -> Response[Answer]:
         """From which score on, 0 to 1, answers count, by concept id; those of others stay.
 
         Nothing is trained for it.
         """
-        return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.set_thresholds(session, version_id, data),
-        )
+        return carry_out(lambda session: commands.set_thresholds(session, version_id, data), data)
 
     @get(
         "/evaluation/predictions.csv",

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from litestar import Request as HttpRequest
 from litestar import Response
+from litestar.di import NamedDependency
 
-from api.backend import Backend
+from api.http.parameters import HttpRequest, Served
 from api.http.watching import HEADER as CORRELATION
 from api.http.watching import LONGEST, is_id
 from application.access.access import Caller
@@ -30,20 +30,28 @@ class Answer(msgspec.Struct, frozen=True):
     ids: tuple[str, ...] = ()
 
 
-def carry_out(
-    backend: Backend,
-    request: HttpRequest[Any, Any, Any],
-    content: object,
-    decide: Callable[[Session], Decided[Any]],
-    *,
-    status_code: int = 200,
-) -> Response[Answer]:
-    """Carry a command out as the request's headers ask.
+class CommandRunner:
+    """Carries commands out as a request's headers ask: a dependency of routes."""
 
-    `Idempotency-Key` makes it happen once, `If-Match` only if the revision still stands.
-    `content` tells the request from another one under the same key.
-    """
-    return respond(handle(backend.store, envelope(request, content), decide), status_code)
+    def __init__(self, backend: Served, request: HttpRequest) -> None:
+        self._backend, self._request = backend, request
+
+    def __call__(
+        self,
+        decide: Callable[[Session], Decided[Any]],
+        content: object = None,
+        *,
+        status_code: int = 200,
+    ) -> Response[Answer]:
+        """`Idempotency-Key` makes it happen once, `If-Match` only if the revision still stands.
+
+        `content` tells the request from another one under the same key.
+        """
+        outcome = handle(self._backend.store, envelope(self._request, content), decide)
+        return respond(outcome, status_code)
+
+
+CarryOut = NamedDependency[CommandRunner]
 
 
 def respond(outcome: Outcome, status_code: int) -> Response[Answer]:
@@ -58,7 +66,7 @@ def _answer(outcome: Outcome) -> Answer:
     return Answer(outcome.id, outcome.revision, outcome.position, outcome.ids)
 
 
-def envelope(request: HttpRequest[Any, Any, Any], content: object) -> Request:
+def envelope(request: HttpRequest, content: object) -> Request:
     """Who asks and under which ids, as the headers say. Raises `Invalid`."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and (not 1 <= len(key) <= 200 or not key.isprintable()):
@@ -76,7 +84,7 @@ def envelope(request: HttpRequest[Any, Any, Any], content: object) -> Request:
     )
 
 
-def _correlation(request: HttpRequest[Any, Any, Any]) -> str:
+def _correlation(request: HttpRequest) -> str:
     """The id that `Watching` has found for the request, unless the caller said a wrong one."""
     said = request.headers.get(CORRELATION)
     if said is not None and not is_id(said):

@@ -6,8 +6,8 @@ from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from api.access.rights import needs
-from api.http.commands import Answer, carry_out
-from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
+from api.http.commands import Answer, CarryOut
+from api.http.parameters import AsOf, AtLeast, Cursor, Limit, Served, position_in
 from api.http.schemas import Library, ModelView, NewFork, NewName
 from application import views as commands
 from domain.access.roles import Right
@@ -80,20 +80,14 @@ class ModelController(Controller):
         opt=needs(Right.TRAIN, of="model_id"),
     )
     def fork_model(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        model_id: FromPath[str],
-        data: JSONBody[NewFork],
+        self, carry_out: CarryOut, model_id: FromPath[str], data: JSONBody[NewFork]
     ) -> Response[Answer]:
         """Make a model of other concepts, descending from this one."""
         return carry_out(
-            backend,
-            request,
-            data,
             lambda session: commands.fork_model(
                 session, model_id, data.concepts, data.why, data.name
             ),
+            data,
             status_code=201,
         )
 
@@ -104,18 +98,9 @@ class ModelController(Controller):
         opt=needs(Right.TRAIN, of="model_id"),
     )
     def rename_model(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        model_id: FromPath[str],
-        data: JSONBody[NewName],
+        self, carry_out: CarryOut, model_id: FromPath[str], data: JSONBody[NewName]
     ) -> Response[Answer]:
-        return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.rename_model(session, model_id, data.name),
-        )
+        return carry_out(lambda session: commands.rename_model(session, model_id, data.name), data)
 
     @delete(
         "/models/{model_id:str}",
@@ -124,10 +109,6 @@ class ModelController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="model_id"),
     )
-    def archive_model(
-        self, backend: Served, request: HttpRequest, model_id: FromPath[str]
-    ) -> Response[Answer]:
+    def archive_model(self, carry_out: CarryOut, model_id: FromPath[str]) -> Response[Answer]:
         """Nothing is deleted: an archived model is only no longer trained, nor listed unasked."""
-        return carry_out(
-            backend, request, None, lambda session: commands.archive_model(session, model_id)
-        )
+        return carry_out(lambda session: commands.archive_model(session, model_id))

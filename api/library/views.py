@@ -4,8 +4,8 @@ from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 
 from api.access.rights import needs
-from api.http.commands import Answer, carry_out
-from api.http.parameters import AsOf, AtLeast, HttpRequest, Served
+from api.http.commands import Answer, CarryOut
+from api.http.parameters import AsOf, AtLeast, Served
 from api.http.schemas import NewConcepts, NewLabel, NewView, Views, ViewView
 from application import views as commands
 from domain.access.roles import Right
@@ -26,17 +26,11 @@ class ViewController(Controller):
         opt=needs(Right.ANNOTATE, of="project_id"),
     )
     def create_view(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        project_id: FromPath[str],
-        data: JSONBody[NewView],
+        self, carry_out: CarryOut, project_id: FromPath[str], data: JSONBody[NewView]
     ) -> Response[Answer]:
         return carry_out(
-            backend,
-            request,
-            data,
             lambda session: commands.create_view(session, project_id, data.name, data.kind),
+            data,
             status_code=201,
         )
 
@@ -86,21 +80,15 @@ class ViewController(Controller):
         opt=needs(Right.ANNOTATE, of="view_id"),
     )
     def add_concepts(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        view_id: FromPath[str],
-        data: JSONBody[NewConcepts],
+        self, carry_out: CarryOut, view_id: FromPath[str], data: JSONBody[NewConcepts]
     ) -> Response[Answer]:
         """Add concepts, all or none. The answer's `ids` are theirs, in the order of the labels.
 
         The view's current model is amended, or forked if it has a version.
         """
         return carry_out(
-            backend,
-            request,
-            data,
             lambda session: commands.add_concepts(session, view_id, data.labels),
+            data,
             status_code=201,
         )
 
@@ -112,18 +100,14 @@ class ViewController(Controller):
     )
     def rename_concept(
         self,
-        backend: Served,
-        request: HttpRequest,
+        carry_out: CarryOut,
         view_id: FromPath[str],
         concept_id: FromPath[str],
         data: JSONBody[NewLabel],
     ) -> Response[Answer]:
         """It stays the same concept, so no model changes."""
         return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.rename_concept(session, view_id, concept_id, data.label),
+            lambda session: commands.rename_concept(session, view_id, concept_id, data.label), data
         )
 
     @delete(
@@ -134,15 +118,6 @@ class ViewController(Controller):
         opt=needs(Right.ANNOTATE, of="view_id"),
     )
     def remove_concept(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        view_id: FromPath[str],
-        concept_id: FromPath[str],
+        self, carry_out: CarryOut, view_id: FromPath[str], concept_id: FromPath[str]
     ) -> Response[Answer]:
-        return carry_out(
-            backend,
-            request,
-            None,
-            lambda session: commands.remove_concept(session, view_id, concept_id),
-        )
+        return carry_out(lambda session: commands.remove_concept(session, view_id, concept_id))

@@ -9,7 +9,7 @@ from litestar.params import FromPath
 
 from adapters.subscriptions.webhooks.sending import Sender, message_of
 from api.backend import Backend
-from api.http.commands import Answer, carry_out, envelope
+from api.http.commands import Answer, CommandRunner, envelope
 from api.http.parameters import HttpRequest, Served
 from api.subscriptions.webhook_reading import (
     GivenSecret,
@@ -45,7 +45,7 @@ class Asked:
         """Carry a command out; `content` is the body that it came with."""
         # A removal that is sent again is answered as it was the first time.
         self._endpoint(removed_too=True)
-        return carry_out(self._backend, self._request, content, self._decide(command))
+        return CommandRunner(self._backend, self._request)(self._decide(command), content)
 
     def change_secret(self, command: Command) -> Response[GivenSecret]:
         self._endpoint()

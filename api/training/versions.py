@@ -9,7 +9,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from api.access.limits import counting_trainings
 from api.access.rights import needs
 from api.backend import Backend
-from api.http.commands import Answer, carry_out
+from api.http.commands import Answer, CarryOut, CommandRunner
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served
 from api.http.schemas import (
     MetricsView,
@@ -229,13 +229,9 @@ class VersionController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="version_id"),
     )
-    def stop_version(
-        self, backend: Served, request: HttpRequest, version_id: FromPath[str]
-    ) -> Response[Answer]:
+    def stop_version(self, carry_out: CarryOut, version_id: FromPath[str]) -> Response[Answer]:
         """It ends with its running epoch, keeps its best checkpoint, and is evaluated."""
-        return carry_out(
-            backend, request, None, lambda session: commands.stop_version(session, version_id)
-        )
+        return carry_out(lambda session: commands.stop_version(session, version_id))
 
     @post(
         "/versions/{version_id:str}/cancel",
@@ -244,13 +240,9 @@ class VersionController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="version_id"),
     )
-    def cancel_version(
-        self, backend: Served, request: HttpRequest, version_id: FromPath[str]
-    ) -> Response[Answer]:
+    def cancel_version(self, carry_out: CarryOut, version_id: FromPath[str]) -> Response[Answer]:
         """It ends at once, queued or running. Its weights are discarded; this is final."""
-        return carry_out(
-            backend, request, None, lambda session: commands.cancel_version(session, version_id)
-        )
+        return carry_out(lambda session: commands.cancel_version(session, version_id))
 
     @patch(
         "/versions/{version_id:str}",
@@ -259,17 +251,10 @@ class VersionController(Controller):
         opt=needs(Right.TRAIN, of="version_id"),
     )
     def rename_version(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        version_id: FromPath[str],
-        data: JSONBody[NewName],
+        self, carry_out: CarryOut, version_id: FromPath[str], data: JSONBody[NewName]
     ) -> Response[Answer]:
         return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: commands.rename_version(session, version_id, data.name),
+            lambda session: commands.rename_version(session, version_id, data.name), data
         )
 
     @delete(
@@ -279,13 +264,9 @@ class VersionController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="version_id"),
     )
-    def archive_version(
-        self, backend: Served, request: HttpRequest, version_id: FromPath[str]
-    ) -> Response[Answer]:
+    def archive_version(self, carry_out: CarryOut, version_id: FromPath[str]) -> Response[Answer]:
         """Nothing is deleted: it is only no longer listed unasked."""
-        return carry_out(
-            backend, request, None, lambda session: commands.archive_version(session, version_id)
-        )
+        return carry_out(lambda session: commands.archive_version(session, version_id))
 
 
 def _train(
@@ -303,4 +284,5 @@ def _train(
             refuse_more()
             return decide(session)
 
-        return carry_out(backend, request, content, decide_within_limit, status_code=status_code)
+        run = CommandRunner(backend, request)
+        return run(decide_within_limit, content, status_code=status_code)
