@@ -15,6 +15,7 @@ from api.dataset import imports_page
 from tests.adapters.dataset.importing import png
 from tests.adapters.running import running
 from tests.api.dataset.import_scene import PETS, ImportScene, with_bad_lines, zipped
+from tests.api.pages.tabs import opened_tab
 from tests.api.pages.test_html import NASTY, get
 from tests.api.pages.test_pages import CHECKS, SCHEMES, SOON
 from tests.api.scene import KEY, Scene
@@ -36,20 +37,8 @@ def profile(importing: ImportScene, chromium: Browser) -> Iterator[BrowserContex
 @pytest.fixture
 def page(profile: BrowserContext) -> Iterator[Page]:
     """A tab that must have nothing to complain about."""
-    tab = profile.new_page()
-    complaints: list[str] = []
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    tab.on(
-        "console",
-        lambda told: (
-            complaints.append(told.text)
-            if told.type in {"error", "warning"} and not REFUSED.match(told.text)
-            else None
-        ),
-    )
-    yield tab
-    tab.close()
-    assert complaints == []
+    with opened_tab(profile, REFUSED) as tab:
+        yield tab
 
 
 def archive(folder: Path, name: str, content: bytes) -> Path:

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from api.dataset import projects_page
+from tests.api.pages.tabs import opened_tab
 from tests.api.pages.test_pages import CHECKS, SCHEMES, SOON, show
 from tests.api.scene import Scene
 
@@ -26,20 +27,8 @@ def profile(site: Scene, chromium: Browser) -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(profile: BrowserContext) -> Iterator[Page]:
     """A tab that must have nothing to complain about, conflicts and lost connections aside."""
-    tab = profile.new_page()
-    complaints: list[str] = []
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    tab.on(
-        "console",
-        lambda told: (
-            complaints.append(told.text)
-            if told.type in {"error", "warning"} and not EXPECTED.match(told.text)
-            else None
-        ),
-    )
-    yield tab
-    tab.close()
-    assert complaints == []
+    with opened_tab(profile, EXPECTED) as tab:
+        yield tab
 
 
 class Desk:

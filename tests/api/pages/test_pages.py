@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from domain.training.messages import Failed
+from tests.api.pages.tabs import opened_tab
 from tests.api.pages.test_html import NASTY
 from tests.api.scene import Scene
 
@@ -38,29 +39,17 @@ def profile(site: Scene, chromium: Browser) -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(site: Scene, profile: BrowserContext) -> Iterator[Page]:
     """A tab that must stay on this machine and have nothing to complain about."""
-    tab = profile.new_page()
-    complaints: list[str] = []
     elsewhere: list[str] = []
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    tab.on(
-        "console",
-        lambda told: (
-            complaints.append(told.text)
-            if told.type in {"error", "warning"} and not REFUSED.match(told.text)
-            else None
-        ),
-    )
-    tab.on(
-        "request",
-        lambda made: (
-            elsewhere.append(made.url)
-            if urlsplit(made.url).netloc not in {urlsplit(site.url).netloc, ""}
-            else None
-        ),
-    )
-    yield tab
-    tab.close()
-    assert complaints == []
+    with opened_tab(profile, REFUSED) as tab:
+        tab.on(
+            "request",
+            lambda made: (
+                elsewhere.append(made.url)
+                if urlsplit(made.url).netloc not in {urlsplit(site.url).netloc, ""}
+                else None
+            ),
+        )
+        yield tab
     assert elsewhere == []
 
 

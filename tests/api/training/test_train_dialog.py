@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from domain.errors import Invalid
 from domain.training.form import KINDS, training_form
 from domain.training.form_controls import resolve
+from tests.api.pages.tabs import opened_tab
 from tests.api.pages.test_pages import CHECKS, REFUSED, SCHEMES, SOON, show
 from tests.api.scene import Scene
 from tests.api.training.test_form import ended, put_weights
@@ -38,20 +39,8 @@ def profile(site: Scene, chromium: Browser) -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(profile: BrowserContext) -> Iterator[Page]:
     """A tab that must have nothing to complain about but refusals."""
-    tab = profile.new_page()
-    complaints: list[str] = []
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    tab.on(
-        "console",
-        lambda told: (
-            complaints.append(told.text)
-            if told.type in {"error", "warning"} and not REFUSED.match(told.text)
-            else None
-        ),
-    )
-    yield tab
-    tab.close()
-    assert complaints == []
+    with opened_tab(profile, REFUSED) as tab:
+        yield tab
 
 
 def opened(page: Page, site: Scene, view_id: str) -> Locator:
