@@ -85,7 +85,7 @@ def test_for_people_it_is_text() -> None:
 
 def test_what_nobody_caught_is_logged_too() -> None:
     program = """
-from adapters import logs
+from adapters.observability import logs
 import threading
 logs.set_up("relay", "json")
 thread = threading.Thread(target=lambda: open("postgresql://u:hunter2@db/x"))
