@@ -9,6 +9,7 @@ from msgspec import Meta
 from adapters.heartbeats import Sign
 from adapters.imports.progress import ImportProgress
 from domain.image import Annotation
+from domain.waiting import Waiting
 from projections.catalog import ProjectRow, ViewRow
 from projections.dataset_queries import ConceptCount, DatasetCounts, ImageRow, ViewCounts
 from projections.erasures import ErasureRow
@@ -191,8 +192,11 @@ class ModelView(msgspec.Struct, frozen=True):
 
 
 class VersionView(msgspec.Struct, frozen=True):
+    """A version; `waiting` is null unless it is queued, and in the past."""
+
     version: VersionRow
     position: int
+    waiting: Waiting | None
 
 
 class ProgressView(msgspec.Struct, frozen=True):

@@ -1,5 +1,6 @@
 """Routes of model versions: train, watch, fetch."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -19,14 +20,21 @@ from api.schemas import (
     Versions,
     VersionView,
 )
+from api.waiting import waiting_for
 from application import versions as commands
 from application.handle import Decided, Session
 from domain.errors import Conflict, NotFound
 from domain.roles import Right
 from domain.version import CANCELLED
-from projections.library_queries import NEWEST, VersionFilter, find_version, list_versions
+from projections.library_queries import (
+    NEWEST,
+    VersionFilter,
+    VersionRow,
+    find_version,
+    list_versions,
+)
 from projections.metric_history import series_of
-from projections.version_progress import find_progress
+from projections.version_progress import find_progress, trainings_before
 
 
 class VersionController(Controller):
@@ -124,21 +132,28 @@ class VersionController(Controller):
     @get(
         "/versions/{version_id:str}",
         summary="A version",
-        sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )
-    def get_version(
+    async def get_version(
         self,
         backend: Served,
         version_id: FromPath[str],
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Response[VersionView]:
-        with backend.reading_as_of(as_of, at_least) as (connection, position, at):
-            version = find_version(connection, version_id, as_of=at)
-        if version is None:
-            raise NotFound("there is no such version")
-        return Response(VersionView(version, position), headers={"ETag": f'"{version.revision}"'})
+        """While it is queued, `waiting` says what for: trainings before it, workers online."""
+
+        def read() -> tuple[VersionRow, int, int | None]:
+            with backend.reading_as_of(as_of, at_least) as (connection, position, at):
+                version = find_version(connection, version_id, as_of=at)
+                if version is None:
+                    raise NotFound("there is no such version")
+                before = trainings_before(connection, version_id) if at is None else None
+            return version, position, before
+
+        version, position, before = await asyncio.to_thread(read)
+        view = VersionView(version, position, await waiting_for(backend, before))
+        return Response(view, headers={"ETag": f'"{version.revision}"'})
 
     @get(
         "/versions/{version_id:str}/progress",
