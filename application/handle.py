@@ -71,8 +71,7 @@ class Session:
     def new_id(self) -> str:
         """A fresh id that is the same in every try at this command."""
         self._ids_given += 1
-        name = f"{self.request.command_id}/{self._ids_given}"
-        return str(uuid.uuid5(uuid.NAMESPACE_OID, name))
+        return made_id(self.request.command_id, self._ids_given)
 
     def get(self, aggregate: Aggregate[State], entity_id: str) -> State | None:
         """An aggregate's state, with this command's own events, or None if it has no events."""
@@ -161,6 +160,11 @@ class Session:
             self.request.correlation_id,
             self.request.causation_id,
         )
+
+
+def made_id(command_id: str, number: int = 1) -> str:
+    """The id of what a command makes, of the first thing or a later one."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{command_id}/{number}"))
 
 
 def new_metadata(

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -18,6 +19,8 @@ from adapters.settings import Settings
 from domain.training.messages import Presence
 
 PATIENCE_SECONDS = 3.0
+FRESH_SECONDS = 1.0
+"""Many follow a version that is queued: one look answers all who ask within a second."""
 
 Answer = TypeVar("Answer")
 log = logging.getLogger(__name__)
@@ -43,10 +46,24 @@ class Lookout:
         self._name = name
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
+        self._looking = asyncio.Lock()
+        self._online: int | None = None
+        self._looked_at = -FRESH_SECONDS
 
     async def crew(self) -> Crew:
         """Raises `QueueUnreachable`."""
         return await self.ask(crew_of)
+
+    async def online(self) -> int | None:
+        """How many workers are online, as of a second ago at most; None if NATS does not answer."""
+        async with self._looking:
+            if time.monotonic() - self._looked_at >= FRESH_SECONDS:
+                try:
+                    self._online = len((await self.crew()).workers)
+                except QueueUnreachable:
+                    self._online = None
+                self._looked_at = time.monotonic()
+            return self._online
 
     async def ask(
         self,

@@ -18,14 +18,24 @@ from api.access.limits import hold_open
 from api.access.rights import needs
 from api.backend import Backend
 from api.http.parameters import HttpRequest, Served
+from api.training.waiting import waiting_for
 from domain.access.roles import Right
 from domain.aggregates import VERSION
 from domain.errors import Invalid, NotFound
-from domain.training.version import ENDED
+from domain.training.version import ENDED, QUEUED
+from domain.training.waiting import Waiting
 from projections.training.metric_history import METRIC_HISTORY, Series, series_of
-from projections.training.version_progress import VERSION_PROGRESS, ProgressRow, find_progress
+from projections.training.version_progress import (
+    VERSION_PROGRESS,
+    ProgressRow,
+    find_progress,
+    trainings_before,
+)
 
-Look = tuple[ProgressRow | None, list[Series], int]
+LOOK_SECONDS = 2.0
+"""How often a queued version's workers are looked for: their coming and going is no event."""
+
+Look = tuple[ProgressRow | None, list[Series], int | None, int]
 
 
 class LiveController(Controller):
@@ -42,7 +52,8 @@ class LiveController(Controller):
     async def follow(
         self, backend: Served, request: HttpRequest, version_id: FromPath[str]
     ) -> ServerSentEvent:
-        """Events `progress` (all of it), `metrics` (what is new) and `end`.
+        """Events `progress` (all of it), `metrics` (what is new), `waiting` (what a queued version
+        waits for) and `end`.
 
         Begins with what there is; a client that comes back names the last id it has seen in
         `Last-Event-ID`. Ends, too, once the caller may no longer read the version.
@@ -68,6 +79,7 @@ async def _events(
     backend: Backend, version_id: str, seen: int, may_read: Callable[[], Awaitable[bool]]
 ) -> AsyncIterator[ServerSentEventMessage]:
     shown: ProgressRow | None = None
+    waiting: Waiting | None = None
     beat = backend.feed.beat
     with backend.news.listening(VERSION_PROGRESS, METRIC_HISTORY) as changed:
         while True:
@@ -77,26 +89,30 @@ async def _events(
                 if not await may_read():
                     return
                 yield ServerSentEventMessage(comment="still here", data=None)
-            progress, series, position = await asyncio.to_thread(_look, backend, version_id, seen)
+            looked = await asyncio.to_thread(_look, backend, version_id, seen)
+            progress, series, before, position = looked
             assert progress is not None
             if series:
                 yield _message("metrics", series, position)
             if progress != shown:
                 yield _message("progress", progress, position)
                 shown = progress
+            was, waiting = waiting, await waiting_for(backend, before)
+            if waiting not in (None, was):
+                yield _message("waiting", waiting, position)
             seen = max(seen, position)
             # Not before the metrics have come as far as the progress.
             if progress.status in ENDED and position >= progress.position:
                 yield _message("end", progress.status, position)
                 return
-            await _either(changed, beat)
+            await _either(changed, beat, seconds=None if waiting is None else LOOK_SECONDS)
 
 
-async def _either(*events: asyncio.Event) -> None:
-    """Return once one of them is set."""
+async def _either(*events: asyncio.Event, seconds: float | None) -> None:
+    """Return once one of them is set, or after some seconds."""
     waiting = [asyncio.ensure_future(event.wait()) for event in events]
     try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for one in waiting:
             one.cancel()
@@ -113,10 +129,14 @@ def _wait_until_shown(backend: Backend, version_id: str) -> None:
 
 
 def _look(backend: Backend, version_id: str, seen: int) -> Look:
-    """One snapshot: the progress, the metrics after `seen`, and the position of both."""
+    """One snapshot: the progress, the metrics after `seen`, how many trainings are before it if it
+    is queued, and the position of all."""
     with backend.reading(None, VERSION_PROGRESS, METRIC_HISTORY) as (connection, position):
         series = series_of(connection, version_id, after=seen, upto=position)
-        return find_progress(connection, version_id), series, position
+        progress = find_progress(connection, version_id)
+        queued = progress is not None and progress.status == QUEUED
+        before = trainings_before(connection, version_id) if queued else None
+        return progress, series, before, position
 
 
 def _message(event: str, content: object, position: int) -> ServerSentEventMessage:

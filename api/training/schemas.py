@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from api.http.schemas import Listing, Strict, published_as
+from domain.training.waiting import Waiting
 from projections.training.library_queries import VersionRow
 from projections.training.metric_history import Series
 from projections.training.version_progress import ProgressRow
@@ -25,8 +26,11 @@ class NewVersion(Strict, frozen=True, kw_only=True):
 
 
 class VersionView(msgspec.Struct, frozen=True):
+    """A version; `waiting` is null unless it is queued, and in the past."""
+
     version: VersionRow
     position: int
+    waiting: Waiting | None
 
 
 class ProgressView(msgspec.Struct, frozen=True):

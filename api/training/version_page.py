@@ -1,22 +1,32 @@
 """The page of a version: its steps, its metrics as they come, and what it was made of."""
 
+import asyncio
+
+import msgspec
 from litestar import Controller, get
 from litestar.params import FromPath
 from litestar.response import Template
 
 from api.access.rights import needs
-from api.backend import NotYet
+from api.backend import Backend, NotYet
 from api.http.parameters import AsOf, AtLeast, Served
 from api.pages.html import Page, indicator_of, render
 from api.pages.past import Moment, moment_of, told
+from api.training.waiting import waiting_for
 from domain.access.roles import Right
 from domain.errors import NotFound
 from domain.training.option_facts import Fact, facts_of
 from domain.training.version import ENDED
+from domain.training.waiting import Waiting
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
 from projections.training.library_queries import ModelRow, VersionRow, find_model, find_version
 from projections.training.models_library import MODELS_LIBRARY
-from projections.training.version_progress import VERSION_PROGRESS, ProgressRow, find_progress
+from projections.training.version_progress import (
+    VERSION_PROGRESS,
+    ProgressRow,
+    find_progress,
+    trainings_before,
+)
 
 SHOWN = (CATALOG, MODELS_LIBRARY, VERSION_PROGRESS)
 """The read models that the page shows."""
@@ -41,6 +51,7 @@ class VersionPage(Page, frozen=True, kw_only=True):
     progress: ProgressRow
     origin: VersionRow | None
     step_labels: dict[str, str]
+    waiting: Waiting | None
 
     @property
     def ended(self) -> bool:
@@ -58,37 +69,48 @@ class VersionPage(Page, frozen=True, kw_only=True):
 class VersionPages(Controller):
     """Versions."""
 
-    @get("/versions/{version_id:str}", sync_to_thread=True, opt=needs(Right.READ, of="version_id"))
-    def version(
+    @get("/versions/{version_id:str}", opt=needs(Right.READ, of="version_id"))
+    async def version(
         self,
         backend: Served,
         version_id: FromPath[str],
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Template:
-        with backend.reading_as_of(as_of, at_least, *SHOWN) as (connection, position, at):
-            version = find_version(connection, version_id, as_of=at)
-            progress = find_progress(connection, version_id, as_of=at)
-            if version is None or progress is None:
-                raise NotFound(f"there is no such version{told(at)}")
-            project = find_project(connection, version.project_id, as_of=at)
-            view = find_view(connection, version.view_id, as_of=at)
-            model = find_model(connection, version.model_id, as_of=at)
-            start = version.options.start_from
-            origin = find_version(connection, start, as_of=at) if start else None
-            moment = moment_of(backend, connection, at, SHOWN)
-        if project is None or view is None or model is None:
-            raise NotYet("the read models are still catching up; reload in a moment")
-        page = VersionPage(
-            position=position,
-            api=moment.of(f"/api/v1/versions/{version_id}"),
-            moment=moment,
-            project=project,
-            view=view,
-            model=model,
-            version=version,
-            progress=progress,
-            origin=origin,
-            step_labels=STEP_LABELS,
-        )
-        return render("training/version.html", page)
+        page, before = await asyncio.to_thread(_page, backend, version_id, at_least, as_of)
+        waiting = await waiting_for(backend, before)
+        return render("training/version.html", msgspec.structs.replace(page, waiting=waiting))
+
+
+def _page(
+    backend: Backend, version_id: str, at_least: int | None, as_of: str | None
+) -> tuple[VersionPage, int | None]:
+    """The page but for what the version waits for, and how many trainings are before it."""
+    with backend.reading_as_of(as_of, at_least, *SHOWN) as (connection, position, at):
+        version = find_version(connection, version_id, as_of=at)
+        progress = find_progress(connection, version_id, as_of=at)
+        if version is None or progress is None:
+            raise NotFound(f"there is no such version{told(at)}")
+        project = find_project(connection, version.project_id, as_of=at)
+        view = find_view(connection, version.view_id, as_of=at)
+        model = find_model(connection, version.model_id, as_of=at)
+        start = version.options.start_from
+        origin = find_version(connection, start, as_of=at) if start else None
+        moment = moment_of(backend, connection, at, SHOWN)
+        before = None if moment.past else trainings_before(connection, version_id)
+    if project is None or view is None or model is None:
+        raise NotYet("the read models are still catching up; reload in a moment")
+    page = VersionPage(
+        position=position,
+        api=moment.of(f"/api/v1/versions/{version_id}"),
+        moment=moment,
+        project=project,
+        view=view,
+        model=model,
+        version=version,
+        progress=progress,
+        origin=origin,
+        step_labels=STEP_LABELS,
+        waiting=None,
+    )
+    return page, before

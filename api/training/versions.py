@@ -1,5 +1,6 @@
 """Routes of model versions: train, watch, fetch."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from api.http.commands import Answer, Named, envelope, named, respond
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served
 from api.http.schemas import NewName
 from api.training.schemas import MetricsView, NewVersion, ProgressView, Versions, VersionView
+from api.training.waiting import waiting_for
 from application.handle import Decided, Session
 from application.training import versions as commands
 from domain.access.roles import Right
@@ -24,10 +26,16 @@ from domain.training.version import (
     RenameVersion,
     StopVersion,
 )
-from projections.training.library_queries import NEWEST, VersionFilter, find_version, list_versions
+from projections.training.library_queries import (
+    NEWEST,
+    VersionFilter,
+    VersionRow,
+    find_version,
+    list_versions,
+)
 from projections.training.metric_history import METRIC_HISTORY, series_of
 from projections.training.models_library import MODELS_LIBRARY
-from projections.training.version_progress import VERSION_PROGRESS, find_progress
+from projections.training.version_progress import VERSION_PROGRESS, find_progress, trainings_before
 
 
 class VersionController(Controller):
@@ -126,21 +134,29 @@ class VersionController(Controller):
     @get(
         "/versions/{version_id:str}",
         summary="A version",
-        sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )
-    def get_version(
+    async def get_version(
         self,
         backend: Served,
         version_id: FromPath[str],
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Response[VersionView]:
-        with backend.reading_as_of(as_of, at_least, MODELS_LIBRARY) as (connection, position, at):
-            version = find_version(connection, version_id, as_of=at)
-        if version is None:
-            raise NotFound("there is no such version")
-        return Response(VersionView(version, position), headers={"ETag": f'"{version.revision}"'})
+        """While it is queued, `waiting` says what for: trainings before it, workers online."""
+
+        def read() -> tuple[VersionRow, int, int | None]:
+            read_models = MODELS_LIBRARY, VERSION_PROGRESS
+            with backend.reading_as_of(as_of, at_least, *read_models) as (connection, position, at):
+                version = find_version(connection, version_id, as_of=at)
+                if version is None:
+                    raise NotFound("there is no such version")
+                before = trainings_before(connection, version_id) if at is None else None
+            return version, position, before
+
+        version, position, before = await asyncio.to_thread(read)
+        view = VersionView(version, position, await waiting_for(backend, before))
+        return Response(view, headers={"ETag": f'"{version.revision}"'})
 
     @get(
         "/versions/{version_id:str}/progress",

@@ -13,6 +13,7 @@ from cli.access.login import sign_in_address
 from cli.client import ApiClient, ApiProblem
 from cli.demo.plans import PLANS, Plan
 from cli.demo.project import make_project
+from cli.demo.runs import demo_training
 from cli.demo.system import find_or_start, is_running
 from cli.operations.demo_lock import living_demo
 from cli.training.demo_screen import library_table, watch
@@ -54,12 +55,11 @@ def run_demo(
             with ApiClient(api_url, api_key, lambda: is_running(data)) as client:
                 view_id = make_project(client, console, plan, seed)
                 training = {"name": "Demo", "options": plan.options | {"seed": seed}}
-                answer = client.command(f"views/{view_id}/versions", training)
-                version_id = answer["id"]
-                client.query(f"versions/{version_id}", at_least=answer["position"])
-                page = sign_in_address(api_url, api_key, f"/versions/{version_id}")
-                say(f"Watch it live at {page}")
-                watch(client, version_id, console)
+                path = f"views/{view_id}/versions"
+                with demo_training(client, data, path, training, say) as version_id:
+                    page = sign_in_address(api_url, api_key, f"/versions/{version_id}")
+                    say(f"Watch it live at {page}")
+                    watch(client, version_id, console)
                 version = client.query(f"versions/{version_id}")["version"]
                 console.print(library_table(client.query(f"views/{view_id}/models")))
                 result = _result(client, version, plan, began)

@@ -52,6 +52,8 @@ def print_status(settings: Settings) -> None:
     console.print(_processes(known.signs))
     if found is not None:
         console.print(_workers(found.crew))
+        if not found.crew.workers:
+            console.print("No worker is online: start one with `stemma worker`.")
 
 
 class _Nats(msgspec.Struct, frozen=True):

@@ -1,14 +1,17 @@
 """What the demo shows in the terminal: live progress and metrics, then the Models Library."""
 
-import json
 from typing import Any
 
+import msgspec
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from cli.client import ApiClient
+from domain.training.version import QUEUED
+from domain.training.waiting import Waiting
 
 _LABELS = {
     "learning_rate": "learning rate",
@@ -30,15 +33,28 @@ def watch(client: ApiClient, version_id: str, console: Console) -> None:
     )
     task = bar.add_task("queued", total=1.0)
     latest: dict[str, tuple[int, float]] = {}
+    waiting = ""
     with Live(Group(bar, _metrics_table(latest)), console=console, refresh_per_second=8) as live:
         for event in client.follow(f"versions/{version_id}/events"):
             if event.event == "progress":
-                progress = json.loads(event.data)
+                progress = msgspec.json.decode(event.data)
                 bar.update(task, completed=progress["progress"], description=progress["status"])
+                if progress["status"] != QUEUED:
+                    waiting = ""
+            elif event.event == "waiting":
+                waiting = _told(msgspec.json.decode(event.data, type=Waiting))
+                if not console.is_terminal:
+                    console.print(waiting)
             elif event.event == "metrics":
-                for series in json.loads(event.data):
+                for series in msgspec.json.decode(event.data):
                     latest[series["metric"]] = series["iterations"][-1], series["values"][-1]
-            live.update(Group(bar, _metrics_table(latest)))
+            told = [Text(waiting)] if waiting else []
+            live.update(Group(bar, *told, _metrics_table(latest)))
+
+
+def _told(waiting: Waiting) -> str:
+    start = ": start one with `stemma worker`" if waiting.workers_online == 0 else ""
+    return f"{waiting}{start}"
 
 
 def _metrics_table(latest: dict[str, tuple[int, float]]) -> Table:

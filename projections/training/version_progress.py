@@ -21,6 +21,7 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
+    or_,
     select,
 )
 
@@ -29,6 +30,7 @@ from domain.event import Recorded
 from domain.training.version import (
     CANCELLED,
     DONE,
+    ENDED,
     FAILED,
     PENDING,
     QUEUED,
@@ -320,6 +322,26 @@ class ProgressRow(msgspec.Struct, frozen=True):
     position: int
     steps: list[StepRow]
     seconds_left: float | None
+
+
+def trainings_before(connection: Connection, version_id: str) -> int | None:
+    """How many trainings run or were queued earlier than that of a queued version, in all projects;
+    None if it is not queued."""
+    place = steps.c.place == STEPS.index(QUEUED)
+    # The row of this step changes when a version is queued, and then when it is no longer.
+    own = select(steps.c.valid_from).where(
+        steps.c.version_id == version_id, place, steps.c.status == RUNNING
+    )
+    queued_at = connection.scalar(own)
+    if queued_at is None:
+        return None
+    before = or_(progress.c.status != QUEUED, steps.c.valid_from < queued_at)
+    query = (
+        select(func.count())
+        .select_from(progress.join(steps, progress.c.version_id == steps.c.version_id))
+        .where(place, progress.c.status.not_in(ENDED), before)
+    )
+    return connection.scalar(query)
 
 
 def find_progress(

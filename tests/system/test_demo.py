@@ -14,6 +14,8 @@ import msgspec
 import pytest
 
 from adapters.servers.embedded import is_held
+from adapters.settings import read_runtime
+from cli.client import ApiClient
 from cli.operations import demo_lock
 from cli.operations.demo_lock import living_demo
 from tests.servers import port_of_its_own
@@ -88,6 +90,14 @@ class Folder:
         assert self.is_running()
         return (self.data / "lock").read_text()
 
+    def trainings(self) -> list[str]:
+        """The statuses of all versions, oldest first."""
+        runtime = read_runtime(self.data)
+        assert runtime is not None
+        with ApiClient(runtime.api_url, runtime.api_key or "") as client:
+            versions = client.query("versions", sort="oldest")["items"]
+        return [version["status"] for version in versions]
+
     def processes(self) -> list[str]:
         """Everything that runs for this folder."""
         found = []
@@ -126,6 +136,7 @@ def test_two_at_once_end_ready_with_the_same_figures(folder: Folder) -> None:
     assert (one["status"], other["status"]) == ("ready", "ready")
     assert one["accuracy"] == other["accuracy"] > 0
     assert folder.processes() == []
+    assert list((folder.data / "demos").glob("*-*")) == []
 
 
 def test_whoever_is_killed_the_others_go_on_and_the_last_one_stops_all(folder: Folder) -> None:
@@ -144,6 +155,17 @@ def test_whoever_is_killed_the_others_go_on_and_the_last_one_stops_all(folder: F
     assert folder.owner() == owner
     assert before.end()["status"] == "ready"
     assert not folder.is_running()
+
+
+def test_what_an_interrupted_demo_left_is_cancelled_by_the_next(folder: Folder) -> None:
+    interrupted = folder.demo(LONG)
+    interrupted.says("Watch it live")
+    interrupted.kill(signal.SIGKILL)
+    eventually(lambda: not folder.is_running(), "nothing runs without a demo", 300)
+    after = folder.demo(SHORT, "--keep")
+    after.says("Cancelled a training")
+    assert after.end()["status"] == "ready"
+    assert folder.trainings() == ["cancelled", "ready"]
 
 
 def test_what_is_kept_is_used_until_it_is_stopped_which_a_demo_says(folder: Folder) -> None:

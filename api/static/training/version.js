@@ -12,6 +12,7 @@ const gap = document.querySelector("[data-gap]");
 
 let iterationsPerEpoch = Number(place.dataset.iterationsPerEpoch);
 let shown = place.dataset.shown;
+let waitingFor = place.dataset.waitingFor;
 let charts = startCharts();
 let waiting = [];
 
@@ -42,6 +43,12 @@ function follow() {
       shown = told(progress);
       refresh(event.lastEventId);
     }
+  });
+  source.addEventListener("waiting", (event) => {
+    const { trainings_before: before, workers_online: workers } = JSON.parse(event.data);
+    if (`${before} ${workers ?? "None"}` === waitingFor) return;
+    waitingFor = `${before} ${workers ?? "None"}`;
+    refresh(event.lastEventId);
   });
   source.addEventListener("end", async (event) => {
     source.close();

@@ -311,6 +311,23 @@ def test_a_training_is_stopped_and_another_cancelled_on_the_page(site: Scene, pa
     expect(row.get_by_role("button", name="Cancel training")).to_have_count(0)
 
 
+def test_a_queued_version_says_what_it_waits_for(site: Scene, page: Page) -> None:
+    _, view_id = site.trainable()
+    before, queued = site.version(view_id), site.version(view_id)
+    site.visible()
+    answer = site.http.get(f"/api/v1/versions/{queued}").json()
+    count = answer["waiting"]["trainings_before"]
+    show(page, site, f"/versions/{queued}")
+    waiting = page.locator("[data-waiting]")
+    expect(waiting).to_contain_text(f"Queued: {count} training")
+    site.post(f"/versions/{before}/cancel", None)
+    expect(waiting).to_contain_text(f"Queued: {count - 1 or 'no'} training")
+    site.begin(queued)
+    expect(waiting).to_have_count(0)
+    assert is_the_same(page)
+    site.finish(queued)
+
+
 def test_a_library_is_kept_in_order(site: Scene, page: Page) -> None:
     _, view_id = site.trainable()
     failed = site.version(view_id)

@@ -1,20 +1,30 @@
 """The workers as the API sees them on NATS, and what it says when NATS is away."""
 
+import io
+import json
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import httpx
 import msgspec
 import pytest
+from httpx_sse import connect_sse
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
+from rich.console import Console
 
 from adapters.nats.jetstream import JOBS, WORKERS_BUCKET, ensure_streams, job_subject
 from adapters.servers.nats import EmbeddedNats
+from cli.client import ApiClient
+from cli.training.demo_screen import watch
 from domain.training.messages import Presence
-from tests.adapters.running import kill, with_js
+from tests.adapters.running import eventually, kill, with_js
 from tests.api.conftest import serving, settings_at
-from tests.api.scene import Scene
+from tests.api.people import People
+from tests.api.scene import KEY, Scene
 from tests.servers import Database
 
 SINCE = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -68,6 +78,90 @@ def test_workers_with_what_they_train_and_what_waits(
     first = server.http.get("/api/v1/workers", params={"limit": 1}).json()
     rest = server.http.get("/api/v1/workers", params={"cursor": first["next"]}).json()
     assert [one["version"]["version_id"] for one in rest["versions"]] == [waiting]
+
+
+def is_online(private_nats: EmbeddedNats, *names: str) -> None:
+    """Workers come, as their signs of life have it."""
+
+    async def put(js: JetStreamContext) -> None:
+        await ensure_streams(js)
+        bucket = await js.key_value(WORKERS_BUCKET)
+        for name in names:
+            await bucket.put(name, msgspec.json.encode(Presence(name, "cpu", None, SINCE)))
+
+    with_js(private_nats.url, put)
+
+
+def waiting(client: httpx.Client, version_id: str) -> Any:
+    return client.get(f"/api/v1/versions/{version_id}").raise_for_status().json()["waiting"]
+
+
+def test_what_a_queued_version_waits_for(server: Scene, private_nats: EmbeddedNats) -> None:
+    _, elsewhere = server.trainable("Of others")
+    project_id, view_id = server.trainable()
+    running, queued = server.version(elsewhere), server.version(view_id)
+    server.begin(running)
+    position = server.visible()
+    _, viewer = People(server).join(("viewer", project_id))
+    with viewer:
+        assert viewer.get(f"/api/v1/versions/{running}").status_code == 404
+        assert waiting(viewer, queued) == {"trainings_before": 1, "workers_online": 0}
+    page = server.http.get(f"/versions/{queued}").text
+    assert "Queued: 1 training before it, no workers online." in page
+    assert "Start one with <code>stemma worker</code>" in page
+    is_online(private_nats, "one", "other")
+    two = {"trainings_before": 1, "workers_online": 2}
+    eventually(lambda: waiting(server.http, queued) == two)
+    kill(private_nats)
+    unknown = {"trainings_before": 1, "workers_online": None}
+    eventually(lambda: waiting(server.http, queued) == unknown)
+    assert "NATS does not say" in server.http.get(f"/versions/{queued}").text
+    assert waiting(server.http, running) is None
+    server.begin(queued)
+    server.visible()
+    assert waiting(server.http, queued) is None
+    then = {"as_of": position}
+    past = server.http.get(f"/api/v1/versions/{queued}", params=then).json()
+    assert (past["version"]["status"], past["waiting"]) == ("queued", None)
+    assert "data-waiting>" not in server.http.get(f"/versions/{queued}", params=then).text
+
+
+def test_what_it_waits_for_is_told_live(server: Scene, private_nats: EmbeddedNats) -> None:
+    _, view_id = server.trainable()
+    before, queued = server.version(view_id), server.version(view_id)
+    server.visible()
+    told = []
+    with connect_sse(server.http, "GET", f"/api/v1/versions/{queued}/events") as source:
+        for event in source.iter_sse():
+            if event.event == "waiting":
+                told.append(tuple(json.loads(event.data).values()))
+                match told[-1]:
+                    case (1, 0):
+                        is_online(private_nats, "one")
+                    case (1, 1):
+                        server.post(f"/versions/{before}/cancel", None)
+                    case (0, 1):
+                        server.post(f"/versions/{queued}/cancel", None)
+    assert told == [(1, 0), (1, 1), (0, 1)]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_it_waits_for_is_told_in_the_terminal(server: Scene, terminal: bool) -> None:
+    _, view_id = server.trainable()
+    _, queued = server.version(view_id), server.version(view_id)
+    server.visible()
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=terminal, width=100)
+    with ApiClient(server.url, KEY) as client:
+        watching = threading.Thread(target=watch, args=(client, queued, console))
+        watching.start()
+        told = "Queued: 1 training before it, no workers online: start one with `stemma worker`"
+        eventually(lambda: told in screen.getvalue())
+        server.begin(queued, epochs=1)
+        server.epoch(queued, 1, of=1)
+        server.finish(queued)
+        watching.join()
+    assert "ready" in screen.getvalue()
 
 
 def test_an_absent_nats_is_said_and_found_again(server: Scene, private_nats: EmbeddedNats) -> None:

@@ -34,8 +34,10 @@ def test_a_relay_whose_messages_have_expired_is_not_behind(
 
     with_js(nats_url, expire)
     print_status(settings_for(migrated, nats_url))
-    shown = rows(capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    shown = rows(printed)
     assert shown["relay"] == ["3", "0"]
+    assert "No worker is online: start one with `stemma worker`" in printed
     assert shown["stream EVENTS"] == ["0"]
 
 

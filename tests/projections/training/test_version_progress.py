@@ -21,6 +21,7 @@ from projections.training.version_progress import (
     ProgressRow,
     StepRow,
     find_progress,
+    trainings_before,
 )
 from tests.domain.training.version_samples import CREATED, started
 from tests.projections.made_log import MadeLog, at
@@ -173,3 +174,24 @@ def test_the_position_is_that_of_the_versions_last_event(happened: Happened) -> 
 def test_an_unknown_version_has_no_progress(engine: Engine) -> None:
     with engine.connect() as connection:
         assert find_progress(connection, "nothing") is None
+
+
+def test_what_is_before_a_queued_version(engine: Engine) -> None:
+    """Whatever runs, and what was queued earlier: a retried version goes to the end."""
+    log = MadeLog()
+    for name in ("ended", "running", "retried", "first", "renamed", "last"):
+        log.add(f"version-{name}", CREATED)
+    log.add("version-ended", started(), VersionTrainingCancelled())
+    log.add("version-running", started(), step("training"))
+    log.add("version-retried", started(), VersionTrainingFailed("no luck"), VersionRetried(2))
+    log.add("version-renamed", VersionRenamed("another name"))
+    log.follow(engine, [VERSION_PROGRESS])
+    with engine.connect() as connection:
+        found = {one: trainings_before(connection, one) for one in ("first", "renamed", "last")}
+        assert found == {"first": 1, "renamed": 2, "last": 3}
+        assert trainings_before(connection, "retried") == 4
+        assert [trainings_before(connection, one) for one in ("running", "ended")] == [None, None]
+        connection.rollback()
+        log.add("version-first", VersionTrainingCancelled())
+        log.follow(engine, [VERSION_PROGRESS])
+        assert trainings_before(connection, "last") == 2
