@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -26,8 +25,8 @@ from adapters.servers.postgres import EmbeddedPostgres
 from adapters.services import SERVICES
 from adapters.settings import LOCK_FILE, RUNTIME_FILE, Runtime, Settings, load_settings
 from cli.operations import demo_lock
+from cli.operations.api_port import claimed_port
 
-DEFAULT_PORT = 8300
 READY_SECONDS = 60.0
 
 
@@ -50,19 +49,22 @@ def run_all(
     settings = _own_settings()
     demo_lock.begin(settings.data, stop if until_demos_end else None)
     supervisor = Supervisor(settings.data / "logs", _say, echo=echo)
+    if port is None and "STEMMA_API_PORT" in os.environ:
+        port = settings.api_port
     try:
-        runtime = _start_servers(settings, supervisor, port)
-        _migrate(runtime, stop)
-        runtime = msgspec.structs.replace(runtime, api_key=_key(settings.data, runtime))
-        write_secret(settings.data / RUNTIME_FILE, msgspec.json.encode(runtime))
-        for place, (name, arguments) in enumerate(processes(separate)):
-            argv = [sys.executable, "-m", "cli.main", *arguments]
-            environment = _environment(settings, runtime) | _into_nats(settings, name)
-            environment |= metrics_port(settings, place)
-            supervisor.add_process(name, argv, environment)
-        announce = threading.Thread(target=_announce, args=(runtime, began, stop), daemon=True)
-        announce.start()
-        supervisor.run(stop)
+        with claimed_port(settings.api_host, port) as api_port:
+            runtime = _start_servers(settings, supervisor, api_port)
+            _migrate(runtime, stop)
+            runtime = msgspec.structs.replace(runtime, api_key=_key(settings.data, runtime))
+            write_secret(settings.data / RUNTIME_FILE, msgspec.json.encode(runtime))
+            for place, (name, arguments) in enumerate(processes(separate)):
+                argv = [sys.executable, "-m", "cli.main", *arguments]
+                environment = _environment(settings, runtime) | _into_nats(settings, name)
+                environment |= metrics_port(settings, place)
+                supervisor.add_process(name, argv, environment)
+            announce = threading.Thread(target=_announce, args=(runtime, began, stop), daemon=True)
+            announce.start()
+            supervisor.run(stop)
     finally:
         supervisor.stop()
         (settings.data / RUNTIME_FILE).unlink(missing_ok=True)
@@ -88,7 +90,7 @@ def _own_settings() -> Settings:
     return load_settings()
 
 
-def _start_servers(settings: Settings, supervisor: Supervisor, port: int | None) -> Runtime:
+def _start_servers(settings: Settings, supervisor: Supervisor, api_port: int) -> Runtime:
     servers: list[Server] = []
     database_url, admin_url = settings.database_url, settings.database_admin_url
     nats_url, nats_seed = settings.nats_url, settings.nats_seed
@@ -111,16 +113,13 @@ def _start_servers(settings: Settings, supervisor: Supervisor, port: int | None)
         nats_url = nats.address
         nats_seed = str(nats.access.seed_file(NatsRole.OPERATOR))
         asyncio.run(make_streams(NatsLogin(nats_url, nats_seed)))
-    host = settings.api_host
-    if port is None and "STEMMA_API_PORT" in os.environ:
-        port = settings.api_port
     return Runtime(
         database_url=database_url,
         database_admin_url=admin_url or database_url,
         nats_url=nats_url,
         nats_seed=nats_seed,
         blobs_url=settings.blobs_url or (settings.data / "blobs").as_uri(),
-        api_url=f"http://{host}:{_port(host, port)}",
+        api_url=f"http://{settings.api_host}:{api_port}",
     )
 
 
@@ -149,20 +148,6 @@ def metrics_port(settings: Settings, place: int) -> dict[str, str]:
 def _local_worker() -> str:
     """A name that stays, unlike that of the settings: it is a user of NATS."""
     return os.environ.get("STEMMA_WORKER_NAME") or "local"
-
-
-def _port(host: str, wanted: int | None) -> int:
-    for port in [wanted] if wanted else [DEFAULT_PORT, 0]:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                if wanted:
-                    raise click.ClickException(f"port {wanted} is taken: {error}") from error
-                continue
-            return int(probe.getsockname()[1])
-    raise click.ClickException("no port is free")
 
 
 def _migrate(runtime: Runtime, stop: threading.Event) -> None:

@@ -1,12 +1,18 @@
 """Which processes `stemma up` runs, and what it tells each."""
 
+import socket
 from pathlib import Path
 
+import click
 import pytest
 
+from adapters.servers.embedded import LOOPBACK
 from adapters.services import SERVICES
 from adapters.settings import Settings
+from cli.operations import api_port
+from cli.operations.api_port import claimed_port
 from cli.operations.up import metrics_port, processes
+from tests.servers import port_of_its_own
 
 
 @pytest.mark.parametrize(
@@ -24,3 +30,31 @@ def test_processes_have_ports_that_follow_on_each_other(separate: bool, names: l
 
 def test_without_a_port_none_is_told() -> None:
     assert metrics_port(Settings(data=Path()), 3) == {}
+
+
+def test_systems_that_start_at_once_choose_different_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    default = port_of_its_own()
+    monkeypatch.setattr(api_port, "DEFAULT_PORT", default)
+    with (
+        claimed_port(LOOPBACK, None) as first,
+        claimed_port(LOOPBACK, None) as second,
+        socket.create_server((LOOPBACK, first)),
+        socket.create_server((LOOPBACK, second)),
+    ):
+        assert first == default != second
+        with claimed_port(LOOPBACK, None) as third:
+            assert third not in (first, second)
+    with claimed_port(LOOPBACK, None) as again:
+        assert again == default
+
+
+def test_a_port_that_is_wanted_and_taken_is_refused() -> None:
+    with socket.create_server((LOOPBACK, 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(click.ClickException, match=f"port {port} is taken"):
+            claimed_port(LOOPBACK, port).__enter__()
+
+
+def test_a_host_that_is_not_here_is_refused() -> None:
+    with pytest.raises(click.ClickException, match=r"192\.0\.2\.1 has no port"):
+        claimed_port("192.0.2.1", None).__enter__()

@@ -1,0 +1,44 @@
+"""The port of the API, chosen so that no two systems on a machine choose the same."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import click
+from adapters.embedded import LOOPBACK
+
+DEFAULT_PORT = 8300
+TRIES = 20
+
+
+@contextmanager
+def claimed_port(host: str, wanted: int | None) -> Iterator[int]:
+    """The port that is wanted, or else 8300, or else any that is free. While this lasts, no other
+    system chooses it, though the API listens only seconds later.
+
+    The claim is UDP's port of the same number: were TCP's bound here, the API could not have it.
+    """
+    for port in [wanted] if wanted else [DEFAULT_PORT, *[0] * TRIES]:
+        try:
+            free = _free_port(host, port)
+        except OSError as error:
+            if wanted:
+                raise click.ClickException(f"port {wanted} is taken: {error}") from error
+            continue
+        with closing(socket.socket(type=socket.SOCK_DGRAM)) as claim:
+            try:
+                claim.bind((LOOPBACK, free))
+            except OSError:
+                if not wanted:
+                    continue
+            yield free
+            return
+    raise click.ClickException(f"{host} has no port that is free")
+
+
+def _free_port(host: str, port: int) -> int:
+    """The port, or any that is free if it is 0. Raises `OSError` if it is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+        return int(probe.getsockname()[1])
