@@ -44,11 +44,11 @@ from api.evaluation.comparison_page import ComparePages
 from api.evaluation.evaluation import EvaluationController
 from api.evaluation.page import EvaluationPages
 from api.http.counters import Metrics
-from api.http.edges import Edges
+from api.http.edges import SecurityHeaders
 from api.http.known_parameters import known_parameters
 from api.http.parameters import provided
 from api.http.problems import HANDLERS
-from api.http.watching import Watching
+from api.http.watching import RequestLog
 from api.library.annotate_page import AnnotatePages
 from api.library.models import ModelController
 from api.library.view_page import ViewPages
@@ -168,7 +168,7 @@ def create_app(settings: Settings) -> Litestar:
                 "failures": Failures(settings.failed_sign_ins),
             }
         ),
-        middleware=[Watching(metrics), Streams(settings.streams), Authentication],
+        middleware=[RequestLog(metrics), Streams(settings.streams), Authentication],
         guards=[known_caller, known_parameters, guard],
         dependencies=provided(backend=_backend),
         exception_handlers=as_pages(HANDLERS),
@@ -186,7 +186,7 @@ def create_app(settings: Settings) -> Litestar:
         debug=False,
     )
     refuse_unguarded(app)
-    app.asgi_handler = Edges(app.asgi_handler, [settings.api_host, *settings.hosts()])
+    app.asgi_handler = SecurityHeaders(app.asgi_handler, [settings.api_host, *settings.hosts()])
     return app
 
 

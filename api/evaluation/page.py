@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from adapters.evaluation.gallery import JudgedImage
 from api.access.rights import needs
 from api.backend import Backend, NotYet
-from api.dataset.erasure import told
+from api.dataset.erasure import describe_erasure
 from api.evaluation.evaluated import EvaluatedVersion, check_is_evaluated, find_evaluated
 from api.evaluation.evaluation import Preview, Show, Sort
 from api.evaluation.views import (
@@ -338,7 +338,7 @@ def _erased(backend: Backend, image_id: str) -> str | None:
     """What there is to say if the image was erased."""
     with backend.reading(None, ERASURES) as (connection, _):
         erasure = find_erasures(connection, [image_id]).get(image_id)
-    return told(erasure) if erasure else None
+    return describe_erasure(erasure) if erasure else None
 
 
 def find_rows(backend: Backend, image_ids: list[str]) -> dict[str, ImageRow]:

@@ -1,4 +1,4 @@
-"""The page of a version: its steps, its metrics as they come, and what it was made of."""
+"""The page of a version: its steps, live metrics, and configuration."""
 
 from litestar import Controller, get
 from litestar.params import FromPath
@@ -8,7 +8,7 @@ from api.access.rights import needs
 from api.backend import NotYet
 from api.http.parameters import AsOf, AtLeast, Served
 from api.pages.html import Page, indicator_of, render
-from api.pages.past import Moment, moment_of, told
+from api.pages.past import Moment, at_position, moment_of
 from domain.access.roles import Right
 from domain.errors import NotFound
 from domain.training.option_facts import Fact, facts_of
@@ -31,7 +31,8 @@ STEP_LABELS = {
 
 
 class VersionPage(Page, frozen=True, kw_only=True):
-    """A version with all it belongs to, at a moment; `origin` is the version it started from."""
+    """A version with its model, view and project at a moment; `origin` is the version it started
+    from."""
 
     moment: Moment
     project: ProjectRow
@@ -70,7 +71,7 @@ class VersionPages(Controller):
             version = find_version(connection, version_id, as_of=at)
             progress = find_progress(connection, version_id, as_of=at)
             if version is None or progress is None:
-                raise NotFound(f"there is no such version{told(at)}")
+                raise NotFound(f"there is no such version{at_position(at)}")
             project = find_project(connection, version.project_id, as_of=at)
             view = find_view(connection, version.view_id, as_of=at)
             model = find_model(connection, version.model_id, as_of=at)
