@@ -1,4 +1,4 @@
-"""The composition root of the HTTP side: everything is wired here and nowhere else."""
+"""The composition root of the HTTP API: everything is wired here and nowhere else."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -44,11 +44,11 @@ from api.evaluation.comparison_page import ComparePages
 from api.evaluation.evaluation import EvaluationController
 from api.evaluation.page import EvaluationPages
 from api.http.counters import Metrics
-from api.http.edges import Edges
+from api.http.edges import SecurityHeaders
 from api.http.known_parameters import known_parameters
 from api.http.parameters import provided
 from api.http.problems import HANDLERS
-from api.http.watching import Watching
+from api.http.watching import RequestLog
 from api.library.annotate_page import AnnotatePages
 from api.library.models import ModelController
 from api.library.view_page import ViewPages
@@ -72,7 +72,7 @@ from api.training.workers_page import WorkerPages
 
 HERE = Path(__file__).parent
 PLOTLY = Path(plotly.__file__).parent / "package_data"
-# Pages ask for it under its version, and it is 5 MB.
+# Its address contains its version, and it is 5 MB.
 FOR_A_YEAR = CacheControlHeader(private=True, max_age=31_536_000, immutable=True)
 
 API = Router(
@@ -104,7 +104,7 @@ API = Router(
     ],
 )
 
-# Nothing is only here: what a page does is a call of the API, sent by a small script.
+# Pages have no functions of their own: a small script calls the API for what a page does.
 PAGES = Router(
     "/",
     route_handlers=[
@@ -134,7 +134,7 @@ def create_app(settings: Settings) -> Litestar:
 
     @asynccontextmanager
     async def backend_of(app: Litestar) -> AsyncIterator[None]:
-        # No more handler threads than connections, so that none waits for one.
+        # No more handler threads than connections, so that no thread waits for a connection.
         threads = ThreadPoolExecutor(THREADS, thread_name_prefix="handler")
         asyncio.get_running_loop().set_default_executor(threads)
         backend = await asyncio.to_thread(Backend, settings)
@@ -168,7 +168,7 @@ def create_app(settings: Settings) -> Litestar:
                 "failures": Failures(settings.failed_sign_ins),
             }
         ),
-        middleware=[Watching(metrics), Streams(settings.streams), Authentication],
+        middleware=[RequestLog(metrics), Streams(settings.streams), Authentication],
         guards=[known_caller, known_parameters, guard],
         dependencies=provided(backend=_backend),
         exception_handlers=as_pages(HANDLERS),
@@ -182,11 +182,11 @@ def create_app(settings: Settings) -> Litestar:
             openapi_router=Router("/schema", route_handlers=[], opt=OPEN, include_in_schema=False),
             render_plugins=[JsonRenderPlugin(), YamlRenderPlugin()],
         ),
-        logging_config=None,  # the process has set its logs up
+        logging_config=None,  # the process has configured its logging
         debug=False,
     )
     refuse_unguarded(app)
-    app.asgi_handler = Edges(app.asgi_handler, [settings.api_host, *settings.hosts()])
+    app.asgi_handler = SecurityHeaders(app.asgi_handler, [settings.api_host, *settings.hosts()])
     return app
 
 

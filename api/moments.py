@@ -1,4 +1,4 @@
-"""The past as callers name it: by a position of the log, or by a time."""
+"""Moments of the past, given by callers as a position of the log or a time."""
 
 from datetime import datetime
 from typing import Annotated

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from adapters.settings import Settings
-from api.audit.trail_reading import Asked, every_line, find_lines
+from api.audit.trail_reading import TrailQuery, every_line, find_lines
 from api.backend import Backend
 from application.log.store import Store
 from benchmarks.calls import milliseconds_each, quantiles
@@ -129,11 +129,11 @@ def _pages(
     """Each kind of page, including the making of its lines."""
     calls = QUICK_CALLS if quick else CALLS
     requests = {
-        "newest first": (Asked(), None),
-        "of an old project of 200 events, newest first": (Asked(project=project), None),
-        "of an event, from the middle": (Asked(event="image.annotated"), events // 2),
+        "newest first": (TrailQuery(), None),
+        "of an old project of 200 events, newest first": (TrailQuery(project=project), None),
+        "of an event, from the middle": (TrailQuery(event="image.annotated"), events // 2),
         "of an actor with no event in an hour": (
-            Asked(actor="user:ada", since="2040-01-01", until="2040-01-02"),
+            TrailQuery(actor="user:ada", since="2040-01-01", until="2040-01-02"),
             None,
         ),
     }
@@ -178,7 +178,7 @@ def _export(backend: Backend, quick: bool) -> Measurement:
 
     def measure() -> float:
         began = time.perf_counter()
-        for number, _ in enumerate(every_line(backend, Asked(), position), start=1):
+        for number, _ in enumerate(every_line(backend, TrailQuery(), position), start=1):
             if number == count:
                 break
         return count / (time.perf_counter() - began)
@@ -199,7 +199,7 @@ def _export_memory(backend: Backend, quick: bool) -> Measurement:
 
     def peak(lines: int) -> float:
         tracemalloc.start()
-        for number, _ in enumerate(every_line(backend, Asked(), position), start=1):
+        for number, _ in enumerate(every_line(backend, TrailQuery(), position), start=1):
             if number == lines:
                 break
         _, peak_bytes = tracemalloc.get_traced_memory()

@@ -1,4 +1,4 @@
-"""What commands that call the API share: the client, and things found by their names."""
+"""Shared parts of commands that call the API: the client, and look-ups by name."""
 
 import sys
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ PAGE = 500
 
 @contextmanager
 def calling() -> Iterator[ApiClient]:
-    """The API, called with one's key; what it refuses, or the disk, is said in a line."""
+    """A client of the API with the user's key; refusals and disk errors are reported in a line."""
     settings = load_settings()
     try:
         with ApiClient(settings.require("api_url"), settings.require("api_key")) as client:
@@ -29,9 +29,9 @@ def calling() -> Iterator[ApiClient]:
 
 
 def find_project(client: ApiClient, project: str) -> str | None:
-    """The id of the project of that name or id."""
-    found = client.query_all("projects", name=project, limit=PAGE)
-    named = [str(one["project_id"]) for one in found if one["name"] == project]
+    """The id of the project with this name or id."""
+    rows = client.query_all("projects", name=project, limit=PAGE)
+    named = [str(row["project_id"]) for row in rows if row["name"] == project]
     if len(named) > 1:
         raise ApiProblem(f"{len(named)} projects are named {project!r}; give the id of one")
     if named:
@@ -44,18 +44,18 @@ def find_project(client: ApiClient, project: str) -> str | None:
     return None
 
 
-def view_among(known: list[dict[str, Any]], view: str) -> str:
-    found = [one["view_id"] for one in known if view in (one["view_id"], one["name"])]
-    if len(found) != 1:
-        raise ApiProblem(f"the project has {len(found) or 'no'} views {view!r}; give an id")
-    return str(found[0])
+def view_among(rows: list[dict[str, Any]], view: str) -> str:
+    matches = [row["view_id"] for row in rows if view in (row["view_id"], row["name"])]
+    if len(matches) != 1:
+        raise ApiProblem(f"the project has {len(matches) or 'no'} views {view!r}; give an id")
+    return str(matches[0])
 
 
 def find_view(client: ApiClient, view: str) -> dict[str, Any]:
-    """The view of that id, or of those names, as PROJECT/VIEW."""
+    """The view with this id, or with these names as PROJECT/VIEW."""
     try:
-        found: dict[str, Any] = client.query(f"views/{quote(view, safe='')}")["view"]
-        return found
+        row: dict[str, Any] = client.query(f"views/{quote(view, safe='')}")["view"]
+        return row
     except ApiProblem as problem:
         if problem.status != HTTPStatus.NOT_FOUND or "/" not in view:
             raise
@@ -63,6 +63,6 @@ def find_view(client: ApiClient, view: str) -> dict[str, Any]:
     project_id = find_project(client, project)
     if project_id is None:
         raise ApiProblem(f"there is no project {project!r}")
-    known = client.query(f"projects/{project_id}/views")["items"]
-    view_id = view_among(known, name)
-    return next(one for one in known if one["view_id"] == view_id)
+    rows: list[dict[str, Any]] = client.query(f"projects/{project_id}/views")["items"]
+    view_id = view_among(rows, name)
+    return next(row for row in rows if row["view_id"] == view_id)

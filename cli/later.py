@@ -1,4 +1,4 @@
-"""Command groups that import a subcommand only when it is asked for."""
+"""Command groups that import a subcommand only when it is run."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -8,9 +8,9 @@ import click
 
 
 class LaterGroup(click.Group):
-    """`commands_later` says where commands are found, as `module:name` by their names.
+    """A group whose `commands_later` maps names of commands to `module:name`.
 
-    What a subcommand needs is imported when it runs, so that each process holds only its own part.
+    A subcommand's modules are imported when it runs, so that a process loads only its own part.
     """
 
     def __init__(self, *args: Any, commands_later: Mapping[str, str], **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""The `stemma` command: one subcommand a part, and those that run and inspect the whole."""
+"""The `stemma` command: a subcommand for each part, and others that run and inspect the system."""
 
 import signal
 import sys
@@ -99,7 +99,7 @@ def api() -> None:
         log_config=None,
         log_level="warning",
         server_header=False,
-        # Else uvicorn would believe whatever comes from loopback.
+        # Otherwise uvicorn would trust the headers of any client on loopback.
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies or None,
         ssl_certfile=settings.api_tls_cert or None,
@@ -201,7 +201,7 @@ def _stop_on_signals() -> threading.Event:
 
 
 def run() -> None:
-    """The entry point: what a user can mend is said in a line, not in a traceback."""
+    """The entry point: errors that a user can fix are reported in a line, without a traceback."""
     from adapters.servers.embedded import EmbeddedServerError
     from adapters.settings import SettingsError
 

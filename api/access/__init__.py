@@ -1,1 +1,1 @@
-"""Routes of accounts, keys and signing in, and the doors of all others."""
+"""Routes of accounts, keys and sign-in, and the guards of all routes."""

@@ -1,4 +1,4 @@
-"""Routes of accounts: who may be here, and what they may do where."""
+"""Routes of accounts and of their roles."""
 
 from datetime import datetime
 from typing import Annotated
@@ -44,27 +44,28 @@ class NewAccount(Strict, frozen=True, kw_only=True):
 
 
 class NewRole(Strict, frozen=True, kw_only=True):
-    """Without `project_id`, in all projects, those to come included."""
+    """Without `project_id` the role holds in all projects, future ones included."""
 
     role: Role
     project_id: str | None = None
 
 
 class NewAccountErasure(Strict, frozen=True, kw_only=True):
-    """Why, without personal data."""
+    """The reason of an erasure, without personal data."""
 
     reason: str
 
 
 class HeldRole(msgspec.Struct, frozen=True):
-    """A role, and in which project; null stands for all."""
+    """A role and its project; null stands for all projects."""
 
     role: Role
     project_id: str | None
 
 
 class AccountView(msgspec.Struct, frozen=True):
-    """An account, as far as the caller may see: its roles where they administer."""
+    """An account as far as the caller may see it: roles only in projects that the caller
+    administers."""
 
     account_id: str
     name: str
@@ -75,14 +76,14 @@ class AccountView(msgspec.Struct, frozen=True):
 
 
 class Accounts(msgspec.Struct, frozen=True):
-    """A page of the accounts, by name."""
+    """A page of the accounts, ordered by name."""
 
     items: list[AccountView]
     next: str | None
 
 
 class WhoAmI(msgspec.Struct, frozen=True):
-    """Who the caller is, and the roles that it has the way it came, within its key's limits."""
+    """The caller's account and its roles, within the limits of its key."""
 
     account_id: str
     actor: str
@@ -112,15 +113,16 @@ class AccountController(Controller):
     def list_accounts(
         self, backend: Served, request: HttpRequest, cursor: Cursor = None, limit: Limit = 100
     ) -> Accounts:
-        """By name. Whoever administers single projects sees no addresses, and roles in those."""
-        found, following = accounts_after(backend, request.user, cursor or "", limit)
-        return Accounts(found, following)
+        """Ordered by name. An administrator of single projects sees no e-mail addresses, and only
+        the roles in those projects."""
+        items, following = accounts_after(backend, request.user, cursor or "", limit)
+        return Accounts(items, following)
 
     @post("/accounts", summary="Open an account", sync_to_thread=True, opt=needs(Right.ADMINISTER))
     def open_account(
         self, backend: Served, request: HttpRequest, data: JSONBody[NewAccount]
     ) -> Response[Answer]:
-        """It may do nothing until it is granted a role."""
+        """The account has no rights until it is granted a role."""
         command = OpenAccount(data.name, data.kind, data.email)
         return carry_out(
             backend,
@@ -138,7 +140,7 @@ class AccountController(Controller):
         opt=needs(Right.ADMINISTER),
     )
     def close_account(self, account: Named) -> Response[Answer]:
-        """Its keys open nothing from now on. Its name stays on record and taken."""
+        """Its keys are invalid from now on. Its name stays on record and cannot be used again."""
         return account.carry_out(
             lambda session: change_account(session, account.id, CloseAccount())
         )
@@ -151,8 +153,8 @@ class AccountController(Controller):
         opt=needs(Right.ADMINISTER),
     )
     def erase_account(self, account: Named, data: JSONBody[NewAccountErasure]) -> Response[Answer]:
-        """Close it, and make its e-mail address and its identity at a provider unreadable. This is
-        final. Its name stays on record with all it did; the reason too: no personal data in it."""
+        """Close the account and make its e-mail address and its identity at a provider unreadable.
+        This is final. Its name and the reason stay on record: the reason has no personal data."""
         command = EraseAccount(data.reason)
         return account.carry_out(lambda session: change_account(session, account.id, command), data)
 
@@ -166,7 +168,8 @@ class AccountController(Controller):
     def grant_role(
         self, backend: Served, request: HttpRequest, account: Named, data: JSONBody[NewRole]
     ) -> Response[Answer]:
-        """viewer, annotator, trainer, auditor or administrator: at most what you are yourself."""
+        """viewer, annotator, trainer, auditor or administrator: at most a role that you have
+        yourself."""
         _demand_administrator(backend, request.user, data.project_id)
         command = GrantRole(data.role, data.project_id)
         return account.carry_out(
@@ -190,7 +193,7 @@ class AccountController(Controller):
             str | None, QueryParameter(description="The project of a role in just one")
         ] = None,
     ) -> Response[Answer]:
-        """It holds from the next request on."""
+        """It takes effect with the next request."""
         _demand_administrator(backend, request.user, project_id)
         command = WithdrawRole(role, project_id)
         return carry_out(
@@ -209,7 +212,7 @@ def _demand_administrator(backend: Backend, caller: Caller, project_id: str | No
 
 
 def held_roles(grants: Grants) -> list[HeldRole]:
-    """Those in all projects first."""
+    """Roles in all projects come first."""
     roles = [HeldRole(role, None) for role in sorted(grants.everywhere)]
     for project, held in sorted(grants.by_project.items()):
         roles += [HeldRole(role, project) for role in sorted(held)]
@@ -219,23 +222,23 @@ def held_roles(grants: Grants) -> list[HeldRole]:
 def accounts_after(
     backend: Backend, caller: Caller, cursor: str, limit: int
 ) -> tuple[list[AccountView], str | None]:
-    """A page of them by name, and the cursor of the next page, if there is one."""
+    """A page of accounts ordered by name, and the cursor of the next page, if there is one."""
     by_name = sorted(
         (account.name.casefold(), account_id, account)
         for account_id, account in all_of(backend.store, ACCOUNTS)
         if account.name.casefold() > cursor
     )
     following = by_name[limit - 1][0] if len(by_name) > limit else None
-    shown = by_name[:limit]
-    return [account_view(account_id, one, caller) for _, account_id, one in shown], following
+    page = by_name[:limit]
+    return [account_view(account_id, account, caller) for _, account_id, account in page], following
 
 
 def account_view(account_id: str, account: Account, caller: Caller) -> AccountView:
-    """The account as far as the caller may see."""
+    """The account as far as the caller may see it."""
     everything = caller.grants.may(Right.ADMINISTER)
     roles = [
         HeldRole(role, project)
-        for role, project in sorted(account.held, key=lambda one: (one[1] or "", one[0]))
+        for role, project in sorted(account.held, key=lambda held: (held[1] or "", held[0]))
         if everything or (project and caller.grants.may(Right.ADMINISTER, project))
     ]
     email = account.email if everything else None

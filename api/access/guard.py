@@ -1,6 +1,6 @@
-"""The doors: who a request is from, and whether its route lets them in.
+"""Authentication and authorization of requests.
 
-Routes say what they need (`api/access/rights.py`); here it is asked for, once for all of them.
+Routes declare what they need (`api/access/rights.py`); it is checked here for all of them.
 """
 
 import asyncio
@@ -39,14 +39,14 @@ HOW = (
 
 
 class Authentication(AbstractAuthenticationMiddleware):
-    """Sets `request.user` to the `Caller`, on a route that is open to all to nobody.
+    """Sets `request.user` to the `Caller`; on a route that is open to all, to None.
 
-    Whom it does not know `known_caller` refuses: what a middleware raises is answered outside of
-    those around it, and would be neither counted nor under a correlation id.
+    `known_caller` refuses unknown callers. An exception of a middleware would be handled outside
+    the other middlewares, so its answer would be neither counted nor have a correlation id.
     """
 
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
-        """Whoever the request is from."""
+        """The caller and session of a request."""
         if connection.route_handler.opt.get(KEY) is None:
             return AuthenticationResult(None, None)
         try:
@@ -58,14 +58,14 @@ class Authentication(AbstractAuthenticationMiddleware):
 
 
 async def known_caller(connection: Connection, _: BaseRouteHandler) -> None:
-    """The guard before all others. Raises `Unauthenticated` or `TooManyFailures`."""
+    """The first guard. Raises `Unauthenticated` or `TooManyFailures`."""
     refusal: Exception | None = connection.scope["state"].get(_REFUSED)
     if refusal is not None:
         raise refusal
 
 
 def who(connection: Connection) -> tuple[Caller, Session | None]:
-    """By key, or else by session: who sends both means the key."""
+    """The caller by its key, else by its session: a key takes precedence over a session."""
     backend: Backend = connection.app.state.backend
     header = connection.headers.get("Authorization")
     if header is not None:
@@ -84,7 +84,7 @@ def who(connection: Connection) -> tuple[Caller, Session | None]:
 
 
 async def who_still(connection: Connection) -> Caller | None:
-    """Who an answer that goes on is for, as of now; None once the key or session opens nothing."""
+    """The present caller of a streamed answer; None once its key or session is invalid."""
     try:
         return (await asyncio.to_thread(who, connection))[0]
     except Unauthenticated:
@@ -92,7 +92,7 @@ async def who_still(connection: Connection) -> Caller | None:
 
 
 async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
-    """Let through who may. Raises `Forbidden`, or `Hidden` in projects of others."""
+    """Check the right that a route needs. Raises `Forbidden`, or `Hidden` in projects of others."""
     need: Need | None = handler.opt.get(KEY)
     if need is None:
         return
@@ -118,10 +118,10 @@ async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
 def demand(
     backend: Backend, caller: Caller, right: Right, *streams: str, field: str | None = None
 ) -> None:
-    """Ask for a right in the projects of what is named, in the field of the request if one is.
+    """Require a right in the projects of these streams; `field` is the request's field of them.
 
     Raises `Hidden` where the caller has no role at all, which looks exactly like the `NotFound`
-    of what is not there, and `Forbidden` where it has a role that does not carry the right.
+    of a missing stream, and `Forbidden` where its roles do not carry the right.
     """
     projects = backend.scopes.projects_of(streams)
     for stream, project in projects.items():
@@ -136,7 +136,7 @@ def demand(
 
 
 def demand_everywhere(caller: Caller, right: Right) -> None:
-    """Raises `Forbidden`."""
+    """Require a right in all projects. Raises `Forbidden`."""
     if not caller.grants.may(right):
         raise _lacking(right, "all projects")
 
@@ -151,19 +151,20 @@ def _lacking(right: Right, where: str) -> Forbidden:
 
 
 def refuse_unguarded(app: Litestar) -> None:
-    """Raise for a route that does not say what it needs: it would be open to all, or to none."""
-    silent = sorted(f"{', '.join(methods)} {path}" for path, methods in _silent(app))
-    if silent:
-        raise ImproperlyConfiguredException(f"these routes say no `opt=needs(…)`: {silent}")
+    """Raise for a route that does not declare what it needs: it would be open to all, or to
+    none."""
+    unguarded = sorted(f"{', '.join(methods)} {path}" for path, methods in _unguarded(app))
+    if unguarded:
+        raise ImproperlyConfiguredException(f"these routes say no `opt=needs(…)`: {unguarded}")
 
 
-def _silent(app: Litestar) -> list[tuple[str, Sequence[str]]]:
-    found: list[tuple[str, Sequence[str]]] = []
+def _unguarded(app: Litestar) -> list[tuple[str, Sequence[str]]]:
+    unguarded: list[tuple[str, Sequence[str]]] = []
     for route in app.routes:
-        held = route.route_handlers if isinstance(route, HTTPRoute) else [route.route_handler]
-        for handler in held:
+        handlers = route.route_handlers if isinstance(route, HTTPRoute) else [route.route_handler]
+        for handler in handlers:
             methods = sorted(getattr(handler, "http_methods", {"ASGI"}))
-            # Litestar's own answer to OPTIONS tells the methods of a path, and nothing else.
+            # Litestar's own answer to OPTIONS has the methods of a path and nothing else.
             if methods != [HttpMethod.OPTIONS] and KEY not in handler.opt:
-                found.append((route.path, methods))
-    return found
+                unguarded.append((route.path, methods))
+    return unguarded

@@ -1,4 +1,4 @@
-"""Routes of API keys: issued, listed, rotated, revoked."""
+"""Routes of API keys: issue, list, rotate, revoke."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -34,8 +34,8 @@ from domain.errors import Unauthenticated
 
 
 class NewKey(Strict, frozen=True, kw_only=True):
-    """For oneself, unless `account_id` says for whom. `roles` and `projects` limit it to rights
-    that these roles carry, in these projects."""
+    """A key of `account_id`, by default of the caller. `roles` and `projects` limit it to the
+    rights of these roles in these projects."""
 
     label: str
     account_id: str | None = None
@@ -45,7 +45,7 @@ class NewKey(Strict, frozen=True, kw_only=True):
 
 
 class Rotation(Strict, frozen=True, kw_only=True):
-    """For so long the key as it was before opens as well."""
+    """The time for which the previous secret stays valid."""
 
     overlap_seconds: Annotated[float, Meta(ge=0, le=LONGEST_OVERLAP.total_seconds())] = 0
 
@@ -70,7 +70,8 @@ class Keys(msgspec.Struct, frozen=True):
 
 
 class IssuedKey(msgspec.Struct, frozen=True):
-    """The key, this once. It is null where the request was carried out before: rotate it then."""
+    """A new key, shown once. `key` is null where the request repeats an earlier one: rotate it
+    then."""
 
     id: str
     revision: int
@@ -94,17 +95,17 @@ class KeyController(Controller):
         cursor: Cursor = None,
         limit: Limit = 100,
     ) -> Keys:
-        """One's own, or those of another account for an administrator of everything."""
+        """The caller's keys; an administrator of all projects may list those of any account."""
         caller: Caller = request.user
         if account_id not in {None, caller.account_id}:
             demand_everywhere(caller, Right.ADMINISTER)
-        wanted = account_id or caller.account_id
-        held = (
+        holder = account_id or caller.account_id
+        keys = (
             key_view(key_id, key)
             for key_id, key in all_of(backend.store, KEY, after=cursor or "")
-            if key.account_id == wanted
+            if key.account_id == holder
         )
-        items = list(islice(held, limit + 1))
+        items = list(islice(keys, limit + 1))
         return Keys(items[:limit], items[limit - 1].key_id if len(items) > limit else None)
 
     @post(summary="Issue a key", sync_to_thread=True, opt=ACCOUNT)
@@ -113,7 +114,7 @@ class KeyController(Controller):
     ) -> Response[IssuedKey]:
         """The key is in this answer and nowhere else: only a digest of it is stored.
 
-        A key for oneself opens no more, and for no longer, than the one that asks for it.
+        A key for the caller has no more rights than the key that issues it, and no longer life.
         """
         caller: Caller = request.user
         demand(backend, caller, Right.READ, *map(PROJECT.stream, data.projects or ()))
@@ -134,7 +135,7 @@ class KeyController(Controller):
             envelope(request, data),
             lambda session: issue_key(session, command, caller),
         )
-        return _shown(backend, outcome, secret, 201)
+        return _issued(backend, outcome, secret, 201)
 
     @post("/{key_id:str}/rotate", summary="Rotate a key", sync_to_thread=True, opt=ACCOUNT)
     def rotate_key(
@@ -144,7 +145,7 @@ class KeyController(Controller):
         key_id: FromPath[str],
         data: JSONBody[Rotation],
     ) -> Response[IssuedKey]:
-        """Another secret under the same id and limits; it is in this answer and nowhere else."""
+        """A new secret under the same id and limits; it is in this answer and nowhere else."""
         secret = new_secret()
         command = RotateKey(
             digest_of(secret), datetime.now(UTC), timedelta(seconds=data.overlap_seconds)
@@ -154,35 +155,35 @@ class KeyController(Controller):
             envelope(request, data),
             lambda session: rotate_key(session, key_id, command, request.user),
         )
-        return _shown(backend, outcome, secret, 200)
+        return _issued(backend, outcome, secret, 200)
 
     @delete(
         "/{key_id:str}", summary="Revoke a key", status_code=200, sync_to_thread=True, opt=ACCOUNT
     )
     def revoke_key(self, request: HttpRequest, key: Named) -> Response[Answer]:
-        """It opens nothing from the next request on."""
+        """The key is invalid from the next request on."""
         return key.carry_out(lambda session: revoke_key(session, key.id, request.user))
 
 
-def _shown(
+def _issued(
     backend: Backend, outcome: Outcome, secret: str, status_code: int
 ) -> Response[IssuedKey]:
-    """The answer that tells a key, if it was this request that made it."""
+    """The answer with the key, if this request made it."""
     text = key_text(outcome.id, secret)
     try:
         backend.access.by_key(text)
-        shown = text
+        key = text
     except Unauthenticated:
-        shown = None
+        key = None
     return Response(
-        IssuedKey(outcome.id, outcome.revision, outcome.position, shown),
+        IssuedKey(outcome.id, outcome.revision, outcome.position, key),
         status_code=status_code,
         headers={"ETag": f'"{outcome.revision}"', "Cache-Control": "no-store"},
     )
 
 
 def key_view(key_id: str, key: Key) -> KeyView:
-    """The key without what opens."""
+    """The key without its secret."""
     return KeyView(
         key_id,
         key.account_id,

@@ -1,5 +1,4 @@
-"""What is counted: requests and answers that go on of an account, and failed sign-ins from an
-address."""
+"""Rate limits: requests and open streams of an account, and failed sign-ins from an address."""
 
 import ipaddress
 import math
@@ -22,19 +21,19 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 
 WINDOW_SECONDS = 60.0
 COUNTED = 10_000
-"""Accounts or addresses that are counted; who has not asked for longest is forgotten first."""
+"""Accounts or addresses that are counted; the least recently used is forgotten first."""
 
 IPV6_PREFIX = 64
-"""Bits of an IPv6 address that are one client's: it may choose the others as it likes."""
+"""Bits of an IPv6 address that identify a client; it may choose the others freely."""
 
 STREAM_RETRY_SECONDS = 5
 _HOLD = "hold_open"
 
 
 class Buckets:
-    """A bucket for each of many that fills up again within a minute (a token bucket).
+    """Token buckets by key; each is refilled within a minute.
 
-    Of one process: several that serve the same log allow as many times the limit.
+    They belong to one process: several processes together allow a multiple of the limit.
     """
 
     def __init__(self, limit: int) -> None:
@@ -43,9 +42,9 @@ class Buckets:
         self._changing = threading.Lock()
 
     def take(self, of: str, count: int = 1) -> int:
-        """Take from a bucket; the seconds until it could be if there is not so much in it, or 0.
+        """Take from a bucket; 0, or the seconds to wait if the bucket is empty.
 
-        A `count` of 0 takes nothing, and asks whether there is anything.
+        A `count` of 0 takes nothing and only checks the bucket.
         """
         if not self.limit:
             return 0
@@ -61,13 +60,13 @@ class Buckets:
 
 
 class Rate:
-    """Requests of one account."""
+    """The limit of requests of an account."""
 
     def __init__(self, limit: int) -> None:
         self._buckets = Buckets(limit)
 
     def take(self, account_id: str) -> None:
-        """Count a request. Raises `TooMany` where there were too many."""
+        """Count a request. Raises `TooMany` above the limit."""
         if wait := self._buckets.take(account_id):
             raise TooMany(
                 f"more than {self._buckets.limit} requests a minute: ask less often",
@@ -76,10 +75,10 @@ class Rate:
 
 
 class Streams(ASGIMiddleware):
-    """Streams and long polls that are open, by account: counted by `hold_open`.
+    """Open streams and long polls by account, counted by `hold_open`.
 
-    A middleware, as only that learns for sure that an answer is over, however it ends. Of one
-    process, whose loop alone comes here.
+    A middleware, because only a middleware always learns that an answer is over. The counts
+    belong to one process and are used by its event loop only.
     """
 
     scopes = (ScopeType.HTTP,)
@@ -90,11 +89,11 @@ class Streams(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         with ExitStack() as held:
-            scope["state"][_HOLD] = lambda account_id: held.enter_context(self._one(account_id))
+            scope["state"][_HOLD] = lambda account_id: held.enter_context(self._counted(account_id))
             await next_app(scope, receive, send)
 
     @contextmanager
-    def _one(self, account_id: str) -> Iterator[None]:
+    def _counted(self, account_id: str) -> Iterator[None]:
         if self._limit and self._open[account_id] >= self._limit:
             raise TooMany(
                 f"{self._limit} streams and long polls of yours are open, and no more may be at"
@@ -111,14 +110,14 @@ class Streams(ASGIMiddleware):
 
 
 def hold_open(request: HttpRequest) -> None:
-    """Count an answer that goes on until it is over. Raises `TooMany` where too many do."""
+    """Count a streamed answer until it is over. Raises `TooMany` above the limit."""
     request.scope["state"][_HOLD](request.user.account_id)
 
 
 class Failures:
-    """Keys and sign-ins from one address that came to nothing.
+    """The limit of failed keys and sign-ins from an address.
 
-    What is right is let in however often others at that address were wrong.
+    A valid key is accepted however many failures its address has.
     """
 
     def __init__(self, limit: int) -> None:
@@ -126,7 +125,7 @@ class Failures:
 
     @contextmanager
     def counting(self, connection: Connection) -> Iterator[None]:
-        """Count what is refused within. Raises `TooManyFailures` instead, after too many."""
+        """Count a refusal within the block. Above the limit it is replaced by `TooManyFailures`."""
         try:
             yield
         except (Unauthenticated, SignInRefused) as error:
@@ -135,7 +134,7 @@ class Failures:
             raise
 
     def refuse_more(self, connection: Connection) -> None:
-        """Raise `TooManyFailures` after too many: for what costs others something to look at."""
+        """Raise `TooManyFailures` above the limit, for checks that cost a third party work."""
         if wait := self._buckets.take(client_of(connection), 0):
             raise self._too_many(wait)
 
@@ -148,7 +147,7 @@ class Failures:
 
 
 def client_of(connection: Connection) -> str:
-    """The address that a request is from, or its network where one client has all of that."""
+    """The address of a request's client, or its network where one client has all of it."""
     host = connection.client.host if connection.client else ""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])

@@ -1,4 +1,4 @@
-"""The page of access: who you are and your keys, and who else may what."""
+"""The access page: the caller, its keys, and the permissions of all accounts."""
 
 from collections.abc import Iterable
 
@@ -23,8 +23,9 @@ PROJECTS_OFFERED = 200
 
 
 class AccessPage(Page, frozen=True, kw_only=True):
-    """`accounts` are None for somebody who administers nothing; `projects` are those that roles
-    may be granted in, as values and labels of a form, and `names` those of projects."""
+    """The access page. `accounts` is None for a caller that administers nothing; `projects` are
+    those in which roles may be granted, as values and labels of a form; `names` are names of
+    projects by id."""
 
     caller: Caller
     held: list[HeldRole]
@@ -41,7 +42,7 @@ class AccessPage(Page, frozen=True, kw_only=True):
         return [(role, role) for role in Role]
 
     def where(self, project_id: str | None) -> str:
-        """A project in words; None stands for all."""
+        """The text for a project; None stands for all projects."""
         return "all projects" if project_id is None else self.names.get(project_id, project_id)
 
 
@@ -53,27 +54,27 @@ class AccessPages(Controller):
         self, backend: Served, request: HttpRequest, cursor: FromQuery[str] = ""
     ) -> Template:
         caller: Caller = request.user
-        shown, following = None, None
+        accounts, following = None, None
         if caller.grants.may_somewhere(Right.ADMINISTER):
-            shown, following = accounts_after(backend, caller, cursor, ACCOUNTS_A_PAGE)
+            accounts, following = accounts_after(backend, caller, cursor, ACCOUNTS_A_PAGE)
         roles, head = held_roles(caller.grants), backend.store.head()
         among = caller.grants.projects(Right.ADMINISTER)
         with backend.reading(None, CATALOG) as (connection, _):
             offered = list_projects(connection, limit=PROJECTS_OFFERED, among=among)
-            named = [*roles, *(role for one in shown or () for role in one.roles)]
-            names = {one.project_id: one.name for one in offered}
-            for project_id in {one.project_id for one in named} - {None, *names}:
+            held = [*roles, *(role for account in accounts or () for role in account.roles)]
+            names = {project.project_id: project.name for project in offered}
+            for project_id in {role.project_id for role in held} - {None, *names}:
                 project = find_project(connection, str(project_id))
                 names |= {project.project_id: project.name} if project else {}
         page = AccessPage(
             position=head,
-            api="/api/v1/whoami" if shown is None else "/api/v1/accounts",
+            api="/api/v1/whoami" if accounts is None else "/api/v1/accounts",
             caller=caller,
             held=roles,
             keys=_keys(backend, caller),
-            accounts=shown,
+            accounts=accounts,
             everything=among is None,
-            projects=_choices(among is None, ((one.project_id, one.name) for one in offered)),
+            projects=_choices(among is None, ((row.project_id, row.name) for row in offered)),
             names=names,
             first=not cursor,
             following=following,
@@ -82,7 +83,7 @@ class AccessPages(Controller):
 
 
 def _keys(backend: Backend, caller: Caller) -> list[KeyView]:
-    """The caller's own, those that are revoked left out."""
+    """The caller's keys that are not revoked."""
     return [
         key_view(key_id, key)
         for key_id, key in all_of(backend.store, KEY)

@@ -1,4 +1,4 @@
-"""The route of refusals: who was not let in where, and why."""
+"""The route of refusals: requests that were denied, and why."""
 
 import msgspec
 from litestar import Controller, get
@@ -12,7 +12,7 @@ from domain.access.roles import Right
 
 
 class RefusalsView(msgspec.Struct, frozen=True):
-    """A page of refusals, the newest first; `account` is empty where nobody was signed in."""
+    """A page of refusals, newest first; `account` is empty where nobody was signed in."""
 
     items: list[RefusalRow]
     next: str | None
@@ -31,7 +31,8 @@ class RefusalController(Controller):
         cursor: Cursor = None,
         limit: Limit = 100,
     ) -> RefusalsView:
-        """Requests refused for want of a key or a right, counted by the minute, for 30 days."""
+        """Requests refused for a missing key or right, counted by the minute and kept for 30
+        days."""
         before = position_in(cursor)
         with backend.engine.connect() as connection:
             items = list_refusals(

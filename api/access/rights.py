@@ -1,4 +1,4 @@
-"""What a route asks of its caller, said at the route: `opt=needs(Right.TRAIN, of="model_id")`."""
+"""The rights that a route needs, declared at the route: `opt=needs(Right.TRAIN, of="model_id")`."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ KEY = "needs"
 
 
 class Need(msgspec.Struct, frozen=True):
-    """What the caller of a route must have; without a right, only an account."""
+    """A right that the caller of a route must have; without one, an account is enough."""
 
     right: Right | None
     of: str | None = None
@@ -16,10 +16,10 @@ class Need(msgspec.Struct, frozen=True):
 
 
 def needs(right: Right, *, of: str | None = None, anywhere: bool = False) -> dict[str, object]:
-    """The right that a route asks for, in the project of what the path parameter `of` names.
+    """The right that a route needs, in the project of the entity that path parameter `of` names.
 
-    Without `of`, it is asked for in all projects; with `anywhere`, in any one, and the handler
-    shows no more than the caller may see.
+    Without `of` it is needed in all projects; with `anywhere` in any project, and the handler
+    shows only what the caller may see.
     """
     return {KEY: Need(right, of, anywhere)}
 

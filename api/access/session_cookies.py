@@ -1,4 +1,4 @@
-"""The cookie by which a browser is known, and what keeps other sites from using it."""
+"""Session cookies of browsers, and their protection against other sites (CSRF)."""
 
 import hmac
 from typing import Any
@@ -17,12 +17,14 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 def cookie_name(connection: Connection) -> str:
-    """Over TLS a name that no other host, path or plain connection can set (RFC 6265bis)."""
+    """The cookie's name; over TLS no other host, path or plain connection can set it (RFC
+    6265bis)."""
     return "__Host-stemma" if connection.url.scheme == "https" else "stemma_session"
 
 
 def session_cookie(connection: Connection, token: str) -> Cookie:
-    """Out of reach of scripts, and not sent along by other sites' forms. An empty token ends it."""
+    """A cookie that scripts cannot read and other sites' forms do not send; an empty token ends
+    it."""
     return Cookie(
         key=cookie_name(connection),
         value=token,
@@ -35,9 +37,9 @@ def session_cookie(connection: Connection, token: str) -> Cookie:
 
 
 def refuse_other_sites(connection: Connection, session: Session) -> None:
-    """Raise `Forbidden` for a change that is not asked for by a page of this server.
+    """Raise `Forbidden` for a change that no page of this server requests.
 
-    A browser sends its cookie whoever makes it ask; the token is only in our pages.
+    A browser sends its cookie whichever site makes the request; the token is only in our pages.
     """
     if connection.scope["method"] in _SAFE:  # type: ignore[typeddict-item]
         return
@@ -51,7 +53,7 @@ def refuse_other_sites(connection: Connection, session: Session) -> None:
 
 
 def refuse_other_origins(connection: Connection) -> None:
-    """Raise `Forbidden` where the browser says that another site's page asks."""
+    """Raise `Forbidden` where the browser reports that another site's page makes the request."""
     origin = connection.headers.get("Origin")
     if connection.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"} or (
         origin is not None and urlsplit(origin).netloc != connection.headers.get("Host")

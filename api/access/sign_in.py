@@ -1,4 +1,4 @@
-"""Signing in and out with a browser: a key is given once, and a cookie stands for it."""
+"""Sign-in and sign-out of browsers: a key is entered once and a cookie replaces it."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -19,7 +19,7 @@ from api.http.schemas import Strict
 from api.pages.html import Page, render
 
 LARGEST_SIGN_IN = 10_000
-"""Bytes: what anyone may send is read no further."""
+"""Bytes of a sign-in request, which needs no account; longer ones are refused."""
 
 Next = Annotated[str, QueryParameter(name="next", description="A path here")]
 
@@ -31,16 +31,16 @@ class NewSession(Strict, frozen=True, kw_only=True):
 
 
 class SignedIn(msgspec.Struct, frozen=True):
-    """Who is signed in, and until when at most."""
+    """The account that is signed in, and the latest end of its session."""
 
     actor: str
     until: datetime
 
 
 class LoginPage(Page, frozen=True, kw_only=True):
-    """Where one signs in; `next` is where it leads.
+    """The sign-in page; `next` is the path to open afterwards.
 
-    `provider` is what the button says that leads to the organisation's sign-in, where there is one.
+    `provider` is the label of the button for the organisation's sign-in, where there is one.
     """
 
     next: str
@@ -63,8 +63,8 @@ class SessionController(Controller):
     def begin(
         self, backend: Served, request: HttpRequest, data: JSONBody[NewSession]
     ) -> Response[SignedIn]:
-        """With a key. The answer's cookie may do what the key may, until the key is rotated or
-        revoked, for 7 days, and for 12 hours without a request."""
+        """Sign in with a key. The answer's cookie has the rights of the key until the key is
+        rotated or revoked, for at most 7 days, and for at most 12 hours without a request."""
         refuse_other_origins(request)
         failures: Failures = request.app.state.failures
         with failures.counting(request):
@@ -78,7 +78,7 @@ class SessionController(Controller):
 
     @delete("/current", summary="Sign out", status_code=200, sync_to_thread=True, opt=ACCOUNT)
     def end(self, backend: Served, request: HttpRequest) -> Response[None]:
-        """Ends the session of the request's cookie; a key goes on to open."""
+        """Ends the session of the request's cookie; the key stays valid."""
         token = request.cookies.get(cookie_name(request))
         if token:
             backend.sessions.end(token)
@@ -96,7 +96,7 @@ class LoginPages(Controller):
 
 
 def safe_next(path: str) -> str:
-    """A path of this server as it is, and `/` for whatever leads elsewhere."""
+    """A path of this server unchanged, and `/` for any other address."""
     parts = urlsplit(path)
     plain = path.startswith("/") and not path.startswith("//") and path.isprintable()
     return path if plain and "\\" not in path and not (parts.scheme or parts.netloc) else "/"

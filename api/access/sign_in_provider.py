@@ -1,4 +1,4 @@
-"""Signing in with the organisation: to its identity provider and back."""
+"""Sign-in with the organisation's identity provider (OpenID Connect)."""
 
 from litestar import Controller, Response, get
 from litestar.datastructures import Cookie
@@ -21,12 +21,12 @@ LONGEST_PATH = 1000
 
 
 def on_sign_in_refused(request: HttpRequest, error: Barred) -> Template:
-    """Counted with all refusals, and a page with the way back."""
-    counted = on_barred(request, error)
-    page = ProblemPage(problem=counted.content)
-    told = render("access/sign_in_refused.html", page, counted.status_code or 403)
-    told.headers |= counted.headers
-    return told
+    """Record the refusal and answer with a page that links back to sign-in."""
+    problem = on_barred(request, error)
+    page = ProblemPage(problem=problem.content)
+    response = render("access/sign_in_refused.html", page, problem.status_code or 403)
+    response.headers |= problem.headers
+    return response
 
 
 class ProviderPages(Controller):
@@ -46,12 +46,12 @@ class ProviderPages(Controller):
 
     @get("/callback", sync_to_thread=True, opt=OPEN)
     def finish(self, backend: Served, request: HttpRequest) -> Response[None]:
-        """Begin a session for whom the provider sends back."""
+        """Begin a session for the identity that the provider returns."""
         provider = _provider(request)
         sealed = request.cookies.get(_attempt_cookie(request, "").key, "")
         answer = {name: str(value) for name, value in request.query_params.items()}
         failures: Failures = request.app.state.failures
-        # Each answer is asked of the provider, so that wrong ones are not looked at without end.
+        # Each answer costs a request to the provider, so wrong ones are limited.
         failures.refuse_more(request)
         with failures.counting(request):
             identity, then = provider.finish(backend.attempts, sealed, answer, _callback(request))
@@ -72,12 +72,12 @@ def _provider(request: HttpRequest) -> Provider:
 
 
 def _callback(request: HttpRequest) -> str:
-    """Where the provider sends browsers back to, as it has it on its list."""
+    """The redirect URI, as registered with the provider."""
     return str(request.base_url).rstrip("/") + CALLBACK
 
 
 def _attempt_cookie(request: HttpRequest, sealed: str) -> Cookie:
-    """What the browser keeps while it is at the provider. An empty text ends it."""
+    """The cookie of a sign-in attempt at the provider. An empty text ends it."""
     secure = request.url.scheme == "https"
     return Cookie(
         key="__Host-stemma-sign-in" if secure else "stemma_sign_in",

@@ -1,4 +1,4 @@
-"""The pages of the audit: the trail with its filters, and what one request set going."""
+"""The audit pages: the trail with its filters, and the events of one correlation."""
 
 from itertools import pairwise
 
@@ -9,7 +9,13 @@ from litestar.response import Template
 
 from api.access.rights import needs
 from api.audit.trail import EVENTS_OF_A_TREE, CorrelationView, correlation_view
-from api.audit.trail_reading import Asked, AskedFor, asked_for, demand_audit, find_lines
+from api.audit.trail_reading import (
+    TrailQuery,
+    TrailQueryDependency,
+    demand_audit,
+    find_lines,
+    trail_query,
+)
 from api.backend import Backend
 from api.dataset.projects_page import address
 from api.http.parameters import AtLeast, Cursor, HttpRequest, Served, position_in, provided
@@ -26,8 +32,8 @@ LINES_A_PAGE = 50
 PROJECTS_OFFERED = 200
 
 
-class Chosen(msgspec.Struct, frozen=True):
-    """A thing that the trail is narrowed to: its name, and where its page and the rest are."""
+class EntityFilter(msgspec.Struct, frozen=True):
+    """An entity that the trail is filtered by; `without` is the address of the trail without it."""
 
     kind: str
     name: str
@@ -36,12 +42,12 @@ class Chosen(msgspec.Struct, frozen=True):
 
 
 class TrailPage(Page, frozen=True, kw_only=True):
-    """A page of the trail; `chosen` is what it is narrowed to beyond the form's own fields."""
+    """A page of the trail; `chosen` are its filters beyond the form's own fields."""
 
-    asked: Asked
+    filters: TrailQuery
     lines: list[Line]
     projects: list[ProjectRow]
-    chosen: list[Chosen]
+    chosen: list[EntityFilter]
     first: bool
     following: str | None
 
@@ -51,30 +57,30 @@ class TrailPage(Page, frozen=True, kw_only=True):
 
     @property
     def narrowed(self) -> bool:
-        asked = msgspec.structs.replace(self.asked, order="newest")
-        return asked != Asked()
+        return msgspec.structs.replace(self.filters, order="newest") != TrailQuery()
 
     @property
     def more_open(self) -> bool:
-        asked = self.asked
-        return any((asked.stream, asked.view, asked.model, asked.version))
+        query = self.filters
+        return any((query.stream, query.view, query.model, query.version))
 
     def address(self, **others: str) -> str:
-        return _address(self.asked, **others)
+        return _address(self.filters, **others)
 
     def page_of(self, line: Line) -> str | None:
-        """The page of the thing that a line is about."""
+        """The page of the entity that a line is about."""
         return page_of(line)
 
 
 class CorrelationPage(Page, frozen=True, kw_only=True):
-    """What one request set going."""
+    """The events that one request caused."""
 
     tree: CorrelationView
 
     @property
     def nested(self) -> list[tuple[Node, int]]:
-        """Each node, and by how many levels the next one is less deep; below 0 it is its child."""
+        """Each node and its depth minus that of the next node; negative where the next is its
+        child."""
         depths = [node.depth for node in self.tree.nodes]
         falls = [depth - following for depth, following in pairwise([*depths, 0])]
         return list(zip(self.tree.nodes, falls, strict=True))
@@ -84,33 +90,35 @@ class CorrelationPage(Page, frozen=True, kw_only=True):
 
 
 class AuditPages(Controller):
-    """The audit."""
+    """The audit pages."""
 
-    dependencies = provided(asked=asked_for)
+    dependencies = provided(filters=trail_query)
 
     @get("/audit", sync_to_thread=True, opt=needs(Right.AUDIT, anywhere=True))
     def trail(
         self,
         backend: Served,
         request: HttpRequest,
-        asked: AskedFor,
+        filters: TrailQueryDependency,
         cursor: Cursor = None,
         at_least: AtLeast = None,
     ) -> Template:
-        demand_audit(backend, request.user, asked)
-        found = find_lines(backend, asked, position_in(cursor), LINES_A_PAGE, at_least)
+        demand_audit(backend, request.user, filters)
+        trail = find_lines(backend, filters, position_in(cursor), LINES_A_PAGE, at_least)
         with backend.reading(None, CATALOG) as (connection, _):
             audited = request.user.grants.projects(Right.AUDIT)
             projects = list_projects(connection, limit=PROJECTS_OFFERED, among=audited)
         page = TrailPage(
-            position=found.position,
-            api=f"/api/v1/audit/trail{_address(asked)}".removesuffix("?"),
-            asked=asked,
-            lines=found.lines,
+            position=trail.position,
+            api=f"/api/v1/audit/trail{_address(filters)}".removesuffix("?"),
+            filters=filters,
+            lines=trail.lines,
             projects=projects,
-            chosen=_chosen(backend, asked),
+            chosen=_chosen(backend, filters),
             first=cursor is None,
-            following=_address(asked, cursor=str(found.lines[-1].position)) if found.more else None,
+            following=_address(filters, cursor=str(trail.lines[-1].position))
+            if trail.more
+            else None,
         )
         return render("audit/audit.html", page)
 
@@ -126,7 +134,7 @@ class AuditPages(Controller):
 
 
 def page_of(line: Line) -> str | None:
-    """The page of the thing whose history a line is in, if it has one."""
+    """The page of the entity whose stream a line is in, if it has one."""
     kind, key = StreamName.parse(line.stream)
     if kind in {"project", "view", "version"}:
         return f"/{kind}s/{key}"
@@ -139,32 +147,34 @@ def page_of(line: Line) -> str | None:
     return f"/projects/{line.project_id}" if line.project_id else None
 
 
-def _address(asked: Asked, **others: str) -> str:
-    told = msgspec.structs.asdict(asked) | others
-    return address(told | {"order": "" if asked.newest else asked.order})
+def _address(query: TrailQuery, **others: str) -> str:
+    filters = msgspec.structs.asdict(query) | others
+    return address(filters | {"order": "" if query.newest else query.order})
 
 
-def _chosen(backend: Backend, asked: Asked) -> list[Chosen]:
-    found: list[Chosen] = []
+def _chosen(backend: Backend, query: TrailQuery) -> list[EntityFilter]:
+    filters: list[EntityFilter] = []
 
     def add(kind: str, name: str | None, page: str | None) -> None:
-        value = getattr(asked, kind)
-        found.append(Chosen(kind, name or value, page, f"/audit{_address(asked, **{kind: ''})}"))
+        value = getattr(query, kind)
+        filters.append(
+            EntityFilter(kind, name or value, page, f"/audit{_address(query, **{kind: ''})}")
+        )
 
     with backend.reading(None, CATALOG, MODELS_LIBRARY) as (connection, _):
-        if asked.project:
-            project = find_project(connection, asked.project)
-            add("project", project.name if project else None, f"/projects/{asked.project}")
-        if asked.view:
-            view = find_view(connection, asked.view)
-            add("view", view.name if view else None, f"/views/{asked.view}")
-        if asked.model:
-            model = find_model(connection, asked.model)
-            at = f"/views/{model.view_id}#model-{asked.model}" if model else None
+        if query.project:
+            project = find_project(connection, query.project)
+            add("project", project.name if project else None, f"/projects/{query.project}")
+        if query.view:
+            view = find_view(connection, query.view)
+            add("view", view.name if view else None, f"/views/{query.view}")
+        if query.model:
+            model = find_model(connection, query.model)
+            at = f"/views/{model.view_id}#model-{query.model}" if model else None
             add("model", model.name if model else None, at)
-        if asked.version:
-            version = find_version(connection, asked.version)
-            add("version", version.name if version else None, f"/versions/{asked.version}")
-    if asked.stream:
+        if query.version:
+            version = find_version(connection, query.version)
+            add("version", version.name if version else None, f"/versions/{query.version}")
+    if query.stream:
         add("stream", None, None)
-    return found
+    return filters

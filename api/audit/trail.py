@@ -1,4 +1,4 @@
-"""Routes of the trail: lines by filter, all of them as a file, and what a request set going."""
+"""Routes of the trail: filtered lines, their export as a file, and the events of a correlation."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,14 @@ from litestar.response import Stream
 
 from adapters.audit.trail_files import FORMATS
 from api.access.rights import needs
-from api.audit.trail_reading import AskedFor, asked_for, begin, demand_audit, every_line, find_lines
+from api.audit.trail_reading import (
+    TrailQueryDependency,
+    begin,
+    demand_audit,
+    every_line,
+    find_lines,
+    trail_query,
+)
 from api.backend import Backend
 from api.http.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, position_in, provided
 from application.trail import lines_of
@@ -22,7 +29,7 @@ EVENTS_OF_A_TREE = 1000
 
 
 class TrailView(msgspec.Struct, frozen=True):
-    """A page of the trail, as the log was at `position`; `next` is the cursor of the next one."""
+    """A page of the trail as of `position`; `next` is the cursor of the next page."""
 
     items: list[Line]
     next: str | None
@@ -30,9 +37,9 @@ class TrailView(msgspec.Struct, frozen=True):
 
 
 class CorrelationView(msgspec.Struct, frozen=True):
-    """What one request set going, a parent before its children.
+    """The events that one request caused, parents before their children.
 
-    `events` are all that there are; the tree holds the first `shown` of them.
+    `events` is the number of all events; the tree holds the first `shown` of them.
     """
 
     correlation_id: str
@@ -43,11 +50,11 @@ class CorrelationView(msgspec.Struct, frozen=True):
 
 
 class TrailController(Controller):
-    """The audit trail: every event in words."""
+    """The audit trail: every event described in words."""
 
     path = "/audit"
     tags = ("Audit",)
-    dependencies = provided(asked=asked_for)
+    dependencies = provided(filters=trail_query)
 
     @get(
         "/trail",
@@ -59,21 +66,21 @@ class TrailController(Controller):
         self,
         backend: Served,
         request: HttpRequest,
-        asked: AskedFor,
+        filters: TrailQueryDependency,
         cursor: Cursor = None,
         limit: Limit = 100,
         at_least: AtLeast = None,
     ) -> TrailView:
         """Every event as a line: when, who, what, before and after, and why.
 
-        `project`, `view`, `model` and `version` find what belongs to them, directly or by its
-        stream: of a version its own events and the number its model gave it, of a project
-        everything in it. Who audits single projects names one of the four, or a `stream`.
+        `project`, `view`, `model` and `version` select the events that belong to them, directly or
+        by stream: a version's own events and the number that its model gave it, and everything in
+        a project. An auditor of single projects must give one of the four, or a `stream`.
         """
-        demand_audit(backend, request.user, asked)
-        found = find_lines(backend, asked, position_in(cursor), limit, at_least)
-        following = str(found.lines[-1].position) if found.more else None
-        return TrailView(found.lines, following, found.position)
+        demand_audit(backend, request.user, filters)
+        page = find_lines(backend, filters, position_in(cursor), limit, at_least)
+        following = str(page.lines[-1].position) if page.more else None
+        return TrailView(page.lines, following, page.position)
 
     @get(
         "/trail/export",
@@ -86,16 +93,17 @@ class TrailController(Controller):
         self,
         backend: Served,
         request: HttpRequest,
-        asked: AskedFor,
+        filters: TrailQueryDependency,
         form: Annotated[Literal["jsonl", "csv", "parquet"], QueryParameter(name="format")],
         at_least: AtLeast = None,
     ) -> Stream:
-        """All lines that match, as the log is now: JSON lines, CSV or Parquet, as a stream."""
-        demand_audit(backend, request.user, asked)
-        position = begin(backend, asked, at_least)
+        """All lines that match, up to the log's present end, streamed as JSON lines, CSV or
+        Parquet."""
+        demand_audit(backend, request.user, filters)
+        position = begin(backend, filters, at_least)
         media_type, pieces = FORMATS[form]
         return Stream(
-            pieces(every_line(backend, asked, position)),
+            pieces(every_line(backend, filters, position)),
             media_type=media_type,
             headers={
                 "Content-Disposition": f'attachment; filename="trail-at-{position}.{form}"',
@@ -115,12 +123,13 @@ class TrailController(Controller):
         correlation_id: FromPath[str],
         limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = EVENTS_OF_A_TREE,
     ) -> CorrelationView:
-        """Request, events, job, reports and their events, from the log itself."""
+        """The request's events, its job, the job's reports and their events, from the log
+        itself."""
         return correlation_view(backend, correlation_id, limit)
 
 
 def correlation_view(backend: Backend, correlation_id: str, limit: int) -> CorrelationView:
-    """Raises `NotFound`."""
+    """The tree of a correlation's first `limit` events. Raises `NotFound`."""
     position = backend.store.head()
     events = backend.store.of_correlation(correlation_id, upto=position, limit=limit)
     if not events:

@@ -1,4 +1,4 @@
-"""What every way of seeing the trail shares: its filters, and lines found page by page."""
+"""Queries of the trail, shared by its routes and pages: filters and pagination."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -26,8 +26,8 @@ from projections.audit.trail_scans import TrailFilter, is_known, matching, scan
 _IDS = (PROJECT, VIEW, MODEL, VERSION)
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What part of the trail is asked for, as the address says it; empty does not restrict."""
+class TrailQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The filters of a request for the trail, as in its query string; empty does not restrict."""
 
     actor: str = ""
     since: str = ""
@@ -45,8 +45,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return self.order == "newest"
 
     @property
-    def wanted(self) -> TrailFilter:
-        """Raises `Invalid` for an event or a time that is none."""
+    def filter(self) -> TrailFilter:
+        """Raises `Invalid` for an unknown event or a malformed time."""
         if self.event and self.event not in registry():
             raise Invalid(
                 f"there is no event {self.event!r}; they are {', '.join(sorted(registry()))}",
@@ -64,7 +64,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def asked_for(
+def trail_query(
     actor: Annotated[str, QueryParameter(description="Who, as on record")] = "",
     since: Annotated[
         str, QueryParameter(description="From this time on: ISO 8601, UTC unless it says otherwise")
@@ -79,8 +79,8 @@ def asked_for(
     model: Annotated[str, QueryParameter(description="All of a model, by its id")] = "",
     version: Annotated[str, QueryParameter(description="All of a version, by its id")] = "",
     order: FromQuery[Order] = "newest",
-) -> Asked:
-    return Asked(
+) -> TrailQuery:
+    return TrailQuery(
         actor=actor,
         since=since,
         until=until,
@@ -94,22 +94,22 @@ def asked_for(
     )
 
 
-AskedFor = NamedDependency[Asked]
+TrailQueryDependency = NamedDependency[TrailQuery]
 
 
-def demand_audit(backend: Backend, caller: Caller, asked: Asked) -> None:
-    """Ask for the right to audit what is asked for. Raises `Forbidden` and `NotFound`."""
+def demand_audit(backend: Backend, caller: Caller, query: TrailQuery) -> None:
+    """Require the right to audit what the query selects. Raises `Forbidden` and `NotFound`."""
     if caller.grants.may(Right.AUDIT):
         return
-    streams = [str(StreamName(kind, value)) for kind in _IDS if (value := getattr(asked, kind))]
-    streams += [asked.stream] if asked.stream else []
+    streams = [str(StreamName(kind, value)) for kind in _IDS if (value := getattr(query, kind))]
+    streams += [query.stream] if query.stream else []
     if not streams:
         raise Forbidden("you lack the right audit in all projects: ask for one, by its `project`")
     demand(backend, caller, Right.AUDIT, *streams)
 
 
-class Found(msgspec.Struct, frozen=True):
-    """A page of the trail: `more` are there behind its last line."""
+class TrailLines(msgspec.Struct, frozen=True):
+    """A page of the trail; `more` says that lines follow its last one."""
 
     lines: list[Line]
     more: bool
@@ -117,81 +117,81 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def find_lines(
-    backend: Backend, asked: Asked, cursor: int | None, limit: int, at_least: int | None = None
-) -> Found:
-    """The page behind the position `cursor`. Raises `Invalid`."""
-    position = begin(backend, asked, at_least)
-    events = list(islice(_events(backend, asked, cursor, position, limit + 1), limit + 1))
-    return Found(lines_of(backend.store, events[:limit]), len(events) > limit, position)
+    backend: Backend, query: TrailQuery, cursor: int | None, limit: int, at_least: int | None = None
+) -> TrailLines:
+    """The page after the position `cursor`. Raises `Invalid`."""
+    position = begin(backend, query, at_least)
+    events = list(islice(_events(backend, query, cursor, position, limit + 1), limit + 1))
+    return TrailLines(lines_of(backend.store, events[:limit]), len(events) > limit, position)
 
 
-def every_line(backend: Backend, asked: Asked, position: int) -> Iterator[Line]:
-    """All lines up to a position, a page of them in memory at a time."""
-    events = _events(backend, asked, None, position, PAGE)
+def every_line(backend: Backend, query: TrailQuery, position: int) -> Iterator[Line]:
+    """All lines up to a position, with one page of them in memory at a time."""
+    events = _events(backend, query, None, position, PAGE)
     while page := list(islice(events, PAGE)):
         yield from lines_of(backend.store, page)
 
 
-def begin(backend: Backend, asked: Asked, at_least: int | None = None) -> int:
-    """Check what is asked for; how far along the log the answer will be. Raises `Invalid`."""
-    _ = asked.wanted  # refused now, and not when an answer has begun to stream
+def begin(backend: Backend, query: TrailQuery, at_least: int | None = None) -> int:
+    """Check the query and return the position that the answer reflects. Raises `Invalid`."""
+    _ = query.filter  # raises before the answer begins to stream
     with backend.reading(at_least, TRAIL) as (connection, position):
         for kind in _IDS:
-            value = getattr(asked, kind)
+            value = getattr(query, kind)
             if value and not is_known(connection, kind, value):
                 raise Invalid(f"the log has no {kind} {value!r}", field=kind)
     return position
 
 
 def _events(
-    backend: Backend, asked: Asked, cursor: int | None, position: int, size: int
+    backend: Backend, query: TrailQuery, cursor: int | None, position: int, size: int
 ) -> Iterator[Recorded]:
-    """The events asked for, in order, read `size` at a time."""
+    """The events that match, in order, read `size` at a time."""
     after, before = 0, position + 1
     if cursor is not None:
-        after, before = (after, min(before, cursor)) if asked.newest else (cursor, before)
-    wanted = asked.wanted
-    steps = _of_stream if asked.stream else _by_index
-    for events in steps(backend, asked, after, before, size):
-        yield from (one for one in events if wanted.covers(one.metadata.occurred_at))
+        after, before = (after, min(before, cursor)) if query.newest else (cursor, before)
+    trail_filter = query.filter
+    steps = _of_stream if query.stream else _by_index
+    for events in steps(backend, query, after, before, size):
+        yield from (event for event in events if trail_filter.covers(event.metadata.occurred_at))
 
 
 def _by_index(
-    backend: Backend, asked: Asked, after: int, before: int, size: int
+    backend: Backend, query: TrailQuery, after: int, before: int, size: int
 ) -> Iterator[list[Recorded]]:
     done = False
     while not done and after + 1 < before:
         with backend.engine.connect() as connection:
-            found, done = scan(connection, asked.wanted, after, before, newest=asked.newest)
-        for start in range(0, len(found), size):
-            events = backend.store.at(found[start : start + size])
-            yield events[::-1] if asked.newest else events
-        if found:
-            after, before = (after, found[-1]) if asked.newest else (found[-1], before)
+            positions, done = scan(connection, query.filter, after, before, newest=query.newest)
+        for start in range(0, len(positions), size):
+            events = backend.store.at(positions[start : start + size])
+            yield events[::-1] if query.newest else events
+        if positions:
+            after, before = (after, positions[-1]) if query.newest else (positions[-1], before)
 
 
 def _of_stream(
-    backend: Backend, asked: Asked, after: int, before: int, size: int
+    backend: Backend, query: TrailQuery, after: int, before: int, size: int
 ) -> Iterator[list[Recorded]]:
-    wanted = asked.wanted
+    trail_filter = query.filter
     while events := backend.store.of_stream(
-        asked.stream, after=after, before=before, limit=size, newest=asked.newest
+        query.stream, after=after, before=before, limit=size, newest=query.newest
     ):
         with backend.engine.connect() as connection:
-            held = matching(connection, wanted, [one.position for one in events])
-        yield [one for one in events if one.position in held]
+            matches = matching(connection, trail_filter, [event.position for event in events])
+        yield [event for event in events if event.position in matches]
         last = events[-1].position
-        after, before = (after, last) if asked.newest else (last, before)
+        after, before = (after, last) if query.newest else (last, before)
 
 
-def _time(told: str, field: str) -> datetime | None:
-    if not told:
+def _time(text: str, field: str) -> datetime | None:
+    if not text:
         return None
     try:
-        at = datetime.fromisoformat(told)
+        at = datetime.fromisoformat(text)
     except ValueError:
         raise Invalid(
-            f"{field} is {told!r}; give a date or a time, such as 2026-03-04T05:06:07Z",
+            f"{field} is {text!r}; give a date or a time, such as 2026-03-04T05:06:07Z",
             field=field,
         ) from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)

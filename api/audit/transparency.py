@@ -41,7 +41,7 @@ Size = Annotated[
 
 
 class CheckpointView(msgspec.Struct, frozen=True):
-    """A signed checkpoint; `note` is what is signed, `root` the same as in it in hexadecimal."""
+    """A signed checkpoint; `note` is the signed text and `root` its root hash in hexadecimal."""
 
     size: int
     root: str
@@ -51,7 +51,7 @@ class CheckpointView(msgspec.Struct, frozen=True):
 
 
 class Checkpoints(msgspec.Struct, frozen=True):
-    """A page of checkpoints, and the position that the tree reaches."""
+    """A page of checkpoints, and the position that the tree includes."""
 
     items: list[CheckpointView]
     next: str | None
@@ -59,9 +59,9 @@ class Checkpoints(msgspec.Struct, frozen=True):
 
 
 class InclusionProof(msgspec.Struct, frozen=True):
-    """That an event is in the log: RFC 6962, section 2.1.1. Hashes are hexadecimal.
+    """A proof that an event is in the log: RFC 6962, section 2.1.1. Hashes are hexadecimal.
 
-    `leaf_hash` is that of `entry`, the event as it is now; leaf number `position - 1` of the tree.
+    `leaf_hash` is the hash of `entry`, the event as it is now, which is leaf `position - 1`.
     """
 
     position: int
@@ -73,7 +73,7 @@ class InclusionProof(msgspec.Struct, frozen=True):
 
 
 class ConsistencyProof(msgspec.Struct, frozen=True):
-    """That a longer log begins with a shorter one: RFC 6962, section 2.1.2."""
+    """A proof that a longer log begins with a shorter one: RFC 6962, section 2.1.2."""
 
     from_size: int
     to_size: int
@@ -97,13 +97,13 @@ class TransparencyController(Controller):
     def list_checkpoints(
         self, backend: Served, cursor: Cursor = None, limit: Limit = 50
     ) -> Checkpoints:
-        """The newest first."""
+        """Newest first."""
         before = position_in(cursor)
         with _log(backend) as connection:
-            found = checkpoints_before(connection, END if before is None else before, limit)
+            checkpoints = checkpoints_before(connection, END if before is None else before, limit)
             position = tree_size(connection)
-        following = str(found[-1].checkpoint_id) if len(found) == limit else None
-        return Checkpoints([_view(one) for one in found], following, position)
+        following = str(checkpoints[-1].checkpoint_id) if len(checkpoints) == limit else None
+        return Checkpoints([_view(checkpoint) for checkpoint in checkpoints], following, position)
 
     @get(
         "/checkpoints/latest",
@@ -112,7 +112,7 @@ class TransparencyController(Controller):
         opt=needs(Right.AUDIT),
     )
     def get_checkpoint(self, backend: Served) -> CheckpointView:
-        """The one over the most events."""
+        """The checkpoint over the most events."""
         with _log(backend) as connection:
             return _view(_newest(connection))
 
@@ -143,7 +143,7 @@ class TransparencyController(Controller):
                 size,
                 log_entry(*row[0]).decode(),
                 leaf_of(row[0]).hex(),
-                [one.hex() for one in proof],
+                [digest.hex() for digest in proof],
                 root_at(size, subtrees).hex(),
             )
 
@@ -171,14 +171,14 @@ class TransparencyController(Controller):
             return ConsistencyProof(
                 old,
                 new,
-                [one.hex() for one in consistency_proof(old, new, subtrees)],
+                [digest.hex() for digest in consistency_proof(old, new, subtrees)],
                 root_at(old, subtrees).hex(),
                 root_at(new, subtrees).hex(),
             )
 
 
 class TilesController(Controller):
-    """The log as clients of C2SP tlog-tiles read it; the address up to here is their prefix."""
+    """The log as a C2SP tlog-tiles server; this path is the prefix that its clients use."""
 
     path = "/audit/log"
     tags = ("Audit",)
@@ -186,7 +186,7 @@ class TilesController(Controller):
     @get("/checkpoint", summary="The newest checkpoint as a signed note", media_type="text/plain",
          sync_to_thread=True, opt=needs(Right.AUDIT))  # fmt: skip
     def get_note(self, backend: Served) -> Response[str]:
-        """C2SP tlog-checkpoint. Keep it: the log cannot change before it any more, unseen."""
+        """C2SP tlog-checkpoint. A kept checkpoint detects any later change of the log before it."""
         with _log(backend) as connection:
             note = _newest(connection).note
         return Response(note, media_type="text/plain", headers=NOT_KEPT)
@@ -210,8 +210,8 @@ class TilesController(Controller):
 
 def _hashes(connection: Connection, name: TileName) -> bytes | None:
     hashes = tile_reader(connection)(name.level or 0, name.number)
-    wanted = name.width * HASH_BYTES
-    return hashes[:wanted] if len(hashes) >= wanted else None
+    length = name.width * HASH_BYTES
+    return hashes[:length] if len(hashes) >= length else None
 
 
 def _entries(connection: Connection, name: TileName) -> bytes | None:
@@ -225,26 +225,26 @@ def _entries(connection: Connection, name: TileName) -> bytes | None:
 
 @contextmanager
 def _log(backend: Backend) -> Iterator[Connection]:
-    """One moment's state of the log."""
+    """A connection with one snapshot of the log."""
     with backend.engine.connect() as connection:
         yield cast(Connection, connection.connection.driver_connection)
 
 
 def _newest(connection: Connection) -> StoredCheckpoint:
-    found = newest_checkpoint(connection)
-    if found is None:
+    checkpoint = newest_checkpoint(connection)
+    if checkpoint is None:
         raise NotFound("no checkpoint is signed yet: is `stemma checkpoints` running?")
-    return found
+    return checkpoint
 
 
 def _known_size(connection: Connection, size: int | None, field: str) -> int:
-    """The size asked for. Raises `Invalid` where the tree is not that large."""
-    known = tree_size(connection)
-    if known == 0:
+    """The given size, by default the tree's. Raises `Invalid` where the tree is smaller."""
+    largest = tree_size(connection)
+    if largest == 0:
         raise NotFound("no checkpoint is signed yet: is `stemma checkpoints` running?")
-    if size is not None and size > known:
-        raise Invalid(f"{field} is {size}, and checkpoints reach up to {known}", field=field)
-    return known if size is None else size
+    if size is not None and size > largest:
+        raise Invalid(f"{field} is {size}, and checkpoints reach up to {largest}", field=field)
+    return largest if size is None else size
 
 
 def _view(stored: StoredCheckpoint) -> CheckpointView:

@@ -1,4 +1,4 @@
-"""Routes of erasure, and how an image is looked up that may be erased."""
+"""Routes of erasure, and queries of images that may be erased."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ from projections.dataset.queries import ImageRow, find_image
 
 
 class ErasureController(Controller):
-    """Images whose bytes are deleted for good."""
+    """Erasure of images, which deletes their bytes."""
 
     tags = ("Images",)
     dependencies = named(IMAGE)
@@ -42,9 +42,9 @@ class ErasureController(Controller):
     ) -> Response[Answer]:
         """Remove an image for good and delete its bytes. This is final.
 
-        The reason stays in the log, so it must not hold personal data. What was trained with the
-        image stays, but cannot be trained again. If other projects have the same bytes, they are
-        named in a 409; `everywhere` erases the image there, too, if you administer them.
+        The reason stays in the log, so it must not hold personal data. Versions trained with the
+        image stay, but cannot be trained again. If other projects have the same bytes, a 409 names
+        them; `everywhere` erases the image there, too, if you administer them.
         """
         command = EraseImage(data.reason, data.everywhere)
         return image.carry_out(
@@ -60,7 +60,8 @@ class ErasureController(Controller):
     def get_erasure(
         self, backend: Served, image_id: FromPath[str], at_least: AtLeast = None
     ) -> Erasure:
-        """Who erased an image and why; `gone_at` is when its bytes were found to be gone."""
+        """Who erased an image and why; `gone_at` is the time when its bytes were verified as
+        deleted."""
         with backend.reading(at_least, ERASURES) as (connection, position):
             erasure = find_erasures(connection, [image_id]).get(image_id)
         if erasure is None:
@@ -79,19 +80,20 @@ def image_there(
     view_id: str | None = None,
     as_of: int | None = None,
 ) -> ImageRow:
-    """Raises `NotFound`, or `Gone` with all there is to say for an image that was erased."""
+    """The image. Raises `NotFound`, or `Gone` with a description of its erasure."""
     image = find_image(connection, image_id, view_id=view_id, as_of=as_of)
     if image is not None:
         return image
     erasure = find_erasures(connection, [image_id]).get(image_id)
     if erasure is None:
         raise NotFound("there is no such image")
-    raise Gone(told(erasure))
+    raise Gone(describe_erasure(erasure))
 
 
 @contextmanager
 def unless_erased(store: Store, digest: str) -> Iterator[None]:
-    """Raises `Gone` where bytes are missing because they are erased, and no list says so yet."""
+    """Raise `Gone` instead of `BlobMissing` if the bytes are erased and the read model lags
+    behind."""
     try:
         yield
     except BlobMissing:
@@ -101,8 +103,8 @@ def unless_erased(store: Store, digest: str) -> Iterator[None]:
         raise Gone(f"the image was erased (reason: {blob.reason})") from None
 
 
-def told(erasure: ErasureRow) -> str:
-    """An erasure in a sentence."""
+def describe_erasure(erasure: ErasureRow) -> str:
+    """A sentence that describes an erasure."""
     if erasure.gone_at is None:
         bytes_are = "its bytes are being deleted"
     else:

@@ -1,4 +1,4 @@
-"""The route of exports: annotations taken out, as they are or were."""
+"""The route of exports: annotations as a file, as of now or of a past moment."""
 
 import tempfile
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ PIECE = 1 << 20
 
 
 class ExportController(Controller):
-    """Annotations brought out."""
+    """Export of annotations."""
 
     tags = ("Imports and exports",)
 
@@ -41,18 +41,18 @@ class ExportController(Controller):
         images: FromQuery[bool] = False,
         as_of: AsOf = None,
     ) -> Stream:
-        """A zip archive of the annotations, now or as of a moment, perhaps with the images.
+        """A zip archive of the annotations, now or as of a moment, optionally with the images.
 
-        Studio JSON lines hold all views, or those named by `view_id`; the others hold one.
+        Studio JSON lines contain all views, or those given by `view_id`; other formats contain one.
         """
         position = _position(backend, as_of)
         stream = PROJECT.stream(project_id)
         if not backend.store.streams([stream], upto=position)[stream]:
             raise NotFound(f"there was no such project at position {position}")
-        wanted = ExportRequest(project_id, form, position, tuple(view_id or ()), images)
+        export_request = ExportRequest(project_id, form, position, tuple(view_id or ()), images)
         with ExitStack() as opened:
             file = opened.enter_context(tempfile.TemporaryFile(prefix="stemma-export-"))
-            export(backend.store, backend.blobs, wanted, file)
+            export(backend.store, backend.blobs, export_request, file)
             opened.pop_all()
         return Stream(
             _pieces(file),
@@ -72,7 +72,7 @@ def _position(backend: Backend, as_of: str | None) -> int:
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:
-    """A file from its beginning; closed, it is gone."""
+    """The pieces of a temporary file, which is deleted at the end."""
     with file:
         file.seek(0)
         while piece := file.read(PIECE):

@@ -15,7 +15,7 @@ from projections.dataset.queries import ImageRow
 
 
 class ImagePage(Page, frozen=True, kw_only=True):
-    """An image and what is known of it."""
+    """An image and its project."""
 
     project: ProjectRow
     image: ImageRow

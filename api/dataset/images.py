@@ -1,4 +1,4 @@
-"""Routes of images: upload, list, look at, annotate, assign to a split, remove."""
+"""Routes of images: upload, list, read, annotate, assign to a split, remove."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -44,13 +44,13 @@ _MEDIA_TYPES = {
 
 @dataclass
 class Upload:
-    """Form data with one or many files, each under the name `files`."""
+    """Form data with one or more files, each named `files`."""
 
     files: list[UploadFile]
 
 
 class ImageController(Controller):
-    """Images, and what is said of them in each view."""
+    """Images and their annotations in each view."""
 
     tags = ("Images",)
     dependencies = named(IMAGE, VIEW)
@@ -69,10 +69,10 @@ class ImageController(Controller):
         project_id: FromPath[str],
         data: Annotated[Upload, Body(media_type=RequestEncodingType.MULTI_PART)],
     ) -> Response[Answer]:
-        """Add one or many images: all of them, or none if one is refused.
+        """Add one or more images: all of them, or none if one is refused.
 
-        An image that the project has already, by its content, is left as it is. The answer's
-        `ids` are those of the images, in the order of the files.
+        An image whose content the project already has is unchanged. The answer's `ids` are those of
+        the images, in the order of the files.
         """
         accepted = _accept(data.files, backend)
         for erased in erased_among(backend.store, {file.digest for file in accepted}).values():
@@ -113,25 +113,25 @@ class ImageController(Controller):
     ) -> Images:
         """Images in the order they were added, or the newest first.
 
-        `concept_id`, `annotated` and `without_concept` are about what `view_id` says of them. Any
-        image's `added_position` is a cursor too: the next image that is not annotated is the
-        first after it, in either order, with `annotated=false` and `limit=1`.
+        `concept_id`, `annotated` and `without_concept` refer to the annotations in `view_id`. Any
+        image's `added_position` is a cursor too: with `annotated=false` and `limit=1` it finds the
+        next image that is not annotated, in either order.
         """
-        wanted = ImageFilter(
+        image_filter = ImageFilter(
             split=split,
             view_id=view_id,
             concept_id=concept_id,
             annotated=annotated,
             without_concept=without_concept,
         )
-        if view_id is None and wanted.uses_view:
+        if view_id is None and image_filter.uses_view:
             raise Invalid("say in which view: give view_id", field="view_id")
         after = position_in(cursor)
         with backend.reading_as_of(as_of, at_least, DATASET) as (connection, position, at):
             items = list_images(
                 connection,
                 project_id,
-                wanted,
+                image_filter,
                 after=after,
                 newest=order == "newest",
                 limit=limit,
@@ -196,7 +196,7 @@ class ImageController(Controller):
         size: FromQuery[Size] = 256,
         as_of: AsOf = None,
     ) -> Response[bytes]:
-        """WebP, upright, its longest side at most `size` pixels. It is made once and stored."""
+        """WebP, upright, with its longest side at most `size` pixels; made once and stored."""
         with backend.reading_as_of(as_of, None, *OF_IMAGES) as (connection, _, at):
             image = image_there(connection, image_id, as_of=at)
         headers = _headers(f"{image.blob}-{size}")
@@ -223,7 +223,7 @@ class ImageController(Controller):
         opt=needs(Right.ANNOTATE, of="image_id"),
     )
     def remove_image(self, image: Named) -> Response[Answer]:
-        """It leaves the project; versions that were trained with it keep it."""
+        """Remove the image from the project; versions that were trained with it keep it."""
         return image.change(RemoveImage())
 
     @post(
@@ -236,12 +236,15 @@ class ImageController(Controller):
     def annotate_images(
         self, backend: Served, request: HttpRequest, view: Named, data: JSONBody[NewAnnotations]
     ) -> Response[Answer]:
-        """Say what a view's concepts are in some images: all is taken, or nothing."""
-        streams = [IMAGE.stream(one.image_id) for one in data.images]
+        """Annotate images of a view: all of them, or none if one is refused."""
+        streams = [IMAGE.stream(image.image_id) for image in data.images]
         demand(backend, request.user, Right.ANNOTATE, *streams, field="image_id")
         annotations = [
-            (one.image_id, AnnotateImage(view.id, tuple(one.annotations), one.without_concept))
-            for one in data.images
+            (
+                image.image_id,
+                AnnotateImage(view.id, tuple(image.annotations), image.without_concept),
+            )
+            for image in data.images
         ]
         return view.carry_out(lambda session: annotate_images(session, annotations), data)
 
@@ -259,10 +262,10 @@ class ImageController(Controller):
         view_id: FromPath[str],
         data: JSONBody[Said],
     ) -> Response[Answer]:
-        """Say what a view's concepts are in one image.
+        """Annotate an image in a view.
 
-        Send the image's `ETag` as `If-Match`, so that what another said meanwhile is not replaced
-        unseen: it is a 412 then.
+        Send the image's `ETag` as `If-Match`: a 412 then protects annotations that another user
+        made in the meantime.
         """
         demand(backend, request.user, Right.ANNOTATE, VIEW.stream(view_id))
         command = AnnotateImage(view_id, tuple(data.annotations), data.without_concept)
@@ -286,13 +289,13 @@ def _accept(uploads: list[UploadFile], backend: Backend) -> list[ImageFile]:
         except Invalid as refusal:
             errors.append(FieldError(upload.filename, refusal.detail))
     if errors:
-        told = "; ".join(error.detail for error in errors[:5])
-        raise Refusals(f"{len(errors)} of {len(uploads)} files are refused: {told}", errors)
+        details = "; ".join(error.detail for error in errors[:5])
+        raise Refusals(f"{len(errors)} of {len(uploads)} files are refused: {details}", errors)
     return accepted
 
 
 def _headers(etag: str) -> dict[str, str]:
-    """A browser asks before it shows a picture again: it may be erased by then."""
+    """Headers of an image: browsers must revalidate it, because it may be erased."""
     return {
         "Cache-Control": "private, no-cache",
         "ETag": f'"{etag}"',

@@ -1,4 +1,4 @@
-"""Routes of imports: a source taken in, and how that goes."""
+"""Routes of imports: request, progress, and report."""
 
 import asyncio
 import tempfile
@@ -26,7 +26,7 @@ from projections.dataset.imports import IMPORTS, find_import, list_imports
 
 
 class ImportController(Controller):
-    """Images and annotations made elsewhere, brought in."""
+    """Imports of images and annotations."""
 
     tags = ("Imports and exports",)
 
@@ -53,20 +53,23 @@ class ImportController(Controller):
         clip: FromQuery[bool] = False,
         dry_run: FromQuery[bool] = False,
     ) -> Response[Answer]:
-        """The body is a zip, or a tar, perhaps compressed. The answer's `id` is the import's.
+        """The body is a zip or a tar archive, optionally compressed. The answer's `id` is the
+        import's.
 
-        It is carried out afterwards: `GET /imports/{id}` says how far it is and how it ended.
+        It runs afterwards: `GET /imports/{id}` has its progress and its result.
         """
         refuse_unstorable(name, "name")
         rules = ImportRules(form, kind, new_concepts, skip_bad, clip, dry_run)
         command = RequestImport(project_id, name, False, view, rules)
-        asked = envelope(request, command)
-        await asyncio.to_thread(refuse_early, backend, asked, command)
+        import_request = envelope(request, command)
+        await asyncio.to_thread(refuse_early, backend, import_request, command)
         with tempfile.TemporaryDirectory(prefix="stemma-upload-") as folder:
             path = Path(folder) / "archive"
             digest = await receive(request, path, backend.max_import_bytes)
-            asked = msgspec.structs.replace(asked, fingerprint=f"{asked.fingerprint} {digest}")
-            return await asyncio.to_thread(ask, backend, asked, command, path)
+            import_request = msgspec.structs.replace(
+                import_request, fingerprint=f"{import_request.fingerprint} {digest}"
+            )
+            return await asyncio.to_thread(ask, backend, import_request, command, path)
 
     @post(
         "/projects/{project_id:str}/imports",
@@ -82,7 +85,7 @@ class ImportController(Controller):
         project_id: FromPath[str],
         data: JSONBody[NewImport],
     ) -> Response[Answer]:
-        """For what lies where the server may read: its operator sets STEMMA_IMPORT_ROOTS."""
+        """Import from a folder that the server may read: its operator sets STEMMA_IMPORT_ROOTS."""
         refuse_unstorable(data.source, "source")
         source = str(inside_roots(data.source, backend.import_roots))
         rules = ImportRules(
@@ -127,13 +130,13 @@ class ImportController(Controller):
     def get_import(
         self, backend: Served, import_id: FromPath[str], at_least: AtLeast = None
     ) -> ImportView:
-        """How it ended, or how far it is."""
+        """The result of an import, or its progress."""
         with backend.reading(at_least, IMPORTS) as (connection, position):
-            found = find_import(connection, import_id)
+            row = find_import(connection, import_id)
             progress: ImportProgress | None = progress_of(connection, import_id)
-        if found is None:
+        if row is None:
             raise NotFound("there is no such import")
-        return ImportView(found, progress, position)
+        return ImportView(row, progress, position)
 
     @get(
         "/imports/{import_id:str}/report",
@@ -145,11 +148,11 @@ class ImportController(Controller):
     def get_report(self, backend: Served, import_id: FromPath[str]) -> Stream:
         """JSON lines of `kind` (problem or note), `where` and `text`."""
         with backend.reading(None, IMPORTS) as (connection, _):
-            found = find_import(connection, import_id)
-        if found is None or found.report is None:
+            row = find_import(connection, import_id)
+        if row is None or row.report is None:
             raise NotFound("there is no report: the import had nothing to say, or has not ended")
         return Stream(
-            backend.blobs.chunks(found.report),
+            backend.blobs.chunks(row.report),
             media_type="application/x-ndjson",
             headers={"Content-Disposition": f'attachment; filename="import-{import_id}.jsonl"'},
         )

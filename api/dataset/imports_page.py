@@ -41,8 +41,8 @@ MADE = {
 }
 
 
-class ShownImport(msgspec.Struct, frozen=True):
-    """An import, and how far it is while it is under way."""
+class ImportItem(msgspec.Struct, frozen=True):
+    """An import, and its progress while it runs."""
 
     item: ImportRow
     progress: ImportProgress | None
@@ -57,15 +57,15 @@ class ShownImport(msgspec.Struct, frozen=True):
 
     @property
     def format(self) -> str:
-        """The label of the format, as it was asked for or found; empty while it is unknown."""
+        """The label of the format, as requested or detected; empty while it is unknown."""
         name = self.item.format or self.item.rules.format
         return "" if name == AUTO else LABELS[name]
 
     @property
     def rules(self) -> list[str]:
-        """What was asked for beyond the usual."""
+        """The rules that differ from the defaults."""
         rules = self.item.rules
-        asked = {
+        options = {
             f"view {self.item.view}": self.item.view,
             f"for {rules.kind}": rules.kind,
             "no new concepts": not rules.new_concepts,
@@ -73,11 +73,11 @@ class ShownImport(msgspec.Struct, frozen=True):
             "boxes clipped": rules.clip,
             "dry run": rules.dry_run,
         }
-        return [told for told, wanted in asked.items() if wanted]
+        return [text for text, applies in options.items() if applies]
 
     @property
     def counts(self) -> list[tuple[str, str, int]]:
-        """The name, label and number of each count that says something."""
+        """The name, label and number of each count that is shown."""
         counts = msgspec.structs.asdict(self.item.counts) if self.item.counts else {}
         return [
             (name, label, counts[name])
@@ -87,22 +87,22 @@ class ShownImport(msgspec.Struct, frozen=True):
 
 
 class ImportsPage(Page, frozen=True, kw_only=True):
-    """A project's imports, newest first; `following` is the address of the next ones."""
+    """A project's imports, newest first; `following` is the address of the next page."""
 
     project: ProjectRow
     views: list[ViewRow]
-    imports: list[ShownImport]
+    imports: list[ImportItem]
     first: bool
     following: str | None
     base_url: str
 
     @property
     def unfinished(self) -> bool:
-        return any(one.under_way for one in self.imports)
+        return any(item.under_way for item in self.imports)
 
     @property
     def view_choices(self) -> list[tuple[str, str]]:
-        """What may be said for each view, and its label: the id, where names are the same."""
+        """The value and label of each view: its name, or its id where names are the same."""
         names = [view.name for view in self.views]
         return [
             (view.name, view.kind)
@@ -121,12 +121,12 @@ class ImportsPage(Page, frozen=True, kw_only=True):
 
     @property
     def written(self) -> list[tuple[str, str]]:
-        """The formats that an export can have."""
+        """The formats of exports."""
         return [(name, label) for name, label in LABELS.items() if FORMATS[name].write]
 
     @property
     def described(self) -> list[tuple[str, str]]:
-        """Each format, and what it is known by."""
+        """Each format, and how it is recognised."""
         return [(label, FORMATS[name].recognised_by) for name, label in LABELS.items()]
 
 
@@ -151,13 +151,13 @@ class ImportPages(Controller):
             project = find_project(connection, project_id)
             if project is None:
                 raise NotFound("there is no such project")
-            found = list_imports(connection, project_id, before=before, limit=IMPORTS_A_PAGE + 1)
-            shown = [
-                ShownImport(
+            rows = list_imports(connection, project_id, before=before, limit=IMPORTS_A_PAGE + 1)
+            items = [
+                ImportItem(
                     item,
                     progress_of(connection, item.import_id) if item.status == REQUESTED else None,
                 )
-                for item in found[:IMPORTS_A_PAGE]
+                for item in rows[:IMPORTS_A_PAGE]
             ]
             views = list_views(connection, project_id)
         page = ImportsPage(
@@ -165,10 +165,10 @@ class ImportPages(Controller):
             api=f"/api/v1/projects/{project_id}/imports",
             project=project,
             views=views,
-            imports=shown,
+            imports=items,
             first=cursor is None,
-            following=address({}, shown[-1].item.requested_position)
-            if len(found) > len(shown)
+            following=address({}, items[-1].item.requested_position)
+            if len(rows) > len(items)
             else None,
             base_url=str(request.base_url).rstrip("/"),
         )

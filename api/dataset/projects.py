@@ -1,4 +1,4 @@
-"""Routes of projects: their names, and the validation set that all their views share."""
+"""Routes of projects: names, counts, and the validation set that their views share."""
 
 from litestar import Controller, Response, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody
@@ -30,7 +30,7 @@ class ProjectController(Controller):
     def create_project(
         self, backend: Served, request: HttpRequest, data: JSONBody[NewProject]
     ) -> Response[Answer]:
-        """Whoever does not administer it anyway becomes its administrator."""
+        """The caller becomes its administrator, unless it administers all projects."""
         return carry_out(
             backend,
             request,
@@ -54,11 +54,11 @@ class ProjectController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Projects:
-        """Those in which you have a role."""
-        before, seen = position_in(cursor), request.user.grants.projects(Right.READ)
+        """The projects in which the caller has a role."""
+        before, readable = position_in(cursor), request.user.grants.projects(Right.READ)
         with backend.reading_as_of(as_of, at_least, CATALOG) as (connection, position, at):
             items = list_projects(
-                connection, before=before, limit=limit, name=name, among=seen, as_of=at
+                connection, before=before, limit=limit, name=name, among=readable, as_of=at
             )
         following = str(items[-1].created_position) if len(items) == limit else None
         return Projects(items, following, position)
@@ -98,14 +98,14 @@ class ProjectController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> DatasetView:
-        """How many images there are of each split, and in each view of each concept."""
+        """The number of images by split, and by view and concept."""
         with backend.reading_as_of(as_of, at_least, CATALOG, DATASET) as (connection, position, at):
             if find_project(connection, project_id, as_of=at) is None:
                 raise NotFound("there is no such project")
             views = [view.view_id for view in list_views(connection, project_id, as_of=at)]
-            found = count_views(connection, project_id, views, as_of=at)
+            by_view = count_views(connection, project_id, views, as_of=at)
             counts = count_images(connection, project_id, as_of=at)
-            return DatasetView(counts, [found[one] for one in views], position)
+            return DatasetView(counts, [by_view[view_id] for view_id in views], position)
 
     @patch(
         "/{project_id:str}",
@@ -124,7 +124,7 @@ class ProjectController(Controller):
         opt=needs(Right.TRAIN, of="project_id"),
     )
     def draw_validation_split(self, project: Named, data: JSONBody[NewSplit]) -> Response[Answer]:
-        """Draw a validation set at random from all images; the others train."""
+        """Draw a validation set at random from all images; the others become training images."""
         command = DrawValidationSplit(data.size, data.seed)
         return project.carry_out(
             lambda session: draw_validation_split(session, project.id, command), data

@@ -1,4 +1,4 @@
-"""The pages of projects: their list, and one with its images, counted, and its views."""
+"""The pages of projects: their list, and a project with its images, counts, and views."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -39,7 +39,7 @@ IMAGES_A_PAGE = 60
 
 
 class ProjectsPage(Page, frozen=True, kw_only=True):
-    """Projects, newest first; `following` is the address of the next ones."""
+    """Projects, newest first; `following` is the address of the next page."""
 
     projects: list[ProjectRow]
     name: str
@@ -49,15 +49,15 @@ class ProjectsPage(Page, frozen=True, kw_only=True):
 
 
 class NoRolePage(Page, frozen=True, kw_only=True):
-    """For somebody who may see nothing yet."""
+    """The page for an account without any role."""
 
     actor: str
 
 
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """Which images are shown, as the address says it; an empty text does not restrict.
+class ImageQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The filters of a project's images, as in the query string; an empty text does not restrict.
 
-    `annotated` is yes, no, or without (a concept); `order` is empty for the oldest first.
+    `annotated` is yes, no, or without (a concept); `order` is empty for oldest first.
     """
 
     split: str = ""
@@ -75,7 +75,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
         return self.order == "newest"
 
     @property
-    def wanted(self) -> ImageFilter:
+    def image_filter(self) -> ImageFilter:
         return ImageFilter(
             split=self.split or None,
             view_id=self.view or None,
@@ -84,24 +84,25 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
             without_concept=self.annotated == "without",
         )
 
-    def within(self, views: list[ViewRow]) -> "Shown":
-        """The same without what these views lack: it would silently find nothing."""
-        seen = next((one for one in views if one.view_id == self.view), None)
-        known = {one.concept_id for one in seen.concepts} if seen else set()
+    def within(self, views: list[ViewRow]) -> "ImageQuery":
+        """The same filters without a view or concept that these views lack, which would match
+        nothing."""
+        seen = next((view for view in views if view.view_id == self.view), None)
+        concepts = {concept.concept_id for concept in seen.concepts} if seen else set()
         return msgspec.structs.replace(
             self,
             view=self.view if seen else "",
-            concept=self.concept if self.concept in known else "",
+            concept=self.concept if self.concept in concepts else "",
             annotated=self.annotated if seen else "",
         )
 
     def address(self, cursor: int | None = None, **others: str) -> str:
-        """The address of the same, with other values of some."""
+        """The address with these filters, some of them replaced."""
         return address(msgspec.structs.asdict(self) | others, cursor)
 
 
 class ProjectPage(Page, frozen=True, kw_only=True):
-    """A project; `seen` is the view by whose concepts the images are filtered and labelled."""
+    """A project; `seen` is the view whose concepts filter and label the images."""
 
     project: ProjectRow
     counts: DatasetCounts
@@ -109,7 +110,7 @@ class ProjectPage(Page, frozen=True, kw_only=True):
     per_view: dict[str, ViewCounts]
     seen: ViewRow | None
     images: list[ImageRow]
-    filter: Shown
+    filter: ImageQuery
     first: str | None
     previous: str | None
     following: str | None
@@ -122,9 +123,9 @@ class ProjectPage(Page, frozen=True, kw_only=True):
 
     @property
     def held(self) -> dict[str, ConceptCount]:
-        """The counts of the seen view's concepts, by id."""
-        counted = self.per_view[self.seen.view_id].concepts if self.seen else []
-        return {one.concept_id: one for one in counted}
+        """The counts of the concepts of `seen`, by id."""
+        counts = self.per_view[self.seen.view_id].concepts if self.seen else []
+        return {count.concept_id: count for count in counts}
 
 
 class ProjectPages(Controller):
@@ -143,14 +144,14 @@ class ProjectPages(Controller):
         if among == frozenset():
             return render("access/no_role.html", NoRolePage(actor=request.user.actor))
         with backend.reading(at_least, CATALOG) as (connection, position):
-            found = list_projects(
+            rows = list_projects(
                 connection,
                 before=position_in(cursor),
                 limit=PROJECTS_A_PAGE + 1,
                 name=name,
                 among=among,
             )
-        shown = found[:PROJECTS_A_PAGE]
+        shown = rows[:PROJECTS_A_PAGE]
         page = ProjectsPage(
             position=position,
             api="/api/v1/projects",
@@ -158,7 +159,7 @@ class ProjectPages(Controller):
             name=name,
             first=cursor is None,
             following=address({"name": name}, shown[-1].created_position)
-            if len(found) > len(shown)
+            if len(rows) > len(shown)
             else None,
             base_url=str(request.base_url).rstrip("/"),
         )
@@ -179,25 +180,27 @@ class ProjectPages(Controller):
         before: Annotated[int | None, QueryParameter(ge=0)] = None,
         at_least: AtLeast = None,
     ) -> Template:
-        asked = Shown(split=split, view=view, concept=concept, annotated=annotated, order=order)
+        query = ImageQuery(
+            split=split, view=view, concept=concept, annotated=annotated, order=order
+        )
         after = position_in(cursor)
         with backend.reading(at_least, CATALOG, DATASET) as (connection, position):
             project = find_project(connection, project_id)
             if project is None:
                 raise NotFound("there is no such project")
             views = list_views(connection, project_id)
-            shown = asked.within(views)
-            found = list_images(
+            shown = query.within(views)
+            rows = list_images(
                 connection,
                 project_id,
-                shown.wanted,
+                shown.image_filter,
                 after=before if before is not None else after,
                 newest=shown.newest != (before is not None),
                 limit=IMAGES_A_PAGE + 1,
             )
             counts = count_images(connection, project_id)
-            per_view = count_views(connection, project_id, [one.view_id for one in views])
-        images, more = found[:IMAGES_A_PAGE], len(found) > IMAGES_A_PAGE
+            per_view = count_views(connection, project_id, [row.view_id for row in views])
+        images, more = rows[:IMAGES_A_PAGE], len(rows) > IMAGES_A_PAGE
         if before is not None:
             images = images[::-1]
         earlier = more if before is not None else after is not None
@@ -209,7 +212,7 @@ class ProjectPages(Controller):
             counts=counts,
             views=views,
             per_view=per_view,
-            seen=next((one for one in views if one.view_id == shown.view), None),
+            seen=next((row for row in views if row.view_id == shown.view), None),
             images=images,
             filter=shown,
             first=shown.address() if earlier else None,
@@ -223,8 +226,8 @@ class ProjectPages(Controller):
 
 
 def address(filters: Mapping[str, str], cursor: int | None = None) -> str:
-    """The query of an address: the filters that restrict, and where the page begins."""
-    told = {key: value for key, value in filters.items() if value}
+    """A query string: the filters that restrict, and the cursor."""
+    query = {key: value for key, value in filters.items() if value}
     if cursor is not None:
-        told["cursor"] = str(cursor)
-    return f"?{urlencode(told)}"
+        query["cursor"] = str(cursor)
+    return f"?{urlencode(query)}"

@@ -1,4 +1,4 @@
-"""What requests about projects, images and imports carry, and responses hold."""
+"""Request and response bodies of projects, images and imports."""
 
 from typing import Annotated
 
@@ -26,20 +26,20 @@ class NewSplit(Strict, frozen=True, kw_only=True):
 
 
 class Said(Strict, frozen=True, kw_only=True):
-    """All that is said of an image in a view; it replaces what was said before."""
+    """All annotations of an image in a view; they replace the earlier ones."""
 
     annotations: list[Annotation] = msgspec.field(default_factory=list)
     without_concept: bool = False
 
 
 class ImageAnnotations(Said, frozen=True, kw_only=True):
-    """The same, with the image it is said of."""
+    """All annotations of an image in a view, with the image's id."""
 
     image_id: str
 
 
 class NewAnnotations(Strict, frozen=True, kw_only=True):
-    """Annotations of several images of one view: all are taken, or none."""
+    """Annotations of several images in one view: all are accepted, or none."""
 
     images: Annotated[list[ImageAnnotations], Meta(min_length=1, max_length=10_000)]
 
@@ -49,7 +49,7 @@ class ImageSplit(Strict, frozen=True, kw_only=True):
 
 
 class NewErasure(Strict, frozen=True, kw_only=True):
-    """Why an image is erased; `everywhere` says that it may be erased in other projects, too."""
+    """The reason of an erasure; `everywhere` erases the image in other projects, too."""
 
     reason: Annotated[
         str,
@@ -62,12 +62,12 @@ class NewErasure(Strict, frozen=True, kw_only=True):
 
 
 class NewImport(Strict, frozen=True, kw_only=True):
-    """A folder or archive on the server to import, and how.
+    """An import of a folder or archive on the server, and its rules.
 
     `view` names the view, by name or id, of a format that holds just one; `kind` is that view's
     where the format leaves it open. `new_concepts` allows views and concepts that do not exist
-    yet, `skip_bad` takes the good lines of a source with bad ones, `clip` cuts boxes that reach
-    beyond their image, and `dry_run` changes nothing and says what would happen.
+    yet, `skip_bad` skips bad lines and imports the others, `clip` cuts boxes that reach beyond
+    their image, and `dry_run` changes nothing and reports what would happen.
     """
 
     source: Annotated[str, Meta(examples=["/data/pets"])]
@@ -87,7 +87,7 @@ class ProjectView(msgspec.Struct, frozen=True):
 
 
 class DatasetView(msgspec.Struct, frozen=True):
-    """How many images a project has, and what each of its views says of them."""
+    """The number of a project's images, and of their annotations in each view."""
 
     counts: DatasetCounts
     views: list[ViewCounts]

@@ -1,4 +1,4 @@
-"""Small pictures of images, made once and stored; upright, and in a form every browser shows."""
+"""Thumbnails of images, made once and stored; upright, and in a format that all browsers show."""
 
 import io
 import threading
@@ -13,7 +13,7 @@ from adapters.uploads.image_files import FORMATS, ImageLimits
 from domain.errors import Invalid
 
 Size = Literal[256, 2048]
-"""The longest side in pixels: for a grid, and to work on where a browser lacks the format."""
+"""The longest side in pixels: for a grid, and for annotation where a browser lacks the format."""
 
 MEDIA_TYPE = "image/webp"
 _QUALITY = 80
@@ -23,7 +23,7 @@ _decoding = threading.BoundedSemaphore(2)
 
 
 def thumbnail(blobs: BlobStore, digest: str, size: Size, limits: ImageLimits) -> bytes:
-    """The stored picture, or one made now. Raises `Invalid` for what cannot be decoded."""
+    """The stored thumbnail, or a new one. Raises `Invalid` if the image cannot be decoded."""
     key = thumbnail_key(digest, size)
     stored = blobs.get_derived(key)
     if stored is not None:
@@ -33,7 +33,7 @@ def thumbnail(blobs: BlobStore, digest: str, size: Size, limits: ImageLimits) ->
         made = _made(data, size, limits)
     blobs.put_derived(key, made)
     if not blobs.has(digest):
-        # Erased meanwhile, with those thumbnails that were there by then.
+        # The image and its stored thumbnails were erased in the meantime.
         blobs.forget_derived(key)
         raise BlobMissing(f"image {digest} was erased while it was made small")
     return made
@@ -62,7 +62,7 @@ def _made(data: bytes, size: int, limits: ImageLimits) -> bytes:
 
 
 def _in_colours(image: Image.Image) -> Image.Image:
-    """The same in 8 bits a channel, its brightest white where it has more."""
+    """The image in 8 bits a channel; deeper images are scaled so that their maximum is white."""
     if image.mode[0] in "IF":
         deep = numpy.asarray(image.convert("F"))
         scale = 255 / max(float(deep.max()), 1.0)

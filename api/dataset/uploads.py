@@ -1,4 +1,4 @@
-"""An archive that is uploaded: received, kept in the blob store, and its import asked for."""
+"""Uploads of archives: received, stored in the blob store, and their import requested."""
 
 import asyncio
 import hashlib
@@ -22,33 +22,33 @@ _PIECE = 1 << 20
 _NAMESPACE = uuid.UUID("7a5cb0ae-1f0c-4bb6-9a53-5f0a4a9f2d61")
 
 
-def refuse_early(backend: Backend, asked: Request, command: RequestImport) -> None:
-    """Refuse what would be refused anyway before an archive has been sent for nothing."""
-    if backend.store.find_command(asked.command_id) is None:
-        request_import(Session(backend.store, asked), command, KNOWN)
+def refuse_early(backend: Backend, request: Request, command: RequestImport) -> None:
+    """Refuse an import that would fail anyway before its archive is uploaded."""
+    if backend.store.find_command(request.command_id) is None:
+        request_import(Session(backend.store, request), command, KNOWN)
 
 
-def ask(backend: Backend, asked: Request, command: RequestImport, path: Path) -> Response[Answer]:
-    """Store the archive, then ask for its import; repeated, it is the same import.
+def ask(backend: Backend, request: Request, command: RequestImport, path: Path) -> Response[Answer]:
+    """Store the archive, then request its import; a repeated request is the same import.
 
-    The id is that of the archive too: another one under the same key cannot take its place.
+    The import's id depends on the archive: another archive under the same key has another id.
     """
-    name = f"{command.project_id}/{asked.command_id}/{asked.fingerprint}"
+    name = f"{command.project_id}/{request.command_id}/{request.fingerprint}"
     import_id = str(uuid.uuid5(_NAMESPACE, name))
     key = upload_key(import_id)
-    if backend.store.find_command(asked.command_id) is None:
+    if backend.store.find_command(request.command_id) is None:
         backend.blobs.put_scratch_file(key, path)
         backend.blobs.flush()
     try:
         outcome = handle(
             backend.store,
-            asked,
+            request,
             lambda session: request_import(session, command, KNOWN, import_id),
         )
     except Refusal:
         backend.blobs.delete_scratch(key)
         raise
-    # The same request may have come in twice at once, and its import have ended meanwhile.
+    # The same request may have arrived twice at once, and its import may have ended already.
     if find_requested(backend.store, outcome.id)[1].status != REQUESTED:
         backend.blobs.delete_scratch(key)
     return respond(outcome, 202)
@@ -57,7 +57,7 @@ def ask(backend: Backend, asked: Request, command: RequestImport, path: Path) ->
 async def receive(request: HttpRequest, path: Path, most: int) -> str:
     """Write the request's body to a file, piece by piece, and return its sha256.
 
-    Raises `Invalid` if it is too large, or nothing.
+    Raises `Invalid` if it is too large or empty.
     """
     too_large = Invalid(f"the archive is larger than {most:,} bytes; split it", field="body")
     if (request.content_length or 0) > most:

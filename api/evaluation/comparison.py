@@ -16,7 +16,7 @@ from domain.aggregates import VERSION
 
 
 class ComparisonController(Controller):
-    """Two versions side by side."""
+    """Comparisons of two versions."""
 
     tags = ("Evaluation",)
 
@@ -39,10 +39,10 @@ class ComparisonController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> ComparisonView:
-        """Options that differ, both evaluations, each concept's differences, changed images.
+        """Options that differ, both evaluations, differences by concept, and changed images.
 
-        Each version is taken at its own thresholds. `warnings` says why figures may not be
-        comparable: other validation images, views or concepts.
+        Each version is evaluated at its own thresholds. `warnings` are reasons why metrics may not
+        be comparable: other validation images, views or concepts.
         """
         demand(backend, request.user, Right.READ, VERSION.stream(other_id))
         first, second = find_two_evaluated(

@@ -1,4 +1,4 @@
-"""The pages that compare two versions: choosing the other one, and both side by side."""
+"""The pages that compare two versions: the choice of the second one, and the comparison."""
 
 from typing import Annotated
 from urllib.parse import urlencode
@@ -35,7 +35,7 @@ OTHERS_AT_MOST = 200
 
 
 class ChooseOtherPage(VersionPart, frozen=True, kw_only=True):
-    """The versions of the view that a version can be compared with, newest first."""
+    """The versions of the view with which a version can be compared, newest first."""
 
     others: list[VersionRow]
 
@@ -43,7 +43,7 @@ class ChooseOtherPage(VersionPart, frozen=True, kw_only=True):
 class ComparePage(VersionPart, frozen=True, kw_only=True):
     """Two versions; `change` restricts the images to one kind of change."""
 
-    found: ComparisonView
+    comparison: ComparisonView
     others: list[VersionRow]
     change: str
     labels: dict[str, str]
@@ -52,9 +52,9 @@ class ComparePage(VersionPart, frozen=True, kw_only=True):
     following: str | None
 
     def address(self, **others: str) -> str:
-        usual = {"split": "validation", "change": ""}
-        told = {"split": self.found.split, "change": self.change} | others
-        return "?" + urlencode({key: v for key, v in told.items() if v != usual.get(key)})
+        defaults = {"split": "validation", "change": ""}
+        query = {"split": self.comparison.split, "change": self.change} | others
+        return "?" + urlencode({key: v for key, v in query.items() if v != defaults.get(key)})
 
 
 class ComparePages(Controller):
@@ -100,7 +100,7 @@ class ComparePages(Controller):
             first, second = find_two_evaluated(backend, version_id, other_id)
         except Conflict as reason:
             return not_evaluated(around, reason.detail, "comparison")
-        found = comparison_view(
+        comparison = comparison_view(
             first,
             second,
             split=split,
@@ -108,32 +108,32 @@ class ComparePages(Controller):
             cursor=cursor,
             limit=IMAGES_A_PAGE,
         )
-        query = {"split": split, "change": change, "cursor": found.next or ""}
+        query = {"split": split, "change": change, "cursor": comparison.next or ""}
         page = ComparePage(
             **msgspec.structs.asdict(around),
             api=f"/api/v1/versions/{version_id}/compare/{other_id}",
-            found=found,
+            comparison=comparison,
             others=_others(backend, around.version),
             change=change,
             labels=second.labels | first.labels,
-            rows=find_rows(backend, [one.image_id for one in found.changed]),
+            rows=find_rows(backend, [image.image_id for image in comparison.changed]),
             first=cursor is None,
             following=f"?{urlencode({k: v for k, v in query.items() if v})}"
-            if found.next
+            if comparison.next
             else None,
         )
         return render("evaluation/compare.html", page)
 
 
 def _others(backend: Served, version: VersionRow) -> list[VersionRow]:
-    wanted = VersionFilter(view_id=version.view_id)
+    version_filter = VersionFilter(view_id=version.view_id)
     with backend.reading(None, MODELS_LIBRARY, EVALUATIONS) as (connection, _):
-        rows = list_versions(connection, wanted, limit=OTHERS_AT_MOST)
-        known = find_evaluations(connection, [row.version_id for row in rows])
+        rows = list_versions(connection, version_filter, limit=OTHERS_AT_MOST)
+        evaluations = find_evaluations(connection, [row.version_id for row in rows])
     return [
         row
         for row in rows
         if row.version_id != version.version_id
-        and row.version_id in known
-        and known[row.version_id].predictions is not None
+        and row.version_id in evaluations
+        and evaluations[row.version_id].predictions is not None
     ]

@@ -1,4 +1,4 @@
-"""Two evaluated versions side by side."""
+"""Comparisons of two evaluated versions."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ class OptionDifference(msgspec.Struct, frozen=True):
 
 
 class Delta(msgspec.Struct, frozen=True):
-    """The second version's figures less the first's; None where one of them is undefined."""
+    """The second version's metrics minus the first's; None where either is undefined."""
 
     precision: float | None
     recall: float | None
@@ -40,7 +40,7 @@ class Delta(msgspec.Struct, frozen=True):
 
 
 class ConceptComparison(msgspec.Struct, frozen=True):
-    """A concept in both versions; one of them may lack it."""
+    """A concept in both versions; it may be missing in one of them."""
 
     concept_id: str
     label: str
@@ -50,7 +50,7 @@ class ConceptComparison(msgspec.Struct, frozen=True):
 
 
 class ChangedImage(msgspec.Struct, frozen=True):
-    """An image that both were evaluated on, with another outcome.
+    """An image on which both were evaluated with different outcomes.
 
     `change` is fixed (has an error in the first, none in the second), broken, or other.
     """
@@ -62,7 +62,7 @@ class ChangedImage(msgspec.Struct, frozen=True):
 
 
 class ChangeCounts(msgspec.Struct, frozen=True):
-    """Of the `shared` images of the split, those that changed, by kind."""
+    """The number of changed images by kind, among the `shared` images of the split."""
 
     shared: int
     fixed: int
@@ -71,7 +71,7 @@ class ChangeCounts(msgspec.Struct, frozen=True):
 
 
 class ComparisonView(msgspec.Struct, frozen=True):
-    """Two versions. With `warnings` their figures are not, or not all, to be compared.
+    """A comparison. `warnings` are reasons why metrics cannot, or not all, be compared.
 
     `complete` is as in an evaluation. Pass `next` as `cursor` for more changed images.
     """
@@ -100,16 +100,16 @@ def comparison_view(
     cursor: str | None,
     limit: int,
 ) -> ComparisonView:
-    """Raises `Invalid` for a cursor that is none."""
+    """A comparison on a split. Raises `Invalid` for a malformed cursor."""
     evaluations = evaluation_view(first, split), evaluation_view(second, split)
-    found = changes(first, second, split)
-    kinds = _kinds(found)
+    differing = changes(first, second, split)
+    kinds = _kinds(differing)
     chosen = np.ones(len(kinds), np.bool_) if change is None else kinds == change
     after = place_in(first, cursor)
     if after is not None:
-        chosen = chosen & (found.first > after)
+        chosen = chosen & (differing.first > after)
     which = np.flatnonzero(chosen)[:limit]
-    judges = [Evaluator(one.decided, one.thresholds, None) for one in (first, second)]
+    evaluators = [Evaluator(each.decided, each.thresholds, None) for each in (first, second)]
     return ComparisonView(
         first=first.version,
         second=second.version,
@@ -120,75 +120,82 @@ def comparison_view(
         second_evaluation=evaluations[1],
         concepts=_concepts(*evaluations),
         counts=ChangeCounts(
-            found.shared, *(int((kinds == kind).sum()) for kind in (FIXED, BROKEN, OTHER))
+            differing.shared, *(int((kinds == kind).sum()) for kind in (FIXED, BROKEN, OTHER))
         ),
         changed=[
             ChangedImage(
-                first.answers.images.ids[found.first[n]],
+                first.predictions.images.ids[differing.first[n]],
                 str(kinds[n]),
-                judges[0].evaluate(int(found.first[n]), 0),
-                judges[1].evaluate(int(found.second[n]), 0),
+                evaluators[0].evaluate(int(differing.first[n]), 0),
+                evaluators[1].evaluate(int(differing.second[n]), 0),
             )
             for n in which
         ],
-        complete=all(one.complete for one in evaluations),
-        next=str(found.first[which[-1]]) if len(which) == limit else None,
+        complete=all(evaluation.complete for evaluation in evaluations),
+        next=str(differing.first[which[-1]]) if len(which) == limit else None,
         position=first.position,
     )
 
 
-def _kinds(found: Changes) -> NDArray[np.str_]:
-    fixed, broken = ~found.was_right & found.is_right, found.was_right & ~found.is_right
+def _kinds(differing: Changes) -> NDArray[np.str_]:
+    fixed, broken = (
+        ~differing.was_right & differing.is_right,
+        differing.was_right & ~differing.is_right,
+    )
     return np.where(fixed, FIXED, np.where(broken, BROKEN, OTHER))
 
 
 def _warnings(first: EvaluatedVersion, second: EvaluatedVersion) -> list[str]:
-    one, other = first.version, second.version
-    told = []
-    if one.view_id != other.view_id:
-        told.append("The versions answer different views: the truth they are measured by differs.")
-    if first.answers.kind != second.answers.kind:
-        told.append(
-            f"One is a {first.answers.kind}, the other a {second.answers.kind}: their figures do"
-            " not mean the same."
+    earlier, later = first.version, second.version
+    texts = []
+    if earlier.view_id != later.view_id:
+        texts.append("The versions answer different views: the truth they are measured by differs.")
+    if first.predictions.kind != second.predictions.kind:
+        texts.append(
+            f"One is a {first.predictions.kind}, the other a {second.predictions.kind}: their"
+            " figures do not mean the same."
         )
-    if set(first.answers.concepts) != set(second.answers.concepts):
-        told.append("Their concepts differ: figures over all concepts cannot be compared.")
-    if one.validation_set is None or other.validation_set is None:
-        told.append("It is not known whether both were validated on the same images.")
-    elif one.validation_set != other.validation_set:
-        told.append(
+    if set(first.predictions.concepts) != set(second.predictions.concepts):
+        texts.append("Their concepts differ: figures over all concepts cannot be compared.")
+    if earlier.validation_set is None or later.validation_set is None:
+        texts.append("It is not known whether both were validated on the same images.")
+    elif earlier.validation_set != later.validation_set:
+        texts.append(
             "They were validated on different images: their validation figures cannot be compared."
         )
-    return told
+    return texts
 
 
 def _options(first: VersionRow, second: VersionRow) -> list[OptionDifference]:
-    one, other = msgspec.to_builtins(first.options), msgspec.to_builtins(second.options)
+    before, after = msgspec.to_builtins(first.options), msgspec.to_builtins(second.options)
     return [
-        OptionDifference(key, one.get(key), other.get(key))
-        for key in {**one, **other}
-        if one.get(key) != other.get(key)
+        OptionDifference(key, before.get(key), after.get(key))
+        for key in {**before, **after}
+        if before.get(key) != after.get(key)
     ]
 
 
 def _concepts(first: EvaluationView, second: EvaluationView) -> list[ConceptComparison]:
-    one = {concept.concept_id: concept for concept in first.concepts}
-    other = {concept.concept_id: concept for concept in second.concepts}
+    before = {concept.concept_id: concept for concept in first.concepts}
+    after = {concept.concept_id: concept for concept in second.concepts}
     return [
         ConceptComparison(
-            key, known.label, one.get(key), other.get(key), _delta(one.get(key), other.get(key))
+            key,
+            concept.label,
+            before.get(key),
+            after.get(key),
+            _delta(before.get(key), after.get(key)),
         )
-        for key, known in ({**other, **one}).items()
+        for key, concept in ({**after, **before}).items()
     ]
 
 
-def _delta(one: ConceptResult | None, other: ConceptResult | None) -> Delta | None:
-    if one is None or other is None:
+def _delta(first: ConceptResult | None, second: ConceptResult | None) -> Delta | None:
+    if first is None or second is None:
         return None
 
     def less(name: str) -> float | None:
-        before, after = getattr(one, name), getattr(other, name)
+        before, after = getattr(first, name), getattr(second, name)
         return None if before is None or after is None else after - before
 
     return Delta(*(less(name) for name in Delta.__struct_fields__))

@@ -1,4 +1,4 @@
-"""A version as evaluated: its figures, its predictions, the thresholds in force."""
+"""Evaluated versions: metrics, predictions, and the thresholds in force."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,37 +21,37 @@ from projections.training.library_queries import VersionRow, find_version
 from projections.training.models_library import MODELS_LIBRARY
 
 SHOWN = (MODELS_LIBRARY, EVALUATIONS)
-"""The read models that an evaluated version is from."""
+"""The read models of an evaluated version."""
 
 
 class PredictionsGone(Gone):
-    """The predictions of an evaluation are not there any more, or not usable."""
+    """The predictions of an evaluation are deleted or cannot be read."""
 
 
 class EvaluatedVersion(msgspec.Struct, frozen=True, dict=True):
-    """`thresholds` are those in force or previewed, in the order of the version's concepts."""
+    """A version with its predictions; `thresholds` are those in force or previewed, by concept."""
 
     backend: Backend
     version: VersionRow
     evaluation: EvaluationRow
-    answers: PredictionArrays
+    predictions: PredictionArrays
     thresholds: list[float]
     previewed: bool
     position: int
 
     @cached_property
     def decided(self) -> Decided:
-        return self.answers.decide(np.array(self.thresholds))
+        return self.predictions.decide(np.array(self.thresholds))
 
     @property
     def labels(self) -> dict[str, str]:
-        """Concepts' labels as the version was trained with them, by id."""
+        """The labels of the version's concepts at its training, by id."""
         return {concept.concept_id: concept.label for concept in self.version.concepts}
 
     @property
     def recorded(self) -> list[float]:
-        """The thresholds in force, whatever is previewed."""
-        return _recorded(self.version, self.evaluation, self.answers.kind)
+        """The thresholds in force, without any preview."""
+        return _recorded(self.version, self.evaluation, self.predictions.kind)
 
     def facts(self, split: str) -> Facts:
         assert self.evaluation.predictions is not None
@@ -59,16 +59,16 @@ class EvaluatedVersion(msgspec.Struct, frozen=True, dict=True):
             return self.backend.predictions.facts(self.evaluation.predictions, split)
 
     def place_of_concept(self, concept_id: str, field: str = "concept") -> int:
-        """A concept's place in the version's list. Raises `Invalid`."""
+        """The index of a concept in the version's list. Raises `Invalid`."""
         try:
-            return self.answers.concepts.index(concept_id)
+            return self.predictions.concepts.index(concept_id)
         except ValueError:
             raise Invalid("this is no concept of the version", field=field) from None
 
     def place_of_image(self, image_id: str) -> int:
-        """An image's place in the predictions. Raises `NotFound`."""
+        """The index of an image in the predictions. Raises `NotFound`."""
         try:
-            return self.answers.images.ids.index(image_id)
+            return self.predictions.images.ids.index(image_id)
         except ValueError:
             raise NotFound("the version was not evaluated on such an image") from None
 
@@ -81,14 +81,14 @@ def find_evaluated(
     at_least: int | None = None,
     as_of: str | None = None,
 ) -> EvaluatedVersion:
-    """A version with its predictions, under the thresholds in force or a preview of others.
+    """A version with its predictions, at the thresholds in force or at previewed ones.
 
-    As of a past moment, the evaluation and the thresholds are those that held then.
+    As of a past moment, the evaluation and the thresholds are those of that moment.
 
-    Raises `NotFound`, `Conflict` for one that is not evaluated, `PredictionsGone`, `Invalid`.
+    Raises `NotFound`, `Conflict` if it is not evaluated, `PredictionsGone`, `Invalid`.
     """
     with backend.reading_as_of(as_of, at_least, *SHOWN) as (connection, position, at):
-        version, evaluation = _found(connection, version_id, at)
+        version, evaluation = _require_evaluated(connection, version_id, at)
     return _with_predictions(backend, version, evaluation, preview, position)
 
 
@@ -100,15 +100,15 @@ def find_two_evaluated(
     at_least: int | None = None,
     as_of: str | None = None,
 ) -> tuple[EvaluatedVersion, EvaluatedVersion]:
-    """The same of two versions, as they were at one position."""
+    """Two versions with their predictions, as of one position."""
     with backend.reading_as_of(as_of, at_least, *SHOWN) as (connection, position, at):
-        rows = [_found(connection, version_id, at) for version_id in (first, second)]
-    one, other = (_with_predictions(backend, *row, (), position) for row in rows)
-    return one, other
+        rows = [_require_evaluated(connection, version_id, at) for version_id in (first, second)]
+    first_version, second_version = (_with_predictions(backend, *row, (), position) for row in rows)
+    return first_version, second_version
 
 
 def check_is_evaluated(version: VersionRow, evaluation: EvaluationRow | None) -> EvaluationRow:
-    """Raises `Conflict` with the reason if there are no predictions to look at."""
+    """The evaluation. Raises `Conflict` with the reason if there are no predictions."""
     which = f"version {version.number} ({version.name})"
     if evaluation is None:
         raise Conflict(
@@ -122,7 +122,7 @@ def check_is_evaluated(version: VersionRow, evaluation: EvaluationRow | None) ->
     return evaluation
 
 
-def _found(
+def _require_evaluated(
     connection: Connection, version_id: str, as_of: int | None
 ) -> tuple[VersionRow, EvaluationRow]:
     version = find_version(connection, version_id, as_of=as_of)
@@ -141,13 +141,13 @@ def _with_predictions(
 ) -> EvaluatedVersion:
     assert evaluation.predictions is not None
     with _readable(version):
-        answers = backend.predictions.get(evaluation.predictions)
-        if answers.concepts != tuple(concept.concept_id for concept in version.concepts):
+        predictions = backend.predictions.get(evaluation.predictions)
+        if predictions.concepts != tuple(concept.concept_id for concept in version.concepts):
             raise PredictionsUnreadable("its concepts are not those of the version")
-    recorded = _recorded(version, evaluation, answers.kind)
-    thresholds = _previewed(preview, answers.concepts, recorded)
+    recorded = _recorded(version, evaluation, predictions.kind)
+    thresholds = _previewed(preview, predictions.concepts, recorded)
     return EvaluatedVersion(
-        backend, version, evaluation, answers, thresholds, thresholds != recorded, position
+        backend, version, evaluation, predictions, thresholds, thresholds != recorded, position
     )
 
 
@@ -167,24 +167,25 @@ def _readable(version: VersionRow) -> Iterator[None]:
 
 def _recorded(version: VersionRow, evaluation: EvaluationRow, kind: str) -> list[float]:
     default = default_threshold(kind)
-    return [evaluation.thresholds.get(one.concept_id, default) for one in version.concepts]
+    return [evaluation.thresholds.get(concept.concept_id, default) for concept in version.concepts]
 
 
 def _previewed(
     preview: Sequence[str], concepts: tuple[str, ...], recorded: list[float]
 ) -> list[float]:
-    """`0.4` for all concepts, `id:0.4` for one; later ones win."""
-    found: Mapping[str, float] = dict(zip(concepts, recorded, strict=True))
+    """The thresholds with a preview: `0.4` is for all concepts, `id:0.4` for one; the last one
+    wins."""
+    thresholds: Mapping[str, float] = dict(zip(concepts, recorded, strict=True))
     for text in preview:
         concept_id, _, number = text.rpartition(":")
-        if concept_id and concept_id not in found:
+        if concept_id and concept_id not in thresholds:
             raise Invalid("this is no concept of the version", field="threshold")
         value = _threshold(number)
-        found = {
-            key: value if key == concept_id or not concept_id else known
-            for key, known in found.items()
+        thresholds = {
+            key: value if key == concept_id or not concept_id else threshold
+            for key, threshold in thresholds.items()
         }
-    return [found[key] for key in concepts]
+    return [thresholds[key] for key in concepts]
 
 
 def _threshold(text: str) -> float:

@@ -1,4 +1,4 @@
-"""Routes of evaluations: figures, curves, confusion, the gallery, thresholds, CSV."""
+"""Routes of evaluations: metrics, curves, confusion, gallery, thresholds, CSV."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -14,9 +14,9 @@ from api.evaluation.views import (
     ConfusionView,
     CurveView,
     EvaluationView,
+    GalleryRequest,
     GalleryView,
     JudgedView,
-    Shown,
     confusion_view,
     curve_view,
     evaluation_view,
@@ -47,7 +47,7 @@ Preview = Annotated[
 
 
 class EvaluationController(Controller):
-    """What a version's saved checkpoint comes to on the images frozen with it."""
+    """Evaluations of a version's saved checkpoint on the images frozen with it."""
 
     path = "/versions/{version_id:str}"
     tags = ("Evaluation",)
@@ -68,16 +68,16 @@ class EvaluationController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> EvaluationView:
-        """Figures of both splits as the worker measured them, and of each concept on one split.
+        """Metrics of both splits as the worker measured them, and of each concept on one split.
 
         Classification predicts the concept of the highest score if that reaches the concept's
-        threshold (0 unless set), else nothing. Tagging predicts each concept whose score reaches
-        its threshold, detection each such box (0.5 unless set); boxes match at IoU 0.5.
+        threshold (default 0), else nothing. Tagging predicts each concept whose score reaches its
+        threshold, detection each such box (default 0.5); boxes match at IoU 0.5.
         """
-        found = find_evaluated(
+        evaluated = find_evaluated(
             backend, version_id, preview=threshold or (), at_least=at_least, as_of=as_of
         )
-        return evaluation_view(found, split)
+        return evaluation_view(evaluated, split)
 
     @get(
         "/evaluation/curves",
@@ -95,11 +95,11 @@ class EvaluationController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> CurveView:
-        """Of a concept against the rest, by its score alone; of detection, of its boxes."""
-        found = find_evaluated(
+        """The curve of a concept against the rest by its score; for detection, of its boxes."""
+        evaluated = find_evaluated(
             backend, version_id, preview=threshold or (), at_least=at_least, as_of=as_of
         )
-        return curve_view(found, concept, split)
+        return curve_view(evaluated, concept, split)
 
     @get(
         "/evaluation/confusion",
@@ -116,11 +116,11 @@ class EvaluationController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> ConfusionView:
-        """Of a classification: how often each concept was taken for each."""
-        found = find_evaluated(
+        """The confusion matrix of a classification."""
+        evaluated = find_evaluated(
             backend, version_id, preview=threshold or (), at_least=at_least, as_of=as_of
         )
-        return confusion_view(found, split)
+        return confusion_view(evaluated, split)
 
     @get(
         "/evaluation/images",
@@ -145,16 +145,16 @@ class EvaluationController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> GalleryView:
-        """Images with their truth and what is predicted and discarded, each by falling score.
+        """Images with their truth, predictions and discarded predictions, by descending score.
 
-        `concept` narrows to images that hold it or are predicted to, and errors to those of it.
+        `concept` selects images whose truth or predictions have it, and restricts errors to it.
         `true` and `said` are a cell of the confusion matrix, `said=nothing` its last column.
-        Sorted by score, `from_score` begins at a score, such as the threshold.
+        When sorted by score, the list begins at `from_score`, such as the threshold.
         """
-        found = find_evaluated(
+        evaluated = find_evaluated(
             backend, version_id, preview=threshold or (), at_least=at_least, as_of=as_of
         )
-        shown = Shown(
+        shown = GalleryRequest(
             split=split,
             show=show,
             concept=concept,
@@ -163,7 +163,7 @@ class EvaluationController(Controller):
             sort=sort,
             from_score=from_score,
         )
-        return gallery_view(found, shown, cursor, limit)
+        return gallery_view(evaluated, shown, cursor, limit)
 
     @get(
         "/evaluation/images/{image_id:str}",
@@ -180,12 +180,12 @@ class EvaluationController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> JudgedView:
-        """An image of either split, with all that was discarded."""
-        found = find_evaluated(
+        """An image of either split, with all discarded predictions."""
+        evaluated = find_evaluated(
             backend, version_id, preview=threshold or (), at_least=at_least, as_of=as_of
         )
-        (image,) = judged(found, [found.place_of_image(image_id)], None, None)
-        return JudgedView(image, found.position)
+        (image,) = judged(evaluated, [evaluated.place_of_image(image_id)], None, None)
+        return JudgedView(image, evaluated.position)
 
     @put(
         "/evaluation/thresholds",
@@ -194,9 +194,9 @@ class EvaluationController(Controller):
         opt=needs(Right.TRAIN, of="version_id"),
     )
     def set_thresholds(self, version: Named, data: JSONBody[dict[str, float]]) -> Response[Answer]:
-        """From which score on, 0 to 1, answers count, by concept id; those of others stay.
+        """Set minimum scores of predictions, 0 to 1, by concept id; other concepts keep theirs.
 
-        Nothing is trained for it.
+        Nothing is trained.
         """
         return version.change(SetThresholds(data), data)
 
@@ -214,10 +214,10 @@ class EvaluationController(Controller):
         threshold: Preview = None,
         as_of: AsOf = None,
     ) -> Stream:
-        """A row for each image and concept; of detection for each box. Both splits."""
-        found = find_evaluated(backend, version_id, preview=threshold or (), as_of=as_of)
-        columns, rows = prediction_rows(found.decided, found.labels, found.thresholds)
-        return csv_file(f"version-{found.version.number}-predictions.csv", columns, rows)
+        """A row for each image and concept, or for detection for each box, of both splits."""
+        evaluated = find_evaluated(backend, version_id, preview=threshold or (), as_of=as_of)
+        columns, rows = prediction_rows(evaluated.decided, evaluated.labels, evaluated.thresholds)
+        return csv_file(f"version-{evaluated.version.number}-predictions.csv", columns, rows)
 
     @get(
         "/metrics.csv",
@@ -229,7 +229,7 @@ class EvaluationController(Controller):
     def get_metrics_csv(
         self, backend: Served, version_id: FromPath[str], as_of: AsOf = None
     ) -> Stream:
-        """A row for each value, with the number of iterations done when it was measured."""
+        """A row for each value, with the number of iterations at its measurement."""
         with backend.reading_as_of(as_of, None, MODELS_LIBRARY, METRIC_HISTORY) as (
             connection,
             _,
@@ -240,9 +240,9 @@ class EvaluationController(Controller):
                 raise NotFound("there is no such version")
             series = series_of(connection, version_id, upto=at)
         rows: Iterator[list[Cell]] = (
-            [one.metric, iteration, value]
-            for one in series
-            for iteration, value in zip(one.iterations, one.values, strict=True)
+            [metric.metric, iteration, value]
+            for metric in series
+            for iteration, value in zip(metric.iterations, metric.values, strict=True)
         )
         columns = ["metric", "iteration", "value"]
         return csv_file(f"version-{version.number}-metrics.csv", columns, rows)

@@ -1,4 +1,4 @@
-"""The pages of an evaluation: figures, thresholds, curves, confusion, the gallery, one image."""
+"""The pages of an evaluation: metrics, thresholds, curves, confusion, gallery, and image."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -13,13 +13,13 @@ from sqlalchemy import Connection
 from adapters.evaluation.gallery import JudgedImage
 from api.access.rights import needs
 from api.backend import Backend, NotYet
-from api.dataset.erasure import told
+from api.dataset.erasure import describe_erasure
 from api.evaluation.evaluated import EvaluatedVersion, check_is_evaluated, find_evaluated
 from api.evaluation.evaluation import Preview, Show, Sort
 from api.evaluation.views import (
     ConfusionView,
     EvaluationView,
-    Shown,
+    GalleryRequest,
     confusion_view,
     evaluation_view,
     gallery_of,
@@ -42,10 +42,10 @@ from projections.training.models_library import MODELS_LIBRARY
 
 IMAGES_A_PAGE = 48
 SHOWN = (CATALOG, DATASET, MODELS_LIBRARY, EVALUATIONS, ERASURES)
-"""The read models that pages about an evaluation show."""
+"""The read models of the pages of an evaluation."""
 
 MATRIX_AT_MOST = 40
-"""Concepts of a confusion matrix that a page shows whole."""
+"""The most concepts of a confusion matrix that a page shows."""
 
 _WORDS = {
     "all": "All",
@@ -57,7 +57,7 @@ _WORDS = {
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """A version with all it belongs to; what pages show beside it is at this position, at least."""
+    """A version with its model, view and project, and the position that they reflect."""
 
     position: int
     project: ProjectRow
@@ -67,7 +67,7 @@ class Surroundings(msgspec.Struct, frozen=True):
 
 
 class VersionPart(Page, frozen=True, kw_only=True):
-    """A page about a version, beside its own."""
+    """The base of further pages of a version."""
 
     project: ProjectRow
     view: ViewRow
@@ -76,7 +76,7 @@ class VersionPart(Page, frozen=True, kw_only=True):
 
 
 class NotEvaluatedPage(VersionPart, frozen=True, kw_only=True):
-    """In place of an evaluation: why there is none, and what to do."""
+    """The page of a version that is not evaluated: the reason, and what to do."""
 
     reason: str
     failed: bool
@@ -86,13 +86,13 @@ class NotEvaluatedPage(VersionPart, frozen=True, kw_only=True):
 class EvaluationPage(VersionPart, frozen=True, kw_only=True):
     """An evaluation on a split, with a page of its gallery.
 
-    `shown` says which images are asked for, `thresholds` what is previewed, as in the address.
+    `shown` is the query of images and `thresholds` the preview, as in the query string.
     """
 
-    found: EvaluationView
+    evaluation: EvaluationView
     confusion: ConfusionView | None
     too_large: bool
-    shown: Shown
+    shown: GalleryRequest
     thresholds: list[str]
     tabs: list[tuple[str, str]]
     images: list[JudgedImage]
@@ -110,11 +110,11 @@ class EvaluationPage(VersionPart, frozen=True, kw_only=True):
         return shown.show != "all" or any((shown.concept, shown.true, shown.said))
 
     def address(self, **others: str | None) -> str:
-        """The address of the same page with other values of some."""
+        """The address of this page with some values replaced."""
         return "?" + _query(self.shown, self.thresholds, **others)
 
     def heat(self, row: int, column: int) -> int:
-        """How dark a cell of the confusion matrix is, from 0 to 5."""
+        """The shade of a cell of the confusion matrix, from 0 to 5."""
         assert self.confusion is not None
         counts = self.confusion.matrix[row]
         total = sum(counts)
@@ -122,13 +122,13 @@ class EvaluationPage(VersionPart, frozen=True, kw_only=True):
 
 
 class JudgedPage(VersionPart, frozen=True, kw_only=True):
-    """One image with all that is said of it, and its neighbours in the gallery it came from."""
+    """An image with its truth and predictions, and its neighbours in the gallery."""
 
     image: JudgedImage
     row: ImageRow | None
     erased: str | None
     labels: dict[str, str]
-    shown: Shown
+    shown: GalleryRequest
     thresholds: list[str]
     before: str | None
     behind: str | None
@@ -166,10 +166,10 @@ class EvaluationPages(Controller):
     ) -> Template:
         around = surroundings(backend, version_id, at_least)
         try:
-            found = find_evaluated(backend, version_id, preview=threshold or ())
+            evaluated = find_evaluated(backend, version_id, preview=threshold or ())
         except Conflict as reason:
             return not_evaluated(around, reason.detail, "evaluation")
-        shown = Shown(
+        shown = GalleryRequest(
             split=split,
             show=show,
             concept=concept or None,
@@ -179,7 +179,7 @@ class EvaluationPages(Controller):
             from_score=None if sort == "image" else from_score,
         )
         return render(
-            "evaluation/evaluation.html", _page(found, around, shown, threshold, cursor, before)
+            "evaluation/evaluation.html", _page(evaluated, around, shown, threshold, cursor, before)
         )
 
     @get(
@@ -203,8 +203,8 @@ class EvaluationPages(Controller):
         at_least: AtLeast = None,
     ) -> Template:
         around = surroundings(backend, version_id, at_least)
-        found = find_evaluated(backend, version_id, preview=threshold or ())
-        shown = Shown(
+        evaluated = find_evaluated(backend, version_id, preview=threshold or ())
+        shown = GalleryRequest(
             split=split,
             show=show,
             concept=concept or None,
@@ -213,11 +213,11 @@ class EvaluationPages(Controller):
             sort=sort,
             from_score=None if sort == "image" else from_score,
         )
-        place = found.place_of_image(image_id)
-        matching = gallery_of(found, shown)
-        (image,) = judged(found, [place], None, None)
+        place = evaluated.place_of_image(image_id)
+        matching = gallery_of(evaluated, shown)
+        (image,) = judged(evaluated, [place], None, None)
         is_in = place in matching.after(None, matching.count)
-        ids = found.answers.images.ids
+        ids = evaluated.predictions.images.ids
         earlier, later = matching.before(place, 1), matching.after(place, 1)
         page = JudgedPage(
             **msgspec.structs.asdict(around),
@@ -225,7 +225,7 @@ class EvaluationPages(Controller):
             image=image,
             row=find_rows(backend, [image_id]).get(image_id),
             erased=_erased(backend, image_id),
-            labels=found.labels,
+            labels=evaluated.labels,
             shown=shown,
             thresholds=threshold or [],
             before=ids[earlier[0]] if earlier else None,
@@ -237,7 +237,7 @@ class EvaluationPages(Controller):
 
 
 def surroundings(backend: Backend, version_id: str, at_least: int | None) -> Surroundings:
-    """Raises `NotFound`."""
+    """The version with its model, view and project. Raises `NotFound`."""
     with backend.reading(at_least, *SHOWN) as (connection, position):
         return _surroundings(connection, version_id, position)
 
@@ -266,7 +266,7 @@ def not_evaluated(around: Surroundings, reason: str, what: str) -> Template:
 
 
 def why_not_evaluated(backend: Backend, around: Surroundings) -> str | None:
-    """Why a version has no predictions to look at; None if it has."""
+    """The reason why a version has no predictions; None if it has."""
     with backend.reading(None, EVALUATIONS) as (connection, _):
         evaluation = find_evaluation(connection, around.version.version_id)
     try:
@@ -277,36 +277,38 @@ def why_not_evaluated(backend: Backend, around: Surroundings) -> str | None:
 
 
 def _page(
-    found: EvaluatedVersion,
+    evaluated: EvaluatedVersion,
     around: Surroundings,
-    shown: Shown,
+    shown: GalleryRequest,
     thresholds: list[str] | None,
     cursor: str | None,
     before: str | None,
 ) -> EvaluationPage:
-    matching = gallery_of(found, shown)
-    end = place_in(found, before)
+    matching = gallery_of(evaluated, shown)
+    end = place_in(evaluated, before)
     if end is not None:
         places = matching.before(end, IMAGES_A_PAGE)
     else:
-        places = matching.after(place_in(found, cursor), IMAGES_A_PAGE)
+        places = matching.after(place_in(evaluated, cursor), IMAGES_A_PAGE)
     start = matching.index(places[0]) if places else 0
-    images = judged(found, places, shown.concept)
-    is_classified = found.answers.kind == CLASSIFICATION
-    too_large = is_classified and len(found.answers.concepts) > MATRIX_AT_MOST
+    images = judged(evaluated, places, shown.concept)
+    is_classified = evaluated.predictions.kind == CLASSIFICATION
+    too_large = is_classified and len(evaluated.predictions.concepts) > MATRIX_AT_MOST
     query = _query(shown, thresholds or [])
     return EvaluationPage(
         **msgspec.structs.asdict(around),
-        api=f"/api/v1/versions/{found.version.version_id}/evaluation",
-        found=evaluation_view(found, shown.split),
-        confusion=confusion_view(found, shown.split) if is_classified and not too_large else None,
+        api=f"/api/v1/versions/{evaluated.version.version_id}/evaluation",
+        evaluation=evaluation_view(evaluated, shown.split),
+        confusion=confusion_view(evaluated, shown.split)
+        if is_classified and not too_large
+        else None,
         too_large=too_large,
         shown=shown,
         thresholds=thresholds or [],
-        tabs=_tabs(found, shown),
+        tabs=_tabs(evaluated, shown),
         images=images,
-        rows=find_rows(found.backend, [image.image_id for image in images]),
-        labels=found.labels,
+        rows=find_rows(evaluated.backend, [image.image_id for image in images]),
+        labels=evaluated.labels,
         count=matching.count,
         before=start,
         first=start == 0,
@@ -317,28 +319,28 @@ def _page(
     )
 
 
-def _tabs(found: EvaluatedVersion, shown: Shown) -> list[tuple[str, str]]:
-    """The filters' names and words: of one concept, a classification's errors are of two kinds."""
-    if found.answers.kind == CLASSIFICATION and shown.concept is None:
+def _tabs(evaluated: EvaluatedVersion, shown: GalleryRequest) -> list[tuple[str, str]]:
+    """The filters and their labels; errors of a classification have two kinds per concept."""
+    if evaluated.predictions.kind == CLASSIFICATION and shown.concept is None:
         keys: Iterable[str] = ("all", "misclassified")
     else:
         keys = ("all", "errors", "false_positives", "false_negatives")
     return [(key, _WORDS[key]) for key in keys]
 
 
-def _query(shown: Shown, thresholds: list[str], **others: str | None) -> str:
-    """What an address keeps: filters that restrict, and thresholds that are previewed."""
-    usual = msgspec.structs.asdict(Shown())
-    told = msgspec.structs.asdict(shown) | others
-    pairs = [(key, str(value)) for key, value in told.items() if value and value != usual[key]]
+def _query(shown: GalleryRequest, thresholds: list[str], **others: str | None) -> str:
+    """The query string of the filters that restrict and of previewed thresholds."""
+    defaults = msgspec.structs.asdict(GalleryRequest())
+    values = msgspec.structs.asdict(shown) | others
+    pairs = [(key, str(value)) for key, value in values.items() if value and value != defaults[key]]
     return urlencode([*pairs, *(("threshold", text) for text in thresholds)])
 
 
 def _erased(backend: Backend, image_id: str) -> str | None:
-    """What there is to say if the image was erased."""
+    """A description of the image's erasure; None if it is not erased."""
     with backend.reading(None, ERASURES) as (connection, _):
         erasure = find_erasures(connection, [image_id]).get(image_id)
-    return told(erasure) if erasure else None
+    return describe_erasure(erasure) if erasure else None
 
 
 def find_rows(backend: Backend, image_ids: list[str]) -> dict[str, ImageRow]:

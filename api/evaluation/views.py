@@ -1,4 +1,4 @@
-"""What the routes and pages of an evaluation answer with, made from an evaluated version."""
+"""Views of an evaluated version, for the routes and pages of an evaluation."""
 
 from datetime import datetime
 from typing import Any
@@ -22,16 +22,17 @@ from domain.errors import Invalid
 from domain.training.messages import ConceptLabel, SplitFigures
 
 NOTHING = "nothing"
-"""In place of a concept in a confusion matrix: no score reached its threshold."""
+"""Stands for no prediction in a confusion matrix: no score reached its threshold."""
 
 
 class ConceptResult(msgspec.Struct, frozen=True):
-    """What a concept comes to on a split; None is what is undefined, such as 0 of 0.
+    """The metrics of a concept on a split; None stands for undefined, such as 0 of 0.
 
-    `support` counts images that hold it, or its boxes. `average_precision` is, of classification
-    and tagging, that of the concept against the rest; of detection COCO's at IoU 0.50, and
-    `average_precision_coco` COCO's over IoU 0.50 to 0.95. `threshold` is the one that these
-    figures are at, `recorded_threshold` the one in force; `best_threshold` has the highest F1.
+    `support` is the number of images with the concept, or of its boxes. `average_precision` of
+    classification and tagging is that of the concept against the rest; of detection it is COCO's
+    at IoU 0.50, and `average_precision_coco` is COCO's over IoU 0.50 to 0.95. `threshold` is the
+    threshold of these metrics, `recorded_threshold` the one in force; `best_threshold` has the
+    highest F1.
     """
 
     concept_id: str
@@ -51,9 +52,9 @@ class ConceptResult(msgspec.Struct, frozen=True):
 class EvaluationView(msgspec.Struct, frozen=True):
     """An evaluation; `validation` and `train` are as the worker measured them.
 
-    All else is about `split` and at the thresholds given: `accuracy` is the share of images whose
-    answers are all right, not measured for detection. Not `complete` means that COCO's figures of
-    the concepts are still being worked out: ask again.
+    All other fields are about `split` at the given thresholds: `accuracy` is the share of images
+    without an error, None for detection. While not `complete`, COCO's metrics of the concepts are
+    still being computed: request the evaluation again.
     """
 
     version_id: str
@@ -73,9 +74,10 @@ class EvaluationView(msgspec.Struct, frozen=True):
 
 
 class CurveView(msgspec.Struct, frozen=True):
-    """Precision and recall by rising threshold, at a few hundred of all thresholds.
+    """Precision and recall by ascending threshold, at a few hundred of all thresholds.
 
-    The last point, at recall 0, has no threshold. Without a true answer there is no curve.
+    The last point, at recall 0, has no threshold. Without a positive in the truth there is no
+    curve.
     """
 
     concept_id: str
@@ -91,9 +93,10 @@ class CurveView(msgspec.Struct, frozen=True):
 
 
 class ConfusionView(msgspec.Struct, frozen=True):
-    """Images by true concept (rows) and predicted one (columns), both in the order of `concepts`.
+    """The number of images by true concept (rows) and predicted concept (columns), in the order of
+    `concepts`.
 
-    The last column is of images for which nothing is predicted.
+    The last column counts images without a prediction.
     """
 
     split: str
@@ -103,7 +106,8 @@ class ConfusionView(msgspec.Struct, frozen=True):
 
 
 class GalleryView(msgspec.Struct, frozen=True):
-    """A page of images. `count` are all that match; pass `next` as `cursor` for what follows."""
+    """A page of images. `count` is the number of matches; pass `next` as `cursor` for the next
+    page."""
 
     items: list[JudgedImage]
     count: int
@@ -116,26 +120,26 @@ class JudgedView(msgspec.Struct, frozen=True):
     position: int
 
 
-def evaluation_view(found: EvaluatedVersion, split: str) -> EvaluationView:
-    answers, decided = found.answers, found.decided
-    within = answers.images.in_split(split)
-    facts = found.facts(split)
+def evaluation_view(evaluated: EvaluatedVersion, split: str) -> EvaluationView:
+    predictions, decided = evaluated.predictions, evaluated.decided
+    within = predictions.images.in_split(split)
+    facts = evaluated.facts(split)
     rows = zip(
-        found.version.concepts,
+        evaluated.version.concepts,
         metrics.concept_metrics(decided, within),
         facts.concepts,
-        found.thresholds,
-        found.recorded,
+        evaluated.thresholds,
+        evaluated.recorded,
         strict=True,
     )
     wrong = decided.false_positives(None) + decided.false_negatives(None) > 0
     return EvaluationView(
-        version_id=found.version.version_id,
-        kind=answers.kind,
-        checkpoint=found.evaluation.checkpoint,
-        evaluated_at=found.evaluation.evaluated_at,
-        validation=found.evaluation.validation,
-        train=found.evaluation.train,
+        version_id=evaluated.version.version_id,
+        kind=predictions.kind,
+        checkpoint=evaluated.evaluation.checkpoint,
+        evaluated_at=evaluated.evaluation.evaluated_at,
+        validation=evaluated.evaluation.validation,
+        train=evaluated.evaluation.train,
         split=split,
         images=int(within.sum()),
         errors=int((wrong & within).sum()),
@@ -158,43 +162,43 @@ def evaluation_view(found: EvaluatedVersion, split: str) -> EvaluationView:
             for concept, at, fact, threshold, recorded in rows
         ],
         complete=facts.complete,
-        previewed=found.previewed,
-        position=found.position,
+        previewed=evaluated.previewed,
+        position=evaluated.position,
     )
 
 
-def curve_view(found: EvaluatedVersion, concept_id: str, split: str) -> CurveView:
-    place = found.place_of_concept(concept_id)
-    facts = found.facts(split)
+def curve_view(evaluated: EvaluatedVersion, concept_id: str, split: str) -> CurveView:
+    place = evaluated.place_of_concept(concept_id)
+    predictions, facts = evaluated.predictions, evaluated.facts(split)
     fact = facts.concepts[place]
     return CurveView(
         concept_id=concept_id,
-        label=found.labels[concept_id],
+        label=evaluated.labels[concept_id],
         split=split,
-        curve=metrics.curve(found.answers, place, found.answers.images.in_split(split)),
+        curve=metrics.curve(predictions, place, predictions.images.in_split(split)),
         average_precision=fact.average_precision,
         average_precision_coco=fact.average_precision_coco,
-        threshold=found.thresholds[place],
+        threshold=evaluated.thresholds[place],
         best_threshold=fact.best_threshold,
         complete=facts.complete,
-        position=found.position,
+        position=evaluated.position,
     )
 
 
-def confusion_view(found: EvaluatedVersion, split: str) -> ConfusionView:
-    """Raises `Invalid` for other kinds than classification."""
-    decided = found.decided
+def confusion_view(evaluated: EvaluatedVersion, split: str) -> ConfusionView:
+    """The confusion matrix of a split. Raises `Invalid` unless the version is a classification."""
+    decided = evaluated.decided
     if not isinstance(decided, DecidedLabels) or not decided.predictions.single:
         raise Invalid(
-            f"a confusion matrix is of a classification, and this is a {found.answers.kind}"
+            f"a confusion matrix is of a classification, and this is a {evaluated.predictions.kind}"
         )
-    within = found.answers.images.in_split(split)
+    within = evaluated.predictions.images.in_split(split)
     matrix = metrics.confusion(decided, within)
-    return ConfusionView(split, found.version.concepts, matrix, found.position)
+    return ConfusionView(split, evaluated.version.concepts, matrix, evaluated.position)
 
 
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """Which images are asked for, in the words of a request; concepts are ids."""
+class GalleryRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A query of images in the terms of a request; concepts are ids."""
 
     split: str = "validation"
     show: str = "all"
@@ -205,20 +209,20 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     from_score: float | None = None
 
 
-def gallery_of(found: EvaluatedVersion, shown: Shown) -> Gallery:
-    """Raises `Invalid`."""
-    if shown.show == "misclassified" and not _is_single(found):
+def gallery_of(evaluated: EvaluatedVersion, shown: GalleryRequest) -> Gallery:
+    """The gallery of a query. Raises `Invalid`."""
+    if shown.show == "misclassified" and not _is_single(evaluated):
         raise Invalid("only images of a classification are misclassified", field="show")
     return gallery(
-        found.decided,
+        evaluated.decided,
         GalleryQuery(
             split=shown.split,
             show=shown.show,
-            concept=_place(found, shown.concept, "concept"),
-            true=_place(found, shown.true, "true"),
-            predicted=len(found.answers.concepts)
+            concept=_place(evaluated, shown.concept, "concept"),
+            true=_place(evaluated, shown.true, "true"),
+            predicted=len(evaluated.predictions.concepts)
             if shown.said == NOTHING
-            else _place(found, shown.said, "said"),
+            else _place(evaluated, shown.said, "said"),
             sort=shown.sort,
             from_score=shown.from_score,
         ),
@@ -226,45 +230,49 @@ def gallery_of(found: EvaluatedVersion, shown: Shown) -> Gallery:
 
 
 def gallery_view(
-    found: EvaluatedVersion, shown: Shown, cursor: str | None, limit: int
+    evaluated: EvaluatedVersion, shown: GalleryRequest, cursor: str | None, limit: int
 ) -> GalleryView:
-    matching = gallery_of(found, shown)
-    places = matching.after(place_in(found, cursor), limit)
+    matching = gallery_of(evaluated, shown)
+    places = matching.after(place_in(evaluated, cursor), limit)
     following = str(places[-1]) if len(places) == limit else None
     return GalleryView(
-        judged(found, places, shown.concept), matching.count, following, found.position
+        judged(evaluated, places, shown.concept), matching.count, following, evaluated.position
     )
 
 
 def judged(
-    found: EvaluatedVersion,
+    evaluated: EvaluatedVersion,
     places: list[int],
     concept: str | None,
     discarded_at_most: int | None = DISCARDED_AT_MOST,
 ) -> list[JudgedImage]:
-    judge = Evaluator(found.decided, found.thresholds, _place(found, concept, "concept"))
-    return [judge.evaluate(place, discarded_at_most) for place in places]
+    evaluator = Evaluator(
+        evaluated.decided, evaluated.thresholds, _place(evaluated, concept, "concept")
+    )
+    return [evaluator.evaluate(place, discarded_at_most) for place in places]
 
 
-def place_in(found: EvaluatedVersion, cursor: str | None) -> int | None:
-    """The place of an image that a cursor names. Raises `Invalid`."""
+def place_in(evaluated: EvaluatedVersion, cursor: str | None) -> int | None:
+    """The index of the image in a cursor. Raises `Invalid`."""
     if cursor is None:
         return None
-    known = len(found.answers.images.ids)
-    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 12 and int(cursor) < known):
+    count = len(evaluated.predictions.images.ids)
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 12 and int(cursor) < count):
         raise Invalid("cursor is the `next` of the page before, as it was", field="cursor")
     return int(cursor)
 
 
-def changes(one: EvaluatedVersion, other: EvaluatedVersion, split: str) -> "Changes":
-    """Which images of both versions have another outcome in the other one."""
-    own, theirs = one.answers.images, other.answers.images
+def changes(
+    first_version: EvaluatedVersion, second_version: EvaluatedVersion, split: str
+) -> "Changes":
+    """The images of both versions whose outcomes differ between them."""
+    own, theirs = first_version.predictions.images, second_version.predictions.images
     elsewhere = {image: place for place, image in enumerate(theirs.ids)}
-    wanted = np.flatnonzero(own.in_split(split))
-    pairs = [(p, elsewhere[own.ids[p]]) for p in wanted.tolist() if own.ids[p] in elsewhere]
+    indexes = np.flatnonzero(own.in_split(split))
+    pairs = [(p, elsewhere[own.ids[p]]) for p in indexes.tolist() if own.ids[p] in elsewhere]
     first = np.array([pair[0] for pair in pairs], np.int64)
     second = np.array([pair[1] for pair in pairs], np.int64)
-    before, after = _errors(one)[first], _errors(other)[second]
+    before, after = _errors(first_version)[first], _errors(second_version)[second]
     differs: Any = (before != after).any(axis=1)
     was_right: Bools = np.logical_not(before.any(axis=1))
     is_right: Bools = np.logical_not(after.any(axis=1))
@@ -274,7 +282,7 @@ def changes(one: EvaluatedVersion, other: EvaluatedVersion, split: str) -> "Chan
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """Places of images in both versions' predictions; `right` is without any error."""
+    """Indexes of images in both versions' predictions; `right` means without any error."""
 
     first: Counts
     second: Counts
@@ -283,13 +291,13 @@ class Changes(msgspec.Struct, frozen=True):
     shared: int
 
 
-def _errors(found: EvaluatedVersion) -> Counts:
-    return Evaluator(found.decided, found.thresholds, None).outcomes()
+def _errors(evaluated: EvaluatedVersion) -> Counts:
+    return Evaluator(evaluated.decided, evaluated.thresholds, None).outcomes()
 
 
-def _is_single(found: EvaluatedVersion) -> bool:
-    return isinstance(found.answers, Labels) and found.answers.single
+def _is_single(evaluated: EvaluatedVersion) -> bool:
+    return isinstance(evaluated.predictions, Labels) and evaluated.predictions.single
 
 
-def _place(found: EvaluatedVersion, concept_id: str | None, field: str) -> int | None:
-    return None if concept_id is None else found.place_of_concept(concept_id, field)
+def _place(evaluated: EvaluatedVersion, concept_id: str | None, field: str) -> int | None:
+    return None if concept_id is None else evaluated.place_of_concept(concept_id, field)

@@ -1,1 +1,1 @@
-"""What all routes share: commands, parameters, problems, and every request's frame."""
+"""Parts that all routes share: commands, parameters, problems, and middleware."""

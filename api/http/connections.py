@@ -1,4 +1,4 @@
-"""Connections of HTTP clients: what they send without end, or do not read, is not kept."""
+"""Limits of HTTP connections: clients that send endless headers or stop reading are cut off."""
 
 import asyncio
 import socket
@@ -8,20 +8,20 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 UNREAD_SECONDS = 30.0
 LONGEST_HEAD = 512_000
-"""Bytes of an address and its headers: the parser itself would wait for more of them for ever."""
+"""Bytes of a request's address and headers; the parser itself has no limit."""
 
 
 class ImpatientProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which cuts a connection whose client has stopped to read, or sends a head
-    that does not end.
+    """uvicorn's protocol that cuts a connection whose client stops reading or sends an endless
+    head.
 
-    The first is one for whom more waits than the transport holds gladly, 64 KiB, and who took
-    nothing of it for `UNREAD_SECONDS`. While clients keep up it does nothing.
+    A client has stopped reading when more than the transport's high-water mark (64 KiB) is
+    buffered and nothing of it was read for `UNREAD_SECONDS`.
     """
 
     _look: asyncio.TimerHandle | None = None
     _head: int | None = None
-    """Bytes received since the head of a request began; None where none is under way."""
+    """Bytes received since the head of a request began; None outside of a head."""
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -58,7 +58,7 @@ class ImpatientProtocol(HttpToolsProtocol):
         if self.transport.get_write_buffer_size() < unread:
             self._look_later()
         else:
-            # With a reset, so that the kernel keeps none of it either.
+            # With a reset, so that the kernel drops its buffer too.
             connection = self.transport.get_extra_info("socket")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.transport.abort()

@@ -1,4 +1,4 @@
-"""What the requests come to that this process has answered, counted for `GET /metrics`."""
+"""Counters of the requests that this process has answered, for `GET /metrics`."""
 
 from litestar.types import RouteHandlerType
 from prometheus_client import (
@@ -23,7 +23,7 @@ _OUTCOMES = {
 
 
 class Metrics:
-    """What one application has counted since it started."""
+    """The counters of an application since its start."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -51,7 +51,7 @@ class Metrics:
     def answered(
         self, method: str, route: str, status: int, seconds: float, handler: RouteHandlerType
     ) -> None:
-        """Count a request; `status` 0 is that of one whose caller went away first."""
+        """Count a request; `status` 0 means that the caller disconnected before the answer."""
         self._requests.labels(method, route, str(status)).inc()
         if status:
             self._seconds.labels(method, route).observe(seconds)
@@ -60,7 +60,7 @@ class Metrics:
 
 
 def outcome_of(status: int) -> str:
-    """What an answer's status says of the command: ok, how it was refused, error, or aborted."""
+    """The outcome of a command by its answer's status: ok, a kind of refusal, error, or aborted."""
     if status == 0:
         return "aborted"
     if status >= 500:

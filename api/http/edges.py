@@ -1,6 +1,6 @@
-"""What surrounds every request and answer: the host that was asked, and headers that browsers obey.
+"""Host check and security headers of all requests and answers.
 
-Outside the framework's own routing, so that no answer is without them.
+They wrap the framework's own routing, so that every answer has the headers.
 """
 
 from collections.abc import Collection
@@ -37,18 +37,17 @@ _HEADERS = {
 }
 _OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 _PRIVATE = "private, no-cache"
-"""Kept by the browser of who asked at most, and asked about anew each time."""
+"""Only the caller's browser may cache the answer, and it must revalidate it each time."""
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 HEALTH, STATIC = "/health/", "/static/"
 
 
-class Edges:
+class SecurityHeaders:
     """Refuses requests for other hosts, and adds the headers that an answer does not set itself.
 
-    A browser that was led here under another's name (DNS rebinding) asks for that name. `hosts`
-    are the names of this server besides those of loopback; `*` stands for any. Health is told to
-    whoever asks: probes ask by address.
+    The host check prevents DNS rebinding. `hosts` are the names of this server besides those of
+    loopback; `*` stands for any. Health routes accept every host: probes use the IP address.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:

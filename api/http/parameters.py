@@ -1,4 +1,4 @@
-"""What many routes take: the backend, and query parameters they share."""
+"""Dependencies and query parameters that many routes share."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -42,12 +42,12 @@ Cursor = Annotated[
 
 
 def provided(**makers: Callable[..., Any]) -> dict[str, Provide]:
-    """Dependencies by name, made anew for each request that takes them."""
+    """Dependencies by name, created for each request that uses them."""
     return {name: Provide(make, sync_to_thread=False) for name, make in makers.items()}
 
 
 def position_in(cursor: str | None) -> int | None:
-    """A cursor that is a position of the log. Raises `Invalid`."""
+    """The position of the log in a cursor. Raises `Invalid`."""
     if cursor is None:
         return None
     if not cursor.isdecimal() or len(cursor) > 18:

@@ -1,4 +1,4 @@
-"""Errors as problems (RFC 9457): each says what is wrong, where, and what to do."""
+"""Errors as problem details (RFC 9457): what is wrong, where, and what to do."""
 
 import logging
 import re
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 class FieldError(msgspec.Struct, frozen=True):
-    """One thing that is wrong with the input, at a field or a file."""
+    """An error in the input, at a field or a file."""
 
     field: str
     detail: str
@@ -59,7 +59,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Refusals(Exception):
-    """Several things wrong with one request."""
+    """Several errors in one request."""
 
     def __init__(self, detail: str, errors: list[FieldError]) -> None:
         super().__init__(detail)
@@ -82,7 +82,7 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
     Hidden: HTTPStatus.NOT_FOUND,
     NotYet: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-"""One that is not here is answered as the nearest of its bases."""
+"""A class that is not listed is answered as its nearest base class."""
 
 
 def on_refusal(_: Request[Any, Any, Any], error: Refusal) -> Response[Problem]:
@@ -98,7 +98,7 @@ def on_refusal(_: Request[Any, Any, Any], error: Refusal) -> Response[Problem]:
 
 
 def on_barred(request: Request[Any, Any, Any], error: Barred) -> Response[Problem]:
-    """Refused at the door, and taken note of."""
+    """A denied request, which is also recorded."""
     caller = request.scope.get("user")
     backend: Backend = request.app.state.backend
     route = request.scope["path_template"] or request.url.path
@@ -113,17 +113,17 @@ def on_refusals(_: Request[Any, Any, Any], error: Refusals) -> Response[Problem]
 def on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
     """Litestar's own refusals: no such route, a body that does not fit the schema, and so on."""
     if isinstance(error, ValidationException):
-        found = error.extra if isinstance(error.extra, list) else []
-        errors = [_field_error(one) for one in found if isinstance(one, dict)]
-        told = "; ".join(
-            f"{one.field}: {one.detail}" if one.field else one.detail for one in errors
+        entries = error.extra if isinstance(error.extra, list) else []
+        errors = [_field_error(entry) for entry in entries if isinstance(entry, dict)]
+        detail = "; ".join(
+            f"{entry.field}: {entry.detail}" if entry.field else entry.detail for entry in errors
         )
-        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, told or error.detail, errors)
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail or error.detail, errors)
     return problem(HTTPStatus(error.status_code), error.detail, headers=error.headers)
 
 
-def _field_error(found: dict[str, Any]) -> FieldError:
-    field, message = str(found.get("key", "")), str(found.get("message", ""))
+def _field_error(entry: dict[str, Any]) -> FieldError:
+    field, message = str(entry.get("key", "")), str(entry.get("message", ""))
     unknown = re.search(r"unknown field `([^`]*)`", message)
     if unknown is not None:
         field = f"{field}.{unknown[1]}" if field else unknown[1]
@@ -151,7 +151,7 @@ def on_queue_trouble(_: Request[Any, Any, Any], error: QueueUnreachable) -> Resp
 
 
 def on_unstorable(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    """PostgreSQL takes no NUL in a text: what was asked for cannot exist."""
+    """PostgreSQL stores no NUL in text, so an entity of that name cannot exist."""
     log.info("refused by the database: %s", error)
     return problem(
         HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -1,4 +1,4 @@
-"""What the requests and responses of several resources share."""
+"""Types that requests and responses of several resources share."""
 
 from typing import Annotated, Generic, Literal, TypeVar
 
@@ -15,7 +15,7 @@ Order = Literal["oldest", "newest"]
 
 
 class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request body: an unknown field is an error, not a silent nothing."""
+    """A request body; an unknown field is an error."""
 
 
 class NewName(Strict, frozen=True, kw_only=True):
@@ -23,7 +23,7 @@ class NewName(Strict, frozen=True, kw_only=True):
 
 
 class Listing(msgspec.Struct, Generic[Item], frozen=True):
-    """A page of a list. Pass `next` as `cursor` for what follows; None at the end."""
+    """A page of a list. Pass `next` as `cursor` for the next page; None at the end."""
 
     items: list[Item]
     next: str | None
@@ -31,5 +31,5 @@ class Listing(msgspec.Struct, Generic[Item], frozen=True):
 
 
 def published_as(name: str) -> KwargDefinition:
-    """The published name of a list's schema, which would else follow the rows' module."""
+    """The published name of a list's schema, which would otherwise contain the rows' module."""
     return KwargDefinition(schema_component_key=f"Listing_projections.{name}_")

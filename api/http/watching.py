@@ -1,4 +1,4 @@
-"""Every request under its correlation id: in the lines of log, as a span, and counted."""
+"""The log line, span, and metrics of every request, under its correlation id."""
 
 import logging
 import time
@@ -22,18 +22,17 @@ log = logging.getLogger(__name__)
 
 
 class Correlation(NamedTuple):
-    """Under which id all is recorded that a request sets going, and the span it was sent in."""
+    """The id of all that a request causes, and the span that the request was sent in."""
 
     id: str
     parent: str | None
 
 
 def correlation_of(headers: Headers) -> Correlation:
-    """What the caller said, else the trace that the caller is in, else the command's id, else a
-    fresh one."""
-    said, caller = headers.get(HEADER), parse_traceparent(headers.get("traceparent", ""))
-    if said is not None and is_id(said):
-        return Correlation(said, None)
+    """The caller's correlation id, else its trace id, else its command id, else a new id."""
+    header, caller = headers.get(HEADER), parse_traceparent(headers.get("traceparent", ""))
+    if header is not None and is_id(header):
+        return Correlation(header, None)
     if caller is not None:
         return Correlation(caller.trace_id, caller.span_id)
     key = headers.get("Idempotency-Key")
@@ -44,8 +43,8 @@ def is_id(text: str) -> bool:
     return 1 <= len(text) <= LONGEST and text.isprintable()
 
 
-class Watching(ASGIMiddleware):
-    """The outermost middleware, so that refusals are seen too."""
+class RequestLog(ASGIMiddleware):
+    """The outermost middleware, so that it includes refusals."""
 
     scopes = (ScopeType.HTTP,)
 
@@ -87,7 +86,7 @@ class Watching(ASGIMiddleware):
 
 
 def _level(method: str, status: int) -> int:
-    """Commands are news; that somebody looks at a page is not."""
+    """Commands are logged at INFO, reads at DEBUG."""
     if status >= 500:
         return logging.WARNING
     return logging.DEBUG if method in {"GET", "HEAD", "OPTIONS"} else logging.INFO

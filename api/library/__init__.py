@@ -1,1 +1,1 @@
-"""Routes and pages of views and their models, and of annotating."""
+"""Routes and pages of views, their models, and annotation."""

@@ -1,4 +1,4 @@
-"""The page on which a view's images are annotated, one after the other."""
+"""The page where a view's images are annotated one after the other."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from litestar.response import Template
 
 from api.access.rights import needs
 from api.dataset.erasure import OF_IMAGES, image_there
-from api.dataset.projects_page import Shown
+from api.dataset.projects_page import ImageQuery
 from api.http.parameters import AtLeast, Served
 from api.pages.html import Page, render
 from domain.access.roles import Right
@@ -29,7 +29,7 @@ KEYS = "1234567890abcdefghijklmnopqrstuvwxyz"
 
 
 class Work(msgspec.Struct, frozen=True):
-    """What the page's script starts from; `among` are the query parameters of the images' list."""
+    """The data of the page's script; `among` are the query parameters of the list of images."""
 
     view_id: str
     project_id: str
@@ -44,46 +44,46 @@ class AnnotatePage(Page, frozen=True, kw_only=True):
 
     project: ProjectRow
     view: ViewRow
-    said: ViewCounts
+    annotations: ViewCounts
     image: ImageRow | None
-    filter: Shown
+    filter: ImageQuery
 
     @property
     def keys(self) -> list[tuple[str, str, str]]:
-        """Each concept's id, label and key; the key is empty where there are too many."""
+        """Each concept's id, label and key; the key is empty beyond the last of `KEYS`."""
         keys = KEYS.ljust(len(self.view.concepts))
         return [
-            (one.concept_id, one.label, key.strip())
-            for one, key in zip(self.view.concepts, keys, strict=False)
+            (concept.concept_id, concept.label, key.strip())
+            for concept, key in zip(self.view.concepts, keys, strict=False)
         ]
 
     @property
     def work(self) -> str:
         assert self.image is not None
-        wanted = self.filter.wanted
+        image_filter = self.filter.image_filter
         among = {
-            "split": wanted.split,
-            "concept_id": wanted.concept_id,
-            "annotated": {True: "true", False: "false", None: None}[wanted.annotated],
-            "without_concept": "true" if wanted.without_concept else None,
+            "split": image_filter.split,
+            "concept_id": image_filter.concept_id,
+            "annotated": {True: "true", False: "false", None: None}[image_filter.annotated],
+            "without_concept": "true" if image_filter.without_concept else None,
         }
         work = Work(
             self.view.view_id,
             self.project.project_id,
             self.view.kind,
-            {one.concept_id: one.label for one in self.view.concepts},
+            {concept.concept_id: concept.label for concept in self.view.concepts},
             {key: value for key, value in among.items() if value is not None},
             self.image,
         )
         return msgspec.json.encode(work).decode()
 
     def count(self, concept_id: str) -> ConceptCount:
-        known = (one for one in self.said.concepts if one.concept_id == concept_id)
-        return next(known, ConceptCount(concept_id, 0, 0))
+        counts = (row for row in self.annotations.concepts if row.concept_id == concept_id)
+        return next(counts, ConceptCount(concept_id, 0, 0))
 
 
 class AnnotatePages(Controller):
-    """Annotating."""
+    """Annotation."""
 
     @get("/views/{view_id:str}/annotate", sync_to_thread=True, opt=needs(Right.READ, of="view_id"))
     def annotate(
@@ -101,8 +101,8 @@ class AnnotatePages(Controller):
             project = find_project(connection, view.project_id) if view else None
             if view is None or project is None:
                 raise NotFound("there is no such view")
-            asked = Shown(split=split, view=view_id, concept=concept, annotated=annotated)
-            shown = asked.within([view])
+            query = ImageQuery(split=split, view=view_id, concept=concept, annotated=annotated)
+            shown = query.within([view])
             chosen = None
             if image:
                 chosen = image_there(connection, image, view_id=view_id)
@@ -110,16 +110,16 @@ class AnnotatePages(Controller):
                     raise NotFound("there is no such image in the view's project")
             else:
                 undone = ImageFilter(view_id=view_id, split=split or None, annotated=False)
-                for wanted in (undone, shown.wanted):
-                    first = list_images(connection, project.project_id, wanted, limit=1)
+                for image_filter in (undone, shown.image_filter):
+                    first = list_images(connection, project.project_id, image_filter, limit=1)
                     chosen = chosen or next(iter(first), None)
-            said = count_views(connection, project.project_id, [view_id])[view_id]
+            counts = count_views(connection, project.project_id, [view_id])[view_id]
         page = AnnotatePage(
             position=position,
             api=f"/api/v1/images/{chosen.image_id}?view_id={view_id}" if chosen else None,
             project=project,
             view=view,
-            said=said,
+            annotations=counts,
             image=chosen,
             filter=shown,
         )

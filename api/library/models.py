@@ -85,7 +85,7 @@ class ModelController(Controller):
         opt=needs(Right.TRAIN, of="model_id"),
     )
     def fork_model(self, model: Named, data: JSONBody[NewFork]) -> Response[Answer]:
-        """Make a model of other concepts, descending from this one."""
+        """Create a model of other concepts with this one as its parent."""
         return model.carry_out(
             lambda session: fork_model(session, model.id, data.concepts, data.why, data.name),
             data,
@@ -109,5 +109,6 @@ class ModelController(Controller):
         opt=needs(Right.TRAIN, of="model_id"),
     )
     def archive_model(self, model: Named) -> Response[Answer]:
-        """Nothing is deleted: an archived model is only no longer trained, nor listed unasked."""
+        """Nothing is deleted: an archived model cannot be trained, and is listed only on
+        request."""
         return model.change(ArchiveModel())

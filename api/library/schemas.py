@@ -1,4 +1,4 @@
-"""What requests about views and models carry, and responses hold."""
+"""Request and response bodies of views and models."""
 
 from typing import Annotated
 
@@ -31,7 +31,7 @@ class NewFork(Strict, frozen=True, kw_only=True):
 
 
 class ViewView(msgspec.Struct, frozen=True):
-    """A view; `counts` are the images that hold each concept, `images` all its counts."""
+    """A view; `counts` are the images with each concept, `images` all counts of the view."""
 
     view: ViewRow
     counts: list[ConceptCount]

@@ -11,7 +11,7 @@ from api.access.rights import needs
 from api.dataset.projects_page import address
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Served, position_in
 from api.pages.html import Page, indicator_of, render
-from api.pages.past import Moment, moment_of, told
+from api.pages.past import Moment, at_position, moment_of
 from domain.access.roles import Right
 from domain.errors import NotFound
 from domain.library.view import CLASSIFICATION
@@ -51,13 +51,13 @@ NO_COUNT = ConceptCount("", 0, 0)
 class ViewPage(Page, frozen=True, kw_only=True):
     """A view and its library at a moment; `labels` and `model_names` are by id, removed ones too.
 
-    `stopping` are the ids of the versions that end with their running epoch; `chosen` is what the
-    form comes to where nothing is filled in.
+    `stopping` are the ids of the versions that end with their running epoch; `chosen` are the
+    form's default values.
     """
 
     project: ProjectRow
     view: ViewRow
-    said: ViewCounts
+    annotations: ViewCounts
     images: DatasetCounts
     library: list[LibraryRow]
     labels: dict[str, str]
@@ -75,7 +75,7 @@ class ViewPage(Page, frozen=True, kw_only=True):
 
     @property
     def unfinished(self) -> bool:
-        return any(one.status not in ENDED for row in self.library for one in row.versions)
+        return any(version.status not in ENDED for row in self.library for version in row.versions)
 
     @property
     def indicator(self) -> str:
@@ -86,12 +86,12 @@ class ViewPage(Page, frozen=True, kw_only=True):
         return "Accuracy" if self.view.kind == CLASSIFICATION else "mAP"
 
     def current(self, model: ModelRow) -> bool:
-        """Whether the model answers the view's whole set of concepts."""
-        return set(model.concepts) == {one.concept_id for one in self.view.concepts}
+        """Whether the model predicts all concepts of the view."""
+        return set(model.concepts) == {concept.concept_id for concept in self.view.concepts}
 
     def count(self, concept_id: str) -> ConceptCount:
-        known = (one for one in self.said.concepts if one.concept_id == concept_id)
-        return next(known, NO_COUNT)
+        counts = (row for row in self.annotations.concepts if row.concept_id == concept_id)
+        return next(counts, NO_COUNT)
 
     @property
     def next_number(self) -> int:
@@ -100,10 +100,10 @@ class ViewPage(Page, frozen=True, kw_only=True):
 
     def labels_in(self, concept_ids: list[str]) -> list[str]:
         """Labels in the view's order, those of removed concepts last."""
-        order = [one.concept_id for one in self.view.concepts]
-        place = {concept_id: index for index, concept_id in enumerate(order)}
-        known = sorted(concept_ids, key=lambda one: (place.get(one, len(order)), one))
-        return [self.labels.get(concept_id, concept_id) for concept_id in known]
+        order = [concept.concept_id for concept in self.view.concepts]
+        index = {concept_id: number for number, concept_id in enumerate(order)}
+        ordered = sorted(concept_ids, key=lambda key: (index.get(key, len(order)), key))
+        return [self.labels.get(concept_id, concept_id) for concept_id in ordered]
 
 
 class ViewPages(Controller):
@@ -127,8 +127,8 @@ class ViewPages(Controller):
             view = find_view(connection, view_id, as_of=at)
             project = find_project(connection, view.project_id, as_of=at) if view else None
             if view is None or project is None:
-                raise NotFound(f"there is no such view{told(at)}")
-            found = library(
+                raise NotFound(f"there is no such view{at_position(at)}")
+            rows = library(
                 connection,
                 view_id,
                 before=position_in(cursor),
@@ -137,7 +137,7 @@ class ViewPages(Controller):
                 archived=archived,
                 as_of=at,
             )
-            shown = found[:MODELS_A_PAGE]
+            shown = rows[:MODELS_A_PAGE]
             form = training_form(view.kind, at_hand)
             page = ViewPage(
                 position=position,
@@ -145,14 +145,14 @@ class ViewPages(Controller):
                 moment=moment,
                 project=project,
                 view=view,
-                said=count_views(connection, view.project_id, [view_id], as_of=at)[view_id],
+                annotations=count_views(connection, view.project_id, [view_id], as_of=at)[view_id],
                 images=count_images(connection, view.project_id, as_of=at),
                 library=shown,
                 labels=labels_of(connection, view_id, as_of=at),
                 model_names=_names(connection, shown, at),
                 form=form,
                 chosen=resolve(form.controls(), {}),
-                architectures={key: one.label for key, one in ARCHITECTURES.items()},
+                architectures={key: entry.label for key, entry in ARCHITECTURES.items()},
                 stopping=_stopping(connection, shown, at),
                 archived=archived,
                 each=each,
@@ -162,7 +162,7 @@ class ViewPages(Controller):
                         {"archived": "true" if archived else ""}, shown[-1].model.created_position
                     )
                 )
-                if len(found) > len(shown)
+                if len(rows) > len(shown)
                 else None,
                 base_url=str(request.base_url).rstrip("/"),
             )
@@ -170,9 +170,14 @@ class ViewPages(Controller):
 
 
 def _stopping(connection: Connection, rows: list[LibraryRow], as_of: int | None) -> set[str]:
-    running = [one.version_id for row in rows for one in row.versions if one.status in STOPPABLE]
+    running = [
+        version.version_id
+        for row in rows
+        for version in row.versions
+        if version.status in STOPPABLE
+    ]
     progress = progress_by_version(connection, running, as_of=as_of)
-    return {version_id for version_id, one in progress.items() if one.stop_requested}
+    return {version_id for version_id, row in progress.items() if row.stop_requested}
 
 
 def _names(connection: Connection, rows: list[LibraryRow], as_of: int | None) -> dict[str, str]:

@@ -82,7 +82,7 @@ class ViewController(Controller):
         opt=needs(Right.ANNOTATE, of="view_id"),
     )
     def add_concepts(self, view: Named, data: JSONBody[NewConcepts]) -> Response[Answer]:
-        """Add concepts, all or none. The answer's `ids` are theirs, in the order of the labels.
+        """Add concepts, all or none. The answer's `ids` are their ids, in the order of the labels.
 
         The view's current model is amended, or forked if it has a version.
         """
@@ -104,7 +104,7 @@ class ViewController(Controller):
         concept_id: FromPath[str],
         data: JSONBody[NewLabel],
     ) -> Response[Answer]:
-        """It stays the same concept, so no model changes."""
+        """The concept keeps its id, so no model changes."""
         command = RenameConcept(concept_id, data.label)
         return carry_out(
             backend, request, data, lambda session: change_concepts(session, view_id, command)

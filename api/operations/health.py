@@ -1,6 +1,6 @@
-"""Whether this server is alive, whether it can serve, and what is the matter with each part.
+"""Liveness, readiness, and the health of each part.
 
-Anyone may ask: answers name parts and say what is wrong with them in words that are written here.
+The routes are open to all: answers contain only the names of parts and texts written here.
 """
 
 from litestar import Controller, Response, get
@@ -27,19 +27,19 @@ class HealthController(Controller):
 
     @get("/live", summary="Whether the process answers", sync_to_thread=False)
     def get_live(self) -> Alive:
-        """Touches nothing: restart the process if this does not answer."""
+        """Checks no dependency: restart the process if this does not answer."""
         return Alive()
 
     @get("/ready", summary="Whether the server can serve, and how each part is")
     async def get_ready(self, backend: Served) -> Response[Health]:
-        """200 as long as commands and queries are served, `degraded` included; 503 if the database
-        does not answer or lacks a read model. Parts are asked at most once a second."""
-        health = judged(await backend.overview.look())
+        """200 while commands and queries are served, `degraded` included; 503 if the database does
+        not answer or lacks a read model. Parts are checked at most once a second."""
+        health = health_of(await backend.overview.look())
         return Response(health, status_code=503 if health.status == "failed" else 200)
 
 
-def judged(look: Look) -> Health:
-    """What a look comes to."""
+def health_of(look: Look) -> Health:
+    """The health of each part and of the server."""
     parts = _of_database(look) | _of_backend(look)
     parts["nats"] = WELL if look.crew else PartHealth("degraded", "NATS does not answer")
     parts["blobs"] = WELL if look.blobs else PartHealth("degraded", "the store does not answer")
@@ -48,20 +48,20 @@ def judged(look: Look) -> Health:
 
 
 def _of_database(look: Look) -> dict[str, PartHealth]:
-    known = look.database
-    if known is None:
+    database = look.database
+    if database is None:
         return {"database": PartHealth("failed", "PostgreSQL does not answer, or lacks our tables")}
     missing = PartHealth("failed", "not built in this database; run `stemma migrate`")
     return (
         {"database": WELL}
-        | dict.fromkeys(known.not_built, missing)
-        | {one.part: _moving(look, one.part) for one in known.read_models}
-        | {one.read_model: _failing(look, one) for one in known.failing}
+        | dict.fromkeys(database.not_built, missing)
+        | {model.part: _moving(look, model.part) for model in database.read_models}
+        | {failing.read_model: _failing(look, failing) for failing in database.failing}
     )
 
 
 def _moving(look: Look, part: str) -> PartHealth:
-    """Whether a part keeps up, as far as its position tells."""
+    """Whether a part keeps up, by its position."""
     behind = _behind(look, part)
     if look.still.get(part, 0) > STILL_SECONDS:
         still = f"has not moved for {look.still[part]:.0f} s, and is {behind} behind"
@@ -81,11 +81,11 @@ def _failing(look: Look, failing: Failing) -> PartHealth:
 
 
 def _behind(look: Look, part: str) -> int:
-    return sum(one.behind for one in look.standings if one.part == part)
+    return sum(standing.behind for standing in look.standings if standing.part == part)
 
 
 def _of_backend(look: Look) -> dict[str, PartHealth]:
-    """The parts that say that they run; nothing, if nobody can know."""
+    """The services by their heartbeats; empty while the database does not answer."""
     if look.database is None:
         return {}
     latest: dict[str, Sign] = {}
@@ -103,8 +103,8 @@ def _part(look: Look, part: str, sign: Sign | None) -> PartHealth:
         failed = f"failed {sign.failed_ago:.0f} s ago, {sign.failures} times in all, and goes on"
         return PartHealth("degraded", f"{failed}; `stemma status` says why")
     halves = ["policies", "control"] if part == "policies" else [part]
-    found = [_moving(look, one) for one in halves]
-    return next((one for one in found if one != WELL), WELL)
+    healths = [_moving(look, half) for half in halves]
+    return next((health for health in healths if health != WELL), WELL)
 
 
 def _of_workers(look: Look) -> PartHealth:

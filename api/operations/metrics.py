@@ -1,4 +1,4 @@
-"""`GET /metrics`: what this process has counted, and what the database and NATS know just now."""
+"""`GET /metrics`: this process's counters, and the present state of the database and NATS."""
 
 from collections.abc import Iterable, Iterator
 
@@ -17,7 +17,7 @@ from adapters.services import SERVICES
 from api.access.rights import needs
 from api.http.counters import Metrics
 from api.http.parameters import HttpRequest, Served
-from api.operations.health import judged
+from api.operations.health import health_of
 from domain.access.roles import Right
 
 
@@ -33,15 +33,16 @@ class MetricsController(Controller):
         media_type="text/plain",
     )
     async def get_metrics(self, request: HttpRequest, backend: Served) -> Response[bytes]:
-        """In the text format; what does not answer within two seconds is left out."""
+        """Metrics in the text format, without those of parts that do not answer within two
+        seconds."""
         metrics: Metrics = request.app.state.metrics
-        found = CollectorRegistry()
-        found.register(_Found(await backend.overview.look()))
-        text = generate_latest(metrics.registry) + generate_latest(found)
+        registry = CollectorRegistry()
+        registry.register(_LookCollector(await backend.overview.look()))
+        text = generate_latest(metrics.registry) + generate_latest(registry)
         return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-class _Found(Collector):
+class _LookCollector(Collector):
     def __init__(self, look: Look) -> None:
         self._look = look
 
@@ -54,12 +55,12 @@ class _Found(Collector):
 
 
 def _of_health(look: Look) -> Iterator[Metric]:
-    well = GaugeMetricFamily(
+    up = GaugeMetricFamily(
         "stemma_up", "1 if the part is well, as /health/ready says", labels=["part"]
     )
-    for part, health in judged(look).parts.items():
-        well.add_metric([part], float(health.status == "ok"))
-    yield well
+    for part, health in health_of(look).parts.items():
+        up.add_metric([part], float(health.status == "ok"))
+    yield up
 
 
 def _of_positions(look: Look) -> Iterator[Metric]:
@@ -72,9 +73,9 @@ def _of_positions(look: Look) -> Iterator[Metric]:
     behind = GaugeMetricFamily(
         "stemma_behind", "Events, for ingest reports, that a part still has to do", labels=["part"]
     )
-    for one in look.standings:
-        position.add_metric([one.part], one.position)
-        behind.add_metric([one.part], one.behind)
+    for standing in look.standings:
+        position.add_metric([standing.part], standing.position)
+        behind.add_metric([standing.part], standing.behind)
     yield position
     yield behind
 
@@ -119,9 +120,9 @@ def _of_webhooks(look: Look) -> Iterator[Metric]:
     failures = GaugeMetricFamily(
         "stemma_webhook_failures", "Deliveries that failed, in a row", labels=["webhook"]
     )
-    for one in look.webhooks or []:
-        webhook_id = one.endpoint.webhook_id
-        behind.add_metric([webhook_id, one.endpoint.webhook.state], one.behind)
-        failures.add_metric([webhook_id], one.place.failures)
+    for standing in look.webhooks or []:
+        webhook_id = standing.endpoint.webhook_id
+        behind.add_metric([webhook_id, standing.endpoint.webhook.state], standing.behind)
+        failures.add_metric([webhook_id], standing.place.failures)
     yield behind
     yield failures

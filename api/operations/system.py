@@ -1,4 +1,4 @@
-"""Routes about the system itself: how far its parts are, and whether it is well."""
+"""Routes of the system itself: the positions and heartbeats of its parts."""
 
 from datetime import UTC, datetime
 
@@ -22,10 +22,10 @@ class ReadModelStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """How far the log and its read models are. `lag` counts positions.
+    """The positions of the log and its read models. `lag` counts positions.
 
-    `building` are read models that are built beside the live ones now, to replace or to compare.
-    `parts` are the signs of life of the backend's parts, the latest of each process.
+    `building` are read models that are now built beside the live ones, to replace or to compare.
+    `parts` are the heartbeats of the backend's parts, the latest of each process.
     """
 
     head: int
@@ -48,15 +48,15 @@ class SystemController(Controller):
         opt=needs(Right.READ, anywhere=True),
     )
     def get_status(self, backend: Served, count: FromQuery[bool] = False) -> Status:
-        """`count` asks for the number of events too, which takes time on a long log."""
+        """With `count` the answer has the number of events too, which takes time on a long log."""
         with backend.engine.connect() as connection:
-            found = list(positions_of(connection, READ_MODELS))
+            positions = list(positions_of(connection, READ_MODELS))
             signs = signs_of_life(connection)
         building = running_builds(backend.engine)
         head = backend.store.head()
         return Status(
             head,
-            [ReadModelStatus(name, at, max(head - at, 0)) for name, at in found],
+            [ReadModelStatus(name, at, max(head - at, 0)) for name, at in positions],
             [ReadModelStatus(name, at, max(head - at, 0)) for name, at in building],
             signs,
             datetime.now(UTC),

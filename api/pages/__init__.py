@@ -1,1 +1,1 @@
-"""How pages are rendered, now and as of a past moment."""
+"""Rendering of pages, for the present and for past moments."""

@@ -1,4 +1,4 @@
-"""How pages are rendered: the template environment, their headers, and problems as pages."""
+"""Rendering of pages: the template environment, headers, and problems as pages."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -23,9 +23,9 @@ NOT_PAGES = ("/api/", "/audit/log/", "/health/", "/metrics", "/schema", "/static
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """What every page holds: the position it reflects, and the API call that gives the same.
+    """The base of all pages: the position it reflects, and the API call that returns the same data.
 
-    A page about no data has neither.
+    Both are None on a page without data.
     """
 
     position: int | None = None
@@ -33,13 +33,13 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProblemPage(Page, frozen=True, kw_only=True):
-    """What went wrong, in place of the page asked for."""
+    """A problem, in place of the requested page."""
 
     problem: Problem
 
 
 def render(template: str, page: Page, status_code: int = 200) -> Template:
-    """A template with its page as `page`, under the headers of all pages."""
+    """A template response with `page` in its context and the headers of all pages."""
     return Template(
         template,
         context={"page": page},
@@ -50,7 +50,7 @@ def render(template: str, page: Page, status_code: int = 200) -> Template:
 
 
 def prepare(engine: JinjaTemplateEngine) -> None:
-    """Give templates the formats they use; a name that is not there is an error."""
+    """Add the filters and globals of the templates; an undefined name is an error."""
     environment = engine.engine
     environment.undefined = StrictUndefined
     environment.trim_blocks = environment.lstrip_blocks = True
@@ -68,14 +68,14 @@ def prepare(engine: JinjaTemplateEngine) -> None:
 
 
 def as_pages(handlers: dict[Any, Handler]) -> dict[Any, Handler]:
-    """The same handlers, whose problems are pages wherever a page was asked for."""
+    """The same handlers, which answer with pages wherever a page was requested."""
     return {kind: _as_page(handler) for kind, handler in handlers.items()}
 
 
 def _as_page(handler: Handler) -> Handler:
     def answer(request: Request[Any, Any, Any], error: Any) -> Response[Any]:
         response = handler(request, error)
-        # A link to the API that a browser follows asks for a page, too.
+        # A browser that follows a link to the API requests a page, too.
         wants_page = "text/html" in request.headers.get("Accept", "")
         if request.url.path.startswith(NOT_PAGES) and not wants_page:
             return response
@@ -104,17 +104,17 @@ _SPANS = ((86_400, "day"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def ago(at: datetime, now: datetime | None = None) -> str:
-    """How long ago, or in how long, in its largest unit; a date beyond a month."""
+    """A time relative to now, in its largest unit; a date beyond a month."""
     seconds = int(((now or datetime.now(UTC)) - at).total_seconds())
     away = abs(seconds)
     if away < 5:
         return "just now"
     if away >= 30 * 86_400:
         return f"{at.astimezone(UTC):%Y-%m-%d}"
-    span, unit = next(one for one in _SPANS if away >= one[0])
+    span, unit = next(entry for entry in _SPANS if away >= entry[0])
     count = away // span
-    told = f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''}"
-    return f"{told} ago" if seconds > 0 else f"in {told}"
+    duration = f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''}"
+    return f"{duration} ago" if seconds > 0 else f"in {duration}"
 
 
 def exact(at: datetime) -> str:
@@ -143,7 +143,7 @@ def percent(share: float, digits: int = 0) -> str:
 
 
 def size(count: int) -> str:
-    """A number of bytes, in the largest decimal unit it fills."""
+    """A number of bytes in its largest decimal unit."""
     for span, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
         if count >= span:
             return f"{count / span:.1f} {unit}"

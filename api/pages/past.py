@@ -1,4 +1,4 @@
-"""Pages of the past: which moment a page shows, and between which its history slider chooses."""
+"""Pages of the past: the moment that a page shows, and the range of its history slider."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from projections.engine.read_model import ReadModel
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """Now, or a position of the log up to `latest`; `at` is when its event was recorded.
+    """The present, or a position of the log up to `latest`; `at` is its event's time of record.
 
     At position 0 nothing had been recorded yet.
     """
@@ -25,7 +25,7 @@ class Moment(msgspec.Struct, frozen=True):
         return self.as_of is not None
 
     def of(self, address: str) -> str:
-        """The address of something at the same moment."""
+        """An address at the same moment."""
         if self.as_of is None:
             return address
         address = address.removesuffix("?")
@@ -42,6 +42,6 @@ def moment_of(
     return Moment(latest, as_of, event.metadata.occurred_at)
 
 
-def told(as_of: int | None) -> str:
-    """What a sentence about the state ends with."""
+def at_position(as_of: int | None) -> str:
+    """The end of a sentence about the state at a position."""
     return "" if as_of is None else f" at position {as_of}"

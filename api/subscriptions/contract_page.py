@@ -1,4 +1,4 @@
-"""The contract for those who build on the events: a page, AsyncAPI, and a schema for each form."""
+"""The contract of the events: a page, AsyncAPI, and a schema for each version of an event."""
 
 import json
 import re
@@ -38,7 +38,7 @@ class Field(msgspec.Struct, frozen=True):
 
 
 class EventForm(msgspec.Struct, frozen=True):
-    """An event as it is published today, and where the schemas of its older versions are."""
+    """The present version of an event, and the addresses of the schemas of older versions."""
 
     name: str
     version: int
@@ -50,13 +50,13 @@ class EventForm(msgspec.Struct, frozen=True):
 
 
 class ContractPage(Page, frozen=True, kw_only=True):
-    """Every event by the kind of thing that it is about."""
+    """All events by the kind of their subject."""
 
     kinds: dict[str, list[EventForm]]
 
 
 class ContractPages(Controller):
-    """The contract. It is open to all: it tells nothing of what is in the log."""
+    """The contract. It is open to all: it contains nothing of the log."""
 
     include_in_schema = False
 
@@ -76,7 +76,7 @@ class ContractPages(Controller):
 
     @get("/schemas/events/{name:str}/{file:str}", opt=OPEN, sync_to_thread=True)
     def schema(self, name: FromPath[str], file: FromPath[str]) -> Response[Schema]:
-        """`file` is the version with `.json` after it."""
+        """The schema of an event; `file` is the version followed by `.json`."""
         version = re.fullmatch(r"([1-9]\d{0,8})\.json", file)
         form = name, int(version[1]) if version else 0
         if form not in published():
@@ -93,10 +93,10 @@ def _yaml() -> bytes:
 
 @cache
 def _kinds() -> dict[str, list[EventForm]]:
-    found: dict[str, list[EventForm]] = {}
+    kinds: dict[str, list[EventForm]] = {}
     for form in current().items():
-        found.setdefault(form[0].split(".")[0], []).append(_event_form(form))
-    return found
+        kinds.setdefault(form[0].split(".")[0], []).append(_event_form(form))
+    return kinds
 
 
 def _event_form(form: Form) -> EventForm:
@@ -109,12 +109,12 @@ def _event_form(form: Form) -> EventForm:
         list(fields(schema)),
         json.dumps(schema["examples"][0], indent=2, ensure_ascii=False),
         schema_path(name, version),
-        [(one, schema_path(name, one)) for one in range(1, version)],
+        [(older, schema_path(name, older)) for older in range(1, version)],
     )
 
 
 def fields(schema: Schema, place: str = "") -> Iterator[Field]:
-    """Every field, those inside objects after the object, but for the event's own name."""
+    """All fields except the event's name; fields of an object follow the object."""
     for name, field in schema.get("properties", {}).items():
         if not place and name == "event":
             continue
@@ -126,11 +126,11 @@ def fields(schema: Schema, place: str = "") -> Iterator[Field]:
 
 
 def kind(schema: Schema) -> str:
-    """A type in words."""
+    """A description of a type."""
     if "anyOf" in schema:
-        return " or ".join(kind(one) for one in schema["anyOf"])
+        return " or ".join(kind(option) for option in schema["anyOf"])
     if "enum" in schema:
-        return " or ".join(repr(one) for one in schema["enum"])
+        return " or ".join(repr(value) for value in schema["enum"])
     if schema.get("type") == "array":
         return f"list of {kind(schema['items'])}" if "items" in schema else "list"
     if isinstance(schema.get("additionalProperties"), dict):
@@ -139,10 +139,10 @@ def kind(schema: Schema) -> str:
 
 
 def _objects(schema: Schema, place: str) -> Iterator[tuple[Schema, str]]:
-    """The objects with fields of their own that a field holds, and where they are."""
+    """The objects with fields in a field, and their paths."""
     if "properties" in schema:
         yield schema, f"{place}."
     if "items" in schema:
         yield from _objects(schema["items"], f"{place}[]")
-    for one in schema.get("anyOf", ()):
-        yield from _objects(one, place)
+    for option in schema.get("anyOf", ()):
+        yield from _objects(option, place)

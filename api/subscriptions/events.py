@@ -1,4 +1,4 @@
-"""The feed of all events over HTTP, for services that do not speak NATS."""
+"""The event feed over HTTP, for services without NATS."""
 
 from collections.abc import Collection
 from typing import Annotated, Any
@@ -30,15 +30,15 @@ Position = Annotated[int, PathParameter(ge=1, le=2**62, description="The event's
 
 
 class EventItem(Attributes, frozen=True, kw_only=True):
-    """A CloudEvent; what its `data` hold, `dataschema` says."""
+    """A CloudEvent; `dataschema` is the schema of its `data`."""
 
     data: dict[str, Any]
 
 
 class EventPage(msgspec.Struct, frozen=True):
-    """Events in the order of the log; ask for those after `next` next time.
+    """Events in the order of the log; the next request has `after=<next>`.
 
-    `position` is how far the log is: where `next` is less, there is more to look through.
+    `position` is the end of the log: where `next` is less, more events may follow.
     """
 
     items: list[EventItem]
@@ -81,7 +81,7 @@ def chosen_in(
 class EventController(Controller):
     """The feed of all events.
 
-    An event is sent where each filter that is given has a value that fits it.
+    An event is sent if each given filter has a value that matches it.
     """
 
     path = "/events"
@@ -105,16 +105,16 @@ class EventController(Controller):
             QueryParameter(ge=0, le=30, description="Seconds to wait where there is nothing yet"),
         ] = 0,
     ) -> Response[bytes]:
-        """CloudEvents, in the order of the log and without a gap.
+        """CloudEvents in the order of the log, without gaps.
 
-        With `wait` the answer comes as soon as there is an event that fits, or without one when
-        the time is over.
+        With `wait` the answer is sent as soon as an event matches, or without events at the end of
+        that time.
         """
         if wait:
             hold_open(request)
         await backend.feed.begin(after, "after")
-        wanted, again = await _wanted(backend, request, chosen)
-        page = await backend.feed.page(wanted, after, limit, wait, again)
+        filters, again = await _resolve(backend, request, chosen)
+        page = await backend.feed.page(filters, after, limit, wait, again)
         return Response(_encoded(page), media_type="application/json")
 
     @get(
@@ -136,10 +136,10 @@ class EventController(Controller):
             ),
         ] = None,
     ) -> Stream:
-        """Server-sent events, in the order of the log and without a gap.
+        """Server-sent events in the order of the log, without gaps.
 
-        `id` is the position, `event` the name, `data` a CloudEvent. An `id` that comes alone says
-        how far the log was looked through. Every 15 seconds of silence there is a line.
+        `id` is the position, `event` the name, `data` a CloudEvent. An `id` alone is the position
+        up to which the log was read. After every 15 seconds of silence a line is sent.
         """
         field = "after"
         if last_event_id is not None:
@@ -148,9 +148,9 @@ class EventController(Controller):
             field, after = "Last-Event-ID", int(last_event_id)
         hold_open(request)
         await backend.feed.begin(after, field)
-        wanted, again = await _wanted(backend, request, chosen)
+        filters, again = await _resolve(backend, request, chosen)
         return Stream(
-            backend.feed.stream(wanted, after, again),
+            backend.feed.stream(filters, after, again),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
         )
@@ -167,36 +167,36 @@ class EventController(Controller):
     ) -> Response[bytes]:
         """The event at a position, as a CloudEvent in binary mode.
 
-        It is where `ce-dataref` of a message on NATS leads, if the event is larger than a message
-        may be. The headers `ce-…` are those of the message, with the form that the data have here.
+        `ce-dataref` of a NATS message links here if the event is larger than a message may be. The
+        `ce-…` headers are those of the message, with the schema of the data in this answer.
         """
-        found = backend.store.read(position - 1, limit=1, upto=position)
-        if not found or not request.user.grants.may(
-            Right.READ, backend.scopes.project_of(found[0].stream)
+        events = backend.store.read(position - 1, limit=1, upto=position)
+        if not events or not request.user.grants.may(
+            Right.READ, backend.scopes.project_of(events[0].stream)
         ):
             raise NotFound(f"there is no event at {position} that you may read", field="position")
-        event = cloud_event(found[0])
+        event = cloud_event(events[0])
         headers = binary_headers(event)
         media_type = headers.pop("ce-datacontenttype")
         return Response(msgspec.json.encode(event.data), headers=headers, media_type=media_type)
 
 
 def _readable(caller: Caller) -> Collection[str] | None:
-    """The projects whose events the caller may read; None is all, and what is in none."""
+    """The projects whose events the caller may read; None is all, and events of no project."""
     return caller.grants.projects(Right.READ)
 
 
-async def _wanted(backend: Backend, request: HttpRequest, chosen: Chosen) -> tuple[Wanted, Again]:
-    """What filters come to for the caller of a request, and how to ask for that again."""
+async def _resolve(backend: Backend, request: HttpRequest, chosen: Chosen) -> tuple[Wanted, Again]:
+    """The resolved filters for a request's caller, and a function that resolves them again."""
     projects = _readable(request.user)
-    wanted = await backend.feed.wanted(chosen, projects)
+    filters = await backend.feed.wanted(chosen, projects)
 
     async def again() -> Wanted | None:
         caller = await who_still(request)
         readable = frozenset[str]() if caller is None else _readable(caller)
-        return wanted.within(readable) if readable is None or readable else None
+        return filters.within(readable) if readable is None or readable else None
 
-    return wanted.within(projects), again
+    return filters.within(projects), again
 
 
 def _encoded(page: Page) -> bytes:

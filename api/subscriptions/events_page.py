@@ -1,4 +1,4 @@
-"""The page of events: the log as a feed, as others are sent it, the newest first."""
+"""The page of events: the log as subscribers receive it, newest first."""
 
 from datetime import datetime
 from urllib.parse import urlencode
@@ -21,13 +21,13 @@ from projections.dataset.catalog import CATALOG, ProjectRow, list_projects
 EVENTS_A_PAGE = 50
 PROJECTS_OFFERED = 200
 SHOWN_CHARACTERS = 240
-"""Of an event's data; the rest is in the event itself."""
+"""The most characters of an event's data that the page shows."""
 
 _FILTERS = ("name", "subject", "project", "view", "model", "version")
 
 
 class EventsPage(Page, frozen=True, kw_only=True):
-    """Events, and above which position there are no others that fit; `chosen` are the filters."""
+    """Events that match the filters `chosen`; there are no others above position `down_to`."""
 
     events: list[CloudEvent]
     chosen: dict[str, str]
@@ -37,7 +37,7 @@ class EventsPage(Page, frozen=True, kw_only=True):
 
     @property
     def names(self) -> list[str]:
-        """What an event's name can be: all of a kind, and each."""
+        """The values of the name filter: all events of a kind, and each event."""
         kinds = {f"{name.split('.', 1)[0]}.*" for name in registry()}
         return sorted(kinds | set(registry()))
 
@@ -50,16 +50,16 @@ class EventsPage(Page, frozen=True, kw_only=True):
         return any(self.chosen.values())
 
     def address(self, **others: str) -> str:
-        """This page with its filters, and what else is said."""
-        said = {name: value for name, value in (self.chosen | others).items() if value}
-        return f"/events?{urlencode(said)}" if said else "/events"
+        """The address of this page with its filters and other values."""
+        query = {name: value for name, value in (self.chosen | others).items() if value}
+        return f"/events?{urlencode(query)}" if query else "/events"
 
     def at(self, event: CloudEvent) -> datetime:
-        """When it happened."""
+        """The time of an event."""
         return datetime.fromisoformat(event.time)
 
-    def told(self, event: CloudEvent) -> str:
-        """The event's data, as much of them as fits."""
+    def data_text(self, event: CloudEvent) -> str:
+        """The event's data, cut to `SHOWN_CHARACTERS`."""
         text = msgspec.json.encode(event.data).decode()
         return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
@@ -85,17 +85,17 @@ class EventPages(Controller):
         chosen = Chosen(**{key: [value] for key, value in values.items() if value})
         head, before = backend.store.head(), position_in(cursor)
         start = head + 1 if before is None else min(before, head + 1)
-        looked = newest(backend.store, backend.scopes, chosen, readable, start, EVENTS_A_PAGE)
+        matches = newest(backend.store, backend.scopes, chosen, readable, start, EVENTS_A_PAGE)
         with backend.reading(None, CATALOG) as (connection, _):
             projects = list_projects(connection, limit=PROJECTS_OFFERED, among=readable)
-        asked = urlencode({key: value for key, value in values.items() if value})
+        query = urlencode({key: value for key, value in values.items() if value})
         page = EventsPage(
             position=head,
-            api=f"/api/v1/events?after={looked.down_to}{'&' if asked else ''}{asked}",
-            events=[cloud_event(one) for one in looked.events],
+            api=f"/api/v1/events?after={matches.down_to}{'&' if query else ''}{query}",
+            events=[cloud_event(event) for event in matches.events],
             chosen=values,
             projects=projects,
             first=before is None,
-            down_to=looked.down_to,
+            down_to=matches.down_to,
         )
         return render("subscriptions/events.html", page)

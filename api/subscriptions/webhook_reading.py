@@ -1,4 +1,4 @@
-"""Webhooks as the API shows them, and whose they are."""
+"""Queries of webhooks and their request and response bodies; access to them."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -19,7 +19,8 @@ from domain.subscriptions.webhook import MAX_URL, existing
 
 
 class NewWebhook(Strict, frozen=True, kw_only=True):
-    """`names` are of events, exactly or all of a kind; without any, all events are sent."""
+    """A webhook to register. `names` are names of events or of all events of a kind; without any,
+    all events are sent."""
 
     url: Annotated[str, Meta(max_length=MAX_URL, examples=["https://hooks.example.com/stemma"])]
     names: Annotated[
@@ -31,13 +32,13 @@ class NewWebhook(Strict, frozen=True, kw_only=True):
 
 
 class Replay(Strict, frozen=True, kw_only=True):
-    """What is sent next is the first event after this position of the log; 0 is its beginning."""
+    """The position of the log after which deliveries continue; 0 is its beginning."""
 
     after: Annotated[int, Meta(ge=0, examples=[0])]
 
 
 class GivenSecret(msgspec.Struct, frozen=True):
-    """The secret that signs from now on. It is shown here and never again."""
+    """The secret that signs messages from now on. It is shown only here."""
 
     id: str
     secret: str
@@ -46,13 +47,14 @@ class GivenSecret(msgspec.Struct, frozen=True):
 
 
 class WebhookRow(msgspec.Struct, frozen=True):
-    """A webhook and how it goes.
+    """A webhook and its deliveries.
 
-    Its `state` is `active`, `paused` by someone, or `parked` for the `reason` given; `going` is
-    the same, but `failing` while it is active and its last tries failed. It has been served up
-    to `position`; `behind` counts the log's events after that, wanted or not. While tries fail,
-    the last one said `last_error`, and there is none before `next_try_at`. It is parked if
-    `vouched_by`, who registered or resumed it, may no longer see what it tells.
+    Its `state` is `active`, `paused` by a user, or `parked` for the given `reason`; `going` is the
+    same, except `failing` while it is active and its last attempts failed. It has processed the log
+    up to `position`; `behind` is the number of the log's events after that, filtered or not. While
+    attempts fail, `last_error` is of the last one, and the next is not before `next_try_at`. The
+    webhook is parked if its owner `vouched_by`, who registered or resumed it, may no longer see
+    its events.
     """
 
     webhook_id: str
@@ -87,7 +89,7 @@ class Webhooks(msgspec.Struct, frozen=True):
 
 
 class Tried(msgspec.Struct, frozen=True):
-    """What the receiver made of a message. `trouble` is None if it took it."""
+    """The result of a test message. `trouble` is None if the receiver accepted it."""
 
     status: int | None
     trouble: str | None
@@ -95,14 +97,14 @@ class Tried(msgspec.Struct, frozen=True):
 
 
 def grants_of(request: HttpRequest) -> Grants:
-    """What the caller may."""
+    """The caller's roles."""
     caller: Caller = request.user
     return caller.grants
 
 
 def refuse_others(grants: Grants, project_id: str | None) -> None:
-    """Raises `Forbidden` for one who does not administer the project, or without
-    one all of them; and `NotFound` where they may not even know of the project."""
+    """Raise `Forbidden` for a caller who does not administer the project (None: all projects), and
+    `NotFound` where the project is hidden from the caller."""
     if grants.may(Right.ADMINISTER, project_id):
         return
     if project_id is not None and not grants.may(Right.READ, project_id):
@@ -114,7 +116,7 @@ def refuse_others(grants: Grants, project_id: str | None) -> None:
 def endpoint_for(
     backend: Backend, grants: Grants, webhook_id: str, *, removed_too: bool = False
 ) -> Endpoint:
-    """Raises `NotFound` for a webhook that is not there, or is not the caller's to know."""
+    """The webhook. Raises `NotFound` if it is missing or hidden from the caller."""
     endpoint = find_endpoint(backend.store, webhook_id)
     if not removed_too:
         existing(endpoint.webhook)
@@ -124,19 +126,20 @@ def endpoint_for(
 
 
 def administered(backend: Backend, grants: Grants) -> list[Endpoint]:
-    """Those that are not removed and that the caller administers, in the order of the log."""
+    """The webhooks that are not removed and that the caller administers, in the order of the
+    log."""
     return [
-        one
-        for one in all_endpoints(backend.store).values()
-        if grants.may(Right.ADMINISTER, one.webhook.registered.project_id)
+        endpoint
+        for endpoint in all_endpoints(backend.store).values()
+        if grants.may(Right.ADMINISTER, endpoint.webhook.registered.project_id)
     ]
 
 
 def rows(backend: Backend, endpoints: Collection[Endpoint]) -> tuple[list[WebhookRow], int]:
-    """The webhooks as they are now, and where the log ends."""
+    """The present state of webhooks, and the end of the log."""
     head = backend.store.head()
     with backend.engine.connect() as connection:
-        return [_row(one) for one in standings(connection, endpoints, head)], head
+        return [_row(standing) for standing in standings(connection, endpoints, head)], head
 
 
 def _row(standing: Standing) -> WebhookRow:

@@ -1,4 +1,4 @@
-"""Routes of webhooks: who is told of events, and how that goes."""
+"""Routes of webhooks: registration, state, and control."""
 
 import asyncio
 
@@ -12,7 +12,6 @@ from api.access.rights import needs
 from api.backend import Backend
 from api.http.commands import Answer
 from api.http.parameters import HttpRequest, Served, provided
-from api.subscriptions.webhook_asked import Asked, tried, with_secret
 from api.subscriptions.webhook_reading import (
     GivenSecret,
     NewWebhook,
@@ -25,6 +24,7 @@ from api.subscriptions.webhook_reading import (
     refuse_others,
     rows,
 )
+from api.subscriptions.webhook_requests import WebhookRequest, send_test, with_secret
 from application.webhooks import both_until, new_secret, register_webhook
 from domain.access.roles import Right
 from domain.errors import Invalid
@@ -41,12 +41,12 @@ ONE = "/{webhook_id:str}"
 
 
 class WebhookController(Controller):
-    """Events sent to a URL of yours. For administrators, of a project or of all."""
+    """Webhooks, which send events to a URL. For administrators of a project or of all projects."""
 
     path = "/webhooks"
     tags = ("Webhooks",)
     opt = needs(Right.ADMINISTER, anywhere=True)
-    dependencies = provided(hook=Asked)
+    dependencies = provided(hook=WebhookRequest)
 
     @post(summary="Register a webhook")
     async def register(
@@ -54,7 +54,8 @@ class WebhookController(Controller):
     ) -> Response[GivenSecret]:
         """Events are sent from now on, signed with the secret in the answer: keep it.
 
-        The URL begins with https and leads to a public address, unless the operator allows others.
+        The URL begins with https and resolves to a public address, unless the operator allows
+        others.
         """
         await asyncio.to_thread(refuse_others, grants_of(request), data.project_id)
         url = await _callable(backend, data.url)
@@ -77,34 +78,36 @@ class WebhookController(Controller):
 
     @get(summary="List webhooks", sync_to_thread=True)
     def list_webhooks(self, backend: Served, request: HttpRequest) -> Webhooks:
-        """Those that are not removed, in the order in which they were registered."""
+        """The webhooks that are not removed, in order of registration."""
         return Webhooks(*rows(backend, administered(backend, grants_of(request))))
 
     @get(ONE, summary="A webhook", sync_to_thread=True)
-    def get_webhook(self, hook: NamedDependency[Asked]) -> Response[WebhookView]:
-        """How far it has been served, and what is wrong if something is."""
+    def get_webhook(self, hook: NamedDependency[WebhookRequest]) -> Response[WebhookView]:
+        """The position that it has reached, and its last error."""
         row, position = hook.row()
         return Response(WebhookView(row, position), headers={"ETag": f'"{row.revision}"'})
 
     @delete(ONE, summary="Remove a webhook", status_code=200, sync_to_thread=True)
-    def remove(self, hook: NamedDependency[Asked]) -> Response[Answer]:
-        """Nothing is sent any more. This is final."""
+    def remove(self, hook: NamedDependency[WebhookRequest]) -> Response[Answer]:
+        """Stop all deliveries. This is final."""
         return hook.change(lambda _: RemoveWebhook())
 
     @post(f"{ONE}/pause", summary="Pause a webhook", status_code=200, sync_to_thread=True)
-    def pause(self, hook: NamedDependency[Asked]) -> Response[Answer]:
-        """Nothing is sent until it is resumed. A message that is under way may still arrive."""
+    def pause(self, hook: NamedDependency[WebhookRequest]) -> Response[Answer]:
+        """Stop deliveries until it is resumed. A message in flight may still arrive."""
         return hook.change(lambda _: PauseWebhook())
 
     @post(f"{ONE}/resume", summary="Resume a webhook", status_code=200, sync_to_thread=True)
-    def resume(self, hook: NamedDependency[Asked]) -> Response[Answer]:
-        """A webhook that is paused or parked goes on where it was: nothing is left out. Whoever
-        resumes it vouches for it: while they administer what it tells, it is served."""
+    def resume(self, hook: NamedDependency[WebhookRequest]) -> Response[Answer]:
+        """Resume a paused or parked webhook at its position, without gaps. The caller becomes its
+        owner: it is served while the owner administers its project."""
         return hook.change(lambda _: ResumeWebhook())
 
     @post(f"{ONE}/replay", summary="Send events again", status_code=200, sync_to_thread=True)
-    def replay(self, hook: NamedDependency[Asked], data: JSONBody[Replay]) -> Response[Answer]:
-        """Go on after any position of the log, an earlier or a later one."""
+    def replay(
+        self, hook: NamedDependency[WebhookRequest], data: JSONBody[Replay]
+    ) -> Response[Answer]:
+        """Continue after any position of the log, an earlier or a later one."""
         return hook.change(lambda session: ReplayWebhook(data.after, session.position), data)
 
     @post(
@@ -113,17 +116,17 @@ class WebhookController(Controller):
         status_code=200,
         sync_to_thread=True,
     )
-    def rotate(self, hook: NamedDependency[Asked]) -> Response[GivenSecret]:
-        """For 24 hours messages are signed with the secret before, too."""
+    def rotate(self, hook: NamedDependency[WebhookRequest]) -> Response[GivenSecret]:
+        """For 24 hours messages are signed with the previous secret, too."""
         return hook.change_secret(RotateSecret(new_secret(), both_until()))
 
     @post(f"{ONE}/test", summary="Send a test message", status_code=200)
-    async def test(self, backend: Served, hook: NamedDependency[Asked]) -> Tried:
-        """Send the event of the webhook's registration, now and once, and say what came of it.
+    async def test(self, backend: Served, hook: NamedDependency[WebhookRequest]) -> Tried:
+        """Send the event of the webhook's registration once, and return the result.
 
-        That works while the webhook is paused or parked, and changes nothing.
+        This works while the webhook is paused or parked, and changes nothing.
         """
-        return await tried(backend, await asyncio.to_thread(hook.to_try))
+        return await send_test(backend, await asyncio.to_thread(hook.to_try))
 
 
 async def _callable(backend: Backend, text: str) -> httpx.URL:

@@ -1,4 +1,4 @@
-"""The page of webhooks: who is told of events, how that goes, and what can be done about it."""
+"""The page of webhooks: their state and control."""
 
 from litestar import Controller, get
 from litestar.response import Template
@@ -14,8 +14,8 @@ PROJECTS_OFFERED = 200
 
 
 class WebhooksPage(Page, frozen=True, kw_only=True):
-    """`projects` are those that a new webhook may tell of, as values and labels of a form; `names`
-    those of the projects that webhooks tell of already."""
+    """The webhooks page. `projects` are those that a new webhook may have, as values and labels of
+    a form; `names` are names of the projects of existing webhooks."""
 
     webhooks: list[WebhookRow]
     projects: list[tuple[str, str]]
@@ -28,18 +28,18 @@ class WebhookPages(Controller):
     @get("/webhooks", sync_to_thread=True, opt=needs(Right.ADMINISTER, anywhere=True))
     def webhooks(self, backend: Served, request: HttpRequest) -> Template:
         grants = grants_of(request)
-        found, position = rows(backend, administered(backend, grants))
+        hooks, position = rows(backend, administered(backend, grants))
         among = grants.projects(Right.ADMINISTER)
         with backend.reading(None, CATALOG) as (connection, _):
             offered = list_projects(connection, limit=PROJECTS_OFFERED, among=among)
-            told = {one.project_id for one in found if one.project_id is not None}
-            known = [find_project(connection, project_id) for project_id in told]
+            project_ids = {hook.project_id for hook in hooks if hook.project_id is not None}
+            named = [find_project(connection, project_id) for project_id in project_ids]
         everything = [("", "all projects")] if among is None else []
         page = WebhooksPage(
             position=position,
             api="/api/v1/webhooks",
-            webhooks=found,
-            projects=everything + [(one.project_id, one.name) for one in offered],
-            names={one.project_id: one.name for one in known if one is not None},
+            webhooks=hooks,
+            projects=everything + [(row.project_id, row.name) for row in offered],
+            names={row.project_id: row.name for row in named if row is not None},
         )
         return render("subscriptions/webhooks.html", page)

@@ -23,10 +23,11 @@ class FormController(Controller):
         opt=needs(Right.READ, anywhere=True),
     )
     def get_form(self, backend: Served, kind: FromPath[str]) -> Form:
-        """What can be chosen in a training, in sections.
+        """The options of a training, in sections.
 
-        A control counts where `shown_when` fits what is chosen before it; its default is the first
-        of `defaults` whose `when` fits. Defaults depend on which pretrained weights are there.
+        A control applies where `shown_when` matches the values of earlier controls; its default is
+        the first of `defaults` whose `when` matches. Defaults depend on which pretrained weights
+        are available.
         """
         if kind not in KINDS:
             raise NotFound(f"there is no kind of view {kind!r}; there are {', '.join(KINDS)}")

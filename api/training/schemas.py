@@ -1,4 +1,4 @@
-"""What requests about versions carry, and responses hold."""
+"""Request and response bodies of versions."""
 
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from projections.training.version_progress import ProgressRow
 
 
 class NewVersion(Strict, frozen=True, kw_only=True):
-    """A training to start. What is left out takes its default."""
+    """A training to start. Omitted options have their defaults."""
 
     name: Annotated[str | None, Meta(examples=["first try"])] = None
     options: Annotated[
@@ -39,7 +39,7 @@ class ProgressView(msgspec.Struct, frozen=True):
 
 
 class MetricsView(msgspec.Struct, frozen=True):
-    """Every series of a version; ask with `after=<position>` for what is new since."""
+    """All metric series of a version; `after=<position>` returns only newer values."""
 
     series: list[Series]
     position: int

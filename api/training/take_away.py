@@ -1,4 +1,4 @@
-"""Routes of what is taken away with a checkpoint: its description, for programs and to read."""
+"""Routes of a model's description, which accompanies its checkpoint: JSON and model card."""
 
 from litestar import Controller, Response, get
 from litestar.params import FromPath
@@ -24,7 +24,7 @@ class TakeAwayController(Controller):
         opt=needs(Right.READ, of="version_id"),
     )
     def get_description(self, backend: Served, version_id: FromPath[str]) -> ModelDescription:
-        """How to use the checkpoint and how it came to be, from the log."""
+        """How to use the checkpoint and how it was made, from the log."""
         return describe(history_of(backend.store, version_id))
 
     @get(
@@ -35,6 +35,6 @@ class TakeAwayController(Controller):
         opt=needs(Right.READ, of="version_id"),
     )
     def get_model_card(self, backend: Served, version_id: FromPath[str]) -> Response[str]:
-        """The same to read, as Markdown."""
+        """The description as Markdown."""
         card = model_card(describe(history_of(backend.store, version_id)))
         return Response(card, media_type="text/markdown; charset=utf-8")

@@ -1,4 +1,4 @@
-"""The page of a version: its steps, its metrics as they come, and what it was made of."""
+"""The page of a version: its steps, live metrics, and configuration."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from api.access.rights import needs
 from api.backend import Backend, NotYet
 from api.http.parameters import AsOf, AtLeast, Served
 from api.pages.html import Page, indicator_of, render
-from api.pages.past import Moment, moment_of, told
+from api.pages.past import Moment, at_position, moment_of
 from api.training.waiting import waiting_for
 from domain.access.roles import Right
 from domain.errors import NotFound
@@ -41,7 +41,8 @@ STEP_LABELS = {
 
 
 class VersionPage(Page, frozen=True, kw_only=True):
-    """A version with all it belongs to, at a moment; `origin` is the version it started from."""
+    """A version with its model, view and project at a moment; `origin` is the version it started
+    from."""
 
     moment: Moment
     project: ProjectRow
@@ -90,7 +91,7 @@ def _page(
         version = find_version(connection, version_id, as_of=at)
         progress = find_progress(connection, version_id, as_of=at)
         if version is None or progress is None:
-            raise NotFound(f"there is no such version{told(at)}")
+            raise NotFound(f"there is no such version{at_position(at)}")
         project = find_project(connection, version.project_id, as_of=at)
         view = find_view(connection, version.view_id, as_of=at)
         model = find_model(connection, version.model_id, as_of=at)

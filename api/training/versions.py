@@ -1,4 +1,4 @@
-"""Routes of model versions: train, watch, fetch."""
+"""Routes of model versions: train, follow, download."""
 
 import asyncio
 from collections.abc import Callable
@@ -81,7 +81,7 @@ class VersionController(Controller):
         view_id: FromPath[str],
         data: JSONBody[NewVersion],
     ) -> Response[Answer]:
-        """Start a training of the model that answers the view's whole set of concepts."""
+        """Start a training of the model that predicts all concepts of the view."""
         return _train(
             backend,
             request,
@@ -114,8 +114,8 @@ class VersionController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Versions:
-        """Versions you may see that match all filters; `sort` is newest, oldest, best or name."""
-        wanted = VersionFilter(
+        """Visible versions that match all filters; `sort` is newest, oldest, best or name."""
+        version_filter = VersionFilter(
             projects=request.user.grants.projects(Right.READ),
             view_id=view_id,
             model_id=model_id,
@@ -126,7 +126,7 @@ class VersionController(Controller):
         )
         with backend.reading_as_of(as_of, at_least, MODELS_LIBRARY) as (connection, position, at):
             items = list_versions(
-                connection, wanted, sort=sort, after=cursor, limit=limit, as_of=at
+                connection, version_filter, sort=sort, after=cursor, limit=limit, as_of=at
             )
         following = items[-1].version_id if len(items) == limit else None
         return Versions(items, following, position)
@@ -191,7 +191,7 @@ class VersionController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> MetricsView:
-        """Learning rate and batch loss an iteration, validation loss and accuracy an epoch."""
+        """Learning rate and batch loss per iteration, validation loss and accuracy per epoch."""
         with backend.reading_as_of(as_of, at_least, VERSION_PROGRESS, METRIC_HISTORY) as (
             connection,
             position,
@@ -239,7 +239,7 @@ class VersionController(Controller):
     def retry_version(
         self, backend: Served, request: HttpRequest, version_id: FromPath[str]
     ) -> Response[Answer]:
-        """It goes on from its last checkpoint."""
+        """Resume from its last checkpoint."""
         return _train(
             backend, request, None, lambda session: commands.retry_version(session, version_id)
         )
@@ -252,7 +252,7 @@ class VersionController(Controller):
         opt=needs(Right.TRAIN, of="version_id"),
     )
     def stop_version(self, version: Named) -> Response[Answer]:
-        """It ends with its running epoch, keeps its best checkpoint, and is evaluated."""
+        """The training ends with its running epoch, keeps its best checkpoint, and is evaluated."""
         return version.change(StopVersion())
 
     @post(
@@ -263,7 +263,8 @@ class VersionController(Controller):
         opt=needs(Right.TRAIN, of="version_id"),
     )
     def cancel_version(self, version: Named) -> Response[Answer]:
-        """It ends at once, queued or running. Its weights are discarded; this is final."""
+        """The training ends at once, queued or running. Its weights are discarded; this is
+        final."""
         return version.change(CancelVersion())
 
     @patch(
@@ -283,7 +284,7 @@ class VersionController(Controller):
         opt=needs(Right.TRAIN, of="version_id"),
     )
     def archive_version(self, version: Named) -> Response[Answer]:
-        """Nothing is deleted: it is only no longer listed unasked."""
+        """Nothing is deleted: an archived version is listed only on request."""
         return version.change(ArchiveVersion())
 
 
@@ -295,5 +296,5 @@ def _train(
     *,
     status_code: int = 200,
 ) -> Response[Answer]:
-    """Carry out what lets an account have one training more."""
+    """Carry out a command that starts a training of an account."""
     return respond(backend.trainings.handle(envelope(request, content), decide), status_code)

@@ -1,4 +1,4 @@
-"""The page of the workers: who is there, what each is at, and what waits."""
+"""The page of the workers: their presence, their trainings, and the queue."""
 
 import asyncio
 
@@ -26,10 +26,11 @@ VERSIONS_A_PAGE = 50
 
 
 class WorkersPage(Page, frozen=True, kw_only=True):
-    """`crew` is None, and `trouble` says why, while NATS does not answer.
+    """The workers and unfinished versions; `crew` is None, with the reason in `trouble`, while NATS
+    does not answer.
 
-    `trained` are the versions that workers are at, by id; `views` the names of views; `failing` the
-    read models that fail.
+    `trained` are the versions that workers train, by id; `views` are names of views by id;
+    `failing` are read models that fail.
     """
 
     crew: Crew | None
@@ -65,9 +66,9 @@ def _page(
     backend: Backend, caller: Caller, crew: Crew | None, trouble: str | None, cursor: str | None
 ) -> WorkersPage:
     if crew is not None:
-        seen = as_seen(backend, caller, crew.workers)
-        crew = msgspec.structs.replace(crew, workers=seen)
-    found = unfinished(backend, caller, position_in(cursor), VERSIONS_A_PAGE)
+        visible = as_seen(backend, caller, crew.workers)
+        crew = msgspec.structs.replace(crew, workers=visible)
+    queue = unfinished(backend, caller, position_in(cursor), VERSIONS_A_PAGE)
     with backend.reading(None, CATALOG, MODELS_LIBRARY, VERSION_PROGRESS) as (connection, _):
         failing = failing_among(connection, READ_MODELS)
         trained = {}
@@ -77,21 +78,21 @@ def _page(
                 progress = find_progress(connection, worker.version_id)
                 if version is not None and progress is not None:
                     trained[worker.version_id] = UnfinishedVersion(version, progress)
-        shown = [*found.items, *trained.values()]
+        shown = [*queue.items, *trained.values()]
         views = {
             view_id: view.name
-            for view_id in {one.version.view_id for one in shown}
+            for view_id in {item.version.view_id for item in shown}
             if (view := find_view(connection, view_id)) is not None
         }
     return WorkersPage(
-        position=found.position,
+        position=queue.position,
         api="/api/v1/workers",
         crew=crew,
         trouble=trouble,
         failing=failing,
-        versions=found.items,
+        versions=queue.items,
         trained=trained,
         views=views,
         first=cursor is None,
-        following=f"?cursor={found.next}" if found.next else None,
+        following=f"?cursor={queue.next}" if queue.next else None,
     )

@@ -1,1 +1,1 @@
-"""Commands about accounts, keys and signing in."""
+"""Commands for accounts, keys and sign-in."""

@@ -1,4 +1,4 @@
-"""`stemma accounts`: who may be here and what they may do where, by the API."""
+"""`stemma accounts`: accounts and their roles, through the API."""
 
 import click
 from rich.console import Console
@@ -36,16 +36,16 @@ def list_command() -> None:
     """All accounts and their roles, as far as you may see."""
     table = Table("account", "kind", "roles", "e-mail")
     with calling() as client:
-        names = {one["project_id"]: one["name"] for one in client.query_all("projects", limit=500)}
-        for one in client.query_all("accounts", limit=500):
+        names = {row["project_id"]: row["name"] for row in client.query_all("projects", limit=500)}
+        for account in client.query_all("accounts", limit=500):
             roles = [
                 role["role"]
                 if role["project_id"] is None
                 else f"{role['role']} in {names.get(role['project_id'], role['project_id'])}"
-                for role in one["roles"]
+                for role in account["roles"]
             ]
-            told = "closed" if one["closed"] else ", ".join(roles) or "none"
-            table.add_row(one["name"], one["kind"], told, one["email"] or "")
+            standing = "closed" if account["closed"] else ", ".join(roles) or "none"
+            table.add_row(account["name"], account["kind"], standing, account["email"] or "")
     Console(soft_wrap=True).print(table)
 
 
@@ -85,7 +85,7 @@ def close_command(name: str) -> None:
 def _project_id(client: ApiClient, project: str | None) -> str | None:
     if project is None:
         return None
-    found = find_project(client, project)
-    if found is None:
+    project_id = find_project(client, project)
+    if project_id is None:
         raise ApiProblem(f"there is no project {project!r}")
-    return found
+    return project_id

@@ -1,4 +1,4 @@
-"""`stemma keys`: API keys, by the API; and the first one, by the database."""
+"""`stemma keys`: API keys, through the API; and the first one, through the database."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -51,7 +51,7 @@ def issue_command(
             "projects": ids or None,
             "expires_at": expires and expires.isoformat(),
         }
-        _tell(client.command("keys", body))
+        _print_key(client.command("keys", body))
 
 
 @keys.command("list")
@@ -60,11 +60,11 @@ def list_command(account: str | None) -> None:
     """Keys by their ids, without their secrets."""
     table = Table("key", "label", "limited to", "until")
     with calling() as client:
-        wanted = {"account_id": account_id(account)} if account else {}
-        for one in client.query_all("keys", limit=500, **wanted):
-            limits = [", ".join(one["roles"] or ()), ", ".join(one["projects"] or ())]
-            ends = "revoked" if one["revoked"] else one["expires_at"] or ""
-            table.add_row(one["key_id"], one["label"], " in ".join(filter(None, limits)), ends)
+        filters = {"account_id": account_id(account)} if account else {}
+        for key in client.query_all("keys", limit=500, **filters):
+            limits = [", ".join(key["roles"] or ()), ", ".join(key["projects"] or ())]
+            ends = "revoked" if key["revoked"] else key["expires_at"] or ""
+            table.add_row(key["key_id"], key["label"], " in ".join(filter(None, limits)), ends)
     Console(soft_wrap=True).print(table)
 
 
@@ -81,7 +81,7 @@ def rotate_command(key_id: str, overlap_hours: float) -> None:
     """Give KEY, by its id, another secret and print it, this once."""
     with calling() as client:
         body = {"overlap_seconds": 3600 * overlap_hours}
-        _tell(client.command(f"keys/{key_id}/rotate", body))
+        _print_key(client.command(f"keys/{key_id}/rotate", body))
 
 
 @keys.command("revoke")
@@ -121,7 +121,7 @@ def first_command(again: bool) -> None:
     click.echo(key)
 
 
-def _tell(answer: dict[str, object]) -> None:
+def _print_key(answer: dict[str, object]) -> None:
     if answer["key"] is None:
         raise ApiProblem(
             f"key {answer['id']} was made, but the answer that told it was lost: rotate it with"

@@ -9,7 +9,8 @@ from adapters.settings import load_settings
 
 
 def sign_in_address(api_url: str, api_key: str, path: str = "/") -> str:
-    """Where a browser signs in and goes on to a path. What follows `#` is sent to no server."""
+    """The address where a browser signs in and then opens a path. The fragment after `#` is not
+    sent to any server."""
     return f"{api_url}/login?next={quote(path)}#key={api_key}"
 
 

@@ -1,4 +1,4 @@
-"""`stemma audit as-of`: what a project, a view's library or a version was at a past moment."""
+"""`stemma audit as-of`: the state of a project, a view's library or a version at a past moment."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,10 +24,10 @@ def as_of_command(moment: str, project: str | None, view: str | None, version: s
 
     Without an option, the projects there were.
     """
-    if sum(one is not None for one in (project, view, version)) > 1:
+    if sum(option is not None for option in (project, view, version)) > 1:
         raise click.UsageError("give one of --project, --view and --version")
     with calling() as client:
-        # A time is turned into its position once, so that all that is shown is of one moment.
+        # A time is converted to its position once, so that all tables show the same moment.
         position = client.query("projects", as_of=moment, limit=1)["position"]
 
         def ask(path: str, **parameters: object) -> dict[str, Any]:
@@ -40,8 +40,8 @@ def as_of_command(moment: str, project: str | None, view: str | None, version: s
         elif version is not None:
             tables = _version(ask, quote(version, safe=""))
         else:
-            found = client.query_all("projects", as_of=position, limit=PAGE)
-            rows = [[one["name"], one["project_id"], one["created_at"]] for one in found]
+            projects = client.query_all("projects", as_of=position, limit=PAGE)
+            rows = [[row["name"], row["project_id"], row["created_at"]] for row in projects]
             tables = [_table("projects", ("name", "id", "created"), rows)]
     console = Console()
     console.print(f"as of position {position}")
@@ -50,17 +50,17 @@ def as_of_command(moment: str, project: str | None, view: str | None, version: s
 
 
 def _id_of(client: ApiClient, project: str) -> str:
-    found = find_project(client, project)
-    if found is None:
+    project_id = find_project(client, project)
+    if project_id is None:
         raise ApiProblem(f"there is no project {project!r}")
-    return found
+    return project_id
 
 
 def _project(ask: Ask, project_id: str) -> list[Table]:
     path = f"projects/{quote(project_id, safe='')}"
     name = ask(path)["project"]["name"]
     dataset = ask(f"{path}/dataset")
-    counted = {one["view_id"]: one for one in dataset["views"]}
+    counted = {counts["view_id"]: counts for counts in dataset["views"]}
     images = dataset["counts"]
     totals = [[images["images"], images["train"], images["validation"]]]
     views = [
@@ -90,7 +90,7 @@ def _library(client: ApiClient, position: int, view_id: str) -> Table:
             row["model"]["name"] + _archived(row["model"]),
             version["name"] + _archived(version),
             version["version_id"],
-            _standing(version),
+            _status_text(version),
             version["indicator"],
         ]
         for row in library
@@ -114,7 +114,7 @@ def _version(ask: Ask, version_id: str) -> list[Table]:
     version = ask(f"versions/{version_id}")["version"]
     progress = ask(f"versions/{version_id}/progress")["progress"]
     facts = [
-        ["status", _standing(version) + _archived(version)],
+        ["status", _status_text(version) + _archived(version)],
         ["reason", version["reason"]],
         ["created", version["created_at"]],
         ["ended", version["ended_at"]],
@@ -137,14 +137,14 @@ def _version(ask: Ask, version_id: str) -> list[Table]:
     ]
 
 
-def _standing(version: dict[str, Any]) -> str:
+def _status_text(version: dict[str, Any]) -> str:
     if version["status"] in ("preparing", "training", "evaluating"):
         return f"{version['status']}, {version['progress']:.0%} done"
     return str(version["status"])
 
 
-def _archived(one: dict[str, Any]) -> str:
-    return " (archived)" if one["archived"] else ""
+def _archived(row: dict[str, Any]) -> str:
+    return " (archived)" if row["archived"] else ""
 
 
 def _split(count: dict[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""`stemma audit export` and `verify-bundle`: the log, or a part of it, to be checked elsewhere."""
+"""`stemma audit export` and `verify-bundle`: the log, or a part of it, for checks elsewhere."""
 
 import sys
 from collections.abc import Iterator
@@ -76,7 +76,7 @@ def export_command(
 
 @contextmanager
 def _snapshot(url: str) -> "Iterator[Connection]":
-    """One moment of the database, which nothing can be written to from here."""
+    """A read-only connection with one snapshot of the database."""
     import psycopg
 
     with psycopg.connect(url, **GIVES_UP) as connection:
@@ -109,5 +109,5 @@ def verify_bundle_command(bundle: Path, key: Path | None, against: Path | None) 
     from adapters.audit.verify_bundle import main
 
     options = {"--key": key, "--against": against}
-    given = [text for name, path in options.items() if path for text in (name, str(path))]
-    sys.exit(main([str(bundle), *given]))
+    arguments = [text for name, path in options.items() if path for text in (name, str(path))]
+    sys.exit(main([str(bundle), *arguments]))

@@ -1,4 +1,4 @@
-"""`stemma audit refusals`: who was not let in where, by the API."""
+"""`stemma audit refusals`: denied requests, through the API."""
 
 from itertools import islice
 
@@ -15,11 +15,11 @@ from cli.calls import PAGE, calling
 def refusals_command(account: str | None, limit: int) -> None:
     """Say which requests were refused, the newest first, counted by the minute."""
     table = Table("minute", "account", "request", "reason", "times")
-    wanted = {"account": account} if account else {}
+    filters = {"account": account} if account else {}
     with calling() as client:
-        found = client.query_all("refusals", limit=min(limit, PAGE), **wanted)
-        for one in islice(found, limit):
-            request = f"{one['method']} {one['route']}"
-            minute, who = one["minute"].replace(":00Z", "Z"), one["account"] or "nobody"
-            table.add_row(minute, who, request, one["reason"], str(one["count"]))
+        rows = client.query_all("refusals", limit=min(limit, PAGE), **filters)
+        for row in islice(rows, limit):
+            request = f"{row['method']} {row['route']}"
+            minute, who = row["minute"].replace(":00Z", "Z"), row["account"] or "nobody"
+            table.add_row(minute, who, request, row["reason"], str(row["count"]))
     Console(soft_wrap=True).print(table)

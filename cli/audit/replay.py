@@ -1,4 +1,4 @@
-"""`stemma audit replay`: whether the read models are what the log makes of them, row by row."""
+"""`stemma audit replay`: compare the read models with a replay of the log, row by row."""
 
 import json
 import sys
@@ -35,16 +35,16 @@ def replay_command(names: tuple[str, ...], to: int | None) -> None:
             raise click.BadParameter(f"the log ends at position {head}", param_hint="--to")
     began = time.monotonic()
     with watched() as watch:
-        found = replay_all(url, read_models, to, watch)
+        replays = replay_all(url, read_models, to, watch)
     seconds = time.monotonic() - began
-    for one in found:
-        _show(one)
-    events = max(one.position for one in found)
+    for replay in replays:
+        _show(replay)
+    events = max(replay.position for replay in replays)
     click.echo(
-        f"{events:,} events replayed into {len(found)} read models in {seconds:.1f} s,"
+        f"{events:,} events replayed into {len(replays)} read models in {seconds:.1f} s,"
         f" {events / seconds:,.0f} a second"
     )
-    if any(one.differences for one in found):
+    if any(replay.differences for replay in replays):
         sys.exit(1)
 
 

@@ -1,4 +1,4 @@
-"""`stemma audit trail`: every event in words, what a request set going, and files of both."""
+"""`stemma audit trail`: events described in words, the events of a correlation, and exports."""
 
 import os
 import sys
@@ -49,46 +49,46 @@ def trail_command(
     limit: int | None,
     project: str | None,
     view: str | None,
-    **asked: str | None,
+    **filters: str | None,
 ) -> None:
     """Say what happened: when, who, what, before and after."""
     if form != LINES and output is None:
         raise click.UsageError(f"--format {form} needs --output FILE")
     if form != LINES and limit is not None:
         raise click.UsageError("--limit is for lines; a file has all that match")
-    order = asked.pop("order")
+    order = filters.pop("order")
     if correlation is not None:
-        others = [output, limit, project, view, *asked.values()]
+        others = [output, limit, project, view, *filters.values()]
         if form != LINES or order != "newest" or any(others):
             raise click.UsageError("--correlation takes no filter, no format and no file")
         with calling() as client:
             _print_tree(client, correlation)
         return
     with calling() as client:
-        asked["project"] = _project_id(client, project) if project else None
-        asked["view"] = find_view(client, view)["view_id"] if view else None
-        wanted = {name: value for name, value in asked.items() if value is not None}
-        wanted["order"] = str(order)
+        filters["project"] = _project_id(client, project) if project else None
+        filters["view"] = find_view(client, view)["view_id"] if view else None
+        query = {name: value for name, value in filters.items() if value is not None}
+        query["order"] = str(order)
         if form == LINES:
-            _write_lines(client, wanted, limit, output)
+            _write_lines(client, query, limit, output)
         elif output is not None:
-            size = client.download("audit/trail/export", output, wanted | {"format": form})
+            size = client.download("audit/trail/export", output, query | {"format": form})
             click.echo(f"wrote {output}: {size} bytes")
 
 
 def _project_id(client: ApiClient, project: str) -> str:
-    found = find_project(client, project)
-    if found is None:
+    project_id = find_project(client, project)
+    if project_id is None:
         raise ApiProblem(f"there is no project {project!r}")
-    return found
+    return project_id
 
 
 def _write_lines(
-    client: ApiClient, wanted: dict[str, str], limit: int | None, output: Path | None
+    client: ApiClient, query: dict[str, str], limit: int | None, output: Path | None
 ) -> None:
-    """Each line as it comes; a file is there only if all have come."""
+    """Write each line as it arrives; the file exists only if all have arrived."""
     size = PAGE if limit is None else min(PAGE, limit)
-    items = islice(client.query_all("audit/trail", **wanted, limit=size), limit)
+    items = islice(client.query_all("audit/trail", **query, limit=size), limit)
     texts = (msgspec.convert(item, Line).text for item in items)
     if output is None:
         _print(texts)
@@ -107,16 +107,16 @@ def _print(texts: Iterable[str]) -> None:
         for text in texts:
             click.echo(text)
     except BrokenPipeError:
-        # Whoever read this, `head` for one, has seen enough; the last flush must not complain.
+        # The reader, such as `head`, has closed the pipe; the last flush must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_tree(client: ApiClient, correlation: str) -> None:
-    found = client.query(f"audit/correlations/{quote(correlation, safe='')}", limit=10_000)
-    for node in msgspec.convert(found["nodes"], list[Node]):
+    tree = client.query(f"audit/correlations/{quote(correlation, safe='')}", limit=10_000)
+    for node in msgspec.convert(tree["nodes"], list[Node]):
         click.echo("  " * node.depth + _said(node))
-    if found["shown"] < found["events"]:
-        click.echo(f"… and {found['events'] - found['shown']} more events")
+    if tree["shown"] < tree["events"]:
+        click.echo(f"… and {tree['events'] - tree['shown']} more events")
 
 
 def _said(node: Node) -> str:

@@ -29,16 +29,16 @@ def verify_command(against: tuple[Path, ...], key: Path | None) -> None:
     settings = load_settings()
     url = settings.require("database_url")
     public = key or Keys(settings.signing_key_file).public_path
-    known = read_verifier_keys(public)
+    verifier_keys = read_verifier_keys(public)
     unsigned: list[str] = []
-    given = [one for path in against for one in _given(path, known, unsigned)]
+    kept = [signed for path in against for signed in _kept(path, verifier_keys, unsigned)]
     began = time.monotonic()
-    report = verify(url, known, given)
-    for line in _lines(report, given, time.monotonic() - began):
+    report = verify(url, verifier_keys, kept)
+    for line in _lines(report, kept, time.monotonic() - began):
         click.echo(line)
-    for finding in (found := [*unsigned, *report.findings]):
+    for finding in (findings := [*unsigned, *report.findings]):
         click.echo(f"FOUND: {finding}")
-    if found:
+    if findings:
         sys.exit(1)
     click.echo("nothing was altered")
 
@@ -53,8 +53,11 @@ def rotate_key_command() -> None:
     click.echo(str(keys.public_path))
 
 
-def _given(path: Path, known: Collection[VerifierKey], unsigned: list[str]) -> Iterator[Signed]:
-    """The checkpoints of a file; those that no known key signed are noted."""
+def _kept(
+    path: Path, verifier_keys: Collection[VerifierKey], unsigned: list[str]
+) -> Iterator[Signed]:
+    """The checkpoints of a file; those without a signature of a known key are added to
+    `unsigned`."""
     try:
         notes = list(notes_in(path.read_text()))
     except UnicodeDecodeError as error:
@@ -64,7 +67,7 @@ def _given(path: Path, known: Collection[VerifierKey], unsigned: list[str]) -> I
     for number, note in enumerate(notes, start=1):
         source = f"checkpoint {number} of {path.name}"
         try:
-            checkpoint, _ = open_checkpoint(note, known)
+            checkpoint, _ = open_checkpoint(note, verifier_keys)
         except Malformed as error:
             raise click.UsageError(f"{source} is none: {error}") from error
         except Unsigned as error:
@@ -73,9 +76,9 @@ def _given(path: Path, known: Collection[VerifierKey], unsigned: list[str]) -> I
         yield Signed(checkpoint, source)
 
 
-def _lines(report: VerificationReport, given: Collection[Signed], seconds: float) -> Iterator[str]:
+def _lines(report: VerificationReport, kept: Collection[Signed], seconds: float) -> Iterator[str]:
     rate = report.events / max(seconds, 1e-9)
     yield f"{report.events:,} events read in {seconds:.1f} s ({rate:,.0f} a second)"
     yield f"their root is {report.root.hex()}"
-    yield f"{report.stored:,} stored checkpoints, and {len(given):,} that you kept"
+    yield f"{report.stored:,} stored checkpoints, and {len(kept):,} that you kept"
     yield f"the events are as they were signed for up to position {report.covered:,}"

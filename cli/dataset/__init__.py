@@ -1,1 +1,1 @@
-"""Commands about images: in, out, erased, and what a version was trained on."""
+"""Commands for images: import, export, erasure, and manifests."""

@@ -1,4 +1,4 @@
-"""`stemma erase`: personal data deleted for good, by the API."""
+"""`stemma erase`: deletion of personal data, through the API."""
 
 import time
 
@@ -60,8 +60,8 @@ def account_command(name: str, reason: str) -> None:
 def _gone_at(client: ApiClient, image_id: str, position: int, seconds: float) -> str | None:
     deadline = time.monotonic() + seconds
     while True:
-        found = client.query(f"images/{image_id}/erasure", at_least=position)["erasure"]
-        gone_at: str | None = found["gone_at"]
+        erasure = client.query(f"images/{image_id}/erasure", at_least=position)["erasure"]
+        gone_at: str | None = erasure["gone_at"]
         if gone_at is not None or time.monotonic() > deadline:
             return gone_at
         time.sleep(PAUSE)

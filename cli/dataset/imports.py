@@ -1,4 +1,4 @@
-"""`stemma import`, `stemma export`: through the public API, as any client would."""
+"""`stemma import`, `stemma export`, through the public API."""
 
 import sys
 import time
@@ -46,7 +46,7 @@ def import_command(
 
     Nothing is taken in if anything is wrong, unless --skip-bad. Importing again changes nothing.
     """
-    asked = {
+    parameters = {
         "view": view,
         "format": form,
         "kind": kind,
@@ -68,10 +68,12 @@ def import_command(
             project_id = str(client.command("projects", {"name": project})["id"])
         path = f"projects/{project_id}/imports"
         if on_server:
-            answer = client.command(path, asked | {"source": str(source)})
+            answer = client.command(path, parameters | {"source": str(source)})
         else:
             answer = client.send_body(
-                f"{path}/upload", lambda: _body(source), asked | {"name": source.resolve().name}
+                f"{path}/upload",
+                lambda: _body(source),
+                parameters | {"name": source.resolve().name},
             )
         sys.exit(_follow(client, answer))
 
@@ -91,13 +93,13 @@ def export_command(
         project_id = find_project(client, project)
         if project_id is None:
             raise ApiProblem(f"there is no project {project!r}")
-        asked: dict[str, Any] = {"format": form, "images": images}
+        parameters: dict[str, Any] = {"format": form, "images": images}
         if views:
-            known = client.query(f"projects/{project_id}/views")["items"]
-            asked["view_id"] = [view_among(known, view) for view in views]
+            rows = client.query(f"projects/{project_id}/views")["items"]
+            parameters["view_id"] = [view_among(rows, view) for view in views]
         if as_of is not None:
-            asked["as_of"] = as_of
-        size = client.download(f"projects/{project_id}/export", target, asked)
+            parameters["as_of"] = as_of
+        size = client.download(f"projects/{project_id}/export", target, parameters)
     click.echo(f"wrote {target}, {size:,} bytes")
 
 
@@ -112,7 +114,7 @@ def _check_readable(source: Path) -> None:
 
 
 def _body(source: Path) -> Iterator[bytes]:
-    """A folder as a tar, an archive as it is."""
+    """The pieces of a folder as a tar archive, or of an archive unchanged."""
     if source.is_dir():
         yield from pack(source)
         return
@@ -122,19 +124,19 @@ def _body(source: Path) -> Iterator[bytes]:
 
 
 def _follow(client: ApiClient, answer: dict[str, Any]) -> int:
-    """Show how far an import is until it has ended; the exit status."""
+    """Show the progress of an import until its end; returns the exit status."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    path, asked_at = f"imports/{answer['id']}", answer["position"]
+    path, position = f"imports/{answer['id']}", answer["position"]
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
         task = bar.add_task("waiting", total=None)
-        while (found := client.query(path, at_least=asked_at))["item"]["status"] == "requested":
-            if at := found["progress"]:
+        while (state := client.query(path, at_least=position))["item"]["status"] == "requested":
+            if at := state["progress"]:
                 bar.update(task, description=at["phase"], completed=at["done"], total=at["total"])
             time.sleep(POLL)
-    return _say(found["item"])
+    return _print_result(state["item"])
 
 
-def _say(item: dict[str, Any]) -> int:
+def _print_result(item: dict[str, Any]) -> int:
     counts = item["counts"] or {}
     if item["status"] in ("completed", "checked"):
         would = "would be " if item["status"] == "checked" else ""
@@ -146,8 +148,8 @@ def _say(item: dict[str, Any]) -> int:
         )
     else:
         click.echo(f"{item['status']}: {item['reason']}", err=True)
-        for one in item["first"]:
-            click.echo(f"  {one['where']}: {one['reason']}", err=True)
+        for problem in item["first"]:
+            click.echo(f"  {problem['where']}: {problem['reason']}", err=True)
         if item["problems"] > len(item["first"]):
             click.echo(f"  … and {item['problems'] - len(item['first']):,} more", err=True)
     if item["report"]:

@@ -1,4 +1,4 @@
-"""`stemma manifest`: what a version was trained on, as it was stored or from the events alone."""
+"""`stemma manifest`: the training data of a version, as stored or rebuilt from the events."""
 
 import hashlib
 import sys
@@ -30,10 +30,10 @@ def manifest_command(version_id: str, from_log: bool, output: IO[bytes] | None) 
     try:
         created, frozen = _events(store, version_id)
         lines = _from_log(store, created) if from_log else _stored(settings, frozen)
-        found = hashlib.sha256()
+        digest = hashlib.sha256()
         images = 0
         for line in lines:
-            found.update(line)
+            digest.update(line)
             images += line.count(b"\n")
             if output is not None:
                 output.write(line)
@@ -42,8 +42,8 @@ def manifest_command(version_id: str, from_log: bool, output: IO[bytes] | None) 
         sys.exit(1)
     finally:
         store.close()
-    same = found.hexdigest() == frozen.manifest
-    click.echo(f"sha256 {found.hexdigest()}, {images:,} images", err=True)
+    same = digest.hexdigest() == frozen.manifest
+    click.echo(f"sha256 {digest.hexdigest()}, {images:,} images", err=True)
     click.echo("equal to the log's" if same else f"the log has {frozen.manifest}", err=True)
     sys.exit(0 if same else 1)
 

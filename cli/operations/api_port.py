@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import click
-from adapters.embedded import LOOPBACK
+
+from adapters.servers.embedded import LOOPBACK
 
 DEFAULT_PORT = 8300
 TRIES = 20

@@ -1,4 +1,4 @@
-"""`stemma blobs`: throw away what no event names, and check what the events name."""
+"""`stemma blobs`: garbage collection of blobs, and their verification."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""How far read models are that are being built, with events a second and the time left."""
+"""Progress bars of read models that are being built, with events per second and the time left."""
 
 import signal
 from collections.abc import Iterator, Sequence
@@ -30,10 +30,10 @@ class _EventsASecond(ProgressColumn):
 
 @contextmanager
 def watched() -> Iterator[ReportProgress]:
-    """A bar for each read model, in a terminal. Ctrl-C, or being asked to end, cancels the work.
+    """A progress bar for each read model, in a terminal. SIGINT and SIGTERM cancel the work.
 
-    That waits until the work looks up, or ends: an exception at any other point might leave a lock
-    held that the end of the work waits for.
+    Cancellation takes effect at the next progress report or at the end: an exception at any other
+    point might leave a lock held that the end of the work waits for.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -46,18 +46,18 @@ def watched() -> Iterator[ReportProgress]:
     silent = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=silent) as bars:
         tasks = {}
-        asked = Event()
+        cancelled = Event()
 
-        def watch(found: Sequence[tuple[str, int]], end: int) -> None:
-            if asked.is_set():
+        def watch(positions: Sequence[tuple[str, int]], end: int) -> None:
+            if cancelled.is_set():
                 raise KeyboardInterrupt
-            for name, position in found:
+            for name, position in positions:
                 if name not in tasks:
                     tasks[name] = bars.add_task(name, total=end)
                 bars.update(tasks[name], completed=position)
 
         former = {
-            number: signal.signal(number, lambda *_: asked.set())
+            number: signal.signal(number, lambda *_: cancelled.set())
             for number in (signal.SIGINT, signal.SIGTERM)
         }
         try:
@@ -65,14 +65,14 @@ def watched() -> Iterator[ReportProgress]:
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)
-        if asked.is_set():
+        if cancelled.is_set():
             raise KeyboardInterrupt
 
 
 def chosen(names: Sequence[str]) -> list[ReadModel]:
-    """The read models so named; all, if none is. Raises `BadParameter` for one there is not."""
-    known = {model.name: model for model in READ_MODELS}
-    unknown = [name for name in names if name not in known]
+    """The read models with these names; all, if there are no names. Raises `BadParameter`."""
+    by_name = {model.name: model for model in READ_MODELS}
+    unknown = [name for name in names if name not in by_name]
     if unknown:
-        raise click.BadParameter(f"{', '.join(unknown)}: choose from {', '.join(known)}")
-    return [known[name] for name in dict.fromkeys(names)] or list(READ_MODELS)
+        raise click.BadParameter(f"{', '.join(unknown)}: choose from {', '.join(by_name)}")
+    return [by_name[name] for name in dict.fromkeys(names)] or list(READ_MODELS)

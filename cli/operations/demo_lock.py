@@ -1,9 +1,9 @@
-"""How long runs what a demo has started: until no demo lives, by a lock that ends with its holder.
+"""The lifetime of a system that a demo started: until no demo runs, by a lock of processes.
 
-Each demo shares the lock of `demo.lock` from before it looks for a running system until its end,
-however that comes. `stemma up --until-demos-end` waits for the whole lock, has it once no demo is
-left, and stops. It lets go of it by its own end, so that a demo that comes meanwhile waits. What
-the file says is how long the `up` that runs is to go on.
+Each demo holds a shared lock of `demo.lock` from before it looks for a running system until its
+end, however it ends. `stemma up --until-demos-end` waits for the exclusive lock, gets it once no
+demo is left, and stops. Its end releases the lock, so that a demo that starts meanwhile waits. The
+file's content is the lifetime of the running `up`.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ STOP_SECONDS = 30.0
 
 
 def begin(data: Path, stop: threading.Event | None) -> None:
-    """As the `up` of the folder: set `stop`, if there is one, once no demo lives."""
+    """Called by the folder's `up`: set `stop`, if there is one, once no demo runs."""
     lock = _open(data)
     _write(lock, b"" if stop is None else UNTIL_DEMOS_END)
     if stop is None:
@@ -41,19 +41,20 @@ def begin(data: Path, stop: threading.Event | None) -> None:
 
 
 class LivingDemo:
-    """A demo that lives, to whoever looks at the lock."""
+    """A running demo, which holds the shared lock."""
 
     def __init__(self, lock: int) -> None:
         self._lock = lock
 
     def keep_running(self) -> None:
-        """Let what runs go on after the last demo."""
+        """Keep the system running after the last demo."""
         _write(self._lock, KEEP)
 
 
 @contextlib.contextmanager
 def living_demo(data: Path, say: Callable[[str], None]) -> Iterator[LivingDemo]:
-    """Begin once nothing is about to stop; in the end wait for what stops with this demo."""
+    """Begin once no system is stopping; at the end wait for the system that stops with this
+    demo."""
     lock = _open(data)
     if not _try(lock, fcntl.LOCK_SH):
         say("Waiting until what an earlier demo started has stopped")
@@ -66,15 +67,15 @@ def living_demo(data: Path, say: Callable[[str], None]) -> Iterator[LivingDemo]:
 
 
 def _is_over(data: Path) -> bool:
-    """Whether nothing stops any more: it has stopped, or is to go on."""
+    """Whether no system is stopping: it has stopped, or will keep running."""
     if not is_held(data / LOCK_FILE):
         return True
     lock = _open(data)
     try:
         if _read(lock) != UNTIL_DEMOS_END:
             return True
-        # No demo is left, and `up` is about to have the whole lock, or has it already; or else
-        # another demo goes on.
+        # Either no demo is left and `up` has the exclusive lock or is about to get it, or another
+        # demo is running.
         return not _try(lock, fcntl.LOCK_EX) and _try(lock, fcntl.LOCK_SH)
     finally:
         os.close(lock)

@@ -1,4 +1,4 @@
-"""The keys that need no other key: for commands beside `stemma up`, and the very first one."""
+"""Keys that are issued without another key: for commands next to `stemma up`, and the first key."""
 
 import contextlib
 import secrets
@@ -19,18 +19,18 @@ def new_key() -> str:
 def local_key(data: Path, database_url: str) -> tuple[str, bool]:
     """The administrator's key in the data folder, and whether it is new.
 
-    A key that is lost, or opens nothing any more, gets a successor. Raises `Conflict` if the
+    A key that is lost or invalid is replaced. Raises `Conflict` if the
     account `administrator` is closed.
     """
     store = Store(database_url, pool_size=1)
     try:
-        known = ""
+        stored = ""
         with contextlib.suppress(FileNotFoundError):
-            known = (data / KEY_FILE).read_text().strip()
-        if opens(store, known):
-            return known, False
+            stored = (data / KEY_FILE).read_text().strip()
+        if opens(store, stored):
+            return stored, False
         key = new_key()
-        # Before it is issued, so that it cannot be lost in between.
+        # Written before it is issued, so that it cannot be lost in between.
         write_secret(data / KEY_FILE, f"{key}\n".encode())
         give_key(store, key, "stemma up")
         return key, True

@@ -1,4 +1,4 @@
-"""`stemma nats`: who may do what on NATS."""
+"""`stemma nats`: users and credentials of NATS."""
 
 import asyncio
 from pathlib import Path
@@ -113,7 +113,7 @@ def _access(folder: Path | None) -> "NatsAccess":
 
 
 def _reload(access: "NatsAccess", folder: Path | None) -> None:
-    """The server of `stemma up` is told; another one is not within reach from here."""
+    """Reload the server of `stemma up`; another server cannot be reached from here."""
     from adapters.settings import load_settings
 
     data = load_settings().data

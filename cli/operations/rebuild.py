@@ -1,4 +1,4 @@
-"""`stemma rebuild`: read models from nothing, in place of the live ones."""
+"""`stemma rebuild`: rebuild read models from the log, then replace the live ones."""
 
 import click
 

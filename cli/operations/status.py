@@ -1,4 +1,4 @@
-"""`stemma status`: how far each part is, whether it runs, how long the queue is, and who works."""
+"""`stemma status`: positions and heartbeats of the parts, the queue, and the workers."""
 
 import asyncio
 from contextlib import closing
@@ -25,54 +25,55 @@ PATIENCE_SECONDS = 3.0
 
 
 def print_status(settings: Settings) -> None:
-    """Print positions and lag of every part, its signs of life, jobs waiting, and workers."""
+    """Print positions, lag and heartbeats of every part, waiting jobs, and workers."""
     url = settings.require("database_url")
     engine = engine_for(url)
     with closing(Store(url)) as store, engine.connect() as connection:
-        known = from_database(connection)
-        webhooks = standings(connection, all_endpoints(store).values(), known.head)
+        database = from_database(connection)
+        webhooks = standings(connection, all_endpoints(store).values(), database.head)
     others = [
-        Standing(f"building {name}", at, max(known.head - at, 0))
+        Standing(f"building {name}", at, max(database.head - at, 0))
         for name, at in running_builds(engine)
     ]
     others += [
         Standing(
-            f"courier, webhook {one.endpoint.webhook_id} ({one.going})",
-            one.place.position,
-            one.behind,
+            f"courier, webhook {webhook.endpoint.webhook_id} ({webhook.going})",
+            webhook.place.position,
+            webhook.behind,
         )
-        for one in webhooks
+        for webhook in webhooks
     ]
     settings.require("nats_url")
-    found = asyncio.run(_from_nats(settings, known))
+    broker = asyncio.run(_from_nats(settings, database))
     console = Console()
-    console.print(_positions(known, others, found))
-    if known.failing:
-        console.print(_failing(known.failing))
-    console.print(_processes(known.signs))
-    if found is not None:
-        console.print(_workers(found.crew))
-        if not found.crew.workers:
+    console.print(_positions(database, others, broker))
+    if database.failing:
+        console.print(_failing(database.failing))
+    console.print(_processes(database.signs))
+    if broker is not None:
+        console.print(_workers(broker.crew))
+        if not broker.crew.workers:
             console.print("No worker is online: start one with `stemma worker`.")
 
 
 class _Nats(msgspec.Struct, frozen=True):
-    """What NATS knows; `messages` is None before the streams are made."""
+    """The state of NATS; `messages` is None before the streams are created."""
 
     standings: list[Standing]
     messages: int | None
     crew: Crew
 
 
-async def _from_nats(settings: Settings, known: DatabaseStandings) -> _Nats | None:
-    """None where NATS does not answer: then the database's part is told all the same."""
+async def _from_nats(settings: Settings, database: DatabaseStandings) -> _Nats | None:
+    """The state of NATS; None where it does not answer: the database's state is printed even
+    then."""
 
     async def ask(js: JetStreamContext) -> _Nats:
         try:
             messages = (await js.stream_info(EVENTS)).state.messages
         except NotFoundError:
             messages = None
-        return _Nats(await from_streams(js, known), messages, await crew_of(js))
+        return _Nats(await from_streams(js, database), messages, await crew_of(js))
 
     lookout = Lookout(settings, "stemma status")
     try:
@@ -83,48 +84,48 @@ async def _from_nats(settings: Settings, known: DatabaseStandings) -> _Nats | No
         await lookout.close()
 
 
-def _positions(known: DatabaseStandings, others: list[Standing], found: _Nats | None) -> Table:
-    table = Table("part", "position", "behind", title=f"event log: up to position {known.head}")
-    rows = [(f"project {one.part}", one) for one in known.read_models]
-    streams = found.standings if found else []
-    rows += [(one.part, one) for one in [*known.parts, *others, *streams]]
-    for name, one in rows:
-        shown = "ingest (reports)" if name == "ingest" else name
-        table.add_row(shown, str(one.position), str(one.behind))
-    if found is None:
+def _positions(database: DatabaseStandings, others: list[Standing], broker: _Nats | None) -> Table:
+    table = Table("part", "position", "behind", title=f"event log: up to position {database.head}")
+    rows = [(f"project {standing.part}", standing) for standing in database.read_models]
+    streams = broker.standings if broker else []
+    rows += [(standing.part, standing) for standing in [*database.parts, *others, *streams]]
+    for name, standing in rows:
+        label = "ingest (reports)" if name == "ingest" else name
+        table.add_row(label, str(standing.position), str(standing.behind))
+    if broker is None:
         table.add_row("NATS", "does not answer", "")
         return table
-    if found.messages is None:
+    if broker.messages is None:
         table.add_row("streams", "not made yet", "")
     else:
-        table.add_row(f"stream {EVENTS}", str(found.messages), "")
-    table.add_row("jobs, waiting", str(found.crew.waiting), "")
-    table.add_row("jobs, in work", str(found.crew.in_work), "")
+        table.add_row(f"stream {EVENTS}", str(broker.messages), "")
+    table.add_row("jobs, waiting", str(broker.crew.waiting), "")
+    table.add_row("jobs, in work", str(broker.crew.in_work), "")
     return table
 
 
 def _failing(read_models: list[Failing]) -> Table:
     table = Table("read model", "failures", "for", "last error", title="failing read models")
-    for one in read_models:
-        failed = f"{one.failed_ago:.0f} s ago: {one.error}"
-        table.add_row(one.read_model, str(one.failures), f"{one.seconds:.0f} s", failed)
+    for row in read_models:
+        failed = f"{row.failed_ago:.0f} s ago: {row.error}"
+        table.add_row(row.read_model, str(row.failures), f"{row.seconds:.0f} s", failed)
     return table
 
 
 def _processes(signs: list[Sign]) -> Table:
     table = Table("part", "process", "last sign", "failures", "last error")
-    for one in signs:
-        dead = " (dead)" if one.silent > SILENT_SECONDS else ""
-        failed = "" if one.failed_ago is None else f"{one.failed_ago:.0f} s ago: {one.error}"
+    for sign in signs:
+        dead = " (dead)" if sign.silent > SILENT_SECONDS else ""
+        failed = "" if sign.failed_ago is None else f"{sign.failed_ago:.0f} s ago: {sign.error}"
         table.add_row(
-            one.part, one.process, f"{one.silent:.0f} s ago{dead}", str(one.failures), failed
+            sign.part, sign.process, f"{sign.silent:.0f} s ago{dead}", str(sign.failures), failed
         )
     return table
 
 
 def _workers(crew: Crew) -> Table:
     workers = Table("worker", "device", "trains", "since")
-    for one in crew.workers:
-        since = f"{one.since:%Y-%m-%d %H:%M:%S} UTC"
-        workers.add_row(one.worker, one.device, one.version_id or "nothing", since)
+    for worker in crew.workers:
+        since = f"{worker.since:%Y-%m-%d %H:%M:%S} UTC"
+        workers.add_row(worker.worker, worker.device, worker.version_id or "nothing", since)
     return workers

@@ -1,4 +1,4 @@
-"""`stemma weights`: which pretrained weights lie on this machine, and how to have more."""
+"""`stemma weights`: pretrained weights on this machine, and their download."""
 
 import subprocess
 import sys

@@ -1,1 +1,1 @@
-"""Commands for those who follow the events."""
+"""Commands for subscribers of events."""

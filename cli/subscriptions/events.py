@@ -1,4 +1,4 @@
-"""`stemma events`: what others are told, followed in a terminal."""
+"""`stemma events`: the event feed in a terminal."""
 
 import asyncio
 import logging
@@ -38,29 +38,29 @@ def follow_command(
     as_json: bool,
 ) -> None:
     """Show events as they come, in the order of the log: position, name, subject and who."""
-    # What happens to a connection is this command's own affair, said where it matters.
+    # The command itself reports the connection errors that matter.
     logging.getLogger("nats").setLevel(logging.ERROR)
     settings = load_settings()
-    asked: dict[str, Any] = {"after": after, "names": names, "subjects": subjects}
+    options: dict[str, Any] = {"after": after, "names": names, "subjects": subjects}
     try:
         if via == "nats":
             login = nats_login(settings)
             domain = DOMAIN if login.seed else None
-            asked |= login.options()
-            asked |= {"api_url": settings.api_url, "key": settings.api_key}
-            over_nats = follow_nats(login.url, consumer=consumer, domain=domain, **asked)
+            options |= login.options()
+            options |= {"api_url": settings.api_url, "key": settings.api_key}
+            over_nats = follow_nats(login.url, consumer=consumer, domain=domain, **options)
             asyncio.run(_show_all(over_nats, count, as_json))
             return
-        over_http = follow_http(settings.require("api_url"), key=settings.api_key, **asked)
+        over_http = follow_http(settings.require("api_url"), key=settings.api_key, **options)
         for received in islice(over_http, count):
             _show(received, as_json)
     except (Gap, Refused, ValueError) as error:
         raise click.ClickException(str(error)) from error
 
 
-async def _show_all(found: AsyncIterator[Received], count: int | None, as_json: bool) -> None:
+async def _show_all(events: AsyncIterator[Received], count: int | None, as_json: bool) -> None:
     shown = 0
-    async for received in found:
+    async for received in events:
         _show(received, as_json)
         shown += 1
         if shown == count:

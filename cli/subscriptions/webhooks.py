@@ -1,4 +1,4 @@
-"""`stemma webhooks`: who is told of events, by the API."""
+"""`stemma webhooks`: registration and control of webhooks, through the API."""
 
 from typing import Any
 from urllib.parse import quote
@@ -44,15 +44,15 @@ def list_command() -> None:
     """List webhooks, how far each is, and what is wrong."""
     with calling() as client:
         table = Table("webhook", "url", "events", "state", "position", "behind", "trouble")
-        for one in client.query("webhooks")["items"]:
+        for row in client.query("webhooks")["items"]:
             table.add_row(
-                one["webhook_id"],
-                one["url"],
-                _events(one),
-                one["going"],
-                str(one["position"]),
-                str(one["behind"]),
-                one["reason"] or one["last_error"] or "",
+                row["webhook_id"],
+                row["url"],
+                _events(row),
+                row["going"],
+                str(row["position"]),
+                str(row["behind"]),
+                row["reason"] or row["last_error"] or "",
             )
         Console().print(table)
 
@@ -62,9 +62,9 @@ def list_command() -> None:
 def show(webhook_id: str) -> None:
     """Show a webhook: its position, its state, the last error, the next try."""
     with calling() as client:
-        found = client.query(_path(webhook_id))["webhook"]
-        found["names"] = _events(found)
-        for name, value in found.items():
+        row = client.query(_path(webhook_id))["webhook"]
+        row["names"] = _events(row)
+        for name, value in row.items():
             if value not in {None, ""}:
                 click.echo(f"{name.replace('_', ' ')}: {value}")
 
@@ -119,10 +119,10 @@ def rotate(webhook_id: str) -> None:
 def test(webhook_id: str) -> None:
     """Send the event of the webhook's registration now, and say what the receiver answers."""
     with calling() as client:
-        tried = client.command(f"{_path(webhook_id)}/test", None)
-        if tried["trouble"] is not None:
-            raise ApiProblem(f"not taken: {tried['trouble']}")
-        click.echo(f"taken: answered {tried['status']} in {tried['seconds']} s")
+        result = client.command(f"{_path(webhook_id)}/test", None)
+        if result["trouble"] is not None:
+            raise ApiProblem(f"not taken: {result['trouble']}")
+        click.echo(f"taken: answered {result['status']} in {result['seconds']} s")
 
 
 def _change(webhook_id: str, what: str) -> None:
@@ -132,10 +132,10 @@ def _change(webhook_id: str, what: str) -> None:
 
 
 def _print_state(client: ApiClient, webhook_id: str) -> None:
-    found = client.query(_path(webhook_id))["webhook"]
+    row = client.query(_path(webhook_id))["webhook"]
     click.echo(
-        f"webhook {webhook_id} is {found['going']}, at position {found['position']},"
-        f" {found['behind']} behind"
+        f"webhook {webhook_id} is {row['going']}, at position {row['position']},"
+        f" {row['behind']} behind"
     )
 
 
@@ -145,8 +145,8 @@ def _print_secret(answer: dict[str, Any]) -> None:
     click.echo("Keep the secret: it is not shown again.", err=True)
 
 
-def _events(found: dict[str, Any]) -> str:
-    return ", ".join(found["names"]) or "all"
+def _events(row: dict[str, Any]) -> str:
+    return ", ".join(row["names"]) or "all"
 
 
 def _path(webhook_id: str) -> str:

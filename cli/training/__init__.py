@@ -1,1 +1,1 @@
-"""Commands about trainings and what is taken away from them."""
+"""Commands for trainings and their models."""

@@ -1,4 +1,4 @@
-"""What the demo shows in the terminal: live progress and metrics, then the Models Library."""
+"""The terminal output of the demo: live progress and metrics, then the Models Library."""
 
 from typing import Any
 

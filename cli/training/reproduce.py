@@ -1,4 +1,4 @@
-"""`stemma reproduce`: a version trained again from its manifest, and compared with the log."""
+"""`stemma reproduce`: train a version again from its manifest, and compare it with the log."""
 
 import os
 import subprocess
@@ -28,11 +28,11 @@ from domain.training.messages import (
 from domain.training.version import EpochMetricsRecorded, VersionTrainingCompleted
 
 _SAME_BITS = ("torch", "torchvision", "device", "cpu_threads", "code")
-"""What must be equal for the same bits to be expected."""
+"""Parts of the environment that must be equal for identical weights."""
 
 
 class Outcome(msgspec.Struct):
-    """What the second training came to."""
+    """The results of the second training."""
 
     started: Started | None = None
     epochs: dict[int, EpochMetrics] = msgspec.field(default_factory=dict)
@@ -144,7 +144,7 @@ def _verdict(
     outcome: Outcome,
     tolerance: float,
 ) -> bool:
-    """Say what was compared and how it ended."""
+    """Print the comparison; returns whether the version was reproduced."""
     if outcome.completed is None or outcome.started is None:
         reason = outcome.failed or "the training process ended without a result"
         click.echo(f"not reproduced: {reason}")
@@ -169,7 +169,7 @@ def _verdict(
         and (ours := getattr(new, name)) is not None
         and (theirs := getattr(old, name)) is not None
     ]
-    last = [one for one in apart if one[1] == max(recorded)]
+    last = [entry for entry in apart if entry[1] == max(recorded)]
     for name, epoch, difference in last:
         click.echo(f"{name.replace('_', ' ')} after epoch {epoch}: {difference:.4f} apart")
     close = bool(last) and all(difference <= tolerance for *_, difference in last)
@@ -181,14 +181,14 @@ def _verdict(
 
 
 def _different(history: VersionHistory, again: Started) -> list[str]:
-    """What of the environment is not as it was; a GPU repeats no bits."""
+    """The differences of the environment; training on a GPU is not deterministic."""
     assert history.started is not None
     before, now = history.started.environment, again.environment
-    found = [
+    differences = [
         f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
         for key in _SAME_BITS
         if before.get(key) != now.get(key)
     ]
     if history.started.device != "cpu" or again.device != "cpu":
-        found.append("a GPU was used")
-    return found
+        differences.append("a GPU was used")
+    return differences

@@ -1,4 +1,4 @@
-"""`stemma download`, `predict`, `onnx`: a checkpoint away from the server that trained it."""
+"""`stemma download`, `predict`, `onnx`: use of a checkpoint without the server that trained it."""
 
 import hashlib
 import subprocess
@@ -65,7 +65,7 @@ def onnx_command(model: str, target: Path, images: tuple[Path, ...]) -> None:
 
 @contextmanager
 def _folder_of(model: str) -> Iterator[Path]:
-    """The folder itself, or a version downloaded for the while."""
+    """The folder itself, or a temporary folder with the downloaded version."""
     if (Path(model) / DESCRIPTION_FILE).exists():
         yield Path(model)
         return
@@ -90,19 +90,19 @@ def _download(client: ApiClient, version_id: str, folder: Path) -> ModelDescript
 
 
 def _samples(client: ApiClient, folder: Path, target: Path) -> list[Path]:
-    """Images that the version was validated on."""
+    """Validation images of the version."""
     description = (folder / DESCRIPTION_FILE).read_bytes()
     version_id = msgspec.json.decode(description, type=ModelDescription).version_id
     project_id = client.query(f"versions/{version_id}")["version"]["project_id"]
     images = client.query(f"projects/{project_id}/images", split="validation", limit=SAMPLES)
-    found = []
+    samples = []
     for number, image in enumerate(images["items"]):
-        found.append(target / str(number))
-        client.download(f"images/{image['image_id']}/content", found[-1], {})
-    return found
+        samples.append(target / str(number))
+        client.download(f"images/{image['image_id']}/content", samples[-1], {})
+    return samples
 
 
 def _run_torch(module: str, *arguments: str) -> int:
-    """Torch lives in processes of the worker's own."""
+    """Run a module of the worker in its own process, because only the worker imports torch."""
     command = [sys.executable, "-m", f"gpu_worker.{module}", *arguments]
     return subprocess.run(command, check=False).returncode

@@ -1,4 +1,4 @@
-"""`stemma train`, `stemma form`: a training from the command line, through the public API."""
+"""`stemma train`, `stemma form`: training from the command line, through the public API."""
 
 import sys
 from collections.abc import Sequence
@@ -107,7 +107,7 @@ def _follow(client: ApiClient, version_id: str) -> int:
 
 
 def _shown(control: Control, value: Any) -> str:
-    """A value as `--set` takes it."""
+    """A value in the syntax of `--set`."""
     if value is None:
         return ""
     if control.type in ("list", "toggle"):
@@ -124,11 +124,11 @@ def _range(control: Control) -> str:
 
 def _condition(control: Control) -> str:
     conditions = [
-        f"{key} is {' or '.join(_told(value) for value in values)}"
+        f"{key} is {' or '.join(_value_text(value) for value in values)}"
         for key, values in control.shown_when.items()
     ]
     return f". Only where {' and '.join(conditions)}" if conditions else ""
 
 
-def _told(value: Any) -> str:
+def _value_text(value: Any) -> str:
     return "not set" if value is None else value if isinstance(value, str) else f"{value}".lower()

@@ -1,4 +1,4 @@
-"""What a request asks of a webhook, for whoever administers what the webhook tells."""
+"""Requests about one webhook, for administrators of its project."""
 
 import time
 from collections.abc import Callable
@@ -26,9 +26,9 @@ from domain.errors import Conflict, Stale
 from domain.subscriptions.webhook import Command, Webhook
 
 
-class Asked:
-    """The webhook that the path of a request names. Each method raises `NotFound` for one that is
-    not there, or is not the caller's to know."""
+class WebhookRequest:
+    """The webhook that the path of a request names. Each method raises `NotFound` if it is missing
+    or hidden from the caller."""
 
     def __init__(self, backend: Served, request: HttpRequest, webhook_id: FromPath[str]) -> None:
         self._backend = backend
@@ -36,15 +36,15 @@ class Asked:
         self._id = webhook_id
 
     def row(self) -> tuple[WebhookRow, int]:
-        """How it goes, and where the log ends."""
+        """Its state, and the end of the log."""
         [row], position = rows(self._backend, [self._endpoint()])
         return row, position
 
     def change(
         self, command: Callable[[Session], Command], content: object = None
     ) -> Response[Answer]:
-        """Carry a command out; `content` is the body that it came with."""
-        # A removal that is sent again is answered as it was the first time.
+        """Carry out a command; `content` is the body of its request."""
+        # A repeated removal has the same answer as the first one.
         self._endpoint(removed_too=True)
         return carry_out(self._backend, self._request, content, self._decide(command))
 
@@ -76,11 +76,11 @@ def with_secret(
     decide: Callable[[Session], Decided[Webhook]],
     status_code: int,
 ) -> Response[GivenSecret]:
-    """Carry out what gives a webhook a secret. The same command sent again gets the same answer:
-    whoever has lost the first one would otherwise never know the secret."""
-    asked = envelope(request, content)
-    outcome = handle(backend.store, asked, decide)
-    secret = secret_given(backend.store, outcome.id, asked.command_id)
+    """Carry out a command that gives a webhook a secret. A repeated command has the same answer:
+    a caller that lost the first answer could otherwise never get the secret."""
+    command_request = envelope(request, content)
+    outcome = handle(backend.store, command_request, decide)
+    secret = secret_given(backend.store, outcome.id, command_request.command_id)
     if secret is None:
         raise Conflict(
             "the command id was used for another command; use a fresh one", field="Idempotency-Key"
@@ -92,8 +92,8 @@ def with_secret(
     )
 
 
-async def tried(backend: Backend, endpoint: Endpoint) -> Tried:
-    """Send the event of the webhook's registration, signed as any other would be."""
+async def send_test(backend: Backend, endpoint: Endpoint) -> Tried:
+    """Send the event of the webhook's registration, signed like any other."""
     webhook, began = endpoint.webhook, time.monotonic()
     async with Sender(backend.gate, backend.webhook_timeout) as sender:
         answer = await sender.send(
