@@ -76,7 +76,7 @@ def both_until() -> datetime:
 
 def register_webhook(session: Session, command: RegisterWebhook) -> Decided[Webhook]:
     if command.project_id is not None:
-        projects.existing(session.get(PROJECT, command.project_id))
+        projects.require(session.get(PROJECT, command.project_id))
     return session.decide(WEBHOOK, session.begin(WEBHOOK), command)
 
 
@@ -86,7 +86,7 @@ def take(endpoints: dict[str, Endpoint], recorded: Recorded) -> Endpoint | None:
     if recorded.kind != WEBHOOK.kind:
         return None
     if isinstance(event, WebhookRegistered):
-        webhook = webhooks.existing(webhooks.evolve(None, event))
+        webhook = webhooks.require(webhooks.evolve(None, event))
         actor = recorded.metadata.actor
         endpoints[key] = Endpoint(key, webhook, recorded, 1, position, position, position, actor)
         return endpoints[key]

@@ -19,8 +19,8 @@ from domain.training.options import TrainingOptions
 from gpu_worker.augment import Sample, augment
 from gpu_worker.balance import balanced
 from gpu_worker.images import Fitted, ImageUnreadable, decode
-from gpu_worker.kinds import Kind
 from gpu_worker.targets import DatasetUnusable, Targets, targets_of
+from gpu_worker.tasks import Task
 
 # ImageNet's mean and deviation of red, green and blue, as torchvision's own recipes have them.
 _MEAN = torch.tensor([0.485, 0.456, 0.406]).mul(255).view(1, 3, 1, 1)
@@ -224,14 +224,14 @@ def in_order(images: ImageSet, batch_size: int) -> list[list[Draw]]:
 
 
 def batches(
-    kind: Kind, images: ImageSet, chunks: Sequence[Sequence[Draw]], device: torch.device
+    task: Task, images: ImageSet, chunks: Sequence[Sequence[Draw]], device: torch.device
 ) -> Iterator[Batch]:
     """Each chunk on the device, one decoded ahead."""
 
     def fetch(draws: Sequence[Draw]) -> tuple[Tensor, Any]:
         pixels, targets = images.batch(draws)
         if device.type == "cuda":
-            return pixels.pin_memory(), kind.pin(targets)
+            return pixels.pin_memory(), task.pin(targets)
         return pixels, targets
 
     with ThreadPoolExecutor(1, thread_name_prefix="batches") as ahead:
@@ -240,13 +240,13 @@ def batches(
             pixels, targets = pending.pop().result()
             if following is not None:
                 pending.append(ahead.submit(fetch, following))
-            images_there = normalise(kind, pixels.to(device, non_blocking=True))
-            yield Batch(images_there, kind.to_device(targets, device))
+            images_there = normalise(task, pixels.to(device, non_blocking=True))
+            yield Batch(images_there, task.to_device(targets, device))
 
 
-def normalise(kind: Kind, pixels: Tensor) -> Tensor:
+def normalise(task: Task, pixels: Tensor) -> Tensor:
     """Bytes as the floats that a network takes."""
     floats = pixels.float()
-    if not kind.normalised:
+    if not task.normalised:
         return floats.div_(255)
     return floats.sub_(_MEAN.to(pixels.device)).div_(_DEVIATION.to(pixels.device))

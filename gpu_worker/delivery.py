@@ -18,10 +18,10 @@ from adapters.nats.jetstream import end_tasks, jetstream, publish, report_subjec
 from adapters.settings import Settings
 from domain.training.messages import AnyReport, Completed, Desired, Failed, Report, TrainJob
 from gpu_worker.channel import SUPERSEDED, Assignment
+from gpu_worker.desired_state import DesiredStateWatcher
 from gpu_worker.job_trace import JobTrace
 from gpu_worker.process import Child
 from gpu_worker.scratch import forget_checkpoints, note_handed_back, times_handed_back
-from gpu_worker.wishes import Wishes
 
 MAX_INTERRUPTIONS = 5
 _REDELIVERY_SECONDS = 1.0
@@ -36,7 +36,7 @@ class Delivery:
 
     def __init__(self, client: Client, settings: Settings, message: Msg, job: TrainJob) -> None:
         self._js = jetstream(client, settings.nats_seed)
-        self._wishes = Wishes(client, self._js, job)
+        self._desired_state = DesiredStateWatcher(client, self._js, job)
         self._settings = settings
         self._message = message
         self._job = job
@@ -84,7 +84,7 @@ class Delivery:
         """Whether the job is not to be begun; NATS is waited for, as it is for the reports."""
         while not stop.is_set():
             try:
-                return await self._wishes.now() == Desired.CANCEL
+                return await self._desired_state.now() == Desired.CANCEL
             except (NatsError, TimeoutError, OSError) as error:
                 log.warning("wishes cannot be looked up: %s", error or type(error).__name__)
                 await asyncio.sleep(_PAUSE_SECONDS)
@@ -141,7 +141,7 @@ class Delivery:
 
     async def _obey(self, child: Child) -> None:
         """Pass a wish to stop early on; return when the version is cancelled."""
-        async with aclosing(self._wishes.follow()) as wishes:
+        async with aclosing(self._desired_state.follow()) as wishes:
             async for desired in wishes:
                 log.info("job %s: %s is wanted", self._job.message_id, desired)
                 if desired == Desired.CANCEL:

@@ -10,15 +10,15 @@ from torch import nn
 from adapters.evaluation.predictions import PredictionsFile
 from domain.training.messages import SplitFigures
 from gpu_worker.data import ImageSet, batches, in_order
-from gpu_worker.kinds import Kind
 from gpu_worker.progress import NonFiniteLoss
+from gpu_worker.tasks import Task
 
 _LARGEST = torch.finfo(torch.float32).max
 
 
 @torch.no_grad()
 def evaluate(
-    kind: Kind,
+    task: Task,
     model: nn.Module,
     images: ImageSet,
     batch_size: int,
@@ -35,15 +35,15 @@ def evaluate(
     model.eval()
     chunks = in_order(images, batch_size)
     loss = torch.zeros((), dtype=torch.float64, device=device)
-    figures = kind.figures(device)
-    for draws, batch in zip(chunks, batches(kind, images, chunks, device), strict=True):
+    figures = task.metrics(device)
+    for draws, batch in zip(chunks, batches(task, images, chunks, device), strict=True):
         with precision():
-            answers = kind.answer(model, batch.images, batch.targets)
+            answers = task.predict(model, batch.images, batch.targets)
         loss += answers.loss
         figures.add(answers, batch.targets)
         if predictions is not None:
             sizes = [images.size_of(draw.image) for draw in draws]
-            rows = kind.rows(answers, batch.targets, sizes)
+            rows = task.rows(answers, batch.targets, sizes)
             for draw, row in zip(draws, rows, strict=True):
                 line = images.lines[draw.image]
                 predictions.add({"image": line.image, "split": line.split} | row)

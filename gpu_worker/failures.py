@@ -6,12 +6,12 @@ import torch
 
 from gpu_worker.environment import DeviceMissing
 from gpu_worker.images import ImageUnreadable
-from gpu_worker.kinds import UnsupportedKind
 from gpu_worker.networks import UnknownRecipe
 from gpu_worker.progress import NonFiniteLoss
 from gpu_worker.targets import DatasetUnusable
+from gpu_worker.tasks import UnsupportedTask
 
-_SELF_EXPLAINING = (DatasetUnusable, DeviceMissing, ImageUnreadable, UnknownRecipe, UnsupportedKind)
+_SELF_EXPLAINING = (DatasetUnusable, DeviceMissing, ImageUnreadable, UnknownRecipe, UnsupportedTask)
 # What has no exception of its own: the CPU's allocator, and the libraries beside CUDA's.
 _NO_MEMORY = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 # An exception can quote whole tensors or responses.

@@ -14,8 +14,8 @@ from domain.training.model_description import DESCRIPTION_FILE, WEIGHTS_FILE, Mo
 from gpu_worker.checkpoint import load_weights
 from gpu_worker.data import normalise
 from gpu_worker.images import Fitted, decode
-from gpu_worker.kinds import kind_of, shares_of
 from gpu_worker.networks import build_network
+from gpu_worker.tasks import relative_boxes, task_for
 
 DEFAULT_THRESHOLD = 0.5
 
@@ -28,7 +28,7 @@ class TakenModel:
         self.description = msgspec.json.decode(described, type=ModelDescription)
         self._max_pixels = max_pixels
         kind, concepts = self.description.kind, self.description.concepts
-        self.kind = kind_of(kind, len(concepts))
+        self.task = task_for(kind, len(concepts))
         self.network: nn.Module = build_network(kind, self.description.options, len(concepts))
         load_weights(self.network, (folder / WEIGHTS_FILE).read_bytes())
         self.network.eval()
@@ -40,7 +40,7 @@ class TakenModel:
         """
         fitted = decode(data, self.description.options, self._max_pixels)
         pixels = torch.from_numpy(fitted.pixels.copy()).permute(2, 0, 1)[None]
-        return normalise(self.kind, pixels), fitted
+        return normalise(self.task, pixels), fitted
 
     @torch.no_grad()
     def predict(self, data: bytes) -> dict[str, Any]:
@@ -66,12 +66,14 @@ class TakenModel:
         return {"predicted": predicted, "discarded": discarded}
 
     def _scored(self, image: Tensor, fitted: Fitted) -> Iterator[dict[str, Any]]:
-        said = self.kind.scores(self.network, image)
+        said = self.task.scores(self.network, image)
         concepts = self.description.concepts
         if self.description.kind == DETECTION:
             (boxes,) = said
             size = (fitted.width, fitted.height)
-            for box, score in zip(shares_of(boxes, size), boxes["scores"].tolist(), strict=True):
+            for box, score in zip(
+                relative_boxes(boxes, size), boxes["scores"].tolist(), strict=True
+            ):
                 concept = concepts[box.pop("concept")]
                 yield _named(concept, score) | {"box": box}
             return

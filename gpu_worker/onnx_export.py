@@ -39,10 +39,10 @@ class _Scores(nn.Module):
 
     def __init__(self, model: TakenModel) -> None:
         super().__init__()
-        self._kind, self.network = model.kind, model.network
+        self._task, self.network = model.task, model.network
 
     def forward(self, images: Tensor) -> Tensor:
-        scores: Tensor = self._kind.scores(self.network, images)
+        scores: Tensor = self._task.scores(self.network, images)
         return scores
 
 
@@ -123,7 +123,7 @@ def _difference(model: TakenModel, path: Path, images: Sequence[Tensor]) -> floa
     for image in images:
         told: Any = session.run(None, {"images": image.numpy()})
         if model.description.kind != DETECTION:
-            pairs = [(model.kind.scores(model.network, image).numpy(), told[0])]
+            pairs = [(model.task.scores(model.network, image).numpy(), told[0])]
         else:
             expected = [one.numpy() for one in _Boxes(model)(image)]
             if [one.shape for one in expected] != [one.shape for one in told]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from domain.training.messages import AnyReport, BatchMetrics, StepAdvanced
 
-Say = Callable[[AnyReport], None]
+Reporter = Callable[[AnyReport], None]
 
 REPORT_SECONDS = 1.0
 # Two numbers of some 20 characters each an iteration: far below the megabyte of a NATS message.
@@ -26,42 +26,42 @@ class NonFiniteLoss(Exception):
 class Steps:
     """The progress bar: one step runs at a time, and its fraction is told once a second."""
 
-    def __init__(self, say: Say) -> None:
-        self._say = say
+    def __init__(self, say: Reporter) -> None:
+        self._report = say
         self._step: str | None = None
         self._fraction = 0.0
-        self._told = 0.0
+        self._reported_at = 0.0
 
     def start(self, step: str, fraction: float = 0.0) -> None:
         self._step = step
-        self._tell("running", fraction)
+        self._report_step("running", fraction)
 
     def advance(self, fraction: float) -> None:
-        if time.monotonic() - self._told >= REPORT_SECONDS:
-            self._tell("running", fraction)
+        if time.monotonic() - self._reported_at >= REPORT_SECONDS:
+            self._report_step("running", fraction)
 
     def done(self) -> None:
-        self._tell("done", 1.0)
+        self._report_step("done", 1.0)
         self._step = None
 
     def fail(self) -> None:
         if self._step is not None:
-            self._tell("failed", self._fraction)
+            self._report_step("failed", self._fraction)
 
-    def _tell(self, status: str, fraction: float) -> None:
+    def _report_step(self, status: str, fraction: float) -> None:
         assert self._step is not None
-        self._fraction, self._told = fraction, time.monotonic()
-        self._say(StepAdvanced(step=self._step, status=status, fraction=fraction))
+        self._fraction, self._reported_at = fraction, time.monotonic()
+        self._report(StepAdvanced(step=self._step, status=status, fraction=fraction))
 
 
-class Meter:
+class MetricsBuffer:
     """Collects every iteration's figures and reports them in chunks.
 
     Losses stay on the device until a flush: fetching each would make a GPU wait for Python.
     """
 
-    def __init__(self, say: Say, first_iteration: int) -> None:
-        self._say = say
+    def __init__(self, say: Reporter, first_iteration: int) -> None:
+        self._report = say
         self._first = first_iteration
         self._rates: list[float] = []
         self._losses: list[Tensor] = []
@@ -82,7 +82,9 @@ class Meter:
         losses = torch.stack(self._losses).tolist()
         sound = next((n for n, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
         if sound:
-            self._say(BatchMetrics(self._first, tuple(self._rates[:sound]), tuple(losses[:sound])))
+            self._report(
+                BatchMetrics(self._first, tuple(self._rates[:sound]), tuple(losses[:sound]))
+            )
         if sound < len(losses):
             raise NonFiniteLoss(f"at iteration {self._first + sound}")
         self._first += len(losses)

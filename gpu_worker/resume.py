@@ -13,7 +13,7 @@ from collections.abc import Callable
 from adapters.blobs.blobs import BlobStore
 from domain.training.messages import TrainJob
 from gpu_worker.checkpoint import Frozen, Run, freeze, thaw
-from gpu_worker.progress import Meter
+from gpu_worker.progress import MetricsBuffer
 from gpu_worker.scratch import forget_checkpoints, resume_folder
 
 _FROM_NOTHING = b""
@@ -79,7 +79,7 @@ class Checkpoints:
     """Saves a run's resumable checkpoints, and knows when one is due."""
 
     def __init__(self, point: ResumePoint, settle: Callable[[], None], seconds: float) -> None:
-        self._point, self._settle, self._seconds = point, settle, seconds
+        self._point, self._flush_reports, self._seconds = point, settle, seconds
         self._saved_at, self._cost = time.monotonic(), _CHECKPOINT_COST
 
     def interval_is_over(self) -> bool:
@@ -89,12 +89,12 @@ class Checkpoints:
         """Whether saving one is cheap next to the time since the last."""
         return self._cost <= (time.monotonic() - self._saved_at) * _CHECKPOINT_SHARE
 
-    def save(self, run: Run, meter: Meter) -> None:
+    def save(self, run: Run, meter: MetricsBuffer) -> None:
         """What was reported must be safe first: a run resumed from here will not say it again."""
         started = time.monotonic()
         meter.flush()
         data = freeze(run)
-        self._settle()
+        self._flush_reports()
         self._point.save(data)
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - started

@@ -15,7 +15,7 @@ def forget_checkpoints(blobs: BlobStore, version_id: str) -> None:
 
 
 def note_handed_back(blobs: BlobStore, version_id: str, attempt: int, delivery: int) -> None:
-    """Say that a worker gave this delivery of a job back of its own accord."""
+    """Record that a worker handed this delivery of a job back on purpose."""
     blobs.put_scratch(f"{_handed_back_folder(version_id)}/{attempt}/{delivery}", b"")
 
 

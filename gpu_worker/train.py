@@ -39,11 +39,11 @@ from gpu_worker.data import (
 from gpu_worker.environment import choose_device, describe, set_up_torch
 from gpu_worker.evaluate import evaluate
 from gpu_worker.group import ALONE, Group
-from gpu_worker.kinds import kind_of
 from gpu_worker.networks import build_network, head_of, load_initial
-from gpu_worker.progress import Meter, Say, Steps
+from gpu_worker.progress import MetricsBuffer, Reporter, Steps
 from gpu_worker.recipe import build_optimizer, build_scaler, build_scheduler, precision_of
 from gpu_worker.resume import Checkpoints, ResumePoint
+from gpu_worker.tasks import task_for
 
 
 def train_version(
@@ -51,7 +51,7 @@ def train_version(
     delivery: int,
     settings: Settings,
     blobs: BlobStore,
-    say: Say,
+    say: Reporter,
     settle: Callable[[], None] = lambda: None,
     stop_wanted: Callable[[], bool] = lambda: False,
     group: Group = ALONE,
@@ -110,16 +110,16 @@ class _Training:
         data: Data,
         device: torch.device,
         steps: Steps,
-        say: Say,
+        say: Reporter,
         checkpoints: Checkpoints,
         group: Group,
     ) -> None:
         self._job, self._options = job, job.options
         self._blobs, self._data, self._device = blobs, data, device
-        self._steps, self._say = steps, say
+        self._steps, self._report = steps, say
         self._checkpoints, self._group = checkpoints, group
         options, concepts = job.options, len(job.concepts)
-        self._kind = kind_of(job.kind, concepts)
+        self._task = task_for(job.kind, concepts)
         self._precision = precision_of(options, device)
         self.per_epoch = iterations_per_epoch(len(data.drawn), options.batch_size)
         self.iterations = options.iterations or max(
@@ -152,7 +152,7 @@ class _Training:
         """Train from where the run stands to its end, validating after each epoch."""
         run = self.run
         self._steps.start("training", run.iteration / self.iterations)
-        self._meter = Meter(self._say, run.iteration)
+        self._metrics_buffer = MetricsBuffer(self._report, run.iteration)
         if self._group.size > 1:
             # Each has dropout of its own.
             torch.manual_seed(hash((self._options.seed, run.iteration, self._group.rank)))
@@ -164,7 +164,7 @@ class _Training:
                 continue
             self._validate(epoch + 1)
             if self._checkpoints.costs_little():
-                self._checkpoints.save(run, self._meter)
+                self._checkpoints.save(run, self._metrics_buffer)
         self._steps.done()
 
     def _ends_early(self, stop_wanted: Callable[[], bool]) -> bool:
@@ -181,7 +181,7 @@ class _Training:
 
     def _train_epoch(self, epoch: int) -> None:
         """The epoch's iterations that are still to do."""
-        run, meter, size = self.run, self._meter, self._options.batch_size
+        run, meter, size = self.run, self._metrics_buffer, self._options.batch_size
         start = epoch * self.per_epoch
         end = min(start + self.per_epoch, self.iterations)
         draws = epoch_draws(self._data.drawn, self._options.seed, epoch)
@@ -192,10 +192,10 @@ class _Training:
         parts = _pairs([self._group.part(chunk) for chunk in chunks])
         self._set_mode()
         for chunk, batch in zip(
-            chunks, batches(self._kind, self._data.train, parts, self._device), strict=True
+            chunks, batches(self._task, self._data.train, parts, self._device), strict=True
         ):
             with self._precision():
-                loss = self._kind.loss(self._learner, batch.images, batch.targets)
+                loss = self._task.loss(self._learner, batch.images, batch.targets)
             if self._group.size > 1:
                 loss = loss * self._group.share_of(chunk)
             self._step(loss)
@@ -226,7 +226,7 @@ class _Training:
         self._backbone.set_mode(self._learner, self.run.iteration, self._group.size)
 
     def _flush(self) -> None:
-        self._meter.flush()
+        self._metrics_buffer.flush()
         self._steps.advance(self.run.iteration / self.iterations)
 
     def _validate(self, epoch: int) -> None:
@@ -234,26 +234,28 @@ class _Training:
         figures = self._evaluate(self._data.validation)
         loss = figures.loss
         assert loss is not None
-        self._say(
+        self._report(
             EpochMetrics(
                 epoch, run.iteration, loss, figures.accuracy, figures.mean_average_precision
             )
         )
-        value = self._kind.value(figures)
+        value = self._task.value(figures)
         if run.best is None or value > run.best.value:
             data = weights(run.model)
             run.best = Best(self._blobs.put(data), value, epoch)
             self._blobs.flush()
-            self._say_best(run.best, len(data))
+            self._report_best(run.best, len(data))
 
-    def _say_best(self, best: Best, size: int) -> None:
-        self._say(CheckpointSaved(best.checkpoint, size, self._kind.best, best.value, best.epoch))
+    def _report_best(self, best: Best, size: int) -> None:
+        self._report(
+            CheckpointSaved(best.checkpoint, size, self._task.best, best.value, best.epoch)
+        )
 
     def _evaluate(
         self, images: ImageSet, predictions: PredictionsFile | None = None
     ) -> SplitFigures:
         return evaluate(
-            self._kind,
+            self._task,
             self.run.model,
             images,
             self._options.batch_size,
@@ -273,7 +275,7 @@ class _Training:
         self._steps.start("evaluating")
         final_weights = hashlib.sha256(weights(run.model)).hexdigest()
         data = self._blobs.get(best.checkpoint)
-        self._say_best(best, len(data))
+        self._report_best(best, len(data))
         load_weights(run.model, data)
         with tempfile.TemporaryDirectory(prefix="stemma-predictions-") as folder:
             path = Path(folder) / "predictions.parquet"
@@ -283,12 +285,12 @@ class _Training:
                 train = self._evaluate(self._data.train, file)
             predictions = self._blobs.put_file(path)
         self._blobs.flush()
-        self._say(Evaluated(best.checkpoint, validation, train, predictions))
+        self._report(Evaluated(best.checkpoint, validation, train, predictions))
         self._steps.done()
         self._steps.start("saving")
         check()
         self._steps.done()
-        self._say(Completed(best.checkpoint, final_weights, run.iteration, self._ended_by))
+        self._report(Completed(best.checkpoint, final_weights, run.iteration, self._ended_by))
 
 
 def _pairs(chunks: list[list[Draw]]) -> list[list[Draw]]:

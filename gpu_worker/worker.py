@@ -21,7 +21,7 @@ from adapters.observability import logs
 from adapters.settings import Settings
 from domain.training.messages import TrainJob
 from gpu_worker.delivery import Delivery, tell
-from gpu_worker.presence import Beacon
+from gpu_worker.heartbeat import Heartbeat
 
 _FETCH_SECONDS = 30.0
 _PAUSE_SECONDS = 0.5
@@ -53,10 +53,10 @@ async def _work(settings: Settings, training: Gauge, stop: asyncio.Event) -> Non
     if client is None:
         return
     js = jetstream(client, settings.nats_seed)
-    beacon = Beacon(js, settings)
+    beacon = Heartbeat(js, settings)
     shining: asyncio.Task[None] | None = None
     try:
-        shining = asyncio.create_task(beacon.shine())
+        shining = asyncio.create_task(beacon.publish())
         while not stop.is_set():
             message = await _unless(stop, _next_job(js, settings))
             if message is not None:
@@ -68,7 +68,7 @@ async def _work(settings: Settings, training: Gauge, stop: asyncio.Event) -> Non
             await end_tasks(shining)
         if client.is_connected:
             with suppress(TimeoutError):
-                await asyncio.wait_for(beacon.go_out(), _FAREWELL_SECONDS)
+                await asyncio.wait_for(beacon.withdraw(), _FAREWELL_SECONDS)
         await client.close()
 
 
@@ -96,7 +96,7 @@ async def _next_job(js: JetStreamContext, settings: Settings) -> Msg:
 
 
 async def _carry_out(
-    message: Msg, client: Client, settings: Settings, beacon: Beacon, stop: asyncio.Event
+    message: Msg, client: Client, settings: Settings, beacon: Heartbeat, stop: asyncio.Event
 ) -> None:
     try:
         job = msgspec.json.decode(message.data, type=TrainJob)

@@ -15,7 +15,7 @@ from application.access.access import Caller
 from application.webhooks import Endpoint, all_endpoints, find_endpoint
 from domain.access.roles import Grants, Right
 from domain.errors import Forbidden, NotFound
-from domain.subscriptions.webhook import MAX_URL, existing
+from domain.subscriptions.webhook import MAX_URL, require
 
 
 class NewWebhook(Strict, frozen=True, kw_only=True):
@@ -117,7 +117,7 @@ def endpoint_for(
     """Raises `NotFound` for a webhook that is not there, or is not the caller's to know."""
     endpoint = find_endpoint(backend.store, webhook_id)
     if not removed_too:
-        existing(endpoint.webhook)
+        require(endpoint.webhook)
     if not grants.may(Right.ADMINISTER, endpoint.webhook.registered.project_id):
         raise NotFound("there is no such webhook")
     return endpoint

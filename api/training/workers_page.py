@@ -6,7 +6,7 @@ import msgspec
 from litestar import Controller, get
 from litestar.response import Template
 
-from adapters.training.crew import Crew, QueueUnreachable
+from adapters.training.worker_pool import QueueUnreachable, WorkerPool
 from api.access.rights import needs
 from api.backend import Backend
 from api.http.parameters import Cursor, HttpRequest, Served, position_in
@@ -26,13 +26,13 @@ VERSIONS_A_PAGE = 50
 
 
 class WorkersPage(Page, frozen=True, kw_only=True):
-    """`crew` is None, and `trouble` says why, while NATS does not answer.
+    """`pool` is None, and `trouble` says why, while NATS does not answer.
 
     `trained` are the versions that workers are at, by id; `views` the names of views; `failing` the
     read models that fail.
     """
 
-    crew: Crew | None
+    pool: WorkerPool | None
     trouble: str | None
     failing: list[Failing]
     versions: list[UnfinishedVersion]
@@ -52,26 +52,30 @@ class WorkerPages(Controller):
     async def workers(
         self, backend: Served, request: HttpRequest, cursor: Cursor = None
     ) -> Template:
-        crew, trouble = None, None
+        pool, trouble = None, None
         try:
-            crew = await backend.lookout.crew()
+            pool = await backend.queue_monitor.worker_pool()
         except QueueUnreachable as unreachable:
             trouble = str(unreachable)
-        page = await asyncio.to_thread(_page, backend, request.user, crew, trouble, cursor)
+        page = await asyncio.to_thread(_page, backend, request.user, pool, trouble, cursor)
         return render("training/workers.html", page)
 
 
 def _page(
-    backend: Backend, caller: Caller, crew: Crew | None, trouble: str | None, cursor: str | None
+    backend: Backend,
+    caller: Caller,
+    pool: WorkerPool | None,
+    trouble: str | None,
+    cursor: str | None,
 ) -> WorkersPage:
-    if crew is not None:
-        seen = as_seen(backend, caller, crew.workers)
-        crew = msgspec.structs.replace(crew, workers=seen)
+    if pool is not None:
+        seen = as_seen(backend, caller, pool.workers)
+        pool = msgspec.structs.replace(pool, workers=seen)
     found = unfinished(backend, caller, position_in(cursor), VERSIONS_A_PAGE)
     with backend.reading(None, CATALOG, MODELS_LIBRARY, VERSION_PROGRESS) as (connection, _):
         failing = failing_among(connection, READ_MODELS)
         trained = {}
-        for worker in crew.workers if crew else []:
+        for worker in pool.workers if pool else []:
             if worker.version_id is not None:
                 version = find_version(connection, worker.version_id)
                 progress = find_progress(connection, worker.version_id)
@@ -86,7 +90,7 @@ def _page(
     return WorkersPage(
         position=found.position,
         api="/api/v1/workers",
-        crew=crew,
+        pool=pool,
         trouble=trouble,
         failing=failing,
         versions=found.items,

@@ -47,7 +47,7 @@ def grant_role(
     """Raises `Forbidden` where the caller lacks what the role carries."""
     accounts.refuse_beyond(by.grants, command.role, command.project_id)
     if command.project_id is not None:
-        projects.existing(session.get(PROJECT, command.project_id))
+        projects.require(session.get(PROJECT, command.project_id))
     return change_account(session, account_id, command)
 
 
@@ -63,7 +63,7 @@ def change_account(session: Session, account_id: str, command: Change) -> Decide
     """Raises `Conflict` where no administrator of everything would be left."""
     account = session.get(ACCOUNT, account_id)
     session.change(ACCOUNT, account_id, command)
-    changed = accounts.existing(session.get(ACCOUNT, account_id))
+    changed = accounts.require(session.get(ACCOUNT, account_id))
     if account is not None and account.administers and not changed.administers:
         # Resting on all accounts as read, it is decided again if one of them changes meanwhile.
         ids = [key for key, _ in all_of(session.store, ACCOUNT)]
@@ -103,7 +103,7 @@ def revoke_key(session: Session, key_id: str, by: Caller) -> Decided[Key]:
 
 def _key_of(session: Session, key_id: str, by: Caller) -> Key:
     """The caller's own key, or any if they administer everything; others' are as if not there."""
-    key = keys.existing(session.get(KEY, key_id))
+    key = keys.require(session.get(KEY, key_id))
     if key.account_id != by.account_id and not by.grants.may(Right.ADMINISTER):
         raise NotFound("there is no such key")
     session.check_revision(KEY, key_id)

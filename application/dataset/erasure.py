@@ -61,7 +61,7 @@ def erase_image(
 def _told(session: Session, others: Sequence[str], held: Grants) -> str:
     """Projects by name, those that may not be seen by their number."""
     seen = [key for key in others if held.may(Right.READ, key)]
-    told = [repr(projects.existing(session.get(PROJECT, key)).name) for key in seen]
+    told = [repr(projects.require(session.get(PROJECT, key)).name) for key in seen]
     unseen = len(others) - len(seen)
     if unseen:
         told.append(f"{unseen} project{'s' if unseen > 1 else ''} that you cannot see")

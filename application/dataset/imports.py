@@ -35,7 +35,7 @@ def request_import(
     session: Session, command: RequestImport, formats: frozenset[str], import_id: str | None = None
 ) -> Decided[Import]:
     """Ask for an import. `import_id` is given where something was stored under it before."""
-    projects.existing(session.get(PROJECT, command.project_id))
+    projects.require(session.get(PROJECT, command.project_id))
     key = import_id or session.new_id()
     if session.get(IMPORT, key) is not None:
         return Decided(IMPORT, key)
@@ -45,7 +45,7 @@ def request_import(
 
 def add_missing_concepts(session: Session, view_id: str, labels: Sequence[str]) -> Decided[View]:
     """Give the view those of the labels that it lacks, in their order."""
-    view = views.existing(session.get(VIEW, view_id))
+    view = views.require(session.get(VIEW, view_id))
     known = set(view.concepts.values())
     missing = [label for label in labels if label not in known]
     if not missing:
@@ -60,7 +60,7 @@ def take_images(session: Session, project_id: str, taken: Sequence[TakenImage]) 
 
     What is there already, or said already, is no event. A refusal names the place in the source.
     """
-    projects.existing(session.get(PROJECT, project_id))
+    projects.require(session.get(PROJECT, project_id))
     ids = [images.image_id(project_id, one.addition.blob) for one in taken]
     session.get_many(IMAGE, ids)
     session.get_many(BLOB, {one.addition.blob for one in taken})
@@ -80,13 +80,13 @@ def _take(session: Session, image_id: str, one: TakenImage, done: Counter[str]) 
     added = images.decide(one.addition, before)
     session.record(IMAGE, image_id, added)
     done["added"] += len(added)
-    image = images.existing(session.get(IMAGE, image_id))
+    image = images.require(session.get(IMAGE, image_id))
     if one.split is not None:
         assigned = images.decide(AssignSplit(one.split), image)
         session.record(IMAGE, image_id, assigned)
         done["split_assigned"] += len(assigned)
     for answer in one.answers:
-        view = views.existing(session.get(VIEW, answer.view_id))
+        view = views.require(session.get(VIEW, answer.view_id))
         annotated = images.annotate(answer, image, view)
         session.record(IMAGE, image_id, annotated)
         done["reannotated" if _holds(image, answer.view_id) else "annotated"] += len(annotated)
@@ -108,5 +108,5 @@ def views_of(store: Store, project_id: str, *, upto: int = END) -> dict[str, Vie
     found: dict[str, View] = {}
     for stream, events in store.streams([VIEW.stream(key) for key in ids], upto=upto).items():
         state = VIEW.fold(recorded.event for recorded in events)
-        found[StreamName.parse(stream).entity_id] = views.existing(state)
+        found[StreamName.parse(stream).entity_id] = views.require(state)
     return found

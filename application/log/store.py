@@ -31,7 +31,7 @@ CHANNEL = TABLE
 PAGE = 1000
 STREAMS = 5000
 
-GIVES_UP: dict[str, Any] = {
+KEEPALIVE_OPTIONS: dict[str, Any] = {
     "keepalives_idle": 3,
     "keepalives_interval": 2,
     "keepalives_count": 3,
@@ -79,7 +79,7 @@ class Store:
     def __init__(self, database_url: str, *, pool_size: int = 4) -> None:
         self.database_url = database_url
         info = psycopg.conninfo.conninfo_to_dict(database_url)
-        self._log = _Log(_environment(info, pool_size), GIVES_UP | info)
+        self._log = _Log(_environment(info, pool_size), KEEPALIVE_OPTIONS | info)
         self._recorder = cast(LogRecorder, self._log.recorder)
         self._mapper = cast(EventMapper, self._log.mapper)
         self._trail = TrailReads(self._recorder.datastore, TABLE)

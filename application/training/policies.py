@@ -98,4 +98,4 @@ def version_of(store: Store, version_id: str) -> Version:
     """A version as it is now."""
     stream = VERSION.stream(version_id)
     events = store.streams([stream])[stream]
-    return versions.existing(VERSION.fold(recorded.event for recorded in events))
+    return versions.require(VERSION.fold(recorded.event for recorded in events))

@@ -30,8 +30,8 @@ def create_version(
 
     What cannot be trained is refused here, before any job. Without `weights`, none are at hand.
     """
-    model = models.existing(session.get(MODEL, model_id))
-    view = views.existing(session.get(VIEW, model.view_id))
+    model = models.require(session.get(MODEL, model_id))
+    view = views.require(session.get(VIEW, model.view_id))
     at_hand = frozenset() if weights is None else weights.at_hand()
     options = resolve_options(view.kind, given, at_hand)
     position = session.position
@@ -70,7 +70,7 @@ def train_view(
     weights: PretrainedWeights | None = None,
 ) -> Decided[Version]:
     """Ask for a training of the view's current model."""
-    view: View = views.existing(session.get(VIEW, view_id))
+    view: View = views.require(session.get(VIEW, view_id))
     if view.current_model is None:
         raise Conflict(f"view {view.name!r} has no concepts yet; add at least two")
     return create_version(session, view.current_model, name, given, weights)

@@ -9,13 +9,23 @@ from nats.js.errors import NotFoundError
 from rich.console import Console
 from rich.table import Table
 
+from adapters.health.consumer_lag import (
+    ConsumerLag,
+    DatabaseStatus,
+    read_database_status,
+    read_stream_lags,
+)
 from adapters.health.heartbeats import SILENT_SECONDS, Sign
-from adapters.health.standing import DatabaseStandings, Standing, from_database, from_streams
 from adapters.nats.jetstream import EVENTS
 from adapters.postgres.postgres import engine_for
 from adapters.settings import Settings
 from adapters.subscriptions.webhooks.positions import standings
-from adapters.training.crew import Crew, Lookout, QueueUnreachable, crew_of
+from adapters.training.worker_pool import (
+    QueueMonitor,
+    QueueUnreachable,
+    WorkerPool,
+    read_worker_pool,
+)
 from application.log.store import Store
 from application.webhooks import all_endpoints
 from projections.engine.failing import Failing
@@ -29,14 +39,14 @@ def print_status(settings: Settings) -> None:
     url = settings.require("database_url")
     engine = engine_for(url)
     with closing(Store(url)) as store, engine.connect() as connection:
-        known = from_database(connection)
+        known = read_database_status(connection)
         webhooks = standings(connection, all_endpoints(store).values(), known.head)
     others = [
-        Standing(f"building {name}", at, max(known.head - at, 0))
+        ConsumerLag(f"building {name}", at, max(known.head - at, 0))
         for name, at in running_builds(engine)
     ]
     others += [
-        Standing(
+        ConsumerLag(
             f"courier, webhook {one.endpoint.webhook_id} ({one.going})",
             one.place.position,
             one.behind,
@@ -49,20 +59,20 @@ def print_status(settings: Settings) -> None:
     console.print(_positions(known, others, found))
     if known.failing:
         console.print(_failing(known.failing))
-    console.print(_processes(known.signs))
+    console.print(_processes(known.heartbeats))
     if found is not None:
-        console.print(_workers(found.crew))
+        console.print(_workers(found.pool))
 
 
 class _Nats(msgspec.Struct, frozen=True):
     """What NATS knows; `messages` is None before the streams are made."""
 
-    standings: list[Standing]
+    lags: list[ConsumerLag]
     messages: int | None
-    crew: Crew
+    pool: WorkerPool
 
 
-async def _from_nats(settings: Settings, known: DatabaseStandings) -> _Nats | None:
+async def _from_nats(settings: Settings, known: DatabaseStatus) -> _Nats | None:
     """None where NATS does not answer: then the database's part is told all the same."""
 
     async def ask(js: JetStreamContext) -> _Nats:
@@ -70,21 +80,21 @@ async def _from_nats(settings: Settings, known: DatabaseStandings) -> _Nats | No
             messages = (await js.stream_info(EVENTS)).state.messages
         except NotFoundError:
             messages = None
-        return _Nats(await from_streams(js, known), messages, await crew_of(js))
+        return _Nats(await read_stream_lags(js, known), messages, await read_worker_pool(js))
 
-    lookout = Lookout(settings, "stemma status")
+    queue_monitor = QueueMonitor(settings, "stemma status")
     try:
-        return await lookout.ask(ask, PATIENCE_SECONDS)
+        return await queue_monitor.query(ask, PATIENCE_SECONDS)
     except QueueUnreachable:
         return None
     finally:
-        await lookout.close()
+        await queue_monitor.close()
 
 
-def _positions(known: DatabaseStandings, others: list[Standing], found: _Nats | None) -> Table:
+def _positions(known: DatabaseStatus, others: list[ConsumerLag], found: _Nats | None) -> Table:
     table = Table("part", "position", "behind", title=f"event log: up to position {known.head}")
     rows = [(f"project {one.part}", one) for one in known.read_models]
-    streams = found.standings if found else []
+    streams = found.lags if found else []
     rows += [(one.part, one) for one in [*known.parts, *others, *streams]]
     for name, one in rows:
         shown = "ingest (reports)" if name == "ingest" else name
@@ -96,8 +106,8 @@ def _positions(known: DatabaseStandings, others: list[Standing], found: _Nats | 
         table.add_row("streams", "not made yet", "")
     else:
         table.add_row(f"stream {EVENTS}", str(found.messages), "")
-    table.add_row("jobs, waiting", str(found.crew.waiting), "")
-    table.add_row("jobs, in work", str(found.crew.in_work), "")
+    table.add_row("jobs, waiting", str(found.pool.waiting), "")
+    table.add_row("jobs, in work", str(found.pool.in_work), "")
     return table
 
 
@@ -120,9 +130,9 @@ def _processes(signs: list[Sign]) -> Table:
     return table
 
 
-def _workers(crew: Crew) -> Table:
+def _workers(pool: WorkerPool) -> Table:
     workers = Table("worker", "device", "trains", "since")
-    for one in crew.workers:
+    for one in pool.workers:
         since = f"{one.since:%Y-%m-%d %H:%M:%S} UTC"
         workers.add_row(one.worker, one.device, one.version_id or "nothing", since)
     return workers

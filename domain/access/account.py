@@ -230,9 +230,9 @@ def decide(command: OpenAccount | Change, account: Account | None) -> list[Event
     if isinstance(command, OpenAccount):
         return _open(command, account)
     if isinstance(command, CloseAccount):
-        return [] if existing(account).closed else [AccountClosed()]
+        return [] if require(account).closed else [AccountClosed()]
     if isinstance(command, EraseAccount):
-        return _erase(command, existing(account))
+        return _erase(command, require(account))
     known = still_open(account)
     match command:
         case GrantRole(role=role, project_id=project):
@@ -282,14 +282,14 @@ def _order(one: GroupRole) -> tuple[str, str, str]:
     return one.group, one.role, one.project_id or ""
 
 
-def existing(account: Account | None) -> Account:
+def require(account: Account | None) -> Account:
     if account is None:
         raise NotFound("there is no such account")
     return account
 
 
 def still_open(account: Account | None) -> Account:
-    known = existing(account)
+    known = require(account)
     if known.closed:
         raise Conflict(f"the account {known.name!r} is closed")
     return known

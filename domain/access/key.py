@@ -179,7 +179,7 @@ def evolve(key: Key | None, event: Event) -> Key | None:
 def decide(command: IssueKey | RotateKey | RevokeKey, key: Key | None) -> list[Event]:
     if isinstance(command, IssueKey):
         return _issue(command, key)
-    known = existing(key)
+    known = require(key)
     if isinstance(command, RotateKey):
         return _rotate(command, known)
     return [] if known.revoked else [KeyRevoked()]
@@ -213,7 +213,7 @@ def _rotate(command: RotateKey, known: Key) -> list[Event]:
     return [KeyRotated(command.digest, command.now + command.overlap)]
 
 
-def existing(key: Key | None) -> Key:
+def require(key: Key | None) -> Key:
     if key is None:
         raise NotFound("there is no such key")
     return key

@@ -164,9 +164,9 @@ def decide(
         case AssignSplit(split=split):
             if split not in {TRAIN, VALIDATION}:
                 raise Invalid(f"split is {split!r}; it is train or validation", field="split")
-            return [] if existing(image).split == split else [ImageSplitAssigned(split)]
+            return [] if require(image).split == split else [ImageSplitAssigned(split)]
         case RemoveImage():
-            existing(image)
+            require(image)
             return [ImageRemoved()]
         case EraseImage():
             return _erase(command, image)
@@ -198,7 +198,7 @@ def annotate(command: AnnotateImage, image: Image | None, view: View) -> list[Ev
 
     Raises `Invalid` where they do not fit the view's kind or name a concept it lacks.
     """
-    known = existing(image)
+    known = require(image)
     if known.project_id != view.project_id:
         raise Invalid("the image belongs to another project than the view", field="image_id")
     check_fits(command, view)
@@ -275,7 +275,7 @@ def _erase(command: EraseImage, image: Image | None) -> list[Event]:
     return [ImageErased(image.blob, reason)] if image.erased is None else []
 
 
-def existing(image: Image | None) -> Image:
+def require(image: Image | None) -> Image:
     """Raises `NotFound`, or `Gone` with the reason for an image that was erased."""
     if image is not None and image.erased is not None:
         raise Gone(f"the image was erased (reason: {image.erased})", field="image_id")

@@ -93,7 +93,7 @@ def evolve(model: Model | None, event: Event) -> Model | None:
 
 
 def decide(command: RenameModel | ArchiveModel | NumberVersion, model: Model | None) -> list[Event]:
-    known = existing(model)
+    known = require(model)
     match command:
         case RenameModel():
             name = clean_name(command.name)
@@ -106,7 +106,7 @@ def decide(command: RenameModel | ArchiveModel | NumberVersion, model: Model | N
             return [VersionNumbered(command.version_id, known.versions + 1)]
 
 
-def existing(model: Model | None) -> Model:
+def require(model: Model | None) -> Model:
     if model is None:
         raise NotFound("there is no such model")
     return model

@@ -123,7 +123,7 @@ def decide(command: CreateView | ConceptCommand, view: View | None) -> list[Even
     """The view's own events; what follows for its models is decided by `library.model_rule`."""
     if isinstance(command, CreateView):
         return _create(command)
-    known = existing(view)
+    known = require(view)
     match command:
         case AddConcepts():
             return _add(command, known)
@@ -159,7 +159,7 @@ def _add(command: AddConcepts, view: View) -> list[Event]:
         _refuse_taken(taken, label)
         event = ConceptAdded(former_ids.pop(label, concept.concept_id), label)
         events.append(event)
-        taken = existing(evolve(taken, event))
+        taken = require(evolve(taken, event))
     return events
 
 
@@ -173,7 +173,7 @@ def _refuse_taken(view: View, label: str) -> None:
         raise Conflict(f"view {view.name!r} already has a concept {label!r}", field="label")
 
 
-def existing(view: View | None) -> View:
+def require(view: View | None) -> View:
     if view is None:
         raise NotFound("there is no such view")
     return view

@@ -82,20 +82,20 @@ class Desired(StrEnum):
     STOP = "stop"
 
 
-class Wish(msgspec.Struct, frozen=True):
+class DesiredState(msgspec.Struct, frozen=True):
     """What is wanted of a version, as of one of its attempts."""
 
     attempt: int
     desired: Desired
 
-    def for_job(self, job: TrainJob) -> Desired | None:
+    def applies_to(self, job: TrainJob) -> Desired | None:
         """What this means for a job: a cancelled version's older jobs are of no use either, while
         a retried one forgets that it was to stop."""
         if self.desired == Desired.CANCEL:
             return Desired.CANCEL if self.attempt >= job.attempt else None
         return Desired.STOP if self.attempt == job.attempt else None
 
-    def outranks(self, other: "Wish") -> bool:
+    def supersedes(self, other: "DesiredState") -> bool:
         """Whether this is to take the other's place: the newer attempt's does, and a cancel."""
         if self.attempt != other.attempt:
             return self.attempt > other.attempt

@@ -359,7 +359,7 @@ def _change(version: Version, event: Event) -> dict[str, object]:
 def decide(command: Command, version: Version | None) -> list[Event]:
     if isinstance(command, CreateVersion):
         return _create(command)
-    known = existing(version)
+    known = require(version)
     match command:
         case FreezeDataset():
             return _freeze(command, known)
@@ -474,7 +474,7 @@ def _stop(known: Version) -> list[Event]:
     return [VersionStopRequested()]
 
 
-def existing(version: Version | None) -> Version:
+def require(version: Version | None) -> Version:
     if version is None:
         raise NotFound("there is no such version")
     return version

@@ -24,7 +24,7 @@ from domain.training.version import (
     VersionTrainingCompleted,
     VersionTrainingFailed,
     VersionTrainingStarted,
-    existing,
+    require,
 )
 
 
@@ -34,7 +34,7 @@ def record(report: Report, version: Version | None) -> list[Event]:
     Each iteration and each epoch is recorded once: of a resumed run only what goes beyond it.
     Raises `Conflict` where another worker has the job, as far as the log can tell.
     """
-    known = existing(version)
+    known = require(version)
     if known.status in ENDED or report.attempt != known.attempt:
         return []
     body = report.body

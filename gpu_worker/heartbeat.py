@@ -17,7 +17,7 @@ from domain.training.messages import Presence
 log = logging.getLogger(__name__)
 
 
-class Beacon:
+class Heartbeat:
     """Writes the worker's presence at every change and three times in its lifetime."""
 
     def __init__(self, js: JetStreamContext, settings: Settings) -> None:
@@ -34,7 +34,7 @@ class Beacon:
         )
         self._changed.set()
 
-    async def shine(self) -> None:
+    async def publish(self) -> None:
         """Run for as long as the worker does."""
         while True:
             self._changed.clear()
@@ -48,7 +48,7 @@ class Beacon:
             except TimeoutError:
                 continue
 
-    async def go_out(self) -> None:
+    async def withdraw(self) -> None:
         """Take the sign of life away, so that nobody counts on this worker for 30 seconds more."""
         try:
             bucket = await self._js.key_value(WORKERS_BUCKET)

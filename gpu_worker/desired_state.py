@@ -8,15 +8,19 @@ from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 
-from adapters.training.control import decode_wish, read_wish, wish_subject
-from domain.training.messages import Desired, TrainJob, Wish
+from adapters.training.control import (
+    decode_desired_state,
+    desired_state_subject,
+    read_desired_state,
+)
+from domain.training.messages import Desired, DesiredState, TrainJob
 
 POLL_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
 
 
-class Wishes:
+class DesiredStateWatcher:
     """The wishes about one job's version, as far as they mean this job."""
 
     def __init__(self, client: Client, js: JetStreamContext, job: TrainJob) -> None:
@@ -26,7 +30,7 @@ class Wishes:
 
     async def now(self) -> Desired | None:
         """What is wanted. Raises what NATS raises when it is away."""
-        return self._meant(await read_wish(self._js, self._job.version_id))
+        return self._meant(await read_desired_state(self._js, self._job.version_id))
 
     async def follow(self) -> AsyncGenerator[Desired, None]:
         """What is wanted, and then each change of it.
@@ -36,7 +40,7 @@ class Wishes:
         """
         # Of all versions: a listener to one subject alone is what makes NATS deliver to it what a
         # subscriber's consumer is told to send there.
-        heard = await self._client.subscribe(wish_subject("*"))
+        heard = await self._client.subscribe(desired_state_subject("*"))
         known: Desired | None = None
         wanted = await self._look()
         try:
@@ -46,8 +50,8 @@ class Wishes:
                     yield wanted
                 try:
                     message = await heard.next_msg(timeout=POLL_SECONDS)
-                    if message.subject == wish_subject(self._job.version_id):
-                        wanted = self._meant(decode_wish(message.data))
+                    if message.subject == desired_state_subject(self._job.version_id):
+                        wanted = self._meant(decode_desired_state(message.data))
                 except NatsTimeout:
                     wanted = await self._look()
         finally:
@@ -60,5 +64,5 @@ class Wishes:
             log.warning("wishes cannot be looked up: %s", error or type(error).__name__)
             return None
 
-    def _meant(self, wish: Wish | None) -> Desired | None:
-        return None if wish is None else wish.for_job(self._job)
+    def _meant(self, wish: DesiredState | None) -> Desired | None:
+        return None if wish is None else wish.applies_to(self._job)

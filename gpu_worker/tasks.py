@@ -19,14 +19,14 @@ ACCURACY, MEAN_AVERAGE_PRECISION = "validation_accuracy", "validation_mean_avera
 _MATCH_IOU = 0.5
 
 # Of a group only the first process measures: there is nothing to gather from the others.
-_BARE: dict[str, Any] = {"validate_args": False, "sync_on_compute": False}
+_METRIC_OPTIONS: dict[str, Any] = {"validate_args": False, "sync_on_compute": False}
 
 
-class UnsupportedKind(Exception):
+class UnsupportedTask(Exception):
     """The view's kind is not one that this worker trains."""
 
 
-class Answers(NamedTuple):
+class Predictions(NamedTuple):
     """What a model says of a batch: the sum of its losses, and the kind's scores.
 
     A label's score that is no number, as where the outputs overflow, is 0.
@@ -36,15 +36,15 @@ class Answers(NamedTuple):
     scores: Any
 
 
-class Figures(Protocol):
+class Metrics(Protocol):
     """Collects what the figures of a split are computed from."""
 
-    def add(self, answers: Answers, targets: Any) -> None: ...
+    def add(self, answers: Predictions, targets: Any) -> None: ...
 
     def compute(self) -> dict[str, float]: ...
 
 
-class Kind(Protocol):
+class Task(Protocol):
     """`best` names the figure that the saved checkpoint is best by."""
 
     best: str
@@ -58,12 +58,12 @@ class Kind(Protocol):
 
     def scores(self, model: nn.Module, images: Tensor) -> Any: ...
 
-    def answer(self, model: nn.Module, images: Tensor, targets: Any) -> Answers: ...
+    def predict(self, model: nn.Module, images: Tensor, targets: Any) -> Predictions: ...
 
-    def figures(self, device: torch.device) -> Figures: ...
+    def metrics(self, device: torch.device) -> Metrics: ...
 
     def rows(
-        self, answers: Answers, targets: Any, sizes: list[tuple[int, int]]
+        self, answers: Predictions, targets: Any, sizes: list[tuple[int, int]]
     ) -> Iterator[dict[str, Any]]: ...
 
     def value(self, figures: SplitFigures) -> float: ...
@@ -96,20 +96,20 @@ class Classification(_Labels):
         scores: Tensor = model(images).float().softmax(1)
         return scores
 
-    def answer(self, model: nn.Module, images: Tensor, targets: Tensor) -> Answers:
+    def predict(self, model: nn.Module, images: Tensor, targets: Tensor) -> Predictions:
         logits = model(images).float()
         loss = functional.cross_entropy(logits, targets, reduction="sum")
-        return Answers(loss, logits.softmax(1).nan_to_num())
+        return Predictions(loss, logits.softmax(1).nan_to_num())
 
-    def figures(self, device: torch.device) -> Figures:
+    def metrics(self, device: torch.device) -> Metrics:
         from torchmetrics.classification import MulticlassAccuracy
 
-        accuracy = MulticlassAccuracy(self._concepts, average="micro", **_BARE)
-        return _Measured({"accuracy": accuracy.to(device)})
+        accuracy = MulticlassAccuracy(self._concepts, average="micro", **_METRIC_OPTIONS)
+        return _LabelMetrics({"accuracy": accuracy.to(device)})
 
     def rows(
         self,
-        answers: Answers,
+        answers: Predictions,
         targets: Tensor,
         sizes: list[tuple[int, int]],  # noqa: ARG002
     ) -> Iterator[dict[str, Any]]:
@@ -135,17 +135,17 @@ class Tagging(_Labels):
         scores: Tensor = model(images).float().sigmoid()
         return scores
 
-    def answer(self, model: nn.Module, images: Tensor, targets: Tensor) -> Answers:
+    def predict(self, model: nn.Module, images: Tensor, targets: Tensor) -> Predictions:
         logits = model(images).float()
         loss = functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
-        return Answers(loss / self._concepts, logits.sigmoid().nan_to_num())
+        return Predictions(loss / self._concepts, logits.sigmoid().nan_to_num())
 
-    def figures(self, device: torch.device) -> Figures:
-        return _MeasuredTags(self._concepts, device)
+    def metrics(self, device: torch.device) -> Metrics:
+        return _TagMetrics(self._concepts, device)
 
     def rows(
         self,
-        answers: Answers,
+        answers: Predictions,
         targets: Tensor,
         sizes: list[tuple[int, int]],  # noqa: ARG002
     ) -> Iterator[dict[str, Any]]:
@@ -156,13 +156,13 @@ class Tagging(_Labels):
         return figures.mean_average_precision or 0.0
 
 
-class _Measured:
+class _LabelMetrics:
     """torchmetrics of scores and targets."""
 
     def __init__(self, metrics: dict[str, Any]) -> None:
         self._metrics = metrics
 
-    def add(self, answers: Answers, targets: Tensor) -> None:
+    def add(self, answers: Predictions, targets: Tensor) -> None:
         for metric in self._metrics.values():
             metric.update(answers.scores, targets.long())
 
@@ -170,18 +170,18 @@ class _Measured:
         return {name: float(metric.compute()) for name, metric in self._metrics.items()}
 
 
-class _MeasuredTags:
+class _TagMetrics:
     """The mean average precision is over the concepts that some image of the split holds."""
 
     def __init__(self, concepts: int, device: torch.device) -> None:
         from torchmetrics.classification import MultilabelAccuracy, MultilabelAveragePrecision
 
-        self._accuracy = MultilabelAccuracy(concepts, average="micro", **_BARE)
-        self._precision = MultilabelAveragePrecision(concepts, average="none", **_BARE)
+        self._accuracy = MultilabelAccuracy(concepts, average="micro", **_METRIC_OPTIONS)
+        self._precision = MultilabelAveragePrecision(concepts, average="none", **_METRIC_OPTIONS)
         self._metrics = [self._accuracy.to(device), self._precision.to(device)]
         self._held = torch.zeros(concepts, dtype=torch.bool, device=device)
 
-    def add(self, answers: Answers, targets: Tensor) -> None:
+    def add(self, answers: Predictions, targets: Tensor) -> None:
         held = targets.long()
         self._held |= held.any(0)
         for metric in self._metrics:
@@ -222,7 +222,9 @@ class Detection:
         found: list[dict[str, Tensor]] = model(list(images))
         return found
 
-    def answer(self, model: nn.Module, images: Tensor, targets: list[dict[str, Tensor]]) -> Answers:
+    def predict(
+        self, model: nn.Module, images: Tensor, targets: list[dict[str, Tensor]]
+    ) -> Predictions:
         """Detectors give their losses only as in training, but batch normalisation must not."""
         boxes = self.scores(model, images)
         model.train()
@@ -231,24 +233,24 @@ class Detection:
                 module.eval()
         loss = self.loss(model, images, targets)
         model.eval()
-        return Answers(loss * len(images), boxes)
+        return Predictions(loss * len(images), boxes)
 
-    def figures(self, device: torch.device) -> Figures:  # noqa: ARG002
-        return _MeasuredBoxes()
+    def metrics(self, device: torch.device) -> Metrics:  # noqa: ARG002
+        return _BoxMetrics()
 
     def rows(
         self,
-        answers: Answers,
+        answers: Predictions,
         targets: list[dict[str, Tensor]],
         sizes: list[tuple[int, int]],
     ) -> Iterator[dict[str, Any]]:
         for said, target, size in zip(answers.scores, targets, sizes, strict=True):
             yield {
-                "truth": list(shares_of(target, size)),
+                "truth": list(relative_boxes(target, size)),
                 "predicted": [
                     box | {"score": score, "matched": matched}
                     for box, score, matched in zip(
-                        shares_of(said, size),
+                        relative_boxes(said, size),
                         said["scores"].tolist(),
                         match(said, target),
                         strict=True,
@@ -260,7 +262,7 @@ class Detection:
         return figures.mean_average_precision or 0.0
 
 
-class _MeasuredBoxes:
+class _BoxMetrics:
     """COCO's mean average precision, by faster-coco-eval."""
 
     def __init__(self) -> None:
@@ -269,7 +271,7 @@ class _MeasuredBoxes:
         self._metric = MeanAveragePrecision(backend="faster_coco_eval", sync_on_compute=False)
         self._metric.warn_on_many_detections = False
 
-    def add(self, answers: Answers, targets: list[dict[str, Tensor]]) -> None:
+    def add(self, answers: Predictions, targets: list[dict[str, Tensor]]) -> None:
         said = [{name: one.cpu() for name, one in image.items()} for image in answers.scores]
         self._metric.update(
             said, [{name: one.cpu() for name, one in image.items()} for image in targets]
@@ -281,7 +283,7 @@ class _MeasuredBoxes:
         return {ours: max(float(found[theirs]), 0.0) for ours, theirs in names.items()}
 
 
-def shares_of(said: dict[str, Tensor], size: tuple[int, int]) -> Iterator[dict[str, Any]]:
+def relative_boxes(said: dict[str, Tensor], size: tuple[int, int]) -> Iterator[dict[str, Any]]:
     """Boxes as shares of the image, which fills a part of the pixels."""
     width, height = size
     for label, corners in zip(said["labels"].tolist(), said["boxes"].tolist(), strict=True):
@@ -316,8 +318,8 @@ def match(said: dict[str, Tensor], target: dict[str, Tensor]) -> list[int]:
     return found
 
 
-def kind_of(kind: str, concepts: int) -> Kind:
-    """Raises `UnsupportedKind`."""
+def task_for(kind: str, concepts: int) -> Task:
+    """Raises `UnsupportedTask`."""
     match kind:
         case known if known == CLASSIFICATION:
             return Classification(concepts)
@@ -325,4 +327,4 @@ def kind_of(kind: str, concepts: int) -> Kind:
             return Tagging(concepts)
         case known if known == DETECTION:
             return Detection()
-    raise UnsupportedKind(f"this worker cannot train {kind!r}")
+    raise UnsupportedTask(f"this worker cannot train {kind!r}")
