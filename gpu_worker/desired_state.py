@@ -1,4 +1,4 @@
-"""What users want of the job that a worker is at: heard as it is said, and looked up besides."""
+"""The desired state of a worker's current job, from a subscription and by polling."""
 
 import logging
 from collections.abc import AsyncGenerator
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class DesiredStateWatcher:
-    """The wishes about one job's version, as far as they mean this job."""
+    """Watches the desired state of a job's version, as far as it applies to this job."""
 
     def __init__(self, client: Client, js: JetStreamContext, job: TrainJob) -> None:
         self._client = client
@@ -29,40 +29,40 @@ class DesiredStateWatcher:
         self._job = job
 
     async def now(self) -> Desired | None:
-        """What is wanted. Raises what NATS raises when it is away."""
-        return self._meant(await read_desired_state(self._js, self._job.version_id))
+        """The current desired state. Raises the errors of NATS while it does not answer."""
+        return self._applicable(await read_desired_state(self._js, self._job.version_id))
 
     async def follow(self) -> AsyncGenerator[Desired, None]:
-        """What is wanted, and then each change of it.
+        """Yield the desired state, and then each change of it.
 
-        The subscription outlives a connection, but not what was said while there was none: for
-        that, and for the beginning, the wish that stands is looked up.
+        The subscription survives a reconnect, but messages sent in between are lost: the stored
+        state is therefore read at the start and while no message arrives.
         """
-        # Of all versions: a listener to one subject alone is what makes NATS deliver to it what a
-        # subscriber's consumer is told to send there.
-        heard = await self._client.subscribe(desired_state_subject("*"))
-        known: Desired | None = None
-        wanted = await self._look()
+        # The wildcard covers all versions: a subscription to a single subject would also receive
+        # messages that a consumer of someone else is configured to deliver there.
+        subscription = await self._client.subscribe(desired_state_subject("*"))
+        current: Desired | None = None
+        desired = await self._read()
         try:
             while True:
-                if wanted is not None and wanted != known:
-                    known = wanted
-                    yield wanted
+                if desired is not None and desired != current:
+                    current = desired
+                    yield desired
                 try:
-                    message = await heard.next_msg(timeout=POLL_SECONDS)
+                    message = await subscription.next_msg(timeout=POLL_SECONDS)
                     if message.subject == desired_state_subject(self._job.version_id):
-                        wanted = self._meant(decode_desired_state(message.data))
+                        desired = self._applicable(decode_desired_state(message.data))
                 except NatsTimeout:
-                    wanted = await self._look()
+                    desired = await self._read()
         finally:
-            await heard.unsubscribe()
+            await subscription.unsubscribe()
 
-    async def _look(self) -> Desired | None:
+    async def _read(self) -> Desired | None:
         try:
             return await self.now()
         except (NatsError, TimeoutError, OSError) as error:
-            log.warning("wishes cannot be looked up: %s", error or type(error).__name__)
+            log.warning("the desired state cannot be read: %s", error or type(error).__name__)
             return None
 
-    def _meant(self, wish: DesiredState | None) -> Desired | None:
-        return None if wish is None else wish.applies_to(self._job)
+    def _applicable(self, state: DesiredState | None) -> Desired | None:
+        return None if state is None else state.applies_to(self._job)

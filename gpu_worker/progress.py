@@ -1,4 +1,4 @@
-"""What a training says while it runs: the steps of the progress bar, and figures per iteration."""
+"""Progress reports of a training: the steps of the progress bar, and metrics per iteration."""
 
 import math
 import time
@@ -24,10 +24,10 @@ class NonFiniteLoss(Exception):
 
 
 class Steps:
-    """The progress bar: one step runs at a time, and its fraction is told once a second."""
+    """The progress bar: one step runs at a time, and its fraction is reported once a second."""
 
-    def __init__(self, say: Reporter) -> None:
-        self._report = say
+    def __init__(self, report: Reporter) -> None:
+        self._report = report
         self._step: str | None = None
         self._fraction = 0.0
         self._reported_at = 0.0
@@ -55,13 +55,13 @@ class Steps:
 
 
 class MetricsBuffer:
-    """Collects every iteration's figures and reports them in chunks.
+    """Collects every iteration's metrics and reports them in chunks.
 
     Losses stay on the device until a flush: fetching each would make a GPU wait for Python.
     """
 
-    def __init__(self, say: Reporter, first_iteration: int) -> None:
-        self._report = say
+    def __init__(self, report: Reporter, first_iteration: int) -> None:
+        self._report = report
         self._first = first_iteration
         self._rates: list[float] = []
         self._losses: list[Tensor] = []
@@ -75,18 +75,18 @@ class MetricsBuffer:
         return time.monotonic() >= self._due_at or len(self._rates) >= _LARGEST_CHUNK
 
     def flush(self) -> None:
-        """Report what has been collected. Raises `NonFiniteLoss` after the last sound figure."""
+        """Report the collected metrics. Raises `NonFiniteLoss` after the last finite loss."""
         self._due_at = time.monotonic() + REPORT_SECONDS
         if not self._rates:
             return
         losses = torch.stack(self._losses).tolist()
-        sound = next((n for n, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
-        if sound:
+        finite = next((n for n, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
+        if finite:
             self._report(
-                BatchMetrics(self._first, tuple(self._rates[:sound]), tuple(losses[:sound]))
+                BatchMetrics(self._first, tuple(self._rates[:finite]), tuple(losses[:finite]))
             )
-        if sound < len(losses):
-            raise NonFiniteLoss(f"at iteration {self._first + sound}")
+        if finite < len(losses):
+            raise NonFiniteLoss(f"at iteration {self._first + finite}")
         self._first += len(losses)
         self._rates.clear()
         self._losses.clear()

@@ -17,7 +17,7 @@ _BLOBS_AWAY = PartHealth("failed", "the store does not answer")
 
 
 class OwnServers:
-    """Checks each server through a connection or thread of its own: a hanging one blocks nothing."""
+    """Checks each server through a connection or thread of its own: none blocks another."""
 
     def __init__(self, settings: Settings, name: str) -> None:
         self._settings = settings

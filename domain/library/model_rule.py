@@ -32,7 +32,7 @@ class ForkModel(msgspec.Struct, frozen=True):
     name: str | None = None
 
 
-def settle(
+def decide_model_change(
     view_id: str, before: View, after: View, current: Model | None, new_model_id: str
 ) -> ModelChange | None:
     """What a change of the view's concepts, `before` to `after`, means for its models.
