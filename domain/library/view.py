@@ -1,4 +1,4 @@
-"""A view: one question asked of a project's images, its concepts, and which sets are models."""
+"""A view: one question about a project's images, its concepts, and the sets that are models."""
 
 import msgspec
 
@@ -120,22 +120,22 @@ def _with_current(view: View) -> View:
 
 
 def decide(command: CreateView | ConceptCommand, view: View | None) -> list[Event]:
-    """The view's own events; what follows for its models is decided by `library.model_rule`."""
+    """The events of the view; `library.model_rule` decides those of its models."""
     if isinstance(command, CreateView):
         return _create(command)
-    known = require(view)
+    current = require(view)
     match command:
         case AddConcepts():
-            return _add(command, known)
+            return _add(command, current)
         case RenameConcept():
-            _require(known, command.concept_id)
+            _require_concept(current, command.concept_id)
             label = clean_name(command.label, "label")
-            if known.concepts[command.concept_id] == label:
+            if current.concepts[command.concept_id] == label:
                 return []
-            _refuse_taken(known, label)
+            _refuse_taken(current, label)
             return [ConceptRenamed(command.concept_id, label)]
         case RemoveConcept():
-            _require(known, command.concept_id)
+            _require_concept(current, command.concept_id)
             return [ConceptRemoved(command.concept_id)]
 
 
@@ -163,7 +163,7 @@ def _add(command: AddConcepts, view: View) -> list[Event]:
     return events
 
 
-def _require(view: View, concept_id: str) -> None:
+def _require_concept(view: View, concept_id: str) -> None:
     if concept_id not in view.concepts:
         raise NotFound(f"view {view.name!r} has no concept {concept_id!r}", field="concept_id")
 
