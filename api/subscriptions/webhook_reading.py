@@ -153,7 +153,7 @@ def _row(standing: Standing) -> WebhookRow:
         behind=standing.behind,
         registered_at=registered.metadata.occurred_at,
         registered_by=registered.metadata.actor,
-        vouched_by=endpoint.vouched_by,
+        vouched_by=endpoint.owner,
         revision=endpoint.revision,
         going=standing.going,
         **msgspec.structs.asdict(standing.place),

@@ -61,11 +61,11 @@ def annotate_images(
 def draw_validation_split(
     session: Session, project_id: str, command: DrawValidationSplit
 ) -> Decided[Project]:
-    """Draw a new validation set from all images there are; those not drawn train."""
+    """Draw a new validation set from all images; the others train."""
     projects.require(session.get(PROJECT, project_id))
     session.check_revision(PROJECT, project_id)
     position = session.position
-    # Gone through twice, since the states of very many images would take very much memory.
+    # Read twice, since the states of very many images would take too much memory.
     present = [image.image_id for image in images_at(session.store, project_id, position)]
     drawn = projects.draw_validation_set(command, present)
     event = ValidationSplitDrawn(command.size, command.seed, len(present), len(drawn), position)

@@ -1,4 +1,4 @@
-"""What users want of trainings, told to the workers: the wish that stands, at whichever event."""
+"""The desired state of trainings, published to the workers at every event that changes it."""
 
 from collections.abc import Callable
 
@@ -17,14 +17,14 @@ from domain.training.version import (
 REACTS_TO = [name_of(event) for event in (VersionStopRequested, VersionTrainingCancelled)]
 
 PublishDesiredState = Callable[[str, DesiredState], None]
-"""Makes a wish about the version of an id known, unless a newer one already is."""
+"""Publishes the desired state of a version, given by id, unless a newer one is stored."""
 
 
-def react(store: Store, tell: PublishDesiredState, recorded: Recorded) -> None:
-    """Tell what is wanted of the version now: an old event brings no old wish back."""
-    wish = desired_state_of(version_of(store, recorded.entity_id))
-    if wish is not None:
-        tell(recorded.entity_id, wish)
+def react(store: Store, publish: PublishDesiredState, recorded: Recorded) -> None:
+    """Publish the current desired state of the version, also for an old event."""
+    desired_state = desired_state_of(version_of(store, recorded.entity_id))
+    if desired_state is not None:
+        publish(recorded.entity_id, desired_state)
 
 
 def desired_state_of(version: Version) -> DesiredState | None:
