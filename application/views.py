@@ -1,4 +1,4 @@
-"""Commands about views, their concepts and the models that follow from them."""
+"""Commands about views, their concepts and their models."""
 
 from collections.abc import Sequence
 
@@ -51,7 +51,7 @@ def fork_model(
     why: str,
     name: str | None = None,
 ) -> Decided[Model]:
-    """Make a model of other concepts beside its parent, at a user's wish."""
+    """Fork a model with other concepts from its parent, at a user's request."""
     parent = models.require(session.get(MODEL, parent_model_id))
     view = views.require(session.get(VIEW, parent.view_id))
     command = ForkModel(parent_model_id, tuple(concepts), why, name)

@@ -34,7 +34,7 @@ class Stored(msgspec.Struct, frozen=True, omit_defaults=True):
 class EventMapper(Mapper[str]):
     """The event-sourcing library's mapper, for msgspec structs instead of its own classes.
 
-    `key` is that of the event's stream. Without it, personal fields read as erased.
+    `key` is the key of the event's stream. Without it, personal fields read as erased.
     """
 
     def __init__(self, random: Random = os.urandom) -> None:

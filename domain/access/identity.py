@@ -1,4 +1,4 @@
-"""Whom an identity provider vouches for, and what their account here is called."""
+"""Identities of an identity provider, and the names of their accounts."""
 
 import re
 import unicodedata

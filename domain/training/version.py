@@ -239,7 +239,7 @@ class Version(msgspec.Struct, frozen=True):
 
 
 class CreateVersion(msgspec.Struct, frozen=True):
-    """`number`, `counts` and `log_position` are found by the handler; the rest is asked for."""
+    """`number`, `counts` and `log_position` are set by the handler; the rest by the caller."""
 
     project_id: str
     view_id: str
