@@ -142,7 +142,7 @@ def create_app(settings: Settings) -> Litestar:
         try:
             yield
         finally:
-            await backend.lookout.close()
+            await backend.queue_monitor.close()
             await asyncio.to_thread(backend.close)
             await asyncio.to_thread(tracing.end)
 

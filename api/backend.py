@@ -18,8 +18,8 @@ from adapters.postgres.postgres import engine_for, one_at_a_time
 from adapters.settings import Settings
 from adapters.subscriptions.feed.feed import Feed
 from adapters.subscriptions.webhooks.addresses import Gate, allowed_in
-from adapters.training.crew import Lookout
 from adapters.training.weights import WeightsFolder
+from adapters.training.worker_pool import QueueMonitor
 from adapters.uploads.image_files import ImageLimits
 from api.moments import moment_in
 from application.access.access import Access
@@ -64,12 +64,12 @@ class Backend:
         self.feed = Feed(self.store, self.scopes)
         self.import_roots = settings.roots()
         self.max_import_bytes = settings.max_import_bytes
-        self.lookout = Lookout(settings)
+        self.queue_monitor = QueueMonitor(settings)
         one_training = partial(one_at_a_time, self.committed)
         self.trainings = TrainingLimit(self.store, settings.max_trainings, one_training)
         self.gate = Gate(allowed_in(settings.webhook_allow))
         self.webhook_timeout = settings.webhook_timeout_seconds
-        self.overview = Overview(url, self.lookout, self.blobs, self.store)
+        self.overview = Overview(url, self.queue_monitor, self.blobs, self.store)
         self.limits = ImageLimits(settings.max_upload_bytes, settings.max_image_pixels)
 
     def close(self) -> None:

@@ -1,1 +1,1 @@
-"""Commands carried out: load, decide, save; reports taken in; policies that react to events."""
+"""Application services: commands (load, decide, save), ingest of reports, and policies."""

@@ -1,4 +1,4 @@
-"""A page of events as lines of the trail: what was before is read for the whole page at once."""
+"""Lines of the trail for a page of events; earlier events are read for the whole page at once."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -21,11 +21,11 @@ from domain.training.version import (
     VersionTrainingStarted,
 )
 
-# There may be very many of these in a stream, and no line needs what they change, but for the
-# last status of a version, which is looked up.
-_PASSED_OVER = [
-    name_of(one)
-    for one in (
+# A stream may hold very many of these, and no line needs what they change, except for the last
+# status of a version, which is read separately.
+_SKIPPED = [
+    name_of(event)
+    for event in (
         BatchMetricsRecorded,
         BestCheckpointSaved,
         EpochMetricsRecorded,
@@ -34,7 +34,7 @@ _PASSED_OVER = [
         VersionNumbered,
     )
 ]
-_TURNS = (
+_STATUS_CHANGES = (
     TrainingStepAdvanced,
     VersionRetried,
     VersionTrainingCancelled,
@@ -47,8 +47,8 @@ _TURNS = (
 def lines_of(store: Store, page: Sequence[Recorded]) -> list[Line]:
     """The lines of some events, in the order given.
 
-    It takes three queries, however many the events are. All that is kept in memory are the
-    histories of the streams that they touch, less figures and steps.
+    It takes three queries for any number of events. Only the histories of the mentioned streams
+    are kept in memory, without metrics and steps.
     """
     if not page:
         return []
@@ -70,23 +70,27 @@ def _after(states: dict[str, Any], recorded: Recorded) -> Any:
 
 
 def _earlier(store: Store, ordered: Sequence[Recorded]) -> list[Recorded]:
-    """What happened to the streams that the lines speak of, up to the last of them, in order."""
+    """The events of the streams that the lines mention, up to the last line, in order."""
     last = ordered[-1].position
     streams = {recorded.stream for recorded in ordered}
     streams |= {stream for recorded in ordered for stream in mentions(recorded.event)}
-    found = _histories(store, streams, last)
-    asked = {
+    events = _histories(store, streams, last)
+    of_models = {
         stream
-        for recorded in [*found, *ordered]
+        for recorded in [*events, *ordered]
         if recorded.kind == MODEL.kind
         for stream in mentions(recorded.event)
     }
-    found += _histories(store, asked - streams, last)
-    turns = [(one.stream, one.position) for one in ordered if isinstance(one.event, _TURNS)]
-    found += store.status_steps(turns) if turns else []
-    return sorted(found, key=lambda recorded: recorded.position)
+    events += _histories(store, of_models - streams, last)
+    changes = [
+        (recorded.stream, recorded.position)
+        for recorded in ordered
+        if isinstance(recorded.event, _STATUS_CHANGES)
+    ]
+    events += store.status_steps(changes) if changes else []
+    return sorted(events, key=lambda recorded: recorded.position)
 
 
 def _histories(store: Store, streams: Iterable[str], upto: int) -> list[Recorded]:
     names = sorted(streams)
-    return store.histories(names, upto=upto, without=_PASSED_OVER) if names else []
+    return store.histories(names, upto=upto, without=_SKIPPED) if names else []

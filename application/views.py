@@ -1,4 +1,4 @@
-"""Commands about views, their concepts and the models that follow from them."""
+"""Commands about views, their concepts and their models."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,12 @@ from domain.dataset import project as projects
 from domain.library import model as models
 from domain.library import view as views
 from domain.library.model import Model
-from domain.library.model_rule import ForkModel, ModelChange, fork, settle
+from domain.library.model_rule import ForkModel, ModelChange, decide_model_change, fork
 from domain.library.view import AddConcepts, ConceptCommand, CreateView, NewConcept, View
 
 
 def create_view(session: Session, project_id: str, name: str, kind: str) -> Decided[View]:
-    projects.existing(session.get(PROJECT, project_id))
+    projects.require(session.get(PROJECT, project_id))
     return session.decide(VIEW, session.begin(VIEW), CreateView(project_id, name, kind))
 
 
@@ -21,18 +21,20 @@ def add_concepts(session: Session, view_id: str, labels: Sequence[str]) -> Decid
     """Add concepts to a view, all or none. The ids of all of them are returned, in order."""
     concepts = tuple(NewConcept(session.new_id(), label) for label in labels)
     change_concepts(session, view_id, AddConcepts(concepts))
-    view = views.existing(session.get(VIEW, view_id))
+    view = views.require(session.get(VIEW, view_id))
     ids = {label: concept_id for concept_id, label in view.concepts.items()}
     return Decided(VIEW, view_id, tuple(ids[label.strip()] for label in labels))
 
 
 def change_concepts(session: Session, view_id: str, command: ConceptCommand) -> Decided[View]:
     """Change a view's concepts, and its models as follows from that."""
-    before = views.existing(session.get(VIEW, view_id))
+    before = views.require(session.get(VIEW, view_id))
     session.change(VIEW, view_id, command)
-    after = views.existing(session.get(VIEW, view_id))
+    after = views.require(session.get(VIEW, view_id))
     current = session.get(MODEL, before.current_model) if before.current_model else None
-    _record(session, view_id, settle(view_id, before, after, current, session.new_id()))
+    _record(
+        session, view_id, decide_model_change(view_id, before, after, current, session.new_id())
+    )
     return Decided(VIEW, view_id)
 
 
@@ -49,9 +51,9 @@ def fork_model(
     why: str,
     name: str | None = None,
 ) -> Decided[Model]:
-    """Make a model of other concepts beside its parent, at a user's wish."""
-    parent = models.existing(session.get(MODEL, parent_model_id))
-    view = views.existing(session.get(VIEW, parent.view_id))
+    """Fork a model with other concepts from its parent, at a user's request."""
+    parent = models.require(session.get(MODEL, parent_model_id))
+    view = views.require(session.get(VIEW, parent.view_id))
     command = ForkModel(parent_model_id, tuple(concepts), why, name)
     change = fork(command, view, parent, session.new_id())
     _record(session, parent.view_id, change)

@@ -1,4 +1,4 @@
-"""Webhooks as commands, and as the log tells which there are."""
+"""Commands about webhooks, and the webhooks that the log holds."""
 
 import base64
 import secrets
@@ -30,8 +30,8 @@ from domain.subscriptions.webhook import (
 )
 
 EVENTS = [
-    name_of(one)
-    for one in (
+    name_of(event)
+    for event in (
         WebhookRegistered,
         WebhookPaused,
         WebhookParked,
@@ -43,15 +43,15 @@ EVENTS = [
 ]
 SECRET_BYTES = 32
 BOTH_SECRETS = timedelta(hours=24)
-"""How long the secret before signs too after a rotation."""
+"""The time after a rotation in which the previous secret signs too."""
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """A webhook as its events tell.
+    """A webhook, folded from its events.
 
-    What is sent first is the event after `start`, as the event at position `placed` of the log
-    says. `begun` is the position of the last event that let deliveries begin anew. `vouched_by`
-    is the actor who registered it, or resumed it since: it tells no more than they may know.
+    Deliveries start with the event after `start`, as set by the event at the log's position
+    `placed`. `begun` is the position of the last event that restarted deliveries. `owner` is
+    the actor who registered it, or resumed it since: it delivers no more than they may read.
     """
 
     webhook_id: str
@@ -61,39 +61,39 @@ class Endpoint(msgspec.Struct, frozen=True):
     start: int
     placed: int
     begun: int
-    vouched_by: str
+    owner: str
 
 
 def new_secret() -> str:
-    """A secret as Standard Webhooks writes it."""
+    """A new secret in the format of Standard Webhooks."""
     return f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
 
 
 def both_until() -> datetime:
-    """When the secret before a rotation that happens now signs for the last time."""
+    """The time until which the previous secret signs, for a rotation that happens now."""
     return datetime.now(UTC) + BOTH_SECRETS
 
 
 def register_webhook(session: Session, command: RegisterWebhook) -> Decided[Webhook]:
     if command.project_id is not None:
-        projects.existing(session.get(PROJECT, command.project_id))
+        projects.require(session.get(PROJECT, command.project_id))
     return session.decide(WEBHOOK, session.begin(WEBHOOK), command)
 
 
 def take(endpoints: dict[str, Endpoint], recorded: Recorded) -> Endpoint | None:
-    """Let an event change the endpoint that it is about; None for an event of something else."""
+    """Apply an event to its endpoint and return that; None for an event of another kind."""
     event, position, key = recorded.event, recorded.position, recorded.entity_id
     if recorded.kind != WEBHOOK.kind:
         return None
     if isinstance(event, WebhookRegistered):
-        webhook = webhooks.existing(webhooks.evolve(None, event))
+        webhook = webhooks.require(webhooks.evolve(None, event))
         actor = recorded.metadata.actor
         endpoints[key] = Endpoint(key, webhook, recorded, 1, position, position, position, actor)
         return endpoints[key]
-    known = endpoints[key]
+    endpoint = endpoints[key]
     changed = msgspec.structs.replace(
-        known,
-        webhook=webhooks.evolve(known.webhook, event),
+        endpoint,
+        webhook=webhooks.evolve(endpoint.webhook, event),
         revision=recorded.originator_version,
     )
     if isinstance(event, WebhookReplayed):
@@ -101,61 +101,69 @@ def take(endpoints: dict[str, Endpoint], recorded: Recorded) -> Endpoint | None:
     if isinstance(event, WebhookReplayed | WebhookResumed):
         changed = msgspec.structs.replace(changed, begun=position)
     if isinstance(event, WebhookResumed):
-        changed = msgspec.structs.replace(changed, vouched_by=recorded.metadata.actor)
+        changed = msgspec.structs.replace(changed, owner=recorded.metadata.actor)
     endpoints[key] = changed
     return changed
 
 
 def all_endpoints(store: Store, *, upto: int = END) -> dict[str, Endpoint]:
     """The webhooks that are not removed, by id, up to a position of the log."""
-    found = _folded(list(store.read_all(upto=upto, names=EVENTS)))
-    return {key: one for key, one in found.items() if one.webhook.state != webhooks.REMOVED}
+    endpoints = _folded(list(store.read_all(upto=upto, names=EVENTS)))
+    return {
+        key: endpoint
+        for key, endpoint in endpoints.items()
+        if endpoint.webhook.state != webhooks.REMOVED
+    }
 
 
 class Endpoints:
-    """The webhooks that are not removed, kept up with the log: each look reads what is new."""
+    """The webhooks that are not removed, kept up to date: each call reads new events."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[str, Endpoint] = {}
+        self._endpoints: dict[str, Endpoint] = {}
         self._position = 0
 
     def now(self) -> tuple[list[Endpoint], int]:
-        """Them, and where the log ends."""
+        """The webhooks, and the position of the last event."""
         head = self._store.head()
         for recorded in self._store.read_all(self._position, upto=head, names=EVENTS):
-            take(self._known, recorded)
+            take(self._endpoints, recorded)
         self._position = head
-        there = [one for one in self._known.values() if one.webhook.state != webhooks.REMOVED]
-        return there, head
+        active = [
+            endpoint
+            for endpoint in self._endpoints.values()
+            if endpoint.webhook.state != webhooks.REMOVED
+        ]
+        return active, head
 
 
 def find_endpoint(store: Store, webhook_id: str) -> Endpoint:
-    """Also one that is removed. Raises `NotFound` for one that never was."""
-    found = _folded(_events_of(store, webhook_id))
-    if webhook_id not in found:
+    """The webhook, also a removed one. Raises `NotFound` for an unknown one."""
+    endpoints = _folded(_events_of(store, webhook_id))
+    if webhook_id not in endpoints:
         raise NotFound("there is no such webhook")
-    return found[webhook_id]
+    return endpoints[webhook_id]
 
 
-def distrusted(access: Access, endpoint: Endpoint) -> str | None:
-    """Why nothing may be sent, where whoever vouches for the webhook may not see what it tells."""
+def lost_authorization(access: Access, endpoint: Endpoint) -> str | None:
+    """The reason why nothing may be sent, if the webhook's owner lacks access to its events."""
     project_id = endpoint.webhook.registered.project_id
     try:
-        grants = access.by_account(account_id(endpoint.vouched_by)).grants
+        grants = access.by_account(account_id(endpoint.owner)).grants
         if grants.may(Right.ADMINISTER, project_id):
             return None
     except Unauthenticated:
         pass
     what = "all projects" if project_id is None else "the project"
     return (
-        f"{endpoint.vouched_by}, who vouches for it, does not administer {what} any more; whoever"
+        f"{endpoint.owner}, who vouches for it, does not administer {what} any more; whoever"
         " does and resumes it vouches for it from then on"
     )
 
 
 def secret_given(store: Store, webhook_id: str, command_id: str) -> str | None:
-    """The secret that a command has given to a webhook, to answer the same command again."""
+    """The secret that a command gave to a webhook, to answer a repeat of the command."""
     for recorded in _events_of(store, webhook_id):
         event = recorded.event
         if recorded.metadata.command_id == command_id and isinstance(
@@ -167,10 +175,10 @@ def secret_given(store: Store, webhook_id: str, command_id: str) -> str | None:
 
 def _events_of(store: Store, webhook_id: str) -> list[Recorded]:
     """All events of a webhook, with their positions."""
-    stream, found = WEBHOOK.stream(webhook_id), list[Recorded]()
-    while page := store.of_stream(stream, after=found[-1].position if found else 0, newest=False):
-        found += page
-    return found
+    stream, events = WEBHOOK.stream(webhook_id), list[Recorded]()
+    while page := store.of_stream(stream, after=events[-1].position if events else 0, newest=False):
+        events += page
+    return events
 
 
 def _folded(events: Sequence[Recorded]) -> dict[str, Endpoint]:

@@ -19,9 +19,9 @@ from gpu_worker.channel import decode_assignment
 from gpu_worker.checkpoint import weights
 from gpu_worker.data import ImageSet, batches, epoch_order, in_order, prepare
 from gpu_worker.environment import choose_device, set_up_torch
-from gpu_worker.kinds import Classification
 from gpu_worker.networks import build_network
 from gpu_worker.recipe import build_optimizer, build_scheduler
+from gpu_worker.tasks import Classification
 
 
 def main() -> None:
@@ -31,9 +31,9 @@ def main() -> None:
     set_up_torch(device)
     blobs = BlobStore.from_url(settings.require("blobs_url"))
     data = prepare(job, blobs, settings, lambda _: None)
-    kind = Classification(len(job.concepts))
-    pixels, targets = _in_memory(kind, data.train, device)
-    held_out = _in_memory(kind, data.validation, device)
+    task = Classification(len(job.concepts))
+    pixels, targets = _in_memory(task, data.train, device)
+    held_out = _in_memory(task, data.validation, device)
     size = job.options.batch_size
     order = [
         torch.split(torch.from_numpy(epoch_order(len(pixels), job.options.seed, epoch)), size)
@@ -59,9 +59,9 @@ def main() -> None:
 
 
 def _in_memory(
-    kind: Classification, images: ImageSet, device: torch.device
+    task: Classification, images: ImageSet, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    ((pixels, targets),) = batches(kind, images, in_order(images, len(images)), device)
+    ((pixels, targets),) = batches(task, images, in_order(images, len(images)), device)
     return pixels.contiguous(memory_format=torch.channels_last), targets
 
 

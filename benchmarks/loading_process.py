@@ -12,8 +12,8 @@ from benchmarks.loading import Alone
 from gpu_worker.channel import Assignment, decode_assignment
 from gpu_worker.data import Batch, batches, epoch_draws, prepare
 from gpu_worker.environment import choose_device, set_up_torch
-from gpu_worker.kinds import kind_of
 from gpu_worker.networks import build_network
+from gpu_worker.tasks import task_for
 
 MODEL_BATCHES = 3
 
@@ -29,7 +29,7 @@ def _measure(assignment: Assignment) -> Alone:
     device = choose_device(settings.device)
     set_up_torch(device)
     data = prepare(job, BlobStore.from_url(settings.require("blobs_url")), settings, lambda _: None)
-    kind, size = kind_of(job.kind, len(job.concepts)), job.options.batch_size
+    task, size = task_for(job.kind, len(job.concepts)), job.options.batch_size
     draws = epoch_draws(data.drawn, job.options.seed, 0)
     chunks = [draws[start : start + size] for start in range(0, len(draws), size)]
     model = build_network(job.kind, job.options, len(job.concepts))
@@ -38,15 +38,15 @@ def _measure(assignment: Assignment) -> Alone:
 
     started = time.monotonic()
     kept: list[Batch] = []
-    for batch in batches(kind, data.train, chunks, device):
+    for batch in batches(task, data.train, chunks, device):
         kept = [*kept, batch][:MODEL_BATCHES]
     drawn = len(draws) / (time.monotonic() - started)
 
-    kind.loss(model, kept[0].images, kept[0].targets).backward()  # type: ignore[no-untyped-call]
+    task.loss(model, kept[0].images, kept[0].targets).backward()  # type: ignore[no-untyped-call]
     started = time.monotonic()
     for batch in kept:
         model.zero_grad()
-        loss = kind.loss(model, batch.images, batch.targets)
+        loss = task.loss(model, batch.images, batch.targets)
         loss.backward()  # type: ignore[no-untyped-call]
     trained = sum(len(batch.images) for batch in kept) / (time.monotonic() - started)
     return Alone(drawn, trained)

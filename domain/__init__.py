@@ -1,1 +1,1 @@
-"""Pure decisions: what can happen (events), what is known (state) and what may be decided."""
+"""Pure domain logic: events, the states that follow from them, and decisions on commands."""

@@ -45,7 +45,7 @@ ACCOUNT: Aggregate[account.Account] = Aggregate("account", account.evolve, accou
 KEY: Aggregate[key.Key] = Aggregate("key", key.evolve, key.decide)
 
 AGGREGATES: Mapping[str, Aggregate[Any]] = {
-    one.kind: one
-    for one in (PROJECT, IMAGE, BLOB, IMPORT, VIEW, MODEL, VERSION, WEBHOOK, ACCOUNT, KEY)
+    aggregate.kind: aggregate
+    for aggregate in (PROJECT, IMAGE, BLOB, IMPORT, VIEW, MODEL, VERSION, WEBHOOK, ACCOUNT, KEY)
 }
-"""By the kind with which the names of its streams begin."""
+"""Aggregates by kind, the prefix of their stream names."""

@@ -18,19 +18,19 @@ class Invalid(Refusal):
 
 
 class NotFound(Refusal):
-    """What the command speaks of does not exist."""
+    """An entity that the command names does not exist."""
 
 
 class Gone(Refusal):
-    """What the command speaks of was erased, for good."""
+    """An entity that the command names was permanently erased."""
 
 
 class Conflict(Refusal):
-    """The input is sound but the present state forbids it."""
+    """The input is valid, but the current state forbids the command."""
 
 
 class Stale(Refusal):
-    """The caller decided on an older revision than the one that now stands."""
+    """The caller decided on an older revision than the current one."""
 
 
 class TooMany(Refusal):
@@ -42,7 +42,7 @@ class TooMany(Refusal):
 
 
 class Barred(Refusal):
-    """The caller is not let in. `reason` says so in a few words, the same for all such refusals,
+    """The caller is refused access. `reason` is a short text, the same for all refusals of a kind,
     by which they are counted."""
 
     reason = "refused"
@@ -53,19 +53,19 @@ class Barred(Refusal):
 
 
 class Unauthenticated(Barred):
-    """Nobody knows who asks: there is no key, or one that opens nothing."""
+    """The caller is unknown: the key is missing or not valid."""
 
     reason = "nobody is signed in"
 
 
 class SignInRefused(Barred):
-    """Signing in with an identity provider came to nothing."""
+    """Sign-in with an identity provider failed."""
 
     reason = "sign-in: refused"
 
 
 class TooManyFailures(Barred):
-    """So many sign-ins from one address came to nothing that another that does is not told why;
+    """Too many sign-ins from one address failed, so that the next failure gives no reason;
     `retry_after` is in seconds."""
 
     reason = "too many failed sign-ins"
@@ -76,12 +76,12 @@ class TooManyFailures(Barred):
 
 
 class Forbidden(Barred):
-    """The caller is known and lacks the right."""
+    """The caller is authenticated and lacks the right."""
 
     reason = "beyond what the caller may"
 
 
 class Hidden(Barred):
-    """It is of a project in which the caller has no role: to them, it is not there."""
+    """The entity is in a project in which the caller has no role: to them, it does not exist."""
 
     reason = "no role in the project"

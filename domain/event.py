@@ -29,7 +29,7 @@ class Metadata(msgspec.Struct, frozen=True):
 
 
 class StreamName(NamedTuple):
-    """The kind of an aggregate and an entity's id, with a hyphen between them where it is text."""
+    """The kind of an aggregate and an entity's id, joined by a hyphen as text."""
 
     kind: str
     entity_id: str
@@ -78,10 +78,10 @@ def name_of(event_type: type[Event]) -> str:
 
 def registry() -> dict[str, type[Event]]:
     """Every event type by its frozen name."""
-    found: dict[str, type[Event]] = {}
+    types: dict[str, type[Event]] = {}
     for event_type in Event.__subclasses__():
         name = name_of(event_type)
-        if name in found:
+        if name in types:
             raise TypeError(f"two event types are named {name!r}")
-        found[name] = event_type
-    return found
+        types[name] = event_type
+    return types

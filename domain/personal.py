@@ -1,4 +1,4 @@
-"""Fields of events that may tell of a person: sealed in the log, so that they can be erased.
+"""Personal fields of events: sealed in the log, so that they can be erased.
 
 A field is marked in its type, `Annotated[str, PERSONAL]`. It is stored encrypted with a key of the
 stream's own; once that key is gone, the field reads as erased. Digests of secrets are marked, too:
@@ -15,12 +15,12 @@ from domain.event import Event
 PERSONAL = msgspec.Meta(extra={"personal": True})
 
 ERASED = "[erased]"
-"""What an erased text reads as; an erased mapping is empty."""
+"""The value of an erased text; an erased mapping is empty."""
 
 
 @cache
 def erased_values(event_type: type[Event]) -> dict[str, Any]:
-    """The personal fields of a type, by name, with what they read as once they are erased."""
+    """The personal fields of a type, by name, with the values that they have once erased."""
     hints = get_type_hints(event_type, include_extras=True)
     return {
         name: {} if get_origin(get_args(hint)[0]) is dict else ERASED
@@ -30,11 +30,11 @@ def erased_values(event_type: type[Event]) -> dict[str, Any]:
 
 
 def without_personal(event: Event) -> Event:
-    """The same event as it reads once its personal fields are erased."""
+    """The event with its personal fields erased."""
     values = erased_values(type(event))
     return msgspec.structs.replace(event, **values) if values else event
 
 
 def shreds(event: Event) -> bool:
-    """Whether the key of the event's stream goes with it: that is what `erased` in a name means."""
+    """Whether the event deletes the key of its stream: its name ends in `.erased`."""
     return event.event_name.endswith(".erased")

@@ -1,6 +1,6 @@
-"""Trace ids that follow from what the log holds already, so that no process need pass them on.
+"""Trace ids derived from ids in the log, so that no process has to pass them on.
 
-A trace is a correlation id: whoever knows an event, a job or a report knows its trace. Ids are as
+A trace is a correlation id: an event, a job and a report determine their trace. Ids are as
 W3C Trace Context (level 1) has them, in hexadecimal.
 """
 
@@ -15,7 +15,7 @@ _TRACEPARENT = re.compile(
 
 
 class Caller(NamedTuple):
-    """A span of somebody else's, in hexadecimal."""
+    """The span of a caller, in hexadecimal."""
 
     trace_id: str
     span_id: str
@@ -34,14 +34,14 @@ def span_id_of(name: str) -> str:
 
 
 def traceparent(correlation_id: str, name: str) -> str:
-    """The header of that name: the trace of a correlation id, in it the span of a name, sampled."""
+    """The `traceparent` header of the span with this name in a correlation id's trace, sampled."""
     return f"00-{trace_id_of(correlation_id)}-{span_id_of(name)}-01"
 
 
 def parse_traceparent(header: str) -> Caller | None:
-    """Whose span a header of that name tells of; None if it tells of none."""
-    found = _TRACEPARENT.fullmatch(header)
-    return None if found is None else Caller(found[1], found[2])
+    """The caller's span in a `traceparent` header; None if the header is invalid."""
+    match = _TRACEPARENT.fullmatch(header)
+    return None if match is None else Caller(match[1], match[2])
 
 
 def _digits(text: str, count: int) -> str:

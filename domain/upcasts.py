@@ -1,4 +1,4 @@
-"""How payloads stored in an older form are read: one pure step from each version to the next."""
+"""Upcasts of payloads stored in an older form: one pure step from each version to the next."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,7 +8,7 @@ Step = Callable[[Payload], Payload]
 
 
 def _with_validation_set(payload: Payload) -> Payload:
-    """Version 1 did not say which images validate."""
+    """Version 1 did not record which images validate."""
     return payload | {"validation_set": None}
 
 
@@ -16,7 +16,7 @@ _RMSPROP_BEFORE = {"rmsprop_decay": 0.9, "epsilon": 1e-3, "momentum": 0.0}
 
 
 def _with_whole_form(payload: Payload) -> Payload:
-    """Version 1 knew seven options, and what else the worker did was fixed."""
+    """Version 1 had seven options; the rest was fixed in the worker."""
     options = dict(payload["options"])
     side = options.pop("image_size")
     options |= {"resizer": "fixed", "width": side, "height": side}
@@ -28,7 +28,7 @@ def _with_whole_form(payload: Payload) -> Payload:
 
 
 def _with_samples(payload: Payload) -> Payload:
-    """Version 1 drew each image once, and did not say so."""
+    """Version 1 drew each image once, and did not record it."""
     return payload | {"samples": None, "drawn": {}}
 
 
@@ -48,7 +48,7 @@ def _ended_by_length(payload: Payload) -> Payload:
 
 
 def _with_predictions(payload: Payload) -> Payload:
-    """Version 1 told of the validation images of a classification, and kept no predictions."""
+    """Version 1 covered the validation images of a classification, without predictions."""
     figures = {
         "images": payload["validation_images"],
         "loss": payload["validation_loss"],

@@ -30,7 +30,7 @@ from domain.training.augmentations import (
 from domain.training.options import Augmentation
 
 _LEAST_OVERLAP = 0.3
-"""A box that a crop leaves less of is left out."""
+"""A box of which a crop leaves less is dropped."""
 
 _TRIES = 10
 _BINS = 31
@@ -63,21 +63,21 @@ class Sample:
 
 def _boxes(boxes: Tensor, image: Tensor) -> Tensor:
     canvas = (image.shape[-2], image.shape[-1])
-    found: Tensor = tv_tensors.BoundingBoxes(
+    wrapped: Tensor = tv_tensors.BoundingBoxes(
         boxes,
         format=tv_tensors.BoundingBoxFormat.XYXY,
         canvas_size=canvas,
     )
-    return found
+    return wrapped
 
 
 def augment(
     sample: Sample, augmentations: tuple[Augmentation, ...], random: np.random.Generator
 ) -> None:
     """Apply the operations in order, each by chance. The image keeps its size."""
-    for one in augmentations:
-        if random.random() < CHANCES[one.op]:
-            _OPERATIONS[one.op](sample, one.parameters, random)
+    for augmentation in augmentations:
+        if random.random() < CHANCES[augmentation.op]:
+            _OPERATIONS[augmentation.op](sample, augmentation.parameters, random)
 
 
 def _flip_horizontally(sample: Sample, _: dict[str, float], __: np.random.Generator) -> None:
@@ -89,32 +89,32 @@ def _flip_vertically(sample: Sample, _: dict[str, float], __: np.random.Generato
 
 
 def _rotate(sample: Sample, _: dict[str, float], random: np.random.Generator) -> None:
-    """To the left or to the right; what is not square is stretched back to its shape."""
+    """Rotate left or right; an image that is not square is stretched back to its shape."""
     size = list(sample.size)
     sample.apply(functional.rotate, 90.0 if random.random() < 0.5 else -90.0, expand=True)
     if list(sample.size) != size:
         sample.apply(functional.resize, size, antialias=True)
 
 
-def _brighten(sample: Sample, given: dict[str, float], random: np.random.Generator) -> None:
-    delta = random.uniform(-given["max_delta"], given["max_delta"])
+def _brighten(sample: Sample, parameters: dict[str, float], random: np.random.Generator) -> None:
+    delta = random.uniform(-parameters["max_delta"], parameters["max_delta"])
     sample.image = _as_bytes(_as_floats(sample.image) + delta)
 
 
-def _contrast(sample: Sample, given: dict[str, float], random: np.random.Generator) -> None:
-    """The mean is each channel's own."""
-    factor = random.uniform(given["minimum"], given["maximum"])
+def _contrast(sample: Sample, parameters: dict[str, float], random: np.random.Generator) -> None:
+    """Each channel has its own mean."""
+    factor = random.uniform(parameters["minimum"], parameters["maximum"])
     pixels = _as_floats(sample.image)
     mean = pixels.mean((1, 2), keepdim=True)
     sample.image = _as_bytes((pixels - mean) * factor + mean)
 
 
-def _noise(sample: Sample, given: dict[str, float], random: np.random.Generator) -> None:
+def _noise(sample: Sample, parameters: dict[str, float], random: np.random.Generator) -> None:
     height, width = sample.size
     side = int(random.integers(1, min(height, width) + 1))
     top = int(random.integers(0, height - side + 1))
     left = int(random.integers(0, width - side + 1))
-    deviation = random.uniform(0, given["max_deviation"])
+    deviation = random.uniform(0, parameters["max_deviation"])
     noise = random.standard_normal((3, side, side), np.float32) * deviation
     image = sample.image.clone()
     patch = image[:, top : top + side, left : left + side]
@@ -122,12 +122,12 @@ def _noise(sample: Sample, given: dict[str, float], random: np.random.Generator)
     sample.image = image
 
 
-def _crop(sample: Sample, given: dict[str, float], random: np.random.Generator) -> None:
-    """A crop that would lose every box is not made."""
+def _crop(sample: Sample, parameters: dict[str, float], random: np.random.Generator) -> None:
+    """No crop is made that would lose every box."""
     height, width = sample.size
     for _ in range(_TRIES):
-        area = height * width * random.uniform(given["min_area"], given["max_area"])
-        logs = math.log(given["min_aspect"]), math.log(given["max_aspect"])
+        area = height * width * random.uniform(parameters["min_area"], parameters["max_area"])
+        logs = math.log(parameters["min_aspect"]), math.log(parameters["max_aspect"])
         aspect = math.exp(random.uniform(*logs))
         crop_width, crop_height = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < crop_width <= width and 0 < crop_height <= height:

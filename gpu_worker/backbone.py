@@ -25,7 +25,7 @@ class FrozenBackbone:
         self._frozen: list[nn.Parameter] = []
 
     def set_mode(self, learner: nn.Module, iteration: int, processes: int) -> None:
-        """Everything learns, or, as long as the backbone is frozen, the head alone."""
+        """Train all parameters, or only the head while the backbone is frozen."""
         learner.train()
         learns = iteration >= self.until
         self._frozen = [] if learns else self._parameters
@@ -40,11 +40,11 @@ class FrozenBackbone:
                     module.eval()
 
     def drop_gradients(self) -> None:
-        """Several processes compute those of the frozen parameters, too."""
+        """Drop the gradients of frozen parameters, which several processes compute too."""
         for parameter in self._frozen:
             parameter.grad = None
 
 
 def _in_backbone(kind: str, head: Mapping[str, int], name: str) -> bool:
-    """Whether a parameter is none of the head's: of detectors, all but the backbone is head."""
+    """Whether a parameter is outside the head: a detector's head is all but the backbone."""
     return name.startswith("backbone.") if kind == DETECTION else name not in head

@@ -1,7 +1,7 @@
-"""Balancing: images of rare concepts are drawn more often, to even their shares out.
+"""Balancing: images of rare concepts are drawn more often, to balance the concepts.
 
-The entropy of the distribution of labels says how even it is. Images of the least frequent label
-are drawn once more, spread over different images, for as long as that raises the entropy.
+The entropy of the distribution of labels measures the balance. Images of the least frequent label
+are drawn once more, spread over different images, while that raises the entropy.
 """
 
 from collections import Counter
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 
 def balanced(labels: Sequence[Sequence[int]], expansion: float) -> NDArray[np.int64]:
-    """The places of the images to draw, each at least once, sorted; `labels` are each image's.
+    """The indices of the images to draw, each at least once, sorted; `labels` are each image's.
 
     At most `expansion` times as many as there are images.
     """
     from scipy.stats import entropy  # two seconds that few trainings need to wait for
 
     holders: dict[int, list[int]] = {}
-    for place, held in enumerate(labels):
-        for label in set(held):
-            holders.setdefault(label, []).append(place)
-    counts = Counter({label: len(places) for label, places in holders.items()})
+    for index, image_labels in enumerate(labels):
+        for label in set(image_labels):
+            holders.setdefault(label, []).append(index)
+    counts = Counter({label: len(indices) for label, indices in holders.items()})
     times = np.ones(len(labels), np.int64)
     left = int(len(labels) * expansion) - len(labels)
     while left > 0 and len(counts) > 1:
@@ -43,9 +43,9 @@ def _lift(counts: Counter[int], rarest: int) -> int:
 
 
 def _least_drawn(
-    places: Sequence[int], times: NDArray[np.int64], left: int, wanted: int
+    indices: Sequence[int], times: NDArray[np.int64], left: int, count: int
 ) -> NDArray[np.int64]:
-    """Different images, those that have been drawn least."""
-    found = np.asarray(places)
-    order = np.argsort(times[found], kind="stable")
-    return found[order[: min(wanted, left)]]
+    """Different images: those drawn least often so far."""
+    candidates = np.asarray(indices)
+    order = np.argsort(times[candidates], kind="stable")
+    return candidates[order[: min(count, left)]]

@@ -1,8 +1,8 @@
-"""What parent and child say to each other: lines of JSON over two pipes.
+"""The protocol of parent and child: lines of JSON over two pipes.
 
-Down the child's stdin goes its assignment, then orders: for every report how many have been
-published so far, and the wish to stop early. Up a descriptor of its own come the reports; stdout
-is left to libraries that print.
+The child's stdin carries its assignment, then orders: after every report how many have been
+published so far, and the request to stop early. Reports go through a descriptor of their own;
+stdout is left to libraries that print.
 """
 
 import os
@@ -18,7 +18,7 @@ SUPERSEDED = 75
 
 
 class Assignment(msgspec.Struct, frozen=True):
-    """The job of one child, and the delivery of it that this is."""
+    """The job of one child, and the number of its delivery."""
 
     job: TrainJob
     delivery: int
@@ -26,7 +26,7 @@ class Assignment(msgspec.Struct, frozen=True):
 
 
 class Published(msgspec.Struct, frozen=True, tag="published"):
-    """So many of the child's reports are safe."""
+    """The number of the child's reports that are stored."""
 
     count: int
 
@@ -47,38 +47,38 @@ def decode_assignment(line: bytes) -> Assignment:
 
 
 class Channel:
-    """The child's end. It ends the process when the parent's end closes, however that died.
+    """The child's end. It ends the process when the parent's end closes, whatever the cause.
 
-    `stop_wanted` is set once the parent has passed on the wish to stop early.
+    `stop_wanted` is set once the parent has passed on the request to stop early.
     """
 
     def __init__(self, orders: BinaryIO, reports: int) -> None:
         self._orders = orders
         self._reports = os.fdopen(reports, "wb")
-        self._said = self._published = 0
-        self._moved = threading.Condition()
+        self._sent = self._published = 0
+        self._changed = threading.Condition()
         self.stop_wanted = threading.Event()
         threading.Thread(target=self._listen, name="orders", daemon=True).start()
 
-    def say(self, report: AnyReport) -> None:
-        """Hand a report to the parent; a full pipe makes the training wait."""
-        self._said += 1
+    def report(self, report: AnyReport) -> None:
+        """Send a report to the parent; a full pipe makes the training wait."""
+        self._sent += 1
         self._reports.write(encode_line(report))
         self._reports.flush()
 
-    def settle(self) -> None:
-        """Wait until everything said has been published."""
-        with self._moved:
-            self._moved.wait_for(lambda: self._published >= self._said)
+    def flush(self) -> None:
+        """Wait until every report has been published."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._published >= self._sent)
 
     def _listen(self) -> None:
         decoder = msgspec.json.Decoder[Order](Order)
         while line := self._orders.readline():
             match decoder.decode(line):
                 case Published(count):
-                    with self._moved:
+                    with self._changed:
                         self._published = count
-                        self._moved.notify_all()
+                        self._changed.notify_all()
                 case StopEarly():
                     self.stop_wanted.set()
         os._exit(1)

@@ -1,4 +1,4 @@
-"""The state of a training as bytes: weights to keep, and all that resumption needs."""
+"""The state of a training as bytes: the weights, and everything that resumption needs."""
 
 import hashlib
 import io
@@ -19,7 +19,7 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 
 @dataclass(frozen=True)
 class Best:
-    """The best weights so far: their blob, the figure they are best by, the epoch (from 1)."""
+    """The best weights so far: their blob, their metric, the epoch (from 1)."""
 
     checkpoint: str
     value: float
@@ -50,9 +50,9 @@ def load_weights(model: nn.Module, data: bytes) -> None:
 
 
 def freeze(run: Run) -> bytes:
-    """Everything a resumed training needs in order to go on as if it had never stopped.
+    """Everything that a resumed training needs to continue as if it had never stopped.
 
-    The bytes begin with the sha256 of the rest, by which a torn copy is known.
+    The bytes begin with the sha256 of the rest, which detects a torn copy.
     """
     buffer = io.BytesIO(bytes(_DIGEST_BYTES))
     buffer.seek(_DIGEST_BYTES)
@@ -81,7 +81,7 @@ class Frozen:
     state: dict[str, Any]
 
     def restore(self, run: Run) -> None:
-        """Bring a run just built from the same options to where this one was."""
+        """Restore this state into a run just built from the same options."""
         run.iteration = self.iteration
         best = self.state["best"]
         run.best = None if best is None else Best(**best)

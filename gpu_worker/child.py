@@ -1,4 +1,4 @@
-"""The process that holds torch: `python -m gpu_worker.child FD` carries out one assignment."""
+"""The process that runs torch: `python -m gpu_worker.child FD` runs one assignment."""
 
 import gc
 import logging
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def main() -> int:
-    """Train, and report the end whatever it is. Returns the exit status."""
+    """Train, and report the end, also a failure. Returns the exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     line = sys.stdin.buffer.readline()
@@ -24,12 +24,12 @@ def main() -> int:
     channel = Channel(sys.stdin.buffer, int(sys.argv[1]))
     job = assignment.job
     with logs.about(job.correlation_id, version_id=job.version_id):
-        return _carry_out(assignment, line, channel)
+        return _run(assignment, line, channel)
 
 
-def _carry_out(assignment: Assignment, line: bytes, channel: Channel) -> int:
-    # Only now: importing torch takes seconds in which the parent may already have died. They are a
-    # sixth less without looks for garbage among all that is made then, and is there to stay.
+def _run(assignment: Assignment, line: bytes, channel: Channel) -> int:
+    # Imported here: torch takes seconds to import, in which the parent may already have died.
+    # Without garbage collection, which would find nothing to free, it takes a sixth less.
     gc.disable()
     from gpu_worker.environment import choose_device
     from gpu_worker.failures import explain
@@ -49,17 +49,17 @@ def _carry_out(assignment: Assignment, line: bytes, channel: Channel) -> int:
                 assignment.delivery,
                 settings,
                 blobs,
-                channel.say,
-                channel.settle,
+                channel.report,
+                channel.flush,
                 channel.stop_wanted.is_set,
                 group,
             )
     except Superseded as superseded:
-        log.warning("the training is left to a later delivery: %s", superseded)
+        log.warning("a later delivery continues the training: %s", superseded)
         return SUPERSEDED
     except Exception as error:
         log.exception("the training failed")
-        channel.say(Failed(reason=explain(error)))
+        channel.report(Failed(reason=explain(error)))
     return 0
 
 

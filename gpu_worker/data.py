@@ -1,4 +1,4 @@
-"""The frozen dataset at hand: the manifest read, images decoded and cached, batches drawn."""
+"""The frozen dataset: its manifest, decoded and cached images, and batches."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -19,10 +19,10 @@ from domain.training.options import TrainingOptions
 from gpu_worker.augment import Sample, augment
 from gpu_worker.balance import balanced
 from gpu_worker.images import Fitted, ImageUnreadable, decode
-from gpu_worker.kinds import Kind
 from gpu_worker.targets import DatasetUnusable, Targets, targets_of
+from gpu_worker.tasks import Task
 
-# ImageNet's mean and deviation of red, green and blue, as torchvision's own recipes have them.
+# ImageNet's mean and deviation of red, green and blue, as in torchvision's own recipes.
 _MEAN = torch.tensor([0.485, 0.456, 0.406]).mul(255).view(1, 3, 1, 1)
 _DEVIATION = torch.tensor([0.229, 0.224, 0.225]).mul(255).view(1, 3, 1, 1)
 
@@ -32,7 +32,7 @@ Indices = NDArray[np.int64]
 class Batch(NamedTuple):
     """Float images, shape (n, 3, height, width): normalised for classifiers, else 0 to 1.
 
-    `targets` are as the kind's loss takes them.
+    `targets` have the form that the task's loss takes.
     """
 
     images: Tensor
@@ -48,7 +48,7 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """Where images come from and what becomes of them."""
+    """Loads images from blobs and decodes them."""
 
     blobs: BlobStore
     options: TrainingOptions
@@ -88,9 +88,9 @@ class ImageSet:
         return len(self._cache)
 
     def fill(self) -> Iterator[None]:
-        """Decode what is to be cached, yielding after each image."""
-        wanted = self.lines[: self.cached]
-        for position, fitted in enumerate(self._source.pool.map(self._source.load, wanted)):
+        """Decode the images to cache, yielding after each image."""
+        lines = self.lines[: self.cached]
+        for position, fitted in enumerate(self._source.pool.map(self._source.load, lines)):
             self._cache[position] = fitted.pixels
             self._sizes[position] = fitted.width, fitted.height
             yield
@@ -106,9 +106,9 @@ class ImageSet:
         if draws[0].sample is None or not self._source.options.augmentations:
             return self._plain(indices)
         samples = list(self._source.pool.map(self._augmented, draws))
-        return torch.stack([one.image for one in samples]), self.targets.collate(
+        return torch.stack([sample.image for sample in samples]), self.targets.collate(
             indices,
-            [(one.boxes.as_subclass(Tensor), one.kept) for one in samples],
+            [(sample.boxes.as_subclass(Tensor), sample.kept) for sample in samples],
         )
 
     def _plain(self, indices: Indices) -> tuple[Tensor, Any]:
@@ -140,18 +140,18 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Data:
-    """Both splits; `drawn` are the places of training images that an epoch draws, some twice."""
+    """Both splits; `drawn` are the indices of an epoch's training images, some twice."""
 
     train: ImageSet
     validation: ImageSet
     drawn: Indices
 
     def drawn_of(self, concepts: Sequence[str]) -> dict[str, int]:
-        """How many images that an epoch draws hold each concept."""
+        """The number of an epoch's drawn images that hold each concept."""
         labels = self.train.targets.labels
         counts = np.zeros(len(concepts), np.int64)
-        for place in self.drawn.tolist():
-            counts[list(set(labels[place]))] += 1
+        for index in self.drawn.tolist():
+            counts[list(set(labels[index]))] += 1
         return dict(zip(concepts, counts.tolist(), strict=True))
 
 
@@ -160,7 +160,7 @@ def prepare(
 ) -> Data:
     """Read the manifest and decode as many images as the cache may hold, training images first.
 
-    `advance` is told the share that is done. Raises `DatasetUnusable` or `ImageUnreadable`.
+    `advance` receives the fraction done. Raises `DatasetUnusable` or `ImageUnreadable`.
     """
     lines = _read_manifest(job, blobs)
     options = job.options
@@ -212,7 +212,7 @@ def epoch_order(images: int, seed: int, epoch: int) -> Indices:
 
 
 def epoch_draws(drawn: Indices, seed: int, epoch: int) -> list[Draw]:
-    """What an epoch (from 0) draws, in order: a function of its arguments."""
+    """The draws of an epoch (from 0), in order: a function of its arguments."""
     order = drawn[epoch_order(len(drawn), seed, epoch)]
     return [Draw(index, (seed, epoch, position)) for position, index in enumerate(order.tolist())]
 
@@ -224,14 +224,14 @@ def in_order(images: ImageSet, batch_size: int) -> list[list[Draw]]:
 
 
 def batches(
-    kind: Kind, images: ImageSet, chunks: Sequence[Sequence[Draw]], device: torch.device
+    task: Task, images: ImageSet, chunks: Sequence[Sequence[Draw]], device: torch.device
 ) -> Iterator[Batch]:
     """Each chunk on the device, one decoded ahead."""
 
     def fetch(draws: Sequence[Draw]) -> tuple[Tensor, Any]:
         pixels, targets = images.batch(draws)
         if device.type == "cuda":
-            return pixels.pin_memory(), kind.pin(targets)
+            return pixels.pin_memory(), task.pin(targets)
         return pixels, targets
 
     with ThreadPoolExecutor(1, thread_name_prefix="batches") as ahead:
@@ -240,13 +240,13 @@ def batches(
             pixels, targets = pending.pop().result()
             if following is not None:
                 pending.append(ahead.submit(fetch, following))
-            images_there = normalise(kind, pixels.to(device, non_blocking=True))
-            yield Batch(images_there, kind.to_device(targets, device))
+            images_there = normalise(task, pixels.to(device, non_blocking=True))
+            yield Batch(images_there, task.to_device(targets, device))
 
 
-def normalise(kind: Kind, pixels: Tensor) -> Tensor:
-    """Bytes as the floats that a network takes."""
+def normalise(task: Task, pixels: Tensor) -> Tensor:
+    """Bytes as the floats of a network's input."""
     floats = pixels.float()
-    if not kind.normalised:
+    if not task.normalised:
         return floats.div_(255)
     return floats.sub_(_MEAN.to(pixels.device)).div_(_DEVIATION.to(pixels.device))

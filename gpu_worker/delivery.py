@@ -1,4 +1,4 @@
-"""One delivery of a job: the child that trains, its heartbeats and reports, the user's wishes."""
+"""One delivery of a job: the child that trains, its heartbeats and reports, the desired state."""
 
 import asyncio
 import logging
@@ -18,10 +18,10 @@ from adapters.nats.jetstream import end_tasks, jetstream, publish, report_subjec
 from adapters.settings import Settings
 from domain.training.messages import AnyReport, Completed, Desired, Failed, Report, TrainJob
 from gpu_worker.channel import SUPERSEDED, Assignment
+from gpu_worker.desired_state import DesiredStateWatcher
 from gpu_worker.job_trace import JobTrace
 from gpu_worker.process import Child
-from gpu_worker.scratch import forget_checkpoints, note_handed_back, times_handed_back
-from gpu_worker.wishes import Wishes
+from gpu_worker.scratch import forget_checkpoints, record_handed_back, times_handed_back
 
 MAX_INTERRUPTIONS = 5
 _REDELIVERY_SECONDS = 1.0
@@ -32,11 +32,11 @@ log = logging.getLogger(__name__)
 
 
 class Delivery:
-    """A job in hand. Its message is acknowledged when its last report has been published."""
+    """The current job. Its message is acknowledged when its last report has been published."""
 
     def __init__(self, client: Client, settings: Settings, message: Msg, job: TrainJob) -> None:
         self._js = jetstream(client, settings.nats_seed)
-        self._wishes = Wishes(client, self._js, job)
+        self._desired_state = DesiredStateWatcher(client, self._js, job)
         self._settings = settings
         self._message = message
         self._job = job
@@ -52,12 +52,12 @@ class Delivery:
 
         A job whose version is cancelled is dropped, before torch is started or in mid-training.
         """
-        heart = asyncio.create_task(self._beat())
+        heartbeat = asyncio.create_task(self._send_in_progress())
         try:
             with self._trace.delivery(self._settings.worker_name):
                 await self._work(stop)
         finally:
-            heart.cancel()
+            heartbeat.cancel()
 
     async def _work(self, stop: asyncio.Event) -> None:
         if await self._is_cancelled(stop):
@@ -78,26 +78,26 @@ class Delivery:
             await self._give_up(f"the training process {_ending(status)}")
         else:
             log.warning("job %s: the child %s", self._job.message_id, _ending(status))
-            await tell(self._message.nak(_REDELIVERY_SECONDS))
+            await send_ack(self._message.nak(_REDELIVERY_SECONDS))
 
     async def _is_cancelled(self, stop: asyncio.Event) -> bool:
-        """Whether the job is not to be begun; NATS is waited for, as it is for the reports."""
+        """Whether the job is cancelled before its start. Waits for NATS, as reports do."""
         while not stop.is_set():
             try:
-                return await self._wishes.now() == Desired.CANCEL
+                return await self._desired_state.now() == Desired.CANCEL
             except (NatsError, TimeoutError, OSError) as error:
-                log.warning("wishes cannot be looked up: %s", error or type(error).__name__)
+                log.warning("the desired state cannot be read: %s", error or type(error).__name__)
                 await asyncio.sleep(_PAUSE_SECONDS)
         return False
 
     async def _interruptions(self, stop: asyncio.Event) -> int:
-        """How many deliveries before this one ended without being handed back."""
+        """The number of earlier deliveries that ended without being handed back."""
         earlier = self._try - 1
         while earlier >= MAX_INTERRUPTIONS - 1 and not stop.is_set():
             try:
                 return earlier - await asyncio.to_thread(self._times_handed_back)
             except Exception as error:
-                log.warning("the job's past cannot be looked up: %s", error)
+                log.warning("the job's earlier deliveries cannot be read: %s", error)
                 await asyncio.sleep(_PAUSE_SECONDS)
         return min(earlier, MAX_INTERRUPTIONS - 1)
 
@@ -106,30 +106,31 @@ class Delivery:
         return times_handed_back(self._blobs(), job.version_id, job.attempt)
 
     async def _hand_back(self) -> None:
-        """For another worker, at once. If it cannot be noted, it counts as an interruption."""
+        """Hand the job to another worker at once. If this cannot be recorded, it counts as an
+        interruption."""
         job = self._job
         try:
             await asyncio.to_thread(
-                note_handed_back, self._blobs(), job.version_id, job.attempt, self._number
+                record_handed_back, self._blobs(), job.version_id, job.attempt, self._number
             )
         except Exception as error:
-            log.warning("job %s: it cannot be noted as handed back: %s", job.message_id, error)
-        await tell(self._message.nak())
+            log.warning("job %s: the hand-back cannot be recorded: %s", job.message_id, error)
+        await send_ack(self._message.nak())
 
     async def _train(self, stop: asyncio.Event) -> int:
-        """Run the child; its exit status, or 0 where it was not let end."""
+        """Run the child and return its exit status, or 0 where it was killed."""
         bare = msgspec.structs.replace(
             self._settings, database_url=None, database_admin_url=None, nats_url=None, nats_seed=""
         )
         child = await Child.start(Assignment(self._job, self._number, bare))
         forward = asyncio.create_task(self._forward(child))
-        obey = asyncio.create_task(self._obey(child))
+        watch = asyncio.create_task(self._watch(child))
         stopped = asyncio.create_task(stop.wait())
-        tasks = {forward, obey, stopped}
+        tasks = {forward, watch, stopped}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if obey.done():
-                obey.result()
+            if watch.done():
+                watch.result()
             elif forward.done():
                 forward.result()
                 return await child.ended()
@@ -139,27 +140,27 @@ class Delivery:
             await child.kill()
             await end_tasks(*tasks)
 
-    async def _obey(self, child: Child) -> None:
-        """Pass a wish to stop early on; return when the version is cancelled."""
-        async with aclosing(self._wishes.follow()) as wishes:
-            async for desired in wishes:
-                log.info("job %s: %s is wanted", self._job.message_id, desired)
+    async def _watch(self, child: Child) -> None:
+        """Pass on a request to stop early; return when the version is cancelled."""
+        async with aclosing(self._desired_state.follow()) as states:
+            async for desired in states:
+                log.info("job %s: the desired state is %s", self._job.message_id, desired)
                 if desired == Desired.CANCEL:
                     self._cancelled = True
                     return
                 child.stop_early()
 
     async def _drop(self) -> None:
-        """Forget a cancelled version's job and its checkpoints; what fails is done again when the
-        job comes again."""
+        """Drop a cancelled version's job and its checkpoints. After a failure the next delivery
+        repeats it."""
         log.info("job %s is cancelled", self._job.message_id)
         try:
             await asyncio.to_thread(self._forget_checkpoints)
         except Exception:
             log.exception("job %s: its checkpoints cannot be deleted yet", self._job.message_id)
-            await tell(self._message.nak(_REDELIVERY_SECONDS))
+            await send_ack(self._message.nak(_REDELIVERY_SECONDS))
             return
-        await tell(self._message.ack_sync(_ACK_SECONDS))
+        await send_ack(self._message.ack_sync(_ACK_SECONDS))
 
     def _forget_checkpoints(self) -> None:
         forget_checkpoints(self._blobs(), self._job.version_id)
@@ -168,8 +169,8 @@ class Delivery:
         return BlobStore.from_url(self._settings.require("blobs_url"))
 
     async def _forward(self, child: Child) -> None:
-        """Publish what the child says. It learns that a report is safe only once it is, and that
-        the last one is only once the job is acknowledged: then it deletes its checkpoints."""
+        """Publish the child's reports. The child is notified once a report is stored; for the last
+        one once the job is acknowledged, since it then deletes its checkpoints."""
         async for body in child.reports():
             await self._report(body)
             if isinstance(body, (Completed, Failed)):
@@ -193,11 +194,11 @@ class Delivery:
             self._js,
             report_subject(report.worker, report.version_id),
             msgspec.json.encode(report),
-            # None that another worker could guess, and by it have this report pass for a repeat.
+            # Another worker must not guess it: it could make this report count as a duplicate.
             message_id=f"{self._secret}:{self._reported}",
             headers=self._trace.headers(body),
         )
-        self._trace.said(body)
+        self._trace.record(body)
 
     async def _give_up(self, how: str) -> None:
         await self._report(
@@ -206,7 +207,7 @@ class Delivery:
                 " If memory may be short, choose a smaller batch or image size; then retry"
             )
         )
-        await tell(self._message.term())
+        await send_ack(self._message.term())
 
     async def _acknowledge(self) -> None:
         while not self._closed:
@@ -217,19 +218,19 @@ class Delivery:
                 log.warning("the acknowledgement is repeated: %s", error or type(error).__name__)
                 await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _beat(self) -> None:
+    async def _send_in_progress(self) -> None:
         """Keep the job from being handed to another worker while this one is at it."""
         while True:
             await asyncio.sleep(self._settings.ack_wait_seconds / 3)
-            await tell(self._message.in_progress())
+            await send_ack(self._message.in_progress())
 
 
-async def tell(answer: Coroutine[object, object, object]) -> None:
-    """An answer that is lost only means that NATS delivers the job again, after ack_wait."""
+async def send_ack(ack: Coroutine[object, object, object]) -> None:
+    """Send an acknowledgement. If it is lost, NATS delivers the job again after ack_wait."""
     try:
-        await answer
+        await ack
     except (NatsError, TimeoutError, OSError) as error:
-        log.warning("an answer to NATS was lost: %s", error or type(error).__name__)
+        log.warning("an acknowledgement was lost: %s", error or type(error).__name__)
 
 
 def _ending(status: int) -> str:

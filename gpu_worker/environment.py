@@ -1,4 +1,4 @@
-"""Where a training runs: the device, how torch is set up on it, and what to record of both."""
+"""The environment of a training: the device, the setup of torch, and a description of both."""
 
 import hashlib
 import os
@@ -30,21 +30,21 @@ def choose_device(name: str) -> torch.device:
 
 
 def set_up_torch(device: torch.device, processes: int = 1) -> None:
-    """On the CPU the same job gives the same bits; on a GPU speed goes first.
+    """Set torch up: reproducible to the bit on the CPU, fast on a GPU.
 
-    The number of threads is fixed because sums are split by it, and so rounded by it.
+    The number of threads is fixed, because the order and rounding of sums depend on it.
     """
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
     else:
         torch.use_deterministic_algorithms(True, warn_only=True)
-        # Filling fresh memory finds reads of it, of which we have none, and costs time.
+        # Filling fresh memory reveals reads of it; we have none, and it costs time.
         deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def describe(device: torch.device) -> dict[str, str]:
-    """What an auditor needs in order to run the training again."""
+    """The environment as an auditor needs it to reproduce the training."""
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,

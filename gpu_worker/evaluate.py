@@ -1,4 +1,4 @@
-"""The figures of a model on a split's images, and its predictions for them."""
+"""Evaluation: the metrics of a model on a split's images, and its predictions for them."""
 
 import math
 from collections.abc import Callable
@@ -10,15 +10,15 @@ from torch import nn
 from adapters.evaluation.predictions import PredictionsFile
 from domain.training.messages import SplitFigures
 from gpu_worker.data import ImageSet, batches, in_order
-from gpu_worker.kinds import Kind
 from gpu_worker.progress import NonFiniteLoss
+from gpu_worker.tasks import Task
 
 _LARGEST = torch.finfo(torch.float32).max
 
 
 @torch.no_grad()
 def evaluate(
-    kind: Kind,
+    task: Task,
     model: nn.Module,
     images: ImageSet,
     batch_size: int,
@@ -26,24 +26,24 @@ def evaluate(
     precision: Callable[[], AbstractContextManager[object]],
     predictions: PredictionsFile | None = None,
 ) -> SplitFigures:
-    """Run the model over all images; each one's predictions go into the file.
+    """Run the model over all images; the predictions of each go into the file.
 
-    A loss that is infinite counts as float32's largest number. In the first iterations of a deep
-    network that happens to sound weights, while batch normalisation's averages still lag. Raises
-    `NonFiniteLoss` if the weights are no numbers.
+    A loss that is infinite counts as float32's largest number. This happens to finite weights in
+    the first iterations of a deep network, while batch normalisation's averages still lag. Raises
+    `NonFiniteLoss` if the weights are not finite.
     """
     model.eval()
     chunks = in_order(images, batch_size)
     loss = torch.zeros((), dtype=torch.float64, device=device)
-    figures = kind.figures(device)
-    for draws, batch in zip(chunks, batches(kind, images, chunks, device), strict=True):
+    metrics = task.metrics(device)
+    for draws, batch in zip(chunks, batches(task, images, chunks, device), strict=True):
         with precision():
-            answers = kind.answer(model, batch.images, batch.targets)
-        loss += answers.loss
-        figures.add(answers, batch.targets)
+            outputs = task.predict(model, batch.images, batch.targets)
+        loss += outputs.loss
+        metrics.add(outputs, batch.targets)
         if predictions is not None:
             sizes = [images.size_of(draw.image) for draw in draws]
-            rows = kind.rows(answers, batch.targets, sizes)
+            rows = task.rows(outputs, batch.targets, sizes)
             for draw, row in zip(draws, rows, strict=True):
                 line = images.lines[draw.image]
                 predictions.add({"image": line.image, "split": line.split} | row)
@@ -52,4 +52,4 @@ def evaluate(
         if not all(tensor.isfinite().all() for tensor in model.parameters()):
             raise NonFiniteLoss("on the validation images")
         mean = _LARGEST
-    return SplitFigures(images=len(images), loss=mean, **figures.compute())
+    return SplitFigures(images=len(images), loss=mean, **metrics.compute())

@@ -1,4 +1,4 @@
-"""What went wrong, in the words of the person who started the training, with what to change."""
+"""Reasons of failures, in terms of the training's options, with what to change."""
 
 import errno
 
@@ -6,13 +6,13 @@ import torch
 
 from gpu_worker.environment import DeviceMissing
 from gpu_worker.images import ImageUnreadable
-from gpu_worker.kinds import UnsupportedKind
 from gpu_worker.networks import UnknownRecipe
 from gpu_worker.progress import NonFiniteLoss
 from gpu_worker.targets import DatasetUnusable
+from gpu_worker.tasks import UnsupportedTask
 
-_SELF_EXPLAINING = (DatasetUnusable, DeviceMissing, ImageUnreadable, UnknownRecipe, UnsupportedKind)
-# What has no exception of its own: the CPU's allocator, and the libraries beside CUDA's.
+_SELF_EXPLAINING = (DatasetUnusable, DeviceMissing, ImageUnreadable, UnknownRecipe, UnsupportedTask)
+# Errors without an exception class: the CPU allocator, and libraries other than CUDA's.
 _NO_MEMORY = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 # An exception can quote whole tensors or responses.
 _LONGEST = 2_000

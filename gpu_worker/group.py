@@ -1,6 +1,6 @@
 """Several processes that train one version together, each with a GPU of its own.
 
-The first has the say: it validates, saves and reports. Each takes its part of every batch, and
+The first one validates, saves and reports. Each takes its part of every batch, and
 their gradients are averaged (torch's DistributedDataParallel), so that a step is that of the whole
 batch. They are started as torchrun would start them: by MASTER_ADDR, RANK and WORLD_SIZE.
 """
@@ -27,7 +27,7 @@ Item = TypeVar("Item")
 
 
 class Group:
-    """This process's place among those that train together; alone, nothing costs anything."""
+    """The rank of this process among those that train together; a single one has no overhead."""
 
     def __init__(self, rank: int = 0, size: int = 1) -> None:
         self.rank, self.size = rank, size
@@ -64,19 +64,19 @@ class Group:
         return loss
 
     def agree(self, value: Any) -> Any:
-        """The first one's value, in all."""
+        """The value of the first process, in all processes."""
         if self.size == 1:
             return value
-        held = [value]
-        distributed.broadcast_object_list(held, src=0)
-        return held[0]
+        values = [value]
+        distributed.broadcast_object_list(values, src=0)
+        return values[0]
 
 
 ALONE = Group()
 
 
 def processes_of(settings: Settings) -> int:
-    """How many processes train: one a GPU, unless the settings say otherwise."""
+    """How many processes train: one per GPU, unless the settings say otherwise."""
     if settings.processes:
         return settings.processes
     on_gpu = settings.device == "cuda" or (settings.device == "auto" and torch.cuda.is_available())
@@ -85,7 +85,7 @@ def processes_of(settings: Settings) -> int:
 
 @contextmanager
 def joined(rank: int, size: int, device: torch.device) -> Iterator[Group]:
-    """Meet the others at the address that the environment names."""
+    """Join the process group at the address in the environment."""
     if size == 1:
         yield ALONE
         return
@@ -102,7 +102,7 @@ def joined(rank: int, size: int, device: torch.device) -> Iterator[Group]:
 
 @contextmanager
 def others(size: int, assignment: bytes) -> Iterator[None]:
-    """Start all processes but this first one; none of them outlives it."""
+    """Start all processes except this first one; none of them outlives it."""
     if size == 1:
         yield
         return
@@ -119,7 +119,7 @@ def others(size: int, assignment: bytes) -> Iterator[None]:
             )
             started.append(process)
             assert process.stdin is not None
-            # The pipe stays open: its end tells the process that this one is gone.
+            # The pipe stays open: the process ends when it closes.
             process.stdin.write(assignment)
             process.stdin.flush()
         yield

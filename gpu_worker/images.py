@@ -14,7 +14,7 @@ from domain.training.options import TrainingOptions
 Pixels = NDArray[np.uint8]
 
 
-# What Pillow's decoders have been seen to raise on damaged files.
+# Errors that Pillow's decoders raise on damaged files.
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -27,7 +27,7 @@ _DAMAGE = (
 
 
 class ImageUnreadable(Exception):
-    """A training image cannot be had or decoded; the message names it and says why."""
+    """A training image is missing or cannot be decoded; the message names it and says why."""
 
 
 class Fitted(NamedTuple):

@@ -1,4 +1,4 @@
-"""A checkpoint that was taken away, at work: images in, answers out."""
+"""Inference with an exported checkpoint: images in, predictions out."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,68 +14,70 @@ from domain.training.model_description import DESCRIPTION_FILE, WEIGHTS_FILE, Mo
 from gpu_worker.checkpoint import load_weights
 from gpu_worker.data import normalise
 from gpu_worker.images import Fitted, decode
-from gpu_worker.kinds import kind_of, shares_of
 from gpu_worker.networks import build_network
+from gpu_worker.tasks import relative_boxes, task_for
 
 DEFAULT_THRESHOLD = 0.5
 
 
 class TakenModel:
-    """A folder of weights and description. The network runs on the CPU, in float32."""
+    """A model from a folder of weights and description. It runs on the CPU, in float32."""
 
     def __init__(self, folder: Path, max_pixels: int = 10**8) -> None:
-        described = (folder / DESCRIPTION_FILE).read_bytes()
-        self.description = msgspec.json.decode(described, type=ModelDescription)
+        content = (folder / DESCRIPTION_FILE).read_bytes()
+        self.description = msgspec.json.decode(content, type=ModelDescription)
         self._max_pixels = max_pixels
         kind, concepts = self.description.kind, self.description.concepts
-        self.kind = kind_of(kind, len(concepts))
+        self.task = task_for(kind, len(concepts))
         self.network: nn.Module = build_network(kind, self.description.options, len(concepts))
         load_weights(self.network, (folder / WEIGHTS_FILE).read_bytes())
         self.network.eval()
 
     def read(self, data: bytes) -> tuple[Tensor, Fitted]:
-        """An image as the network takes it, shape (1, 3, height, width).
+        """An image as the network's input, shape (1, 3, height, width).
 
         Raises `ImageUnreadable`.
         """
         fitted = decode(data, self.description.options, self._max_pixels)
         pixels = torch.from_numpy(fitted.pixels.copy()).permute(2, 0, 1)[None]
-        return normalise(self.kind, pixels), fitted
+        return normalise(self.task, pixels), fitted
 
     @torch.no_grad()
     def predict(self, data: bytes) -> dict[str, Any]:
         """The prediction of one image: `predicted` and `discarded`, each by falling score.
 
-        Classification predicts its surest concept; the others predict all that reach their
-        threshold. Raises `ImageUnreadable`.
+        Classification predicts the concept with the highest score; the others predict all that
+        reach their threshold. Raises `ImageUnreadable`.
         """
         image, fitted = self.read(data)
-        found = sorted(self._scored(image, fitted), key=lambda one: -float(one["score"]))
+        scored = sorted(self._scored(image, fitted), key=lambda entry: -float(entry["score"]))
         predicted: list[dict[str, Any]] = []
         discarded: list[dict[str, Any]] = []
-        for place, one in enumerate(found):
-            threshold = self.description.thresholds.get(one["concept_id"])
+        for position, entry in enumerate(scored):
+            threshold = self.description.thresholds.get(entry["concept_id"])
             if threshold is None and self.description.kind == CLASSIFICATION:
                 threshold = 0.0
             # As in the evaluation, whose scores and thresholds have 32 bits.
             least = np.float32(DEFAULT_THRESHOLD if threshold is None else threshold)
-            reaches = bool(one["score"] >= least)
+            reaches = bool(entry["score"] >= least)
             if self.description.kind == CLASSIFICATION:
-                reaches = reaches and place == 0
-            (predicted if reaches else discarded).append(one)
+                reaches = reaches and position == 0
+            (predicted if reaches else discarded).append(entry)
         return {"predicted": predicted, "discarded": discarded}
 
     def _scored(self, image: Tensor, fitted: Fitted) -> Iterator[dict[str, Any]]:
-        said = self.kind.scores(self.network, image)
+        scores = self.task.scores(self.network, image)
         concepts = self.description.concepts
         if self.description.kind == DETECTION:
-            (boxes,) = said
+            (boxes,) = scores
             size = (fitted.width, fitted.height)
-            for box, score in zip(shares_of(boxes, size), boxes["scores"].tolist(), strict=True):
+            for box, score in zip(
+                relative_boxes(boxes, size), boxes["scores"].tolist(), strict=True
+            ):
                 concept = concepts[box.pop("concept")]
                 yield _named(concept, score) | {"box": box}
             return
-        for concept, score in zip(concepts, said[0].tolist(), strict=True):
+        for concept, score in zip(concepts, scores[0].tolist(), strict=True):
             yield _named(concept, score)
 
 

@@ -1,4 +1,4 @@
-"""The trace of a job in a worker: its delivery, and what its reports tell of steps and epochs."""
+"""The trace of a job in a worker: spans of its delivery, its steps and its epochs."""
 
 import time
 from contextlib import AbstractContextManager
@@ -16,8 +16,8 @@ from domain.training.messages import (
 
 
 class JobTrace:
-    """Made for one delivery. Its span has an id that follows from the delivery's, so that whoever
-    takes in its reports knows their parent."""
+    """The trace of one delivery. The id of its span is derived from the delivery's, so that the
+    ingest of its reports knows their parent."""
 
     def __init__(self, job: TrainJob, number: int) -> None:
         self._job = job
@@ -26,7 +26,7 @@ class JobTrace:
         self._epoch_began = 0
 
     def delivery(self, worker: str) -> AbstractContextManager[None]:
-        """The span of all of it; its parent is that of the sending."""
+        """The span of the delivery; its parent is the span that sent the job."""
         return tracing.span(
             "train",
             self._job.correlation_id,
@@ -41,13 +41,13 @@ class JobTrace:
         )
 
     def headers(self, body: AnyReport) -> dict[str, str]:
-        """A report's headers. Those that come every second name no trace: they would swamp it."""
+        """The headers of a report. Reports of every second have no trace: they would flood it."""
         if isinstance(body, (BatchMetrics, StepAdvanced)):
             return {}
         return {"traceparent": traceparent(self._job.correlation_id, self._name)}
 
-    def said(self, body: AnyReport) -> None:
-        """Record what has ended with this report: a step, an epoch, or the saving of the best."""
+    def record(self, body: AnyReport) -> None:
+        """Record the span that ends with this report: a step, an epoch, or a saved checkpoint."""
         now = time.time_ns()
         match body:
             case StepAdvanced(step=step, status="running"):

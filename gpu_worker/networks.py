@@ -1,4 +1,4 @@
-"""Networks by their keys: built at random from the seed, then given the weights they start from."""
+"""Networks by their keys: built at random from the seed, then loaded with initial weights."""
 
 import io
 import json
@@ -25,7 +25,7 @@ from gpu_worker.weights import TIMM_NAMES, TORCHVISION_NAMES
 # iterations: after a few hundred its running averages lag so far that validation is at chance.
 _BATCH_NORM_MOMENTUM = 0.1
 
-# Of the boxes that overlap by so much (IoU), only the surest is kept; so many at most an image.
+# Of boxes that overlap by this IoU only the best is kept, and at most this many per image.
 _NMS_IOU, _DETECTIONS = 0.6, 100
 _LEAST_SCORE = 0.01
 
@@ -43,7 +43,7 @@ _WITHOUT_AUXILIARY: dict[str, dict[str, Any]] = {
 
 
 class UnknownRecipe(Exception):
-    """The job asks for what this worker cannot build."""
+    """The job names a network that this worker cannot build."""
 
 
 def build_network(kind: str, options: TrainingOptions, concepts: int) -> nn.Module:
@@ -66,8 +66,8 @@ def _build(kind: str, options: TrainingOptions, concepts: int) -> nn.Module:
     if kind == DETECTION:
         return _build_detector(key, options, concepts)
     if key not in TORCHVISION_NAMES:
-        known = ", ".join((*TORCHVISION_NAMES, *TIMM_NAMES))
-        raise UnknownRecipe(f"this worker cannot build the architecture {key!r}; it knows {known}")
+        names = ", ".join((*TORCHVISION_NAMES, *TIMM_NAMES))
+        raise UnknownRecipe(f"this worker cannot build the architecture {key!r}; it knows {names}")
     extra = dict(_WITHOUT_AUXILIARY.get(key, {}))
     if key == "vit_b_16":
         extra["image_size"] = options.input_size[0]
@@ -110,7 +110,7 @@ def _build_detector(key: str, options: TrainingOptions, concepts: int) -> nn.Mod
         )
     else:
         raise UnknownRecipe(f"this worker cannot build the detector {key!r}")
-    # Images come in the size they are wanted in: nothing is left to resize.
+    # Images already have the required size: the detector must not resize them.
     width, height = options.input_size
     resize: Any = model.transform
     resize.min_size, resize.max_size = (min(width, height),), max(width, height)
@@ -119,7 +119,7 @@ def _build_detector(key: str, options: TrainingOptions, concepts: int) -> nn.Mod
 
 
 def head_of(kind: str, options: TrainingOptions, concepts: int) -> dict[str, int]:
-    """The parameters and buffers that belong to concepts, and how many numbers each has of one.
+    """The parameters and buffers that belong to concepts, and how many rows each has per concept.
 
     They are those whose first dimension grows with the concepts.
     """
@@ -141,19 +141,19 @@ def load_initial(
     weights: InitialWeights,
     concepts: Sequence[str],
 ) -> None:
-    """Give a network the weights it starts from; in its head, those of concepts that stayed.
+    """Load the initial weights; in the head, those of the concepts that both have.
 
     A vision transformer's positions are interpolated to the size of its images.
 
-    Raises `UnknownRecipe` if they are another network's.
+    Raises `UnknownRecipe` if they belong to another network.
     """
-    given = _read_weights(data)
-    body = {name: tensor for name, tensor in given.items() if name not in head}
+    tensors = _read_weights(data)
+    body = {name: tensor for name, tensor in tensors.items() if name not in head}
     misfit = f"the weights of {weights.origin} do not fit the network"
     if isinstance(model, VisionTransformer) and _POSITIONS in body:
         body = interpolate_embeddings(model.image_size, model.patch_size, OrderedDict(body))
     try:
-        # As they load, modules bring what older files call otherwise, or lack, up to date.
+        # While loading, modules update names and entries of older files.
         lacking = model.load_state_dict(body, strict=False).missing_keys
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip()
@@ -166,7 +166,7 @@ def load_initial(
         background = 1 if kind == DETECTION else 0
         kept = {
             name: _kept_rows(
-                fresh[name], given[name], numbers, background, weights.concepts, concepts
+                fresh[name], tensors[name], numbers, background, weights.concepts, concepts
             )
             for name, numbers in head.items()
         }
@@ -181,7 +181,7 @@ def _kept_rows(
     old: Sequence[str],
     new: Sequence[str],
 ) -> Tensor:
-    """The head's tensor with the rows of the concepts that both know; the others stay fresh.
+    """The head's tensor with the rows of the concepts that both have; the others stay fresh.
 
     Rows are laid out as (anchors, classes, numbers of a class), where only the boxes of Faster
     R-CNN have more than one number and they have no anchors. A detector's first class is the
@@ -193,23 +193,23 @@ def _kept_rows(
     source = before.view(anchors, len(old) + background, -1)
     if background:
         target[:, 0] = source[:, 0]
-    for place, concept in enumerate(new):
+    for position, concept in enumerate(new):
         if concept in old:
-            target[:, place + background] = source[:, old.index(concept) + background]
+            target[:, position + background] = source[:, old.index(concept) + background]
     return target.view(fresh.shape)
 
 
 def _read_weights(data: bytes) -> dict[str, Tensor]:
     if _is_safetensors(data):
         return safetensors.torch.load(data)
-    found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    if not isinstance(found, dict):
+    state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    if not isinstance(state, dict):
         raise UnknownRecipe("the weights to start from are no state dict")
-    return dict(found)
+    return dict(state)
 
 
 def _is_safetensors(data: bytes) -> bool:
-    """A little-endian length, then so many bytes of JSON."""
+    """Whether the data begins with a little-endian length and that many bytes of JSON."""
     (length,) = struct.unpack("<Q", data[:8])
     if length > len(data) - 8:
         return False

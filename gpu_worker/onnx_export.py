@@ -31,35 +31,35 @@ _OUTPUTS = ["boxes", "labels", "scores"]
 
 
 class ExportDiffers(Exception):
-    """The exported network does not answer as the one it was made from."""
+    """The exported network differs from its source."""
 
 
 class _Scores(nn.Module):
-    """What is exported of a classifier."""
+    """The exported module of a classifier."""
 
     def __init__(self, model: TakenModel) -> None:
         super().__init__()
-        self._kind, self.network = model.kind, model.network
+        self._task, self.network = model.task, model.network
 
     def forward(self, images: Tensor) -> Tensor:
-        scores: Tensor = self._kind.scores(self.network, images)
+        scores: Tensor = self._task.scores(self.network, images)
         return scores
 
 
 class _Boxes(nn.Module):
-    """What is exported of a detector: one image at a time."""
+    """The exported module of a detector, for one image at a time."""
 
     def __init__(self, model: TakenModel) -> None:
         super().__init__()
         self.network = model.network
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        (found,) = self.network([images[0]])
-        return found["boxes"], found["labels"], found["scores"]
+        (boxes,) = self.network([images[0]])
+        return boxes["boxes"], boxes["labels"], boxes["scores"]
 
 
 def export(model: TakenModel, target: Path, samples: Sequence[bytes]) -> float:
-    """Write the file; the largest difference found on the samples.
+    """Write the file and return the largest difference on the samples.
 
     Raises `ExportDiffers`, and then leaves no file.
     """
@@ -80,7 +80,7 @@ def export(model: TakenModel, target: Path, samples: Sequence[bytes]) -> float:
 
 def _write(model: TakenModel, path: Path, example: Tensor) -> None:
     with warnings.catch_warnings():
-        # The exporter by tracing is called old; the new one cannot take torchvision's detectors.
+        # The tracing exporter is deprecated; the new one cannot export torchvision's detectors.
         warnings.simplefilter("ignore")
         if model.description.kind == DETECTION:
             torch.onnx.export(
@@ -121,18 +121,18 @@ def _difference(model: TakenModel, path: Path, images: Sequence[Tensor]) -> floa
     width, height = model.description.options.input_size
     worst = 0.0
     for image in images:
-        told: Any = session.run(None, {"images": image.numpy()})
+        outputs: Any = session.run(None, {"images": image.numpy()})
         if model.description.kind != DETECTION:
-            pairs = [(model.kind.scores(model.network, image).numpy(), told[0])]
+            pairs = [(model.task.scores(model.network, image).numpy(), outputs[0])]
         else:
-            expected = [one.numpy() for one in _Boxes(model)(image)]
-            if [one.shape for one in expected] != [one.shape for one in told]:
+            expected = [output.numpy() for output in _Boxes(model)(image)]
+            if [array.shape for array in expected] != [array.shape for array in outputs]:
                 return float("inf")
             sides = np.array([width, height, width, height])
             pairs = [
-                (expected[0] / sides, told[0] / sides),
-                (expected[1], told[1]),
-                (expected[2], told[2]),
+                (expected[0] / sides, outputs[0] / sides),
+                (expected[1], outputs[1]),
+                (expected[2], outputs[2]),
             ]
         for ours, theirs in pairs:
             worst = max(worst, float(np.abs(ours - theirs).max(initial=0)))
@@ -140,7 +140,7 @@ def _difference(model: TakenModel, path: Path, images: Sequence[Tensor]) -> floa
 
 
 def main(folder: Path, target: Path, samples: list[str]) -> int:
-    """Returns 1, having said why, if it cannot be exported."""
+    """Export. Prints the reason and returns 1 if this fails."""
     try:
         difference = export(
             TakenModel(folder), target, [Path(sample).read_bytes() for sample in samples]

@@ -10,11 +10,11 @@ import msgspec
 from domain.training.messages import AnyReport
 from gpu_worker.channel import Assignment, Published, StopEarly, encode_line
 
-# The longest line accepted; reading pauses at twice as much, and so, through the pipe, the child.
+# The longest line accepted; reading, and through the pipe the child, pauses at twice as much.
 _LINE_BYTES = 1 << 20
 
-# OpenMP's threads spin while they wait for each other. With anything else running on the same
-# cores that made iterations 2 to 20 times longer (measured on 2 cores); asleep they cost nothing.
+# OpenMP's threads spin while they wait for each other. With other load on the same cores this made
+# iterations 2 to 20 times longer (measured on 2 cores); threads that sleep cost nothing.
 PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
@@ -50,24 +50,24 @@ class Child:
         return child
 
     async def reports(self) -> AsyncIterator[AnyReport]:
-        """What the child says until it ends. A line cut short by its death is not passed on."""
+        """The reports of the child until it ends. A line cut short by its death is dropped."""
         while (line := await self._reports.readline()).endswith(b"\n"):
             yield self._decoder.decode(line)
 
     def published(self, count: int) -> None:
-        """Tell the child how many of its reports are safe."""
+        """Send the child the number of its stored reports."""
         self._order(encode_line(Published(count)))
 
     def stop_early(self) -> None:
-        """Have it end after its running epoch."""
+        """Request its end after the running epoch."""
         self._order(encode_line(StopEarly()))
 
     async def ended(self) -> int:
-        """Wait for the end; the exit status, or a signal's number negated."""
+        """Wait for the end and return the exit status, or the negated signal number."""
         return await self._process.wait()
 
     async def kill(self) -> None:
-        """End it at once. It loses nothing: the next one goes on from its checkpoint."""
+        """Kill it. Nothing is lost: the next one resumes from its checkpoint."""
         if self._process.returncode is None:
             self._process.kill()
         await self._process.wait()

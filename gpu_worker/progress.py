@@ -1,4 +1,4 @@
-"""What a training says while it runs: the steps of the progress bar, and figures per iteration."""
+"""Progress reports of a training: the steps of the progress bar, and metrics per iteration."""
 
 import math
 import time
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from domain.training.messages import AnyReport, BatchMetrics, StepAdvanced
 
-Say = Callable[[AnyReport], None]
+Reporter = Callable[[AnyReport], None]
 
 REPORT_SECONDS = 1.0
 # Two numbers of some 20 characters each an iteration: far below the megabyte of a NATS message.
@@ -24,44 +24,44 @@ class NonFiniteLoss(Exception):
 
 
 class Steps:
-    """The progress bar: one step runs at a time, and its fraction is told once a second."""
+    """The progress bar: one step runs at a time, and its fraction is reported once a second."""
 
-    def __init__(self, say: Say) -> None:
-        self._say = say
+    def __init__(self, report: Reporter) -> None:
+        self._report = report
         self._step: str | None = None
         self._fraction = 0.0
-        self._told = 0.0
+        self._reported_at = 0.0
 
     def start(self, step: str, fraction: float = 0.0) -> None:
         self._step = step
-        self._tell("running", fraction)
+        self._report_step("running", fraction)
 
     def advance(self, fraction: float) -> None:
-        if time.monotonic() - self._told >= REPORT_SECONDS:
-            self._tell("running", fraction)
+        if time.monotonic() - self._reported_at >= REPORT_SECONDS:
+            self._report_step("running", fraction)
 
     def done(self) -> None:
-        self._tell("done", 1.0)
+        self._report_step("done", 1.0)
         self._step = None
 
     def fail(self) -> None:
         if self._step is not None:
-            self._tell("failed", self._fraction)
+            self._report_step("failed", self._fraction)
 
-    def _tell(self, status: str, fraction: float) -> None:
+    def _report_step(self, status: str, fraction: float) -> None:
         assert self._step is not None
-        self._fraction, self._told = fraction, time.monotonic()
-        self._say(StepAdvanced(step=self._step, status=status, fraction=fraction))
+        self._fraction, self._reported_at = fraction, time.monotonic()
+        self._report(StepAdvanced(step=self._step, status=status, fraction=fraction))
 
 
-class Meter:
-    """Collects every iteration's figures and reports them in chunks.
+class MetricsBuffer:
+    """Collects every iteration's metrics and reports them in chunks.
 
     Losses stay on the device until a flush: fetching each would make a GPU wait for Python.
     """
 
-    def __init__(self, say: Say, first_iteration: int) -> None:
-        self._say = say
+    def __init__(self, report: Reporter, first_iteration: int) -> None:
+        self._report = report
         self._first = first_iteration
         self._rates: list[float] = []
         self._losses: list[Tensor] = []
@@ -75,16 +75,18 @@ class Meter:
         return time.monotonic() >= self._due_at or len(self._rates) >= _LARGEST_CHUNK
 
     def flush(self) -> None:
-        """Report what has been collected. Raises `NonFiniteLoss` after the last sound figure."""
+        """Report the collected metrics. Raises `NonFiniteLoss` after the last finite loss."""
         self._due_at = time.monotonic() + REPORT_SECONDS
         if not self._rates:
             return
         losses = torch.stack(self._losses).tolist()
-        sound = next((n for n, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
-        if sound:
-            self._say(BatchMetrics(self._first, tuple(self._rates[:sound]), tuple(losses[:sound])))
-        if sound < len(losses):
-            raise NonFiniteLoss(f"at iteration {self._first + sound}")
+        finite = next((n for n, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
+        if finite:
+            self._report(
+                BatchMetrics(self._first, tuple(self._rates[:finite]), tuple(losses[:finite]))
+            )
+        if finite < len(losses):
+            raise NonFiniteLoss(f"at iteration {self._first + finite}")
         self._first += len(losses)
         self._rates.clear()
         self._losses.clear()

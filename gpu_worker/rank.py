@@ -1,6 +1,6 @@
 """`python -m gpu_worker.rank`: one of the processes that train with a worker's child.
 
-Its rank and where they meet are in the environment, its assignment is the first line of stdin.
+Its rank and the group's address are in the environment; its assignment is the first line of stdin.
 """
 
 import os
@@ -21,7 +21,7 @@ def _end_with_the_first() -> None:
 
 
 def main() -> None:
-    """Train along; the first process is the one that says how it goes."""
+    """Train with the others; the first process reports."""
     assignment = decode_assignment(sys.stdin.buffer.readline())
     logs.set_up("training", assignment.settings.log_format)
     threading.Thread(target=_end_with_the_first, daemon=True).start()

@@ -1,4 +1,4 @@
-"""From options to what trains: the optimizer, the course of its learning rate, the precision."""
+"""Optimizer, learning rate schedule and precision, from options."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -61,7 +61,7 @@ def build_scheduler(options: TrainingOptions, optimizer: Optimizer, iterations: 
 def precision_of(
     options: TrainingOptions, device: torch.device
 ) -> Callable[[], AbstractContextManager[object]]:
-    """What a forward pass runs in."""
+    """The precision context of a forward pass."""
     dtype = _TYPES.get(options.precision)
     if dtype is None:
         return nullcontext

@@ -1,7 +1,7 @@
-"""`python -m gpu_worker.reproduce ITERATIONS`: a job on stdin is trained again, for so long.
+"""`python -m gpu_worker.reproduce ITERATIONS`: trains a job from stdin again.
 
-It trains under a name of its own, from nothing, and leaves no checkpoints to resume from. Reports
-go to stdout.
+It trains for that many iterations from nothing, under a name of its own, and leaves no checkpoints
+to resume from. Reports go to stdout.
 """
 
 import os
@@ -24,21 +24,21 @@ from gpu_worker.failures import explain
 from gpu_worker.scratch import forget_checkpoints
 from gpu_worker.train import train_version
 
-_TOLD = (Started, StepAdvanced, EpochMetrics, Completed)
+_REPORTED = (Started, StepAdvanced, EpochMetrics, Completed)
 
 
 def main(iterations: int) -> int:
-    """Write reports as lines of JSON: of the start, of progress, of epochs, of the end."""
+    """Write reports of the start, progress, epochs and end, as lines of JSON."""
     done = 0
     assignment = decode_assignment(sys.stdin.buffer.readline())
     reports = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
-    def say(report: AnyReport) -> None:
+    def write(report: AnyReport) -> None:
         nonlocal done
         if isinstance(report, EpochMetrics):
             done = report.iteration
-        if isinstance(report, _TOLD):
+        if isinstance(report, _REPORTED):
             reports.write(encode_line(report))
             reports.flush()
 
@@ -47,7 +47,7 @@ def main(iterations: int) -> int:
     try:
         blobs = BlobStore.from_url(settings.require("blobs_url"))
         try:
-            train_version(job, 1, settings, blobs, say, stop_wanted=lambda: done >= iterations)
+            train_version(job, 1, settings, blobs, write, stop_wanted=lambda: done >= iterations)
         finally:
             forget_checkpoints(blobs, job.version_id)
     except Exception as error:

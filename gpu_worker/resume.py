@@ -1,10 +1,10 @@
-"""Where a training's resumable checkpoints lie, and which of them a new delivery goes on from.
+"""Resumable checkpoints of a training: where they are stored, and which one a delivery resumes.
 
 Each delivery of a job writes under its own name, `resume/<version>/<attempt>-<delivery>`, and
-begins by *claiming*: it copies the checkpoint it goes on from to its own name (or an empty entry,
-to begin anew). A delivery that was given up for dead but still runs may go on writing under its
-older name; its reports are ignored by then, so going on from its checkpoints would lose the
-metrics between. The claim is why later deliveries never do: the highest name wins.
+begins by *claiming*: it copies the checkpoint that it resumes to its own name (or an empty entry,
+to start from nothing). A delivery that counts as dead but still runs may continue to write under
+its older name; its reports are ignored by then, so resuming its checkpoints would lose the metrics
+between. The claim prevents this for later deliveries: the highest name wins.
 """
 
 import time
@@ -13,19 +13,19 @@ from collections.abc import Callable
 from adapters.blobs.blobs import BlobStore
 from domain.training.messages import TrainJob
 from gpu_worker.checkpoint import Frozen, Run, freeze, thaw
-from gpu_worker.progress import Meter
+from gpu_worker.progress import MetricsBuffer
 from gpu_worker.scratch import forget_checkpoints, resume_folder
 
 _FROM_NOTHING = b""
 
 # At an epoch's end a resumable checkpoint may cost this share of the time since the last one.
 _CHECKPOINT_SHARE = 0.01
-# Seconds that one is taken to cost until the first has been written.
+# The assumed cost in seconds until the first one has been written.
 _CHECKPOINT_COST = 0.3
 
 
 class Superseded(Exception):
-    """A later delivery of the same job has begun; this one's work is of no use any more."""
+    """A later delivery of the same job has begun; this one must stop."""
 
 
 class ResumePoint:
@@ -38,9 +38,9 @@ class ResumePoint:
         self._name = f"{self._folder}/{job.attempt:06}-{delivery:06}"
 
     def claim(self) -> Frozen | None:
-        """The newest intact checkpoint of all deliveries, or None to begin from nothing.
+        """The newest intact checkpoint of all deliveries, or None to start from nothing.
 
-        Older ones are deleted, but not the one it came from: the copy might yet be torn.
+        Older ones are deleted, but not the one it came from: the copy might still be torn.
         Raises `Superseded`.
         """
         self.check()
@@ -78,8 +78,8 @@ class ResumePoint:
 class Checkpoints:
     """Saves a run's resumable checkpoints, and knows when one is due."""
 
-    def __init__(self, point: ResumePoint, settle: Callable[[], None], seconds: float) -> None:
-        self._point, self._settle, self._seconds = point, settle, seconds
+    def __init__(self, point: ResumePoint, flush: Callable[[], None], seconds: float) -> None:
+        self._point, self._flush, self._seconds = point, flush, seconds
         self._saved_at, self._cost = time.monotonic(), _CHECKPOINT_COST
 
     def interval_is_over(self) -> bool:
@@ -89,12 +89,12 @@ class Checkpoints:
         """Whether saving one is cheap next to the time since the last."""
         return self._cost <= (time.monotonic() - self._saved_at) * _CHECKPOINT_SHARE
 
-    def save(self, run: Run, meter: Meter) -> None:
-        """What was reported must be safe first: a run resumed from here will not say it again."""
+    def save(self, run: Run, metrics: MetricsBuffer) -> None:
+        """Reports must be stored first: a run resumed from here does not repeat them."""
         started = time.monotonic()
-        meter.flush()
+        metrics.flush()
         data = freeze(run)
-        self._settle()
+        self._flush()
         self._point.save(data)
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - started

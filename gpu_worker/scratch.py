@@ -1,4 +1,4 @@
-"""What an unfinished training leaves in the blob store for the next worker; free of torch."""
+"""The state that an unfinished training leaves in the blob store, without torch."""
 
 from adapters.blobs.blobs import BlobStore
 
@@ -8,14 +8,14 @@ def resume_folder(version_id: str) -> str:
 
 
 def forget_checkpoints(blobs: BlobStore, version_id: str) -> None:
-    """Delete all that a version left: nobody will go on from it."""
+    """Delete all scratch files of a version, which no delivery will resume."""
     for folder in (resume_folder(version_id), _handed_back_folder(version_id)):
         for name in blobs.list_scratch(folder):
             blobs.delete_scratch(name)
 
 
-def note_handed_back(blobs: BlobStore, version_id: str, attempt: int, delivery: int) -> None:
-    """Say that a worker gave this delivery of a job back of its own accord."""
+def record_handed_back(blobs: BlobStore, version_id: str, attempt: int, delivery: int) -> None:
+    """Record that a worker handed this delivery of a job back on purpose."""
     blobs.put_scratch(f"{_handed_back_folder(version_id)}/{attempt}/{delivery}", b"")
 
 

@@ -1,4 +1,4 @@
-"""What is true of the images of a split, in the form that a kind's loss takes."""
+"""Targets of a split's images, in the form that the task's loss takes."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -46,7 +46,7 @@ class Classes(_Unboxed):
 
     def __init__(self, labels: list[list[int]]) -> None:
         self.labels = labels
-        self._numbers = np.array([held[0] for held in labels], np.int64)
+        self._numbers = np.array([image_labels[0] for image_labels in labels], np.int64)
 
     def collate(self, indices: NDArray[np.int64], boxes: Boxes | None) -> Tensor:  # noqa: ARG002
         return torch.from_numpy(self._numbers[indices])
@@ -60,10 +60,10 @@ class Tags(_Unboxed):
         self._concepts = concepts
 
     def collate(self, indices: NDArray[np.int64], boxes: Boxes | None) -> Tensor:  # noqa: ARG002
-        held = torch.zeros(len(indices), self._concepts)
+        tags = torch.zeros(len(indices), self._concepts)
         for row, index in enumerate(indices.tolist()):
-            held[row, self.labels[index]] = 1
-        return held
+            tags[row, self.labels[index]] = 1
+        return tags
 
 
 class BoxesOfImages:
@@ -86,9 +86,9 @@ class BoxesOfImages:
         width, height = size
         shares = self._shares[index]
         corners = np.concatenate((shares[:, :2], shares[:, :2] + shares[:, 2:]), 1)
-        found = torch.from_numpy(corners * (width, height, width, height)).float()
-        first = found[:, :2].minimum(torch.tensor([width, height]) - _LEAST_SIDE)
-        return torch.cat((first, found[:, 2:].maximum(first + _LEAST_SIDE)), 1)
+        boxes = torch.from_numpy(corners * (width, height, width, height)).float()
+        first = boxes[:, :2].minimum(torch.tensor([width, height]) - _LEAST_SIDE)
+        return torch.cat((first, boxes[:, 2:].maximum(first + _LEAST_SIDE)), 1)
 
 
 def targets_of(job: TrainJob, lines: Sequence[ManifestLine]) -> Targets:
@@ -96,8 +96,8 @@ def targets_of(job: TrainJob, lines: Sequence[ManifestLine]) -> Targets:
     outputs = {concept.concept_id: number for number, concept in enumerate(job.concepts)}
     labels = []
     for line in lines:
-        known = all(concept in outputs for concept in line.concepts)
-        if not known or (job.kind == CLASSIFICATION and len(line.concepts) != 1):
+        in_model = all(concept in outputs for concept in line.concepts)
+        if not in_model or (job.kind == CLASSIFICATION and len(line.concepts) != 1):
             raise DatasetUnusable(
                 f"image {line.image} is annotated with {list(line.concepts)};"
                 f" {job.kind} takes {_TAKES[job.kind]} of the model's concepts"

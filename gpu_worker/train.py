@@ -39,11 +39,11 @@ from gpu_worker.data import (
 from gpu_worker.environment import choose_device, describe, set_up_torch
 from gpu_worker.evaluate import evaluate
 from gpu_worker.group import ALONE, Group
-from gpu_worker.kinds import kind_of
 from gpu_worker.networks import build_network, head_of, load_initial
-from gpu_worker.progress import Meter, Say, Steps
+from gpu_worker.progress import MetricsBuffer, Reporter, Steps
 from gpu_worker.recipe import build_optimizer, build_scaler, build_scheduler, precision_of
 from gpu_worker.resume import Checkpoints, ResumePoint
+from gpu_worker.tasks import task_for
 
 
 def train_version(
@@ -51,18 +51,18 @@ def train_version(
     delivery: int,
     settings: Settings,
     blobs: BlobStore,
-    say: Say,
-    settle: Callable[[], None] = lambda: None,
+    report: Reporter,
+    flush: Callable[[], None] = lambda: None,
     stop_wanted: Callable[[], bool] = lambda: False,
     group: Group = ALONE,
 ) -> None:
-    """Carry a job out in this process, going on from its last resumable checkpoint if it has one.
+    """Train a job in this process, from its last resumable checkpoint if there is one.
 
-    Every report goes to `say`, in order; the last is `Completed`. `settle` returns once all that
-    was said is safe with its receiver, and is called before anything that lets a resumed run
-    leave it unsaid. Once `stop_wanted` the training ends with the epoch under way. Of a group only
-    the first process says and saves anything. Raises what went wrong, and `Superseded` if a later
-    delivery has begun.
+    Every report goes to `report`, in order; the last is `Completed`. `flush` returns once all
+    reports are stored by their receiver, and is called before anything after which a resumed run
+    would not repeat them. Once `stop_wanted` is true, training ends after the running epoch. In a
+    group only the first process reports and saves. Raises the error of a failed training, and
+    `Superseded` if a later delivery has begun.
     """
     device = choose_device(settings.device)
     if device.type == "cuda" and device.index is None:
@@ -70,7 +70,7 @@ def train_version(
     set_up_torch(device, group.size)
     resume = ResumePoint(blobs, job, delivery)
     frozen = group.agree(resume.claim() if group.first else None)
-    say(
+    report(
         Started(
             worker=settings.worker_name,
             device=device.type,
@@ -78,15 +78,15 @@ def train_version(
             resumed_from=0 if frozen is None else frozen.iteration,
         )
     )
-    steps = Steps(say)
+    steps = Steps(report)
     try:
         steps.start("preparing")
         data = prepare(job, blobs, settings, steps.advance)
         steps.done()
-        checkpoints = Checkpoints(resume, settle, settings.checkpoint_seconds)
-        training = _Training(job, blobs, data, device, steps, say, checkpoints, group)
+        checkpoints = Checkpoints(resume, flush, settings.checkpoint_seconds)
+        training = _Training(job, blobs, data, device, steps, report, checkpoints, group)
         drawn = data.drawn_of([concept.concept_id for concept in job.concepts])
-        say(DataPrepared(training.per_epoch, training.iterations, len(data.drawn), drawn))
+        report(DataPrepared(training.per_epoch, training.iterations, len(data.drawn), drawn))
         if frozen is None:
             training.load_initial_weights()
         else:
@@ -98,7 +98,7 @@ def train_version(
         steps.fail()
         raise
     if group.first:
-        settle()
+        flush()
         resume.forget()
 
 
@@ -110,16 +110,16 @@ class _Training:
         data: Data,
         device: torch.device,
         steps: Steps,
-        say: Say,
+        report: Reporter,
         checkpoints: Checkpoints,
         group: Group,
     ) -> None:
         self._job, self._options = job, job.options
         self._blobs, self._data, self._device = blobs, data, device
-        self._steps, self._say = steps, say
+        self._steps, self._report = steps, report
         self._checkpoints, self._group = checkpoints, group
         options, concepts = job.options, len(job.concepts)
-        self._kind = kind_of(job.kind, concepts)
+        self._task = task_for(job.kind, concepts)
         self._precision = precision_of(options, device)
         self.per_epoch = iterations_per_epoch(len(data.drawn), options.batch_size)
         self.iterations = options.iterations or max(
@@ -142,19 +142,19 @@ class _Training:
 
     def load_initial_weights(self) -> None:
         """Start from the job's weights, if it names some."""
-        given = self._job.initial_weights
-        if given is not None:
+        initial = self._job.initial_weights
+        if initial is not None:
             concepts = [concept.concept_id for concept in self._job.concepts]
-            data = self._blobs.get(given.blob)
-            load_initial(self._job.kind, self.run.model, self._head, data, given, concepts)
+            data = self._blobs.get(initial.blob)
+            load_initial(self._job.kind, self.run.model, self._head, data, initial, concepts)
 
     def go(self, stop_wanted: Callable[[], bool]) -> None:
         """Train from where the run stands to its end, validating after each epoch."""
         run = self.run
         self._steps.start("training", run.iteration / self.iterations)
-        self._meter = Meter(self._say, run.iteration)
+        self._metrics_buffer = MetricsBuffer(self._report, run.iteration)
         if self._group.size > 1:
-            # Each has dropout of its own.
+            # Each process has its own dropout.
             torch.manual_seed(hash((self._options.seed, run.iteration, self._group.rank)))
         self._learner = self._group.wrap(run.model, self._device)
         while run.iteration < self.iterations and not self._ends_early(stop_wanted):
@@ -164,11 +164,11 @@ class _Training:
                 continue
             self._validate(epoch + 1)
             if self._checkpoints.costs_little():
-                self._checkpoints.save(run, self._meter)
+                self._checkpoints.save(run, self._metrics_buffer)
         self._steps.done()
 
     def _ends_early(self, stop_wanted: Callable[[], bool]) -> bool:
-        """Whether, between two epochs, enough is known or wanted."""
+        """Whether training ends early here, between two epochs."""
         epoch, within = divmod(self.run.iteration, self.per_epoch)
         best = self.run.best
         if best is not None and not within:
@@ -180,8 +180,8 @@ class _Training:
         return self._ended_by != LENGTH
 
     def _train_epoch(self, epoch: int) -> None:
-        """The epoch's iterations that are still to do."""
-        run, meter, size = self.run, self._meter, self._options.batch_size
+        """Train the remaining iterations of the epoch."""
+        run, buffer, size = self.run, self._metrics_buffer, self._options.batch_size
         start = epoch * self.per_epoch
         end = min(start + self.per_epoch, self.iterations)
         draws = epoch_draws(self._data.drawn, self._options.seed, epoch)
@@ -192,23 +192,23 @@ class _Training:
         parts = _pairs([self._group.part(chunk) for chunk in chunks])
         self._set_mode()
         for chunk, batch in zip(
-            chunks, batches(self._kind, self._data.train, parts, self._device), strict=True
+            chunks, batches(self._task, self._data.train, parts, self._device), strict=True
         ):
             with self._precision():
-                loss = self._kind.loss(self._learner, batch.images, batch.targets)
+                loss = self._task.loss(self._learner, batch.images, batch.targets)
             if self._group.size > 1:
                 loss = loss * self._group.share_of(chunk)
             self._step(loss)
-            meter.add(run.optimizer.param_groups[0]["lr"], self._group.mean(loss))
+            buffer.add(run.optimizer.param_groups[0]["lr"], self._group.mean(loss))
             run.scheduler.step()
             run.iteration += 1
             if run.iteration == self._backbone.until:
                 self._set_mode()
-            if meter.due():
+            if buffer.due():
                 self._flush()
-            # After an epoch's last iteration comes validation, which no mid-epoch state remembers.
+            # After an epoch's last iteration validation follows, which no mid-epoch state includes.
             if run.iteration < end and self._group.first and self._checkpoints.interval_is_over():
-                self._checkpoints.save(run, meter)
+                self._checkpoints.save(run, buffer)
         self._flush()
 
     def _step(self, loss: Tensor) -> None:
@@ -226,34 +226,36 @@ class _Training:
         self._backbone.set_mode(self._learner, self.run.iteration, self._group.size)
 
     def _flush(self) -> None:
-        self._meter.flush()
+        self._metrics_buffer.flush()
         self._steps.advance(self.run.iteration / self.iterations)
 
     def _validate(self, epoch: int) -> None:
         run = self.run
-        figures = self._evaluate(self._data.validation)
-        loss = figures.loss
+        metrics = self._evaluate(self._data.validation)
+        loss = metrics.loss
         assert loss is not None
-        self._say(
+        self._report(
             EpochMetrics(
-                epoch, run.iteration, loss, figures.accuracy, figures.mean_average_precision
+                epoch, run.iteration, loss, metrics.accuracy, metrics.mean_average_precision
             )
         )
-        value = self._kind.value(figures)
+        value = self._task.value(metrics)
         if run.best is None or value > run.best.value:
             data = weights(run.model)
             run.best = Best(self._blobs.put(data), value, epoch)
             self._blobs.flush()
-            self._say_best(run.best, len(data))
+            self._report_best(run.best, len(data))
 
-    def _say_best(self, best: Best, size: int) -> None:
-        self._say(CheckpointSaved(best.checkpoint, size, self._kind.best, best.value, best.epoch))
+    def _report_best(self, best: Best, size: int) -> None:
+        self._report(
+            CheckpointSaved(best.checkpoint, size, self._task.best, best.value, best.epoch)
+        )
 
     def _evaluate(
         self, images: ImageSet, predictions: PredictionsFile | None = None
     ) -> SplitFigures:
         return evaluate(
-            self._kind,
+            self._task,
             self.run.model,
             images,
             self._options.batch_size,
@@ -263,17 +265,17 @@ class _Training:
         )
 
     def finish(self, check: Callable[[], None]) -> None:
-        """Ask the best checkpoint, as it lies in the store, about every image; report the end.
+        """Evaluate the best checkpoint, as stored, on every image; report the end.
 
-        `check` raises if it is not this run's to report.
-        It is told once more: what an earlier run told may be another.
+        `check` raises if a later delivery has begun. The best checkpoint is reported again, since
+        an earlier run may have reported another one.
         """
         run, best = self.run, self.run.best
         assert best is not None
         self._steps.start("evaluating")
         final_weights = hashlib.sha256(weights(run.model)).hexdigest()
         data = self._blobs.get(best.checkpoint)
-        self._say_best(best, len(data))
+        self._report_best(best, len(data))
         load_weights(run.model, data)
         with tempfile.TemporaryDirectory(prefix="stemma-predictions-") as folder:
             path = Path(folder) / "predictions.parquet"
@@ -283,12 +285,12 @@ class _Training:
                 train = self._evaluate(self._data.train, file)
             predictions = self._blobs.put_file(path)
         self._blobs.flush()
-        self._say(Evaluated(best.checkpoint, validation, train, predictions))
+        self._report(Evaluated(best.checkpoint, validation, train, predictions))
         self._steps.done()
         self._steps.start("saving")
         check()
         self._steps.done()
-        self._say(Completed(best.checkpoint, final_weights, run.iteration, self._ended_by))
+        self._report(Completed(best.checkpoint, final_weights, run.iteration, self._ended_by))
 
 
 def _pairs(chunks: list[list[Draw]]) -> list[list[Draw]]:

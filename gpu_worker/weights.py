@@ -1,7 +1,6 @@
 """Fetches pretrained weights: `python -m gpu_worker.weights ARCHITECTURE FOLDER`.
 
-What each file is called is in `domain.training.architectures`; where it comes from, torchvision
-and timm know.
+File names are in `domain.training.architectures`; URLs come from torchvision and timm.
 """
 
 import hashlib
@@ -17,28 +16,28 @@ TIMM_NAMES = {
     "inception_resnet_v2": "inception_resnet_v2",
     "mobilenet_v1": "mobilenetv1_100",
 }
-"""What timm calls the networks that it builds for us."""
+"""timm's names of the networks that it builds for us."""
 
-_CALLED_OTHERWISE = {"inception_v1": "googlenet"}
+_OTHER_NAMES = {"inception_v1": "googlenet"}
 TORCHVISION_NAMES = {
-    key: _CALLED_OTHERWISE.get(key, key)
-    for key, one in ARCHITECTURES.items()
-    if one.weights and key not in TIMM_NAMES
+    key: _OTHER_NAMES.get(key, key)
+    for key, architecture in ARCHITECTURES.items()
+    if architecture.weights and key not in TIMM_NAMES
 }
-"""What torchvision calls the builders of the networks that it has weights of."""
+"""torchvision's names of the builders for which it has weights."""
 
 _TIMM_FILE = "model.safetensors"
 _DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.\w+$")
 
 
 class NotFetched(Exception):
-    """The weights could not be had; the message says why."""
+    """The weights could not be fetched; the message gives the reason."""
 
 
 def fetch(key: str, folder: Path) -> list[Path]:
     """Download an architecture's weights into a folder, checked against their digest.
 
-    A file that is there is left as it is. Raises `NotFetched`.
+    An existing file is kept. Raises `NotFetched`.
     """
     architecture = ARCHITECTURES.get(key)
     if architecture is None:
@@ -47,12 +46,12 @@ def fetch(key: str, folder: Path) -> list[Path]:
         raise NotFetched(f"{architecture.label} has no pretrained weights")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [_fetch_file(architecture, folder / one) for one in architecture.weights.values()]
+        return [_fetch_file(architecture, folder / file) for file in architecture.weights.values()]
     except Exception as error:  # the libraries that download have no errors in common
         reason = str(error).strip().splitlines()
-        told = reason[0] if reason else type(error).__name__
+        first_line = reason[0] if reason else type(error).__name__
         raise NotFetched(
-            f"the weights of {architecture.label} could not be fetched: {told}"
+            f"the weights of {architecture.label} could not be fetched: {first_line}"
         ) from error
 
 
@@ -66,14 +65,14 @@ def _fetch_file(architecture: Architecture, target: Path) -> Path:
 
 
 def torchvision_url(key: str) -> str:
-    """Where torchvision has the default weights of an architecture; their digest is in the name."""
+    """torchvision's URL of an architecture's default weights; their digest is in the name."""
     from torchvision.models import get_model_weights
 
     return str(get_model_weights(TORCHVISION_NAMES[key]).DEFAULT.url)
 
 
 def _from_torchvision(key: str, target: Path) -> None:
-    """It writes under a temporary name beside the target, and renames once the digest fits."""
+    """Download under a temporary name, and rename once the digest matches."""
     from torch.hub import download_url_to_file
 
     digest = _DIGEST_IN_NAME.search(target.name)
@@ -88,7 +87,7 @@ def _from_timm(key: str, target: Path) -> None:
     config = get_pretrained_cfg(TIMM_NAMES[key])
     assert config is not None
     assert config.hf_hub_id
-    # Of a large file the entity tag is the sha256.
+    # The entity tag of a large file is its sha256.
     expected = get_hf_file_metadata(hf_hub_url(config.hf_hub_id, _TIMM_FILE)).etag
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-") as folder:
         got = Path(hf_hub_download(config.hf_hub_id, _TIMM_FILE, local_dir=folder))

@@ -1,4 +1,4 @@
-"""The worker: takes jobs from its queue, one at a time, and leaves torch to a child process."""
+"""The worker: takes jobs from its queue, one at a time, and runs torch in a child process."""
 
 import asyncio
 import logging
@@ -20,19 +20,19 @@ from adapters.nats.login import nats_login
 from adapters.observability import logs
 from adapters.settings import Settings
 from domain.training.messages import TrainJob
-from gpu_worker.delivery import Delivery, tell
-from gpu_worker.presence import Beacon
+from gpu_worker.delivery import Delivery, send_ack
+from gpu_worker.heartbeat import Heartbeat
 
 _FETCH_SECONDS = 30.0
 _PAUSE_SECONDS = 0.5
-_FAREWELL_SECONDS = 2.0
+_WITHDRAW_SECONDS = 2.0
 
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
-    """Carry out the jobs of `settings.queue` until `stop` is set; a job in hand is handed back.
+    """Run the jobs of `settings.queue` until `stop` is set; the current job is then handed back.
 
     Raises `SettingsError` if the NATS or blob store URL is missing, or its port is taken.
     """
@@ -53,30 +53,30 @@ async def _work(settings: Settings, training: Gauge, stop: asyncio.Event) -> Non
     if client is None:
         return
     js = jetstream(client, settings.nats_seed)
-    beacon = Beacon(js, settings)
-    shining: asyncio.Task[None] | None = None
+    heartbeat = Heartbeat(js, settings)
+    publishing: asyncio.Task[None] | None = None
     try:
-        shining = asyncio.create_task(beacon.shine())
+        publishing = asyncio.create_task(heartbeat.publish())
         while not stop.is_set():
             message = await _unless(stop, _next_job(js, settings))
             if message is not None:
                 with training.track_inprogress():
-                    await _carry_out(message, client, settings, beacon, stop)
+                    await _carry_out(message, client, settings, heartbeat, stop)
     finally:
-        if shining is not None:
-            # Else it might say once more that it is there, after it has said goodbye.
-            await end_tasks(shining)
+        if publishing is not None:
+            # Otherwise it might publish once more after the withdrawal.
+            await end_tasks(publishing)
         if client.is_connected:
             with suppress(TimeoutError):
-                await asyncio.wait_for(beacon.go_out(), _FAREWELL_SECONDS)
+                await asyncio.wait_for(heartbeat.withdraw(), _WITHDRAW_SECONDS)
         await client.close()
 
 
 async def _next_job(js: JetStreamContext, settings: Settings) -> Msg:
     """Wait for a job.
 
-    Each has a subscription of its own: in one that stayed open, a job that arrived as a fetch
-    timed out would lie unseen until the training was over.
+    Each job has a subscription of its own: in one that stayed open, a job that arrived while a
+    fetch timed out would wait until the training was over.
     """
     while True:
         try:
@@ -96,25 +96,25 @@ async def _next_job(js: JetStreamContext, settings: Settings) -> Msg:
 
 
 async def _carry_out(
-    message: Msg, client: Client, settings: Settings, beacon: Beacon, stop: asyncio.Event
+    message: Msg, client: Client, settings: Settings, heartbeat: Heartbeat, stop: asyncio.Event
 ) -> None:
     try:
         job = msgspec.json.decode(message.data, type=TrainJob)
     except msgspec.DecodeError as error:
-        log.error("a job cannot be understood and is dropped: %s", error)
-        await tell(message.term())
+        log.error("a job cannot be decoded and is dropped: %s", error)
+        await send_ack(message.term())
         return
     with logs.about(job.correlation_id, version_id=job.version_id):
         log.info("job %s: delivery %d", job.message_id, message.metadata.num_delivered)
-        beacon.working_on(job.version_id)
+        heartbeat.working_on(job.version_id)
         try:
             await Delivery(client, settings, message, job).work(stop)
         finally:
-            beacon.working_on(None)
+            heartbeat.working_on(None)
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:
-    """The result of the work, or None if `stop` is set before it is there."""
+    """The result of the work, or None if `stop` is set first."""
     task, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)

@@ -38,7 +38,7 @@ _CTE = select(_TABLE.c.n).cte()
             TrivialAugmentWide(),
             "_apply_image_or_video_transform",
         ),
-        ("torch", "gpu_worker/kinds.py", batchnorm, "_BatchNorm"),
+        ("torch", "gpu_worker/tasks.py", batchnorm, "_BatchNorm"),
         ("nats-py", "adapters/subscriptions/relay.py", Client().jetstream(), "_nc"),
         ("nats-py", "adapters/subscriptions/relay.py", Client(), "_send_command"),
     ],
@@ -53,4 +53,4 @@ def test_a_private_member_is_there_and_holds_something(
 
 
 def test_batch_normalisation_has_the_private_base() -> None:
-    assert issubclass(BatchNorm2d, batchnorm._BatchNorm), "gpu_worker/kinds.py finds layers by it"
+    assert issubclass(BatchNorm2d, batchnorm._BatchNorm), "gpu_worker/tasks.py finds layers by it"

@@ -19,7 +19,7 @@ from adapters.access.oidc_discovery import (
 )
 from adapters.access.sign_in_attempts import Attempts
 from adapters.settings import Settings, SettingsError
-from application.access.sign_in import Terms
+from application.access.sign_in import SignInPolicy
 from domain.access.identity import Identity
 from domain.errors import SignInRefused
 
@@ -31,7 +31,7 @@ class Provider:
 
     def __init__(self, settings: Settings) -> None:
         self.label = settings.oidc_label
-        self.terms = Terms(settings.oidc_default_role, settings.group_roles())
+        self.terms = SignInPolicy(settings.oidc_default_role, settings.group_roles())
         self._groups_claim = settings.oidc_groups_claim
         self._issuer = settings.oidc_issuer
         self._client_id = settings.oidc_client_id

@@ -22,7 +22,7 @@ from adapters.nats.jetstream import (
     run_until_stopped,
 )
 from adapters.nats.login import NatsLogin
-from application.log.store import GIVES_UP
+from application.log.store import KEEPALIVE_OPTIONS
 
 BATCH = 500
 POLL_SECONDS, PAUSE_SECONDS = 10.0, 1.0
@@ -74,7 +74,7 @@ async def announce_once(url: str, js: JetStreamContext) -> int:
 
 
 def _read(url: str, after: int) -> list[StoredCheckpoint]:
-    with psycopg.connect(url, **GIVES_UP) as connection:
+    with psycopg.connect(url, **KEEPALIVE_OPTIONS) as connection:
         return checkpoints_after(connection, after, BATCH)
 
 

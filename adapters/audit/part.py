@@ -12,7 +12,7 @@ from adapters.audit.keys import Keys
 from adapters.audit.signer import Pace, Signer
 from adapters.nats.login import nats_login
 from adapters.settings import Settings
-from application.log.store import GIVES_UP, Store
+from application.log.store import KEEPALIVE_OPTIONS, Store
 
 LOOK_SECONDS, PAUSE_SECONDS = 0.5, 5.0
 
@@ -49,7 +49,7 @@ def _sign(settings: Settings, url: str, signed: threading.Event, stop: threading
         CheckpointFile(settings.checkpoint_file),
         Pace(settings.log_checkpoint_events, settings.log_checkpoint_seconds),
     )
-    with psycopg.connect(url, autocommit=True, **GIVES_UP) as connection:
+    with psycopg.connect(url, autocommit=True, **KEEPALIVE_OPTIONS) as connection:
         signer.begin(connection)
         # Polling is enough: no checkpoint is due sooner.
         while not stop.wait(LOOK_SECONDS):

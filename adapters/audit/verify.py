@@ -20,7 +20,7 @@ from adapters.audit.locate import describe_change
 from adapters.audit.signing import Unsigned, open_checkpoint
 from adapters.audit.stored import END, Connection, checkpoints_by_size, leaf_tiles
 from adapters.audit.tree_comparison import TreeComparison
-from application.log.store import GIVES_UP
+from application.log.store import KEEPALIVE_OPTIONS
 from domain.audit.signed_note import Malformed, VerifierKey
 from domain.audit.transparency import Checkpoint
 
@@ -69,8 +69,8 @@ def verify(
 ) -> VerificationReport:
     """Verify every event against every stored and given checkpoint, in one snapshot."""
     with (
-        psycopg.connect(url, **GIVES_UP) as connection,
-        psycopg.connect(url, **GIVES_UP) as beside,
+        psycopg.connect(url, **KEEPALIVE_OPTIONS) as connection,
+        psycopg.connect(url, **KEEPALIVE_OPTIONS) as beside,
         ThreadPoolExecutor(1) as thread,
     ):
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")

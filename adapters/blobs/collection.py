@@ -13,7 +13,7 @@ import psycopg
 
 from adapters.blobs.blobs import BlobCorrupt, BlobMissing, BlobStore
 from application.dataset.erasure import orders
-from application.log.store import GIVES_UP, Store
+from application.log.store import KEEPALIVE_OPTIONS, Store
 from domain.errors import Conflict, Invalid
 from domain.event import Event, Recorded, name_of
 from domain.training.version import BestCheckpointSaved, VersionEvaluated, VersionTrainingCancelled
@@ -164,7 +164,7 @@ def _discard(
 @contextmanager
 def _exclusive(store: Store) -> Iterator[None]:
     """Hold the lock of collections, which is released with the connection if this process dies."""
-    with psycopg.connect(store.database_url, autocommit=True, **GIVES_UP) as connection:
+    with psycopg.connect(store.database_url, autocommit=True, **KEEPALIVE_OPTIONS) as connection:
         row = connection.execute(
             "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [_LOCK]
         ).fetchone()

@@ -1,1 +1,1 @@
-"""How the parts and servers are: what each says of itself, and how far it is."""
+"""Health of parts and servers: heartbeats, lag and checks."""

@@ -1,4 +1,4 @@
-"""Signs of life of the backend's parts, in the table `work.parts`: written, and read."""
+"""Heartbeats of the backend's parts, in the table `work.parts`."""
 
 import logging
 import os
@@ -13,11 +13,11 @@ import psycopg
 from sqlalchemy import Connection, text
 
 from adapters.observability.masking import masked
-from application.log.store import GIVES_UP
+from application.log.store import KEEPALIVE_OPTIONS
 
 BEAT_SECONDS = 3.0
 SILENT_SECONDS = 15.0
-"""After so long without a sign a part counts as dead."""
+"""A part without a heartbeat for this long counts as dead."""
 _FORGET = "1 day"
 _LONGEST_ERROR = 500
 
@@ -59,7 +59,7 @@ class _State:
 
 
 class Heartbeats:
-    """Says every few seconds which parts of this process run, from a thread of its own."""
+    """Writes a heartbeat for each running part every few seconds, from a thread of its own."""
 
     def __init__(self, database_url: str, parts: Iterable[str]) -> None:
         self._url = database_url
@@ -67,7 +67,7 @@ class Heartbeats:
         self._parts = list(parts)
         self._states = {part: _State() for part in self._parts}
         self._beat_at = time.monotonic()
-        self._over = threading.Event()
+        self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeats")
 
     def __enter__(self) -> "Heartbeats":
@@ -75,11 +75,11 @@ class Heartbeats:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._stop.set()
         self._thread.join()
 
     def failed(self, part: str, error: Exception) -> None:
-        """The part begins again by itself; that it had to is told."""
+        """Record a failure of the part, which restarts by itself."""
         state = self._states[part]
         state.failures, state.failed_at = state.failures + 1, time.monotonic()
         state.error = described(error)
@@ -88,31 +88,31 @@ class Heartbeats:
         return part in self._states
 
     def failures_of(self, part: str) -> tuple[int, float | None]:
-        """How often it has failed, and seconds since the last time."""
+        """The number of failures, and seconds since the last one."""
         state = self._states.get(part, _State())
         ago = None if state.failed_at is None else time.monotonic() - state.failed_at
         return state.failures, ago
 
     def silent(self) -> float:
-        """Seconds since a sign of life was written, or since there was to be a first one."""
+        """Seconds since the last heartbeat was written, or since the start if none was."""
         return time.monotonic() - self._beat_at
 
     def ended(self, part: str) -> None:
-        """No more signs of this one."""
+        """Write no more heartbeats for this part."""
         self._states.pop(part, None)
 
     def _run(self) -> None:
-        while not self._over.is_set():
+        while not self._stop.is_set():
             try:
                 with psycopg.connect(
-                    self._url, autocommit=True, connect_timeout=5, **GIVES_UP
+                    self._url, autocommit=True, connect_timeout=5, **KEEPALIVE_OPTIONS
                 ) as connection:
                     self._beat(connection)
                     leaving = {"process": self._process, "parts": self._parts}
                     connection.execute(_LEAVE, leaving)
             except psycopg.Error as error:
-                log.warning("no sign of life is written: %s", error)
-                self._over.wait(BEAT_SECONDS)
+                log.warning("heartbeats cannot be written: %s", error)
+                self._stop.wait(BEAT_SECONDS)
 
     def _beat(self, connection: psycopg.Connection) -> None:
         connection.execute(_PRUNE)
@@ -130,15 +130,15 @@ class Heartbeats:
                     },
                 )
             self._beat_at = time.monotonic()
-            if self._over.wait(BEAT_SECONDS):
+            if self._stop.wait(BEAT_SECONDS):
                 return
 
 
 def described(error: Exception) -> str:
-    """An error as it is kept for operators: short, and without secrets."""
+    """An error as text for operators: short, and without secrets."""
     return masked(f"{type(error).__name__}: {error}")[:_LONGEST_ERROR]
 
 
-def signs_of_life(connection: Connection) -> list[Sign]:
-    """The last sign of each process that ran a part lately, by part, the latest first."""
+def latest_heartbeats(connection: Connection) -> list[Sign]:
+    """The last heartbeat of each process that ran a part lately, by part, the latest first."""
     return [Sign(*row) for row in connection.execute(text(_LATEST))]

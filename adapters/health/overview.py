@@ -1,4 +1,4 @@
-"""One look at everything that serves depend on, each within a time limit, shared by all who ask."""
+"""Snapshots of every part and server that serving depends on, with a time limit for each check."""
 
 import asyncio
 import time
@@ -12,119 +12,128 @@ from nats.js import JetStreamContext
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.blobs.blobs import BlobStore
-from adapters.health.standing import (
-    DatabaseStandings,
-    Movement,
-    Standing,
-    from_database,
-    from_streams,
+from adapters.health.consumer_lag import (
+    ConsumerLag,
+    DatabaseStatus,
+    StallDetector,
+    read_database_status,
+    read_stream_lags,
 )
 from adapters.postgres.postgres import passing_engine
-from adapters.subscriptions.webhooks.positions import Standing as Served
-from adapters.subscriptions.webhooks.positions import standings as served
-from adapters.training.crew import Crew, Lookout, QueueUnreachable, crew_of
+from adapters.subscriptions.webhooks.positions import Standing as WebhookLag
+from adapters.subscriptions.webhooks.positions import standings as webhook_lags
+from adapters.training.worker_pool import (
+    QueueMonitor,
+    QueueUnreachable,
+    WorkerPool,
+    read_worker_pool,
+)
 from application.log.store import Store
 from application.webhooks import Endpoints
 
 PATIENCE_SECONDS = 2.0
 FRESH_SECONDS = 1.0
-"""Health is asked for by anyone, so one look answers all who ask within a second."""
+"""Health is public: all requests within this time share one snapshot."""
 
 Result = TypeVar("Result")
 
 
-class Look(msgspec.Struct, frozen=True):
-    """What was found; None where nothing answered in time.
+class Snapshot(msgspec.Struct, frozen=True):
+    """The state of all parts and servers; None where nothing answered in time.
 
-    `still` is for how many seconds at least a part has stood still with work to do.
+    `stalled` holds, by part, for how many seconds at least it has not moved with work to do.
     """
 
-    database: DatabaseStandings | None
-    streams: list[Standing] | None
-    crew: Crew | None
+    database: DatabaseStatus | None
+    streams: list[ConsumerLag] | None
+    pool: WorkerPool | None
     blobs: bool
-    still: dict[str, float]
-    webhooks: list[Served] | None = None
+    stalled: dict[str, float]
+    webhooks: list[WebhookLag] | None = None
 
     @property
-    def standings(self) -> list[Standing]:
-        """How far all are of whom it is known."""
+    def lags(self) -> list[ConsumerLag]:
+        """The lag of every part whose position is known."""
         if self.database is None:
             return []
         return [*self.database.read_models, *self.database.parts, *(self.streams or [])]
 
 
 class Overview:
-    """Looks when asked. Its threads are its own: what hangs takes none from the handlers."""
+    """Takes snapshots on request. It has its own threads: a check that hangs takes none from the
+    handlers."""
 
-    def __init__(self, database_url: str, lookout: Lookout, blobs: BlobStore, store: Store) -> None:
+    def __init__(
+        self, database_url: str, queue_monitor: QueueMonitor, blobs: BlobStore, store: Store
+    ) -> None:
         self._engine = passing_engine(database_url, PATIENCE_SECONDS)
         self._endpoints = Endpoints(store)
-        self._lookout, self._blobs = lookout, blobs
-        self._movement = Movement()
+        self._queue_monitor, self._blobs = queue_monitor, blobs
+        self._stalls = StallDetector()
         self._threads = {
-            name: ThreadPoolExecutor(1, thread_name_prefix=f"look at {name}")
+            name: ThreadPoolExecutor(1, thread_name_prefix=f"check {name}")
             for name in ("database", "blobs", "webhooks")
         }
-        self._looking = asyncio.Lock()
-        self._last: Look | None = None
-        self._looked_at = 0.0
+        self._lock = asyncio.Lock()
+        self._last: Snapshot | None = None
+        self._taken_at = 0.0
 
     def close(self) -> None:
         for threads in self._threads.values():
             threads.shutdown(wait=False, cancel_futures=True)
 
-    async def look(self) -> Look:
-        """How things are, as of a second ago at most."""
-        async with self._looking:
-            if self._last is None or time.monotonic() - self._looked_at > FRESH_SECONDS:
-                self._last = await self._look()
-                self._looked_at = time.monotonic()
+    async def snapshot(self) -> Snapshot:
+        """The state of the system, at most a second old."""
+        async with self._lock:
+            if self._last is None or time.monotonic() - self._taken_at > FRESH_SECONDS:
+                self._last = await self._take()
+                self._taken_at = time.monotonic()
             return self._last
 
-    async def _look(self) -> Look:
+    async def _take(self) -> Snapshot:
         database, blobs, webhooks = await asyncio.gather(
-            self._within("database", self._ask_database),
-            self._within("blobs", self._ask_blobs),
-            # By connections of the handlers: where these have none to spare, it is left out.
-            self._within("webhooks", self._ask_webhooks),
+            self._within("database", self._check_database),
+            self._within("blobs", self._check_blobs),
+            # Uses connections of the handlers; None while none is free.
+            self._within("webhooks", self._check_webhooks),
         )
-        streams, crew = await self._ask_nats(database)
-        found = Look(database, streams, crew, blobs is not None, {}, webhooks)
+        streams, pool = await self._check_nats(database)
+        snapshot = Snapshot(database, streams, pool, blobs is not None, {}, webhooks)
         now = time.monotonic()
-        still = {one.part: self._movement.still_for(one, now) for one in found.standings}
-        return msgspec.structs.replace(found, still=still)
+        stalled = {lag.part: self._stalls.stalled_for(lag, now) for lag in snapshot.lags}
+        return msgspec.structs.replace(snapshot, stalled=stalled)
 
-    async def _within(self, name: str, ask: Callable[[], Result]) -> Result | None:
-        """The answer, or None where it takes too long: the thread may be stuck, others are not."""
+    async def _within(self, name: str, check: Callable[[], Result]) -> Result | None:
+        """The result, or None after the time limit: only this thread may be stuck."""
         loop = asyncio.get_running_loop()
         try:
-            asked = loop.run_in_executor(self._threads[name], ask)
-            return await asyncio.wait_for(asked, PATIENCE_SECONDS)
+            result = loop.run_in_executor(self._threads[name], check)
+            return await asyncio.wait_for(result, PATIENCE_SECONDS)
         except (TimeoutError, SQLAlchemyError, PersistenceError, OSError):
             return None
 
-    def _ask_database(self) -> DatabaseStandings:
+    def _check_database(self) -> DatabaseStatus:
         with self._engine.connect() as connection:
             connection.execution_options(isolation_level="REPEATABLE READ")
-            return from_database(connection)
+            return read_database_status(connection)
 
-    def _ask_webhooks(self) -> list[Served]:
+    def _check_webhooks(self) -> list[WebhookLag]:
         endpoints, head = self._endpoints.now()
         with self._engine.connect() as connection:
-            return served(connection, endpoints, head)
+            return webhook_lags(connection, endpoints, head)
 
-    def _ask_blobs(self) -> bool:
+    def _check_blobs(self) -> bool:
         self._blobs.check()
         return True
 
-    async def _ask_nats(
-        self, known: DatabaseStandings | None
-    ) -> tuple[list[Standing] | None, Crew | None]:
-        async def ask(js: JetStreamContext) -> tuple[list[Standing] | None, Crew]:
-            return None if known is None else await from_streams(js, known), await crew_of(js)
+    async def _check_nats(
+        self, database: DatabaseStatus | None
+    ) -> tuple[list[ConsumerLag] | None, WorkerPool | None]:
+        async def read(js: JetStreamContext) -> tuple[list[ConsumerLag] | None, WorkerPool]:
+            lags = None if database is None else await read_stream_lags(js, database)
+            return lags, await read_worker_pool(js)
 
         try:
-            return await self._lookout.ask(ask, PATIENCE_SECONDS)
+            return await self._queue_monitor.query(read, PATIENCE_SECONDS)
         except QueueUnreachable:
             return None, None

@@ -1,4 +1,4 @@
-"""What a process with parts of the backend says of them on a port of its own."""
+"""Health and metrics of a backend process, for its own port."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from adapters.health.conditions import WELL, PartHealth
+from adapters.health.health import HEALTHY, PartHealth
 from adapters.health.heartbeats import SILENT_SECONDS, Heartbeats
 from adapters.health.own_port import own_registry
 from adapters.health.own_servers import OwnServers
@@ -17,10 +17,10 @@ FAILED_LATELY_SECONDS = 30.0
 
 
 class OwnParts(Collector):
-    """Reads what the parts' threads have said to the heart that beats for them."""
+    """Reads the state that the threads of the parts have recorded in `Heartbeats`."""
 
-    def __init__(self, settings: Settings, beats: Heartbeats, names: Iterable[str]) -> None:
-        self._beats, self._names = beats, list(names)
+    def __init__(self, settings: Settings, heartbeats: Heartbeats, names: Iterable[str]) -> None:
+        self._heartbeats, self._names = heartbeats, list(names)
         self._servers = OwnServers(settings, "stemma health")
 
     def registry(self) -> CollectorRegistry:
@@ -29,15 +29,15 @@ class OwnParts(Collector):
         return registry
 
     def checks(self) -> Mapping[str, PartHealth]:
-        """Each part, and each server that one of them cannot do without."""
-        found = {name: self._part(name) for name in self._names}
-        found["database"] = self._database()
+        """The health of each part, and of each server that a part needs."""
+        checks = {name: self._part(name) for name in self._names}
+        checks["database"] = self._database()
         needed = {server for name in self._names for server in SERVICES[name].needs}
         if NATS in needed:
-            found["nats"] = self._servers.nats()
+            checks["nats"] = self._servers.nats()
         if BLOBS in needed:
-            found["blobs"] = self._servers.blobs()
-        return found
+            checks["blobs"] = self._servers.blobs()
+        return checks
 
     def collect(self) -> Iterable[Metric]:
         up = GaugeMetricFamily(
@@ -49,26 +49,26 @@ class OwnParts(Collector):
             labels=["part"],
         )
         for name in self._names:
-            up.add_metric([name], float(self._part(name) == WELL))
-            failures.add_metric([name], self._beats.failures_of(name)[0])
+            up.add_metric([name], float(self._part(name) == HEALTHY))
+            failures.add_metric([name], self._heartbeats.failures_of(name)[0])
         yield up
         yield failures
         yield GaugeMetricFamily(
             "stemma_process_silent_seconds",
             "Since the database last took a sign of life of this process",
-            value=self._beats.silent(),
+            value=self._heartbeats.silent(),
         )
 
     def _part(self, name: str) -> PartHealth:
-        if not self._beats.runs(name):
+        if not self._heartbeats.runs(name):
             return PartHealth("failed", "has ended")
-        failures, ago = self._beats.failures_of(name)
+        failures, ago = self._heartbeats.failures_of(name)
         if ago is not None and ago < FAILED_LATELY_SECONDS:
             return PartHealth("failed", f"failed {ago:.0f} s ago, {failures} times in all")
-        return WELL
+        return HEALTHY
 
     def _database(self) -> PartHealth:
-        silent = self._beats.silent()
+        silent = self._heartbeats.silent()
         if silent < SILENT_SECONDS:
-            return WELL
+            return HEALTHY
         return PartHealth("failed", f"PostgreSQL has taken no sign of life for {silent:.0f} s")

@@ -1,4 +1,4 @@
-"""What a process that is not the API says of itself, on the port `STEMMA_METRICS_PORT`.
+"""Health and metrics of a process other than the API, on the port `STEMMA_METRICS_PORT`.
 
 `/metrics` in Prometheus' text format, `/health/live` and `/health/ready`.
 """
@@ -22,18 +22,18 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import ThreadingWSGIServer
 
-from adapters.health.conditions import Alive, Health, PartHealth, all_in_all
+from adapters.health.health import Alive, Health, PartHealth, aggregate_health
 from adapters.settings import Settings, SettingsError
 
 FRESH_SECONDS = 1.0
-"""One look answers all who ask within so long."""
+"""All requests within this time share one result."""
 
 _REQUEST_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
 Checks = Callable[[], Mapping[str, PartHealth]]
-"""Looks at what the process does, and at the servers that it cannot do it without."""
+"""Checks the parts of the process and the servers that it needs."""
 
 
 class _Server(ThreadingWSGIServer):
@@ -44,11 +44,11 @@ class _Handler(WSGIRequestHandler):
     timeout = _REQUEST_SECONDS
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Probes and scrapes are no news."""
+        """Probes and scrapes are not logged."""
 
 
 def own_registry() -> CollectorRegistry:
-    """What Prometheus knows of every process: memory, CPU, open files."""
+    """A registry with the metrics of every process: memory, CPU, open files."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
@@ -57,13 +57,13 @@ def own_registry() -> CollectorRegistry:
 
 @contextmanager
 def own_port(settings: Settings, registry: CollectorRegistry, checks: Checks) -> Iterator[None]:
-    """Answer while this lasts, where a port is set. Raises `SettingsError` if it cannot be had."""
+    """Serve the port, if one is set. Raises `SettingsError` if it is taken."""
     if not settings.metrics_port:
         yield
         return
-    where = settings.metrics_host, settings.metrics_port
+    address = settings.metrics_host, settings.metrics_port
     try:
-        server = make_server(*where, _answers(registry, checks), _Server, _Handler)
+        server = make_server(*address, _application(registry, checks), _Server, _Handler)
     except (OSError, OverflowError) as error:
         raise SettingsError(
             f"STEMMA_METRICS_PORT {settings.metrics_port} cannot be listened on at"
@@ -73,7 +73,7 @@ def own_port(settings: Settings, registry: CollectorRegistry, checks: Checks) ->
     serve = partial(server.serve_forever, poll_interval=0.1)
     thread = threading.Thread(target=serve, name="own port", daemon=True)
     thread.start()
-    log.info("metrics and health are at http://%s:%d", *where)
+    log.info("metrics and health are at http://%s:%d", *address)
     try:
         yield
     finally:
@@ -82,45 +82,45 @@ def own_port(settings: Settings, registry: CollectorRegistry, checks: Checks) ->
         thread.join()
 
 
-class _Looks:
-    """The checks, made at most once a second however many ask."""
+class _CachedHealth:
+    """The health of the process, checked at most once a second."""
 
     def __init__(self, checks: Checks) -> None:
         self._checks = checks
-        self._looking = threading.Lock()
+        self._lock = threading.Lock()
         self._last: Health | None = None
-        self._looked_at = 0.0
+        self._taken_at = 0.0
 
-    def look(self) -> Health:
-        with self._looking:
-            if self._last is None or time.monotonic() - self._looked_at > FRESH_SECONDS:
-                self._last = all_in_all(self._checks())
-                self._looked_at = time.monotonic()
+    def get(self) -> Health:
+        with self._lock:
+            if self._last is None or time.monotonic() - self._taken_at > FRESH_SECONDS:
+                self._last = aggregate_health(self._checks())
+                self._taken_at = time.monotonic()
             return self._last
 
 
-def _answers(
+def _application(
     registry: CollectorRegistry, checks: Checks
 ) -> Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]:
-    metrics, looks = make_wsgi_app(registry), _Looks(checks)
+    metrics, cached = make_wsgi_app(registry), _CachedHealth(checks)
 
     def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         match environ["PATH_INFO"]:
             case "/metrics":
-                found: Iterable[bytes] = metrics(environ, start)
-                return found
+                body: Iterable[bytes] = metrics(environ, start)
+                return body
             case "/health/live":
                 return _json(start, "200 OK", Alive())
             case "/health/ready":
-                health = looks.look()
-                well = health.status == "ok"
-                return _json(start, "200 OK" if well else "503 Service Unavailable", health)
+                health = cached.get()
+                healthy = health.status == "ok"
+                return _json(start, "200 OK" if healthy else "503 Service Unavailable", health)
         start("404 Not Found", [("Content-Type", "text/plain")])
         return [b"/metrics, /health/live and /health/ready are here\n"]
 
     return answer
 
 
-def _json(start: StartResponse, status: str, said: Alive | Health) -> Iterable[bytes]:
+def _json(start: StartResponse, status: str, body: Alive | Health) -> Iterable[bytes]:
     start(status, [("Content-Type", "application/json")])
-    return [msgspec.json.encode(said)]
+    return [msgspec.json.encode(body)]

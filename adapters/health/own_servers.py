@@ -1,4 +1,4 @@
-"""Whether the servers that a process works with answer, within a time limit."""
+"""Checks of the servers that a process works with, with a time limit."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from nats.js import JetStreamContext
 
 from adapters.blobs.blobs import BlobStore
-from adapters.health.conditions import WELL, PartHealth
+from adapters.health.health import HEALTHY, PartHealth
 from adapters.settings import Settings, SettingsError
-from adapters.training.crew import Lookout, QueueUnreachable
+from adapters.training.worker_pool import QueueMonitor, QueueUnreachable
 
 PATIENCE_SECONDS = 2.0
 
@@ -17,38 +17,38 @@ _BLOBS_AWAY = PartHealth("failed", "the store does not answer")
 
 
 class OwnServers:
-    """Asks each through a connection or a thread of its own, so that what hangs stops nothing."""
+    """Checks each server through a connection or thread of its own: none blocks another."""
 
     def __init__(self, settings: Settings, name: str) -> None:
         self._settings = settings
         self._name = name
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="look at blobs")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="check blobs")
 
     def nats(self) -> PartHealth:
         return asyncio.run(self._nats())
 
     def blobs(self) -> PartHealth:
-        asked = self._thread.submit(self._ask_blobs)
+        check = self._thread.submit(self._check_blobs)
         try:
-            asked.result(PATIENCE_SECONDS)
+            check.result(PATIENCE_SECONDS)
         except (OSError, SettingsError):
-            asked.cancel()
+            check.cancel()
             return _BLOBS_AWAY
-        return WELL
+        return HEALTHY
 
-    def _ask_blobs(self) -> None:
+    def _check_blobs(self) -> None:
         BlobStore.from_url(self._settings.require("blobs_url")).check()
 
     async def _nats(self) -> PartHealth:
-        lookout = Lookout(self._settings, self._name)
+        queue_monitor = QueueMonitor(self._settings, self._name)
         try:
-            await lookout.ask(_nothing, PATIENCE_SECONDS)
+            await queue_monitor.query(_no_query, PATIENCE_SECONDS)
         except (QueueUnreachable, SettingsError):
             return _NATS_AWAY
         finally:
-            await lookout.close()
-        return WELL
+            await queue_monitor.close()
+        return HEALTHY
 
 
-async def _nothing(_: JetStreamContext) -> None:
-    """That it lets this process in says enough."""
+async def _no_query(_: JetStreamContext) -> None:
+    """A successful login is enough."""

@@ -10,7 +10,7 @@ from functools import lru_cache
 import psycopg
 from sqlalchemy import URL, Engine, NullPool, create_engine, make_url, text
 
-from application.log.store import GIVES_UP
+from application.log.store import KEEPALIVE_OPTIONS
 
 STOP_CHECK = 0.2
 """Seconds between two checks whether to stop."""
@@ -28,7 +28,7 @@ def engine_for(url: str, pool_size: int = 4) -> Engine:
         pool_size=pool_size,
         max_overflow=0,
         pool_pre_ping=True,
-        connect_args=GIVES_UP,
+        connect_args=KEEPALIVE_OPTIONS,
     )
 
 
@@ -37,7 +37,7 @@ def passing_engine(url: str, seconds: float | None = None) -> Engine:
 
     `seconds` is the timeout of connecting and of each statement.
     """
-    limits: dict[str, object] = {**GIVES_UP}
+    limits: dict[str, object] = {**KEEPALIVE_OPTIONS}
     if seconds is not None:
         options = f"-c statement_timeout={round(seconds * 1000)}"
         limits |= {"connect_timeout": max(2, round(seconds)), "options": options}
@@ -94,7 +94,7 @@ def _await_notification(
 
 def _listen(url: str, channel: str) -> psycopg.Connection | None:
     try:
-        connection = psycopg.connect(url, autocommit=True, connect_timeout=5, **GIVES_UP)
+        connection = psycopg.connect(url, autocommit=True, connect_timeout=5, **KEEPALIVE_OPTIONS)
         connection.execute(f'LISTEN "{channel}"')
     except psycopg.OperationalError as error:
         log.warning("cannot listen on %s yet: %s", channel, error)

@@ -91,7 +91,7 @@ def batches(
 
 def _subjects(page: Sequence[Recorded], scopes: Scopes) -> Iterator[str]:
     """Those of events: each a function of the log up to it, whoever asks and when."""
-    places = scopes.places_of({one.stream for one in page})
+    places = scopes.scopes_of({one.stream for one in page})
     for one in page:
         event, place = one.event, places[one.stream]
         view = event.view_id if isinstance(event, ImageAnnotated) else place.view_id

@@ -1,1 +1,1 @@
-"""Between the log and the workers: jobs, wishes, reports, weights."""
+"""Adapters between the log and the workers: jobs, desired states, reports, weights."""

@@ -1,4 +1,4 @@
-"""The key of the jobs' tokens, in the table `work.job_key`: made once, and the same for all."""
+"""The key of job tokens, in the table `work.job_key`: one for the installation."""
 
 import secrets
 
@@ -16,10 +16,10 @@ _FIND = text("SELECT key, since FROM work.job_key")
 
 
 def job_tokens(database_url: str) -> JobTokens:
-    """The installation's, with a key of 256 random bits."""
+    """The job tokens of the installation. The key has 256 random bits and is created once."""
     with engine_for(database_url).begin() as connection:
-        found = connection.execute(_FIND).one_or_none()
-        if found is None:
+        row = connection.execute(_FIND).one_or_none()
+        if row is None:
             connection.execute(_MAKE, {"key": secrets.token_bytes(32)})
-            found = connection.execute(_FIND).one()
-        return JobTokens(bytes(found.key), int(found.since))
+            row = connection.execute(_FIND).one()
+        return JobTokens(bytes(row.key), int(row.since))

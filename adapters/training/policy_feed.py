@@ -1,4 +1,4 @@
-"""The log followed for what follows by itself: jobs go out on JOBS, wishes to `control`."""
+"""Policies that follow the log: jobs are sent to JOBS, desired states to the `control` bucket."""
 
 import asyncio
 import threading
@@ -26,17 +26,17 @@ from adapters.observability import tracing
 from adapters.postgres.postgres import wake_ups
 from adapters.postgres.reactions import React, react_to_all
 from adapters.settings import Settings
-from adapters.training.control import put_wish
+from adapters.training.control import put_desired_state
 from adapters.training.job_key import job_tokens
 from application.log.store import CHANNEL, Store
 from application.training import control, policies
 from application.training.job_tokens import JobTokens
 from domain.trace_context import span_id_of, traceparent
-from domain.training.messages import TrainJob, Wish
+from domain.training.messages import DesiredState, TrainJob
 
 
 class StreamReplaced(Exception):
-    """The stream written to is not the one that it was: begin again, for the new one."""
+    """The stream was replaced by a new one: restart, for that one."""
 
 
 def run_policies(settings: Settings, store: Store, stop: threading.Event) -> None:
@@ -52,15 +52,15 @@ async def _run(settings: Settings, store: Store, blobs: BlobStore, stop: threadi
         await ensure_streams(js)
         await ensure_job_consumer(js, settings.queue, settings.ack_wait_seconds)
         tokens = await asyncio.to_thread(job_tokens, store.database_url)
-        outside = _Outside(js, settings.queue, tokens, asyncio.get_running_loop())
-        effects = policies.Effects(partial(put_manifest, blobs), outside.dispatch)
+        publisher = _Publisher(js, settings.queue, tokens, asyncio.get_running_loop())
+        effects = policies.Effects(partial(put_manifest, blobs), publisher.dispatch)
         follow = partial(_follow, store, js, stop)
-        # Side by side: a wish does not wait until a large dataset has been frozen.
+        # In parallel: a desired state does not wait until a large dataset has been frozen.
         jobs = partial(policies.react, store, effects)
-        wishes = partial(control.react, store, outside.tell)
+        desired_states = partial(control.react, store, publisher.publish)
         await run_together(
             follow(JOBS, "policies", policies.REACTS_TO, jobs),
-            follow(CONTROL_STREAM, "control", control.REACTS_TO, wishes),
+            follow(CONTROL_STREAM, "control", control.REACTS_TO, desired_states),
         )
     finally:
         await client.close()
@@ -75,27 +75,27 @@ async def _follow(
     reacts_to: Sequence[str],
     react: React,
 ) -> None:
-    """React as the log grows. A stream made anew has lost what was sent: for it, all of the log
-    is gone through again."""
-    birth = await stream_incarnation(js, stream)
+    """React as the log grows. A recreated stream has lost its messages: for it, the whole log is
+    processed again."""
+    incarnation = await stream_incarnation(js, stream)
     wakes = wake_ups(store.database_url, CHANNEL, stop)
     while await asyncio.to_thread(next, wakes, False) is None:
-        await asyncio.to_thread(react_to_all, store, f"{name} for {birth}", reacts_to, react)
-        if await stream_incarnation(js, stream) != birth:
+        await asyncio.to_thread(react_to_all, store, f"{name} for {incarnation}", reacts_to, react)
+        if await stream_incarnation(js, stream) != incarnation:
             raise StreamReplaced(f"stream {stream} was made anew while it was in use")
 
 
 def put_manifest(blobs: BlobStore, lines: Iterable[bytes]) -> str:
-    """Store a manifest's canonical lines packed, and return the sha256 of the lines."""
+    """Store a manifest's canonical lines compressed, and return the sha256 of the lines."""
     digest, _ = blobs.put_compressed(lines)
     blobs.flush()
     return digest
 
 
-class _Outside:
-    """What reactions do on NATS, from a thread, through the event loop that owns the connection.
+class _Publisher:
+    """Publishes to NATS from a thread, through the event loop that owns the connection.
 
-    What NATS does not take raises: the reaction is repeated, on a stream that is there.
+    A publish that NATS refuses raises: the reaction is then repeated, once the stream exists.
     """
 
     def __init__(
@@ -121,8 +121,8 @@ class _Outside:
         with tracing.span("send job", job.correlation_id, own=own, kind="producer"):
             self._wait(self._js.publish(self._subject, payload, timeout=5, headers=headers))
 
-    def tell(self, version_id: str, wish: Wish) -> None:
-        self._wait(put_wish(self._js, version_id, wish))
+    def publish(self, version_id: str, desired_state: DesiredState) -> None:
+        self._wait(put_desired_state(self._js, version_id, desired_state))
 
     def _wait(self, work: Coroutine[Any, Any, Any]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result()

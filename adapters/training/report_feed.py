@@ -1,4 +1,4 @@
-"""The REPORTS stream read in order into `training.ingest`, from where the log has got to."""
+"""Ingest of the REPORTS stream, in order, from the position that the log holds."""
 
 import asyncio
 import logging
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 def run_ingest(settings: Settings, store: Store, stop: threading.Event) -> None:
-    """Take reports in until `stop` is set."""
+    """Ingest reports until `stop` is set."""
     run_until_stopped(_run(store, nats_login(settings), stop), stop)
 
 
@@ -51,8 +51,8 @@ async def _run(store: Store, nats: NatsLogin, stop: threading.Event) -> None:
 
 
 async def _follow(store: Store, js: JetStreamContext, stop: threading.Event) -> None:
-    """Read the stream from the tracked sequence on, until there is a reason to begin again."""
-    # A stream made anew counts its messages from 1 again: it is another feed.
+    """Read the stream from the tracked sequence on, until it must be read again."""
+    # A recreated stream counts its messages from 1 again: it is another feed.
     feed = await stream_incarnation(js, REPORTS)
     tokens = await asyncio.to_thread(job_tokens, store.database_url)
     ingest = Ingest(store, feed, tokens)
@@ -79,13 +79,13 @@ async def _follow(store: Store, js: JetStreamContext, stop: threading.Event) -> 
                 for m in messages
             ]
             if not await _follows(js, position, batch):
-                log.info("reports after %d came with a gap: reading them again", position)
+                log.info("reports after %d have a gap and are read again", position)
                 return
             began = time.time_ns()
             try:
                 await asyncio.to_thread(ingest.take, batch)
-            except AppendRefused as refused:
-                log.info("reports after %d are taken in again: %s", position, refused)
+            except AppendRefused as error:
+                log.info("reports after %d are ingested again: %s", position, error)
                 return
             position = batch[-1].sequence
             _record_spans(messages, began)
@@ -94,7 +94,7 @@ async def _follow(store: Store, js: JetStreamContext, stop: threading.Event) -> 
 
 
 async def _follows(js: JetStreamContext, position: int, batch: list[Delivered]) -> bool:
-    """Whether nothing is missing after `position` but what has left the stream by its age."""
+    """Whether the batch continues `position`, except for messages that the stream has expired."""
     sequences = [delivered.sequence for delivered in batch]
     if sequences != list(range(sequences[0], sequences[0] + len(batch))):
         return False
@@ -105,7 +105,7 @@ async def _follows(js: JetStreamContext, position: int, batch: list[Delivered]) 
 
 
 def _record_spans(messages: list[Msg], began: int) -> None:
-    """A span for each report that says of which trace it is, as all but those of metrics do."""
+    """Record a span for each report with a trace header, which all but metrics reports have."""
     if not tracing.on():
         return
     ended = time.time_ns()
@@ -125,7 +125,7 @@ def _record_spans(messages: list[Msg], began: int) -> None:
 
 
 def _span_of(message: Msg) -> str | None:
-    """The id of a report's span, by which the events refer to it; None for what is no report."""
+    """The id of a report's span, to which the events refer; None for an invalid report."""
     try:
         return span_id_of(msgspec.json.decode(message.data, type=Report).message_id)
     except msgspec.DecodeError:

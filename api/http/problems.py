@@ -14,7 +14,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from sqlalchemy.exc import DataError, OperationalError
 
 from adapters.blobs.blobs import BlobCorrupt, BlobMissing
-from adapters.training.crew import QueueUnreachable
+from adapters.training.worker_pool import QueueUnreachable
 from api.backend import Backend, NotYet
 from application.log.store import LogUnreachable
 from domain.errors import (

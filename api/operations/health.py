@@ -5,16 +5,16 @@ The routes are open to all: answers contain only the names of parts and texts wr
 
 from litestar import Controller, Response, get
 
-from adapters.health.conditions import WELL, Alive, Health, PartHealth, all_in_all
+from adapters.health.health import HEALTHY, Alive, Health, PartHealth, aggregate_health
 from adapters.health.heartbeats import SILENT_SECONDS, Sign
-from adapters.health.overview import Look
+from adapters.health.overview import Snapshot
 from adapters.services import SERVICES
 from api.access.rights import OPEN
 from api.http.parameters import Served
 from projections.engine.failing import Failing
 
 FAR_BEHIND = 10_000
-STILL_SECONDS = 60.0
+STALLED_SECONDS = 60.0
 FAILED_LATELY_SECONDS = 30.0
 
 
@@ -34,67 +34,70 @@ class HealthController(Controller):
     async def get_ready(self, backend: Served) -> Response[Health]:
         """200 while commands and queries are served, `degraded` included; 503 if the database does
         not answer or lacks a read model. Parts are checked at most once a second."""
-        health = health_of(await backend.overview.look())
+        health = health_of(await backend.overview.snapshot())
         return Response(health, status_code=503 if health.status == "failed" else 200)
 
 
-def health_of(look: Look) -> Health:
+def health_of(snapshot: Snapshot) -> Health:
     """The health of each part and of the server."""
-    parts = _of_database(look) | _of_backend(look)
-    parts["nats"] = WELL if look.crew else PartHealth("degraded", "NATS does not answer")
-    parts["blobs"] = WELL if look.blobs else PartHealth("degraded", "the store does not answer")
-    parts["workers"] = _of_workers(look)
-    return all_in_all(parts)
+    parts = _of_database(snapshot) | _of_backend(snapshot)
+    parts["nats"] = HEALTHY if snapshot.pool else PartHealth("degraded", "NATS does not answer")
+    parts["blobs"] = (
+        HEALTHY if snapshot.blobs else PartHealth("degraded", "the store does not answer")
+    )
+    parts["workers"] = _of_workers(snapshot)
+    return aggregate_health(parts)
 
 
-def _of_database(look: Look) -> dict[str, PartHealth]:
-    database = look.database
+def _of_database(snapshot: Snapshot) -> dict[str, PartHealth]:
+    database = snapshot.database
     if database is None:
         return {"database": PartHealth("failed", "PostgreSQL does not answer, or lacks our tables")}
     missing = PartHealth("failed", "not built in this database; run `stemma migrate`")
     return (
-        {"database": WELL}
+        {"database": HEALTHY}
         | dict.fromkeys(database.not_built, missing)
-        | {model.part: _moving(look, model.part) for model in database.read_models}
-        | {failing.read_model: _failing(look, failing) for failing in database.failing}
+        | {model.part: _moving(snapshot, model.part) for model in database.read_models}
+        | {failing.read_model: _failing(snapshot, failing) for failing in database.failing}
     )
 
 
-def _moving(look: Look, part: str) -> PartHealth:
+def _moving(snapshot: Snapshot, part: str) -> PartHealth:
     """Whether a part keeps up, by its position."""
-    behind = _behind(look, part)
-    if look.still.get(part, 0) > STILL_SECONDS:
-        still = f"has not moved for {look.still[part]:.0f} s, and is {behind} behind"
+    behind = _behind(snapshot, part)
+    if snapshot.stalled.get(part, 0) > STALLED_SECONDS:
+        still = f"has not moved for {snapshot.stalled[part]:.0f} s, and is {behind} behind"
         return PartHealth("degraded", still)
     if behind > FAR_BEHIND:
         return PartHealth("degraded", f"is {behind} behind")
-    return WELL
+    return HEALTHY
 
 
-def _failing(look: Look, failing: Failing) -> PartHealth:
+def _failing(snapshot: Snapshot, failing: Failing) -> PartHealth:
+    behind = _behind(snapshot, failing.read_model)
     return PartHealth(
         "degraded",
         f"has failed {failing.failures} times in a row, for {failing.seconds:.0f} s, and is"
-        f" {_behind(look, failing.read_model)} behind; it is tried again, and `stemma status` says"
+        f" {behind} behind; it is tried again, and `stemma status` says"
         " why",
     )
 
 
-def _behind(look: Look, part: str) -> int:
-    return sum(standing.behind for standing in look.standings if standing.part == part)
+def _behind(snapshot: Snapshot, part: str) -> int:
+    return sum(standing.behind for standing in snapshot.lags if standing.part == part)
 
 
-def _of_backend(look: Look) -> dict[str, PartHealth]:
+def _of_backend(snapshot: Snapshot) -> dict[str, PartHealth]:
     """The services by their heartbeats; empty while the database does not answer."""
-    if look.database is None:
+    if snapshot.database is None:
         return {}
     latest: dict[str, Sign] = {}
-    for sign in look.database.signs:
+    for sign in snapshot.database.heartbeats:
         latest.setdefault(sign.part, sign)
-    return {part: _part(look, part, latest.get(part)) for part in SERVICES}
+    return {part: _part(snapshot, part, latest.get(part)) for part in SERVICES}
 
 
-def _part(look: Look, part: str, sign: Sign | None) -> PartHealth:
+def _part(snapshot: Snapshot, part: str, sign: Sign | None) -> PartHealth:
     if sign is None:
         return PartHealth("degraded", "is not running")
     if sign.silent > SILENT_SECONDS:
@@ -103,13 +106,13 @@ def _part(look: Look, part: str, sign: Sign | None) -> PartHealth:
         failed = f"failed {sign.failed_ago:.0f} s ago, {sign.failures} times in all, and goes on"
         return PartHealth("degraded", f"{failed}; `stemma status` says why")
     halves = ["policies", "control"] if part == "policies" else [part]
-    healths = [_moving(look, half) for half in halves]
-    return next((health for health in healths if health != WELL), WELL)
+    healths = [_moving(snapshot, half) for half in halves]
+    return next((health for health in healths if health != HEALTHY), HEALTHY)
 
 
-def _of_workers(look: Look) -> PartHealth:
-    if look.crew is None:
+def _of_workers(snapshot: Snapshot) -> PartHealth:
+    if snapshot.pool is None:
         return PartHealth("degraded", "unknown while NATS does not answer")
-    if not look.crew.workers:
+    if not snapshot.pool.workers:
         return PartHealth("ok", "none is there: trainings wait")
-    return PartHealth("ok", f"{len(look.crew.workers)} there")
+    return PartHealth("ok", f"{len(snapshot.pool.workers)} there")

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from adapters.health.heartbeats import SILENT_SECONDS
-from adapters.health.overview import Look
+from adapters.health.overview import Snapshot
 from adapters.services import SERVICES
 from api.access.rights import needs
 from api.http.counters import Metrics
@@ -37,51 +37,51 @@ class MetricsController(Controller):
         seconds."""
         metrics: Metrics = request.app.state.metrics
         registry = CollectorRegistry()
-        registry.register(_LookCollector(await backend.overview.look()))
+        registry.register(_SnapshotCollector(await backend.overview.snapshot()))
         text = generate_latest(metrics.registry) + generate_latest(registry)
         return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-class _LookCollector(Collector):
-    def __init__(self, look: Look) -> None:
-        self._look = look
+class _SnapshotCollector(Collector):
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
 
     def collect(self) -> Iterable[Metric]:
-        yield from _of_health(self._look)
-        yield from _of_positions(self._look)
-        yield from _of_parts(self._look)
-        yield from _of_jobs(self._look)
-        yield from _of_webhooks(self._look)
+        yield from _of_health(self._snapshot)
+        yield from _of_positions(self._snapshot)
+        yield from _of_parts(self._snapshot)
+        yield from _of_jobs(self._snapshot)
+        yield from _of_webhooks(self._snapshot)
 
 
-def _of_health(look: Look) -> Iterator[Metric]:
+def _of_health(snapshot: Snapshot) -> Iterator[Metric]:
     up = GaugeMetricFamily(
         "stemma_up", "1 if the part is well, as /health/ready says", labels=["part"]
     )
-    for part, health in health_of(look).parts.items():
+    for part, health in health_of(snapshot).parts.items():
         up.add_metric([part], float(health.status == "ok"))
     yield up
 
 
-def _of_positions(look: Look) -> Iterator[Metric]:
-    if look.database is None:
+def _of_positions(snapshot: Snapshot) -> Iterator[Metric]:
+    if snapshot.database is None:
         return
-    yield GaugeMetricFamily("stemma_log_position", "The log's end", value=look.database.head)
+    yield GaugeMetricFamily("stemma_log_position", "The log's end", value=snapshot.database.head)
     position = GaugeMetricFamily(
         "stemma_position", "How far along the log a part is, or along REPORTS", labels=["part"]
     )
     behind = GaugeMetricFamily(
         "stemma_behind", "Events, for ingest reports, that a part still has to do", labels=["part"]
     )
-    for standing in look.standings:
+    for standing in snapshot.lags:
         position.add_metric([standing.part], standing.position)
         behind.add_metric([standing.part], standing.behind)
     yield position
     yield behind
 
 
-def _of_parts(look: Look) -> Iterator[Metric]:
-    if look.database is None:
+def _of_parts(snapshot: Snapshot) -> Iterator[Metric]:
+    if snapshot.database is None:
         return
     running = GaugeMetricFamily(
         "stemma_part_processes", "Processes in which a part gives signs of life", labels=["part"]
@@ -92,7 +92,7 @@ def _of_parts(look: Look) -> Iterator[Metric]:
     for part in SERVICES:
         signs = [
             sign
-            for sign in look.database.signs
+            for sign in snapshot.database.heartbeats
             if sign.part == part and sign.silent <= SILENT_SECONDS
         ]
         running.add_metric([part], len(signs))
@@ -101,17 +101,17 @@ def _of_parts(look: Look) -> Iterator[Metric]:
     yield failures
 
 
-def _of_jobs(look: Look) -> Iterator[Metric]:
-    if look.crew is None:
+def _of_jobs(snapshot: Snapshot) -> Iterator[Metric]:
+    if snapshot.pool is None:
         return
     jobs = GaugeMetricFamily("stemma_jobs", "Training jobs on the queue", labels=["state"])
-    jobs.add_metric(["waiting"], look.crew.waiting)
-    jobs.add_metric(["in_work"], look.crew.in_work)
+    jobs.add_metric(["waiting"], snapshot.pool.waiting)
+    jobs.add_metric(["in_work"], snapshot.pool.in_work)
     yield jobs
-    yield GaugeMetricFamily("stemma_workers", "Workers there", value=len(look.crew.workers))
+    yield GaugeMetricFamily("stemma_workers", "Workers there", value=len(snapshot.pool.workers))
 
 
-def _of_webhooks(look: Look) -> Iterator[Metric]:
+def _of_webhooks(snapshot: Snapshot) -> Iterator[Metric]:
     behind = GaugeMetricFamily(
         "stemma_webhook_behind",
         "Events after the webhook's position, wanted or not",
@@ -120,7 +120,7 @@ def _of_webhooks(look: Look) -> Iterator[Metric]:
     failures = GaugeMetricFamily(
         "stemma_webhook_failures", "Deliveries that failed, in a row", labels=["webhook"]
     )
-    for standing in look.webhooks or []:
+    for standing in snapshot.webhooks or []:
         webhook_id = standing.endpoint.webhook_id
         behind.add_metric([webhook_id, standing.endpoint.webhook.state], standing.behind)
         failures.add_metric([webhook_id], standing.place.failures)

@@ -6,7 +6,7 @@ import msgspec
 from litestar import Controller, get
 from litestar.params import FromQuery
 
-from adapters.health.heartbeats import Sign, signs_of_life
+from adapters.health.heartbeats import Sign, latest_heartbeats
 from api.access.rights import needs
 from api.http.parameters import Served
 from domain.access.roles import Right
@@ -51,7 +51,7 @@ class SystemController(Controller):
         """With `count` the answer has the number of events too, which takes time on a long log."""
         with backend.engine.connect() as connection:
             positions = list(positions_of(connection, READ_MODELS))
-            signs = signs_of_life(connection)
+            signs = latest_heartbeats(connection)
         building = running_builds(backend.engine)
         head = backend.store.head()
         return Status(

@@ -15,7 +15,7 @@ from application.access.access import Caller
 from application.webhooks import Endpoint, all_endpoints, find_endpoint
 from domain.access.roles import Grants, Right
 from domain.errors import Forbidden, NotFound
-from domain.subscriptions.webhook import MAX_URL, existing
+from domain.subscriptions.webhook import MAX_URL, require
 
 
 class NewWebhook(Strict, frozen=True, kw_only=True):
@@ -119,7 +119,7 @@ def endpoint_for(
     """The webhook. Raises `NotFound` if it is missing or hidden from the caller."""
     endpoint = find_endpoint(backend.store, webhook_id)
     if not removed_too:
-        existing(endpoint.webhook)
+        require(endpoint.webhook)
     if not grants.may(Right.ADMINISTER, endpoint.webhook.registered.project_id):
         raise NotFound("there is no such webhook")
     return endpoint
@@ -156,7 +156,7 @@ def _row(standing: Standing) -> WebhookRow:
         behind=standing.behind,
         registered_at=registered.metadata.occurred_at,
         registered_by=registered.metadata.actor,
-        vouched_by=endpoint.vouched_by,
+        vouched_by=endpoint.owner,
         revision=endpoint.revision,
         going=standing.going,
         **msgspec.structs.asdict(standing.place),

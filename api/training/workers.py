@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 from litestar import Controller, get
 
-from adapters.training.crew import Crew
+from adapters.training.worker_pool import WorkerPool
 from api.access.rights import needs
 from api.backend import Backend
 from api.http.parameters import Cursor, HttpRequest, Limit, Served, position_in
@@ -62,12 +62,12 @@ class WorkerController(Controller):
 
         A worker's version is null, too, where it is of a project in which you have no role.
         """
-        crew: Crew = await backend.lookout.crew()
+        pool: WorkerPool = await backend.queue_monitor.worker_pool()
         caller: Caller = request.user
-        workers = await asyncio.to_thread(as_seen, backend, caller, crew.workers)
+        workers = await asyncio.to_thread(as_seen, backend, caller, pool.workers)
         page = await asyncio.to_thread(unfinished, backend, caller, position_in(cursor), limit)
         return WorkersView(
-            workers, crew.waiting, crew.in_work, page.items, page.next, page.position
+            workers, pool.waiting, pool.in_work, page.items, page.next, page.position
         )
 
 

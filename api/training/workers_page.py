@@ -6,7 +6,7 @@ import msgspec
 from litestar import Controller, get
 from litestar.response import Template
 
-from adapters.training.crew import Crew, QueueUnreachable
+from adapters.training.worker_pool import QueueUnreachable, WorkerPool
 from api.access.rights import needs
 from api.backend import Backend
 from api.http.parameters import Cursor, HttpRequest, Served, position_in
@@ -26,14 +26,14 @@ VERSIONS_A_PAGE = 50
 
 
 class WorkersPage(Page, frozen=True, kw_only=True):
-    """The workers and unfinished versions; `crew` is None, with the reason in `trouble`, while NATS
+    """The workers and unfinished versions; `pool` is None, with the reason in `trouble`, while NATS
     does not answer.
 
     `trained` are the versions that workers train, by id; `views` are names of views by id;
     `failing` are read models that fail.
     """
 
-    crew: Crew | None
+    pool: WorkerPool | None
     trouble: str | None
     failing: list[Failing]
     versions: list[UnfinishedVersion]
@@ -53,26 +53,30 @@ class WorkerPages(Controller):
     async def workers(
         self, backend: Served, request: HttpRequest, cursor: Cursor = None
     ) -> Template:
-        crew, trouble = None, None
+        pool, trouble = None, None
         try:
-            crew = await backend.lookout.crew()
+            pool = await backend.queue_monitor.worker_pool()
         except QueueUnreachable as unreachable:
             trouble = str(unreachable)
-        page = await asyncio.to_thread(_page, backend, request.user, crew, trouble, cursor)
+        page = await asyncio.to_thread(_page, backend, request.user, pool, trouble, cursor)
         return render("training/workers.html", page)
 
 
 def _page(
-    backend: Backend, caller: Caller, crew: Crew | None, trouble: str | None, cursor: str | None
+    backend: Backend,
+    caller: Caller,
+    pool: WorkerPool | None,
+    trouble: str | None,
+    cursor: str | None,
 ) -> WorkersPage:
-    if crew is not None:
-        visible = as_seen(backend, caller, crew.workers)
-        crew = msgspec.structs.replace(crew, workers=visible)
+    if pool is not None:
+        visible = as_seen(backend, caller, pool.workers)
+        pool = msgspec.structs.replace(pool, workers=visible)
     queue = unfinished(backend, caller, position_in(cursor), VERSIONS_A_PAGE)
     with backend.reading(None, CATALOG, MODELS_LIBRARY, VERSION_PROGRESS) as (connection, _):
         failing = failing_among(connection, READ_MODELS)
         trained = {}
-        for worker in crew.workers if crew else []:
+        for worker in pool.workers if pool else []:
             if worker.version_id is not None:
                 version = find_version(connection, worker.version_id)
                 progress = find_progress(connection, worker.version_id)
@@ -87,7 +91,7 @@ def _page(
     return WorkersPage(
         position=queue.position,
         api="/api/v1/workers",
-        crew=crew,
+        pool=pool,
         trouble=trouble,
         failing=failing,
         versions=queue.items,

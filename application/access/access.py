@@ -17,13 +17,13 @@ from domain.aggregates import ACCOUNT, KEY, Aggregate, State
 from domain.errors import Unauthenticated
 
 CACHED = 10_000
-"""Streams whose states are kept; those that came first go first."""
+"""The number of cached states; the oldest are evicted first."""
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks: an account by its name, and what it may do the way it came.
+    """The authenticated caller: an account, and its rights under this key or session.
 
-    `scope` and `until` are the limits of the key or session, within which all that it issues is.
+    `scope` and `until` are the limits of the key or session; they also bound the keys it issues.
     """
 
     actor: str
@@ -35,25 +35,25 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Access:
-    """Opens with keys. Safe to use from many threads."""
+    """Authenticates callers by their keys. Safe to use from many threads."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[str, tuple[int, object]] = {}
-        self._changing = threading.Lock()
+        self._states: dict[str, tuple[int, object]] = {}
+        self._lock = threading.Lock()
 
     def by_key(self, text: str) -> Caller:
-        """The caller whose key this is. Raises `Unauthenticated`, saying why it opens nothing."""
-        key_id, key, at, digest = self._opened(text)
+        """The caller with this key. Raises `Unauthenticated` with the reason."""
+        key_id, key, at, digest = self._verified(text)
         return self._holder(key_id, key, at, key.until(digest))
 
     def sign_in(self, text: str) -> tuple[Caller, int]:
-        """The same, and the revision of the key, to which a session is bound.
+        """The caller with this key, and the key's revision, to which a session is bound.
 
-        Raises `Unauthenticated` also for a secret that was replaced and still opens for a while:
-        a session would outlive it. A key that is rotated meanwhile gives one that opens nothing.
+        Raises `Unauthenticated` also for a replaced secret that is still valid for a while: a
+        session would outlive it. If the key is rotated meanwhile, the session is not valid.
         """
-        key_id, key, at, digest = self._opened(text)
+        key_id, key, at, digest = self._verified(text)
         if not key.is_latest(digest):
             raise Unauthenticated(
                 "the key was rotated: sign in with the one that took its place",
@@ -61,8 +61,8 @@ class Access:
             )
         return self._holder(key_id, key, at, key.expires_at), at[KEY.stream(key_id)]
 
-    def _opened(self, text: str) -> tuple[str, Key, dict[str, int], str]:
-        """A key's id, the key, the revisions it was found at, and the digest of what was given."""
+    def _verified(self, text: str) -> tuple[str, Key, dict[str, int], str]:
+        """A key's id, the key, the revisions it was read at, and the digest of its secret."""
         parsed = parse_key(text)
         if parsed is None:
             raise Unauthenticated(
@@ -79,7 +79,7 @@ class Access:
         return key_id, key, at, digest
 
     def by_session(self, key_id: str, revision: int) -> Caller:
-        """The caller who signed in with a key, which was at this revision then.
+        """The caller who signed in with a key that had this revision.
 
         Raises `Unauthenticated` once the key was rotated or revoked, as for the key itself.
         """
@@ -92,11 +92,11 @@ class Access:
         return self._holder(key_id, key, at, key.expires_at)
 
     def _key(self, key_id: str) -> tuple[Key | None, dict[str, int]]:
-        """A key, and the revisions of its stream, and of its account's where that is known."""
+        """A key, and the revisions of its stream, and of its account's if that is cached."""
         stream = KEY.stream(key_id)
-        held = self._known.get(stream)
-        # The account is that of the key for ever, so both can be looked at together.
-        guess = held[1].account_id if held and isinstance(held[1], Key) else None
+        cached = self._states.get(stream)
+        # The account of a key never changes, so both can be read together.
+        guess = cached[1].account_id if cached and isinstance(cached[1], Key) else None
         at = self._store.revisions([stream, *([ACCOUNT.stream(guess)] if guess else [])])
         return self._state(KEY, key_id, at), at
 
@@ -109,8 +109,8 @@ class Access:
             raise Unauthenticated(
                 "the key is expired: it opens nothing any more", reason="expired key"
             )
-        known = ACCOUNT.stream(key.account_id) in at
-        account = self._account(key.account_id, at if known else None)
+        has_revision = ACCOUNT.stream(key.account_id) in at
+        account = self._account(key.account_id, at if has_revision else None)
         return Caller(
             actor=account.name,
             account_id=key.account_id,
@@ -121,7 +121,7 @@ class Access:
         )
 
     def by_account(self, account_id: str) -> Caller:
-        """The caller whose account this is, with all that it may. Raises `Unauthenticated`."""
+        """The caller with this account, with all its rights. Raises `Unauthenticated`."""
         account = self._account(account_id, None)
         return Caller(actor=account.name, account_id=account_id, grants=account.grants)
 
@@ -142,18 +142,18 @@ class Access:
         stream = aggregate.stream(entity_id)
         if stream not in at:
             return None
-        held = self._known.get(stream)
-        if held is None or held[0] < at[stream]:
-            held = self._fold(aggregate, stream)
-        state: State | None = held[1]  # type: ignore[assignment]  # a stream has one kind of state
+        cached = self._states.get(stream)
+        if cached is None or cached[0] < at[stream]:
+            cached = self._fold(aggregate, stream)
+        state: State | None = cached[1]  # type: ignore[assignment]  # a stream has one kind of state
         return state
 
     def _fold(self, aggregate: Aggregate[State], stream: str) -> tuple[int, object]:
         events = self._store.streams([stream])[stream]
         folded = (len(events), aggregate.fold(recorded.event for recorded in events))
-        with self._changing:
-            known = self._known.pop(stream, None)
-            self._known[stream] = folded if known is None or known[0] < folded[0] else known
-            while len(self._known) > CACHED:
-                del self._known[next(iter(self._known))]
+        with self._lock:
+            current = self._states.pop(stream, None)
+            self._states[stream] = folded if current is None or current[0] < folded[0] else current
+            while len(self._states) > CACHED:
+                del self._states[next(iter(self._states))]
         return folded

@@ -1,4 +1,4 @@
-"""Commands about accounts and keys. `by` is what the caller may, none of which can be exceeded."""
+"""Commands about accounts and keys. `by` is the caller, whose rights they cannot exceed."""
 
 from collections.abc import Iterator
 
@@ -28,7 +28,7 @@ def open_account(session: Session, command: OpenAccount) -> Decided[Account]:
 
 
 def begin_project(session: Session, name: str, by: Caller) -> Decided[Project]:
-    """Create a project, and make whoever does not administer it anyway its administrator.
+    """Create a project, and make a caller who does not administer it already its administrator.
 
     Raises `Forbidden` for a key that is limited to other projects: it could not see this one.
     """
@@ -44,10 +44,10 @@ def begin_project(session: Session, name: str, by: Caller) -> Decided[Project]:
 def grant_role(
     session: Session, account_id: str, command: GrantRole, by: Caller
 ) -> Decided[Account]:
-    """Raises `Forbidden` where the caller lacks what the role carries."""
+    """Raises `Forbidden` if the caller lacks rights of the role."""
     accounts.refuse_beyond(by.grants, command.role, command.project_id)
     if command.project_id is not None:
-        projects.existing(session.get(PROJECT, command.project_id))
+        projects.require(session.get(PROJECT, command.project_id))
     return change_account(session, account_id, command)
 
 
@@ -60,15 +60,15 @@ def withdraw_role(
 
 
 def change_account(session: Session, account_id: str, command: Change) -> Decided[Account]:
-    """Raises `Conflict` where no administrator of everything would be left."""
+    """Raises `Conflict` if no administrator of everything would be left."""
     account = session.get(ACCOUNT, account_id)
     session.change(ACCOUNT, account_id, command)
-    changed = accounts.existing(session.get(ACCOUNT, account_id))
+    changed = accounts.require(session.get(ACCOUNT, account_id))
     if account is not None and account.administers and not changed.administers:
         # Resting on all accounts as read, it is decided again if one of them changes meanwhile.
         ids = [key for key, _ in all_of(session.store, ACCOUNT)]
         left = session.get_many(ACCOUNT, ids).values()
-        accounts.refuse_without_administrator(one for one in left if one)
+        accounts.refuse_without_administrator(remaining for remaining in left if remaining)
     return Decided(ACCOUNT, account_id)
 
 
@@ -86,7 +86,7 @@ def issue_key(
 
 
 def rotate_key(session: Session, key_id: str, command: RotateKey, by: Caller) -> Decided[Key]:
-    """As `issue_key`: whoever rotates a key can use it."""
+    """Like `issue_key`: the caller who rotates a key can use it."""
     key = _key_of(session, key_id, by)
     keys.refuse_wider(key.scope, key.expires_at, by.scope, by.until)
     return session.decide(KEY, key_id, command)
@@ -103,7 +103,7 @@ def revoke_key(session: Session, key_id: str, by: Caller) -> Decided[Key]:
 
 def _key_of(session: Session, key_id: str, by: Caller) -> Key:
     """The caller's own key, or any if they administer everything; others' are as if not there."""
-    key = keys.existing(session.get(KEY, key_id))
+    key = keys.require(session.get(KEY, key_id))
     if key.account_id != by.account_id and not by.grants.may(Right.ADMINISTER):
         raise NotFound("there is no such key")
     session.check_revision(KEY, key_id)

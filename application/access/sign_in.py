@@ -1,4 +1,4 @@
-"""Signing in with an identity provider: the account of an identity, opened the first time."""
+"""Sign-in with an identity provider: the account of an identity, created at the first sign-in."""
 
 import logging
 import uuid
@@ -29,36 +29,36 @@ NAMES_TRIED = 1000
 log = logging.getLogger(__name__)
 
 
-class Terms(msgspec.Struct, frozen=True):
-    """What is given to whom an identity provider vouches for: a role the first time, and what
-    their groups give each time."""
+class SignInPolicy(msgspec.Struct, frozen=True):
+    """The roles of users of an identity provider: one at the first sign-in, and those of their
+    groups at each."""
 
     first_role: Role | None = None
     group_roles: frozenset[GroupRole] = frozenset()
 
     def of_groups(self, identity: Identity) -> frozenset[GroupRole]:
-        return frozenset(one for one in self.group_roles if one.group in identity.groups)
+        return frozenset(role for role in self.group_roles if role.group in identity.groups)
 
 
-def account_of(store: Store, identity: Identity, terms: Terms) -> str:
-    """The id of an identity's account, which is opened if there is none.
+def account_of(store: Store, identity: Identity, policy: SignInPolicy) -> str:
+    """The id of an identity's account, which is created if there is none.
 
-    It has the roles of the identity's groups then, and those of no others. Two at once open one.
+    It gets exactly the roles of the identity's groups. Two sign-ins at once create one account.
     Raises `SignInRefused` for an account that is closed.
     """
-    known = _linked(store, identity)
-    if known is not None and known[1].by_group == terms.of_groups(identity):
-        return _open_one(*known)
+    linked = _linked(store, identity)
+    if linked is not None and linked[1].by_group == policy.of_groups(identity):
+        return _require_open(*linked)
     command_id = str(uuid.uuid4())
     request = Request(actor=SIGN_IN, command_id=command_id, correlation_id=command_id)
     try:
-        return handle(store, request, lambda session: come_in(session, identity, terms)).id
+        return handle(store, request, lambda session: sign_in(session, identity, policy)).id
     except Conflict as error:
         raise SignInRefused(f"{error.detail}: begin again", reason="sign-in: no account") from error
 
 
 def _linked(store: Store, identity: Identity, upto: int = END) -> tuple[str, Account] | None:
-    """The account that is linked to an identity. Subjects are sealed, so that all are opened."""
+    """The account linked to an identity. Subjects are sealed, so all accounts are decrypted."""
     sought = (identity.issuer, identity.subject)
     for account_id, account in all_of(store, ACCOUNT, upto=upto):
         if sought in account.identities:
@@ -66,7 +66,7 @@ def _linked(store: Store, identity: Identity, upto: int = END) -> tuple[str, Acc
     return None
 
 
-def _open_one(account_id: str, account: Account) -> str:
+def _require_open(account_id: str, account: Account) -> str:
     if account.closed:
         raise SignInRefused(
             "your account is closed: ask an administrator", reason="sign-in: closed account"
@@ -74,22 +74,26 @@ def _open_one(account_id: str, account: Account) -> str:
     return account_id
 
 
-def come_in(session: Session, identity: Identity, terms: Terms) -> Decided[Account]:
-    """What `account_of` decides on the log as the session sees it."""
-    known = _linked(session.store, identity, session.position)
-    account_id = _open_one(*known) if known else _join(session, identity, terms.first_role)
-    there = {one for one in terms.of_groups(identity) if _is_there(session, one.project_id)}
-    return session.decide(ACCOUNT, account_id, SetGroupRoles(frozenset(there)))
+def sign_in(session: Session, identity: Identity, policy: SignInPolicy) -> Decided[Account]:
+    """The decision of `account_of`, on the log as the session sees it."""
+    linked = _linked(session.store, identity, session.position)
+    account_id = (
+        _require_open(*linked) if linked else _provision(session, identity, policy.first_role)
+    )
+    roles = {
+        role for role in policy.of_groups(identity) if _project_exists(session, role.project_id)
+    }
+    return session.decide(ACCOUNT, account_id, SetGroupRoles(frozenset(roles)))
 
 
-def _is_there(session: Session, project_id: str | None) -> bool:
+def _project_exists(session: Session, project_id: str | None) -> bool:
     if project_id is None or session.get(PROJECT, project_id) is not None:
         return True
     log.warning("a group has a role in a project that is not there: %s", project_id)
     return False
 
 
-def _join(session: Session, identity: Identity, first_role: Role | None) -> str:
+def _provision(session: Session, identity: Identity, first_role: Role | None) -> str:
     name = _free_name(session, identity)
     account_id = accounts.account_id(name)
     session.decide(ACCOUNT, account_id, OpenAccount(name, email=identity.email))
@@ -100,10 +104,10 @@ def _join(session: Session, identity: Identity, first_role: Role | None) -> str:
 
 
 def _free_name(session: Session, identity: Identity) -> str:
-    """A name of nobody's: whoever has it, even under the same address, stays who they are."""
+    """An unused name: an account with the same name or address is never taken over."""
     for name in islice(names_for(identity), NAMES_TRIED):
         account_id = accounts.account_id(name)
-        # Whoever held the name of the first administrator would be given its role.
+        # The account with the name of the first administrator would get its role.
         kept = name.casefold() in RESERVED or account_id == FIRST_ADMINISTRATOR
         if not kept and session.get(ACCOUNT, account_id) is None:
             return name

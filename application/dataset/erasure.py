@@ -40,10 +40,10 @@ def erase_image(
     if image is None or not events:
         return Decided(IMAGE, image_id)
     sharing = _sharing(session, image.blob)
-    others = sorted({one.project_id for one in sharing.values()} - {image.project_id})
+    others = sorted({other.project_id for other in sharing.values()} - {image.project_id})
     if others and not command.everywhere:
         raise Conflict(
-            f"the same bytes are an image of {_told(session, others, held)} too: say everywhere to"
+            f"the same bytes are an image of {_names(session, others, held)} too: say everywhere to"
             " erase it there as well",
             field="everywhere",
         )
@@ -58,14 +58,14 @@ def erase_image(
     return Decided(IMAGE, image_id)
 
 
-def _told(session: Session, others: Sequence[str], held: Grants) -> str:
-    """Projects by name, those that may not be seen by their number."""
+def _names(session: Session, others: Sequence[str], held: Grants) -> str:
+    """The names of the projects that the caller may see, and the number of the others."""
     seen = [key for key in others if held.may(Right.READ, key)]
-    told = [repr(projects.existing(session.get(PROJECT, key)).name) for key in seen]
+    names = [repr(projects.require(session.get(PROJECT, key)).name) for key in seen]
     unseen = len(others) - len(seen)
     if unseen:
-        told.append(f"{unseen} project{'s' if unseen > 1 else ''} that you cannot see")
-    return ", ".join(told)
+        names.append(f"{unseen} project{'s' if unseen > 1 else ''} that you cannot see")
+    return ", ".join(names)
 
 
 def _sharing(session: Session, blob: str) -> dict[str, Image]:
@@ -73,8 +73,8 @@ def _sharing(session: Session, blob: str) -> dict[str, Image]:
     names = [name_of(ProjectCreated)]
     made = session.store.read_all(upto=session.position, names=names)
     ids = [images.image_id(recorded.entity_id, blob) for recorded in made]
-    found = session.get_many(IMAGE, ids)
-    return {key: image for key, image in found.items() if image and image.erased is None}
+    candidates = session.get_many(IMAGE, ids)
+    return {key: image for key, image in candidates.items() if image and image.erased is None}
 
 
 def _erase_all(session: Session, sharing: Iterable[str], command: EraseImage) -> None:
@@ -83,13 +83,13 @@ def _erase_all(session: Session, sharing: Iterable[str], command: EraseImage) ->
 
 
 def react(store: Store, erase_bytes: Callable[[str], None], recorded: Recorded) -> None:
-    """Carry an erasure out: `erase_bytes` deletes all there is of a digest, or raises."""
+    """Run an erasure: `erase_bytes` deletes everything stored for a digest, or raises."""
     if not isinstance(recorded.event, BlobErasureOrdered):
         return
     digest, command = recorded.entity_id, EraseImage(recorded.event.reason, everywhere=True)
 
     def rest(session: Session) -> Decided[Blob]:
-        # A project made while the erasure was decided on was not looked into.
+        # A project created during the decision was not checked.
         _erase_all(session, _sharing(session, digest), command)
         return Decided(BLOB, digest)
 
@@ -112,23 +112,23 @@ def _request(recorded: Recorded, step: str) -> Request:
 
 
 def orders(store: Store) -> Iterator[Recorded]:
-    """Every erasure that was ordered; the digest is the event's entity."""
+    """All ordered erasures; the digest is the event's entity."""
     return store.read_all(names=REACTS_TO)
 
 
 def erased_among(store: Store, digests: Collection[str]) -> dict[str, Blob]:
-    """Those of the digests that are erased, or to be."""
+    """The erased blobs among these digests, also those ordered to be erased."""
     streams = store.streams([BLOB.stream(digest) for digest in digests])
-    found: dict[str, Blob] = {}
+    erased: dict[str, Blob] = {}
     for events in streams.values():
         blob = BLOB.fold(recorded.event for recorded in events)
         if blob is not None:
-            found[events[0].entity_id] = blob
-    return found
+            erased[events[0].entity_id] = blob
+    return erased
 
 
 class ErasedImage(msgspec.Struct, frozen=True):
-    """An image that a version was trained on and that is erased since."""
+    """An image of a version's dataset that was erased later."""
 
     image_id: str
     reason: str
@@ -161,7 +161,7 @@ def _as_they_were(
 
 
 def refuse_if_erased(store: Store, created: VersionCreated) -> None:
-    """Raises `Conflict`, naming an image, if what a version was trained on is not whole."""
+    """Raises `Conflict`, with an image's id, if the dataset of a version is incomplete."""
     erased = erased_of(store, created)
     if erased:
         more = f" and {len(erased) - 1} more" if len(erased) > 1 else ""

@@ -23,7 +23,7 @@ from domain.library.view import View, ViewCreated
 
 
 class TakenImage(msgspec.Struct, frozen=True):
-    """An image whose bytes are stored, with what the source says of it. `where` it says so."""
+    """An image whose bytes are stored, with its split and annotations in the source at `where`."""
 
     where: str
     addition: AddImage
@@ -34,8 +34,8 @@ class TakenImage(msgspec.Struct, frozen=True):
 def request_import(
     session: Session, command: RequestImport, formats: frozenset[str], import_id: str | None = None
 ) -> Decided[Import]:
-    """Ask for an import. `import_id` is given where something was stored under it before."""
-    projects.existing(session.get(PROJECT, command.project_id))
+    """Request an import. `import_id` is set if something was stored under it before."""
+    projects.require(session.get(PROJECT, command.project_id))
     key = import_id or session.new_id()
     if session.get(IMPORT, key) is not None:
         return Decided(IMPORT, key)
@@ -44,10 +44,10 @@ def request_import(
 
 
 def add_missing_concepts(session: Session, view_id: str, labels: Sequence[str]) -> Decided[View]:
-    """Give the view those of the labels that it lacks, in their order."""
-    view = views.existing(session.get(VIEW, view_id))
-    known = set(view.concepts.values())
-    missing = [label for label in labels if label not in known]
+    """Add the labels that the view lacks as concepts, in their order."""
+    view = views.require(session.get(VIEW, view_id))
+    present = set(view.concepts.values())
+    missing = [label for label in labels if label not in present]
     if not missing:
         return Decided(VIEW, view_id)
     return msgspec.structs.replace(
@@ -58,35 +58,35 @@ def add_missing_concepts(session: Session, view_id: str, labels: Sequence[str]) 
 def take_images(session: Session, project_id: str, taken: Sequence[TakenImage]) -> Decided[Project]:
     """Add images with their splits and annotations: all of these, or none if one is refused.
 
-    What is there already, or said already, is no event. A refusal names the place in the source.
+    Existing images and annotations cause no event. An error names the place in the source.
     """
-    projects.existing(session.get(PROJECT, project_id))
-    ids = [images.image_id(project_id, one.addition.blob) for one in taken]
+    projects.require(session.get(PROJECT, project_id))
+    ids = [images.image_id(project_id, image.addition.blob) for image in taken]
     session.get_many(IMAGE, ids)
-    session.get_many(BLOB, {one.addition.blob for one in taken})
-    session.get_many(VIEW, {answer.view_id for one in taken for answer in one.answers})
+    session.get_many(BLOB, {image.addition.blob for image in taken})
+    session.get_many(VIEW, {answer.view_id for image in taken for answer in image.answers})
     done: Counter[str] = Counter()
-    for image_id, one in zip(ids, taken, strict=True):
+    for image_id, image in zip(ids, taken, strict=True):
         try:
-            _take(session, image_id, one, done)
+            _take(session, image_id, image, done)
         except Refusal as refusal:
-            raise Conflict(f"{one.where}: {refusal.detail}") from refusal
+            raise Conflict(f"{image.where}: {refusal.detail}") from refusal
     return Decided(PROJECT, project_id, counts=dict(done))
 
 
-def _take(session: Session, image_id: str, one: TakenImage, done: Counter[str]) -> None:
-    refuse_erased(session.get(BLOB, one.addition.blob))
+def _take(session: Session, image_id: str, taken: TakenImage, done: Counter[str]) -> None:
+    refuse_erased(session.get(BLOB, taken.addition.blob))
     before = session.get(IMAGE, image_id)
-    added = images.decide(one.addition, before)
+    added = images.decide(taken.addition, before)
     session.record(IMAGE, image_id, added)
     done["added"] += len(added)
-    image = images.existing(session.get(IMAGE, image_id))
-    if one.split is not None:
-        assigned = images.decide(AssignSplit(one.split), image)
+    image = images.require(session.get(IMAGE, image_id))
+    if taken.split is not None:
+        assigned = images.decide(AssignSplit(taken.split), image)
         session.record(IMAGE, image_id, assigned)
         done["split_assigned"] += len(assigned)
-    for answer in one.answers:
-        view = views.existing(session.get(VIEW, answer.view_id))
+    for answer in taken.answers:
+        view = views.require(session.get(VIEW, answer.view_id))
         annotated = images.annotate(answer, image, view)
         session.record(IMAGE, image_id, annotated)
         done["reannotated" if _holds(image, answer.view_id) else "annotated"] += len(annotated)
@@ -105,8 +105,8 @@ def views_of(store: Store, project_id: str, *, upto: int = END) -> dict[str, Vie
         for recorded in made
         if isinstance(recorded.event, ViewCreated) and recorded.event.project_id == project_id
     ]
-    found: dict[str, View] = {}
+    project_views: dict[str, View] = {}
     for stream, events in store.streams([VIEW.stream(key) for key in ids], upto=upto).items():
         state = VIEW.fold(recorded.event for recorded in events)
-        found[StreamName.parse(stream).entity_id] = views.existing(state)
-    return found
+        project_views[StreamName.parse(stream).entity_id] = views.require(state)
+    return project_views

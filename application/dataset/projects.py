@@ -16,7 +16,7 @@ from domain.dataset.project import (
     ValidationSplitDrawn,
 )
 from domain.errors import Invalid
-from domain.library.view import existing as existing_view
+from domain.library.view import require as require_view
 
 
 def create_project(session: Session, name: str) -> Decided[Project]:
@@ -27,7 +27,7 @@ def add_images(
     session: Session, project_id: str, additions: Sequence[AddImage]
 ) -> Decided[Project]:
     """Add images whose bytes are stored already. The ids of all of them are returned, in order."""
-    projects.existing(session.get(PROJECT, project_id))
+    projects.require(session.get(PROJECT, project_id))
     ids = [images.image_id(project_id, addition.blob) for addition in additions]
     session.get_many(IMAGE, ids)
     for blob in session.get_many(BLOB, {addition.blob for addition in additions}).values():
@@ -46,7 +46,7 @@ def annotate_images(
     session.get_many(VIEW, {command.view_id for _, command in annotations})
     session.get_many(IMAGE, [image_id for image_id, _ in annotations])
     for index, (image_id, command) in enumerate(annotations):
-        view = existing_view(session.get(VIEW, command.view_id))
+        view = require_view(session.get(VIEW, command.view_id))
         try:
             events = images.annotate(command, session.get(IMAGE, image_id), view)
         except Exception as error:
@@ -61,11 +61,11 @@ def annotate_images(
 def draw_validation_split(
     session: Session, project_id: str, command: DrawValidationSplit
 ) -> Decided[Project]:
-    """Draw a new validation set from all images there are; those not drawn train."""
-    projects.existing(session.get(PROJECT, project_id))
+    """Draw a new validation set from all images; the others train."""
+    projects.require(session.get(PROJECT, project_id))
     session.check_revision(PROJECT, project_id)
     position = session.position
-    # Gone through twice, since the states of very many images would take very much memory.
+    # Read twice, since the states of very many images would take too much memory.
     present = [image.image_id for image in images_at(session.store, project_id, position)]
     drawn = projects.draw_validation_set(command, present)
     event = ValidationSplitDrawn(command.size, command.seed, len(present), len(drawn), position)

@@ -34,7 +34,7 @@ class Stored(msgspec.Struct, frozen=True, omit_defaults=True):
 class EventMapper(Mapper[str]):
     """The event-sourcing library's mapper, for msgspec structs instead of its own classes.
 
-    `key` is that of the event's stream. Without it, personal fields read as erased.
+    `key` is the key of the event's stream. Without it, personal fields read as erased.
     """
 
     def __init__(self, random: Random = os.urandom) -> None:
@@ -84,9 +84,9 @@ class EventMapper(Mapper[str]):
         if key is None:
             raise ValueError(f"{event.event_name} has personal fields, and its stream no key")
         payload = msgspec.to_builtins(event)
-        told = self._encode({name: payload.pop(name) for name in personal})
+        personal_json = self._encode({name: payload.pop(name) for name in personal})
         place = _place(recorded.stream, recorded.originator_version, event.event_name)
-        return self._encode(payload), seal(told, key, place, self._random)
+        return self._encode(payload), seal(personal_json, key, place, self._random)
 
     def to_domain_event(self, stored_event: StoredEvent, key: bytes | None = None) -> Any:
         """The recorded event. Raises `LookupError` for a name or version this program lacks."""

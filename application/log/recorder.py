@@ -1,4 +1,4 @@
-"""What commits together with events: the command they answer, and the report they come from."""
+"""The recorder of events, and of the command and report that commit with them."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from psycopg.sql import SQL, Identifier
 
 
 class CommandRow(msgspec.Struct, frozen=True):
-    """A command that has been carried out. Its id is unique: it happens once."""
+    """A completed command. Its id is unique, so that it runs once."""
 
     command_id: str
     fingerprint: str
@@ -84,13 +84,13 @@ class LogRecorder(PostgresProcessRecorder):
         self, after: int, upto: int, skip: Sequence[str], limit: int
     ) -> list[Notification]:
         """Events at positions above `after`, in order, less those of the names to skip."""
-        given = (after, upto, list(skip), limit)
+        parameters = (after, upto, list(skip), limit)
         with (
             self.datastore.get_connection() as connection,
             connection.cursor(row_factory=tuple_row) as cursor,
         ):
-            # In binary form the states are not turned to hexadecimal and back.
-            cursor.execute(self._select_page, given, prepare=True, binary=True)
+            # The binary format avoids converting states to hexadecimal and back.
+            cursor.execute(self._select_page, parameters, prepare=True, binary=True)
             return [Notification(*row) for row in cursor]
 
     def find_command(self, command_id: str) -> CommandRow | None:
@@ -99,7 +99,7 @@ class LogRecorder(PostgresProcessRecorder):
         return None if row is None else CommandRow(**row)
 
     def select_keys(self, subjects: Collection[str]) -> dict[str, bytes]:
-        """The keys of those streams that have one."""
+        """The keys of these streams, where they exist."""
         with self.datastore.get_connection() as connection:
             rows = connection.execute(self._select_keys, (list(subjects),), prepare=True).fetchall()
         return {row["subject"]: row["key"] for row in rows}
@@ -119,7 +119,7 @@ class LogRecorder(PostgresProcessRecorder):
         return [StoredEvent(**row) for row in rows]
 
     def select_revisions(self, streams: Sequence[str]) -> dict[str, int]:
-        """The last revision of each of these streams that is there."""
+        """The last revision of each existing stream."""
         with self.datastore.get_connection() as connection:
             rows = connection.execute(self._select_revisions, (list(streams),), prepare=True)
             return {row["stream"]: row["revision"] for row in rows}

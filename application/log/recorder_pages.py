@@ -1,4 +1,4 @@
-"""Pages of the event table by what the events are: their names, or the streams that they are in.
+"""Pages of the event table by event names, or by streams.
 
 Each name and each stream is looked up in an index of its own, whose order is the only one that
 fits. Left the choice, PostgreSQL's plan for any parameters is to look through all that lies behind
@@ -45,31 +45,31 @@ class PageReads:
         self._datastore = datastore
         name = SQL("{}.{}").format(Identifier(datastore.schema), Identifier(table))
         self._named, self._of_streams = (
-            SQL(_PAGE).format(table=name, found=SQL(found).format(table=name))
-            for found in (_NAMED, _OF_STREAM)
+            SQL(_PAGE).format(table=name, found=SQL(query).format(table=name))
+            for query in (_NAMED, _OF_STREAM)
         )
 
     def named(self, names: Sequence[str], after: int, upto: int, limit: int) -> list[Notification]:
         """The events of these names."""
-        found: list[Notification] = self._run(self._named, names, after, upto, limit)
-        return found
+        events: list[Notification] = self._run(self._named, names, after, upto, limit)
+        return events
 
     def of_streams(
         self, streams: Sequence[str], after: int, upto: int, limit: int
     ) -> list[Notification]:
         """The events of these streams."""
-        found: list[Notification] = self._run(self._of_streams, streams, after, upto, limit)
-        return found
+        events: list[Notification] = self._run(self._of_streams, streams, after, upto, limit)
+        return events
 
     @retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
     def _run(
         self, query: Composed, wanted: Sequence[str], after: int, upto: int, limit: int
     ) -> list[Notification]:
-        given = {"wanted": list(set(wanted)), "after": after, "upto": upto, "limit": limit}
+        parameters = {"wanted": list(set(wanted)), "after": after, "upto": upto, "limit": limit}
         with (
             self._datastore.get_connection() as connection,
             connection.cursor(row_factory=tuple_row) as cursor,
         ):
-            # In binary form the states are not turned to hexadecimal and back.
-            cursor.execute(query, given, prepare=True, binary=True)
+            # The binary format avoids converting states to hexadecimal and back.
+            cursor.execute(query, parameters, prepare=True, binary=True)
             return [Notification(*row) for row in cursor]

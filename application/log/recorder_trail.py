@@ -1,4 +1,4 @@
-"""What the trail reads of the event table: by position, by correlation, and what came before."""
+"""Queries of the trail on the event table: by position, by correlation, and earlier events."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,11 +29,11 @@ class TrailReads:
         return self._events("notification_id = ANY(%s) ORDER BY notification_id", list(positions))
 
     def first(self, streams: Sequence[str]) -> list[Notification]:
-        """The first event of each stream that is there."""
+        """The first event of each existing stream."""
         return self._events("originator_id = ANY(%s) AND originator_version = 1", list(streams))
 
     def begun(self, start: str, after: str, limit: int) -> list[str]:
-        """The names of streams that begin so, behind one in their order."""
+        """The names of streams with this prefix, after a name, in order."""
         query = SQL(
             "SELECT originator_id FROM {} WHERE originator_version = 1 AND originator_id > %s"
             " AND originator_id < %s ORDER BY originator_id LIMIT %s"
@@ -58,7 +58,7 @@ class TrailReads:
     def histories(
         self, streams: Sequence[str], upto: int, without: Sequence[str]
     ) -> list[Notification]:
-        """The events of several streams up to a position, in order, less those named so."""
+        """The events of several streams up to a position, in order, without those of some names."""
         return self._events(
             "originator_id = ANY(%s) AND notification_id <= %s AND topic <> ALL(%s)"
             " ORDER BY notification_id",

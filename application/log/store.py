@@ -1,4 +1,4 @@
-"""The event log: the truth. Streams are appended to and read; the log is read in order."""
+"""The event log, the source of truth: appends to streams, reads of streams, and reads in order."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -31,21 +31,21 @@ CHANNEL = TABLE
 PAGE = 1000
 STREAMS = 5000
 
-GIVES_UP: dict[str, Any] = {
+KEEPALIVE_OPTIONS: dict[str, Any] = {
     "keepalives_idle": 3,
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 9_000,
 }
-"""What libpq is told, for a server that is cut off without a word to be given up in ten seconds."""
+"""libpq options that detect a server that is cut off within ten seconds."""
 
 LogUnreachable = (OperationalError, InterfaceError)
-"""What the log's reads and writes raise while PostgreSQL does not answer."""
+"""The errors of the log's reads and writes while PostgreSQL does not answer."""
 END = 2**63 - 1
 
 
 class AppendRefused(Exception):
-    """Someone else was first: a stream moved on, or the command or report was taken in already."""
+    """The append conflicts: a stream has moved on, or the command or report is already recorded."""
 
 
 class _Log(Application[str]):
@@ -79,7 +79,7 @@ class Store:
     def __init__(self, database_url: str, *, pool_size: int = 4) -> None:
         self.database_url = database_url
         info = psycopg.conninfo.conninfo_to_dict(database_url)
-        self._log = _Log(_environment(info, pool_size), GIVES_UP | info)
+        self._log = _Log(_environment(info, pool_size), KEEPALIVE_OPTIONS | info)
         self._recorder = cast(LogRecorder, self._log.recorder)
         self._mapper = cast(EventMapper, self._log.mapper)
         self._trail = TrailReads(self._recorder.datastore, TABLE)
@@ -99,19 +99,19 @@ class Store:
         """Save events, and what belongs with them, in one transaction; return the last position.
 
         `unchanged` are the revisions of streams that the decision rests on. `tracking` is a feed's
-        name and the sequence it has been taken in up to. Returns 0 if there were no events.
+        name and the sequence it has been ingested up to. Returns 0 if there were no events.
         Raises `AppendRefused`, and then nothing is saved.
         """
-        known, new = self._keys_for(events)
-        keys = known | new
+        stored, new = self._keys_for(events)
+        keys = stored | new
         try:
             positions = self._recorder.insert_events(
-                [self._mapper.to_stored_event(one, keys.get(one.stream)) for one in events],
+                [self._mapper.to_stored_event(event, keys.get(event.stream)) for event in events],
                 command=command,
                 unchanged=unchanged,
                 tracking=Tracking(*tracking) if tracking else None,
                 keys=new,
-                shredded=[one.stream for one in events if shreds(one.event)],
+                shredded=[event.stream for event in events if shreds(event.event)],
             )
         except IntegrityError as error:
             raise AppendRefused(str(error)) from error
@@ -122,13 +122,13 @@ class Store:
 
         `upto` is a past position of the log, to see several streams as they were at one moment.
         """
-        found: dict[str, list[Recorded]] = {name: [] for name in names}
+        events: dict[str, list[Recorded]] = {name: [] for name in names}
         for recorded in self._recorded(self._recorder.select_streams(names, upto)):
-            found[recorded.stream].append(recorded)
-        return found
+            events[recorded.stream].append(recorded)
+        return events
 
     def revisions(self, names: Sequence[str]) -> dict[str, int]:
-        """The last revision of each stream named that is there, as of this very moment."""
+        """The current last revision of each existing stream."""
         return self._recorder.select_revisions(names)
 
     def streams_of(self, kind: str, *, after: str = "", limit: int = STREAMS) -> list[str]:
@@ -177,7 +177,7 @@ class Store:
     def read_streams(
         self, streams: Sequence[str], after: int, *, upto: int, limit: int = PAGE
     ) -> list[Recorded]:
-        """A page of what the log has of some streams: above `after` and up to `upto`, in order."""
+        """A page of the events of some streams: above `after` and up to `upto`, in order."""
         return self._recorded(self._pages.of_streams(streams, after, upto, limit))
 
     def read_all(
@@ -200,18 +200,18 @@ class Store:
 
     def _keys_for(self, events: Sequence[Recorded]) -> tuple[dict[str, bytes], dict[str, bytes]]:
         """The keys that seal events: those that their streams have, and new ones."""
-        subjects = {one.stream for one in events if erased_values(type(one.event))}
-        begun = {one.stream for one in events if one.originator_version == 1}
+        subjects = {event.stream for event in events if erased_values(type(event.event))}
+        begun = {event.stream for event in events if event.originator_version == 1}
         older = subjects - begun
-        known = self._recorder.select_keys(older) if older else {}
-        return known, {subject: new_key() for subject in subjects - known.keys()}
+        stored = self._recorder.select_keys(older) if older else {}
+        return stored, {subject: new_key() for subject in subjects - stored.keys()}
 
     def head(self) -> int:
         """The position of the last event; 0 for an empty log."""
         return self._recorder.max_notification_id() or 0
 
     def count(self) -> int:
-        """How many events there are: the head, unless someone has tampered with the log."""
+        """The number of events: equal to the head, unless the log was tampered with."""
         return self._recorder.count_events()
 
     def at(self, positions: Sequence[int]) -> list[Recorded]:
@@ -219,34 +219,34 @@ class Store:
         return self._recorded(self._trail.at(positions))
 
     def first_events(self, streams: Sequence[str]) -> dict[str, Event]:
-        """What the streams named began with, where they are there; what is sealed stays so."""
-        found = self._trail.first(streams)
-        return {str(row.originator_id): self._mapper.to_event(row) for row in found}
+        """The first event of each existing stream; personal fields stay sealed."""
+        rows = self._trail.first(streams)
+        return {str(row.originator_id): self._mapper.to_event(row) for row in rows}
 
     def of_stream(
         self, stream: str, *, after: int = 0, before: int = END, limit: int = PAGE, newest: bool
     ) -> list[Recorded]:
         """A page of a stream's events, between two positions, both left out."""
-        found = self._trail.of_stream(stream, after, before, limit, newest)
-        return self._recorded(found)
+        rows = self._trail.of_stream(stream, after, before, limit, newest)
+        return self._recorded(rows)
 
     def histories(
         self, streams: Sequence[str], *, upto: int, without: Sequence[str]
     ) -> list[Recorded]:
         """The events of several streams up to a position, in the log's order, less some by name."""
-        found = self._trail.histories(streams, upto, without)
-        return self._recorded(found)
+        rows = self._trail.histories(streams, upto, without)
+        return self._recorded(rows)
 
     def status_steps(self, places: Sequence[tuple[str, int]]) -> list[Recorded]:
         """For streams of versions at positions: the last step before that changed the status."""
         streams, positions = [stream for stream, _ in places], [at for _, at in places]
-        found = self._trail.status_steps(streams, positions)
-        return self._recorded(found)
+        rows = self._trail.status_steps(streams, positions)
+        return self._recorded(rows)
 
     def of_correlation(self, correlation_id: str, *, upto: int, limit: int) -> list[Recorded]:
-        """The first events that one request set going, up to a position, in order."""
-        found = self._trail.of_correlation(correlation_id, upto, limit)
-        return self._recorded(found)
+        """The first events of one request, up to a position, in order."""
+        rows = self._trail.of_correlation(correlation_id, upto, limit)
+        return self._recorded(rows)
 
     def count_correlation(self, correlation_id: str, *, upto: int) -> int:
         return self._trail.count_correlation(correlation_id, upto)
@@ -255,7 +255,7 @@ class Store:
         return self._recorder.find_command(command_id)
 
     def tracked(self, feed: str) -> int:
-        """The sequence up to which a feed has been taken in."""
+        """The sequence up to which a feed has been ingested."""
         return self._recorder.max_tracking_id(feed) or 0
 
 

@@ -1,1 +1,1 @@
-"""Commands about versions, and what follows from them and from reports."""
+"""Commands about versions, their policies, and ingest of reports."""

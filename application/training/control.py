@@ -1,11 +1,11 @@
-"""What users want of trainings, told to the workers: the wish that stands, at whichever event."""
+"""The desired state of trainings, published to the workers at every event that changes it."""
 
 from collections.abc import Callable
 
 from application.log.store import Store
 from application.training.policies import version_of
 from domain.event import Recorded, name_of
-from domain.training.messages import Desired, Wish
+from domain.training.messages import Desired, DesiredState
 from domain.training.version import (
     CANCELLED,
     ENDED,
@@ -16,20 +16,20 @@ from domain.training.version import (
 
 REACTS_TO = [name_of(event) for event in (VersionStopRequested, VersionTrainingCancelled)]
 
-TellWish = Callable[[str, Wish], None]
-"""Makes a wish about the version of an id known, unless a newer one already is."""
+PublishDesiredState = Callable[[str, DesiredState], None]
+"""Publishes the desired state of a version, given by id, unless a newer one is stored."""
 
 
-def react(store: Store, tell: TellWish, recorded: Recorded) -> None:
-    """Tell what is wanted of the version now: an old event brings no old wish back."""
-    wish = wish_about(version_of(store, recorded.entity_id))
-    if wish is not None:
-        tell(recorded.entity_id, wish)
+def react(store: Store, publish: PublishDesiredState, recorded: Recorded) -> None:
+    """Publish the current desired state of the version, also for an old event."""
+    desired_state = desired_state_of(version_of(store, recorded.entity_id))
+    if desired_state is not None:
+        publish(recorded.entity_id, desired_state)
 
 
-def wish_about(version: Version) -> Wish | None:
+def desired_state_of(version: Version) -> DesiredState | None:
     if version.status == CANCELLED:
-        return Wish(version.attempt, Desired.CANCEL)
+        return DesiredState(version.attempt, Desired.CANCEL)
     if version.stop_requested and version.status not in ENDED:
-        return Wish(version.attempt, Desired.STOP)
+        return DesiredState(version.attempt, Desired.STOP)
     return None

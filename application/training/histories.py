@@ -1,4 +1,4 @@
-"""What the log says of one version, for those who need the whole of it."""
+"""The whole history of one version, read from the log."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from domain.training.version import (
 
 
 class VersionHistory(msgspec.Struct, frozen=True):
-    """A version's state, and the events that reproducing or describing it takes."""
+    """A version's state, and the events needed to reproduce or describe it."""
 
     version_id: str
     state: Version
@@ -52,12 +52,12 @@ def history_of(store: Store, version_id: str) -> VersionHistory:
 
 
 def describe(history: VersionHistory) -> ModelDescription:
-    """Raises `Conflict` for a version that has no weights to take away."""
+    """Raises `Conflict` for a version without weights to export."""
     state, created, frozen = history.state, history.created, history.frozen
     if state.best is None or frozen is None or history.completed is None:
         raise Conflict(f"the version is {state.status}; only a finished one can be taken away")
     evaluated = state.evaluated
-    given = created.initial_weights
+    initial = created.initial_weights
     return ModelDescription(
         version_id=history.version_id,
         number=created.number,
@@ -79,7 +79,7 @@ def describe(history: VersionHistory) -> ModelDescription:
         validation=evaluated.validation if evaluated else None,
         train=evaluated.train if evaluated else None,
         predictions=evaluated.predictions if evaluated else None,
-        initial_weights=f"{given.origin}: {given.blob}" if given else None,
+        initial_weights=f"{initial.origin}: {initial.blob}" if initial else None,
         environment=history.started.environment if history.started else {},
         log_position=created.log_position,
         described_at=history.position,

@@ -1,4 +1,4 @@
-"""Reports taken in: each becomes at most its events, in the order of the report stream."""
+"""Ingest of reports: each becomes its events, if any, in the order of the report stream."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """A message of the report stream at its sequence, as yet undecoded.
+    """A message of the report stream with its sequence, not yet decoded.
 
-    `worker` is the only one who may publish on its subject; None where anyone might have.
+    `worker` is the only one that may publish on its subject; None if anyone may.
     """
 
     sequence: int
@@ -30,7 +30,7 @@ class Delivered(msgspec.Struct, frozen=True):
     worker: str | None = None
 
 
-class _Known(msgspec.Struct, frozen=True):
+class _CachedVersion(msgspec.Struct, frozen=True):
     """A version at a revision of its stream, and whether reports on it must show a token."""
 
     version: Version | None
@@ -39,38 +39,38 @@ class _Known(msgspec.Struct, frozen=True):
 
 
 class Ingest:
-    """Takes one feed of reports in. It remembers the versions it works on between batches.
+    """Ingests one feed of reports. It caches the versions it works on between batches.
 
-    With `tokens`, a report counts only if its worker was given the job.
+    With `tokens`, a report counts only if its worker received the job.
     """
 
     def __init__(self, store: Store, feed: str, tokens: JobTokens | None = None) -> None:
         self._store = store
         self._tokens = tokens
         self.feed = feed
-        self._known: dict[str, _Known] = {}
+        self._versions: dict[str, _CachedVersion] = {}
 
     def position(self) -> int:
-        """The sequence up to which the feed has been taken in."""
+        """The sequence up to which the feed has been ingested."""
         return self._store.tracked(self.feed)
 
     def _refuse_overlap(self, first: int) -> None:
-        """A batch that begins with what another process has taken in is not merely out of date:
-        decided on versions that were loaded afterwards, it would record the same again.
+        """Refuse a batch that begins with reports which another process has ingested: decided on
+        versions loaded afterwards, it would record the same events again.
 
-        What another takes in after this look changes revisions that the batch is decided on.
+        Reports ingested after this check change revisions that the batch is decided on.
         """
-        taken = self.position()
-        if taken >= first:
-            raise AppendRefused(f"{self.feed} has been taken in up to {taken} already")
+        ingested = self.position()
+        if ingested >= first:
+            raise AppendRefused(f"{self.feed} has already been ingested up to {ingested}")
 
     def take(self, messages: Sequence[Delivered]) -> int:
         """Record what the messages report, in one transaction with the feed's sequence.
 
-        Repeats and reports of superseded runs change nothing; what cannot be understood is logged
-        and passed over, since no later try would understand it. Returns the log's position, 0 if
-        there was nothing to record. Raises `AppendRefused` if another process took them in, or if
-        a user's command touched a version meanwhile; then nothing is saved: try again.
+        Repeats and reports of superseded runs change nothing. Invalid reports are logged and
+        skipped, since a retry would not help. Returns the log's position, 0 if there was nothing
+        to record. Raises `AppendRefused` if another process ingested them, or if a user's command
+        changed a version meanwhile; then nothing is saved: try again.
         """
         reports = [report for message in messages if (report := _decode(message)) is not None]
         self._load({VERSION.stream(report.version_id) for report in reports})
@@ -79,45 +79,45 @@ class Ingest:
             events = [event for report in reports for event in self._record(report)]
             position = self._store.append(events, tracking=(self.feed, messages[-1].sequence))
         except BaseException:
-            self._known.clear()  # it holds what was to be saved
+            self._versions.clear()  # it holds states that were not saved
             raise
-        for stream, known in list(self._known.items()):
-            if known.version is None or known.version.status in versions.ENDED:
-                del self._known[stream]
+        for stream, cached in list(self._versions.items()):
+            if cached.version is None or cached.version.status in versions.ENDED:
+                del self._versions[stream]
         return position
 
     def _load(self, streams: set[str]) -> None:
-        missing = sorted(streams - self._known.keys())
+        missing = sorted(streams - self._versions.keys())
         unguarded = self._store.streams(missing, upto=self._tokens.since) if self._tokens else {}
         for stream, events in self._store.streams(missing).items():
             version = VERSION.fold(recorded.event for recorded in events)
-            asked = 0
+            requested = 0
             for revision, recorded in enumerate(events, start=1):
                 if isinstance(recorded.event, VersionCreated | VersionRetried):
-                    asked = revision
-            guarded = self._tokens is not None and asked > len(unguarded[stream])
-            self._known[stream] = _Known(version, len(events), guarded)
+                    requested = revision
+            guarded = self._tokens is not None and requested > len(unguarded[stream])
+            self._versions[stream] = _CachedVersion(version, len(events), guarded)
 
     def _record(self, report: Report) -> Iterator[Recorded]:
         stream = VERSION.stream(report.version_id)
-        known = self._known[stream]
-        version, revision = known.version, known.revision
+        cached = self._versions[stream]
+        version, revision = cached.version, cached.revision
         try:
-            self._check(report, known)
+            self._check(report, cached)
             events = version_reports.record(report, version)
         except Refusal as refusal:
-            log.warning("report %s is passed over: %s", report.message_id, refusal.detail)
+            log.warning("report %s is skipped: %s", report.message_id, refusal.detail)
             return
         actor = f"worker:{report.worker}"
         for event in events:
             version, revision = versions.evolve(version, event), revision + 1
             metadata = new_metadata(actor, report.message_id, report.correlation_id, None)
             yield Recorded(stream, revision, event, metadata)
-        self._known[stream] = _Known(version, revision, known.guarded)
+        self._versions[stream] = _CachedVersion(version, revision, cached.guarded)
 
-    def _check(self, report: Report, known: _Known) -> None:
-        """Raises `Conflict` for one from whoever was not given the job."""
-        if self._tokens is not None and known.guarded and not self._tokens.fits(report):
+    def _check(self, report: Report, cached: _CachedVersion) -> None:
+        """Raises `Conflict` for a report by a worker that did not receive the job."""
+        if self._tokens is not None and cached.guarded and not self._tokens.fits(report):
             raise Conflict(
                 f"worker {report.worker} does not show that it was given the job; update it if it"
                 " runs an older Stemma"
@@ -128,9 +128,13 @@ def _decode(message: Delivered) -> Report | None:
     try:
         report = msgspec.json.decode(message.payload, type=Report)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        log.warning("report %d is no report: %s", message.sequence, error)
+        log.warning("report %d cannot be decoded: %s", message.sequence, error)
         return None
     if message.worker not in {None, report.worker}:
-        log.warning("report %d is %s's in the name of another", message.sequence, message.worker)
+        log.warning(
+            "report %d was published by %s in the name of another worker",
+            message.sequence,
+            message.worker,
+        )
         return None
     return report

@@ -1,8 +1,8 @@
-"""What a report shows to prove that its worker was given the job.
+"""Job tokens: proof that the worker of a report has received the job.
 
-NATS tells under whose name a report was published, and not whom it has given a job to: a worker of
-another queue, or one that has no job, could report on any version. So a job has a token that only
-who is given it gets to see, and a report on it has the same.
+NATS identifies the publisher of a report, but not the receiver of a job: a worker of another queue,
+or one without a job, could report on any version. So a job has a token that only its receiver sees,
+and its reports carry the same token.
 """
 
 import hashlib
@@ -14,10 +14,10 @@ from domain.training.messages import Report
 
 
 class JobTokens(msgspec.Struct, frozen=True):
-    """Makes tokens and looks at them: keyed hashes (HMAC, RFC 2104), of which none is stored.
+    """Creates and verifies tokens: keyed hashes (HMAC, RFC 2104), none of which is stored.
 
-    An attempt that was asked for at the log's position `since` or before needs none: its job may
-    have been sent before there was a key, or by another one that was lost.
+    An attempt requested at the log's position `since` or before needs none: its job may have been
+    sent before the key existed, or with an earlier key that was lost.
     """
 
     key: bytes
@@ -28,6 +28,6 @@ class JobTokens(msgspec.Struct, frozen=True):
         return hmac.new(self.key, job, hashlib.sha256).hexdigest()
 
     def fits(self, report: Report) -> bool:
-        """Whether who sent the report was given the job that it is about."""
+        """Whether the sender of the report has received its job."""
         token = self.of(report.version_id, report.attempt, report.correlation_id)
         return hmac.compare_digest(report.token.encode(), token.encode())

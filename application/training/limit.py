@@ -1,4 +1,4 @@
-"""How many trainings of one account may wait or run at once."""
+"""The limit of queued and running trainings of one account."""
 
 import threading
 from collections.abc import Callable
@@ -19,8 +19,8 @@ from domain.training.version import (
 
 _FINAL = VersionTrainingCompleted | VersionTrainingCancelled
 _NAMES = [
-    name_of(one)
-    for one in (
+    name_of(event)
+    for event in (
         VersionCreated,
         VersionRetried,
         VersionTrainingCancelled,
@@ -32,10 +32,10 @@ RETRY_SECONDS = 60
 
 
 class TrainingLimit:
-    """Counts by whoever created a version, from the log: each count reads what is new in it.
+    """Counts trainings by the creator of the version, from the log: each count reads new events.
 
-    `alone` lets one at a time decide under a name, in whatever process, so that all are counted.
-    A `limit` of 0 is none. Safe to use from many threads.
+    `alone` is a lock by name across processes, so that concurrent decisions are counted.
+    A `limit` of 0 means no limit. Safe to use from many threads.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class TrainingLimit:
         self._counting = threading.Lock()
 
     def handle(self, request: Request, decide: Callable[[Session], Decided[Any]]) -> Outcome:
-        """Carry out what lets the actor have one training more. Raises `TooMany`.
+        """Run a command that gives the actor one more training. Raises `TooMany`.
 
-        A command that is repeated is not refused.
+        A repeated command is not refused.
         """
         if not self._limit:
             return handle(self._store, request, decide)
@@ -76,7 +76,7 @@ class TrainingLimit:
             for recorded in self._store.read_all(self._position, upto=upto, names=_NAMES):
                 self._take(recorded)
             self._position = max(self._position, upto)
-            return sum(one == actor for one in self._running.values())
+            return sum(creator == actor for creator in self._running.values())
 
     def _take(self, recorded: Recorded) -> None:
         key, event = recorded.entity_id, recorded.event

@@ -1,4 +1,4 @@
-"""A model card: what a checkpoint is, what it can do and how it came to be, to read."""
+"""A model card: a readable description of a checkpoint, its metrics and its origin."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ _FIGURES = {
 
 
 def model_card(model: ModelDescription) -> str:
-    """Markdown."""
+    """The card in Markdown."""
     return "\n".join(_lines(model)) + "\n"
 
 
@@ -87,7 +87,7 @@ def _shown(figures: SplitFigures | None, key: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that a user chose can neither end a cell nor begin markup."""
+    """Escape text of users, so that it can neither end a cell nor begin markup."""
     for special in "\\`*_[]<>|#":
         text = text.replace(special, f"\\{special}")
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""What follows from events without anyone asking: freeze the dataset, dispatch the job.
+"""Policies that react to events: freeze the dataset, dispatch the job.
 
 Each reaction may be repeated: freezing decides nothing twice, and a job's id names the attempt.
 """
@@ -28,14 +28,14 @@ ACTOR = "policy"
 
 
 class Effects(msgspec.Struct, frozen=True):
-    """What policies do to the world: store a manifest by its digest, and publish a job."""
+    """Effects of policies: store a manifest by its digest, and publish a job."""
 
     put_manifest: Callable[[Iterable[bytes]], str]
     dispatch: Callable[[TrainJob], None]
 
 
 def react(store: Store, effects: Effects, recorded: Recorded) -> None:
-    """Do what an event calls for, completely, before the policies' position moves past it."""
+    """React to an event completely, before the position of the policies moves past it."""
     match recorded.event:
         case VersionCreated():
             _freeze(store, effects, recorded, recorded.event)
@@ -56,7 +56,7 @@ def manifest_of(store: Store, created: VersionCreated) -> Iterator[ManifestLine]
 def _freeze(store: Store, effects: Effects, recorded: Recorded, created: VersionCreated) -> None:
     version = version_of(store, recorded.entity_id)
     if version.frozen is not None or version.status in versions.ENDED:
-        return  # the log is gone through again for a new queue, and manifests are work
+        return  # the log is processed again for a new queue, and manifests are expensive
     tally = manifest.Tally()
 
     def canonical() -> Iterator[bytes]:
@@ -95,7 +95,7 @@ def _dispatch(store: Store, effects: Effects, recorded: Recorded) -> None:
 
 
 def version_of(store: Store, version_id: str) -> Version:
-    """A version as it is now."""
+    """The current state of a version."""
     stream = VERSION.stream(version_id)
     events = store.streams([stream])[stream]
-    return versions.existing(VERSION.fold(recorded.event for recorded in events))
+    return versions.require(VERSION.fold(recorded.event for recorded in events))

@@ -1,4 +1,4 @@
-"""Finds the weights that a training starts from, and sees that they stay."""
+"""The initial weights of a training, found and stored as a blob."""
 
 from pathlib import Path
 from typing import Protocol
@@ -19,16 +19,16 @@ class PretrainedWeights(Protocol):
     def folder(self) -> Path: ...
 
     def at_hand(self) -> frozenset[str]:
-        """The names of the files that are there."""
+        """The names of the files in the folder."""
 
     def store(self, file: str) -> str:
-        """Put a file into the blob store for good; its sha256. Raises `FileNotFoundError`."""
+        """Store a file as a blob and return its sha256. Raises `FileNotFoundError`."""
 
 
 def initial_weights(
     session: Session, view_id: str, options: TrainingOptions, weights: PretrainedWeights | None
 ) -> InitialWeights | None:
-    """None where it starts from random weights. Raises `Invalid` for weights that are not there."""
+    """The initial weights; None for random ones. Raises `Invalid` for missing weights."""
     if options.start_from is not None:
         return from_version(session.get(VERSION, options.start_from), view_id, options)
     if options.pretrained is None:

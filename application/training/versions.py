@@ -23,17 +23,18 @@ def create_version(
     session: Session,
     model_id: str,
     name: str | None,
-    given: Mapping[str, Any],
+    chosen: Mapping[str, Any],
     weights: PretrainedWeights | None = None,
 ) -> Decided[Version]:
-    """Ask for a training, on the images as they are now.
+    """Create a version to train on the current images.
 
-    What cannot be trained is refused here, before any job. Without `weights`, none are at hand.
+    A training that cannot work is refused here, before any job. Without `weights`, no pretrained
+    weights are available.
     """
-    model = models.existing(session.get(MODEL, model_id))
-    view = views.existing(session.get(VIEW, model.view_id))
+    model = models.require(session.get(MODEL, model_id))
+    view = views.require(session.get(VIEW, model.view_id))
     at_hand = frozenset() if weights is None else weights.at_hand()
-    options = resolve_options(view.kind, given, at_hand)
+    options = resolve_options(view.kind, chosen, at_hand)
     position = session.position
     lines = manifest.manifest(
         images_at(session.store, view.project_id, position),
@@ -66,14 +67,14 @@ def train_view(
     session: Session,
     view_id: str,
     name: str | None,
-    given: Mapping[str, Any],
+    chosen: Mapping[str, Any],
     weights: PretrainedWeights | None = None,
 ) -> Decided[Version]:
-    """Ask for a training of the view's current model."""
-    view: View = views.existing(session.get(VIEW, view_id))
+    """Create a version of the view's current model."""
+    view: View = views.require(session.get(VIEW, view_id))
     if view.current_model is None:
         raise Conflict(f"view {view.name!r} has no concepts yet; add at least two")
-    return create_version(session, view.current_model, name, given, weights)
+    return create_version(session, view.current_model, name, chosen, weights)
 
 
 def retry_version(session: Session, version_id: str) -> Decided[Version]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from application.log.store import GIVES_UP
+from application.log.store import KEEPALIVE_OPTIONS
 
 if TYPE_CHECKING:
     from adapters.audit.bundle_rows import Selection
@@ -79,7 +79,7 @@ def _snapshot(url: str) -> "Iterator[Connection]":
     """A read-only connection with one snapshot of the database."""
     import psycopg
 
-    with psycopg.connect(url, **GIVES_UP) as connection:
+    with psycopg.connect(url, **KEEPALIVE_OPTIONS) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         yield connection

@@ -9,13 +9,23 @@ from nats.js.errors import NotFoundError
 from rich.console import Console
 from rich.table import Table
 
+from adapters.health.consumer_lag import (
+    ConsumerLag,
+    DatabaseStatus,
+    read_database_status,
+    read_stream_lags,
+)
 from adapters.health.heartbeats import SILENT_SECONDS, Sign
-from adapters.health.standing import DatabaseStandings, Standing, from_database, from_streams
 from adapters.nats.jetstream import EVENTS
 from adapters.postgres.postgres import engine_for
 from adapters.settings import Settings
 from adapters.subscriptions.webhooks.positions import standings
-from adapters.training.crew import Crew, Lookout, QueueUnreachable, crew_of
+from adapters.training.worker_pool import (
+    QueueMonitor,
+    QueueUnreachable,
+    WorkerPool,
+    read_worker_pool,
+)
 from application.log.store import Store
 from application.webhooks import all_endpoints
 from projections.engine.failing import Failing
@@ -29,14 +39,14 @@ def print_status(settings: Settings) -> None:
     url = settings.require("database_url")
     engine = engine_for(url)
     with closing(Store(url)) as store, engine.connect() as connection:
-        database = from_database(connection)
+        database = read_database_status(connection)
         webhooks = standings(connection, all_endpoints(store).values(), database.head)
     others = [
-        Standing(f"building {name}", at, max(database.head - at, 0))
+        ConsumerLag(f"building {name}", at, max(database.head - at, 0))
         for name, at in running_builds(engine)
     ]
     others += [
-        Standing(
+        ConsumerLag(
             f"courier, webhook {webhook.endpoint.webhook_id} ({webhook.going})",
             webhook.place.position,
             webhook.behind,
@@ -49,22 +59,22 @@ def print_status(settings: Settings) -> None:
     console.print(_positions(database, others, broker))
     if database.failing:
         console.print(_failing(database.failing))
-    console.print(_processes(database.signs))
+    console.print(_processes(database.heartbeats))
     if broker is not None:
-        console.print(_workers(broker.crew))
-        if not broker.crew.workers:
+        console.print(_workers(broker.pool))
+        if not broker.pool.workers:
             console.print("No worker is online: start one with `stemma worker`.")
 
 
 class _Nats(msgspec.Struct, frozen=True):
     """The state of NATS; `messages` is None before the streams are created."""
 
-    standings: list[Standing]
+    lags: list[ConsumerLag]
     messages: int | None
-    crew: Crew
+    pool: WorkerPool
 
 
-async def _from_nats(settings: Settings, database: DatabaseStandings) -> _Nats | None:
+async def _from_nats(settings: Settings, database: DatabaseStatus) -> _Nats | None:
     """The state of NATS; None where it does not answer: the database's state is printed even
     then."""
 
@@ -73,25 +83,25 @@ async def _from_nats(settings: Settings, database: DatabaseStandings) -> _Nats |
             messages = (await js.stream_info(EVENTS)).state.messages
         except NotFoundError:
             messages = None
-        return _Nats(await from_streams(js, database), messages, await crew_of(js))
+        return _Nats(await read_stream_lags(js, database), messages, await read_worker_pool(js))
 
-    lookout = Lookout(settings, "stemma status")
+    queue_monitor = QueueMonitor(settings, "stemma status")
     try:
-        return await lookout.ask(ask, PATIENCE_SECONDS)
+        return await queue_monitor.query(ask, PATIENCE_SECONDS)
     except QueueUnreachable:
         return None
     finally:
-        await lookout.close()
+        await queue_monitor.close()
 
 
-def _positions(database: DatabaseStandings, others: list[Standing], broker: _Nats | None) -> Table:
+def _positions(database: DatabaseStatus, others: list[ConsumerLag], broker: _Nats | None) -> Table:
     table = Table("part", "position", "behind", title=f"event log: up to position {database.head}")
-    rows = [(f"project {standing.part}", standing) for standing in database.read_models]
-    streams = broker.standings if broker else []
-    rows += [(standing.part, standing) for standing in [*database.parts, *others, *streams]]
-    for name, standing in rows:
+    rows = [(f"project {lag.part}", lag) for lag in database.read_models]
+    streams = broker.lags if broker else []
+    rows += [(lag.part, lag) for lag in [*database.parts, *others, *streams]]
+    for name, lag in rows:
         label = "ingest (reports)" if name == "ingest" else name
-        table.add_row(label, str(standing.position), str(standing.behind))
+        table.add_row(label, str(lag.position), str(lag.behind))
     if broker is None:
         table.add_row("NATS", "does not answer", "")
         return table
@@ -99,8 +109,8 @@ def _positions(database: DatabaseStandings, others: list[Standing], broker: _Nat
         table.add_row("streams", "not made yet", "")
     else:
         table.add_row(f"stream {EVENTS}", str(broker.messages), "")
-    table.add_row("jobs, waiting", str(broker.crew.waiting), "")
-    table.add_row("jobs, in work", str(broker.crew.in_work), "")
+    table.add_row("jobs, waiting", str(broker.pool.waiting), "")
+    table.add_row("jobs, in work", str(broker.pool.in_work), "")
     return table
 
 
@@ -123,9 +133,9 @@ def _processes(signs: list[Sign]) -> Table:
     return table
 
 
-def _workers(crew: Crew) -> Table:
+def _workers(pool: WorkerPool) -> Table:
     workers = Table("worker", "device", "trains", "since")
-    for worker in crew.workers:
+    for worker in pool.workers:
         since = f"{worker.since:%Y-%m-%d %H:%M:%S} UTC"
         workers.add_row(worker.worker, worker.device, worker.version_id or "nothing", since)
     return workers

@@ -112,7 +112,7 @@ def _shown(control: Control, value: Any) -> str:
         return ""
     if control.type in ("list", "toggle"):
         return msgspec.json.encode(value).decode()
-    return value if isinstance(value, str) else control.told(value)
+    return value if isinstance(value, str) else control.describe(value)
 
 
 def _range(control: Control) -> str:

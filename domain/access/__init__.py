@@ -1,1 +1,1 @@
-"""Accounts and keys: who may do what, and who they are elsewhere."""
+"""Accounts, keys, roles and identities."""

@@ -111,13 +111,18 @@ class Account(msgspec.Struct, frozen=True):
         projects = {project for _, project in held if project is not None}
         return Grants(
             frozenset(role for role, project in held if project is None),
-            {one: frozenset(role for role, project in held if project == one) for one in projects},
+            {
+                project_id: frozenset(role for role, project in held if project == project_id)
+                for project_id in projects
+            },
         )
 
     @property
     def held(self) -> frozenset[Granted]:
-        """The roles that it was granted here, and those that its groups give it."""
-        return self.roles | {(one.role, one.project_id) for one in self.by_group}
+        """The roles that were granted to it here, and those of its groups."""
+        return self.roles | {
+            (group_role.role, group_role.project_id) for group_role in self.by_group
+        }
 
     @property
     def administers(self) -> bool:
@@ -200,7 +205,7 @@ def _of_group(event: GroupRoleGranted | GroupRoleWithdrawn) -> GroupRole:
 
 
 def is_address(email: str) -> bool:
-    """Whether it can be an e-mail address at all."""
+    """Whether the text can be an e-mail address."""
     return len(email) <= 254 and bool(_ADDRESS.fullmatch(email)) and email.isprintable()
 
 
@@ -226,29 +231,30 @@ def _open(command: OpenAccount, account: Account | None) -> list[Event]:
 
 
 def decide(command: OpenAccount | Change, account: Account | None) -> list[Event]:
-    """What is so already is no event. Raises `NotFound`, and `Conflict` for a closed account."""
+    """The events of a command; none if it changes nothing. Raises `NotFound`, and `Conflict` for a
+    closed account."""
     if isinstance(command, OpenAccount):
         return _open(command, account)
     if isinstance(command, CloseAccount):
-        return [] if existing(account).closed else [AccountClosed()]
+        return [] if require(account).closed else [AccountClosed()]
     if isinstance(command, EraseAccount):
-        return _erase(command, existing(account))
-    known = still_open(account)
+        return _erase(command, require(account))
+    current = still_open(account)
     match command:
         case GrantRole(role=role, project_id=project):
-            held = (role, project) in known.roles
+            held = (role, project) in current.roles
             return [] if held else [RoleGranted(role, project)]
         case WithdrawRole(role=role, project_id=project):
-            return _withdraw(known, role, project)
-        case SetGroupRoles(roles=wanted):
-            return _set_group_roles(known, wanted)
+            return _withdraw(current, role, project)
+        case SetGroupRoles(roles=roles):
+            return _set_group_roles(current, roles)
         case LinkIdentity(issuer=issuer, subject=subject):
-            linked = (issuer, subject) in known.identities
+            linked = (issuer, subject) in current.identities
             return [] if linked else [IdentityLinked(issuer, subject)]
 
 
 def _erase(command: EraseAccount, account: Account) -> list[Event]:
-    """Whom nobody knows any more cannot sign in: the account is closed, too."""
+    """Erase the account. It is closed too, since nobody can sign in to it any more."""
     reason = clean_name(command.reason, "reason", MAX_REASON)
     closed = [] if account.closed else [AccountClosed()]
     return [] if account.erased else [*closed, AccountErased(reason)]
@@ -258,7 +264,9 @@ def _withdraw(account: Account, role: Role, project_id: str | None) -> list[Even
     if (role, project_id) in account.roles:
         return [RoleWithdrawn(role, project_id)]
     giving = sorted(
-        one.group for one in account.by_group if (one.role, one.project_id) == (role, project_id)
+        granted.group
+        for granted in account.by_group
+        if (granted.role, granted.project_id) == (role, project_id)
     )
     if giving:
         raise Conflict(
@@ -269,34 +277,34 @@ def _withdraw(account: Account, role: Role, project_id: str | None) -> list[Even
     return []
 
 
-def _set_group_roles(account: Account, wanted: frozenset[GroupRole]) -> list[Event]:
-    lost = sorted(account.by_group - wanted, key=_order)
-    new = sorted(wanted - account.by_group, key=_order)
+def _set_group_roles(account: Account, roles: frozenset[GroupRole]) -> list[Event]:
+    lost = sorted(account.by_group - roles, key=_order)
+    new = sorted(roles - account.by_group, key=_order)
     return [
-        *(GroupRoleWithdrawn(one.role, one.project_id, one.group) for one in lost),
-        *(GroupRoleGranted(one.role, one.project_id, one.group) for one in new),
+        *(GroupRoleWithdrawn(role.role, role.project_id, role.group) for role in lost),
+        *(GroupRoleGranted(role.role, role.project_id, role.group) for role in new),
     ]
 
 
-def _order(one: GroupRole) -> tuple[str, str, str]:
-    return one.group, one.role, one.project_id or ""
+def _order(role: GroupRole) -> tuple[str, str, str]:
+    return role.group, role.role, role.project_id or ""
 
 
-def existing(account: Account | None) -> Account:
+def require(account: Account | None) -> Account:
     if account is None:
         raise NotFound("there is no such account")
     return account
 
 
 def still_open(account: Account | None) -> Account:
-    known = existing(account)
-    if known.closed:
-        raise Conflict(f"the account {known.name!r} is closed")
-    return known
+    current = require(account)
+    if current.closed:
+        raise Conflict(f"the account {current.name!r} is closed")
+    return current
 
 
 def refuse_beyond(held: Grants, role: Role, project_id: str | None) -> None:
-    """Raise `Forbidden` where somebody would give or take a role whose rights they lack there."""
+    """Raise `Forbidden` if the caller lacks rights of the role that they grant or withdraw."""
     lacking = sorted(right for right in RIGHTS[role] if not held.may(right, project_id))
     if lacking:
         where = "all projects" if project_id is None else f"project {project_id}"
@@ -308,7 +316,7 @@ def refuse_beyond(held: Grants, role: Role, project_id: str | None) -> None:
 
 
 def refuse_without_administrator(left: Iterable[Account]) -> None:
-    """Raise `Conflict` where no administrator of everything would be left."""
+    """Raise `Conflict` if no administrator of everything would be left."""
     if not any(account.administers for account in left):
         raise Conflict(
             "this is the last administrator: grant the role administrator to another account first"

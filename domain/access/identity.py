@@ -1,4 +1,4 @@
-"""Whom an identity provider vouches for, and what their account here is called."""
+"""Identities of an identity provider, and the names of their accounts."""
 
 import re
 import unicodedata
@@ -23,7 +23,7 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 def names_for(identity: Identity) -> Iterator[str]:
-    """Names that the account may get, the best one first, and then that one with numbers.
+    """Candidate names of the account: the best one first, then that one with numbers.
 
     It is the verified e-mail address, or else the user name, which people may choose themselves.
     """
@@ -34,6 +34,6 @@ def names_for(identity: Identity) -> Iterator[str]:
 
 
 def _fit(text: str | None) -> str:
-    """The text in the letters that names are made of; empty if none is left."""
+    """The text reduced to the characters that names may have; may be empty."""
     plain = unicodedata.normalize("NFKD", text or "").encode("ascii", "ignore").decode()
     return _UNFIT.sub("-", plain).strip("-._@")[:LONGEST]

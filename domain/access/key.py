@@ -101,24 +101,24 @@ class Key(msgspec.Struct, frozen=True):
     revoked: bool = False
 
     def opens(self, digest: str, now: datetime) -> bool:
-        """Whether a secret of this digest is the key's, now. It takes the same time for any."""
-        found = hmac.compare_digest(self.digest, digest)
+        """Whether a secret with this digest is valid now. The comparison takes constant time."""
+        matches = hmac.compare_digest(self.digest, digest)
         if self.earlier is not None:
             earlier, until = self.earlier
-            found |= hmac.compare_digest(earlier, digest) and now < until
-        return found
+            matches |= hmac.compare_digest(earlier, digest) and now < until
+        return matches
 
     def is_latest(self, digest: str) -> bool:
-        """Whether a secret of this digest is the one that the last rotation gave."""
+        """Whether a secret with this digest is the one of the last rotation."""
         return hmac.compare_digest(self.digest, digest)
 
     def until(self, digest: str) -> datetime | None:
-        """When a secret of this digest, which opens now, ceases to: one that was replaced sooner
-        than the key."""
+        """The time at which a secret with this digest, valid now, expires: a replaced one expires
+        before the key."""
         ends = [self.expires_at]
         if self.earlier is not None and not self.is_latest(digest):
             ends.append(self.earlier[1])
-        return min((one for one in ends if one is not None), default=None)
+        return min((end for end in ends if end is not None), default=None)
 
     def expired(self, now: datetime) -> bool:
         return self.expires_at is not None and now >= self.expires_at
@@ -144,7 +144,7 @@ class RevokeKey(msgspec.Struct, frozen=True):
 
 
 def new_secret() -> str:
-    """256 random bits."""
+    """A new secret of 256 random bits."""
     return secrets.token_hex(32)
 
 
@@ -154,13 +154,13 @@ def key_text(key_id: str, secret: str) -> str:
 
 
 def parse_key(text: str) -> tuple[str, str] | None:
-    """The id and the secret's digest of a key; None for a text that is none."""
-    found = _KEY.fullmatch(text)
-    return (found[1], digest_of(found[2])) if found else None
+    """The id and the secret's digest of a key; None for any other text."""
+    match = _KEY.fullmatch(text)
+    return (match[1], digest_of(match[2])) if match else None
 
 
 def digest_of(secret: str) -> str:
-    """Its SHA-256. It is as long as a digest, so that there is nothing to guess and no salt."""
+    """The SHA-256 of a secret. Secrets are random and long, so no salt is needed."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
@@ -179,10 +179,10 @@ def evolve(key: Key | None, event: Event) -> Key | None:
 def decide(command: IssueKey | RotateKey | RevokeKey, key: Key | None) -> list[Event]:
     if isinstance(command, IssueKey):
         return _issue(command, key)
-    known = existing(key)
+    current = require(key)
     if isinstance(command, RotateKey):
-        return _rotate(command, known)
-    return [] if known.revoked else [KeyRevoked()]
+        return _rotate(command, current)
+    return [] if current.revoked else [KeyRevoked()]
 
 
 def _issue(command: IssueKey, key: Key | None) -> list[Event]:
@@ -204,16 +204,16 @@ def _sorted(limit: tuple[Name, ...] | None) -> tuple[Name, ...] | None:
     return None if limit is None else tuple(sorted(set(limit)))
 
 
-def _rotate(command: RotateKey, known: Key) -> list[Event]:
-    """Raises `Conflict` for a key that opens nothing any more, `Invalid` for a long overlap."""
-    if known.revoked or known.expired(command.now):
+def _rotate(command: RotateKey, current: Key) -> list[Event]:
+    """Raises `Conflict` for a revoked or expired key, `Invalid` for a too long overlap."""
+    if current.revoked or current.expired(command.now):
         raise Conflict("the key is revoked or expired: issue a new one")
     if not timedelta(0) <= command.overlap <= LONGEST_OVERLAP:
         raise Invalid(f"the overlap is up to {LONGEST_OVERLAP.days} days", field="overlap_seconds")
     return [KeyRotated(command.digest, command.now + command.overlap)]
 
 
-def existing(key: Key | None) -> Key:
+def require(key: Key | None) -> Key:
     if key is None:
         raise NotFound("there is no such key")
     return key

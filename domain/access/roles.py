@@ -50,7 +50,7 @@ class Grants(msgspec.Struct, frozen=True):
     by_project: Mapping[str, frozenset[Role]] = {}
 
     def may(self, right: Right, project_id: str | None = None) -> bool:
-        """Whether they may in this project; without one, whether they may everywhere."""
+        """Whether the right is granted in this project; without one, in all projects."""
         roles = self.everywhere
         if project_id is not None:
             roles |= self.by_project.get(project_id, frozenset())
@@ -64,4 +64,6 @@ class Grants(msgspec.Struct, frozen=True):
         """The projects in which they may; None stands for all."""
         if self.may(right):
             return None
-        return frozenset(one for one in self.by_project if self.may(right, one))
+        return frozenset(
+            project_id for project_id in self.by_project if self.may(right, project_id)
+        )

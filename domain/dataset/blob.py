@@ -41,18 +41,18 @@ def evolve(blob: Blob | None, event: Event) -> Blob | None:
 
 
 def decide(command: OrderErasure | ConfirmErasure, blob: Blob | None) -> list[Event]:
-    """Ordering what is ordered already is no event."""
+    """Ordering an erasure again is no event."""
     if isinstance(command, OrderErasure):
         return [BlobErasureOrdered(command.reason)] if blob is None else []
     return [BlobErased()] if blob is not None and not blob.gone else []
 
 
 def refuse_erased(blob: Blob | None) -> None:
-    """Raises `Conflict` for bytes that are not to come back."""
+    """Raises `Conflict` for erased bytes."""
     if blob is not None:
         raise erased_before(blob.reason)
 
 
 def erased_before(reason: str) -> Conflict:
-    """The refusal of an image that comes again."""
+    """The error for adding an erased image again."""
     return Conflict(f"the image was erased and is not taken in again (reason: {reason})")

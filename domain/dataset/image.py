@@ -129,7 +129,7 @@ class EraseImage(msgspec.Struct, frozen=True):
 
 
 def image_id(project_id: str, blob: str) -> str:
-    """The id follows from project and content, so that importing twice changes nothing."""
+    """The id, derived from project and content, so that importing twice changes nothing."""
     return str(uuid.uuid5(_namespace(project_id), blob))
 
 
@@ -157,23 +157,23 @@ def evolve(image: Image | None, event: Event) -> Image | None:
 def decide(
     command: AddImage | AssignSplit | RemoveImage | EraseImage, image: Image | None
 ) -> list[Event]:
-    """All that needs no view; `annotate` decides the rest."""
+    """The events of a command that needs no view; `annotate` decides the others."""
     match command:
         case AddImage():
             return _add(command, image)
         case AssignSplit(split=split):
             if split not in {TRAIN, VALIDATION}:
                 raise Invalid(f"split is {split!r}; it is train or validation", field="split")
-            return [] if existing(image).split == split else [ImageSplitAssigned(split)]
+            return [] if require(image).split == split else [ImageSplitAssigned(split)]
         case RemoveImage():
-            existing(image)
+            require(image)
             return [ImageRemoved()]
         case EraseImage():
             return _erase(command, image)
 
 
 def _add(command: AddImage, image: Image | None) -> list[Event]:
-    """Adding what is there already is no event. Raises `Conflict` for what was erased."""
+    """Adding an image of the project again is no event. Raises `Conflict` for an erased one."""
     if image is not None and not image.removed:
         return []
     if image is not None and image.erased is not None:
@@ -198,13 +198,13 @@ def annotate(command: AnnotateImage, image: Image | None, view: View) -> list[Ev
 
     Raises `Invalid` where they do not fit the view's kind or name a concept it lacks.
     """
-    known = existing(image)
-    if known.project_id != view.project_id:
+    current = require(image)
+    if current.project_id != view.project_id:
         raise Invalid("the image belongs to another project than the view", field="image_id")
     check_fits(command, view)
     annotations = _canonical(command.annotations)
     annotated = ImageAnnotated(command.view_id, annotations, command.without_concept)
-    before = known.annotations.get(command.view_id, ImageAnnotated(command.view_id, (), False))
+    before = current.annotations.get(command.view_id, ImageAnnotated(command.view_id, (), False))
     return [] if annotated == before else [annotated]
 
 
@@ -238,7 +238,7 @@ def check_fits(command: AnnotateImage, view: View) -> None:
 
 
 def _canonical(annotations: tuple[Annotation, ...]) -> tuple[Annotation, ...]:
-    """The same annotations in the one form they are kept in, whichever way they came."""
+    """The annotations in canonical form: rounded and sorted."""
     rounded = [
         annotation
         if annotation.box is None
@@ -268,14 +268,14 @@ def _check_box(box: Box) -> None:
 
 
 def _erase(command: EraseImage, image: Image | None) -> list[Event]:
-    """Removed images can be erased, too. Erasing what is erased is no event."""
+    """Erase an image, also a removed one. Erasing it again is no event."""
     reason = clean_name(command.reason, "reason", MAX_REASON)
     if image is None:
         raise NotFound("there is no such image", field="image_id")
     return [ImageErased(image.blob, reason)] if image.erased is None else []
 
 
-def existing(image: Image | None) -> Image:
+def require(image: Image | None) -> Image:
     """Raises `NotFound`, or `Gone` with the reason for an image that was erased."""
     if image is not None and image.erased is not None:
         raise Gone(f"the image was erased (reason: {image.erased})", field="image_id")

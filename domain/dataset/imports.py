@@ -149,7 +149,7 @@ def decide(command: RequestImport | EndImport, state: Import | None) -> list[Eve
     """An import ends once: ending it again is no event."""
     if isinstance(command, RequestImport):
         return _request(command)
-    return [command.ending] if existing(state).status == REQUESTED else []
+    return [command.ending] if require(state).status == REQUESTED else []
 
 
 def refuse_unknown_format(rules: ImportRules, formats: frozenset[str]) -> None:
@@ -174,7 +174,7 @@ def _request(command: RequestImport) -> list[Event]:
     ]
 
 
-def existing(state: Import | None) -> Import:
+def require(state: Import | None) -> Import:
     if state is None:
         raise NotFound("there is no such import")
     return state

@@ -71,12 +71,12 @@ def decide(command: CreateProject | RenameProject, project: Project | None) -> l
         if project is not None:
             raise Conflict("this project exists already")
         return [ProjectCreated(name)]
-    if existing(project).name == name:
+    if require(project).name == name:
         return []
     return [ProjectRenamed(name)]
 
 
-def existing(project: Project | None) -> Project:
+def require(project: Project | None) -> Project:
     if project is None:
         raise NotFound("there is no such project")
     return project

@@ -93,20 +93,20 @@ def evolve(model: Model | None, event: Event) -> Model | None:
 
 
 def decide(command: RenameModel | ArchiveModel | NumberVersion, model: Model | None) -> list[Event]:
-    known = existing(model)
+    current = require(model)
     match command:
         case RenameModel():
             name = clean_name(command.name)
-            return [] if name == known.name else [ModelRenamed(name)]
+            return [] if name == current.name else [ModelRenamed(name)]
         case ArchiveModel():
-            return [] if known.archived else [ModelArchived()]
+            return [] if current.archived else [ModelArchived()]
         case NumberVersion():
-            if known.archived:
-                raise Conflict(f"model {known.name!r} is archived; it is not trained any more")
-            return [VersionNumbered(command.version_id, known.versions + 1)]
+            if current.archived:
+                raise Conflict(f"model {current.name!r} is archived; it is not trained any more")
+            return [VersionNumbered(command.version_id, current.versions + 1)]
 
 
-def existing(model: Model | None) -> Model:
+def require(model: Model | None) -> Model:
     if model is None:
         raise NotFound("there is no such model")
     return model

@@ -2,8 +2,8 @@
 
 While the current model has no version, a change of the concepts amends it. Once it has one its
 set is frozen and the change forks a child; so does an archived one, which would otherwise keep the
-view from training. Coming back to a set that has a model reopens that one.
-The view with no concepts at all asks nothing, so it changes no model.
+view from training. Returning to a set that has a model reopens that model.
+A view without concepts changes no model.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from domain.text import clean_name
 
 
 class ModelChange(msgspec.Struct, frozen=True):
-    """What happens to one model, and what the view then registers."""
+    """The events of one model, and those of the view that registers it."""
 
     model_id: str
     model_events: Sequence[Event]
@@ -32,21 +32,21 @@ class ForkModel(msgspec.Struct, frozen=True):
     name: str | None = None
 
 
-def settle(
+def decide_model_change(
     view_id: str, before: View, after: View, current: Model | None, new_model_id: str
 ) -> ModelChange | None:
-    """What a change of the view's concepts, `before` to `after`, means for its models.
+    """Decide how a change of the view's concepts, `before` to `after`, changes its models.
 
     `current` is the state of the model that `before.current_model` names.
     """
     concepts = frozenset(after.concepts)
     if not concepts or concepts == frozenset(before.concepts):
         return None
-    known = after.models.get(concepts)
-    if known is not None:
-        if known == before.current_model and not (current and current.archived):
+    model_id = after.models.get(concepts)
+    if model_id is not None:
+        if model_id == before.current_model and not (current and current.archived):
             return None
-        return ModelChange(known, [ModelReopened()], [])
+        return ModelChange(model_id, [ModelReopened()], [])
     ordered = _ordered(concepts)
     if before.current_model is None or current is None:
         return _registered(new_model_id, ModelCreated(view_id, _name(after), ordered))
@@ -61,7 +61,7 @@ def settle(
 def fork(command: ForkModel, view: View, parent: Model, new_model_id: str) -> ModelChange:
     """A fork that a user asks for, with concepts of the view or of the parent.
 
-    Raises `Conflict` where that set already is a model, `Invalid` for an unknown concept.
+    Raises `Conflict` if that set already is a model, `Invalid` for an unknown concept.
     """
     if not command.concepts:
         raise Invalid("a model needs at least one concept", field="concepts")

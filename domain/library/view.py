@@ -1,4 +1,4 @@
-"""A view: one question asked of a project's images, its concepts, and which sets are models."""
+"""A view: one question about a project's images, its concepts, and the sets that are models."""
 
 import msgspec
 
@@ -120,22 +120,22 @@ def _with_current(view: View) -> View:
 
 
 def decide(command: CreateView | ConceptCommand, view: View | None) -> list[Event]:
-    """The view's own events; what follows for its models is decided by `library.model_rule`."""
+    """The events of the view; `library.model_rule` decides those of its models."""
     if isinstance(command, CreateView):
         return _create(command)
-    known = existing(view)
+    current = require(view)
     match command:
         case AddConcepts():
-            return _add(command, known)
+            return _add(command, current)
         case RenameConcept():
-            _require(known, command.concept_id)
+            _require_concept(current, command.concept_id)
             label = clean_name(command.label, "label")
-            if known.concepts[command.concept_id] == label:
+            if current.concepts[command.concept_id] == label:
                 return []
-            _refuse_taken(known, label)
+            _refuse_taken(current, label)
             return [ConceptRenamed(command.concept_id, label)]
         case RemoveConcept():
-            _require(known, command.concept_id)
+            _require_concept(current, command.concept_id)
             return [ConceptRemoved(command.concept_id)]
 
 
@@ -159,11 +159,11 @@ def _add(command: AddConcepts, view: View) -> list[Event]:
         _refuse_taken(taken, label)
         event = ConceptAdded(former_ids.pop(label, concept.concept_id), label)
         events.append(event)
-        taken = existing(evolve(taken, event))
+        taken = require(evolve(taken, event))
     return events
 
 
-def _require(view: View, concept_id: str) -> None:
+def _require_concept(view: View, concept_id: str) -> None:
     if concept_id not in view.concepts:
         raise NotFound(f"view {view.name!r} has no concept {concept_id!r}", field="concept_id")
 
@@ -173,7 +173,7 @@ def _refuse_taken(view: View, label: str) -> None:
         raise Conflict(f"view {view.name!r} already has a concept {label!r}", field="label")
 
 
-def existing(view: View | None) -> View:
+def require(view: View | None) -> View:
     if view is None:
         raise NotFound("there is no such view")
     return view

@@ -1,1 +1,1 @@
-"""Events as others are told them, and the webhooks that tell them."""
+"""Published events (CloudEvents), and the webhooks that deliver them."""

@@ -13,11 +13,11 @@ def matching(names: Sequence[str]) -> frozenset[str]:
 
 def checked(names: Iterable[str], field: str = "names") -> tuple[str, ...]:
     """The names, each once. Raises `Invalid` for one that stands for no event."""
-    known = registry()
+    event_names = registry()
     found = tuple(dict.fromkeys(names))
     for name in found:
-        if not any(True for _ in _meant([name], known)):
-            kinds = sorted({one.split(".", 1)[0] for one in known})
+        if not any(True for _ in _meant([name], event_names)):
+            kinds = sorted({name.split(".", 1)[0] for name in event_names})
             raise Invalid(
                 f"{name!r} names no event; give a name such as version.training_completed, or all"
                 f" of a kind: {', '.join(f'{kind}.*' for kind in kinds)}",
@@ -26,7 +26,7 @@ def checked(names: Iterable[str], field: str = "names") -> tuple[str, ...]:
     return found
 
 
-def _meant(names: Iterable[str], known: Iterable[str]) -> Iterable[str]:
+def _meant(names: Iterable[str], event_names: Iterable[str]) -> Iterable[str]:
     exact = {name for name in names if not name.endswith(".*")}
     kinds = tuple(name[:-1] for name in names if name.endswith(".*") and name.count(".") == 1)
-    return (one for one in known if one in exact or (kinds and one.startswith(kinds)))
+    return (name for name in event_names if name in exact or (kinds and name.startswith(kinds)))

@@ -149,7 +149,7 @@ def decide(command: Command, webhook: Webhook | None) -> list[Event]:
     """Raises `NotFound` for a webhook that is not there any more."""
     if isinstance(command, RegisterWebhook):
         return _register(command)
-    state = existing(webhook).state
+    state = require(webhook).state
     match command:
         case PauseWebhook():
             return [] if state == PAUSED else [WebhookPaused()]
@@ -181,7 +181,7 @@ def _register(command: RegisterWebhook) -> list[Event]:
     ]
 
 
-def existing(webhook: Webhook | None) -> Webhook:
+def require(webhook: Webhook | None) -> Webhook:
     if webhook is None or webhook.state == REMOVED:
         raise NotFound("there is no such webhook")
     return webhook

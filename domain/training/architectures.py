@@ -181,4 +181,4 @@ DEFAULT_ARCHITECTURES = {
 
 
 def architectures_for(kind: str) -> list[Architecture]:
-    return [one for one in _ALL if kind in one.kinds]
+    return [architecture for architecture in _ALL if kind in architecture.kinds]

@@ -76,7 +76,7 @@ def _network(kind: str, networks: list[Architecture], at_hand: frozenset[str]) -
         label="Architecture",
         help="The network that is trained",
         defaults=(Default(DEFAULT_ARCHITECTURES[kind]),),
-        choices=_choices({one.key: one.label for one in networks}),
+        choices=_choices({network.key: network.label for network in networks}),
     )
     yield Control(
         key="start_from",
@@ -86,7 +86,7 @@ def _network(kind: str, networks: list[Architecture], at_hand: frozenset[str]) -
         " on from its checkpoint; concepts that stayed keep their outputs",
         defaults=(Default(None),),
     )
-    ready = [one for one in networks if at_hand & set(one.weights.values())]
+    ready = [network for network in networks if at_hand & set(network.weights.values())]
     yield Control(
         key="pretrained",
         type=SELECT,
@@ -94,16 +94,16 @@ def _network(kind: str, networks: list[Architecture], at_hand: frozenset[str]) -
         help="Weights to start from; their file must lie in the server's folder of weights",
         defaults=(
             *(
-                Default(data, {"architecture": (one.key,)})
-                for one in ready
-                for data, file in one.weights.items()
+                Default(data, {"architecture": (network.key,)})
+                for network in ready
+                for data, file in network.weights.items()
                 if file in at_hand
             ),
             Default(NONE),
         ),
         choices=_choices(
             {NONE: "Nothing: from scratch"}
-            | {data: _DATASETS[data] for one in networks for data in one.weights}
+            | {data: _DATASETS[data] for network in networks for data in network.weights}
         ),
         shown_when={"start_from": (None,)},
     )
@@ -145,7 +145,7 @@ def _length(networks: list[Architecture]) -> Iterator[Control]:
         type=INTEGER,
         label="Batch size",
         help="Images an iteration",
-        defaults=_by_architecture(networks, lambda one: one.batch_size),
+        defaults=_by_architecture(networks, lambda network: network.batch_size),
         minimum=1,
         maximum=65536,
     )
@@ -167,7 +167,7 @@ def _optimizer(networks: list[Architecture]) -> Iterator[Control]:
         label="Optimizer",
         help="Momentum and RMSProp lower the learning rate to a tenth at 33 % and a hundredth at"
         " 66 %; the others follow one cycle",
-        defaults=_by_architecture(networks, lambda one: one.optimizer),
+        defaults=_by_architecture(networks, lambda network: network.optimizer),
         choices=_choices(OPTIMIZERS),
     )
     yield Control(
@@ -225,7 +225,7 @@ def _images(kind: str, networks: list[Architecture]) -> Iterator[Control]:
         type=SELECT,
         label="Resizer",
         help="How an image becomes as large as the network takes it",
-        defaults=_by_architecture(networks, lambda one: one.resizer),
+        defaults=_by_architecture(networks, lambda network: network.resizer),
         choices=_choices(_RESIZERS),
     )
     for side in ("width", "height"):
@@ -234,7 +234,7 @@ def _images(kind: str, networks: list[Architecture]) -> Iterator[Control]:
             type=INTEGER,
             label=side.capitalize(),
             help=f"The {side} that every image is stretched to",
-            defaults=_by_architecture(networks, lambda one: min(one.side, 1024)),
+            defaults=_by_architecture(networks, lambda network: min(network.side, 1024)),
             minimum=32,
             maximum=1024,
             step=16,
@@ -248,9 +248,9 @@ def _images(kind: str, networks: list[Architecture]) -> Iterator[Control]:
         help="The longer side of an image becomes so long; zeros fill up a square, right and below",
         defaults=(
             *(
-                Default(one.side, {"architecture": (one.key,)})
-                for one in networks
-                if one.resizer == KEEP_ASPECT_RATIO or one.square
+                Default(network.side, {"architecture": (network.key,)})
+                for network in networks
+                if network.resizer == KEEP_ASPECT_RATIO or network.square
             ),
             Default(512),
         ),
@@ -325,8 +325,8 @@ def _by_architecture(
 ) -> tuple[Default, ...]:
     """One default for each value, for the architectures that have it."""
     groups: dict[object, list[str]] = {}
-    for one in networks:
-        groups.setdefault(of(one), []).append(one.key)
+    for network in networks:
+        groups.setdefault(of(network), []).append(network.key)
     return tuple(Default(value, {"architecture": tuple(keys)}) for value, keys in groups.items())
 
 

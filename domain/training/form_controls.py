@@ -65,15 +65,15 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
         if self.minimum is None and self.maximum is None:
             return ""
         steps = self.type == INTEGER and self.step is not None
-        told = _range(self.minimum, self.maximum)
-        return f"{told}, in steps of {self.step:g}" if steps else told
+        text = _range(self.minimum, self.maximum)
+        return f"{text}, in steps of {self.step:g}" if steps else text
 
     def shown(self, chosen: Mapping[str, Any]) -> bool:
         """Whether it counts, by what is chosen before it."""
         return fits(self.shown_when, chosen)
 
-    def told(self, value: Any) -> str:
-        """A value in words, without its unit."""
+    def describe(self, value: Any) -> str:
+        """A value as text, without its unit."""
         match value:
             case None:
                 return "none"
@@ -82,16 +82,18 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
             case int() | float():
                 return plain(value)
             case str():
-                return next((one.label for one in self.choices if one.value == value), value)
-        return ", ".join(self._told_entry(entry) for entry in value) or "none"
+                return next(
+                    (choice.label for choice in self.choices if choice.value == value), value
+                )
+        return ", ".join(self._describe_entry(entry) for entry in value) or "none"
 
-    def _told_entry(self, entry: Mapping[str, Any]) -> str:
+    def _describe_entry(self, entry: Mapping[str, Any]) -> str:
         parameters = [
-            f"{one.label.lower()} {plain(entry[one.key])}"
-            for one in self.items.get(entry["op"], ())
-            if one.key in entry
+            f"{control.label.lower()} {plain(entry[control.key])}"
+            for control in self.items.get(entry["op"], ())
+            if control.key in entry
         ]
-        label = self.told(entry["op"])
+        label = self.describe(entry["op"])
         return f"{label} ({', '.join(parameters)})" if parameters else label
 
     def default(self, chosen: Mapping[str, Any]) -> Any:
@@ -132,14 +134,14 @@ def plain(number: float) -> str:
 
 
 def resolve(
-    controls: Iterator[Control], given: Mapping[str, Any], place: str = ""
+    controls: Iterator[Control], values: Mapping[str, Any], place: str = ""
 ) -> dict[str, Any]:
     """The value of every control: the user's, else its default; None where it is not shown.
 
     `place` goes before the keys that errors name. Raises `Invalid` for a key that no control has, a
     value of the wrong type, or one out of range.
     """
-    left = dict(given)
+    left = dict(values)
     chosen: dict[str, Any] = {}
     for control in controls:
         value = left.pop(control.key, None)
@@ -151,9 +153,9 @@ def resolve(
             chosen[control.key] = control.default(chosen) if value is None else value
     if left:
         name = next(iter(left))
-        known = ", ".join(chosen) or "none"
+        names = ", ".join(chosen) or "none"
         raise Invalid(
-            f"{name!r} is no option here; the options are: {known}", field=f"{place}{name}"
+            f"{name!r} is no option here; the options are: {names}", field=f"{place}{name}"
         )
     return chosen
 
@@ -204,18 +206,19 @@ def _checked_list(control: Control, value: Any, field: str) -> list[dict[str, An
     resolved: list[dict[str, Any]] = []
     for number, entry in enumerate(value):
         place = f"{field}[{number}]"
-        asked = {"op": entry} if isinstance(entry, str) else entry
-        if not isinstance(asked, dict) or not isinstance(asked.get("op"), str):
+        operation = {"op": entry} if isinstance(entry, str) else entry
+        if not isinstance(operation, dict) or not isinstance(operation.get("op"), str):
             raise Invalid(f"{place} must name an operation, as op", field=place)
-        parameters = {key: one for key, one in asked.items() if key != "op"}
-        if asked["op"] not in control.items:
+        parameters = {key: parameter for key, parameter in operation.items() if key != "op"}
+        if operation["op"] not in control.items:
             raise Invalid(
-                f"{place} is {asked['op']!r}; choose from {', '.join(control.items)}", field=place
+                f"{place} is {operation['op']!r}; choose from {', '.join(control.items)}",
+                field=place,
             )
-        own = resolve(iter(control.items[asked["op"]]), parameters, f"{place}.")
-        if any(earlier["op"] == asked["op"] for earlier in resolved):
-            raise Invalid(f"{asked['op']} is there twice; each may be once", field=place)
-        resolved.append({"op": asked["op"]} | own)
+        own = resolve(iter(control.items[operation["op"]]), parameters, f"{place}.")
+        if any(earlier["op"] == operation["op"] for earlier in resolved):
+            raise Invalid(f"{operation['op']} is there twice; each may be once", field=place)
+        resolved.append({"op": operation["op"]} | own)
     return resolved
 
 

@@ -22,17 +22,19 @@ class PlacedImage(msgspec.Struct, frozen=True):
 def manifest(
     images: Iterable[PlacedImage], view_id: str, kind: str, concepts: ConceptSet
 ) -> Iterator[ManifestLine]:
-    """What a model of these concepts trains and validates on, in the order of the images.
+    """The lines on which a model of these concepts trains and validates, in the images' order.
 
-    Images that are not annotated in the view are left out. Of a classification view those with one
-    of the concepts remain; of a tagging view all, with those of the concepts they hold, if any; of
-    a detection view those with a box of one of the concepts.
+    Images that are not annotated in the view are left out. A classification view keeps those with
+    one of the concepts; a tagging view all, with those of the concepts they hold, if any; a
+    detection view those with a box of one of the concepts.
     """
     for image in images:
-        said = image.state.annotations.get(view_id)
-        if said is None or not (said.annotations or said.without_concept):
+        annotated = image.state.annotations.get(view_id)
+        if annotated is None or not (annotated.annotations or annotated.without_concept):
             continue
-        kept = [one for one in said.annotations if one.concept_id in concepts]
+        kept = [
+            annotation for annotation in annotated.annotations if annotation.concept_id in concepts
+        ]
         if kind == CLASSIFICATION and len(kept) != 1:
             continue
         if kind == DETECTION and not kept:
@@ -41,11 +43,11 @@ def manifest(
             image.image_id,
             image.state.blob,
             image.state.split,
-            tuple(one.concept_id for one in kept),
+            tuple(annotation.concept_id for annotation in kept),
             tuple(
                 (box.x, box.y, box.width, box.height)
-                for one in kept
-                if (box := one.box) is not None
+                for annotation in kept
+                if (box := annotation.box) is not None
             ),
         )
 
@@ -64,7 +66,7 @@ class ManifestCounts(msgspec.Struct, frozen=True):
 
 
 class Tally:
-    """Counts lines as they pass."""
+    """Counts of manifest lines."""
 
     def __init__(self) -> None:
         self._splits: Counter[str] = Counter()
@@ -88,7 +90,7 @@ class Tally:
         )
 
     def enough(self, concepts: int) -> bool:
-        """Whether images train and others validate, and so many concepts are met in training."""
+        """Whether there are images of both splits, and this many concepts in training."""
         both = 0 < self._splits[TRAIN] < self._splits.total()
         return both and len(self._concepts) >= concepts
 
@@ -101,7 +103,7 @@ def counts(lines: Iterable[ManifestLine]) -> ManifestCounts:
 
 
 def counts_of_enough(lines: Iterable[ManifestLine], kind: str) -> ManifestCounts:
-    """The counts of so many lines as show that a training is possible; of all, if it is not."""
+    """The counts of the first lines that make a training possible; of all, if none do."""
     tally = Tally()
     for line in lines:
         tally.add(line)
@@ -117,7 +119,7 @@ def canonical_line(line: ManifestLine) -> bytes:
 
 def digest(lines: Iterable[ManifestLine]) -> str:
     """The sha256 of the canonical lines, in hexadecimal."""
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for line in lines:
-        found.update(canonical_line(line))
-    return found.hexdigest()
+        sha256.update(canonical_line(line))
+    return sha256.hexdigest()

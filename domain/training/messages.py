@@ -1,4 +1,4 @@
-"""Jobs and reports: what travels between the backend and a GPU worker, and all they share."""
+"""Jobs and reports: what travels between the backend and a GPU worker, and shared types."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -76,27 +76,27 @@ class Presence(msgspec.Struct, frozen=True):
 
 
 class Desired(StrEnum):
-    """What a user may want of a training that runs: its end at once, or after its epoch."""
+    """Desired states of a running training: ended at once, or after its epoch."""
 
     CANCEL = "cancel"
     STOP = "stop"
 
 
-class Wish(msgspec.Struct, frozen=True):
-    """What is wanted of a version, as of one of its attempts."""
+class DesiredState(msgspec.Struct, frozen=True):
+    """The desired state of a version, set during one of its attempts."""
 
     attempt: int
     desired: Desired
 
-    def for_job(self, job: TrainJob) -> Desired | None:
-        """What this means for a job: a cancelled version's older jobs are of no use either, while
-        a retried one forgets that it was to stop."""
+    def applies_to(self, job: TrainJob) -> Desired | None:
+        """The desired state of a job, if any: a cancellation applies to older attempts too, a stop
+        only to its own attempt."""
         if self.desired == Desired.CANCEL:
             return Desired.CANCEL if self.attempt >= job.attempt else None
         return Desired.STOP if self.attempt == job.attempt else None
 
-    def outranks(self, other: "Wish") -> bool:
-        """Whether this is to take the other's place: the newer attempt's does, and a cancel."""
+    def supersedes(self, other: "DesiredState") -> bool:
+        """Whether this replaces the other: a newer attempt does, and a cancellation a stop."""
         if self.attempt != other.attempt:
             return self.attempt > other.attempt
         return self.desired == Desired.CANCEL and other.desired == Desired.STOP

@@ -1,4 +1,4 @@
-"""A version's options as people read them, in the order of the form."""
+"""A version's options as text, in the order of the form."""
 
 from typing import Any
 
@@ -10,28 +10,28 @@ from domain.training.options import TrainingOptions
 
 
 class Fact(msgspec.Struct, frozen=True):
-    """An option's label, and its value in words."""
+    """An option's label, and its value as text."""
 
     key: str
     label: str
-    told: str
+    text: str
 
 
 def facts_of(kind: str, options: TrainingOptions) -> list[Fact]:
-    """Every option that applies; pretrained weights are named even if there were none."""
-    found = []
+    """The facts of every option that applies; pretrained weights are listed even if none."""
+    facts = []
     for control in training_form(kind).controls():
         value = _value(control, options)
         if value is not None:
             unit = f" {control.unit}" if control.unit else ""
-            found.append(Fact(control.key, control.label, f"{control.told(value)}{unit}"))
-    return found
+            facts.append(Fact(control.key, control.label, f"{control.describe(value)}{unit}"))
+    return facts
 
 
 def _value(control: Control, options: TrainingOptions) -> Any:
     value = getattr(options, control.key)
     if control.key == "augmentations":
-        return [{"op": one.op} | one.parameters for one in options.augmentations]
+        return [{"op": operation.op} | operation.parameters for operation in options.augmentations]
     if control.key == "pretrained" and value is None and options.start_from is None:
         return "none"
     return value

@@ -75,15 +75,15 @@ def resolve_options(
     if chosen["pretrained"] == NONE:
         chosen["pretrained"] = None
     chosen["augmentations"] = tuple(
-        Augmentation(one.pop("op"), one) for one in map(dict, chosen["augmentations"])
+        Augmentation(entry.pop("op"), entry) for entry in map(dict, chosen["augmentations"])
     )
-    options = TrainingOptions(**{key: one for key, one in chosen.items() if one is not None})
+    options = TrainingOptions(**{key: value for key, value in chosen.items() if value is not None})
     _check_together(options)
     return options
 
 
 def _check_together(options: TrainingOptions) -> None:
-    """What no control can check by itself."""
+    """Check rules that involve several controls."""
     architecture = ARCHITECTURES[options.architecture]
     width, height = options.input_size
     named = "max_dimension" if options.resizer == KEEP_ASPECT_RATIO else "width"
@@ -104,14 +104,14 @@ def _check_together(options: TrainingOptions) -> None:
             f"{architecture.label} has no weights of {options.pretrained!r}; it has: {having}",
             field="pretrained",
         )
-    ops = [one.op for one in options.augmentations]
+    ops = [augmentation.op for augmentation in options.augmentations]
     if AUTO in ops and len(ops) > 1:
         raise Invalid(
             "auto_augment excludes the others; leave them out or leave it out",
             field="augmentations",
         )
-    for number, one in enumerate(options.augmentations):
-        low, high = one.parameters.get("min_area"), one.parameters.get("max_area")
+    for number, augmentation in enumerate(options.augmentations):
+        low, high = augmentation.parameters.get("min_area"), augmentation.parameters.get("max_area")
         if low is not None and high is not None and low > high:
             raise Invalid(
                 f"min_area {low} is more than max_area {high}",

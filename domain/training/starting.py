@@ -1,4 +1,4 @@
-"""What a training starts from: pretrained weights, or the checkpoint of an earlier version."""
+"""Initial weights of a training: pretrained weights, or the checkpoint of an earlier version."""
 
 from domain.errors import Invalid
 from domain.training.messages import InitialWeights
@@ -7,13 +7,13 @@ from domain.training.version import ENDED, FAILED, Version
 
 CANCELLED = "cancelled"
 WITHOUT_WEIGHTS = frozenset({FAILED, CANCELLED})
-"""Versions that ended so are not started from, whatever they had saved before."""
+"""Statuses of versions without usable weights, even if a checkpoint was saved."""
 
 
 def from_version(version: Version | None, view_id: str, options: TrainingOptions) -> InitialWeights:
     """The checkpoint of the version that `options.start_from` names; `version` is what it is.
 
-    Raises `Invalid` where the version cannot be started from.
+    Raises `Invalid` if no training can start from the version.
     """
     named = options.start_from or ""
     if version is None or version.created.view_id != view_id:
@@ -28,7 +28,7 @@ def from_version(version: Version | None, view_id: str, options: TrainingOptions
         raise _refused(f"{version.name!r} is {version.status}; wait until it has ended")
     if version.status in WITHOUT_WEIGHTS or version.best is None:
         raise _refused(f"{version.name!r} is {version.status} and has no checkpoint to start from")
-    concepts = tuple(one.concept_id for one in version.created.concepts)
+    concepts = tuple(concept.concept_id for concept in version.created.concepts)
     return InitialWeights(version.best.checkpoint, named, concepts)
 
 

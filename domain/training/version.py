@@ -200,12 +200,12 @@ class VersionArchived(Event, frozen=True, tag="version.archived"):
 
 
 def default_threshold(kind: str) -> float:
-    """A concept's threshold as long as none is set: classification predicts the arg max."""
+    """The threshold of a concept until one is set: classification predicts the arg max."""
     return 0.0 if kind == CLASSIFICATION else 0.5
 
 
 def progress_of(event: TrainingStepAdvanced) -> float:
-    """How much of the whole is done, in [0, 1], when a step has come this far."""
+    """The fraction of the whole training that is done, in [0, 1], at this progress of a step."""
     before = STEPS[: STEPS.index(event.step)]
     return sum(_SHARE_OF_WHOLE[step] for step in before) + (
         _SHARE_OF_WHOLE[event.step] * event.fraction
@@ -213,7 +213,7 @@ def progress_of(event: TrainingStepAdvanced) -> float:
 
 
 def status_at_end(event: VersionTrainingCompleted) -> str:
-    """Stopped, if it was the wish to stop that ended the training; a full length is ready."""
+    """`stopped` if a user's request ended the training early, otherwise `ready`."""
     return STOPPED if event.ended_by == messages.STOP else READY
 
 
@@ -239,7 +239,7 @@ class Version(msgspec.Struct, frozen=True):
 
 
 class CreateVersion(msgspec.Struct, frozen=True):
-    """`number`, `counts` and `log_position` are found by the handler; the rest is asked for."""
+    """`number`, `counts` and `log_position` are set by the handler; the rest by the caller."""
 
     project_id: str
     view_id: str
@@ -359,33 +359,33 @@ def _change(version: Version, event: Event) -> dict[str, object]:
 def decide(command: Command, version: Version | None) -> list[Event]:
     if isinstance(command, CreateVersion):
         return _create(command)
-    known = existing(version)
+    current = require(version)
     match command:
         case FreezeDataset():
-            return _freeze(command, known)
+            return _freeze(command, current)
         case RetryVersion():
-            if known.status != FAILED:
-                raise Conflict(f"the version is {known.status}; only a failed one is retried")
-            return [VersionRetried(known.attempt + 1)]
+            if current.status != FAILED:
+                raise Conflict(f"the version is {current.status}; only a failed one is retried")
+            return [VersionRetried(current.attempt + 1)]
         case StopVersion():
-            return _stop(known)
+            return _stop(current)
         case CancelVersion():
-            if known.status in ENDED - {CANCELLED}:
-                raise Conflict(f"the version is {known.status}; archive it if you do not want it")
-            return [] if known.status == CANCELLED else [VersionTrainingCancelled()]
+            if current.status in ENDED - {CANCELLED}:
+                raise Conflict(f"the version is {current.status}; archive it if you do not want it")
+            return [] if current.status == CANCELLED else [VersionTrainingCancelled()]
         case RenameVersion():
             name = clean_name(command.name)
-            return [] if name == known.name else [VersionRenamed(name)]
+            return [] if name == current.name else [VersionRenamed(name)]
         case ArchiveVersion():
-            if known.status not in ENDED:
-                raise Conflict(f"the version is {known.status}; wait until it has ended")
-            return [] if known.archived else [VersionArchived()]
+            if current.status not in ENDED:
+                raise Conflict(f"the version is {current.status}; wait until it has ended")
+            return [] if current.archived else [VersionArchived()]
         case SetThresholds():
-            return _set_thresholds(command, known)
+            return _set_thresholds(command, current)
 
 
 def _create(command: CreateVersion) -> list[Event]:
-    """Refuses, before any job, a training that cannot work."""
+    """Create a version. Refuses a training that cannot work, before any job."""
     _check_trainable(command)
     name = f"Version {command.number}" if command.name is None else clean_name(command.name)
     return [
@@ -424,12 +424,12 @@ def _check_trainable(command: CreateVersion) -> None:
         raise Conflict("no annotated image validates; perform a validation split")
 
 
-def _freeze(command: FreezeDataset, known: Version) -> list[Event]:
+def _freeze(command: FreezeDataset, current: Version) -> list[Event]:
     """Freezing again is no event: the manifest follows from the log, so it is the same one.
 
-    Neither is freezing what has been cancelled meanwhile.
+    Freezing a version that was cancelled meanwhile is no event either.
     """
-    if known.frozen is not None or known.status in ENDED:
+    if current.frozen is not None or current.status in ENDED:
         return []
     counts = command.counts
     return [
@@ -443,38 +443,39 @@ def _freeze(command: FreezeDataset, known: Version) -> list[Event]:
     ]
 
 
-def _set_thresholds(command: SetThresholds, known: Version) -> list[Event]:
-    if known.evaluated is None:
+def _set_thresholds(command: SetThresholds, current: Version) -> list[Event]:
+    if current.evaluated is None:
         raise Conflict(
-            f"the version is {known.status} and has not been evaluated; thresholds come after that"
+            f"the version is {current.status} and has not been evaluated; thresholds come after"
+            " that"
         )
-    concepts = {concept.concept_id for concept in known.created.concepts}
+    concepts = {concept.concept_id for concept in current.created.concepts}
     for concept_id, threshold in command.thresholds.items():
         if concept_id not in concepts:
             raise Invalid("this is no concept of the version's model", field=concept_id)
         if not 0 <= threshold <= 1:
             raise Invalid(f"a threshold is from 0 to 1, and not {threshold}", field=concept_id)
-    default = default_threshold(known.created.kind)
+    default = default_threshold(current.created.kind)
     return [
         ThresholdSet(concept_id, threshold)
         for concept_id, threshold in command.thresholds.items()
-        if threshold != known.thresholds.get(concept_id, default)
+        if threshold != current.thresholds.get(concept_id, default)
     ]
 
 
-def _stop(known: Version) -> list[Event]:
-    if known.status == QUEUED:
+def _stop(current: Version) -> list[Event]:
+    if current.status == QUEUED:
         raise Conflict("the version is queued and has no weights to keep; cancel it instead")
-    if known.status in ENDED:
-        raise Conflict(f"the version is {known.status}; there is nothing left to stop")
-    if known.stop_requested:
+    if current.status in ENDED:
+        raise Conflict(f"the version is {current.status}; there is nothing left to stop")
+    if current.stop_requested:
         return []
-    if known.status not in STOPPABLE:
-        raise Conflict(f"the version is {known.status} and nearly done; wait, or cancel it")
+    if current.status not in STOPPABLE:
+        raise Conflict(f"the version is {current.status} and nearly done; wait, or cancel it")
     return [VersionStopRequested()]
 
 
-def existing(version: Version | None) -> Version:
+def require(version: Version | None) -> Version:
     if version is None:
         raise NotFound("there is no such version")
     return version

@@ -24,22 +24,22 @@ from domain.training.version import (
     VersionTrainingCompleted,
     VersionTrainingFailed,
     VersionTrainingStarted,
-    existing,
+    require,
 )
 
 
 def record(report: Report, version: Version | None) -> list[Event]:
-    """What a worker's report adds to what is known; nothing, if it is a repeat or superseded.
+    """The events of a worker's report; none if it is a repeat or superseded.
 
-    Each iteration and each epoch is recorded once: of a resumed run only what goes beyond it.
-    Raises `Conflict` where another worker has the job, as far as the log can tell.
+    Each iteration and each epoch is recorded once: a resumed run adds only those that follow.
+    Raises `Conflict` if another worker has the job according to the log.
     """
-    known = existing(version)
-    if known.status in ENDED or report.attempt != known.attempt:
+    current = require(version)
+    if current.status in ENDED or report.attempt != current.attempt:
         return []
     body = report.body
     if isinstance(body, messages.Started):
-        if report.delivery <= known.delivery:
+        if report.delivery <= current.delivery:
             return []
         if body.worker != report.worker:
             raise Conflict(f"worker {report.worker} cannot start in the name of {body.worker}")
@@ -53,25 +53,25 @@ def record(report: Report, version: Version | None) -> list[Event]:
                 body.resumed_from,
             )
         ]
-    if report.delivery < known.delivery:
+    if report.delivery < current.delivery:
         return []
-    if report.delivery == known.delivery and known.worker not in {None, report.worker}:
-        raise Conflict(f"worker {known.worker} has the job, and not {report.worker}")
-    return _record_body(body, known)
+    if report.delivery == current.delivery and current.worker not in {None, report.worker}:
+        raise Conflict(f"worker {current.worker} has the job, and not {report.worker}")
+    return _record_body(body, current)
 
 
-def _record_body(body: messages.AnyReport, known: Version) -> list[Event]:
+def _record_body(body: messages.AnyReport, current: Version) -> list[Event]:
     match body:
         case messages.StepAdvanced():
-            return _advance(body, known)
+            return _advance(body, current)
         case messages.DataPrepared():
             length = TrainingLengthKnown(
                 body.iterations_per_epoch, body.iterations, body.samples, body.drawn
             )
-            return [] if known.length == length else [length]
+            return [] if current.length == length else [length]
         case messages.BatchMetrics():
-            return _new_iterations(body, known)
-        case messages.EpochMetrics() if body.epoch > known.epochs_recorded:
+            return _new_iterations(body, current)
+        case messages.EpochMetrics() if body.epoch > current.epochs_recorded:
             return [
                 EpochMetricsRecorded(
                     body.epoch,
@@ -81,13 +81,13 @@ def _record_body(body: messages.AnyReport, known: Version) -> list[Event]:
                     body.validation_mean_average_precision,
                 )
             ]
-        case messages.CheckpointSaved() if _is_better(body, known):
+        case messages.CheckpointSaved() if _is_better(body, current):
             return [
                 BestCheckpointSaved(
                     body.checkpoint, body.bytes, body.metric, body.value, body.epoch
                 )
             ]
-        case messages.Evaluated() if _is_news(body, known.evaluated):
+        case messages.Evaluated() if _is_new(body, current.evaluated):
             return [
                 VersionEvaluated(body.checkpoint, body.validation, body.train, body.predictions)
             ]
@@ -103,37 +103,37 @@ def _record_body(body: messages.AnyReport, known: Version) -> list[Event]:
     return []
 
 
-def _is_better(body: messages.CheckpointSaved, known: Version) -> bool:
-    """Whether it takes the place of the best so far.
+def _is_better(body: messages.CheckpointSaved, current: Version) -> bool:
+    """Whether it replaces the best checkpoint so far.
 
-    The one told before it is evaluated is the run's last word: a resumed run on a GPU may have
-    trained an epoch again to other weights.
+    The one reported before the evaluation is final: a resumed run on a GPU may have trained an
+    epoch again to other weights.
     """
-    if known.best is None or body.epoch > known.best.epoch:
+    if current.best is None or body.epoch > current.best.epoch:
         return True
-    return known.status == EVALUATING and body.checkpoint != known.best.checkpoint
+    return current.status == EVALUATING and body.checkpoint != current.best.checkpoint
 
 
-def _is_news(body: messages.Evaluated, known: VersionEvaluated | None) -> bool:
+def _is_new(body: messages.Evaluated, current: VersionEvaluated | None) -> bool:
     """A retried version is evaluated again if its checkpoint is another one."""
-    return known is None or known.checkpoint != body.checkpoint
+    return current is None or current.checkpoint != body.checkpoint
 
 
-def _advance(body: messages.StepAdvanced, known: Version) -> list[Event]:
+def _advance(body: messages.StepAdvanced, current: Version) -> list[Event]:
     if body.step not in STEPS or body.step == QUEUED:
         raise Invalid(f"step {body.step!r} is none of a worker's", field="step")
     if body.status not in {RUNNING, DONE, FAILED, SKIPPED} or not 0 <= body.fraction <= 1:
         raise Invalid(f"{body.status} at {body.fraction} is no progress", field="status")
-    status, fraction = known.steps.get(body.step, (PENDING, -1.0))
+    status, fraction = current.steps.get(body.step, (PENDING, -1.0))
     if status == DONE or (body.status == status and body.fraction <= fraction):
         return []
     return [TrainingStepAdvanced(body.step, body.status, body.fraction)]
 
 
-def _new_iterations(body: messages.BatchMetrics, known: Version) -> list[Event]:
+def _new_iterations(body: messages.BatchMetrics, current: Version) -> list[Event]:
     if len(body.learning_rate) != len(body.loss):
         raise Invalid("a learning rate and a loss belong to every iteration", field="loss")
-    seen = max(known.iterations_recorded - body.first_iteration, 0)
+    seen = max(current.iterations_recorded - body.first_iteration, 0)
     if seen >= len(body.loss):
         return []
     return [

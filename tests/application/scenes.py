@@ -18,7 +18,7 @@ from domain.dataset.image import AddImage, AnnotateImage, Annotation
 from domain.dataset.project import DrawValidationSplit
 from domain.errors import Conflict
 from domain.event import Event, Recorded
-from domain.library.view import existing
+from domain.library.view import require
 
 Result = TypeVar("Result")
 OPTIONS: dict[str, object] = {"architecture": "resnet18", "width": 32, "height": 32}
@@ -112,7 +112,7 @@ class Scene:
 
     def model(self) -> str:
         """The view's current model."""
-        current = existing(Session(self.store, request()).get(VIEW, self.view)).current_model
+        current = require(Session(self.store, request()).get(VIEW, self.view)).current_model
         assert current is not None
         return current
 

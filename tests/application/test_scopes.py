@@ -47,4 +47,4 @@ def test_what_is_cached_is_bounded_and_read_again(
     known = Scopes(store)
     for _ in range(2):
         assert set(known.projects_of(streams).values()) == {scene.project}
-    assert len(known._known) == 2
+    assert len(known._cache) == 2

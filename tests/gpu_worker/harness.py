@@ -23,16 +23,16 @@ from adapters.nats.jetstream import (
     publish,
 )
 from adapters.settings import Settings
-from adapters.training.control import put_wish
+from adapters.training.control import put_desired_state
 from domain.training.messages import (
     AnyReport,
     BatchMetrics,
     Completed,
     Desired,
+    DesiredState,
     Failed,
     Report,
     TrainJob,
-    Wish,
 )
 from gpu_worker.worker import run_worker
 from tests.waiting import HANG_SECONDS
@@ -50,7 +50,7 @@ class Backend:
         await publish(self.js, job_subject("default"), payload, message_id=job.message_id)
 
     async def wish(self, desired: Desired, version_id: str = "v1", attempt: int = 1) -> None:
-        await put_wish(self.js, version_id, Wish(attempt, desired))
+        await put_desired_state(self.js, version_id, DesiredState(attempt, desired))
 
     async def until(self, wanted: Callable[[AnyReport], bool], version_id: str = "v1") -> None:
         """Read on until a report of the version is the wanted one."""

@@ -10,7 +10,7 @@ import pytest
 from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
 from domain.training.messages import Completed, Desired, Started
-from gpu_worker import wishes
+from gpu_worker import desired_state
 from tests.gpu_worker.conftest import NatsServer
 from tests.gpu_worker.harness import Backend, backend, child_of, children, gone, worker
 from tests.gpu_worker.harness import worker_process as process
@@ -38,7 +38,7 @@ def test_a_cancelled_training_ends_at_once_and_leaves_nothing(
     settings: Settings, blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By what is said to the worker: it does not get to look up the wish by itself."""
-    monkeypatch.setattr(wishes, "POLL_SECONDS", 1e6)
+    monkeypatch.setattr(desired_state, "POLL_SECONDS", 1e6)
 
     async def scenario() -> None:
         async with backend(settings) as our, worker(settings):

@@ -1,4 +1,4 @@
-"""Figures and predictions of each kind, against scikit-learn and COCO's own evaluation."""
+"""Metrics and predictions of each kind, against scikit-learn and COCO's own evaluation."""
 
 import contextlib
 import io
@@ -32,8 +32,8 @@ from domain.training.messages import (
 from domain.training.options import resolve_options
 from gpu_worker.data import prepare
 from gpu_worker.evaluate import evaluate
-from gpu_worker.kinds import Answers, Detection, Tagging, kind_of, match
 from gpu_worker.targets import BoxesOfImages
+from gpu_worker.tasks import Detection, Predictions, Tagging, match, task_for
 from gpu_worker.train import train_version
 from tests.gpu_worker.samples import COLOURS, coloured_lines, of_type, put_manifest
 
@@ -134,9 +134,9 @@ def test_tagging_is_measured_by_mean_average_precision(
 
 
 def test_a_concept_that_no_image_holds_does_not_count() -> None:
-    figures = Tagging(2).figures(torch.device("cpu"))
+    figures = Tagging(2).metrics(torch.device("cpu"))
     held = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
-    figures.add(Answers(torch.zeros(()), torch.tensor([[0.9, 0.8], [0.1, 0.7]])), held)
+    figures.add(Predictions(torch.zeros(()), torch.tensor([[0.9, 0.8], [0.1, 0.7]])), held)
     assert figures.compute()["mean_average_precision"] == 1.0
 
 
@@ -207,7 +207,7 @@ def test_a_detectors_boxes_come_back_as_shares_of_the_image() -> None:
         "scores": torch.tensor([0.5]),
     }
     true = {"boxes": torch.tensor([[10.0, 5, 40, 50]]), "labels": torch.tensor([1])}
-    (row,) = Detection().rows(Answers(torch.zeros(()), [said]), [true], [(40, 50)])
+    (row,) = Detection().rows(Predictions(torch.zeros(()), [said]), [true], [(40, 50)])
     (box,) = row["predicted"]
     assert (box["x"], box["y"], box["width"], box["height"]) == (0.25, 0.1, 0.75, 0.9)
     assert box["matched"] == 0
@@ -246,7 +246,7 @@ def test_outputs_that_overflow_leave_predictions_that_can_be_read(
     path = settings.data / "predictions.parquet"
     with writing_predictions(path, kind, job.concepts) as file:
         found = evaluate(
-            kind_of(kind, 3), network, images, 4, torch.device("cpu"), contextlib.nullcontext, file
+            task_for(kind, 3), network, images, 4, torch.device("cpu"), contextlib.nullcontext, file
         )
     assert math.isfinite(found.loss or 0)
     assert len(load(path).images.ids) == len(images)

@@ -14,7 +14,7 @@ from adapters.blobs.blobs import BlobStore
 from adapters.nats.jetstream import JOBS, REPORTS, WORKERS_BUCKET, job_subject
 from adapters.settings import Settings
 from domain.training.messages import Completed, Failed, Presence, Started
-from gpu_worker.scratch import note_handed_back, times_handed_back
+from gpu_worker.scratch import record_handed_back, times_handed_back
 from tests.gpu_worker.conftest import NatsServer, Reference
 from tests.gpu_worker.harness import backend, child_of, children, gone, worker
 from tests.gpu_worker.samples import coloured_job, final_weights, told_once
@@ -143,7 +143,7 @@ def test_workers_that_are_stopped_cleanly_do_not_count(
             )
             for number in range(1, 9):
                 (message,) = await taken.fetch(1)
-                note_handed_back(blobs, "v1", 1, number)
+                record_handed_back(blobs, "v1", 1, number)
                 await message.nak()
             async with worker(settings):
                 await our.until_end()

@@ -12,7 +12,7 @@ import msgspec
 import psycopg
 from sqlalchemy import Connection, text
 
-from application.log.store import GIVES_UP
+from application.log.store import KEEPALIVE_OPTIONS
 
 EVERY = 0.5
 """Seconds between two updates of the row."""
@@ -66,7 +66,7 @@ def claimed(database_url: str, import_id: str) -> Iterator[Progress]:
 
     Raises `ImportUnderWay` if another process holds it.
     """
-    with psycopg.connect(database_url, autocommit=True, **GIVES_UP) as connection:
+    with psycopg.connect(database_url, autocommit=True, **KEEPALIVE_OPTIONS) as connection:
         key = (_LOCK, zlib.crc32(import_id.encode()) - 2**31)
         [held] = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", key).fetchone() or [
             False

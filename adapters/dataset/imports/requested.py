@@ -35,7 +35,7 @@ def find_requested(store: Store, import_id: str) -> tuple[RequestedImport, Impor
     """The import and its state. Raises `NotFound`."""
     stream = IMPORT.stream(import_id)
     events = store.streams([stream])[stream]
-    current = imports.existing(IMPORT.fold(recorded.event for recorded in events))
+    current = imports.require(IMPORT.fold(recorded.event for recorded in events))
     metadata = events[0].metadata
     requested = RequestedImport(
         import_id,

@@ -44,7 +44,7 @@ def newest(
             break
         after = max(upto - size, 0)
         page = store.read(after, limit=size, upto=upto, names=names)
-        places = scopes.places_of({one.stream for one in page})
+        places = scopes.scopes_of({one.stream for one in page})
         fit = [one for one in page if wanted.covers(terms_of(one, places[one.stream]))]
         found += reversed(fit)
         size, upto = min(4 * size, WIDEST), after

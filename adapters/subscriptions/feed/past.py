@@ -60,4 +60,4 @@ def _page(store: Store, wanted: Wanted, after: int, limit: int) -> tuple[list[Re
 
 def _places(scopes: Scopes, wanted: Wanted, page: Sequence[Recorded]) -> Mapping[str, StreamScope]:
     """Where the streams of a page belong, if that decides what is wanted."""
-    return scopes.places_of({one.stream for one in page}) if wanted.asks_for_places else {}
+    return scopes.scopes_of({one.stream for one in page}) if wanted.asks_for_places else {}

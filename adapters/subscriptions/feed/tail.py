@@ -124,7 +124,7 @@ class Tail:
                 self._stop.wait(0.5)
 
     def _encoded(self, page: Sequence[Recorded]) -> list[FeedEvent]:
-        places = self._scopes.places_of({one.stream for one in page})
+        places = self._scopes.scopes_of({one.stream for one in page})
         return [encoded(one, terms_of(one, places[one.stream])) for one in page]
 
     def _take(self, page: Sequence[Recorded], events: Sequence[FeedEvent]) -> None:

@@ -18,7 +18,7 @@ from adapters.subscriptions.webhooks.sending import Answer, Message, Sender
 from application.access.access import Access
 from application.handle import Request, handle
 from application.log.store import Store
-from application.webhooks import Endpoint, distrusted
+from application.webhooks import Endpoint, lost_authorization
 from domain.access.account import account_id
 from domain.aggregates import WEBHOOK
 from domain.errors import NotFound, Stale
@@ -75,7 +75,7 @@ class Courier:
 
     def look_again(self, account: str) -> None:
         """The account with this id has changed: it may be the one that vouches for the webhook."""
-        if account_id(self._endpoint.vouched_by) == account:
+        if account_id(self._endpoint.owner) == account:
             self.tell(self._endpoint)
 
     def wake(self) -> None:
@@ -99,7 +99,7 @@ class Courier:
 
     async def _serve(self, endpoint: Endpoint) -> None:
         """Send what is wanted until something changes, or the receiver is given up."""
-        reason = await asyncio.to_thread(distrusted, self._access, endpoint)
+        reason = await asyncio.to_thread(lost_authorization, self._access, endpoint)
         if reason is not None:
             await asyncio.to_thread(self._park, endpoint, reason)
             return

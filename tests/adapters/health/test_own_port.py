@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.health import heartbeats, own_parts, own_port, own_servers
-from adapters.health.conditions import PartHealth
+from adapters.health.health import PartHealth
 from adapters.servers.nats import EmbeddedNats
 from adapters.settings import Settings, SettingsError
 from gpu_worker.worker import run_worker

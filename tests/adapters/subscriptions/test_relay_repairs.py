@@ -13,7 +13,7 @@ from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, StreamConfig, StreamState
 from nats.js.errors import ServerError
 
-from adapters.health.standing import from_database, from_streams
+from adapters.health.consumer_lag import read_database_status, read_stream_lags
 from adapters.nats.jetstream import EVENTS, connect, end_tasks, ensure_streams
 from adapters.postgres.postgres import engine_for
 from adapters.servers.postgres import EmbeddedPostgres
@@ -63,8 +63,8 @@ def _position(headers: Mapping[str, str] | None) -> int:
 async def standing(store: Store, js: JetStreamContext) -> tuple[int, int] | None:
     """Where health and `stemma status` see the relay, and how far behind."""
     with engine_for(store.database_url).connect() as connection:
-        known = from_database(connection)
-    found = {one.part: (one.position, one.behind) for one in await from_streams(js, known)}
+        known = read_database_status(connection)
+    found = {one.part: (one.position, one.behind) for one in await read_stream_lags(js, known)}
     return found.get("relay")
 
 

@@ -9,18 +9,18 @@ from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
 from adapters.nats.jetstream import CONTROL_BUCKET, CONTROL_STREAM, ensure_streams
-from adapters.training.control import put_wish, read_wish, wish_subject
+from adapters.training.control import desired_state_subject, put_desired_state, read_desired_state
 from application.log.store import Store
 from domain.aggregates import VERSION
-from domain.training.messages import Desired, Wish
+from domain.training.messages import Desired, DesiredState
 from domain.training.version import CancelVersion
 from tests.adapters.running import eventually, running, settings_for, with_js
 from tests.application.scenes import Scene, do, trainable
 from tests.servers import Database
 from tests.waiting import HANG_SECONDS
 
-STOP_1, CANCEL_1 = Wish(1, Desired.STOP), Wish(1, Desired.CANCEL)
-STOP_2, CANCEL_2 = Wish(2, Desired.STOP), Wish(2, Desired.CANCEL)
+STOP_1, CANCEL_1 = DesiredState(1, Desired.STOP), DesiredState(1, Desired.CANCEL)
+STOP_2, CANCEL_2 = DesiredState(2, Desired.STOP), DesiredState(2, Desired.CANCEL)
 
 
 @pytest.fixture
@@ -39,13 +39,15 @@ def scene(store: Store) -> Scene:
         ([CANCEL_2, STOP_1, STOP_2], CANCEL_2),
     ],
 )
-def test_an_older_wish_does_not_come_back(nats_url: str, written: list[Wish], stands: Wish) -> None:
+def test_an_older_wish_does_not_come_back(
+    nats_url: str, written: list[DesiredState], stands: DesiredState
+) -> None:
     async def scenario(js: JetStreamContext) -> None:
         await ensure_streams(js)
-        assert await read_wish(js, "v") is None
+        assert await read_desired_state(js, "v") is None
         for wish in [*written, *written]:
-            await put_wish(js, "v", wish)
-        assert await read_wish(js, "v") == stands
+            await put_desired_state(js, "v", wish)
+        assert await read_desired_state(js, "v") == stands
 
     with_js(nats_url, scenario)
 
@@ -54,8 +56,8 @@ def test_of_many_who_write_at_once_the_highest_wish_stands(nats_url: str) -> Non
     async def scenario(js: JetStreamContext) -> None:
         await ensure_streams(js)
         wishes = [STOP_1, CANCEL_2, STOP_2, CANCEL_1] * 5
-        await asyncio.gather(*(put_wish(js, "v", wish) for wish in wishes))
-        assert await read_wish(js, "v") == CANCEL_2
+        await asyncio.gather(*(put_desired_state(js, "v", wish) for wish in wishes))
+        assert await read_desired_state(js, "v") == CANCEL_2
 
     with_js(nats_url, scenario)
 
@@ -64,22 +66,22 @@ def test_a_deleted_or_senseless_wish_is_none_and_is_written_over(nats_url: str) 
     async def scenario(js: JetStreamContext) -> None:
         await ensure_streams(js)
         bucket = await js.key_value(CONTROL_BUCKET)
-        await put_wish(js, "v", CANCEL_1)
+        await put_desired_state(js, "v", CANCEL_1)
         await bucket.delete("v")
-        assert await read_wish(js, "v") is None
-        await put_wish(js, "v", STOP_1)
-        assert await read_wish(js, "v") == STOP_1
-        await js.publish(wish_subject("v"), b"stop!")
-        assert await read_wish(js, "v") is None
-        await put_wish(js, "v", STOP_1)
-        assert await read_wish(js, "v") == STOP_1
+        assert await read_desired_state(js, "v") is None
+        await put_desired_state(js, "v", STOP_1)
+        assert await read_desired_state(js, "v") == STOP_1
+        await js.publish(desired_state_subject("v"), b"stop!")
+        assert await read_desired_state(js, "v") is None
+        await put_desired_state(js, "v", STOP_1)
+        assert await read_desired_state(js, "v") == STOP_1
 
     with_js(nats_url, scenario)
 
 
-def wish_of(url: str, version_id: str) -> Wish | None:
-    async def read(js: JetStreamContext) -> Wish | None:
-        return await read_wish(js, version_id)
+def wish_of(url: str, version_id: str) -> DesiredState | None:
+    async def read(js: JetStreamContext) -> DesiredState | None:
+        return await read_desired_state(js, version_id)
 
     return with_js(url, read)
 

@@ -211,9 +211,9 @@ def test_a_projection_that_stands_still(well: World, monkeypatch: pytest.MonkeyP
         assert position[(last,)] == head - 7
         assert position[("relay",)] == head == counted(well.scene, "stemma_log_position")[()]
         assert last not in well.unwell()
-        monkeypatch.setattr(health, "STILL_SECONDS", 0.0)
+        monkeypatch.setattr(health, "STALLED_SECONDS", 0.0)
         assert well.unwell()[last].endswith("and is 7 behind")
-        monkeypatch.setattr(health, "STILL_SECONDS", 60.0)
+        monkeypatch.setattr(health, "STALLED_SECONDS", 60.0)
         monkeypatch.setattr(health, "FAR_BEHIND", 6)
         assert well.unwell()[last] == "is 7 behind"
     eventually(lambda: behind(last) == 0)

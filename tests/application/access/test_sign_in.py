@@ -6,7 +6,7 @@ import pytest
 from application.access.access import Caller
 from application.access.accounts import all_of, change_account, grant_role, open_account
 from application.access.first_key import ACCOUNT_ID, ADMINISTRATOR
-from application.access.sign_in import Terms, account_of, come_in
+from application.access.sign_in import SignInPolicy, account_of, sign_in
 from application.dataset.projects import create_project
 from application.handle import Decided, Request, Session, handle
 from application.log.store import Store
@@ -19,7 +19,7 @@ from tests.application.scenes import at_once, do
 
 ISSUER = "https://idp.example"
 ALL = Caller(actor="root", account_id="root", grants=Grants(frozenset({Role.ADMINISTRATOR})))
-NOTHING, VIEWER = Terms(), Terms(Role.VIEWER)
+NOTHING, VIEWER = SignInPolicy(), SignInPolicy(Role.VIEWER)
 ADA = Identity(ISSUER, "248289761001", "ada@example.com", "ada")
 
 
@@ -67,7 +67,7 @@ def test_who_signs_in_elsewhere_meanwhile_is_found(store: Store) -> None:
     def late(session: Session) -> Decided[Account]:
         if not elsewhere:
             elsewhere.append(account_of(store, ADA, VIEWER))
-        return come_in(session, ADA, VIEWER)
+        return sign_in(session, ADA, VIEWER)
 
     request = Request(actor=SIGN_IN, command_id="late", correlation_id="late")
     assert handle(store, request, late).id == elsewhere[0]
@@ -106,7 +106,9 @@ def test_groups_give_roles_for_as_long_as_one_is_in_them(store: Store) -> None:
     zoo = do(store, lambda s: create_project(s, "Zoo")).id
     trains = GroupRole("vision", Role.TRAINER, zoo)
     audits = GroupRole("audit", Role.AUDITOR)
-    terms = Terms(None, frozenset({trains, audits, GroupRole("vision", Role.VIEWER, "gone")}))
+    terms = SignInPolicy(
+        None, frozenset({trains, audits, GroupRole("vision", Role.VIEWER, "gone")})
+    )
 
     def signed_in(*groups: str) -> Account:
         ada = msgspec.structs.replace(ADA, groups=frozenset(groups))
@@ -130,7 +132,7 @@ def test_groups_give_roles_for_as_long_as_one_is_in_them(store: Store) -> None:
 def test_the_groups_of_the_first_sign_in_count(store: Store) -> None:
     audits = GroupRole("audit", Role.AUDITOR)
     ada = msgspec.structs.replace(ADA, groups=frozenset({"audit"}))
-    account_of(store, ada, Terms(Role.VIEWER, frozenset({audits})))
+    account_of(store, ada, SignInPolicy(Role.VIEWER, frozenset({audits})))
     held = accounts(store)["ada@example.com"].held
     assert held == {(Role.VIEWER, None), (Role.AUDITOR, None)}
 
@@ -140,4 +142,4 @@ def test_the_groups_of_who_is_shut_out_give_nothing(store: Store) -> None:
     do(store, lambda s: change_account(s, account_id, CloseAccount()))
     ada = msgspec.structs.replace(ADA, groups=frozenset({"audit"}))
     with pytest.raises(SignInRefused, match="closed"):
-        account_of(store, ada, Terms(None, frozenset({GroupRole("audit", Role.AUDITOR)})))
+        account_of(store, ada, SignInPolicy(None, frozenset({GroupRole("audit", Role.AUDITOR)})))

@@ -12,7 +12,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 
 from application.access.accounts import all_of, change_account
-from application.access.sign_in import Terms, account_of
+from application.access.sign_in import SignInPolicy, account_of
 from application.dataset import projects
 from application.dataset.dataset import images_at
 from application.dataset.erasure import erase_image
@@ -131,7 +131,7 @@ def test_erasing_shreds_the_key_with_the_event(store: Store, migrated: Database)
 
 def test_erasing_an_account_leaves_its_name_only(store: Store, migrated: Database) -> None:
     ada = Identity("https://idp.example", "00u-lovelace", "ada@example.com", "countess")
-    key = account_of(store, ada, Terms(Role.VIEWER))
+    key = account_of(store, ada, SignInPolicy(Role.VIEWER))
     stream = f"account-{key}"
     assert all(b"00u-lovelace" not in state for state in states(migrated))
     assert keys(migrated).keys() == {stream}
@@ -145,7 +145,7 @@ def test_erasing_an_account_leaves_its_name_only(store: Store, migrated: Databas
     [(_, account)] = all_of(store, ACCOUNT)
     assert (account.email, account.identities, account.closed) == (None, frozenset(), True)
     named_so = msgspec.structs.replace(ada, subject=ERASED)
-    assert account_of(store, named_so, Terms()) != key, "nobody gets in by what it reads as"
+    assert account_of(store, named_so, SignInPolicy()) != key, "nobody gets in by what it reads as"
 
 
 def test_what_is_refused_leaves_the_keys_as_they_were(store: Store, migrated: Database) -> None:

@@ -6,7 +6,7 @@ from application.log.store import Store
 from application.training import control, versions
 from application.training.ingest import Ingest
 from domain.aggregates import VERSION
-from domain.training.messages import Desired, Wish
+from domain.training.messages import Desired, DesiredState
 from domain.training.version import CancelVersion, StopVersion
 from tests.application.scenes import Scene, do, trainable
 from tests.application.training.reports import delivered, reports, whole_run
@@ -39,9 +39,9 @@ class Training:
     def retry(self) -> None:
         do(self.store, lambda session: versions.retry_version(session, self.version_id))
 
-    def told(self) -> list[Wish]:
+    def told(self) -> list[DesiredState]:
         """What workers are told as all of the log is gone through."""
-        wishes: list[Wish] = []
+        wishes: list[DesiredState] = []
         for recorded in self.store.read_all(names=control.REACTS_TO):
             control.react(self.store, lambda _, wish: wishes.append(wish), recorded)
         return wishes
@@ -54,13 +54,13 @@ def training(scene: Scene) -> Training:
 
 def test_a_cancelled_version_is_to_be_cancelled(training: Training) -> None:
     training.cancel()
-    assert training.told() == [Wish(1, Desired.CANCEL)]
+    assert training.told() == [DesiredState(1, Desired.CANCEL)]
 
 
 def test_a_version_to_stop_is_to_stop_until_it_has_ended(training: Training) -> None:
     training.report(first=1)
     training.stop()
-    assert training.told() == [Wish(1, Desired.STOP)]
+    assert training.told() == [DesiredState(1, Desired.STOP)]
     training.report(failure="no memory", first=100)
     assert training.told() == []
 
@@ -80,6 +80,6 @@ def test_the_wish_of_an_attempt_is_that_of_the_attempt(training: Training) -> No
     training.retry()
     training.report(attempt=2, first=200)
     training.stop()
-    assert training.told() == [Wish(2, Desired.STOP)] * 2
+    assert training.told() == [DesiredState(2, Desired.STOP)] * 2
     training.cancel()
-    assert training.told() == [Wish(2, Desired.CANCEL)] * 3
+    assert training.told() == [DesiredState(2, Desired.CANCEL)] * 3

@@ -4,7 +4,7 @@ import pytest
 
 from domain.errors import Conflict, Invalid, Refusal
 from domain.library.model import ConceptSetAmended, Model, ModelCreated, ModelForked, ModelReopened
-from domain.library.model_rule import ForkModel, ModelChange, fork, settle
+from domain.library.model_rule import ForkModel, ModelChange, decide_model_change, fork
 from domain.library.view import ModelRegistered, View
 
 AB = frozenset({"a", "b"})
@@ -27,14 +27,14 @@ def model(concepts: str, *, versions: int = 0, archived: bool = False) -> Model:
 
 
 def test_the_first_concepts_create_the_first_model() -> None:
-    assert settle("v", view(), view("b", "a"), None, "m1") == ModelChange(
+    assert decide_model_change("v", view(), view("b", "a"), None, "m1") == ModelChange(
         "m1", [ModelCreated("v", "Model 1", ("a", "b"))], [ModelRegistered("m1", ("a", "b"))]
     )
 
 
 def test_a_change_amends_a_model_without_versions() -> None:
     before, after = view("a", current="m1", m1="a"), view("a", "b", current="m1", m1="a")
-    assert settle("v", before, after, model("a"), "m2") == ModelChange(
+    assert decide_model_change("v", before, after, model("a"), "m2") == ModelChange(
         "m1", [ConceptSetAmended(("a", "b"))], [ModelRegistered("m1", ("a", "b"))]
     )
 
@@ -45,14 +45,14 @@ def test_a_change_forks_a_model_with_versions_and_says_why() -> None:
         view("b", "c", "d", current="m1", m1="ab"),
     )
     forked = ModelForked("v", "Model 2", "m1", ("b", "c", "d"), "added 'C', 'D' and removed 'A'")
-    assert settle("v", before, after, model("ab", versions=1), "m2") == ModelChange(
+    assert decide_model_change("v", before, after, model("ab", versions=1), "m2") == ModelChange(
         "m2", [forked], [ModelRegistered("m2", ("b", "c", "d"))]
     )
 
 
 def test_an_archived_model_is_not_amended_but_forked() -> None:
     before, after = view("a", current="m1", m1="a"), view("a", "b", current="m1", m1="a")
-    change = settle("v", before, after, model("a", archived=True), "m2")
+    change = decide_model_change("v", before, after, model("a", archived=True), "m2")
     assert change is not None
     assert change.model_events == [ModelForked("v", "Model 2", "m1", ("a", "b"), "added 'B'")]
 
@@ -61,25 +61,25 @@ def test_coming_back_to_a_known_set_reopens_its_model() -> None:
     before = view("a", "b", current="m2", m1="a", m2="ab")
     after = view("a", current="m2", m1="a", m2="ab")
     expected = ModelChange("m1", [ModelReopened()], [])
-    assert settle("v", before, after, model("ab", versions=1), "m3") == expected
+    assert decide_model_change("v", before, after, model("ab", versions=1), "m3") == expected
 
 
 @pytest.mark.parametrize("archived", [False, True])
 def test_coming_back_from_nothing_changes_only_an_archived_model(archived: bool) -> None:
     before, after = view(current="m1", m1="a"), view("a", current="m1", m1="a")
-    change = settle("v", before, after, model("a", archived=archived), "m2")
+    change = decide_model_change("v", before, after, model("a", archived=archived), "m2")
     assert change == (ModelChange("m1", [ModelReopened()], []) if archived else None)
 
 
 def test_a_view_without_concepts_changes_no_model() -> None:
     before, after = view("a", current="m1", m1="a"), view(current="m1", m1="a")
-    assert settle("v", before, after, model("a"), "m2") is None
+    assert decide_model_change("v", before, after, model("a"), "m2") is None
 
 
 def test_a_rename_changes_no_model() -> None:
     before = view("a", current="m1", m1="a")
     after = View("p", "pets", "classification", {"a": "lion"}, models=before.models)
-    assert settle("v", before, after, model("a", versions=1), "m2") is None
+    assert decide_model_change("v", before, after, model("a", versions=1), "m2") is None
 
 
 def test_a_user_forks_choosing_the_concepts() -> None:

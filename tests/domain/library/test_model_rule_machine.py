@@ -10,7 +10,7 @@ from domain.errors import Conflict
 from domain.library import model as models
 from domain.library import view as views
 from domain.library.model import ArchiveModel, Model, NumberVersion
-from domain.library.model_rule import ForkModel, ModelChange, fork, settle
+from domain.library.model_rule import ForkModel, ModelChange, decide_model_change, fork
 from domain.library.view import AddConcepts, NewConcept, RemoveConcept, RenameConcept, View
 
 LABELS = st.sampled_from("ABCDE")
@@ -69,7 +69,7 @@ class OneModelPerConceptSet(RuleBasedStateMachine):
         model = self.models[model_id]
         if not model.archived:
             [numbered] = models.decide(NumberVersion(next(self.ids)), model)
-            self.models[model_id] = models.existing(models.evolve(model, numbered))
+            self.models[model_id] = models.require(models.evolve(model, numbered))
             self.frozen.setdefault(model_id, model.concepts)
 
     @precondition(lambda self: self.models)
@@ -77,7 +77,7 @@ class OneModelPerConceptSet(RuleBasedStateMachine):
     def archive(self, pick: int) -> None:
         model_id = self._any_of(self.models, pick)
         for event in models.decide(ArchiveModel(), self.models[model_id]):
-            self.models[model_id] = models.existing(models.evolve(self.models[model_id], event))
+            self.models[model_id] = models.require(models.evolve(self.models[model_id], event))
 
     @invariant()
     def each_model_is_one_set_and_each_set_one_model(self) -> None:
@@ -108,9 +108,9 @@ class OneModelPerConceptSet(RuleBasedStateMachine):
     def _change(self, command: AddConcepts | RemoveConcept | RenameConcept) -> None:
         before = self.view
         for event in views.decide(command, before):
-            self.view = views.existing(views.evolve(self.view, event))
+            self.view = views.require(views.evolve(self.view, event))
         current = self.models.get(before.current_model) if before.current_model else None
-        change = settle("v", before, self.view, current, next(self.ids))
+        change = decide_model_change("v", before, self.view, current, next(self.ids))
         if change is not None:
             self._take(change)
         if frozenset(self.view.concepts) not in {frozenset(before.concepts), frozenset()}:
@@ -121,9 +121,9 @@ class OneModelPerConceptSet(RuleBasedStateMachine):
         model = self.models.get(change.model_id)
         for event in change.model_events:
             model = models.evolve(model, event)
-        self.models = self.models | {change.model_id: models.existing(model)}
+        self.models = self.models | {change.model_id: models.require(model)}
         for event in change.view_events:
-            self.view = views.existing(views.evolve(self.view, event))
+            self.view = views.require(views.evolve(self.view, event))
 
     def _any_of(self, things: Iterable[str], pick: int) -> str:
         ordered = sorted(things)

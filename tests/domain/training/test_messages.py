@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from domain.training.messages import Desired, TrainJob, Wish
+from domain.training.messages import Desired, DesiredState, TrainJob
 from tests.domain.training.version_samples import CONCEPTS, OPTIONS
 
 JOB = TrainJob("v", 2, "classification", CONCEPTS, OPTIONS, "manifest", "correlation")
@@ -13,27 +13,32 @@ CANCEL, STOP = Desired.CANCEL, Desired.STOP
 @pytest.mark.parametrize(
     ("wish", "meant"),
     [
-        (Wish(2, STOP), STOP),
-        (Wish(1, STOP), None),
-        (Wish(3, STOP), None),
-        (Wish(2, CANCEL), CANCEL),
-        (Wish(1, CANCEL), None),
-        (Wish(3, CANCEL), CANCEL),
+        (DesiredState(2, STOP), STOP),
+        (DesiredState(1, STOP), None),
+        (DesiredState(3, STOP), None),
+        (DesiredState(2, CANCEL), CANCEL),
+        (DesiredState(1, CANCEL), None),
+        (DesiredState(3, CANCEL), CANCEL),
     ],
 )
 def test_a_wish_is_meant_for_its_attempt_and_a_cancel_for_those_before(
-    wish: Wish, meant: Desired | None
+    wish: DesiredState, meant: Desired | None
 ) -> None:
-    assert wish.for_job(JOB) == meant
+    assert wish.applies_to(JOB) == meant
 
 
 def test_the_newer_attempt_counts_and_within_one_the_cancel() -> None:
-    rising = [Wish(1, STOP), Wish(1, CANCEL), Wish(2, STOP), Wish(2, CANCEL)]
+    rising = [
+        DesiredState(1, STOP),
+        DesiredState(1, CANCEL),
+        DesiredState(2, STOP),
+        DesiredState(2, CANCEL),
+    ]
     for place, wish in enumerate(rising):
-        assert [wish.outranks(other) for other in rising] == [
+        assert [wish.supersedes(other) for other in rising] == [
             position < place for position in range(len(rising))
         ]
 
 
 def test_a_wish_is_written_in_words() -> None:
-    assert msgspec.json.encode(Wish(1, STOP)) == b'{"attempt":1,"desired":"stop"}'
+    assert msgspec.json.encode(DesiredState(1, STOP)) == b'{"attempt":1,"desired":"stop"}'

@@ -9,7 +9,7 @@ from domain.training.options import TrainingOptions, resolve_options
 
 
 def told(kind: str, options: TrainingOptions) -> dict[str, str]:
-    return {one.key: one.told for one in facts_of(kind, options)}
+    return {one.key: one.text for one in facts_of(kind, options)}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -24,7 +24,7 @@ from adapters.nats.jetstream import (
 from adapters.nats.login import inbox_of
 from adapters.nats.roles import NatsRole
 from domain.training.messages import TrainJob
-from gpu_worker.wishes import Wishes
+from gpu_worker.desired_state import DesiredStateWatcher
 from tests.adapters.nats.access.lab import (
     API,
     BACKEND,
@@ -130,7 +130,7 @@ def test_no_consumer_of_a_subscriber_delivers_to_where_it_may_not_publish(lab: L
     async def push(client: Client) -> None:
         listening = await connect(lab.login(WORKER), "worker")
         job = TrainJob("v1", 1, "classification", CONCEPTS, OPTIONS, "manifest", "correlation")
-        wishes = Wishes(listening, jetstream(listening, "seed"), job).follow()
+        wishes = DesiredStateWatcher(listening, jetstream(listening, "seed"), job).follow()
         wish = asyncio.ensure_future(anext(wishes))
         await asyncio.sleep(0)  # it has begun to listen
         await listening.flush()

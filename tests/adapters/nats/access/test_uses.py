@@ -12,7 +12,7 @@ from adapters.nats.jetstream import (
     WORKERS_STREAM,
     jetstream,
 )
-from adapters.training.crew import crew_of
+from adapters.training.worker_pool import read_worker_pool
 from tests.adapters.nats.access.lab import (
     API,
     OPERATOR,
@@ -72,16 +72,16 @@ def test_the_api_sees_who_works(lab: Lab) -> None:
         await js.publish(f"$KV.{WORKERS_BUCKET}.gone", b"", headers={"KV-Operation": "DEL"})
 
     lab.run(OPERATOR, write)
-    crew = lab.run(API, lambda client: crew_of(jetstream(client, "seed")))
-    assert [one.worker for one in crew.workers] == ["other"]
+    pool = lab.run(API, lambda client: read_worker_pool(jetstream(client, "seed")))
+    assert [one.worker for one in pool.workers] == ["other"]
 
 
 @pytest.mark.parametrize("said", [b"", b"{}", b"\xff", PRESENCE])
 def test_a_worker_that_says_nonsense_hides_no_other(lab: Lab, said: bytes) -> None:
     lab.run(WORKER, lambda client: put(client, "other", PRESENCE), "other")
     lab.run(WORKER, lambda client: put(client, "mine", said))
-    crew = lab.run(API, lambda client: crew_of(jetstream(client, "seed")))
-    assert [(one.worker, one.device) for one in crew.workers] == [("other", "gpu")]
+    pool = lab.run(API, lambda client: read_worker_pool(jetstream(client, "seed")))
+    assert [(one.worker, one.device) for one in pool.workers] == [("other", "gpu")]
 
 
 async def put(client: Client, name: str, said: bytes) -> None:

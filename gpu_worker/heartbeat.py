@@ -1,4 +1,4 @@
-"""A worker's sign of life in the `workers` bucket, where it fades after 30 seconds."""
+"""Heartbeats of a worker, kept in the `workers` bucket with a TTL of 30 seconds."""
 
 import asyncio
 import logging
@@ -17,8 +17,8 @@ from domain.training.messages import Presence
 log = logging.getLogger(__name__)
 
 
-class Beacon:
-    """Writes the worker's presence at every change and three times in its lifetime."""
+class Heartbeat:
+    """Writes the worker's presence at every change, and three times per TTL."""
 
     def __init__(self, js: JetStreamContext, settings: Settings) -> None:
         self._js = js
@@ -34,8 +34,8 @@ class Beacon:
         )
         self._changed.set()
 
-    async def shine(self) -> None:
-        """Run for as long as the worker does."""
+    async def publish(self) -> None:
+        """Publish until the task is cancelled."""
         while True:
             self._changed.clear()
             try:
@@ -48,17 +48,17 @@ class Beacon:
             except TimeoutError:
                 continue
 
-    async def go_out(self) -> None:
-        """Take the sign of life away, so that nobody counts on this worker for 30 seconds more."""
+    async def withdraw(self) -> None:
+        """Delete the heartbeat, so that this worker is not listed until the TTL ends."""
         try:
             bucket = await self._js.key_value(WORKERS_BUCKET)
             await bucket.delete(self._key)
         except (NatsError, TimeoutError, OSError) as error:
-            log.warning("presence was not taken away: %s", error or type(error).__name__)
+            log.warning("presence was not deleted: %s", error or type(error).__name__)
 
 
 def _guess_device(setting: str) -> str:
-    """The device without asking torch, which this process must not load."""
+    """The device, guessed without torch, which this process must not load."""
     if setting != "auto":
         return setting
     return "cuda" if Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi") else "cpu"

@@ -1,4 +1,4 @@
-"""Who works and what waits, as NATS knows it; asked through a connection that is made on demand."""
+"""The worker pool and its job queue, read from NATS through a connection made on demand."""
 
 import asyncio
 import logging
@@ -22,24 +22,24 @@ PATIENCE_SECONDS = 3.0
 FRESH_SECONDS = 1.0
 """Many follow a version that is queued: one look answers all who ask within a second."""
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 
 class QueueUnreachable(Exception):
-    """NATS does not answer, or this process was not told where it is."""
+    """NATS does not answer, or its URL is not set for this process."""
 
 
-class Crew(msgspec.Struct, frozen=True):
-    """The workers there are, by name, and how many jobs wait for one or are with one."""
+class WorkerPool(msgspec.Struct, frozen=True):
+    """The live workers, by name, and how many jobs wait or are in progress."""
 
     workers: list[Presence]
     waiting: int
     in_work: int
 
 
-class Lookout:
-    """Looks at NATS. Its connection is made when it is first needed, and anew when it was lost."""
+class QueueMonitor:
+    """Queries NATS. It connects at the first query, and again after a lost connection."""
 
     def __init__(self, settings: Settings, name: str = "stemma api") -> None:
         self._settings = settings
@@ -50,31 +50,31 @@ class Lookout:
         self._online: int | None = None
         self._looked_at = -FRESH_SECONDS
 
-    async def crew(self) -> Crew:
+    async def worker_pool(self) -> WorkerPool:
         """Raises `QueueUnreachable`."""
-        return await self.ask(crew_of)
+        return await self.query(read_worker_pool)
 
     async def online(self) -> int | None:
         """How many workers are online, as of a second ago at most; None if NATS does not answer."""
         async with self._looking:
             if time.monotonic() - self._looked_at >= FRESH_SECONDS:
                 try:
-                    self._online = len((await self.crew()).workers)
+                    self._online = len((await self.worker_pool()).workers)
                 except QueueUnreachable:
                     self._online = None
                 self._looked_at = time.monotonic()
             return self._online
 
-    async def ask(
+    async def query(
         self,
-        question: Callable[[JetStreamContext], Awaitable[Answer]],
+        read: Callable[[JetStreamContext], Awaitable[Result]],
         patience: float = PATIENCE_SECONDS,
-    ) -> Answer:
-        """What JetStream answers in so many seconds. Raises `QueueUnreachable`."""
+    ) -> Result:
+        """The result of `read`, within `patience` seconds. Raises `QueueUnreachable`."""
         try:
             async with asyncio.timeout(patience):
                 js = jetstream(await self._connected(), self._settings.nats_seed)
-                return await question(js)
+                return await read(js)
         except (NatsError, TimeoutError, OSError) as error:
             raise QueueUnreachable(
                 "NATS does not answer, so nobody knows which workers are there; trainings go on"
@@ -94,7 +94,7 @@ class Lookout:
                 self._client = await nats.connect(
                     login.url,
                     name=self._name,
-                    error_cb=_no_news,
+                    error_cb=_ignore,
                     allow_reconnect=False,
                     connect_timeout=2,
                     **login.options(),
@@ -102,47 +102,46 @@ class Lookout:
         return self._client
 
 
-async def crew_of(js: JetStreamContext) -> Crew:
-    """Before any part has made the streams, nobody is there."""
+async def read_worker_pool(js: JetStreamContext) -> WorkerPool:
+    """The pool; empty before the streams exist."""
     try:
         jobs = (await js.stream_info(JOBS)).state.messages
         consumers = await js.consumers_info(JOBS)
         workers = await _workers(js)
     except NotFoundError:
-        return Crew([], 0, 0)
-    # A job leaves the stream when it is done: what no worker has in hand waits.
-    in_work = sum(one.num_ack_pending or 0 for one in consumers)
-    return Crew(workers, max(jobs - in_work, 0), in_work)
+        return WorkerPool([], 0, 0)
+    # A job leaves the stream when it is done: a job that no worker holds is waiting.
+    in_work = sum(consumer.num_ack_pending or 0 for consumer in consumers)
+    return WorkerPool(workers, max(jobs - in_work, 0), in_work)
 
 
 async def _workers(js: JetStreamContext) -> list[Presence]:
     bucket = await js.key_value(WORKERS_BUCKET)
     info = await js.stream_info(WORKERS_STREAM, subjects_filter=f"$KV.{WORKERS_BUCKET}.>")
-    found = []
+    presences = []
     for subject in info.state.subjects or {}:
         name = subject.removeprefix(f"$KV.{WORKERS_BUCKET}.")
         try:
             entry = await bucket.get(name)
         except KeyNotFoundError:
-            continue  # it has gone
+            continue  # the worker has left
         if presence := _presence_of(name, entry.value or b""):
-            found.append(presence)
-    return sorted(found, key=lambda presence: presence.worker)
+            presences.append(presence)
+    return sorted(presences, key=lambda presence: presence.worker)
 
 
-def _presence_of(name: str, said: bytes) -> Presence | None:
-    """None where a worker says something else than that it is there: others are seen all the
-    same."""
+def _presence_of(name: str, value: bytes) -> Presence | None:
+    """The presence, or None where a worker wrote another value: the others are still listed."""
     try:
-        presence = msgspec.json.decode(said, type=Presence)
+        presence = msgspec.json.decode(value, type=Presence)
     except msgspec.DecodeError as error:
-        log.warning("the presence of worker %s is none: %s", name, error)
+        log.warning("the presence of worker %s cannot be decoded: %s", name, error)
         return None
     if presence.worker != name:
-        log.warning("worker %s says that it is another", name)
+        log.warning("worker %s published the presence of another worker", name)
         return None
     return presence
 
 
-async def _no_news(_: Exception) -> None:
-    """Whoever asks is told."""
+async def _ignore(_: Exception) -> None:
+    """The query raises the error."""

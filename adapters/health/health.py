@@ -1,4 +1,4 @@
-"""How something is: well, unwell but at work, or failed; and why, in words for anyone."""
+"""Health of parts and servers: ok, degraded or failed, with a reason that anyone may read."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -28,13 +28,13 @@ class Health(msgspec.Struct, frozen=True):
     parts: dict[str, PartHealth]
 
 
-WELL = PartHealth("ok")
+HEALTHY = PartHealth("ok")
 
 
-def all_in_all(parts: Mapping[str, PartHealth]) -> Health:
-    """As well as the worst of the parts."""
-    found = {part.status for part in parts.values()}
+def aggregate_health(parts: Mapping[str, PartHealth]) -> Health:
+    """The health of the whole: that of its worst part."""
+    statuses = {part.status for part in parts.values()}
     worst: Condition = (
-        "failed" if "failed" in found else "degraded" if "degraded" in found else "ok"
+        "failed" if "failed" in statuses else "degraded" if "degraded" in statuses else "ok"
     )
     return Health(worst, dict(parts))

@@ -1,6 +1,6 @@
-"""The kinds of view as a training sees them: loss, answers, figures, and what is kept of them.
+"""Training tasks, one for each kind of view: loss, predictions, metrics and prediction rows.
 
-torchmetrics is imported by what measures: it takes seconds, in which the training can begin.
+torchmetrics is imported on use: it takes seconds, in which the training can start.
 """
 
 import warnings
@@ -18,34 +18,34 @@ from domain.training.messages import SplitFigures
 ACCURACY, MEAN_AVERAGE_PRECISION = "validation_accuracy", "validation_mean_average_precision"
 _MATCH_IOU = 0.5
 
-# Of a group only the first process measures: there is nothing to gather from the others.
-_BARE: dict[str, Any] = {"validate_args": False, "sync_on_compute": False}
+# In a group only the first process evaluates: nothing is gathered from the others.
+_METRIC_OPTIONS: dict[str, Any] = {"validate_args": False, "sync_on_compute": False}
 
 
-class UnsupportedKind(Exception):
+class UnsupportedTask(Exception):
     """The view's kind is not one that this worker trains."""
 
 
-class Answers(NamedTuple):
-    """What a model says of a batch: the sum of its losses, and the kind's scores.
+class Predictions(NamedTuple):
+    """The predictions for a batch: the sum of its losses, and the task's scores.
 
-    A label's score that is no number, as where the outputs overflow, is 0.
+    A score that is not a number, as after an overflow, is 0.
     """
 
     loss: Tensor
     scores: Any
 
 
-class Figures(Protocol):
-    """Collects what the figures of a split are computed from."""
+class Metrics(Protocol):
+    """Accumulates the metrics of a split."""
 
-    def add(self, answers: Answers, targets: Any) -> None: ...
+    def add(self, predictions: Predictions, targets: Any) -> None: ...
 
     def compute(self) -> dict[str, float]: ...
 
 
-class Kind(Protocol):
-    """`best` names the figure that the saved checkpoint is best by."""
+class Task(Protocol):
+    """A training task. `best` names the metric that selects the best checkpoint."""
 
     best: str
     normalised: bool
@@ -58,19 +58,19 @@ class Kind(Protocol):
 
     def scores(self, model: nn.Module, images: Tensor) -> Any: ...
 
-    def answer(self, model: nn.Module, images: Tensor, targets: Any) -> Answers: ...
+    def predict(self, model: nn.Module, images: Tensor, targets: Any) -> Predictions: ...
 
-    def figures(self, device: torch.device) -> Figures: ...
+    def metrics(self, device: torch.device) -> Metrics: ...
 
     def rows(
-        self, answers: Answers, targets: Any, sizes: list[tuple[int, int]]
+        self, predictions: Predictions, targets: Any, sizes: list[tuple[int, int]]
     ) -> Iterator[dict[str, Any]]: ...
 
     def value(self, figures: SplitFigures) -> float: ...
 
 
 class _Labels:
-    """What classification and tagging share: targets are one tensor, answers logits."""
+    """Shared by classification and tagging: targets are one tensor, outputs are logits."""
 
     normalised = True
 
@@ -82,7 +82,7 @@ class _Labels:
 
 
 class Classification(_Labels):
-    """Exactly one concept an image: softmax and cross-entropy."""
+    """Exactly one concept per image: softmax and cross-entropy."""
 
     best = ACCURACY
 
@@ -96,24 +96,24 @@ class Classification(_Labels):
         scores: Tensor = model(images).float().softmax(1)
         return scores
 
-    def answer(self, model: nn.Module, images: Tensor, targets: Tensor) -> Answers:
+    def predict(self, model: nn.Module, images: Tensor, targets: Tensor) -> Predictions:
         logits = model(images).float()
         loss = functional.cross_entropy(logits, targets, reduction="sum")
-        return Answers(loss, logits.softmax(1).nan_to_num())
+        return Predictions(loss, logits.softmax(1).nan_to_num())
 
-    def figures(self, device: torch.device) -> Figures:
+    def metrics(self, device: torch.device) -> Metrics:
         from torchmetrics.classification import MulticlassAccuracy
 
-        accuracy = MulticlassAccuracy(self._concepts, average="micro", **_BARE)
-        return _Measured({"accuracy": accuracy.to(device)})
+        accuracy = MulticlassAccuracy(self._concepts, average="micro", **_METRIC_OPTIONS)
+        return _LabelMetrics({"accuracy": accuracy.to(device)})
 
     def rows(
         self,
-        answers: Answers,
+        predictions: Predictions,
         targets: Tensor,
         sizes: list[tuple[int, int]],  # noqa: ARG002
     ) -> Iterator[dict[str, Any]]:
-        for scores, target in zip(answers.scores.tolist(), targets.tolist(), strict=True):
+        for scores, target in zip(predictions.scores.tolist(), targets.tolist(), strict=True):
             yield {"truth": [target], "scores": scores}
 
     def value(self, figures: SplitFigures) -> float:
@@ -135,66 +135,66 @@ class Tagging(_Labels):
         scores: Tensor = model(images).float().sigmoid()
         return scores
 
-    def answer(self, model: nn.Module, images: Tensor, targets: Tensor) -> Answers:
+    def predict(self, model: nn.Module, images: Tensor, targets: Tensor) -> Predictions:
         logits = model(images).float()
         loss = functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
-        return Answers(loss / self._concepts, logits.sigmoid().nan_to_num())
+        return Predictions(loss / self._concepts, logits.sigmoid().nan_to_num())
 
-    def figures(self, device: torch.device) -> Figures:
-        return _MeasuredTags(self._concepts, device)
+    def metrics(self, device: torch.device) -> Metrics:
+        return _TagMetrics(self._concepts, device)
 
     def rows(
         self,
-        answers: Answers,
+        predictions: Predictions,
         targets: Tensor,
         sizes: list[tuple[int, int]],  # noqa: ARG002
     ) -> Iterator[dict[str, Any]]:
-        for scores, held in zip(answers.scores.tolist(), targets.cpu(), strict=True):
-            yield {"truth": held.nonzero().flatten().tolist(), "scores": scores}
+        for scores, tags in zip(predictions.scores.tolist(), targets.cpu(), strict=True):
+            yield {"truth": tags.nonzero().flatten().tolist(), "scores": scores}
 
     def value(self, figures: SplitFigures) -> float:
         return figures.mean_average_precision or 0.0
 
 
-class _Measured:
-    """torchmetrics of scores and targets."""
+class _LabelMetrics:
+    """Metrics of scores and targets, by torchmetrics."""
 
     def __init__(self, metrics: dict[str, Any]) -> None:
         self._metrics = metrics
 
-    def add(self, answers: Answers, targets: Tensor) -> None:
+    def add(self, predictions: Predictions, targets: Tensor) -> None:
         for metric in self._metrics.values():
-            metric.update(answers.scores, targets.long())
+            metric.update(predictions.scores, targets.long())
 
     def compute(self) -> dict[str, float]:
         return {name: float(metric.compute()) for name, metric in self._metrics.items()}
 
 
-class _MeasuredTags:
+class _TagMetrics:
     """The mean average precision is over the concepts that some image of the split holds."""
 
     def __init__(self, concepts: int, device: torch.device) -> None:
         from torchmetrics.classification import MultilabelAccuracy, MultilabelAveragePrecision
 
-        self._accuracy = MultilabelAccuracy(concepts, average="micro", **_BARE)
-        self._precision = MultilabelAveragePrecision(concepts, average="none", **_BARE)
+        self._accuracy = MultilabelAccuracy(concepts, average="micro", **_METRIC_OPTIONS)
+        self._precision = MultilabelAveragePrecision(concepts, average="none", **_METRIC_OPTIONS)
         self._metrics = [self._accuracy.to(device), self._precision.to(device)]
-        self._held = torch.zeros(concepts, dtype=torch.bool, device=device)
+        self._present = torch.zeros(concepts, dtype=torch.bool, device=device)
 
-    def add(self, answers: Answers, targets: Tensor) -> None:
-        held = targets.long()
-        self._held |= held.any(0)
+    def add(self, predictions: Predictions, targets: Tensor) -> None:
+        tags = targets.long()
+        self._present |= tags.any(0)
         for metric in self._metrics:
-            metric.update(answers.scores, held)
+            metric.update(predictions.scores, tags)
 
     def compute(self) -> dict[str, float]:
-        found = {"accuracy": float(self._accuracy.compute())}
+        metrics = {"accuracy": float(self._accuracy.compute())}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "No positive samples")
-            precision = self._precision.compute()[self._held]
+            precision = self._precision.compute()[self._present]
         if len(precision):
-            found["mean_average_precision"] = float(precision.mean())
-        return found
+            metrics["mean_average_precision"] = float(precision.mean())
+        return metrics
 
 
 class Detection:
@@ -204,13 +204,15 @@ class Detection:
     normalised = False
 
     def pin(self, targets: list[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
-        return [{name: one.pin_memory() for name, one in target.items()} for target in targets]
+        return [
+            {name: tensor.pin_memory() for name, tensor in target.items()} for target in targets
+        ]
 
     def to_device(
         self, targets: list[dict[str, Tensor]], device: torch.device
     ) -> list[dict[str, Tensor]]:
         return [
-            {name: one.to(device, non_blocking=True) for name, one in target.items()}
+            {name: tensor.to(device, non_blocking=True) for name, tensor in target.items()}
             for target in targets
         ]
 
@@ -219,11 +221,13 @@ class Detection:
         return torch.stack([loss.float() for loss in losses.values()]).sum()
 
     def scores(self, model: nn.Module, images: Tensor) -> list[dict[str, Tensor]]:
-        found: list[dict[str, Tensor]] = model(list(images))
-        return found
+        boxes: list[dict[str, Tensor]] = model(list(images))
+        return boxes
 
-    def answer(self, model: nn.Module, images: Tensor, targets: list[dict[str, Tensor]]) -> Answers:
-        """Detectors give their losses only as in training, but batch normalisation must not."""
+    def predict(
+        self, model: nn.Module, images: Tensor, targets: list[dict[str, Tensor]]
+    ) -> Predictions:
+        """Detectors return losses only in training mode; batch normalisation stays fixed."""
         boxes = self.scores(model, images)
         model.train()
         for module in model.modules():
@@ -231,26 +235,26 @@ class Detection:
                 module.eval()
         loss = self.loss(model, images, targets)
         model.eval()
-        return Answers(loss * len(images), boxes)
+        return Predictions(loss * len(images), boxes)
 
-    def figures(self, device: torch.device) -> Figures:  # noqa: ARG002
-        return _MeasuredBoxes()
+    def metrics(self, device: torch.device) -> Metrics:  # noqa: ARG002
+        return _BoxMetrics()
 
     def rows(
         self,
-        answers: Answers,
+        predictions: Predictions,
         targets: list[dict[str, Tensor]],
         sizes: list[tuple[int, int]],
     ) -> Iterator[dict[str, Any]]:
-        for said, target, size in zip(answers.scores, targets, sizes, strict=True):
+        for predicted, target, size in zip(predictions.scores, targets, sizes, strict=True):
             yield {
-                "truth": list(shares_of(target, size)),
+                "truth": list(relative_boxes(target, size)),
                 "predicted": [
                     box | {"score": score, "matched": matched}
                     for box, score, matched in zip(
-                        shares_of(said, size),
-                        said["scores"].tolist(),
-                        match(said, target),
+                        relative_boxes(predicted, size),
+                        predicted["scores"].tolist(),
+                        match(predicted, target),
                         strict=True,
                     )
                 ],
@@ -260,7 +264,7 @@ class Detection:
         return figures.mean_average_precision or 0.0
 
 
-class _MeasuredBoxes:
+class _BoxMetrics:
     """COCO's mean average precision, by faster-coco-eval."""
 
     def __init__(self) -> None:
@@ -269,22 +273,24 @@ class _MeasuredBoxes:
         self._metric = MeanAveragePrecision(backend="faster_coco_eval", sync_on_compute=False)
         self._metric.warn_on_many_detections = False
 
-    def add(self, answers: Answers, targets: list[dict[str, Tensor]]) -> None:
-        said = [{name: one.cpu() for name, one in image.items()} for image in answers.scores]
+    def add(self, predictions: Predictions, targets: list[dict[str, Tensor]]) -> None:
+        predicted = [
+            {name: tensor.cpu() for name, tensor in image.items()} for image in predictions.scores
+        ]
         self._metric.update(
-            said, [{name: one.cpu() for name, one in image.items()} for image in targets]
+            predicted, [{name: tensor.cpu() for name, tensor in image.items()} for image in targets]
         )
 
     def compute(self) -> dict[str, float]:
-        found = self._metric.compute()
+        values = self._metric.compute()
         names = {"mean_average_precision": "map", "map_50": "map_50", "map_75": "map_75"}
-        return {ours: max(float(found[theirs]), 0.0) for ours, theirs in names.items()}
+        return {ours: max(float(values[theirs]), 0.0) for ours, theirs in names.items()}
 
 
-def shares_of(said: dict[str, Tensor], size: tuple[int, int]) -> Iterator[dict[str, Any]]:
-    """Boxes as shares of the image, which fills a part of the pixels."""
+def relative_boxes(boxes: dict[str, Tensor], size: tuple[int, int]) -> Iterator[dict[str, Any]]:
+    """Boxes as fractions of the image, which fills a part of the pixels."""
     width, height = size
-    for label, corners in zip(said["labels"].tolist(), said["boxes"].tolist(), strict=True):
+    for label, corners in zip(boxes["labels"].tolist(), boxes["boxes"].tolist(), strict=True):
         left, right = (min(max(side / width, 0.0), 1.0) for side in corners[::2])
         top, bottom = (min(max(side / height, 0.0), 1.0) for side in corners[1::2])
         yield {
@@ -296,33 +302,33 @@ def shares_of(said: dict[str, Tensor], size: tuple[int, int]) -> Iterator[dict[s
         }
 
 
-def match(said: dict[str, Tensor], target: dict[str, Tensor]) -> list[int]:
-    """The place of the true box that each predicted one finds, or -1.
+def match(predicted: dict[str, Tensor], target: dict[str, Tensor]) -> list[int]:
+    """The index of the true box that each predicted box matches, or -1.
 
-    As COCO does it: by falling score, each takes the box of its concept that it overlaps most, by
-    0.5 (IoU) at least, of those that none has taken yet.
+    As in COCO: by falling score, each matches the box of its concept with the largest IoU, at
+    least 0.5, among those not matched yet.
     """
     if not len(target["boxes"]):
-        return [-1] * len(said["boxes"])
-    overlaps = box_iou(said["boxes"], target["boxes"]).cpu()
-    overlaps[said["labels"].cpu()[:, None] != target["labels"].cpu()[None, :]] = 0
-    found = []
+        return [-1] * len(predicted["boxes"])
+    overlaps = box_iou(predicted["boxes"], target["boxes"]).cpu()
+    overlaps[predicted["labels"].cpu()[:, None] != target["labels"].cpu()[None, :]] = 0
+    matches = []
     for row in overlaps:
-        overlap, place = row.max(0)
-        matched = int(place) if overlap >= _MATCH_IOU else -1
+        overlap, index = row.max(0)
+        matched = int(index) if overlap >= _MATCH_IOU else -1
         if matched >= 0:
             overlaps[:, matched] = 0
-        found.append(matched)
-    return found
+        matches.append(matched)
+    return matches
 
 
-def kind_of(kind: str, concepts: int) -> Kind:
-    """Raises `UnsupportedKind`."""
+def task_for(kind: str, concepts: int) -> Task:
+    """The task of a kind of view. Raises `UnsupportedTask`."""
     match kind:
-        case known if known == CLASSIFICATION:
+        case name if name == CLASSIFICATION:
             return Classification(concepts)
-        case known if known == TAGGING:
+        case name if name == TAGGING:
             return Tagging(concepts)
-        case known if known == DETECTION:
+        case name if name == DETECTION:
             return Detection()
-    raise UnsupportedKind(f"this worker cannot train {kind!r}")
+    raise UnsupportedTask(f"this worker cannot train {kind!r}")
