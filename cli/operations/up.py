@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -74,12 +75,13 @@ def run_all(
 def stop_running(data: Path) -> None:
     """Ask the `stemma up` of a data folder to stop, and wait until it has."""
     lock = data / LOCK_FILE
-    try:
-        pid = int(lock.read_text())
-        os.kill(pid, signal.SIGTERM)
-    except (FileNotFoundError, ValueError, ProcessLookupError):
+    # If nobody holds the lock, another process may have the pid in it by now.
+    pid = lock.read_text().strip() if is_held(lock) else ""
+    if not pid:
         click.echo(f"nothing runs on {data}")
         return
+    with suppress(ProcessLookupError):
+        os.kill(int(pid), signal.SIGTERM)
     stopped = wait_until(lambda: not is_held(lock), 30)
     click.echo("stopped" if stopped else f"process {pid} does not stop; look at {data}/logs")
 

@@ -1,6 +1,7 @@
 """Which processes `stemma up` runs, and what it tells each."""
 
 import socket
+import subprocess
 from pathlib import Path
 
 import click
@@ -11,7 +12,7 @@ from adapters.services import SERVICES
 from adapters.settings import Settings
 from cli.operations import api_port
 from cli.operations.api_port import claimed_port
-from cli.operations.up import metrics_port, processes
+from cli.operations.up import metrics_port, processes, stop_running
 from tests.servers import port_of_its_own
 
 
@@ -58,3 +59,16 @@ def test_a_port_that_is_wanted_and_taken_is_refused() -> None:
 def test_a_host_that_is_not_here_is_refused() -> None:
     with pytest.raises(click.ClickException, match=r"192\.0\.2\.1 has no port"):
         claimed_port("192.0.2.1", None).__enter__()
+
+
+def test_a_process_with_the_pid_of_an_earlier_owner_is_not_stopped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with subprocess.Popen(["sleep", "600"]) as innocent:
+        try:
+            (tmp_path / "lock").write_text(f"{innocent.pid}\n")
+            stop_running(tmp_path)
+            assert "nothing runs" in capsys.readouterr().out
+            assert innocent.poll() is None
+        finally:
+            innocent.kill()
