@@ -4,7 +4,7 @@ ARGS ?=
 # Without bytecode every process would compile torch's sources anew: 18 s instead of 5 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test fresh wheels lint bench bench-train contract lock clean
+.PHONY: setup demo test check fresh wheels lint bench bench-train contract lock clean
 
 setup:
 	@PYTHON='$(PYTHON)' sh scripts/setup.sh
@@ -15,6 +15,10 @@ demo: setup
 # Whole files, so that what a file's tests share is made once; tests/conftest.py says in what order.
 test: setup
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# Lint, types, and the tests of what differs from a commit: ARGS="--base main~3".
+check: setup
+	@$(BIN)/python -m scripts.check $(ARGS)
 
 # The demo in fresh clones: other folders, users, Pythons, limits. ARGS="--list" names them.
 fresh: setup
