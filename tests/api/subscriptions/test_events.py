@@ -369,7 +369,7 @@ def test_who_may_read_one_project_gets_its_events_until_their_key_is_revoked(
         ):
             sent, progress = source.iter_sse(), of_version.iter_sse()
             assert [int(one.id) for one in islice(sent, len(readable))] == readable
-            assert next(progress).event == "progress"
+            assert [next(progress).event for _ in range(2)] == ["progress", "waiting"]
             site.http.delete(f"/api/v1/keys/{key.entity_id}").raise_for_status()
             site.epoch(version.split("/")[4], 1)
             assert [one for one in sent if one.data] == [], "it ends"
