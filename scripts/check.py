@@ -7,6 +7,7 @@ left to `make test`.
 """
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
@@ -83,7 +84,9 @@ def tests_of(changed: list[str]) -> list[str]:
         and name.rpartition(".")[2].startswith("test_")
         and (name in names or not name.startswith(SLOW))
     ]
-    return [f"{name.replace('.', '/')}.py" for name in sorted(tests, key=lambda n: distance[n])]
+    return [
+        f"{name.replace('.', '/')}.py" for name in sorted(tests, key=lambda n: (distance[n], n))
+    ]
 
 
 def module_of(path: str) -> str:
@@ -96,12 +99,15 @@ def run_tests(files: list[str], deadline: float) -> int:
         left = deadline - time.monotonic()
         batch = files[begin : begin + FILES_AT_ONCE]
         argv = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", *batch]
-        try:
-            ended = subprocess.run(argv, cwd=ROOT, check=False, timeout=max(left, 0.1))
-        except subprocess.TimeoutExpired:
-            print("not run for want of time; `make test` runs them:", *files[begin:], sep="\n  ")
-            break
-        status = status or ended.returncode
+        with subprocess.Popen(argv, cwd=ROOT) as tests:
+            try:
+                status = tests.wait(max(left, 0.1)) or status
+            except subprocess.TimeoutExpired:
+                # As Ctrl-C does, so that it stops its servers.
+                tests.send_signal(signal.SIGINT)
+                tests.wait()
+                print("for lack of time, left to `make test`:", *files[begin:], sep="\n  ")
+                break
     return status
 
 
