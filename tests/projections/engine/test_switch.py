@@ -66,7 +66,7 @@ def test_a_reader_that_began_before_sees_one_state(
     with reading(migrated.app_url) as early:
         log.add("version-x", BatchMetricsRecorded(1, (0.1,), (2.0,)))
         rebuilding.start()
-        assert wait_until(lambda: "a query is in the way" in caplog.text, HANG_SECONDS)
+        assert wait_until(lambda: "a query holds its tables" in caplog.text, HANG_SECONDS)
         assert [one.position for one in running_builds(engine)] == [2]
         assert seen(early) == (1, [3.0])
         with reading(migrated.app_url) as late:
