@@ -125,10 +125,11 @@ def test_a_changed_read_model_is_built_and_switched_to_under_load(
         argv = [sys.executable, "-m", "tests.api.operations.next_program", *arguments]
         return subprocess.Popen(argv, env=environment)
 
-    def status() -> int:
+    def versions() -> int:
+        """The status of an answer from the changed read model."""
         try:
             return httpx.get(
-                f"{url}/api/v1/status", headers=authorization(KEY), timeout=HANG_SECONDS
+                f"{url}/api/v1/versions", headers=authorization(KEY), timeout=HANG_SECONDS
             ).status_code
         except httpx.TransportError:
             return 0
@@ -144,9 +145,9 @@ def test_a_changed_read_model_is_built_and_switched_to_under_load(
         with load.running():
             # One that is started too early serves nothing half-built.
             parts.append(next_program("api"))
-            assert wait_until(lambda: status() == 503, HANG_SECONDS)
+            assert wait_until(lambda: versions() == 503, HANG_SECONDS)
             assert next_program("migrate").wait(HANG_SECONDS) == 0
-            assert status() == 200
+            assert versions() == 200
             parts.append(next_program("project"))
             assert wait_until(follows, HANG_SECONDS)
             load.url = url
