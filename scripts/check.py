@@ -1,9 +1,9 @@
-"""Lint, types, and the tests of what a change touches: an answer within two minutes.
+"""Lint, types, and the tests of what a change touches, for two minutes at most.
 
-The change is what differs from `--base` (the last commit that `main` and the work tree share with
-it), and what git does not track yet. A test is of it if it imports something changed, directly or
-through others; those that are nearest by imports run first. What there is no time for is named and
-left to `make test`.
+The change is what differs from the commit `--base`, and what git does not track yet. A test belongs
+to it if it imports something changed, directly or through others; those that are nearest by imports
+run first. What there is no time for is named and left to `make test`. Imports are read from the
+code: module names in strings and fixtures of a conftest.py are not followed.
 """
 
 import argparse
@@ -31,6 +31,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120, help="time for all of it")
     options = parser.parse_args()
     deadline = time.monotonic() + options.seconds
+    if not passes(["git", "cat-file", "-e", f"{options.base}^{{commit}}"]):
+        parser.error(f"--base: {options.base!r} names no commit here")
     changed = changed_files(options.base)
     python = [path for path in changed if path.endswith(".py")]
     if not python:

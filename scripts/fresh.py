@@ -427,11 +427,12 @@ def main() -> int:
     parser.add_argument("--wheels", type=Path, metavar="FOLDER")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
-    table = [
-        row
-        for row in rows(options.wheels and options.wheels.resolve())
-        if not options.only or any(word in row.name for word in options.only)
-    ]
+    table = rows(options.wheels and options.wheels.resolve())
+    for word in options.only:
+        if not any(word in row.name for row in table):
+            parser.error(f"no row's name holds {word!r}; --list names them (some need --wheels)")
+    if options.only:
+        table = [row for row in table if any(word in row.name for word in options.only)]
     if options.list:
         print(*[row.name for row in table], sep="\n")
         return 0
