@@ -1,8 +1,6 @@
 """The `stemma` command: a subcommand for each part, and others that run and inspect the system."""
 
-import signal
 import sys
-import threading
 from pathlib import Path
 
 import click
@@ -63,10 +61,11 @@ def main(verbose: bool) -> None:
 @click.option("--until-demos-end", is_flag=True, hidden=True)
 def up(port: int | None, separate: bool, echo: bool, until_demos_end: bool) -> None:
     """Run everything on this machine: servers, API, parts and a worker."""
+    from adapters.processes.signals import stopping_on_signals
     from cli.operations.up import run_all
 
-    stop = _stop_on_signals()
-    run_all(port=port, separate=separate, echo=echo, stop=stop, until_demos_end=until_demos_end)
+    with stopping_on_signals() as stop:
+        run_all(port=port, separate=separate, echo=echo, stop=stop, until_demos_end=until_demos_end)
 
 
 @main.command()
@@ -114,9 +113,11 @@ def api() -> None:
 def parts(names: tuple[str, ...]) -> None:
     """Run several of the backend's parts in one process."""
     from adapters.parts import run_parts
+    from adapters.processes.signals import stopping_on_signals
     from adapters.settings import load_settings
 
-    run_parts(names, load_settings(), _stop_on_signals())
+    with stopping_on_signals() as stop:
+        run_parts(names, load_settings(), stop)
 
 
 def _command_of(service: Service) -> None:
@@ -145,12 +146,13 @@ def worker() -> None:
     """Take training jobs, one at a time."""
     import asyncio
 
+    from adapters.processes.signals import STOP_SIGNALS
     from adapters.settings import load_settings
     from gpu_worker.worker import run_worker
 
     async def work() -> None:
         stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOP_SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await run_worker(load_settings(), stop)
 
@@ -191,13 +193,6 @@ def demo(kind: str, keep: bool, json_file: Path | None, epochs: float | None, se
     from cli.demo.demo import run_demo
 
     sys.exit(run_demo(kind=kind, keep=keep, json_file=json_file, epochs=epochs, seed=seed))
-
-
-def _stop_on_signals() -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 def run() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.optim import SGD, Adam, NAdam, Optimizer, RAdam, RMSprop
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
@@ -66,6 +66,28 @@ def precision_of(
     if dtype is None:
         return nullcontext
     return lambda: torch.autocast(device.type, dtype)
+
+
+class _StridedConvolution(nn.Conv2d):
+    """Computes inputs of one column in float32.
+
+    For those, torch 2.15 on a CPU leaves weights' gradients in bfloat16 partly unwritten: training
+    would depend on what was in memory, and mostly end in NaN. They are the last levels of a
+    detector's pyramid, of a few values each.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        if features.shape[-1] > 1:
+            return super().forward(features)
+        with torch.autocast(features.device.type, enabled=False):
+            return super().forward(features.float())
+
+
+def compute_narrow_inputs_in_float32(model: nn.Module) -> None:
+    """Make every strided convolution do so, in place; see `_StridedConvolution`."""
+    for module in model.modules():
+        if type(module) is nn.Conv2d and max(module.stride) > 1:
+            module.__class__ = _StridedConvolution
 
 
 def build_scaler(options: TrainingOptions, device: torch.device) -> GradScaler:

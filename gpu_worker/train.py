@@ -41,7 +41,13 @@ from gpu_worker.evaluate import evaluate
 from gpu_worker.group import ALONE, Group
 from gpu_worker.networks import build_network, head_of, load_initial
 from gpu_worker.progress import MetricsBuffer, Reporter, Steps
-from gpu_worker.recipe import build_optimizer, build_scaler, build_scheduler, precision_of
+from gpu_worker.recipe import (
+    build_optimizer,
+    build_scaler,
+    build_scheduler,
+    compute_narrow_inputs_in_float32,
+    precision_of,
+)
 from gpu_worker.resume import Checkpoints, ResumePoint
 from gpu_worker.tasks import task_for
 
@@ -126,6 +132,8 @@ class _Training:
             1, round((options.epochs or 0) * self.per_epoch)
         )
         model = build_network(job.kind, options, concepts)
+        if device.type == "cpu":
+            compute_narrow_inputs_in_float32(model)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._head = head_of(job.kind, options, concepts)
         optimizer = build_optimizer(options, model.parameters())

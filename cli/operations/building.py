@@ -1,9 +1,7 @@
 """Progress bars of read models that are being built, with events per second and the time left."""
 
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from threading import Event
 
 import click
 from rich.console import Console
@@ -12,6 +10,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    TaskID,
     Task,
     TextColumn,
     TimeRemainingColumn,
@@ -19,6 +18,7 @@ from rich.progress import (
 from rich.text import Text
 
 from adapters.postgres.builders import ReportProgress
+from adapters.processes.signals import stopping_on_signals
 from projections.engine.read_model import ReadModel
 from projections.registry import READ_MODELS
 
@@ -45,8 +45,7 @@ def watched() -> Iterator[ReportProgress]:
     console = Console(stderr=True)
     silent = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=silent) as bars:
-        tasks = {}
-        cancelled = Event()
+        tasks: dict[str, TaskID] = {}
 
         def watch(positions: Sequence[tuple[str, int]], end: int) -> None:
             if cancelled.is_set():
@@ -56,15 +55,8 @@ def watched() -> Iterator[ReportProgress]:
                     tasks[name] = bars.add_task(name, total=end)
                 bars.update(tasks[name], completed=position)
 
-        former = {
-            number: signal.signal(number, lambda *_: cancelled.set())
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        try:
+        with stopping_on_signals() as cancelled:
             yield watch
-        finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
         if cancelled.is_set():
             raise KeyboardInterrupt
 

@@ -182,7 +182,17 @@ def _optimizer(networks: list[Architecture]) -> Iterator[Control]:
     )
     yield _share("momentum", "Momentum", "Of the gradients before", 0.9, STEPPED)
     yield _share("rmsprop_decay", "Decay", "Of the mean of squared gradients", 0.9, (RMSPROP,))
-    yield _share("epsilon", "Epsilon", "Added to the root of that mean", 1.0, (RMSPROP,))
+    yield Control(
+        key="epsilon",
+        type=NUMBER,
+        label="Epsilon",
+        help="Added to the root of that mean; without it, a weight that gets no gradient would be"
+        " divided by zero",
+        defaults=(Default(1.0),),
+        minimum=1e-8,
+        maximum=1,
+        shown_when={"optimizer": (RMSPROP,)},
+    )
     yield Control(
         key="weight_decay",
         type=NUMBER,

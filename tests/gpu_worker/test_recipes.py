@@ -2,6 +2,7 @@
 
 import io
 import random
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import msgspec
@@ -25,7 +26,11 @@ from domain.training.messages import (
 from domain.training.options import TrainingOptions, resolve_options
 from gpu_worker.checkpoint import weights
 from gpu_worker.networks import UnknownRecipe, build_network, head_of, load_initial
-from gpu_worker.recipe import build_optimizer, build_scheduler
+from gpu_worker.recipe import (
+    build_optimizer,
+    build_scheduler,
+    compute_narrow_inputs_in_float32,
+)
 from gpu_worker.train import train_version
 from tests.domain.training.test_options import forms
 from tests.gpu_worker.samples import figures, final_weights, of_type
@@ -264,3 +269,38 @@ def test_weights_of_another_network_are_refused() -> None:
     model, head = build_network(kind, options, 2), head_of(kind, options, 2)
     with pytest.raises(UnknownRecipe, match="do not fit"):
         load_initial(kind, model, head, weights(other), InitialWeights("", "v"), ["a", "b"])
+
+
+@pytest.mark.parametrize("height", [1, 2, 5])
+def test_on_a_cpu_the_gradients_of_a_narrow_input_in_bfloat16_are_those_of_float32(
+    height: int,
+) -> None:
+    torch.manual_seed(height)
+    convolution = torch.nn.Conv2d(256, 256, 3, stride=2, padding=1)
+    network = torch.nn.Sequential(convolution)
+    compute_narrow_inputs_in_float32(network)
+    images = torch.randn(2, 256, height, 1)
+
+    def gradients(precision: AbstractContextManager[object]) -> list[torch.Tensor]:
+        network.zero_grad()
+        # What is freed here is what an operator that leaves its result unwritten shows.
+        torch.full((convolution.weight.numel(),), float("nan"))
+        with precision:
+            found = network(images)
+        found.float().square().sum().backward()
+        return [torch.as_tensor(weights.grad).clone() for weights in network.parameters()]
+
+    for mixed, whole in zip(
+        gradients(torch.autocast("cpu", torch.bfloat16)), gradients(nullcontext()), strict=True
+    ):
+        torch.testing.assert_close(mixed, whole)
+
+
+def test_the_smallest_epsilon_leaves_a_weight_without_a_gradient_as_it_is() -> None:
+    with pytest.raises(Invalid, match="epsilon is 0; it must be from 1e-08 to 1"):
+        resolve_options("classification", {"optimizer": "rmsprop", "epsilon": 0})
+    options = resolve_options("classification", {"optimizer": "rmsprop", "epsilon": 1e-8})
+    weight = torch.nn.Parameter(torch.ones(1))
+    weight.grad = torch.zeros(1)
+    build_optimizer(options, [weight]).step()
+    assert weight.item() == 1
