@@ -10,8 +10,8 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
-    TaskID,
     Task,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
