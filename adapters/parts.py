@@ -40,7 +40,7 @@ def _projected(read_model: ReadModel, page: Sequence[Recorded], began: int) -> N
 
 
 def run_parts(names: Sequence[str], settings: Settings, stop: threading.Event) -> None:
-    """Run parts side by side until `stop` is set. One that fails begins again by itself."""
+    """Run parts side by side until `stop` is set. One that fails is restarted."""
     store = TracedStore(settings.require("database_url"), pool_size=2 + len(names))
     beats = Heartbeats(store.database_url, names)
     own = OwnParts(settings, beats, names)
@@ -80,7 +80,7 @@ def _begin_again(
             return
         except Exception as error:
             beats.failed(name, error)
-            log.exception("part %s failed; it begins again in %.1f s", name, pause)
+            log.exception("part %s failed; it is restarted in %.1f s", name, pause)
         stop.wait(pause)
         lasted = time.monotonic() - began > 2 * LONGEST_PAUSE
         pause = FIRST_PAUSE if lasted else min(pause * 2, LONGEST_PAUSE)

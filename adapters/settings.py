@@ -46,7 +46,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a part needs to know. Times are in seconds.
 
-    Only `data` and the API's address have defaults that need no servers; the URLs are asked for
+    Only `data` and the API's address have defaults that need no servers; the URLs are required
     through `require`, so that a worker without a database is no error.
     """
 
@@ -164,10 +164,10 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         values |= {k: v for k, v in msgspec.structs.asdict(runtime).items() if v is not None}
     if environ.get("STEMMA_NATS_URL"):
         values.pop("nats_seed", None)  # that server does not know it
-    known = {field.name for field in msgspec.structs.fields(Settings)} - {"data"}
+    fields = {field.name for field in msgspec.structs.fields(Settings)} - {"data"}
     for variable, value in environ.items():
         name = variable.removeprefix("STEMMA_").lower()
-        if variable.startswith("STEMMA_") and name in known and value:
+        if variable.startswith("STEMMA_") and name in fields and value:
             values[name] = value
     if "database_admin_url" not in values and "database_url" in values:
         values["database_admin_url"] = values["database_url"]

@@ -90,7 +90,7 @@ class Backend:
             return
         self._refuse_failing(position, read_models)
         if not self.news.wait(position, read_models, WAIT_SECONDS - BRIEF_SECONDS):
-            names = ", ".join(one.name for one in read_models)
+            names = ", ".join(read_model.name for read_model in read_models)
             raise NotYet(
                 f"position {position} is not visible after {WAIT_SECONDS:.0f} s in {names}; is the"
                 " projection running? `stemma status` says"
@@ -100,7 +100,9 @@ class Backend:
         with self.engine.connect() as connection:
             reached(connection, read_models)
             at = dict(positions_of(connection, read_models))
-            failing = [one.read_model for one in failing_among(connection, read_models)]
+            failing = [
+                read_model.read_model for read_model in failing_among(connection, read_models)
+            ]
         stuck = [f"{name}, at {at[name]}" for name in failing if at[name] < position]
         if stuck:
             raise NotYet(
@@ -126,7 +128,7 @@ class Backend:
     def reading_as_of(
         self, as_of: str | None, at_least: int | None, *read_models: ReadModel
     ) -> Iterator[tuple[Connection, int, int | None]]:
-        """The same for what can be asked of the past: a position of the log, or a time.
+        """The same, as of a moment of the past: a position of the log, or a time.
 
         The third is the position to query as of; None is now. Raises `Invalid` for a position
         that the log has not reached.
@@ -135,24 +137,26 @@ class Backend:
             with self.reading(at_least, *read_models) as (connection, position):
                 yield connection, position, None
             return
-        asked, head = moment_in(as_of), self.store.head()
-        if isinstance(asked, int) and asked > head:
-            raise Invalid(f"as_of is {asked}, and the log ends at {head}", field="as_of")
-        if isinstance(asked, int):
-            needed = max(asked, at_least or 0)
+        moment, head = moment_in(as_of), self.store.head()
+        if isinstance(moment, int) and moment > head:
+            raise Invalid(f"as_of is {moment}, and the log ends at {head}", field="as_of")
+        if isinstance(moment, int):
+            needed = max(moment, at_least or 0)
         else:
             # A time is looked up once all is visible that may have been recorded by then.
             needed, read_models = max(head, at_least or 0), (*read_models, TIMELINE)
         with self.reading(needed, *read_models) as (connection, latest):
-            if not isinstance(asked, int):
-                asked = position_at(connection, self.store, asked, upto=latest)
-            yield connection, asked, asked
+            if not isinstance(moment, int):
+                moment = position_at(connection, self.store, moment, upto=latest)
+            yield connection, moment, moment
 
 
 def reached(connection: Connection, read_models: Sequence[ReadModel]) -> int:
     """How far along the log all of these are. Raises `NotYet` where one is not built."""
-    found = dict(positions_of(connection, read_models))
-    missing = [one.name for one in read_models if one.name not in found]
+    position_by_name = dict(positions_of(connection, read_models))
+    missing = [
+        read_model.name for read_model in read_models if read_model.name not in position_by_name
+    ]
     if missing:
         raise NotYet(f"{', '.join(missing)}: not built in this database; run `stemma migrate`")
-    return min(found.values(), default=0)
+    return min(position_by_name.values(), default=0)

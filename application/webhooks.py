@@ -157,8 +157,8 @@ def lost_authorization(access: Access, endpoint: Endpoint) -> str | None:
         pass
     what = "all projects" if project_id is None else "the project"
     return (
-        f"{endpoint.owner}, who vouches for it, does not administer {what} any more; whoever"
-        " does and resumes it vouches for it from then on"
+        f"{endpoint.owner}, its owner, does not administer {what} any more; whoever"
+        " does and resumes it becomes its owner"
     )
 
 

@@ -12,7 +12,7 @@ from nats.js import JetStreamContext
 
 from adapters.nats.jetstream import WORKER_TTL_SECONDS, WORKERS_BUCKET
 from adapters.settings import Settings
-from domain.training.messages import Presence
+from domain.training.messages import WorkerPresence
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class Heartbeat:
     def __init__(self, js: JetStreamContext, settings: Settings) -> None:
         self._js = js
         self._key = settings.worker_name
-        self._presence = Presence(
+        self._presence = WorkerPresence(
             settings.worker_name, _guess_device(settings.device), None, datetime.now(UTC)
         )
         self._changed = asyncio.Event()

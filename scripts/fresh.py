@@ -217,16 +217,20 @@ def await_line(place: Place, process: "subprocess.Popen[str]", text: str) -> Non
 
 
 def no_network(wheels: Path) -> Row:
-    told = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_CONFIG_FILE": "/dev/null"}
+    environment = {
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(wheels),
+        "PIP_CONFIG_FILE": "/dev/null",
+    }
     return Row(
         "no network, a folder of wheels",
-        environment=told,
+        environment=environment,
         prefix=["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"],
     )
 
 
 def company_network(wheels: Path) -> Row:
-    """An index of its own, with a certificate that only the company's authority vouches for."""
+    """An index of its own, with a certificate signed by the company's own authority."""
 
     def work(place: Place) -> str:
         with served(wheels, place.clone.parent) as (address, certificate):

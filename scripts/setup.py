@@ -2,7 +2,7 @@
 
 `.venv` is complete when its stamp says so, and the stamp is written last. Without a stamp, whatever
 is there was interrupted and is made anew: an installer that is killed can leave half a package that
-looks installed. Packages are fetched by `uv`, which is told what pip is told: indexes, folders of
+looks installed. Packages are fetched by `uv`, which gets pip's settings: indexes, folders of
 wheels, certificates, proxies.
 
 Needs the standard library only.
@@ -168,19 +168,19 @@ def locked_entry(package: str) -> str:
 
 
 def pip_settings(pip: list[str]) -> Settings:
-    """What pip is told by its files and variables, the more specific over the less."""
+    """The settings of pip's files and variables, the more specific over the less."""
     listed = subprocess.run(
         [*pip, "config", "list"], capture_output=True, text=True, check=False, env=os.environ
     )
     if listed.returncode != 0:
         raise SetupError(f"pip's configuration cannot be read: {listed.stderr.strip()}")
-    found: dict[str, Settings] = {"global": {}, "install": {}, ":env:": {}}
+    by_section: dict[str, Settings] = {"global": {}, "install": {}, ":env:": {}}
     for line in listed.stdout.splitlines():
         name, _, value = line.partition("=")
         section, _, key = name.partition(".")
-        if section in found:
-            found[section][key] = str(ast.literal_eval(value))
-    return found["global"] | found["install"] | found[":env:"]
+        if section in by_section:
+            by_section[section][key] = str(ast.literal_eval(value))
+    return by_section["global"] | by_section["install"] | by_section[":env:"]
 
 
 def for_uv(settings: Settings) -> tuple[list[str], dict[str, str]]:

@@ -85,7 +85,7 @@ def claims_of(payload: Mapping[str, object], groups_claim: str) -> Claims:
         raise SignInRefused(
             "the identity provider does not say which groups you are in, as they are many: an"
             " administrator can have it name only those that matter here",
-            reason="sign-in: groups not told",
+            reason="sign-in: no groups in the token",
         )
     groups = [groups] if isinstance(groups, str) else groups
     return msgspec.convert({**payload, "groups": groups}, Claims)

@@ -49,8 +49,8 @@ class Keys:
             if self.public_path.exists():
                 raise SettingsError(
                     f"{self.path} is gone, and {self.public_path} says that it was there: bring it"
-                    " back from your backup. A log that begins again under another key can only be"
-                    " told from a forged one by you: to want that, move both files away"
+                    " back from your backup. A log that is signed anew by another key can only be"
+                    " distinguished from a forged one by you: to want that, move both files away"
                 )
             self._save([new_key(self._name())])
         if stat.S_IMODE(self.path.stat().st_mode) & 0o077:

@@ -167,11 +167,11 @@ def _located(
     if trees.current.size < size:
         return (
             f"event {trees.current.size + 1} is missing; whether one before it was changed cannot"
-            " be said, as the stored hashes were changed too"
+            " be determined, as the stored hashes were changed too"
         )
     return (
         f"the first one that was changed is among events {agreement.size + 1} to {size}: which one"
-        " cannot be said, as the stored hashes were changed too. More checkpoints kept between"
+        " cannot be determined, as the stored hashes were changed too. Checkpoints kept in between"
         " would narrow it down"
     )
 

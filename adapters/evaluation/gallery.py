@@ -68,7 +68,7 @@ class TrueAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     box: Box | None = None
 
 
-class JudgedImage(msgspec.Struct, frozen=True):
+class ImageResult(msgspec.Struct, frozen=True):
     """An image's ground truth, and its predictions in descending order of score.
 
     `outcome` is correct, misclassified or unsure in a classification, otherwise correct,
@@ -183,7 +183,7 @@ class Evaluator:
         """False positives and false negatives, a row for each image."""
         return np.stack([self._wrong, self._missed], axis=1)
 
-    def evaluate(self, image: int, discarded_at_most: int | None = None) -> JudgedImage:
+    def evaluate(self, image: int, discarded_at_most: int | None = None) -> ImageResult:
         images = self._decided.predictions.images
         wrong, missed = int(self._wrong[image]), int(self._missed[image])
         if isinstance(self._decided, DecidedLabels):
@@ -193,7 +193,7 @@ class Evaluator:
         predicted = [prediction for kept, prediction in by_score if kept]
         discarded = [prediction for kept, prediction in by_score if not kept]
         score = float(self._scores[image])
-        return JudgedImage(
+        return ImageResult(
             image_id=images.ids[image],
             split="train" if images.train[image] else "validation",
             outcome=self._outcome(wrong, missed),

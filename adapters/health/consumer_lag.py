@@ -8,7 +8,7 @@ from nats.js.errors import NotFoundError
 from sqlalchemy import Connection, text
 
 from adapters.dataset.eraser import FEED as ERASURES
-from adapters.health.heartbeats import Sign, latest_heartbeats
+from adapters.health.heartbeats import ServiceHeartbeat, latest_heartbeats
 from adapters.nats.jetstream import CONTROL_STREAM, EVENTS, JOBS, REPORTS, stream_incarnation
 from adapters.subscriptions.relay import NotFromTheLog, forgotten_up_to, last_published, surplus_of
 from projections.engine.failing import Failing, failing_among
@@ -35,7 +35,7 @@ class DatabaseStatus(msgspec.Struct, frozen=True):
     read_models: list[ConsumerLag]
     parts: list[ConsumerLag]
     failing: list[Failing]
-    heartbeats: list[Sign]
+    heartbeats: list[ServiceHeartbeat]
     tracked: dict[str, int]
 
     @property

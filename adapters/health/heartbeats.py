@@ -39,9 +39,9 @@ _LATEST = """
 log = logging.getLogger(__name__)
 
 
-class Sign(msgspec.Struct, frozen=True):
-    """What a process last said of a part: seconds since, and since its last failure, if it has
-    failed. `error` says how, and may name what only users should see."""
+class ServiceHeartbeat(msgspec.Struct, frozen=True):
+    """The last heartbeat of a service in a process: its age in seconds, and that of the service's
+    last failure, if any. `error` is its message, which may name what only users should see."""
 
     part: str
     process: str
@@ -139,6 +139,6 @@ def described(error: Exception) -> str:
     return masked(f"{type(error).__name__}: {error}")[:_LONGEST_ERROR]
 
 
-def latest_heartbeats(connection: Connection) -> list[Sign]:
+def latest_heartbeats(connection: Connection) -> list[ServiceHeartbeat]:
     """The last heartbeat of each process that ran a part lately, by part, the latest first."""
-    return [Sign(*row) for row in connection.execute(text(_LATEST))]
+    return [ServiceHeartbeat(*row) for row in connection.execute(text(_LATEST))]

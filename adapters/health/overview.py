@@ -20,8 +20,7 @@ from adapters.health.consumer_lag import (
     read_stream_lags,
 )
 from adapters.postgres.postgres import passing_engine
-from adapters.subscriptions.webhooks.positions import Standing as WebhookLag
-from adapters.subscriptions.webhooks.positions import standings as webhook_lags
+from adapters.subscriptions.webhooks.positions import WebhookLag, webhook_lags
 from adapters.training.worker_pool import (
     QueueMonitor,
     QueueUnreachable,

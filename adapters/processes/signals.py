@@ -17,19 +17,19 @@ def stopping_on_signals() -> Iterator[threading.Event]:
     which holds a lock that `Event.set` takes: set by the handler, the event would wait for itself.
     So the handler writes to a pipe, and a thread sets the event.
     """
-    asked = threading.Event()
+    stop = threading.Event()
     reader, writer = os.pipe()
 
     def set_when_asked() -> None:
         with os.fdopen(reader, "rb", buffering=0) as pipe:
             while pipe.read(1):
-                asked.set()
+                stop.set()
 
     thread = threading.Thread(target=set_when_asked, name="stop signals", daemon=True)
     thread.start()
     former = [signal.signal(number, lambda *_: os.write(writer, b"\0")) for number in STOP_SIGNALS]
     try:
-        yield asked
+        yield stop
     finally:
         for number, handler in zip(STOP_SIGNALS, former, strict=True):
             signal.signal(number, handler)

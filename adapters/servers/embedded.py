@@ -208,7 +208,7 @@ class EmbeddedServer(ABC):
     def _await_ready(self) -> None:
         begin = self.log.stat().st_size if self.log.exists() else 0
         process = self._process = self._launch()
-        reason: str | None = "it was not asked"
+        reason: str | None = "its readiness was not checked"
 
         def ready_or_dead() -> bool:
             nonlocal reason

@@ -109,11 +109,11 @@ class Relay:
         """Return once the stream stands still although the log has gone on, or `stop` is set."""
         seen = None
         while not stop.is_set():
-            found = await last_published(self._js)
+            latest = await last_published(self._js)
             head = await asyncio.to_thread(self._store.head)
-            if found == seen and found.position < head:
+            if latest == seen and latest.position < head:
                 return
-            seen = found
+            seen = latest
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _publish_after(self, reached: Reached) -> int:
@@ -171,16 +171,16 @@ class Relay:
         info = await self._js.stream_info(EVENTS)
         sequence, subject, position, event_id = await last_published(self._js)
         counted = surplus_of(info)
-        known = await asyncio.to_thread(self._store.tracked, counted)
+        tracked = await asyncio.to_thread(self._store.tracked, counted)
         last = max(info.state.last_seq, sequence)
-        position = position if event_id else forgotten_up_to(info, known)
+        position = position if event_id else forgotten_up_to(info, tracked)
         surplus = last - position
         reached = Reached(sequence, subject, position, event_id, surplus)
         if position:
-            found = await asyncio.to_thread(self._store.read, position - 1, limit=1, upto=position)
-            _check(reached, found)
-        if surplus > known:
-            # For when all messages have expired, and none tells what position was last.
+            event = await asyncio.to_thread(self._store.read, position - 1, limit=1, upto=position)
+            _check(reached, event)
+        if surplus > tracked:
+            # For when all messages have expired, and no message has the last position.
             await asyncio.to_thread(self._remember, counted, surplus)
         self._report_holes(info, reached)
         return reached
@@ -254,9 +254,9 @@ def forgotten_up_to(info: StreamInfo, surplus: int) -> int:
     return info.state.last_seq - surplus if _forgets(info.config) else 0
 
 
-def _check(reached: Reached, found: Sequence[Recorded]) -> None:
+def _check(reached: Reached, published: Sequence[Recorded]) -> None:
     """The event that was reached against the one that the log has at its position, if any."""
-    if not found or reached.event_id not in {"", found[0].metadata.event_id}:
+    if not published or reached.event_id not in {"", published[0].metadata.event_id}:
         raise StreamAhead(
             f"stream {EVENTS} ends with an event at position {reached.position} that the log does"
             " not have there: the database looks restored from an older copy; restore the newer"

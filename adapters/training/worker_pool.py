@@ -16,7 +16,7 @@ from nats.js.errors import KeyNotFoundError, NotFoundError
 from adapters.nats.jetstream import JOBS, WORKERS_BUCKET, WORKERS_STREAM, jetstream
 from adapters.nats.login import nats_login
 from adapters.settings import Settings
-from domain.training.messages import Presence
+from domain.training.messages import WorkerPresence
 
 PATIENCE_SECONDS = 3.0
 FRESH_SECONDS = 1.0
@@ -33,7 +33,7 @@ class QueueUnreachable(Exception):
 class WorkerPool(msgspec.Struct, frozen=True):
     """The live workers, by name, and how many jobs wait or are in progress."""
 
-    workers: list[Presence]
+    workers: list[WorkerPresence]
     waiting: int
     in_work: int
 
@@ -115,7 +115,7 @@ async def read_worker_pool(js: JetStreamContext) -> WorkerPool:
     return WorkerPool(workers, max(jobs - in_work, 0), in_work)
 
 
-async def _workers(js: JetStreamContext) -> list[Presence]:
+async def _workers(js: JetStreamContext) -> list[WorkerPresence]:
     bucket = await js.key_value(WORKERS_BUCKET)
     info = await js.stream_info(WORKERS_STREAM, subjects_filter=f"$KV.{WORKERS_BUCKET}.>")
     presences = []
@@ -130,10 +130,10 @@ async def _workers(js: JetStreamContext) -> list[Presence]:
     return sorted(presences, key=lambda presence: presence.worker)
 
 
-def _presence_of(name: str, value: bytes) -> Presence | None:
+def _presence_of(name: str, value: bytes) -> WorkerPresence | None:
     """The presence, or None where a worker wrote another value: the others are still listed."""
     try:
-        presence = msgspec.json.decode(value, type=Presence)
+        presence = msgspec.json.decode(value, type=WorkerPresence)
     except msgspec.DecodeError as error:
         log.warning("the presence of worker %s cannot be decoded: %s", name, error)
         return None

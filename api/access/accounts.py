@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from api.access.guard import demand, demand_everywhere
 from api.access.rights import ACCOUNT, needs
 from api.backend import Backend
-from api.http.commands import Answer, Named, carry_out, named
+from api.http.commands import CommandResult, Named, carry_out, named
 from api.http.parameters import Cursor, HttpRequest, Limit, Served
 from api.http.schemas import Strict
 from application.access.access import Caller
@@ -121,7 +121,7 @@ class AccountController(Controller):
     @post("/accounts", summary="Open an account", sync_to_thread=True, opt=needs(Right.ADMINISTER))
     def open_account(
         self, backend: Served, request: HttpRequest, data: JSONBody[NewAccount]
-    ) -> Response[Answer]:
+    ) -> Response[CommandResult]:
         """The account has no rights until it is granted a role."""
         command = OpenAccount(data.name, data.kind, data.email)
         return carry_out(
@@ -139,7 +139,7 @@ class AccountController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ADMINISTER),
     )
-    def close_account(self, account: Named) -> Response[Answer]:
+    def close_account(self, account: Named) -> Response[CommandResult]:
         """Its keys are invalid from now on. Its name stays on record and cannot be used again."""
         return account.carry_out(
             lambda session: change_account(session, account.id, CloseAccount())
@@ -152,7 +152,9 @@ class AccountController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ADMINISTER),
     )
-    def erase_account(self, account: Named, data: JSONBody[NewAccountErasure]) -> Response[Answer]:
+    def erase_account(
+        self, account: Named, data: JSONBody[NewAccountErasure]
+    ) -> Response[CommandResult]:
         """Close the account and make its e-mail address and its identity at a provider unreadable.
         This is final. Its name and the reason stay on record: the reason has no personal data."""
         command = EraseAccount(data.reason)
@@ -167,7 +169,7 @@ class AccountController(Controller):
     )
     def grant_role(
         self, backend: Served, request: HttpRequest, account: Named, data: JSONBody[NewRole]
-    ) -> Response[Answer]:
+    ) -> Response[CommandResult]:
         """viewer, annotator, trainer, auditor or administrator: at most a role that you have
         yourself."""
         _demand_administrator(backend, request.user, data.project_id)
@@ -192,7 +194,7 @@ class AccountController(Controller):
         project_id: Annotated[
             str | None, QueryParameter(description="The project of a role in just one")
         ] = None,
-    ) -> Response[Answer]:
+    ) -> Response[CommandResult]:
         """It takes effect with the next request."""
         _demand_administrator(backend, request.user, project_id)
         command = WithdrawRole(role, project_id)

@@ -12,7 +12,7 @@ from msgspec import Meta
 from api.access.guard import demand, demand_everywhere
 from api.access.rights import ACCOUNT
 from api.backend import Backend
-from api.http.commands import Answer, Named, envelope, named
+from api.http.commands import CommandResult, Named, envelope, named
 from api.http.parameters import Cursor, HttpRequest, Limit, Served
 from api.http.schemas import Strict
 from application.access.access import Caller
@@ -160,7 +160,7 @@ class KeyController(Controller):
     @delete(
         "/{key_id:str}", summary="Revoke a key", status_code=200, sync_to_thread=True, opt=ACCOUNT
     )
-    def revoke_key(self, request: HttpRequest, key: Named) -> Response[Answer]:
+    def revoke_key(self, request: HttpRequest, key: Named) -> Response[CommandResult]:
         """The key is invalid from the next request on."""
         return key.carry_out(lambda session: revoke_key(session, key.id, request.user))
 

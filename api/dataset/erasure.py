@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from adapters.blobs.blobs import BlobMissing
 from api.access.rights import needs
 from api.dataset.schemas import Erasure, NewErasure
-from api.http.commands import Answer, Named, named
+from api.http.commands import CommandResult, Named, named
 from api.http.parameters import AtLeast, HttpRequest, Served
 from api.pages.html import exact
 from application.dataset.erasure import erase_image, erased_among
@@ -39,7 +39,7 @@ class ErasureController(Controller):
     )
     def erase(
         self, request: HttpRequest, image: Named, data: JSONBody[NewErasure]
-    ) -> Response[Answer]:
+    ) -> Response[CommandResult]:
         """Remove an image for good and delete its bytes. This is final.
 
         The reason stays in the log, so it must not hold personal data. Versions trained with the

@@ -13,9 +13,9 @@ from api.access.guard import demand
 from api.access.rights import needs
 from api.backend import Backend
 from api.dataset.erasure import OF_IMAGES, image_there, unless_erased
-from api.dataset.schemas import Images, ImageSplit, ImageView, NewAnnotations, Said
+from api.dataset.schemas import Images, ImageSplit, ImageView, NewAnnotations, NewImageAnnotations
 from api.dataset.thumbnails import MEDIA_TYPE, Size, thumbnail
-from api.http.commands import Answer, Named, carry_out, named
+from api.http.commands import CommandResult, Named, carry_out, named
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.http.problems import FieldError, Refusals
 from api.http.schemas import Order, Split
@@ -68,7 +68,7 @@ class ImageController(Controller):
         request: HttpRequest,
         project_id: FromPath[str],
         data: Annotated[Upload, Body(media_type=RequestEncodingType.MULTI_PART)],
-    ) -> Response[Answer]:
+    ) -> Response[CommandResult]:
         """Add one or more images: all of them, or none if one is refused.
 
         An image whose content the project already has is unchanged. The answer's `ids` are those of
@@ -212,7 +212,7 @@ class ImageController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ANNOTATE, of="image_id"),
     )
-    def assign_split(self, image: Named, data: JSONBody[ImageSplit]) -> Response[Answer]:
+    def assign_split(self, image: Named, data: JSONBody[ImageSplit]) -> Response[CommandResult]:
         return image.change(AssignSplit(data.split), data)
 
     @delete(
@@ -222,7 +222,7 @@ class ImageController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ANNOTATE, of="image_id"),
     )
-    def remove_image(self, image: Named) -> Response[Answer]:
+    def remove_image(self, image: Named) -> Response[CommandResult]:
         """Remove the image from the project; versions that were trained with it keep it."""
         return image.change(RemoveImage())
 
@@ -235,7 +235,7 @@ class ImageController(Controller):
     )
     def annotate_images(
         self, backend: Served, request: HttpRequest, view: Named, data: JSONBody[NewAnnotations]
-    ) -> Response[Answer]:
+    ) -> Response[CommandResult]:
         """Annotate images of a view: all of them, or none if one is refused."""
         streams = [IMAGE.stream(image.image_id) for image in data.images]
         demand(backend, request.user, Right.ANNOTATE, *streams, field="image_id")
@@ -260,8 +260,8 @@ class ImageController(Controller):
         request: HttpRequest,
         image_id: FromPath[str],
         view_id: FromPath[str],
-        data: JSONBody[Said],
-    ) -> Response[Answer]:
+        data: JSONBody[NewImageAnnotations],
+    ) -> Response[CommandResult]:
         """Annotate an image in a view.
 
         Send the image's `ETag` as `If-Match`: a 412 then protects annotations that another user

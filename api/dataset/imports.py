@@ -15,7 +15,7 @@ from adapters.dataset.imports.run import inside_roots
 from api.access.rights import needs
 from api.dataset.schemas import Imports, ImportView, NewImport
 from api.dataset.uploads import KNOWN, ask, receive, refuse_early
-from api.http.commands import Answer, carry_out, envelope
+from api.http.commands import CommandResult, carry_out, envelope
 from api.http.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from application.dataset.imports import request_import
 from domain.access.roles import Right
@@ -52,7 +52,7 @@ class ImportController(Controller):
         skip_bad: FromQuery[bool] = False,
         clip: FromQuery[bool] = False,
         dry_run: FromQuery[bool] = False,
-    ) -> Response[Answer]:
+    ) -> Response[CommandResult]:
         """The body is a zip or a tar archive, optionally compressed. The answer's `id` is the
         import's.
 
@@ -84,7 +84,7 @@ class ImportController(Controller):
         request: HttpRequest,
         project_id: FromPath[str],
         data: JSONBody[NewImport],
-    ) -> Response[Answer]:
+    ) -> Response[CommandResult]:
         """Import from a folder that the server may read: its operator sets STEMMA_IMPORT_ROOTS."""
         refuse_unstorable(data.source, "source")
         source = str(inside_roots(data.source, backend.import_roots))

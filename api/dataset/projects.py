@@ -5,7 +5,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 
 from api.access.rights import needs
 from api.dataset.schemas import DatasetView, NewProject, NewSplit, Projects, ProjectView
-from api.http.commands import Answer, Named, carry_out, named
+from api.http.commands import CommandResult, Named, carry_out, named
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.http.schemas import NewName
 from application.access.accounts import begin_project
@@ -29,7 +29,7 @@ class ProjectController(Controller):
     @post(summary="Create a project", sync_to_thread=True, opt=needs(Right.TRAIN, anywhere=True))
     def create_project(
         self, backend: Served, request: HttpRequest, data: JSONBody[NewProject]
-    ) -> Response[Answer]:
+    ) -> Response[CommandResult]:
         """The caller becomes its administrator, unless it administers all projects."""
         return carry_out(
             backend,
@@ -113,7 +113,7 @@ class ProjectController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ADMINISTER, of="project_id"),
     )
-    def rename_project(self, project: Named, data: JSONBody[NewName]) -> Response[Answer]:
+    def rename_project(self, project: Named, data: JSONBody[NewName]) -> Response[CommandResult]:
         return project.change(RenameProject(data.name), data)
 
     @post(
@@ -123,7 +123,9 @@ class ProjectController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="project_id"),
     )
-    def draw_validation_split(self, project: Named, data: JSONBody[NewSplit]) -> Response[Answer]:
+    def draw_validation_split(
+        self, project: Named, data: JSONBody[NewSplit]
+    ) -> Response[CommandResult]:
         """Draw a validation set at random from all images; the others become training images."""
         command = DrawValidationSplit(data.size, data.seed)
         return project.carry_out(

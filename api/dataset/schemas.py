@@ -25,14 +25,14 @@ class NewSplit(Strict, frozen=True, kw_only=True):
     seed: Annotated[int, Meta(ge=0, le=2**53)] = 0
 
 
-class Said(Strict, frozen=True, kw_only=True):
+class NewImageAnnotations(Strict, frozen=True, kw_only=True):
     """All annotations of an image in a view; they replace the earlier ones."""
 
     annotations: list[Annotation] = msgspec.field(default_factory=list)
     without_concept: bool = False
 
 
-class ImageAnnotations(Said, frozen=True, kw_only=True):
+class ImageAnnotations(NewImageAnnotations, frozen=True, kw_only=True):
     """All annotations of an image in a view, with the image's id."""
 
     image_id: str

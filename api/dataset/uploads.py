@@ -10,7 +10,7 @@ from litestar import Response
 from adapters.dataset.imports.requested import find_requested, upload_key
 from adapters.formats.registry import FORMATS
 from api.backend import Backend
-from api.http.commands import Answer, respond
+from api.http.commands import CommandResult, respond
 from api.http.parameters import HttpRequest
 from application.dataset.imports import request_import
 from application.handle import Request, Session, handle
@@ -28,7 +28,9 @@ def refuse_early(backend: Backend, request: Request, command: RequestImport) -> 
         request_import(Session(backend.store, request), command, KNOWN)
 
 
-def ask(backend: Backend, request: Request, command: RequestImport, path: Path) -> Response[Answer]:
+def ask(
+    backend: Backend, request: Request, command: RequestImport, path: Path
+) -> Response[CommandResult]:
     """Store the archive, then request its import; a repeated request is the same import.
 
     The import's id depends on the archive: another archive under the same key has another id.

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.evaluation.gallery import Evaluator, JudgedImage
+from adapters.evaluation.gallery import Evaluator, ImageResult
 from api.evaluation.evaluated import EvaluatedVersion
 from api.evaluation.views import (
     Changes,
@@ -57,8 +57,8 @@ class ChangedImage(msgspec.Struct, frozen=True):
 
     image_id: str
     change: str
-    first: JudgedImage
-    second: JudgedImage
+    first: ImageResult
+    second: ImageResult
 
 
 class ChangeCounts(msgspec.Struct, frozen=True):

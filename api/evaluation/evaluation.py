@@ -1,29 +1,30 @@
 """Routes of evaluations: metrics, curves, confusion, gallery, thresholds, CSV."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated
 
 from litestar import Controller, Response, get, put
+from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import Stream
 
 from adapters.evaluation.csv_rows import Cell, csv_pieces, prediction_rows
 from api.access.rights import needs
 from api.evaluation.evaluated import find_evaluated
+from api.evaluation.gallery_request import GALLERY_REQUEST, GalleryRequest
 from api.evaluation.views import (
     ConfusionView,
     CurveView,
     EvaluationView,
-    GalleryRequest,
     GalleryView,
-    JudgedView,
+    ImageResultView,
     confusion_view,
     curve_view,
     evaluation_view,
     gallery_view,
     judged,
 )
-from api.http.commands import Answer, Named, named
+from api.http.commands import CommandResult, Named, named
 from api.http.parameters import AsOf, AtLeast, Cursor, Limit, Served
 from api.http.schemas import Split
 from domain.access.roles import Right
@@ -34,8 +35,6 @@ from projections.training.library_queries import find_version
 from projections.training.metric_history import METRIC_HISTORY, series_of
 from projections.training.models_library import MODELS_LIBRARY
 
-Show = Literal["all", "errors", "false_positives", "false_negatives", "misclassified"]
-Sort = Literal["image", "highest", "lowest"]
 Preview = Annotated[
     list[str] | None,
     QueryParameter(
@@ -125,6 +124,7 @@ class EvaluationController(Controller):
     @get(
         "/evaluation/images",
         summary="The gallery",
+        dependencies=GALLERY_REQUEST,
         sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )
@@ -132,13 +132,7 @@ class EvaluationController(Controller):
         self,
         backend: Served,
         version_id: FromPath[str],
-        split: FromQuery[Split] = "validation",
-        show: FromQuery[Show] = "all",
-        concept: FromQuery[str | None] = None,
-        true: FromQuery[str | None] = None,
-        said: FromQuery[str | None] = None,
-        sort: FromQuery[Sort] = "image",
-        from_score: Annotated[float | None, QueryParameter(ge=0, le=1)] = None,
+        shown: NamedDependency[GalleryRequest],
         threshold: Preview = None,
         cursor: Cursor = None,
         limit: Limit = 50,
@@ -148,20 +142,12 @@ class EvaluationController(Controller):
         """Images with their truth, predictions and discarded predictions, by descending score.
 
         `concept` selects images whose truth or predictions have it, and restricts errors to it.
-        `true` and `said` are a cell of the confusion matrix, `said=nothing` its last column.
+        `actual` and `predicted` are a cell of the confusion matrix; `predicted=nothing` is its last
+        column.
         When sorted by score, the list begins at `from_score`, such as the threshold.
         """
         evaluated = find_evaluated(
             backend, version_id, preview=threshold or (), at_least=at_least, as_of=as_of
-        )
-        shown = GalleryRequest(
-            split=split,
-            show=show,
-            concept=concept,
-            true=true,
-            said=said,
-            sort=sort,
-            from_score=from_score,
         )
         return gallery_view(evaluated, shown, cursor, limit)
 
@@ -179,13 +165,13 @@ class EvaluationController(Controller):
         threshold: Preview = None,
         at_least: AtLeast = None,
         as_of: AsOf = None,
-    ) -> JudgedView:
+    ) -> ImageResultView:
         """An image of either split, with all discarded predictions."""
         evaluated = find_evaluated(
             backend, version_id, preview=threshold or (), at_least=at_least, as_of=as_of
         )
         (image,) = judged(evaluated, [evaluated.place_of_image(image_id)], None, None)
-        return JudgedView(image, evaluated.position)
+        return ImageResultView(image, evaluated.position)
 
     @put(
         "/evaluation/thresholds",
@@ -193,7 +179,9 @@ class EvaluationController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="version_id"),
     )
-    def set_thresholds(self, version: Named, data: JSONBody[dict[str, float]]) -> Response[Answer]:
+    def set_thresholds(
+        self, version: Named, data: JSONBody[dict[str, float]]
+    ) -> Response[CommandResult]:
         """Set minimum scores of predictions, 0 to 1, by concept id; other concepts keep theirs.
 
         Nothing is trained.

@@ -1,25 +1,25 @@
 """The pages of an evaluation: metrics, thresholds, curves, confusion, gallery, and image."""
 
 from collections.abc import Iterable
-from typing import Annotated
 from urllib.parse import urlencode
 
 import msgspec
 from litestar import Controller, get
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
 from litestar.response import Template
 from sqlalchemy import Connection
 
-from adapters.evaluation.gallery import JudgedImage
+from adapters.evaluation.gallery import ImageResult
 from api.access.rights import needs
 from api.backend import Backend, NotYet
 from api.dataset.erasure import describe_erasure
 from api.evaluation.evaluated import EvaluatedVersion, check_is_evaluated, find_evaluated
-from api.evaluation.evaluation import Preview, Show, Sort
+from api.evaluation.evaluation import Preview
+from api.evaluation.gallery_request import GALLERY_REQUEST, GalleryRequest
 from api.evaluation.views import (
     ConfusionView,
     EvaluationView,
-    GalleryRequest,
     confusion_view,
     evaluation_view,
     gallery_of,
@@ -27,7 +27,6 @@ from api.evaluation.views import (
     place_in,
 )
 from api.http.parameters import AtLeast, Cursor, Served
-from api.http.schemas import Split
 from api.pages.html import Page, render
 from domain.access.roles import Right
 from domain.errors import Conflict, NotFound
@@ -95,7 +94,7 @@ class EvaluationPage(VersionPart, frozen=True, kw_only=True):
     shown: GalleryRequest
     thresholds: list[str]
     tabs: list[tuple[str, str]]
-    images: list[JudgedImage]
+    images: list[ImageResult]
     rows: dict[str, ImageRow]
     labels: dict[str, str]
     count: int
@@ -107,7 +106,7 @@ class EvaluationPage(VersionPart, frozen=True, kw_only=True):
     @property
     def any_filter(self) -> bool:
         shown = self.shown
-        return shown.show != "all" or any((shown.concept, shown.true, shown.said))
+        return shown.show != "all" or any((shown.concept, shown.actual, shown.predicted))
 
     def address(self, **others: str | None) -> str:
         """The address of this page with some values replaced."""
@@ -121,10 +120,10 @@ class EvaluationPage(VersionPart, frozen=True, kw_only=True):
         return 0 if not counts[column] else 1 + min(int(5 * counts[column] / total), 4)
 
 
-class JudgedPage(VersionPart, frozen=True, kw_only=True):
+class ImageResultPage(VersionPart, frozen=True, kw_only=True):
     """An image with its truth and predictions, and its neighbours in the gallery."""
 
-    image: JudgedImage
+    image: ImageResult
     row: ImageRow | None
     erased: str | None
     labels: dict[str, str]
@@ -140,8 +139,16 @@ class JudgedPage(VersionPart, frozen=True, kw_only=True):
         return _query(self.shown, self.thresholds)
 
 
+def _on_page(shown: GalleryRequest) -> GalleryRequest:
+    """The form keeps its score to begin at when the order becomes that of the images."""
+    ignored = shown.sort == "image"
+    return msgspec.structs.replace(shown, from_score=None) if ignored else shown
+
+
 class EvaluationPages(Controller):
     """Evaluations."""
+
+    dependencies = GALLERY_REQUEST
 
     @get(
         "/versions/{version_id:str}/evaluation",
@@ -152,13 +159,7 @@ class EvaluationPages(Controller):
         self,
         backend: Served,
         version_id: FromPath[str],
-        split: FromQuery[Split] = "validation",
-        show: FromQuery[Show] = "all",
-        concept: FromQuery[str] = "",
-        true: FromQuery[str] = "",
-        said: FromQuery[str] = "",
-        sort: FromQuery[Sort] = "image",
-        from_score: Annotated[float | None, QueryParameter(ge=0, le=1)] = None,
+        shown: NamedDependency[GalleryRequest],
         threshold: Preview = None,
         cursor: Cursor = None,
         before: FromQuery[str | None] = None,
@@ -169,17 +170,9 @@ class EvaluationPages(Controller):
             evaluated = find_evaluated(backend, version_id, preview=threshold or ())
         except Conflict as reason:
             return not_evaluated(around, reason.detail, "evaluation")
-        shown = GalleryRequest(
-            split=split,
-            show=show,
-            concept=concept or None,
-            true=true or None,
-            said=said or None,
-            sort=sort,
-            from_score=None if sort == "image" else from_score,
-        )
         return render(
-            "evaluation/evaluation.html", _page(evaluated, around, shown, threshold, cursor, before)
+            "evaluation/evaluation.html",
+            _page(evaluated, around, _on_page(shown), threshold, cursor, before),
         )
 
     @get(
@@ -192,34 +185,19 @@ class EvaluationPages(Controller):
         backend: Served,
         version_id: FromPath[str],
         image_id: FromPath[str],
-        split: FromQuery[Split] = "validation",
-        show: FromQuery[Show] = "all",
-        concept: FromQuery[str] = "",
-        true: FromQuery[str] = "",
-        said: FromQuery[str] = "",
-        sort: FromQuery[Sort] = "image",
-        from_score: Annotated[float | None, QueryParameter(ge=0, le=1)] = None,
+        shown: NamedDependency[GalleryRequest],
         threshold: Preview = None,
         at_least: AtLeast = None,
     ) -> Template:
-        around = surroundings(backend, version_id, at_least)
+        around, shown = surroundings(backend, version_id, at_least), _on_page(shown)
         evaluated = find_evaluated(backend, version_id, preview=threshold or ())
-        shown = GalleryRequest(
-            split=split,
-            show=show,
-            concept=concept or None,
-            true=true or None,
-            said=said or None,
-            sort=sort,
-            from_score=None if sort == "image" else from_score,
-        )
         place = evaluated.place_of_image(image_id)
         matching = gallery_of(evaluated, shown)
         (image,) = judged(evaluated, [place], None, None)
         is_in = place in matching.after(None, matching.count)
         ids = evaluated.predictions.images.ids
         earlier, later = matching.before(place, 1), matching.after(place, 1)
-        page = JudgedPage(
+        page = ImageResultPage(
             **msgspec.structs.asdict(around),
             api=f"/api/v1/versions/{version_id}/evaluation/images/{image_id}",
             image=image,

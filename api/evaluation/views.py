@@ -12,12 +12,13 @@ from adapters.evaluation.gallery import (
     Evaluator,
     Gallery,
     GalleryQuery,
-    JudgedImage,
+    ImageResult,
     gallery,
 )
 from adapters.evaluation.metrics import Curve
 from adapters.evaluation.prediction_arrays import Bools, Counts, DecidedLabels, Labels
 from api.evaluation.evaluated import EvaluatedVersion
+from api.evaluation.gallery_request import GalleryRequest
 from domain.errors import Invalid
 from domain.training.messages import ConceptLabel, SplitFigures
 
@@ -109,14 +110,14 @@ class GalleryView(msgspec.Struct, frozen=True):
     """A page of images. `count` is the number of matches; pass `next` as `cursor` for the next
     page."""
 
-    items: list[JudgedImage]
+    items: list[ImageResult]
     count: int
     next: str | None
     position: int
 
 
-class JudgedView(msgspec.Struct, frozen=True):
-    image: JudgedImage
+class ImageResultView(msgspec.Struct, frozen=True):
+    image: ImageResult
     position: int
 
 
@@ -197,18 +198,6 @@ def confusion_view(evaluated: EvaluatedVersion, split: str) -> ConfusionView:
     return ConfusionView(split, evaluated.version.concepts, matrix, evaluated.position)
 
 
-class GalleryRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A query of images in the terms of a request; concepts are ids."""
-
-    split: str = "validation"
-    show: str = "all"
-    concept: str | None = None
-    true: str | None = None
-    said: str | None = None
-    sort: str = "image"
-    from_score: float | None = None
-
-
 def gallery_of(evaluated: EvaluatedVersion, shown: GalleryRequest) -> Gallery:
     """The gallery of a query. Raises `Invalid`."""
     if shown.show == "misclassified" and not _is_single(evaluated):
@@ -219,10 +208,10 @@ def gallery_of(evaluated: EvaluatedVersion, shown: GalleryRequest) -> Gallery:
             split=shown.split,
             show=shown.show,
             concept=_place(evaluated, shown.concept, "concept"),
-            true=_place(evaluated, shown.true, "true"),
+            true=_place(evaluated, shown.actual, "actual"),
             predicted=len(evaluated.predictions.concepts)
-            if shown.said == NOTHING
-            else _place(evaluated, shown.said, "said"),
+            if shown.predicted == NOTHING
+            else _place(evaluated, shown.predicted, "predicted"),
             sort=shown.sort,
             from_score=shown.from_score,
         ),
@@ -245,7 +234,7 @@ def judged(
     places: list[int],
     concept: str | None,
     discarded_at_most: int | None = DISCARDED_AT_MOST,
-) -> list[JudgedImage]:
+) -> list[ImageResult]:
     evaluator = Evaluator(
         evaluated.decided, evaluated.thresholds, _place(evaluated, concept, "concept")
     )

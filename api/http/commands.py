@@ -19,7 +19,7 @@ from domain.aggregates import Aggregate
 from domain.errors import Invalid
 
 
-class Answer(msgspec.Struct, frozen=True):
+class CommandResult(msgspec.Struct, frozen=True):
     """What a command did.
 
     `revision` is the entity's, also sent as `ETag`; ask queries for `at_least=<position>` to be
@@ -39,7 +39,7 @@ def carry_out(
     decide: Callable[[Session], Decided[Any]],
     *,
     status_code: int = 200,
-) -> Response[Answer]:
+) -> Response[CommandResult]:
     """Carry a command out as the request's headers ask.
 
     `Idempotency-Key` makes it happen once, `If-Match` only if the revision still stands.
@@ -55,7 +55,7 @@ class Entity:
         self._backend, self._request, self._aggregate = backend, request, aggregate
         self.id: str = request.path_params[f"{aggregate.kind}_id"]
 
-    def change(self, command: object, content: object = None) -> Response[Answer]:
+    def change(self, command: object, content: object = None) -> Response[CommandResult]:
         """Carry a command of its own out; `content` is the body that it came with."""
         return self.carry_out(
             lambda session: session.change(self._aggregate, self.id, command), content
@@ -67,7 +67,7 @@ class Entity:
         content: object = None,
         *,
         status_code: int = 200,
-    ) -> Response[Answer]:
+    ) -> Response[CommandResult]:
         """The same for a command that takes more."""
         return carry_out(self._backend, self._request, content, decide, status_code=status_code)
 
@@ -90,16 +90,16 @@ def named(*aggregates: Aggregate[Any]) -> dict[str, Provide]:
     return provided(**{aggregate.kind: maker(aggregate) for aggregate in aggregates})
 
 
-def respond(outcome: Outcome, status_code: int) -> Response[Answer]:
+def respond(outcome: Outcome, status_code: int) -> Response[CommandResult]:
     return Response(
-        _answer(outcome),
+        _result(outcome),
         status_code=status_code,
         headers={"ETag": f'"{outcome.revision}"'} if outcome.revision else {},
     )
 
 
-def _answer(outcome: Outcome) -> Answer:
-    return Answer(outcome.id, outcome.revision, outcome.position, outcome.ids)
+def _result(outcome: Outcome) -> CommandResult:
+    return CommandResult(outcome.id, outcome.revision, outcome.position, outcome.ids)
 
 
 def envelope(request: HttpRequest, content: object) -> Request:
@@ -109,21 +109,22 @@ def envelope(request: HttpRequest, content: object) -> Request:
         raise Invalid("Idempotency-Key has 1 to 200 printable characters", field="Idempotency-Key")
     command_id = key or str(uuid.uuid4())
     caller: Caller = request.user
-    asked = f"{caller.account_id} {request.method} {request.url.path} "
-    told = asked.encode() + msgspec.json.encode(content)
+    target = f"{caller.account_id} {request.method} {request.url.path} "
+    hashed = target.encode() + msgspec.json.encode(content)
     return Request(
         actor=caller.actor,
         command_id=command_id,
         correlation_id=_correlation(request),
         expected_revision=_expected(request.headers.get("If-Match")),
-        fingerprint=hashlib.sha256(told).hexdigest(),
+        fingerprint=hashlib.sha256(hashed).hexdigest(),
     )
 
 
 def _correlation(request: HttpRequest) -> str:
-    """The id that `Watching` has found for the request, unless the caller said a wrong one."""
-    said = request.headers.get(CORRELATION)
-    if said is not None and not is_id(said):
+    """The correlation id of the request, which `RequestLog` set. Raises `Invalid` if the caller's
+    is malformed."""
+    given = request.headers.get(CORRELATION)
+    if given is not None and not is_id(given):
         raise Invalid(f"{CORRELATION} has 1 to {LONGEST} printable characters", field=CORRELATION)
     return str(request.state["correlation_id"])
 

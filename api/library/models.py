@@ -6,7 +6,7 @@ from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from api.access.rights import needs
-from api.http.commands import Answer, Named, named
+from api.http.commands import CommandResult, Named, named
 from api.http.parameters import AsOf, AtLeast, Cursor, Limit, Served, position_in
 from api.http.schemas import NewName
 from api.library.schemas import Library, ModelView, NewFork
@@ -84,7 +84,7 @@ class ModelController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="model_id"),
     )
-    def fork_model(self, model: Named, data: JSONBody[NewFork]) -> Response[Answer]:
+    def fork_model(self, model: Named, data: JSONBody[NewFork]) -> Response[CommandResult]:
         """Create a model of other concepts with this one as its parent."""
         return model.carry_out(
             lambda session: fork_model(session, model.id, data.concepts, data.why, data.name),
@@ -98,7 +98,7 @@ class ModelController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="model_id"),
     )
-    def rename_model(self, model: Named, data: JSONBody[NewName]) -> Response[Answer]:
+    def rename_model(self, model: Named, data: JSONBody[NewName]) -> Response[CommandResult]:
         return model.change(RenameModel(data.name), data)
 
     @delete(
@@ -108,7 +108,7 @@ class ModelController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="model_id"),
     )
-    def archive_model(self, model: Named) -> Response[Answer]:
+    def archive_model(self, model: Named) -> Response[CommandResult]:
         """Nothing is deleted: an archived model cannot be trained, and is listed only on
         request."""
         return model.change(ArchiveModel())

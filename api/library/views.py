@@ -4,7 +4,7 @@ from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 
 from api.access.rights import needs
-from api.http.commands import Answer, Named, carry_out, named
+from api.http.commands import CommandResult, Named, carry_out, named
 from api.http.parameters import AsOf, AtLeast, HttpRequest, Served
 from api.library.schemas import NewConcepts, NewLabel, NewView, Views, ViewView
 from application.views import add_concepts, change_concepts, create_view
@@ -29,7 +29,7 @@ class ViewController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ANNOTATE, of="project_id"),
     )
-    def create_view(self, project: Named, data: JSONBody[NewView]) -> Response[Answer]:
+    def create_view(self, project: Named, data: JSONBody[NewView]) -> Response[CommandResult]:
         return project.carry_out(
             lambda session: create_view(session, project.id, data.name, data.kind),
             data,
@@ -81,7 +81,7 @@ class ViewController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ANNOTATE, of="view_id"),
     )
-    def add_concepts(self, view: Named, data: JSONBody[NewConcepts]) -> Response[Answer]:
+    def add_concepts(self, view: Named, data: JSONBody[NewConcepts]) -> Response[CommandResult]:
         """Add concepts, all or none. The answer's `ids` are their ids, in the order of the labels.
 
         The view's current model is amended, or forked if it has a version.
@@ -103,7 +103,7 @@ class ViewController(Controller):
         view_id: FromPath[str],
         concept_id: FromPath[str],
         data: JSONBody[NewLabel],
-    ) -> Response[Answer]:
+    ) -> Response[CommandResult]:
         """The concept keeps its id, so no model changes."""
         command = RenameConcept(concept_id, data.label)
         return carry_out(
@@ -123,7 +123,7 @@ class ViewController(Controller):
         request: HttpRequest,
         view_id: FromPath[str],
         concept_id: FromPath[str],
-    ) -> Response[Answer]:
+    ) -> Response[CommandResult]:
         command = RemoveConcept(concept_id)
         return carry_out(
             backend, request, None, lambda session: change_concepts(session, view_id, command)

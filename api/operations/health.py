@@ -6,7 +6,7 @@ The routes are open to all: answers contain only the names of parts and texts wr
 from litestar import Controller, Response, get
 
 from adapters.health.health import HEALTHY, Alive, Health, PartHealth, aggregate_health
-from adapters.health.heartbeats import SILENT_SECONDS, Sign
+from adapters.health.heartbeats import SILENT_SECONDS, ServiceHeartbeat
 from adapters.health.overview import Snapshot
 from adapters.services import SERVICES
 from api.access.rights import OPEN
@@ -91,13 +91,13 @@ def _of_backend(snapshot: Snapshot) -> dict[str, PartHealth]:
     """The services by their heartbeats; empty while the database does not answer."""
     if snapshot.database is None:
         return {}
-    latest: dict[str, Sign] = {}
+    latest: dict[str, ServiceHeartbeat] = {}
     for sign in snapshot.database.heartbeats:
         latest.setdefault(sign.part, sign)
     return {part: _part(snapshot, part, latest.get(part)) for part in SERVICES}
 
 
-def _part(snapshot: Snapshot, part: str, sign: Sign | None) -> PartHealth:
+def _part(snapshot: Snapshot, part: str, sign: ServiceHeartbeat | None) -> PartHealth:
     if sign is None:
         return PartHealth("degraded", "is not running")
     if sign.silent > SILENT_SECONDS:

@@ -6,7 +6,7 @@ import msgspec
 from litestar import Controller, get
 from litestar.params import FromQuery
 
-from adapters.health.heartbeats import Sign, latest_heartbeats
+from adapters.health.heartbeats import ServiceHeartbeat, latest_heartbeats
 from api.access.rights import needs
 from api.http.parameters import Served
 from domain.access.roles import Right
@@ -31,7 +31,7 @@ class Status(msgspec.Struct, frozen=True):
     head: int
     read_models: list[ReadModelStatus]
     building: list[ReadModelStatus]
-    parts: list[Sign]
+    parts: list[ServiceHeartbeat]
     now: datetime
     events: int | None
 

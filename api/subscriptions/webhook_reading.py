@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from adapters.subscriptions.webhooks.positions import Standing, standings
+from adapters.subscriptions.webhooks.positions import WebhookLag, webhook_lags
 from api.backend import Backend
 from api.http.parameters import HttpRequest
 from api.http.schemas import Strict
@@ -53,8 +53,8 @@ class WebhookRow(msgspec.Struct, frozen=True):
     same, except `failing` while it is active and its last attempts failed. It has processed the log
     up to `position`; `behind` is the number of the log's events after that, filtered or not. While
     attempts fail, `last_error` is of the last one, and the next is not before `next_try_at`. The
-    webhook is parked if its owner `vouched_by`, who registered or resumed it, may no longer see
-    its events.
+    webhook is parked if its `owner`, who registered or resumed it last, may no longer see its
+    events. `vouched_by` is the former name of `owner`.
     """
 
     webhook_id: str
@@ -73,7 +73,8 @@ class WebhookRow(msgspec.Struct, frozen=True):
     delivered_at: datetime | None
     registered_at: datetime
     registered_by: str
-    vouched_by: str
+    owner: str
+    vouched_by: Annotated[str, Meta(extra_json_schema={"deprecated": True})]
     revision: int
     going: str
 
@@ -88,7 +89,7 @@ class Webhooks(msgspec.Struct, frozen=True):
     position: int
 
 
-class Tried(msgspec.Struct, frozen=True):
+class WebhookTest(msgspec.Struct, frozen=True):
     """The result of a test message. `trouble` is None if the receiver accepted it."""
 
     status: int | None
@@ -139,11 +140,11 @@ def rows(backend: Backend, endpoints: Collection[Endpoint]) -> tuple[list[Webhoo
     """The present state of webhooks, and the end of the log."""
     head = backend.store.head()
     with backend.engine.connect() as connection:
-        return [_row(standing) for standing in standings(connection, endpoints, head)], head
+        return [_row(lag) for lag in webhook_lags(connection, endpoints, head)], head
 
 
-def _row(standing: Standing) -> WebhookRow:
-    endpoint = standing.endpoint
+def _row(lag: WebhookLag) -> WebhookRow:
+    endpoint = lag.endpoint
     webhook, registered = endpoint.webhook, endpoint.registered
     return WebhookRow(
         webhook_id=endpoint.webhook_id,
@@ -153,11 +154,12 @@ def _row(standing: Standing) -> WebhookRow:
         description=webhook.registered.description,
         state=webhook.state,
         reason=webhook.reason,
-        behind=standing.behind,
+        behind=lag.behind,
         registered_at=registered.metadata.occurred_at,
         registered_by=registered.metadata.actor,
+        owner=endpoint.owner,
         vouched_by=endpoint.owner,
         revision=endpoint.revision,
-        going=standing.going,
-        **msgspec.structs.asdict(standing.place),
+        going=lag.going,
+        **msgspec.structs.asdict(lag.place),
     )

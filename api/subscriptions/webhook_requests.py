@@ -9,12 +9,12 @@ from litestar.params import FromPath
 
 from adapters.subscriptions.webhooks.sending import Sender, message_of
 from api.backend import Backend
-from api.http.commands import Answer, carry_out, envelope
+from api.http.commands import CommandResult, carry_out, envelope
 from api.http.parameters import HttpRequest, Served
 from api.subscriptions.webhook_reading import (
     GivenSecret,
-    Tried,
     WebhookRow,
+    WebhookTest,
     endpoint_for,
     grants_of,
     rows,
@@ -42,7 +42,7 @@ class WebhookRequest:
 
     def change(
         self, command: Callable[[Session], Command], content: object = None
-    ) -> Response[Answer]:
+    ) -> Response[CommandResult]:
         """Carry out a command; `content` is the body of its request."""
         # A repeated removal has the same answer as the first one.
         self._endpoint(removed_too=True)
@@ -92,7 +92,7 @@ def with_secret(
     )
 
 
-async def send_test(backend: Backend, endpoint: Endpoint) -> Tried:
+async def send_test(backend: Backend, endpoint: Endpoint) -> WebhookTest:
     """Send the event of the webhook's registration, signed like any other."""
     webhook, began = endpoint.webhook, time.monotonic()
     async with Sender(backend.gate, backend.webhook_timeout) as sender:
@@ -101,4 +101,4 @@ async def send_test(backend: Backend, endpoint: Endpoint) -> Tried:
             message_of(endpoint.registered),
             webhook.secrets(datetime.now(UTC)),
         )
-    return Tried(answer.status, answer.trouble, round(time.monotonic() - began, 3))
+    return WebhookTest(answer.status, answer.trouble, round(time.monotonic() - began, 3))

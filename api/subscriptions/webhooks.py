@@ -10,14 +10,14 @@ from litestar.params import JSONBody
 from adapters.subscriptions.webhooks.addresses import Refused, parsed
 from api.access.rights import needs
 from api.backend import Backend
-from api.http.commands import Answer
+from api.http.commands import CommandResult
 from api.http.parameters import HttpRequest, Served, provided
 from api.subscriptions.webhook_reading import (
     GivenSecret,
     NewWebhook,
     Replay,
-    Tried,
     Webhooks,
+    WebhookTest,
     WebhookView,
     administered,
     grants_of,
@@ -88,17 +88,17 @@ class WebhookController(Controller):
         return Response(WebhookView(row, position), headers={"ETag": f'"{row.revision}"'})
 
     @delete(ONE, summary="Remove a webhook", status_code=200, sync_to_thread=True)
-    def remove(self, hook: NamedDependency[WebhookRequest]) -> Response[Answer]:
+    def remove(self, hook: NamedDependency[WebhookRequest]) -> Response[CommandResult]:
         """Stop all deliveries. This is final."""
         return hook.change(lambda _: RemoveWebhook())
 
     @post(f"{ONE}/pause", summary="Pause a webhook", status_code=200, sync_to_thread=True)
-    def pause(self, hook: NamedDependency[WebhookRequest]) -> Response[Answer]:
+    def pause(self, hook: NamedDependency[WebhookRequest]) -> Response[CommandResult]:
         """Stop deliveries until it is resumed. A message in flight may still arrive."""
         return hook.change(lambda _: PauseWebhook())
 
     @post(f"{ONE}/resume", summary="Resume a webhook", status_code=200, sync_to_thread=True)
-    def resume(self, hook: NamedDependency[WebhookRequest]) -> Response[Answer]:
+    def resume(self, hook: NamedDependency[WebhookRequest]) -> Response[CommandResult]:
         """Resume a paused or parked webhook at its position, without gaps. The caller becomes its
         owner: it is served while the owner administers its project."""
         return hook.change(lambda _: ResumeWebhook())
@@ -106,7 +106,7 @@ class WebhookController(Controller):
     @post(f"{ONE}/replay", summary="Send events again", status_code=200, sync_to_thread=True)
     def replay(
         self, hook: NamedDependency[WebhookRequest], data: JSONBody[Replay]
-    ) -> Response[Answer]:
+    ) -> Response[CommandResult]:
         """Continue after any position of the log, an earlier or a later one."""
         return hook.change(lambda session: ReplayWebhook(data.after, session.position), data)
 
@@ -121,7 +121,7 @@ class WebhookController(Controller):
         return hook.change_secret(RotateSecret(new_secret(), both_until()))
 
     @post(f"{ONE}/test", summary="Send a test message", status_code=200)
-    async def test(self, backend: Served, hook: NamedDependency[WebhookRequest]) -> Tried:
+    async def test(self, backend: Served, hook: NamedDependency[WebhookRequest]) -> WebhookTest:
         """Send the event of the webhook's registration once, and return the result.
 
         This works while the webhook is paused or parked, and changes nothing.

@@ -2,7 +2,7 @@
 
 Each event's id is a position of the log. A client that comes back with `Last-Event-ID` gets the
 state as it is now, and the metrics since that position: nothing twice, nothing left out. At each
-beat of the feed of all events the caller's rights are asked for again.
+beat of the feed of all events the caller's rights are checked again.
 """
 
 import asyncio
@@ -114,8 +114,8 @@ async def _either(*events: asyncio.Event, seconds: float | None) -> None:
     try:
         await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for one in waiting:
-            one.cancel()
+        for task in waiting:
+            task.cancel()
 
 
 def _wait_until_shown(backend: Backend, version_id: str) -> None:

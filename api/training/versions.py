@@ -9,7 +9,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from api.access.rights import needs
 from api.backend import Backend
-from api.http.commands import Answer, Named, envelope, named, respond
+from api.http.commands import CommandResult, Named, envelope, named, respond
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served
 from api.http.schemas import NewName
 from api.training.schemas import MetricsView, NewVersion, ProgressView, Versions, VersionView
@@ -56,7 +56,7 @@ class VersionController(Controller):
         request: HttpRequest,
         model_id: FromPath[str],
         data: JSONBody[NewVersion],
-    ) -> Response[Answer]:
+    ) -> Response[CommandResult]:
         """Start a training on the images as they are now."""
         return _train(
             backend,
@@ -80,7 +80,7 @@ class VersionController(Controller):
         request: HttpRequest,
         view_id: FromPath[str],
         data: JSONBody[NewVersion],
-    ) -> Response[Answer]:
+    ) -> Response[CommandResult]:
         """Start a training of the model that predicts all concepts of the view."""
         return _train(
             backend,
@@ -238,7 +238,7 @@ class VersionController(Controller):
     )
     def retry_version(
         self, backend: Served, request: HttpRequest, version_id: FromPath[str]
-    ) -> Response[Answer]:
+    ) -> Response[CommandResult]:
         """Resume from its last checkpoint."""
         return _train(
             backend, request, None, lambda session: commands.retry_version(session, version_id)
@@ -251,7 +251,7 @@ class VersionController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="version_id"),
     )
-    def stop_version(self, version: Named) -> Response[Answer]:
+    def stop_version(self, version: Named) -> Response[CommandResult]:
         """The training ends with its running epoch, keeps its best checkpoint, and is evaluated."""
         return version.change(StopVersion())
 
@@ -262,7 +262,7 @@ class VersionController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="version_id"),
     )
-    def cancel_version(self, version: Named) -> Response[Answer]:
+    def cancel_version(self, version: Named) -> Response[CommandResult]:
         """The training ends at once, queued or running. Its weights are discarded; this is
         final."""
         return version.change(CancelVersion())
@@ -273,7 +273,7 @@ class VersionController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="version_id"),
     )
-    def rename_version(self, version: Named, data: JSONBody[NewName]) -> Response[Answer]:
+    def rename_version(self, version: Named, data: JSONBody[NewName]) -> Response[CommandResult]:
         return version.change(RenameVersion(data.name), data)
 
     @delete(
@@ -283,7 +283,7 @@ class VersionController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="version_id"),
     )
-    def archive_version(self, version: Named) -> Response[Answer]:
+    def archive_version(self, version: Named) -> Response[CommandResult]:
         """Nothing is deleted: an archived version is listed only on request."""
         return version.change(ArchiveVersion())
 
@@ -295,6 +295,6 @@ def _train(
     decide: Callable[[Session], Decided[Any]],
     *,
     status_code: int = 200,
-) -> Response[Answer]:
+) -> Response[CommandResult]:
     """Carry out a command that starts a training of an account."""
     return respond(backend.trainings.handle(envelope(request, content), decide), status_code)

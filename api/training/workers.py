@@ -13,7 +13,7 @@ from api.http.parameters import Cursor, HttpRequest, Limit, Served, position_in
 from application.access.access import Caller
 from domain.access.roles import Right
 from domain.aggregates import VERSION
-from domain.training.messages import Presence
+from domain.training.messages import WorkerPresence
 from projections.training.library_queries import VersionRow, list_unfinished
 from projections.training.models_library import MODELS_LIBRARY
 from projections.training.version_progress import VERSION_PROGRESS, ProgressRow, progress_by_version
@@ -33,7 +33,7 @@ class WorkersView(msgspec.Struct, frozen=True):
     cancelled one may have one until a worker drops it. `next` is for more `versions`.
     """
 
-    workers: list[Presence]
+    workers: list[WorkerPresence]
     waiting: int
     in_work: int
     versions: list[UnfinishedVersion]
@@ -71,29 +71,31 @@ class WorkerController(Controller):
         )
 
 
-def as_seen(backend: Backend, caller: Caller, workers: Sequence[Presence]) -> list[Presence]:
+def as_seen(
+    backend: Backend, caller: Caller, workers: Sequence[WorkerPresence]
+) -> list[WorkerPresence]:
     """The workers, without the versions that the caller may not see."""
-    streams = [VERSION.stream(one.version_id) for one in workers if one.version_id]
+    streams = [VERSION.stream(worker.version_id) for worker in workers if worker.version_id]
     projects = backend.scopes.projects_of(streams)
 
-    def shown(worker: Presence) -> Presence:
+    def shown(worker: WorkerPresence) -> WorkerPresence:
         project = projects[VERSION.stream(worker.version_id)] if worker.version_id else None
         if project is not None and caller.grants.may(Right.READ, project):
             return worker
         return msgspec.structs.replace(worker, version_id=None)
 
-    return [shown(one) for one in workers]
+    return [shown(worker) for worker in workers]
 
 
 def unfinished(backend: Backend, caller: Caller, after: int | None, limit: int) -> Unfinished:
     seen = caller.grants.projects(Right.READ)
     with backend.reading(None, MODELS_LIBRARY, VERSION_PROGRESS) as (connection, position):
         versions = list_unfinished(connection, after=after, limit=limit, among=seen)
-        progress = progress_by_version(connection, [one.version_id for one in versions])
+        progress = progress_by_version(connection, [version.version_id for version in versions])
     items = [
-        UnfinishedVersion(one, progress[one.version_id])
-        for one in versions
-        if one.version_id in progress
+        UnfinishedVersion(version, progress[version.version_id])
+        for version in versions
+        if version.version_id in progress
     ]
     following = str(versions[-1].created_position) if len(versions) == limit else None
     return Unfinished(items, following, position)

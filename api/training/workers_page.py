@@ -14,7 +14,7 @@ from api.pages.html import Page, render
 from api.training.workers import UnfinishedVersion, as_seen, unfinished
 from application.access.access import Caller
 from domain.access.roles import Right
-from domain.training.messages import Presence
+from domain.training.messages import WorkerPresence
 from projections.dataset.catalog import CATALOG, find_view
 from projections.engine.failing import Failing, failing_among
 from projections.registry import READ_MODELS
@@ -42,7 +42,7 @@ class WorkersPage(Page, frozen=True, kw_only=True):
     first: bool
     following: str | None
 
-    def at(self, worker: Presence) -> UnfinishedVersion | None:
+    def at(self, worker: WorkerPresence) -> UnfinishedVersion | None:
         return None if worker.version_id is None else self.trained.get(worker.version_id)
 
 

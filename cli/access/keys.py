@@ -124,8 +124,8 @@ def first_command(again: bool) -> None:
 def _print_key(answer: dict[str, object]) -> None:
     if answer["key"] is None:
         raise ApiProblem(
-            f"key {answer['id']} was made, but the answer that told it was lost: rotate it with"
-            f" `stemma keys rotate {answer['id']}`"
+            f"key {answer['id']} was made, but the response that contained it was lost: rotate it"
+            f" with `stemma keys rotate {answer['id']}`"
         )
     click.echo(f"key {answer['id']}, shown this once:", err=True)
     click.echo(answer["key"])

@@ -105,7 +105,7 @@ def _selected(
 @click.option("--key", type=click.Path(path_type=Path), help="The log's public keys, as you know.")
 @click.option("--against", type=click.Path(path_type=Path), help="Signed checkpoints you kept.")
 def verify_bundle_command(bundle: Path, key: Path | None, against: Path | None) -> None:
-    """Check an audit bundle, offline; what is proved is said line by line."""
+    """Check an audit bundle, offline; what is proved is printed line by line."""
     from adapters.audit.verify_bundle import main
 
     options = {"--key": key, "--against": against}

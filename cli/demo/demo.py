@@ -75,26 +75,26 @@ def run_demo(
 
 
 def _result(client: ApiClient, version: dict[str, Any], plan: Plan, began: float) -> DemoResult:
-    figures = _figures(client, version)
+    metrics = _metrics(client, version)
     return DemoResult(
         version["version_id"],
         plan.kind,
         version["status"],
-        figures.get("accuracy"),
-        figures.get("mean_average_precision"),
-        figures.get("map_50"),
+        metrics.get("accuracy"),
+        metrics.get("mean_average_precision"),
+        metrics.get("map_50"),
         plan.options["epochs"],
         client.query("status", count="true")["events"],
         round(time.monotonic() - began, 1),
     )
 
 
-def _figures(client: ApiClient, version: dict[str, Any]) -> dict[str, Any]:
+def _metrics(client: ApiClient, version: dict[str, Any]) -> dict[str, Any]:
     """Of the saved checkpoint on the validation images."""
     if version["status"] != "ready":
         return {}
-    found = client.query(f"versions/{version['version_id']}/model.json")["validation"]
-    return dict(found)
+    validation = client.query(f"versions/{version['version_id']}/model.json")["validation"]
+    return dict(validation)
 
 
 def _farewell(

@@ -89,8 +89,8 @@ def _imported_scenes(client: ApiClient, console: Console, plan: Plan, seed: int)
             console.print(
                 f"The project has {count:,} scenes of handwritten digits; {VALIDATION} validate"
             )
-            known = client.query(f"projects/{made['id']}/views")["items"]
-            (view_id,) = (one["view_id"] for one in known if one["name"] == plan.view)
+            views = client.query(f"projects/{made['id']}/views")["items"]
+            (view_id,) = (view["view_id"] for view in views if view["name"] == plan.view)
             return str(view_id)
 
         return _under_its_own_keys(client, content.hexdigest(), make)
@@ -109,11 +109,11 @@ def _import(client: ApiClient, project_id: str, folder: Path, key: Key) -> None:
 
 def _ended(client: ApiClient, answer: dict[str, Any]) -> dict[str, Any]:
     """An import, once it has ended and what it made can be seen."""
-    found = client.query(f"imports/{answer['id']}", at_least=answer["position"])
-    while found["item"]["status"] == "requested":
+    status = client.query(f"imports/{answer['id']}", at_least=answer["position"])
+    while status["item"]["status"] == "requested":
         time.sleep(0.2)
-        found = client.query(f"imports/{answer['id']}")
-    item: dict[str, Any] = found["item"]
+        status = client.query(f"imports/{answer['id']}")
+    item: dict[str, Any] = status["item"]
     return item
 
 

@@ -76,20 +76,20 @@ def _place(
     left, right = int(columns[0]), int(columns[-1]) + 1
     for _ in range(20):
         x, y = (int(corner) for corner in random.integers(0, SIDE - side + 1, 2))
-        found = PlacedDigit(
+        placed = PlacedDigit(
             digit,
             *((x + left) / SIDE, (y + top) / SIDE, (x + right) / SIDE, (y + bottom) / SIDE),
         )
-        if not any(_overlap(found, other) for other in others):
+        if not any(_overlap(placed, other) for other in others):
             window = pixels[y : y + side, x : x + side]
             np.maximum(window, drawn, out=window)
-            return found
+            return placed
     return None
 
 
-def _overlap(one: PlacedDigit, other: PlacedDigit) -> bool:
-    beside = one.right <= other.left or other.right <= one.left
-    return not (beside or one.bottom <= other.top or other.bottom <= one.top)
+def _overlap(first: PlacedDigit, other: PlacedDigit) -> bool:
+    beside = first.right <= other.left or other.right <= first.left
+    return not (beside or first.bottom <= other.top or other.bottom <= first.top)
 
 
 def _png(pixels: Any) -> bytes:
@@ -117,13 +117,13 @@ def write_scenes(folder: Path, views: Mapping[str, str], train: int, seed: int) 
     (folder / "images").mkdir()
     for scene in digit_scenes(train, VALIDATION, seed):
         (folder / "images" / scene.name).write_bytes(scene.png)
-        said = [
-            one
+        annotations = [
+            annotation
             for kind, name in views.items()
-            for one in _annotations(scene, name, boxed=kind == DETECTION)
+            for annotation in _annotations(scene, name, boxed=kind == DETECTION)
         ]
         data = [{"file": f"images/{scene.name}"}]
-        lines.append({"data": data, "annotations": said, "splits": [scene.split]})
+        lines.append({"data": data, "annotations": annotations, "splits": [scene.split]})
     with (folder / "scenes.jsonl").open("wb") as file:
         for line in lines:
             file.write(msgspec.json.encode(line) + b"\n")
@@ -134,10 +134,10 @@ def _annotations(scene: DigitScene, view: str, *, boxed: bool) -> Iterator[dict[
     if not scene.digits:
         yield {"view": view, "concepts": []}
     elif boxed:
-        for one in scene.digits:
-            box = {"xmin": one.left, "ymin": one.top, "xmax": one.right, "ymax": one.bottom}
-            concepts = [{"name": str(one.digit)}]
+        for digit in scene.digits:
+            box = {"xmin": digit.left, "ymin": digit.top, "xmax": digit.right, "ymax": digit.bottom}
+            concepts = [{"name": str(digit.digit)}]
             yield {"view": view, "concepts": concepts, "region": {"bbox": box}}
     else:
-        held = sorted({one.digit for one in scene.digits})
+        held = sorted({digit.digit for digit in scene.digits})
         yield {"view": view, "concepts": [{"name": str(digit)} for digit in held]}

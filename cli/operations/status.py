@@ -15,11 +15,11 @@ from adapters.health.consumer_lag import (
     read_database_status,
     read_stream_lags,
 )
-from adapters.health.heartbeats import SILENT_SECONDS, Sign
+from adapters.health.heartbeats import SILENT_SECONDS, ServiceHeartbeat
 from adapters.nats.jetstream import EVENTS
 from adapters.postgres.postgres import engine_for
 from adapters.settings import Settings
-from adapters.subscriptions.webhooks.positions import standings
+from adapters.subscriptions.webhooks.positions import webhook_lags
 from adapters.training.worker_pool import (
     QueueMonitor,
     QueueUnreachable,
@@ -40,7 +40,7 @@ def print_status(settings: Settings) -> None:
     engine = engine_for(url)
     with closing(Store(url)) as store, engine.connect() as connection:
         database = read_database_status(connection)
-        webhooks = standings(connection, all_endpoints(store).values(), database.head)
+        webhooks = webhook_lags(connection, all_endpoints(store).values(), database.head)
     others = [
         ConsumerLag(f"building {name}", at, max(database.head - at, 0))
         for name, at in running_builds(engine)
@@ -122,9 +122,9 @@ def _failing(read_models: list[Failing]) -> Table:
     return table
 
 
-def _processes(signs: list[Sign]) -> Table:
+def _processes(heartbeats: list[ServiceHeartbeat]) -> Table:
     table = Table("part", "process", "last sign", "failures", "last error")
-    for sign in signs:
+    for sign in heartbeats:
         dead = " (dead)" if sign.silent > SILENT_SECONDS else ""
         failed = "" if sign.failed_ago is None else f"{sign.failed_ago:.0f} s ago: {sign.error}"
         table.add_row(

@@ -127,7 +127,7 @@ def _start_servers(settings: Settings, supervisor: Supervisor, api_port: int) ->
 
 def _into_nats(settings: Settings, name: str) -> dict[str, str]:
     """The variables by which a process gets into our NATS, each by its own seed. A server that is
-    not ours is told what this process was."""
+    not ours gets this process's own."""
     if settings.nats_url is not None:
         return {}
     access = access_in(settings.data)
@@ -159,16 +159,16 @@ def _migrate(runtime: Runtime, stop: threading.Event) -> None:
 
     with watched() as show:
 
-        def watch(found: Sequence[tuple[str, int]], end: int) -> None:
+        def watch(read_models: Sequence[tuple[str, int]], end: int) -> None:
             if stop.is_set():
                 raise click.Abort
-            show(found, end)
+            show(read_models, end)
 
         migrate(runtime.database_admin_url, runtime.database_url, watch)
 
 
 def _key(data: Path, runtime: Runtime) -> str | None:
-    """The key of commands beside this one; said once, when it is issued."""
+    """The key of commands beside this one; printed once, when it is issued."""
     from cli.operations.first_key import KEY_FILE, local_key
     from domain.errors import Conflict
 

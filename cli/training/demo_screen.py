@@ -48,8 +48,8 @@ def watch(client: ApiClient, version_id: str, console: Console) -> None:
             elif event.event == "metrics":
                 for series in msgspec.json.decode(event.data):
                     latest[series["metric"]] = series["iterations"][-1], series["values"][-1]
-            told = [Text(waiting)] if waiting else []
-            live.update(Group(bar, *told, _metrics_table(latest)))
+            lines = [Text(waiting)] if waiting else []
+            live.update(Group(bar, *lines, _metrics_table(latest)))
 
 
 def _told(waiting: Waiting) -> str:

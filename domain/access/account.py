@@ -20,7 +20,7 @@ OPERATOR = "operator"
 """Who acts on the server itself, with access to its database and no account."""
 
 SIGN_IN = "sign-in"
-"""Who opens the accounts of those that an identity provider vouches for."""
+"""Who creates the accounts of an identity provider's users."""
 
 RESERVED = frozenset(
     {"anonymous", "eraser", "importer", "ingest", "policy", "relay", "stemma", "system"}
@@ -73,7 +73,7 @@ RoleChange = RoleGranted | RoleWithdrawn | GroupRoleGranted | GroupRoleWithdrawn
 
 
 class IdentityLinked(Event, frozen=True, tag="account.identity_linked"):
-    """Whom an identity provider calls `subject` is this account."""
+    """The identity provider's `subject` is linked to this account."""
 
     issuer: str
     subject: Annotated[str, PERSONAL]
@@ -84,7 +84,7 @@ class AccountClosed(Event, frozen=True, tag="account.closed"):
 
 
 class AccountErased(Event, frozen=True, tag="account.erased"):
-    """Who is behind the account is erased: its e-mail address, and whom a provider calls so."""
+    """The personal data of the account is erased: its e-mail address and its provider's subject."""
 
     reason: str
 

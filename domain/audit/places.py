@@ -16,7 +16,8 @@ from domain.training.version import VersionCreated
 
 ACTOR, EVENT = "actor", "event"
 PROJECT, VIEW, MODEL, VERSION = (
-    one.kind for one in (aggregates.PROJECT, aggregates.VIEW, aggregates.MODEL, aggregates.VERSION)
+    aggregate.kind
+    for aggregate in (aggregates.PROJECT, aggregates.VIEW, aggregates.MODEL, aggregates.VERSION)
 )
 
 

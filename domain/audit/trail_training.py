@@ -61,7 +61,7 @@ def of_training(
         case version.VersionTrainingFailed(reason=reason):
             return Description(f"{subject} training failed ({reason})", *changed)
         case version.VersionStopRequested():
-            return Description(f"{subject} asked to stop early and keep its best weights")
+            return Description(f"{subject} requested an early stop that keeps its best weights")
         case version.VersionTrainingCancelled():
             return Description(f"{subject} training cancelled, its weights discarded", *changed)
         case version.VersionRetried(attempt=attempt):
@@ -72,7 +72,7 @@ def of_training(
 _ENDS = {
     messages.LENGTH: "its length",
     messages.PATIENCE: "its patience",
-    messages.STOP: "the wish to stop early",
+    messages.STOP: "the request to stop early",
 }
 
 

@@ -70,7 +70,7 @@ def _of_project(recorded: Recorded, subject: str, before: object) -> Description
             size = f"{drawn.size:.4g} of them" if drawn.size < 1 else f"{drawn.size:.0f}"
             return Description(
                 f"validation split of {subject} drawn: {drawn.validation_images} of"
-                f" {drawn.images} images validate (asked for {size}, seed {drawn.seed})"
+                f" {drawn.images} images validate ({size} requested, seed {drawn.seed})"
             )
     return None
 

@@ -55,4 +55,4 @@ def refuse_erased(blob: Blob | None) -> None:
 
 def erased_before(reason: str) -> Conflict:
     """The error for adding an erased image again."""
-    return Conflict(f"the image was erased and is not taken in again (reason: {reason})")
+    return Conflict(f"the image was erased and is not stored again (reason: {reason})")

@@ -1,4 +1,4 @@
-"""An import: images and annotations from a source, checked whole, then taken in or refused."""
+"""An import: images and annotations from a source, checked whole, then recorded or refused."""
 
 import msgspec
 
@@ -18,7 +18,7 @@ AUTO = "auto"
 
 
 class ImportRules(msgspec.Struct, frozen=True):
-    """How a source is to be read and taken in.
+    """How a source is to be read and recorded.
 
     `format` is a format's name, or `auto`. `kind` is the view's, where the format leaves it open.
     `new_concepts` allows concepts and views that do not exist yet. `skip_bad` takes the good lines
@@ -61,7 +61,7 @@ class ImportCounts(msgspec.Struct, frozen=True):
 
 
 class ImportRequested(Event, frozen=True, tag="import.requested"):
-    """Someone asked to take a source in.
+    """The import of a source was requested.
 
     `source` is a folder or archive on the server if `on_server`, else the name of what was
     uploaded. `view` names the view of a format that holds just one.
@@ -75,7 +75,7 @@ class ImportRequested(Event, frozen=True, tag="import.requested"):
 
 
 class ImportCompleted(Event, frozen=True, tag="import.completed"):
-    """All of the source is taken in, less what was skipped. `report` is the sha256 of the list of
+    """All of the source is recorded, less what was skipped. `report` is the sha256 of the list of
     problems and notes, if there are any."""
 
     format: str
@@ -92,7 +92,7 @@ class ImportChecked(Event, frozen=True, tag="import.checked"):
 
 
 class ImportRefused(Event, frozen=True, tag="import.refused"):
-    """The source has problems, the first of them listed; nothing of it is taken in."""
+    """The source has problems, the first of them listed; nothing of it is recorded."""
 
     reason: str
     problems: int
@@ -103,7 +103,7 @@ class ImportRefused(Event, frozen=True, tag="import.refused"):
 class ImportFailed(Event, frozen=True, tag="import.failed"):
     """The import broke off, for a reason that is not in the source's lines.
 
-    What it had taken in stays; asking again goes on from there.
+    What it had recorded stays; a new request goes on from there.
     """
 
     reason: str

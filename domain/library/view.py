@@ -13,7 +13,7 @@ ConceptSet = frozenset[str]
 
 
 class ViewCreated(Event, frozen=True, tag="view.created"):
-    """A question was asked of the project's images."""
+    """A view of the project's images was created."""
 
     project_id: str
     name: str

@@ -106,11 +106,11 @@ def cloud_event(recorded: Recorded) -> CloudEvent:
 
 def binary_headers(event: CloudEvent) -> dict[str, str]:
     """The attributes in binary mode: texts, percent-encoded as the NATS binding says (3.1.3.2)."""
-    found = {
+    values = {
         header: value if type(value) is str else str(value)
         for name, header in _HEADERS
         if (value := getattr(event, name)) is not msgspec.UNSET
     }
-    if _IS_PLAIN("".join(found.values())):
-        return found
-    return {header: quote(value, safe=_PRINTABLE) for header, value in found.items()}
+    if _IS_PLAIN("".join(values.values())):
+        return values
+    return {header: quote(value, safe=_PRINTABLE) for header, value in values.items()}

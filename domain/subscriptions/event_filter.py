@@ -14,8 +14,8 @@ def matching(names: Sequence[str]) -> frozenset[str]:
 def checked(names: Iterable[str], field: str = "names") -> tuple[str, ...]:
     """The names, each once. Raises `Invalid` for one that stands for no event."""
     event_names = registry()
-    found = tuple(dict.fromkeys(names))
-    for name in found:
+    unique = tuple(dict.fromkeys(names))
+    for name in unique:
         if not any(True for _ in _meant([name], event_names)):
             kinds = sorted({name.split(".", 1)[0] for name in event_names})
             raise Invalid(
@@ -23,7 +23,7 @@ def checked(names: Iterable[str], field: str = "names") -> tuple[str, ...]:
                 f" of a kind: {', '.join(f'{kind}.*' for kind in kinds)}",
                 field=field,
             )
-    return found
+    return unique
 
 
 def _meant(names: Iterable[str], event_names: Iterable[str]) -> Iterable[str]:

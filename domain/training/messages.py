@@ -66,7 +66,7 @@ class TrainJob(msgspec.Struct, frozen=True):
         return f"{self.version_id}:{self.attempt}"
 
 
-class Presence(msgspec.Struct, frozen=True):
+class WorkerPresence(msgspec.Struct, frozen=True):
     """Who is there, and since when it has been at that version (or idle, without one)."""
 
     worker: Name
@@ -197,7 +197,7 @@ class Evaluated(ReportBody, frozen=True, tag="evaluated"):
 class Completed(ReportBody, frozen=True, tag="completed"):
     """Training ended well. `final_weights` is the sha256 of the last iteration's weights.
 
-    `ended_by` says what ended it: its length, its patience, or the wish to stop early.
+    `ended_by` says what ended it: its length, its patience, or the request to stop early.
     """
 
     checkpoint: Text

@@ -12,7 +12,7 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     """Output i of the network answers concept i. Digests are sha256.
 
     `thresholds` are by concept id; others are at 0.5. `log_position` is that at which the images
-    were taken, `described_at` that of the last event told of here.
+    were taken, `described_at` the position of the last event included.
     """
 
     version_id: str

@@ -25,7 +25,7 @@ PENDING, RUNNING, DONE, SKIPPED = "pending", "running", "done", "skipped"
 
 
 class VersionCreated(Event, frozen=True, tag="version.created"):
-    """A training was asked for, on the images as they were at `log_position`."""
+    """A training was requested, on the images as they were at `log_position`."""
 
     schema_version: ClassVar[int] = 2
 
@@ -155,7 +155,7 @@ class ThresholdSet(Event, frozen=True, tag="version.threshold_set"):
 class VersionTrainingCompleted(Event, frozen=True, tag="version.training_completed"):
     """The training ended well; `final_weights` is the sha256 of the last iteration's weights.
 
-    `ended_by` says what ended it: its `length`, its `patience`, or the wish to `stop` early.
+    `ended_by` says what ended it: its `length`, its `patience`, or the request to `stop` early.
     """
 
     schema_version: ClassVar[int] = 2
@@ -196,7 +196,7 @@ class VersionRenamed(Event, frozen=True, tag="version.renamed"):
 
 
 class VersionArchived(Event, frozen=True, tag="version.archived"):
-    """The version is no longer listed unless asked for."""
+    """The version is no longer listed by default."""
 
 
 def default_threshold(kind: str) -> float:

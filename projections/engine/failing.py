@@ -51,7 +51,7 @@ def record_recovery(connection: Connection, name: str) -> None:
 
 
 def failing_among(connection: Connection, read_models: Sequence[ReadModel]) -> list[Failing]:
-    """Those of the read models that fail; those of an older program are not asked for."""
+    """Those of the read models that fail; those of an older program are left out."""
 
     def seconds_since(column: str) -> ColumnElement[float]:
         return func.extract("epoch", func.now() - failures.c[column]).cast(Float)
@@ -62,5 +62,5 @@ def failing_among(connection: Connection, read_models: Sequence[ReadModel]) -> l
         seconds_since("since"),
         seconds_since("failed_at"),
         failures.c.error,
-    ).where(failures.c.read_model.in_([one.name for one in read_models]))
+    ).where(failures.c.read_model.in_([model.name for model in read_models]))
     return [Failing(*row) for row in connection.execute(query.order_by(failures.c.read_model))]

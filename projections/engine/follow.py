@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 Moved = Callable[[ReadModel, Sequence[Recorded], int], None]
-"""Told of a page that a read model has taken in, and when that began (ns since the epoch)."""
+"""Called with a page that a read model has projected, and when that began (ns since the epoch)."""
 
 
 class EventSource(Protocol):
@@ -70,10 +70,10 @@ def _position_and_failures(connection: Connection, name: str) -> tuple[int, int]
     counted = func.coalesce(failures.c.failures, 0)
     both = positions.outerjoin(failures, failures.c.read_model == positions.c.read_model)
     query = select(positions.c.position, counted).select_from(both)
-    found = connection.execute(query.where(positions.c.read_model == name)).first()
-    if found is None:
+    row = connection.execute(query.where(positions.c.read_model == name)).first()
+    if row is None:
         raise LookupError(f"read model {name} does not exist here: run `stemma migrate`")
-    return int(found[0]), int(found[1])
+    return int(row[0]), int(row[1])
 
 
 def write_page(
@@ -133,11 +133,13 @@ class Follower:
         """
         while True:
             now = time.monotonic()
-            due = [one for one in self._read_models if self._retry_at.get(one.name, 0.0) <= now]
+            due = [
+                model for model in self._read_models if self._retry_at.get(model.name, 0.0) <= now
+            ]
             # Those that failed come last, so that none waits for them.
-            due.sort(key=lambda one: one.name in self._retry_at)
+            due.sort(key=lambda model: model.name in self._retry_at)
             moved, errors = self._round(due, None)
-            for name in {one.name for one in due} - errors.keys():
+            for name in {model.name for model in due} - errors.keys():
                 self._retry_at.pop(name, None)
             for name, error in errors.items():
                 self._postpone(name, error)
@@ -200,6 +202,6 @@ def positions_of(
 ) -> Iterator[tuple[str, int]]:
     """The name and position of each; those that an older program left behind are not moved."""
     query = select(positions).order_by(positions.c.read_model)
-    names = [one.name for one in read_models]
+    names = [model.name for model in read_models]
     for row in connection.execute(query.where(positions.c.read_model.in_(names))):
         yield row.read_model, row.position

@@ -13,7 +13,7 @@ from nats.js.errors import NotFoundError
 from adapters.blobs.blobs import BlobStore
 from adapters.nats.jetstream import JOBS, REPORTS, WORKERS_BUCKET, job_subject
 from adapters.settings import Settings
-from domain.training.messages import Completed, Failed, Presence, Started
+from domain.training.messages import Completed, Failed, Started, WorkerPresence
 from gpu_worker.scratch import record_handed_back, times_handed_back
 from tests.gpu_worker.conftest import NatsServer, Reference
 from tests.gpu_worker.harness import backend, child_of, children, gone, worker
@@ -35,7 +35,7 @@ def test_jobs_become_ordered_reports_even_if_nats_restarts(
             await our.until_iteration(1)
             workers = await our.js.key_value(WORKERS_BUCKET)
             entry = await workers.get("worker-a")
-            presence = msgspec.json.decode(entry.value or b"", type=Presence)
+            presence = msgspec.json.decode(entry.value or b"", type=WorkerPresence)
             assert (presence.worker, presence.version_id) == ("worker-a", "v1")
             nats.stop()
             nats.start()

@@ -143,7 +143,7 @@ def _headers() -> Schema:
     }
     for name, own in TEXTS_ON_NATS.items():
         properties[name] |= own
-    properties |= {name: {"type": "string", "description": told} for name, told in BESIDE.items()}
+    properties |= {name: {"type": "string", "description": text} for name, text in BESIDE.items()}
     return {
         "type": "object",
         "description": "CloudEvents 1.0 in binary mode. Values are percent-encoded UTF-8.",

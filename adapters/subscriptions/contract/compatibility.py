@@ -16,17 +16,17 @@ WHOLE = "the payload"
 
 def breaches(before: Schema, after: Schema, place: str = "") -> Iterator[str]:
     """What a reader of `before` could stumble over in `after`, each with its field."""
-    told = f"field `{place}`" if place else WHOLE
+    subject = f"field `{place}`" if place else WHOLE
     for keyword in sorted((before.keys() | after.keys()) - WORDS - {"properties", "required"}):
         old, new = before.get(keyword), after.get(keyword)
         if keyword in _WITHIN:
-            yield from _within(old, new, place, f"{told}: `{keyword}`")
+            yield from _within(old, new, place, f"{subject}: `{keyword}`")
         elif old != new:
-            yield f"{told}: `{keyword}` was {_said(old)} and is {_said(new)}"
+            yield f"{subject}: `{keyword}` was {_shown(old)} and is {_shown(new)}"
     yield from _fields(before, after, place)
 
 
-def _within(old: Any, new: Any, place: str, told: str) -> Iterator[str]:
+def _within(old: Any, new: Any, place: str, subject: str) -> Iterator[str]:
     """Schemas inside a schema: of items, of values, or alternatives in their order."""
     if isinstance(old, dict) and isinstance(new, dict):
         yield from breaches(old, new, f"{place}[]")
@@ -34,7 +34,7 @@ def _within(old: Any, new: Any, place: str, told: str) -> Iterator[str]:
         for one, other in zip(old, new, strict=True):
             yield from breaches(one, other, place)
     elif old != new:
-        yield f"{told} was {_said(old)} and is {_said(new)}"
+        yield f"{subject} was {_shown(old)} and is {_shown(new)}"
 
 
 def _fields(before: Schema, after: Schema, place: str) -> Iterator[str]:
@@ -54,5 +54,5 @@ def _fields(before: Schema, after: Schema, place: str) -> Iterator[str]:
             yield from breaches(old[name], new[name], path)
 
 
-def _said(value: Any) -> str:
-    return "not said" if value is None else repr(value)
+def _shown(value: Any) -> str:
+    return "absent" if value is None else repr(value)

@@ -33,10 +33,10 @@ def file_name(form: Form) -> str:
 
 def form_of(file: str) -> Form:
     """The form that a file's name tells, be it of a schema or of a golden sample."""
-    found = re.fullmatch(r"([a-z]+\.[a-z_]+)\.v(\d+)\.json", file)
-    if found is None:
+    match = re.fullmatch(r"([a-z]+\.[a-z_]+)\.v(\d+)\.json", file)
+    if match is None:
         raise ValueError(f"{file} is not named NAME.vVERSION.json")
-    return found[1], int(found[2])
+    return match[1], int(match[2])
 
 
 def current() -> dict[str, int]:
@@ -71,16 +71,18 @@ def json_schema(struct: type[msgspec.Struct]) -> Schema:
     return {"title": struct.__name__} | schema
 
 
-def _whole(schema: Any, known: dict[str, Schema]) -> Any:
+def _whole(schema: Any, definitions: dict[str, Schema]) -> Any:
     if isinstance(schema, list):
-        return [_whole(one, known) for one in schema]
+        return [_whole(item, definitions) for item in schema]
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
         rest = {key: value for key, value in schema.items() if key != "$ref"}
-        definition: Schema = _whole(known[schema["$ref"].removeprefix("#/$defs/")], known)
+        definition: Schema = _whole(
+            definitions[schema["$ref"].removeprefix("#/$defs/")], definitions
+        )
         return definition | rest
-    whole = {key: _whole(one, known) for key, one in schema.items()}
+    whole = {key: _whole(item, definitions) for key, item in schema.items()}
     if isinstance(whole.get("description"), str):
         whole["description"] = re.sub(r"\bNone\b", "null", cleandoc(whole["description"]))
     return whole

@@ -6,8 +6,8 @@ Part = dict[str, Any]
 
 
 def _several(description: str) -> Part:
-    told = f"{description} Several are the parameter repeated: one of them must fit."
-    return {"type": "array", "items": {"type": "string"}, "description": told}
+    text = f"{description} Several are the parameter repeated: one of them must fit."
+    return {"type": "array", "items": {"type": "string"}, "description": text}
 
 
 def ref(*path: str) -> dict[str, str]:
@@ -111,7 +111,7 @@ OPERATIONS: Part = {
     "answerWithPage": {
         "action": "receive",
         "channel": ref("channels", "feed"),
-        "summary": "A page of events is asked for.",
+        "summary": "Request a page of events.",
         "messages": [ref("channels", "feed", "messages", "request")],
         "reply": {
             "channel": ref("channels", "feed"),

@@ -37,17 +37,17 @@ def newest(
     stands for all. Raises `Invalid` for a filter that fits nothing there is."""
     wanted = chosen.wanted(scopes, projects).within(projects)
     names = sorted(matching(chosen.name))
-    found: list[Recorded] = []
+    fits: list[Recorded] = []
     size, upto, begun = WINDOW, before - 1, time.monotonic()
-    while upto > 0 and len(found) < limit:
+    while upto > 0 and len(fits) < limit:
         if time.monotonic() - begun >= SEARCH_SECONDS:
             break
         after = max(upto - size, 0)
         page = store.read(after, limit=size, upto=upto, names=names)
-        places = scopes.scopes_of({one.stream for one in page})
-        fit = [one for one in page if wanted.covers(terms_of(one, places[one.stream]))]
-        found += reversed(fit)
+        places = scopes.scopes_of({event.stream for event in page})
+        fit = [event for event in page if wanted.covers(terms_of(event, places[event.stream]))]
+        fits += reversed(fit)
         size, upto = min(4 * size, WIDEST), after
-    if len(found) > limit:
-        return Looked(found[:limit], found[limit - 1].position - 1)
-    return Looked(found, upto)
+    if len(fits) > limit:
+        return Looked(fits[:limit], fits[limit - 1].position - 1)
+    return Looked(fits, upto)

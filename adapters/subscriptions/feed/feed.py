@@ -50,7 +50,7 @@ class Page(msgspec.Struct, frozen=True):
 class Feed:
     """What all followers of one process share.
 
-    The event `beat` is set, and another one put there, when rights are to be asked for again.
+    The event `beat` is set and replaced when the readers' rights are to be checked again.
     """
 
     def __init__(self, store: Store, scopes: Scopes) -> None:
@@ -100,10 +100,10 @@ class Feed:
                     break
                 wanted = allowed
                 continue
-            found = await self._tail.next(wanted, after, limit - len(events))
-            events += found.events
-            size += sum(len(one.frame) for one in found.events)
-            after = found.reached
+            batch = await self._tail.next(wanted, after, limit - len(events))
+            events += batch.events
+            size += sum(len(event.frame) for event in batch.events)
+            after = batch.reached
             taken = loop.time() - begun
             if (
                 len(events) == limit
@@ -111,7 +111,7 @@ class Feed:
                 or taken >= max(SEARCH_SECONDS, 0 if events else seconds)
             ):
                 break
-            if found.more:
+            if batch.more:
                 continue
             if events or taken >= seconds:
                 break
@@ -127,7 +127,7 @@ class Feed:
         is there: by an `id` without an event where it has looked further than at what it sent, so
         that one who comes back goes on from there.
         """
-        beat, told = self.beat, after
+        beat, sent = self.beat, after
         while True:
             news = self._tail.news
             if beat.is_set():
@@ -135,19 +135,19 @@ class Feed:
                 if allowed is None:
                     return
                 wanted = allowed
-                yield b": still here\n\n" if told == after else f"id: {after}\n\n".encode()
-                told = after
+                yield b": still here\n\n" if sent == after else f"id: {after}\n\n".encode()
+                sent = after
                 continue
-            found = await self._tail.next(wanted, after, CHUNK)
-            after = found.reached
-            if found.events:
-                told = found.events[-1].position
-                yield b"".join([event.frame for event in found.events])
-            elif not found.more:
+            batch = await self._tail.next(wanted, after, CHUNK)
+            after = batch.reached
+            if batch.events:
+                sent = batch.events[-1].position
+                yield b"".join([event.frame for event in batch.events])
+            elif not batch.more:
                 await news.wait()
 
     def _taken(self, page: Sequence[Recorded]) -> None:
-        if any(one.stream.startswith(_OF_RIGHTS) for one in page):
+        if any(event.stream.startswith(_OF_RIGHTS) for event in page):
             self._beat()
 
     def _beat(self) -> None:

@@ -29,17 +29,17 @@ def step(store: Store, scopes: Scopes, wanted: Wanted, after: int, limit: int) -
     """Look through the next events after a position, until `limit` are found, or `STEP_BYTES`."""
     page, reached = _page(store, wanted, after, limit)
     places = _places(scopes, wanted, page)
-    found: list[FeedEvent] = []
+    matching: list[FeedEvent] = []
     size = 0
     for recorded in page:
         terms = terms_of(recorded, places.get(recorded.stream, _ANYWHERE))
         if not wanted.covers(terms):
             continue
-        found.append(encoded(recorded, terms))
-        size += len(found[-1].frame)
-        if len(found) == limit or size >= STEP_BYTES:
-            return Step(found, recorded.position, more=True)
-    return Step(found, reached, more=reached > after)
+        matching.append(encoded(recorded, terms))
+        size += len(matching[-1].frame)
+        if len(matching) == limit or size >= STEP_BYTES:
+            return Step(matching, recorded.position, more=True)
+    return Step(matching, reached, more=reached > after)
 
 
 def _page(store: Store, wanted: Wanted, after: int, limit: int) -> tuple[list[Recorded], int]:
@@ -60,4 +60,4 @@ def _page(store: Store, wanted: Wanted, after: int, limit: int) -> tuple[list[Re
 
 def _places(scopes: Scopes, wanted: Wanted, page: Sequence[Recorded]) -> Mapping[str, StreamScope]:
     """Where the streams of a page belong, if that decides what is wanted."""
-    return scopes.scopes_of({one.stream for one in page}) if wanted.asks_for_places else {}
+    return scopes.scopes_of({event.stream for event in page}) if wanted.asks_for_places else {}

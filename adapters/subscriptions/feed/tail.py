@@ -84,16 +84,16 @@ class Tail:
                 return await asyncio.to_thread(
                     step, self._store, self._scopes, wanted, after, limit
                 )
-        found: list[FeedEvent] = []
+        matching: list[FeedEvent] = []
         size = 0
         for event in newest:
             after = event.position
             if wanted.covers(event.terms):
-                found.append(event)
+                matching.append(event)
                 size += len(event.frame)
-                if len(found) == limit or size >= past.STEP_BYTES:
+                if len(matching) == limit or size >= past.STEP_BYTES:
                     break
-        return Step(found, after, more=bool(newest))
+        return Step(matching, after, more=bool(newest))
 
     def wake(self) -> None:
         """Let all followers look again."""
@@ -124,15 +124,15 @@ class Tail:
                 self._stop.wait(0.5)
 
     def _encoded(self, page: Sequence[Recorded]) -> list[FeedEvent]:
-        places = self._scopes.scopes_of({one.stream for one in page})
-        return [encoded(one, terms_of(one, places[one.stream])) for one in page]
+        places = self._scopes.scopes_of({event.stream for event in page})
+        return [encoded(event, terms_of(event, places[event.stream])) for event in page]
 
     def _take(self, page: Sequence[Recorded], events: Sequence[FeedEvent]) -> None:
         self._events += events
-        self._bytes += sum(len(one.frame) for one in events)
+        self._bytes += sum(len(event.frame) for event in events)
         # Positions have no holes: what is kept are the last ones, or none.
         surplus = max(0, len(self._events) - KEPT_EVENTS) if events else len(self._events)
-        freed = sum(len(one.frame) for one in self._events[:surplus])
+        freed = sum(len(event.frame) for event in self._events[:surplus])
         while self._bytes - freed > KEPT_BYTES:
             freed += len(self._events[surplus].frame)
             surplus += 1

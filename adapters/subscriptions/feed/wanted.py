@@ -35,7 +35,7 @@ class Wanted(msgspec.Struct, frozen=True):
     @classmethod
     def named(cls, names: frozenset[str]) -> "Wanted":
         """The events of these names; all, where there is none."""
-        group = frozenset(f"{EVENT}:{one}" for one in names)
+        group = frozenset(f"{EVENT}:{key}" for key in names)
         return cls((group,) if group else (), names)
 
     def covers(self, terms: frozenset[str]) -> bool:
@@ -48,7 +48,7 @@ class Wanted(msgspec.Struct, frozen=True):
         """
         if projects is None:
             return self
-        readable = frozenset(f"{READABLE}:{one}" for one in projects)
+        readable = frozenset(f"{READABLE}:{key}" for key in projects)
         return msgspec.structs.replace(self, groups=(*self.groups, readable))
 
     @property
@@ -72,7 +72,7 @@ class Chosen(msgspec.Struct, frozen=True):
         """What that comes to. Raises `Invalid`, also for what is in no project of these."""
         names = matching(checked(self.name, "name"))
         streams = frozenset(map(_subject, self.subject))
-        groups = [{f"{EVENT}:{one}" for one in names}, {f"{SUBJECT}:{one}" for one in streams}]
+        groups = [{f"{EVENT}:{key}" for key in names}, {f"{SUBJECT}:{key}" for key in streams}]
         for kind in (PROJECT, VIEW, MODEL, VERSION):
             keys: Sequence[str] = getattr(self, kind)
             _refuse_unknown(scopes, kind, keys, projects)
@@ -80,22 +80,22 @@ class Chosen(msgspec.Struct, frozen=True):
         return Wanted(tuple(frozenset(group) for group in groups if group), names, streams)
 
 
-def _subject(told: str) -> str:
-    kind, _, key = told.partition("-")
+def _subject(subject: str) -> str:
+    kind, _, key = subject.partition("-")
     if kind not in AGGREGATES or not key or "\0" in key:
         raise Invalid(
-            f"subject is {told!r}; give a kind and an id, such as version-4154e738-…; the kinds"
+            f"subject is {subject!r}; give a kind and an id, such as version-4154e738-…; the kinds"
             f" are {', '.join(sorted(AGGREGATES))}",
             field="subject",
         )
-    return told
+    return subject
 
 
 def _refuse_unknown(
     scopes: Scopes, kind: str, keys: Sequence[str], projects: Collection[str] | None
 ) -> None:
-    found = scopes.projects_of(f"{kind}-{key}" for key in keys)
+    project_by_subject = scopes.projects_of(f"{kind}-{key}" for key in keys)
     for key in keys:
-        project = found[f"{kind}-{key}"]
+        project = project_by_subject[f"{kind}-{key}"]
         if project is None or (projects is not None and project not in projects):
             raise Invalid(f"there is no {kind} {key!r} that you may read", field=kind)

@@ -65,7 +65,7 @@ class Allowed(msgspec.Struct, frozen=True):
 def allowed_in(setting: str) -> Allowed:
     """Hosts, addresses and networks with commas between. Raises `SettingsError`."""
     hosts, networks = set(), []
-    for entry in filter(None, (one.strip().lower() for one in setting.split(","))):
+    for entry in filter(None, (part.strip().lower() for part in setting.split(","))):
         try:
             networks.append(ip_network(entry))
         except ValueError:
@@ -81,23 +81,23 @@ def allowed_in(setting: str) -> Allowed:
 def parsed(url: str) -> httpx.URL:
     """The URL as it will be called. Raises `Refused` for what is no URL of a web server."""
     try:
-        found = httpx.URL(url)
+        parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
         raise Refused(f"the URL is none: {error}") from error
-    if found.scheme not in {"http", "https"}:
+    if parsed.scheme not in {"http", "https"}:
         raise Refused("the URL begins neither with https:// nor with http://")
-    if found.userinfo:
+    if parsed.userinfo:
         raise Refused(
             "the URL has a user name or password; leave them out: messages are signed, and what"
             " else a receiver needs to know may stand in the path"
         )
-    if not _HOST.fullmatch(host_of(found)):
+    if not _HOST.fullmatch(host_of(parsed)):
         raise Refused("the URL has no host, or one with characters that no host has")
-    if found.port is not None and not 0 < found.port < 65536:
-        raise Refused(f"the URL has the port {found.port}; 65535 is the last")
-    if found.fragment or "#" in url:
+    if parsed.port is not None and not 0 < parsed.port < 65536:
+        raise Refused(f"the URL has the port {parsed.port}; 65535 is the last")
+    if parsed.fragment or "#" in url:
         raise Refused("the URL has a fragment, which is never sent; leave out the # and the rest")
-    return found
+    return parsed
 
 
 def host_of(url: httpx.URL) -> str:
@@ -108,10 +108,10 @@ def host_of(url: httpx.URL) -> str:
 async def resolve(host: str, port: int) -> list[str]:
     """The addresses that this machine finds, in the order to try them (RFC 6724)."""
     loop = asyncio.get_running_loop()
-    found = await loop.run_in_executor(
+    infos = await loop.run_in_executor(
         _RESOLVERS, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     )
-    return [str(address[0]) for *_, address in found]
+    return [str(address[0]) for *_, address in infos]
 
 
 class Gate:
@@ -126,14 +126,14 @@ class Gate:
         host = host_of(url)
         port = url.port or (443 if url.scheme == "https" else 80)
         try:
-            found = list(dict.fromkeys(await self._resolve(host, port)))
+            resolved = list(dict.fromkeys(await self._resolve(host, port)))
         except (OSError, UnicodeError) as error:
             raise Refused(f"{host} cannot be resolved: {error}") from error
-        if not found:
+        if not resolved:
             raise Refused(f"{host} has no address")
         if host not in self._allowed.hosts:
-            inside = [self._allowed.includes(_plain(address)) for address in found]
-            for address, within in zip(found, inside, strict=True):
+            inside = [self._allowed.includes(_plain(address)) for address in resolved]
+            for address, within in zip(resolved, inside, strict=True):
                 if not within and not is_public(_plain(address)):
                     raise Refused(
                         f"{host} is at {address}, which is no public address; an operator can"
@@ -144,7 +144,7 @@ class Gate:
                     f"the URL begins with http://; take https://, or let an operator allow {host}"
                     " in STEMMA_WEBHOOK_ALLOW"
                 )
-        return found
+        return resolved
 
 
 def is_public(address: Address) -> bool:

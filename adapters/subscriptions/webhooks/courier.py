@@ -13,8 +13,8 @@ from adapters.subscriptions.feed.feed_event import FeedEvent
 from adapters.subscriptions.feed.tail import Tail
 from adapters.subscriptions.feed.wanted import Wanted
 from adapters.subscriptions.webhooks.pace import Pace
-from adapters.subscriptions.webhooks.positions import Place, Positions
-from adapters.subscriptions.webhooks.sending import Answer, Message, Sender
+from adapters.subscriptions.webhooks.positions import DeliveryState, Positions
+from adapters.subscriptions.webhooks.sending import DeliveryResult, Message, Sender
 from application.access.access import Access
 from application.handle import Request, handle
 from application.log.store import Store
@@ -65,7 +65,7 @@ class Courier:
         self._news = asyncio.Event()
         self._stopping = False
         self._saved_at = 0.0
-        self._place = Place(0)
+        self._place = DeliveryState(0)
 
     def tell(self, endpoint: Endpoint) -> None:
         """The webhook has changed: what is under way is finished, then that counts."""
@@ -74,7 +74,7 @@ class Courier:
         self._news.set()
 
     def look_again(self, account: str) -> None:
-        """The account with this id has changed: it may be the one that vouches for the webhook."""
+        """The account with this id has changed: it may be the webhook's owner."""
         if account_id(self._endpoint.owner) == account:
             self.tell(self._endpoint)
 
@@ -138,7 +138,7 @@ class Courier:
             answer = await self._send(endpoint, event, secrets)
             if answer.trouble is None:
                 await self._positions.delivered(endpoint.webhook_id, event.position)
-                self._place = Place(event.position)
+                self._place = DeliveryState(event.position)
                 return True
             now = datetime.now(UTC)
             self._place = self._pace.after(self._place, answer, now)
@@ -152,14 +152,18 @@ class Courier:
                 return False
         return False
 
-    async def _send(self, endpoint: Endpoint, event: FeedEvent, secrets: Sequence[str]) -> Answer:
+    async def _send(
+        self, endpoint: Endpoint, event: FeedEvent, secrets: Sequence[str]
+    ) -> DeliveryResult:
         try:
             message = Message(event.event_id, event.cloud_event)
             return await self._sender.send(endpoint.webhook.registered.url, message, secrets)
         except Exception as defect:
             # What is wrong with one webhook must not end the part, which serves them all.
             log.exception("webhook %s, event %d", endpoint.webhook_id, event.position)
-            return Answer(f"a defect of the server ({type(defect).__name__}); its log says more")
+            return DeliveryResult(
+                f"a defect of the server ({type(defect).__name__}); its log says more"
+            )
 
     async def _changed_until(self, moment: datetime | None) -> bool:
         """Whether something has changed, at the latest at the moment."""

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from adapters.settings import Settings
-from adapters.subscriptions.webhooks.positions import Place
-from adapters.subscriptions.webhooks.sending import Answer
+from adapters.subscriptions.webhooks.positions import DeliveryState
+from adapters.subscriptions.webhooks.sending import DeliveryResult
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -17,7 +17,7 @@ class Pace(msgspec.Struct, frozen=True):
     longest: float
     suffered: timedelta
 
-    def after(self, place: Place, answer: Answer, now: datetime) -> Place:
+    def after(self, place: DeliveryState, answer: DeliveryResult, now: datetime) -> DeliveryState:
         """The place after another failure. Each pause is twice the one before, less up to half of
         it by chance, so that many do not come back at once; and as long as the receiver asks."""
         doubled = min(self.first * 2 ** min(place.failures, 60), self.longest)
@@ -30,7 +30,7 @@ class Pace(msgspec.Struct, frozen=True):
             last_error=answer.trouble,
         )
 
-    def given_up(self, place: Place, answer: Answer, now: datetime) -> str | None:
+    def given_up(self, place: DeliveryState, answer: DeliveryResult, now: datetime) -> str | None:
         """Why nothing is to be sent any more; None to go on trying."""
         if answer.gone:
             return "the receiver answered 410 (Gone): it wants no more events"

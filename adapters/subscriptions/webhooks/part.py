@@ -37,14 +37,14 @@ def run_courier(settings: Settings, store: Store, stop: threading.Event) -> None
 
 
 async def _run(settings: Settings, store: Store, stop: threading.Event) -> None:
-    told = False
+    reported = False
     while not stop.is_set():
         async with delivering(store.database_url) as positions:
             if positions is not None:
                 await _deliver(settings, store, positions, stop)
-            elif not told:
+            elif not reported:
                 log.info("another process delivers to webhooks; this one waits")
-            told = positions is None
+            reported = positions is None
         await asyncio.to_thread(stop.wait, STANDBY_SECONDS)
 
 

@@ -20,7 +20,7 @@ FAILING = "failing"
 _DELIVERING = 73637742
 
 
-class Place(msgspec.Struct, frozen=True):
+class DeliveryState(msgspec.Struct, frozen=True):
     """Up to where a webhook has been served. Since `failing_since` every try has failed, `failures`
     times in a row, and there is no other before `next_try_at`."""
 
@@ -32,12 +32,12 @@ class Place(msgspec.Struct, frozen=True):
     delivered_at: datetime | None = None
 
 
-class Standing(msgspec.Struct, frozen=True):
+class WebhookLag(msgspec.Struct, frozen=True):
     """How it goes with a webhook. `behind` counts the log's events after its position, wanted or
     not."""
 
     endpoint: Endpoint
-    place: Place
+    place: DeliveryState
     behind: int
 
     @property
@@ -60,7 +60,7 @@ class Positions:
     def __init__(self, connection: "psycopg.AsyncConnection[Any]") -> None:
         self._connection = connection
 
-    async def begin(self, endpoint: Endpoint) -> Place:
+    async def begin(self, endpoint: Endpoint) -> DeliveryState:
         """Where to go on. What was told to the webhook since takes effect: a replay moves the
         position, and a replay or a resumption lets failures be forgotten."""
         await self._connection.execute(
@@ -76,12 +76,12 @@ class Positions:
                 "start": endpoint.start,
             },
         )
-        async with self._connection.cursor(row_factory=class_row(Place)) as cursor:
+        async with self._connection.cursor(row_factory=class_row(DeliveryState)) as cursor:
             query = f"SELECT {_COLUMNS} FROM work.webhook_positions WHERE webhook_id = %s"
             await cursor.execute(query, (endpoint.webhook_id,))
-            found = await cursor.fetchone()
-        assert found is not None
-        return found
+            row = await cursor.fetchone()
+        assert row is not None
+        return row
 
     async def delivered(self, webhook_id: str, position: int) -> None:
         """The event at this position has arrived. Raises `Overtaken`."""
@@ -105,7 +105,7 @@ class Positions:
         if done.rowcount != 1:
             raise Overtaken(f"webhook {webhook_id} is at position {position} already")
 
-    async def failed(self, webhook_id: str, place: Place) -> None:
+    async def failed(self, webhook_id: str, place: DeliveryState) -> None:
         await self._connection.execute(
             "UPDATE work.webhook_positions SET failures = %s, failing_since = %s,"
             " next_try_at = %s, last_error = %s WHERE webhook_id = %s",
@@ -136,29 +136,31 @@ async def delivering(database_url: str) -> AsyncIterator[Positions | None]:
                 await connection.execute("SELECT pg_advisory_unlock(%s, 0)", (_DELIVERING,))
 
 
-def standings(connection: Connection, endpoints: Collection[Endpoint], head: int) -> list[Standing]:
+def webhook_lags(
+    connection: Connection, endpoints: Collection[Endpoint], head: int
+) -> list[WebhookLag]:
     """How it goes with each webhook, in the order given; `head` is where the log ends."""
     rows = connection.execute(
         text(
             f"SELECT webhook_id, begun, {_COLUMNS} FROM work.webhook_positions"
             " WHERE webhook_id = ANY(:keys)"
         ),
-        {"keys": [one.webhook_id for one in endpoints]},
+        {"keys": [endpoint.webhook_id for endpoint in endpoints]},
     )
     held = {row.webhook_id: row for row in rows}
-    places = [_place(one, held.get(one.webhook_id)) for one in endpoints]
+    places = [_place(endpoint, held.get(endpoint.webhook_id)) for endpoint in endpoints]
     return [
-        Standing(endpoint, place, max(head - place.position, 0))
+        WebhookLag(endpoint, place, max(head - place.position, 0))
         for endpoint, place in zip(endpoints, places, strict=True)
     ]
 
 
-def _place(endpoint: Endpoint, row: Any) -> Place:
-    """A replay that was not taken in yet counts already, and so does a resumption."""
+def _place(endpoint: Endpoint, row: Any) -> DeliveryState:
+    """A replay that is not processed yet counts already, and so does a resumption."""
     if row is None or row.begun < endpoint.placed:
-        return Place(endpoint.start)
+        return DeliveryState(endpoint.start)
     if row.begun < endpoint.begun:
-        return Place(row.position, delivered_at=row.delivered_at)
+        return DeliveryState(row.position, delivered_at=row.delivered_at)
     values = dict(row._mapping)
     del values["webhook_id"], values["begun"]
-    return Place(**values)
+    return DeliveryState(**values)

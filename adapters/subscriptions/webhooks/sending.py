@@ -38,7 +38,7 @@ class Message(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class Answer(msgspec.Struct, frozen=True):
+class DeliveryResult(msgspec.Struct, frozen=True):
     """What came of a message. `trouble` says why it does not count as delivered, `retry_after` in
     how many seconds the receiver wants it again."""
 
@@ -96,19 +96,19 @@ class Sender:
     ) -> None:
         await self._client.aclose()
 
-    async def send(self, url: str, message: Message, secrets: Sequence[str]) -> Answer:
+    async def send(self, url: str, message: Message, secrets: Sequence[str]) -> DeliveryResult:
         """Never raises for what the receiver, or whatever is between, does wrong."""
         headers = signed(message, secrets, datetime.now(UTC))
         try:
             async with asyncio.timeout(self._timeout):
                 response = await self._post(parsed(url), message.body, headers)
         except TimeoutError:
-            return Answer(f"no answer within {self._timeout:g} s")
+            return DeliveryResult(f"no answer within {self._timeout:g} s")
         except Refused as refused:
-            return Answer(str(refused))
+            return DeliveryResult(str(refused))
         except httpx.HTTPError as error:
             trouble = f"{type(error).__name__}: {error}".rstrip(": ")
-            return Answer(textwrap.shorten(trouble, LONGEST_TROUBLE, placeholder=" …"))
+            return DeliveryResult(textwrap.shorten(trouble, LONGEST_TROUBLE, placeholder=" …"))
         return await _answer(response)
 
     async def _post(self, url: httpx.URL, body: bytes, headers: dict[str, str]) -> httpx.Response:
@@ -133,7 +133,7 @@ class Sender:
         return await self._client.send(request, stream=True)
 
 
-async def _answer(response: httpx.Response) -> Answer:
+async def _answer(response: httpx.Response) -> DeliveryResult:
     """The status counts, whatever becomes of the rest."""
     try:
         with contextlib.suppress(TimeoutError, httpx.HTTPError):
@@ -142,10 +142,10 @@ async def _answer(response: httpx.Response) -> Answer:
     finally:
         await response.aclose()
     if response.is_success:
-        return Answer(status=response.status_code)
+        return DeliveryResult(status=response.status_code)
     wanted = _seconds(response.headers.get("Retry-After", ""), datetime.now(UTC))
     note = "; redirects are not followed" if response.is_redirect else ""
-    return Answer(f"answered {response.status_code}{note}", response.status_code, wanted)
+    return DeliveryResult(f"answered {response.status_code}{note}", response.status_code, wanted)
 
 
 async def _read_little(response: httpx.Response) -> None:
@@ -158,7 +158,7 @@ async def _read_little(response: httpx.Response) -> None:
 
 
 def _seconds(header: str, now: datetime) -> float:
-    """`Retry-After` (RFC 9110, 10.2.3): seconds, or a date. Nonsense counts as nothing said."""
+    """`Retry-After` (RFC 9110, 10.2.3): seconds, or a date. An invalid value is ignored."""
     try:
         wanted = float(int(header)) if header.isdecimal() else _until(header, now)
     except (ValueError, TypeError, OverflowError):

@@ -275,12 +275,14 @@ def test_a_cell_of_the_confusion_matrix_is_a_gallery(
     asked, version_id = classified
     confusion = get(site, f"/versions/{version_id}/evaluation/confusion", threshold="0.5")
     columns = [*asked.concepts, "nothing"]
-    for true, counts in zip(asked.concepts, confusion["matrix"], strict=True):
-        for said, count in zip(columns, counts, strict=True):
-            found = every_image(
-                site, f"/versions/{version_id}", 5, true=true, said=said, threshold="0.5"
-            )
-            assert len(found) == count
+    path = f"/versions/{version_id}"
+    for actual, counts in zip(asked.concepts, confusion["matrix"], strict=True):
+        for predicted, count in zip(columns, counts, strict=True):
+            cell = {"actual": actual, "predicted": predicted}
+            images = every_image(site, path, 5, threshold="0.5", **cell)
+            assert len(images) == count
+            former = {"true": actual, "said": predicted}
+            assert every_image(site, path, 5, threshold="0.5", **former) == images
     assert confusion["matrix"][2] == [0, 0, 1, 1]
 
 
@@ -290,7 +292,7 @@ def test_only_a_classification_has_a_confusion_matrix(
     asked, version_id = tagged
     path = f"/versions/{version_id}/evaluation"
     assert "tagging" in get(site, f"{path}/confusion", 422)["detail"]
-    get(site, f"{path}/images", 422, true=asked.concepts[0])
+    get(site, f"{path}/images", 422, actual=asked.concepts[0])
     get(site, f"{path}/images", 422, show="misclassified")
 
 

@@ -23,7 +23,7 @@ from adapters.servers.postgres import ADMIN, APPLICATION, EmbeddedPostgres
 from adapters.services import SERVICES
 from adapters.settings import Settings
 from api.operations import health
-from domain.training.messages import Presence
+from domain.training.messages import WorkerPresence
 from projections.registry import READ_MODELS
 from tests.adapters.running import eventually, kill, running, with_js
 from tests.api.conftest import serving, settings_at
@@ -222,7 +222,7 @@ def test_a_projection_that_stands_still(well: World, monkeypatch: pytest.MonkeyP
 def test_jobs_and_workers_are_counted(well: World) -> None:
     async def at_work(js: JetStreamContext) -> None:
         bucket = await js.key_value(WORKERS_BUCKET)
-        presence = Presence("a", "cuda", None, SINCE)
+        presence = WorkerPresence("a", "cuda", None, SINCE)
         await bucket.put("a", msgspec.json.encode(presence))
         for _ in range(3):
             await js.publish(job_subject("default"), b"a job")

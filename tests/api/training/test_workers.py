@@ -20,7 +20,7 @@ from adapters.nats.jetstream import JOBS, WORKERS_BUCKET, ensure_streams, job_su
 from adapters.servers.nats import EmbeddedNats
 from cli.client import ApiClient
 from cli.training.demo_screen import watch
-from domain.training.messages import Presence
+from domain.training.messages import WorkerPresence
 from tests.adapters.running import eventually, kill, with_js
 from tests.api.conftest import serving, settings_at
 from tests.api.people import People
@@ -49,7 +49,7 @@ def test_workers_with_what_they_train_and_what_waits(
         await ensure_streams(js)
         bucket = await js.key_value(WORKERS_BUCKET)
         for name, version_id in (("b-idle", None), ("a-busy", running)):
-            presence = Presence(name, "cuda", version_id, SINCE)
+            presence = WorkerPresence(name, "cuda", version_id, SINCE)
             await bucket.put(name, msgspec.json.encode(presence))
         for _ in range(3):
             await js.publish(job_subject("default"), b"a job")
@@ -87,7 +87,7 @@ def is_online(private_nats: EmbeddedNats, *names: str) -> None:
         await ensure_streams(js)
         bucket = await js.key_value(WORKERS_BUCKET)
         for name in names:
-            await bucket.put(name, msgspec.json.encode(Presence(name, "cpu", None, SINCE)))
+            await bucket.put(name, msgspec.json.encode(WorkerPresence(name, "cpu", None, SINCE)))
 
     with_js(private_nats.url, put)
 

@@ -52,7 +52,7 @@ BREAKING: dict[str, tuple[Change, str]] = {
     ),
     "a narrower value": (
         lambda s: s["properties"]["number"].update(maximum=9),
-        "field `number`: `maximum` was not said and is 9",
+        "field `number`: `maximum` was absent and is 9",
     ),
     "fewer alternatives": (
         lambda s: s["properties"]["initial_weights"]["anyOf"].pop(),
@@ -79,11 +79,11 @@ BREAKING: dict[str, tuple[Change, str]] = {
     ),
     "another default": (
         lambda s: s["properties"]["initial_weights"].update(default={}),
-        "field `initial_weights`: `default` was not said and is {}",
+        "field `initial_weights`: `default` was absent and is {}",
     ),
     "closed to new fields": (
         lambda s: s.update(additionalProperties=False),
-        "the payload: `additionalProperties` was not said and is False",
+        "the payload: `additionalProperties` was absent and is False",
     ),
 }
 

@@ -11,7 +11,7 @@ import msgspec
 
 from adapters.postgres.postgres import engine_for
 from adapters.settings import Settings
-from adapters.subscriptions.webhooks.positions import Place, standings
+from adapters.subscriptions.webhooks.positions import DeliveryState, webhook_lags
 from application.access.access import Caller
 from application.access.accounts import grant_role, open_account, withdraw_role
 from application.dataset import projects
@@ -111,10 +111,10 @@ class Hooks:
     def find(self, webhook_id: str) -> Endpoint:
         return find_endpoint(self.store, webhook_id)
 
-    def place(self, hook: Endpoint) -> Place:
+    def place(self, hook: Endpoint) -> DeliveryState:
         now = self.find(hook.webhook_id)
         with engine_for(self.store.database_url).connect() as connection:
-            return standings(connection, [now], self.store.head())[0].place
+            return webhook_lags(connection, [now], self.store.head())[0].place
 
     def served(self, hook: Endpoint) -> None:
         """Wait until the webhook has been served up to the log's end."""

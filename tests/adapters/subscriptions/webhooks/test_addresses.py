@@ -23,7 +23,7 @@ from adapters.subscriptions.webhooks.addresses import (
     allowed_in,
     parsed,
 )
-from adapters.subscriptions.webhooks.sending import Answer, Message, Sender
+from adapters.subscriptions.webhooks.sending import DeliveryResult, Message, Sender
 from application.webhooks import new_secret
 from tests.adapters.subscriptions.webhooks.receiver import receiving
 
@@ -195,8 +195,8 @@ def test_a_wrong_setting_is_named(entry: str) -> None:
         allowed_in(f"127.0.0.1,{entry}")
 
 
-def send(url: str, resolve: Resolve, allowed: str = "127.0.0.1") -> Answer:
-    async def sent() -> Answer:
+def send(url: str, resolve: Resolve, allowed: str = "127.0.0.1") -> DeliveryResult:
+    async def sent() -> DeliveryResult:
         async with Sender(Gate(allowed_in(allowed), resolve), 5) as sender:
             return await sender.send(url, MESSAGE, [new_secret()])
 
@@ -207,7 +207,7 @@ def test_the_connection_goes_to_the_address_that_was_judged() -> None:
     """No name server knows the host, and one that changes its mind is asked once for a try."""
     with receiving() as receiver:
         url = receiver.url("in", host="hooks.invalid")
-        assert send(url, resolving(["127.0.0.1"], ["10.0.0.1"])) == Answer(status=204)
+        assert send(url, resolving(["127.0.0.1"], ["10.0.0.1"])) == DeliveryResult(status=204)
         [got] = receiver.got
         assert got.headers["Host"] == f"hooks.invalid:{receiver.port}"
 
@@ -234,7 +234,7 @@ def test_of_several_addresses_one_that_answers_is_found() -> None:
     with receiving() as receiver:
         url = receiver.url("in", host="hooks.invalid")
         resolve = resolving(["127.0.0.9", "127.0.0.1"])
-        assert send(url, resolve, "127.0.0.0/8") == Answer(status=204)
+        assert send(url, resolve, "127.0.0.0/8") == DeliveryResult(status=204)
 
 
 @pytest.mark.parametrize(("host", "taken"), [("hooks.invalid", True), ("other.invalid", False)])

@@ -258,7 +258,7 @@ def test_nobody_is_told_through_a_webhook_what_they_may_not_see_any_more(hooks: 
     hooks.depose(eve, project_id)
     untold = hooks.rename(project_id, 2)
     eventually(lambda: hooks.state(hook)[0] == "parked")
-    assert str(hooks.state(hook)[1]).startswith("eve, who vouches for it, does not administer")
+    assert str(hooks.state(hook)[1]).startswith("eve, its owner, does not administer")
     assert set(hooks.receiver.sequences("hers")) == set(told)
     hooks.change(hook, ResumeWebhook())
     hooks.served(hook)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from adapters.subscriptions.webhooks.addresses import Gate, allowed_in
-from adapters.subscriptions.webhooks.sending import Answer, Message, Sender
+from adapters.subscriptions.webhooks.sending import DeliveryResult, Message, Sender
 from application.webhooks import new_secret
 from tests.adapters.running import eventually
 from tests.servers import port_of_its_own
@@ -17,8 +17,8 @@ GUIDE = Path(__file__).parents[4] / "docs" / "subscriber.md"
 BODY = b'{"sequence":"0000000000000000007","type":"version.created","subject":"version-1"}'
 
 
-def sent(url: str, secret: str) -> Answer:
-    async def send() -> Answer:
+def sent(url: str, secret: str) -> DeliveryResult:
+    async def send() -> DeliveryResult:
         async with Sender(Gate(allowed_in("127.0.0.1")), 5) as sender:
             return await sender.send(url, Message("1", BODY), [secret])
 

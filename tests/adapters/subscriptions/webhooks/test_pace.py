@@ -6,17 +6,17 @@ from email.utils import format_datetime
 import pytest
 
 from adapters.subscriptions.webhooks.pace import Pace
-from adapters.subscriptions.webhooks.positions import Place
-from adapters.subscriptions.webhooks.sending import LONGEST_RETRY_AFTER, Answer, _seconds
+from adapters.subscriptions.webhooks.positions import DeliveryState
+from adapters.subscriptions.webhooks.sending import LONGEST_RETRY_AFTER, DeliveryResult, _seconds
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 PACE = Pace(1.0, 60.0, timedelta(days=5))
-FAILED = Answer("answered 500", 500)
+FAILED = DeliveryResult("answered 500", 500)
 
 
-def pauses(answer: Answer, count: int) -> list[float]:
+def pauses(answer: DeliveryResult, count: int) -> list[float]:
     """The seconds until the next try, after each of so many failures in a row."""
-    place, found = Place(7), []
+    place, found = DeliveryState(7), []
     for _ in range(count):
         place = PACE.after(place, answer, NOW)
         assert place.next_try_at is not None
@@ -32,20 +32,20 @@ def test_pauses_double_up_to_the_ceiling_less_a_share_by_chance() -> None:
 
 
 def test_a_receiver_may_ask_for_a_longer_pause_and_for_no_shorter_one() -> None:
-    assert pauses(Answer("answered 503", 503, retry_after=300.0), 3) == [300.0] * 3
-    assert pauses(Answer("answered 503", 503, retry_after=0.1), 1)[0] >= 0.5
+    assert pauses(DeliveryResult("answered 503", 503, retry_after=300.0), 3) == [300.0] * 3
+    assert pauses(DeliveryResult("answered 503", 503, retry_after=0.1), 1)[0] >= 0.5
 
 
 def test_failing_is_counted_from_its_beginning() -> None:
-    first = PACE.after(Place(7, delivered_at=NOW), FAILED, NOW)
-    second = PACE.after(first, Answer("answered 502", 502), NOW + timedelta(hours=1))
+    first = PACE.after(DeliveryState(7, delivered_at=NOW), FAILED, NOW)
+    second = PACE.after(first, DeliveryResult("answered 502", 502), NOW + timedelta(hours=1))
     assert (second.position, second.failures, second.failing_since) == (7, 2, NOW)
     assert (second.last_error, second.delivered_at) == ("answered 502", NOW)
 
 
 @pytest.mark.parametrize(("days", "given_up"), [(0, False), (4.99, False), (5, True)])
 def test_a_receiver_is_given_up_when_the_time_is_over(days: float, given_up: bool) -> None:
-    place = PACE.after(Place(7), FAILED, NOW)
+    place = PACE.after(DeliveryState(7), FAILED, NOW)
     reason = PACE.given_up(place, FAILED, NOW + timedelta(days=days))
     assert (reason is not None) is given_up
     assert reason in {None, "every try since 2026-03-04 05:06 UTC failed: answered 500"}

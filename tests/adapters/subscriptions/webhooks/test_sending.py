@@ -10,7 +10,7 @@ import pytest
 
 from adapters.subscriptions.webhooks import sending
 from adapters.subscriptions.webhooks.addresses import Gate, allowed_in
-from adapters.subscriptions.webhooks.sending import LONGEST_TROUBLE, Answer, Message, Sender
+from adapters.subscriptions.webhooks.sending import LONGEST_TROUBLE, DeliveryResult, Message, Sender
 from application.webhooks import new_secret
 
 SECONDS = 1.0
@@ -39,8 +39,8 @@ def answering(text: bytes) -> Iterator[str]:
             thread.join()
 
 
-def sent(url: str) -> Answer:
-    async def send() -> Answer:
+def sent(url: str) -> DeliveryResult:
+    async def send() -> DeliveryResult:
         async with Sender(Gate(allowed_in("127.0.0.1")), SECONDS) as sender:
             return await sender.send(url, Message("1", b"{}"), [new_secret()])
 
@@ -51,12 +51,12 @@ def test_a_status_counts_though_the_rest_never_comes(monkeypatch: pytest.MonkeyP
     """Also where the rest is waited for until after the time limit of the status."""
     monkeypatch.setattr(sending, "REST_SECONDS", 2 * SECONDS)
     with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf") as url:
-        assert sent(url) == Answer(status=200)
+        assert sent(url) == DeliveryResult(status=200)
 
 
 def test_no_status_within_the_time_limit_is_no_answer() -> None:
     with answering(b"HTTP/1.1 200 OK\r\n") as url:
-        assert sent(url) == Answer(f"no answer within {SECONDS:g} s")
+        assert sent(url) == DeliveryResult(f"no answer within {SECONDS:g} s")
 
 
 @pytest.mark.parametrize("filling", [b"x", b"x x"])
