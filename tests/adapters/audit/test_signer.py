@@ -15,10 +15,11 @@ from adapters.audit.stored import load_tree, tile_reader
 from adapters.servers.postgres import EmbeddedPostgres
 from adapters.settings import SettingsError
 from application.log.store import Store
-from domain.audit.merkle import consistency_proof, verify_consistency
+from domain.audit.merkle import consistency_proof
 from domain.audit.tiles import subtrees_of
 from tests.adapters.audit.logs import Signed, append, tamper
 from tests.application.scenes import at_once
+from tests.domain.audit.verification import verify_consistency
 from tests.servers import Database, new_database
 
 

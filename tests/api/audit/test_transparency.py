@@ -9,12 +9,11 @@ from domain.audit.merkle import (
     Frontier,
     leaf_hash,
     node_hash,
-    verify_consistency,
-    verify_inclusion,
 )
 from tests.adapters.audit.logs import Signed, append
 from tests.api.scene import Scene
 from tests.domain.audit.test_tiles import entries_of
+from tests.domain.audit.verification import verify_consistency, verify_inclusion
 from tests.servers import Database
 
 SIZES = (300, 66_000)

@@ -17,9 +17,8 @@ from domain.audit.merkle import (
     leaf_hash,
     node_hash,
     root_at,
-    verify_consistency,
-    verify_inclusion,
 )
+from tests.domain.audit.verification import verify_consistency, verify_inclusion
 
 # The reference vectors of Certificate Transparency: github.com/transparency-dev/merkle,
 # testonly/constants.go (LeafInputs, RootHashes), and its proof_test.go, which have them from
