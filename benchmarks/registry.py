@@ -2,28 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-from benchmarks import (
-    append,
-    as_of,
-    bundle,
-    delivery,
-    freezing,
-    grid,
-    importing,
-    library,
-    live,
-    loading,
-    projection,
-    relaying,
-    replay,
-    sse,
-    start,
-    tracing,
-    trail,
-    training,
-    verify,
-)
+from benchmarks import append
+from benchmarks.audit import bundle, trail, verify
+from benchmarks.dataset import freezing, grid, importing
 from benchmarks.measurements import Measurement
+from benchmarks.operations import start, tracing
+from benchmarks.projections import as_of, library, projection, replay
+from benchmarks.subscriptions import delivery, relaying, sse
+from benchmarks.training import live, loading, training
 
 BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "projection": projection.run,

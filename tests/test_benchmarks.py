@@ -37,7 +37,7 @@ def test_a_ratio_is_that_of_the_median_pair() -> None:
 
 
 class ImportLog:
-    """The events whose rows `benchmarks.grid` makes in SQL, at their positions."""
+    """The events whose rows `benchmarks.dataset.grid` makes in SQL, at their positions."""
 
     def __init__(self, images: int) -> None:
         self.events = [event for number in range(images) for event in self._image(number)]

@@ -21,10 +21,10 @@ from adapters.settings import Runtime, read_runtime
 from adapters.training.job_key import job_tokens
 from application.log.store import Store
 from benchmarks.measurements import Measurement, quantile
+from benchmarks.operations.start import await_ready
 from benchmarks.processes import data_folder, stemma
 from benchmarks.quiet import repeat
 from benchmarks.sample_events import CONCEPTS, SMALL, recorded
-from benchmarks.start import await_ready
 from cli.client import authorization
 from domain.aggregates import VERSION
 from domain.training.messages import AnyReport, BatchMetrics, Report, Started

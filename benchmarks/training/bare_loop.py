@@ -1,4 +1,4 @@
-"""The bare training loop that `benchmarks.training` compares with, in a process of its own.
+"""The bare training loop that `training` compares with, in a process of its own.
 
 It has the same network, order of batches, optimizer, schedule and threads as the worker. Images are
 in memory, decoded and normalised; nothing is reported, measured per iteration or saved. It prints a

@@ -170,7 +170,7 @@ def _peak_of_children() -> float:
 def _bare(assignment: Assignment) -> Finished:
     started = time.monotonic()
     with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.bare_loop"],
+        [sys.executable, "-m", "benchmarks.training.bare_loop"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=environment(PATIENT_THREADS),

@@ -1,4 +1,4 @@
-"""The clients of `benchmarks.sse`: many clients of the feed in a process of their own.
+"""The clients of `sse`: many clients of the feed in a process of their own.
 
 They do as little as possible, so that the server is measured. The process reads a `Task` from
 stdin, prints `ready` when all are connected, and writes the times at which each client received

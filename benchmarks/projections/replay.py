@@ -12,7 +12,7 @@ from benchmarks.database import checkpoint, migrated_postgres, opened
 from benchmarks.measurements import Expected, Measurement
 from benchmarks.memory import memory_of
 from benchmarks.processes import data_folder, tree, tree_of_this_process
-from benchmarks.projection import run_library
+from benchmarks.projections.projection import run_library
 from benchmarks.quiet import repeat
 from benchmarks.sample_events import copy_all
 from benchmarks.sample_log import log_of_teams

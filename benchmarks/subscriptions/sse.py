@@ -15,7 +15,7 @@ from benchmarks.measurements import Measurement
 from benchmarks.processes import data_folder, free_port, stemma
 from benchmarks.quiet import repeat
 from benchmarks.sample_events import recorded
-from benchmarks.sse_clients import Task
+from benchmarks.subscriptions.sse_clients import Task
 from cli.operations.first_key import new_key
 from cli.operations.up import wait_ready
 from domain.aggregates import PROJECT
@@ -133,7 +133,7 @@ def _delays(
 
 def _start(task: Task) -> "subprocess.Popen[bytes]":
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.sse_clients"],
+        [sys.executable, "-m", "benchmarks.subscriptions.sse_clients"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

@@ -16,7 +16,7 @@ from application.log.store import Store
 from application.training import versions
 from benchmarks.calls import do, milliseconds_each, quantiles
 from benchmarks.database import checkpoint, migrated_postgres, opened
-from benchmarks.freezing_process import Frozen, Task
+from benchmarks.dataset.freezing_process import Frozen, Task
 from benchmarks.measurements import Measurement
 from benchmarks.processes import data_folder, environment
 from benchmarks.quiet import Repetitions, repeat
@@ -146,7 +146,7 @@ def _image(pets: Pets, number: int) -> Iterator[Recorded]:
 
 def _freeze(way: str, task: Task) -> Frozen:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.freezing_process", way],
+        [sys.executable, "-m", "benchmarks.dataset.freezing_process", way],
         input=msgspec.json.encode(task),
         stdout=subprocess.PIPE,
         env=environment({}),

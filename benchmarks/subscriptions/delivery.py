@@ -16,8 +16,8 @@ from benchmarks.database import migrated_postgres
 from benchmarks.measurements import Measurement, quantile
 from benchmarks.processes import data_folder, stemma
 from benchmarks.quiet import repeat
-from benchmarks.relaying import opened
 from benchmarks.sample_events import recorded
+from benchmarks.subscriptions.relaying import opened
 from domain.aggregates import PROJECT
 from domain.dataset.project import ProjectCreated
 from domain.event import Recorded

@@ -12,7 +12,7 @@ from adapters.settings import Settings
 from benchmarks.measurements import Measurement
 from benchmarks.processes import data_folder, environment
 from benchmarks.quiet import repeat
-from benchmarks.training import QUICK_IMAGES, digits_job
+from benchmarks.training.training import QUICK_IMAGES, digits_job
 from domain.training.augmentations import (
     BRIGHTNESS,
     CONTRAST,
@@ -77,7 +77,7 @@ def run(quick: bool) -> list[Measurement]:
 def _alone(jobs: Sequence[TrainJob], settings: Settings) -> list[Alone]:
     """The results of each job, one after the other in one process: torch is imported once."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.loading_process"],
+        [sys.executable, "-m", "benchmarks.training.loading_process"],
         input=b"".join(encode_line(Assignment(job, 1, settings)) for job in jobs),
         stdout=subprocess.PIPE,
         env=environment(PATIENT_THREADS),

@@ -6,9 +6,9 @@ from sqlalchemy import Engine
 
 from benchmarks.calls import milliseconds_each, quantiles
 from benchmarks.database import migrated_postgres, opened
-from benchmarks.library import MODELS, fill
 from benchmarks.measurements import Expected, Measurement
 from benchmarks.processes import data_folder
+from benchmarks.projections.library import MODELS, fill
 from benchmarks.quiet import repeat
 from projections.training.library_queries import library
 

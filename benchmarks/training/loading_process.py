@@ -1,4 +1,4 @@
-"""The process of `benchmarks.loading`: it measures each assignment's data loading, then its
+"""The process of `loading`: it measures each assignment's data loading, then its
 model."""
 
 import sys
@@ -8,7 +8,7 @@ import msgspec
 import torch
 
 from adapters.blobs.blobs import BlobStore
-from benchmarks.loading import Alone
+from benchmarks.training.loading import Alone
 from gpu_worker.channel import Assignment, decode_assignment
 from gpu_worker.data import Batch, batches, epoch_draws, prepare
 from gpu_worker.environment import choose_device, set_up_torch

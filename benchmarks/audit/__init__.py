@@ -1,0 +1,1 @@
+"""Benchmarks of the audit trail, the verification and bundles."""

@@ -1,0 +1,1 @@
+"""Benchmarks of imports, frozen datasets and the image grid."""

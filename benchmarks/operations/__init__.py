@@ -1,0 +1,1 @@
+"""Benchmarks of the start and of tracing."""

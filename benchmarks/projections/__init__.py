@@ -1,0 +1,1 @@
+"""Benchmarks of read models: building, queries, states of the past."""

@@ -1,0 +1,1 @@
+"""Benchmarks of the event feed, over NATS and over HTTP."""

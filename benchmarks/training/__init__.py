@@ -1,0 +1,1 @@
+"""Benchmarks of training, image loading and live metrics."""
