@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import Engine, update
 
-from benchmarks import grid, registry
+from benchmarks import registry
 from benchmarks.__main__ import main
+from benchmarks.dataset import grid
 from benchmarks.measurements import Expected, Measurement, quantile
 from benchmarks.registry import BENCHMARKS
 from benchmarks.table import as_markdown
