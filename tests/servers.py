@@ -174,7 +174,9 @@ def new_database(server: EmbeddedPostgres, template: str = "template1") -> Itera
     identifier = sql.Identifier(name)
     with psycopg.connect(server.url(ADMIN, "postgres"), autocommit=True) as admin:
         admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(identifier, sql.Identifier(template))
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
+                identifier, sql.Identifier(template)
+            )
         )
         try:
             yield Database(name, server.url(ADMIN, name), server.url(APPLICATION, name))
