@@ -82,10 +82,15 @@ class Backend:
         self.engine.dispose()
 
     def wait_for(self, position: int, *read_models: ReadModel) -> None:
-        """Until these read models are there. Raises `NotYet` if that takes too long.
+        """Until these read models are there. Raises `NotYet` if that takes too long, and `Invalid`
+        at once for a position that the log has not reached.
 
         One that fails is not waited for long: that would keep a thread from other queries.
         """
+        if self.news.wait(position, read_models, 0):
+            return
+        if position > (head := self.store.head()):
+            raise Invalid(f"at_least is {position}, and the log ends at {head}", field="at_least")
         if self.news.wait(position, read_models, BRIEF_SECONDS):
             return
         self._refuse_failing(position, read_models)

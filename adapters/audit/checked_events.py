@@ -72,6 +72,15 @@ def _ahead(pages: Iterator[list[Row]]) -> Iterator[list[Row]]:
             yield page
 
 
+def events_outside(connection: Connection) -> list[tuple[int, str]]:
+    """Position and stream of events before the log's first position, which no page of it has."""
+    return connection.execute(
+        "SELECT notification_id, originator_id FROM log.stemma_events WHERE notification_id < 1"
+        " ORDER BY notification_id LIMIT %s",
+        (MOST_NAMED,),
+    ).fetchall()
+
+
 def streams_with_holes(connection: Connection) -> list[str]:
     """The first streams whose revisions are not 1, 2, 3 and so on."""
     rows = connection.execute(

@@ -14,6 +14,7 @@ import psycopg
 from adapters.audit.checked_events import (
     CheckedEvents,
     events_out_of_order,
+    events_outside,
     streams_with_holes,
 )
 from adapters.audit.locate import describe_change
@@ -86,6 +87,10 @@ def verify(
         trees.advance(END)
         findings = [*_first_difference(connection, trees, agreement, events), *findings]
         findings += _wrong_events(events)
+        findings += [
+            f"an event of {stream} stands at position {position}: the log begins at 1"
+            for position, stream in events_outside(connection)
+        ]
         findings += [f"the revisions of {stream} have a hole" for stream in streams.result()]
         findings += [
             f"event {position} stands before an earlier one of {stream}"

@@ -4,6 +4,7 @@ What is folded from the streams of a key and its account is kept; each time it i
 asks whether these streams are still at the same revisions.
 """
 
+import logging
 import threading
 from datetime import UTC, datetime
 
@@ -15,6 +16,8 @@ from domain.access.key import ID_DIGITS, PREFIX, SECRET_DIGITS, Key, Scope, pars
 from domain.access.roles import Grants
 from domain.aggregates import ACCOUNT, KEY, Aggregate, State
 from domain.errors import Unauthenticated
+
+log = logging.getLogger(__name__)
 
 CACHED = 10_000
 """The number of cached states; the oldest are evicted first."""
@@ -143,17 +146,26 @@ class Access:
         if stream not in at:
             return None
         cached = self._states.get(stream)
-        if cached is None or cached[0] < at[stream]:
+        if cached is None or cached[0] != at[stream]:
             cached = self._fold(aggregate, stream)
         state: State | None = cached[1]  # type: ignore[assignment]  # a stream has one kind of state
         return state
 
     def _fold(self, aggregate: Aggregate[State], stream: str) -> tuple[int, object]:
-        events = self._store.streams([stream])[stream]
-        folded = (len(events), aggregate.fold(recorded.event for recorded in events))
         with self._lock:
-            current = self._states.pop(stream, None)
-            self._states[stream] = folded if current is None or current[0] < folded[0] else current
+            # Read under the lock, so that no older state replaces a newer one.
+            events = self._store.streams([stream])[stream]
+            folded = (len(events), aggregate.fold(recorded.event for recorded in events))
+            cached = self._states.pop(stream, None)
+            self._states[stream] = folded
             while len(self._states) > CACHED:
                 del self._states[next(iter(self._states))]
+        if cached is not None and cached[0] > folded[0]:
+            log.error(
+                "%s went back from revision %d to %d, which no command does: run `stemma audit"
+                " verify`",
+                stream,
+                cached[0],
+                folded[0],
+            )
         return folded

@@ -56,13 +56,13 @@ class LogRecorder(PostgresProcessRecorder):
         )
         self._select_streams = SQL(
             "SELECT originator_id, originator_version, topic, state FROM {}.{}"
-            " WHERE originator_id = ANY(%s) AND notification_id <= %s"
+            " WHERE originator_id = ANY(%s) AND notification_id > 0 AND notification_id <= %s"
             " ORDER BY originator_id, originator_version"
         ).format(schema, Identifier(self.events_table_name))
 
         self._select_images = SQL(
             "SELECT originator_id, originator_version, topic, state FROM {schema}.{table}"
-            " WHERE notification_id <= %(upto)s AND originator_id IN ("
+            " WHERE notification_id > 0 AND notification_id <= %(upto)s AND originator_id IN ("
             " SELECT originator_id FROM {schema}.{table} WHERE topic = 'image.added'"
             " AND {schema}.project_of(state) = %(project)s AND originator_id > %(after)s"
             " ORDER BY originator_id LIMIT %(limit)s)"
@@ -71,7 +71,7 @@ class LogRecorder(PostgresProcessRecorder):
 
         self._select_revisions = SQL(
             "SELECT originator_id AS stream, max(originator_version) AS revision FROM {}.{}"
-            " WHERE originator_id = ANY(%s) GROUP BY originator_id"
+            " WHERE originator_id = ANY(%s) AND notification_id > 0 GROUP BY originator_id"
         ).format(schema, Identifier(self.events_table_name))
 
         self._select_page = SQL(

@@ -89,6 +89,9 @@ def tamper(database: Database, *statements: str) -> None:
     with psycopg.connect(database.admin_url) as connection:
         connection.execute("ALTER TABLE log.stemma_events DISABLE TRIGGER ALL")
         connection.execute("DROP INDEX IF EXISTS log.stemma_events_correlation_idx")
+        connection.execute(
+            "ALTER TABLE log.stemma_events DROP CONSTRAINT IF EXISTS stemma_events_position_check"
+        )
         for statement in statements:
             connection.execute(statement.encode())
         connection.execute("ALTER TABLE log.stemma_events ENABLE ALWAYS TRIGGER append_only")

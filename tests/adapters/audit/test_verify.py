@@ -280,6 +280,20 @@ def test_events_in_the_wrong_order_after_the_last_checkpoint(kept: Kept) -> None
     ]
 
 
+@pytest.mark.parametrize("position", [0, -5])
+def test_an_event_before_the_first_position(kept: Kept, position: int) -> None:
+    tamper(
+        kept.log.database,
+        f"INSERT INTO log.stemma_events (notification_id, {COLUMNS})"
+        f" SELECT {position}, originator_id, originator_version + 1, topic, state"
+        " FROM log.stemma_events WHERE originator_id = 'project-9'"
+        " ORDER BY originator_version DESC LIMIT 1",
+    )
+    assert kept.verify().findings == [
+        f"an event of project-9 stands at position {position}: the log begins at 1"
+    ]
+
+
 def test_only_a_signed_checkpoint_is_taken(kept: Kept) -> None:
     for note in kept.log.notes():
         assert open_checkpoint(note, kept.log.keys.verifiers())

@@ -9,6 +9,7 @@ import pytest
 import api.backend
 from tests.api.scene import Scene
 from tests.servers import Database
+from tests.waiting import HANG_SECONDS
 
 
 def test_a_repeated_key_gives_the_first_answer_and_happens_once(server: Scene) -> None:
@@ -95,12 +96,15 @@ def test_what_does_not_exist_is_a_404_problem(server: Scene) -> None:
     assert_problem(patched, 404)
 
 
-def test_a_position_that_is_not_reached_is_a_503(
-    server: Scene, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("beyond", [1, 4611686018427387904])
+def test_a_position_that_the_log_has_not_reached_is_refused_without_waiting(
+    server: Scene, monkeypatch: pytest.MonkeyPatch, beyond: int
 ) -> None:
-    monkeypatch.setattr(api.backend, "WAIT_SECONDS", 0.5)
-    ahead = {"at_least": 10**9}
-    assert_problem(server.http.get("/api/v1/projects", params=ahead), 503)
+    monkeypatch.setattr(api.backend, "BRIEF_SECONDS", 10 * HANG_SECONDS)
+    head = server.store.head()
+    refused = server.http.get("/api/v1/projects", params={"at_least": head + beyond})
+    assert_problem(refused, 422)
+    assert f"the log ends at {head}" in refused.json()["detail"]
 
 
 def test_every_operation_says_what_it_does(server: Scene) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 import adapters.parts
@@ -127,9 +128,16 @@ def test_it_is_tried_again_and_catches_up(world: World, monkeypatch: pytest.Monk
 
 
 def test_what_only_lags_is_waited_for_and_named(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, migrated: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backend, "WAIT_SECONDS", 0.6)
-    ahead = world.scene.store.head() + 1
-    detail = world.images(ahead).json()["detail"]
+    with psycopg.connect(migrated.admin_url) as connection:
+        for table in DATASET.metadata.sorted_tables:
+            # Its rows can be read, and not written.
+            connection.execute(f"LOCK TABLE {table.fullname} IN SHARE MODE".encode())
+        world.scene.images(world.project_id, 1)
+        ahead = world.scene.store.head()
+        refused = world.images(ahead)
+    assert refused.status_code == 503
+    detail = refused.json()["detail"]
     assert detail.startswith(f"position {ahead} is not visible after 1 s in {NAME};")
