@@ -87,9 +87,9 @@ def configuration(users: Sequence[User], tls: dict[str, Any], with_password: boo
             for (kind, subject), importers in exported.items()
         ],
     }
-    text = f"accounts: {json.dumps(accounts, indent=1)}\n"
+    text = f"accounts: {json.dumps(accounts, indent=1, ensure_ascii=False)}\n"
     if tls:
-        text += f"tls: {json.dumps(tls, indent=1)}\n"
+        text += f"tls: {json.dumps(tls, indent=1, ensure_ascii=False)}\n"
     return text.replace(json.dumps(PASSWORD), PASSWORD)
 
 

@@ -7,6 +7,7 @@ data folder. The next start cleans up everything that a server left behind.
 import contextlib
 import fcntl
 import os
+import random
 import secrets
 import socket
 import subprocess
@@ -24,6 +25,7 @@ LOOPBACK = "127.0.0.1"
 # Below Linux's ephemeral range: no outgoing connection can take the port while a server restarts,
 # and a client that retries cannot connect to itself, as it can on an ephemeral port.
 _PORTS = range(15_000, 32_000)
+PORTS_TRIED = 200
 
 
 class EmbeddedServerError(Exception):
@@ -248,6 +250,19 @@ def _is_free(port: int) -> bool:
 
 
 def _free_port() -> int:
-    while not _is_free(port := secrets.choice(_PORTS)):
-        pass
-    return port
+    try:
+        with socket.socket() as probe:
+            probe.bind((LOOPBACK, 0))
+    except OSError as error:
+        raise EmbeddedServerError(
+            f"PostgreSQL and NATS listen on {LOOPBACK}, which cannot be used here ({error}): bring"
+            " the loopback interface up (`ip link set lo up`), or name servers elsewhere by"
+            " STEMMA_DATABASE_URL and STEMMA_NATS_URL"
+        ) from error
+    for port in random.SystemRandom().sample(_PORTS, PORTS_TRIED):
+        if _is_free(port):
+            return port
+    raise EmbeddedServerError(
+        f"each of {PORTS_TRIED} ports that were tried on {LOOPBACK}, from {_PORTS.start} to"
+        f" {_PORTS.stop - 1}, is taken: end what takes them (`ss -ltn` lists it)"
+    )

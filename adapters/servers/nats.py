@@ -58,7 +58,8 @@ class EmbeddedNats(EmbeddedServer):
             "NATS_STORE": str(self.folder / "store"),
             "NATS_PASSWORD": self.state.passwords[USER],
         }
-        quoted = {name: json.dumps(value) for name, value in values.items()}
+        # Its configuration knows JSON's quotes, and no escapes of letters.
+        quoted = {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
         return spawn(
             [_binary(), "--config", str(self.access.configuration)],
             log=self.log,

@@ -1,5 +1,6 @@
 """The port of the API, chosen so that no two systems on a machine choose the same."""
 
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -23,8 +24,15 @@ def claimed_port(host: str, wanted: int | None) -> Iterator[int]:
         try:
             free = _free_port(host, port)
         except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise click.ClickException(
+                    f"the API cannot listen on {host} port {port}: {error}. STEMMA_API_HOST is an"
+                    " address of this machine, such as 127.0.0.1, and --port one that you may use"
+                ) from error
             if wanted:
-                raise click.ClickException(f"port {wanted} is taken: {error}") from error
+                raise click.ClickException(
+                    f"port {wanted} is taken: end what has it, or choose another with --port"
+                ) from error
             continue
         with closing(socket.socket(type=socket.SOCK_DGRAM)) as claim:
             try:
@@ -38,8 +46,12 @@ def claimed_port(host: str, wanted: int | None) -> Iterator[int]:
 
 
 def _free_port(host: str, port: int) -> int:
-    """The port, or any that is free if it is 0. Raises `OSError` if it is taken."""
-    with socket.socket() as probe:
+    """The port, or any that is free if it is 0. Raises `OSError` if it is taken, or if the host is
+    no address of this machine."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((host, port))
+        probe.bind(address)
         return int(probe.getsockname()[1])

@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from adapters.processes.processes import running_in, wait_until
+from adapters.servers import embedded
 from adapters.servers.embedded import LOOPBACK, EmbeddedServer, EmbeddedServerError
 from adapters.servers.nats import EmbeddedNats
 from adapters.servers.postgres import (
@@ -124,6 +125,28 @@ def test_the_first_start_makes_a_database_an_owner_and_an_application_role(
 )
 def test_postgres_is_set_to_be_safe(postgres: EmbeddedPostgres, setting: str, value: str) -> None:
     assert one(postgres.admin_url, f"SHOW {setting}") == value
+
+
+@pytest.mark.parametrize("name", ["with blanks", "dätä-数据-данные", "a'b\"c#d%e$f{g}h;i,j=k\\l"])
+def test_a_data_folder_may_have_any_name(empty_data: Path, name: str) -> None:
+    folder = empty_data / name
+    folder.mkdir(mode=0o700)
+    with EmbeddedPostgres(folder) as postgres, EmbeddedNats(folder) as nats_server:
+        with psycopg.connect(postgres.app_url) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        assert nats_server.alive()
+    assert (folder / "nats" / "store").is_dir()
+
+
+def test_ports_are_not_looked_for_without_end(
+    empty_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "_is_free", lambda _: False)
+    with pytest.raises(EmbeddedServerError, match="is taken: end what takes them"):
+        EmbeddedNats(empty_data).start()
+    monkeypatch.setattr(embedded, "LOOPBACK", "192.0.2.1")
+    with pytest.raises(EmbeddedServerError, match="bring the loopback interface up"):
+        EmbeddedNats(empty_data).start()
 
 
 def test_secrets_are_for_the_owner_only(

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 from pathlib import Path
+from socket import AF_INET6
 
 import click
 import pytest
@@ -56,9 +57,19 @@ def test_a_port_that_is_wanted_and_taken_is_refused() -> None:
             claimed_port(LOOPBACK, port).__enter__()
 
 
-def test_a_host_that_is_not_here_is_refused() -> None:
-    with pytest.raises(click.ClickException, match=r"192\.0\.2\.1 has no port"):
-        claimed_port("192.0.2.1", None).__enter__()
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_a_host_that_is_not_here_is_refused(host: str) -> None:
+    with pytest.raises(click.ClickException, match=f"cannot listen on {host} .*STEMMA_API_HOST"):
+        claimed_port(host, None).__enter__()
+
+
+def test_an_address_of_ipv6_has_ports_too() -> None:
+    try:
+        socket.create_server(("::1", 0), family=AF_INET6).close()
+    except OSError as error:
+        pytest.skip(f"this machine has no loopback of IPv6: {error}")
+    with claimed_port("::1", None) as port, socket.create_server(("::1", port), family=AF_INET6):
+        assert port > 0
 
 
 def test_a_process_with_the_pid_of_an_earlier_owner_is_not_stopped(
