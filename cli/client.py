@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 from httpx_sse import ServerSentEvent, connect_sse
 
+from stemma_client.proxies import uses_proxy
+
 PATIENCE_SECONDS = 120.0
 IDEMPOTENCY_KEY = "Idempotency-Key"
 _PASSING = frozenset({502, 503, 504})
@@ -40,7 +42,10 @@ class ApiClient:
     ) -> None:
         self._is_running = is_running
         self._http = httpx.Client(
-            base_url=f"{api_url}/api/v1/", headers=authorization(api_key), timeout=60
+            base_url=f"{api_url}/api/v1/",
+            headers=authorization(api_key),
+            timeout=60,
+            trust_env=uses_proxy(api_url),
         )
 
     def __enter__(self) -> "ApiClient":

@@ -8,6 +8,7 @@ import httpx
 import msgspec
 
 from stemma_client.order import Order
+from stemma_client.proxies import uses_proxy
 from stemma_client.received import Received, attributes_in, received
 
 PAGE = 500
@@ -52,7 +53,12 @@ def follow_http(
         "limit": PAGE,
         "wait": WAIT_SECONDS,
     }
-    with httpx.Client(base_url=url, headers=authorized(key), timeout=3 * WAIT_SECONDS) as client:
+    with httpx.Client(
+        base_url=url,
+        headers=authorized(key),
+        timeout=3 * WAIT_SECONDS,
+        trust_env=uses_proxy(url),
+    ) as client:
         while True:
             page = _page(client, parameters | {"after": after})
             for item in page.items:

@@ -18,6 +18,7 @@ from stemma_client.nats_filters import EVERY_EVENT, filters_of
 from stemma_client.nats_seat import Seat
 from stemma_client.order import Order
 from stemma_client.over_http import authorized, with_data
+from stemma_client.proxies import uses_proxy
 from stemma_client.received import Received, attributes_in, received
 
 STREAM = "EVENTS"
@@ -61,7 +62,11 @@ async def follow_nats(
     order = Order(after, every_position=filters == [EVERY_EVENT], every_revision=not names)
     seat = Seat()
     client = await seat.connect(url, **connection)
-    api = httpx.AsyncClient(base_url=api_url or "", headers=authorized(key))
+    api = httpx.AsyncClient(
+        base_url=api_url or "",
+        headers=authorized(key),
+        trust_env=uses_proxy(api_url or ""),
+    )
     try:
         js = client.jetstream(domain=domain, timeout=LOOK_SECONDS)
         while True:

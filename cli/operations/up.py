@@ -27,6 +27,7 @@ from adapters.services import SERVICES
 from adapters.settings import LOCK_FILE, RUNTIME_FILE, Runtime, Settings, load_settings
 from cli.operations import demo_lock
 from cli.operations.api_port import claimed_port
+from stemma_client.proxies import uses_proxy
 
 READY_SECONDS = 60.0
 
@@ -223,7 +224,7 @@ def wait_ready(api_url: str, seconds: float, stop: threading.Event | None = None
         except httpx.TransportError:
             return False
 
-    with httpx.Client(base_url=api_url, timeout=2) as client:
+    with httpx.Client(base_url=api_url, timeout=2, trust_env=uses_proxy(api_url)) as client:
         return wait_until(ready, seconds) and not (stop is not None and stop.is_set())
 
 
