@@ -76,8 +76,10 @@ async def _next_job(js: JetStreamContext, settings: Settings) -> Msg:
     """Wait for a job.
 
     Each job has a subscription of its own: in one that stayed open, a job that arrived while a
-    fetch timed out would wait until the training was over.
+    fetch timed out would wait until the training was over. An error is logged once, until it is
+    another one or is over: there is no queue until the backend has started.
     """
+    reported = ""
     while True:
         try:
             subscription = await js.pull_subscribe_bind(
@@ -89,9 +91,14 @@ async def _next_job(js: JetStreamContext, settings: Settings) -> Msg:
             finally:
                 await subscription.unsubscribe()
         except TimeoutError:
-            continue
+            if reported:
+                log.info("jobs can be fetched again")
+            reported = ""
         except (NatsError, OSError) as error:
-            log.warning("jobs cannot be fetched: %s", error or type(error).__name__)
+            reason = str(error) or type(error).__name__
+            if reason != reported:
+                log.warning("jobs cannot be fetched, and it is tried again: %s", reason)
+            reported = reason
             await asyncio.sleep(_PAUSE_SECONDS)
 
 

@@ -1,13 +1,17 @@
 """The worker as the backend sees it: jobs in, an ordered report stream out."""
 
 import asyncio
+import logging
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
+from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
 from adapters.blobs.blobs import BlobStore
@@ -64,6 +68,38 @@ def test_jobs_become_ordered_reports_even_if_nats_restarts(
         assert final_weights(bodies) == final_weights(uninterrupted())
 
     asyncio.run(scenario())
+
+
+def test_a_queue_that_is_not_there_yet_is_logged_once(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("gpu_worker.worker._PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("gpu_worker.worker._FETCH_SECONDS", 0.1)
+    caplog.set_level(logging.INFO, "gpu_worker.worker")
+    bind = JetStreamContext.pull_subscribe_bind
+    attempts = []
+
+    async def counted(*arguments: Any, **named: Any) -> Any:
+        attempts.append(named)
+        return await bind(*arguments, **named)
+
+    monkeypatch.setattr(JetStreamContext, "pull_subscribe_bind", counted)
+
+    async def until(condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(HANG_SECONDS):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+    async def scenario() -> None:
+        async with worker(settings):
+            await until(lambda: len(attempts) > 20)
+            async with backend(settings):
+                await until(lambda: "jobs can be fetched again" in caplog.text)
+
+    asyncio.run(scenario())
+    assert caplog.text.count("jobs cannot be fetched") <= 2
 
 
 def test_the_fifth_interruption_fails_the_training(settings: Settings, blobs: BlobStore) -> None:
