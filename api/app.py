@@ -46,8 +46,8 @@ from api.evaluation.page import EvaluationPages
 from api.http.counters import Metrics
 from api.http.edges import SecurityHeaders
 from api.http.known_parameters import known_parameters
-from api.http.parameters import provided
-from api.http.problems import HANDLERS
+from api.http.parameters import JsonRequest, provided
+from api.http.problems import HANDLERS, IMPOSSIBLE_NAMES
 from api.http.watching import RequestLog
 from api.library.annotate_page import AnnotatePages
 from api.library.models import ModelController
@@ -154,9 +154,15 @@ def create_app(settings: Settings) -> Litestar:
             MetricsController,
             TilesController,
             PAGES,
-            create_static_files_router("/static", [HERE / "static"], opt=OPEN),
             create_static_files_router(
-                "/static/plotly", [PLOTLY], cache_control=FOR_A_YEAR, opt=OPEN
+                "/static", [HERE / "static"], opt=OPEN, exception_handlers=IMPOSSIBLE_NAMES
+            ),
+            create_static_files_router(
+                "/static/plotly",
+                [PLOTLY],
+                cache_control=FOR_A_YEAR,
+                opt=OPEN,
+                exception_handlers=IMPOSSIBLE_NAMES,
             ),
         ],
         lifespan=[backend_of],
@@ -172,6 +178,7 @@ def create_app(settings: Settings) -> Litestar:
         guards=[known_caller, known_parameters, guard],
         dependencies=provided(backend=_backend),
         exception_handlers=as_pages(HANDLERS),
+        request_class=JsonRequest,
         template_config=TemplateConfig(
             directory=HERE / "templates", engine=JinjaTemplateEngine, engine_callback=prepare
         ),

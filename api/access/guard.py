@@ -94,7 +94,8 @@ async def who_still(connection: Connection) -> Caller | None:
 async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
     """Check the right that a route needs. Raises `Forbidden`, or `Hidden` in projects of others."""
     need: Need | None = handler.opt.get(KEY)
-    if need is None:
+    # Litestar answers OPTIONS itself, with a path's methods, and authenticates nobody for it.
+    if need is None or connection.scope.get("method") == HttpMethod.OPTIONS:
         return
     rate: Rate = connection.app.state.rate
     rate.take(connection.user.account_id)

@@ -12,6 +12,18 @@ from api.backend import Backend
 from domain.errors import Invalid
 
 HttpRequest = Request[Any, Any, Any]
+
+
+class JsonRequest(HttpRequest):
+    """A request whose JSON must be UTF-8; the decoder's error for other bytes has no handler."""
+
+    async def json(self) -> Any:
+        try:
+            return await super().json()
+        except UnicodeDecodeError as error:
+            raise Invalid(f"the body must be JSON in UTF-8, which it is not: {error}") from error
+
+
 Served = NamedDependency[Backend]
 
 AtLeast = Annotated[

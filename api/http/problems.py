@@ -1,5 +1,6 @@
 """Errors as problem details (RFC 9457): what is wrong, where, and what to do."""
 
+import errno
 import logging
 import re
 import uuid
@@ -10,7 +11,11 @@ import msgspec
 import psycopg
 from eventsourcing import persistence
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import (
+    HTTPException,
+    InternalServerException,
+    ValidationException,
+)
 from sqlalchemy.exc import DataError, OperationalError
 
 from adapters.blobs.blobs import BlobCorrupt, BlobMissing
@@ -157,6 +162,25 @@ def on_unstorable(_: Request[Any, Any, Any], error: Exception) -> Response[Probl
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "an id or a text in the request has a character that is no text; remove it",
     )
+
+
+def on_impossible_name(
+    request: Request[Any, Any, Any], error: ValueError | InternalServerException
+) -> Response[Problem]:
+    """No file can have the name: it has a NUL, or is too long."""
+    cause = error.__cause__
+    if isinstance(error, InternalServerException) and not (
+        isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG
+    ):
+        return on_http_error(request, error)
+    return problem(HTTPStatus.NOT_FOUND, "there is no such file")
+
+
+IMPOSSIBLE_NAMES: dict[int | type[Exception], Any] = {
+    ValueError: on_impossible_name,
+    InternalServerException: on_impossible_name,
+}
+"""Handlers of the errors of names that no file system takes."""
 
 
 def on_too_deep(_: Request[Any, Any, Any], __: RecursionError) -> Response[Problem]:
