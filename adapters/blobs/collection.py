@@ -22,7 +22,7 @@ SHORTEST = timedelta(days=1)
 """The shortest age of a blob to discard. It is twice the age at which a put does not renew a blob,
 which an event may name later."""
 
-NEVER_STORED = frozenset({"environment", "final_weights", "metadata", "validation_set"})
+NEVER_STORED = frozenset({"digest", "environment", "final_weights", "metadata", "validation_set"})
 """Fields of events with the sha256 of something else, or with any text of a user."""
 
 _ANYWHERE = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")

@@ -21,8 +21,10 @@ from adapters.blobs.collection import (
     digests_in,
 )
 from adapters.blobs.objects import Objects, utc_now
+from application.access.first_key import give_key
 from application.log.store import Store
 from cli.main import main
+from cli.operations.first_key import new_key
 from domain.dataset.image import ImageAdded
 from domain.errors import Conflict, Invalid
 from domain.event import Event
@@ -248,6 +250,11 @@ def test_check_finds_what_is_missing_or_corrupt(scene: Scene, any_blobs_url: str
     ]
     assert troubles[0].event_name == "image.added"
     assert troubles[0].position > 0
+
+
+def test_the_digest_of_a_keys_secret_names_no_blob(scene: Scene) -> None:
+    give_key(scene.store, new_key(), "first")
+    assert list(check(scene.store, scene.blobs)) == []
 
 
 @pytest.fixture
