@@ -44,4 +44,5 @@ def test_a_sample_of_the_current_version_is_written_byte_for_byte(sample: Path) 
     recorded = read(sample)
     _, version = parts(sample)
     if version == recorded.event.schema_version:
-        assert sample_mapper().to_stored_event(recorded, KEY).state == sample.read_bytes()
+        written = sample_mapper().to_stored_event(recorded, KEY).state
+        assert written == sample.read_bytes(), "see tests/golden/README.md"
