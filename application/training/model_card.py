@@ -57,7 +57,7 @@ def _lines(model: ModelDescription) -> Iterator[str]:
         "Predictions, sha256": model.predictions,
         "Started from": model.initial_weights or "random weights",
         "Images as of log position": str(model.log_position),
-        "Told as of log position": str(model.described_at),
+        "Described at log position": str(model.described_at),
     } | {f"Environment: {key}": value for key, value in model.environment.items() if value}
     for what, value in facts.items():
         yield f"| {what} | {_plain(value or 'none')} |"
