@@ -59,33 +59,41 @@ class Source:
     pool: Executor
     grey_bits: int | None = None
 
+    def load(self, line: ManifestLine) -> Fitted:
+        """Raises `ImageUnreadable`, with the image's id."""
+        try:
+            return self._read(line)
+        except ImageUnreadable as error:
+            raise ImageUnreadable(f"image {line.image} cannot be used: {error}") from error
+
     def unreadable(self, lines: Sequence[ManifestLine]) -> ImageUnreadable:
-        """An error that names all of the images that cannot be used."""
-        errors = [error for error in self.pool.map(self._error_of, lines) if error is not None]
+        """An error that has the ids of all images that cannot be used."""
+        reasons = zip(lines, self.pool.map(self._reason, lines), strict=True)
+        errors = [f"image {line.image}: {reason}" for line, reason in reasons if reason is not None]
         if len(errors) == 1:
-            return ImageUnreadable(errors[0])
+            return ImageUnreadable(errors[0].replace(":", " cannot be used:", 1))
         listed = "; ".join(errors[:_LISTED])
         more = f"; and {len(errors) - _LISTED:,} more" if len(errors) > _LISTED else ""
         return ImageUnreadable(f"{len(errors):,} images cannot be used: {listed}{more}")
 
-    def _error_of(self, line: ManifestLine) -> str | None:
+    def _reason(self, line: ManifestLine) -> str | None:
         try:
-            self.load(line)
+            self._read(line)
         except ImageUnreadable as error:
             return str(error)
         return None
 
-    def load(self, line: ManifestLine) -> Fitted:
+    def _read(self, line: ManifestLine) -> Fitted:
         try:
             data = self.blobs.get(line.blob)
-            return decode(data, self.options, self.max_pixels, self.grey_bits)
         except BlobMissing as error:
             raise ImageUnreadable(
-                f"image {line.image} cannot be used: its bytes, {line.blob}, are not there; it was"
-                " erased, or the blob store has lost it"
+                f"its bytes, {line.blob}, are not there; it was erased, or the blob store has lost"
+                " it"
             ) from error
-        except (BlobCorrupt, ImageUnreadable) as error:
-            raise ImageUnreadable(f"image {line.image} cannot be used: {error}") from error
+        except BlobCorrupt as error:
+            raise ImageUnreadable(str(error)) from error
+        return decode(data, self.options, self.max_pixels, self.grey_bits)
 
 
 class ImageSet:
