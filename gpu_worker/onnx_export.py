@@ -111,7 +111,10 @@ def _write(model: TakenModel, path: Path, example: Tensor) -> None:
             )
     graph = onnx.load(path)
     description = msgspec.json.encode(model.description).decode()
-    onnx.helper.set_model_props(graph, {"stemma": description})
+    properties = {"stemma": description}
+    for key in ("preprocessing", "outputs"):
+        properties[key] = msgspec.json.encode(getattr(model.description, key)).decode()
+    onnx.helper.set_model_props(graph, properties)
     onnx.save(graph, path)
 
 

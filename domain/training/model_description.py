@@ -7,6 +7,7 @@ from domain.training.options import TrainingOptions
 from domain.training.preprocessing import Outputs, Preprocessing
 
 WEIGHTS_FILE, DESCRIPTION_FILE, CARD_FILE = "model.safetensors", "model.json", "README.md"
+ONNX_FILE = "model.onnx"
 
 
 class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
