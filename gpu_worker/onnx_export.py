@@ -112,8 +112,12 @@ def _write(model: TakenModel, path: Path, example: Tensor) -> None:
     graph = onnx.load(path)
     description = msgspec.json.encode(model.description).decode()
     properties = {"stemma": description}
-    for key in ("preprocessing", "outputs"):
-        properties[key] = msgspec.json.encode(getattr(model.description, key)).decode()
+    for key, value in (
+        ("preprocessing", model.description.preprocessing),
+        ("outputs", model.description.outputs),
+    ):
+        if value is not None:
+            properties[key] = msgspec.json.encode(value).decode()
     onnx.helper.set_model_props(graph, properties)
     onnx.save(graph, path)
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from adapters.images.file_format import READABLE, file_format
 from domain.dataset.pixels import BACKGROUND, FULL_DEPTH
@@ -116,7 +117,7 @@ def is_shown_alike(data: bytes, max_pixels: int) -> bool:
 
 
 @contextmanager
-def _opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
+def _opened(data: bytes, max_pixels: int) -> Iterator[ImageFile]:
     """The open image, not decoded yet; errors in opening and using it become `Undecodable`."""
     Image.MAX_IMAGE_PIXELS = max_pixels
     try:
@@ -188,7 +189,7 @@ def _shallow(image: Image.Image, bits: int) -> Image.Image:
     return Image.fromarray(grey)
 
 
-def _has_deep_colours(image: Image.Image) -> bool:
+def _has_deep_colours(image: ImageFile) -> bool:
     """Whether colours, or grey with alpha, have 16 bits, of which Pillow gives the upper eight."""
     if image.mode in _DEEP_GREY:
         return False
@@ -196,5 +197,4 @@ def _has_deep_colours(image: Image.Image) -> bool:
 
 
 def _is_nearly_black(image: Image.Image) -> bool:
-    bands = image.convert("RGBA").split()[:3]
-    return max(int(band.getextrema()[1]) for band in bands) < _DARKEST
+    return int(np.asarray(image.convert("RGB")).max()) < _DARKEST

@@ -177,7 +177,8 @@ class VersionController(Controller):
             progress = find_progress(connection, version_id, as_of=at)
         if progress is None:
             raise NotFound("there is no such version")
-        return ProgressView(*with_file_names(backend, [progress]), position)
+        (named,) = with_file_names(backend, [progress])
+        return ProgressView(named, position)
 
     @get(
         "/versions/{version_id:str}/metrics",

@@ -83,8 +83,9 @@ def _preprocessing(model: ModelDescription) -> Iterator[str]:
             continue
         yield from ("", f"## {title}", "", "| what | value |", "| --- | --- |")
         for key, value in msgspec.to_builtins(table).items():
-            shown = "none" if value is None else _plain(str(value).strip("()[]"))
-            yield f"| {key.replace('_', ' ')} | {shown} |"
+            values = value if isinstance(value, (list, tuple)) else [value]
+            shown = "none" if value is None else ", ".join(map(str, values))
+            yield f"| {key.replace('_', ' ')} | {_plain(shown)} |"
 
 
 def _figures(model: ModelDescription) -> Iterator[str]:

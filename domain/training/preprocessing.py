@@ -16,8 +16,8 @@ class Preprocessing(msgspec.Struct, frozen=True, kw_only=True):
     """What happens to an image, in the order of the fields.
 
     `decoder` is the number of the rule by which files become pixels. `width` and `height` are the
-    network's input. `mean` and `std` are of values that `scale` has multiplied; None if they are
-    not normalised.
+    network's input. `mean` and `std` are of values that `scale` has multiplied; detectors normalise
+    their input themselves.
     """
 
     decoder: int
@@ -34,6 +34,7 @@ class Preprocessing(msgspec.Struct, frozen=True, kw_only=True):
     resize_filter: str
     padding: str | None
     scale: float
+    normalisation: str
     mean: tuple[float, float, float] | None
     std: tuple[float, float, float] | None
     layout: str
@@ -75,6 +76,7 @@ def preprocessing(
         resize_filter="bilinear with antialiasing (PIL.Image.Resampling.BILINEAR)",
         padding="right and bottom, with 0 before scaling" if keeps_aspect else None,
         scale=1 / 255,
+        normalisation="inside the network" if is_detector else "less the mean, by the deviation",
         mean=None if is_detector else MEAN,
         std=None if is_detector else STD,
         layout="NCHW",

@@ -18,7 +18,7 @@ LOSSY = 24
 def shown(site: Scene, image: str, part: str) -> tuple[np.ndarray, str]:
     answer = site.http.get(f"/api/v1/images/{image}/{part}")
     assert answer.status_code == 200, answer.text
-    picture = Image.open(io.BytesIO(answer.content))
+    picture: Image.Image = Image.open(io.BytesIO(answer.content))
     assert "icc_profile" not in picture.info
     # As a browser does, which is given JPEG only where it is turned.
     kind = answer.headers["content-type"]
