@@ -338,9 +338,8 @@ def test_the_exported_table_has_file_names(site: Scene, classified: tuple[Asked,
     asked, version_id = classified
     rows = table(site, f"/versions/{version_id}/evaluation/predictions.csv")
     named = {one["image_id"]: one["file_name"] for one in rows}
-    assert named == {
-        image: get(site, f"/images/{image}")["image"]["file_name"] for image in asked.images
-    }
+    for image in asked.images:
+        assert named[image] == get(site, f"/images/{image}")["image"]["file_name"]
     assert list(rows[0])[:3] == ["image_id", "file_name", "split"]
 
 
