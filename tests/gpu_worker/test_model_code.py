@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import onnx
+import onnxruntime
 import pytest
 import timm
 import torch
@@ -28,7 +29,7 @@ from domain.training.options import resolve_options
 from gpu_worker.checkpoint import weights
 from gpu_worker.inference import TakenModel
 from gpu_worker.networks import build_network
-from gpu_worker.onnx_export import export
+from gpu_worker.onnx_export import TOLERANCE, export
 from tests.adapters.images.odd import ODD
 from tests.gpu_worker.samples import coloured_job, png
 from tests.gpu_worker.test_kinds import job_of
@@ -130,3 +131,18 @@ def test_the_metadata_of_onnx_explain_the_input(folder: Path) -> None:
     card = (folder / CARD_FILE).read_text()
     for said in ("| colour order | RGB |", "| layout | NCHW |", "| grey bits | 12 |", "## Outputs"):
         assert said in card
+
+
+def test_onnx_takes_bytes_of_the_networks_size(folder: Path, tmp_path: Path) -> None:
+    model, data = TakenModel(folder), ODD["RGBA, hidden colours"].data
+    target = tmp_path / ONNX_FILE
+    assert export(model, target, [data], from_bytes=True) <= TOLERANCE
+    session = onnxruntime.InferenceSession(target)
+    _, fitted = model.read(data)
+    outputs = session.run(None, {"images": fitted.pixels[None]})
+    answer = model.predict(data)
+    scores = [entry["score"] for part in answer.values() for entry in part]
+    assert sorted(outputs[-1].ravel().tolist()) == pytest.approx(sorted(scores), abs=1e-4)
+    (left,) = [one for one in onnx.load(target).metadata_props if one.key == "preprocessing"]
+    described = json.loads(left.value)
+    assert (described["layout"], described["dtype"], described["mean"]) == ("NHWC", "uint8", None)

@@ -13,7 +13,7 @@ from adapters.settings import Settings
 from domain.training.messages import CheckpointSaved, Completed, ManifestLine
 from domain.training.model_description import DESCRIPTION_FILE, WEIGHTS_FILE
 from domain.training.preprocessing import MEAN, STD
-from gpu_worker import predict
+from gpu_worker import onnx_export, predict
 from gpu_worker.checkpoint import weights
 from gpu_worker.data import Draw, prepare
 from gpu_worker.images import ImageUnreadable
@@ -91,9 +91,10 @@ def test_predict_names_a_file_that_it_cannot_read(
     path.write_bytes(REFUSED["HEIC"])
     assert predict.main(folder, [str(path)]) == 1
     (line,) = capsys.readouterr().out.splitlines()
-    assert msgspec.json.decode(line)["error"] == (
-        f"{path}: this is HEIC, which is not read; convert it to JPEG, PNG, WebP or AVIF"
-    )
+    said = f"{path}: this is HEIC, which is not read; convert it to JPEG, PNG, WebP or AVIF"
+    assert msgspec.json.decode(line)["error"] == said
+    assert onnx_export.main(folder, tmp_path / "model.onnx", [str(path)]) == 1
+    assert capsys.readouterr().err == f"stemma: {said}\n"
 
 
 @pytest.mark.parametrize("cache_bytes", [1 << 20, 0])
