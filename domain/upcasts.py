@@ -62,10 +62,16 @@ def _with_predictions(payload: Payload) -> Payload:
     }
 
 
+def _without_grey_bits(payload: Payload) -> Payload:
+    """Version 2 read 16-bit grey by the upper 8 of 16 bits, which None stands for."""
+    return payload | {"grey_bits": None}
+
+
 UPCASTS: Mapping[tuple[str, int], Step] = {
     ("image.added", 1): _in_plain_text,
     ("version.created", 1): _with_whole_form,
     ("version.dataset_frozen", 1): _with_validation_set,
+    ("version.dataset_frozen", 2): _without_grey_bits,
     ("version.training_length_known", 1): _with_samples,
     ("version.epoch_metrics_recorded", 1): _unchanged,
     ("version.evaluated", 1): _with_predictions,

@@ -16,15 +16,18 @@ from adapters.blobs.blobs import BlobCorrupt, BlobMissing, BlobStore
 from adapters.settings import Settings
 from domain.training.messages import ManifestLine, TrainJob
 from domain.training.options import TrainingOptions
+from domain.training.preprocessing import MEAN, STD
 from gpu_worker.augment import Sample, augment
 from gpu_worker.balance import balanced
 from gpu_worker.images import Fitted, ImageUnreadable, decode
 from gpu_worker.targets import DatasetUnusable, Targets, targets_of
 from gpu_worker.tasks import Task
 
-# ImageNet's mean and deviation of red, green and blue, as in torchvision's own recipes.
-_MEAN = torch.tensor([0.485, 0.456, 0.406]).mul(255).view(1, 3, 1, 1)
-_DEVIATION = torch.tensor([0.229, 0.224, 0.225]).mul(255).view(1, 3, 1, 1)
+_MEAN = torch.tensor(MEAN).mul(255).view(1, 3, 1, 1)
+_DEVIATION = torch.tensor(STD).mul(255).view(1, 3, 1, 1)
+
+_LISTED = 50
+"""The most unreadable images that an error names."""
 
 Indices = NDArray[np.int64]
 
@@ -54,17 +57,43 @@ class Source:
     options: TrainingOptions
     max_pixels: int
     pool: Executor
+    grey_bits: int | None = None
 
     def load(self, line: ManifestLine) -> Fitted:
+        """Raises `ImageUnreadable`, with the image's id."""
         try:
-            return decode(self.blobs.get(line.blob), self.options, self.max_pixels)
+            return self._read(line)
+        except ImageUnreadable as error:
+            raise ImageUnreadable(f"image {line.image} cannot be used: {error}") from error
+
+    def unreadable(self, lines: Sequence[ManifestLine]) -> ImageUnreadable:
+        """An error that has the ids of all images that cannot be used."""
+        reasons = zip(lines, self.pool.map(self._reason, lines), strict=True)
+        errors = [f"image {line.image}: {reason}" for line, reason in reasons if reason is not None]
+        if len(errors) == 1:
+            return ImageUnreadable(errors[0].replace(":", " cannot be used:", 1))
+        listed = "; ".join(errors[:_LISTED])
+        more = f"; and {len(errors) - _LISTED:,} more" if len(errors) > _LISTED else ""
+        return ImageUnreadable(f"{len(errors):,} images cannot be used: {listed}{more}")
+
+    def _reason(self, line: ManifestLine) -> str | None:
+        try:
+            self._read(line)
+        except ImageUnreadable as error:
+            return str(error)
+        return None
+
+    def _read(self, line: ManifestLine) -> Fitted:
+        try:
+            data = self.blobs.get(line.blob)
         except BlobMissing as error:
             raise ImageUnreadable(
-                f"image {line.image} cannot be used: its bytes, {line.blob}, are not there; it was"
-                " erased, or the blob store has lost it"
+                f"its bytes, {line.blob}, are not there; it was erased, or the blob store has lost"
+                " it"
             ) from error
-        except (BlobCorrupt, ImageUnreadable) as error:
-            raise ImageUnreadable(f"image {line.image} cannot be used: {error}") from error
+        except BlobCorrupt as error:
+            raise ImageUnreadable(str(error)) from error
+        return decode(data, self.options, self.max_pixels, self.grey_bits)
 
 
 class ImageSet:
@@ -73,7 +102,7 @@ class ImageSet:
     def __init__(
         self, source: Source, lines: Sequence[ManifestLine], targets: Targets, cached: int
     ) -> None:
-        self._source = source
+        self.source = source
         self.lines = lines
         self.targets = targets
         width, height = source.options.input_size
@@ -90,7 +119,7 @@ class ImageSet:
     def fill(self) -> Iterator[None]:
         """Decode the images to cache, yielding after each image."""
         lines = self.lines[: self.cached]
-        for position, fitted in enumerate(self._source.pool.map(self._source.load, lines)):
+        for position, fitted in enumerate(self.source.pool.map(self.source.load, lines)):
             self._cache[position] = fitted.pixels
             self._sizes[position] = fitted.width, fitted.height
             yield
@@ -103,9 +132,9 @@ class ImageSet:
     def batch(self, draws: Sequence[Draw]) -> tuple[Tensor, Any]:
         """Pixels, uint8 of shape (n, 3, height, width), and targets."""
         indices = np.fromiter((draw.image for draw in draws), np.int64)
-        if draws[0].sample is None or not self._source.options.augmentations:
+        if draws[0].sample is None or not self.source.options.augmentations:
             return self._plain(indices)
-        samples = list(self._source.pool.map(self._augmented, draws))
+        samples = list(self.source.pool.map(self._augmented, draws))
         return torch.stack([sample.image for sample in samples]), self.targets.collate(
             indices,
             [(sample.boxes.as_subclass(Tensor), sample.kept) for sample in samples],
@@ -115,7 +144,7 @@ class ImageSet:
         if indices.max() < self.cached:
             pixels = self._cache[indices]
         else:
-            pixels = np.stack(list(self._source.pool.map(self._pixels, indices.tolist())))
+            pixels = np.stack(list(self.source.pool.map(self._pixels, indices.tolist())))
         boxes = [self._boxes(index) for index in indices.tolist()] if self.targets.boxed else None
         return torch.from_numpy(pixels).permute(0, 3, 1, 2), self.targets.collate(indices, boxes)
 
@@ -123,7 +152,7 @@ class ImageSet:
         if index < self.cached:
             cached: NDArray[np.uint8] = self._cache[index]
             return cached
-        fitted = self._source.load(self.lines[index])
+        fitted = self.source.load(self.lines[index])
         self._sizes[index] = fitted.width, fitted.height
         return fitted.pixels
 
@@ -134,7 +163,7 @@ class ImageSet:
     def _augmented(self, draw: Draw) -> Sample:
         pixels = torch.from_numpy(self._pixels(draw.image)).permute(2, 0, 1)
         sample = Sample(pixels, self.targets.corners(draw.image, self.size_of(draw.image)))
-        augment(sample, self._source.options.augmentations, np.random.default_rng(draw.sample))
+        augment(sample, self.source.options.augmentations, np.random.default_rng(draw.sample))
         return sample
 
 
@@ -145,6 +174,10 @@ class Data:
     train: ImageSet
     validation: ImageSet
     drawn: Indices
+
+    def unreadable(self) -> ImageUnreadable:
+        """An error that names all images, of both splits, that cannot be used."""
+        return self.train.source.unreadable([*self.train.lines, *self.validation.lines])
 
     def drawn_of(self, concepts: Sequence[str]) -> dict[str, int]:
         """The number of an epoch's drawn images that hold each concept."""
@@ -166,7 +199,7 @@ def prepare(
     options = job.options
     width, height = options.input_size
     pool = ThreadPoolExecutor(cpu_count(), thread_name_prefix="decode")
-    source = Source(blobs, options, settings.max_image_pixels, pool)
+    source = Source(blobs, options, settings.max_image_pixels, pool, job.grey_bits)
     room = settings.image_cache_bytes // (3 * width * height)
     sets = []
     for split in ("train", "validation"):
@@ -182,9 +215,10 @@ def prepare(
             for _ in images.fill():
                 done += 1
                 advance(done / total)
-    except ImageUnreadable:
+    except ImageUnreadable as first:
+        unreadable = source.unreadable(lines)
         pool.shutdown(cancel_futures=True)
-        raise
+        raise unreadable from first
     train, validation = sets
     drawn = np.arange(len(train))
     if options.balancing:

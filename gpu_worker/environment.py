@@ -5,11 +5,15 @@ import os
 import platform
 from pathlib import Path
 
+import PIL
 import torch
 import torchvision
 from torch.utils import deterministic
 
+import adapters.images
 import domain
+import gpu_worker
+from domain.dataset.pixels import DECODER_RULE
 
 
 class DeviceMissing(Exception):
@@ -49,6 +53,8 @@ def describe(device: torch.device) -> dict[str, str]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,
+        "pillow": PIL.__version__,
+        "decoder": str(DECODER_RULE),
         "cuda": (torch.version.cuda or "") if device.type == "cuda" else "",
         "device": _device_name(device),
         "cpu_threads": str(torch.get_num_threads()),
@@ -66,9 +72,11 @@ def _device_name(device: torch.device) -> str:
 
 
 def _code_digest() -> str:
-    """The sha256 over the names and contents of this package's and the domain's sources."""
+    """The sha256 over the names and contents of the sources of this package, the domain and the
+    decoder of images."""
     digest = hashlib.sha256()
-    for package in (Path(__file__).parent, Path(domain.__file__ or "").parent):
+    for module in (gpu_worker, domain, adapters.images):
+        package = Path(module.__file__ or "").parent
         for source in sorted(package.rglob("*.py")):
             digest.update(f"{package.name}/{source.relative_to(package)}\n".encode())
             digest.update(source.read_bytes())

@@ -1,29 +1,17 @@
 """One image: from the bytes of its blob to the pixels that a network takes."""
 
-import io
-import struct
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from adapters.images.decoding import Undecodable
+from adapters.images.decoding import decode as decode_rgb
 from domain.training.architectures import KEEP_ASPECT_RATIO
 from domain.training.options import TrainingOptions
 
 Pixels = NDArray[np.uint8]
-
-
-# Errors that Pillow's decoders raise on damaged files.
-_DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    LookupError,
-    struct.error,
-    Image.DecompressionBombError,
-)
 
 
 class ImageUnreadable(Exception):
@@ -38,22 +26,19 @@ class Fitted(NamedTuple):
     height: int
 
 
-def decode(data: bytes, options: TrainingOptions, max_pixels: int) -> Fitted:
-    """An image turned upright by EXIF and resized with antialiasing as the options say.
+def decode(
+    data: bytes, options: TrainingOptions, max_pixels: int, grey_bits: int | None = None
+) -> Fitted:
+    """An image as RGB, resized with antialiasing as the options say.
 
-    Raises `ImageUnreadable` for what is no image, is truncated, or has more than `max_pixels`.
+    `grey_bits` are those of the dataset's 16-bit grey. Raises `ImageUnreadable` for what is no
+    image, is truncated, or has more than `max_pixels`.
     """
-    Image.MAX_IMAGE_PIXELS = max_pixels
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.width * image.height > max_pixels:
-                raise ImageUnreadable(
-                    f"it has {image.width} x {image.height} pixels; at most {max_pixels} are read"
-                )
-            upright = _rgb(ImageOps.exif_transpose(image))
-            return _fit(_without_margin(upright, options.margin_crop), options)
-    except _DAMAGE as error:
+        image = decode_rgb(data, max_pixels, grey_bits=grey_bits)
+    except Undecodable as error:
         raise ImageUnreadable(str(error)) from error
+    return _fit(_without_margin(image, options.margin_crop), options)
 
 
 def _without_margin(image: Image.Image, share: float) -> Image.Image:
@@ -75,12 +60,3 @@ def _fit(image: Image.Image, options: TrainingOptions) -> Fitted:
 
 def _resized(image: Image.Image, width: int, height: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BILINEAR)
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """Pillow clips deeper grey values to 8 bits, which turns such images white: scale instead."""
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    elif image.mode in ("I", "F"):
-        raise ImageUnreadable("its pixels have 32 bits; store it with 8 or 16")
-    return image.convert("RGB")

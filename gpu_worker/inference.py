@@ -27,6 +27,8 @@ class TakenModel:
         content = (folder / DESCRIPTION_FILE).read_bytes()
         self.description = msgspec.json.decode(content, type=ModelDescription)
         self._max_pixels = max_pixels
+        described = self.description.preprocessing
+        self._grey_bits = described.grey_bits if described else None
         kind, concepts = self.description.kind, self.description.concepts
         self.task = task_for(kind, len(concepts))
         self.network: nn.Module = build_network(kind, self.description.options, len(concepts))
@@ -38,7 +40,7 @@ class TakenModel:
 
         Raises `ImageUnreadable`.
         """
-        fitted = decode(data, self.description.options, self._max_pixels)
+        fitted = decode(data, self.description.options, self._max_pixels, self._grey_bits)
         pixels = torch.from_numpy(fitted.pixels.copy()).permute(2, 0, 1)[None]
         return normalise(self.task, pixels), fitted
 

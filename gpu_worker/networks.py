@@ -17,29 +17,24 @@ from torchvision.models.vision_transformer import VisionTransformer, interpolate
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from domain.library.view import DETECTION
+from domain.training.architectures import (
+    DETECTOR_LIMITS,
+    SMALL_DETECTOR,
+    SMALL_PYRAMID,
+    TIMM_NAMES,
+    TORCHVISION_NAMES,
+    WITHOUT_AUXILIARY,
+    detector_limits,
+)
 from domain.training.messages import InitialWeights
 from domain.training.options import TrainingOptions
-from gpu_worker.weights import TIMM_NAMES, TORCHVISION_NAMES
 
 # PyTorch's default. torchvision's MobileNet v3 has 0.01, meant for some hundred thousand
 # iterations: after a few hundred its running averages lag so far that validation is at chance.
 _BATCH_NORM_MOMENTUM = 0.1
 
-# Of boxes that overlap by this IoU only the best is kept, and at most this many per image.
-_NMS_IOU, _DETECTIONS = 0.6, 100
-_LEAST_SCORE = 0.01
-
-_SMALL_PYRAMID = 128
-"""Channels of the small detector's feature pyramid; torchvision's others have 256."""
-
 _POSITIONS = "encoder.pos_embedding"
 """A vision transformer's parameter that depends on the size of its images."""
-
-# Needed by these builders only, and only while training on ImageNet as their papers did.
-_WITHOUT_AUXILIARY: dict[str, dict[str, Any]] = {
-    "inception_v1": {"aux_logits": False, "init_weights": True},
-    "inception_v3": {"aux_logits": False, "init_weights": True},
-}
 
 
 class UnknownRecipe(Exception):
@@ -68,7 +63,9 @@ def _build(kind: str, options: TrainingOptions, concepts: int) -> nn.Module:
     if key not in TORCHVISION_NAMES:
         names = ", ".join((*TORCHVISION_NAMES, *TIMM_NAMES))
         raise UnknownRecipe(f"this worker cannot build the architecture {key!r}; it knows {names}")
-    extra = dict(_WITHOUT_AUXILIARY.get(key, {}))
+    extra: dict[str, Any] = {}
+    if key in WITHOUT_AUXILIARY:
+        extra = {"aux_logits": False, "init_weights": True}
     if key == "vit_b_16":
         extra["image_size"] = options.input_size[0]
     name = TORCHVISION_NAMES[key]
@@ -79,34 +76,23 @@ def _build(kind: str, options: TrainingOptions, concepts: int) -> nn.Module:
 def _build_detector(key: str, options: TrainingOptions, concepts: int) -> nn.Module:
     """Label 0 is the background in torchvision's detectors; concepts count from 1."""
     model: nn.Module
-    if key == "fcos_resnet18_fpn":
+    if key == SMALL_DETECTOR:
         backbone = BackboneWithFPN(
             models.resnet18(weights=None),
             {"layer2": "0", "layer3": "1", "layer4": "2"},
             [128, 256, 512],
-            _SMALL_PYRAMID,
-            LastLevelP6P7(_SMALL_PYRAMID, _SMALL_PYRAMID),
+            SMALL_PYRAMID,
+            LastLevelP6P7(SMALL_PYRAMID, SMALL_PYRAMID),
         )
-        model = FCOS(
-            backbone,
-            num_classes=concepts + 1,
-            score_thresh=_LEAST_SCORE,
-            nms_thresh=_NMS_IOU,
-            detections_per_img=_DETECTIONS,
-        )
+        limits: dict[str, Any] = dict(DETECTOR_LIMITS)
+        model = FCOS(backbone, num_classes=concepts + 1, **limits)
     elif key in TORCHVISION_NAMES:
-        prefix = "box_" if key.startswith("fasterrcnn") else ""
-        limits = {
-            f"{prefix}score_thresh": _LEAST_SCORE,
-            f"{prefix}nms_thresh": _NMS_IOU,
-            f"{prefix}detections_per_img": _DETECTIONS,
-        }
         model = models.get_model(
             TORCHVISION_NAMES[key],
             weights=None,
             weights_backbone=None,
             num_classes=concepts + 1,
-            **limits,
+            **detector_limits(key),
         )
     else:
         raise UnknownRecipe(f"this worker cannot build the detector {key!r}")

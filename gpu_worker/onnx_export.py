@@ -1,7 +1,8 @@
-"""`python -m gpu_worker.onnx_export FOLDER FILE IMAGE…`: the network as ONNX, checked on images.
+"""`python -m gpu_worker.onnx_export FOLDER FILE INPUT IMAGE…`: a network as ONNX, and its check.
 
-The input `images` are what `gpu_worker.inference` makes of them: float32, (n, 3, height, width),
-for classification and tagging normalised by ImageNet's mean and deviation, for detection 0 to 1.
+With the input `float32`, `images` are what `gpu_worker.inference` makes of them: (n, 3, height,
+width), for classification and tagging normalised by ImageNet's mean and deviation, for detection 0
+to 1. With `uint8` they are RGB pixels, (n, height, width, 3), and the rest is inside.
 The outputs are `scores`, (n, concepts), for detection of one image `boxes` (corners in pixels),
 `labels` (concepts from 1) and `scores`.
 """
@@ -20,7 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from domain.library.view import DETECTION
-from gpu_worker.images import ImageUnreadable
+from domain.training.preprocessing import Preprocessing
+from gpu_worker.data import normalise
+from gpu_worker.images import Fitted, ImageUnreadable
 from gpu_worker.inference import TakenModel
 
 TOLERANCE = 1e-4
@@ -58,16 +61,32 @@ class _Boxes(nn.Module):
         return boxes["boxes"], boxes["labels"], boxes["scores"]
 
 
-def export(model: TakenModel, target: Path, samples: Sequence[bytes]) -> float:
+class _FromBytes(nn.Module):
+    """A module that scales, normalises and transposes its input itself."""
+
+    def __init__(self, model: TakenModel, module: nn.Module) -> None:
+        super().__init__()
+        self._task, self.module = model.task, module
+
+    def forward(self, images: Tensor) -> Any:
+        return self.module(normalise(self._task, images.permute(0, 3, 1, 2)))
+
+
+def export(
+    model: TakenModel, target: Path, samples: Sequence[bytes], *, from_bytes: bool = False
+) -> float:
     """Write the file and return the largest difference on the samples.
+
+    `from_bytes` makes it take uint8 pixels.
 
     Raises `ExportDiffers`, and then leaves no file.
     """
     partial = target.with_name(f".{target.name}.partial")
     try:
-        images = [model.read(sample)[0] for sample in samples]
-        _write(model, partial, images[0])
-        difference = _difference(model, partial, images)
+        images = [model.read(sample) for sample in samples]
+        inputs = [_input(image, from_bytes=from_bytes) for image in images]
+        _write(model, partial, inputs[0])
+        difference = _difference(model, partial, [image for image, _ in images], inputs)
         if not difference <= TOLERANCE:
             raise ExportDiffers(
                 f"ONNX answers otherwise than torch, by {difference:.2g}; nothing was written"
@@ -78,13 +97,24 @@ def export(model: TakenModel, target: Path, samples: Sequence[bytes]) -> float:
     return difference
 
 
+def _input(image: tuple[Tensor, Fitted], *, from_bytes: bool) -> Tensor:
+    tensor, fitted = image
+    return torch.from_numpy(fitted.pixels.copy())[None] if from_bytes else tensor
+
+
+def _module(model: TakenModel, example: Tensor) -> nn.Module:
+    module = _Boxes(model) if model.description.kind == DETECTION else _Scores(model)
+    return (_FromBytes(model, module) if example.dtype == torch.uint8 else module).eval()
+
+
 def _write(model: TakenModel, path: Path, example: Tensor) -> None:
+    module = _module(model, example)
     with warnings.catch_warnings():
         # The tracing exporter is deprecated; the new one cannot export torchvision's detectors.
         warnings.simplefilter("ignore")
         if model.description.kind == DETECTION:
             torch.onnx.export(
-                _Boxes(model).eval(),
+                module,
                 (example,),
                 path,
                 dynamo=False,
@@ -99,7 +129,7 @@ def _write(model: TakenModel, path: Path, example: Tensor) -> None:
             )
         else:
             torch.onnx.export(
-                _Scores(model).eval(),
+                module,
                 (torch.cat((example, example)),),
                 path,
                 dynamo=True,
@@ -111,17 +141,42 @@ def _write(model: TakenModel, path: Path, example: Tensor) -> None:
             )
     graph = onnx.load(path)
     description = msgspec.json.encode(model.description).decode()
-    onnx.helper.set_model_props(graph, {"stemma": description})
+    properties = {"stemma": description}
+    for key, value in (
+        ("preprocessing", _described(model, example)),
+        ("outputs", model.description.outputs),
+    ):
+        if value is not None:
+            properties[key] = msgspec.json.encode(value).decode()
+    onnx.helper.set_model_props(graph, properties)
     onnx.save(graph, path)
 
 
+def _described(model: TakenModel, example: Tensor) -> Preprocessing | None:
+    """What is left to do for a program that runs the file."""
+    described = model.description.preprocessing
+    if described is None or example.dtype != torch.uint8:
+        return described
+    return msgspec.structs.replace(
+        described,
+        scale=1.0,
+        normalisation="inside the network",
+        mean=None,
+        std=None,
+        layout="NHWC",
+        dtype="uint8",
+    )
+
+
 @torch.no_grad()
-def _difference(model: TakenModel, path: Path, images: Sequence[Tensor]) -> float:
+def _difference(
+    model: TakenModel, path: Path, images: Sequence[Tensor], inputs: Sequence[Tensor]
+) -> float:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     width, height = model.description.options.input_size
     worst = 0.0
-    for image in images:
-        outputs: Any = session.run(None, {"images": image.numpy()})
+    for image, given in zip(images, inputs, strict=True):
+        outputs: Any = session.run(None, {"images": given.numpy()})
         if model.description.kind != DETECTION:
             pairs = [(model.task.scores(model.network, image).numpy(), outputs[0])]
         else:
@@ -139,12 +194,22 @@ def _difference(model: TakenModel, path: Path, images: Sequence[Tensor]) -> floa
     return worst
 
 
-def main(folder: Path, target: Path, samples: list[str]) -> int:
+def _readable(model: TakenModel, path: Path) -> bytes:
+    """The content of an image file. Raises `ImageUnreadable` with its path."""
+    data = path.read_bytes()
+    try:
+        model.read(data)
+    except ImageUnreadable as error:
+        raise ImageUnreadable(f"{path}: {error}") from error
+    return data
+
+
+def main(folder: Path, target: Path, samples: list[str], *, from_bytes: bool = False) -> int:
     """Export. Prints the reason and returns 1 if this fails."""
     try:
-        difference = export(
-            TakenModel(folder), target, [Path(sample).read_bytes() for sample in samples]
-        )
+        model = TakenModel(folder)
+        contents = [_readable(model, Path(sample)) for sample in samples]
+        difference = export(model, target, contents, from_bytes=from_bytes)
     except (ExportDiffers, ImageUnreadable, OSError) as error:
         print(f"stemma: {error}", file=sys.stderr)
         return 1
@@ -153,4 +218,5 @@ def main(folder: Path, target: Path, samples: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]))
+    _, source, file, taken, *given = sys.argv
+    sys.exit(main(Path(source), Path(file), given, from_bytes=taken == "uint8"))

@@ -16,8 +16,11 @@ def main(folder: Path, images: list[str]) -> int:
     for image in images:
         try:
             line = {"image": image} | model.predict(Path(image).read_bytes())
-        except (OSError, ImageUnreadable) as error:
+        except OSError as error:
             line = {"image": image, "error": str(error)}
+            status = 1
+        except ImageUnreadable as error:
+            line = {"image": image, "error": f"{image}: {error}"}
             status = 1
         print(msgspec.json.encode(line).decode(), flush=True)
     return status

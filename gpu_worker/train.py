@@ -39,6 +39,7 @@ from gpu_worker.data import (
 from gpu_worker.environment import choose_device, describe, set_up_torch
 from gpu_worker.evaluate import evaluate
 from gpu_worker.group import ALONE, Group
+from gpu_worker.images import ImageUnreadable
 from gpu_worker.networks import build_network, head_of, load_initial
 from gpu_worker.progress import MetricsBuffer, Reporter, Steps
 from gpu_worker.recipe import (
@@ -85,6 +86,7 @@ def train_version(
         )
     )
     steps = Steps(report)
+    data: Data | None = None
     try:
         steps.start("preparing")
         data = prepare(job, blobs, settings, steps.advance)
@@ -100,8 +102,10 @@ def train_version(
         training.go(stop_wanted)
         if group.first:
             training.finish(resume.check)
-    except Exception:
+    except Exception as error:
         steps.fail()
+        if isinstance(error, ImageUnreadable) and data is not None:
+            raise data.unreadable() from error
         raise
     if group.first:
         flush()

@@ -9,22 +9,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from domain.training.architectures import ARCHITECTURES, Architecture
-
-TIMM_NAMES = {
-    "inception_v4": "inception_v4",
-    "inception_resnet_v2": "inception_resnet_v2",
-    "mobilenet_v1": "mobilenetv1_100",
-}
-"""timm's names of the networks that it builds for us."""
-
-_OTHER_NAMES = {"inception_v1": "googlenet"}
-TORCHVISION_NAMES = {
-    key: _OTHER_NAMES.get(key, key)
-    for key, architecture in ARCHITECTURES.items()
-    if architecture.weights and key not in TIMM_NAMES
-}
-"""torchvision's names of the builders for which it has weights."""
+from domain.training.architectures import (
+    ARCHITECTURES,
+    TIMM_NAMES,
+    TORCHVISION_NAMES,
+    Architecture,
+)
 
 _TIMM_FILE = "model.safetensors"
 _DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.\w+$")

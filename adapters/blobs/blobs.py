@@ -21,6 +21,8 @@ TRASH = "trash"
 
 THUMBNAIL_SIZES = (256, 2048)
 """The longest sides of thumbnails in pixels."""
+PICTURE = "picture"
+"""The size of what the annotation page shows."""
 
 RENEW_AFTER = timedelta(hours=12)
 """A put writes a blob older than this again: with the new time, the collector keeps it."""
@@ -265,7 +267,7 @@ def _key(space: str, digest: str) -> str:
     return f"{space}/{digest[:2]}/{digest}"
 
 
-def thumbnail_key(digest: str, size: int) -> str:
+def thumbnail_key(digest: str, size: int | str) -> str:
     """The name of an image's thumbnail among the derived entries."""
     return f"thumbnails/{size}/{digest}.webp"
 
@@ -274,7 +276,7 @@ def _keys_of(digest: str) -> list[str]:
     """All keys that a blob and its thumbnails may have. The trash comes first: a blob that is
     restored while the keys are checked in order is then found under its own key."""
     blobs = [_key(space, digest) for space in (PLAIN, PACKED)]
-    thumbnails = [f"derived/{thumbnail_key(digest, size)}" for size in THUMBNAIL_SIZES]
+    thumbnails = [f"derived/{thumbnail_key(digest, size)}" for size in (*THUMBNAIL_SIZES, PICTURE)]
     return [*(f"{TRASH}/{key}" for key in blobs), *blobs, *thumbnails]
 
 

@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import islice
 
 from adapters.evaluation.prediction_arrays import Decided, DecidedBoxes, plain
 
@@ -42,6 +43,22 @@ def prediction_rows(
     if isinstance(decided, DecidedBoxes):
         return BOX_COLUMNS, _boxes(decided, labels, thresholds)
     return LABEL_COLUMNS, _labels(decided, labels, thresholds)
+
+
+def with_file_names(
+    columns: list[str],
+    rows: Iterator[list[Cell]],
+    names: Callable[[Collection[str]], Mapping[str, str]],
+) -> tuple[list[str], Iterator[list[Cell]]]:
+    """The same with the image's file name after its id; `names` finds those of some images."""
+
+    def named() -> Iterator[list[Cell]]:
+        while chunk := list(islice(rows, PIECE_ROWS)):
+            known = names({str(row[0]) for row in chunk})
+            for row in chunk:
+                yield [row[0], known.get(str(row[0])), *row[1:]]
+
+    return [columns[0], "file_name", *columns[1:]], named()
 
 
 def _labels(

@@ -25,6 +25,7 @@ from adapters.formats.sources import (
     Flaw,
     find_image,
     is_image,
+    is_image_file,
     joined,
     label,
     listing,
@@ -96,8 +97,8 @@ def _labelled(
     for file in entries.files + entries.others:
         where = joined(path, file)
         try:
-            if not is_image(file):
-                raise Flaw("this is no image by its name's ending; remove it")
+            if file in entries.files and not is_image_file(folder, where):
+                raise Flaw("this is no image by its name's ending or its content; remove it")
             yield SourceImage(
                 find_image(folder, where), printable(where), split, annotations=annotations
             )

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import msgspec
 from PIL import ExifTags, Image
 
-from adapters.uploads.image_files import FORMATS
+from adapters.images.file_format import READABLE, SIGNATURE_BYTES, SUFFIXES, file_format
 from domain.dataset.image import TRAIN, VALIDATION
 from domain.errors import Invalid
 from domain.text import clean_name, refuse_unstorable
@@ -28,7 +28,8 @@ SPLITS = {
     "validation": VALIDATION,
 }
 TEST = ("test", "testing")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+_TEXT = (".txt", ".xml", ".json", ".jsonl", ".csv", ".yaml", ".yml", ".names", ".md")
+"""Endings of files that are not looked into for an image: there may be one for each image."""
 CLUTTER = {"thumbs.db", "desktop.ini", "__macosx"}
 LONGEST_LINE = 10_000_000
 DEEPEST = 30
@@ -89,6 +90,21 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
+def is_image_file(folder: Path, path: str) -> bool:
+    """Whether a plain file is an image by its name's ending or, as in an upload, by its content.
+
+    So is an image of a format that is not read, which is then refused with what to do.
+    """
+    name = path.lower()
+    if name.endswith(SUFFIXES) or name.endswith(_TEXT):
+        return name.endswith(SUFFIXES)
+    try:
+        with (folder / path).open("rb") as file:
+            return file_format(file.read(SIGNATURE_BYTES)) is not None
+    except OSError:
+        return False
+
+
 def inside(path: str) -> str:
     """A path in a source, normalised. Raises `Flaw` unless it is inside the source's folder."""
     parts = [part for part in path.split("/") if part not in {"", "."}]
@@ -146,7 +162,7 @@ def image_size(folder: Path, path: str) -> tuple[int, int]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(folder / path, formats=FORMATS) as image:
+            with Image.open(folder / path, formats=READABLE) as image:
                 width, height = image.size
                 if image.format == "TIFF":
                     return width, height

@@ -28,6 +28,7 @@ from adapters.formats.sources import (
     Listing,
     inside,
     is_image,
+    is_image_file,
     is_plain,
     joined,
     lines,
@@ -67,7 +68,7 @@ def _images(
     splits = Splits(folder, data)
     yield from splits.read_sources(options.max_bytes)
     for current, entries in walk(folder):
-        images = [name for name in entries.files if is_image(name)]
+        images = [name for name in entries.files if is_image_file(folder, joined(current, name))]
         for name in filter(is_image, entries.others):
             yield Problem(
                 printable(joined(current, name)), "links are not followed; put the file here"

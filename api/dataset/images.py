@@ -8,19 +8,22 @@ from litestar.datastructures import UploadFile
 from litestar.enums import RequestEncodingType
 from litestar.params import Body, FromPath, FromQuery, JSONBody
 
+from adapters.images.file_format import media_type
 from adapters.uploads.image_files import ImageFile, accept_image
 from api.access.guard import demand
 from api.access.rights import needs
 from api.backend import Backend
 from api.dataset.erasure import OF_IMAGES, image_there, unless_erased
 from api.dataset.schemas import Images, ImageSplit, ImageView, NewAnnotations, NewImageAnnotations
-from api.dataset.thumbnails import MEDIA_TYPE, Size, thumbnail
+from api.dataset.thumbnails import MEDIA_TYPE, Size, picture, recipe, thumbnail
 from api.http.commands import CommandResult, Named, carry_out, named
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.http.problems import FieldError, Refusals
 from api.http.schemas import Order, Split
+from application.dataset.dataset import grey_bits_of
 from application.dataset.erasure import erased_among
 from application.dataset.projects import add_images, annotate_images
+from application.log.store import END
 from domain.access.roles import Right
 from domain.aggregates import IMAGE, VIEW
 from domain.dataset.blob import refuse_erased
@@ -28,18 +31,9 @@ from domain.dataset.image import AddImage, AnnotateImage, AssignSplit, RemoveIma
 from domain.errors import Invalid
 from projections.dataset.dataset import DATASET
 from projections.dataset.index_scans import ImageFilter
-from projections.dataset.queries import list_images
+from projections.dataset.queries import ImageRow, list_images
 
 MAX_UPLOAD_REQUEST = 2_000_000_000
-_MEDIA_TYPES = {
-    b"\x89PNG": "image/png",
-    b"\xff\xd8\xff": "image/jpeg",
-    b"RIFF": "image/webp",
-    b"GIF8": "image/gif",
-    b"BM": "image/bmp",
-    b"II*\x00": "image/tiff",
-    b"MM\x00*": "image/tiff",
-}
 
 
 @dataclass
@@ -82,11 +76,13 @@ class ImageController(Controller):
             for file in accepted
         ]
         backend.blobs.flush()
+        greys = [file.highest_grey for file in accepted if file.highest_grey is not None]
+        highest_grey = max(greys, default=None)
         return carry_out(
             backend,
             request,
             additions,
-            lambda session: add_images(session, project_id, additions),
+            lambda session: add_images(session, project_id, additions, highest_grey),
             status_code=201,
         )
 
@@ -179,7 +175,37 @@ class ImageController(Controller):
             return Response(b"", status_code=304, headers=headers)
         with unless_erased(backend.store, image.blob):
             data = backend.blobs.get(image.blob)
-        return Response(data, media_type=_media_type(data), headers=headers)
+        return Response(data, media_type=media_type(data), headers=headers)
+
+    @get(
+        "/images/{image_id:str}/picture",
+        summary="An image as training reads it",
+        media_type=MEDIA_TYPE,
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="image_id"),
+    )
+    def get_picture(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        image_id: FromPath[str],
+        as_of: AsOf = None,
+    ) -> Response[bytes]:
+        """The pixels that a training gets before it resizes them.
+
+        It is the file itself if browsers show that alike, otherwise WebP without loss, with its
+        longest side at most 2048 pixels.
+        """
+        image, grey_bits = _image_and_depth(backend, image_id, as_of)
+        headers = _headers(f"{image.blob}-picture-{recipe(grey_bits)}")
+        if _is_known(request, headers):
+            return Response(b"", status_code=304, headers=headers)
+        with unless_erased(backend.store, image.blob):
+            made = picture(backend.blobs, image.blob, backend.limits, grey_bits)
+            if made is not None:
+                return Response(made, media_type=MEDIA_TYPE, headers=headers)
+            data = backend.blobs.get(image.blob)
+        return Response(data, media_type=media_type(data), headers=headers)
 
     @get(
         "/images/{image_id:str}/thumbnail",
@@ -196,14 +222,14 @@ class ImageController(Controller):
         size: FromQuery[Size] = 256,
         as_of: AsOf = None,
     ) -> Response[bytes]:
-        """WebP, upright, with its longest side at most `size` pixels; made once and stored."""
-        with backend.reading_as_of(as_of, None, *OF_IMAGES) as (connection, _, at):
-            image = image_there(connection, image_id, as_of=at)
-        headers = _headers(f"{image.blob}-{size}")
+        """WebP of what training reads, its longest side at most `size` pixels; made once and
+        stored."""
+        image, grey_bits = _image_and_depth(backend, image_id, as_of)
+        headers = _headers(f"{image.blob}-{size}-{recipe(grey_bits)}")
         if _is_known(request, headers):
             return Response(b"", status_code=304, headers=headers)
         with unless_erased(backend.store, image.blob):
-            data = thumbnail(backend.blobs, image.blob, size, backend.limits)
+            data = thumbnail(backend.blobs, image.blob, size, backend.limits, grey_bits)
         return Response(data, media_type=MEDIA_TYPE, headers=headers)
 
     @put(
@@ -294,6 +320,15 @@ def _accept(uploads: list[UploadFile], backend: Backend) -> list[ImageFile]:
     return accepted
 
 
+def _image_and_depth(
+    backend: Backend, image_id: str, as_of: str | None
+) -> tuple[ImageRow, int | None]:
+    """The image, and the bits of its project's 16-bit grey, both as of a position."""
+    with backend.reading_as_of(as_of, None, *OF_IMAGES) as (connection, _, at):
+        image = image_there(connection, image_id, as_of=at)
+    return image, grey_bits_of(backend.store, image.project_id, upto=END if at is None else at)
+
+
 def _headers(etag: str) -> dict[str, str]:
     """Headers of an image: browsers must revalidate it, because it may be erased."""
     return {
@@ -305,10 +340,3 @@ def _headers(etag: str) -> dict[str, str]:
 
 def _is_known(request: HttpRequest, headers: dict[str, str]) -> bool:
     return request.headers.get("If-None-Match") == headers["ETag"]
-
-
-def _media_type(data: bytes) -> str:
-    for start, media_type in _MEDIA_TYPES.items():
-        if data.startswith(start):
-            return media_type
-    return "application/octet-stream"

@@ -1,6 +1,6 @@
 """Routes of evaluations: metrics, curves, confusion, gallery, thresholds, CSV."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated
 
 from litestar import Controller, Response, get, put
@@ -8,7 +8,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import Stream
 
-from adapters.evaluation.csv_rows import Cell, csv_pieces, prediction_rows
+from adapters.evaluation.csv_rows import (
+    Cell,
+    csv_pieces,
+    prediction_rows,
+    with_file_names,
+)
 from api.access.rights import needs
 from api.evaluation.evaluated import find_evaluated
 from api.evaluation.gallery_request import GALLERY_REQUEST, GalleryRequest
@@ -31,6 +36,8 @@ from domain.access.roles import Right
 from domain.aggregates import VERSION
 from domain.errors import NotFound
 from domain.training.version import SetThresholds
+from projections.dataset.dataset import DATASET
+from projections.dataset.queries import file_names
 from projections.training.library_queries import find_version
 from projections.training.metric_history import METRIC_HISTORY, series_of
 from projections.training.models_library import MODELS_LIBRARY
@@ -202,9 +209,18 @@ class EvaluationController(Controller):
         threshold: Preview = None,
         as_of: AsOf = None,
     ) -> Stream:
-        """A row for each image and concept, or for detection for each box, of both splits."""
+        """A row for each image and concept, or for detection for each box, of both splits.
+
+        `file_name` is the name as it is now, so that of an erased image is `[erased]`.
+        """
         evaluated = find_evaluated(backend, version_id, preview=threshold or (), as_of=as_of)
         columns, rows = prediction_rows(evaluated.decided, evaluated.labels, evaluated.thresholds)
+
+        def names(image_ids: Collection[str]) -> Mapping[str, str]:
+            with backend.reading(None, DATASET) as (connection, _):
+                return file_names(connection, image_ids)
+
+        columns, rows = with_file_names(columns, rows, names)
         return csv_file(f"version-{evaluated.version.number}-predictions.csv", columns, rows)
 
     @get(

@@ -6,6 +6,7 @@ from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from api.access.rights import needs
+from api.dataset.file_names import named_in_library
 from api.http.commands import CommandResult, Named, named
 from api.http.parameters import AsOf, AtLeast, Cursor, Limit, Served, position_in
 from api.http.schemas import NewName
@@ -57,7 +58,7 @@ class ModelController(Controller):
                 as_of=at,
             )
         following = str(items[-1].model.created_position) if len(items) == limit else None
-        return Library(items, following, position)
+        return Library(named_in_library(backend, items), following, position)
 
     @get(
         "/models/{model_id:str}",

@@ -2,12 +2,14 @@
 
 from typing import Annotated, Any
 
+import msgspec
 from litestar import Controller, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Template
 from sqlalchemy import Connection
 
 from api.access.rights import needs
+from api.dataset.file_names import named_in_library
 from api.dataset.projects_page import address
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Served, position_in
 from api.pages.html import Page, indicator_of, render
@@ -166,7 +168,8 @@ class ViewPages(Controller):
                 else None,
                 base_url=str(request.base_url).rstrip("/"),
             )
-        return render("library/view.html", page)
+        named = named_in_library(backend, shown)
+        return render("library/view.html", msgspec.structs.replace(page, library=named))
 
 
 def _stopping(connection: Connection, rows: list[LibraryRow], as_of: int | None) -> set[str]:

@@ -17,6 +17,7 @@ from api.access.guard import who_still
 from api.access.limits import hold_open
 from api.access.rights import needs
 from api.backend import Backend
+from api.dataset.file_names import with_file_names
 from api.http.parameters import HttpRequest, Served
 from api.training.waiting import waiting_for
 from domain.access.roles import Right
@@ -136,7 +137,9 @@ def _look(backend: Backend, version_id: str, seen: int) -> Look:
         progress = find_progress(connection, version_id)
         queued = progress is not None and progress.status == QUEUED
         before = trainings_before(connection, version_id) if queued else None
-        return progress, series, before, position
+    if progress is not None:
+        (progress,) = with_file_names(backend, [progress])
+    return progress, series, before, position
 
 
 def _message(event: str, content: object, position: int) -> ServerSentEventMessage:

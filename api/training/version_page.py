@@ -9,6 +9,7 @@ from litestar.response import Template
 
 from api.access.rights import needs
 from api.backend import Backend, NotYet
+from api.dataset.file_names import with_file_names
 from api.http.parameters import AsOf, AtLeast, Served
 from api.pages.html import Page, indicator_of, render
 from api.pages.past import Moment, at_position, moment_of
@@ -101,6 +102,10 @@ def _page(
         before = None if moment.past else trainings_before(connection, version_id)
     if project is None or view is None or model is None:
         raise NotYet("the read models are still catching up; reload in a moment")
+    (version,), (progress,) = (
+        with_file_names(backend, [version]),
+        with_file_names(backend, [progress]),
+    )
     page = VersionPage(
         position=position,
         api=moment.of(f"/api/v1/versions/{version_id}"),

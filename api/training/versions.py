@@ -9,6 +9,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from api.access.rights import needs
 from api.backend import Backend
+from api.dataset.file_names import with_file_names
 from api.http.commands import CommandResult, Named, envelope, named, respond
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served
 from api.http.schemas import NewName
@@ -129,7 +130,7 @@ class VersionController(Controller):
                 connection, version_filter, sort=sort, after=cursor, limit=limit, as_of=at
             )
         following = items[-1].version_id if len(items) == limit else None
-        return Versions(items, following, position)
+        return Versions(with_file_names(backend, items), following, position)
 
     @get(
         "/versions/{version_id:str}",
@@ -152,7 +153,8 @@ class VersionController(Controller):
                 if version is None:
                     raise NotFound("there is no such version")
                 before = trainings_before(connection, version_id) if at is None else None
-            return version, position, before
+            (named,) = with_file_names(backend, [version])
+            return named, position, before
 
         version, position, before = await asyncio.to_thread(read)
         view = VersionView(version, position, await waiting_for(backend, before))
@@ -175,7 +177,8 @@ class VersionController(Controller):
             progress = find_progress(connection, version_id, as_of=at)
         if progress is None:
             raise NotFound("there is no such version")
-        return ProgressView(progress, position)
+        (named,) = with_file_names(backend, [progress])
+        return ProgressView(named, position)
 
     @get(
         "/versions/{version_id:str}/metrics",

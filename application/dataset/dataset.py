@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from application.log.store import Store
-from domain.aggregates import IMAGE
+from application.log.store import END, Store
+from domain.aggregates import IMAGE, PROJECT
 from domain.event import StreamName
 from domain.training.manifest import PlacedImage
 
@@ -19,3 +19,12 @@ def images_at(
         state = IMAGE.fold(events)
         if state is not None and not state.removed:
             yield PlacedImage(StreamName.parse(stream).entity_id, state, len(events))
+
+
+def grey_bits_of(store: Store, project_id: str, *, upto: int = END) -> int | None:
+    """The bits of a project's 16-bit grey values at a position, now by default; None if it has
+    chosen none."""
+    stream = PROJECT.stream(project_id)
+    events = store.streams([stream], upto=upto)[stream]
+    project = PROJECT.fold(recorded.event for recorded in events)
+    return None if project is None else project.grey_bits

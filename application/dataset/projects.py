@@ -10,6 +10,7 @@ from domain.dataset import project as projects
 from domain.dataset.blob import refuse_erased
 from domain.dataset.image import TRAIN, VALIDATION, AddImage, AnnotateImage, AssignSplit, Image
 from domain.dataset.project import (
+    CoverGreyValues,
     CreateProject,
     DrawValidationSplit,
     Project,
@@ -24,9 +25,15 @@ def create_project(session: Session, name: str) -> Decided[Project]:
 
 
 def add_images(
-    session: Session, project_id: str, additions: Sequence[AddImage]
+    session: Session,
+    project_id: str,
+    additions: Sequence[AddImage],
+    highest_grey: int | None = None,
 ) -> Decided[Project]:
-    """Add images whose bytes are stored already. The ids of all of them are returned, in order."""
+    """Add images whose bytes are stored already. The ids of all of them are returned, in order.
+
+    `highest_grey` is the highest 16-bit grey value in them, if they have any.
+    """
     projects.require(session.get(PROJECT, project_id))
     ids = [images.image_id(project_id, addition.blob) for addition in additions]
     session.get_many(IMAGE, ids)
@@ -34,6 +41,8 @@ def add_images(
         refuse_erased(blob)
     for image_id, addition in zip(ids, additions, strict=True):
         session.decide(IMAGE, image_id, addition)
+    if highest_grey is not None:
+        session.decide(PROJECT, project_id, CoverGreyValues(highest_grey))
     return Decided(PROJECT, project_id, tuple(ids))
 
 

@@ -4,11 +4,12 @@ from typing import Any
 
 import msgspec
 
-from application.log.store import Store
+from application.log.store import END, Store
 from domain.aggregates import VERSION
 from domain.errors import Conflict, NotFound
 from domain.event import Recorded
 from domain.training.model_description import ModelDescription
+from domain.training.preprocessing import outputs, preprocessing
 from domain.training.version import (
     DatasetFrozen,
     Version,
@@ -33,7 +34,7 @@ class VersionHistory(msgspec.Struct, frozen=True):
 def history_of(store: Store, version_id: str) -> VersionHistory:
     """Raises `NotFound`."""
     stream = VERSION.stream(version_id)
-    events: list[Recorded] = store.streams([stream])[stream]
+    events: list[Recorded] = store.histories([stream], upto=END, without=())
     last: dict[type[Any], Any] = {}
     for recorded in events:
         last[type(recorded.event)] = recorded.event
@@ -83,4 +84,6 @@ def describe(history: VersionHistory) -> ModelDescription:
         environment=history.started.environment if history.started else {},
         log_position=created.log_position,
         described_at=history.position,
+        preprocessing=preprocessing(created.kind, created.options, frozen.grey_bits),
+        outputs=outputs(created.kind),
     )

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 import msgspec
 
+from application.training.model_code import onnx_code, torch_code
 from domain.training.messages import SplitFigures
 from domain.training.model_description import (
     CARD_FILE,
     DESCRIPTION_FILE,
+    ONNX_FILE,
     WEIGHTS_FILE,
     ModelDescription,
 )
@@ -57,7 +59,7 @@ def _lines(model: ModelDescription) -> Iterator[str]:
         "Predictions, sha256": model.predictions,
         "Started from": model.initial_weights or "random weights",
         "Images as of log position": str(model.log_position),
-        "Told as of log position": str(model.described_at),
+        "Described at log position": str(model.described_at),
     } | {f"Environment: {key}": value for key, value in model.environment.items() if value}
     for what, value in facts.items():
         yield f"| {what} | {_plain(value or 'none')} |"
@@ -65,8 +67,25 @@ def _lines(model: ModelDescription) -> Iterator[str]:
     yield f"- `{WEIGHTS_FILE}`: the weights as safetensors, by torch's names."
     yield f"- `{DESCRIPTION_FILE}`: all of this, for programs."
     yield f"- `{CARD_FILE}`: this page."
-    yield ""
-    yield "`stemma predict FOLDER IMAGE…` asks the model about images; it needs no server."
+    yield from _preprocessing(model)
+    yield from ("", "## Use", "")
+    yield "`stemma predict FOLDER IMAGE…` predicts images; it needs no server. The same without"
+    yield "Stemma, in this folder, with an image as the argument:"
+    yield from ("", "```python", torch_code(model), "```", "")
+    yield f"And with the file that `stemma onnx FOLDER {ONNX_FILE}` writes:"
+    yield from ("", "```python", onnx_code(model), "```")
+
+
+def _preprocessing(model: ModelDescription) -> Iterator[str]:
+    """Tables of what happens to an image and of what the network answers."""
+    for title, table in (("Preprocessing", model.preprocessing), ("Outputs", model.outputs)):
+        if table is None:
+            continue
+        yield from ("", f"## {title}", "", "| what | value |", "| --- | --- |")
+        for key, value in msgspec.to_builtins(table).items():
+            values = value if isinstance(value, (list, tuple)) else [value]
+            shown = "none" if value is None else ", ".join(map(str, values))
+            yield f"| {key.replace('_', ' ')} | {_plain(shown)} |"
 
 
 def _figures(model: ModelDescription) -> Iterator[str]:

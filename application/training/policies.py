@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from application.dataset.dataset import images_at
+from application.dataset.dataset import grey_bits_of, images_at
 from application.handle import Request, handle
 from application.log.store import Store
 from domain.aggregates import VERSION
@@ -64,7 +64,9 @@ def _freeze(store: Store, effects: Effects, recorded: Recorded, created: Version
             tally.add(line)
             yield manifest.canonical_line(line)
 
-    command = FreezeDataset(effects.put_manifest(canonical()), tally.counts())
+    manifest_digest = effects.put_manifest(canonical())
+    bits = grey_bits_of(store, created.project_id, upto=created.log_position)
+    command = FreezeDataset(manifest_digest, tally.counts(), bits)
     request = Request(
         actor=ACTOR,
         command_id=f"freeze:{recorded.entity_id}",
@@ -90,6 +92,7 @@ def _dispatch(store: Store, effects: Effects, recorded: Recorded) -> None:
         correlation_id=recorded.metadata.correlation_id,
         deliveries_before=version.delivery,
         initial_weights=version.created.initial_weights,
+        grey_bits=version.frozen.grey_bits,
     )
     effects.dispatch(job)
 

@@ -27,8 +27,13 @@ from domain.training.messages import (
 )
 from domain.training.version import EpochMetricsRecorded, VersionTrainingCompleted
 
-_SAME_BITS = ("torch", "torchvision", "device", "cpu_threads", "code")
+_SAME_BITS = ("torch", "torchvision", "pillow", "decoder", "device", "cpu_threads", "code")
 """Parts of the environment that must be equal for identical weights."""
+
+_MEANING = {"decoder": " (from 1 to 2, images with transparency are read otherwise)"}
+
+_UNRECORDED = {"decoder": "1"}
+"""What a part was before it was recorded."""
 
 
 class Outcome(msgspec.Struct):
@@ -99,6 +104,7 @@ def _train(settings: Settings, history: VersionHistory) -> Outcome:
         manifest=history.frozen.manifest,
         correlation_id=history.version_id,
         initial_weights=history.created.initial_weights,
+        grey_bits=history.frozen.grey_bits,
     )
     bare = msgspec.structs.replace(
         settings, database_url=None, database_admin_url=None, nats_url=None
@@ -185,9 +191,9 @@ def _different(history: VersionHistory, again: Started) -> list[str]:
     assert history.started is not None
     before, now = history.started.environment, again.environment
     differences = [
-        f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
+        f"{key} was {was!r} and is {now.get(key)!r}{_MEANING.get(key, '')}"
         for key in _SAME_BITS
-        if before.get(key) != now.get(key)
+        if (was := before.get(key, _UNRECORDED.get(key))) != now.get(key)
     ]
     if history.started.device != "cpu" or again.device != "cpu":
         differences.append("a GPU was used")

@@ -53,14 +53,28 @@ def predict_command(model: str, images: tuple[Path, ...]) -> None:
     type=click.Path(path_type=Path),
     help="Images to compare with torch on; by default some that validated it.",
 )
-def onnx_command(model: str, target: Path, images: tuple[Path, ...]) -> None:
+@click.option(
+    "--uint8",
+    "takes_bytes",
+    is_flag=True,
+    help="Take RGB pixels of shape (n, height, width, 3): scaling and normalising are inside.",
+)
+def onnx_command(model: str, target: Path, images: tuple[Path, ...], takes_bytes: bool) -> None:
     """Export MODEL, a version's id or a downloaded folder, to the ONNX file TARGET."""
     with _folder_of(model) as folder, tempfile.TemporaryDirectory() as samples:
         chosen = list(images)
         if not chosen:
             with calling() as client:
                 chosen = _samples(client, folder, Path(samples))
-        sys.exit(_run_torch("onnx_export", str(folder), str(target), *map(str, chosen)))
+        sys.exit(
+            _run_torch(
+                "onnx_export",
+                str(folder),
+                str(target),
+                "uint8" if takes_bytes else "float32",
+                *map(str, chosen),
+            )
+        )
 
 
 @contextmanager

@@ -66,6 +66,8 @@ def _of_project(recorded: Recorded, subject: str, before: object) -> Description
             return Description(f"project '{name}' created")
         case project.ProjectRenamed(name=name):
             return Description(f"{subject} renamed", _name(before), name)
+        case project.GreyDepthChosen(bits=bits):
+            return Description(f"16-bit grey of {subject} read by the upper 8 of {bits} bits")
         case project.ValidationSplitDrawn() as drawn:
             size = f"{drawn.size:.4g} of them" if drawn.size < 1 else f"{drawn.size:.0f}"
             return Description(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from domain.dataset.pixels import grey_depth
 from domain.errors import Conflict, Invalid, NotFound
 from domain.event import Event
 from domain.text import clean_name
@@ -36,9 +37,21 @@ class ValidationSplitDrawn(Event, frozen=True, tag="project.validation_split_dra
     log_position: int
 
 
+class GreyDepthChosen(Event, frozen=True, tag="project.grey_depth_chosen"):
+    """The 16-bit grey values of the project's images use this many bits.
+
+    The upper eight of them are what is shown, trained on and predicted from.
+    """
+
+    bits: int
+
+
 class Project(msgspec.Struct, frozen=True):
+    """`grey_bits` is None until an image with 16-bit grey values joins."""
+
     name: str
     splits_drawn: int = 0
+    grey_bits: int | None = None
 
 
 class CreateProject(msgspec.Struct, frozen=True):
@@ -54,6 +67,12 @@ class DrawValidationSplit(msgspec.Struct, frozen=True):
     seed: int
 
 
+class CoverGreyValues(msgspec.Struct, frozen=True):
+    """Choose a depth that holds 16-bit grey values up to the highest; never a lower one."""
+
+    highest: int
+
+
 def evolve(project: Project | None, event: Event) -> Project | None:
     match event, project:
         case ProjectCreated(), _:
@@ -62,10 +81,17 @@ def evolve(project: Project | None, event: Event) -> Project | None:
             return msgspec.structs.replace(project, name=event.name)
         case ValidationSplitDrawn(), Project():
             return msgspec.structs.replace(project, splits_drawn=project.splits_drawn + 1)
+        case GreyDepthChosen(), Project():
+            return msgspec.structs.replace(project, grey_bits=event.bits)
     return project
 
 
-def decide(command: CreateProject | RenameProject, project: Project | None) -> list[Event]:
+def decide(
+    command: CreateProject | RenameProject | CoverGreyValues, project: Project | None
+) -> list[Event]:
+    if isinstance(command, CoverGreyValues):
+        bits = grey_depth(command.highest)
+        return [GreyDepthChosen(bits)] if bits > (require(project).grey_bits or 0) else []
     name = clean_name(command.name)
     if isinstance(command, CreateProject):
         if project is not None:

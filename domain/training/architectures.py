@@ -182,3 +182,36 @@ DEFAULT_ARCHITECTURES = {
 
 def architectures_for(kind: str) -> list[Architecture]:
     return [architecture for architecture in _ALL if kind in architecture.kinds]
+
+
+TIMM_NAMES = {
+    "inception_v4": "inception_v4",
+    "inception_resnet_v2": "inception_resnet_v2",
+    "mobilenet_v1": "mobilenetv1_100",
+}
+"""timm's names of the networks that it builds for us."""
+
+_OTHER_NAMES = {"inception_v1": "googlenet"}
+TORCHVISION_NAMES = {
+    key: _OTHER_NAMES.get(key, key)
+    for key, architecture in ARCHITECTURES.items()
+    if architecture.weights and key not in TIMM_NAMES
+}
+"""torchvision's names of the builders for which it has weights."""
+
+WITHOUT_AUXILIARY = ("inception_v1", "inception_v3")
+"""Networks whose further heads, for training as in their papers, are left out."""
+
+SMALL_DETECTOR = "fcos_resnet18_fpn"
+"""The detector that is put together of torchvision's parts."""
+SMALL_PYRAMID = 128
+"""Channels of its feature pyramid; torchvision's others have 256."""
+
+DETECTOR_LIMITS = {"score_thresh": 0.01, "nms_thresh": 0.6, "detections_per_img": 100}
+"""Of boxes that overlap by this IoU only the best is kept, from this score on, so many an image."""
+
+
+def detector_limits(key: str) -> dict[str, float]:
+    """The limits by the names that the detector's builder takes them by."""
+    prefix = "box_" if key.startswith("fasterrcnn") else ""
+    return {f"{prefix}{name}": value for name, value in DETECTOR_LIMITS.items()}

@@ -46,6 +46,7 @@ class TrainJob(msgspec.Struct, frozen=True):
     `manifest` is the sha256 of the manifest's canonical JSON lines, under which they lie packed in
     the blob store.
     `deliveries_before` counts those of this attempt through a queue that was lost since.
+    `grey_bits` are those of the 16-bit grey values of its images; None stands for 16.
     `token` is what a report on the job has to show: only who was given the job knows it.
     """
 
@@ -59,6 +60,7 @@ class TrainJob(msgspec.Struct, frozen=True):
     deliveries_before: int = 0
     initial_weights: InitialWeights | None = None
     token: str = ""
+    grey_bits: int | None = None
 
     @property
     def message_id(self) -> str:

@@ -4,15 +4,18 @@ import msgspec
 
 from domain.training.messages import ConceptLabel, SplitFigures
 from domain.training.options import TrainingOptions
+from domain.training.preprocessing import Outputs, Preprocessing
 
 WEIGHTS_FILE, DESCRIPTION_FILE, CARD_FILE = "model.safetensors", "model.json", "README.md"
+ONNX_FILE = "model.onnx"
 
 
 class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     """Output i of the network answers concept i. Digests are sha256.
 
     `thresholds` are by concept id; others are at 0.5. `log_position` is that at which the images
-    were taken, `described_at` the position of the last event included.
+    were taken, `described_at` the position of the last event included. A description by an older
+    server has no `preprocessing` and no `outputs`.
     """
 
     version_id: str
@@ -39,3 +42,5 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str]
     log_position: int
     described_at: int
+    preprocessing: Preprocessing | None = None
+    outputs: Outputs | None = None

@@ -45,16 +45,18 @@ class DatasetFrozen(Event, frozen=True, tag="version.dataset_frozen"):
     """The manifest of images is fixed: `manifest` is its sha256 and its key in the blob store.
 
     `validation_set` is the sha256 of the ids of the images that validate. Figures of versions with
-    different ones cannot be compared.
+    different ones cannot be compared. `grey_bits` are those of the project's 16-bit grey values;
+    None stands for 16.
     """
 
-    schema_version: ClassVar[int] = 2
+    schema_version: ClassVar[int] = 3
 
     manifest: str
     train_images: int
     validation_images: int
     images_per_concept: dict[str, int]
     validation_set: str | None
+    grey_bits: int | None = None
 
 
 class VersionTrainingStarted(Event, frozen=True, tag="version.training_started"):
@@ -257,6 +259,7 @@ class CreateVersion(msgspec.Struct, frozen=True):
 class FreezeDataset(msgspec.Struct, frozen=True):
     manifest: str
     counts: ManifestCounts
+    grey_bits: int | None = None
 
 
 class RetryVersion(msgspec.Struct, frozen=True):
@@ -439,6 +442,7 @@ def _freeze(command: FreezeDataset, current: Version) -> list[Event]:
             counts.validation,
             counts.per_concept,
             counts.validation_set,
+            command.grey_bits,
         )
     ]
 

@@ -21,7 +21,12 @@ from sqlalchemy import (
     select,
 )
 
-from domain.dataset.project import ProjectCreated, ProjectRenamed, ValidationSplitDrawn
+from domain.dataset.project import (
+    GreyDepthChosen,
+    ProjectCreated,
+    ProjectRenamed,
+    ValidationSplitDrawn,
+)
 from domain.event import Recorded
 from domain.library.view import (
     ConceptAdded,
@@ -83,6 +88,7 @@ _to: BindParameter[int] = bindparam("to", type_=BigInteger)
 _add_project = insert(projects)
 _rename_project = PROJECTS.change(_project, name=bindparam("new_name"), revision=_to)
 _count_split = PROJECTS.change(_project, splits_drawn=projects.c.splits_drawn + 1, revision=_to)
+_revise_project = PROJECTS.change(_project, revision=_to)
 _add_view = insert(views)
 _revise_view = VIEWS.change(_view, revision=_to)
 _keep_concept = CONCEPTS.keep(_concept)
@@ -113,6 +119,8 @@ def project(recorded: Recorded) -> Iterator[Write]:
             yield Write(_rename_project, revised | {"new_name": name})
         case ValidationSplitDrawn():
             yield Write(_count_split, revised)
+        case GreyDepthChosen():
+            yield Write(_revise_project, revised)
         case ViewCreated() as created:
             yield Write(
                 _add_view,

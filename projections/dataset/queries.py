@@ -3,7 +3,7 @@
 Pages of current images are index scans, whatever their filter and however deep they are.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -222,6 +222,16 @@ def _row(row: Any, annotated: list[Any]) -> ImageRow:
         ],
         without_concept=any(a.without_concept for a in annotated),
     )
+
+
+def file_names(connection: Connection, image_ids: Collection[str]) -> dict[str, str]:
+    """The file names of images by id, those of removed images too."""
+    query = (
+        select(images.c.image_id, images.c.file_name)
+        .where(images.c.image_id.in_(image_ids))
+        .order_by(images.c.valid_from)
+    )
+    return {row.image_id: row.file_name for row in connection.execute(query)}
 
 
 def count_images(

@@ -109,7 +109,7 @@ def test_an_image_is_there_as_it_was_with_its_bytes(
     path = f"/images/{image['image_id']}"
     assert site.http.get(f"/api/v1{path}").status_code == 404
     assert get(site, path, view_id=view_id, as_of=before)["image"] == image
-    for part in ("content", "thumbnail"):
+    for part in ("content", "picture", "thumbnail"):
         found = site.http.get(f"/api/v1{path}/{part}", params={"as_of": before})
         assert found.is_success
 

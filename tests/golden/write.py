@@ -37,7 +37,12 @@ from domain.dataset.imports import (
     ImportRequested,
     ImportRules,
 )
-from domain.dataset.project import ProjectCreated, ProjectRenamed, ValidationSplitDrawn
+from domain.dataset.project import (
+    GreyDepthChosen,
+    ProjectCreated,
+    ProjectRenamed,
+    ValidationSplitDrawn,
+)
 from domain.event import Event, Metadata, Recorded
 from domain.library.model import (
     ConceptSetAmended,
@@ -115,6 +120,7 @@ EXAMPLES: tuple[Event, ...] = (
     ProjectCreated("Digits"),
     ProjectRenamed("Ziffern „null“"),
     ValidationSplitDrawn(0.2, 7, 1797, 359, 12),
+    GreyDepthChosen(12),
     ImageAdded("project-1", SHA, 640, 480, "naïve name.png", {"camera": "left"}),
     ImageAnnotated(
         "view-1",
@@ -166,7 +172,7 @@ EXAMPLES: tuple[Event, ...] = (
         4242,
         InitialWeights(SHA, "imagenet"),
     ),
-    DatasetFrozen(SHA, 1438, 359, {"concept-1": 700, "concept-2": 738}, SHA[::-1]),
+    DatasetFrozen(SHA, 1438, 359, {"concept-1": 700, "concept-2": 738}, SHA[::-1], 12),
     VersionTrainingStarted(1, 2, "worker-1", "cuda:0", {"torch": "2.11.0"}, 42),
     TrainingStepAdvanced("training", "running", 0.375),
     TrainingLengthKnown(45, 203, 1500, {"concept-1": 750, "concept-2": 750}),

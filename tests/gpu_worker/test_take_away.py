@@ -15,6 +15,7 @@ from adapters.evaluation.prediction_arrays import plain
 from adapters.settings import Settings
 from domain.training.messages import CheckpointSaved, Completed, Evaluated, TrainJob
 from domain.training.model_description import DESCRIPTION_FILE, WEIGHTS_FILE, ModelDescription
+from domain.training.preprocessing import outputs, preprocessing
 from gpu_worker import onnx_export, predict
 from gpu_worker.inference import TakenModel
 from gpu_worker.onnx_export import ExportDiffers, export
@@ -73,6 +74,8 @@ def described(job: TrainJob, saved: CheckpointSaved, completed: Completed) -> Mo
         environment={},
         log_position=1,
         described_at=2,
+        preprocessing=preprocessing(job.kind, job.options, job.grey_bits),
+        outputs=outputs(job.kind),
     )
 
 

@@ -287,6 +287,20 @@ def test_a_damaged_blob_names_its_image(settings: Settings, blobs: BlobStore) ->
 
 
 @pytest.mark.parametrize("cache_bytes", [1 << 20, 0])
+def test_all_damaged_images_are_named_at_once(
+    settings: Settings, blobs: BlobStore, cache_bytes: int
+) -> None:
+    lines = coloured_lines(blobs)
+    for number in (5, 17, 36):
+        cut = blobs.get(lines[number].blob)[:-40]
+        lines[number] = msgspec.structs.replace(lines[number], blob=blobs.put(cut))
+    own = msgspec.structs.replace(settings, image_cache_bytes=cache_bytes)
+    said = reason(coloured_job(blobs, lines=lines), own, blobs)
+    assert said.startswith("3 images cannot be used: image image-005: the image is damaged")
+    assert all(f"image image-{number:03}: " in said for number in (17, 36))
+
+
+@pytest.mark.parametrize("cache_bytes", [1 << 20, 0])
 def test_a_training_under_way_goes_on_without_an_erased_image_only_from_memory(
     settings: Settings, blobs: BlobStore, cache_bytes: int
 ) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from timm.models import get_pretrained_cfg
 
-from domain.training.architectures import ARCHITECTURES
+from domain.training.architectures import ARCHITECTURES, TIMM_NAMES, TORCHVISION_NAMES
 from gpu_worker import weights
-from gpu_worker.weights import TIMM_NAMES, TORCHVISION_NAMES, NotFetched, fetch
+from gpu_worker.weights import NotFetched, fetch
 
 
 def test_every_architecture_with_weights_is_known_to_one_library() -> None:

@@ -11,7 +11,12 @@ from domain.dataset.image import (
     ImageRemoved,
     ImageSplitAssigned,
 )
-from domain.dataset.project import ProjectCreated, ProjectRenamed, ValidationSplitDrawn
+from domain.dataset.project import (
+    GreyDepthChosen,
+    ProjectCreated,
+    ProjectRenamed,
+    ValidationSplitDrawn,
+)
 from domain.event import Event
 from domain.library.model import (
     ConceptSetAmended,
@@ -142,6 +147,7 @@ _HAPPENINGS: dict[str, list[Happening]] = {
     "project": [
         lambda c: ProjectRenamed(_words(c)),
         lambda c: ValidationSplitDrawn(0.2, c.randrange(9), 10, 2, 1),
+        lambda c: GreyDepthChosen(c.choice((10, 12, 14, 16))),
     ],
     "view": [
         lambda c: ConceptAdded(c.choice(CONCEPTS), _words(c)),

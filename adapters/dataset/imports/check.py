@@ -14,6 +14,7 @@ from adapters.dataset.imports.progress import Phase, Progress
 from adapters.dataset.imports.report import ProblemReport
 from adapters.dataset.imports.views import Views
 from adapters.formats.items import Contents, Note, Problem, SourceImage, ViewAnnotations
+from adapters.images.file_format import SUFFIXES
 from adapters.uploads.disk_set import DiskSet
 from domain.dataset.blob import Blob, erased_before
 from domain.dataset.image import AddImage, decide
@@ -57,6 +58,8 @@ class Check:
         self._report = report
         self._erased = erased
         self._seen = DiskSet()
+        self.highest_grey: int | None = None
+        """The highest 16-bit grey value of the images that can be imported, if any has some."""
 
     def run(self, progress: Progress) -> Iterator[Ready]:
         """The images that can be imported; problems and notes are added to the report.
@@ -73,6 +76,9 @@ class Check:
             for image, result in zip(batch, results, strict=True):
                 ready = self._ready(image, result, erased)
                 if isinstance(ready, Ready):
+                    highest = ready.checked.highest_grey
+                    if highest is not None:
+                        self.highest_grey = max(highest, self.highest_grey or 0)
                     yield ready
                 else:
                     self._report.add(ready)
@@ -153,5 +159,4 @@ class Check:
 
 def _count_files(folder: Path) -> int:
     """An estimate of the number of images: the files with an image's file name extension."""
-    endings = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-    return sum(name.lower().endswith(endings) for _, _, names in os.walk(folder) for name in names)
+    return sum(name.lower().endswith(SUFFIXES) for _, _, names in os.walk(folder) for name in names)

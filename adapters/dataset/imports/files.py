@@ -32,12 +32,17 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Checked(msgspec.Struct, frozen=True):
-    """A valid image file: the sha256 of its bytes, and its upright size in pixels."""
+class Checked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A valid image file: the sha256 of its bytes, and its upright size in pixels.
+
+    `highest_grey` is the highest value of 16-bit grey. Other images leave it out: the JSON is part
+    of a fingerprint (see `Ready`).
+    """
 
     blob: str
     width: int
     height: int
+    highest_grey: int | None = None
 
 
 class SourceChanged(Exception):
@@ -110,7 +115,11 @@ def _check(folder: Path, limits: ImageLimits, paths: Sequence[str]) -> list[Chec
         except OSError as error:
             results.append(f"the file cannot be read: {error.strerror}")
         else:
-            results.append(Checked(hashlib.sha256(data).hexdigest(), file.width, file.height))
+            results.append(
+                Checked(
+                    hashlib.sha256(data).hexdigest(), file.width, file.height, file.highest_grey
+                )
+            )
     return results
 
 

@@ -19,7 +19,7 @@ from adapters.dataset.imports.progress import Phase, Progress
 from adapters.dataset.imports.report import ProblemReport
 from adapters.dataset.imports.requested import RequestedImport, upload_key
 from adapters.dataset.imports.views import Views
-from adapters.formats.items import Contents, ReadOptions
+from adapters.formats.items import Contents, Note, ReadOptions
 from adapters.formats.registry import FORMATS, detect
 from adapters.uploads.archives import ArchiveLimits, unpack
 from adapters.uploads.image_files import ImageLimits
@@ -27,7 +27,7 @@ from application.dataset.erasure import erased_among
 from application.dataset.imports import TakenImage, take_images, views_of
 from application.handle import Decided, Outcome, Session, handle
 from application.log.store import Store
-from domain.aggregates import IMPORT
+from domain.aggregates import IMPORT, PROJECT
 from domain.dataset.image import AddImage
 from domain.dataset.imports import (
     AUTO,
@@ -39,7 +39,8 @@ from domain.dataset.imports import (
     ImportFailed,
     ImportRefused,
 )
-from domain.dataset.project import Project
+from domain.dataset.pixels import grey_depth
+from domain.dataset.project import CoverGreyValues, Project
 from domain.errors import Conflict, Invalid, Refusal
 
 BATCH = 500
@@ -154,6 +155,8 @@ class _Run:
                 return _refused(self._context, reason, self._report)
             if not images:
                 return _refused(self._context, "the source holds no image to take", self._report)
+            if check.highest_grey is not None:
+                self._cover_grey(check.highest_grey)
             take = self._rehearse if self._rules.dry_run else self._take_all
             recorded = take(views, pool, images)
         counts = ImportCounts(
@@ -161,6 +164,18 @@ class _Run:
         )
         ending = ImportChecked if self._rules.dry_run else ImportCompleted
         return ending(self._format, counts, self._report.store(self._context.blobs))
+
+    def _cover_grey(self, highest: int) -> None:
+        """Let the project's depth of 16-bit grey hold these images, before any of them joins."""
+        bits = grey_depth(highest)
+        text = f"16-bit grey up to {highest:,} is read by the upper 8 of {bits} bits at least"
+        self._report.add(Note(self._requested.event.source, text))
+        if not self._rules.dry_run:
+            handle(
+                self._context.store,
+                self._requested.request("grey depth"),
+                lambda session: session.decide(PROJECT, self._project, CoverGreyValues(highest)),
+            )
 
     def _save(self, images: Iterable[Ready]) -> int:
         """Write the images to a file, since there can be many. Returns their number."""

@@ -1,4 +1,4 @@
-// The picture, as large as its place allows; a format the browser lacks comes from the server small.
+// The picture, as large as its place allows: the pixels that training gets.
 
 const TALLEST = 0.7;
 const LARGEST_SCALE = 48;
@@ -8,12 +8,7 @@ export function showPicture(frame, image) {
   const url = `/api/v1/images/${image.image_id}`;
   picture.alt = image.file_name;
   Object.assign(frame.dataset, { width: image.width, height: image.height });
-  picture.onerror = () => {
-    picture.onerror = null;
-    picture.src = `${url}/thumbnail?size=2048`;
-  };
-  if (!picture.src.endsWith(`${url}/content`)) picture.src = `${url}/content`;
-  else if (picture.complete && !picture.naturalWidth) picture.onerror();
+  if (!picture.src.endsWith(`${url}/picture`)) picture.src = `${url}/picture`;
   fit(frame);
 }
 

@@ -5,23 +5,25 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
-from adapters.blobs.blobs import THUMBNAIL_SIZES, BlobMissing, BlobStore, thumbnail_key
+from adapters.blobs.blobs import PICTURE, THUMBNAIL_SIZES, BlobMissing, BlobStore, thumbnail_key
 from adapters.blobs.collection import check, collect
 from adapters.blobs.objects import Objects, utc_now
 from adapters.dataset.eraser import FEED, sweep
 from adapters.dataset.exports import ExportRequest, export
 from adapters.dataset.imports.leftovers import delete_leftovers, work_prefix
 from adapters.dataset.imports.requested import upload_key
+from adapters.images.decoding import decode
 from adapters.postgres.reactions import react_to_all
 from adapters.settings import Settings
 from adapters.uploads.image_files import ImageLimits
 from adapters.uploads.packing import pack
-from api.dataset import thumbnails
 from api.dataset.thumbnails import thumbnail
 from application.dataset import projects
 from application.dataset.erasure import REACTS_TO, erase_image, erased_among, react
@@ -67,7 +69,7 @@ def fill(blobs: BlobStore, raw: Objects) -> None:
     blobs.put_compressed([FACE])
     for space in ("sha256", "zstd"):
         raw.write(f"trash/{space}/{DIGEST[:2]}/{DIGEST}", FACE)
-    for size in THUMBNAIL_SIZES:
+    for size in (*THUMBNAIL_SIZES, PICTURE):
         blobs.put_derived(thumbnail_key(DIGEST, size), b"small")
 
 
@@ -99,7 +101,7 @@ def test_a_blob_goes_from_everywhere_and_others_stay(blobs: BlobStore, any_blobs
     raw = Objects.from_url(any_blobs_url)
     fill(blobs, raw)
     other = blobs.put(b"another image")
-    assert len(blobs.copies(DIGEST)) == 6
+    assert len(blobs.copies(DIGEST)) == 7
     blobs.erase(DIGEST)
     assert blobs.copies(DIGEST) == []
     assert {entry.key for entry in raw.entries("")} == {f"sha256/{other[:2]}/{other}"}
@@ -109,7 +111,7 @@ def test_a_blob_goes_from_everywhere_and_others_stay(blobs: BlobStore, any_blobs
 def test_the_part_deletes_what_was_erased(store: Store, settings: Settings, folder: Path) -> None:
     blobs = BlobStore.from_url(settings.require("blobs_url"))
     fill(blobs, Objects.from_url(settings.require("blobs_url")))
-    assert len(holding(folder)) == 6
+    assert len(holding(folder)) == 7
     erased(store)
     with running(settings, "eraser"):
         eventually(lambda: is_gone(store))
@@ -137,7 +139,7 @@ def test_it_waits_for_a_blob_store_that_is_away(
     assert holding(folder) == []
 
 
-@pytest.mark.parametrize("deletions", range(7))
+@pytest.mark.parametrize("deletions", range(8))
 def test_killed_between_any_two_deletions_it_ends_as_if_it_had_not_been(
     store: Store, settings: Settings, folder: Path, deletions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,10 +161,10 @@ def test_killed_between_any_two_deletions_it_ends_as_if_it_had_not_been(
         react_to_all(store, FEED, REACTS_TO, lambda order: react(store, again.erase, order))
 
     monkeypatch.setattr(Objects, "delete", delete_or_die)
-    if deletions < 6:
+    if deletions < 7:
         with pytest.raises(Killed):
             once()
-        assert len(holding(folder)) == 6 - deletions
+        assert len(holding(folder)) == 7 - deletions
         assert not is_gone(store)
     monkeypatch.undo()
     once()
@@ -221,15 +223,14 @@ def test_a_thumbnail_that_was_being_made_is_not_kept(
     blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blobs.put(FACE)
-    make = thumbnails._made
 
-    def overtaken(data: bytes, size: int, limits: ImageLimits) -> bytes:
+    def overtaken(data: bytes, max_pixels: int, **options: Any) -> Image.Image:
         blobs.erase(DIGEST)
-        return make(data, size, limits)
+        return decode(data, max_pixels, **options)
 
-    monkeypatch.setattr(thumbnails, "_made", overtaken)
+    monkeypatch.setattr("api.dataset.thumbnails.decode", overtaken)
     with pytest.raises(BlobMissing, match="erased"):
-        thumbnail(blobs, DIGEST, 256, LIMITS)
+        thumbnail(blobs, DIGEST, 256, LIMITS, None)
     assert blobs.copies(DIGEST) == []
 
 

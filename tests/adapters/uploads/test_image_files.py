@@ -5,7 +5,8 @@ import io
 import pytest
 from PIL import Image
 
-from adapters.uploads.image_files import FORMATS, ImageLimits, accept_image
+from adapters.images.file_format import READABLE as FORMATS
+from adapters.uploads.image_files import ImageLimits, accept_image
 from domain.errors import Invalid
 
 LIMITS = ImageLimits(max_bytes=100_000, max_pixels=100 * 100)

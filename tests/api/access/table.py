@@ -30,6 +30,7 @@ annotate of            POST   /api/v1/projects/{project_id}/views
 read of                GET    /api/v1/images/{image_id}
 annotate of            DELETE /api/v1/images/{image_id}
 read of                GET    /api/v1/images/{image_id}/content
+read of                GET    /api/v1/images/{image_id}/picture
 read of                GET    /api/v1/images/{image_id}/thumbnail
 annotate of            PUT    /api/v1/images/{image_id}/split
 annotate of            PUT    /api/v1/images/{image_id}/annotations/{view_id}

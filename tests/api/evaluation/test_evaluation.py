@@ -336,6 +336,15 @@ def test_the_confusion_matrix_is_torchmetrics(site: Scene, classified: tuple[Ask
     assert [counts[:3] for counts in found] == expected.tolist()
 
 
+def test_the_exported_table_has_file_names(site: Scene, classified: tuple[Asked, str]) -> None:
+    asked, version_id = classified
+    rows = table(site, f"/versions/{version_id}/evaluation/predictions.csv")
+    named = {one["image_id"]: one["file_name"] for one in rows}
+    for image in asked.images:
+        assert named[image] == get(site, f"/images/{image}")["image"]["file_name"]
+    assert list(rows[0])[:3] == ["image_id", "file_name", "split"]
+
+
 def test_no_cell_of_an_export_is_a_formula(site: Scene, classified: tuple[Asked, str]) -> None:
     _, version_id = classified
     rows = table(site, f"/versions/{version_id}/evaluation/predictions.csv")

@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from api.dataset import projects_page
+from tests.adapters.images.odd import HEIGHT, ODD, WIDTH
+from tests.api.dataset.test_images import upload
 from tests.api.pages.tabs import opened_tab
 from tests.api.pages.test_pages import CHECKS, SCHEMES, show
 from tests.api.scene import Scene
@@ -311,3 +314,41 @@ def test_annotating_can_be_read_and_steered_in_both_schemes(site: Scene, page: P
             page.emulate_media(color_scheme=scheme)
             assert page.evaluate(CHECKS) == [], f"{scheme} {width}"
     page.keyboard.press("Control+z")
+
+
+# What the page shows of the picture, as numbers: red, green, blue and alpha, row by row.
+PIXELS = """picture => {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [picture.naturalWidth, picture.naturalHeight];
+  const context = canvas.getContext("2d");
+  context.drawImage(picture, 0, 0);
+  const { width, height, data } = context.getImageData(0, 0, canvas.width, canvas.height);
+  return [width, height, Array.from(data)];
+}"""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f"orientation 6, {kind}" for kind in ("JPEG", "PNG", "WEBP", "TIFF")),
+        "grey 16 bits, 12 used",
+        "RGBA, hidden colours",
+        "palette with transparency",
+        "CMYK JPEG",
+        "ICC profile, PNG",
+    ],
+)
+def test_the_page_shows_the_pixels_that_training_gets(site: Scene, page: Page, name: str) -> None:
+    odd = ODD[name]
+    desk = Desk(site, "detection", images=1)
+    (image,) = upload(site, desk.project, ("a.bin", odd.data)).json()["ids"]
+    show(page, site, f"{desk.path}?image={image}")
+    picture = page.locator("[data-picture]")
+    expect(picture).to_have_js_property("complete", True)
+    width, height, values = picture.evaluate(PIXELS)
+    pixels = np.array(values).reshape(height, width, 4)
+    assert np.abs(pixels[..., :3] - odd.pixels).max() <= odd.tolerance
+    assert pixels[..., 3].min() == 255
+    frame = picture.bounding_box()
+    assert frame is not None
+    assert frame["width"] / frame["height"] == pytest.approx(WIDTH / HEIGHT, rel=0.02)

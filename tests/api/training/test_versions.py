@@ -140,6 +140,39 @@ def test_a_failed_version_says_why_and_is_retried(server: Scene) -> None:
     assert (retried["status"], retried["attempt"], retried["reason"]) == ("queued", 2, None)
 
 
+def test_a_failure_names_images_by_their_file_names(server: Scene) -> None:
+    project_id, view_id = server.trainable()
+    version_id = server.version(view_id, architecture="resnet18")
+    server.begin(version_id)
+    listed = server.http.get(f"/api/v1/projects/{project_id}/images").json()["items"]
+    first, second = listed[0], listed[1]
+    bad = [f"image {image['image_id']}: it is cut" for image in (first, second)]
+    server.report(version_id, Failed(f"2 images cannot be used: {'; '.join(bad)}"))
+    server.visible()
+
+    def reasons() -> list[str]:
+        version, library = f"/api/v1/versions/{version_id}", f"/api/v1/views/{view_id}/models"
+        return [
+            server.http.get(version).json()["version"]["reason"],
+            server.http.get(f"{version}/progress").json()["progress"]["reason"],
+            server.http.get("/api/v1/versions").json()["items"][0]["reason"],
+            server.http.get(library).json()["items"][0]["versions"][0]["reason"],
+            server.http.get(f"{version}/events").text,
+            server.http.get(f"/versions/{version_id}").text,
+            server.http.get(f"/views/{view_id}").text,
+        ]
+
+    for reason in reasons():
+        for image in (first, second):
+            assert f"{image['file_name']} (image {image['image_id']}): it is cut" in reason
+    reason = "asked for by its owner"
+    server.post(f"/images/{first['image_id']}/erase", {"reason": reason})
+    server.visible()
+    for reason in reasons():
+        assert f"{second['file_name']} (image" in reason
+        assert f"[erased] (image {first['image_id']}): it is cut" in reason
+
+
 def test_a_training_is_cancelled_and_its_weights_are_gone(server: Scene) -> None:
     _, view_id = server.trainable()
     version_id = server.version(view_id, architecture="resnet18")

@@ -12,8 +12,9 @@ from application.log.store import Store
 from application.training import versions
 from application.training.ingest import Ingest
 from application.training.policies import REACTS_TO, Effects, manifest_of, react
-from domain.aggregates import IMAGE, VERSION
+from domain.aggregates import IMAGE, PROJECT, VERSION
 from domain.dataset.image import RemoveImage
+from domain.dataset.project import CoverGreyValues
 from domain.event import Recorded
 from domain.training import manifest
 from domain.training.messages import TrainJob
@@ -74,6 +75,21 @@ def test_a_created_version_is_frozen_and_dispatched(scene: Scene, world: World) 
         correlation_id=created.metadata.correlation_id,
         deliveries_before=0,
     )
+
+
+def test_a_dataset_is_frozen_with_the_depth_that_its_grey_had_then(
+    scene: Scene, world: World
+) -> None:
+    def choose(highest: int) -> None:
+        command = CoverGreyValues(highest)
+        do(scene.store, lambda session: session.decide(PROJECT, scene.project, command))
+
+    choose(4095)
+    version = scene.train()
+    choose(65535)
+    react_to_log(scene.store, world)
+    assert frozen_of(scene.store, version).grey_bits == 12
+    assert [job.grey_bits for job in world.jobs] == [12]
 
 
 def test_what_follows_names_its_cause(scene: Scene, world: World) -> None:

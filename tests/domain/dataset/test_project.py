@@ -2,8 +2,10 @@ import pytest
 
 from domain.dataset import project
 from domain.dataset.project import (
+    CoverGreyValues,
     CreateProject,
     DrawValidationSplit,
+    GreyDepthChosen,
     ProjectCreated,
     ProjectRenamed,
     RenameProject,
@@ -32,6 +34,21 @@ def test_a_nameless_project_is_refused() -> None:
 
 def test_a_project_is_renamed() -> None:
     given(CREATED).when(RenameProject("Numbers")).then(ProjectRenamed("Numbers"))
+
+
+@pytest.mark.parametrize(
+    ("highest", "bits"), [(0, 8), (255, 8), (256, 10), (4095, 12), (4096, 14), (65535, 16)]
+)
+def test_the_least_depth_that_holds_the_values_is_chosen(highest: int, bits: int) -> None:
+    given(CREATED).when(CoverGreyValues(highest)).then(GreyDepthChosen(bits))
+
+
+def test_a_depth_is_raised_and_never_lowered() -> None:
+    chosen = GreyDepthChosen(12)
+    given(CREATED, chosen).when(CoverGreyValues(65535)).then(GreyDepthChosen(16))
+    given(CREATED, chosen).when(CoverGreyValues(300)).then()
+    given(CREATED, chosen).when(CoverGreyValues(4095)).then()
+    given().when(CoverGreyValues(300)).then(NotFound)
 
 
 def test_renaming_to_the_present_name_is_no_event() -> None:
