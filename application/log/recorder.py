@@ -26,7 +26,8 @@ class CommandRow(msgspec.Struct, frozen=True):
 
 
 class LogRecorder(PostgresProcessRecorder):
-    """The library's recorder, writing through the database's own `log.append`.
+    """The library's recorder, writing through the database's own `log.append`, whose lock gives the
+    log its order: see migration 0002.
 
     It takes more than events and tracking. `command` is refused if its id is taken. `unchanged`
     maps streams that were read but not written to the revisions they must still have. Both raise
