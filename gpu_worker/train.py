@@ -1,6 +1,7 @@
 """One training, from the job to the final weights: prepare, train, evaluate, save."""
 
 import hashlib
+import math
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -248,15 +249,22 @@ class _Training:
             )
         )
         value = self._task.value(metrics)
-        if run.best is None or value > run.best.value:
+        if run.best is None or run.best.is_beaten_by(value, loss):
             data = weights(run.model)
-            run.best = Best(self._blobs.put(data), value, epoch)
+            run.best = Best(self._blobs.put(data), value, epoch, loss)
             self._blobs.flush()
             self._report_best(run.best, len(data))
 
     def _report_best(self, best: Best, size: int) -> None:
         self._report(
-            CheckpointSaved(best.checkpoint, size, self._task.best, best.value, best.epoch)
+            CheckpointSaved(
+                best.checkpoint,
+                size,
+                self._task.best,
+                best.value,
+                best.epoch,
+                best.loss if math.isfinite(best.loss) else None,
+            )
         )
 
     def _evaluate(

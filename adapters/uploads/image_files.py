@@ -8,6 +8,7 @@ import msgspec
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from domain.errors import Invalid
+from domain.text import is_text
 
 _ON_ITS_SIDE = {5, 6, 7, 8}
 """The values of EXIF's orientation that swap width and height (CIPA DC-008, tag 0x0112)."""
@@ -88,7 +89,7 @@ def _open(data: bytes) -> Image.Image:
 
 
 def check_file_name(name: str) -> None:
-    if not name or len(name) > 255 or not name.isprintable():
+    if not name or len(name) > 255 or not is_text(name):
         raise Invalid(
             f"{name[:60]!r}: a file name has 1 to 255 printable characters", field="file name"
         )

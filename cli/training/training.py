@@ -14,7 +14,7 @@ from adapters.settings import load_settings
 from cli.calls import calling, find_view
 from cli.client import ApiClient, ApiProblem
 from cli.training.demo_screen import watch
-from domain.training.form_controls import Control, Form, resolve
+from domain.training.form_controls import ANY, Control, Form, resolve
 from domain.training.version import READY
 
 SET = click.option(
@@ -131,4 +131,6 @@ def _condition(control: Control) -> str:
 
 
 def _value_text(value: Any) -> str:
+    if value == ANY:
+        return "set"
     return "not set" if value is None else value if isinstance(value, str) else f"{value}".lower()

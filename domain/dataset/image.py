@@ -11,7 +11,7 @@ from domain.errors import Gone, Invalid, NotFound
 from domain.event import Event
 from domain.library.view import CLASSIFICATION, DETECTION, View
 from domain.personal import PERSONAL
-from domain.text import MAX_REASON, clean_name, refuse_unstorable
+from domain.text import MAX_REASON, clean_name, refuse_controls, refuse_unstorable
 
 TRAIN, VALIDATION = "train", "validation"
 
@@ -178,7 +178,7 @@ def _add(command: AddImage, image: Image | None) -> list[Event]:
         return []
     if image is not None and image.erased is not None:
         raise erased_before(image.erased)
-    refuse_unstorable(command.file_name, "file_name")
+    refuse_controls(command.file_name, "file_name")
     for entry in command.metadata.items():
         refuse_unstorable("".join(entry), "metadata")
     return [

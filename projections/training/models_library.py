@@ -61,7 +61,7 @@ from projections.engine.read_model import SCHEMA, ReadModel, Write, event_by_eve
 metadata = MetaData(schema=SCHEMA)
 
 models = Table(
-    "models_library_v3_models",
+    "models_library_v4_models",
     metadata,
     Column("model_id", Text, primary_key=True),
     Column("view_id", Text, nullable=False),
@@ -75,10 +75,10 @@ models = Table(
     Column("created_position", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
     valid_from_column(),
-    Index("models_library_v3_models_by_view", "view_id", "created_position"),
+    Index("models_library_v4_models_by_view", "view_id", "created_position"),
 )
 versions = Table(
-    "models_library_v3_versions",
+    "models_library_v4_versions",
     metadata,
     Column("version_id", Text, primary_key=True),
     Column("model_id", Text, nullable=False),
@@ -98,6 +98,7 @@ versions = Table(
     Column("validation_images", Integer),
     Column("validation_set", Text),
     Column("indicator", Float),
+    Column("validation_loss", Float),
     Column("checkpoint", Text),
     Column("checkpoint_bytes", BigInteger),
     Column("final_weights", Text),
@@ -108,13 +109,13 @@ versions = Table(
     Column("ended_at", DateTime(timezone=True)),
     Column("revision", BigInteger, nullable=False),
     valid_from_column(),
-    Index("models_library_v3_versions_by_model", "model_id", "number", "created_position"),
-    Index("models_library_v3_versions_by_view", "view_id", "created_position"),
-    Index("models_library_v3_versions_by_checkpoint", "checkpoint"),
+    Index("models_library_v4_versions_by_model", "model_id", "number", "created_position"),
+    Index("models_library_v4_versions_by_view", "view_id", "created_position"),
+    Index("models_library_v4_versions_by_checkpoint", "checkpoint"),
 )
 
 validation_sets = Table(
-    "models_library_v3_validation_sets",
+    "models_library_v4_validation_sets",
     metadata,
     Column("view_id", Text, primary_key=True),
     Column("position", BigInteger, primary_key=True),
@@ -136,6 +137,7 @@ VERSIONS = History(
     "validation_images",
     "validation_set",
     "indicator",
+    "validation_loss",
     "checkpoint",
     "checkpoint_bytes",
     "final_weights",
@@ -181,6 +183,7 @@ _step_status = VERSIONS.change(
 _best = VERSIONS.change(
     _version,
     indicator=bindparam("value"),
+    validation_loss=bindparam("loss", type_=Float),
     checkpoint=bindparam("digest"),
     checkpoint_bytes=bindparam("size"),
     revision=_to,
@@ -203,6 +206,7 @@ _cancel = VERSIONS.change(
     ended_at=bindparam("end"),
     reason=None,
     indicator=None,
+    validation_loss=None,
     checkpoint=None,
     checkpoint_bytes=None,
     revision=_to,
@@ -297,7 +301,12 @@ def _change(recorded: Recorded) -> tuple[Update, dict[str, Any]]:
                 return _step_status, {"now": advanced.step, "done": done}
             return _advance, {"done": done}
         case BestCheckpointSaved() as best:
-            return _best, {"value": best.value, "digest": best.checkpoint, "size": best.bytes}
+            return _best, {
+                "value": best.value,
+                "loss": best.validation_loss,
+                "digest": best.checkpoint,
+                "size": best.bytes,
+            }
         case VersionTrainingCompleted() as completed:
             ended = {"now": status_at_end(completed), "end": at}
             return _complete, ended | {"digest": completed.final_weights}
@@ -334,6 +343,7 @@ def _version_row(recorded: Recorded, created: VersionCreated) -> dict[str, Any]:
         "validation_images": None,
         "validation_set": None,
         "indicator": None,
+        "validation_loss": None,
         "checkpoint": None,
         "checkpoint_bytes": None,
         "final_weights": None,
@@ -348,5 +358,5 @@ def _version_row(recorded: Recorded, created: VersionCreated) -> dict[str, Any]:
 
 
 MODELS_LIBRARY = ReadModel(
-    "models_library_v3", metadata, event_by_event(project), ("model.", "version.")
+    "models_library_v4", metadata, event_by_event(project), ("model.", "version.")
 )
