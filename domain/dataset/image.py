@@ -212,6 +212,12 @@ def check_fits(command: AnnotateImage, view: View) -> None:
     """Raises `Invalid` where annotations do not fit the view's kind or name a concept it lacks."""
     annotations = command.annotations
     for annotation in annotations:
+        removed = view.removed.get(annotation.concept_id)
+        if removed is not None:
+            raise Invalid(
+                f"the concept {removed!r} was removed from view {view.name!r}; choose another",
+                field="concept_id",
+            )
         if annotation.concept_id not in view.concepts:
             raise Invalid(
                 f"view {view.name!r} has no concept {annotation.concept_id!r}", field="concept_id"

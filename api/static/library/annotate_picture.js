@@ -1,20 +1,19 @@
-// The picture, as large as its place allows; a format the browser lacks comes from the server small.
+// The picture's place, as large as the page allows; without a picture while the next one loads.
 
 const TALLEST = 0.7;
 const LARGEST_SCALE = 48;
 
-export function showPicture(frame, image) {
-  const picture = frame.querySelector("[data-picture]");
-  const url = `/api/v1/images/${image.image_id}`;
-  picture.alt = image.file_name;
+export function showPicture(frame, image, { element }) {
+  const old = frame.querySelector("[data-picture]");
+  element.alt = image.file_name;
   Object.assign(frame.dataset, { width: image.width, height: image.height });
-  picture.onerror = () => {
-    picture.onerror = null;
-    picture.src = `${url}/thumbnail?size=2048`;
-  };
-  if (!picture.src.endsWith(`${url}/content`)) picture.src = `${url}/content`;
-  else if (picture.complete && !picture.naturalWidth) picture.onerror();
+  if (old !== element) old.replaceWith(element);
+  frame.classList.remove("waiting");
   fit(frame);
+}
+
+export function hidePicture(frame) {
+  frame.classList.add("waiting");
 }
 
 export function fitPicture(frame) {
