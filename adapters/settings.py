@@ -9,7 +9,7 @@ import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -22,6 +22,9 @@ LOCK_FILE = "lock"
 
 NO_NAME = "is no name on NATS: take up to 64 letters, digits, - and _"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
 class SettingsError(Exception):
@@ -62,12 +65,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_url: str | None = None
     api_key: str | None = None
     api_host: str = "127.0.0.1"
-    api_port: int = 8300
+    api_port: Port = 8300
     api_hosts: str = ""
     api_tls_cert: str = ""
     api_tls_key: str = ""
     metrics_host: str = "127.0.0.1"
-    metrics_port: int = 0
+    metrics_port: Port = 0
     trusted_proxies: str = ""
     rate_limit: int = 12_000
     streams: int = 100
@@ -158,6 +161,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read settings from the environment and, for what it lacks, from the data folder."""
     data = Path(environ.get("STEMMA_DATA", ".stemma")).absolute()
+    there = next(path for path in (data, *data.parents) if os.path.lexists(path))
+    if not there.is_dir():
+        raise SettingsError(f"STEMMA_DATA is wrong: {there} is no folder; name one")
     values: dict[str, str] = {"data": str(data)}
     runtime = read_runtime(data)
     if runtime is not None:
