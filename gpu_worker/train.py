@@ -41,6 +41,7 @@ from gpu_worker.environment import choose_device, describe, set_up_torch
 from gpu_worker.evaluate import evaluate
 from gpu_worker.group import ALONE, Group
 from gpu_worker.networks import build_network, head_of, load_initial
+from gpu_worker.new_concepts import NewConcepts
 from gpu_worker.progress import MetricsBuffer, Reporter, Steps
 from gpu_worker.recipe import (
     build_optimizer,
@@ -137,7 +138,15 @@ class _Training:
             compute_narrow_inputs_in_float32(model)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._head = head_of(job.kind, options, concepts)
-        optimizer = build_optimizer(options, model.parameters())
+        self._new_concepts = NewConcepts(
+            model,
+            job.kind,
+            self._head,
+            options,
+            job.initial_weights,
+            [concept.concept_id for concept in job.concepts],
+        )
+        optimizer = build_optimizer(options, self._new_concepts.parameter_groups())
         scheduler = build_scheduler(options, optimizer, self.iterations)
         self.run = Run(model, optimizer, scheduler, build_scaler(options, device))
         self._ended_by = LENGTH
@@ -228,7 +237,8 @@ class _Training:
         if self._options.gradient_clip_norm:
             run.scaler.unscale_(run.optimizer)
             clip_grad_norm_(run.model.parameters(), self._options.gradient_clip_norm)
-        run.scaler.step(run.optimizer)
+        with self._new_concepts.stepping():
+            run.scaler.step(run.optimizer)
         run.scaler.update()
 
     def _set_mode(self) -> None:

@@ -36,7 +36,14 @@ from gpu_worker.progress import NonFinite
 from gpu_worker.targets import BoxesOfImages
 from gpu_worker.tasks import Detection, Predictions, Tagging, match, task_for
 from gpu_worker.train import train_version
-from tests.gpu_worker.samples import COLOURS, coloured_lines, of_type, put_manifest
+from tests.gpu_worker.samples import (
+    COLOURS,
+    TRAIN_IMAGES,
+    VALIDATION_IMAGES,
+    coloured_lines,
+    of_type,
+    put_manifest,
+)
 
 NAMES = list(COLOURS)
 SMALL = {"epochs": 2, "width": 32, "height": 32, "batch_size": 8}
@@ -53,7 +60,10 @@ def nats_url() -> str:
 
 
 def lines_of(kind: str, blobs: BlobStore) -> list[ManifestLine]:
-    """The coloured images; tags say what a colour is mixed with, boxes where it is."""
+    """The coloured images; tags say what a colour is mixed with, boxes where it is.
+
+    Two images that validate a detection have no box.
+    """
     lines = coloured_lines(blobs)
     if kind == "tagging":
         both = [("red", "blue"), (), ("green",)]
@@ -63,7 +73,9 @@ def lines_of(kind: str, blobs: BlobStore) -> list[ManifestLine]:
         ]
     if kind == "detection":
         box = (0.25, 0.125, 0.5, 0.75)
-        return [msgspec.structs.replace(line, boxes=(box,)) for line in lines]
+        lines = [msgspec.structs.replace(line, boxes=(box,)) for line in lines]
+        for number in (TRAIN_IMAGES, TRAIN_IMAGES + 3):
+            lines[number] = msgspec.structs.replace(lines[number], boxes=(), concepts=())
     return lines
 
 
@@ -209,6 +221,7 @@ def test_detection_is_measured_as_coco_does(settings: Settings, blobs: BlobStore
     assert evaluated.train.map_50 is not None
     assert evaluated.train.map_50 > 0
     assert evaluated.validation.accuracy is None
+    assert evaluated.validation.images == VALIDATION_IMAGES
     check_best(said, "validation_mean_average_precision")
 
 
@@ -247,7 +260,8 @@ def test_images_that_keep_their_shape_have_boxes_where_they_were(
     _, rows = trained(
         "detection", settings, blobs, resizer="keep_aspect_ratio", max_dimension=64, epochs=0.2
     )
-    for row in rows["train"] + rows["validation"]:
+    assert [len(row["truth"]) for row in rows["validation"]] == [0, 1, 1, 0, 1, 1]
+    for row in [row for row in rows["train"] + rows["validation"] if row["truth"]]:
         (box,) = row["truth"]
         found = [box[side] for side in ("x", "y", "width", "height")]
         assert found == pytest.approx([0.25, 0.125, 0.5, 0.75], abs=1e-6)

@@ -433,7 +433,8 @@ def test_a_session_that_ends_loses_nothing(site: Scene, page: Page) -> None:
     [box] = desk.said(desk.images[0])["annotations"]
     assert near(box["box"], 0.1, 0.1, 0.3, 0.3), box
     # Another session of the same browser: the page's token follows.
-    page.context.add_cookies([site.session(KEY)])
+    cookie: Any = site.session(KEY)
+    page.context.add_cookies([cookie])
     page.keyboard.press("+")
     page.keyboard.press("Control+s")
     expect_state(page, "saved")
