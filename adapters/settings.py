@@ -9,7 +9,7 @@ import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
@@ -22,9 +22,6 @@ LOCK_FILE = "lock"
 
 NO_NAME = "is no name on NATS: take up to 64 letters, digits, - and _"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-
-Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
 class SettingsError(Exception):
@@ -65,12 +62,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_url: str | None = None
     api_key: str | None = None
     api_host: str = "127.0.0.1"
-    api_port: Port = 8300
+    api_port: int = 8300
     api_hosts: str = ""
     api_tls_cert: str = ""
     api_tls_key: str = ""
     metrics_host: str = "127.0.0.1"
-    metrics_port: Port = 0
+    metrics_port: int = 0
     trusted_proxies: str = ""
     rate_limit: int = 12_000
     streams: int = 100
@@ -183,12 +180,19 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         if name in values and not is_name(values[name]):
             raise SettingsError(f"STEMMA_{name.upper()} is wrong: {values[name]!r} {NO_NAME}")
     try:
-        return msgspec.convert(
+        settings = msgspec.convert(
             values, Settings, strict=False, dec_hook=lambda _kind, value: Path(value)
         )
     except msgspec.ValidationError as error:
         reason, _, field = str(error).rpartition(" - at `$.")
         raise SettingsError(f"STEMMA_{field.rstrip('`').upper()} is wrong: {reason}") from error
+    for name in ("api_port", "metrics_port"):
+        port = getattr(settings, name)
+        if not 0 <= port <= 65535:
+            raise SettingsError(
+                f"STEMMA_{name.upper()} is wrong: {port} is no port from 0 to 65535"
+            )
+    return settings
 
 
 def _group_role(entry: str) -> GroupRole:

@@ -100,7 +100,10 @@ def _path(client: ApiClient, view_id: str, model: str | None) -> str:
 
 def _follow(client: ApiClient, version_id: str) -> int:
     watch(client, version_id, Console(stderr=True))
-    version = client.query(f"versions/{version_id}")["version"]
+    answer = client.query(f"versions/{version_id}")
+    version = answer["version"]
+    for warning in answer["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
     reason = f": {version['reason']}" if version["reason"] else ""
     click.echo(f"{version['name']} is {version['status']}{reason}", err=True)
     return 0 if version["status"] == READY else 1

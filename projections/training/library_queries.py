@@ -39,8 +39,9 @@ class VersionRow(msgspec.Struct, frozen=True):
     validation mAP for tagging and detection; `validation_loss` is its loss, None for versions of
     earlier releases. A cancelled version has no indicator, loss or checkpoint. `final_weights` is
     the sha256 of the last iteration's weights. `validation_set` is the sha256 of the ids of the
-    validation images. `comparable` says whether it is the same as that of the last frozen version
-    of the view; it is None until it is known.
+    validation images, and `images_per_concept` the number of training images by concept id; both
+    are None until the dataset is frozen. `comparable` says whether the validation set is the same
+    as that of the last frozen version of the view; it is None until it is known.
     """
 
     version_id: str
@@ -60,6 +61,7 @@ class VersionRow(msgspec.Struct, frozen=True):
     train_images: int | None
     validation_images: int | None
     validation_set: str | None
+    images_per_concept: dict[str, int] | None
     comparable: bool | None
     indicator: float | None
     validation_loss: float | None

@@ -97,6 +97,7 @@ versions = Table(
     Column("train_images", Integer),
     Column("validation_images", Integer),
     Column("validation_set", Text),
+    Column("images_per_concept", JSONB(none_as_null=True)),
     Column("indicator", Float),
     Column("validation_loss", Float),
     Column("checkpoint", Text),
@@ -136,6 +137,7 @@ VERSIONS = History(
     "train_images",
     "validation_images",
     "validation_set",
+    "images_per_concept",
     "indicator",
     "validation_loss",
     "checkpoint",
@@ -167,6 +169,7 @@ _freeze = VERSIONS.change(
     train_images=bindparam("train"),
     validation_images=bindparam("held_out"),
     validation_set=bindparam("same"),
+    images_per_concept=bindparam("images", type_=JSONB),
     revision=_to,
 )
 _validate = insert(validation_sets).from_select(
@@ -292,6 +295,7 @@ def _change(recorded: Recorded) -> tuple[Update, dict[str, Any]]:
                 "train": frozen.train_images,
                 "held_out": frozen.validation_images,
                 "same": frozen.validation_set,
+                "images": frozen.images_per_concept,
             }
         case VersionTrainingStarted():
             return _prepare, {}
@@ -342,6 +346,7 @@ def _version_row(recorded: Recorded, created: VersionCreated) -> dict[str, Any]:
         "train_images": None,
         "validation_images": None,
         "validation_set": None,
+        "images_per_concept": None,
         "indicator": None,
         "validation_loss": None,
         "checkpoint": None,

@@ -98,6 +98,7 @@ def test_a_created_version_waits(log: MadeLog, engine: Engine, connection: Conne
     row = version_after(log, engine, connection)
     assert (row.status, row.progress, row.attempt, row.revision) == ("queued", 0.0, 1, 1)
     assert (row.indicator, row.checkpoint, row.manifest, row.ended_at) == (None,) * 4
+    assert row.images_per_concept is None
     assert row.options == created("m1", 1, "").options
     assert row.concepts == list(LABELS)
     assert (row.log_position, row.created_at, row.created_position) == (7, at(1), 1)
@@ -136,6 +137,7 @@ def test_a_version_in_training_shows_how_far_it_is(
     row = version_after(log, engine, connection, *TRAINED)
     assert (row.manifest, row.train_images, row.validation_images) == ("manifest", 8, 2)
     assert (row.validation_set, row.comparable) == ("validates", True)
+    assert row.images_per_concept == {"a": 4, "b": 4}
     assert row.status == "training"
     assert row.progress == pytest.approx(0.475)
     assert (row.indicator, row.validation_loss) == (0.9, 0.3)
