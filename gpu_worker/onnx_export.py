@@ -119,7 +119,7 @@ def _write(model: TakenModel, path: Path, example: Tensor) -> None:
 def _difference(model: TakenModel, path: Path, images: Sequence[Tensor]) -> float:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     width, height = model.description.options.input_size
-    worst = [0.0]
+    worst = 0.0
     for image in images:
         outputs: Any = session.run(None, {"images": image.numpy()})
         if model.description.kind != DETECTION:
@@ -134,9 +134,16 @@ def _difference(model: TakenModel, path: Path, images: Sequence[Tensor]) -> floa
                 (expected[1], outputs[1]),
                 (expected[2], outputs[2]),
             ]
-        worst += [float(np.abs(ours - theirs).max(initial=0)) for ours, theirs in pairs]
-    # Unlike the built-in, numpy's maximum is NaN if one of them is, and NaN is within no tolerance.
-    return float(np.max(worst))
+        worst = float(np.maximum(worst, largest_difference(pairs)))
+    return worst
+
+
+def largest_difference(pairs: Sequence[tuple[Any, Any]]) -> float:
+    """The largest difference of two arrays of a pair; NaN, within no tolerance, if one is NaN.
+
+    Unlike numpy's, the built-in maximum would lose it.
+    """
+    return float(np.max([np.abs(ours - theirs).max(initial=0) for ours, theirs in pairs]))
 
 
 def main(folder: Path, target: Path, samples: list[str]) -> int:
