@@ -158,6 +158,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read settings from the environment and, for what it lacks, from the data folder."""
     data = Path(environ.get("STEMMA_DATA", ".stemma")).absolute()
+    there = next(path for path in (data, *data.parents) if os.path.lexists(path))
+    if not there.is_dir():
+        raise SettingsError(f"STEMMA_DATA is wrong: {there} is no folder; name one")
     values: dict[str, str] = {"data": str(data)}
     runtime = read_runtime(data)
     if runtime is not None:
@@ -177,12 +180,19 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         if name in values and not is_name(values[name]):
             raise SettingsError(f"STEMMA_{name.upper()} is wrong: {values[name]!r} {NO_NAME}")
     try:
-        return msgspec.convert(
+        settings = msgspec.convert(
             values, Settings, strict=False, dec_hook=lambda _kind, value: Path(value)
         )
     except msgspec.ValidationError as error:
         reason, _, field = str(error).rpartition(" - at `$.")
         raise SettingsError(f"STEMMA_{field.rstrip('`').upper()} is wrong: {reason}") from error
+    for name in ("api_port", "metrics_port"):
+        port = getattr(settings, name)
+        if not 0 <= port <= 65535:
+            raise SettingsError(
+                f"STEMMA_{name.upper()} is wrong: {port} is no port from 0 to 65535"
+            )
+    return settings
 
 
 def _group_role(entry: str) -> GroupRole:

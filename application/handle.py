@@ -17,8 +17,9 @@ from domain.aggregates import Aggregate, State
 from domain.errors import Conflict, Refusal, Stale
 from domain.event import Event, Metadata, Recorded
 
-TRIES = 4
-FIRST_PAUSE = 0.01
+TRIES, TRYING_SECONDS = 4, 10.0
+"""A command that others keep changing the ground of is decided again so often, and so long."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.3
 
 log = logging.getLogger(__name__)
 
@@ -194,9 +195,12 @@ def handle(store: Store, request: Request, decide: Callable[[Session], Decided[A
     """Carry a command out once, whatever becomes of the connection or of other writers.
 
     A command id that has been carried out returns its first outcome. A conflict with another
-    writer is decided again on the new state, a few times. Raises a `domain.errors.Refusal`.
+    writer is decided again on the new state, for some seconds. Raises a `domain.errors.Refusal`.
     """
-    for attempt in range(1, TRIES + 1):
+    until = time.monotonic() + TRYING_SECONDS
+    attempt = 0
+    while attempt < TRIES or time.monotonic() < until:
+        attempt += 1
         earlier = store.find_command(request.command_id)
         if earlier is not None:
             return _repeat(store, earlier, request)
@@ -206,7 +210,7 @@ def handle(store: Store, request: Request, decide: Callable[[Session], Decided[A
         except AppendRefused as refused:
             log.info("command %s, try %d: %s", request.command_id, attempt, refused)
             # Two who keep meeting would otherwise go on meeting.
-            time.sleep(random.uniform(0, FIRST_PAUSE * 2**attempt))
+            time.sleep(random.uniform(0, min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE)))
         except Refusal:
             # It may be this very command, sent twice at once, that made it impossible.
             earlier = store.find_command(request.command_id)

@@ -1,6 +1,8 @@
 """The `stemma` command: a subcommand for each part, and others that run and inspect the system."""
 
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -55,7 +57,9 @@ def main(verbose: bool) -> None:
 
 
 @main.command()
-@click.option("--port", type=int, help="The API's port; by default 8300, or a free one.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="The API's port; by default 8300, or a free one."
+)
 @click.option("--separate", is_flag=True, help="Give every part a process of its own.")
 @click.option("--echo", is_flag=True, help="Show the parts' logs here too.")
 @click.option("--until-demos-end", is_flag=True, hidden=True)
@@ -195,12 +199,27 @@ def demo(kind: str, keep: bool, json_file: Path | None, epochs: float | None, se
     sys.exit(run_demo(kind=kind, keep=keep, json_file=json_file, epochs=epochs, seed=seed))
 
 
+def refuse_other_encodings(arguments: Sequence[str]) -> None:
+    """Raise `SettingsError` for an argument that is not UTF-8; Python has it as half surrogates."""
+    from adapters.settings import SettingsError
+
+    for number, argument in enumerate(arguments, 1):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise SettingsError(
+                f"argument {number} is not UTF-8: {os.fsencode(argument)!r}; rename the file, or"
+                " give the text as UTF-8"
+            ) from None
+
+
 def run() -> None:
     """The entry point: errors that a user can fix are reported in a line, without a traceback."""
     from adapters.servers.embedded import EmbeddedServerError
     from adapters.settings import SettingsError
 
     try:
+        refuse_other_encodings(sys.argv[1:])
         main()
     except (SettingsError, EmbeddedServerError) as error:
         click.echo(f"stemma: {error}", err=True)

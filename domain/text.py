@@ -1,20 +1,44 @@
-"""Names and reasons that people type."""
+"""Names and reasons that people type, and names of files."""
+
+import unicodedata
 
 from domain.errors import Invalid
 
 MAX_NAME = 200
 MAX_REASON = 1000
 
+_REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Bidirectional embeddings, overrides and isolates: text after one is not shown in its order."""
+
+_CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode's categories of control characters, halves of a surrogate pair, and line breaks."""
+
+
+def is_text(value: str) -> bool:
+    """Whether there are neither control characters nor ones that reorder text.
+
+    Nothing else is refused: letters and spaces of every script, joiners, and the narrow no-break
+    space U+202F in the names that macOS gives to screenshots.
+    """
+    return not any(char in _REORDERING or unicodedata.category(char) in _CONTROLS for char in value)
+
+
+def refuse_controls(value: str, field: str) -> None:
+    """Raise `Invalid` unless it is text, naming the first character that is not."""
+    for char in value:
+        if not is_text(char):
+            what = "characters that reorder text" if char in _REORDERING else "control characters"
+            raise Invalid(f"{field} has {what} (U+{ord(char):04X}); remove them", field=field)
+
 
 def clean_name(value: str, field: str = "name", longest: int = MAX_NAME) -> str:
-    """The name without surrounding space. Raises `Invalid` if empty, too long or unprintable."""
+    """The name without surrounding space. Raises `Invalid` if empty, too long or no text."""
     name = value.strip()
     if not name:
         raise Invalid(f"{field} is empty; give one", field=field)
     if len(name) > longest:
         raise Invalid(f"{field} has {len(name)} characters; at most {longest} fit", field=field)
-    if not name.isprintable():
-        raise Invalid(f"{field} has control characters; remove them", field=field)
+    refuse_controls(name, field)
     return name
 
 

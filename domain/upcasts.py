@@ -33,7 +33,7 @@ def _with_samples(payload: Payload) -> Payload:
 
 
 def _unchanged(payload: Payload) -> Payload:
-    """Version 1 had fewer values."""
+    """The version before had fewer values, which have defaults."""
     return payload
 
 
@@ -70,10 +70,12 @@ def _without_grey_bits(payload: Payload) -> Payload:
 UPCASTS: Mapping[tuple[str, int], Step] = {
     ("image.added", 1): _in_plain_text,
     ("version.created", 1): _with_whole_form,
+    ("version.created", 2): _unchanged,
     ("version.dataset_frozen", 1): _with_validation_set,
     ("version.dataset_frozen", 2): _without_grey_bits,
     ("version.training_length_known", 1): _with_samples,
     ("version.epoch_metrics_recorded", 1): _unchanged,
+    ("version.best_checkpoint_saved", 1): _unchanged,
     ("version.evaluated", 1): _with_predictions,
     ("version.training_completed", 1): _ended_by_length,
 }

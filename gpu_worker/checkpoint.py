@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import math
 import random
 from dataclasses import dataclass
 from typing import Any
@@ -19,11 +20,19 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 
 @dataclass(frozen=True)
 class Best:
-    """The best weights so far: their blob, their metric, the epoch (from 1)."""
+    """The best weights so far: their blob, their metric, the epoch (from 1), the validation loss.
+
+    A resumable checkpoint of an earlier release has no loss; it counts as infinite.
+    """
 
     checkpoint: str
     value: float
     epoch: int
+    loss: float = math.inf
+
+    def is_beaten_by(self, value: float, loss: float) -> bool:
+        """Whether another epoch is better: a higher metric, or the same one at a lower loss."""
+        return (value, -loss) > (self.value, -self.loss)
 
 
 @dataclass

@@ -10,10 +10,8 @@ from torch import nn
 from adapters.evaluation.predictions import PredictionsFile
 from domain.training.messages import SplitFigures
 from gpu_worker.data import ImageSet, batches, in_order
-from gpu_worker.progress import NonFiniteLoss
+from gpu_worker.progress import NonFinite
 from gpu_worker.tasks import Task
-
-_LARGEST = torch.finfo(torch.float32).max
 
 
 @torch.no_grad()
@@ -28,18 +26,20 @@ def evaluate(
 ) -> SplitFigures:
     """Run the model over all images; the predictions of each go into the file.
 
-    A loss that is infinite counts as float32's largest number. This happens to finite weights in
-    the first iterations of a deep network, while batch normalisation's averages still lag. Raises
-    `NonFiniteLoss` if the weights are not finite.
+    Raises `NonFinite` if an output, the loss or a metric is no finite number: predictions would
+    be arbitrary, and the metrics would not show it. Weights can be finite then, as batch
+    normalisation replaces its averages by the batch's own while it trains.
     """
     model.eval()
     chunks = in_order(images, batch_size)
     loss = torch.zeros((), dtype=torch.float64, device=device)
+    finite = torch.ones((), dtype=torch.bool, device=device)
     metrics = task.metrics(device)
     for draws, batch in zip(chunks, batches(task, images, chunks, device), strict=True):
         with precision():
             outputs = task.predict(model, batch.images, batch.targets)
         loss += outputs.loss
+        finite &= outputs.finite
         metrics.add(outputs, batch.targets)
         if predictions is not None:
             sizes = [images.size_of(draw.image) for draw in draws]
@@ -47,9 +47,11 @@ def evaluate(
             for draw, row in zip(draws, rows, strict=True):
                 line = images.lines[draw.image]
                 predictions.add({"image": line.image, "split": line.split} | row)
-    mean = loss.item() / len(images)
-    if not math.isfinite(mean):
-        if not all(tensor.isfinite().all() for tensor in model.parameters()):
-            raise NonFiniteLoss("on the validation images")
-        mean = _LARGEST
-    return SplitFigures(images=len(images), loss=mean, **metrics.compute())
+    where = f"on the {images.lines[0].split} images"
+    if not finite:
+        raise NonFinite("network's output", where)
+    values = {"loss": loss.item() / len(images)} | metrics.compute()
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise NonFinite(name.replace("_", " "), where)
+    return SplitFigures(images=len(images), **values)

@@ -7,7 +7,7 @@ import torch
 from gpu_worker.environment import DeviceMissing
 from gpu_worker.images import ImageUnreadable
 from gpu_worker.networks import UnknownRecipe
-from gpu_worker.progress import NonFiniteLoss
+from gpu_worker.progress import NonFinite
 from gpu_worker.targets import DatasetUnusable
 from gpu_worker.tasks import UnsupportedTask
 
@@ -23,8 +23,11 @@ def explain(error: BaseException) -> str:
     text = str(error) or type(error).__name__
     if isinstance(error, _SELF_EXPLAINING):
         return text
-    if isinstance(error, NonFiniteLoss):
-        return f"{text}: lower the initial learning rate"
+    if isinstance(error, NonFinite):
+        return (
+            f"{text}: lower the initial learning rate, or set gradient clipping; with precision"
+            " fp16 choose bf16 or fp32"
+        )
     if _is_out_of_memory(error):
         return f"the device ran out of memory: choose a smaller batch or image size ({text})"
     if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in text:

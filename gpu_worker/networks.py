@@ -159,6 +159,15 @@ def load_initial(
         model.load_state_dict(kept, strict=False)
 
 
+def by_class(tensor: Tensor, numbers: int, classes: int) -> Tensor:
+    """A view of a head's tensor whose first dimension is (anchors, classes, numbers of a class).
+
+    Only the boxes of Faster R-CNN have more than one number, and they have no anchors.
+    """
+    anchors = 1 if tensor.shape[0] == classes * numbers and numbers == 4 else numbers
+    return tensor.unflatten(0, (anchors, classes, -1))
+
+
 def _kept_rows(
     fresh: Tensor,
     before: Tensor,
@@ -169,20 +178,16 @@ def _kept_rows(
 ) -> Tensor:
     """The head's tensor with the rows of the concepts that both have; the others stay fresh.
 
-    Rows are laid out as (anchors, classes, numbers of a class), where only the boxes of Faster
-    R-CNN have more than one number and they have no anchors. A detector's first class is the
-    background.
+    A detector's first class is the background.
     """
-    classes = len(new) + background
-    anchors = 1 if fresh.shape[0] == classes * numbers and numbers == 4 else numbers
-    target = fresh.clone().view(anchors, classes, -1)
-    source = before.view(anchors, len(old) + background, -1)
+    target = by_class(fresh.clone(), numbers, len(new) + background)
+    source = by_class(before, numbers, len(old) + background)
     if background:
         target[:, 0] = source[:, 0]
     for position, concept in enumerate(new):
         if concept in old:
             target[:, position + background] = source[:, old.index(concept) + background]
-    return target.view(fresh.shape)
+    return target.flatten(0, 2)
 
 
 def _read_weights(data: bytes) -> dict[str, Tensor]:

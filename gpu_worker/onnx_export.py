@@ -189,8 +189,7 @@ def _difference(
                 (expected[1], outputs[1]),
                 (expected[2], outputs[2]),
             ]
-        for ours, theirs in pairs:
-            worst = max(worst, float(np.abs(ours - theirs).max(initial=0)))
+        worst = float(np.maximum(worst, largest_difference(pairs)))
     return worst
 
 
@@ -202,6 +201,14 @@ def _readable(model: TakenModel, path: Path) -> bytes:
     except ImageUnreadable as error:
         raise ImageUnreadable(f"{path}: {error}") from error
     return data
+
+
+def largest_difference(pairs: Sequence[tuple[Any, Any]]) -> float:
+    """The largest difference of two arrays of a pair; NaN, within no tolerance, if one is NaN.
+
+    Unlike numpy's, the built-in maximum would lose it.
+    """
+    return float(np.max([np.abs(ours - theirs).max(initial=0) for ours, theirs in pairs]))
 
 
 def main(folder: Path, target: Path, samples: list[str], *, from_bytes: bool = False) -> int:

@@ -16,11 +16,11 @@ REPORT_SECONDS = 1.0
 _LARGEST_CHUNK = 5_000
 
 
-class NonFiniteLoss(Exception):
-    """The loss is no longer a number."""
+class NonFinite(Exception):
+    """A loss, an output or a metric is no finite number."""
 
-    def __init__(self, where: str) -> None:
-        super().__init__(f"the loss stopped being a finite number {where}")
+    def __init__(self, what: str, where: str) -> None:
+        super().__init__(f"the {what} stopped being a finite number {where}")
 
 
 class Steps:
@@ -75,7 +75,7 @@ class MetricsBuffer:
         return time.monotonic() >= self._due_at or len(self._rates) >= _LARGEST_CHUNK
 
     def flush(self) -> None:
-        """Report the collected metrics. Raises `NonFiniteLoss` after the last finite loss."""
+        """Report the collected metrics. Raises `NonFinite` after the last finite loss."""
         self._due_at = time.monotonic() + REPORT_SECONDS
         if not self._rates:
             return
@@ -86,7 +86,7 @@ class MetricsBuffer:
                 BatchMetrics(self._first, tuple(self._rates[:finite]), tuple(losses[:finite]))
             )
         if finite < len(losses):
-            raise NonFiniteLoss(f"at iteration {self._first + finite}")
+            raise NonFinite("loss", f"at iteration {self._first + finite}")
         self._first += len(losses)
         self._rates.clear()
         self._losses.clear()

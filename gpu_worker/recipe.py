@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +18,10 @@ from gpu_worker.networks import UnknownRecipe
 _TYPES = {BF16: torch.bfloat16, FP16: torch.float16}
 
 
-def build_optimizer(options: TrainingOptions, weights: Iterable[nn.Parameter]) -> Optimizer:
-    """Momentum is SGD with momentum. Weight decay is L2, added to the gradient.
+def build_optimizer(options: TrainingOptions, weights: Iterable[Any]) -> Optimizer:
+    """The optimizer of these parameters, or groups of them, which may have rates of their own.
+
+    Momentum is SGD with momentum. Weight decay is L2, added to the gradient.
 
     The Adam family keeps PyTorch's beta2 of 0.999 and epsilon of 1e-8; beta1 is cycled between 0.85
     and 0.95 by the one-cycle policy.
@@ -49,13 +52,14 @@ def build_scheduler(options: TrainingOptions, optimizer: Optimizer, iterations: 
     """Stepped once per iteration.
 
     Momentum and RMSprop: a tenth after 33 % of the iterations, a hundredth after 66 %. The Adam
-    family: one cycle (Smith and Topin, 2017) that peaks at the initial learning rate.
+    family: one cycle (Smith and Topin, 2017) that peaks at each group's learning rate.
     """
     if options.optimizer in STEPPED:
         # Not before the first iteration, however few there are.
         drops = [max(1, round(iterations * share)) for share in (0.33, 0.66)]
         return MultiStepLR(optimizer, milestones=drops, gamma=0.1)
-    return OneCycleLR(optimizer, max_lr=options.initial_learning_rate, total_steps=iterations)
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    return OneCycleLR(optimizer, max_lr=peaks, total_steps=iterations)
 
 
 def precision_of(

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from domain.dataset.image import TRAIN
 from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
 from domain.training.messages import ManifestLine, TrainJob
 
@@ -73,12 +74,15 @@ class BoxesOfImages:
 
     def __init__(self, labels: list[list[int]], shares: list[NDArray[np.float64]]) -> None:
         self.labels = labels
-        self._shares = shares
+        self._shares = [boxes.reshape(-1, 4) for boxes in shares]
 
     def collate(self, indices: NDArray[np.int64], boxes: Boxes | None) -> list[dict[str, Tensor]]:
         assert boxes is not None
         return [
-            {"boxes": corners, "labels": torch.tensor(self.labels[index])[kept] + 1}
+            {
+                "boxes": corners,
+                "labels": torch.tensor(self.labels[index], dtype=torch.int64)[kept] + 1,
+            }
             for index, (corners, kept) in zip(indices.tolist(), boxes, strict=True)
         ]
 
@@ -108,7 +112,8 @@ def targets_of(job: TrainJob, lines: Sequence[ManifestLine]) -> Targets:
     if job.kind != DETECTION:
         return Tags(labels, len(outputs))
     for line in lines:
-        if len(line.boxes) != len(line.concepts) or not line.boxes:
+        # A validation image may have none: every box that is found there is a false positive.
+        if len(line.boxes) != len(line.concepts) or (line.split == TRAIN and not line.boxes):
             raise DatasetUnusable(f"image {line.image} does not have a box for each concept")
     return BoxesOfImages(labels, [np.array(line.boxes, np.float64) for line in lines])
 

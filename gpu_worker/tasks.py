@@ -29,11 +29,12 @@ class UnsupportedTask(Exception):
 class Predictions(NamedTuple):
     """The predictions for a batch: the sum of its losses, and the task's scores.
 
-    A score that is not a number, as after an overflow, is 0.
+    `finite` is whether all outputs of the network are finite numbers.
     """
 
     loss: Tensor
     scores: Any
+    finite: Tensor
 
 
 class Metrics(Protocol):
@@ -99,7 +100,7 @@ class Classification(_Labels):
     def predict(self, model: nn.Module, images: Tensor, targets: Tensor) -> Predictions:
         logits = model(images).float()
         loss = functional.cross_entropy(logits, targets, reduction="sum")
-        return Predictions(loss, logits.softmax(1).nan_to_num())
+        return Predictions(loss, logits.softmax(1), logits.isfinite().all())
 
     def metrics(self, device: torch.device) -> Metrics:
         from torchmetrics.classification import MulticlassAccuracy
@@ -138,7 +139,7 @@ class Tagging(_Labels):
     def predict(self, model: nn.Module, images: Tensor, targets: Tensor) -> Predictions:
         logits = model(images).float()
         loss = functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
-        return Predictions(loss / self._concepts, logits.sigmoid().nan_to_num())
+        return Predictions(loss / self._concepts, logits.sigmoid(), logits.isfinite().all())
 
     def metrics(self, device: torch.device) -> Metrics:
         return _TagMetrics(self._concepts, device)
@@ -235,7 +236,10 @@ class Detection:
                 module.eval()
         loss = self.loss(model, images, targets)
         model.eval()
-        return Predictions(loss * len(images), boxes)
+        finite = torch.stack(
+            [tensor.isfinite().all() for image in boxes for tensor in image.values()]
+        )
+        return Predictions(loss * len(images), boxes, finite.all())
 
     def metrics(self, device: torch.device) -> Metrics:  # noqa: ARG002
         return _BoxMetrics()

@@ -1,6 +1,7 @@
 """One training, from the job to the final weights: prepare, train, evaluate, save."""
 
 import hashlib
+import math
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,7 @@ from gpu_worker.evaluate import evaluate
 from gpu_worker.group import ALONE, Group
 from gpu_worker.images import ImageUnreadable
 from gpu_worker.networks import build_network, head_of, load_initial
+from gpu_worker.new_concepts import NewConcepts
 from gpu_worker.progress import MetricsBuffer, Reporter, Steps
 from gpu_worker.recipe import (
     build_optimizer,
@@ -140,7 +142,15 @@ class _Training:
             compute_narrow_inputs_in_float32(model)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._head = head_of(job.kind, options, concepts)
-        optimizer = build_optimizer(options, model.parameters())
+        self._new_concepts = NewConcepts(
+            model,
+            job.kind,
+            self._head,
+            options,
+            job.initial_weights,
+            [concept.concept_id for concept in job.concepts],
+        )
+        optimizer = build_optimizer(options, self._new_concepts.parameter_groups())
         scheduler = build_scheduler(options, optimizer, self.iterations)
         self.run = Run(model, optimizer, scheduler, build_scaler(options, device))
         self._ended_by = LENGTH
@@ -231,7 +241,8 @@ class _Training:
         if self._options.gradient_clip_norm:
             run.scaler.unscale_(run.optimizer)
             clip_grad_norm_(run.model.parameters(), self._options.gradient_clip_norm)
-        run.scaler.step(run.optimizer)
+        with self._new_concepts.stepping():
+            run.scaler.step(run.optimizer)
         run.scaler.update()
 
     def _set_mode(self) -> None:
@@ -252,15 +263,22 @@ class _Training:
             )
         )
         value = self._task.value(metrics)
-        if run.best is None or value > run.best.value:
+        if run.best is None or run.best.is_beaten_by(value, loss):
             data = weights(run.model)
-            run.best = Best(self._blobs.put(data), value, epoch)
+            run.best = Best(self._blobs.put(data), value, epoch, loss)
             self._blobs.flush()
             self._report_best(run.best, len(data))
 
     def _report_best(self, best: Best, size: int) -> None:
         self._report(
-            CheckpointSaved(best.checkpoint, size, self._task.best, best.value, best.epoch)
+            CheckpointSaved(
+                best.checkpoint,
+                size,
+                self._task.best,
+                best.value,
+                best.epoch,
+                best.loss if math.isfinite(best.loss) else None,
+            )
         )
 
     def _evaluate(

@@ -330,7 +330,7 @@ def manifest(images: dict[str, dict[str, Any]], version: Any) -> Iterator[tuple[
 
     The image is in the project and annotated in the view: in classification with exactly one of the
     version's concepts, in detection with one or more, in tagging with any number of them, or as
-    without concept.
+    without concept. With `negative_validation`, a detection's validation images have any number.
     """
     concepts = {concept["concept_id"] for concept in version["concepts"]}
     for stream, image in sorted(images.items()):
@@ -340,7 +340,8 @@ def manifest(images: dict[str, dict[str, Any]], version: Any) -> Iterator[tuple[
         kept = [item for item in annotated["annotations"] if item["concept_id"] in concepts]
         if version["kind"] == "classification" and len(kept) != 1:
             continue
-        if version["kind"] == "detection" and not kept:
+        negative = version.get("negative_validation") and image["split"] == "validation"
+        if version["kind"] == "detection" and not kept and not negative:
             continue
         if not annotated["annotations"] and not annotated["without_concept"]:
             continue

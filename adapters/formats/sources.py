@@ -18,7 +18,7 @@ from PIL import ExifTags, Image
 from adapters.images.file_format import READABLE, SIGNATURE_BYTES, SUFFIXES, file_format
 from domain.dataset.image import TRAIN, VALIDATION
 from domain.errors import Invalid
-from domain.text import clean_name, refuse_unstorable
+from domain.text import clean_name, is_text, refuse_unstorable
 
 SPLITS = {
     "train": TRAIN,
@@ -83,7 +83,7 @@ def joined(folder: str, name: str) -> str:
 
 def printable(path: str) -> str:
     """A path for a message, with unprintable characters escaped."""
-    return path if path.isprintable() else path.encode("unicode_escape").decode()
+    return path if is_text(path) else path.encode("unicode_escape").decode()
 
 
 def is_image(name: str) -> bool:
@@ -112,7 +112,7 @@ def inside(path: str) -> str:
         raise Flaw(
             f"the path {path[:100]!r} leads elsewhere; give it from the source's folder, with /"
         )
-    if not parts or not path.isprintable():
+    if not parts or not is_text(path):
         raise Flaw(f"the path {path[:100]!r} has no printable name; give a file's path")
     if len(path) > 1000 or any(len(part.encode()) > 255 for part in parts):
         raise Flaw(f"the path {path[:100]!r}... is too long; a name has at most 255 bytes")

@@ -6,6 +6,7 @@ import unicodedata
 import msgspec
 
 from domain.errors import Invalid
+from domain.text import is_text
 
 _LITTER = {"__MACOSX", ".DS_Store", "Thumbs.db"}
 _APPLE_DOUBLE = "._"
@@ -76,7 +77,7 @@ class MemberPaths:
         return refused(member, f"{other!r} is both file and folder; keep one")
 
     def _parts(self, member: str) -> list[str]:
-        if not all(character.isprintable() or _is_space(character) for character in member):
+        if not is_text(member):
             raise refused(member, "has unprintable characters in its name; rename it")
         if len(member) > self._limits.max_path:
             raise refused(member, f"has a path longer than {self._limits.max_path}; shorten it")
@@ -103,11 +104,6 @@ def refused(member: str, reason: str) -> Invalid:
 
 def _is_litter(parts: list[str]) -> bool:
     return any(part in _LITTER or part.startswith(_APPLE_DOUBLE) for part in parts)
-
-
-def _is_space(character: str) -> bool:
-    """Whether it is a space of another script or width, which is not printable in Python."""
-    return unicodedata.category(character) == "Zs"
 
 
 def _folded(path: str) -> str:

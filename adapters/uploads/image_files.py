@@ -6,6 +6,7 @@ import msgspec
 
 from adapters.images.decoding import Undecodable, inspect
 from domain.errors import Invalid
+from domain.text import is_text
 
 
 class ImageLimits(msgspec.Struct, frozen=True):
@@ -54,7 +55,7 @@ def accept_image(name: str, data: bytes, limits: ImageLimits) -> ImageFile:
 
 
 def check_file_name(name: str) -> None:
-    if not name or len(name) > 255 or not name.isprintable():
+    if not name or len(name) > 255 or not is_text(name):
         raise Invalid(
             f"{name[:60]!r}: a file name has 1 to 255 printable characters", field="file name"
         )

@@ -96,6 +96,15 @@ class ViewPage(Page, frozen=True, kw_only=True):
         return next(counts, NO_COUNT)
 
     @property
+    def without_training(self) -> list[str]:
+        """The labels of the concepts that no training image holds."""
+        return [
+            concept.label
+            for concept in self.view.concepts
+            if not self.count(concept.concept_id).train
+        ]
+
+    @property
     def next_number(self) -> int:
         """The number of the next version of the current model, if it is on this page."""
         return next((row.model.versions + 1 for row in self.library if self.current(row.model)), 1)

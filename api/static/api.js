@@ -1,4 +1,5 @@
 // Calls of the documented API. A refusal is thrown as a Problem (RFC 9457).
+import { followSession, signInAgain } from "./access/sign_in_again.js";
 
 export class Problem extends Error {
   constructor(detail, errors = [], answered = true, status = undefined) {
@@ -21,8 +22,26 @@ export function ownPage() {
   return token ? { "X-CSRF-Token": token } : {};
 }
 
-// The body is an object, sent as JSON, or a FormData, sent as it is.
-export async function call(method, url, { body, key = newKey(), headers: more = {} } = {}) {
+// The body is an object, sent as JSON, or a FormData, sent as it is. Where the session has ended, or
+// another one has begun in this browser, the same call is made again in the one there is then.
+export async function call(method, url, options = {}) {
+  const key = options.key ?? newKey();
+  const token = ownPage();
+  try {
+    return await attempt(method, url, { ...options, key });
+  } catch (problem) {
+    if (!(problem instanceof Problem) || !token["X-CSRF-Token"] || !(await isSignedIn(problem, token))) throw problem;
+    return attempt(method, url, { ...options, key });
+  }
+}
+
+async function isSignedIn({ status }, before) {
+  if (status === 401) return signInAgain();
+  if (status !== 403) return false;
+  return (await followSession()) && ownPage()["X-CSRF-Token"] !== before["X-CSRF-Token"];
+}
+
+async function attempt(method, url, { body, key, headers: more = {} }) {
   const headers = { ...more, ...ownPage(), "Idempotency-Key": key, Accept: "application/json" };
   const isForm = body instanceof FormData;
   if (body !== undefined && !isForm) headers["Content-Type"] = "application/json";

@@ -27,6 +27,10 @@ export async function refresh(atLeast) {
   try {
     const response = await fetch(url, { headers: { Accept: "text/html" } });
     if (!response.ok) throw new Error(response.statusText);
+    if (response.redirected && new URL(response.url).pathname === "/login") {
+      say("Your session has ended: sign in to go on.");
+      return undefined;
+    }
     // What the server renders is escaped, and scripts of a parsed document do not run.
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
     mergeAll(document.body, fresh.body);

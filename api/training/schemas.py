@@ -26,11 +26,15 @@ class NewVersion(Strict, frozen=True, kw_only=True):
 
 
 class VersionView(msgspec.Struct, frozen=True):
-    """A version; `waiting` is null unless it is queued, and in the past."""
+    """A version; `waiting` is null unless it is queued, and in the past.
+
+    `warnings` say what will keep it from learning well, as far as that is known yet.
+    """
 
     version: VersionRow
     position: int
     waiting: Waiting | None
+    warnings: list[str]
 
 
 class ProgressView(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from api.http.parameters import AsOf, AtLeast, Served
 from api.pages.html import Page, indicator_of, render
 from api.pages.past import Moment, at_position, moment_of
 from api.training.waiting import waiting_for
+from api.training.warnings import warnings_about
 from domain.access.roles import Right
 from domain.errors import NotFound
 from domain.training.option_facts import Fact, facts_of
@@ -66,6 +67,10 @@ class VersionPage(Page, frozen=True, kw_only=True):
     @property
     def indicator(self) -> str:
         return indicator_of(self.view.kind)
+
+    @property
+    def warnings(self) -> list[str]:
+        return warnings_about(self.version, self.progress)
 
 
 class VersionPages(Controller):

@@ -15,6 +15,7 @@ from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Serve
 from api.http.schemas import NewName
 from api.training.schemas import MetricsView, NewVersion, ProgressView, Versions, VersionView
 from api.training.waiting import waiting_for
+from api.training.warnings import warnings_about
 from application.handle import Decided, Session
 from application.training import versions as commands
 from domain.access.roles import Right
@@ -146,18 +147,19 @@ class VersionController(Controller):
     ) -> Response[VersionView]:
         """While it is queued, `waiting` says what for: trainings before it, workers online."""
 
-        def read() -> tuple[VersionRow, int, int | None]:
+        def read() -> tuple[VersionRow, int, int | None, list[str]]:
             read_models = MODELS_LIBRARY, VERSION_PROGRESS
             with backend.reading_as_of(as_of, at_least, *read_models) as (connection, position, at):
                 version = find_version(connection, version_id, as_of=at)
                 if version is None:
                     raise NotFound("there is no such version")
                 before = trainings_before(connection, version_id) if at is None else None
+                progress = find_progress(connection, version_id, as_of=at)
             (named,) = with_file_names(backend, [version])
-            return named, position, before
+            return named, position, before, warnings_about(version, progress)
 
-        version, position, before = await asyncio.to_thread(read)
-        view = VersionView(version, position, await waiting_for(backend, before))
+        version, position, before, warnings = await asyncio.to_thread(read)
+        view = VersionView(version, position, await waiting_for(backend, before), warnings)
         return Response(view, headers={"ETag": f'"{version.revision}"'})
 
     @get(

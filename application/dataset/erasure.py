@@ -146,6 +146,7 @@ def erased_of(store: Store, created: VersionCreated) -> list[ErasedImage]:
         created.view_id,
         created.kind,
         frozenset(concept.concept_id for concept in created.concepts),
+        negative_validation=created.negative_validation,
     )
     return [ErasedImage(line.image, reasons[line.image]) for line in lines]
 

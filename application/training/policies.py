@@ -50,6 +50,7 @@ def manifest_of(store: Store, created: VersionCreated) -> Iterator[ManifestLine]
         created.view_id,
         created.kind,
         frozenset(concept.concept_id for concept in created.concepts),
+        negative_validation=created.negative_validation,
     )
 
 

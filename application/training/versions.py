@@ -41,6 +41,7 @@ def create_version(
         model.view_id,
         view.kind,
         frozenset(model.concepts),
+        negative_validation=True,
     )
     labels = view.removed | view.concepts
     version_id = session.begin(VERSION)

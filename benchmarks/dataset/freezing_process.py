@@ -76,7 +76,13 @@ def by_fold(store: Store, blobs: BlobStore, created: Recorded) -> str:
         if state is not None and not state.removed and state.project_id == version.project_id
     )
     concepts = frozenset(concept.concept_id for concept in version.concepts)
-    lines = manifest.manifest(frozen_images, version.view_id, version.kind, concepts)
+    lines = manifest.manifest(
+        frozen_images,
+        version.view_id,
+        version.kind,
+        concepts,
+        negative_validation=version.negative_validation,
+    )
     return put_manifest(blobs, map(manifest.canonical_line, lines))
 
 

@@ -1,5 +1,6 @@
 """`stemma reproduce`: train a version again from its manifest, and compare it with the log."""
 
+import math
 import os
 import subprocess
 import sys
@@ -168,12 +169,11 @@ def _verdict(
         return False
     click.echo(f"other weights can be expected: {'; '.join(different)}")
     apart = [
-        (name, epoch, abs(ours - theirs))
+        (name, epoch, difference(getattr(new, name), getattr(old, name)))
         for epoch, old in recorded.items()
         for name in ("validation_accuracy", "validation_mean_average_precision")
         if (new := outcome.epochs.get(epoch)) is not None
-        and (ours := getattr(new, name)) is not None
-        and (theirs := getattr(old, name)) is not None
+        and (getattr(new, name), getattr(old, name)) != (None, None)
     ]
     last = [entry for entry in apart if entry[1] == max(recorded)]
     for name, epoch, difference in last:
@@ -184,6 +184,11 @@ def _verdict(
         f" {'within' if close else 'not within'} {tolerance:g}"
     )
     return close
+
+
+def difference(ours: float | None, theirs: float | None) -> float:
+    """How far two metrics are apart: NaN, which is within no tolerance, if only one is a number."""
+    return math.nan if ours is None or theirs is None else abs(ours - theirs)
 
 
 def _different(history: VersionHistory, again: Started) -> list[str]:

@@ -14,7 +14,7 @@ from adapters.settings import load_settings
 from cli.calls import calling, find_view
 from cli.client import ApiClient, ApiProblem
 from cli.training.demo_screen import watch
-from domain.training.form_controls import Control, Form, resolve
+from domain.training.form_controls import ANY, Control, Form, resolve
 from domain.training.version import READY
 
 SET = click.option(
@@ -100,7 +100,10 @@ def _path(client: ApiClient, view_id: str, model: str | None) -> str:
 
 def _follow(client: ApiClient, version_id: str) -> int:
     watch(client, version_id, Console(stderr=True))
-    version = client.query(f"versions/{version_id}")["version"]
+    answer = client.query(f"versions/{version_id}")
+    version = answer["version"]
+    for warning in answer["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
     reason = f": {version['reason']}" if version["reason"] else ""
     click.echo(f"{version['name']} is {version['status']}{reason}", err=True)
     return 0 if version["status"] == READY else 1
@@ -131,4 +134,6 @@ def _condition(control: Control) -> str:
 
 
 def _value_text(value: Any) -> str:
+    if value == ANY:
+        return "set"
     return "not set" if value is None else value if isinstance(value, str) else f"{value}".lower()

@@ -11,7 +11,7 @@ from domain.access.roles import RIGHTS, Grants, GroupRole, Role
 from domain.errors import Conflict, Forbidden, Invalid, NotFound
 from domain.event import Event
 from domain.personal import PERSONAL
-from domain.text import MAX_REASON, clean_name
+from domain.text import MAX_REASON, clean_name, is_text
 
 PERSON, SERVICE = "person", "service"
 KINDS = (PERSON, SERVICE)
@@ -206,7 +206,7 @@ def _of_group(event: GroupRoleGranted | GroupRoleWithdrawn) -> GroupRole:
 
 def is_address(email: str) -> bool:
     """Whether the text can be an e-mail address."""
-    return len(email) <= 254 and bool(_ADDRESS.fullmatch(email)) and email.isprintable()
+    return len(email) <= 254 and bool(_ADDRESS.fullmatch(email)) and is_text(email)
 
 
 def _open(command: OpenAccount, account: Account | None) -> list[Event]:

@@ -11,7 +11,7 @@ from domain.errors import Gone, Invalid, NotFound
 from domain.event import Event
 from domain.library.view import CLASSIFICATION, DETECTION, View
 from domain.personal import PERSONAL
-from domain.text import MAX_REASON, clean_name, refuse_unstorable
+from domain.text import MAX_REASON, clean_name, refuse_controls, refuse_unstorable
 
 TRAIN, VALIDATION = "train", "validation"
 
@@ -178,7 +178,7 @@ def _add(command: AddImage, image: Image | None) -> list[Event]:
         return []
     if image is not None and image.erased is not None:
         raise erased_before(image.erased)
-    refuse_unstorable(command.file_name, "file_name")
+    refuse_controls(command.file_name, "file_name")
     for entry in command.metadata.items():
         refuse_unstorable("".join(entry), "metadata")
     return [
@@ -212,6 +212,12 @@ def check_fits(command: AnnotateImage, view: View) -> None:
     """Raises `Invalid` where annotations do not fit the view's kind or name a concept it lacks."""
     annotations = command.annotations
     for annotation in annotations:
+        removed = view.removed.get(annotation.concept_id)
+        if removed is not None:
+            raise Invalid(
+                f"the concept {removed!r} was removed from view {view.name!r}; choose another",
+                field="concept_id",
+            )
         if annotation.concept_id not in view.concepts:
             raise Invalid(
                 f"view {view.name!r} has no concept {annotation.concept_id!r}", field="concept_id"

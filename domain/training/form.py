@@ -21,6 +21,7 @@ from domain.training.architectures import (
 )
 from domain.training.augmentations import LABELS, PARAMETERS, default_augmentations
 from domain.training.form_controls import (
+    ANY,
     INTEGER,
     LIST,
     NUMBER,
@@ -179,6 +180,22 @@ def _optimizer(networks: list[Architecture]) -> Iterator[Control]:
         minimum=0,
         maximum=10,
         step=0.00001,
+    )
+    yield Control(
+        key="new_concept_learning_rate",
+        type=NUMBER,
+        label="Learning rate of new concepts",
+        help="Of the outputs of concepts that the version to start from lacks: they begin at"
+        " random, and need a higher rate than what is learned already",
+        defaults=tuple(
+            default
+            for network in networks
+            for default in _by_optimizer({"architecture": (network.key,)}, network.scratch)
+        ),
+        minimum=0,
+        maximum=10,
+        step=0.00001,
+        shown_when={"start_from": (ANY,)},
     )
     yield _share("momentum", "Momentum", "Of the gradients before", 0.9, STEPPED)
     yield _share("rmsprop_decay", "Decay", "Of the mean of squared gradients", 0.9, (RMSPROP,))

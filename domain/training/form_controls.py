@@ -25,6 +25,9 @@ Value = str | float | bool | None
 When = Mapping[str, tuple[Value, ...]]
 """For each key, the values of which it must have one. Only keys of earlier controls."""
 
+ANY = "*"
+"""Stands for every value of a key, but not for none."""
+
 
 class Choice(msgspec.Struct, frozen=True):
     value: str
@@ -124,7 +127,10 @@ class Form(msgspec.Struct, frozen=True):
 
 
 def fits(when: When, chosen: Mapping[str, Any]) -> bool:
-    return all(chosen.get(key) in values for key, values in when.items())
+    return all(
+        chosen.get(key) in values or (ANY in values and chosen.get(key) is not None)
+        for key, values in when.items()
+    )
 
 
 def plain(number: float) -> str:

@@ -20,13 +20,19 @@ class PlacedImage(msgspec.Struct, frozen=True):
 
 
 def manifest(
-    images: Iterable[PlacedImage], view_id: str, kind: str, concepts: ConceptSet
+    images: Iterable[PlacedImage],
+    view_id: str,
+    kind: str,
+    concepts: ConceptSet,
+    *,
+    negative_validation: bool,
 ) -> Iterator[ManifestLine]:
     """The lines on which a model of these concepts trains and validates, in the images' order.
 
     Images that are not annotated in the view are left out. A classification view keeps those with
     one of the concepts; a tagging view all, with those of the concepts they hold, if any; a
-    detection view those with a box of one of the concepts.
+    detection view trains on those with a box of one of the concepts, and with
+    `negative_validation` validates on all, since false positives on the others count.
     """
     for image in images:
         annotated = image.state.annotations.get(view_id)
@@ -37,7 +43,8 @@ def manifest(
         ]
         if kind == CLASSIFICATION and len(kept) != 1:
             continue
-        if kind == DETECTION and not kept:
+        may_be_empty = negative_validation and image.state.split != TRAIN
+        if kind == DETECTION and not kept and not may_be_empty:
             continue
         yield ManifestLine(
             image.image_id,

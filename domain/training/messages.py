@@ -163,13 +163,17 @@ class EpochMetrics(ReportBody, frozen=True, tag="epoch_metrics"):
 
 
 class CheckpointSaved(ReportBody, frozen=True, tag="checkpoint_saved"):
-    """The best weights so far are in the blob store as safetensors under their sha256."""
+    """The best weights so far are in the blob store as safetensors under their sha256.
+
+    `metric` has the value `value`; `validation_loss` decides between equal ones.
+    """
 
     checkpoint: Text
     bytes: Size
     metric: Text
     value: float
     epoch: Count
+    validation_loss: float | None = None
 
 
 class SplitFigures(msgspec.Struct, frozen=True, kw_only=True):

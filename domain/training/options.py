@@ -35,6 +35,7 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True):
     patience: int = 0
     optimizer: str
     initial_learning_rate: float
+    new_concept_learning_rate: float | None = None
     momentum: float | None = None
     rmsprop_decay: float | None = None
     epsilon: float | None = None

@@ -25,9 +25,14 @@ PENDING, RUNNING, DONE, SKIPPED = "pending", "running", "done", "skipped"
 
 
 class VersionCreated(Event, frozen=True, tag="version.created"):
-    """A training was requested, on the images as they were at `log_position`."""
+    """A training was requested, on the images as they were at `log_position`.
 
-    schema_version: ClassVar[int] = 2
+
+    With `negative_validation`, a detection validates on images without a box of its concepts, too;
+    those of earlier releases did not.
+    """
+
+    schema_version: ClassVar[int] = 3
 
     project_id: str
     view_id: str
@@ -39,6 +44,7 @@ class VersionCreated(Event, frozen=True, tag="version.created"):
     options: TrainingOptions
     log_position: int
     initial_weights: InitialWeights | None = None
+    negative_validation: bool = False
 
 
 class DatasetFrozen(Event, frozen=True, tag="version.dataset_frozen"):
@@ -124,13 +130,19 @@ class EpochMetricsRecorded(Event, frozen=True, tag="version.epoch_metrics_record
 
 
 class BestCheckpointSaved(Event, frozen=True, tag="version.best_checkpoint_saved"):
-    """The best weights so far are stored as safetensors under their sha256."""
+    """The best weights so far are stored as safetensors under their sha256.
+
+    Of epochs with the same value, the best is the one with the lowest validation loss.
+    """
+
+    schema_version: ClassVar[int] = 2
 
     checkpoint: str
     bytes: int
     metric: str
     value: float
     epoch: int
+    validation_loss: float | None = None
 
 
 class VersionEvaluated(Event, frozen=True, tag="version.evaluated"):
@@ -403,6 +415,7 @@ def _create(command: CreateVersion) -> list[Event]:
             command.options,
             command.log_position,
             command.initial_weights,
+            negative_validation=command.kind == DETECTION,
         )
     ]
 
@@ -417,6 +430,11 @@ def _check_trainable(command: CreateVersion) -> None:
     if counts.train + counts.validation == 0:
         what = "has a box" if command.kind == DETECTION else "is annotated with a concept"
         raise Conflict(f"no image {what} of this model; annotate some")
+    if counts.train == 0 and command.kind == DETECTION:
+        raise Conflict(
+            "no training image has a box of this model; annotate some, or draw a smaller validation"
+            " split"
+        )
     if counts.train == 0:
         raise Conflict("no annotated image is left to train on; draw a smaller validation split")
     if command.kind == CLASSIFICATION and len(counts.per_concept) == 1:

@@ -84,7 +84,12 @@ def _record_body(body: messages.AnyReport, current: Version) -> list[Event]:
         case messages.CheckpointSaved() if _is_better(body, current):
             return [
                 BestCheckpointSaved(
-                    body.checkpoint, body.bytes, body.metric, body.value, body.epoch
+                    body.checkpoint,
+                    body.bytes,
+                    body.metric,
+                    body.value,
+                    body.epoch,
+                    body.validation_loss,
                 )
             ]
         case messages.Evaluated() if _is_new(body, current.evaluated):

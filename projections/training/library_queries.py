@@ -1,11 +1,13 @@
 """Queries of the Models Library: a view's models with their versions, and lists of versions."""
 
+import math
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     FromClause,
     Select,
@@ -34,10 +36,12 @@ class VersionRow(msgspec.Struct, frozen=True):
     """A version in a list.
 
     `progress` is in [0, 1]. `indicator` is the saved checkpoint's validation accuracy, or its
-    validation mAP for tagging and detection; a cancelled version has no indicator and no
-    checkpoint. `final_weights` is the sha256 of the last iteration's weights. `validation_set` is
-    the sha256 of the ids of the validation images. `comparable` says whether it is the same as that
-    of the last frozen version of the view; it is None until it is known.
+    validation mAP for tagging and detection; `validation_loss` is its loss, None for versions of
+    earlier releases. A cancelled version has no indicator, loss or checkpoint. `final_weights` is
+    the sha256 of the last iteration's weights. `validation_set` is the sha256 of the ids of the
+    validation images, and `images_per_concept` the number of training images by concept id; both
+    are None until the dataset is frozen. `comparable` says whether the validation set is the same
+    as that of the last frozen version of the view; it is None until it is known.
     """
 
     version_id: str
@@ -57,8 +61,10 @@ class VersionRow(msgspec.Struct, frozen=True):
     train_images: int | None
     validation_images: int | None
     validation_set: str | None
+    images_per_concept: dict[str, int] | None
     comparable: bool | None
     indicator: float | None
+    validation_loss: float | None
     checkpoint: str | None
     checkpoint_bytes: int | None
     final_weights: str | None
@@ -245,24 +251,35 @@ def list_unfinished(
 
 
 def _sorted(versions: FromClause, query: Select[Any], sort: str, after: str | None) -> Select[Any]:
-    """Keyset pagination: all rows after the row `after` in the order of `sort`."""
-    orders: dict[str, tuple[Any, bool]] = {
-        NEWEST: (versions.c.created_position, True),
-        OLDEST: (versions.c.created_position, False),
-        BEST: (func.coalesce(versions.c.indicator, -1.0), True),
-        NAME: (versions.c.name, False),
+    """Keyset pagination: all rows after the row `after` in the order of `sort`.
+
+    The best versions come first by their indicator; among equal ones, by their validation loss.
+    """
+    position = versions.c.created_position
+    best = func.coalesce(versions.c.indicator, -1.0)
+    loss = func.coalesce(versions.c.validation_loss, math.inf)
+    orders: dict[str, list[tuple[ColumnElement[Any], bool]]] = {
+        NEWEST: [(position, True)],
+        OLDEST: [(position, False)],
+        BEST: [(best, True), (loss, False), (position, True)],
+        NAME: [(versions.c.name, False), (position, True)],
     }
     if sort not in orders:
         raise Invalid(f"sort is {sort!r}; it is one of {', '.join(SORTS)}", field="sort")
-    key, descending = orders[sort]
-    tie = versions.c.created_position
-    query = query.order_by(key.desc() if descending else key, tie.desc())
+    order = orders[sort]
+    query = query.order_by(*(key.desc() if descending else key for key, descending in order))
     if after is None:
         return query
-    last = select(key, tie).where(versions.c.version_id == after).subquery()
-    last_key, last_tie = (select(column).scalar_subquery() for column in last.c)
-    beyond = key < last_key if descending else key > last_key
-    return query.where(or_(beyond, and_(key == last_key, tie < last_tie)))
+    last = select(*(key for key, _ in order)).where(versions.c.version_id == after).subquery()
+    seen = [select(column).scalar_subquery() for column in last.c]
+    beyond = [
+        key < value if descending else key > value
+        for (key, descending), value in zip(order, seen, strict=True)
+    ]
+    equal = [key == value for (key, _), value in zip(order, seen, strict=True)]
+    return query.where(
+        or_(*(and_(*equal[:place], further) for place, further in enumerate(beyond)))
+    )
 
 
 def _versions(connection: Connection, query: Select[Any], as_of: int | None) -> list[VersionRow]:

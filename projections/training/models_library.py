@@ -61,7 +61,7 @@ from projections.engine.read_model import SCHEMA, ReadModel, Write, event_by_eve
 metadata = MetaData(schema=SCHEMA)
 
 models = Table(
-    "models_library_v3_models",
+    "models_library_v4_models",
     metadata,
     Column("model_id", Text, primary_key=True),
     Column("view_id", Text, nullable=False),
@@ -75,10 +75,10 @@ models = Table(
     Column("created_position", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
     valid_from_column(),
-    Index("models_library_v3_models_by_view", "view_id", "created_position"),
+    Index("models_library_v4_models_by_view", "view_id", "created_position"),
 )
 versions = Table(
-    "models_library_v3_versions",
+    "models_library_v4_versions",
     metadata,
     Column("version_id", Text, primary_key=True),
     Column("model_id", Text, nullable=False),
@@ -97,7 +97,9 @@ versions = Table(
     Column("train_images", Integer),
     Column("validation_images", Integer),
     Column("validation_set", Text),
+    Column("images_per_concept", JSONB(none_as_null=True)),
     Column("indicator", Float),
+    Column("validation_loss", Float),
     Column("checkpoint", Text),
     Column("checkpoint_bytes", BigInteger),
     Column("final_weights", Text),
@@ -108,13 +110,13 @@ versions = Table(
     Column("ended_at", DateTime(timezone=True)),
     Column("revision", BigInteger, nullable=False),
     valid_from_column(),
-    Index("models_library_v3_versions_by_model", "model_id", "number", "created_position"),
-    Index("models_library_v3_versions_by_view", "view_id", "created_position"),
-    Index("models_library_v3_versions_by_checkpoint", "checkpoint"),
+    Index("models_library_v4_versions_by_model", "model_id", "number", "created_position"),
+    Index("models_library_v4_versions_by_view", "view_id", "created_position"),
+    Index("models_library_v4_versions_by_checkpoint", "checkpoint"),
 )
 
 validation_sets = Table(
-    "models_library_v3_validation_sets",
+    "models_library_v4_validation_sets",
     metadata,
     Column("view_id", Text, primary_key=True),
     Column("position", BigInteger, primary_key=True),
@@ -135,7 +137,9 @@ VERSIONS = History(
     "train_images",
     "validation_images",
     "validation_set",
+    "images_per_concept",
     "indicator",
+    "validation_loss",
     "checkpoint",
     "checkpoint_bytes",
     "final_weights",
@@ -165,6 +169,7 @@ _freeze = VERSIONS.change(
     train_images=bindparam("train"),
     validation_images=bindparam("held_out"),
     validation_set=bindparam("same"),
+    images_per_concept=bindparam("images", type_=JSONB),
     revision=_to,
 )
 _validate = insert(validation_sets).from_select(
@@ -181,6 +186,7 @@ _step_status = VERSIONS.change(
 _best = VERSIONS.change(
     _version,
     indicator=bindparam("value"),
+    validation_loss=bindparam("loss", type_=Float),
     checkpoint=bindparam("digest"),
     checkpoint_bytes=bindparam("size"),
     revision=_to,
@@ -203,6 +209,7 @@ _cancel = VERSIONS.change(
     ended_at=bindparam("end"),
     reason=None,
     indicator=None,
+    validation_loss=None,
     checkpoint=None,
     checkpoint_bytes=None,
     revision=_to,
@@ -288,6 +295,7 @@ def _change(recorded: Recorded) -> tuple[Update, dict[str, Any]]:
                 "train": frozen.train_images,
                 "held_out": frozen.validation_images,
                 "same": frozen.validation_set,
+                "images": frozen.images_per_concept,
             }
         case VersionTrainingStarted():
             return _prepare, {}
@@ -297,7 +305,12 @@ def _change(recorded: Recorded) -> tuple[Update, dict[str, Any]]:
                 return _step_status, {"now": advanced.step, "done": done}
             return _advance, {"done": done}
         case BestCheckpointSaved() as best:
-            return _best, {"value": best.value, "digest": best.checkpoint, "size": best.bytes}
+            return _best, {
+                "value": best.value,
+                "loss": best.validation_loss,
+                "digest": best.checkpoint,
+                "size": best.bytes,
+            }
         case VersionTrainingCompleted() as completed:
             ended = {"now": status_at_end(completed), "end": at}
             return _complete, ended | {"digest": completed.final_weights}
@@ -333,7 +346,9 @@ def _version_row(recorded: Recorded, created: VersionCreated) -> dict[str, Any]:
         "train_images": None,
         "validation_images": None,
         "validation_set": None,
+        "images_per_concept": None,
         "indicator": None,
+        "validation_loss": None,
         "checkpoint": None,
         "checkpoint_bytes": None,
         "final_weights": None,
@@ -348,5 +363,5 @@ def _version_row(recorded: Recorded, created: VersionCreated) -> dict[str, Any]:
 
 
 MODELS_LIBRARY = ReadModel(
-    "models_library_v3", metadata, event_by_event(project), ("model.", "version.")
+    "models_library_v4", metadata, event_by_event(project), ("model.", "version.")
 )

@@ -43,11 +43,24 @@ def test_variables_are_read_as_what_they_are(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("api_port", "many"), ("checkpoint_seconds", "soon"), ("max_upload_bytes", "1.5")],
+    [
+        ("api_port", "many"),
+        ("api_port", "99999"),
+        ("checkpoint_seconds", "soon"),
+        ("max_upload_bytes", "1.5"),
+    ],
 )
 def test_a_wrong_value_names_its_variable(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"STEMMA_{name.upper()}"):
         load(tmp_path, **{name: value})
+
+
+@pytest.mark.parametrize("below", [(), ("folder", "in it")])
+def test_a_data_folder_that_is_a_file_is_named(tmp_path: Path, below: tuple[str, ...]) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(SettingsError, match=f"STEMMA_DATA is wrong: {file} is no folder"):
+        load(file.joinpath(*below))
 
 
 def test_a_missing_url_names_its_variable(tmp_path: Path) -> None:

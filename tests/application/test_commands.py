@@ -1,6 +1,7 @@
 """Commands on several streams, as users send them; the decisions have their tests in the domain."""
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,17 @@ def test_concepts_come_back_with_their_ids_in_the_order_given(store: Store) -> N
     ids = scene.add_concepts("two", " one ")
     assert ids[1] == scene.concepts[1]
     assert state(store, VIEW, scene.view).concepts[ids[0]] == "two"
+
+
+def test_many_who_add_different_concepts_at_once_are_all_served(store: Store) -> None:
+    scene = Scene(store)
+    labels = [f"concept {number}" for number in range(24)]
+
+    def add(label: str) -> Callable[[], str]:
+        return lambda: do(store, lambda s: views.add_concepts(s, scene.view, [label])).id
+
+    at_once([add(label) for label in labels])
+    assert {*labels} < {*state(store, VIEW, scene.view).concepts.values()}
 
 
 def test_concepts_are_added_all_or_none(store: Store) -> None:

@@ -136,7 +136,10 @@ def test_a_command_is_decided_again_when_someone_was_first(store: Store, project
     assert len(tries) == 3
 
 
-def test_a_command_is_given_up_when_someone_is_always_first(store: Store, project: str) -> None:
+def test_a_command_is_given_up_when_someone_is_always_first(
+    store: Store, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("application.handle.TRYING_SECONDS", 0.0)
     decide, tries = interrupted(store, project, rename(project, "Numbers"))
     with pytest.raises(Conflict, match="try again"):
         do(store, decide)

@@ -171,6 +171,7 @@ EXAMPLES: tuple[Event, ...] = (
         OPTIONS,
         4242,
         InitialWeights(SHA, "imagenet"),
+        negative_validation=True,
     ),
     DatasetFrozen(SHA, 1438, 359, {"concept-1": 700, "concept-2": 738}, SHA[::-1], 12),
     VersionTrainingStarted(1, 2, "worker-1", "cuda:0", {"torch": "2.11.0"}, 42),
@@ -178,7 +179,7 @@ EXAMPLES: tuple[Event, ...] = (
     TrainingLengthKnown(45, 203, 1500, {"concept-1": 750, "concept-2": 750}),
     BatchMetricsRecorded(16, (0.001, 0.0009), (2.302585092994046, 1e-07)),
     EpochMetricsRecorded(1, 45, 0.25, None, 0.5),
-    BestCheckpointSaved(SHA, 44_800_000, "validation_accuracy", 0.9375, 1),
+    BestCheckpointSaved(SHA, 44_800_000, "validation_accuracy", 0.9375, 1, 0.25),
     VersionEvaluated(
         SHA,
         SplitFigures(images=359, loss=0.25, accuracy=0.9375),

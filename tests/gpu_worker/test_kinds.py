@@ -16,8 +16,6 @@ from pycocotools.cocoeval import COCOeval
 from sklearn.metrics import accuracy_score, average_precision_score
 
 from adapters.blobs.blobs import BlobStore
-from adapters.evaluation.loading import load
-from adapters.evaluation.predictions import writing_predictions
 from adapters.settings import Settings
 from domain.training.messages import (
     CheckpointSaved,
@@ -30,12 +28,22 @@ from domain.training.messages import (
     TrainJob,
 )
 from domain.training.options import resolve_options
+from gpu_worker.checkpoint import Best
 from gpu_worker.data import prepare
 from gpu_worker.evaluate import evaluate
+from gpu_worker.networks import build_network
+from gpu_worker.progress import NonFinite
 from gpu_worker.targets import BoxesOfImages
 from gpu_worker.tasks import Detection, Predictions, Tagging, match, task_for
 from gpu_worker.train import train_version
-from tests.gpu_worker.samples import COLOURS, coloured_lines, of_type, put_manifest
+from tests.gpu_worker.samples import (
+    COLOURS,
+    TRAIN_IMAGES,
+    VALIDATION_IMAGES,
+    coloured_lines,
+    of_type,
+    put_manifest,
+)
 
 NAMES = list(COLOURS)
 SMALL = {"epochs": 2, "width": 32, "height": 32, "batch_size": 8}
@@ -52,7 +60,10 @@ def nats_url() -> str:
 
 
 def lines_of(kind: str, blobs: BlobStore) -> list[ManifestLine]:
-    """The coloured images; tags say what a colour is mixed with, boxes where it is."""
+    """The coloured images; tags say what a colour is mixed with, boxes where it is.
+
+    Two images that validate a detection have no box.
+    """
     lines = coloured_lines(blobs)
     if kind == "tagging":
         both = [("red", "blue"), (), ("green",)]
@@ -62,7 +73,9 @@ def lines_of(kind: str, blobs: BlobStore) -> list[ManifestLine]:
         ]
     if kind == "detection":
         box = (0.25, 0.125, 0.5, 0.75)
-        return [msgspec.structs.replace(line, boxes=(box,)) for line in lines]
+        lines = [msgspec.structs.replace(line, boxes=(box,)) for line in lines]
+        for number in (TRAIN_IMAGES, TRAIN_IMAGES + 3):
+            lines[number] = msgspec.structs.replace(lines[number], boxes=(), concepts=())
     return lines
 
 
@@ -98,9 +111,31 @@ def trained(
 
 def check_best(said: list[Any], metric: str) -> None:
     epochs = of_type(EpochMetrics, said)
-    best = max(getattr(epoch, metric) for epoch in epochs)
+    best = max(epochs, key=lambda epoch: (getattr(epoch, metric), -epoch.validation_loss))
     saved = of_type(CheckpointSaved, said)[-1]
-    assert (saved.metric, saved.value) == (metric, best)
+    assert (saved.metric, saved.value) == (metric, getattr(best, metric))
+    assert (saved.epoch, saved.validation_loss) == (best.epoch, best.validation_loss)
+
+
+def test_of_epochs_with_the_same_metric_the_lowest_loss_is_the_best(
+    settings: Settings, blobs: BlobStore
+) -> None:
+    """The accuracy is soon 1; patience counts from the last epoch that lowered the loss."""
+    said, _ = trained("classification", settings, blobs, epochs=8, patience=3)
+    epochs = of_type(EpochMetrics, said)
+    perfect = [epoch for epoch in epochs if epoch.validation_accuracy == 1]
+    assert len(perfect) > 1
+    assert min(perfect, key=lambda epoch: epoch.validation_loss) != perfect[0]
+    check_best(said, "validation_accuracy")
+
+
+def test_an_equal_metric_is_better_only_with_a_lower_loss() -> None:
+    best = Best("sha", 0.5, 1, 0.7)
+    assert best.is_beaten_by(0.6, 9.0)
+    assert best.is_beaten_by(0.5, 0.6)
+    assert not best.is_beaten_by(0.5, 0.7)
+    assert not best.is_beaten_by(0.4, 0.1)
+    assert Best("of an earlier release", 0.5, 1).is_beaten_by(0.5, 0.7)
 
 
 def test_accuracy_is_that_of_the_predictions(settings: Settings, blobs: BlobStore) -> None:
@@ -136,7 +171,8 @@ def test_tagging_is_measured_by_mean_average_precision(
 def test_a_concept_that_no_image_holds_does_not_count() -> None:
     figures = Tagging(2).metrics(torch.device("cpu"))
     held = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
-    figures.add(Predictions(torch.zeros(()), torch.tensor([[0.9, 0.8], [0.1, 0.7]])), held)
+    scores = torch.tensor([[0.9, 0.8], [0.1, 0.7]])
+    figures.add(Predictions(torch.zeros(()), scores, torch.tensor(True)), held)
     assert figures.compute()["mean_average_precision"] == 1.0
 
 
@@ -185,6 +221,7 @@ def test_detection_is_measured_as_coco_does(settings: Settings, blobs: BlobStore
     assert evaluated.train.map_50 is not None
     assert evaluated.train.map_50 > 0
     assert evaluated.validation.accuracy is None
+    assert evaluated.validation.images == VALIDATION_IMAGES
     check_best(said, "validation_mean_average_precision")
 
 
@@ -207,7 +244,9 @@ def test_a_detectors_boxes_come_back_as_shares_of_the_image() -> None:
         "scores": torch.tensor([0.5]),
     }
     true = {"boxes": torch.tensor([[10.0, 5, 40, 50]]), "labels": torch.tensor([1])}
-    (row,) = Detection().rows(Predictions(torch.zeros(()), [said]), [true], [(40, 50)])
+    (row,) = Detection().rows(
+        Predictions(torch.zeros(()), [said], torch.tensor(True)), [true], [(40, 50)]
+    )
     (box,) = row["predicted"]
     assert (box["x"], box["y"], box["width"], box["height"]) == (0.25, 0.1, 0.75, 0.9)
     assert box["matched"] == 0
@@ -221,7 +260,8 @@ def test_images_that_keep_their_shape_have_boxes_where_they_were(
     _, rows = trained(
         "detection", settings, blobs, resizer="keep_aspect_ratio", max_dimension=64, epochs=0.2
     )
-    for row in rows["train"] + rows["validation"]:
+    assert [len(row["truth"]) for row in rows["validation"]] == [0, 1, 1, 0, 1, 1]
+    for row in [row for row in rows["train"] + rows["validation"] if row["truth"]]:
         (box,) = row["truth"]
         found = [box[side] for side in ("x", "y", "width", "height")]
         assert found == pytest.approx([0.25, 0.125, 0.5, 0.75], abs=1e-6)
@@ -237,19 +277,35 @@ def test_the_smallest_box_there_can_be_is_one_to_a_detector(corner: float) -> No
 
 
 @pytest.mark.parametrize("kind", ["classification", "tagging"])
-def test_outputs_that_overflow_leave_predictions_that_can_be_read(
-    kind: str, settings: Settings, blobs: BlobStore
+@pytest.mark.parametrize("overflow", ["nan", "inf", "-inf"])
+def test_outputs_that_overflow_are_no_evaluation(
+    kind: str, overflow: str, settings: Settings, blobs: BlobStore
 ) -> None:
-    job = job_of(kind, blobs)
+    images = prepare(job_of(kind, blobs), blobs, settings, lambda _: None).validation
+    network = Constant([float(overflow), 1.0, 0.0])
+    with pytest.raises(NonFinite, match="output stopped being a finite number on the validation"):
+        evaluate(task_for(kind, 3), network, images, 4, torch.device("cpu"), contextlib.nullcontext)
+
+
+def test_a_detector_whose_loss_is_no_number_is_no_evaluation(
+    settings: Settings, blobs: BlobStore
+) -> None:
+    """Its scores are compared with a least one, so that none is left."""
+    job = job_of("detection", blobs)
     images = prepare(job, blobs, settings, lambda _: None).validation
-    network = Constant([float("nan"), float("inf"), 0.0])
-    path = settings.data / "predictions.parquet"
-    with writing_predictions(path, kind, job.concepts) as file:
-        found = evaluate(
-            task_for(kind, 3), network, images, 4, torch.device("cpu"), contextlib.nullcontext, file
+    network = build_network("detection", job.options, 3)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(math.nan)
+    with pytest.raises(NonFinite, match="loss stopped being a finite number"):
+        evaluate(
+            task_for("detection", 3),
+            network,
+            images,
+            4,
+            torch.device("cpu"),
+            contextlib.nullcontext,
         )
-    assert math.isfinite(found.loss or 0)
-    assert len(load(path).images.ids) == len(images)
 
 
 class Constant(torch.nn.Module):

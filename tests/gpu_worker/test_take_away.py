@@ -18,7 +18,7 @@ from domain.training.model_description import DESCRIPTION_FILE, WEIGHTS_FILE, Mo
 from domain.training.preprocessing import outputs, preprocessing
 from gpu_worker import onnx_export, predict
 from gpu_worker.inference import TakenModel
-from gpu_worker.onnx_export import ExportDiffers, export
+from gpu_worker.onnx_export import ExportDiffers, export, largest_difference
 from gpu_worker.train import train_version
 from tests.gpu_worker.samples import of_type
 from tests.gpu_worker.test_kinds import job_of, lines_of
@@ -175,3 +175,11 @@ def test_a_damaged_folder_is_no_model(taken: Taken, tmp_path: Path) -> None:
     (tmp_path / WEIGHTS_FILE).write_bytes(io.BytesIO(whole).read(len(whole) // 2))
     with pytest.raises(Exception, match=r"(?i)header|incomplete|deserializ"):
         TakenModel(tmp_path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_number_that_is_none_is_within_no_tolerance(value: float) -> None:
+    good, bad = np.zeros(3), np.array([0.0, value, 0.0])
+    pairs = [(good, good), (bad, bad), (good, good)]
+    assert not largest_difference(pairs) <= onnx_export.TOLERANCE
+    assert largest_difference([(good, good), (good[:0], good[:0])]) == 0

@@ -25,6 +25,7 @@ from gpu_worker.checkpoint import thaw
 from gpu_worker.failures import explain
 from gpu_worker.images import ImageUnreadable
 from gpu_worker.networks import build_network
+from gpu_worker.progress import NonFinite
 from gpu_worker.resume import ResumePoint, Superseded
 from gpu_worker.train import train_version
 from tests.gpu_worker.conftest import Reference
@@ -88,7 +89,7 @@ def test_a_training_tells_its_steps_its_figures_and_its_end(uninterrupted: Refer
     assert sum(losses[ITERATIONS_PER_EPOCH:]) < sum(losses[:ITERATIONS_PER_EPOCH])
     epochs = of_type(EpochMetrics, said)
     assert [(body.epoch, body.iteration) for body in epochs] == [(1, 5), (2, 10)]
-    best = max(epochs, key=lambda body: body.validation_accuracy or 0)
+    best = max(epochs, key=lambda body: (body.validation_accuracy, -body.validation_loss))
     saved = of_type(CheckpointSaved, said)[-1]
     assert (saved.epoch, saved.value) == (best.epoch, best.validation_accuracy)
     (evaluated,) = of_type(Evaluated, said)
@@ -273,6 +274,27 @@ def test_a_loss_that_is_no_number_asks_for_a_lower_rate(
     assert "lower the initial learning rate" in explain(caught.value)
     assert isinstance(said[-1], StepAdvanced)
     assert (said[-1].step, said[-1].status) == ("training", "failed")
+
+
+def test_outputs_that_are_no_numbers_fail_with_the_first_epoch(
+    settings: Settings, blobs: BlobStore
+) -> None:
+    """Batch normalisation keeps the losses of the batches finite while its averages overflow."""
+    said: list[AnyReport] = []
+    job = coloured_job(
+        blobs,
+        lines=coloured_lines(blobs)[4:],
+        architecture="resnet18",
+        optimizer="momentum",
+        momentum=0.9,
+        initial_learning_rate=10.0,
+        epochs=3.0,
+    )
+    with pytest.raises(NonFinite, match=r"output .* on the validation images") as caught:
+        train_version(job, 1, settings, blobs, said.append)
+    assert "lower the initial learning rate" in explain(caught.value)
+    assert figures(said)
+    assert of_type(CheckpointSaved, said) == []
 
 
 def test_a_damaged_blob_names_its_image(settings: Settings, blobs: BlobStore) -> None:

@@ -15,7 +15,7 @@ from domain.aggregates import VIEW
 from domain.dataset.image import AnnotateImage, Annotation, check_fits
 from domain.errors import Invalid
 from domain.library.view import View
-from domain.text import MAX_NAME, clean_name
+from domain.text import MAX_NAME, clean_name, is_text
 
 
 class _ImportView(msgspec.Struct):
@@ -57,7 +57,7 @@ class Views:
         if self._chosen is not None:
             return self._existing[self._chosen].name
         stem = PurePosixPath(source).name.split(".")[0].strip()
-        return view or (stem if stem.isprintable() and len(stem) < MAX_NAME else "") or "imported"
+        return view or (stem if is_text(stem) and len(stem) < MAX_NAME else "") or "imported"
 
     def kind_of(self, name: str) -> str | None:
         """The kind of the existing view with this name, or None."""

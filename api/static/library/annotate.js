@@ -1,26 +1,41 @@
-// Annotating: what is said of the image on the page, from keys and buttons to one call a save.
-import { call, Problem } from "../api.js";
+// Annotating: keys and buttons change the image that is shown; it is saved while the next one is.
+import { call } from "../api.js";
+import { Ahead, Pictures } from "./annotate_ahead.js";
 import { Boxes } from "./annotate_boxes.js";
-import { decided } from "./annotate_conflict.js";
 import { onKeys } from "./annotate_keys.js";
-import { look, meaning, saidOf, Saving } from "./annotate_saving.js";
-import { fitPicture, showPicture } from "./annotate_picture.js";
+import { look, meaning } from "./annotate_saving.js";
+import { fitPicture, hidePicture, showPicture } from "./annotate_picture.js";
+import { Outbox, Work } from "./annotate_work.js";
 import { refresh } from "../parts.js";
-import { clearProblem, showProblem } from "../problems.js";
+import { showProblem } from "../problems.js";
+import { beep } from "../sound.js";
+
+const AHEAD = 6;
 
 const place = document.querySelector("[data-annotate]");
-const work = JSON.parse(place.dataset.annotate);
-const { view_id: view, project_id: project, kind, labels, among } = work;
+const { view_id: view, project_id: project, kind, labels, among, image: first } = JSON.parse(place.dataset.annotate);
 const one = (name) => place.querySelector(`[data-${name}]`);
 const frame = one("frame");
-const saving = new Saving(view);
+const works = new Map();
+const pictures = new Pictures(first, one("picture"));
+const outbox = new Outbox(saveMoved);
+const skips = ({ image_id: id }) => works.get(id)?.annotated || works.get(id)?.gone;
+const unannotated = { ...(among.split && { split: among.split }), annotated: "false" };
+const lists = {
+  next: new Ahead({ find: (query) => find(among, query), skips: (row) => works.get(row.image_id)?.gone, pictures, depth: 1 }),
+  "next-unannotated": new Ahead({ find: (query) => find(unannotated, query), skips, pictures, depth: AHEAD, round: true }),
+};
 
-let image;
-let said;
-let kept;
-let before = [];
-let busy = false;
-let saved = 0;
+// The work that is shown, or was last; `waiting` is whether no image is shown, since when one is.
+let work;
+let waiting = true;
+let shownAt = Infinity;
+let trip = 0;
+let done = false;
+let note = "the image is loading…";
+let refreshing;
+let past = [];
+let future = [];
 let current = Object.keys(labels)[0];
 
 const boxes = kind === "detection" && new Boxes(frame, one("boxes"), {
@@ -33,44 +48,116 @@ const boxes = kind === "detection" && new Boxes(frame, one("boxes"), {
   },
 });
 
-// Begin with an image, as the server has it.
-function begin(next) {
-  image = next;
-  before = [];
-  saving.begin(image);
-  const known = image.annotations.filter(({ concept_id: id }) => id in labels);
-  said = kept = { ...saidOf(image), annotations: known };
-  one("removed").hidden = known.length === image.annotations.length;
+// What the page has of an image is newer than a list while it is being saved, and where that failed.
+function workOf(image) {
+  const known = works.get(image.image_id);
+  const ours = known && (known.changed || outbox.isSaving(known) || known.saving.revision >= image.revision);
+  if (!ours) works.set(image.image_id, new Work(image, view, labels));
+  return works.get(image.image_id);
+}
+
+// The picture is at hand: from now on keys are about this image.
+function show(next) {
+  work = next;
+  done = false;
+  note = "";
+  const { image } = work;
+  showPicture(frame, image, pictures.of(image));
   one("name").textContent = image.file_name;
   one("split").textContent = image.split;
-  clearProblem(place);
-  showPicture(frame, image);
   one("details").href = `/images/${image.image_id}`;
-  boxes && boxes.show(said.annotations);
-  showState(saving.base.annotations.length || said.without_concept ? "saved" : "not annotated yet");
+  waiting = false;
+  shownAt = performance.now();
+  showUnsaved();
+  showWork();
+  for (const list of Object.values(lists)) list.aim(image);
 }
 
-// Leaving out a removed concept is no change of the user's: looking at an image saves nothing.
-const changed = () => meaning(said) !== meaning(kept);
+function showWork() {
+  if (boxes && boxes.items !== work.said.annotations) boxes.show(work.said.annotations);
+  one("removed").hidden = !work.lacksRemoved;
+  showState();
+}
+
+function stateOf(shown) {
+  if (outbox.isSaving(shown)) return "saving…";
+  if (shown.problem) return shown.problem.undecided ? "not saved: someone was first" : "not saved";
+  if (shown.changed) return "not saved yet";
+  return shown.annotated || shown.saving.base.annotations.length ? "saved" : "not annotated yet";
+}
+
+// No image is shown until this one's picture is there, unless the user goes elsewhere meanwhile.
+async function travel(find, { record = true, none } = {}) {
+  trip += 1;
+  const mine = trip;
+  waiting = true;
+  hidePicture(frame);
+  note = "the image is loading…";
+  showState();
+  try {
+    const image = await find();
+    const next = image && workOf(image);
+    if (next) await pictures.of(next.image).loaded;
+    if (mine !== trip) return;
+    if (next && next !== work) return arrive(next, record);
+    stay(next ? "" : none);
+  } catch (problem) {
+    if (mine !== trip) return;
+    stay();
+    showProblem({ elements: [], querySelector: () => null }, problem);
+  }
+}
+
+function arrive(next, record = true) {
+  show(next);
+  if (!record) return;
+  const here = new URL(location.href);
+  here.searchParams.set("image", next.image.image_id);
+  history.pushState(null, "", here);
+}
+
+// The image that was shown before stays.
+function stay(text) {
+  show(work);
+  if (!text) return;
+  done = kind === "classification" && work.annotated;
+  note = text;
+  showState();
+}
 
 function say(next) {
-  if (busy || meaning(next) === meaning(said)) return;
-  before.push(said);
-  said = next;
-  showState(changed() ? "not saved yet" : "saved");
+  if (meaning(next) === meaning(work.said)) return;
+  past.push({ work, from: work.said, to: next });
+  future = [];
+  work.said = next;
+  note = "";
+  showState();
 }
 
-function undo() {
-  if (busy || !before.length) return;
-  said = before.pop();
-  boxes && boxes.show(said.annotations);
-  showState(changed() ? "not saved yet" : "saved");
+const undo = () => step(past, future, "from", "undo");
+const redo = () => step(future, past, "to", "redo");
+
+// Takes a change back, or makes it again, on the image it was made on.
+async function step(one, other, side, name) {
+  const change = one.pop();
+  if (!change) return refuse(`there is nothing to ${name}`);
+  other.push(change);
+  if (change.work !== work) {
+    leave();
+    await travel(async () => change.work.image);
+    if (work !== change.work) return refuse(`${change.work.image.file_name} has changed meanwhile`);
+  }
+  work.said = change[side];
+  done = false;
+  note = "";
+  showWork();
   if (kind === "classification") save();
+  return undefined;
 }
 
 // A concept's key or button: what it means depends on the kind of view.
-async function sayConcept(id) {
-  if (busy) return;
+function sayConcept(id) {
+  const { said } = work;
   const has = said.annotations.some((annotation) => annotation.concept_id === id);
   if (kind === "detection") {
     current = id;
@@ -80,115 +167,131 @@ async function sayConcept(id) {
     say({ annotations: has ? others : [...others, { concept_id: id }], without_concept: false });
   } else {
     say({ annotations: [{ concept_id: id }], without_concept: false });
-    await saveAnd("next-unannotated");
+    go("next-unannotated");
   }
+}
+
+// By a key, one image is labelled once: at the end of the list the last one is still shown.
+function typeConcept(id) {
+  if (done) refuse("no other image is unannotated; go to an image, or click a concept, to change it");
+  else sayConcept(id);
 }
 
 function sayWithout() {
-  if (kind === "classification" || busy) return;
-  say({ annotations: [], without_concept: !said.without_concept });
-  boxes && boxes.show(said.annotations);
+  if (kind === "classification") return;
+  say({ annotations: [], without_concept: !work.said.without_concept });
+  showWork();
 }
 
-// Resolves to whether the server has what is on the page.
+// Resolves to whether the server has all that the page says. What failed before is tried again.
 async function save() {
-  if (busy) return false;
-  if (!changed()) return true;
-  busy = true;
-  clearProblem(place);
-  showState("saving…");
-  try {
-    let done = await saving.save(said);
-    while (done.theirs) {
-      showState("someone was first");
-      const choice = await decided(done.theirs, said, labels);
-      if (choice === "theirs") {
-        busy = false;
-        begin(done.theirs);
-        return false;
-      }
-      if (choice !== "mine") {
-        showState("not saved: someone was first");
-        return false;
-      }
-      saving.begin(done.theirs);
-      if (!saving.differs(said)) break;
-      done = await saving.save(said);
-    }
-    kept = said;
-    saved = Math.max(saved, done.position ?? 0);
-    showState("saved");
-    one("removed").hidden = true;
-    refresh(saved || undefined);
-    return true;
-  } catch (problem) {
-    if (!(problem instanceof Problem)) throw problem;
-    showState("not saved");
-    document.getElementById("problem").textContent = problem.message;
-    document.getElementById("problem").hidden = false;
-    return false;
-  } finally {
-    busy = false;
-  }
+  const again = [...works.values()].filter((other) => other !== work && other.savable);
+  const saves = [work, ...again].map((each) => outbox.save(each));
+  return (await Promise.all(saves)).every(Boolean);
 }
 
-async function saveAnd(where) {
-  if (await save()) await go(where);
+// A save began or ended.
+function saveMoved(moved) {
+  if (moved.gone) moved.said = moved.kept;
+  if (moved === work && !waiting) showWork();
+  showUnsaved();
+  if (!outbox.busy) refreshCounts();
+}
+
+// One at a time, so that an older answer never replaces a newer one.
+async function refreshCounts() {
+  if (refreshing) {
+    refreshing.again = true;
+    return;
+  }
+  do {
+    refreshing = { again: false };
+    await refresh(outbox.position || undefined);
+  } while (refreshing.again);
+  refreshing = undefined;
+}
+
+function showUnsaved() {
+  const failed = [...works.values()].filter((each) => each.problem);
+  const box = document.getElementById("problem");
+  box.textContent = failed.map(({ image, problem, gone }) => {
+    if (gone) return `${image.file_name} was removed: its annotations are not kept.`;
+    return `${image.file_name} is not saved: ${problem.message}`;
+  }).join("\n");
+  box.hidden = !failed.length;
+  one("unsaved").replaceChildren(...failed.filter((each) => !each.gone && each !== work).map((each) => {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: `Back to ${each.image.file_name}` });
+    button.dataset.back = each.image.image_id;
+    return button;
+  }));
+}
+
+function leave() {
+  save();
 }
 
 // previous, next, or one of them among the unannotated, which goes round.
-async function go(where) {
-  if (busy) return;
-  const unannotated = where.endsWith("-unannotated");
-  const newest = where.startsWith("previous");
-  const { split } = among;
-  const wanted = unannotated ? { ...(split && { split }), annotated: "false" } : among;
-  try {
-    const next = (await find(wanted, newest, image.added_position)) ?? (unannotated && (await find(wanted, newest)));
-    if (next && next.image_id !== image.image_id) await open(next);
-    else showState(unannotated ? "no other image is unannotated" : `there is no ${where} image`, true);
-  } catch (problem) {
-    showProblem({ elements: [], querySelector: () => null }, problem);
-  }
+function go(where) {
+  leave();
+  const none = where.endsWith("-unannotated") ? "no other image is unannotated" : `there is no ${where} image`;
+  const list = lists[where];
+  if (list?.ready) return arrive(workOf(list.ready));
+  return travel(() => (list ? list.next() : before(where)), { none });
 }
 
-async function find(wanted, newest, cursor) {
-  const query = new URLSearchParams({ ...wanted, view_id: view, limit: 1, at_least: saved });
-  if (newest) query.set("order", "newest");
-  if (cursor !== undefined) query.set("cursor", cursor);
-  const { items } = await call("GET", `/api/v1/projects/${project}/images?${query}`);
-  return items[0];
+async function before(where) {
+  const wanted = where.endsWith("-unannotated") ? unannotated : among;
+  const query = { order: "newest", limit: 1, fresh: true };
+  const ours = ({ image_id: id }) => id !== work.image.image_id;
+  const found = (await find(wanted, { ...query, cursor: work.image.added_position })).filter(ours);
+  if (found.length || wanted === among) return found[0];
+  return (await find(wanted, query)).filter(ours)[0];
 }
 
-async function open(next) {
-  begin(next);
-  const here = new URL(location.href);
-  here.searchParams.set("image", next.image_id);
-  history.pushState(null, "", here);
+async function find(wanted, { fresh, ...query }) {
+  const at = fresh && outbox.position ? { at_least: outbox.position } : {};
+  const given = Object.entries({ ...wanted, ...at, view_id: view, ...query }).filter(([, value]) => value !== undefined);
+  const { items } = await call("GET", `/api/v1/projects/${project}/images?${new URLSearchParams(given)}`);
+  return items;
 }
 
-function showState(text, keep = false) {
-  one("state").textContent = keep ? `${changed() ? "not saved yet" : "saved"}: ${text}` : text;
-  place.dataset.state = changed() ? "changed" : "saved";
+function refuse(text) {
+  beep();
+  note = text;
+  showState();
+}
+
+// Whether what was pressed then, was pressed at the image that is shown now; else it is refused.
+function meets(time) {
+  if (!waiting && time >= shownAt) return true;
+  refuse("a key was ignored: no image was shown");
+  return false;
+}
+
+function showState() {
+  const state = waiting ? [] : [stateOf(work)];
+  one("state").textContent = [...state, ...(note ? [note] : [])].join(": ");
+  place.dataset.state = work.changed ? "changed" : "saved";
   showButtons();
 }
 
 function showButtons() {
-  if (!said) return;
-  const held = new Set(said.annotations.map((annotation) => annotation.concept_id));
+  if (!work) return;
+  const held = new Set(work.said.annotations.map((annotation) => annotation.concept_id));
   for (const button of place.querySelectorAll("[data-says]")) {
     const id = button.dataset.says;
     button.ariaPressed = String(kind === "detection" ? id === current : held.has(id));
   }
   const without = one("without");
-  if (without) without.ariaPressed = String(said.without_concept);
+  if (without) without.ariaPressed = String(work.said.without_concept);
 }
 
 const actions = {
-  add: () => busy || boxes.add(),
-  delete: () => busy || boxes.delete(),
-  save: () => saveAnd("next-unannotated"),
+  add: () => boxes.add(),
+  delete: () => boxes.delete(),
+  save: () => go("next-unannotated"),
   undo,
+  redo,
 };
 
 place.addEventListener("click", (event) => {
@@ -196,22 +299,40 @@ place.addEventListener("click", (event) => {
   if (!button) return;
   // A clicked button would take the next Enter for itself.
   if (event.detail) button.blur();
-  const { says, go: where, do: action } = button.dataset;
+  const { says, go: where, do: action, back } = button.dataset;
+  const acts = says || where || action || back || "without" in button.dataset;
+  if (!acts || !meets(event.timeStamp)) return;
   if (says) sayConcept(says);
-  else if (where) saveAnd(where);
+  else if (where) go(where);
+  else if (back) goBack(works.get(back));
   else if (action) actions[action]();
-  else if ("without" in button.dataset) sayWithout();
+  else sayWithout();
 });
+
+function goBack(failed) {
+  leave();
+  travel(async () => failed.image);
+}
+
 onKeys(one("shortcuts"), place, {
-  ...actions, saveAndNext: actions.save, save, sayConcept, sayWithout, leave: saveAnd, boxes,
+  ...actions, saveAndNext: actions.save, save, sayConcept: typeConcept, sayWithout, leave: go, boxes, meets,
 });
-addEventListener("popstate", async () => {
-  const id = new URL(location.href).searchParams.get("image") ?? work.image.image_id;
-  if (id === image.image_id) return;
-  if (await save()) begin(await look(id, view));
+addEventListener("popstate", () => {
+  const id = new URL(location.href).searchParams.get("image") ?? first.image_id;
+  if (id === work.image.image_id && !waiting) return;
+  leave();
+  travel(async () => works.get(id)?.image ?? look(id, view), { record: false });
 });
 addEventListener("beforeunload", (event) => {
-  if (busy || changed()) event.preventDefault();
+  if (outbox.busy || [...works.values()].some((each) => each.changed)) event.preventDefault();
 });
 fitPicture(frame);
-begin(work.image);
+work = workOf(first);
+const picture = pictures.of(first);
+if (picture.ready) show(work);
+else {
+  showState();
+  picture.loaded.then(() => {
+    if (waiting && trip === 0) show(work);
+  });
+}

@@ -11,6 +11,7 @@ const STEP = 0.01;
 export class Boxes {
   items = [];
   selected = -1;
+  byHand = false;
   #drag;
 
   // `changed(items)` is told of every finished change, `drawn()` gives the concept of a new box.
@@ -28,16 +29,18 @@ export class Boxes {
     new ResizeObserver(() => this.draw()).observe(frame);
   }
 
-  show(items, selected = -1) {
+  show(items) {
     this.#drag = undefined;
     this.items = items;
-    this.select(selected < items.length ? selected : -1);
+    this.select(-1);
   }
 
-  select(index) {
+  // A box that was just drawn is selected, but not by hand: the next key is for the next box.
+  select(index, byHand = true) {
     this.selected = index;
+    this.byHand = byHand;
     this.draw();
-    this.tellSelected(this.items[index]);
+    this.tellSelected(byHand ? this.items[index] : undefined);
   }
 
   // The selection after the one there is, or before it.
@@ -48,9 +51,9 @@ export class Boxes {
     this.select(this.selected < 0 ? none : (this.selected + by + count) % count);
   }
 
-  add(box = boxOf(0.4, 0.4, 0.6, 0.6)) {
+  add(box = boxOf(0.4, 0.4, 0.6, 0.6), byHand = true) {
     const concept = this.drawn();
-    this.#change([...this.items, { concept_id: concept, box }], this.items.length);
+    this.#change([...this.items, { concept_id: concept, box }], this.items.length, byHand);
   }
 
   delete() {
@@ -59,31 +62,33 @@ export class Boxes {
   }
 
   rename(concept) {
-    if (this.selected < 0) return false;
+    if (this.selected < 0 || !this.byHand) return false;
     this.#replace({ ...this.items[this.selected], concept_id: concept });
     return true;
   }
 
   // Arrow keys: one step, or a tenth of it; they move the box or its right and lower side.
   nudge(key, { size, fine }) {
-    if (this.selected < 0 || this.#drag) return false;
     const step = fine ? STEP / 10 : STEP;
     const right = { ArrowLeft: -step, ArrowRight: step }[key] ?? 0;
     const down = { ArrowUp: -step, ArrowDown: step }[key] ?? 0;
     const item = this.items[this.selected];
     const box = size ? resized(item.box, "se", right, down) : moved(item.box, right, down);
     this.#replace({ ...item, box });
-    return true;
+  }
+
+  get canNudge() {
+    return this.selected >= 0 && !this.#drag;
   }
 
   #replace(item) {
     this.#change(this.items.map((one, at) => (at === this.selected ? item : one)), this.selected);
   }
 
-  #change(items, selected) {
+  #change(items, selected, byHand = this.byHand) {
     this.items = items;
     this.changed(items);
-    this.select(selected);
+    this.select(selected, byHand);
   }
 
   #press(event) {
@@ -117,7 +122,7 @@ export class Boxes {
     this.#drag = undefined;
     if (!drag) return;
     if (!drag.far) this.select(drag.handle ? this.selected : drag.hit);
-    else if (drag.way === "draw") this.add(drag.now);
+    else if (drag.way === "draw") this.add(drag.now, false);
     else this.#replace({ ...this.items[this.selected], box: drag.now });
   }
 

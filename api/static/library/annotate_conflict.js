@@ -2,11 +2,11 @@
 import { ago } from "../times.js";
 
 // Resolves to "theirs", "mine", or "" where the dialog was closed.
-export async function decided(theirs, mine, labels) {
+export async function decided(name, theirs, mine, labels) {
   const dialog = document.getElementById("conflict");
   const { changed_by: who, changed_at: at, revision } = theirs;
   dialog.querySelector("[data-who]").textContent =
-    `${who} changed this image ${ago(at)}; it is at revision ${revision}. Yours is not saved.`;
+    `${who} changed this image, ${name}, ${ago(at)}; it is at revision ${revision}. Yours is not saved.`;
   dialog.querySelector("[data-theirs]").textContent = told(theirs, labels);
   dialog.querySelector("[data-mine]").textContent = told(mine, labels);
   dialog.returnValue = "";

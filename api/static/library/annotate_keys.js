@@ -3,7 +3,8 @@
 const OFF = "annotate.shortcuts";
 const ARROWS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]);
 
-export function onKeys(toggle, place, actions) {
+// `meets(time)` is whether a key that was pressed then meets an image; it refuses one that does not.
+export function onKeys(toggle, place, { meets, ...actions }) {
   toggle.checked = localStorage.getItem(OFF) !== "off";
   toggle.addEventListener("change", () => localStorage.setItem(OFF, toggle.checked ? "on" : "off"));
   document.addEventListener("keydown", (event) => {
@@ -11,15 +12,20 @@ export function onKeys(toggle, place, actions) {
     if (event.target.closest("input:not([type=checkbox]), select, textarea")) return;
     // Enter and the space bar are a focused button's own.
     const own = event.target.closest("button, a, summary, input") && ["Enter", " "].includes(event.key);
-    if (!own && act(event, place, actions)) event.preventDefault();
+    const meant = !own && meaningOf(event, place, actions);
+    if (!meant) return;
+    event.preventDefault();
+    // A key that is held says nothing of the images that come meanwhile.
+    if (event.repeat && !ARROWS.has(event.key)) return;
+    if (meets(event.timeStamp)) meant();
   });
 }
 
-// Whether the key meant something.
-function act({ key, ctrlKey, shiftKey }, place, { boxes, ...actions }) {
+// What the key does; none if it means nothing.
+function meaningOf({ key, ctrlKey, shiftKey }, place, { boxes, ...actions }) {
   if (ARROWS.has(key)) return arrow(key, { ctrlKey, shiftKey }, boxes, actions);
   const shared = ctrlKey
-    ? { z: actions.undo, s: actions.save }
+    ? { z: actions.undo, y: actions.redo, Z: actions.redo, s: actions.save }
     : { Enter: actions.saveAndNext, "-": actions.sayWithout };
   const drawing = boxes && !ctrlKey
     ? {
@@ -28,19 +34,14 @@ function act({ key, ctrlKey, shiftKey }, place, { boxes, ...actions }) {
       }
     : {};
   const meant = { ...shared, ...drawing }[key];
-  if (meant) {
-    meant();
-    return true;
-  }
+  if (meant) return meant;
   const button = !ctrlKey && key.length === 1 && place.querySelector(`[data-key="${CSS.escape(key.toLowerCase())}"]`);
-  if (button) actions.sayConcept(button.dataset.says);
-  return Boolean(button);
+  return button ? () => actions.sayConcept(button.dataset.says) : undefined;
 }
 
 function arrow(key, { ctrlKey, shiftKey }, boxes, { leave }) {
-  if (boxes && boxes.nudge(key, { size: shiftKey, fine: ctrlKey })) return true;
+  if (boxes && boxes.canNudge) return () => boxes.nudge(key, { size: shiftKey, fine: ctrlKey });
   const way = { ArrowLeft: "previous", ArrowRight: "next" }[key];
-  if (!way || ctrlKey) return false;
-  leave(shiftKey ? `${way}-unannotated` : way);
-  return true;
+  if (!way || ctrlKey) return undefined;
+  return () => leave(shiftKey ? `${way}-unannotated` : way);
 }

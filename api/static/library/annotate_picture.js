@@ -1,15 +1,20 @@
-// The picture, as large as its place allows: the pixels that training gets.
+// The picture in its place, as large as the page allows: the pixels that training gets. There is no
+// picture while the next one loads.
 
 const TALLEST = 0.7;
 const LARGEST_SCALE = 48;
 
-export function showPicture(frame, image) {
-  const picture = frame.querySelector("[data-picture]");
-  const url = `/api/v1/images/${image.image_id}`;
-  picture.alt = image.file_name;
+export function showPicture(frame, image, { element }) {
+  const old = frame.querySelector("[data-picture]");
+  element.alt = image.file_name;
   Object.assign(frame.dataset, { width: image.width, height: image.height });
-  if (!picture.src.endsWith(`${url}/picture`)) picture.src = `${url}/picture`;
+  if (old !== element) old.replaceWith(element);
+  frame.classList.remove("waiting");
   fit(frame);
+}
+
+export function hidePicture(frame) {
+  frame.classList.add("waiting");
 }
 
 export function fitPicture(frame) {

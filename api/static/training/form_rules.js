@@ -1,7 +1,13 @@
 // The rules of domain/form_controls.py: which control counts, and which default it has.
 
+// Stands for every value of a key, but not for none.
+const ANY = "*";
+
 export function fits(when, chosen) {
-  return Object.entries(when).every(([key, values]) => values.includes(chosen[key] ?? null));
+  return Object.entries(when).every(([key, values]) => {
+    const value = chosen[key] ?? null;
+    return values.includes(value) || (value !== null && values.includes(ANY));
+  });
 }
 
 // What stands for every control in turn: whether it is shown, its default, and its value.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from adapters.audit import verify_bundle as verifier
 from application.log.mapper import EventMapper
 from application.log.sealing import new_key
-from domain.dataset import image as images
+from domain.dataset import image as image_module
 from domain.dataset.image import (
     PRECISION,
     Annotation,
@@ -66,16 +66,22 @@ def happenings(boxed: bool) -> st.SearchStrategy[list[tuple[str, Event]]]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.data(), st.sampled_from(KINDS))
-def test_both_find_the_same_manifest(data: st.DataObject, kind: str) -> None:
+@given(st.data(), st.sampled_from(KINDS), st.booleans())
+def test_both_find_the_same_manifest(data: st.DataObject, kind: str, negatives: bool) -> None:
     happened = data.draw(happenings(kind == DETECTION))
     looked_at = data.draw(st.integers(0, len(happened)))
     concepts = data.draw(st.sets(st.sampled_from(CONCEPTS), min_size=1))
     labels = tuple(ConceptLabel(key, key) for key in sorted(concepts))
     created = msgspec.structs.replace(
-        CREATED, kind=kind, concepts=labels, log_position=looked_at, view_id="v"
+        CREATED,
+        kind=kind,
+        concepts=labels,
+        log_position=looked_at,
+        view_id="v",
+        negative_validation=negatives,
     )
-    lines = list(manifest(placed(happened[:looked_at]), "v", kind, frozenset(concepts)))
+    images = placed(happened[:looked_at])
+    lines = list(manifest(images, "v", kind, frozenset(concepts), negative_validation=negatives))
     total = counts(lines)
     frozen = DatasetFrozen(digest(lines), total.train, total.validation, {}, None)
     content = b"".join(map(canonical_line, lines))
@@ -94,7 +100,7 @@ def placed(happened: Sequence[tuple[str, Event]]) -> list[PlacedImage]:
     """The project's images after what happened, by the domain's rules."""
     states: dict[str, Image | None] = {}
     for stream, event in happened:
-        states[stream] = images.evolve(states.get(stream), event)
+        states[stream] = image_module.evolve(states.get(stream), event)
     return [
         PlacedImage(stream.removeprefix("image-"), state, 0)
         for stream, state in sorted(states.items())

@@ -7,12 +7,15 @@ from hypothesis import strategies as st
 from adapters.formats.items import DeclaredView, SourceAnnotation, SourceImage, ViewAnnotations
 from domain.dataset.image import TRAIN, VALIDATION, Box
 from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
+from domain.text import is_text
 
 GRID = 10**9
-PRINTABLE = st.characters(exclude_categories=("C", "Z"), include_characters=" ")
+PRINTABLE = st.characters(
+    exclude_categories=("C", "Z"), include_characters=" \u00a0\u202f\u3000\u200c\u200d"
+)
 STORABLE = st.characters(codec="utf-8", exclude_characters="\0")
 LABELS = st.text(PRINTABLE | st.sampled_from(", \"'<&;#:\\"), min_size=1, max_size=12).filter(
-    lambda text: text == text.strip() and text.isprintable()
+    lambda text: text == text.strip() and is_text(text)
 )
 STEMS = LABELS.filter(lambda text: not set(text) & set("/\\:") and text[0] != ".")
 FOLDERS = st.sampled_from(["", "images/", "images/deep er/", "JPEGImages/", "é/"])

@@ -50,9 +50,16 @@ def folded(*history: tuple[str, Event], project: str = "p") -> list[PlacedImage]
 
 
 def lines(
-    *history: tuple[str, Event], kind: str = CLASSIFICATION, concepts: str = "ab"
+    *history: tuple[str, Event],
+    kind: str = CLASSIFICATION,
+    concepts: str = "ab",
+    negatives: bool = True,
 ) -> list[ManifestLine]:
-    return list(manifest.manifest(folded(*history), "v", kind, frozenset(concepts)))
+    return list(
+        manifest.manifest(
+            folded(*history), "v", kind, frozenset(concepts), negative_validation=negatives
+        )
+    )
 
 
 A = ManifestLine("1", "sha-1", "train", ("a",))
@@ -134,6 +141,25 @@ def test_a_detection_trains_on_images_with_a_box() -> None:
     )
     [line] = lines(*history, kind=DETECTION)
     assert line == ManifestLine("1", "sha-1", "train", ("a", "b", "a"), (SIDES, SIDES, SIDES))
+
+
+def test_a_detection_validates_on_images_without_a_box() -> None:
+    """False positives on them count; versions of earlier releases keep the images they had."""
+    history = (
+        *(added(image) for image in "12345"),
+        *((image, ImageSplitAssigned("validation")) for image in "1234"),
+        boxed("1", "a"),
+        boxed("2", "c"),
+        boxed("3", nothing=True),
+        boxed("5", nothing=True),
+    )
+    assert [(line.image, line.concepts) for line in lines(*history, kind=DETECTION)] == [
+        ("1", ("a",)),
+        ("2", ()),
+        ("3", ()),
+    ]
+    earlier = lines(*history, kind=DETECTION, negatives=False)
+    assert [line.image for line in earlier] == ["1"]
 
 
 def test_counts_are_by_split_and_by_training_concept() -> None:

@@ -47,6 +47,8 @@ def test_the_default_learning_rate_suits_architecture_optimizer_and_start(
         options = resolve_options(network.kinds[0], chosen | extra)
         expected = rates.stepped if optimizer in STEPPED else rates.adaptive
         assert options.initial_learning_rate == expected
+        scratch = network.scratch.stepped if optimizer in STEPPED else network.scratch.adaptive
+        assert options.new_concept_learning_rate == (scratch if extra else None)
 
 
 def test_weights_at_hand_are_the_default() -> None:

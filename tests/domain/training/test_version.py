@@ -69,6 +69,11 @@ def test_a_version_is_named_by_its_number_unless_it_is_given_a_name() -> None:
         ({"kind": "tagging", "concepts": ()}, Conflict, "at least one"),
         ({"kind": "tagging", "counts": ManifestCounts(8, 2, {})}, Conflict, "holds a concept"),
         ({"kind": "detection", "counts": ManifestCounts(0, 0, {})}, Conflict, "has a box"),
+        (
+            {"kind": "detection", "counts": ManifestCounts(0, 3, {})},
+            Conflict,
+            "no training image has a box",
+        ),
     ],
 )
 def test_a_training_that_cannot_work_is_refused(
@@ -82,7 +87,10 @@ def test_one_concept_is_enough_for(kind: str) -> None:
     command = msgspec.structs.replace(
         CREATE, kind=kind, concepts=CONCEPTS[:1], counts=ManifestCounts(8, 2, {"c1": 8})
     )
-    given().when(command).then(msgspec.structs.replace(CREATED, kind=kind, concepts=CONCEPTS[:1]))
+    created = msgspec.structs.replace(
+        CREATED, kind=kind, concepts=CONCEPTS[:1], negative_validation=kind == "detection"
+    )
+    given().when(command).then(created)
 
 
 def test_a_nameless_version_is_refused() -> None:

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Iterator
 
 import pytest
@@ -97,6 +98,7 @@ def test_a_created_version_waits(log: MadeLog, engine: Engine, connection: Conne
     row = version_after(log, engine, connection)
     assert (row.status, row.progress, row.attempt, row.revision) == ("queued", 0.0, 1, 1)
     assert (row.indicator, row.checkpoint, row.manifest, row.ended_at) == (None,) * 4
+    assert row.images_per_concept is None
     assert row.options == created("m1", 1, "").options
     assert row.concepts == list(LABELS)
     assert (row.log_position, row.created_at, row.created_position) == (7, at(1), 1)
@@ -106,7 +108,7 @@ TRAINED: list[Event] = [
     DatasetFrozen("manifest", 8, 2, {"a": 4, "b": 4}, "validates"),
     started(),
     TrainingStepAdvanced("training", "running", 0.5),
-    BestCheckpointSaved("sha", 99, "validation_accuracy", 0.9, 1),
+    BestCheckpointSaved("sha", 99, "validation_accuracy", 0.9, 1, 0.3),
 ]
 
 
@@ -115,7 +117,8 @@ def test_a_cancelled_version_has_no_checkpoint(
 ) -> None:
     row = version_after(log, engine, connection, *TRAINED, VersionTrainingCancelled())
     assert (row.status, row.ended_at, row.reason) == ("cancelled", at(6), None)
-    assert (row.checkpoint, row.checkpoint_bytes, row.indicator) == (None, None, None)
+    assert (row.checkpoint, row.checkpoint_bytes) == (None, None)
+    assert (row.indicator, row.validation_loss) == (None, None)
     assert row.progress == pytest.approx(0.475)
 
 
@@ -134,9 +137,11 @@ def test_a_version_in_training_shows_how_far_it_is(
     row = version_after(log, engine, connection, *TRAINED)
     assert (row.manifest, row.train_images, row.validation_images) == ("manifest", 8, 2)
     assert (row.validation_set, row.comparable) == ("validates", True)
+    assert row.images_per_concept == {"a": 4, "b": 4}
     assert row.status == "training"
     assert row.progress == pytest.approx(0.475)
-    assert (row.indicator, row.checkpoint, row.checkpoint_bytes) == (0.9, "sha", 99)
+    assert (row.indicator, row.validation_loss) == (0.9, 0.3)
+    assert (row.checkpoint, row.checkpoint_bytes) == ("sha", 99)
     assert row.revision == 5
 
 
@@ -180,6 +185,8 @@ def test_a_failed_version_says_why_until_it_is_retried(
 
 
 INDICATORS = [0.5, None, 0.9, 0.5, 0.5, None, 0.7, 0.9]
+LOSSES = [0.2, None, 0.1, 0.1, 0.3]
+"""None as in the events of earlier releases."""
 
 
 @pytest.fixture
@@ -194,7 +201,9 @@ def many(log: MadeLog, engine: Engine, connection: Connection) -> Connection:
         log.add(stream, created(model, number, f"Name_{number % 5}", architecture))
         indicator = INDICATORS[number % 8]
         if indicator is not None:
-            log.add(stream, BestCheckpointSaved("sha", 9, "validation_accuracy", indicator, 1))
+            loss = LOSSES[number % 5]
+            saved = BestCheckpointSaved("sha", 9, "validation_accuracy", indicator, 1, loss)
+            log.add(stream, saved)
         if number % 4 == 0:
             log.add(stream, VersionTrainingFailed("no"), *[VersionArchived()] * (number % 8 == 0))
     log.follow(engine, [MODELS_LIBRARY])
@@ -231,8 +240,15 @@ def test_versions_are_sorted_as_asked(many: Connection) -> None:
     positions = [row.created_position for row in sorted_by("newest")]
     assert positions == sorted(positions, reverse=True)
     assert [row.created_position for row in sorted_by("oldest")] == sorted(positions)
-    best = [-1 if row.indicator is None else row.indicator for row in sorted_by("best")]
+    best = [
+        (
+            -1 if row.indicator is None else row.indicator,
+            -math.inf if row.validation_loss is None else -row.validation_loss,
+        )
+        for row in sorted_by("best")
+    ]
     assert best == sorted(best, reverse=True)
+    assert len(set(best)) > len({indicator for indicator, _ in best})
     names = [row.name for row in sorted_by("name")]
     assert names == sorted(names)
 

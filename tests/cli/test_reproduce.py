@@ -1,0 +1,15 @@
+import math
+
+import pytest
+
+from cli.training.reproduce import difference
+
+
+def test_figures_are_compared_as_numbers() -> None:
+    assert difference(0.5, 0.25) == 0.25
+
+
+@pytest.mark.parametrize("value", [None, math.nan, math.inf])
+def test_a_figure_that_is_no_number_is_within_no_tolerance(value: float | None) -> None:
+    assert not difference(value, 0.5) <= 1
+    assert not difference(0.5, value) <= 1
