@@ -33,6 +33,7 @@ SETUP = ["make", "setup"]
 SECONDS = 900
 KILLS = 20
 USER = "daemon"
+CERTIFICATES = frozenset({"CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE"})
 DOCKER = (
     "chown,dac_override,fowner,fsetid,kill,setgid,setuid,setpcap,net_bind_service,net_raw,"
     "sys_chroot,mknod,audit_write,setfcap"
@@ -239,7 +240,8 @@ def company_network(wheels: Path) -> Row:
             place.environment["PIP_CONFIG_FILE"] = str(file)
             # A cache of its own, so that all packages come from there.
             place.environment["UV_CACHE_DIR"] = str(place.clone.parent / "cache")
-            for name in [n for n in place.environment if n.startswith("PIP_")]:
+            # What the machine's own environment says would come before the file.
+            for name in [n for n in place.environment if n.startswith("PIP_") or n in CERTIFICATES]:
                 if name != "PIP_CONFIG_FILE":
                     del place.environment[name]
             return demo(place)

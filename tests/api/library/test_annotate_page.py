@@ -372,7 +372,7 @@ def test_keys_that_meet_no_image_are_refused_audibly(site: Scene, page: Page) ->
             waiting.append(route)
 
     released = False
-    page.route("**/content", hold)
+    page.route("**/picture", hold)
     page.goto(f"{desk.path}?image={desk.images[1]}", wait_until="commit")
     expect_state(page, "the image is loading…")
     page.keyboard.press("1")
