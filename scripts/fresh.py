@@ -234,9 +234,9 @@ def company_network(wheels: Path) -> Row:
     """An index of its own, with a certificate signed by the company's own authority."""
 
     def work(place: Place) -> str:
-        with served(wheels, place.clone.parent) as (address, certificate):
+        with served(wheels, place.clone.parent) as (address, authority):
             file = place.clone.parent / "pip.conf"
-            file.write_text(f"[global]\nindex-url = {address}\ncert = {certificate}\n")
+            file.write_text(f"[global]\nindex-url = {address}\ncert = {authority}\n")
             place.environment["PIP_CONFIG_FILE"] = str(file)
             # A cache of its own, so that all packages come from there.
             place.environment["UV_CACHE_DIR"] = str(place.clone.parent / "cache")
@@ -251,14 +251,20 @@ def company_network(wheels: Path) -> Row:
 
 @contextlib.contextmanager
 def served(wheels: Path, folder: Path) -> Iterator[tuple[str, Path]]:
-    """A package index over TLS on loopback; its address and the certificate to trust."""
-    certificate, key = folder / "ca.pem", folder / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
-         "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-out", certificate,
-         "-keyout", key],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    """A package index over TLS on loopback; its address, and the authority to trust."""
+    authority, certificate, key = (
+        folder / "authority.pem",
+        folder / "server.pem",
+        folder / "key.pem",
+    )
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout"]
+    by_authority = ["-CA", authority, "-CAkey", folder / "authority-key.pem"]
+    names = ["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=CA:FALSE"]
+    for arguments in (
+        [folder / "authority-key.pem", "-out", authority, "-subj", "/CN=The company"],
+        [key, "-out", certificate, "-subj", "/CN=localhost", *names, *by_authority],
+    ):
+        subprocess.run([*make, *arguments], check=True, capture_output=True)
     index = folder / "index" / "simple"
     for wheel in wheels.iterdir():
         name = wheel.name.split("-")[0].lower().replace("_", "-").replace(".", "-")
@@ -281,7 +287,7 @@ def served(wheels: Path, folder: Path) -> Iterator[tuple[str, Path]]:
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"https://localhost:{server.server_port}/simple", certificate
+        yield f"https://localhost:{server.server_port}/simple", authority
     finally:
         server.shutdown()
         server.server_close()
