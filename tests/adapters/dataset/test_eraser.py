@@ -19,6 +19,7 @@ from adapters.dataset.eraser import FEED, sweep
 from adapters.dataset.exports import ExportRequest, export
 from adapters.dataset.imports.leftovers import delete_leftovers, work_prefix
 from adapters.dataset.imports.requested import upload_key
+from adapters.images.decoding import decode
 from adapters.postgres.reactions import react_to_all
 from adapters.settings import Settings
 from adapters.uploads.image_files import ImageLimits
@@ -223,7 +224,6 @@ def test_a_thumbnail_that_was_being_made_is_not_kept(
     blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blobs.put(FACE)
-    decode = thumbnails.decode
 
     def overtaken(data: bytes, max_pixels: int, **options: Any) -> Image.Image:
         blobs.erase(DIGEST)
