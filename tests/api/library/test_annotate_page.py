@@ -561,7 +561,7 @@ def test_the_page_shows_the_pixels_that_training_gets(site: Scene, page: Page, n
     odd = ODD[name]
     desk = Desk(site, "detection", images=1)
     (image,) = upload(site, desk.project, ("a.bin", odd.data)).json()["ids"]
-    show(page, site, f"{desk.path}?image={image}")
+    page.goto(f"{desk.path}?image={image}&at_least={site.store.head()}")
     picture = page.locator("[data-picture]")
     expect(picture).to_have_js_property("complete", True)
     width, height, values = picture.evaluate(PIXELS)
