@@ -19,9 +19,9 @@ from torchvision.transforms.v2 import functional
 from domain.training.augmentations import (
     AUTO,
     BRIGHTNESS,
-    CHANCES,
     CONTRAST,
     HORIZONTAL_FLIP,
+    OPERATIONS,
     PATCH_NOISE,
     RANDOM_CROP,
     ROTATION,
@@ -76,8 +76,8 @@ def augment(
 ) -> None:
     """Apply the operations in order, each by chance. The image keeps its size."""
     for augmentation in augmentations:
-        if random.random() < CHANCES[augmentation.op]:
-            _OPERATIONS[augmentation.op](sample, augmentation.parameters, random)
+        if random.random() < OPERATIONS[augmentation.op].chance:
+            _FUNCTIONS[augmentation.op](sample, augmentation.parameters, random)
 
 
 def _flip_horizontally(sample: Sample, _: dict[str, float], __: np.random.Generator) -> None:
@@ -191,7 +191,7 @@ def _as_bytes(pixels: Tensor) -> Tensor:
     return pixels.clamp_(0, 1).mul_(255).round_().to(torch.uint8)
 
 
-_OPERATIONS: dict[str, Callable[[Sample, dict[str, float], np.random.Generator], None]] = {
+_FUNCTIONS: dict[str, Callable[[Sample, dict[str, float], np.random.Generator], None]] = {
     HORIZONTAL_FLIP: _flip_horizontally,
     VERTICAL_FLIP: _flip_vertically,
     ROTATION: _rotate,

@@ -257,7 +257,17 @@ def served(wheels: Path, folder: Path) -> Iterator[tuple[str, Path]]:
         folder / "server.pem",
         folder / "key.pem",
     )
-    make: list[str | Path] = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout"]
+    make: list[str | Path] = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-keyout",
+    ]
     by_authority: list[str | Path] = ["-CA", authority, "-CAkey", folder / "authority-key.pem"]
     names = ["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=CA:FALSE"]
     for arguments in (

@@ -1,5 +1,9 @@
 """The augmentations a user can choose: their parameters, and how often each is applied."""
 
+from collections.abc import Mapping
+
+import msgspec
+
 from domain.library.view import DETECTION
 from domain.training.form_controls import NUMBER, Control, Default
 
@@ -7,28 +11,14 @@ HORIZONTAL_FLIP, VERTICAL_FLIP, ROTATION = "horizontal_flip", "vertical_flip", "
 BRIGHTNESS, CONTRAST = "brightness", "contrast"
 RANDOM_CROP, PATCH_NOISE, AUTO = "random_crop", "patch_noise", "auto_augment"
 
-CHANCES = {
-    HORIZONTAL_FLIP: 0.5,
-    VERTICAL_FLIP: 0.5,
-    ROTATION: 0.5,
-    BRIGHTNESS: 0.2,
-    CONTRAST: 0.2,
-    RANDOM_CROP: 0.5,
-    PATCH_NOISE: 0.2,
-    AUTO: 1.0,
-}
-"""How probable it is that an operation is applied to an image that is drawn."""
 
-LABELS = {
-    HORIZONTAL_FLIP: "Horizontal flip",
-    VERTICAL_FLIP: "Vertical flip",
-    ROTATION: "Rotation by 90°",
-    BRIGHTNESS: "Brightness",
-    CONTRAST: "Contrast",
-    RANDOM_CROP: "Random crop",
-    PATCH_NOISE: "Patch noise",
-    AUTO: "Auto-augment",
-}
+class Operation(msgspec.Struct, frozen=True):
+    """An augmentation that can be chosen. `chance` is the probability that it is applied to an
+    image that is drawn."""
+
+    label: str
+    chance: float
+    parameters: tuple[Control, ...] = ()
 
 
 def _number(key: str, label: str, default: float, low: float, high: float, about: str) -> Control:
@@ -44,35 +34,54 @@ def _number(key: str, label: str, default: float, low: float, high: float, about
     )
 
 
-PARAMETERS: dict[str, tuple[Control, ...]] = {
-    HORIZONTAL_FLIP: (),
-    VERTICAL_FLIP: (),
-    ROTATION: (),
-    BRIGHTNESS: (
-        _number("max_delta", "Largest change", 0.05, 0, 1, "Added to all pixels, which are 0 to 1"),
-    ),
-    CONTRAST: (
-        _number("minimum", "Least factor", 0.8, 0.5, 1, "Of the distance from the mean"),
-        _number("maximum", "Largest factor", 1.25, 1, 2, "Of the distance from the mean"),
-    ),
-    RANDOM_CROP: (
-        _number("min_aspect", "Least aspect ratio", 0.75, 0.1, 1, "Width by height"),
-        _number("max_aspect", "Largest aspect ratio", 1.33, 1, 10, "Width by height"),
-        _number("min_area", "Least area", 0.5, 0.05, 1, "As a share of the image"),
-        _number("max_area", "Largest area", 1, 0.05, 1, "As a share of the image"),
-    ),
-    PATCH_NOISE: (
-        _number(
-            "max_deviation",
-            "Largest deviation",
-            0.05,
-            0,
-            2,
-            "Standard deviation of the noise added to a square patch; pixels are 0 to 1",
+OPERATIONS: Mapping[str, Operation] = {
+    HORIZONTAL_FLIP: Operation("Horizontal flip", 0.5),
+    VERTICAL_FLIP: Operation("Vertical flip", 0.5),
+    ROTATION: Operation("Rotation by 90°", 0.5),
+    BRIGHTNESS: Operation(
+        "Brightness",
+        0.2,
+        (
+            _number(
+                "max_delta", "Largest change", 0.05, 0, 1, "Added to all pixels, which are 0 to 1"
+            ),
         ),
     ),
-    AUTO: (),
+    CONTRAST: Operation(
+        "Contrast",
+        0.2,
+        (
+            _number("minimum", "Least factor", 0.8, 0.5, 1, "Of the distance from the mean"),
+            _number("maximum", "Largest factor", 1.25, 1, 2, "Of the distance from the mean"),
+        ),
+    ),
+    RANDOM_CROP: Operation(
+        "Random crop",
+        0.5,
+        (
+            _number("min_aspect", "Least aspect ratio", 0.75, 0.1, 1, "Width by height"),
+            _number("max_aspect", "Largest aspect ratio", 1.33, 1, 10, "Width by height"),
+            _number("min_area", "Least area", 0.5, 0.05, 1, "As a share of the image"),
+            _number("max_area", "Largest area", 1, 0.05, 1, "As a share of the image"),
+        ),
+    ),
+    PATCH_NOISE: Operation(
+        "Patch noise",
+        0.2,
+        (
+            _number(
+                "max_deviation",
+                "Largest deviation",
+                0.05,
+                0,
+                2,
+                "Standard deviation of the noise added to a square patch; pixels are 0 to 1",
+            ),
+        ),
+    ),
+    AUTO: Operation("Auto-augment", 1.0),
 }
+"""By the name that a form and a job have for it."""
 
 
 def default_augmentations(kind: str) -> list[dict[str, object]]:

@@ -19,7 +19,7 @@ from domain.training.architectures import (
     Rates,
     architectures_for,
 )
-from domain.training.augmentations import LABELS, PARAMETERS, default_augmentations
+from domain.training.augmentations import OPERATIONS, default_augmentations
 from domain.training.form_controls import (
     ANY,
     INTEGER,
@@ -322,8 +322,8 @@ def _images(kind: str, networks: list[Architecture]) -> Iterator[Control]:
         label="Augmentations",
         help="In this order, by chance, anew each time that an image is drawn",
         defaults=(Default(default_augmentations(kind)),),
-        choices=_choices(LABELS),
-        items=PARAMETERS,
+        choices=_choices({op: operation.label for op, operation in OPERATIONS.items()}),
+        items={op: operation.parameters for op, operation in OPERATIONS.items()},
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import entropy
 from torch import Tensor
 
-from domain.training.augmentations import CHANCES, PARAMETERS
+from domain.training.augmentations import OPERATIONS
 from domain.training.form_controls import resolve
 from domain.training.options import Augmentation
 from gpu_worker.augment import _LEAST_OVERLAP, _OPERATIONS, Sample, augment
@@ -24,12 +24,12 @@ BOXES = torch.tensor([[4.0, 5.0, 12.0, 20.0], [20.0, 2.0, 39.0, 9.0]])
 def applied(op: str, seed: int = 0, boxes: Tensor = BOXES, **given: float) -> Sample:
     """One operation for certain, on an image that is not square."""
     sample = Sample(IMAGE.clone(), boxes.clone())
-    parameters = resolve(iter(PARAMETERS[op]), given)
+    parameters = resolve(iter(OPERATIONS[op].parameters), given)
     _OPERATIONS[op](sample, parameters, np.random.default_rng(seed))
     return sample
 
 
-@pytest.mark.parametrize("op", CHANCES)
+@pytest.mark.parametrize("op", OPERATIONS)
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=25, deadline=None)
 def test_every_operation_keeps_size_type_and_boxes_within(op: str, seed: int) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from domain.errors import Invalid
 from domain.training.architectures import ARCHITECTURES, OPTIMIZERS, STEPPED, architectures_for
-from domain.training.augmentations import PARAMETERS
+from domain.training.augmentations import OPERATIONS
 from domain.training.form import KINDS, training_form
 from domain.training.form_controls import INTEGER, LIST, NUMBER, SELECT, TOGGLE, Control
 from domain.training.options import Augmentation, TrainingOptions, resolve_options
@@ -192,13 +192,13 @@ def values_of(control: Control) -> st.SearchStrategy[Any]:
             step = int(control.step or 1)
             return st.integers(-(-int(low or 0) // step), int(high) // step).map(lambda n: n * step)
         case kind if kind == LIST:
-            one = st.sampled_from(list(PARAMETERS)).flatmap(entries)
+            one = st.sampled_from(list(OPERATIONS)).flatmap(entries)
             return st.lists(one, unique_by=lambda entry: str(entry["op"]))
     return st.none()
 
 
 def entries(op: str) -> st.SearchStrategy[dict[str, Any]]:
-    parameters = {control.key: values_of(control) for control in PARAMETERS[op]}
+    parameters = {control.key: values_of(control) for control in OPERATIONS[op].parameters}
     return st.fixed_dictionaries({"op": st.just(op)}, optional=parameters)
 
 
