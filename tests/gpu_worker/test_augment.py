@@ -13,7 +13,7 @@ from torch import Tensor
 from domain.training.augmentations import OPERATIONS
 from domain.training.form_controls import resolve
 from domain.training.options import Augmentation
-from gpu_worker.augment import _LEAST_OVERLAP, _OPERATIONS, Sample, augment
+from gpu_worker.augment import _LEAST_OVERLAP, _FUNCTIONS, Sample, augment
 from gpu_worker.balance import balanced
 
 HEIGHT, WIDTH = 24, 40
@@ -25,7 +25,7 @@ def applied(op: str, seed: int = 0, boxes: Tensor = BOXES, **given: float) -> Sa
     """One operation for certain, on an image that is not square."""
     sample = Sample(IMAGE.clone(), boxes.clone())
     parameters = resolve(iter(OPERATIONS[op].parameters), given)
-    _OPERATIONS[op](sample, parameters, np.random.default_rng(seed))
+    _FUNCTIONS[op](sample, parameters, np.random.default_rng(seed))
     return sample
 
 
@@ -54,7 +54,7 @@ def test_flips_and_rotations_move_pixels_and_boxes_alike() -> None:
     for op in ("horizontal_flip", "vertical_flip", "rotation_90"):
         for seed in range(4):
             sample = Sample(black.clone(), BOXES[:1].clone())
-            _OPERATIONS[op](sample, {}, np.random.default_rng(seed))
+            _FUNCTIONS[op](sample, {}, np.random.default_rng(seed))
             rows, columns = np.nonzero(sample.image[0].numpy() > 127)
             found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
             assert np.abs(np.array(found) - sample.boxes[0].numpy()).max() <= 1.5, op
@@ -65,7 +65,7 @@ def test_brightness_adds_one_delta() -> None:
     found = set()
     for seed in range(20):
         sample = Sample(grey, BOXES[:0])
-        _OPERATIONS["brightness"](sample, {"max_delta": 0.1}, np.random.default_rng(seed))
+        _FUNCTIONS["brightness"](sample, {"max_delta": 0.1}, np.random.default_rng(seed))
         (value,) = set(sample.image.flatten().tolist())
         found.add(value)
     assert min(found) >= 100 - 26
