@@ -10,10 +10,11 @@ from tests.adapters.formats.making import lay
 
 COCO = '{"images": [], "annotations": [], "categories": []}'
 STUDIO = '{"views": []}\n{"data": [], "images": []}'
+VOC = "<annotation/>"
 SIGNS = {
     "coco": [{"annotations/instances_val.json": COCO}, {"x.json": COCO, "images/a.png": ""}],
-    "voc": [{"Annotations/a.xml": ""}, {"train/a.xml": "", "train/a.png": ""}],
-    "yolo": [{"data.yaml": ""}, {"classes.txt": "cat", "a.png": "", "a.txt": ""}],
+    "voc": [{"Annotations/a.xml": VOC}, {"train/a.xml": VOC, "train/a.png": ""}],
+    "yolo": [{"data.yaml": "names: [cat]"}, {"classes.txt": "cat", "a.png": "", "a.txt": ""}],
     "csv": [{"labels.csv": "file,label"}, {"annotations.csv": "file,label", "other.csv": ""}],
     "studio": [{"a.jsonl": STUDIO}, {"a.json": STUDIO}, {"a.txt": STUDIO, "b.txt": "x"}],
     "folders": [{"cat/a.png": ""}, {"train/cat/a.JPG": "x", "notes.csv": "a,b"}],
