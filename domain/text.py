@@ -1,5 +1,7 @@
 """Names and reasons that people type."""
 
+import unicodedata
+
 from domain.errors import Invalid
 
 MAX_NAME = 200
@@ -16,6 +18,12 @@ def clean_name(value: str, field: str = "name", longest: int = MAX_NAME) -> str:
     if not name.isprintable():
         raise Invalid(f"{field} has control characters; remove them", field=field)
     return name
+
+
+def same_text(value: str) -> str:
+    """The form in which texts are compared: one name can be spelt in several Unicode forms, of
+    which Linux and Windows write NFC and macOS NFD. The text as it was given is displayed."""
+    return unicodedata.normalize("NFC", value)
 
 
 def refuse_unstorable(value: str, field: str) -> None:

@@ -64,6 +64,9 @@ def _with_predictions(payload: Payload) -> Payload:
 
 UPCASTS: Mapping[tuple[str, int], Step] = {
     ("image.added", 1): _in_plain_text,
+    ("import.requested", 1): _unchanged,
+    ("import.completed", 1): _unchanged,
+    ("import.checked", 1): _unchanged,
     ("version.created", 1): _with_whole_form,
     ("version.dataset_frozen", 1): _with_validation_set,
     ("version.training_length_known", 1): _with_samples,
