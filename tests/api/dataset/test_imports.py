@@ -90,6 +90,8 @@ def test_a_tar_is_streamed(importing: ImportScene, project_id: str, tmp_path: Pa
         "skip_bad": True,
         "clip": True,
         "dry_run": False,
+        "unlabelled": "negative",
+        "origin": None,
     }
 
 
@@ -364,6 +366,8 @@ def test_the_description_of_the_api_has_the_routes(importing: ImportScene) -> No
         "skip_bad",
         "clip",
         "dry_run",
+        "unlabelled",
+        "origin",
     }
     for path in ("/api/v1/imports/{import_id}", "/api/v1/imports/{import_id}/report"):
         assert set(paths[path]) == {"get"}
