@@ -42,7 +42,7 @@ from adapters.formats.items import (
     SourceImage,
     Written,
 )
-from adapters.formats.sources import Flaw, printable
+from adapters.formats.sources import Flaw, joined, printable
 from adapters.formats.splits import file_split, is_known, left_out
 from adapters.formats.writing import (
     boxes_of,
@@ -108,6 +108,7 @@ class _FileImages:
         folder_path, _, name = path.rpartition("/")
         part = name.rpartition(".")[0].removeprefix("instances_")
         self._parents = [folder_path, "", part, f"images/{part}", "images", "data"]
+        self._parents += [joined(folder_path, name) for name in ("images", "data")]
 
     def read(self) -> Iterator[Item]:
         grouped: dict[Id, list[CocoAnnotation]] = {}

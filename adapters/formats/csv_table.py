@@ -31,9 +31,9 @@ from adapters.formats.csv_columns import (
     Header,
     find_tables,
     image_folders,
-    via_cells,
 )
-from adapters.formats.image_names import find_moved_image, image_size
+from adapters.formats.csv_via import via_cells
+from adapters.formats.image_names import find_in_one, find_moved_image, image_size
 from adapters.formats.items import (
     Contents,
     DeclaredView,
@@ -47,7 +47,7 @@ from adapters.formats.items import (
     ViewAnnotations,
     Written,
 )
-from adapters.formats.sources import Flaw, label, lines, printable, storable
+from adapters.formats.sources import Flaw, label, lines, listing, printable, storable
 from adapters.formats.splits import OTHERS, SPLITS, file_split, is_known, left_out
 from adapters.formats.writing import chunked, only_view
 from adapters.uploads.disk_set import DiskSet
@@ -187,7 +187,13 @@ class _Table:
         return split
 
     def _find(self, row: _Row) -> str:
-        return find_moved_image(self._folder, row.file.strip(), self._parents)
+        name = row.file.strip()
+        try:
+            return find_moved_image(self._folder, name, self._parents)
+        except Flaw as flaw:
+            # Kaggle's labels.csv is beside train/ and test/. An id is in one of them.
+            others = [f for f in listing(self._folder).folders if f not in self._parents]
+            return find_in_one(self._folder, name, others, flaw)
 
     def _about_image(self, row: _Row) -> SourceImage:
         image = self._find(row)

@@ -4,6 +4,7 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from PIL import ExifTags, Image
@@ -88,6 +89,17 @@ def find_moved_image(folder: Path, path: str, parents: Sequence[str] = ("",)) ->
         except Flaw:
             rest = rest.partition("/")[2]
     raise Flaw(f"there is no file in the source for {path[:100]!r}; add it, or remove the line")
+
+
+def find_in_one(folder: Path, path: str, parents: Sequence[str], otherwise: Flaw) -> str:
+    """The path of an image that is in exactly one of the folders. Raises `otherwise`."""
+    found = []
+    for parent in parents:
+        with suppress(Flaw):
+            found.append(find_image(folder, path, [parent]))
+    if len(found) != 1:
+        raise otherwise
+    return found[0]
 
 
 def _spellings(path: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ that is on none is left out.
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -30,15 +31,17 @@ OTHERS = {"test", "testing", "holdout"}
 """Words for splits that Stemma does not have, where they are names of files and folders."""
 IN_NAMES = {*SPLITS, *OTHERS} - {"dev"}
 """The words that name a split in the name of a file or folder, where `dev` has other meanings."""
-UNDECIDED = {"", "trainval", "all", "default", "unassigned", "none", "null", "nan"}
+TRAINVAL = "trainval"
+UNDECIDED = {"", TRAINVAL, "all", "default", "unassigned", "none", "null", "nan"}
 """Names of no split in particular: these images keep the split that they have."""
 FILLERS = {
     *("image", "images", "img", "imgs", "label", "labels", "annotation", "annotations"),
     *("data", "dataset", "obj", "set", "split", "subset", "files", "jpegimages"),
 }
 """Words beside a split in the name of its folder, such as `images_train`."""
-LIST_FOLDERS = ("", "meta", "splits", "lists")
+LIST_FOLDERS = ("", "meta", "splits", "lists", "annotations")
 PROBED_LINES = 20
+_WITH_NUMBERS = re.compile(r"(\S+)(?:\s+-?\d+)+")
 UNLISTED = "images that no list of a split names are left out"
 
 
@@ -103,7 +106,9 @@ class SplitLists:
                 if is_known(name):
                     yield Problem(f"{printable(path)}:{count}", str(flaw))
                 continue
-            if _split(self._names.setdefault(image, name)) != _split(name):
+            if name in UNDECIDED:
+                self._names.setdefault(image, name)
+            elif _split(self._names.setdefault(image, name)) != _split(name):
                 reason = f"{image!r} is in both {self._names[image]} and {name}; choose one"
                 yield Problem(f"{printable(path)}:{count}", reason)
 
@@ -124,6 +129,9 @@ class SplitLists:
 
     def _find(self, path: str, line: str) -> str:
         parents = tuple(dict.fromkeys((path.rpartition("/")[0], *self._parents)))
+        if (match := _WITH_NUMBERS.fullmatch(line)) is not None:  # an image with its class
+            with suppress(Flaw):
+                return find_moved_image(self._folder, match[1], parents)
         try:
             return find_moved_image(self._folder, line, parents)
         except Flaw:
@@ -151,14 +159,15 @@ def list_paths(folder: Path) -> Mapping[str, str]:
             continue
         for name in listing(folder, parent).files:
             stem, _, ending = name.lower().rpartition(".")
-            if ending == "txt" and stem in IN_NAMES:
+            if ending == "txt" and (stem in IN_NAMES or stem == TRAINVAL):
                 paths[joined(parent, name)] = stem
     return paths
 
 
 def read_lists(folder: Path, lists: SplitLists, max_bytes: int) -> Iterator[Problem]:
     """Read the lists at the top of the source. A text that names no image is no list."""
-    for path, name in list_paths(folder).items():
+    # Those that name no split come last, since they repeat the others.
+    for path, name in sorted(list_paths(folder).items(), key=lambda item: item[1] in UNDECIDED):
         if is_plain(folder, path) and lists.is_list(path, max_bytes):
             yield from lists.read(path, name, max_bytes)
 

@@ -94,6 +94,18 @@ CASES = [
         {"data/a.png": (None, boxed("cat"))},
     ),
     case(
+        "fiftyone: COCODetectionDataset, a folder for each split",
+        "coco",
+        {
+            **{f"{part}/labels.json": coco(f"{part}.png") for part in ("train", "validation")},
+            **{f"{part}/data/{part}.png": IMAGE for part in ("train", "validation")},
+        },
+        {
+            "train/data/train.png": (TRAIN, boxed("cat")),
+            "validation/data/validation.png": (VALIDATION, boxed("cat")),
+        },
+    ),
+    case(
         "one file for images in folders of splits",
         "coco",
         {

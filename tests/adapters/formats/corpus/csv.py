@@ -114,6 +114,29 @@ CASES = [
         left_out=("test_images/c.png",),
     ),
     case(
+        "kaggle: labels.csv beside train/ and test/",
+        "csv",
+        {
+            "labels.csv": "id,category\n0a1b,cat\n2c3d,dog\n",
+            "sample_submission.csv": "id,cat,dog\n4e5f,0.5,0.5\n",
+            "train/0a1b.png": IMAGE,
+            "train/2c3d.png": IMAGE,
+            "test/4e5f.png": IMAGE,
+        },
+        {"train/0a1b.png": (TRAIN, "cat"), "train/2c3d.png": (TRAIN, "dog")},
+        left_out=("test/4e5f.png",),
+    ),
+    case(
+        "label studio: CSV with paths of its server",
+        "csv",
+        {
+            "project-1.csv": "image,id,label,annotator\n/data/upload/1/a.png,7,cat,2\n",
+            "a.png": IMAGE,
+        },
+        {"a.png": (None, "cat")},
+        notes=("column 'id'", "column 'annotator'"),
+    ),
+    case(
         "kaggle: a column named data set",
         "csv",
         {

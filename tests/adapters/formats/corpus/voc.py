@@ -104,6 +104,20 @@ CASES = [
         notes=(FROM_1,),
     ),
     case(
+        "torchvision: Oxford-IIIT Pet with its lists",
+        "voc",
+        {
+            **{f"annotations/xmls/pug_{n}.xml": xml(f"pug_{n}.png") for n in (1, 2)},
+            **{f"images/pug_{n}.png": IMAGE for n in (1, 2, 3)},
+            "annotations/trainval.txt": "pug_1 1 1 1\n",
+            "annotations/test.txt": "pug_2 1 1 1\n",
+            "annotations/list.txt": "#Image CLASS-ID SPECIES BREED ID\npug_1 1 1 1\n",
+        },
+        {"images/pug_1.png": (None, boxed("cat"))},
+        left_out=("images/pug_2.png", "images/pug_3.png"),
+        notes=(FROM_1,),
+    ),
+    case(
         "fiftyone: VOCDetectionDataset, without a size",
         "voc",
         {"labels/a.xml": xml("a.png", size=False), "data/a.png": IMAGE},
