@@ -10,6 +10,7 @@ that is on none is left out.
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -66,8 +67,10 @@ def folder_split(name: str) -> str | None:
     return words[0] if len(words) == 1 and words[0] in IN_NAMES else None
 
 
+@lru_cache(maxsize=1024)
 def path_split(path: str) -> str | None:
-    """The split that a folder of the path is named after: the deepest one."""
+    """The split that a folder of the path is named after: the deepest one. Cached: it is asked for
+    each image."""
     named = (folder_split(part) for part in reversed(path.split("/")))
     return next((name for name in named if name), None)
 
@@ -192,4 +195,5 @@ def _settled(image: SourceImage, lists: SplitLists) -> Item:
         name = path_split(image.path.rpartition("/")[0]) or ""
     if not is_known(name):
         return left_out(image.path, image.where, name)
-    return msgspec.structs.replace(image, split=meaning(name))
+    split = meaning(name)
+    return image if split == image.split else msgspec.structs.replace(image, split=split)

@@ -120,6 +120,7 @@ def _images(folder: Path, roots: Sequence[str], options: ReadOptions) -> Iterato
 def _root_images(folder: Path, root: str, origin: int, options: ReadOptions) -> Iterator[Item]:
     splits: dict[str, str] = {}
     yield from _sets(folder, root, splits, options)
+    are_complete = any(map(is_known, splits.values()))
     top = _top(folder, root)
     for path in _paths(folder, root):
         below = path.removeprefix(f"{top}/")
@@ -129,7 +130,7 @@ def _root_images(folder: Path, root: str, origin: int, options: ReadOptions) -> 
             image = find_image(folder, xml.text("filename"), _parents(path, root, below, xml))
             # With image sets for training or validation, a folder's name has no meaning.
             split = splits.get(without_suffix(below))
-            if split is None and any(map(is_known, set(splits.values()))):
+            if split is None and are_complete:
                 yield LeftOut(printable(path), UNLISTED, image)
                 continue
             if split is None:
