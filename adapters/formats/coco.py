@@ -10,7 +10,7 @@ A file is decoded as a whole into structs; segmentations are ignored. `bbox` is 
 and height in pixels, from 0.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -76,10 +76,13 @@ def read(folder: Path, options: ReadOptions) -> Contents:
 
 
 def _images(
-    folder: Path, files: dict[str, CocoFile], parents: Mapping[int, str], options: ReadOptions
+    folder: Path,
+    files: dict[str, CocoFile],
+    parents: Collection[tuple[int, str]],
+    options: ReadOptions,
 ) -> Iterator[Item]:
     first = next(iter(files))
-    for key, name in parents.items():
+    for key, name in parents:
         text = f"category {name!r} is only the parent of others, so it is no concept"
         yield Note(f"{printable(first)}: category {key}", text)
     seen: set[str] = set()
@@ -97,14 +100,14 @@ class _FileImages:
         folder: Path,
         path: str,
         file: CocoFile,
-        parents: Mapping[int, str],
+        parents: Collection[tuple[int, str]],
         seen: set[str],
         options: ReadOptions,
     ) -> None:
         self._folder, self._path, self._file = folder, path, file
         self._seen, self._options = seen, options
         self._split = file_split(path)
-        self._labels = labels_of(path, file, set(parents))
+        self._labels = labels_of(path, file, parents)
         folder_path, _, name = path.rpartition("/")
         part = name.rpartition(".")[0].removeprefix("instances_")
         self._parents = [folder_path, "", part, f"images/{part}", "images", "data"]

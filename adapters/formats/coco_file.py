@@ -101,12 +101,14 @@ def decoded(folder: Path, path: str, max_bytes: int) -> CocoFile:
         raise Invalid(f"{printable(path)}: this is no COCO file: {error}") from error
 
 
-def labels_of(path: str, file: CocoFile, parents: Collection[int] = ()) -> dict[int, str]:
+def labels_of(
+    path: str, file: CocoFile, parents: Collection[tuple[int, str]] = ()
+) -> dict[int, str]:
     """The categories' labels by id, in the order of ids, without `parents`."""
     labels: dict[int, str] = {}
     names: set[str] = set()
     for category in sorted(file.categories, key=lambda category: category.id):
-        if category.id in parents:
+        if (category.id, category.name) in parents:
             continue
         where = f"{printable(path)}: category {category.id}"
         try:
@@ -120,21 +122,24 @@ def labels_of(path: str, file: CocoFile, parents: Collection[int] = ()) -> dict[
     return labels
 
 
-def parents_of(files: Collection[CocoFile]) -> dict[int, str]:
-    """Categories that are only parents of others, by id.
+def parents_of(files: Collection[CocoFile]) -> dict[tuple[int, str], None]:
+    """Categories that are only parents of others, by id and name, in their order.
 
     Roboflow puts one before the others, named after the project: it is the `supercategory` of the
-    others, and no annotation has it.
+    others, and no annotation has it. A class may have the same name.
     """
-    categories = [category for file in files for category in file.categories]
-    above = {category.supercategory for category in categories if category.supercategory}
-    parents = {
-        category.id: category.name
-        for category in categories
-        if category.name in above and category.supercategory != category.name
-    }
+    parents: dict[tuple[int, str], None] = {}
+    for file in files:
+        below: dict[str | None, set[int]] = {}
+        for category in file.categories:
+            below.setdefault(category.supercategory, set()).add(category.id)
+        for category in file.categories:
+            if below.get(category.name, set()) - {category.id}:
+                parents[category.id, category.name] = None
     if parents:
         for file in files:
+            names = {category.id: category.name for category in file.categories}
             for annotation in file.annotations:
-                parents.pop(annotation.category_id, None)
+                key = annotation.category_id
+                parents.pop((key, names.get(key, "")), None)
     return parents

@@ -30,7 +30,7 @@ from adapters.formats.items import (
     ViewAnnotations,
 )
 from adapters.formats.sources import Flaw, joined, label, listing, printable, walk
-from adapters.formats.splits import LIST_FOLDERS, folder_split, is_known, left_out
+from adapters.formats.splits import LIST_FOLDERS, folder_split, is_known, left_out, list_paths
 from domain.errors import Invalid
 from domain.library.view import CLASSIFICATION
 
@@ -146,6 +146,7 @@ def _labelled(folder: Path, path: str, name: str, split: str, view: str) -> Iter
 
 def _strays(folder: Path, path: str, advice: str) -> Iterator[Problem | Note]:
     entries = listing(folder, path)
+    lists = list_paths(folder)
     for file in entries.others:
         yield Problem(printable(joined(path, file)), LINK)
     for file in entries.files:
@@ -153,5 +154,5 @@ def _strays(folder: Path, path: str, advice: str) -> Iterator[Problem | Note]:
         if is_image(file) or conversion_advice(file) is not None:
             reason = f"the image is in no label's folder; {advice}"
             yield Problem(printable(where), reason, where)
-        else:
+        elif where not in lists:
             yield Note(printable(where), NO_IMAGE)

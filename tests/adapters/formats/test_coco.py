@@ -207,3 +207,11 @@ def test_a_category_that_has_boxes_stays_a_concept_though_it_is_a_parent(tmp_pat
     lay(tmp_path, {"a.json": coco(categories=[CAT, below]), "a.png": ""})
     read = take("coco", tmp_path)
     assert (read.views[0].concepts, read.notes) == (("cat", "kitten"), [])
+
+
+def test_a_parent_may_have_the_name_of_its_class(tmp_path: Path) -> None:
+    parent = {"id": 0, "name": "cat", "supercategory": "none"}
+    below = CAT | {"supercategory": "cat"}
+    read = take("coco", lay(tmp_path, {"a.json": coco(categories=[parent, below]), "a.png": ""}))
+    assert (read.views[0].concepts, read.images[0].annotations) == (("cat",), {"animals": SAID})
+    assert [note.where for note in read.notes] == ["a.json: category 0"]

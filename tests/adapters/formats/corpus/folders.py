@@ -57,6 +57,5 @@ CASES = [
         },
         {"cat/a.png": (TRAIN, "cat")},
         left_out=("cat/b.png",),
-        notes=(NO_IMAGE,),
     ),
 ]
