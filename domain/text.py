@@ -42,6 +42,12 @@ def clean_name(value: str, field: str = "name", longest: int = MAX_NAME) -> str:
     return name
 
 
+def same_text(value: str) -> str:
+    """The form in which texts are compared: one name can be spelt in several Unicode forms, of
+    which Linux and Windows write NFC and macOS NFD. The text as it was given is displayed."""
+    return unicodedata.normalize("NFC", value)
+
+
 def refuse_unstorable(value: str, field: str) -> None:
     """Raise `Invalid` for text that PostgreSQL cannot store: a NUL, or half of a surrogate pair."""
     if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value):

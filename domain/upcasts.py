@@ -69,6 +69,9 @@ def _without_grey_bits(payload: Payload) -> Payload:
 
 UPCASTS: Mapping[tuple[str, int], Step] = {
     ("image.added", 1): _in_plain_text,
+    ("import.requested", 1): _unchanged,
+    ("import.completed", 1): _unchanged,
+    ("import.checked", 1): _unchanged,
     ("version.created", 1): _with_whole_form,
     ("version.created", 2): _unchanged,
     ("version.dataset_frozen", 1): _with_validation_set,

@@ -17,6 +17,7 @@ from application.log.store import Store
 from domain.dataset.image import ImageAnnotated
 from domain.errors import Conflict, Invalid, NotFound
 from domain.library.view import View
+from domain.text import same_text
 from domain.training.manifest import PlacedImage
 
 FOLDER = "images"
@@ -110,12 +111,12 @@ class _Names:
         seen: set[str] = set()
         self._shared: set[str] = set()
         for image in images:
-            name = image.state.added.file_name.casefold()
+            name = same_text(image.state.added.file_name).casefold()
             (self._shared if name in seen else seen).add(name)
 
     def path(self, image: PlacedImage) -> str:
         name = PurePosixPath(image.state.added.file_name)
-        if image.state.added.file_name.casefold() in self._shared:
+        if same_text(image.state.added.file_name).casefold() in self._shared:
             name = name.with_name(f"{name.stem}-{image.image_id}{name.suffix}")
         return f"{FOLDER}/{name}"
 

@@ -50,3 +50,8 @@ def view_annotations(
     if not annotations and not without_concept:
         return None
     return ViewAnnotations(tuple(annotations), without_concept)
+
+
+def taken_as(options: ReadOptions) -> str:
+    """What an image without annotations becomes, for notes."""
+    return "without concept" if options.negative else "not annotated"

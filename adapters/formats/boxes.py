@@ -12,6 +12,8 @@ from domain.dataset.image import Box
 
 DECIMALS = 9
 GRID = 10.0**-DECIMALS
+SLACK = 1e-5
+"""The tolerance of a box's edges, as a share: exporters write only five or six decimals."""
 
 
 def pixel_box(
@@ -23,7 +25,7 @@ def pixel_box(
     height: float,
     *,
     clip: bool = False,
-    slack: float = GRID,
+    slack: float = SLACK,
 ) -> Box:
     """The box between these edges of an image of `width` by `height`, in the same unit.
 

@@ -2,20 +2,21 @@
 
 The files are `instances*.json`, or all JSON files if there are none, in `annotations/`, the
 source's folder or a split's folder. `train` or `val` in the file's name, or in its folder's name,
-is the split of its images. In COCO all images are annotated: an image that a file lists without an
-annotation is without concept. An image with crowd regions only, which are left out, is not
-annotated. The writer leaves out images that are not annotated.
+is the split of its images. An image that a file lists without an annotation is as
+`ReadOptions.negative` says; one with crowd regions only, which are left out, is not annotated. The
+writer leaves out images that are not annotated.
 
 A file is decoded as a whole into structs; segmentations are ignored. `bbox` is left, top, width
 and height in pixels, from 0.
 """
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from adapters.formats.annotations import kind_of, view_annotations
+from adapters.formats.annotations import kind_of, taken_as, view_annotations
 from adapters.formats.boxes import DECIMALS, edges, image_sides, pixel_box, pixels, shortest
 from adapters.formats.coco_file import (
     Category,
@@ -26,12 +27,14 @@ from adapters.formats.coco_file import (
     coco_paths,
     decoded,
     labels_of,
-    split_of,
+    parents_of,
 )
+from adapters.formats.image_names import find_image, image_size
 from adapters.formats.items import (
     Contents,
     DeclaredView,
     Images,
+    Item,
     Note,
     Problem,
     ReadOptions,
@@ -39,7 +42,8 @@ from adapters.formats.items import (
     SourceImage,
     Written,
 )
-from adapters.formats.sources import Flaw, find_image, printable
+from adapters.formats.sources import Flaw, joined, printable
+from adapters.formats.splits import file_split, is_known, left_out
 from adapters.formats.writing import (
     boxes_of,
     chunked,
@@ -52,31 +56,39 @@ from domain.dataset.image import Box
 from domain.errors import Invalid
 from domain.library.view import DETECTION
 
+CROWD = "crowd regions (iscrowd) are left out"
+WITHOUT_ANNOTATIONS = (
+    "images without annotations are taken as {}; the option unlabelled changes that"
+)
+
 
 def read(folder: Path, options: ReadOptions) -> Contents:
     kind = kind_of(options, "COCO", DETECTION)
     files = {path: decoded(folder, path, options.max_bytes) for path in coco_paths(folder)}
     if not files:
         raise Invalid("there is no COCO file; looked for *.json here and in annotations/")
+    parents = parents_of(files.values())
     concepts: dict[str, None] = {}
     for path, file in files.items():
-        concepts.update(dict.fromkeys(labels_of(path, file).values()))
+        concepts.update(dict.fromkeys(labels_of(path, file, parents).values()))
     view = DeclaredView(options.view, kind, tuple(concepts))
-    return Contents((view,), _images(folder, files, options))
+    return Contents((view,), _images(folder, files, parents, options))
 
 
 def _images(
-    folder: Path, files: dict[str, CocoFile], options: ReadOptions
-) -> Iterator[SourceImage | Problem | Note]:
+    folder: Path,
+    files: dict[str, CocoFile],
+    parents: Collection[tuple[int, str]],
+    options: ReadOptions,
+) -> Iterator[Item]:
+    first = next(iter(files))
+    for key, name in parents:
+        text = f"category {name!r} is only the parent of others, so it is no concept"
+        yield Note(f"{printable(first)}: category {key}", text)
     seen: set[str] = set()
     while files:
         path = next(iter(files))
-        try:
-            split = split_of(path)
-        except Flaw as flaw:
-            yield Problem(printable(path), str(flaw))
-        else:
-            yield from _FileImages(folder, path, split, files[path], seen, options).read()
+        yield from _FileImages(folder, path, files[path], parents, seen, options).read()
         del files[path]
 
 
@@ -87,19 +99,21 @@ class _FileImages:
         self,
         folder: Path,
         path: str,
-        split: str | None,
         file: CocoFile,
+        parents: Collection[tuple[int, str]],
         seen: set[str],
         options: ReadOptions,
     ) -> None:
-        self._folder, self._path, self._split, self._file = folder, path, split, file
+        self._folder, self._path, self._file = folder, path, file
         self._seen, self._options = seen, options
-        self._labels = labels_of(path, file)
+        self._split = file_split(path)
+        self._labels = labels_of(path, file, parents)
         folder_path, _, name = path.rpartition("/")
         part = name.rpartition(".")[0].removeprefix("instances_")
-        self._parents = [folder_path, "", part, f"images/{part}", "images"]
+        self._parents = [folder_path, "", part, f"images/{part}", "images", "data"]
+        self._parents += [joined(folder_path, name) for name in ("images", "data")]
 
-    def read(self) -> Iterator[SourceImage | Problem | Note]:
+    def read(self) -> Iterator[Item]:
         grouped: dict[Id, list[CocoAnnotation]] = {}
         images: dict[Id, CocoImage] = {}
         for image in self._file.images:
@@ -111,11 +125,11 @@ class _FileImages:
 
     def _grouped(
         self, images: Container[Id], grouped: dict[Id, list[CocoAnnotation]]
-    ) -> Iterator[Problem | Note]:
+    ) -> Iterator[Item]:
         ids: set[Id] = set()
-        crowds = 0
         for annotation in self._file.annotations:
-            crowds += bool(annotation.iscrowd)
+            if annotation.iscrowd:
+                yield Note(self._of(annotation), CROWD)
             if annotation.id is not None and annotation.id in ids:
                 yield Problem(self._of(annotation), "the id is given twice; renumber one")
             elif annotation.image_id not in images:
@@ -125,34 +139,50 @@ class _FileImages:
                 grouped.setdefault(annotation.image_id, []).append(annotation)
             if annotation.id is not None:
                 ids.add(annotation.id)
-        if crowds:
-            yield Note(printable(self._path), f"{crowds} crowd regions (iscrowd) are left out")
 
-    def _image(
-        self, image: CocoImage, annotations: list[CocoAnnotation]
-    ) -> Iterator[SourceImage | Problem]:
+    def _image(self, image: CocoImage, annotations: list[CocoAnnotation]) -> Iterator[Item]:
+        path = None
         try:
-            size = image_sides(image.width, image.height)
+            if self._split is not None and not is_known(self._split):
+                # Images for other splits are often not there, and cannot be wrong.
+                path = image.file_name
+                with suppress(Flaw):
+                    path = find_image(self._folder, image.file_name, self._parents)
+                self._refuse_second(path)
+                yield left_out(path, self._where(image), self._split)
+                return
             path = find_image(self._folder, image.file_name, self._parents)
-            if path in self._seen:
-                raise Flaw(f"{path!r} is listed twice; list it once, with all its annotations")
+            self._refuse_second(path)
+            size = self._size(image, path)
         except Flaw as flaw:
-            yield Problem(self._where(image), str(flaw))
+            yield Problem(self._where(image), str(flaw), path)
             return
-        self._seen.add(path)
         labelled, problems = [], []
         for annotation in annotations:
             try:
                 if not annotation.iscrowd:
                     labelled.append(self._source_annotation(annotation, size))
             except Flaw as flaw:
-                problems.append(Problem(self._of(annotation), str(flaw)))
+                problems.append(Problem(self._of(annotation), str(flaw), path))
         if problems:
             yield from problems
             return
-        in_view = view_annotations(DETECTION, labelled, without_concept=not annotations)
+        if not annotations:
+            yield Note(self._where(image), WITHOUT_ANNOTATIONS.format(taken_as(self._options)))
+        negative = self._options.negative and not annotations
+        in_view = view_annotations(DETECTION, labelled, without_concept=negative)
         by_view = {} if in_view is None else {self._options.view: in_view}
         yield SourceImage(path, self._where(image), self._split, {}, by_view, size)
+
+    def _refuse_second(self, path: str) -> None:
+        if path in self._seen:
+            raise Flaw(f"{path!r} is listed twice; list it once, with all its annotations")
+        self._seen.add(path)
+
+    def _size(self, image: CocoImage, path: str) -> tuple[int, int]:
+        if image.width is None and image.height is None:
+            return image_size(self._folder, path)
+        return image_sides(image.width, image.height)
 
     def _source_annotation(
         self, annotation: CocoAnnotation, size: tuple[int, int]
@@ -223,7 +253,7 @@ def _annotations(
     for entry, image in _entries(view, images, split):
         for label, box in boxes_of(image, view):
             number += 1
-            bbox = _bbox(box, entry.width, entry.height)
+            bbox = _bbox(box, *size_of(image))
             category = class_index(label, ids, image)
             yield _Written(entry.id, category, number, bbox, area=bbox[2] * bbox[3])
 

@@ -1,39 +1,41 @@
 """A COCO file: how it is located, and the fields that are decoded."""
 
-import re
+import glob
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
 
-from adapters.formats.sources import (
-    SPLITS,
-    TEST,
-    Flaw,
-    folder_split,
-    joined,
-    label,
-    listing,
-    open_plain,
-    printable,
-    read_bytes,
-    split_name,
-)
+from adapters.formats.items import Recognition
+from adapters.formats.sources import Flaw, joined, label, listing, printable, read_bytes
+from adapters.formats.splits import folder_split
 from domain.errors import Invalid
 
 Id = int | str
-HEAD = 1 << 16
+LARGEST_PROBED = 1_000_000_000
+SIBLINGS = (
+    "*captions*.json",
+    "*keypoints*.json",
+    "*panoptic*.json",
+    "*stuff*.json",
+    "*image_info*.json",
+)
+"""The official files beside those of instances, about the same images."""
 
 
-class Category(msgspec.Struct, frozen=True):
+class Category(msgspec.Struct, frozen=True, omit_defaults=True):
     id: int
     name: str
+    supercategory: str | None = None
 
 
 class CocoImage(msgspec.Struct, frozen=True, gc=False):
+    """An image; without a width and a height, they are read from its file."""
+
     id: Id
     file_name: str
-    width: int = 0
-    height: int = 0
+    width: int | None = None
+    height: int | None = None
 
 
 class CocoAnnotation(msgspec.Struct, frozen=True, gc=False):
@@ -52,20 +54,35 @@ class CocoFile(msgspec.Struct, frozen=True):
     categories: list[Category]
 
 
-def is_coco(folder: Path) -> bool:
-    for path in coco_paths(folder):
-        if path.startswith("annotations/") or "instances" in path or "coco" in path:
-            return True
-        with open_plain(folder, path, 1 << 62) as file:
-            head = file.read(HEAD)
-        if re.search(rb'"(images|categories|licenses)"\s*:', head) and b'"views"' not in head:
-            return True
-    return False
+class _Keys(msgspec.Struct, frozen=True):
+    """The keys of a COCO file. Their values are not decoded."""
+
+    images: msgspec.Raw
+    annotations: msgspec.Raw = msgspec.Raw()
+    categories: msgspec.Raw = msgspec.Raw()
+
+
+def recognise(folder: Path) -> Recognition:
+    """A file of instances has lists of images, annotations and categories."""
+    refusals = []
+    paths = coco_paths(folder)
+    for path in paths:
+        try:
+            keys = msgspec.json.decode(read_bytes(folder, path, LARGEST_PROBED), type=_Keys)
+        except (Invalid, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            refusals.append(f"{printable(path)}: {error}")
+            continue
+        if not (bytes(keys.annotations) and bytes(keys.categories)):
+            refusals.append(f"{printable(path)} has images, but no annotations with categories")
+            continue
+        return Recognition(reads=(*map(glob.escape, paths), *SIBLINGS))
+    return Recognition("; ".join(refusals[:3]) or "there is no *.json here or in annotations/")
 
 
 def coco_paths(folder: Path) -> list[str]:
+    """The JSON files at the top, in `annotations/` and in the folders of splits."""
     top = listing(folder)
-    parents = [name for name in top.folders if name.lower() in {"annotations", *SPLITS, *TEST}]
+    parents = [name for name in top.folders if name.lower() == "annotations" or folder_split(name)]
     paths = [name for name in top.files if name.lower().endswith(".json")]
     for parent in parents:
         files = listing(folder, parent).files
@@ -84,11 +101,15 @@ def decoded(folder: Path, path: str, max_bytes: int) -> CocoFile:
         raise Invalid(f"{printable(path)}: this is no COCO file: {error}") from error
 
 
-def labels_of(path: str, file: CocoFile) -> dict[int, str]:
-    """The categories' labels by id, in the order of ids."""
+def labels_of(
+    path: str, file: CocoFile, parents: Collection[tuple[int, str]] = ()
+) -> dict[int, str]:
+    """The categories' labels by id, in the order of ids, without `parents`."""
     labels: dict[int, str] = {}
     names: set[str] = set()
     for category in sorted(file.categories, key=lambda category: category.id):
+        if (category.id, category.name) in parents:
+            continue
         where = f"{printable(path)}: category {category.id}"
         try:
             name = label(category.name)
@@ -101,9 +122,24 @@ def labels_of(path: str, file: CocoFile) -> dict[int, str]:
     return labels
 
 
-def split_of(path: str) -> str | None:
-    parent, _, name = path.rpartition("/")
-    for word in re.split("[^a-z]+", name.lower()):
-        if word in SPLITS or word in TEST:
-            return split_name(word)
-    return folder_split(parent)
+def parents_of(files: Collection[CocoFile]) -> dict[tuple[int, str], None]:
+    """Categories that are only parents of others, by id and name, in their order.
+
+    Roboflow puts one before the others, named after the project: it is the `supercategory` of the
+    others, and no annotation has it. A class may have the same name.
+    """
+    parents: dict[tuple[int, str], None] = {}
+    for file in files:
+        below: dict[str | None, set[int]] = {}
+        for category in file.categories:
+            below.setdefault(category.supercategory, set()).add(category.id)
+        for category in file.categories:
+            if below.get(category.name, set()) - {category.id}:
+                parents[category.id, category.name] = None
+    if parents:
+        for file in files:
+            names = {category.id: category.name for category in file.categories}
+            for annotation in file.annotations:
+                key = annotation.category_id
+                parents.pop((key, names.get(key, "")), None)
+    return parents

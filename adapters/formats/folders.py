@@ -1,55 +1,68 @@
 """Folder per class: `<label>/<image>`, or `<split>/<label>/<image>`; read only.
 
 The layout of torchvision's ImageFolder. A source whose folders are all named after splits has
-splits; otherwise `train` is a label like any other. Every file that is not an image is a problem,
-except hidden files and files that file managers create.
+splits; otherwise `train` is a label like any other. An image that is in no label's folder is a
+problem; any other file is noted and left out, except hidden files and files that file managers
+create.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from adapters.formats.annotations import kind_of
+from adapters.formats.image_names import (
+    conversion_advice,
+    find_image,
+    is_image,
+    is_image_by_content,
+)
 from adapters.formats.items import (
     Contents,
     DeclaredView,
+    Item,
+    LeftOut,
     Note,
     Problem,
     ReadOptions,
+    Recognition,
     SourceAnnotation,
     SourceImage,
     ViewAnnotations,
 )
-from adapters.formats.sources import (
-    SPLITS,
-    TEST,
-    Flaw,
-    find_image,
-    is_image,
-    is_image_file,
-    joined,
-    label,
-    listing,
-    printable,
-    split_name,
-)
+from adapters.formats.sources import Flaw, joined, label, listing, printable, walk
+from adapters.formats.splits import LIST_FOLDERS, folder_split, is_known, left_out, list_paths
 from domain.errors import Invalid
 from domain.library.view import CLASSIFICATION
 
+NO_CLASSES = {"images", "image", "imgs", "img", "jpegimages", "labels", "annotations", "data"}
+"""Names of folders that are no class: their images have no label."""
+LINK = "links are not followed; put the file or folder here"
+NO_IMAGE = "files that are no images are left out"
 
-def looks_like(folder: Path) -> bool:
-    return any(
-        is_image(file)
-        for parent in _label_parents(folder)
-        for name in listing(folder, parent).folders
-        for file in listing(folder, joined(parent, name)).files
+
+def recognise(folder: Path) -> Recognition:
+    labels = [
+        (parent, name) for parent in _label_parents(folder) for name in _labels(folder, parent)
+    ]
+    for parent, name in labels:
+        if name.lower() in NO_CLASSES:
+            return Recognition(f"{printable(joined(parent, name))}/ is no class by its name")
+    with_images = (
+        current
+        for parent, name in labels
+        for current, entries in walk(folder, joined(parent, name))
+        if current.rpartition("/")[2] == name and any(map(is_image, entries.files))
     )
+    if next(with_images, None) is None:
+        return Recognition("there is no <class>/<image>")
+    return Recognition()
 
 
 def read(folder: Path, options: ReadOptions) -> Contents:
     kind = kind_of(options, "a folder per class", CLASSIFICATION)
     labels: set[str] = set()
     for parent in _label_parents(folder):
-        for name in listing(folder, parent).folders:
+        for name in _labels(folder, parent):
             try:
                 labels.add(label(name))
             except Flaw:
@@ -63,28 +76,43 @@ def read(folder: Path, options: ReadOptions) -> Contents:
 def _label_parents(folder: Path) -> list[str]:
     """The parents of the label folders: the folders of splits, or the source's own."""
     names = listing(folder).folders
-    splits = bool(names) and all(name.lower() in {*SPLITS, *TEST} for name in names)
-    return names if splits else [""]
+    if names and all(folder_split(name) for name in names):
+        return names
+    # Food-101 has meta/train.txt, which lists images/<label>/<image>.
+    if [name for name in names if name not in LIST_FOLDERS] == ["images"]:
+        inside_images = listing(folder, "images")
+        if inside_images.folders and not any(map(is_image, inside_images.files)):
+            return ["images"]
+    return [""]
 
 
-def _images(folder: Path, view: str) -> Iterator[SourceImage | Problem | Note]:
+def _labels(folder: Path, parent: str) -> list[str]:
+    """The label folders of a parent; none for a split that is left out."""
+    return listing(folder, parent).folders if is_known(folder_split(parent) or "") else []
+
+
+def _images(folder: Path, view: str) -> Iterator[Item]:
     parents = _label_parents(folder)
     if parents != [""]:
-        yield from _strays(folder, "", "put it in <split>/<label>/")
+        advice = "put it in " + ("images/<label>/" if parents == ["images"] else "<split>/<label>/")
+        yield from _strays(folder, "", advice)
     for parent in parents:
-        try:
-            split = split_name(parent)
-        except Flaw as flaw:
-            yield Problem(parent, str(flaw))
+        split = folder_split(parent) or ""
+        if not is_known(split):
+            yield from _left_out(folder, parent, split)
             continue
         yield from _strays(folder, parent, f"put it in {joined(parent, '<label>')}/")
         for name in listing(folder, parent).folders:
             yield from _labelled(folder, joined(parent, name), name, split, view)
 
 
-def _labelled(
-    folder: Path, path: str, name: str, split: str | None, view: str
-) -> Iterator[SourceImage | Problem]:
+def _left_out(folder: Path, parent: str, split: str) -> Iterator[LeftOut]:
+    for current, entries in walk(folder, parent):
+        for path in (joined(current, name) for name in filter(is_image, entries.files)):
+            yield left_out(path, printable(path), split)
+
+
+def _labelled(folder: Path, path: str, name: str, split: str, view: str) -> Iterator[Item]:
     try:
         annotations = {view: ViewAnnotations((SourceAnnotation(label(name)),))}
     except Flaw as flaw:
@@ -93,20 +121,38 @@ def _labelled(
     entries = listing(folder, path)
     for deeper in entries.folders:
         where = joined(path, deeper)
-        yield Problem(printable(where), "a label's folder holds images only; move this folder's up")
-    for file in entries.files + entries.others:
-        where = joined(path, file)
-        try:
-            if file in entries.files and not is_image_file(folder, where):
-                raise Flaw("this is no image by its name's ending or its content; remove it")
-            yield SourceImage(
-                find_image(folder, where), printable(where), split, annotations=annotations
+        if deeper == name:  # unpacked into a folder of its own name
+            yield from _labelled(folder, where, name, split, view)
+        else:
+            yield Problem(
+                printable(where), "a label's folder holds images only; move this folder's up"
             )
-        except Flaw as flaw:
-            yield Problem(printable(where), str(flaw))
+    for file in entries.others:
+        yield Problem(printable(joined(path, file)), LINK)
+    for file in entries.files:
+        where = joined(path, file)
+        if (advice := conversion_advice(file)) is not None:
+            yield Problem(printable(where), advice, where)
+        elif not is_image(file) and not is_image_by_content(folder / where):
+            yield Note(printable(where), NO_IMAGE)
+        else:
+            try:
+                found = find_image(folder, where)
+            except Flaw as flaw:
+                yield Problem(printable(where), str(flaw), where)
+            else:
+                yield SourceImage(found, printable(where), split, annotations=annotations)
 
 
-def _strays(folder: Path, path: str, advice: str) -> Iterator[Problem]:
+def _strays(folder: Path, path: str, advice: str) -> Iterator[Problem | Note]:
     entries = listing(folder, path)
-    for file in entries.files + entries.others:
-        yield Problem(printable(joined(path, file)), f"the file is in no label's folder; {advice}")
+    lists = list_paths(folder)
+    for file in entries.others:
+        yield Problem(printable(joined(path, file)), LINK)
+    for file in entries.files:
+        where = joined(path, file)
+        if is_image(file) or conversion_advice(file) is not None:
+            reason = f"the image is in no label's folder; {advice}"
+            yield Problem(printable(where), reason, where)
+        elif where not in lists:
+            yield Note(printable(where), NO_IMAGE)

@@ -27,7 +27,9 @@ class SourceImage(msgspec.Struct, frozen=True):
 
     `path` is its file's path from the source's folder, with `/`. `where` locates its entry for
     messages, as `file:line` in files with lines. `size` is the width and height in pixels that the
-    source declares, or None. `annotations` are by the view's name.
+    source declares, or None. `annotations` are by the view's name. `split` is its name in the
+    source, empty if it has none, or None if the folders of `path` name it; `splits.settle` decides
+    what it means.
     """
 
     path: str
@@ -39,17 +41,32 @@ class SourceImage(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """The reason why one image or line cannot be imported, and what to do."""
+    """The reason why one image or line cannot be imported, and what to do. `path` is the image's,
+    where it is known."""
 
     where: str
     reason: str
+    path: str | None = None
 
 
 class Note(msgspec.Struct, frozen=True):
-    """Content of a source that Stemma leaves out, reported to its owner."""
+    """What the owner of a source should know about how it was read. Notes of one `text` are counted
+    together, so a text names no place."""
 
     where: str
     text: str
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """An image that is not imported, although nothing is wrong. Images of one `reason` are counted
+    together."""
+
+    where: str
+    reason: str
+    path: str
+
+
+Item = SourceImage | Problem | Note | LeftOut
 
 
 class DeclaredView(msgspec.Struct, frozen=True):
@@ -65,23 +82,40 @@ class ReadOptions(msgspec.Struct, frozen=True):
 
     `view` names the view for a format that holds one view. `kind` is that view's kind if the
     format allows several, or None. `clip` clips boxes to the image instead of rejecting them.
-    `max_bytes` is the largest size of one annotation file.
+    `max_bytes` is the largest size of one annotation file. With `negative`, images that COCO or
+    VOC lists without annotations are without concept, otherwise not annotated. `origin` is the
+    coordinate of the first pixel in VOC, 0 or 1; None guesses it.
     """
 
     view: str
     kind: str | None = None
     clip: bool = False
     max_bytes: int = 1_000_000_000
+    negative: bool = True
+    origin: int | None = None
 
 
 class Contents(msgspec.Struct, frozen=True):
     """The content of a source. `images` reads while it is iterated, and can be iterated once.
 
-    Images may have more labels than the declared ones.
+    Images may have more labels than the declared ones. Without `has_lists`, the lists at the top of
+    the source name splits too; with it the reader has read the source's lists.
     """
 
     views: tuple[DeclaredView, ...]
-    images: Iterator[SourceImage | Problem | Note]
+    images: Iterator[Item]
+    has_lists: bool = False
+
+
+class Recognition(msgspec.Struct, frozen=True):
+    """Whether a folder is of a format. `refusal` is the reason why not, or empty.
+
+    `reads` are patterns (`fnmatch`) of the paths of files that the format reads, or knows and
+    leaves out. Data in another file would be ignored.
+    """
+
+    refusal: str = ""
+    reads: tuple[str, ...] = ()
 
 
 class Written(msgspec.Struct, frozen=True):

@@ -16,7 +16,16 @@ from adapters.formats import (
     voc,
     yolo,
 )
-from adapters.formats.items import Contents, DeclaredView, Images, ReadOptions, Written
+from adapters.formats.items import (
+    Contents,
+    DeclaredView,
+    Images,
+    ReadOptions,
+    Recognition,
+    Written,
+)
+from adapters.formats.remainder import add_remainder, note_repeated_boxes, unread_data
+from adapters.formats.splits import settle
 from domain.errors import Invalid
 
 Read = Callable[[Path, ReadOptions], Contents]
@@ -24,41 +33,69 @@ Write = Callable[[Sequence[DeclaredView], Images], Iterator[Written]]
 
 
 class Format(msgspec.Struct, frozen=True):
-    """`write` is None for a format that is only read; `recognised_by` is for messages."""
+    """`write` is None for a format that is only read; `recognised_by` is for messages. `reader` is
+    called by `read`, which decides the splits."""
 
-    looks_like: Callable[[Path], bool]
-    read: Read
+    recognise: Callable[[Path], Recognition]
+    reader: Read
     write: Write | None
     recognised_by: str
 
 
 FOLDERS = "folders"
 FORMATS = {
-    "coco": Format(coco_file.is_coco, coco.read, coco.write, "*.json, also in annotations/"),
-    "voc": Format(voc.looks_like, voc.read, voc.write, "*.xml in Annotations/ or by the images"),
-    "yolo": Format(yolo.looks_like, yolo.read, yolo.write, "data.yaml, classes.txt or *.names"),
-    "csv": Format(csv_columns.is_csv, csv_table.read, csv_table.write, "*.csv with a header"),
-    "studio": Format(studio_file.is_studio, studio.read, studio.write, "*.jsonl with a header"),
-    FOLDERS: Format(folders.looks_like, folders.read, None, "images in a folder per class"),
+    "coco": Format(coco_file.recognise, coco.read, coco.write, "*.json, also in annotations/"),
+    "voc": Format(voc.recognise, voc.read, voc.write, "*.xml in Annotations/ or by the images"),
+    "yolo": Format(yolo.recognise, yolo.read, yolo.write, "data.yaml, classes.txt or *.names"),
+    "csv": Format(csv_columns.recognise, csv_table.read, csv_table.write, "*.csv with a header"),
+    "studio": Format(studio_file.recognise, studio.read, studio.write, "*.jsonl with a header"),
+    FOLDERS: Format(folders.recognise, folders.read, None, "images in a folder per class"),
 }
 
 
-def detect(folder: Path) -> str:
-    """The name of the folder's format.
+def read(name: str, folder: Path, options: ReadOptions) -> Contents:
+    """The content of a source in a format.
 
-    A folder per class is only detected if no other format is. Raises `Invalid` if no format or
-    several formats are recognised.
+    An image that no entry names is left out, and so is one for a split that Stemma lacks.
     """
-    matches = [
-        name for name, form in FORMATS.items() if name != FOLDERS and form.looks_like(folder)
-    ]
-    if not matches and FORMATS[FOLDERS].looks_like(folder):
-        matches = [FOLDERS]
+    contents = FORMATS[name].reader(folder, options)
+    items = note_repeated_boxes(settle(folder, contents, options.max_bytes))
+    if name != FOLDERS:  # every image in a folder per class has its entry: its place
+        items = add_remainder(folder, items)
+    return msgspec.structs.replace(contents, images=items)
+
+
+def detect(folder: Path) -> str:
+    """The name of the folder's format, by the content of its files.
+
+    A folder per class is only detected if no other format is. Raises `Invalid` with the reason why
+    each format is refused, if none or several are recognised, or if data would be left unread.
+    """
+    recognised = {name: form.recognise(folder) for name, form in FORMATS.items()}
+    matches = [name for name, found in recognised.items() if not found.refusal]
+    if len(matches) > 1 and FOLDERS in matches:
+        matches.remove(FOLDERS)
     if not matches:
-        expected = "; ".join(f"{name}: {form.recognised_by}" for name, form in FORMATS.items())
-        raise Invalid(f"no annotation format is recognised; looked for {expected}", field="format")
+        reasons = "; ".join(f"{name}: {found.refusal}" for name, found in recognised.items())
+        raise Invalid(f"no annotation format is recognised: {reasons}", field="format")
     if len(matches) > 1:
         raise Invalid(
             f"the folder looks like {' and '.join(matches)}; name the format", field="format"
         )
+    unread = unread_data(folder, recognised[matches[0]].reads)
+    if unread is not None:
+        raise _unread(unread, matches[0], recognised)
     return matches[0]
+
+
+def _unread(path: str, match: str, recognised: dict[str, Recognition]) -> Invalid:
+    name = path.rpartition("/")[2]
+    reasons = [
+        f"{form}: {found.refusal}" for form, found in recognised.items() if name in found.refusal
+    ]
+    why = f" ({'; '.join(reasons)})" if reasons else ""
+    return Invalid(
+        f"the folder looks like {match}, but {path} names images or has boxes, and would not be"
+        f" read{why}; name the format, correct the file or remove it",
+        field="format",
+    )

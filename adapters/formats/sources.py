@@ -6,35 +6,19 @@ import io
 import os
 import re
 import stat
-import warnings
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
-from PIL import ExifTags, Image
 
-from adapters.images.file_format import READABLE, SIGNATURE_BYTES, SUFFIXES, file_format
-from domain.dataset.image import TRAIN, VALIDATION
 from domain.errors import Invalid
 from domain.text import clean_name, is_text, refuse_unstorable
 
-SPLITS = {
-    "train": TRAIN,
-    "training": TRAIN,
-    "val": VALIDATION,
-    "valid": VALIDATION,
-    "validation": VALIDATION,
-}
-TEST = ("test", "testing")
-_TEXT = (".txt", ".xml", ".json", ".jsonl", ".csv", ".yaml", ".yml", ".names", ".md")
-"""Endings of files that are not looked into for an image: there may be one for each image."""
 CLUTTER = {"thumbs.db", "desktop.ini", "__macosx"}
 LONGEST_LINE = 10_000_000
 DEEPEST = 30
-ON_ITS_SIDE = {5, 6, 7, 8}
-"""The values of EXIF's Orientation that swap width and height."""
 
 
 class Flaw(Exception):
@@ -86,25 +70,6 @@ def printable(path: str) -> str:
     return path if is_text(path) else path.encode("unicode_escape").decode()
 
 
-def is_image(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES)
-
-
-def is_image_file(folder: Path, path: str) -> bool:
-    """Whether a plain file is an image by its name's ending or, as in an upload, by its content.
-
-    So is an image of a format that is not read, which is then refused with what to do.
-    """
-    name = path.lower()
-    if name.endswith(SUFFIXES) or name.endswith(_TEXT):
-        return name.endswith(SUFFIXES)
-    try:
-        with (folder / path).open("rb") as file:
-            return file_format(file.read(SIGNATURE_BYTES)) is not None
-    except OSError:
-        return False
-
-
 def inside(path: str) -> str:
     """A path in a source, normalised. Raises `Flaw` unless it is inside the source's folder."""
     parts = [part for part in path.split("/") if part not in {"", "."}]
@@ -142,35 +107,6 @@ def _mode(path: str) -> int:
         return os.lstat(path).st_mode
     except (OSError, ValueError):
         return 0
-
-
-def find_image(folder: Path, path: str, parents: Sequence[str] = ("",)) -> str:
-    """The path of an image, looked up in each folder of `parents`. Raises `Flaw` if not found."""
-    path = inside(path)
-    for parent in parents:
-        if is_plain(folder, joined(parent, path)):
-            return joined(parent, path)
-    tried = ", ".join(dict.fromkeys(parent or "the source's folder" for parent in parents))
-    raise Flaw(
-        f"there is no file {path!r} in {tried} (links are not followed); add it, or remove what"
-        " is said of it"
-    )
-
-
-def image_size(folder: Path, path: str) -> tuple[int, int]:
-    """Width and height of the upright image, from the file's header only."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(folder / path, formats=READABLE) as image:
-                width, height = image.size
-                if image.format == "TIFF":
-                    return width, height
-                # PNG's own getexif decodes the whole image to look for EXIF at the end.
-                orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
-    except Exception as error:  # the bytes are untrusted: any error of a decoder is a flaw
-        raise Flaw(f"the image's size cannot be read ({error}); give width and height") from error
-    return (height, width) if orientation in ON_ITS_SIDE else (width, height)
 
 
 def open_plain(folder: Path, path: str, max_bytes: int) -> BinaryIO:
@@ -221,29 +157,6 @@ def label(text: str) -> str:
         return clean_name(text, "label")
     except Invalid as error:
         raise Flaw(error.detail) from error
-
-
-def split_name(text: str) -> str | None:
-    """The split of a name; None for the empty name. Raises `Flaw` for an unknown name."""
-    name = text.strip().lower()
-    if name and name not in SPLITS:
-        raise Flaw(
-            f"split {text[:60]!r} is neither train nor validation; use one of them, or leave"
-            " these images out"
-        )
-    return SPLITS.get(name)
-
-
-def folder_split(path: str) -> str | None:
-    """The split that a folder of the path is named after, such as `train` or `val2017`.
-
-    Raises `Flaw` for a folder of test images.
-    """
-    for part in path.split("/"):
-        name = part.lower().rstrip("0123456789")
-        if name in SPLITS or name in TEST:
-            return split_name(name)
-    return None
 
 
 def storable(metadata: Mapping[str, str]) -> dict[str, str]:

@@ -12,17 +12,19 @@ Coordinates are shares of the image, 0 to 1.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from adapters.formats.annotations import view_annotations
 from adapters.formats.boxes import edges, pixel_box
+from adapters.formats.image_names import find_image
 from adapters.formats.items import (
     Contents,
     DeclaredView,
     Images,
-    Note,
+    Item,
     Problem,
     ReadOptions,
     SourceAnnotation,
@@ -30,15 +32,8 @@ from adapters.formats.items import (
     ViewAnnotations,
     Written,
 )
-from adapters.formats.sources import (
-    Flaw,
-    find_image,
-    label,
-    lines,
-    printable,
-    split_name,
-    storable,
-)
+from adapters.formats.sources import Flaw, label, lines, printable, storable
+from adapters.formats.splits import is_known, left_out
 from adapters.formats.studio_file import (
     Corners,
     Region,
@@ -66,32 +61,40 @@ def read(folder: Path, options: ReadOptions) -> Contents:
 
 def _images(
     folder: Path, path: str, views: dict[str, DeclaredView], options: ReadOptions
-) -> Iterator[SourceImage | Problem | Note]:
+) -> Iterator[Item]:
     seen = DiskSet()
     for count, text in enumerate(lines(folder, path, options.max_bytes), 1):
         where = f"{printable(path)}:{count}"
         if count == 1 or not text.strip():
             continue
+        image = None
         try:
             line = msgspec.json.decode(text, type=StudioLine)
             if len(line.data) != 1:
                 raise Flaw(f"data has {len(line.data)} files; give one a line")
-            image = find_image(folder, line.data[0].file, ("", "images"))
+            split, name = _split(line), line.data[0].file
+            if split is not None and not is_known(split):
+                # Images for other splits are often not there, and cannot be wrong.
+                with suppress(Flaw):
+                    name = find_image(folder, name, ("", "images"))
+                yield left_out(name, where, split)
+                continue
+            image = find_image(folder, name, ("", "images"))
             if seen.add(image) is not None:
                 raise Flaw(f"{image!r} comes again; give one line, with all its annotations")
             by_view = _annotated(line.annotations or [], views, options.clip)
-            yield SourceImage(image, where, _split(line), _metadata(line), by_view)
+            yield SourceImage(image, where, split, _metadata(line), by_view)
         except (msgspec.DecodeError, RecursionError) as error:
-            yield Problem(where, f"the line is no JSON of an image: {error}")
+            yield Problem(where, f"the line is no JSON of an image: {error}", image)
         except Flaw as flaw:
-            yield Problem(where, str(flaw))
+            yield Problem(where, str(flaw), image)
 
 
 def _split(line: StudioLine) -> str | None:
     names = [line.splits] if isinstance(line.splits, str) else line.splits or []
     if len(names) > 1:
         raise Flaw(f"the image is in {len(names)} splits; leave one")
-    return split_name(names[0]) if names else None
+    return names[0] if names else None
 
 
 def _metadata(line: StudioLine) -> dict[str, str]:

@@ -1,12 +1,13 @@
 """A Studio file: how it is located, its header, and the form of a line."""
 
+import glob
 from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
 from adapters.formats.annotations import checked_kind
-from adapters.formats.items import DeclaredView
+from adapters.formats.items import DeclaredView, Recognition
 from adapters.formats.sources import Flaw, label, lines, listing, printable
 from domain.errors import Invalid
 from domain.text import clean_name
@@ -61,11 +62,13 @@ class StudioLine(msgspec.Struct, frozen=True, omit_defaults=True):
     id: object = None
 
 
-def is_studio(folder: Path) -> bool:
+def recognise(folder: Path) -> Recognition:
     try:
-        return bool(studio_path(folder, 1 << 62))
-    except Invalid:
-        return False
+        path = studio_path(folder, 1 << 62)
+        read_header(folder, path, 1 << 62)
+    except Invalid as refusal:
+        return Recognition(refusal.detail)
+    return Recognition(reads=(glob.escape(path),))
 
 
 def studio_path(folder: Path, max_bytes: int) -> str:

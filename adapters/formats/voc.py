@@ -1,11 +1,12 @@
 """Pascal VOC's XML, one file per image (http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/).
 
-The XML is in `Annotations/`, or beside the images if there is no such folder. Images are in the
-folder that the XML names, `JPEGImages/` or `images/`. `ImageSets/Main/train.txt` and `val.txt` list
-the splits; without them, folders named after splits do. Pixels count from 1 and are part of the
-box, as in the devkit: it covers `xmin - 1` to `xmax`. VOC does not distinguish an image without
-concept from one that is not annotated: an XML without objects is read as without concept, and no
-XML is written for an image that is not annotated.
+The XML is in `Annotations/`, also of `VOCdevkit/VOC2007`, or beside the images if there is no such
+folder. Images are beside it in the folder that the XML names, `JPEGImages/` or `images/`.
+`ImageSets/Main/train.txt`, `val.txt` and `test.txt` list the splits; without them, folders named
+after splits do. In the devkit pixels count from 1 and are part of the box: it covers `xmin - 1` to
+`xmax`. Other tools count edges from 0 (`voc_origin`). VOC does not distinguish an image without
+concept from one that is not annotated: an XML without objects is as `ReadOptions.negative` says,
+and no XML is written for an image that is not annotated.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,23 +14,25 @@ from itertools import chain
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from adapters.formats.annotations import kind_of, view_annotations
+from adapters.formats.annotations import kind_of, taken_as, view_annotations
 from adapters.formats.boxes import edges, image_sides, number, pixel_box, pixels
+from adapters.formats.image_names import find_image, image_size
 from adapters.formats.items import (
     Contents,
     DeclaredView,
     Images,
+    Item,
+    LeftOut,
     Note,
     Problem,
     ReadOptions,
+    Recognition,
     SourceAnnotation,
     SourceImage,
     Written,
 )
 from adapters.formats.sources import (
     Flaw,
-    find_image,
-    folder_split,
     inside,
     is_plain,
     joined,
@@ -39,8 +42,10 @@ from adapters.formats.sources import (
     printable,
     walk,
 )
+from adapters.formats.splits import OTHERS, UNDECIDED, is_known, left_out, path_split
+from adapters.formats.voc_origin import guess_origin
 from adapters.formats.writing import Stems, boxes_of, detection_view, size_of, without_suffix
-from adapters.formats.xml_tree import Element, parse
+from adapters.formats.xml_tree import LARGEST, Element, parse
 from domain.dataset.image import TRAIN, VALIDATION, Box
 from domain.errors import Invalid
 from domain.library.view import DETECTION
@@ -48,105 +53,177 @@ from domain.library.view import DETECTION
 ROOT = "Annotations"
 SETS = "ImageSets/Main"
 SET_FILES = {TRAIN: f"{SETS}/train.txt", VALIDATION: f"{SETS}/val.txt"}
+SET_FOLDERS = (SETS, "ImageSets")
+IMAGE_FOLDERS = ("JPEGImages", "images", "data")
 FORM = "Pascal VOC"
+NO_XML = "there is no *.xml with <annotation> in Annotations/ or by the images"
+WITHOUT_OBJECTS = "images without objects are taken as {}; the option unlabelled changes that"
+UNLISTED = "images that no list in ImageSets names are left out"
 
 
-def looks_like(folder: Path) -> bool:
-    return next(_paths(folder, _root(folder)), None) is not None
+def recognise(folder: Path) -> Recognition:
+    refusal = NO_XML
+    for root in _roots(folder):
+        for path in _paths(folder, root):
+            try:
+                parse(folder, path, LARGEST)
+            except (Flaw, Invalid) as flaw:
+                refusal = f"{printable(path)}: {flaw}"
+                continue
+            return Recognition(reads=("*.xml", "*ImageSets/*", "*labelmap.txt"))
+    return Recognition(refusal)
 
 
 def read(folder: Path, options: ReadOptions) -> Contents:
     kind = kind_of(options, FORM, DETECTION)
-    if not looks_like(folder):
+    roots = _roots(folder)
+    if next((path for root in roots for path in _paths(folder, root)), None) is None:
         raise Invalid("there is no Pascal VOC; looked for *.xml in Annotations/ and by the images")
     view = DeclaredView(options.view, kind, ())
-    return Contents((view,), _images(folder, options))
+    return Contents((view,), _images(folder, roots, options))
 
 
-def _root(folder: Path) -> str:
-    return ROOT if ROOT in listing(folder).folders else ""
+def _roots(folder: Path) -> list[str]:
+    """The folders with `Annotations/`, such as `VOC2007`; the source's own folder if there is
+    none."""
+    roots = []
+    for current, entries in walk(folder):
+        if ROOT in entries.folders:
+            roots.append(current)
+        if current.count("/") >= 2:  # VOCdevkit/VOC2007/Annotations is the deepest
+            entries.folders.clear()
+    return roots or [""]
+
+
+def _top(folder: Path, root: str) -> str:
+    """The folder with the XML of a root."""
+    annotations = joined(root, ROOT)
+    return annotations if (folder / annotations).is_dir() else root
 
 
 def _paths(folder: Path, root: str) -> Iterator[str]:
-    for current, entries in walk(folder, root):
+    for current, entries in walk(folder, _top(folder, root)):
         yield from (
             joined(current, name) for name in entries.files if name.lower().endswith(".xml")
         )
 
 
-def _images(folder: Path, options: ReadOptions) -> Iterator[SourceImage | Problem | Note]:
-    root = _root(folder)
+def _images(folder: Path, roots: Sequence[str], options: ReadOptions) -> Iterator[Item]:
+    origin = options.origin
+    if origin is None:
+        origin, why = guess_origin(folder, [p for root in roots for p in _paths(folder, root)])
+        yield Note(why.where, why.text)
+    for root in roots:
+        yield from _root_images(folder, root, origin, options)
+
+
+def _root_images(folder: Path, root: str, origin: int, options: ReadOptions) -> Iterator[Item]:
     splits: dict[str, str] = {}
     yield from _sets(folder, root, splits, options)
+    are_complete = any(map(is_known, splits.values()))
+    top = _top(folder, root)
     for path in _paths(folder, root):
-        below = path.removeprefix(f"{ROOT}/")
+        below = path.removeprefix(f"{top}/")
+        image = None
         try:
             xml = parse(folder, path, options.max_bytes)
-            size = image_sides(xml.text("size/width"), xml.text("size/height"))
-            image = find_image(folder, xml.text("filename"), _parents(path, below, xml))
-            # With image sets, a folder's name has no meaning.
-            by_folder = None if splits else folder_split(path.rpartition("/")[0])
-            split = splits.get(without_suffix(below), by_folder)
+            image = find_image(folder, xml.text("filename"), _parents(path, root, below, xml))
+            # With image sets for training or validation, a folder's name has no meaning.
+            split = splits.get(without_suffix(below))
+            if split is None and are_complete:
+                yield LeftOut(printable(path), UNLISTED, image)
+                continue
+            if split is None:
+                split = path_split(path.rpartition("/")[0])
+            if split is not None and not is_known(split):
+                yield left_out(image, printable(path), split)
+                continue
+            size = _size(xml) or image_size(folder, image)
         except Flaw as flaw:
-            yield Problem(printable(path), str(flaw))
+            yield Problem(printable(path), str(flaw), image)
             continue
         annotations, problems = [], []
         for entry in xml.all("object"):
             try:
-                annotations.append(_labelled(entry, size, options))
+                annotations.append(_labelled(entry, size, origin, options))
             except Flaw as flaw:
-                problems.append(Problem(f"{printable(path)}:{entry.line}", str(flaw)))
+                problems.append(Problem(f"{printable(path)}:{entry.line}", str(flaw), image))
         if problems:
             yield from problems
             continue
-        in_view = view_annotations(DETECTION, annotations, without_concept=not annotations)
+        if not annotations:
+            yield Note(printable(path), WITHOUT_OBJECTS.format(taken_as(options)))
+        negative = options.negative and not annotations
+        in_view = view_annotations(DETECTION, annotations, without_concept=negative)
         by_view = {} if in_view is None else {options.view: in_view}
         yield SourceImage(image, printable(path), split, {}, by_view, size)
+
+
+def _size(xml: Element) -> tuple[int, int] | None:
+    """The size that the XML declares, or None: some tools write none, or zeros."""
+    sizes = xml.all("size")
+    texts = [sizes[0].text(side) for side in ("width", "height")] if len(sizes) == 1 else []
+    return None if not any(text.strip("0") for text in texts) else image_sides(*texts)
 
 
 def _sets(
     folder: Path, root: str, splits: dict[str, str], options: ReadOptions
 ) -> Iterator[Problem]:
-    """Fill `splits` with the split of each stem in the image sets, and yield problems."""
-    if is_plain(folder, test := f"{SETS}/test.txt"):
-        reason = "Stemma knows train and validation; remove test.txt, or rename it to val.txt"
-        yield Problem(test, reason)
-    for split, path in SET_FILES.items():
-        if not is_plain(folder, path):
-            continue
+    """Fill `splits` with the split of each stem in the image sets, and yield problems.
+
+    `trainval.txt` and CVAT's `default.txt` name no split; the lists of a class, such as
+    `cat_train.txt`, are of a part of the images that the others list.
+    """
+    lists: dict[str, str] = {}
+    for parent in (joined(root, name) for name in SET_FOLDERS):
+        if not lists and (folder / parent).is_dir():
+            for name in listing(folder, parent).files:
+                stem = name.removesuffix(".txt").lower()
+                if name.endswith(".txt") and (is_known(stem) or stem in OTHERS):
+                    lists[joined(parent, name)] = stem
+    # Those that name no split come last, since they repeat the others.
+    for path, split in sorted(lists.items(), key=lambda item: item[1] in UNDECIDED):
         for count, line in enumerate(lines(folder, path, options.max_bytes), 1):
-            stem = line.strip()
+            stem = line.strip().strip('"')
             if not stem:
                 continue
             try:
-                xml = f"{joined(root, inside(stem))}.xml"
+                xml = f"{joined(_top(folder, root), inside(stem))}.xml"
                 if not is_plain(folder, xml):
+                    if not is_known(split):
+                        continue
                     raise Flaw(f"there is no {xml}; add it, or remove the line")
-                if splits.setdefault(stem, split) != split:
-                    raise Flaw(f"{stem!r} is in both train and validation; choose one")
+                if splits.setdefault(stem, split) != split and split not in UNDECIDED:
+                    raise Flaw(f"{stem!r} is in both {splits[stem]} and {split}; choose one")
             except Flaw as flaw:
                 yield Problem(f"{path}:{count}", str(flaw))
 
 
-def _parents(path: str, below: str, xml: Element) -> list[str]:
-    """The folders to look for the image in: the one that the XML names, then `JPEGImages/` and
-    `images/` with the XML's subfolder, then the XML's own folder, then those without subfolder."""
+def _parents(path: str, root: str, below: str, xml: Element) -> list[str]:
+    """The folders to look for the image in: the one that the XML names, then `IMAGE_FOLDERS` with
+    the XML's subfolder, then the XML's own folder, then those without subfolder.
+    All of them are beside `Annotations/`, and then at the top of the source."""
     deeper = below.rpartition("/")[0]
-    parents = [joined(name, deeper).rstrip("/") for name in ("JPEGImages", "images")]
-    parents += [path.rpartition("/")[0], "JPEGImages", "images", ""]
+    parents = [joined(name, deeper).rstrip("/") for name in IMAGE_FOLDERS]
+    parents = [joined(root, name) for name in parents] + [path.rpartition("/")[0]]
+    parents += [joined(root, name) for name in (*IMAGE_FOLDERS, "")]
+    parents = [name.rstrip("/") for name in parents] + [*IMAGE_FOLDERS, ""]
     try:
-        return [inside(xml.text("folder")), *parents]
+        named = inside(xml.text("folder"))
     except Flaw:  # many tools write a folder of another machine, so this is only a hint
         return parents
+    return [joined(root, named), named, *parents]
 
 
-def _labelled(entry: Element, size: tuple[int, int], options: ReadOptions) -> SourceAnnotation:
+def _labelled(
+    entry: Element, size: tuple[int, int], origin: int, options: ReadOptions
+) -> SourceAnnotation:
     name = label(entry.text("name"))
     left, top, right, bottom = (
         number(entry.text(f"bndbox/{edge}"), edge) for edge in ("xmin", "ymin", "xmax", "ymax")
     )
     return SourceAnnotation(
-        name, pixel_box(left - 1, top - 1, right, bottom, *size, clip=options.clip)
+        name, pixel_box(left - origin, top - origin, right, bottom, *size, clip=options.clip)
     )
 
 

@@ -2,22 +2,28 @@
 
 The labels of `images/train/a.jpg` are in `labels/train/a.txt`, or else beside the image. Without a
 file the image is not annotated; with an empty file it is without concept. Splits are the lists and
-folders that `data.yaml` names (see `yolo_data`), otherwise folders named after splits. All images
-in the folder belong to the source.
+folders that `data.yaml` names (see `yolo_data`): an image that is in none is left out. A polygon
+becomes the box around it, and a sixth number, the confidence, is left out; both are noted.
 """
 
+import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from adapters.formats.annotations import kind_of, view_annotations
 from adapters.formats.boxes import DECIMALS, number, pixel_box
+from adapters.formats.image_names import conversion_advice, is_image
 from adapters.formats.items import (
     Contents,
     DeclaredView,
     Images,
+    Item,
+    LeftOut,
     Note,
     Problem,
     ReadOptions,
+    Recognition,
     SourceAnnotation,
     SourceImage,
     ViewAnnotations,
@@ -27,14 +33,13 @@ from adapters.formats.sources import (
     Flaw,
     Listing,
     inside,
-    is_image,
-    is_image_file,
     is_plain,
     joined,
     lines,
     printable,
     walk,
 )
+from adapters.formats.splits import is_known, left_out
 from adapters.formats.writing import (
     Stems,
     boxes_of,
@@ -42,45 +47,78 @@ from adapters.formats.writing import (
     detection_view,
     without_suffix,
 )
-from adapters.formats.yolo_data import LISTS, Data, Splits, data_yaml, names_file, read_data
+from adapters.formats.yolo_data import (
+    LARGEST,
+    LISTS,
+    NAMED,
+    PLAIN,
+    Data,
+    Splits,
+    data_yaml,
+    names_file,
+    read_data,
+)
 from domain.dataset.image import Box
+from domain.errors import Invalid
 from domain.library.view import DETECTION
 
 FORM = "YOLO"
-SLACK = 1e-5
-"""The tolerance of a box's edges, as a share: exporters write only five or six decimals."""
+POLYGON = "polygons are taken as the boxes around them"
+CONFIDENCE = "the confidence of a box, its sixth number, is left out"
+KEYPOINTS = "keypoints are left out"
+UNNAMED = "images in no folder or list of a split, as data.yaml names them, are left out"
 
 
-def looks_like(folder: Path) -> bool:
-    return names_file(folder) is not None
+def recognise(folder: Path) -> Recognition:
+    path = names_file(folder)
+    if path is None:
+        return Recognition(f"there is no {', '.join(NAMED)}, {' or '.join(PLAIN)}")
+    try:
+        read_data(folder, LARGEST)
+    except Invalid as refusal:
+        return Recognition(refusal.detail)
+    if not path.endswith((".yaml", ".yml")) and not _has_labels(folder, path):
+        return Recognition(f"{printable(path)} is there, but no label file of an image")
+    return Recognition(reads=("*.txt", "*.yaml", "*.yml", "*.names", "*.data"))
+
+
+def _has_labels(folder: Path, names: str) -> bool:
+    for current, entries in walk(folder):
+        texts = {name for name in entries.files if name.endswith(".txt")}
+        texts.discard(names.rpartition("/")[2])
+        if texts and "labels" in current.split("/"):
+            return True
+        if any(f"{without_suffix(name)}.txt" in texts for name in filter(is_image, entries.files)):
+            return True
+    return False
 
 
 def read(folder: Path, options: ReadOptions) -> Contents:
     kind = kind_of(options, FORM, DETECTION)
     data = read_data(folder, options.max_bytes)
     view = DeclaredView(options.view, kind, tuple(data.names.values()))
-    return Contents((view,), _images(folder, data, options))
+    return Contents((view,), _images(folder, data, options), has_lists=any(data.splits.values()))
 
 
-def _images(
-    folder: Path, data: Data, options: ReadOptions
-) -> Iterator[SourceImage | Problem | Note]:
+def _images(folder: Path, data: Data, options: ReadOptions) -> Iterator[Item]:
     splits = Splits(folder, data)
     yield from splits.read_sources(options.max_bytes)
     for current, entries in walk(folder):
-        images = [name for name in entries.files if is_image_file(folder, joined(current, name))]
         for name in filter(is_image, entries.others):
             yield Problem(
                 printable(joined(current, name)), "links are not followed; put the file here"
             )
         yield from _lone_labels(folder, current, entries)
-        try:
-            split = splits.of_folder(current) if images else None
-        except Flaw as flaw:
-            yield Problem(printable(current), str(flaw))
-            continue
-        for name in images:
-            yield from _image(folder, joined(current, name), split, splits, data, options)
+        for name in filter(is_image, entries.files):
+            path = joined(current, name)
+            split = splits.of(path)
+            if split is None and splits.are_complete:
+                yield LeftOut(printable(path), UNNAMED, path)
+            elif split is not None and not is_known(split):
+                # The labels of images that are left out are not read, so they cannot be wrong.
+                yield left_out(path, printable(path), split)
+            else:
+                yield from _image(folder, path, split, data, options)
 
 
 def _lone_labels(folder: Path, current: str, entries: Listing) -> Iterator[Problem]:
@@ -90,14 +128,17 @@ def _lone_labels(folder: Path, current: str, entries: Listing) -> Iterator[Probl
         return
     image_folder = _swapped(parts, "labels", "images")
     image_stems = {without_suffix(name) for name in entries.files if is_image(name)}
+    advice: dict[str, str | None] = {}
     if (folder / image_folder).is_dir():
-        image_stems |= {without_suffix(entry.name) for entry in (folder / image_folder).iterdir()}
+        names = [entry.name for entry in (folder / image_folder).iterdir()]
+        image_stems |= {without_suffix(name) for name in names if is_image(name)}
+        advice = {without_suffix(name): conversion_advice(name) for name in names}
     for name in entries.files:
         stem = without_suffix(name)
         if name.endswith(".txt") and name != "classes.txt" and stem not in image_stems:
             where = printable(joined(current, name))
             reason = f"there is no image {stem!r} in {printable(image_folder)}/; add it"
-            yield Problem(where, reason)
+            yield Problem(where, advice.get(stem) or reason)
 
 
 def _swapped(parts: Sequence[str], old: str, new: str) -> str:
@@ -114,56 +155,77 @@ def labels_path(image: str) -> str:
 
 
 def _image(
-    folder: Path, path: str, split: str | None, splits: Splits, data: Data, options: ReadOptions
-) -> Iterator[SourceImage | Problem]:
+    folder: Path, path: str, split: str | None, data: Data, options: ReadOptions
+) -> Iterator[Item]:
     try:
         inside(path)
     except Flaw as flaw:
-        yield Problem(printable(path), str(flaw))
+        yield Problem(printable(path), str(flaw), path)
         return
     by_view: dict[str, ViewAnnotations] = {}
     for labels in dict.fromkeys((labels_path(path), f"{without_suffix(path)}.txt")):
         if is_plain(folder, labels):
             annotations: list[SourceAnnotation] = []
             problems = 0
-            for item in _boxes(folder, labels, data, options):
-                if isinstance(item, Problem):
-                    problems += 1
-                    yield item
-                else:
+            for item in _boxes(folder, labels, path, data, options):
+                if isinstance(item, SourceAnnotation):
                     annotations.append(item)
+                else:
+                    problems += isinstance(item, Problem)
+                    yield item
             if problems:
                 return
             in_view = view_annotations(DETECTION, annotations, without_concept=not annotations)
             by_view = {} if in_view is None else {options.view: in_view}
             break
-    yield SourceImage(path, path, splits.of_image(path, split), {}, by_view)
+    yield SourceImage(path, path, split, {}, by_view)
 
 
 def _boxes(
-    folder: Path, path: str, data: Data, options: ReadOptions
-) -> Iterator[SourceAnnotation | Problem]:
+    folder: Path, path: str, image: str, data: Data, options: ReadOptions
+) -> Iterator[SourceAnnotation | Problem | Note]:
     for count, line in enumerate(lines(folder, path, options.max_bytes), 1):
         if fields := line.split():
+            where = f"{path}:{count}"
             try:
                 yield _labelled(fields, data, options.clip)
             except Flaw as flaw:
-                yield Problem(f"{path}:{count}", str(flaw))
+                yield Problem(where, str(flaw), image)
+            else:
+                if len(fields) > 5:
+                    longer = KEYPOINTS if data.keypoints else POLYGON
+                    yield Note(where, CONFIDENCE if len(fields) == 6 else longer)
 
 
 def _labelled(fields: list[str], data: Data, clip: bool) -> SourceAnnotation:
-    if len(fields) != 5:
+    """The annotation of a line: `class x y width height [confidence]`, or `class x1 y1 x2 y2 …`."""
+    name = _class_name(fields[0], data)
+    numbers = [number(field, "a share") for field in fields[1:]]
+    if len(numbers) in (4, 5) or (data.keypoints and len(numbers) > 5):
+        x, y, width, height = numbers[:4]
+        left, top, right, bottom = x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    elif len(numbers) >= 6 and len(numbers) % 2 == 0:
+        xs, ys = numbers[::2], numbers[1::2]
+        if not all(map(math.isfinite, numbers)):
+            raise Flaw("a point of the polygon is not finite; give numbers")
+        left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
+    else:
         raise Flaw(
-            f"a box has 5 fields, not {len(fields)}; outlines and confidences are not read, so"
-            " export boxes alone"
+            f"a line has 5 fields for a box, 6 with its confidence, or 7, 9, 11, ... for a polygon,"
+            f" not {len(fields)}"
         )
-    index = int(fields[0]) if fields[0].isdecimal() and len(fields[0]) < 10 else -1
+    return SourceAnnotation(name, pixel_box(left, top, right, bottom, 1, 1, clip=clip))
+
+
+def _class_name(field: str, data: Data) -> str:
+    """The name of a class's number, which NumPy writes as `0.0`."""
+    match = re.fullmatch(r"(\d{1,9})(\.0*)?", field)
+    if match is None:
+        raise Flaw(f"class {field[:60]!r} is no number of a class; YOLO has 0, 1, 2, ...")
+    index = int(match[1])
     if index not in data.names:
-        raise Flaw(f"class {fields[0][:60]!r} has no name in {data.path}; add it or correct it")
-    x, y, width, height = (number(field, "a share") for field in fields[1:])
-    left, top, right, bottom = x - width / 2, y - height / 2, x + width / 2, y + height / 2
-    box = pixel_box(left, top, right, bottom, 1, 1, clip=clip, slack=SLACK)
-    return SourceAnnotation(data.names[index], box)
+        raise Flaw(f"class {index} has no name in {data.path}; add it or correct it")
+    return data.names[index]
 
 
 def write(views: Sequence[DeclaredView], images: Images) -> Iterator[Written]:

@@ -1,8 +1,9 @@
 """The metadata of a YOLO source: the names of its classes, and the split of each image.
 
 `data.yaml` (or the only YAML file) has `names`, a list or a mapping from numbers, and may name
-folders or lists of images as `train` and `val`. Entries outside the source are ignored. Without
-it, `classes.txt`, `obj.names` or another `*.names` has one name per line.
+folders or lists of images as `train`, `val` and `test`. Entries outside the source are ignored.
+Without it, `classes.txt`, `obj.names` or another `*.names` has one name per line, and `obj.data`
+(Darknet) names the lists.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,11 +15,7 @@ import yaml
 
 from adapters.formats.items import Problem
 from adapters.formats.sources import (
-    SPLITS,
-    TEST,
     Flaw,
-    find_image,
-    folder_split,
     inside,
     is_plain,
     joined,
@@ -27,8 +24,8 @@ from adapters.formats.sources import (
     listing,
     printable,
     read_bytes,
-    split_name,
 )
+from adapters.formats.splits import OTHERS, SPLITS, SplitLists, is_known
 from domain.dataset.image import TRAIN, VALIDATION
 from domain.errors import Invalid
 
@@ -36,17 +33,19 @@ LISTS = {TRAIN: "train.txt", VALIDATION: "val.txt"}
 KEYS = {TRAIN: "train", VALIDATION: "val"}
 NAMED = ("data.yaml", "data.yml", "dataset.yaml")
 PLAIN = ("classes.txt", "obj.names")
+DARKNET = "obj.data"
 LARGEST = 300_000
 """The most bytes of a YAML file. YAML is slow to parse, and a thousand names have kilobytes."""
 
 
 class Data(msgspec.Struct, frozen=True):
     """Class names by number, and the folders or lists of each split, as the file at `path` has
-    them."""
+    them. With `keypoints`, keypoints follow each box."""
 
     path: str
     names: dict[int, str]
     splits: dict[str, list[str]] = {}
+    keypoints: bool = False
 
 
 def names_file(folder: Path) -> str | None:
@@ -72,7 +71,20 @@ def read_data(folder: Path, max_bytes: int) -> Data:
     lines_read = [line.strip() for line in lines(folder, path, min(max_bytes, LARGEST))]
     while lines_read and not lines_read[-1]:
         lines_read.pop()
-    return Data(path, _names(path, enumerate(lines_read)))
+    return Data(path, _names(path, enumerate(lines_read)), _darknet_splits(folder))
+
+
+def _darknet_splits(folder: Path) -> dict[str, list[str]]:
+    """The lists that `obj.data` names, which has lines such as `train = data/train.txt`."""
+    if not is_plain(folder, DARKNET):
+        return {}
+    splits: dict[str, list[str]] = {}
+    for line in lines(folder, DARKNET, LARGEST):
+        key, _, value = (part.strip() for part in line.partition("="))
+        for path in (value, value.removeprefix("data/")):
+            if key in {*SPLITS, *OTHERS} and value and is_plain(folder, path):
+                splits[key] = [path]
+    return splits
 
 
 class _Loader(yaml.BaseLoader):
@@ -98,8 +110,8 @@ def _from_yaml(folder: Path, path: str, data: bytes) -> Data:
     names = content.get("names")
     pairs = enumerate(names) if isinstance(names, list) else []
     pairs = names.items() if isinstance(names, dict) else pairs
-    splits = {key: _entries(folder, content, key) for key in (*SPLITS, *TEST) if key in content}
-    return Data(path, _names(path, pairs), splits)
+    splits = {key: _entries(folder, content, key) for key in (*SPLITS, *OTHERS) if key in content}
+    return Data(path, _names(path, pairs), splits, "kpt_shape" in content)
 
 
 def _names(path: str, pairs: Iterable[tuple[object, object]]) -> dict[int, str]:
@@ -138,52 +150,44 @@ def _entries(folder: Path, content: dict[object, object], key: str) -> list[str]
 
 
 class Splits:
-    """The splits of images, by their folder or by the lists that name them."""
+    """The splits of images, by the folders and lists that `data.yaml` or `obj.data` names."""
 
     def __init__(self, folder: Path, data: Data) -> None:
         self._folder, self._data = folder, data
         self._folders: dict[str, str] = {}
-        self._listed: dict[str, str] = {}
+        self._lists = SplitLists(folder)
+
+    @property
+    def are_complete(self) -> bool:
+        """Whether an image in none of them is in no split: one is for a split that is taken."""
+        return self._lists.are_complete or any(map(is_known, self._folders.values()))
 
     def read_sources(self, max_bytes: int) -> Iterator[Problem]:
-        """Read the folders and lists that `data.yaml` names, and yield their problems."""
+        """Read the folders and lists that are named, and yield their problems."""
         for key, entries in self._data.splits.items():
             for entry in entries:
                 try:
                     if (self._folder / entry).is_dir():
                         if self._folders.setdefault(entry, key) != key:
                             raise Flaw(f"{entry!r} is in two splits; choose one")
-                    elif key not in TEST:
-                        yield from self._list(entry, key, max_bytes)
+                    elif entry.endswith(".txt") and is_plain(self._folder, entry):
+                        yield from self._lists.read(entry, key, max_bytes)
+                    elif is_known(key):
+                        raise Flaw(f"{key} is {entry!r}, which is no folder or list; correct it")
                 except Flaw as flaw:
                     yield Problem(self._data.path, str(flaw))
 
-    def _list(self, path: str, key: str, max_bytes: int) -> Iterator[Problem]:
-        if not path.endswith(".txt") or not is_plain(self._folder, path):
-            raise Flaw(f"{key} is {path!r}, which is no folder or list; correct it")
-        split = SPLITS[key]
-        for count, line in enumerate(lines(self._folder, path, max_bytes), 1):
-            if not line.strip():
-                continue
-            try:
-                parents = (path.rpartition("/")[0], "")
-                image = find_image(self._folder, line.strip(), parents)
-                if self._listed.setdefault(image, split) != split:
-                    raise Flaw(f"{image!r} is in both train and validation; choose one")
-            except Flaw as flaw:
-                yield Problem(f"{path}:{count}", str(flaw))
-
-    def of_folder(self, folder: str) -> str | None:
-        """The split of a folder, or None. Raises `Flaw` for a folder of test images."""
-        parts = folder.split("/")
+    def of(self, image: str) -> str | None:
+        """The name of an image's split, or None if nothing names it."""
+        listed = self._lists.of(image)
+        if listed is not None:
+            return listed
+        parts = image.split("/")[:-1]
         for count in range(len(parts), 0, -1):
             key = self._folders.get("/".join(parts[:count]))
             if key is not None:
-                return split_name(key)
-        return None if self._listed else folder_split(folder)
-
-    def of_image(self, path: str, otherwise: str | None) -> str | None:
-        return self._listed.get(path, otherwise)
+                return key
+        return None
 
 
 def data_yaml(names: Sequence[str], splits: Sequence[str]) -> bytes:

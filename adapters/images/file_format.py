@@ -3,7 +3,10 @@
 READABLE = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
 """The formats that are read, by Pillow's names."""
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp"),
+    *(".bmp", ".tif", ".tiff", ".gif", ".avif"),
+)
 
 SIGNATURE_BYTES = 64
 """So many first bytes of a file show its format."""

@@ -19,7 +19,7 @@ from api.http.commands import CommandResult, carry_out, envelope
 from api.http.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from application.dataset.imports import request_import
 from domain.access.roles import Right
-from domain.dataset.imports import ImportRules, RequestImport
+from domain.dataset.imports import NEGATIVE, ImportRules, RequestImport
 from domain.errors import NotFound
 from domain.text import refuse_unstorable
 from projections.dataset.imports import IMPORTS, find_import, list_imports
@@ -52,6 +52,8 @@ class ImportController(Controller):
         skip_bad: FromQuery[bool] = False,
         clip: FromQuery[bool] = False,
         dry_run: FromQuery[bool] = False,
+        unlabelled: FromQuery[str] = NEGATIVE,
+        origin: FromQuery[int | None] = None,
     ) -> Response[CommandResult]:
         """The body is a zip or a tar archive, optionally compressed. The answer's `id` is the
         import's.
@@ -59,7 +61,7 @@ class ImportController(Controller):
         It runs afterwards: `GET /imports/{id}` has its progress and its result.
         """
         refuse_unstorable(name, "name")
-        rules = ImportRules(form, kind, new_concepts, skip_bad, clip, dry_run)
+        rules = ImportRules(form, kind, new_concepts, skip_bad, clip, dry_run, unlabelled, origin)
         command = RequestImport(project_id, name, False, view, rules)
         import_request = envelope(request, command)
         await asyncio.to_thread(refuse_early, backend, import_request, command)
@@ -89,7 +91,14 @@ class ImportController(Controller):
         refuse_unstorable(data.source, "source")
         source = str(inside_roots(data.source, backend.import_roots))
         rules = ImportRules(
-            data.format, data.kind, data.new_concepts, data.skip_bad, data.clip, data.dry_run
+            data.format,
+            data.kind,
+            data.new_concepts,
+            data.skip_bad,
+            data.clip,
+            data.dry_run,
+            data.unlabelled,
+            data.origin,
         )
         command = RequestImport(project_id, source, True, data.view, rules)
         return carry_out(
@@ -140,13 +149,13 @@ class ImportController(Controller):
 
     @get(
         "/imports/{import_id:str}/report",
-        summary="All problems and notes of an import",
+        summary="All problems, images left out and notes of an import",
         media_type="application/x-ndjson",
         sync_to_thread=True,
         opt=needs(Right.READ, of="import_id"),
     )
     def get_report(self, backend: Served, import_id: FromPath[str]) -> Stream:
-        """JSON lines of `kind` (problem or note), `where` and `text`."""
+        """JSON lines of `kind` (problem, left_out or note), `where` and `text`."""
         with backend.reading(None, IMPORTS) as (connection, _):
             row = find_import(connection, import_id)
         if row is None or row.report is None:

@@ -12,7 +12,7 @@ from api.dataset.projects_page import address
 from api.http.parameters import AtLeast, Cursor, HttpRequest, Served, position_in
 from api.pages.html import Page, render
 from domain.access.roles import Right
-from domain.dataset.imports import AUTO, CHECKED, REQUESTED
+from domain.dataset.imports import AUTO, CHECKED, NEGATIVE, REQUESTED, UNANNOTATED
 from domain.errors import NotFound
 from domain.library.view import KINDS
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, list_views
@@ -37,6 +37,7 @@ MADE = {
     "views": "views made",
     "concepts": "concepts made",
     "skipped": "skipped",
+    "left_out": "left out",
     "notes": "notes",
 }
 
@@ -72,6 +73,8 @@ class ImportItem(msgspec.Struct, frozen=True):
             "bad lines skipped": rules.skip_bad,
             "boxes clipped": rules.clip,
             "dry run": rules.dry_run,
+            "images without annotations not annotated": rules.unlabelled == UNANNOTATED,
+            f"boxes count from {rules.origin}": rules.origin is not None,
         }
         return [text for text, applies in options.items() if applies]
 
@@ -118,6 +121,14 @@ class ImportsPage(Page, frozen=True, kw_only=True):
     @property
     def kinds(self) -> list[tuple[str, str]]:
         return [("", "as the source or view has it"), *((kind, kind) for kind in KINDS)]
+
+    @property
+    def unlabelled(self) -> list[tuple[str, str]]:
+        return [(NEGATIVE, "without concept"), (UNANNOTATED, "not annotated")]
+
+    @property
+    def origins(self) -> list[tuple[str, str]]:
+        return [("", "as the boxes show"), ("1", "1, as the development kit"), ("0", "0, as CVAT")]
 
     @property
     def written(self) -> list[tuple[str, str]]:

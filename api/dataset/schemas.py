@@ -8,6 +8,7 @@ from msgspec import Meta
 from adapters.dataset.imports.progress import ImportProgress
 from api.http.schemas import Kind, Listing, Name, Split, Strict, published_as
 from domain.dataset.image import Annotation
+from domain.dataset.imports import NEGATIVE
 from projections.dataset.catalog import ProjectRow
 from projections.dataset.erasures import ErasureRow
 from projections.dataset.imports import ImportRow
@@ -67,7 +68,9 @@ class NewImport(Strict, frozen=True, kw_only=True):
     `view` names the view, by name or id, of a format that holds just one; `kind` is that view's
     where the format leaves it open. `new_concepts` allows views and concepts that do not exist
     yet, `skip_bad` skips bad lines and imports the others, `clip` cuts boxes that reach beyond
-    their image, and `dry_run` changes nothing and reports what would happen.
+    their image, and `dry_run` changes nothing and reports what would happen. `unlabelled` is what
+    an image becomes that COCO or VOC lists without annotations: `negative`, without concept, or
+    `unannotated`. `origin` is where VOC's boxes count from, 0 or 1, if they do not show it.
     """
 
     source: Annotated[str, Meta(examples=["/data/pets"])]
@@ -78,6 +81,8 @@ class NewImport(Strict, frozen=True, kw_only=True):
     skip_bad: bool = False
     clip: bool = False
     dry_run: bool = False
+    unlabelled: str = NEGATIVE
+    origin: int | None = None
 
 
 class ProjectView(msgspec.Struct, frozen=True):

@@ -28,6 +28,12 @@ POLL = 0.3
 @click.option("--no-new-concepts", is_flag=True, help="Refuse views and concepts that are new.")
 @click.option("--skip-bad", is_flag=True, help="Take what is good; report what is not.")
 @click.option("--clip", is_flag=True, help="Cut boxes that reach beyond their image.")
+@click.option("--unlabelled", type=click.Choice(["negative", "unannotated"]), default="negative",
+              show_default=True,
+              help="Images that COCO or VOC lists without annotations: without concept, or not"
+              " annotated.")  # fmt: skip
+@click.option("--origin", type=click.IntRange(0, 1),
+              help="Where VOC's boxes count from; else as the boxes show.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Change nothing; say what would happen.")
 @click.option("--on-server", is_flag=True, help="SOURCE is a path on the server.")
 def import_command(
@@ -39,6 +45,8 @@ def import_command(
     no_new_concepts: bool,
     skip_bad: bool,
     clip: bool,
+    unlabelled: str,
+    origin: int | None,
     dry_run: bool,
     on_server: bool,
 ) -> None:
@@ -53,6 +61,8 @@ def import_command(
         "new_concepts": not no_new_concepts,
         "skip_bad": skip_bad,
         "clip": clip,
+        "unlabelled": unlabelled,
+        "origin": origin,
         "dry_run": dry_run,
     }
     with calling() as client:
@@ -146,6 +156,10 @@ def _print_result(item: dict[str, Any]) -> int:
             f" put in another split {counts['split_assigned']:,}; {would}made"
             f" {counts['views']:,} views and {counts['concepts']:,} concepts"
         )
+        if counts["left_out"]:
+            click.echo(f"left out: {counts['left_out']:,} images")
+        for remark in item["summary"]:
+            click.echo(f"  {remark['text']}: {remark['count']:,}")
     else:
         click.echo(f"{item['status']}: {item['reason']}", err=True)
         for problem in item["first"]:
@@ -154,6 +168,7 @@ def _print_result(item: dict[str, Any]) -> int:
             click.echo(f"  … and {item['problems'] - len(item['first']):,} more", err=True)
     if item["report"]:
         click.echo(
-            f"all problems and notes: GET /api/v1/imports/{item['import_id']}/report", err=True
+            f"all of them by place: GET /api/v1/imports/{item['import_id']}/report",
+            err=True,
         )
     return 0 if item["status"] in ("completed", "checked") else 1

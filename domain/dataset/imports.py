@@ -1,5 +1,7 @@
 """An import: images and annotations from a source, checked whole, then recorded or refused."""
 
+from typing import ClassVar
+
 import msgspec
 
 from domain.errors import Invalid, NotFound
@@ -15,6 +17,8 @@ REQUESTED, COMPLETED, CHECKED, REFUSED, FAILED = (
     "failed",
 )
 AUTO = "auto"
+NEGATIVE, UNANNOTATED = "negative", "unannotated"
+ORIGINS = (0, 1)
 
 
 class ImportRules(msgspec.Struct, frozen=True):
@@ -23,7 +27,9 @@ class ImportRules(msgspec.Struct, frozen=True):
     `format` is a format's name, or `auto`. `kind` is the view's, where the format leaves it open.
     `new_concepts` allows concepts and views that do not exist yet. `skip_bad` takes the good lines
     of a source that has bad ones. `clip` cuts boxes that reach beyond their image. `dry_run`
-    changes nothing, and says what would happen.
+    changes nothing, and says what would happen. `unlabelled` is what an image becomes that the
+    source lists without annotations: `negative`, without concept, or `unannotated`. `origin` is the
+    coordinate of the first pixel in Pascal VOC, 0 or 1; None takes what the boxes show.
     """
 
     format: str = AUTO
@@ -32,6 +38,16 @@ class ImportRules(msgspec.Struct, frozen=True):
     skip_bad: bool = False
     clip: bool = False
     dry_run: bool = False
+    unlabelled: str = NEGATIVE
+    origin: int | None = None
+
+
+class ImportRemark(msgspec.Struct, frozen=True):
+    """What the import says of `count` images or entries: why they are left out, or how it read
+    them."""
+
+    text: str
+    count: int
 
 
 class ImportProblem(msgspec.Struct, frozen=True):
@@ -46,7 +62,8 @@ class ImportCounts(msgspec.Struct, frozen=True):
 
     `annotated` counts pairs of image and view that had no annotations before, `reannotated` those
     that had others. `skipped` counts the problems passed over, `notes` what the format holds and
-    Stemma leaves out.
+    Stemma leaves out, or reads in a way to know of, and `left_out` the images that are not taken,
+    such as those of a test split.
     """
 
     images: int = 0
@@ -58,6 +75,7 @@ class ImportCounts(msgspec.Struct, frozen=True):
     concepts: int = 0
     skipped: int = 0
     notes: int = 0
+    left_out: int = 0
 
 
 class ImportRequested(Event, frozen=True, tag="import.requested"):
@@ -66,6 +84,8 @@ class ImportRequested(Event, frozen=True, tag="import.requested"):
     `source` is a folder or archive on the server if `on_server`, else the name of what was
     uploaded. `view` names the view of a format that holds just one.
     """
+
+    schema_version: ClassVar[int] = 2
 
     project_id: str
     source: str
@@ -76,19 +96,26 @@ class ImportRequested(Event, frozen=True, tag="import.requested"):
 
 class ImportCompleted(Event, frozen=True, tag="import.completed"):
     """All of the source is recorded, less what was skipped. `report` is the sha256 of the list of
-    problems and notes, if there are any."""
+    problems, images left out and notes, if there are any; `summary` counts all but the problems by
+    their text."""
+
+    schema_version: ClassVar[int] = 2
 
     format: str
     counts: ImportCounts
     report: str | None
+    summary: tuple[ImportRemark, ...] = ()
 
 
 class ImportChecked(Event, frozen=True, tag="import.checked"):
     """A dry run found that this would happen; nothing did."""
 
+    schema_version: ClassVar[int] = 2
+
     format: str
     counts: ImportCounts
     report: str | None
+    summary: tuple[ImportRemark, ...] = ()
 
 
 class ImportRefused(Event, frozen=True, tag="import.refused"):
@@ -165,6 +192,13 @@ def _request(command: RequestImport) -> list[Event]:
     rules = command.rules
     if rules.kind is not None and rules.kind not in KINDS:
         raise Invalid(f"kind is {rules.kind!r}; it is one of {', '.join(KINDS)}", field="kind")
+    if rules.unlabelled not in (NEGATIVE, UNANNOTATED):
+        raise Invalid(
+            f"unlabelled is {rules.unlabelled!r}; it is {NEGATIVE} or {UNANNOTATED}",
+            field="unlabelled",
+        )
+    if rules.origin is not None and rules.origin not in ORIGINS:
+        raise Invalid(f"origin is {rules.origin}; it is 0 or 1", field="origin")
     if not command.source:
         raise Invalid("source is empty; name an archive or a folder", field="source")
     refuse_unstorable(command.source, "source")

@@ -34,6 +34,7 @@ from domain.dataset.imports import (
     ImportFailed,
     ImportProblem,
     ImportRefused,
+    ImportRemark,
     ImportRequested,
     ImportRules,
 )
@@ -43,7 +44,7 @@ from projections.engine.read_model import SCHEMA, ReadModel, Write, event_by_eve
 metadata = MetaData(schema=SCHEMA)
 
 imports = Table(
-    "imports_v1",
+    "imports_v2",
     metadata,
     Column("import_id", Text, primary_key=True),
     Column("project_id", Text, nullable=False),
@@ -58,12 +59,13 @@ imports = Table(
     Column("problems", BigInteger, nullable=False),
     Column("first", JSONB, nullable=False),
     Column("report", Text),
+    Column("summary", JSONB, nullable=False),
     Column("actor", Text, nullable=False),
     Column("requested_at", DateTime(timezone=True), nullable=False),
     Column("requested_position", BigInteger, nullable=False),
     Column("ended_at", DateTime(timezone=True)),
     Column("revision", BigInteger, nullable=False),
-    Index("imports_v1_by_project", "project_id", "requested_position"),
+    Index("imports_v2_by_project", "project_id", "requested_position"),
 )
 
 _add = insert(imports)
@@ -78,6 +80,7 @@ _end = (
         problems=bindparam("to_problems"),
         first=bindparam("to_first", type_=JSONB),
         report=bindparam("to_report"),
+        summary=bindparam("to_summary", type_=JSONB),
         ended_at=bindparam("at"),
         revision=bindparam("to"),
     )
@@ -99,6 +102,7 @@ def project(recorded: Recorded) -> Iterator[Write]:
                     counts=msgspec.to_builtins(ended.counts),
                     problems=ended.counts.skipped,
                     report=ended.report,
+                    summary=msgspec.to_builtins(ended.summary),
                 ),
             )
         case ImportRefused() as refused:
@@ -132,6 +136,7 @@ def _row(recorded: Recorded, requested: ImportRequested) -> dict[str, Any]:
         "problems": 0,
         "first": [],
         "report": None,
+        "summary": [],
         "actor": recorded.metadata.actor,
         "requested_at": recorded.metadata.occurred_at,
         "requested_position": recorded.position,
@@ -148,6 +153,7 @@ def _ending(recorded: Recorded, status: str, **values: Any) -> dict[str, Any]:
         "problems": 0,
         "first": [],
         "report": None,
+        "summary": [],
     } | values
     return {
         "key": recorded.entity_id,
@@ -157,14 +163,15 @@ def _ending(recorded: Recorded, status: str, **values: Any) -> dict[str, Any]:
     } | {f"to_{name}": value for name, value in ended.items()}
 
 
-IMPORTS = ReadModel("imports_v1", metadata, event_by_event(project), ("import.",))
+IMPORTS = ReadModel("imports_v2", metadata, event_by_event(project), ("import.",))
 
 
 class ImportRow(msgspec.Struct, frozen=True):
     """An import in a list; `first` are the first of its `problems`, if it was refused.
 
     `status` is requested, completed, checked (a dry run), refused (because of the source's content)
-    or failed (for another reason). `report` is the sha256 of the list of all problems and notes.
+    or failed (for another reason). `report` is the sha256 of the list of all problems, images left
+    out and notes; `summary` counts all but the problems by their text.
     """
 
     import_id: str
@@ -180,6 +187,7 @@ class ImportRow(msgspec.Struct, frozen=True):
     problems: int
     first: list[ImportProblem]
     report: str | None
+    summary: list[ImportRemark]
     actor: str
     requested_at: datetime
     requested_position: int

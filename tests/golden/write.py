@@ -34,6 +34,7 @@ from domain.dataset.imports import (
     ImportFailed,
     ImportProblem,
     ImportRefused,
+    ImportRemark,
     ImportRequested,
     ImportRules,
 )
@@ -137,9 +138,11 @@ EXAMPLES: tuple[Event, ...] = (
         "cats.zip",
         False,
         "which animal",
-        ImportRules("coco", "detection", False, True, True, True),
+        ImportRules("coco", "detection", False, True, True, True, "unannotated", 0),
     ),
-    ImportCompleted("coco", ImportCounts(9, 8, 7, 6, 5, 4, 3, 2, 1), SHA),
+    ImportCompleted(
+        "coco", ImportCounts(9, 8, 7, 6, 5, 4, 3, 2, 1, 1), SHA, (ImportRemark("left out", 1),)
+    ),
     ImportChecked("csv", ImportCounts(), None),
     ImportRefused(
         "1 of 9 images cannot be taken",

@@ -13,7 +13,7 @@ from torch import Tensor
 from domain.training.augmentations import OPERATIONS
 from domain.training.form_controls import resolve
 from domain.training.options import Augmentation
-from gpu_worker.augment import _LEAST_OVERLAP, _FUNCTIONS, Sample, augment
+from gpu_worker.augment import _FUNCTIONS, _LEAST_OVERLAP, Sample, augment
 from gpu_worker.balance import balanced
 
 HEIGHT, WIDTH = 24, 40

@@ -65,7 +65,7 @@ def test_what_differs_is_shown_as_a_diff_and_fails(
     with psycopg.connect(migrated.app_url) as connection:
         connection.execute("UPDATE read.catalog_v2_projects SET name = 'Other'")
         connection.execute("DELETE FROM read.catalog_v2_views")
-    done = stemma("audit", "replay", "catalog_v2", "imports_v1")
+    done = stemma("audit", "replay", "catalog_v2", "imports_v2")
     assert done.exit_code == 1
     lines = done.output.splitlines()
     place = lines.index(f'  project_id = "{scene.project}"')
@@ -76,7 +76,7 @@ def test_what_differs_is_shown_as_a_diff_and_fails(
     place = lines.index(f'  view_id = "{scene.view}"')
     assert lines[place - 1].endswith(": 0 rows only live (-), 1 only replayed (+)")
     assert '"classification"' in lines[place + 1]
-    assert f"imports_v1: equal to a replay up to position {store.head()}, row by row" in lines
+    assert f"imports_v2: equal to a replay up to position {store.head()}, row by row" in lines
 
 
 def test_a_past_position_is_told_by_digests(store: Store, engine: Engine, stemma: Stemma) -> None:

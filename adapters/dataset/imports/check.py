@@ -13,14 +13,15 @@ from adapters.dataset.imports.files import Checked, ImagePool
 from adapters.dataset.imports.progress import Phase, Progress
 from adapters.dataset.imports.report import ProblemReport
 from adapters.dataset.imports.views import Views
+from adapters.formats.image_names import conversion_advice, is_image, is_turned
 from adapters.formats.items import Contents, Note, Problem, SourceImage, ViewAnnotations
-from adapters.images.file_format import SUFFIXES
 from adapters.uploads.disk_set import DiskSet
 from domain.dataset.blob import Blob, erased_before
 from domain.dataset.image import AddImage, decide
 from domain.errors import Invalid
 
 BATCH = 200
+DIGEST = 8
 
 
 class Ready(msgspec.Struct, frozen=True, rename={"annotations": "answers"}):
@@ -103,16 +104,12 @@ class Check:
         self, image: SourceImage, result: Checked | str, erased: Mapping[str, Blob]
     ) -> Ready | Problem | Note:
         if isinstance(result, str):
-            return Problem(image.where, result)
+            return Problem(image.where, conversion_advice(image.path) or result)
         if result.blob in erased:
             return Problem(image.where, erased_before(erased[result.blob].reason).detail)
         size = result.width, result.height
         if image.size is not None and image.size != size:
-            return Problem(
-                image.where,
-                "{}x{} pixels are claimed, but {} has {}x{} (turned upright by its EXIF"
-                " orientation)".format(*image.size, image.path, *size),
-            )
+            return Problem(image.where, self._other_size(image, image.size, size))
         ready = Ready(
             image.where,
             image.path,
@@ -123,6 +120,16 @@ class Check:
             image.annotations,
         )
         return self._refusal(ready) or self._duplicate(ready) or ready
+
+    def _other_size(
+        self, image: SourceImage, declared: tuple[int, int], size: tuple[int, int]
+    ) -> str:
+        text = "{}x{} pixels are declared, but {} has {}x{}".format(*declared, image.path, *size)
+        if declared != size[::-1]:
+            return f"{text}; correct the size, or name the right image"
+        if is_turned(self._folder / image.path):
+            return f"{text}, since its EXIF orientation turns it; boxes are of the upright image"
+        return f"{text}; width and height are swapped"
 
     def _refusal(self, ready: Ready) -> Problem | None:
         checked = ready.checked
@@ -144,19 +151,30 @@ class Check:
         """A problem or note if the source has the same bytes twice: an image is its bytes, so
         split and annotations must be the same."""
         blob = bytes.fromhex(ready.checked.blob)
-        digest = hashlib.blake2b(
-            msgspec.json.encode((ready.split, ready.annotations), order="sorted"), digest_size=8
-        ).digest()
-        earlier = self._seen.add(blob, digest)
+        split, annotations = _digest(ready.split), _digest(ready.annotations)
+        earlier = self._seen.add(blob, split + annotations + ready.where.encode())
         if earlier is None:
             return None
-        if earlier == digest:
+        where = earlier[2 * DIGEST :].decode()
+        if earlier[: 2 * DIGEST] == split + annotations:
             return Note(ready.where, "the same bytes came before; the image is taken once")
-        return Problem(
-            ready.where, "the same bytes came before with other annotations; keep one of them"
-        )
+        differ = [
+            name
+            for name, mine, theirs in (
+                ("splits", split, earlier[:DIGEST]),
+                ("annotations", annotations, earlier[DIGEST : 2 * DIGEST]),
+            )
+            if mine != theirs
+        ]
+        reason = f"the image is the same as at {where}, with other {' and '.join(differ)}"
+        return Problem(ready.where, f"{reason}; keep one of them")
+
+
+def _digest(value: object) -> bytes:
+    encoded = msgspec.json.encode(value, order="sorted")
+    return hashlib.blake2b(encoded, digest_size=DIGEST).digest()
 
 
 def _count_files(folder: Path) -> int:
     """An estimate of the number of images: the files with an image's file name extension."""
-    return sum(name.lower().endswith(SUFFIXES) for _, _, names in os.walk(folder) for name in names)
+    return sum(is_image(name) for _, _, names in os.walk(folder) for name in names)

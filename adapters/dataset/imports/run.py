@@ -20,7 +20,9 @@ from adapters.dataset.imports.report import ProblemReport
 from adapters.dataset.imports.requested import RequestedImport, upload_key
 from adapters.dataset.imports.views import Views
 from adapters.formats.items import Contents, Note, ReadOptions
-from adapters.formats.registry import FORMATS, detect
+from adapters.formats.registry import detect, read
+from adapters.formats.sources import Listing, listing
+from adapters.formats.splits import folder_split
 from adapters.uploads.archives import ArchiveLimits, unpack
 from adapters.uploads.image_files import ImageLimits
 from application.dataset.erasure import erased_among
@@ -31,6 +33,7 @@ from domain.aggregates import IMPORT, PROJECT
 from domain.dataset.image import AddImage
 from domain.dataset.imports import (
     AUTO,
+    NEGATIVE,
     EndImport,
     Ending,
     ImportChecked,
@@ -154,16 +157,24 @@ class _Run:
                 reason = f"{self._report.problems:,} lines or files cannot be taken; nothing is"
                 return _refused(self._context, reason, self._report)
             if not images:
-                return _refused(self._context, "the source holds no image to take", self._report)
+                reasons = "; ".join(f"{r.text} ({r.count:,})" for r in self._report.summary())
+                reason = "the source holds no image to take"
+                reason += f": {reasons}" if reasons else ""
+                return _refused(self._context, reason, self._report)
             if check.highest_grey is not None:
                 self._cover_grey(check.highest_grey)
             take = self._rehearse if self._rules.dry_run else self._take_all
             recorded = take(views, pool, images)
         counts = ImportCounts(
-            images=images, skipped=self._report.problems, notes=self._report.notes, **recorded
+            images=images,
+            skipped=self._report.problems,
+            notes=self._report.notes,
+            left_out=self._report.left_out,
+            **recorded,
         )
         ending = ImportChecked if self._rules.dry_run else ImportCompleted
-        return ending(self._format, counts, self._report.store(self._context.blobs))
+        stored = self._report.store(self._context.blobs)
+        return ending(self._format, counts, stored, self._report.summary())
 
     def _cover_grey(self, highest: int) -> None:
         """Let the project's depth of 16-bit grey hold these images, before any of them joins."""
@@ -225,7 +236,7 @@ class _Run:
         if event.on_server:
             path = inside_roots(event.source, self._context.roots)
             if path.is_dir():
-                return path
+                return _without_wrapper(path)
         else:
             path = self._work / "upload"
             self._context.blobs.copy_scratch_to(upload_key(self._requested.import_id), path)
@@ -239,7 +250,14 @@ class _Run:
     def _read(self, folder: Path, views: Views) -> Contents:
         view = views.choose(self._requested.event.view, self._requested.event.source)
         kind = self._rules.kind or views.kind_of(view)
-        return FORMATS[self._format].read(folder, ReadOptions(view, kind, self._rules.clip))
+        options = ReadOptions(
+            view,
+            kind,
+            self._rules.clip,
+            negative=self._rules.unlabelled == NEGATIVE,
+            origin=self._rules.origin,
+        )
+        return read(self._format, folder, options)
 
     def _take(
         self, number: int, batch: Sequence[Ready], views: Views, previous: "Future[Outcome] | None"
@@ -293,17 +311,35 @@ def _taken(project_id: str, image: Ready, views: Views) -> TakenImage:
 
 
 def _without_wrapper(folder: Path) -> Path:
-    """The only folder in an archive, unless it is a class: it has folders or annotation files."""
-    entries = list(folder.iterdir())
-    if len(entries) != 1 or not entries[0].is_dir():
-        return folder
-    has_structure = any(
-        path.is_dir() or path.suffix in _ANNOTATIONS for path in entries[0].iterdir()
-    )
-    return entries[0] if has_structure else folder
+    """The folder below those that hold nothing but one folder, as tools pack and unpack them.
+
+    A folder without folders or annotation files is a class, and one that names a split is a split.
+    """
+    while True:
+        entries = listing(folder)
+        if len(entries.folders) != 1 or entries.files or entries.others:
+            return folder
+        below = folder / entries.folders[0]
+        content = listing(below)
+        has_structure = content.folders or any(map(_is_annotation_file, content.files))
+        if not has_structure or folder_split(below.name) or _is_doubled_class(below, content):
+            return folder
+        folder = below
 
 
-_ANNOTATIONS = {".json", ".jsonl", ".csv", ".xml", ".yaml", ".yml", ".names", ".txt"}
+def _is_doubled_class(folder: Path, content: Listing) -> bool:
+    """Whether a folder holds only one of the same name, with nothing but files: `cat/cat/1.png`."""
+    if content.files or content.folders != [folder.name]:
+        return False
+    return not listing(folder / folder.name).folders
+
+
+_ANNOTATIONS = {".json", ".jsonl", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".names"}
+
+
+def _is_annotation_file(name: str) -> bool:
+    """Whether a file tells a folder of a data set from a class, which may have notes.txt."""
+    return Path(name).suffix.lower() in _ANNOTATIONS or name == "classes.txt"
 
 
 def _add(total: dict[str, int], counts: dict[str, int]) -> None:

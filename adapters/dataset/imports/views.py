@@ -15,21 +15,35 @@ from domain.aggregates import VIEW
 from domain.dataset.image import AnnotateImage, Annotation, check_fits
 from domain.errors import Invalid
 from domain.library.view import View
-from domain.text import MAX_NAME, clean_name, is_text
+from domain.text import MAX_NAME, clean_name, is_text, same_text
 
 
 class _ImportView(msgspec.Struct):
     """A view that the import uses or creates. `concepts` maps labels to ids, and a new label to
-    itself until it is created."""
+    itself until it is created. `spellings` maps a label's `same_text` to the label."""
 
     view_id: str | None
     kind: str
     concepts: dict[str, str]
     new: list[str]
+    spellings: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        self.use(self.concepts)
+
+    def use(self, concepts: dict[str, str]) -> None:
+        self.concepts = concepts
+        self.spellings = {same_text(label): label for label in concepts}
 
     def add(self, label: str) -> None:
         self.concepts[label] = label
+        self.spellings[same_text(label)] = label
         self.new.append(label)
+
+    def concept(self, label: str) -> str | None:
+        """The id of a label's concept, in this spelling or else in another; or None."""
+        spelt = label if label in self.concepts else self.spellings.get(same_text(label))
+        return None if spelt is None else self.concepts[spelt]
 
 
 class Views:
@@ -69,7 +83,7 @@ class Views:
         self._views[declared.name] = view = self._find(declared)
         if self._new_concepts:
             for label in declared.concepts:
-                if label not in view.concepts:
+                if view.concept(label) is None:
                     view.add(label)
 
     def refusal(self, name: str, annotations: ViewAnnotations) -> str | None:
@@ -80,7 +94,7 @@ class Views:
             return f"the source declares no view {name!r}"
         for annotation in annotations.annotations:
             label = annotation.label
-            if label in view.concepts:
+            if view.concept(label) is not None:
                 continue
             if not self._new_concepts:
                 return f"view {name!r} has no concept {label!r}; add it, or allow new concepts"
@@ -94,8 +108,9 @@ class Views:
     def command(self, name: str, annotations: ViewAnnotations) -> AnnotateImage:
         view = self._views[name]
         by_id = tuple(
-            Annotation(view.concepts[annotation.label], annotation.box)
+            Annotation(concept_id, annotation.box)
             for annotation in annotations.annotations
+            if (concept_id := view.concept(annotation.label)) is not None
         )
         return AnnotateImage(view.view_id or name, by_id, annotations.without_concept)
 
@@ -137,7 +152,7 @@ class Views:
         for view in self._views.values():
             assert view.view_id is not None
             concepts = existing[view.view_id].concepts
-            view.concepts = {label: key for key, label in concepts.items()}
+            view.use({label: key for key, label in concepts.items()})
             view.new = []
         return counts
 

@@ -293,7 +293,7 @@ def test_paths_outside_the_imports_folders_are_refused(importer: Importer, tmp_p
         ({}, "no annotation format"),
         ({"notes.md": "hello"}, "no annotation format"),
         ({"a.csv": "file,label\n"}, "no image"),
-        ({"a.csv": "file,label\n", "b.jsonl": "{}"}, "looks like"),
+        ({"a.csv": "file,label\n", "b.jsonl": '{"views": []}'}, "csv and studio"),
     ],
 )
 def test_what_is_no_source_is_refused(
@@ -490,5 +490,6 @@ def test_hostile_files_are_refused_one_by_one_with_a_reason(
 def test_xml_that_reaches_out_is_refused(importer: Importer, tmp_path: Path, head: str) -> None:
     text = f"{head}<annotation><filename>1.png</filename></annotation>"
     source = write_files(tmp_path, {"Annotations/1.xml": text, "JPEGImages/1.png": png(1)})
-    ending = refused(importer.take(source))
+    assert "Annotations/1.xml: the XML has a DTD" in refused(importer.take(source)).reason
+    ending = refused(importer.take(source, rules=ImportRules("voc")))
     assert ending.first[0].where.startswith("Annotations/1.xml")

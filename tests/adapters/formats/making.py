@@ -11,12 +11,13 @@ from PIL import Image
 from adapters.formats.items import (
     Contents,
     DeclaredView,
+    LeftOut,
     Note,
     Problem,
     ReadOptions,
     SourceImage,
 )
-from adapters.formats.registry import FORMATS
+from adapters.formats.registry import FORMATS, read
 from tests.servers import MEMORY
 
 OPTIONS = ReadOptions("animals")
@@ -48,10 +49,11 @@ class Taken(msgspec.Struct, frozen=True):
     images: list[SourceImage]
     problems: list[Problem]
     notes: list[Note]
+    left_out: list[LeftOut] = []
 
 
 def take(form: str, root: Path, options: ReadOptions = OPTIONS) -> Taken:
-    return taken(FORMATS[form].read(root, options))
+    return taken(read(form, root, options))
 
 
 def taken(contents: Contents) -> Taken:
@@ -61,6 +63,7 @@ def taken(contents: Contents) -> Taken:
         [item for item in items if isinstance(item, SourceImage)],
         [item for item in items if isinstance(item, Problem)],
         [item for item in items if isinstance(item, Note)],
+        [item for item in items if isinstance(item, LeftOut)],
     )
 
 

@@ -113,7 +113,8 @@ def test_crowds_are_left_out_and_counted(tmp_path: Path) -> None:
     lay(tmp_path, {"a.json": coco(images, annotations), "a.png": "", "b.png": ""})
     read = take("coco", tmp_path)
     assert [image.annotations for image in read.images] == [{"animals": SAID}, {}]
-    assert read.notes == [Note("a.json", "2 crowd regions (iscrowd) are left out")]
+    crowds = [f"a.json: annotation {key} of image {image}" for key, image in ((6, 1), (8, 2))]
+    assert read.notes == [Note(where, "crowd regions (iscrowd) are left out") for where in crowds]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,6 @@ def test_crowds_are_left_out_and_counted(tmp_path: Path) -> None:
         ({"a.json": coco([IMAGE | {"width": 0}])}, "image 1", "width is '0'"),
         ({"a.json": coco([IMAGE | {"height": 10**30}])}, "image 1", "height is '10000"),
         ({"a.json": coco([IMAGE | {"file_name": "b.png"}])}, "image 1", "no file 'b.png'"),
-        ({"test.json": coco()}, "test.json", "neither train nor validation"),
         *(
             ({"a.json": coco(annotations=[BOXED | {"bbox": bbox}])}, "annotation 5", reason)
             for bbox, reason in [
@@ -182,3 +182,36 @@ def test_a_file_that_is_no_coco_is_refused_by_name(tmp_path: Path, content: str 
 def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
     lay(tmp_path, {"a.json": coco().encode("utf-8-sig"), "a.png": ""})
     assert len(take("coco", tmp_path).images) == 1
+
+
+def test_an_edge_may_be_missed_by_a_rounding(tmp_path: Path) -> None:
+    rounded = BOXED | {"bbox": [100.0005, 50, 100, 50.0005]}
+    (image,) = take(
+        "coco", lay(tmp_path, {"a.json": coco(annotations=[rounded]), "a.png": ""})
+    ).images
+    box = image.annotations["animals"].annotations[0].box
+    assert box is not None
+    assert (box.x + box.width, box.y + box.height) == (1, 1)
+
+
+def test_the_same_box_twice_is_noted(tmp_path: Path) -> None:
+    twice = coco(annotations=[BOXED, BOXED | {"id": 6}])
+    read = take("coco", lay(tmp_path, {"a.json": twice, "a.png": ""}))
+    assert len(read.images[0].annotations["animals"].annotations) == 2
+    note = Note("a.json: image 1", "the same box with the same label is given twice")
+    assert read.notes == [note]
+
+
+def test_a_category_that_has_boxes_stays_a_concept_though_it_is_a_parent(tmp_path: Path) -> None:
+    below = {"id": 8, "name": "kitten", "supercategory": "cat"}
+    lay(tmp_path, {"a.json": coco(categories=[CAT, below]), "a.png": ""})
+    read = take("coco", tmp_path)
+    assert (read.views[0].concepts, read.notes) == (("cat", "kitten"), [])
+
+
+def test_a_parent_may_have_the_name_of_its_class(tmp_path: Path) -> None:
+    parent = {"id": 0, "name": "cat", "supercategory": "none"}
+    below = CAT | {"supercategory": "cat"}
+    read = take("coco", lay(tmp_path, {"a.json": coco(categories=[parent, below]), "a.png": ""}))
+    assert (read.views[0].concepts, read.images[0].annotations) == (("cat",), {"animals": SAID})
+    assert [note.where for note in read.notes] == ["a.json: category 0"]

@@ -111,7 +111,6 @@ PIXELS = "file,label,width,height,xmin,ymin,xmax,ymax\n"
     [
         (SPLIT + "a.png,cat\n", 2, "2 cells and the header 3"),
         (SPLIT + "a.png,cat,,\n", 2, "4 cells and the header 3"),
-        (SPLIT + "a.png,cat,test\n", 2, "neither train nor validation"),
         (SPLIT + "a.png,c\0at,\n", 2, "NUL"),
         (SPLIT + f"a.png,{'c' * 131_073},\n", 2, "field larger than field limit"),
         (SPLIT + f"a.png,{'c' * 201},\n", 2, "201 characters"),
@@ -155,9 +154,11 @@ def test_reading_goes_on_after_a_flawed_row(tmp_path: Path) -> None:
     ("text", "reason"),
     [
         ("", "'file' is missing"),
-        ("file;label\n", "column 'file;label' is unknown"),
-        ("file,label,colour\n", "column 'colour' is unknown; remove it, or call it meta:"),
-        ("file,filename,label\n", "column 'file' is given twice"),
+        ("file;art\n", "'label' is missing; found 'file', 'art'"),
+        ("file,lable\n", "'label' is missing; found 'file', 'lable'; 'lable' is near to 'label'"),
+        ("a.png,cat\n", "this seems to be a row, so put a header above"),
+        ("file,filename,label\n", "'file' and 'filename' both name the file; remove one"),
+        ("file,label,LABEL\n", "column 'label' is given twice"),
         ("label\n", "'file' is missing"),
         ("file\n", "'label' is missing"),
         ("file,label,xmin,ymin,xmax\n", "all of xmin, ymin, xmax, ymax"),

@@ -55,7 +55,7 @@ def test_what_file_managers_leave_is_passed_over(tmp_path: Path) -> None:
     [
         ("loose.png", "loose.png", "no label's folder"),
         ("cat/deep/2.png", "cat/deep", "move this folder's up"),
-        ("cat/notes.txt", "cat/notes.txt", "no image by its name"),
+        ("cat/notes.heic", "cat/notes.heic", "HEIC images; convert it to PNG"),
         ("cat/b\nc.png", "cat/b\\nc.png", "printable"),
         ("cat/b\\c.png", "cat/b\\c.png", "leads elsewhere"),
         ("c\tat/1.png", "c\\tat", "control characters"),
@@ -72,7 +72,7 @@ def test_whatever_is_not_in_its_place_is_a_problem(
 
 @pytest.mark.parametrize(
     ("extra", "where"),
-    [("1.png", "1.png"), ("train/1.png", "train/1.png"), ("test/cat/1.png", "test")],
+    [("1.png", "1.png"), ("train/1.png", "train/1.png"), ("train/1.avif", "train/1.avif")],
 )
 def test_problems_among_splits(tmp_path: Path, extra: str, where: str) -> None:
     assert only_problem("folders", lay(tmp_path, {"train/cat/1.png": "", extra: ""})).where == where

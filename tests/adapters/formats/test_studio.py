@@ -102,7 +102,6 @@ def test_metadata_becomes_text(tmp_path: Path) -> None:
         (line(BOXED).replace("0.55", "0.05"), "no area"),
         (line(BOXED).replace("0.55", "NaN"), "no JSON"),
         (line(BOXED).replace("0.55", "1e999"), "no JSON"),
-        (line(splits="test"), "neither train nor validation"),
         (line(splits=["train", "val"]), "2 splits"),
         (line(splits=3), "splits"),
         (line(metadata={"a": {}}), "metadata 'a' nests"),

@@ -76,7 +76,8 @@ def test_image_sets_give_the_splits(tmp_path: Path) -> None:
     files |= {f"JPEGImages/{stem}.png": "" for stem in "abc"}
     sets = {"ImageSets/Main/train.txt": "a\r\n\n", "ImageSets/Main/val.txt": "b"}
     read = take("voc", lay(tmp_path, files | sets))
-    assert [image.split for image in read.images] == [TRAIN, VALIDATION, None]
+    assert [image.split for image in read.images] == [TRAIN, VALIDATION]
+    assert [item.path for item in read.left_out] == ["JPEGImages/c.png"]
 
 
 def test_a_folder_by_the_images_gives_the_split(tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_a_folder_by_the_images_gives_the_split(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "content", "where", "reason"),
     [
-        ("test.txt", "a", "test.txt", "train and validation"),
+        ("test.txt", "a", "train.txt:1", "'a' is in both test and train"),
         ("train.txt", "a\nb", "train.txt:2", "no Annotations/b.xml"),
         ("train.txt", "../a", "train.txt:1", "leads elsewhere"),
         ("val.txt", "\na", "val.txt:2", "in both"),
@@ -118,7 +119,7 @@ def test_parts_of_an_object_are_passed_over(tmp_path: Path) -> None:
     ("objects", "where", "reason"),
     [
         (OBJECT + "\n" + OBJECT.replace("110", "201"), "a.xml:4", "beyond"),
-        (OBJECT.replace(">11<", ">0<"), "a.xml:3", "beyond"),
+        (OBJECT.replace(">11<", ">-1<"), "a.xml:3", "beyond"),
         (OBJECT.replace(">11<", ">111<"), "a.xml:3", "no area"),
         (OBJECT.replace("11", "nan", 1), "a.xml:3", "finite"),
         (OBJECT.replace("11", "1e999", 1), "a.xml:3", "finite"),
@@ -158,7 +159,6 @@ LAUGHS = '<!DOCTYPE a [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>'
         ("<svg/>", "<annotation>"),
         (voc().encode().replace(b"cat", b"\xff"), "line 3"),
         (voc("<a>" * 50_000), "nests too deeply"),
-        (voc(size=""), "one <size>"),
         (voc(size=SIZE.replace("200", "0")), "width is '0'"),
         (voc(size=SIZE.replace("200", "9" * 5000)), "width is '999"),
         (voc(name="b.png"), "no file 'b.png'"),
@@ -180,3 +180,23 @@ def test_images_of_one_name_are_refused(tmp_path: Path) -> None:
     images = [SourceImage(path, "", None, {}, given, (1, 1)) for path in ("a.png", "a.jpg")]
     with pytest.raises(Invalid, match=r"a\.jpg"):
         export("voc", tmp_path, [DeclaredView("animals", DETECTION, ())], images)
+
+
+@pytest.mark.parametrize(
+    ("xmin", "origin", "box", "note"),
+    [
+        ("11", None, Box(0.05, 0.2, 0.5, 0.5), "count from 1"),
+        ("11", 1, Box(0.05, 0.2, 0.5, 0.5), None),
+        ("11", 0, Box(0.055, 0.21, 0.495, 0.49), None),
+        ("0", None, Box(0, 0.21, 0.55, 0.49), "count from 0"),
+        ("0.4", None, Box(0.002, 0.21, 0.548, 0.49), "count from 0"),
+    ],
+)
+def test_the_origin_is_what_is_asked_for_or_what_the_boxes_show(
+    tmp_path: Path, xmin: str, origin: int | None, box: Box, note: str | None
+) -> None:
+    lay(tmp_path, {"a.xml": voc(OBJECT.replace(">11<", f">{xmin}<")), "a.png": ""})
+    read = take("voc", tmp_path, msgspec.structs.replace(OPTIONS, origin=origin))
+    assert read.images[0].annotations["animals"].annotations[0].box == box
+    assert [note in found.text for found in read.notes if note] == [True] * bool(note)
+    assert len(read.notes) == bool(note)

@@ -113,16 +113,17 @@ def test_lists_give_the_splits(tmp_path: Path) -> None:
     yaml = {"data.yaml": "names: [cat]\ntrain: train.txt\nval: lists/val.txt"}
     pictures = {f"images/{stem}.png": "" for stem in "abc"}
     read = take("yolo", lay(tmp_path, {**lists, **yaml, **pictures}))
-    assert [image.split for image in read.images] == [TRAIN, VALIDATION, None]
+    assert [image.split for image in read.images] == [TRAIN, VALIDATION]
+    assert [item.path for item in read.left_out] == ["images/c.png"]
 
 
 @pytest.mark.parametrize(
     ("files", "where", "reason"),
     [
-        ({"labels/a.txt": LINE + "0 1 2 3"}, "labels/a.txt:2", "5 fields, not 4"),
-        ({"labels/a.txt": LINE[:-1] + " 0.9"}, "labels/a.txt:1", "5 fields, not 6"),
-        ({"labels/a.txt": "0" + " 0.5" * 8}, "labels/a.txt:1", "outlines"),
-        ({"labels/a.txt": "2" + LINE[1:]}, "labels/a.txt:1", "class '2' has no name in data.yaml"),
+        ({"labels/a.txt": LINE + "0 1 2 3"}, "labels/a.txt:2", "for a polygon, not 4"),
+        ({"labels/a.txt": "0" + " 0.5" * 7}, "labels/a.txt:1", "for a polygon, not 8"),
+        ({"labels/a.txt": "0" + " 0.5" * 8}, "labels/a.txt:1", "no area"),
+        ({"labels/a.txt": "2" + LINE[1:]}, "labels/a.txt:1", "class 2 has no name in data.yaml"),
         ({"labels/a.txt": "-1" + LINE[1:]}, "labels/a.txt:1", "class '-1'"),
         ({"labels/a.txt": "cat" + LINE[1:]}, "labels/a.txt:1", "class 'cat'"),
         ({"labels/a.txt": "9" * 5000 + LINE[1:]}, "labels/a.txt:1", "class '999"),
@@ -133,7 +134,6 @@ def test_lists_give_the_splits(tmp_path: Path) -> None:
         ({"labels/a.txt": "0 0.3 0.45 -0.5 0.5"}, "labels/a.txt:1", "no area"),
         ({"labels/a.txt": "0 0.9 0.45 0.5 0.5"}, "labels/a.txt:1", "beyond"),
         ({"labels/b.txt": LINE}, "labels/b.txt", "no image 'b' in images/"),
-        ({"images/test/b.png": ""}, "images/test", "neither train nor validation"),
         ({"data.yaml": "names: [cat]\ntrain: gone"}, "data.yaml", "no folder or list"),
         ({"data.yaml": "names: [cat]\ntrain: l.txt", "l.txt": "b.png"}, "l.txt:1", "no file"),
         ({"data.yaml": "names: [cat]\ntrain: l.txt", "l.txt": "../b.png"}, "l.txt:1", "elsewhere"),
@@ -192,3 +192,22 @@ def test_images_whose_labels_would_share_a_file_are_refused(tmp_path: Path) -> N
         export("yolo", tmp_path, [view], images)
     with pytest.raises(Invalid, match="'train' is taken"):
         export("yolo", tmp_path, [view], [SourceImage("train.png", "")])
+
+
+def test_a_label_of_an_image_that_is_not_read_says_so(tmp_path: Path) -> None:
+    lay(tmp_path, {**NAMES, **PAIR, "images/b.jxl": "x", "labels/b.txt": LINE})
+    problem = only_problem("yolo", tmp_path)
+    assert (problem.where, problem.reason) == (
+        "labels/b.txt",
+        "Stemma does not read JPEG XL images; convert it to PNG or JPEG",
+    )
+
+
+def test_keypoints_after_a_box_are_left_out(tmp_path: Path) -> None:
+    pose = {
+        "data.yaml": "names: [cat]\nkpt_shape: [2, 2]",
+        "labels/a.txt": LINE[:-1] + " .1 .2 .3 .4",
+    }
+    read = take("yolo", lay(tmp_path, {**PAIR, **pose}))
+    assert read.images[0].annotations == {"animals": SAID}
+    assert [note.text for note in read.notes] == ["keypoints are left out"]

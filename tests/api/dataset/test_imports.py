@@ -1,5 +1,6 @@
 """Imports and exports by the API: what goes in comes out, and a refusal leaves nothing behind."""
 
+import html
 import io
 import socket
 import zipfile
@@ -90,6 +91,8 @@ def test_a_tar_is_streamed(importing: ImportScene, project_id: str, tmp_path: Pa
         "skip_bad": True,
         "clip": True,
         "dry_run": False,
+        "unlabelled": "negative",
+        "origin": None,
     }
 
 
@@ -364,7 +367,39 @@ def test_the_description_of_the_api_has_the_routes(importing: ImportScene) -> No
         "skip_bad",
         "clip",
         "dry_run",
+        "unlabelled",
+        "origin",
     }
     for path in ("/api/v1/imports/{import_id}", "/api/v1/imports/{import_id}/report"):
         assert set(paths[path]) == {"get"}
     assert "application/zip" in str(paths[f"{project}/export"]["get"]["responses"]["200"])
+
+
+SPLIT = "file,label,split\n1.png,cat,train\n2.png,cat,test\n"
+SPLITS: dict[str, bytes | str] = {"annotations.csv": SPLIT, "1.png": png(1), "2.png": png(2)}
+
+
+def test_what_is_left_out_is_counted_and_named(importing: ImportScene, project_id: str) -> None:
+    item = importing.taken(project_id, zipped(SPLITS))
+    assert (item["counts"]["images"], item["counts"]["left_out"]) == (1, 1)
+    [remark] = item["summary"]
+    assert remark["count"] == 1
+    assert "images of split 'test' are left out" in remark["text"]
+    report = importing.http.get(f"/api/v1/imports/{item['import_id']}/report").text
+    assert msgspec.json.decode(report) == {
+        "kind": "left_out",
+        "where": "annotations.csv:3",
+        "text": remark["text"],
+    }
+    page = importing.http.get(f"/projects/{project_id}/imports").text
+    assert f"<li data-remark>{html.escape(remark['text'])}: 1</li>" in page.replace(
+        "&#39;", "&#x27;"
+    )
+
+
+def test_unlabelled_and_origin_are_checked(importing: ImportScene, project_id: str) -> None:
+    content = zipped(SPLITS)
+    assert "negative" in errors(importing.upload(project_id, content, unlabelled="x"))["unlabelled"]
+    assert "0 or 1" in errors(importing.upload(project_id, content, origin=2))["origin"]
+    item = importing.taken(project_id, content, unlabelled="unannotated", origin=0)
+    assert (item["rules"]["unlabelled"], item["rules"]["origin"]) == ("unannotated", 0)

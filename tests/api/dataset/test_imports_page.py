@@ -114,6 +114,7 @@ def test_an_archive_is_imported_and_its_images_are_in_the_grid(
         "skip_bad": ["true"],
         "clip": ["false"],
         "dry_run": ["false"],
+        "unlabelled": ["negative"],
     }
     expect(page.locator("[data-import]")).to_have_count(1)
     page.evaluate("window.theSame = true")
