@@ -179,7 +179,8 @@ def by_class(tensor: Tensor, numbers: int, classes: int) -> Tensor:
     Only the boxes of Faster R-CNN have more than one number, and they have no anchors.
     """
     anchors = 1 if tensor.shape[0] == classes * numbers and numbers == 4 else numbers
-    return tensor.unflatten(0, (anchors, classes, -1))
+    view: Tensor = tensor.unflatten(0, (anchors, classes, -1))  # type: ignore[no-untyped-call]
+    return view
 
 
 def _kept_rows(
