@@ -208,7 +208,8 @@ def largest_difference(pairs: Sequence[tuple[Any, Any]]) -> float:
 
     Unlike numpy's, the built-in maximum would lose it.
     """
-    return float(np.max([np.abs(ours - theirs).max(initial=0) for ours, theirs in pairs]))
+    differences = [np.abs(ours - theirs).max(initial=0) for ours, theirs in pairs]
+    return float(np.max(differences, initial=0))
 
 
 def main(folder: Path, target: Path, samples: list[str], *, from_bytes: bool = False) -> int:

@@ -169,7 +169,7 @@ def _verdict(
         return False
     click.echo(f"other weights can be expected: {'; '.join(different)}")
     apart = [
-        (name, epoch, difference(getattr(new, name), getattr(old, name)))
+        (name, epoch, distance(getattr(new, name), getattr(old, name)))
         for epoch, old in recorded.items()
         for name in ("validation_accuracy", "validation_mean_average_precision")
         if (new := outcome.epochs.get(epoch)) is not None
@@ -186,7 +186,7 @@ def _verdict(
     return close
 
 
-def difference(ours: float | None, theirs: float | None) -> float:
+def distance(ours: float | None, theirs: float | None) -> float:
     """How far two metrics are apart: NaN, which is within no tolerance, if only one is a number."""
     return math.nan if ours is None or theirs is None else abs(ours - theirs)
 

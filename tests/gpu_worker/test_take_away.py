@@ -32,7 +32,8 @@ class Taken:
     def __init__(self, kind: str, folder: Path) -> None:
         self.blobs = BlobStore.from_url((folder / "blobs").as_uri())
         settings = Settings(data=folder, worker_name="w", device="cpu")
-        job = job_of(kind, self.blobs, epochs=3)
+        # Of a detector that has learned less, scores are so near that their order is by chance.
+        job = job_of(kind, self.blobs, epochs=8 if kind == "detection" else 3)
         said: list[Any] = []
         train_version(job, 1, settings, self.blobs, said.append)
         (evaluated,), (completed,) = of_type(Evaluated, said), of_type(Completed, said)
@@ -177,6 +178,7 @@ def test_a_damaged_folder_is_no_model(taken: Taken, tmp_path: Path) -> None:
         TakenModel(tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:invalid value")
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_number_that_is_none_is_within_no_tolerance(value: float) -> None:
     good, bad = np.zeros(3), np.array([0.0, value, 0.0])

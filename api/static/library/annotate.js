@@ -58,6 +58,7 @@ function workOf(image) {
 
 // The picture is at hand: from now on keys are about this image.
 function show(next) {
+  trip += 1;
   work = next;
   done = false;
   note = "";
@@ -103,7 +104,7 @@ async function travel(find, { record = true, none } = {}) {
     stay(next ? "" : none);
   } catch (problem) {
     if (mine !== trip) return;
-    stay();
+    stay("the next image cannot be loaded");
     showProblem({ elements: [], querySelector: () => null }, problem);
   }
 }
@@ -120,7 +121,7 @@ function arrive(next, record = true) {
 function stay(text) {
   show(work);
   if (!text) return;
-  done = kind === "classification" && work.annotated;
+  done = kind === "classification" && past.at(-1)?.work === work;
   note = text;
   showState();
 }
@@ -173,7 +174,7 @@ function sayConcept(id) {
 
 // By a key, one image is labelled once: at the end of the list the last one is still shown.
 function typeConcept(id) {
-  if (done) refuse("no other image is unannotated; go to an image, or click a concept, to change it");
+  if (done) refuse("this image has its concept; go to another, or click a concept to change it");
   else sayConcept(id);
 }
 
@@ -300,11 +301,11 @@ place.addEventListener("click", (event) => {
   // A clicked button would take the next Enter for itself.
   if (event.detail) button.blur();
   const { says, go: where, do: action, back } = button.dataset;
-  const acts = says || where || action || back || "without" in button.dataset;
+  if (where) return go(where);
+  if (back) return goBack(works.get(back));
+  const acts = says || action || "without" in button.dataset;
   if (!acts || !meets(event.timeStamp)) return;
   if (says) sayConcept(says);
-  else if (where) go(where);
-  else if (back) goBack(works.get(back));
   else if (action) actions[action]();
   else sayWithout();
 });
