@@ -1,7 +1,7 @@
 """The one decoder of images: from a file's bytes to upright RGB pixels of 8 bits.
 
 Thumbnails, the annotation page, training, evaluation and prediction all read images by it. Its rule
-is docs/decisions/0040. A change of the pixels that it gives raises `DECODER_RULE`.
+is docs/decisions/0035. A change of the pixels that it gives raises `DECODER_RULE`.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""Constants of the rule by which images are read as pixels (docs/decisions/0040)."""
+"""Constants of the rule by which images are read as pixels (docs/decisions/0035)."""
 
 DECODER_RULE = 2
 """The number of the rule. Rule 1 dropped alpha, and knew no depth of 16-bit grey but 16."""
