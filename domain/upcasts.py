@@ -49,14 +49,14 @@ def _ended_by_length(payload: Payload) -> Payload:
 
 def _with_predictions(payload: Payload) -> Payload:
     """Version 1 covered the validation images of a classification, without predictions."""
-    figures = {
+    metrics = {
         "images": payload["validation_images"],
         "loss": payload["validation_loss"],
         "accuracy": payload["validation_accuracy"],
     }
     return {
         "checkpoint": payload["checkpoint"],
-        "validation": figures,
+        "validation": metrics,
         "train": None,
         "predictions": None,
     }

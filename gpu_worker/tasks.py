@@ -67,7 +67,7 @@ class Task(Protocol):
         self, predictions: Predictions, targets: Any, sizes: list[tuple[int, int]]
     ) -> Iterator[dict[str, Any]]: ...
 
-    def value(self, figures: SplitFigures) -> float: ...
+    def value(self, metrics: SplitFigures) -> float: ...
 
 
 class _Labels:
@@ -117,8 +117,8 @@ class Classification(_Labels):
         for scores, target in zip(predictions.scores.tolist(), targets.tolist(), strict=True):
             yield {"truth": [target], "scores": scores}
 
-    def value(self, figures: SplitFigures) -> float:
-        return figures.accuracy or 0.0
+    def value(self, metrics: SplitFigures) -> float:
+        return metrics.accuracy or 0.0
 
 
 class Tagging(_Labels):
@@ -153,8 +153,8 @@ class Tagging(_Labels):
         for scores, tags in zip(predictions.scores.tolist(), targets.cpu(), strict=True):
             yield {"truth": tags.nonzero().flatten().tolist(), "scores": scores}
 
-    def value(self, figures: SplitFigures) -> float:
-        return figures.mean_average_precision or 0.0
+    def value(self, metrics: SplitFigures) -> float:
+        return metrics.mean_average_precision or 0.0
 
 
 class _LabelMetrics:
@@ -264,8 +264,8 @@ class Detection:
                 ],
             }
 
-    def value(self, figures: SplitFigures) -> float:
-        return figures.mean_average_precision or 0.0
+    def value(self, metrics: SplitFigures) -> float:
+        return metrics.mean_average_precision or 0.0
 
 
 class _BoxMetrics:

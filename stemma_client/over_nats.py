@@ -50,7 +50,7 @@ async def follow_nats(
     """All events after a position, including future ones; it ends only with an exception.
 
     `names` are names of events, or all of a kind, such as `version.*`. `subjects` are, for example,
-    `version-…`. `consumer` is the consumer name of your seed; by default the server is asked for
+    `version-…`. `consumer` is the consumer name of your seed; by default the server gives
     it. Two clients with the same consumer name take it from each other. `api_url` and `key` are
     used to fetch the data of events that are larger than a message; without them, such an event is
     `Unknown`, with no fields. `connection` are options of `nats.connect`. It retries while a server

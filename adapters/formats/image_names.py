@@ -67,8 +67,8 @@ def find_image(folder: Path, path: str, parents: Sequence[str] = ("",)) -> str:
                     return found
     tried = ", ".join(dict.fromkeys(parent or "the source's folder" for parent in parents))
     raise Flaw(
-        f"there is no file {path!r} in {tried} (links are not followed); add it, or remove what"
-        " is said of it"
+        f"there is no file {path!r} in {tried} (links are not followed); add it, or remove its"
+        " annotations"
     )
 
 

@@ -69,8 +69,8 @@ def folder_split(name: str) -> str | None:
 
 @lru_cache(maxsize=1024)
 def path_split(path: str) -> str | None:
-    """The split that a folder of the path is named after: the deepest one. Cached: it is asked for
-    each image."""
+    """The split that a folder of the path is named after: the deepest one. Cached, since it is
+    called for each image."""
     named = (folder_split(part) for part in reversed(path.split("/")))
     return next((name for name in named if name), None)
 

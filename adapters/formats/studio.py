@@ -135,7 +135,7 @@ def _annotated(
     annotated: dict[str, ViewAnnotations] = {}
     for name, in_view in by_view.items():
         if any(annotation.label in denied.get(name, ()) for annotation in in_view):
-            raise Flaw(f"view {name!r}: a concept is said both to hold and not to; choose")
+            raise Flaw(f"view {name!r}: a concept is annotated as present and as absent; choose")
         result = view_annotations(views[name].kind, in_view, name in emptied or not in_view)
         if result is not None:
             annotated[name] = result

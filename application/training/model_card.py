@@ -98,8 +98,8 @@ def _figures(model: ModelDescription) -> Iterator[str]:
             yield f"| {label} | {pair[0]} | {pair[1]} |"
 
 
-def _shown(figures: SplitFigures | None, key: str) -> str:
-    value = getattr(figures, key, None)
+def _shown(metrics: SplitFigures | None, key: str) -> str:
+    value = getattr(metrics, key, None)
     if value is None:
         return ""
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

@@ -21,7 +21,7 @@ class Plan(msgspec.Struct, frozen=True):
     scenes: int = 0
 
 
-# Weights that happen to be at hand would change the figures.
+# Weights that happen to be at hand would change the metrics.
 _FROM_SCRATCH = {"pretrained": "none"}
 
 PLANS = {

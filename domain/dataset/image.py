@@ -30,7 +30,7 @@ class Box(msgspec.Struct, frozen=True):
 
 
 class Annotation(msgspec.Struct, frozen=True):
-    """One concept said of the image, or of a box in it."""
+    """One concept of the image, or of a box in it."""
 
     concept_id: str
     box: Box | None = None

@@ -62,7 +62,7 @@ def manifest(
 class ManifestCounts(msgspec.Struct, frozen=True):
     """Images per split, and training images per concept id.
 
-    `validation_set` is the sha256 of the ids of the images that validate: figures of two versions
+    `validation_set` is the sha256 of the ids of the images that validate: metrics of two versions
     can be compared if it is the same.
     """
 

@@ -149,7 +149,7 @@ class BatchMetrics(ReportBody, frozen=True, tag="batch_metrics"):
 
 
 class EpochMetrics(ReportBody, frozen=True, tag="epoch_metrics"):
-    """The validation set's figures after `epoch` (counted from 1) at `iteration` iterations.
+    """The validation set's metrics after `epoch` (counted from 1) at `iteration` iterations.
 
     `accuracy` is in [0, 1], and not measured for detection; `mean_average_precision` is not
     measured for classification.
@@ -192,7 +192,7 @@ class SplitFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evaluated(ReportBody, frozen=True, tag="evaluated"):
-    """The saved checkpoint's figures, and its predictions: a Parquet file, by its sha256."""
+    """The saved checkpoint's metrics, and its predictions: a Parquet file, by its sha256."""
 
     checkpoint: Text
     validation: SplitFigures

@@ -115,7 +115,7 @@ class BatchMetricsRecorded(Event, frozen=True, tag="version.batch_metrics_record
 
 
 class EpochMetricsRecorded(Event, frozen=True, tag="version.epoch_metrics_recorded"):
-    """The validation set's figures after an epoch; None is what the kind does not measure.
+    """The validation set's metrics after an epoch; None is what the kind does not measure.
 
     Epochs count from 1. `iteration` is how many iterations were done by then.
     """
@@ -146,7 +146,7 @@ class BestCheckpointSaved(Event, frozen=True, tag="version.best_checkpoint_saved
 
 
 class VersionEvaluated(Event, frozen=True, tag="version.evaluated"):
-    """The saved checkpoint's figures on the frozen images, and its predictions for them.
+    """The saved checkpoint's metrics on the frozen images, and its predictions for them.
 
     `predictions` is the sha256 of their Parquet file, by which it lies in the blob store.
     """

@@ -30,7 +30,7 @@ class Tail:
     """Follows the log from `begin` on. What it keeps belongs to the loop that this is called in.
 
     A follower asks for what is `next`. If there is nothing, it awaits the event `news` that stood
-    there when it asked. In the loop, `taken` is called with each page before followers see it, and
+    there before. In the loop, `taken` is called with each page before followers see it, and
     `failed` with the error that ends following; without it, following goes on after errors.
     While `keeping` is not set, no event is kept in memory.
     """

@@ -61,8 +61,8 @@ class Positions:
         self._connection = connection
 
     async def begin(self, endpoint: Endpoint) -> DeliveryState:
-        """Where to go on. What was told to the webhook since takes effect: a replay moves the
-        position, and a replay or a resumption lets failures be forgotten."""
+        """The state to continue from. Commands since then take effect: a replay moves the
+        position, and a replay or a resumption clears the failures."""
         await self._connection.execute(
             "INSERT INTO work.webhook_positions AS held (webhook_id, begun, position)"
             " VALUES (%(key)s, %(begun)s, %(start)s) ON CONFLICT (webhook_id) DO UPDATE"
