@@ -118,7 +118,7 @@ def _succeeded(console: Console, version: dict[str, Any], plan: Plan, result: De
         return False
     value = getattr(result, plan.figure) or 0.0
     name = _NAMES[plan.figure]
-    if value < plan.expected:
+    if not value >= plan.expected:  # as NaN is not
         console.print(f"[red]{name} {value:.3f} is below {plan.expected}[/red]")
         return False
     console.print(
