@@ -95,7 +95,7 @@ def test_metadata_becomes_text(tmp_path: Path) -> None:
         (line(said("pet", False)), "only tagging says no"),
         (line(said("pet"), said("dog", view="kind")), "2 concepts"),
         (line(said("wet"), said("wet")), "given twice"),
-        (line(said("wet"), said("wet", False)), "both to hold and not to"),
+        (line(said("wet"), said("wet", False)), "as present and as absent"),
         (line(said("wet"), {"concepts": [], "view": "what"}), "choose one"),
         (line({"concepts": [], "view": "kind"}), "every image has a concept"),
         (line(BOXED).replace("0.55", "1.55"), "beyond"),
