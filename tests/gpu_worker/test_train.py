@@ -354,7 +354,7 @@ def test_a_truncated_or_huge_image_names_itself(settings: Settings, blobs: BlobS
     small = msgspec.structs.replace(settings, max_image_pixels=3_999_999)
     told = reason(coloured_job(blobs, lines=lines), small, blobs)
     assert "image-003" in told
-    assert "2000 x 2000" in told
+    assert "2000 by 2000" in told
 
 
 def test_datasets_that_cannot_train_are_refused(settings: Settings, blobs: BlobStore) -> None:
