@@ -8,14 +8,13 @@ import msgspec
 from adapters.formats import (
     coco,
     coco_file,
-    csv_columns,
-    csv_table,
     folders,
     studio,
     studio_file,
     voc,
     yolo,
 )
+from adapters.formats.csv import columns, table
 from adapters.formats.items import (
     Contents,
     DeclaredView,
@@ -47,7 +46,7 @@ FORMATS = {
     "coco": Format(coco_file.recognise, coco.read, coco.write, "*.json, also in annotations/"),
     "voc": Format(voc.recognise, voc.read, voc.write, "*.xml in Annotations/ or by the images"),
     "yolo": Format(yolo.recognise, yolo.read, yolo.write, "data.yaml, classes.txt or *.names"),
-    "csv": Format(csv_columns.recognise, csv_table.read, csv_table.write, "*.csv with a header"),
+    "csv": Format(columns.recognise, table.read, table.write, "*.csv with a header"),
     "studio": Format(studio_file.recognise, studio.read, studio.write, "*.jsonl with a header"),
     FOLDERS: Format(folders.recognise, folders.read, None, "images in a folder per class"),
 }

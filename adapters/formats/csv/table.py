@@ -4,7 +4,7 @@ Columns: `file` and `label`; optional are `split`, `width` and `height` of the i
 `without_concept` (true for an image without a concept) and `meta:<key>`. Boxes are `xmin`, `ymin`,
 `xmax`, `ymax` in pixels from 0, as in TensorFlow's object detection API, or `x`, `y`,
 `box_width`, `box_height` in shares of the image. A row without a label has no annotation. An empty
-cell of `meta:<key>` means that the image does not have the key. `csv_columns` has the headers and
+cell of `meta:<key>` means that the image does not have the key. `columns` has the headers and
 tables of other tools.
 """
 
@@ -19,7 +19,7 @@ import msgspec
 
 from adapters.formats.annotations import kind_of, taken_as, view_annotations
 from adapters.formats.boxes import image_sides, number, pixel_box
-from adapters.formats.csv_columns import (
+from adapters.formats.csv.columns import (
     ABOUT_IMAGE,
     COLUMNS,
     IGNORED,
@@ -32,7 +32,7 @@ from adapters.formats.csv_columns import (
     find_tables,
     image_folders,
 )
-from adapters.formats.csv_via import via_cells
+from adapters.formats.csv.via import via_cells
 from adapters.formats.image_names import find_in_one, find_moved_image, image_size
 from adapters.formats.items import (
     Contents,

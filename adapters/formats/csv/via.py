@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from adapters.formats.csv_columns import EDGES
+from adapters.formats.csv.columns import EDGES
 from adapters.formats.sources import Flaw
 
 

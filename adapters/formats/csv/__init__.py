@@ -1,0 +1,1 @@
+"""CSV, in the dialects that other tools write."""
