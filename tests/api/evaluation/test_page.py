@@ -128,7 +128,7 @@ def test_a_cell_of_the_confusion_matrix_leads_to_its_images(
     page.get_by_role("link", name=f"1 image of {NASTY} predicted as zero").click()
     expect(page.locator("[data-image]")).to_have_count(1)
     assert shown(page) == [asked.images[1]]
-    assert query(page) == {"true": [asked.concepts[1]], "said": [asked.concepts[0]]}
+    assert query(page) == {"actual": [asked.concepts[1]], "predicted": [asked.concepts[0]]}
     assert page.locator('img[src="x"]').count() == 0
 
 

@@ -144,6 +144,7 @@ def test_a_failure_names_images_by_their_file_names(server: Scene) -> None:
     project_id, view_id = server.trainable()
     version_id = server.version(view_id, architecture="resnet18")
     server.begin(version_id)
+    server.visible()
     listed = server.http.get(f"/api/v1/projects/{project_id}/images").json()["items"]
     first, second = listed[0], listed[1]
     bad = [f"image {image['image_id']}: it is cut" for image in (first, second)]
