@@ -79,7 +79,7 @@ def inspect(data: bytes, max_pixels: int) -> Inspected:
         width, height = image.size
         is_deep = _has_deep_colours(image)
         # No pixel is used: decode a JPEG at an eighth of its size, which reads all bytes.
-        image.draft("L", (width // 8, height // 8))
+        image.draft("L", (max(1, width // 8), max(1, height // 8)))
         image.load()
         if is_deep and _is_nearly_black(image):
             raise Undecodable(

@@ -106,3 +106,11 @@ def test_a_browser_gets_the_file_only_where_it_shows_it_alike() -> None:
     alike = {name for name, odd in ODD.items() if is_shown_alike(odd.data, MAX)}
     oriented = {f"orientation {number}, JPEG" for number in range(1, 9)}
     assert alike == oriented | {"one bit", "orientation 1, PNG", "orientation 1, WEBP"}
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 7), (4, 100), (100, 4)])
+def test_a_jpeg_of_a_few_pixels_is_no_damaged_one(size: tuple[int, int]) -> None:
+    data = io.BytesIO()
+    Image.new("RGB", size).save(data, "JPEG")
+    found = inspect(data.getvalue(), 10_000)
+    assert (found.width, found.height) == size
