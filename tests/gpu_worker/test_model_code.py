@@ -109,18 +109,18 @@ def _corners(box: dict[str, float]) -> list[float]:
 def test_the_card_builds_every_network_as_the_worker_does(key: str, tmp_path: Path) -> None:
     blobs = BlobStore.from_url((tmp_path / "blobs").as_uri())
     concepts = coloured_job(blobs, lines=[]).concepts
-    for kind in ARCHITECTURES[key].kinds:
-        options = resolve_options(kind, {"architecture": key})
-        job = msgspec.structs.replace(coloured_job(blobs, lines=[]), kind=kind, options=options)
-        model = described(job, CheckpointSaved("c", 1, "accuracy", 0.5, 1), Completed("c", "f", 1))
-        names: dict[str, Any] = {"torchvision": torchvision, "timm": timm}
-        with torch.device("meta"):
-            exec("\n".join(network_lines(model)), names)
-            ours = build_network(kind, options, len(concepts)).state_dict()
-        theirs = names["network"].state_dict()
-        assert {name: tensor.shape for name, tensor in theirs.items()} == {
-            name: tensor.shape for name, tensor in ours.items()
-        }
+    kind = ARCHITECTURES[key].kinds[0]  # classification and tagging have one network
+    options = resolve_options(kind, {"architecture": key})
+    job = msgspec.structs.replace(coloured_job(blobs, lines=[]), kind=kind, options=options)
+    model = described(job, CheckpointSaved("c", 1, "accuracy", 0.5, 1), Completed("c", "f", 1))
+    names: dict[str, Any] = {"torchvision": torchvision, "timm": timm}
+    with torch.device("meta"):
+        exec("\n".join(network_lines(model)), names)
+        ours = build_network(kind, options, len(concepts)).state_dict()
+    theirs = names["network"].state_dict()
+    assert {name: tensor.shape for name, tensor in theirs.items()} == {
+        name: tensor.shape for name, tensor in ours.items()
+    }
 
 
 def test_the_metadata_of_onnx_explain_the_input(folder: Path) -> None:
