@@ -32,24 +32,66 @@ Write = Callable[[Sequence[DeclaredView], Images], Iterator[Written]]
 
 
 class Format(msgspec.Struct, frozen=True):
-    """`write` is None for a format that is only read; `recognised_by` is for messages. `reader` is
-    called by `read`, which decides the splits."""
+    """`label` is its name on pages; `write` is None for a format that is only read;
+    `recognised_by` is for messages. `reader` is called by `read`, which decides the splits. A file
+    with one of the `suffixes` shows that its folder is a data set and not a class."""
 
+    label: str
     recognise: Callable[[Path], Recognition]
     reader: Read
     write: Write | None
     recognised_by: str
+    suffixes: frozenset[str] = frozenset()
 
 
 FOLDERS = "folders"
 FORMATS = {
-    "coco": Format(coco_file.recognise, coco.read, coco.write, "*.json, also in annotations/"),
-    "voc": Format(voc.recognise, voc.read, voc.write, "*.xml in Annotations/ or by the images"),
-    "yolo": Format(yolo.recognise, yolo.read, yolo.write, "data.yaml, classes.txt or *.names"),
-    "csv": Format(columns.recognise, table.read, table.write, "*.csv with a header"),
-    "studio": Format(studio_file.recognise, studio.read, studio.write, "*.jsonl with a header"),
-    FOLDERS: Format(folders.recognise, folders.read, None, "images in a folder per class"),
+    "coco": Format(
+        "COCO JSON",
+        coco_file.recognise,
+        coco.read,
+        coco.write,
+        "*.json, also in annotations/",
+        frozenset({".json"}),
+    ),
+    "voc": Format(
+        "Pascal VOC XML",
+        voc.recognise,
+        voc.read,
+        voc.write,
+        "*.xml in Annotations/ or by the images",
+        frozenset({".xml"}),
+    ),
+    "yolo": Format(
+        "YOLO txt",
+        yolo.recognise,
+        yolo.read,
+        yolo.write,
+        "data.yaml, classes.txt or *.names",
+        frozenset({".yaml", ".yml", ".names"}),
+    ),
+    "csv": Format(
+        "CSV",
+        columns.recognise,
+        table.read,
+        table.write,
+        "*.csv with a header",
+        frozenset({".csv", ".tsv"}),
+    ),
+    "studio": Format(
+        "Studio JSON lines",
+        studio_file.recognise,
+        studio.read,
+        studio.write,
+        "*.jsonl with a header",
+        frozenset({".jsonl"}),
+    ),
+    FOLDERS: Format(
+        "folder per class", folders.recognise, folders.read, None, "images in a folder per class"
+    ),
 }
+ANNOTATIONS = frozenset().union(*(form.suffixes for form in FORMATS.values()))
+"""Endings of annotation files, in lower case."""
 
 
 def read(name: str, folder: Path, options: ReadOptions) -> Contents:

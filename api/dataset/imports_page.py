@@ -6,7 +6,7 @@ from litestar.params import FromPath
 from litestar.response import Template
 
 from adapters.dataset.imports.progress import ImportProgress, progress_of
-from adapters.formats.registry import FORMATS
+from adapters.formats.registry import FOLDERS, FORMATS
 from api.access.rights import needs
 from api.dataset.projects_page import address
 from api.http.parameters import AtLeast, Cursor, HttpRequest, Served, position_in
@@ -20,14 +20,8 @@ from projections.dataset.imports import IMPORTS, ImportRow, list_imports
 
 IMPORTS_A_PAGE = 20
 
-LABELS = {
-    "folders": "folder per class",
-    "coco": "COCO JSON",
-    "voc": "Pascal VOC XML",
-    "yolo": "YOLO txt",
-    "csv": "CSV",
-    "studio": "Studio JSON lines",
-}
+LABELS = {name: FORMATS[name].label for name in sorted(FORMATS, key=lambda name: name != FOLDERS)}
+"""Of the formats, a folder per class first: it needs no annotation file."""
 MADE = {
     "images": "images read",
     "added": "added",

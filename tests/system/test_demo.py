@@ -135,7 +135,7 @@ def test_two_at_once_end_ready_with_the_same_figures(folder: Folder) -> None:
     assert one["version"] != other["version"]
     assert (one["status"], other["status"]) == ("ready", "ready")
     assert one["accuracy"] == other["accuracy"] > 0
-    assert folder.processes() == []
+    eventually(lambda: folder.processes() == [], "nothing is left running")
     assert list((folder.data / "demos").glob("*-*")) == []
 
 

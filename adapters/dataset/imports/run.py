@@ -20,7 +20,7 @@ from adapters.dataset.imports.report import ProblemReport
 from adapters.dataset.imports.requested import RequestedImport, upload_key
 from adapters.dataset.imports.views import Views
 from adapters.formats.items import Contents, Note, ReadOptions
-from adapters.formats.registry import detect, read
+from adapters.formats.registry import ANNOTATIONS, detect, read
 from adapters.formats.sources import Listing, listing
 from adapters.formats.splits import folder_split
 from adapters.uploads.archives import ArchiveLimits, unpack
@@ -334,12 +334,9 @@ def _is_doubled_class(folder: Path, content: Listing) -> bool:
     return not listing(folder / folder.name).folders
 
 
-_ANNOTATIONS = {".json", ".jsonl", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".names"}
-
-
 def _is_annotation_file(name: str) -> bool:
     """Whether a file tells a folder of a data set from a class, which may have notes.txt."""
-    return Path(name).suffix.lower() in _ANNOTATIONS or name == "classes.txt"
+    return Path(name).suffix.lower() in ANNOTATIONS or name == "classes.txt"
 
 
 def _add(total: dict[str, int], counts: dict[str, int]) -> None:
