@@ -89,6 +89,12 @@ def test_a_threshold_is_tried_out_and_saved(site: Scene, page: Page) -> None:
     expect(row.get_by_label("Threshold of zero as a number")).to_have_value("0.7")
 
 
+def await_image(page: Page, place: str) -> None:
+    """Until the page of an image is there, and its script, without which a key does nothing."""
+    expect(page.get_by_text(place)).to_be_visible()
+    page.wait_for_load_state()
+
+
 def test_the_gallery_is_filtered_and_walked_by_keyboard(
     site: Scene, page: Page, classified: Made
 ) -> None:
@@ -104,12 +110,12 @@ def test_the_gallery_is_filtered_and_walked_by_keyboard(
     assert query(page) == {"show": ["misclassified"], "sort": ["highest"]}
     page.locator("[data-image] a").first.focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_text("1 of 2")).to_be_visible()
+    await_image(page, "1 of 2")
     page.keyboard.press("ArrowRight")
-    expect(page.get_by_text("2 of 2")).to_be_visible()
+    await_image(page, "2 of 2")
     assert asked.images[3] in page.url
     page.keyboard.press("ArrowLeft")
-    expect(page.get_by_text("1 of 2")).to_be_visible()
+    await_image(page, "1 of 2")
     page.keyboard.press("Escape")
     expect(page.locator("[data-image]")).to_have_count(2)
     page.get_by_role("link", name="Show all images").click()
