@@ -18,7 +18,8 @@ from domain.errors import Conflict, Refusal, Stale
 from domain.event import Event, Metadata, Recorded
 
 TRIES, TRYING_SECONDS = 4, 10.0
-"""A command that others keep changing the ground of is decided again so often, and so long."""
+"""The least number of tries of a command whose streams others keep changing, and the seconds in
+which it is tried again."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.3
 
 log = logging.getLogger(__name__)

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from PIL import ExifTags, Image
 
 from adapters.formats.sources import Flaw, inside, is_plain, joined
+from adapters.images.decoding import ON_ITS_SIDE
 from adapters.images.file_format import READABLE, SIGNATURE_BYTES, SUFFIXES, file_format
 
 NOT_READ = {
@@ -25,8 +26,6 @@ NOT_READ = {
     ".nef": "raw",
 }
 """Endings of images in formats that are not read, unless they are among `SUFFIXES`."""
-ON_ITS_SIDE = {5, 6, 7, 8}
-"""The values of EXIF's Orientation that swap width and height."""
 
 
 def is_image(name: str) -> bool:

@@ -30,7 +30,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What turns an image upright, by its EXIF orientation (CIPA DC-008, tag 0x0112)."""
-_ON_ITS_SIDE = {5, 6, 7, 8}
+ON_ITS_SIDE = {5, 6, 7, 8}
+"""The orientations that swap width and height."""
 
 _SHOWN_BY_BROWSERS = {"JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP"}
 """Pillow's names; MPO is a JPEG with further pictures behind the first."""
@@ -86,7 +87,7 @@ def inspect(data: bytes, max_pixels: int) -> Inspected:
                 "its colours have 16 bits, of which it uses 12 at most: the upper eight are read,"
                 " and are nearly black; store it with 8 bits a channel"
             )
-        if _orientation(image) in _ON_ITS_SIDE:
+        if _orientation(image) in ON_ITS_SIDE:
             width, height = height, width
         highest = int(np.asarray(image).max()) if image.mode in _DEEP_GREY else None
         return Inspected(width, height, highest)

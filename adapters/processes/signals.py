@@ -20,12 +20,12 @@ def stopping_on_signals() -> Iterator[threading.Event]:
     stop = threading.Event()
     reader, writer = os.pipe()
 
-    def set_when_asked() -> None:
+    def set_on_signal() -> None:
         with os.fdopen(reader, "rb", buffering=0) as pipe:
             while pipe.read(1):
                 stop.set()
 
-    thread = threading.Thread(target=set_when_asked, name="stop signals", daemon=True)
+    thread = threading.Thread(target=set_on_signal, name="stop signals", daemon=True)
     thread.start()
     former = [signal.signal(number, lambda *_: os.write(writer, b"\0")) for number in STOP_SIGNALS]
     try:

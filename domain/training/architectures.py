@@ -208,7 +208,8 @@ SMALL_PYRAMID = 128
 """Channels of its feature pyramid; torchvision's others have 256."""
 
 DETECTOR_LIMITS = {"score_thresh": 0.01, "nms_thresh": 0.6, "detections_per_img": 100}
-"""Of boxes that overlap by this IoU only the best is kept, from this score on, so many an image."""
+"""The least score, the IoU from which only the best of overlapping boxes is kept, and the most
+boxes of an image."""
 
 
 def detector_limits(key: str) -> dict[str, float]:

@@ -1,4 +1,4 @@
-// The images that come next, fetched before they are asked for, with their pictures.
+// The images that come next, prefetched with their pictures.
 
 const PICTURES = 40;
 
