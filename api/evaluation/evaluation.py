@@ -16,7 +16,7 @@ from adapters.evaluation.csv_rows import (
 )
 from api.access.rights import needs
 from api.evaluation.evaluated import find_evaluated
-from api.evaluation.gallery_request import GALLERY_REQUEST, GalleryRequest
+from api.evaluation.gallery_request import GALLERY_REQUEST, GalleryOperation, GalleryRequest
 from api.evaluation.views import (
     ConfusionView,
     CurveView,
@@ -132,6 +132,7 @@ class EvaluationController(Controller):
         "/evaluation/images",
         summary="The gallery",
         dependencies=GALLERY_REQUEST,
+        operation_class=GalleryOperation,
         sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )

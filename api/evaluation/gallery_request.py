@@ -1,8 +1,10 @@
 """The query parameters of a gallery, which its list, its page and an image's page share."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
+from litestar.openapi.spec import Operation, Parameter, Schema
 from litestar.params import FromQuery, QueryParameter
 
 from api.http.parameters import provided
@@ -31,6 +33,16 @@ def _deprecated(replacement: str) -> QueryParameter:
     return QueryParameter(
         description=f"The former name of `{replacement}`", schema_extra={"deprecated": True}
     )
+
+
+@dataclass
+class GalleryOperation(Operation):
+    """Marks the parameters whose schema is deprecated, which Litestar does not."""
+
+    def __post_init__(self) -> None:
+        for parameter in self.parameters or ():
+            if isinstance(parameter, Parameter) and isinstance(parameter.schema, Schema):
+                parameter.deprecated = bool(parameter.schema.deprecated)
 
 
 def gallery_request(

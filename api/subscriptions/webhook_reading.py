@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Annotated
 
 import msgspec
+from litestar.params import BodyKwarg
 from msgspec import Meta
 
 from adapters.subscriptions.webhooks.positions import WebhookLag, webhook_lags
@@ -74,7 +75,7 @@ class WebhookRow(msgspec.Struct, frozen=True):
     registered_at: datetime
     registered_by: str
     owner: str
-    vouched_by: Annotated[str, Meta(extra_json_schema={"deprecated": True})]
+    vouched_by: Annotated[str, BodyKwarg(schema_extra={"deprecated": True})]
     revision: int
     going: str
 
