@@ -12,7 +12,8 @@ from application.access.accounts import begin_project
 from application.dataset.projects import draw_validation_split
 from domain.access.roles import Right
 from domain.aggregates import PROJECT
-from domain.dataset.project import DrawValidationSplit, RenameProject
+from domain.dataset.project import RenameProject
+from domain.dataset.validation_split import DrawValidationSplit
 from domain.errors import NotFound
 from projections.dataset.catalog import CATALOG, find_project, list_projects, list_views
 from projections.dataset.dataset import DATASET
@@ -126,8 +127,11 @@ class ProjectController(Controller):
     def draw_validation_split(
         self, project: Named, data: JSONBody[NewSplit]
     ) -> Response[CommandResult]:
-        """Draw a validation set at random from all images; the others become training images."""
-        command = DrawValidationSplit(data.size, data.seed)
+        """Draw a validation set at random from all images; the others become training images.
+
+        With `stratify_by`, a view's id, each concept of the view gets about the same share.
+        """
+        command = DrawValidationSplit(data.size, data.seed, data.stratify_by)
         return project.carry_out(
             lambda session: draw_validation_split(session, project.id, command), data
         )

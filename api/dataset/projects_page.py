@@ -117,6 +117,10 @@ class ProjectPage(Page, frozen=True, kw_only=True):
     base_url: str
 
     @property
+    def view_choices(self) -> list[tuple[str, str]]:
+        return [(view.view_id, view.name) for view in self.views]
+
+    @property
     def labels(self) -> dict[str, str]:
         concepts = self.seen.concepts if self.seen else []
         return {concept.concept_id: concept.label for concept in concepts}

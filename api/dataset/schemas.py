@@ -24,6 +24,10 @@ class NewSplit(Strict, frozen=True, kw_only=True):
 
     size: Annotated[float, Meta(gt=0, examples=[0.2])]
     seed: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    stratify_by: Annotated[
+        str | None,
+        Meta(description="The id of a view. Each of its concepts gets about the same share."),
+    ] = None
 
 
 class NewImageAnnotations(Strict, frozen=True, kw_only=True):

@@ -12,10 +12,10 @@ from domain.dataset.image import TRAIN, VALIDATION, AddImage, AnnotateImage, Ass
 from domain.dataset.project import (
     CoverGreyValues,
     CreateProject,
-    DrawValidationSplit,
     Project,
     ValidationSplitDrawn,
 )
+from domain.dataset.validation_split import DrawValidationSplit, draw_validation_set, strata_of
 from domain.errors import Invalid
 from domain.library.view import require as require_view
 
@@ -72,12 +72,21 @@ def draw_validation_split(
 ) -> Decided[Project]:
     """Draw a new validation set from all images; the others train."""
     projects.require(session.get(PROJECT, project_id))
+    if command.stratify_by is not None:
+        view = session.get(VIEW, command.stratify_by)
+        if view is None or view.project_id != project_id:
+            raise Invalid("the project has no such view", field="stratify_by")
     session.check_revision(PROJECT, project_id)
     position = session.position
     # Read twice, since the states of very many images would take too much memory.
-    present = [image.image_id for image in images_at(session.store, project_id, position)]
-    drawn = projects.draw_validation_set(command, present)
-    event = ValidationSplitDrawn(command.size, command.seed, len(present), len(drawn), position)
+    present = {
+        image.image_id: strata_of(image.state, command.stratify_by)
+        for image in images_at(session.store, project_id, position)
+    }
+    drawn = draw_validation_set(command, present)
+    event = ValidationSplitDrawn(
+        command.size, command.seed, len(present), len(drawn), position, command.stratify_by
+    )
     session.record(PROJECT, project_id, [event])
     for image in images_at(session.store, project_id, position):
         split = VALIDATION if image.image_id in drawn else TRAIN

@@ -34,7 +34,7 @@ def describe(recorded: Recorded, states: States, after: object) -> Description:
     subject = named(recorded.stream, before or after)
     match recorded.kind:
         case PROJECT.kind:
-            description = _of_project(recorded, subject, before)
+            description = _of_project(recorded, subject, states, before)
         case IMAGE.kind:
             description = _of_image(recorded, subject, states, before)
         case BLOB.kind:
@@ -60,7 +60,9 @@ def describe(recorded: Recorded, states: States, after: object) -> Description:
     return description
 
 
-def _of_project(recorded: Recorded, subject: str, before: object) -> Description | None:
+def _of_project(
+    recorded: Recorded, subject: str, states: States, before: object
+) -> Description | None:
     match recorded.event:
         case project.ProjectCreated(name=name):
             return Description(f"project '{name}' created")
@@ -70,9 +72,11 @@ def _of_project(recorded: Recorded, subject: str, before: object) -> Description
             return Description(f"16-bit grey of {subject} read by the upper 8 of {bits} bits")
         case project.ValidationSplitDrawn() as drawn:
             size = f"{drawn.size:.4g} of them" if drawn.size < 1 else f"{drawn.size:.0f}"
+            view = drawn.stratified_by
+            how = f", stratified by {named_in(states, VIEW.stream(view))}" if view else ""
             return Description(
                 f"validation split of {subject} drawn: {drawn.validation_images} of"
-                f" {drawn.images} images validate ({size} requested, seed {drawn.seed})"
+                f" {drawn.images} images validate ({size} requested, seed {drawn.seed}{how})"
             )
     return None
 

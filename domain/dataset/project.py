@@ -1,12 +1,11 @@
 """A project: images, shared by all its views, and one validation set for all of them."""
 
-import random
-from collections.abc import Sequence
+from typing import ClassVar
 
 import msgspec
 
 from domain.dataset.pixels import grey_depth
-from domain.errors import Conflict, Invalid, NotFound
+from domain.errors import Conflict, NotFound
 from domain.event import Event
 from domain.text import clean_name
 
@@ -26,15 +25,19 @@ class ProjectRenamed(Event, frozen=True, tag="project.renamed"):
 class ValidationSplitDrawn(Event, frozen=True, tag="project.validation_split_drawn"):
     """A new validation set was drawn at random, from the images there were at `log_position`.
 
-    `size` above 1 is a count of images, in (0, 1) a share of them. Versions trained before and
-    after it can no longer be compared.
+    `size` above 1 is a count of images, in (0, 1) a share of them. `stratified_by` is the
+    view whose concepts it was stratified by, if any. Versions trained before and after it can no
+    longer be compared.
     """
+
+    schema_version: ClassVar[int] = 2
 
     size: float
     seed: int
     images: int
     validation_images: int
     log_position: int
+    stratified_by: str | None = None
 
 
 class GreyDepthChosen(Event, frozen=True, tag="project.grey_depth_chosen"):
@@ -60,11 +63,6 @@ class CreateProject(msgspec.Struct, frozen=True):
 
 class RenameProject(msgspec.Struct, frozen=True):
     name: str
-
-
-class DrawValidationSplit(msgspec.Struct, frozen=True):
-    size: float
-    seed: int
 
 
 class CoverGreyValues(msgspec.Struct, frozen=True):
@@ -106,31 +104,3 @@ def require(project: Project | None) -> Project:
     if project is None:
         raise NotFound("there is no such project")
     return project
-
-
-def draw_validation_set(command: DrawValidationSplit, image_ids: Sequence[str]) -> frozenset[str]:
-    """The ids drawn for validation: a pure function of the size, the seed and the set of ids.
-
-    Raises `Invalid` where the size asks for no image, or leaves none to train on, or the seed is
-    out of range.
-    """
-    size = command.size
-    if not 0 < size < float("inf") or size == 1 or (size > 1 and size != int(size)):
-        raise Invalid(
-            f"size is {size}; give a share between 0 and 1, or a whole number of images above 1",
-            field="size",
-        )
-    if not 0 <= command.seed <= 2**53:
-        raise Invalid(f"seed is {command.seed}; it must be from 0 to 2^53", field="seed")
-    count = round(size * len(image_ids)) if size < 1 else int(size)
-    if count < 1:
-        raise Invalid(
-            f"{size} of {len(image_ids)} images is no image; add images or ask for more",
-            field="size",
-        )
-    if count >= len(image_ids):
-        raise Invalid(
-            f"{count} of {len(image_ids)} images would leave none to train on; ask for fewer",
-            field="size",
-        )
-    return frozenset(random.Random(command.seed).sample(sorted(image_ids), count))

@@ -15,7 +15,7 @@ from application.training import versions
 from domain.access.roles import Grants, Role
 from domain.aggregates import VIEW
 from domain.dataset.image import AddImage, AnnotateImage, Annotation
-from domain.dataset.project import DrawValidationSplit
+from domain.dataset.validation_split import DrawValidationSplit
 from domain.errors import Conflict
 from domain.event import Event, Recorded
 from domain.library.view import require

@@ -1,6 +1,7 @@
 """Commands on several streams, as users send them; the decisions have their tests in the domain."""
 
 import itertools
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from application.log.store import Store
 from application.training import versions
 from domain.aggregates import IMAGE, MODEL, VERSION, VIEW, Aggregate
 from domain.dataset.image import AddImage, AnnotateImage, Annotation, AssignSplit, RemoveImage
-from domain.dataset.project import DrawValidationSplit
+from domain.dataset.project import ValidationSplitDrawn
+from domain.dataset.validation_split import DrawValidationSplit
 from domain.errors import Conflict, Invalid, NotFound, Refusal, Stale
 from domain.library.model import (
     ArchiveModel,
@@ -168,6 +170,29 @@ def test_a_split_is_drawn_from_the_images_there_are_and_drawn_again(store: Store
     assert sorted(splits(scene, scene.images[1:])) == ["train"] * 7 + ["validation"] * 2
     late = scene.add_images(3)
     assert splits(scene, late) == ["train"] * 3
+
+
+def test_a_split_is_stratified_by_a_view_of_the_project(store: Store) -> None:
+    scene = Scene(store, images=20)
+    cats, dogs = scene.images[:4], scene.images[4:]
+    scene.annotate(
+        *((image_id, scene.concepts[0]) for image_id in cats),
+        *((image_id, scene.concepts[1]) for image_id in dogs),
+    )
+    command = DrawValidationSplit(0.5, 3, scene.view)
+    do(store, lambda s: projects.draw_validation_split(s, scene.project, command))
+    assert Counter(splits(scene, cats)) == {"train": 2, "validation": 2}
+    assert Counter(splits(scene, dogs)) == {"train": 8, "validation": 8}
+    (drawn,) = [
+        recorded.event
+        for recorded in store.read(after=0, limit=1000)
+        if isinstance(recorded.event, ValidationSplitDrawn)
+    ]
+    assert drawn.stratified_by == scene.view
+    foreign = DrawValidationSplit(0.5, 3, Scene(store).view)
+    with pytest.raises(Invalid) as refused:
+        do(store, lambda s: projects.draw_validation_split(s, scene.project, foreign))
+    assert refused.value.field == "stratify_by"
 
 
 def test_a_split_is_drawn_in_a_project_that_is_there(store: Store) -> None:

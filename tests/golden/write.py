@@ -120,7 +120,7 @@ CONCEPTS = (ConceptLabel("concept-1", "Zähler"), ConceptLabel("concept-2", "猫
 EXAMPLES: tuple[Event, ...] = (
     ProjectCreated("Digits"),
     ProjectRenamed("Ziffern „null“"),
-    ValidationSplitDrawn(0.2, 7, 1797, 359, 12),
+    ValidationSplitDrawn(0.2, 7, 1797, 359, 12, "view-1"),
     GreyDepthChosen(12),
     ImageAdded("project-1", SHA, 640, 480, "naïve name.png", {"camera": "left"}),
     ImageAnnotated(
