@@ -47,6 +47,7 @@ def _train(assignment: Assignment, channel: Channel) -> int:
     from gpu_worker.environment import choose_device
     from gpu_worker.failures import explain
     from gpu_worker.group import joined, others, processes_of
+    from gpu_worker.progress import NonFinite
     from gpu_worker.resume import Superseded
     from gpu_worker.train import train_version
 
@@ -72,5 +73,5 @@ def _train(assignment: Assignment, channel: Channel) -> int:
         return SUPERSEDED
     except Exception as error:
         log.exception("the training failed")
-        channel.report(Failed(reason=explain(error)))
+        channel.report(Failed(explain(error), isinstance(error, NonFinite)))
     return 0
