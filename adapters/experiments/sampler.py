@@ -32,7 +32,6 @@ _STATES = {
 }
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-warnings.filterwarnings("ignore", category=ExperimentalWarning)
 
 
 class OptunaSampler:
@@ -77,9 +76,11 @@ def _seed(seed: int, number: int) -> int:
 def _sampler(name: str, seed: int) -> BaseSampler:
     if name == RANDOM:
         return RandomSampler(seed=seed)
-    return TPESampler(
-        seed=seed, multivariate=True, constant_liar=True, group=True, n_startup_trials=1
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return TPESampler(
+            seed=seed, multivariate=True, constant_liar=True, group=True, n_startup_trials=1
+        )
 
 
 def _distributions(experiment: Experiment) -> dict[str, BaseDistribution]:
