@@ -27,7 +27,7 @@ Base = Mapping[str, str | bool | int | float]
 """Options of the training form that all trials share; the rest has the form's defaults."""
 
 
-class SearchSpace(msgspec.Struct, frozen=True, kw_only=True):
+class SearchSpace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the trials vary. An empty list is not varied: the trials have the form's default.
 
     `rate_multiplier` is a range, searched by its logarithm, by which the form's default learning
