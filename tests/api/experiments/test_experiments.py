@@ -139,7 +139,7 @@ def test_it_is_stopped_once_and_ends(laboratory: Laboratory) -> None:
         ({"concurrency": 0}, "concurrency"),
         ({"space": {"architectures": []}}, "space.architectures"),
         ({"space": {"architectures": ["resnet18"], "optimizers": ["sgd"]}}, "space.optimizers"),
-        ({"options": {"pretrained": "imagenet"}}, "pretrained"),
+        ({"options": {"pretrained": "imagenet"}}, "space.architectures"),
         ({"options": {"patience": 3}}, "options.patience"),
         ({"options": {"epochs": 0}}, "epochs"),
     ],
