@@ -46,5 +46,5 @@ def laboratory(
     folder = tmp_path_factory.mktemp("laboratory")
     with new_database(postgres, migrated_template) as database:
         settings = settings_at(database, folder)
-        with serving(settings) as site, running(settings, "experiments"):
+        with serving(settings) as site, running(settings, "trials"):
             yield Laboratory(site)
