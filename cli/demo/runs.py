@@ -1,4 +1,4 @@
-"""The trainings and experiments of demos: each has a file that is locked for as long as its demo lives.
+"""The trainings and experiments of demos: each has a file, locked for as long as its demo lives.
 
 So the next demo knows which trainings nobody waits for any more. A file is there before its
 training is, whose id follows from the key of the command that begins it.
