@@ -98,19 +98,21 @@ def space_command(kind: str) -> None:
 @click.argument("view")
 def list_command(view: str) -> None:
     """List the experiments of VIEW, newest first."""
-    table = Table("experiment", "name", "state", "trials", "best", "epochs trained")
+    table = Table("name", "state", "trials", "best", "epochs trained")
+    # An id that is cut off cannot be copied.
+    table.add_column("experiment", no_wrap=True, min_width=36)
     with calling() as client:
         view_id = str(find_view(client, view)["view_id"])
         for row in client.query_all(f"views/{view_id}/experiments"):
             counts = row["counts"]
             done = counts["completed"] + counts["pruned"] + counts["failed"]
             table.add_row(
-                row["experiment_id"],
                 row["name"],
                 row["state"],
                 f"{done} of {row['budget']}",
                 best_in_words(row),
                 f"{row['epochs_trained']} of {row['epochs_planned']}",
+                row["experiment_id"],
             )
     Console().print(table)
 

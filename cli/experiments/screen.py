@@ -58,7 +58,8 @@ def best_in_words(row: dict[str, Any]) -> str:
 
 def trials_table(trials: list[dict[str, Any]]) -> Table:
     """Trials with what was chosen for them."""
-    table = Table("trial", "status", "value", "loss", "chosen", "parameters", "version")
+    table = Table("trial", "status", "value", "loss", "chosen", "parameters")
+    table.add_column("version", no_wrap=True, min_width=36)
     for trial in trials:
         value, loss = trial["value"], trial["validation_loss"]
         table.add_row(
