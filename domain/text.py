@@ -23,6 +23,18 @@ def is_text(value: str) -> bool:
     return not any(char in _REORDERING or unicodedata.category(char) in _CONTROLS for char in value)
 
 
+def escaped(value: str) -> str:
+    """The text with `\\n`, `\\x1b`, `\\u202e` and so on for each character that `is_text` refuses.
+
+    Events of before that refusal, and what others wrote, may hold such characters.
+    """
+    if is_text(value):
+        return value
+    return "".join(
+        char if is_text(char) else char.encode("unicode_escape").decode() for char in value
+    )
+
+
 def refuse_controls(value: str, field: str) -> None:
     """Raise `Invalid` unless it is text, naming the first character that is not."""
     for char in value:

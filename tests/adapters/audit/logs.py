@@ -84,14 +84,33 @@ def append(store: Store, count: int, stream: str = "project-1") -> int:
     )
 
 
+POSITIONS = "stemma_events_position_check"
+INDEXES = "'log.stemma_events_correlation_idx'::regclass, 'log.stemma_events_images_idx'::regclass"
+
+
 def tamper(database: Database, *statements: str) -> None:
-    """Change the log as a superuser can: with the trigger off, and no index that reads events."""
+    """Change the log as a superuser can, with no trigger, constraint or index over events in the
+    way, and leave the catalogue as it was."""
     with psycopg.connect(database.admin_url) as connection:
-        connection.execute("ALTER TABLE log.stemma_events DISABLE TRIGGER ALL")
-        connection.execute("DROP INDEX IF EXISTS log.stemma_events_correlation_idx")
-        connection.execute(
-            "ALTER TABLE log.stemma_events DROP CONSTRAINT IF EXISTS stemma_events_position_check"
+
+        def execute(text: str) -> None:
+            connection.execute(text.encode())
+
+        execute("ALTER TABLE log.stemma_events DISABLE TRIGGER ALL")
+        execute(f"ALTER TABLE log.stemma_events DROP CONSTRAINT IF EXISTS {POSITIONS}")
+        execute(
+            "UPDATE pg_index SET indisready = false, indisvalid = false"
+            f" WHERE indexrelid IN ({INDEXES})"
         )
         for statement in statements:
-            connection.execute(statement.encode())
-        connection.execute("ALTER TABLE log.stemma_events ENABLE ALWAYS TRIGGER append_only")
+            execute(statement)
+        execute("ALTER TABLE log.stemma_events ENABLE ALWAYS TRIGGER append_only")
+        execute(
+            f"ALTER TABLE log.stemma_events ADD CONSTRAINT {POSITIONS}"
+            " CHECK (notification_id > 0) NOT VALID"
+        )
+        execute(f"UPDATE pg_constraint SET convalidated = true WHERE conname = '{POSITIONS}'")
+        execute(
+            "UPDATE pg_index SET indisready = true, indisvalid = true"
+            f" WHERE indexrelid IN ({INDEXES})"
+        )

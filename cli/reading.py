@@ -1,0 +1,32 @@
+"""Commands whose exit status tells a finding, 1, from what could not be looked at, 2."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+NOT_LOOKED = 2
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Report what keeps the database or a file from being read in a line; the exit status is 2."""
+    import psycopg
+    from eventsourcing.persistence import PersistenceError
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        yield
+    except (psycopg.Error, PersistenceError, DBAPIError, OSError) as error:
+        lines = str(_cause(error)).split("\n")
+        text = "; ".join(line.strip() for line in lines if line.strip()) or type(error).__name__
+        click.echo(f"stemma: could not look: {text}", err=True)
+        sys.exit(NOT_LOOKED)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The error of PostgreSQL that a library has wrapped."""
+    while error.__cause__ is not None and not isinstance(error, OSError):
+        error = error.__cause__
+    return error
