@@ -7,16 +7,22 @@ from contextlib import contextmanager
 import click
 
 NOT_LOOKED = 2
+CONNECT_SECONDS = 10
 
 
 @contextmanager
-def reading() -> Iterator[None]:
-    """Report what keeps the database or a file from being read in a line; the exit status is 2."""
+def reading(url: str | None = None) -> Iterator[None]:
+    """Report what keeps the database or a file from being read in a line; the exit status is 2.
+
+    The database at `url` is tried first: a pool of connections does not say why it has none.
+    """
     import psycopg
     from eventsourcing.persistence import PersistenceError
     from sqlalchemy.exc import DBAPIError
 
     try:
+        if url is not None:
+            psycopg.connect(url, connect_timeout=CONNECT_SECONDS).close()
         yield
     except (psycopg.Error, PersistenceError, DBAPIError, OSError) as error:
         lines = str(_cause(error)).split("\n")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from application.log.store import KEEPALIVE_OPTIONS
+from cli.reading import reading
 
 if TYPE_CHECKING:
     from adapters.audit.bundle_rows import Selection
@@ -55,7 +56,7 @@ def export_command(
     blobs = BlobStore.from_url(settings.require("blobs_url"))
     part = target.with_name(f"{target.name}.part")
     try:
-        with _snapshot(settings.require("database_url")) as connection:
+        with reading(), _snapshot(settings.require("database_url")) as connection:
             newest = newest_checkpoint(connection, keys[-1].name)
             if newest is None or newest.size == 0:
                 raise Conflict("no event was signed for yet: is the part checkpoints running?")
