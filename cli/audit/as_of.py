@@ -43,7 +43,7 @@ def as_of_command(moment: str, project: str | None, view: str | None, version: s
             projects = client.query_all("projects", as_of=position, limit=PAGE)
             rows = [[row["name"], row["project_id"], row["created_at"]] for row in projects]
             tables = [_table("projects", ("name", "id", "created"), rows)]
-    console = Console()
+    console = Console(markup=False)
     console.print(f"as of position {position}")
     for table in tables:
         console.print(table)

@@ -22,4 +22,4 @@ def refusals_command(account: str | None, limit: int) -> None:
             request = f"{row['method']} {row['route']}"
             minute, who = row["minute"].replace(":00Z", "Z"), row["account"] or "nobody"
             table.add_row(minute, who, request, row["reason"], str(row["count"]))
-    Console(soft_wrap=True).print(table)
+    Console(soft_wrap=True, markup=False).print(table)

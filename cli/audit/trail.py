@@ -15,6 +15,7 @@ from cli.calls import PAGE, calling, find_project, find_view
 from cli.client import ApiClient, ApiProblem
 from domain.audit.trail import Line
 from domain.audit.trail_tree import EVENT, Node
+from domain.text import escaped
 
 LINES = "lines"
 
@@ -114,7 +115,7 @@ def _print(texts: Iterable[str]) -> None:
 def _print_tree(client: ApiClient, correlation: str) -> None:
     tree = client.query(f"audit/correlations/{quote(correlation, safe='')}", limit=10_000)
     for node in msgspec.convert(tree["nodes"], list[Node]):
-        click.echo("  " * node.depth + _said(node))
+        click.echo(escaped("  " * node.depth + _said(node)))
     if tree["shown"] < tree["events"]:
         click.echo(f"… and {tree['events'] - tree['shown']} more events")
 

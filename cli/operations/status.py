@@ -55,7 +55,7 @@ def print_status(settings: Settings) -> None:
     ]
     settings.require("nats_url")
     broker = asyncio.run(_from_nats(settings, database))
-    console = Console()
+    console = Console(markup=False)
     console.print(_positions(database, others, broker))
     if database.failing:
         console.print(_failing(database.failing))

@@ -90,7 +90,7 @@ def _folder_of(model: str) -> Iterator[Path]:
 
 
 def _download(client: ApiClient, version_id: str, folder: Path) -> ModelDescription:
-    described = client.query(f"versions/{version_id}/model.json")
+    described = client.document(f"versions/{version_id}/model.json")
     model = msgspec.convert(described, ModelDescription)
     weights = folder / WEIGHTS_FILE
     client.download(f"versions/{version_id}/checkpoint", weights, {})
