@@ -3,12 +3,14 @@
 import sys
 import time
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import click
 from nats.errors import Error as NatsError
 
+from adapters.audit.beside_log import check_beside
 from adapters.audit.checked_checkpoints import Signed
 from adapters.audit.keys import Keys, read_verifier_keys
 from adapters.audit.records import STREAM, Record, file_record, stream_record
@@ -43,11 +45,13 @@ def verify_command(against: tuple[Path, ...], key: Path | None) -> None:
     kept = [signed for path in against for signed in _kept(path, verifier_keys, findings)]
     began = time.monotonic()
     with reading(), ExitStack() as stack:
+        beside = stack.enter_context(ThreadPoolExecutor(1)).submit(check_beside, url)
         records, unread = _records(settings, stack)
         report = verify(url, verifier_keys, kept, records)
-    for line in _lines(report, kept, records, time.monotonic() - began):
+        tables = beside.result()
+    for line in (*_lines(report, kept, records, time.monotonic() - began), *tables.unchecked):
         click.echo(escaped(line))
-    findings += report.findings
+    findings += [*report.findings, *tables.findings]
     if report.stored and keys.path.exists() and not settings.checkpoint_file.exists():
         findings.append(f"{settings.checkpoint_file} is gone, which has every signed checkpoint")
     for finding in findings:

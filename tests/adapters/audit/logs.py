@@ -1,5 +1,6 @@
 """A signed log for tests: events, a signer with its files, and what it left."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -9,7 +10,8 @@ from adapters.audit.keys import Keys
 from adapters.audit.signer import Pace, Signer
 from adapters.audit.signing import open_checkpoint
 from adapters.audit.stored import StoredCheckpoint, checkpoints_after, events
-from application.log.store import Store
+from application.log.recorder import CommandRow
+from application.log.store import AppendRefused, Store
 from domain.audit.merkle import Frontier, leaf_hash
 from domain.audit.transparency import Checkpoint, log_entry, notes_in
 from domain.dataset.project import ProjectRenamed
@@ -74,7 +76,9 @@ class Connected:
 
 
 def append(store: Store, count: int, stream: str = "project-1") -> int:
-    """Add events to a stream; the log's head."""
+    """Add events to a stream, by a command that is on record; the log's head."""
+    with suppress(AppendRefused):
+        store.append([], command=CommandRow("command", "", b""))
     first = len(store.streams([stream])[stream]) + 1
     return store.append(
         [
