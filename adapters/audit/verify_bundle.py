@@ -275,7 +275,7 @@ def proved(
             if checkpoint.size < tree.size:
                 raise Rejected(
                     f"{LOG}: leaves out the events around {checkpoint.size}, for which there is a"
-                    " checkpoint; a bundle of all events can be compared with it"
+                    " checkpoint; export it with --against and that checkpoint, or all events"
                 )
             if checkpoint.size == last.size and checkpoint.root != last.root:
                 raise Rejected(

@@ -14,13 +14,11 @@ from adapters.audit.beside_log import check_beside
 from adapters.audit.checked_checkpoints import Signed
 from adapters.audit.keys import Keys, read_verifier_keys
 from adapters.audit.records import STREAM, Record, file_record, stream_record
-from adapters.audit.signing import Unsigned, open_checkpoint
 from adapters.audit.verify import VerificationReport, verify
 from adapters.nats.login import nats_login
 from adapters.settings import Settings, load_settings
+from cli.audit.kept import kept_checkpoints
 from cli.reading import reading
-from domain.audit.signed_note import Malformed, VerifierKey
-from domain.audit.transparency import notes_in
 from domain.text import escaped
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -42,7 +40,9 @@ def verify_command(against: tuple[Path, ...], key: Path | None) -> None:
     keys = Keys(settings.signing_key_file)
     verifier_keys = read_verifier_keys(key or keys.public_path)
     findings: list[str] = []
-    kept = [signed for path in against for signed in _kept(path, verifier_keys, findings)]
+    kept = [
+        signed for path in against for signed in kept_checkpoints(path, verifier_keys, findings)
+    ]
     began = time.monotonic()
     with reading(), ExitStack() as stack:
         beside = stack.enter_context(ThreadPoolExecutor(1)).submit(check_beside, url)
@@ -89,29 +89,6 @@ def rotate_key_command() -> None:
         new = keys.rotate()
     click.echo(f"{new} signs from now on; give it to your auditors, who find it in")
     click.echo(str(keys.public_path))
-
-
-def _kept(
-    path: Path, verifier_keys: Collection[VerifierKey], unsigned: list[str]
-) -> Iterator[Signed]:
-    """The checkpoints of a file; those without a signature of a known key are added to
-    `unsigned`."""
-    try:
-        notes = list(notes_in(path.read_text()))
-    except UnicodeDecodeError as error:
-        raise click.UsageError(f"{path} is no text") from error
-    if not notes:
-        raise click.UsageError(f"{path} holds no checkpoint")
-    for number, note in enumerate(notes, start=1):
-        source = f"checkpoint {number} of {path.name}"
-        try:
-            checkpoint, _ = open_checkpoint(note, verifier_keys)
-        except Malformed as error:
-            raise click.UsageError(f"{source} is none: {error}") from error
-        except Unsigned as error:
-            unsigned.append(f"{source} is not signed by the log: {error}")
-            continue
-        yield Signed(checkpoint, source)
 
 
 def _lines(
