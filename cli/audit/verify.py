@@ -100,7 +100,8 @@ def _lines(
     rate = report.events / max(seconds, 1e-9)
     yield f"{report.events:,} events read in {seconds:.1f} s ({rate:,.0f} a second)"
     yield f"their root is {report.root.hex()}"
-    compared = "".join(f", compared with {record.name}" for record in records)
+    names = " and ".join(record.name for record in records)
+    compared = f", compared with {names}" if names else ""
     yield f"{report.stored:,} stored checkpoints{compared}, and {len(kept):,} that you kept"
     yield f"the events are as they were signed for up to position {report.covered:,}"
     first = report.covered + 1

@@ -19,6 +19,7 @@ from application.training.histories import VersionHistory, history_of
 from cli.reading import reading
 from domain.aggregates import VERSION
 from domain.errors import Refusal
+from domain.text import escaped
 from domain.training.messages import (
     AnyReport,
     Completed,
@@ -73,7 +74,7 @@ def reproduce_command(version_id: str, tolerance: float) -> None:
             refuse_if_erased(store, history.created)
             recorded = _epochs(store, history)
         except Refusal as refusal:
-            click.echo(f"stemma: {refusal.detail}", err=True)
+            click.echo(f"stemma: {escaped(refusal.detail)}", err=True)
             sys.exit(1)
     if history.frozen is None or history.completed is None or history.started is None:
         click.echo(f"stemma: the version is {history.state.status}; nothing to compare", err=True)
@@ -156,7 +157,7 @@ def _verdict(
     """Print the comparison; returns whether the version was reproduced."""
     if outcome.completed is None or outcome.started is None:
         reason = outcome.failed or "the training process ended without a result"
-        click.echo(f"not reproduced: {reason}")
+        click.echo(f"not reproduced: {escaped(reason)}")
         return False
     again = outcome.completed
     if again.final_weights == before.final_weights:
@@ -169,7 +170,7 @@ def _verdict(
             f" {before.final_weights}, and the environment is the same"
         )
         return False
-    click.echo(f"other weights can be expected: {'; '.join(different)}")
+    click.echo(f"other weights can be expected: {escaped('; '.join(different))}")
     apart = [
         (name, epoch, distance(getattr(new, name), getattr(old, name)))
         for epoch, old in recorded.items()
