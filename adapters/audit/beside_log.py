@@ -34,7 +34,7 @@ _COMMANDS = f"""
 _FEEDS = """
     SELECT 'the feed ' || application_name, notification_id FROM log.stemma_tracking
     WHERE notification_id > %(head)s AND (
-        application_name IN ('erasures', 'imports')
+        application_name IN ('erasures', 'experiments', 'imports')
         OR application_name LIKE 'policies for %%' OR application_name LIKE 'control for %%'
     )
     UNION ALL SELECT 'the read model ' || read_model, position FROM read.positions

@@ -105,7 +105,7 @@ def _record_body(body: messages.AnyReport, current: Version) -> list[Event]:
             ]
         case messages.Failed():
             # Not refused: a failure must be recorded whatever it says.
-            return [VersionTrainingFailed(escaped_lines(body.reason))]
+            return [VersionTrainingFailed(escaped_lines(body.reason), body.non_finite)]
     return []
 
 

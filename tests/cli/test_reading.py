@@ -17,6 +17,7 @@ COMMANDS = (
     "audit verify",
     "audit replay",
     "audit replay --to 1",
+    "audit experiment 7",
     "audit export bundle.zip --all",
     "blobs check",
     "blobs collect",
