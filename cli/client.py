@@ -31,6 +31,10 @@ class ApiProblem(Exception):
         self.fields = fields
 
 
+class ApiUnreachable(ApiProblem):
+    """The API did not answer, or could not look: nothing is known of what was asked."""
+
+
 class ApiClient:
     """Calls `/api/v1` and tries again while the server cannot be reached.
 
@@ -98,7 +102,7 @@ class ApiClient:
             size = partial.stat().st_size
             partial.replace(target)
         except httpx.TransportError as error:
-            raise ApiProblem(f"the API cannot be reached: {error}") from error
+            raise ApiUnreachable(f"the API cannot be reached: {error}") from error
         except OSError as error:
             raise ApiProblem(f"{target} cannot be written: {error.strerror}") from error
         finally:
@@ -168,9 +172,9 @@ class ApiClient:
 
     def _check_patience(self, deadline: float, error: Exception) -> None:
         if not self._is_running():
-            raise ApiProblem(f"the system at {self._http.base_url.host} was stopped") from error
+            raise ApiUnreachable(f"the system at {self._http.base_url.host} was stopped") from error
         if time.monotonic() > deadline:
-            raise ApiProblem(f"the API cannot be reached: {error}") from error
+            raise ApiUnreachable(f"the API cannot be reached: {error}") from error
 
 
 def printable(value: Any) -> Any:

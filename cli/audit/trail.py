@@ -13,6 +13,7 @@ import msgspec
 
 from cli.calls import PAGE, calling, find_project, find_view
 from cli.client import ApiClient, ApiProblem
+from cli.reading import NOT_LOOKED
 from domain.audit.trail import Line
 from domain.audit.trail_tree import EVENT, Node
 from domain.text import escaped
@@ -62,10 +63,10 @@ def trail_command(
         others = [output, limit, project, view, *filters.values()]
         if form != LINES or order != "newest" or any(others):
             raise click.UsageError("--correlation takes no filter, no format and no file")
-        with calling() as client:
+        with calling(unreachable=NOT_LOOKED) as client:
             _print_tree(client, correlation)
         return
-    with calling() as client:
+    with calling(unreachable=NOT_LOOKED) as client:
         filters["project"] = _project_id(client, project) if project else None
         filters["view"] = find_view(client, view)["view_id"] if view else None
         query = {name: value for name, value in filters.items() if value is not None}

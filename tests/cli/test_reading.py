@@ -78,3 +78,17 @@ def test_it_says_so(
     assert last.startswith("stemma: could not look: "), done.output
     assert said in last
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("command", ["audit trail", "audit as-of 1", "audit refusals"])
+def test_an_api_that_does_not_answer_is_told(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.client.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setenv("STEMMA_DATA", str(tmp_path))
+    monkeypatch.setenv("STEMMA_API_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("STEMMA_API_KEY", "stemma_0_0")
+    done = CliRunner().invoke(main, command.split())
+    assert done.exit_code == 2, done.output
+    [line] = done.stderr.splitlines()
+    assert line.startswith("stemma: the API cannot be reached")
