@@ -89,7 +89,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     signing_key: str = ""
     log_origin: str = ""
     log_checkpoint_events: int = 10_000
-    log_checkpoint_seconds: float = 30.0
+    log_checkpoint_seconds: float = 0.5
     webhook_allow: str = ""
     webhook_timeout_seconds: float = 15.0
     webhook_retry_seconds: float = 1.0

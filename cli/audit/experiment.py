@@ -9,7 +9,9 @@ from adapters.experiments.sampler import OptunaSampler
 from adapters.settings import load_settings
 from application.experiments.derivation import DIFFERENT, EQUAL, NOT_COMPARABLE, derive
 from application.log.store import Store
+from cli.reading import reading
 from domain.errors import NotFound
+from domain.text import escaped
 
 
 @click.command("experiment")
@@ -19,16 +21,18 @@ def experiment_command(experiment_id: str) -> None:
 
     A proposal follows from the experiment's seed, the trial's number, the log up to the position
     that was looked at, and the versions of Optuna and NumPy; with other versions it is not
-    comparable. Prunings are always comparable. The exit status is 1 if a choice differs.
+    comparable. Prunings are always comparable. The exit status is 1 if a choice differs, 2 if the
+    log could not be read.
     """
     counts = {EQUAL: 0, DIFFERENT: 0, NOT_COMPARABLE: 0}
-    with closing(Store(load_settings().require("database_url"), pool_size=1)) as store:
+    url = load_settings().require("database_url")
+    with reading(url), closing(Store(url, pool_size=1)) as store:
         try:
             for check in derive(store, OptunaSampler(), experiment_id):
                 counts[check.result] += 1
                 if check.result != EQUAL:
                     at = f" at position {check.position}" if check.position else ""
-                    click.echo(f"{check.what}{at}: {check.result}; {check.detail}")
+                    click.echo(escaped(f"{check.what}{at}: {check.result}; {check.detail}"))
         except NotFound as missing:
             raise click.BadParameter(missing.detail, param_hint="EXPERIMENT_ID") from missing
     total = sum(counts.values())

@@ -114,7 +114,7 @@ def list_command(view: str) -> None:
                 f"{row['epochs_trained']} of {row['epochs_planned']}",
                 row["experiment_id"],
             )
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 @experiment.command("show")
@@ -127,7 +127,7 @@ def show_command(experiment_id: str, follow: bool) -> None:
         if follow:
             sys.exit(_follow(client, experiment_id))
         trials = client.query(f"experiments/{experiment_id}/trials", sort="best")["items"]
-    console = Console()
+    console = Console(markup=False)
     console.print(f"{row['name']}: {row['state']}. {best_in_words(row)}", markup=False)
     console.print(trials_table(trials))
 

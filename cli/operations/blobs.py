@@ -3,11 +3,13 @@
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
+
+from cli.reading import reading
 
 if TYPE_CHECKING:
     from adapters.blobs.blobs import BlobStore
@@ -62,7 +64,8 @@ def collect(older_than: timedelta, dry_run: bool) -> None:
 
 @blobs.command()
 def check() -> None:
-    """Read every blob that an event names; exit with 1 if one is missing or corrupt.
+    """Read every blob that an event names; exit with 1 if one is missing or corrupt, and with 2 if
+    the log or the blob store could not be read.
 
     An erased one must be missing: one that is there counts as an error, too.
     """
@@ -86,9 +89,8 @@ def _opened() -> "Iterator[tuple[Store, BlobStore]]":
     from application.log.store import Store
 
     settings = load_settings()
-    blob_store = BlobStore.from_url(settings.require("blobs_url"))
-    store = Store(settings.require("database_url"))
-    try:
-        yield store, blob_store
-    finally:
-        store.close()
+    url = settings.require("database_url")
+    with reading(url):
+        blob_store = BlobStore.from_url(settings.require("blobs_url"))
+        with closing(Store(url)) as store:
+            yield store, blob_store

@@ -91,7 +91,7 @@ def _folder_of(model: str) -> Iterator[Path]:
 
 def download_version(client: ApiClient, version_id: str, folder: Path) -> ModelDescription:
     """Write weights, description and model card to an existing folder. Raises `ApiProblem`."""
-    described = client.query(f"versions/{version_id}/model.json")
+    described = client.document(f"versions/{version_id}/model.json")
     model = msgspec.convert(described, ModelDescription)
     weights = folder / WEIGHTS_FILE
     client.download(f"versions/{version_id}/checkpoint", weights, {})
