@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine
 from adapters.access.refusals import Refusals
 from adapters.access.sessions import Sessions
 from adapters.access.sign_in_attempts import Attempts
+from adapters.access.sign_in_codes import SignInCodes
 from adapters.blobs.blobs import BlobStore
 from adapters.evaluation.predictions_cache import Predictions
 from adapters.health.overview import Overview
@@ -56,6 +57,7 @@ class Backend:
         self.refusals = Refusals(self.committed)
         self.sessions = Sessions(self.committed)
         self.attempts = Attempts(self.committed)
+        self.sign_in_codes = SignInCodes(self.committed)
         blobs_url = settings.require("blobs_url")
         self.blobs = BlobStore.from_url(blobs_url)
         self.weights = WeightsFolder(settings.weights_folder, self.blobs)

@@ -74,6 +74,12 @@ def who(connection: Connection) -> tuple[Caller, Session | None]:
             failures: Failures = connection.app.state.failures
             with failures.counting(connection):
                 return backend.access.by_key(key.strip()), None
+    return by_cookie(connection)
+
+
+def by_cookie(connection: Connection) -> tuple[Caller, Session]:
+    """The caller and session of a browser's cookie. Raises `Unauthenticated`."""
+    backend: Backend = connection.app.state.backend
     token = connection.cookies.get(cookie_name(connection))
     session = backend.sessions.find(token) if token else None
     if session is None:

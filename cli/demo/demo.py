@@ -57,7 +57,7 @@ def run_demo(
                 training = {"name": "Demo", "options": plan.options | {"seed": seed}}
                 path = f"views/{view_id}/versions"
                 with demo_training(client, data, path, training, say) as version_id:
-                    page = sign_in_address(api_url, api_key, f"/versions/{version_id}")
+                    page = sign_in_address(client, f"/versions/{version_id}")
                     say(f"Watch it live at {page}")
                     watch(client, version_id, console)
                 version = client.query(f"versions/{version_id}")["version"]
