@@ -27,10 +27,11 @@ from api.access.refusals import RefusalController
 from api.access.rights import OPEN
 from api.access.sign_in import LoginPages, SessionController
 from api.access.sign_in_provider import ProviderPages
+from api.access.waiting import Waiting, on_behind
 from api.audit.page import AuditPages
 from api.audit.trail import TrailController
 from api.audit.transparency import TilesController, TransparencyController
-from api.backend import THREADS, Backend
+from api.backend import THREADS, Backend, Behind
 from api.dataset.erasure import ErasureController
 from api.dataset.exports import ExportController
 from api.dataset.image_page import ImagePages
@@ -174,10 +175,10 @@ def create_app(settings: Settings) -> Litestar:
                 "failures": Failures(settings.failed_sign_ins),
             }
         ),
-        middleware=[RequestLog(metrics), Streams(settings.streams), Authentication],
+        middleware=[RequestLog(metrics), Streams(settings.streams), Authentication, Waiting()],
         guards=[known_caller, known_parameters, guard],
         dependencies=provided(backend=_backend),
-        exception_handlers=as_pages(HANDLERS),
+        exception_handlers=as_pages(HANDLERS) | {Behind: on_behind},
         request_class=JsonRequest,
         template_config=TemplateConfig(
             directory=HERE / "templates", engine=JinjaTemplateEngine, engine_callback=prepare

@@ -22,6 +22,7 @@ from adapters.access.sessions import Session
 from api.access.limits import Failures, Rate
 from api.access.rights import KEY, Need
 from api.access.session_cookies import cookie_name, refuse_other_sites
+from api.access.waiting import has_waited
 from api.backend import Backend
 from application.access.access import Caller
 from domain.access.roles import RIGHTS, Right
@@ -103,8 +104,9 @@ async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
     # Litestar answers OPTIONS itself, with a path's methods, and authenticates nobody for it.
     if need is None or connection.scope.get("method") == HttpMethod.OPTIONS:
         return
-    rate: Rate = connection.app.state.rate
-    rate.take(connection.user.account_id)
+    if not has_waited(connection):
+        rate: Rate = connection.app.state.rate
+        rate.take(connection.user.account_id)
     if connection.auth is not None:
         refuse_other_sites(connection, connection.auth)
     if need.right is None:
