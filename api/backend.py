@@ -13,6 +13,7 @@ from adapters.access.sign_in_codes import SignInCodes
 from adapters.blobs.blobs import BlobStore
 from adapters.evaluation.predictions_cache import Predictions
 from adapters.health.overview import Overview
+from adapters.images.decoders import Decoders
 from adapters.observability.event_spans import TracedStore
 from adapters.postgres.news import News
 from adapters.postgres.postgres import engine_for, one_at_a_time
@@ -85,8 +86,10 @@ class Backend:
         self.webhook_timeout = settings.webhook_timeout_seconds
         self.overview = Overview(url, self.queue_monitor, self.blobs, self.store)
         self.limits = ImageLimits(settings.max_upload_bytes, settings.max_image_pixels)
+        self.decoders = Decoders(settings.max_image_pixels)
 
     def close(self) -> None:
+        self.decoders.close()
         self.news.close()
         self.feed.close()
         self.refusals.close()
