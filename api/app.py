@@ -10,7 +10,6 @@ import plotly
 from litestar import Litestar, Router
 from litestar.datastructures import CacheControlHeader, State
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
@@ -54,6 +53,7 @@ from api.library.annotate_page import AnnotatePages
 from api.library.models import ModelController
 from api.library.view_page import ViewPages
 from api.library.views import ViewController
+from api.openapi import CompleteJson, CompleteYaml
 from api.operations.health import HealthController
 from api.operations.metrics import MetricsController
 from api.operations.system import SystemController
@@ -188,7 +188,7 @@ def create_app(settings: Settings) -> Litestar:
             version="1",
             description="Train computer-vision models and know how each came to be.",
             openapi_router=Router("/schema", route_handlers=[], opt=OPEN, include_in_schema=False),
-            render_plugins=[JsonRenderPlugin(), YamlRenderPlugin()],
+            render_plugins=[CompleteJson(), CompleteYaml()],
         ),
         logging_config=None,  # the process has configured its logging
         debug=False,

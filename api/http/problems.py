@@ -41,6 +41,9 @@ from domain.errors import (
 CHALLENGE = 'Bearer realm="Stemma"'
 """How to authenticate (RFC 6750, section 3)."""
 
+RETRY_SECONDS = "1"
+"""After which to try again what failed for a moment."""
+
 MEDIA_TYPE = "application/problem+json"
 
 log = logging.getLogger(__name__)
@@ -98,6 +101,8 @@ def on_refusal(_: Request[Any, Any, Any], error: Refusal) -> Response[Problem]:
         headers["WWW-Authenticate"] = CHALLENGE
     if isinstance(error, TooMany | TooManyFailures):
         headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, NotYet):
+        headers["Retry-After"] = RETRY_SECONDS
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
     return problem(status, detail, errors, headers)
 
@@ -147,12 +152,12 @@ def on_database_trouble(_: Request[Any, Any, Any], error: Exception) -> Response
     return problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "the database does not answer at the moment; try again",
-        headers={"Retry-After": "1"},
+        headers={"Retry-After": RETRY_SECONDS},
     )
 
 
 def on_queue_trouble(_: Request[Any, Any, Any], error: QueueUnreachable) -> Response[Problem]:
-    return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "1"})
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": RETRY_SECONDS})
 
 
 def on_unstorable(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
