@@ -26,7 +26,7 @@ from api.access.waiting import has_waited
 from api.backend import Backend
 from application.access.access import Caller
 from domain.access.roles import RIGHTS, Right
-from domain.errors import Forbidden, Hidden, NotFound, TooManyFailures, Unauthenticated
+from domain.errors import Forbidden, Hidden, NotFound, Unauthenticated
 from domain.event import StreamName
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -52,14 +52,14 @@ class Authentication(AbstractAuthenticationMiddleware):
             return AuthenticationResult(None, None)
         try:
             caller, session = await asyncio.to_thread(who, connection)
-        except (Unauthenticated, TooManyFailures) as refusal:
+        except Exception as refusal:  # raised by `known_caller`
             connection.scope["state"][_REFUSED] = refusal
             return AuthenticationResult(None, None)
         return AuthenticationResult(caller, session)
 
 
 async def known_caller(connection: Connection, _: BaseRouteHandler) -> None:
-    """The first guard. Raises `Unauthenticated` or `TooManyFailures`."""
+    """The first guard. Raises what `who` did, such as `Unauthenticated`."""
     refusal: Exception | None = connection.scope["state"].get(_REFUSED)
     if refusal is not None:
         raise refusal
