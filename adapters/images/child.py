@@ -16,6 +16,8 @@ import msgspec
 from adapters.images.decoding import Undecodable, inspect
 from adapters.images.small import small
 
+NICENESS = 10
+
 FRAME = struct.Struct(">II")
 """The sizes of a message, as JSON, and of the bytes behind it."""
 
@@ -121,6 +123,8 @@ def run(memory: int, idle: float) -> None:
     """Carry out tasks until standard input ends, or none came for `idle` seconds."""
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Requests that need no image go first.
+    os.nice(NICENESS)
     # What a library prints must not come between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -1,7 +1,8 @@
 """Admission of connections: how many may be open, from one address and in all.
 
-Above a limit, the connection that has waited longest for a request is closed. Clients that hold
-connections without asking for anything thus make room for those that ask.
+Above a limit, the connection is closed that has waited longest for its first request or, if all
+had one, for the next. Clients that hold connections without asking for anything thus make room for
+those that ask.
 """
 
 import logging
@@ -23,6 +24,28 @@ class Connection(Protocol):
         """Close it at once, without an answer."""
 
 
+class _Waiting:
+    """Connections without a request in progress, the longest waiting first."""
+
+    def __init__(self) -> None:
+        self._for_first: dict[Connection, None] = {}
+        self._for_next: dict[Connection, None] = {}
+
+    def add(self, connection: Connection, *, is_new: bool) -> None:
+        (self._for_first if is_new else self._for_next)[connection] = None
+
+    def remove(self, connection: Connection) -> None:
+        self._for_first.pop(connection, None)
+        self._for_next.pop(connection, None)
+
+    def first(self) -> Connection | None:
+        """The one to close; None if there is none."""
+        return next(iter(self._for_first or self._for_next), None)
+
+    def __bool__(self) -> bool:
+        return bool(self._for_first or self._for_next)
+
+
 class Admission:
     """The open connections of a server, used by its event loop only.
 
@@ -36,9 +59,8 @@ class Admission:
         self._proxies = proxies
         self._addresses: dict[Connection, str] = {}
         self._counts: dict[str, int] = {}
-        # Those without a request, by address and in all, the longest waiting first.
-        self._waiting_at: dict[str, dict[Connection, None]] = {}
-        self._waiting: dict[Connection, None] = {}
+        self._waiting_at: dict[str, _Waiting] = {}
+        self._waiting = _Waiting()
         self._log_after = 0.0
 
     def __len__(self) -> int:
@@ -53,7 +75,7 @@ class Admission:
         limited = bool(self._per_address and address)
         if limited and self._counts.get(address, 0) >= self._per_address:
             self._report(f"{self._per_address} connections from {address}", "STEMMA_CONNECTIONS")
-            if not self._close_first(self._waiting_at.get(address, {})):
+            if not self._close_first(self._waiting_at.get(address)):
                 return False
         if self._total and len(self._addresses) >= self._total:
             self._report(f"{self._total} connections", "the limit of open files")
@@ -61,24 +83,27 @@ class Admission:
                 return False
         self._addresses[connection] = address
         self._counts[address] = self._counts.get(address, 0) + 1
-        self.waits(connection)
+        self._wait(connection, is_new=True)
         return True
 
     def waits(self, connection: Connection) -> None:
-        """The connection has no request in progress."""
+        """The request of the connection is over."""
+        self._wait(connection, is_new=False)
+
+    def _wait(self, connection: Connection, *, is_new: bool) -> None:
         address = self._addresses.get(connection)
         if address is not None:
-            self._waiting[connection] = None
-            self._waiting_at.setdefault(address, {})[connection] = None
+            self._waiting.add(connection, is_new=is_new)
+            self._waiting_at.setdefault(address, _Waiting()).add(connection, is_new=is_new)
 
     def works(self, connection: Connection) -> None:
         """The connection has a request in progress, and is not closed for others."""
-        self._waiting.pop(connection, None)
+        self._waiting.remove(connection)
         address = self._addresses.get(connection, "")
-        waiting = self._waiting_at.get(address, {})
-        waiting.pop(connection, None)
-        if not waiting:
-            self._waiting_at.pop(address, None)
+        if (waiting := self._waiting_at.get(address)) is not None:
+            waiting.remove(connection)
+            if not waiting:
+                del self._waiting_at[address]
 
     def forget(self, connection: Connection) -> None:
         """The connection is closed. Repeated, it does nothing more."""
@@ -90,8 +115,8 @@ class Admission:
         if not self._counts[address]:
             del self._counts[address]
 
-    def _close_first(self, waiting: dict[Connection, None]) -> bool:
-        connection = next(iter(waiting), None)
+    def _close_first(self, waiting: _Waiting | None) -> bool:
+        connection = waiting.first() if waiting else None
         if connection is None:
             return False
         # Its end is reported later; until then it would still count.

@@ -70,7 +70,12 @@ class ImpatientProtocol(HttpToolsProtocol):
         self._head_timer = self._body_timer = self._unread_timer = None
 
     def cut(self) -> None:
-        """Close the connection with a reset, so that the kernel drops its buffers too."""
+        """Close the connection; unless it is idle, with a reset, so that the kernel drops its
+        buffers too."""
+        if self.cycle is not None and self.cycle.response_complete and self._head is None:
+            # Its client sees the end before it sends another request.
+            self.transport.close()
+            return
         connection = self.transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()

@@ -146,6 +146,10 @@ def test_half_open_connections_make_room_for_those_that_ask(
     raise_file_limit(4 * HALF_OPEN)
     with ExitStack() as stack, caplog.at_level(logging.WARNING, admission.__name__):
         first = stack.enter_context(connected(crowded, BEGUN))
+        kept = stack.enter_context(httpx.HTTPTransport(local_address="127.0.0.3"))
+        asking = httpx.Client(transport=kept, timeout=HANG_SECONDS)
+        asking.get(f"{crowded.url}/health/live").raise_for_status()
+        (mine,) = (one for one in connections_of(crowded) if one.startswith("0300007F"))
         for number in range(HALF_OPEN):
             stack.enter_context(connected(crowded, BEGUN, source=f"127.0.0.{2 + number % 20}"))
             if number % 100 == 0:
@@ -154,6 +158,8 @@ def test_half_open_connections_make_room_for_those_that_ask(
                     transport = httpx.HTTPTransport(local_address=client)
                     with httpx.Client(transport=transport, timeout=HANG_SECONDS) as other:
                         assert other.get(f"{crowded.url}/health/live").is_success
+        assert mine in connections_of(crowded), "it was served, so it stays"
+        assert asking.get(f"{crowded.url}/health/live").is_success
         assert len(connections_of(crowded)) <= FILES - connections.RESERVED_FILES
         first.setblocking(False)
         with pytest.raises(BlockingIOError):
@@ -195,6 +201,16 @@ def test_the_one_that_waited_longest_is_closed_and_none_that_works() -> None:
     counted.forget(working)
     assert counted.admit(Held(), "192.0.2.1")
     assert len(counted) == 3
+
+
+def test_one_that_was_served_stays_longer_than_those_that_asked_for_nothing() -> None:
+    counted = Admission(3, 0, Proxies(""))
+    served, idle, newest = Held(), Held(), Held()
+    assert counted.admit(served, "192.0.2.1")
+    counted.works(served)
+    counted.waits(served)
+    assert all(counted.admit(one, "192.0.2.1") for one in (idle, newest, Held()))
+    assert (served.is_cut, idle.is_cut, newest.is_cut) == (False, True, False)
 
 
 def test_all_addresses_together_stay_below_the_limit_of_files() -> None:
