@@ -10,6 +10,7 @@ from litestar.enums import RequestEncodingType
 from litestar.params import Body, FromPath, FromQuery, JSONBody
 
 from adapters.blobs.blobs import PICTURE
+from adapters.dataset.thumbnails import recipe
 from adapters.images.file_format import media_type
 from api.access.guard import demand
 from api.access.rights import needs
@@ -17,7 +18,7 @@ from api.backend import Backend
 from api.dataset.erasure import OF_IMAGES, image_there, unless_erased
 from api.dataset.image_uploads import add_uploads
 from api.dataset.schemas import Images, ImageSplit, ImageView, NewAnnotations, NewImageAnnotations
-from api.dataset.thumbnails import MEDIA_TYPE, Size, made_small, recipe
+from api.dataset.thumbnails import MEDIA_TYPE, Size, made_small
 from api.http.commands import CommandResult, Named, carry_out, named
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.http.schemas import Order, Split

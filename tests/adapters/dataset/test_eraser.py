@@ -19,13 +19,13 @@ from adapters.dataset.eraser import FEED, sweep
 from adapters.dataset.exports import ExportRequest, export
 from adapters.dataset.imports.leftovers import delete_leftovers, work_prefix
 from adapters.dataset.imports.requested import upload_key
+from adapters.dataset.thumbnails import make
 from adapters.images.decoders import Decoder
 from adapters.images.small import Made
 from adapters.postgres.reactions import react_to_all
 from adapters.settings import Settings
 from adapters.uploads.image_files import ImageLimits
 from adapters.uploads.packing import pack
-from api.dataset.thumbnails import make
 from application.dataset import projects
 from application.dataset.erasure import REACTS_TO, erase_image, erased_among, react
 from application.log.store import Store
