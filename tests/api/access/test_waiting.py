@@ -93,3 +93,14 @@ def test_a_query_that_waited_counts_once(
             eventually(lambda: account_id("rita") in taken)
         assert waiting.result().is_success
     assert taken.count(account_id("rita")) == 1
+
+
+def test_positions_that_never_come_are_in_nobodys_way(busy: Scene) -> None:
+    other = busy.person("olga", "viewer")
+    absurd = {"at_least": 4611686018427387904}
+    with ThreadPoolExecutor(50) as threads:
+        asked = [
+            threads.submit(busy.http.get, "/api/v1/projects", params=absurd) for _ in range(300)
+        ]
+        assert other.get("/api/v1/projects").is_success
+        assert {one.result().status_code for one in asked} == {422}
