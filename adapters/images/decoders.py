@@ -23,7 +23,7 @@ LONGEST_SECONDS = 120.0
 
 _BASE_BYTES = 256 << 20
 _BYTES_PER_PIXEL = 20
-"""The most that a format takes is 16.3, by WebP (docs/decisions/0037)."""
+"""The most that a format takes is 16.3, by WebP (docs/decisions/0040)."""
 
 _ENDED: Outcome = (Result(refused="the decoder ends again and again; try again"), b"")
 

@@ -69,7 +69,7 @@ def test_an_image_that_takes_too_much_memory_is_refused_and_the_next_is_not(
 
 
 def test_every_allowed_image_fits_into_the_memory(decoder: Decoder) -> None:
-    """WebP takes most; docs/decisions/0037 has the others."""
+    """WebP takes most; docs/decisions/0040 has the others."""
     file = io.BytesIO()
     Image.new("RGBA", (16_000, 6_250), (9, 100, 3, 100)).save(file, "WEBP", lossless=True, method=0)
     small = decoder.small(file.getvalue(), longest=256, lossless=False, grey_bits=None)
