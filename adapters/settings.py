@@ -71,6 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: str = ""
     rate_limit: int = 12_000
     streams: int = 100
+    connections: int = 500
     failed_sign_ins: int = 60
     max_trainings: int = 0
     worker_name: str = ""

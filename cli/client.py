@@ -47,6 +47,7 @@ class ApiClient:
     def __init__(
         self, api_url: str, api_key: str, is_running: Callable[[], bool] = lambda: True
     ) -> None:
+        self.url = api_url
         self._is_running = is_running
         self._http = httpx.Client(
             base_url=f"{api_url}/api/v1/",

@@ -87,9 +87,10 @@ def api() -> None:
     """Serve the HTTP API and the pages."""
     import uvicorn
 
+    from adapters.processes.file_limit import raise_file_limit
     from adapters.settings import load_settings
     from api.app import create_app
-    from api.http.connections import ImpatientProtocol
+    from api.http.connections import server_options
 
     settings = load_settings()
     settings.require("database_url")
@@ -98,8 +99,7 @@ def api() -> None:
         create_app(settings),
         host=settings.api_host,
         port=settings.api_port,
-        loop="uvloop",
-        http=ImpatientProtocol,
+        **server_options(settings, raise_file_limit()),
         log_config=None,
         log_level="warning",
         server_header=False,
@@ -109,7 +109,6 @@ def api() -> None:
         ssl_certfile=settings.api_tls_cert or None,
         ssl_keyfile=settings.api_tls_key or None,
         timeout_graceful_shutdown=3,
-        timeout_keep_alive=65,
     )
 
 

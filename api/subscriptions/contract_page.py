@@ -132,7 +132,9 @@ def kind(schema: Schema) -> str:
     if "enum" in schema:
         return " or ".join(repr(value) for value in schema["enum"])
     if schema.get("type") == "array":
-        return f"list of {kind(schema['items'])}" if "items" in schema else "list"
+        if "prefixItems" in schema:
+            return f"list of {', then '.join(kind(item) for item in schema['prefixItems'])}"
+        return f"list of {kind(schema['items'])}" if schema.get("items") else "list"
     if isinstance(schema.get("additionalProperties"), dict):
         return f"object whose values are {kind(schema['additionalProperties'])}"
     return _WORDS[schema["type"]]
@@ -142,7 +144,7 @@ def _objects(schema: Schema, place: str) -> Iterator[tuple[Schema, str]]:
     """The objects with fields in a field, and their paths."""
     if "properties" in schema:
         yield schema, f"{place}."
-    if "items" in schema:
+    if schema.get("items"):
         yield from _objects(schema["items"], f"{place}[]")
     for option in schema.get("anyOf", ()):
         yield from _objects(option, place)

@@ -72,7 +72,7 @@ def run_demo(
                 training = {"name": "Demo", "options": plan.options | {"seed": seed}}
                 path = f"views/{view_id}/versions"
                 with demo_training(client, data, path, training, say) as version_id:
-                    page = sign_in_address(api_url, api_key, f"/versions/{version_id}")
+                    page = sign_in_address(client, f"/versions/{version_id}")
                     say(f"Watch it live at {page}")
                     watch(client, version_id, console)
                 version = client.query(f"versions/{version_id}")["version"]
@@ -111,7 +111,7 @@ def run_experiment_demo(
                 view_id = make_project(client, console, plan, seed)
                 path = f"views/{view_id}/experiments"
                 with demo_training(client, data, path, body, say) as experiment_id:
-                    page = sign_in_address(api_url, api_key, f"/experiments/{experiment_id}")
+                    page = sign_in_address(client, f"/experiments/{experiment_id}")
                     say(f"Watch it live at {page}")
                     row = watch_experiment(client, experiment_id, console)
             if keep:
