@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import shutil
 import signal
@@ -10,6 +11,7 @@ import sys
 import urllib.request
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from adapters.processes.processes import spawn, stop_by_degrees, wait_until
 from adapters.servers.embedded import LOOPBACK, _free_port
 from adapters.servers.nats import _binary
 from adapters.settings import Settings
+from tests.small_disk import SmallDisk, small_disk
 from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).parents[1]
@@ -140,9 +143,31 @@ def test_a_service_has_the_seed_that_it_names_and_no_other(name: str) -> None:
     assert seed == Path(SEEDS, folder, f"{user}.seed")
 
 
-@pytest.fixture
-def composed_nats(tmp_path: Path) -> Iterator[tuple[str, int, NatsAccess]]:
+@dataclass
+class ComposedNats:
     """nats-server as in docker-compose.yml, but for ports and folders, on what `access` made."""
+
+    url: str
+    http_port: int
+    access: NatsAccess
+    data: Path
+    process: subprocess.Popen[bytes]
+
+    def check(self, tools: Path) -> int:
+        """The exit status of the container's health check. `nc` and `wget` are from `tools`."""
+        _, check = SERVICES["nats"]["healthcheck"]["test"]
+        for there, here in (
+            ("8222", str(self.http_port)),
+            ("/data", str(self.data)),
+            ("kill 1", f"kill {self.process.pid}"),
+        ):
+            check = check.replace(there, here)
+        path = {"PATH": f"{tools}:{os.environ['PATH']}"}
+        return subprocess.run(["sh", "-c", check], env=path, check=False).returncode
+
+
+@pytest.fixture
+def composed_nats(tmp_path: Path) -> Iterator[ComposedNats]:
     from cli.main import main
 
     port, http_port = _free_port(), _free_port()
@@ -171,15 +196,16 @@ def composed_nats(tmp_path: Path) -> Iterator[tuple[str, int, NatsAccess]]:
     try:
         ready = wait_until(lambda: b"Server is ready" in log.read_bytes(), HANG_SECONDS)
         assert ready, log.read_text()
-        yield f"nats://{LOOPBACK}:{port}", http_port, access
+        url = f"nats://{LOOPBACK}:{port}"
+        yield ComposedNats(url, http_port, access, tmp_path / "data", server)
     finally:
         stop_by_degrees(server, [(signal.SIGTERM, 5.0)])
 
 
 def test_nats_asks_for_a_key_and_syncs_before_it_acknowledges(
-    composed_nats: tuple[str, int, NatsAccess],
+    composed_nats: ComposedNats,
 ) -> None:
-    url, http_port, access = composed_nats
+    url, http_port, access = composed_nats.url, composed_nats.http_port, composed_nats.access
 
     async def connect(**options: Any) -> None:
         client = await nats.connect(url, allow_reconnect=False, max_reconnect_attempts=0, **options)
@@ -199,6 +225,55 @@ def test_nats_asks_for_a_key_and_syncs_before_it_acknowledges(
         assert json.load(answer)["config"]["sync_always"] is True
     with urllib.request.urlopen(f"http://{LOOPBACK}:{http_port}/healthz") as answer:
         assert answer.status == 200
+
+
+@pytest.fixture
+def small_store(tmp_path: Path) -> Iterator[SmallDisk]:
+    """The volume of nats-server, on a disk of its own."""
+    (tmp_path / "data").mkdir()
+    with small_disk(tmp_path / "data", 24) as disk:
+        yield disk
+
+
+@pytest.fixture
+def image_tools(tmp_path: Path) -> Path:
+    """The programs of the image nats:alpine, which are busybox, that its health check calls."""
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        pytest.skip("busybox, of which the image's programs are, is not installed")
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    for name in ("sh", "wget", "nc", "grep", "dd", "printf", "rm"):
+        (folder / name).symlink_to(busybox)
+    return folder
+
+
+def test_the_health_check_ends_a_nats_that_is_stuck_after_a_full_disk(
+    small_store: SmallDisk, image_tools: Path, composed_nats: ComposedNats
+) -> None:
+    async def publish(count: int) -> None:
+        login = NatsLogin(composed_nats.url, str(composed_nats.access.seed_file(NatsRole.OPERATOR)))
+        client = await nats.connect(composed_nats.url, **login.options())
+        try:
+            js = client.jetstream()
+            await js.add_stream(name="REPORTS", subjects=["reports"])
+            for _ in range(count):
+                await js.publish("reports", bytes(100_000), timeout=0.5)
+        finally:
+            await client.close()
+
+    asyncio.run(publish(1))
+    assert composed_nats.check(image_tools) == 0
+    small_store.fill()
+    with pytest.raises(nats.errors.Error):
+        asyncio.run(publish(20))
+    assert composed_nats.check(image_tools) == 1
+    assert composed_nats.process.poll() is None, "a restart does not help while the disk is full"
+    small_store.free()
+    assert composed_nats.check(image_tools) == 1
+    assert composed_nats.process.wait(HANG_SECONDS) in (0, 1)
+    assert SERVICES["nats"]["restart"] == "unless-stopped"
+    assert not (composed_nats.data / "trial").exists()
 
 
 def image_files() -> list[Path]:

@@ -152,6 +152,10 @@ class EmbeddedServer(ABC):
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def stuck(self) -> str | None:
+        """Why the server, which is alive, works again only after a restart; None otherwise."""
+        return None
+
     def start(self) -> None:
         """Start the server and wait until it answers. Processes of an earlier owner are stopped
         first.

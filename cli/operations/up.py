@@ -229,4 +229,7 @@ def wait_ready(api_url: str, seconds: float, stop: threading.Event | None = None
 
 
 def _say(line: str) -> None:
-    click.echo(f"stemma: {line}", err=True)
+    """Print a line for the operator. Its loss, as in a log on a full disk, must not end the
+    supervisor."""
+    with suppress(OSError):
+        click.echo(f"stemma: {line}", err=True)
