@@ -9,7 +9,7 @@ import sys
 from adapters.blobs.blobs import BlobStore
 from adapters.observability import logs
 from domain.training.messages import Failed
-from gpu_worker.channel import SUPERSEDED, Assignment, Channel, decode_assignment
+from gpu_worker.channel import DISK_FULL, SUPERSEDED, Assignment, Channel, decode_assignment
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def _run(assignment: Assignment, line: bytes, channel: Channel) -> int:
     # Without garbage collection, which would find nothing to free, it takes a sixth less.
     gc.disable()
     from gpu_worker.environment import choose_device
-    from gpu_worker.failures import explain
+    from gpu_worker.failures import explain, is_disk_full
     from gpu_worker.group import joined, others, processes_of
     from gpu_worker.resume import Superseded
     from gpu_worker.train import train_version
@@ -58,6 +58,9 @@ def _run(assignment: Assignment, line: bytes, channel: Channel) -> int:
         log.warning("a later delivery continues the training: %s", superseded)
         return SUPERSEDED
     except Exception as error:
+        if is_disk_full(error):
+            log.error("the disk is full: %s", error)
+            return DISK_FULL
         log.exception("the training failed")
         channel.report(Failed(reason=explain(error)))
     return 0

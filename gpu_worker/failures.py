@@ -30,13 +30,19 @@ def explain(error: BaseException) -> str:
         )
     if _is_out_of_memory(error):
         return f"the device ran out of memory: choose a smaller batch or image size ({text})"
-    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in text:
+    if is_disk_full(error):
         return f"the disk is full: free some space, then retry ({text})"
     if "Expected more than 1 value per channel" in text:
         return (
             "batch normalisation cannot train on one image at a time: choose a batch of 2 or more"
         )
     return f"the training stopped with {type(error).__name__}: {text[:_LONGEST]}"
+
+
+def is_disk_full(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return "No space left" in str(error)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -16,6 +16,7 @@ from nats.js.errors import NotFoundError
 from adapters.nats.jetstream import (
     JOBS,
     REPORTS,
+    WORKERS_BUCKET,
     connect,
     ensure_job_consumer,
     ensure_streams,
@@ -33,6 +34,7 @@ from domain.training.messages import (
     Failed,
     Report,
     TrainJob,
+    WorkerPresence,
 )
 from gpu_worker.worker import run_worker
 from tests.waiting import HANG_SECONDS
@@ -72,6 +74,18 @@ class Backend:
 
     async def until_end(self, version_id: str = "v1") -> None:
         await self.until(lambda body: isinstance(body, Completed | Failed), version_id)
+
+    async def until_trouble(self, name: str) -> str:
+        """Wait until a worker says that something fails; returns that."""
+        workers = await self.js.key_value(WORKERS_BUCKET)
+        async with asyncio.timeout(HANG_SECONDS):
+            while True:
+                with suppress(NotFoundError):
+                    entry = await workers.get(name)
+                    presence = msgspec.json.decode(entry.value or b"", type=WorkerPresence)
+                    if presence.trouble:
+                        return presence.trouble
+                await asyncio.sleep(0.05)
 
     async def until_no_job_is_left(self) -> None:
         async with asyncio.timeout(HANG_SECONDS):
