@@ -134,8 +134,9 @@ def _processes(heartbeats: list[ServiceHeartbeat]) -> Table:
 
 
 def _workers(pool: WorkerPool) -> Table:
-    workers = Table("worker", "device", "trains", "since")
+    workers = Table("worker", "device", "trains", "since", "trouble")
     for worker in pool.workers:
         since = f"{worker.since:%Y-%m-%d %H:%M:%S} UTC"
-        workers.add_row(worker.worker, worker.device, worker.version_id or "nothing", since)
+        trains = worker.version_id or "nothing"
+        workers.add_row(worker.worker, worker.device, trains, since, worker.trouble)
     return workers
