@@ -19,6 +19,7 @@ from litestar.exceptions import (
 from sqlalchemy.exc import DataError, OperationalError
 
 from adapters.blobs.blobs import BlobCorrupt, BlobMissing
+from adapters.shortage import shortage
 from adapters.training.worker_pool import QueueUnreachable
 from api.backend import Backend, NotYet
 from application.log.store import LogUnreachable
@@ -40,6 +41,10 @@ from domain.errors import (
 
 CHALLENGE = 'Bearer realm="Stemma"'
 """How to authenticate (RFC 6750, section 3)."""
+
+MOST_PARTS = 1000
+"""The most parts, so files, of a form. Litestar refuses more, with this text:"""
+_TOO_MANY_PARTS = "Request Entity Too Large"
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -117,6 +122,12 @@ def on_refusals(_: Request[Any, Any, Any], error: Refusals) -> Response[Problem]
 
 def on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
     """Litestar's own refusals: no such route, a body that does not fit the schema, and so on."""
+    if error.detail == _TOO_MANY_PARTS:
+        return problem(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"a form has more than {MOST_PARTS:,} parts, which is the most; send fewer files in one"
+            " request, or import an archive",
+        )
     if isinstance(error, ValidationException):
         entries = error.extra if isinstance(error.extra, list) else []
         errors = [_field_error(entry) for entry in entries if isinstance(entry, dict)]
@@ -144,6 +155,8 @@ def on_blob_trouble(
 
 def on_database_trouble(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     log.warning("the database does not answer: %s", error)
+    if short := shortage(error):
+        return _unavailable(short)
     return problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "the database does not answer at the moment; try again",
@@ -189,7 +202,19 @@ def on_too_deep(_: Request[Any, Any, Any], __: RecursionError) -> Response[Probl
     )
 
 
+def _unavailable(short: str) -> Response[Problem]:
+    """The answer to a request for which this machine has no more of something."""
+    return problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        f"the request cannot be served at the moment: {short}; then try again",
+        headers={"Retry-After": "5"},
+    )
+
+
 def on_defect(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    if short := shortage(error):
+        log.warning("a request was not served: %s", short)
+        return _unavailable(short)
     reference = uuid.uuid4().hex[:12]
     log.error("defect %s", reference, exc_info=error)
     return problem(

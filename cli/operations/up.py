@@ -77,7 +77,7 @@ def stop_running(data: Path) -> None:
     """Ask the `stemma up` of a data folder to stop, and wait until it has."""
     lock = data / LOCK_FILE
     # If nobody holds the lock, another process may have the pid in it by now.
-    pid = lock.read_text().strip() if is_held(lock) else ""
+    pid = lock.read_text(encoding="utf-8").strip() if is_held(lock) else ""
     if not pid:
         click.echo(f"nothing runs on {data}")
         return
