@@ -30,7 +30,7 @@ def test_a_wrong_argument_is_named(tmp_path: Path, arguments: list[bytes], says:
 
 def test_names_of_files_are_utf_8_in_every_locale(tmp_path: Path) -> None:
     folder = tmp_path / "доступ 数据"
-    argv = [STEMMA, "nats", "init", "--folder", str(folder)]
+    argv = [str(STEMMA), "nats", "init", "--folder", str(folder)]
     environment = {"STEMMA_DATA": str(tmp_path / "data")} | latin_1(tmp_path)
     done = subprocess.run(argv, capture_output=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr.decode()
@@ -41,7 +41,7 @@ def test_names_of_files_are_utf_8_in_every_locale(tmp_path: Path) -> None:
 def test_a_full_disk_is_said_in_a_line(tmp_path: Path) -> None:
     with small_disk(tmp_path, 2) as disk:
         disk.fill()
-        argv = [STEMMA, "nats", "init", "--folder", str(tmp_path / "access")]
+        argv = [str(STEMMA), "nats", "init", "--folder", str(tmp_path / "access")]
         environment = {"STEMMA_DATA": str(tmp_path / "data")}
         done = subprocess.run(argv, capture_output=True, env=environment, check=False)
     assert done.returncode == 74
