@@ -155,7 +155,10 @@ def worker() -> None:
 
     from adapters.processes.signals import STOP_SIGNALS
     from adapters.settings import load_settings
+    from cli.torch_here import require_torch
     from gpu_worker.worker import run_worker
+
+    require_torch()
 
     async def work() -> None:
         stop = asyncio.Event()

@@ -31,6 +31,7 @@ from adapters.processes.processes import spawn, stop_by_degrees, wait_until
 from adapters.servers.embedded import LOOPBACK, _free_port
 from adapters.servers.nats import _binary
 from adapters.settings import Settings
+from scripts.lock import PARTS, requirements
 from tests.small_disk import SmallDisk, small_disk
 from tests.waiting import HANG_SECONDS
 
@@ -38,7 +39,9 @@ ROOT = Path(__file__).parents[1]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 FILE = yaml.safe_load(COMPOSE)
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
-OURS = {name: service for name, service in SERVICES.items() if service["image"] == "stemma"}
+IMAGES = {"stemma": "backend", "stemma-worker": "worker"}
+"""Our images, and the targets of the Dockerfile that they are built from."""
+OURS = {name: service for name, service in SERVICES.items() if service["image"] in IMAGES}
 PASSWORDS = {"POSTGRES_ADMIN_PASSWORD", "POSTGRES_APP_PASSWORD"}
 
 NOT_AT_RUN_TIME = {".pyc", ".mako"}  # the second is what Alembic makes new migrations from
@@ -79,6 +82,13 @@ def test_volumes_are_declared_and_used() -> None:
 def test_images_are_named_without_a_registry_and_servers_with_a_version() -> None:
     assert all("/" not in service["image"] for service in SERVICES.values())
     assert all(":" in SERVICES[name]["image"] for name in SERVICES.keys() - OURS.keys())
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_only_the_worker_has_torch(name: str) -> None:
+    image, build = OURS[name]["image"], OURS[name]["build"]
+    assert image == ("stemma-worker" if name == "worker" else "stemma")
+    assert build == {"context": ".", "target": IMAGES[image]}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -280,7 +290,8 @@ def image_files() -> list[Path]:
     """What .dockerignore lets into the image's build; it denies all and then names what may."""
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line]
     assert "*" in lines
-    return [ROOT / line.removeprefix("!") for line in lines if line.startswith("!")]
+    named = [line.removeprefix("!") for line in lines if line.startswith("!")]
+    return [path for name in named for path in ([*ROOT.glob(name)] or [ROOT / name])]
 
 
 def test_the_package_that_the_image_installs_is_whole(tmp_path: Path) -> None:
@@ -310,8 +321,87 @@ def test_the_package_that_the_image_installs_is_whole(tmp_path: Path) -> None:
 def test_the_dockerfile_copies_what_there_is() -> None:
     text = (ROOT / "Dockerfile").read_text()
     copied = re.findall(r"^COPY (?!--from)(\S+)", text, flags=re.MULTILINE)
-    assert copied == ["requirements.lock", "."]
-    assert set(re.findall(r"^FROM (\S+)", text, flags=re.MULTILINE)) == {"python:3.12-slim"}
-    assert ROOT / "requirements.lock" in image_files()
+    locks = [f"requirements-{part}.lock" for part in PARTS]
+    assert sorted(copied) == sorted([*locks, "."])
+    stages = dict(re.findall(r"^FROM (\S+) AS (\S+)", text, flags=re.MULTILINE)[::-1])
+    assert set(stages) == {"python:3.12-slim", "base"}
+    assert set(IMAGES.values()) <= set(re.findall(r"^FROM base AS (\S+)", text, re.MULTILINE))
+    assert {ROOT / lock for lock in locks} <= set(image_files())
     assert all("/" + volume in text for volume in ("blobs", "var/lib/stemma"))
     assert all(path.exists() for path in image_files()), "the image's build would fail"
+
+
+def pins(lock: str) -> dict[str, set[str]]:
+    """The lines of each package and version of a lock: its hashes."""
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    entries = [entry.replace("\\\n", " ") for entry in re.split(r"\n(?=\S)", text.strip())]
+    return {entry.partition(" ")[0]: set(re.findall(r"--hash=(\S+)", entry)) for entry in entries}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_images_have_the_packages_that_the_tests_have(part: str) -> None:
+    whole = pins("requirements.lock")
+    assert all(
+        whole[package] == hashes for package, hashes in pins(f"requirements-{part}.lock").items()
+    )
+    asked = {re.split(r"[^\w-]", name)[0] for name in requirements(part)}
+    assert asked <= {package.split("==")[0] for package in pins(f"requirements-{part}.lock")}
+
+
+def worker_only() -> set[str]:
+    """The packages of the worker's image that the backend's has not."""
+    backend, worker = pins("requirements-backend.lock"), pins("requirements-worker.lock")
+    return {package.split("==")[0].replace("-", "_") for package in worker.keys() - backend.keys()}
+
+
+# Imports every module of the backend, and those of the worker's own process.
+IMPORTS = """
+import sys
+from importlib import import_module
+from pathlib import Path
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[1:]:
+            raise ModuleNotFoundError(f"{name} is of the worker alone", name=name)
+
+sys.meta_path.insert(0, Absent())
+folders = ("domain", "application", "projections", "adapters", "api", "cli", "stemma_client")
+for folder in folders:
+    for path in sorted(Path(folder).rglob("*.py")):
+        if "versions" not in path.parts and path.name not in ("__main__.py", "env.py"):
+            import_module(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
+import_module("gpu_worker.worker")
+"""
+
+
+def test_the_backend_imports_nothing_of_the_worker_alone() -> None:
+    absent = worker_only()
+    assert {"torch", "torchvision", "timm", "onnx"} <= absent
+    argv = [sys.executable, "-c", IMPORTS, *absent]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "model", "image"],
+        ["onnx", "model", "file"],
+        ["reproduce", "version"],
+        ["weights", "fetch", "resnet18"],
+        ["worker"],
+    ],
+)
+def test_a_command_that_runs_a_network_says_where_to_run_it(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cli import torch_here
+    from cli.main import main
+
+    monkeypatch.setattr(torch_here, "find_spec", lambda _: None)
+    refused = CliRunner().invoke(main, arguments)
+    assert refused.exit_code == 2
+    (line,) = refused.stderr.splitlines()
+    assert "runs a network, and torch is not installed here" in line
+    assert "use the image `stemma-worker`" in line

@@ -27,6 +27,7 @@ from adapters.services import SERVICES
 from adapters.settings import LOCK_FILE, RUNTIME_FILE, Runtime, Settings, load_settings
 from cli.operations import demo_lock
 from cli.operations.api_port import claimed_port
+from cli.torch_here import WHERE, has_torch
 from stemma_client.proxies import uses_proxy
 
 READY_SECONDS = 60.0
@@ -59,7 +60,9 @@ def run_all(
             _migrate(runtime, stop)
             runtime = msgspec.structs.replace(runtime, api_key=_key(settings.data, runtime))
             write_secret(settings.data / RUNTIME_FILE, msgspec.json.encode(runtime))
-            for place, (name, arguments) in enumerate(processes(separate)):
+            if not has_torch():
+                _say(f"no worker is started: {WHERE}")
+            for place, (name, arguments) in enumerate(processes(separate, worker=has_torch())):
                 argv = [sys.executable, "-m", "cli.main", *arguments]
                 environment = _environment(settings, runtime) | _into_nats(settings, name)
                 environment |= metrics_port(settings, place)
@@ -184,11 +187,12 @@ def _key(data: Path, runtime: Runtime) -> str | None:
     return key
 
 
-def processes(separate: bool) -> list[tuple[str, list[str]]]:
+def processes(separate: bool, *, worker: bool = True) -> list[tuple[str, list[str]]]:
+    """The names and arguments of what `stemma up` runs, the API last."""
     backend = (
         [(name, [name]) for name in SERVICES] if separate else [("backend", ["parts", *SERVICES])]
     )
-    return [*backend, ("worker", ["worker"]), ("api", ["api"])]
+    return [*backend, *([("worker", ["worker"])] if worker else []), ("api", ["api"])]
 
 
 def _environment(settings: Settings, runtime: Runtime) -> dict[str, str]:

@@ -15,6 +15,7 @@ from adapters.settings import Settings, load_settings
 from application.dataset.erasure import refuse_if_erased
 from application.log.store import Store
 from application.training.histories import VersionHistory, history_of
+from cli.torch_here import require_torch
 from domain.aggregates import VERSION
 from domain.errors import Refusal
 from domain.training.messages import (
@@ -62,6 +63,7 @@ def reproduce_command(version_id: str, tolerance: float) -> None:
     the validation figures, within the tolerance. The exit status is 1 if they are not. It reads the
     log and the blob store, and needs neither NATS nor a server.
     """
+    require_torch()
     settings = load_settings()
     store = Store(settings.require("database_url"), pool_size=2)
     try:
