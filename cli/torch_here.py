@@ -1,11 +1,11 @@
-"""Commands that run a network need torch, which an installation of the backend alone lacks."""
+"""Some commands need torch, which an installation of the backend alone lacks."""
 
 from importlib.util import find_spec
 
 import click
 
 WHERE = (
-    "torch is not installed here, as in the image of the backend: use the image `stemma-worker`, or"
+    "it is not installed here, as in the image of the backend: use the image `stemma-worker`, or"
     " install the extra `worker` (`pip install '.[worker]'`)"
 )
 
@@ -25,4 +25,4 @@ def require_torch() -> None:
     """Raises `TorchMissing`, which says where to run the present command."""
     if not has_torch():
         command = click.get_current_context().command_path
-        raise TorchMissing(f"`{command}` runs a network, and {WHERE}")
+        raise TorchMissing(f"`{command}` needs torch: {WHERE}")

@@ -393,7 +393,7 @@ def test_the_backend_imports_nothing_of_the_worker_alone() -> None:
         ["worker"],
     ],
 )
-def test_a_command_that_runs_a_network_says_where_to_run_it(
+def test_a_command_that_needs_torch_says_where_to_run_it(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from cli import torch_here
@@ -403,5 +403,5 @@ def test_a_command_that_runs_a_network_says_where_to_run_it(
     refused = CliRunner().invoke(main, arguments)
     assert refused.exit_code == 2
     (line,) = refused.stderr.splitlines()
-    assert "runs a network, and torch is not installed here" in line
+    assert "needs torch: it is not installed here" in line
     assert "use the image `stemma-worker`" in line

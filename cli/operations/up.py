@@ -61,7 +61,7 @@ def run_all(
             runtime = msgspec.structs.replace(runtime, api_key=_key(settings.data, runtime))
             write_secret(settings.data / RUNTIME_FILE, msgspec.json.encode(runtime))
             if not has_torch():
-                _say(f"no worker is started: {WHERE}")
+                _say(f"no worker is started, since it needs torch: {WHERE}")
             for place, (name, arguments) in enumerate(processes(separate, worker=has_torch())):
                 argv = [sys.executable, "-m", "cli.main", *arguments]
                 environment = _environment(settings, runtime) | _into_nats(settings, name)
