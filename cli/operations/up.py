@@ -97,6 +97,7 @@ def _own_settings() -> Settings:
 
 
 def _start_servers(settings: Settings, supervisor: Supervisor, api_port: int) -> Runtime:
+    host = settings.api_host
     servers: list[Server] = []
     database_url, admin_url = settings.database_url, settings.database_admin_url
     nats_url, nats_seed = settings.nats_url, settings.nats_seed
@@ -125,7 +126,8 @@ def _start_servers(settings: Settings, supervisor: Supervisor, api_port: int) ->
         nats_url=nats_url,
         nats_seed=nats_seed,
         blobs_url=settings.blobs_url or (settings.data / "blobs").as_uri(),
-        api_url=f"http://{settings.api_host}:{api_port}",
+        # An address of IPv6 stands in brackets (RFC 3986, section 3.2.2).
+        api_url=f"http://{f'[{host}]' if ':' in host else host}:{api_port}",
     )
 
 
