@@ -3,12 +3,15 @@
 import errno
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 import pytest
 from psycopg.errors import DiskFull
 
 from adapters.images.file_format import READABLE
 from adapters.shortage import is_disk_full, shortage
+from tests.adapters.dataset.importing import png, write_files
 
 
 @pytest.mark.parametrize(
@@ -68,6 +71,41 @@ def test_no_image_counts_as_damaged_for_want_of_a_file_descriptor() -> None:
     """A decoder that is loaded only then cannot be, and Pillow then takes it for not installed."""
     made = run(FILES, *READABLE)
     run(WITHOUT_DESCRIPTORS, stdin=made)
+
+
+WITHOUT_DESCRIPTORS_FOR_FILES = """
+import resource, sys
+from contextlib import suppress
+from pathlib import Path
+from adapters.formats.image_names import image_size, is_image_by_content
+from adapters.shortage import shortage
+from adapters.uploads.archives import ArchiveLimits, unpack
+
+folder = Path(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+taken = []
+with suppress(OSError):
+    while True:
+        taken.append(open("/dev/null", "rb"))
+for use in (
+    lambda: image_size(folder, "image.png"),
+    lambda: is_image_by_content(folder / "image.png"),
+    lambda: unpack(folder / "archive.zip", folder / "unpacked", ArchiveLimits()),
+):
+    try:
+        use()
+    except OSError as error:
+        assert shortage(error), repr(error)
+    else:
+        raise AssertionError("a file was opened without a descriptor")
+"""
+
+
+def test_a_file_that_cannot_be_opened_for_now_is_not_blamed(tmp_path: Path) -> None:
+    write_files(tmp_path, {"image.png": png(1)})
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        archive.write(tmp_path / "image.png", "image.png")
+    run(WITHOUT_DESCRIPTORS_FOR_FILES, str(tmp_path))
 
 
 def run(program: str, *arguments: str, stdin: str = "") -> str:
