@@ -63,6 +63,12 @@ _ALL = (
     Service(
         "courier", "Send events to webhooks.", "adapters.subscriptions.webhooks.part:run_courier"
     ),
+    Service(
+        "trials",
+        "Propose and prune the trials of experiments.",
+        "adapters.experiments.part:run_experiments",
+        frozenset({BLOBS}),
+    ),
 )
 
 SERVICES: Mapping[str, Service] = {service.name: service for service in _ALL}

@@ -43,6 +43,7 @@ from api.evaluation.comparison import ComparisonController
 from api.evaluation.comparison_page import ComparePages
 from api.evaluation.evaluation import EvaluationController
 from api.evaluation.page import EvaluationPages
+from api.experiments.experiments import ExperimentController
 from api.http.counters import Metrics
 from api.http.edges import SecurityHeaders
 from api.http.known_parameters import known_parameters
@@ -91,6 +92,7 @@ API = Router(
         EvaluationController,
         ComparisonController,
         LiveController,
+        ExperimentController,
         EventController,
         WorkerController,
         WebhookController,

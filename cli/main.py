@@ -20,6 +20,7 @@ LATER = {
     "cancel": "cli.training.control:cancel_command",
     "download": "cli.training.take_away:download_command",
     "erase": "cli.dataset.erase:erase",
+    "experiment": "cli.experiments.experiments:experiment",
     "events": "cli.subscriptions.events:events",
     "export": "cli.dataset.imports:export_command",
     "form": "cli.training.training:form_command",
@@ -198,10 +199,20 @@ def status() -> None:
               default="classification", show_default=True)  # fmt: skip
 @click.option("--epochs", type=float, help="By default so many as the kind needs.")
 @click.option("--seed", type=int, default=0, show_default=True)
-def demo(kind: str, keep: bool, json_file: Path | None, epochs: float | None, seed: int) -> None:
+@click.option("--experiment", is_flag=True, help="Search for the best training of single digits.")
+def demo(
+    kind: str,
+    keep: bool,
+    json_file: Path | None,
+    epochs: float | None,
+    seed: int,
+    experiment: bool,
+) -> None:
     """The main job on real images: handwritten digits in, a trained version out."""
-    from cli.demo.demo import run_demo
+    from cli.demo.demo import run_demo, run_experiment_demo
 
+    if experiment:
+        sys.exit(run_experiment_demo(keep=keep, json_file=json_file, epochs=epochs, seed=seed))
     sys.exit(run_demo(kind=kind, keep=keep, json_file=json_file, epochs=epochs, seed=seed))
 
 

@@ -8,6 +8,7 @@ import msgspec
 from domain.access import account, key
 from domain.dataset import blob, image, imports, project
 from domain.event import Event, StreamName
+from domain.experiments import experiment
 from domain.library import model, view
 from domain.subscriptions import webhook
 from domain.training import version
@@ -40,12 +41,27 @@ IMPORT: Aggregate[imports.Import] = Aggregate("import", imports.evolve, imports.
 VIEW: Aggregate[view.View] = Aggregate("view", view.evolve, view.decide)
 MODEL: Aggregate[model.Model] = Aggregate("model", model.evolve, model.decide)
 VERSION: Aggregate[version.Version] = Aggregate("version", version.evolve, version.decide)
+EXPERIMENT: Aggregate[experiment.Experiment] = Aggregate(
+    "experiment", experiment.evolve, experiment.decide
+)
 WEBHOOK: Aggregate[webhook.Webhook] = Aggregate("webhook", webhook.evolve, webhook.decide)
 ACCOUNT: Aggregate[account.Account] = Aggregate("account", account.evolve, account.decide)
 KEY: Aggregate[key.Key] = Aggregate("key", key.evolve, key.decide)
 
 AGGREGATES: Mapping[str, Aggregate[Any]] = {
     aggregate.kind: aggregate
-    for aggregate in (PROJECT, IMAGE, BLOB, IMPORT, VIEW, MODEL, VERSION, WEBHOOK, ACCOUNT, KEY)
+    for aggregate in (
+        PROJECT,
+        IMAGE,
+        BLOB,
+        IMPORT,
+        VIEW,
+        MODEL,
+        VERSION,
+        EXPERIMENT,
+        WEBHOOK,
+        ACCOUNT,
+        KEY,
+    )
 }
 """Aggregates by kind, the prefix of their stream names."""

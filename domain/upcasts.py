@@ -75,12 +75,14 @@ UPCASTS: Mapping[tuple[str, int], Step] = {
     ("import.checked", 1): _unchanged,
     ("version.created", 1): _with_whole_form,
     ("version.created", 2): _unchanged,
+    ("version.created", 3): _unchanged,
     ("version.dataset_frozen", 1): _with_validation_set,
     ("version.dataset_frozen", 2): _without_grey_bits,
     ("version.training_length_known", 1): _with_samples,
     ("version.epoch_metrics_recorded", 1): _unchanged,
     ("version.best_checkpoint_saved", 1): _unchanged,
     ("version.evaluated", 1): _with_predictions,
+    ("version.training_failed", 1): _unchanged,
     ("version.training_completed", 1): _ended_by_length,
 }
 """By event name and the version that the step starts from."""

@@ -1,8 +1,7 @@
 """The protocol of parent and child: lines of JSON over two pipes.
 
-The child's stdin carries its assignment, then orders: after every report how many have been
-published so far, and the request to stop early. Reports go through a descriptor of their own;
-stdout is left to libraries that print.
+One carries the child's assignment, then orders: after every report how many have been published so
+far, and the request to stop early. The other carries the reports.
 """
 
 import os

@@ -1,49 +1,70 @@
-"""The process that runs torch: `python -m gpu_worker.child FD` runs one assignment."""
+"""The process that runs torch: `run` carries out one assignment."""
 
 import gc
 import logging
 import os
 import signal
 import sys
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 from adapters.blobs.blobs import BlobStore
 from adapters.observability import logs
 from domain.training.messages import Failed
-from gpu_worker.channel import DISK_FULL, SUPERSEDED, Assignment, Channel, decode_assignment
+from gpu_worker.channel import (
+    DISK_FULL,
+    SUPERSEDED,
+    Assignment,
+    Channel,
+    decode_assignment,
+    encode_line,
+)
+
+TITLE = "stemma-training"
+"""The name of the process in `ps` and `top`, which show at most 15 characters."""
 
 log = logging.getLogger(__name__)
 
 
-def main() -> int:
-    """Train, and report the end, also a failure. Returns the exit status."""
+def run(orders: Connection, reports: Connection, environment: Mapping[str, str]) -> None:
+    """Train, and report the end, also a failure. It ends the process.
+
+    The environment is the parent's; that of the process which forks may be older.
+    """
+    os.environ.update(environment)
+    if sys.platform == "linux":
+        Path("/proc/self/comm").write_text(TITLE, encoding="utf-8")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    line = sys.stdin.buffer.readline()
-    assignment = decode_assignment(line)
+    lines = os.fdopen(os.dup(orders.fileno()), "rb")
+    assignment = decode_assignment(lines.readline())
     logs.set_up("training", assignment.settings.log_format)
-    channel = Channel(sys.stdin.buffer, int(sys.argv[1]))
+    channel = Channel(lines, os.dup(reports.fileno()))
     job = assignment.job
     with logs.about(job.correlation_id, version_id=job.version_id):
-        return _run(assignment, line, channel)
+        status = _train(assignment, channel)
+    sys.stderr.flush()
+    # Not sys.exit: the interpreter would wait for the lock that the thread reading orders holds.
+    os._exit(status)
 
 
-def _run(assignment: Assignment, line: bytes, channel: Channel) -> int:
-    # Imported here: torch takes seconds to import, in which the parent may already have died.
-    # Without garbage collection, which would find nothing to free, it takes a sixth less.
-    gc.disable()
+def _train(assignment: Assignment, channel: Channel) -> int:
+    # Imported here, since the parent imports this module, and torch takes seconds.
     from gpu_worker.environment import choose_device
     from gpu_worker.failures import explain, is_disk_full
     from gpu_worker.group import joined, others, processes_of
+    from gpu_worker.progress import NonFinite
     from gpu_worker.resume import Superseded
     from gpu_worker.train import train_version
 
+    # What the imports made is never collected; to look at it again and again is for nothing.
     gc.freeze()
-    gc.enable()
     try:
         settings = assignment.settings
         blobs = BlobStore.from_url(settings.require("blobs_url"))
         size, device = processes_of(settings), choose_device(settings.device)
-        with others(size, line), joined(0, size, device) as group:
+        with others(size, encode_line(assignment)), joined(0, size, device) as group:
             train_version(
                 assignment.job,
                 assignment.delivery,
@@ -62,12 +83,5 @@ def _run(assignment: Assignment, line: bytes, channel: Channel) -> int:
             log.error("the disk is full: %s", error)
             return DISK_FULL
         log.exception("the training failed")
-        channel.report(Failed(reason=explain(error)))
+        channel.report(Failed(explain(error), isinstance(error, NonFinite)))
     return 0
-
-
-if __name__ == "__main__":
-    status = main()
-    sys.stderr.flush()
-    # Not sys.exit: the interpreter would wait for the lock that the thread reading stdin holds.
-    os._exit(status)

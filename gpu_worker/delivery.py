@@ -151,7 +151,11 @@ class Delivery:
         bare = msgspec.structs.replace(
             self._settings, database_url=None, database_admin_url=None, nats_url=None, nats_seed=""
         )
-        child = await Child.start(Assignment(self._job, self._number, bare))
+        try:
+            child = await Child.start(Assignment(self._job, self._number, bare))
+        except ChildProcessError as error:
+            log.warning("job %s: %s", self._job.message_id, error)
+            return 1
         forward = asyncio.create_task(self._forward(child))
         watch = asyncio.create_task(self._watch(child))
         stopped = asyncio.create_task(stop.wait())

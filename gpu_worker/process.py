@@ -1,14 +1,21 @@
-"""The parent's end of a child process: start it, read its reports, end it."""
+"""The parent's end of a child process: start it, read its reports, end it.
+
+Children are forked by a process that has imported torch (multiprocessing's *forkserver*), which the
+first one starts: importing takes seconds, forking does not. It computes nothing and never touches a
+GPU, so each child finds torch as a fresh process would.
+"""
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 
 import msgspec
 
 from domain.training.messages import AnyReport
 from gpu_worker.channel import Assignment, Published, StopEarly, encode_line
+from gpu_worker.child import run
 
 # The longest line accepted; reading, and through the pipe the child, pauses at twice as much.
 _LINE_BYTES = 1 << 20
@@ -17,35 +24,48 @@ _LINE_BYTES = 1 << 20
 # iterations 2 to 20 times longer (measured on 2 cores); threads that sleep cost nothing.
 PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
+_FORKING = get_context("forkserver")
+_FORKING.set_forkserver_preload(["gpu_worker.train"])
+
 
 class Child:
-    """A running `gpu_worker.child`."""
+    """A process that runs `gpu_worker.child`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, reports: asyncio.StreamReader) -> None:
+    def __init__(
+        self, process: BaseProcess, reports: asyncio.StreamReader, orders: asyncio.WriteTransport
+    ) -> None:
         self._process = process
         self._reports = reports
+        self._orders = orders
         self._decoder = msgspec.json.Decoder(AnyReport)
+        self._exited = asyncio.Event()
+        asyncio.get_running_loop().add_reader(process.sentinel, self._exit)
 
     @classmethod
     async def start(cls, assignment: Assignment) -> "Child":
-        reading, writing = os.pipe()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "gpu_worker.child",
-                str(writing),
-                stdin=asyncio.subprocess.PIPE,
-                pass_fds=(writing,),
-                env=PATIENT_THREADS | os.environ,
+        """Raises `ChildProcessError` if the process that forks died in the meantime; a later call
+        starts another one."""
+        for name, value in PATIENT_THREADS.items():
+            os.environ.setdefault(name, value)
+        orders_in, orders_out = _FORKING.Pipe(duplex=False)
+        reports_in, reports_out = _FORKING.Pipe(duplex=False)
+        with orders_in, orders_out, reports_in, reports_out:
+            environment = dict(os.environ)
+            process = _FORKING.Process(target=run, args=(orders_in, reports_out, environment))
+            try:
+                await asyncio.to_thread(process.start)
+            except (EOFError, OSError) as error:
+                raise ChildProcessError(f"no training process was forked: {error}") from error
+            loop = asyncio.get_running_loop()
+            reports = asyncio.StreamReader(limit=_LINE_BYTES)
+            await loop.connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(reports),
+                os.fdopen(os.dup(reports_in.fileno()), "rb"),
             )
-        finally:
-            os.close(writing)
-        reports = asyncio.StreamReader(limit=_LINE_BYTES)
-        await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reports), os.fdopen(reading, "rb")
-        )
-        child = cls(process, reports)
+            orders, _ = await loop.connect_write_pipe(
+                asyncio.BaseProtocol, os.fdopen(os.dup(orders_out.fileno()), "wb")
+            )
+        child = cls(process, reports, orders)
         child._order(encode_line(assignment))
         return child
 
@@ -64,15 +84,22 @@ class Child:
 
     async def ended(self) -> int:
         """Wait for the end and return the exit status, or the negated signal number."""
-        return await self._process.wait()
+        await self._exited.wait()
+        status = self._process.exitcode
+        assert status is not None
+        return status
 
     async def kill(self) -> None:
         """Kill it. Nothing is lost: the next one resumes from its checkpoint."""
-        if self._process.returncode is None:
-            self._process.kill()
-        await self._process.wait()
+        self._process.kill()
+        await self.ended()
+        self._orders.close()
+
+    def _exit(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._process.sentinel)
+        self._process.join()
+        self._exited.set()
 
     def _order(self, line: bytes) -> None:
-        orders = self._process.stdin
-        if orders is not None and not orders.is_closing():
-            orders.write(line)
+        if not self._orders.is_closing():
+            self._orders.write(line)

@@ -6,6 +6,7 @@ from projections.dataset.catalog import CATALOG
 from projections.dataset.dataset import DATASET
 from projections.dataset.erasures import ERASURES
 from projections.dataset.imports import IMPORTS
+from projections.experiments.experiments import EXPERIMENTS
 from projections.training.evaluations import EVALUATIONS
 from projections.training.metric_history import METRIC_HISTORY
 from projections.training.models_library import MODELS_LIBRARY
@@ -18,6 +19,7 @@ READ_MODELS = (
     VERSION_PROGRESS,
     METRIC_HISTORY,
     EVALUATIONS,
+    EXPERIMENTS,
     ERASURES,
     IMPORTS,
     TRAIL,

@@ -9,6 +9,7 @@ concept from one that is not annotated: an XML without objects is as `ReadOption
 and no XML is written for an image that is not annotated.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -56,6 +57,7 @@ SET_FILES = {TRAIN: f"{SETS}/train.txt", VALIDATION: f"{SETS}/val.txt"}
 SET_FOLDERS = (SETS, "ImageSets")
 IMAGE_FOLDERS = ("JPEGImages", "images", "data")
 FORM = "Pascal VOC"
+QUOTED = re.compile('".+"')
 NO_XML = "there is no *.xml with <annotation> in Annotations/ or by the images"
 WITHOUT_OBJECTS = "images without objects are taken as {}; the option unlabelled changes that"
 UNLISTED = "images that no list in ImageSets names are left out"
@@ -184,15 +186,19 @@ def _sets(
     # Those that name no split come last, since they repeat the others.
     for path, split in sorted(lists.items(), key=lambda item: item[1] in UNDECIDED):
         for count, line in enumerate(lines(folder, path, options.max_bytes), 1):
-            stem = line.strip().strip('"')
-            if not stem:
+            written = line.strip()
+            if not written:
                 continue
             try:
-                xml = f"{joined(_top(folder, root), inside(stem))}.xml"
-                if not is_plain(folder, xml):
+                # CVAT puts a name with blanks in quotes; others may have quotes in the name.
+                stems = [written, written[1:-1]] if QUOTED.fullmatch(written) else [written]
+                paths = [f"{joined(_top(folder, root), inside(stem))}.xml" for stem in stems]
+                there = [n for n, path in enumerate(paths) if is_plain(folder, path)]
+                if not there:
                     if not is_known(split):
                         continue
-                    raise Flaw(f"there is no {xml}; add it, or remove the line")
+                    raise Flaw(f"there is no {paths[-1]}; add it, or remove the line")
+                stem = stems[there[0]]
                 if splits.setdefault(stem, split) != split and split not in UNDECIDED:
                     raise Flaw(f"{stem!r} is in both {splits[stem]} and {split}; choose one")
             except Flaw as flaw:

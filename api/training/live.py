@@ -8,7 +8,6 @@ beat of the feed of all events the caller's rights are checked again.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-import msgspec
 from litestar import Controller, get
 from litestar.params import FromPath
 from litestar.response import ServerSentEvent, ServerSentEventMessage
@@ -18,6 +17,7 @@ from api.access.limits import hold_open
 from api.access.rights import needs
 from api.backend import Backend
 from api.dataset.file_names import with_file_names
+from api.http.live import either, message
 from api.http.parameters import HttpRequest, Served
 from api.training.waiting import waiting_for
 from domain.access.roles import Right
@@ -94,29 +94,19 @@ async def _events(
             progress, series, before, position = looked
             assert progress is not None
             if series:
-                yield _message("metrics", series, position)
+                yield message("metrics", series, position)
             if progress != shown:
-                yield _message("progress", progress, position)
+                yield message("progress", progress, position)
                 shown = progress
             was, waiting = waiting, await waiting_for(backend, before)
             if waiting not in (None, was):
-                yield _message("waiting", waiting, position)
+                yield message("waiting", waiting, position)
             seen = max(seen, position)
             # Not before the metrics have come as far as the progress.
             if progress.status in ENDED and position >= progress.position:
-                yield _message("end", progress.status, position)
+                yield message("end", progress.status, position)
                 return
-            await _either(changed, beat, seconds=None if waiting is None else LOOK_SECONDS)
-
-
-async def _either(*events: asyncio.Event, seconds: float | None) -> None:
-    """Return once one of them is set, or after some seconds."""
-    waiting = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in waiting:
-            task.cancel()
+            await either(changed, beat, seconds=None if waiting is None else LOOK_SECONDS)
 
 
 def _wait_until_shown(backend: Backend, version_id: str) -> None:
@@ -140,9 +130,3 @@ def _look(backend: Backend, version_id: str, seen: int) -> Look:
     if progress is not None:
         (progress,) = with_file_names(backend, [progress])
     return progress, series, before, position
-
-
-def _message(event: str, content: object, position: int) -> ServerSentEventMessage:
-    return ServerSentEventMessage(
-        data=msgspec.json.encode(content).decode(), event=event, id=str(position)
-    )

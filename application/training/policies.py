@@ -10,7 +10,7 @@ import msgspec
 from application.dataset.dataset import grey_bits_of, images_at
 from application.handle import Request, handle
 from application.log.store import Store
-from domain.aggregates import VERSION
+from domain.aggregates import EXPERIMENT, VERSION
 from domain.event import Recorded, name_of
 from domain.training import manifest
 from domain.training import version as versions
@@ -58,6 +58,18 @@ def _freeze(store: Store, effects: Effects, recorded: Recorded, created: Version
     version = version_of(store, recorded.entity_id)
     if version.frozen is not None or version.status in versions.ENDED:
         return  # the log is processed again for a new queue, and manifests are expensive
+    command = _frozen_with(store, created) or _freeze_anew(store, effects, created)
+    request = Request(
+        actor=ACTOR,
+        command_id=f"freeze:{recorded.entity_id}",
+        correlation_id=recorded.metadata.correlation_id,
+        causation_id=recorded.metadata.event_id,
+    )
+
+    handle(store, request, lambda session: session.decide(VERSION, recorded.entity_id, command))
+
+
+def _freeze_anew(store: Store, effects: Effects, created: VersionCreated) -> FreezeDataset:
     tally = manifest.Tally()
 
     def canonical() -> Iterator[bytes]:
@@ -67,15 +79,26 @@ def _freeze(store: Store, effects: Effects, recorded: Recorded, created: Version
 
     manifest_digest = effects.put_manifest(canonical())
     bits = grey_bits_of(store, created.project_id, upto=created.log_position)
-    command = FreezeDataset(manifest_digest, tally.counts(), bits)
-    request = Request(
-        actor=ACTOR,
-        command_id=f"freeze:{recorded.entity_id}",
-        correlation_id=recorded.metadata.correlation_id,
-        causation_id=recorded.metadata.event_id,
-    )
+    return FreezeDataset(manifest_digest, tally.counts(), bits)
 
-    handle(store, request, lambda session: session.decide(VERSION, recorded.entity_id, command))
+
+def _frozen_with(store: Store, created: VersionCreated) -> FreezeDataset | None:
+    """The dataset of another trial of the same experiment, which is this one's, if there is one."""
+    if created.experiment_id is None:
+        return None
+    stream = EXPERIMENT.stream(created.experiment_id)
+    experiment = EXPERIMENT.fold(each.event for each in store.streams([stream])[stream])
+    for trial in experiment.trials if experiment else ():
+        frozen = version_of(store, trial.version_id).frozen
+        if frozen is not None:
+            counts = manifest.ManifestCounts(
+                frozen.train_images,
+                frozen.validation_images,
+                frozen.images_per_concept,
+                frozen.validation_set,
+            )
+            return FreezeDataset(frozen.manifest, counts, frozen.grey_bits)
+    return None
 
 
 def _dispatch(store: Store, effects: Effects, recorded: Recorded) -> None:

@@ -10,6 +10,7 @@ from domain.dataset.image import ImageAdded, ImageAnnotated
 from domain.dataset.imports import ImportRequested
 from domain.dataset.project import ProjectCreated
 from domain.event import Event, Recorded, StreamName
+from domain.experiments.experiment import ExperimentStarted
 from domain.library.model import ModelCreated, ModelForked, VersionNumbered
 from domain.library.view import ModelRegistered, ViewCreated
 from domain.training.version import VersionCreated
@@ -47,7 +48,7 @@ def stream_scope(stream: str, first: Event) -> StreamScope | None:
             return StreamScope(first.project_id, key)
         case ModelCreated() | ModelForked():
             return StreamScope(None, first.view_id, key)
-        case VersionCreated():
+        case VersionCreated() | ExperimentStarted():
             return StreamScope(first.project_id, first.view_id, first.model_id)
     return None
 

@@ -14,6 +14,7 @@ from domain.dataset.image import Image, ImageAdded, ImageAnnotated
 from domain.dataset.imports import Import, ImportRequested
 from domain.dataset.project import Project, ValidationSplitDrawn
 from domain.event import Event, Recorded
+from domain.experiments.experiment import Experiment, ExperimentStarted
 from domain.library.model import Model, ModelCreated, ModelForked, VersionNumbered
 from domain.library.view import ModelRegistered, View, ViewCreated
 from domain.subscriptions.webhook import WebhookRegistered
@@ -113,7 +114,7 @@ def mentions(event: Event) -> list[str]:
             return [VIEW.stream(view_id)]
         case ModelForked():
             return [VIEW.stream(event.view_id), MODEL.stream(event.parent_model_id)]
-        case ModelRegistered() | VersionCreated():
+        case ModelRegistered() | VersionCreated() | ExperimentStarted():
             return [MODEL.stream(event.model_id)]
         case _ if isinstance(event, RoleChange) and event.project_id is not None:
             return [PROJECT.stream(event.project_id)]
@@ -138,6 +139,8 @@ def event_scope(recorded: Recorded, states: States, after: object) -> EventScope
         case Model():
             version = event.version_id if isinstance(event, VersionNumbered) else None
             return EventScope(_project_of_view(states, after), after.view_id, key, version)
+        case Experiment(started=started):
+            return EventScope(started.project_id, started.view_id, started.model_id)
         case Version(created=created):
             return EventScope(created.project_id, created.view_id, created.model_id, key)
         case Project():

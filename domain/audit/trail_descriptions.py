@@ -10,6 +10,7 @@ from domain.dataset.image import Image
 from domain.dataset.imports import Import
 from domain.dataset.project import Project
 from domain.event import StreamName
+from domain.experiments.experiment import Experiment
 from domain.library.model import Model
 from domain.library.view import View
 from domain.subscriptions.webhook import Webhook
@@ -38,6 +39,8 @@ def named(stream: str, state: object) -> str:
             return f"account '{state.name}'"
         case Key():
             return f"key '{state.label}'"
+        case Experiment():
+            return f"experiment '{state.started.name}'"
         case Import():
             return f"import of {state.requested.source}"
         case Webhook():

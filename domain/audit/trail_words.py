@@ -8,6 +8,7 @@ import msgspec
 from domain.aggregates import (
     ACCOUNT,
     BLOB,
+    EXPERIMENT,
     IMAGE,
     IMPORT,
     KEY,
@@ -19,6 +20,7 @@ from domain.aggregates import (
 )
 from domain.audit.trail_access import of_account, of_key
 from domain.audit.trail_descriptions import Description, States, labels_of, named, named_in
+from domain.audit.trail_experiments import of_experiment
 from domain.audit.trail_training import of_training
 from domain.audit.trail_webhooks import of_webhook
 from domain.dataset import blob, imports, project
@@ -47,6 +49,8 @@ def describe(recorded: Recorded, states: States, after: object) -> Description:
             description = _of_model(recorded, subject, states, before)
         case VERSION.kind:
             description = _of_version(recorded, subject, states, before, after)
+        case EXPERIMENT.kind:
+            description = of_experiment(recorded.event, subject, states)
         case WEBHOOK.kind:
             description = of_webhook(recorded.event, subject, states)
         case ACCOUNT.kind:
@@ -214,9 +218,10 @@ def _of_version(
     match recorded.event:
         case version.VersionCreated() as created:
             of = named_in(states, MODEL.stream(created.model_id))
+            trial = "" if created.trial is None else f", trial {created.trial} of an experiment"
             return Description(
-                f"{subject} of {of} created: {created.options.architecture} on the images as of"
-                f" position {created.log_position}"
+                f"{subject} of {of}{trial} created: {created.options.architecture} on the"
+                f" images as of position {created.log_position}"
             )
         case version.VersionRenamed(name=name):
             return Description(f"{subject} renamed", _name(before), name)

@@ -70,7 +70,10 @@ class ArchiveModel(msgspec.Struct, frozen=True):
 
 
 class NumberVersion(msgspec.Struct, frozen=True):
+    """`archived` allows it in an archived model: for the trials of an experiment that runs."""
+
     version_id: str
+    archived: bool = False
 
 
 def evolve(model: Model | None, event: Event) -> Model | None:
@@ -101,7 +104,7 @@ def decide(command: RenameModel | ArchiveModel | NumberVersion, model: Model | N
         case ArchiveModel():
             return [] if current.archived else [ModelArchived()]
         case NumberVersion():
-            if current.archived:
+            if current.archived and not command.archived:
                 raise Conflict(f"model {current.name!r} is archived; it is not trained any more")
             return [VersionNumbered(command.version_id, current.versions + 1)]
 

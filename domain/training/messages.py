@@ -217,9 +217,13 @@ class Completed(ReportBody, frozen=True, tag="completed"):
 
 
 class Failed(ReportBody, frozen=True, tag="failed"):
-    """Training ended badly: the reason in the user's words, with what to change."""
+    """Training ended badly: the reason in the user's words, with what to change.
+
+    `non_finite` says that an output, a loss or a metric stopped being a finite number.
+    """
 
     reason: str
+    non_finite: bool = False
 
 
 AnyReport = (

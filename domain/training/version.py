@@ -1,5 +1,6 @@
 """A model version: one architecture with its options, trained on one frozen set of images."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import msgspec
@@ -27,12 +28,12 @@ PENDING, RUNNING, DONE, SKIPPED = "pending", "running", "done", "skipped"
 class VersionCreated(Event, frozen=True, tag="version.created"):
     """A training was requested, on the images as they were at `log_position`.
 
-
+    `experiment_id` and `trial` name the experiment that it is a trial of, and its number in it.
     With `negative_validation`, a detection validates on images without a box of its concepts, too;
     those of earlier releases did not.
     """
 
-    schema_version: ClassVar[int] = 3
+    schema_version: ClassVar[int] = 4
 
     project_id: str
     view_id: str
@@ -45,6 +46,8 @@ class VersionCreated(Event, frozen=True, tag="version.created"):
     log_position: int
     initial_weights: InitialWeights | None = None
     negative_validation: bool = False
+    experiment_id: str | None = None
+    trial: int | None = None
 
 
 class DatasetFrozen(Event, frozen=True, tag="version.dataset_frozen"):
@@ -181,9 +184,15 @@ class VersionTrainingCompleted(Event, frozen=True, tag="version.training_complet
 
 
 class VersionTrainingFailed(Event, frozen=True, tag="version.training_failed"):
-    """The training ended badly, for a reason in the user's words. It may be retried."""
+    """The training ended badly, for a reason in the user's words. It may be retried.
+
+    `non_finite` says that an output, a loss or a metric stopped being a finite number.
+    """
+
+    schema_version: ClassVar[int] = 2
 
     reason: str
+    non_finite: bool = False
 
 
 class VersionStopRequested(Event, frozen=True, tag="version.stop_requested"):
@@ -253,7 +262,10 @@ class Version(msgspec.Struct, frozen=True):
 
 
 class CreateVersion(msgspec.Struct, frozen=True):
-    """`number`, `counts` and `log_position` are set by the handler; the rest by the caller."""
+    """`number`, `counts` and `log_position` are set by the handler; the rest by the caller.
+
+    `counts` is None for a trial, whose experiment has been checked.
+    """
 
     project_id: str
     view_id: str
@@ -263,9 +275,11 @@ class CreateVersion(msgspec.Struct, frozen=True):
     kind: str
     concepts: tuple[ConceptLabel, ...]
     options: TrainingOptions
-    counts: ManifestCounts
+    counts: ManifestCounts | None
     log_position: int
     initial_weights: InitialWeights | None = None
+    experiment_id: str | None = None
+    trial: int | None = None
 
 
 class FreezeDataset(msgspec.Struct, frozen=True):
@@ -401,7 +415,8 @@ def decide(command: Command, version: Version | None) -> list[Event]:
 
 def _create(command: CreateVersion) -> list[Event]:
     """Create a version. Refuses a training that cannot work, before any job."""
-    _check_trainable(command)
+    if command.counts is not None:
+        check_trainable(command.kind, command.concepts, command.counts)
     name = f"Version {command.number}" if command.name is None else clean_name(command.name)
     return [
         VersionCreated(
@@ -416,28 +431,30 @@ def _create(command: CreateVersion) -> list[Event]:
             command.log_position,
             command.initial_weights,
             negative_validation=command.kind == DETECTION,
+            experiment_id=command.experiment_id,
+            trial=command.trial,
         )
     ]
 
 
-def _check_trainable(command: CreateVersion) -> None:
-    if not command.concepts:
-        least = "two" if command.kind == CLASSIFICATION else "one"
+def check_trainable(kind: str, concepts: Sequence[ConceptLabel], counts: ManifestCounts) -> None:
+    """Raises `Conflict` for a training that cannot work, with what is missing."""
+    if not concepts:
+        least = "two" if kind == CLASSIFICATION else "one"
         raise Conflict(f"the model has no concepts; add at least {least}")
-    counts = command.counts
-    if command.kind == CLASSIFICATION and len(command.concepts) == 1:
-        raise Conflict(f"the model has one concept, {command.concepts[0].label!r}; add another")
+    if kind == CLASSIFICATION and len(concepts) == 1:
+        raise Conflict(f"the model has one concept, {concepts[0].label!r}; add another")
     if counts.train + counts.validation == 0:
-        what = "has a box" if command.kind == DETECTION else "is annotated with a concept"
+        what = "has a box" if kind == DETECTION else "is annotated with a concept"
         raise Conflict(f"no image {what} of this model; annotate some")
-    if counts.train == 0 and command.kind == DETECTION:
+    if counts.train == 0 and kind == DETECTION:
         raise Conflict(
             "no training image has a box of this model; annotate some, or draw a smaller validation"
             " split"
         )
     if counts.train == 0:
         raise Conflict("no annotated image is left to train on; draw a smaller validation split")
-    if command.kind == CLASSIFICATION and len(counts.per_concept) == 1:
+    if kind == CLASSIFICATION and len(counts.per_concept) == 1:
         raise Conflict("all training images hold the same concept; annotate images of another")
     if not counts.per_concept:
         raise Conflict("no training image holds a concept of this model; annotate some")

@@ -104,7 +104,7 @@ def _record_body(body: messages.AnyReport, current: Version) -> list[Event]:
             ]
         case messages.Failed():
             # PostgreSQL stores no NUL, and a failure must be recorded whatever it says.
-            return [VersionTrainingFailed(body.reason.replace("\0", "\ufffd"))]
+            return [VersionTrainingFailed(body.reason.replace("\0", "\ufffd"), body.non_finite)]
     return []
 
 

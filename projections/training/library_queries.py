@@ -41,7 +41,8 @@ class VersionRow(msgspec.Struct, frozen=True):
     the sha256 of the last iteration's weights. `validation_set` is the sha256 of the ids of the
     validation images, and `images_per_concept` the number of training images by concept id; both
     are None until the dataset is frozen. `comparable` says whether the validation set is the same
-    as that of the last frozen version of the view; it is None until it is known.
+    as that of the last frozen version of the view; it is None until it is known. `experiment_id`
+    and `trial` name the experiment that it is a trial of, and its number in it.
     """
 
     version_id: str
@@ -57,6 +58,8 @@ class VersionRow(msgspec.Struct, frozen=True):
     options: TrainingOptions
     concepts: list[ConceptLabel]
     log_position: int
+    experiment_id: str | None
+    trial: int | None
     manifest: str | None
     train_images: int | None
     validation_images: int | None
@@ -107,12 +110,13 @@ def library(
     limit: int = 20,
     versions_each: int = 50,
     archived: bool = False,
+    trials: bool = True,
     as_of: int | None = None,
 ) -> list[LibraryRow]:
     """A view's models, newest first, each with at most `versions_each` of its newest versions.
 
     `before` is the `created_position` of the last model seen; `as_of` is a past position of the
-    log.
+    log. Without `trials`, the versions of experiments are left out.
     """
     models = MODELS.at(as_of)
     query = (
@@ -127,12 +131,17 @@ def library(
         query = query.where(~models.c.archived)
     rows = [_model(row._mapping) for row in execute_at(connection, query, as_of)]
     model_ids = [row.model_id for row in rows]
-    by_model = _newest_of_each(connection, model_ids, versions_each, archived, as_of)
+    by_model = _newest_of_each(connection, model_ids, versions_each, archived, trials, as_of)
     return [LibraryRow(row, by_model[row.model_id]) for row in rows]
 
 
 def _newest_of_each(
-    connection: Connection, model_ids: list[str], each: int, archived: bool, as_of: int | None
+    connection: Connection,
+    model_ids: list[str],
+    each: int,
+    archived: bool,
+    trials: bool,
+    as_of: int | None,
 ) -> dict[str, list[VersionRow]]:
     versions = VERSIONS.at(as_of)
     ids = _table_of(model_ids, "model_id")
@@ -144,6 +153,8 @@ def _newest_of_each(
     )
     if not archived:
         newest = newest.where(~versions.c.archived)
+    if not trials:
+        newest = newest.where(versions.c.experiment_id.is_(None))
     rows = newest.lateral()
     query = (
         select(rows)
@@ -184,7 +195,8 @@ def find_version(
 
 
 class VersionFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """A filter of versions; None does not restrict."""
+    """A filter of versions; None does not restrict. Without `trials`, those of experiments are left
+    out."""
 
     projects: Collection[str] | None = None
     view_id: str | None = None
@@ -193,6 +205,8 @@ class VersionFilter(msgspec.Struct, frozen=True, kw_only=True):
     architecture: str | None = None
     name: str | None = None
     archived: bool = False
+    experiment_id: str | None = None
+    trials: bool = True
 
 
 def list_versions(
@@ -216,6 +230,10 @@ def list_versions(
             query = query.where(versions.c[column] == value)
     if filters.projects is not None:
         query = query.where(versions.c.project_id.in_(filters.projects))
+    if filters.experiment_id is not None:
+        query = query.where(versions.c.experiment_id == filters.experiment_id)
+    if not filters.trials:
+        query = query.where(versions.c.experiment_id.is_(None))
     if filters.name:
         query = query.where(versions.c.name.icontains(filters.name, autoescape=True))
     if not filters.archived:

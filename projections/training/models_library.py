@@ -61,7 +61,7 @@ from projections.engine.read_model import SCHEMA, ReadModel, Write, event_by_eve
 metadata = MetaData(schema=SCHEMA)
 
 models = Table(
-    "models_library_v4_models",
+    "models_library_v5_models",
     metadata,
     Column("model_id", Text, primary_key=True),
     Column("view_id", Text, nullable=False),
@@ -75,10 +75,10 @@ models = Table(
     Column("created_position", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
     valid_from_column(),
-    Index("models_library_v4_models_by_view", "view_id", "created_position"),
+    Index("models_library_v5_models_by_view", "view_id", "created_position"),
 )
 versions = Table(
-    "models_library_v4_versions",
+    "models_library_v5_versions",
     metadata,
     Column("version_id", Text, primary_key=True),
     Column("model_id", Text, nullable=False),
@@ -93,6 +93,8 @@ versions = Table(
     Column("options", JSONB, nullable=False),
     Column("concepts", JSONB, nullable=False),
     Column("log_position", BigInteger, nullable=False),
+    Column("experiment_id", Text),
+    Column("trial", Integer),
     Column("manifest", Text),
     Column("train_images", Integer),
     Column("validation_images", Integer),
@@ -110,13 +112,13 @@ versions = Table(
     Column("ended_at", DateTime(timezone=True)),
     Column("revision", BigInteger, nullable=False),
     valid_from_column(),
-    Index("models_library_v4_versions_by_model", "model_id", "number", "created_position"),
-    Index("models_library_v4_versions_by_view", "view_id", "created_position"),
-    Index("models_library_v4_versions_by_checkpoint", "checkpoint"),
+    Index("models_library_v5_versions_by_model", "model_id", "number", "created_position"),
+    Index("models_library_v5_versions_by_view", "view_id", "created_position"),
+    Index("models_library_v5_versions_by_checkpoint", "checkpoint"),
 )
 
 validation_sets = Table(
-    "models_library_v4_validation_sets",
+    "models_library_v5_validation_sets",
     metadata,
     Column("view_id", Text, primary_key=True),
     Column("position", BigInteger, primary_key=True),
@@ -342,6 +344,8 @@ def _version_row(recorded: Recorded, created: VersionCreated) -> dict[str, Any]:
         "options": msgspec.to_builtins(created.options),
         "concepts": msgspec.to_builtins(created.concepts),
         "log_position": created.log_position,
+        "experiment_id": created.experiment_id,
+        "trial": created.trial,
         "manifest": None,
         "train_images": None,
         "validation_images": None,
@@ -363,5 +367,5 @@ def _version_row(recorded: Recorded, created: VersionCreated) -> dict[str, Any]:
 
 
 MODELS_LIBRARY = ReadModel(
-    "models_library_v4", metadata, event_by_event(project), ("model.", "version.")
+    "models_library_v5", metadata, event_by_event(project), ("model.", "version.")
 )

@@ -36,6 +36,7 @@ from domain.training.messages import (
     TrainJob,
     WorkerPresence,
 )
+from gpu_worker.child import TITLE
 from gpu_worker.worker import run_worker
 from tests.waiting import HANG_SECONDS
 
@@ -160,16 +161,58 @@ async def worker_process(
         await process.wait()
 
 
-def children(parent: int, module: str = "gpu_worker.child") -> list[int]:
-    """The process ids of the training processes that a worker, or one of them, has running."""
+def forking(worker: int) -> list[int]:
+    """The process id of what forks a worker's trainings, if it runs."""
+    return [
+        pid
+        for pid in _below(worker)
+        if "multiprocessing.forkserver" in _command(pid) and _state(pid) != "Z"
+    ]
+
+
+def children(worker: int) -> list[int]:
+    """The process ids of the trainings that a worker has running."""
+    return [pid for parent in forking(worker) for pid in _below(parent) if _name(pid) == TITLE]
+
+
+def ranks(training: int) -> list[int]:
+    """The process ids of those that train along with a training process."""
+    return [pid for pid in _below(training) if "gpu_worker.rank" in _command(pid)]
+
+
+def parent_of(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(status.partition("\nPPid:\t")[2].partition("\n")[0])
+
+
+def _below(parent: int) -> list[int]:
     found = []
     for folder in Path("/proc").iterdir():
-        with suppress(OSError, UnicodeDecodeError):
-            status = (folder / "status").read_text()
-            command = (folder / "cmdline").read_text()
-            if f"\nPPid:\t{parent}\n" in status and module in command:
+        with suppress(OSError):
+            if f"\nPPid:\t{parent}\n" in (folder / "status").read_text():
                 found.append(int(folder.name))
     return found
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(") ")[2][:1]
+    except OSError:
+        return ""
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 async def child_of(parent: int, *, other_than: int = 0) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 
 import msgspec
 import pytest
@@ -13,7 +14,7 @@ from gpu_worker.channel import Assignment
 from gpu_worker.group import Group
 from gpu_worker.process import Child
 from gpu_worker.train import train_version
-from tests.gpu_worker.harness import children, gone
+from tests.gpu_worker.harness import children, gone, parent_of, ranks
 from tests.gpu_worker.samples import ITERATIONS_PER_EPOCH, figures, of_type
 from tests.gpu_worker.test_kinds import job_of
 
@@ -31,7 +32,7 @@ async def until_epoch(child: Child, said: list[AnyReport]) -> list[int]:
         if isinstance(report, EpochMetrics):
             break
     (pid,) = children(os.getpid())
-    return children(pid, "gpu_worker.rank")
+    return ranks(pid)
 
 
 async def carried_out(assignment: Assignment) -> list[AnyReport]:
@@ -86,6 +87,41 @@ def test_none_of_a_group_outlives_the_child(settings: Settings, blobs: BlobStore
         finally:
             await child.kill()
         await gone(other)
+
+    asyncio.run(scenario())
+
+
+async def started(assignment: Assignment) -> Child:
+    """A child; it is tried again while what forked the last one is dying."""
+    while True:
+        try:
+            return await Child.start(assignment)
+        except ChildProcessError:
+            await asyncio.sleep(0)
+
+
+def test_trainings_are_forked_by_one_process_and_another_takes_its_place(
+    settings: Settings, blobs: BlobStore
+) -> None:
+    bare = msgspec.structs.replace(settings, nats_url=None)
+    job = job_of("classification", blobs, epochs=200)
+
+    async def scenario() -> None:
+        forked_by: list[int] = []
+        for _ in range(3):
+            if len(forked_by) == 2:
+                os.kill(forked_by[-1], signal.SIGKILL)
+            child = await started(Assignment(job, 1, bare))
+            try:
+                async for _ in child.reports():
+                    break
+                (pid,) = children(os.getpid())
+                forked_by.append(parent_of(pid))
+            finally:
+                await child.kill()
+            await gone(pid)
+        first, second, third = forked_by
+        assert first == second != third
 
     asyncio.run(scenario())
 

@@ -20,7 +20,7 @@ from adapters.settings import Settings
 from domain.training.messages import Completed, Failed, Started, WorkerPresence
 from gpu_worker.scratch import record_handed_back, times_handed_back
 from tests.gpu_worker.conftest import NatsServer, Reference
-from tests.gpu_worker.harness import backend, child_of, children, gone, worker
+from tests.gpu_worker.harness import backend, child_of, children, forking, gone, worker
 from tests.gpu_worker.samples import coloured_job, final_weights, told_once
 from tests.waiting import HANG_SECONDS
 
@@ -115,11 +115,32 @@ def test_the_fifth_interruption_fails_the_training(settings: Settings, blobs: Bl
                 os.kill(child, signal.SIGKILL)
             await our.until_end()
             await our.until_no_job_is_left()
-        (report,) = our.reports
+        assert not any(isinstance(report.body, Completed) for report in our.reports)
+        report = our.reports[-1]
         assert isinstance(report.body, Failed)
         assert report.delivery == 5
         assert "interrupted 5 times" in report.body.reason
         assert "SIGKILL" in report.body.reason
+
+    asyncio.run(scenario())
+
+
+def test_a_job_is_trained_though_the_process_that_forks_dies_while_it_imports(
+    settings: Settings, blobs: BlobStore
+) -> None:
+    async def scenario() -> None:
+        for earlier in forking(os.getpid()):
+            os.kill(earlier, signal.SIGKILL)
+            await gone(earlier)
+        async with backend(settings) as our, worker(settings):
+            await our.dispatch(coloured_job(blobs))
+            async with asyncio.timeout(HANG_SECONDS):
+                while not (pids := forking(os.getpid())):
+                    await asyncio.sleep(0.01)
+            os.kill(pids[0], signal.SIGKILL)
+            await our.until_end()
+        assert isinstance(our.reports[-1].body, Completed)
+        assert our.reports[-1].delivery == 2
 
     asyncio.run(scenario())
 

@@ -16,6 +16,7 @@ from adapters.settings import RUNTIME_FILE, Runtime, read_runtime
 from cli.client import ApiClient
 from cli.demo.digits import handwritten_digits
 from cli.operations.up import wait_ready
+from tests.gpu_worker.harness import children
 from tests.servers import port_of_its_own
 from tests.waiting import HANG_SECONDS
 
@@ -82,12 +83,11 @@ class RunningSystem:
         assert self._up is not None
         if name == "child":
             worker = self.pid("worker")
-            children = _children(worker) if worker else {}
-        else:
-            children = _children(self._up.pid)
-        wanted = {"postgres": "/bin/postgres", "nats": "nats-server", "child": "gpu_worker.child"}
+            return next(iter(children(worker)), None) if worker else None
+        wanted = {"postgres": "/bin/postgres", "nats": "nats-server"}
         mark = wanted.get(name, f"cli.main {name}")
-        return next((pid for pid, command in children.items() if mark in command), None)
+        below = _children(self._up.pid)
+        return next((pid for pid, command in below.items() if mark in command), None)
 
 
 @contextmanager

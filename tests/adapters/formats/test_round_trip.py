@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from adapters.formats import voc
 from adapters.formats.coco import WITHOUT_ANNOTATIONS
-from adapters.formats.items import DeclaredView, ReadOptions, SourceImage
+from adapters.formats.items import DeclaredView, ReadOptions, SourceImage, ViewAnnotations
 from adapters.formats.registry import FORMATS, detect
 from adapters.formats.remainder import REPEATED
 from adapters.formats.voc_origin import FROM_1
-from domain.dataset.image import TRAIN
+from domain.dataset.image import TRAIN, VALIDATION
 from domain.errors import Invalid
 from domain.library.view import CLASSIFICATION, DETECTION, KINDS
 from tests.adapters.formats.making import Taken, export, folder, take
@@ -75,6 +75,17 @@ def test_coco(sample: Sample) -> None:
 def test_voc(sample: Sample) -> None:
     views, images = sample
     assert returned("voc", views, images).images == plain(images)
+
+
+@pytest.mark.parametrize("name", ['".jpg', '0".jpg', '"0".jpg', '""0.jpg', "0 1.jpg"])
+def test_names_that_look_quoted_stay_in_their_split(name: str) -> None:
+    view = DeclaredView("a", DETECTION, ())
+    boxless = {"a": ViewAnnotations((), True)}
+    images = [
+        SourceImage(name, "", TRAIN, {}, boxless, (1, 1)),
+        SourceImage("other.jpg", "", VALIDATION, {}, boxless, (1, 1)),
+    ]
+    assert returned("voc", [view], images).images == plain(images)
 
 
 @QUICK

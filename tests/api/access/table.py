@@ -45,6 +45,14 @@ annotate of            DELETE /api/v1/views/{view_id}/concepts/{concept_id}
 annotate of            POST   /api/v1/views/{view_id}/annotations
 read of                GET    /api/v1/views/{view_id}/models
 train of               POST   /api/v1/views/{view_id}/versions
+train of               POST   /api/v1/views/{view_id}/experiments
+read of                GET    /api/v1/views/{view_id}/experiments
+read of                GET    /api/v1/experiments/{experiment_id}
+read of                GET    /api/v1/experiments/{experiment_id}/trials
+read of                GET    /api/v1/experiments/{experiment_id}/curves
+read of                GET    /api/v1/experiments/{experiment_id}/events
+train of               POST   /api/v1/experiments/{experiment_id}/stop
+read anywhere          GET    /api/v1/forms/{kind}/space
 read of                GET    /api/v1/models/{model_id}
 train of               PATCH  /api/v1/models/{model_id}
 train of               DELETE /api/v1/models/{model_id}

@@ -83,6 +83,7 @@ class Doors:
                 "concept_id": found["concepts"][0]["concept_id"],
                 "image_id": scene.http.get(path).json()["items"][0]["image_id"],
                 "import_id": scene.post(f"/projects/{project}/imports", asked)["id"],
+                "experiment_id": scene.post(f"/views/{view}/experiments", {})["id"],
                 "webhook_id": scene.post("/webhooks", hook)["id"],
                 "kind": "classification",
                 "role": "viewer",

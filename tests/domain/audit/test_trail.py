@@ -13,6 +13,7 @@ from domain.audit.trail import Line, line_of, mentions
 from domain.dataset import blob, image, imports, project
 from domain.dataset.image import Annotation, Box, ImageAdded, ImageAnnotated, ImageSplitAssigned
 from domain.event import Event, Recorded, registry
+from domain.experiments import experiment
 from domain.library import model, view
 from domain.subscriptions import webhook
 from domain.training import version
@@ -26,7 +27,7 @@ from domain.training.version import (
 )
 from tests.domain.training.version_samples import CREATED
 from tests.golden.test_samples import SAMPLES, parts
-from tests.golden.write import METADATA, SHA
+from tests.golden.write import EXAMPLES, METADATA, SHA
 
 PROJECT = project.Project("Zoo")
 VIEW = view.View("p", "Animals", "tagging", {"c": "cat", "d": "dog"}, {"e": "emu"})
@@ -41,6 +42,9 @@ WEBHOOK = webhook.Webhook(
     webhook.WebhookRegistered("hooks.example.com", (), "p", "", "https://hooks.example.com/", "s"),
     "s",
 )
+EXPERIMENT = experiment.Experiment(
+    next(event for event in EXAMPLES if isinstance(event, experiment.ExperimentStarted))
+)
 STATES: dict[str, object] = {
     "project": PROJECT,
     "view": SAMPLED,
@@ -49,6 +53,7 @@ STATES: dict[str, object] = {
     "blob": blob.Blob("asked for"),
     "import": IMPORT,
     "version": VERSION,
+    "experiment": EXPERIMENT,
     "webhook": WEBHOOK,
     "account": account.Account("ada", account.PERSON, None),
     "key": key.Key("a", "nightly", key.Scope(), None, SHA),

@@ -1,0 +1,1 @@
+"""Proposals by Optuna, and the service that carries experiments on."""

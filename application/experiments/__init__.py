@@ -1,0 +1,1 @@
+"""Commands about experiments, and the policy that carries them on."""

@@ -1,0 +1,167 @@
+"""Commands about experiments."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from application.dataset.dataset import images_at
+from application.handle import Decided, Session
+from application.training.starting import PretrainedWeights, initial_weights
+from domain.aggregates import EXPERIMENT, MODEL, VERSION, VIEW
+from domain.errors import Conflict, Invalid
+from domain.experiments.experiment import (
+    Experiment,
+    ExperimentStarted,
+    RecordProposal,
+    StartExperiment,
+    StopExperiment,
+    TrialProposed,
+)
+from domain.experiments.space import (
+    Parameters,
+    SearchSpace,
+    Value,
+    check_space,
+    default_space,
+    default_trials,
+    options_of,
+)
+from domain.experiments.trials import objective_of
+from domain.library import model as models
+from domain.library import view as views
+from domain.library.model import NumberVersion
+from domain.training import manifest
+from domain.training import version as versions
+from domain.training.messages import ConceptLabel
+from domain.training.version import CreateVersion, Version
+
+SHARED = (
+    "epochs",
+    "batch_size",
+    "pretrained",
+    "precision",
+    "freeze_backbone_epochs",
+    "gradient_clip_norm",
+    "resizer",
+    "max_dimension",
+    "width",
+    "height",
+    "margin_crop",
+    "seed",
+)
+"""Options that the trials of an experiment may share."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user wants of an experiment. `space` is None for the one of the kind of view."""
+
+    name: str | None = None
+    budget: int
+    concurrency: int
+    seed: int = 0
+    pruning: bool = True
+    base: Mapping[str, Value] = {}
+    space: SearchSpace | None = None
+
+
+def start_experiment(
+    session: Session, view_id: str, plan: Plan, weights: PretrainedWeights | None = None
+) -> Decided[Experiment]:
+    """Start an experiment on the view's current model and images.
+
+    What could not be trained is refused here, before any trial; the error names the field.
+    """
+    view = views.require(session.get(VIEW, view_id))
+    if view.current_model is None:
+        raise Conflict(f"view {view.name!r} has no concepts yet; add at least two")
+    model = models.require(session.get(MODEL, view.current_model))
+    if model.archived:
+        raise Conflict(f"model {model.name!r} is archived; it is not trained any more")
+    at_hand = frozenset() if weights is None else weights.at_hand()
+    for key in plan.base:
+        if key not in SHARED:
+            raise Invalid(
+                f"{key!r} is not shared by trials; the options are: {', '.join(SHARED)}",
+                field=f"options.{key}",
+            )
+    space = plan.space or default_space(view.kind, at_hand)
+    check_space(view.kind, space, plan.base, at_hand)
+    labels = view.removed | view.concepts
+    concepts = tuple(
+        ConceptLabel(key, label) for key, label in labels.items() if key in model.concepts
+    )
+    position = session.position
+    first = default_trials(view.kind, space, plan.base, at_hand)[0]
+    options = options_of(view.kind, plan.base, first, at_hand)
+    if options.epochs is None:
+        raise Invalid("trials are as long as their epochs; give epochs", field="options.epochs")
+    started = ExperimentStarted(
+        project_id=view.project_id,
+        view_id=view_id,
+        model_id=view.current_model,
+        name=plan.name or f"Experiment on {model.name}",
+        kind=view.kind,
+        concepts=concepts,
+        log_position=position,
+        base=dict(plan.base),
+        space=space,
+        objective=objective_of(view.kind),
+        epochs=options.epochs,
+        budget=plan.budget,
+        concurrency=plan.concurrency,
+        seed=plan.seed,
+        pruning=plan.pruning,
+        weights=tuple(sorted(at_hand)),
+    )
+    lines = manifest.manifest(
+        images_at(session.store, view.project_id, position),
+        view_id,
+        view.kind,
+        frozenset(model.concepts),
+        negative_validation=True,
+    )
+    counts = manifest.counts_of_enough(lines, view.kind)
+    versions.check_trainable(view.kind, concepts, counts)
+    return session.decide(EXPERIMENT, session.begin(EXPERIMENT), StartExperiment(started))
+
+
+def stop_experiment(session: Session, experiment_id: str) -> Decided[Experiment]:
+    return session.change(EXPERIMENT, experiment_id, StopExperiment())
+
+
+def propose_trial(
+    session: Session,
+    experiment_id: str,
+    experiment: Experiment,
+    number: int,
+    parameters: Parameters,
+    sampler: str,
+    libraries: Mapping[str, str],
+    weights: PretrainedWeights | None,
+) -> Decided[Version]:
+    """Record a proposal, and the version that it is, in one transaction."""
+    started = experiment.started
+    options = options_of(started.kind, started.base, parameters, frozenset(started.weights))
+    version_id = session.begin(VERSION)
+    proposal = TrialProposed(
+        number, version_id, parameters, sampler, session.position, dict(libraries)
+    )
+    session.decide(EXPERIMENT, experiment_id, RecordProposal(proposal))
+    model = models.require(session.get(MODEL, started.model_id))
+    session.decide(MODEL, started.model_id, NumberVersion(version_id, archived=True))
+    command = CreateVersion(
+        project_id=started.project_id,
+        view_id=started.view_id,
+        model_id=started.model_id,
+        number=model.versions + 1,
+        name=f"{started.name}, trial {number}",
+        kind=started.kind,
+        concepts=started.concepts,
+        options=options,
+        counts=None,
+        log_position=started.log_position,
+        initial_weights=initial_weights(session, started.view_id, options, weights),
+        experiment_id=experiment_id,
+        trial=number,
+    )
+    return session.decide(VERSION, version_id, command)

@@ -1,0 +1,1 @@
+"""Experiments: searches over the options of a training, each trial a model version."""

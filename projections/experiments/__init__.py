@@ -1,0 +1,1 @@
+"""The read model of experiments and their trials."""

@@ -1,0 +1,50 @@
+"""An API whose experiments are carried on, with trainings that are simulated."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from adapters.servers.postgres import EmbeddedPostgres
+from tests.adapters.running import running
+from tests.api.conftest import serving, settings_at
+from tests.api.scene import Scene
+from tests.application.experiments.simulation import Trainer, experiment_at
+from tests.servers import new_database
+
+
+class Laboratory:
+    """Starts experiments by HTTP, and trains their trials."""
+
+    def __init__(self, site: Scene) -> None:
+        self.site = site
+        self.trainer = Trainer(site.store)
+
+    def start(self, view_id: str, **body: object) -> str:
+        return str(self.site.post(f"/views/{view_id}/experiments", body)["id"])
+
+    def get(self, path: str) -> Any:
+        return self.site.http.get(f"/api/v1{path}").raise_for_status().json()
+
+    def trials(self, experiment_id: str) -> list[str]:
+        return [t.version_id for t in experiment_at(self.site.store, experiment_id).trials]
+
+    def run(self, experiment_id: str, *, steps: int = 100_000) -> None:
+        """Train an epoch of each trial, as often as said or until the experiment has ended."""
+        for _ in range(steps):
+            if experiment_at(self.site.store, experiment_id).concluded is not None:
+                break
+            for version_id in self.trials(experiment_id):
+                self.trainer.step(version_id)
+        self.site.visible()
+
+
+@pytest.fixture(scope="package")
+def laboratory(
+    postgres: EmbeddedPostgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Laboratory]:
+    folder = tmp_path_factory.mktemp("laboratory")
+    with new_database(postgres, migrated_template) as database:
+        settings = settings_at(database, folder)
+        with serving(settings) as site, running(settings, "trials"):
+            yield Laboratory(site)

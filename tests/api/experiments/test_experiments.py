@@ -1,0 +1,192 @@
+import threading
+
+import httpx
+import pytest
+from httpx_sse import connect_sse
+
+from tests.adapters.running import eventually
+from tests.api.experiments.conftest import Laboratory
+from tests.waiting import HANG_SECONDS
+
+SPACE = {
+    "architectures": ["resnet18", "mobilenet_v3_small"],
+    "optimizers": ["momentum", "nadam"],
+    "balancing": [False, True],
+}
+SMALL = {"epochs": 9, "width": 32, "height": 32}
+
+
+@pytest.fixture(scope="module")
+def finished(laboratory: Laboratory) -> tuple[str, str]:
+    """A view, and an experiment in it that has ended."""
+    _, view_id = laboratory.site.trainable()
+    experiment_id = laboratory.start(view_id, budget=14, concurrency=3, space=SPACE, options=SMALL)
+    laboratory.run(experiment_id)
+    return view_id, experiment_id
+
+
+def test_one_click_starts_the_quick_preset(laboratory: Laboratory) -> None:
+    _, view_id = laboratory.site.trainable()
+    experiment_id = laboratory.start(view_id)
+    eventually(lambda: len(laboratory.trials(experiment_id)) == 4)
+    laboratory.site.visible()
+    shown = laboratory.get(f"/experiments/{experiment_id}")["experiment"]
+    assert (shown["budget"], shown["epochs"], shown["concurrency"]) == (8, 6, 4)
+    assert shown["state"] == "running"
+    assert shown["counts"] == {"open": 4, "completed": 0, "pruned": 0, "failed": 0}
+    assert shown["best"] is None
+
+
+def test_an_experiment_names_its_best(laboratory: Laboratory, finished: tuple[str, str]) -> None:
+    _, experiment_id = finished
+    shown = laboratory.get(f"/experiments/{experiment_id}")["experiment"]
+    conclusion = shown["conclusion"]
+    assert (shown["state"], conclusion["ended_by"]) == ("concluded", "budget")
+    assert shown["best"]["version_id"] == conclusion["best"]
+    assert shown["best"]["value"] == conclusion["value"]
+    assert shown["counts"]["completed"] == conclusion["completed"]
+    assert shown["counts"]["pruned"] == conclusion["pruned"] > 0
+    assert shown["epochs_trained"] == conclusion["epochs_trained"] < shown["epochs_planned"]
+    assert (shown["progress"], shown["seconds_left"]) == (1.0, None)
+
+
+def test_trials_are_sorted_and_filtered(laboratory: Laboratory, finished: tuple[str, str]) -> None:
+    _, experiment_id = finished
+    path = f"/experiments/{experiment_id}/trials"
+    trials = laboratory.get(path)["items"]
+    assert [trial["number"] for trial in trials] == list(range(1, 15))
+    best = laboratory.get(f"/experiments/{experiment_id}")["experiment"]["best"]
+    ready = laboratory.get(f"{path}?sort=best&status=ready")["items"]
+    assert ready[0]["number"] == best["number"]
+    assert [t["value"] for t in ready] == sorted((t["value"] for t in ready), reverse=True)
+    pruned = laboratory.get(f"{path}?status=pruned")["items"]
+    assert pruned
+    assert all(t["pruning"]["value"] < t["pruning"]["cut"] for t in pruned)
+    refused = laboratory.site.http.get(f"/api/v1{path}?sort=colour")
+    assert [error["field"] for error in refused.json()["errors"]] == ["sort"]
+
+
+def test_the_curves_of_all_trials_come_at_once(
+    laboratory: Laboratory, finished: tuple[str, str]
+) -> None:
+    _, experiment_id = finished
+    curves = laboratory.get(f"/experiments/{experiment_id}/curves")["curves"]
+    assert {curve["number"] for curve in curves} == set(range(1, 15))
+    assert {curve["metric"] for curve in curves} == {"validation_loss", "validation_accuracy"}
+    trials = laboratory.get(f"/experiments/{experiment_id}/trials")["items"]
+    (first,) = (c for c in curves if (c["number"], c["metric"]) == (1, "validation_accuracy"))
+    assert len(first["values"]) == 9
+    assert max(first["values"]) == pytest.approx(trials[0]["value"])
+
+
+def test_the_past_is_as_it_was(laboratory: Laboratory, finished: tuple[str, str]) -> None:
+    view_id, experiment_id = finished
+    path = f"/experiments/{experiment_id}"
+    trials = laboratory.get(f"{path}/trials")["items"]
+    (pruned, *_) = (trial for trial in trials if trial["pruning"])
+    at = pruned["pruning"]["log_position"]
+    then = laboratory.get(f"{path}?as_of={at}")["experiment"]
+    assert (then["state"], then["conclusion"], then["ended_at"]) == ("running", None, None)
+    before = laboratory.get(f"{path}/trials?as_of={at}")["items"]
+    assert len(before) < 14
+    (it,) = (trial for trial in before if trial["number"] == pruned["number"])
+    assert it["pruning"] is None
+    assert it["status"] == "training"
+    nothing = laboratory.get(f"/views/{view_id}/experiments?as_of=1")
+    assert nothing["items"] == []
+
+
+def test_experiments_are_listed_newest_first_page_by_page(laboratory: Laboratory) -> None:
+    _, view_id = laboratory.site.trainable()
+    made = [laboratory.start(view_id, name=f"search {n}", budget=1) for n in range(3)]
+    laboratory.site.visible()
+    first = laboratory.get(f"/views/{view_id}/experiments?limit=2")
+    assert [row["experiment_id"] for row in first["items"]] == made[:0:-1]
+    second = laboratory.get(f"/views/{view_id}/experiments?limit=2&cursor={first['next']}")
+    assert [row["experiment_id"] for row in second["items"]] == made[:1]
+
+
+def test_a_version_says_which_trial_it_is(
+    laboratory: Laboratory, finished: tuple[str, str]
+) -> None:
+    _, experiment_id = finished
+    version_id = laboratory.trials(experiment_id)[4]
+    version = laboratory.get(f"/versions/{version_id}")["version"]
+    assert (version["experiment_id"], version["trial"]) == (experiment_id, 5)
+
+
+def test_it_is_stopped_once_and_ends(laboratory: Laboratory) -> None:
+    _, view_id = laboratory.site.trainable()
+    experiment_id = laboratory.start(view_id, budget=50, concurrency=3)
+    eventually(lambda: len(laboratory.trials(experiment_id)) == 3)
+    for _ in range(3):
+        laboratory.trainer.step(laboratory.trials(experiment_id)[0])
+    laboratory.site.post(f"/experiments/{experiment_id}/stop", {})
+    laboratory.site.post(f"/experiments/{experiment_id}/stop", {})
+    laboratory.run(experiment_id)
+    shown = laboratory.get(f"/experiments/{experiment_id}")["experiment"]
+    assert shown["conclusion"]["ended_by"] == "stopped"
+    assert shown["best"]["number"] == 1
+    again = laboratory.site.http.post(f"/api/v1/experiments/{experiment_id}/stop")
+    assert again.status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"budget": 0}, "budget"),
+        ({"budget": 501}, "budget"),
+        ({"concurrency": 0}, "concurrency"),
+        ({"space": {"architectures": []}}, "space.architectures"),
+        ({"space": {"architectures": ["resnet18"], "optimizers": ["sgd"]}}, "space.optimizers"),
+        ({"options": {"pretrained": "imagenet"}}, "space.architectures"),
+        ({"options": {"patience": 3}}, "options.patience"),
+        ({"options": {"epochs": 0}}, "epochs"),
+    ],
+)
+def test_bad_input_is_refused_with_its_field(
+    laboratory: Laboratory, finished: tuple[str, str], body: dict[str, object], field: str
+) -> None:
+    view_id, _ = finished
+    head = laboratory.site.store.head()
+    refused = laboratory.site.http.post(f"/api/v1/views/{view_id}/experiments", json=body)
+    assert refused.status_code == 422
+    assert [error["field"] for error in refused.json()["errors"]] == [field]
+    assert laboratory.site.store.head() == head
+
+
+@pytest.mark.parametrize(
+    "body", [{"preset": "huge"}, {"space": {"architectures": ["resnet18"], "rates": [1]}}, {"x": 1}]
+)
+def test_what_no_experiment_has_is_refused(
+    laboratory: Laboratory, finished: tuple[str, str], body: dict[str, object]
+) -> None:
+    view_id, _ = finished
+    refused = laboratory.site.http.post(f"/api/v1/views/{view_id}/experiments", json=body)
+    assert refused.status_code == 422
+
+
+def test_it_is_followed_live_to_its_end(laboratory: Laboratory) -> None:
+    _, view_id = laboratory.site.trainable()
+    experiment_id = laboratory.start(view_id, budget=2, concurrency=1, space=SPACE, options=SMALL)
+    training = threading.Thread(target=laboratory.run, args=(experiment_id,))
+    path = f"/api/v1/experiments/{experiment_id}/events"
+    states = []
+    with connect_sse(laboratory.site.http, "GET", path, timeout=HANG_SECONDS) as source:
+        training.start()
+        for event in source.iter_sse():
+            if event.event == "end":
+                break
+            states.append(event.json())
+    training.join()
+    assert states[-1]["state"] == "concluded"
+    assert states[-1]["best"]["number"] in {1, 2}
+    counts = [state["counts"]["completed"] for state in states]
+    assert counts == sorted(counts)
+    assert counts[-1] == 2
+
+
+def test_one_that_is_not_there_is_not_found(laboratory: Laboratory) -> None:
+    for path in ("", "/trials", "/curves", "/events"):
+        found: httpx.Response = laboratory.site.http.get(f"/api/v1/experiments/none{path}")
+        assert found.status_code == 404
