@@ -33,6 +33,11 @@ def shortage(error: BaseException | None) -> str | None:
     return None
 
 
+def is_of_database(error: BaseException | None) -> bool:
+    """Whether it is the database that says that it has no more of something."""
+    return shortage(error) in _OF_DATABASE.values()
+
+
 def is_disk_full(error: BaseException | None) -> bool:
     """Whether an error of this machine, or one of its causes, says that a disk is full."""
     return shortage(error) in (_OF_SYSTEM[errno.ENOSPC], _OF_SYSTEM[errno.EDQUOT])

@@ -10,7 +10,7 @@ import pytest
 from psycopg.errors import DiskFull
 
 from adapters.images.file_format import READABLE
-from adapters.shortage import is_disk_full, shortage
+from adapters.shortage import is_disk_full, is_of_database, shortage
 from tests.adapters.dataset.importing import png, write_files
 
 
@@ -33,6 +33,7 @@ def test_what_is_short_is_named(error: Exception, said: str | None) -> None:
             assert (found is None) == (said is None)
             assert said is None or said in str(found)
     assert is_disk_full(error) == (said == "the disk is full")
+    assert is_of_database(error) == isinstance(error, DiskFull)
 
 
 FILES = """

@@ -10,7 +10,7 @@ from adapters.dataset.imports.run import ImportContext, run_import
 from adapters.observability.event_spans import TracedStore
 from adapters.observability.masking import masked
 from adapters.settings import Settings
-from adapters.shortage import is_disk_full, shortage
+from adapters.shortage import is_disk_full, is_of_database, shortage
 from adapters.uploads.archives import ArchiveLimits
 from adapters.uploads.image_files import ImageLimits
 from application.log.store import LogUnreachable
@@ -47,6 +47,9 @@ def carry_out(settings: Settings, import_id: str) -> int:
         log.warning("import %s cannot continue now: %s", import_id, reason)
         return NOT_NOW
     except Exception as error:
+        if is_of_database(error):
+            log.warning("import %s cannot continue now: %s", import_id, shortage(error))
+            return NOT_NOW
         log.exception("import %s broke off", import_id)
         why = shortage(error) or masked(f"{type(error).__name__}: {error}")
         if isinstance(error, BrokenProcessPool | MemoryError):

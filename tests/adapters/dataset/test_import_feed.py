@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from adapters.dataset.imports.feed import TRIES
 from adapters.dataset.imports.requested import find_requested
 from adapters.processes.processes import wait_until
 from adapters.settings import Settings
@@ -166,6 +167,42 @@ def test_an_import_waits_for_room_on_a_full_disk(
             disk.free()
             eventually(lambda: status(importer, import_id) == COMPLETED)
     assert len(importer.images()) == IMAGES
+
+
+FULL = """
+CREATE FUNCTION log.full() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$;
+CREATE TRIGGER a_full_disk BEFORE INSERT ON log.stemma_events
+FOR EACH STATEMENT EXECUTE FUNCTION log.full()
+"""
+
+
+def test_an_import_waits_for_room_in_the_database(
+    importer: Importer,
+    settings: Settings,
+    migrated: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("adapters.dataset.imports.feed.PAUSE", 0.01)
+    import_id = importer.ask(write_files(tmp_path / "few", {"a/1.png": png(1)}))
+    tried: set[int] = set()
+    with psycopg.connect(migrated.admin_url, autocommit=True) as connection:
+        connection.execute(FULL)
+        with running(settings, "importer"):
+            while len(tried) <= TRIES:
+                tried |= {process for process in processes(import_id) if is_main(process)}
+            assert status(importer, import_id) == REQUESTED
+            connection.execute("DROP TRIGGER a_full_disk ON log.stemma_events")
+            eventually(lambda: status(importer, import_id) == COMPLETED)
+
+
+def is_main(process: int) -> bool:
+    """Whether it is the process of an import, and not of its pool."""
+    try:
+        return b"carry-out-import" in Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def test_an_import_that_needs_more_room_than_there_is_fails(
