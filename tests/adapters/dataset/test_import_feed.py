@@ -190,8 +190,12 @@ def test_an_import_waits_for_room_in_the_database(
     with psycopg.connect(migrated.admin_url, autocommit=True) as connection:
         connection.execute(FULL)
         with running(settings, "importer"):
-            while len(tried) <= TRIES:
-                tried |= {process for process in processes(import_id) if is_main(process)}
+
+            def tried_again() -> bool:
+                tried.update(filter(is_main, processes(import_id)))
+                return len(tried) > TRIES or status(importer, import_id) == FAILED
+
+            eventually(tried_again)
             assert status(importer, import_id) == REQUESTED
             connection.execute("DROP TRIGGER a_full_disk ON log.stemma_events")
             eventually(lambda: status(importer, import_id) == COMPLETED)
