@@ -19,6 +19,7 @@ from adapters.nats.login import nats_login
 from adapters.observability import logs
 from adapters.settings import Settings
 from domain.training.messages import TrainJob
+from gpu_worker.decoded import decoded_folder, forget_others
 from gpu_worker.delivery import Delivery, send_ack
 from gpu_worker.heartbeat import Heartbeat
 from gpu_worker.retries import Retries
@@ -46,8 +47,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         registry=registry,
     )
     retrying.set_function(retries.seconds)
-    with own_port(settings, registry, _checks(settings, retries)):
-        await _work(settings, training, retries, stop)
+    with own_port(settings, registry, _checks(settings, retries)), decoded_folder(settings) as own:
+        await _work(own, training, retries, stop)
 
 
 def _checks(settings: Settings, retries: Retries) -> Checks:
@@ -133,6 +134,7 @@ async def _carry_out(
         log.info("job %s: delivery %d", job.message_id, message.metadata.num_delivered)
         heartbeat.working_on(job.version_id)
         try:
+            await asyncio.to_thread(forget_others, settings, job.manifest)
             await Delivery(client, settings, message, job, retries).work(stop)
         finally:
             heartbeat.working_on(None)
