@@ -3,10 +3,14 @@
 import { colour } from "../training/chart.js";
 import { bestLast, styleOf } from "./lines.js";
 
+const FIRST = ["architecture", "optimizer", "rate_multiplier", "weight_decay", "image_size", "balancing"];
+
 export function parametersChart({ experiment: { best, objective }, trials, labels }) {
   const measured = bestLast(trials.filter(({ value }) => value !== null), best);
   const parameters = measured.map((trial) => trial.parameters);
-  const keys = Object.keys(parameters[0] ?? {}).filter((key) => new Set(parameters.map((one) => one[key])).size > 1);
+  const keys = Object.keys(parameters[0] ?? {})
+    .filter((key) => new Set(parameters.map((one) => one[key])).size > 1)
+    .sort((one, other) => placeOf(one) - placeOf(other));
   const axes = keys.map((key) => axisOf(parameters.map((one) => one[key]), key, labels));
   axes.push(numbers(measured.map(({ value }) => value), labels[objective], percent));
   const traces = measured.map((trial, row) => {
@@ -23,6 +27,10 @@ export function parametersChart({ experiment: { best, objective }, trials, label
     };
   });
   return { traces, points: keys.length ? measured.length : 0, layout: layoutOf(axes) };
+}
+
+function placeOf(key) {
+  return FIRST.includes(key) ? FIRST.indexOf(key) : FIRST.length;
 }
 
 function layoutOf(axes) {

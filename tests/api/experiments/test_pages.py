@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.adapters.running import eventually
 from tests.api.experiments.conftest import Laboratory
@@ -196,5 +197,154 @@ def test_the_pages_can_be_read_and_steered_in_both_schemes(
             for scheme in SCHEMES:
                 page.emulate_media(color_scheme=scheme)
                 page.wait_for_function(CHARTS_FOLLOW)
-                page.screenshot(path=f"/tmp/shot{width}{scheme}{path[1:4]}.png", full_page=True)
                 assert page.evaluate(CHECKS) == [], f"{path} {scheme} {width}"
+
+
+def opened(page: Page, laboratory: Laboratory, view_id: str) -> Locator:
+    """The dialog behind Train, once it knows the space."""
+    show(page, laboratory.site, f"/views/{view_id}")
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.locator("[data-custom][data-filled]").wait_for(state="attached")
+    return page.locator("#start")
+
+
+def sent(page: Page, dialog: Locator) -> Any:
+    """The body that is sent when the experiment is started."""
+    with page.expect_request(
+        lambda made: made.method == "POST" and made.url.endswith("/experiments")
+    ) as request:
+        dialog.get_by_role("button", name="Start experiment").click()
+    return request.value.post_data_json
+
+
+def test_a_preset_is_started_by_keyboard(laboratory: Laboratory, page: Page) -> None:
+    _, view_id = laboratory.site.trainable()
+    dialog = opened(page, laboratory, view_id)
+    expect(dialog.get_by_label("Quick")).to_be_focused()
+    summary = dialog.locator("[data-summary]")
+    expect(summary).to_have_text("8 trainings of at most 6 epochs.")
+    expect(dialog).to_contain_text("6 of training, 4 of validation")
+    expect(dialog.locator('[data-part="workers"]')).to_contain_text("workers are online")
+    expect(dialog.locator("[data-custom]")).to_be_hidden()
+    page.keyboard.press("ArrowDown")
+    expect(summary).to_have_text("24 trainings of at most 9 epochs.")
+    with page.expect_request(lambda made: made.method == "POST") as request:
+        page.keyboard.press("Enter")
+    assert request.value.post_data_json == {"preset": "thorough"}
+    expect(page).to_have_url(re.compile("/experiments/"))
+    expect(page.get_by_role("heading", level=1)).to_contain_text("running")
+    expect(page.locator("[data-trial]")).to_have_count(4)
+
+
+def test_custom_choices_are_sent_and_errors_are_at_their_fields(
+    laboratory: Laboratory, page: Page
+) -> None:
+    _, view_id = laboratory.site.trainable()
+    dialog = opened(page, laboratory, view_id)
+    dialog.get_by_label("Custom").check()
+    # As the server would search it.
+    chosen = dialog.locator("#start-architectures input:checked")
+    default = laboratory.get("/forms/classification/space")["space"]
+    expect(chosen).to_have_count(len(default["architectures"]))
+    expect(dialog.get_by_label("Weight decays")).to_have_value("0, 0.0001, 0.001")
+    for box in chosen.all()[::-1]:
+        box.uncheck()
+    start = dialog.get_by_role("button", name="Start experiment")
+    start.click()
+    expect(dialog.locator("#start-architectures-error")).to_contain_text("name one or more")
+    dialog.get_by_label("ResNet 18", exact=True).check()
+    for label, value, key in (
+        ("Budget", "0", "budget"),
+        ("Epochs", "0", "epochs"),
+        ("At once", "65", "concurrency"),
+        ("Seed", "-1", "seed"),
+        ("Lowest rate multiplier", "20", "rate_multiplier"),
+        ("Image sizes", "33, 17", "image_sizes"),
+        ("Weight decays", "small", "weight_decays"),
+    ):
+        field = dialog.get_by_label(label, exact=True)
+        before = field.input_value()
+        field.fill(value)
+        start.click()
+        expect(dialog.locator(f"#start-{key}-error")).to_be_visible()
+        expect(dialog.locator(".field-error:visible")).to_have_count(1)
+        field.fill(before)
+    assert is_the_same(page)
+    dialog.get_by_label("Budget", exact=True).fill("3")
+    dialog.get_by_label("Epochs", exact=True).fill("2")
+    dialog.get_by_label("At once", exact=True).fill("2")
+    dialog.get_by_label("Image sizes").fill("32, 64")
+    dialog.get_by_label("Pruning").uncheck()
+    dialog.locator("#start-name").fill("mine")
+    expect(dialog.locator("[data-summary]")).to_have_text("3 trainings of at most 2 epochs.")
+    assert sent(page, dialog) == {
+        "name": "mine",
+        "budget": 3,
+        "concurrency": 2,
+        "pruning": False,
+        "options": {"epochs": 2},
+        "space": default | {"architectures": ["resnet18"], "image_sizes": [32, 64]},
+    }
+    expect(page.get_by_role("heading", level=1)).to_contain_text("mine")
+
+
+def test_one_version_is_trained_from_the_same_dialog(laboratory: Laboratory, page: Page) -> None:
+    _, view_id = laboratory.site.trainable()
+    dialog = opened(page, laboratory, view_id)
+    dialog.get_by_role("button", name="Choose its options").click()
+    expect(dialog).to_be_hidden()
+    expect(page.locator("#train")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Train", exact=True).click()
+    dialog.get_by_role("button", name="Train with every default").click()
+    expect(page.locator("[data-version]")).to_have_count(1)
+
+
+def test_the_library_folds_an_experiment_into_its_best(
+    laboratory: Laboratory, finished: tuple[str, str], page: Page
+) -> None:
+    view_id, experiment_id = finished
+    named = laboratory.site.version(view_id)
+    best = laboratory.get(f"/experiments/{experiment_id}")["experiment"]["best"]
+    show(page, laboratory.site, f"/views/{view_id}")
+    expect(page.locator("[data-version]")).to_have_count(1)
+    row = page.locator(f"#experiment-{experiment_id}")
+    expect(row.locator("[data-indicator]")).to_have_text(f"{100 * best['value']:.1f} %")
+    expect(row).to_contain_text("14 / 14")
+    expect(row.get_by_role("link", name="Best version")).to_have_attribute(
+        "href", f"/versions/{best['version_id']}"
+    )
+    order = page.locator("tr[id]").evaluate_all("all => all.map((one) => one.id)")
+    assert order == [f"version-{named}", f"experiment-{experiment_id}"]
+    page.get_by_role("link", name="Show trials").click()
+    expect(page).to_have_url(re.compile(r"\?trials=true#library$"))
+    expect(page.locator("[data-version]")).to_have_count(15)
+    expect(page.locator("[data-experiment]")).to_have_count(0)
+    page.get_by_role("link", name="Fold experiments").click()
+    expect(row).to_be_visible()
+
+
+def test_a_version_leads_to_its_experiment(
+    laboratory: Laboratory, finished: tuple[str, str], page: Page
+) -> None:
+    _, experiment_id = finished
+    show(page, laboratory.site, f"/versions/{laboratory.trials(experiment_id)[4]}")
+    link = page.get_by_role("link", name="Trial 5 of an experiment")
+    expect(link).to_have_attribute("href", f"/experiments/{experiment_id}")
+
+
+@pytest.mark.parametrize("width", [1400, 400])
+def test_the_dialog_can_be_read_in_both_schemes(
+    laboratory: Laboratory, finished: tuple[str, str], page: Page, width: int
+) -> None:
+    view_id, _ = finished
+    page.set_viewport_size({"width": width, "height": 900})
+    dialog = opened(page, laboratory, view_id)
+    dialog.get_by_label("Custom").check()
+    dialog.get_by_label("Budget", exact=True).fill("0")
+    dialog.get_by_role("button", name="Start experiment").click()
+    expect(dialog.locator("#start-budget-error")).to_be_visible()
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        page.screenshot(path=f"/tmp/dialog{width}{scheme}.png", full_page=True)
+        assert page.evaluate(CHECKS) == [], f"{scheme} {width}"
