@@ -132,6 +132,8 @@ def kind(schema: Schema) -> str:
     if "enum" in schema:
         return " or ".join(repr(value) for value in schema["enum"])
     if schema.get("type") == "array":
+        if "prefixItems" in schema:
+            return f"list of {' and '.join(kind(item) for item in schema['prefixItems'])}"
         return f"list of {kind(schema['items'])}" if "items" in schema else "list"
     if isinstance(schema.get("additionalProperties"), dict):
         return f"object whose values are {kind(schema['additionalProperties'])}"
@@ -142,7 +144,10 @@ def _objects(schema: Schema, place: str) -> Iterator[tuple[Schema, str]]:
     """The objects with fields in a field, and their paths."""
     if "properties" in schema:
         yield schema, f"{place}."
-    if "items" in schema:
+    for item in schema.get("prefixItems", ()):
+        yield from _objects(item, f"{place}[]")
+    # It is `false` where there are no more than those.
+    if schema.get("items"):
         yield from _objects(schema["items"], f"{place}[]")
     for option in schema.get("anyOf", ()):
         yield from _objects(option, place)

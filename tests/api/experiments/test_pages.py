@@ -255,7 +255,7 @@ def test_custom_choices_are_sent_and_errors_are_at_their_fields(
     dialog.get_by_label("ResNet 18", exact=True).check()
     for label, value, key in (
         ("Budget", "0", "budget"),
-        ("Epochs", "0", "epochs"),
+        ("Epochs of a trial", "0", "epochs"),
         ("At once", "65", "concurrency"),
         ("Seed", "-1", "seed"),
         ("Lowest rate multiplier", "20", "rate_multiplier"),
@@ -271,7 +271,7 @@ def test_custom_choices_are_sent_and_errors_are_at_their_fields(
         field.fill(before)
     assert is_the_same(page)
     dialog.get_by_label("Budget", exact=True).fill("3")
-    dialog.get_by_label("Epochs", exact=True).fill("2")
+    dialog.get_by_label("Epochs of a trial").fill("2")
     dialog.get_by_label("At once", exact=True).fill("2")
     dialog.get_by_label("Image sizes").fill("32, 64")
     dialog.get_by_label("Pruning").uncheck()
@@ -346,5 +346,4 @@ def test_the_dialog_can_be_read_in_both_schemes(
     expect(dialog.locator("#start-budget-error")).to_be_visible()
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
-        page.screenshot(path=f"/tmp/dialog{width}{scheme}.png", full_page=True)
         assert page.evaluate(CHECKS) == [], f"{scheme} {width}"
