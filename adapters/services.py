@@ -64,7 +64,7 @@ _ALL = (
         "courier", "Send events to webhooks.", "adapters.subscriptions.webhooks.part:run_courier"
     ),
     Service(
-        "experiments",
+        "trials",
         "Propose and prune the trials of experiments.",
         "adapters.experiments.part:run_experiments",
         frozenset({BLOBS}),

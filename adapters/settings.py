@@ -71,6 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: str = ""
     rate_limit: int = 12_000
     streams: int = 100
+    connections: int = 500
     failed_sign_ins: int = 60
     max_trainings: int = 0
     worker_name: str = ""
@@ -89,7 +90,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     signing_key: str = ""
     log_origin: str = ""
     log_checkpoint_events: int = 10_000
-    log_checkpoint_seconds: float = 30.0
+    log_checkpoint_seconds: float = 0.5
     webhook_allow: str = ""
     webhook_timeout_seconds: float = 15.0
     webhook_retry_seconds: float = 1.0

@@ -10,7 +10,6 @@ import plotly
 from litestar import Litestar, Router
 from litestar.datastructures import CacheControlHeader, State
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
@@ -27,10 +26,11 @@ from api.access.refusals import RefusalController
 from api.access.rights import OPEN
 from api.access.sign_in import LoginPages, SessionController
 from api.access.sign_in_provider import ProviderPages
+from api.access.waiting import Waiting, on_behind
 from api.audit.page import AuditPages
 from api.audit.trail import TrailController
 from api.audit.transparency import TilesController, TransparencyController
-from api.backend import THREADS, Backend
+from api.backend import THREADS, Backend, Behind
 from api.dataset.erasure import ErasureController
 from api.dataset.exports import ExportController
 from api.dataset.image_page import ImagePages
@@ -56,6 +56,7 @@ from api.library.annotate_page import AnnotatePages
 from api.library.models import ModelController
 from api.library.view_page import ViewPages
 from api.library.views import ViewController
+from api.openapi import CompleteJson, CompleteYaml
 from api.operations.health import HealthController
 from api.operations.metrics import MetricsController
 from api.operations.system import SystemController
@@ -180,10 +181,10 @@ def create_app(settings: Settings) -> Litestar:
                 "failures": Failures(settings.failed_sign_ins),
             }
         ),
-        middleware=[RequestLog(metrics), Streams(settings.streams), Authentication],
+        middleware=[RequestLog(metrics), Streams(settings.streams), Authentication, Waiting()],
         guards=[known_caller, known_parameters, guard],
         dependencies=provided(backend=_backend),
-        exception_handlers=as_pages(HANDLERS),
+        exception_handlers=as_pages(HANDLERS) | {Behind: on_behind},
         request_class=JsonRequest,
         template_config=TemplateConfig(
             directory=HERE / "templates", engine=JinjaTemplateEngine, engine_callback=prepare
@@ -193,7 +194,7 @@ def create_app(settings: Settings) -> Litestar:
             version="1",
             description="Train computer-vision models and know how each came to be.",
             openapi_router=Router("/schema", route_handlers=[], opt=OPEN, include_in_schema=False),
-            render_plugins=[JsonRenderPlugin(), YamlRenderPlugin()],
+            render_plugins=[CompleteJson(), CompleteYaml()],
         ),
         logging_config=None,  # the process has configured its logging
         debug=False,

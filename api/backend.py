@@ -9,9 +9,11 @@ from sqlalchemy import Connection, Engine
 from adapters.access.refusals import Refusals
 from adapters.access.sessions import Sessions
 from adapters.access.sign_in_attempts import Attempts
+from adapters.access.sign_in_codes import SignInCodes
 from adapters.blobs.blobs import BlobStore
 from adapters.evaluation.predictions_cache import Predictions
 from adapters.health.overview import Overview
+from adapters.images.decoders import Decoders
 from adapters.observability.event_spans import TracedStore
 from adapters.postgres.news import News
 from adapters.postgres.postgres import engine_for, one_at_a_time
@@ -35,12 +37,24 @@ THREADS = 16
 """Handler threads. Each may hold one connection of either pool."""
 
 WAIT_SECONDS = 5.0
-BRIEF_SECONDS = 0.5
-"""After so long it is looked whether a read model that is waited for fails."""
+"""For read models that are behind the position that a query wants to see."""
 
 
 class NotYet(Refusal):
     """The read models have not come as far as the caller wants to see."""
+
+
+class Behind(NotYet):
+    """Read models are behind a position, and advance: the query may wait, and be tried again."""
+
+    def __init__(self, position: int, read_models: Sequence[ReadModel]) -> None:
+        names = ", ".join(read_model.name for read_model in read_models)
+        super().__init__(
+            f"position {position} is not visible after {WAIT_SECONDS:.0f} s in {names}; is the"
+            " projection running? `stemma status` says"
+        )
+        self.position = position
+        self.read_models = read_models
 
 
 class Backend:
@@ -56,6 +70,7 @@ class Backend:
         self.refusals = Refusals(self.committed)
         self.sessions = Sessions(self.committed)
         self.attempts = Attempts(self.committed)
+        self.sign_in_codes = SignInCodes(self.committed)
         blobs_url = settings.require("blobs_url")
         self.blobs = BlobStore.from_url(blobs_url)
         self.weights = WeightsFolder(settings.weights_folder, self.blobs)
@@ -71,8 +86,10 @@ class Backend:
         self.webhook_timeout = settings.webhook_timeout_seconds
         self.overview = Overview(url, self.queue_monitor, self.blobs, self.store)
         self.limits = ImageLimits(settings.max_upload_bytes, settings.max_image_pixels)
+        self.decoders = Decoders(settings.max_image_pixels)
 
     def close(self) -> None:
+        self.decoders.close()
         self.news.close()
         self.feed.close()
         self.refusals.close()
@@ -81,25 +98,18 @@ class Backend:
         self.store.close()
         self.engine.dispose()
 
-    def wait_for(self, position: int, *read_models: ReadModel) -> None:
-        """Until these read models are there. Raises `NotYet` if that takes too long, and `Invalid`
-        at once for a position that the log has not reached.
+    def require(self, position: int, *read_models: ReadModel) -> None:
+        """Raise `Behind` if these read models are not there yet, `NotYet` if one of them fails,
+        and `Invalid` for a position that the log has not reached.
 
-        One that fails is not waited for long: that would keep a thread from other queries.
+        It does not wait, because that would keep a thread from other queries.
         """
-        if self.news.wait(position, read_models, 0):
+        if self.news.has_reached(position, read_models):
             return
         if position > (head := self.store.head()):
             raise Invalid(f"at_least is {position}, and the log ends at {head}", field="at_least")
-        if self.news.wait(position, read_models, BRIEF_SECONDS):
-            return
         self._refuse_failing(position, read_models)
-        if not self.news.wait(position, read_models, WAIT_SECONDS - BRIEF_SECONDS):
-            names = ", ".join(read_model.name for read_model in read_models)
-            raise NotYet(
-                f"position {position} is not visible after {WAIT_SECONDS:.0f} s in {names}; is the"
-                " projection running? `stemma status` says"
-            )
+        raise Behind(position, read_models)
 
     def _refuse_failing(self, position: int, read_models: Sequence[ReadModel]) -> None:
         with self.engine.connect() as connection:
@@ -122,10 +132,10 @@ class Backend:
         """A snapshot for queries of these read models, and the position that it reflects.
 
         That is how far along the log all of them are; how far others are plays no part. `at_least`
-        waits until they have come that far; raises `NotYet` if that takes too long.
+        raises `Behind` until they have come that far, for which `api/access/waiting.py` waits.
         """
         if at_least is not None:
-            self.wait_for(at_least, *read_models)
+            self.require(at_least, *read_models)
         with self.engine.connect() as connection:
             yield connection, reached(connection, read_models)
 

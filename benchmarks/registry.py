@@ -6,7 +6,7 @@ from benchmarks import append
 from benchmarks.audit import bundle, trail, verify
 from benchmarks.dataset import freezing, grid, importing
 from benchmarks.measurements import Measurement
-from benchmarks.operations import start, tracing
+from benchmarks.operations import crowd, start, tracing
 from benchmarks.projections import as_of, library, projection, replay
 from benchmarks.subscriptions import delivery, relaying, sse
 from benchmarks.training import live, loading, training
@@ -31,4 +31,5 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "relay": relaying.run,
     "delivery": delivery.run,
     "tracing": tracing.run,
+    "crowd": crowd.run,
 }

@@ -10,22 +10,25 @@ from urllib.parse import quote
 import click
 
 from adapters.settings import load_settings
-from cli.client import ApiClient, ApiProblem
+from cli.client import ApiClient, ApiProblem, ApiUnreachable
 from domain.errors import Refusal
 
 PAGE = 500
 
 
 @contextmanager
-def calling() -> Iterator[ApiClient]:
-    """A client of the API with the user's key; refusals and disk errors are reported in a line."""
+def calling(*, unreachable: int = 1) -> Iterator[ApiClient]:
+    """A client of the API with the user's key; refusals and disk errors are reported in a line.
+
+    The exit status is then 1, or `unreachable` where the API does not answer.
+    """
     settings = load_settings()
     try:
         with ApiClient(settings.require("api_url"), settings.require("api_key")) as client:
             yield client
     except (ApiProblem, Refusal, OSError) as problem:
         click.echo(f"stemma: {problem}", err=True)
-        sys.exit(1)
+        sys.exit(unreachable if isinstance(problem, ApiUnreachable) else 1)
 
 
 def find_project(client: ApiClient, project: str) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from httpx_sse import ServerSentEvent, connect_sse
 
+from domain.text import escaped_lines
 from stemma_client.proxies import uses_proxy
 
 PATIENCE_SECONDS = 120.0
@@ -30,8 +31,14 @@ class ApiProblem(Exception):
         self.fields = fields
 
 
+class ApiUnreachable(ApiProblem):
+    """The API did not answer, or could not look: nothing is known of what was asked."""
+
+
 class ApiClient:
     """Calls `/api/v1` and tries again while the server cannot be reached.
+
+    Answers are printed, so their texts are escaped: old events hold what others typed.
 
     A command's `key` is its Idempotency-Key, a random one unless it is given. Once the server
     `is_running` no more, it does not try again.
@@ -40,6 +47,7 @@ class ApiClient:
     def __init__(
         self, api_url: str, api_key: str, is_running: Callable[[], bool] = lambda: True
     ) -> None:
+        self.url = api_url
         self._is_running = is_running
         self._http = httpx.Client(
             base_url=f"{api_url}/api/v1/",
@@ -95,7 +103,7 @@ class ApiClient:
             size = partial.stat().st_size
             partial.replace(target)
         except httpx.TransportError as error:
-            raise ApiProblem(f"the API cannot be reached: {error}") from error
+            raise ApiUnreachable(f"the API cannot be reached: {error}") from error
         except OSError as error:
             raise ApiProblem(f"{target} cannot be written: {error.strerror}") from error
         finally:
@@ -104,6 +112,10 @@ class ApiClient:
 
     def query(self, path: str, **parameters: object) -> dict[str, Any]:
         return self._send("GET", path, params=parameters)
+
+    def document(self, path: str) -> dict[str, Any]:
+        """An answer that is kept and not printed: its texts are exact."""
+        return self._send("GET", path, exact=True)
 
     def query_all(self, path: str, **parameters: object) -> Iterator[dict[str, Any]]:
         """The items of every page of a list."""
@@ -138,6 +150,7 @@ class ApiClient:
         path: str,
         body: Callable[[], Iterator[bytes]] | None = None,
         key: str | None = None,
+        exact: bool = False,
         **content: Any,
     ) -> dict[str, Any]:
         headers = {} if method == "GET" else {IDEMPOTENCY_KEY: key or str(uuid.uuid4())}
@@ -152,7 +165,7 @@ class ApiClient:
             else:
                 if response.is_success:
                     answer: dict[str, Any] = response.json()
-                    return answer
+                    return answer if exact else printable(answer)
                 if response.status_code not in _PASSING:
                     raise _refusal(response)
                 self._check_patience(deadline, ApiProblem(response.text))
@@ -160,9 +173,21 @@ class ApiClient:
 
     def _check_patience(self, deadline: float, error: Exception) -> None:
         if not self._is_running():
-            raise ApiProblem(f"the system at {self._http.base_url.host} was stopped") from error
+            raise ApiUnreachable(f"the system at {self._http.base_url.host} was stopped") from error
         if time.monotonic() > deadline:
-            raise ApiProblem(f"the API cannot be reached: {error}") from error
+            raise ApiUnreachable(f"the API cannot be reached: {error}") from error
+
+
+def printable(value: Any) -> Any:
+    """JSON with each text escaped for a terminal; line feeds stay."""
+    match value:
+        case str():
+            return escaped_lines(value)
+        case list():
+            return [printable(item) for item in value]
+        case dict():
+            return {printable(key): printable(item) for key, item in value.items()}
+    return value
 
 
 def authorization(api_key: str) -> dict[str, str]:
@@ -174,6 +199,7 @@ def _refusal(response: httpx.Response) -> ApiProblem:
     try:
         problem = response.json()
     except ValueError:
-        return ApiProblem(response.text, response.status_code)
+        return ApiProblem(escaped_lines(response.text), response.status_code)
     fields = frozenset(str(error.get("field")) for error in problem.get("errors", []))
-    return ApiProblem(problem.get("detail", response.text), response.status_code, fields)
+    detail = escaped_lines(str(problem.get("detail", response.text)))
+    return ApiProblem(detail, response.status_code, fields)

@@ -17,6 +17,7 @@ LATER = {
     "cancel": "cli.training.control:cancel_command",
     "download": "cli.training.take_away:download_command",
     "erase": "cli.dataset.erase:erase",
+    "experiment": "cli.experiments.experiments:experiment",
     "events": "cli.subscriptions.events:events",
     "export": "cli.dataset.imports:export_command",
     "form": "cli.training.training:form_command",
@@ -86,9 +87,10 @@ def api() -> None:
     """Serve the HTTP API and the pages."""
     import uvicorn
 
+    from adapters.processes.file_limit import raise_file_limit
     from adapters.settings import load_settings
     from api.app import create_app
-    from api.http.connections import ImpatientProtocol
+    from api.http.connections import server_options
 
     settings = load_settings()
     settings.require("database_url")
@@ -97,8 +99,7 @@ def api() -> None:
         create_app(settings),
         host=settings.api_host,
         port=settings.api_port,
-        loop="uvloop",
-        http=ImpatientProtocol,
+        **server_options(settings, raise_file_limit()),
         log_config=None,
         log_level="warning",
         server_header=False,
@@ -108,7 +109,6 @@ def api() -> None:
         ssl_certfile=settings.api_tls_cert or None,
         ssl_keyfile=settings.api_tls_key or None,
         timeout_graceful_shutdown=3,
-        timeout_keep_alive=65,
     )
 
 
@@ -192,10 +192,20 @@ def status() -> None:
               default="classification", show_default=True)  # fmt: skip
 @click.option("--epochs", type=float, help="By default so many as the kind needs.")
 @click.option("--seed", type=int, default=0, show_default=True)
-def demo(kind: str, keep: bool, json_file: Path | None, epochs: float | None, seed: int) -> None:
+@click.option("--experiment", is_flag=True, help="Search for the best training of single digits.")
+def demo(
+    kind: str,
+    keep: bool,
+    json_file: Path | None,
+    epochs: float | None,
+    seed: int,
+    experiment: bool,
+) -> None:
     """The main job on real images: handwritten digits in, a trained version out."""
-    from cli.demo.demo import run_demo
+    from cli.demo.demo import run_demo, run_experiment_demo
 
+    if experiment:
+        sys.exit(run_experiment_demo(keep=keep, json_file=json_file, epochs=epochs, seed=seed))
     sys.exit(run_demo(kind=kind, keep=keep, json_file=json_file, epochs=epochs, seed=seed))
 
 

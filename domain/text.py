@@ -1,5 +1,6 @@
 """Names and reasons that people type, and names of files."""
 
+import re
 import unicodedata
 
 from domain.errors import Invalid
@@ -10,8 +11,11 @@ MAX_REASON = 1000
 _REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Bidirectional embeddings, overrides and isolates: text after one is not shown in its order."""
 
-_CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Unicode's categories of control characters, halves of a surrogate pair, and line breaks."""
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Unicode's control characters (Cc), halves of a surrogate pair (Cs), line breaks (Zl, Zp), and
+those that reorder text."""
+
+_LAYOUT = {ord(char): " " for char in "\n\r\t"}
 
 
 def is_text(value: str) -> bool:
@@ -20,7 +24,20 @@ def is_text(value: str) -> bool:
     Nothing else is refused: letters and spaces of every script, joiners, and the narrow no-break
     space U+202F in the names that macOS gives to screenshots.
     """
-    return not any(char in _REORDERING or unicodedata.category(char) in _CONTROLS for char in value)
+    return _NO_TEXT.search(value) is None
+
+
+def escaped(value: str) -> str:
+    """The text with `\\n`, `\\x1b`, `\\u202e` and so on for each character that `is_text` refuses.
+
+    Events of before that refusal, and what others wrote, may hold such characters.
+    """
+    return _NO_TEXT.sub(lambda match: match[0].encode("unicode_escape").decode(), value)
+
+
+def escaped_lines(value: str) -> str:
+    """The same for text of several lines, whose line feeds and tabs stay."""
+    return re.sub(r"[^\n\t]+", lambda match: escaped(match[0]), value)
 
 
 def refuse_controls(value: str, field: str) -> None:
@@ -48,7 +65,6 @@ def same_text(value: str) -> str:
     return unicodedata.normalize("NFC", value)
 
 
-def refuse_unstorable(value: str, field: str) -> None:
-    """Raise `Invalid` for text that PostgreSQL cannot store: a NUL, or half of a surrogate pair."""
-    if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value):
-        raise Invalid(f"{field} has a character that is no text; remove it", field=field)
+def refuse_unprintable(value: str, field: str) -> None:
+    """Raise `Invalid` unless it is text, which may have several lines and tabs."""
+    refuse_controls(value.translate(_LAYOUT), field)

@@ -11,7 +11,7 @@ from joserfc.jwk import KeySet
 from domain.access.account import is_address
 from domain.access.identity import Identity
 from domain.errors import Invalid, SignInRefused
-from domain.text import refuse_unstorable
+from domain.text import refuse_controls
 
 ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
@@ -102,7 +102,7 @@ def _check_party(claims: dict[str, Any], client_id: str) -> None:
 def identity_in(claims: Claims, issuer: str) -> Identity:
     """The identity that the claims are about. Raises `SignInRefused` for an invalid subject."""
     try:
-        refuse_unstorable(claims.sub, "sub")
+        refuse_controls(claims.sub, "sub")
     except Invalid as error:
         raise _invalid_token(f"sub: {error.detail}") from error
     if not 1 <= len(claims.sub) <= 255:

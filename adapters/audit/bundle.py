@@ -21,6 +21,7 @@ from adapters.subscriptions.contract.payloads import Form
 from domain.audit.merkle import Frontier
 from domain.audit.pruned_tree import Pruning
 from domain.audit.signed_note import VerifierKey
+from domain.audit.transparency import Checkpoint
 
 FORMAT = "stemma-bundle/v1"
 SUMS = "SHA256SUMS"
@@ -111,17 +112,26 @@ class _Bundle:
                 yield _line({"sha256": digest, "kind": kind, "bytes": size})
 
     def _notes(self) -> Iterator[bytes]:
-        for stored in self._checkpoints():
-            yield f"{stored.note}\n".encode()
+        missing = set(self._selection.kept)
+        for stored, held in self._checkpoints():
+            if held:
+                missing.discard(Checkpoint(stored.origin, stored.size, stored.root).text())
+                yield f"{stored.note}\n".encode()
+        if missing:
+            sizes = ", ".join(sorted(text.split("\n")[1] for text in missing))
+            raise NotAsSigned(
+                f"no checkpoint over {sizes} events is stored like the one that you kept; run"
+                " stemma audit verify --against it"
+            )
 
-    def _checkpoints(self) -> Iterator[StoredCheckpoint]:
+    def _checkpoints(self) -> Iterator[tuple[StoredCheckpoint, bool]]:
         return rows.checkpoints(self._connection, self._selection, self._keys)
 
     def _log(self) -> Iterator[bytes]:
         """The chosen events in order, and the roots of the omitted ones. A root ends at each
-        checkpoint."""
+        checkpoint that the bundle holds."""
         tree, pruning, checkpoints = Frontier(), Pruning(), self._checkpoints()
-        checkpoint = next(checkpoints, None)
+        checkpoint, held = next(checkpoints, (None, False))
         for row, chosen in rows.covered_events(self._connection, self._selection):
             if row[0] != tree.size + 1:
                 raise NotAsSigned(f"event {tree.size + 1} is missing; run stemma audit verify")
@@ -139,8 +149,9 @@ class _Bundle:
                         f"the first {tree.size} events are not those that were signed for; run"
                         " stemma audit verify"
                     )
-                yield from self._cut(pruning)
-                checkpoint = next(checkpoints, None)
+                if held:
+                    yield from self._cut(pruning)
+                checkpoint, held = next(checkpoints, (None, False))
         if tree.size != self._selection.size:
             raise NotAsSigned(f"event {tree.size + 1} is missing; run stemma audit verify")
 

@@ -19,7 +19,10 @@ from adapters.audit.stored import (
 )
 from domain.aggregates import MODEL, PROJECT, VERSION, VIEW
 from domain.audit.signed_note import VerifierKey
+from domain.audit.transparency import Checkpoint
 from domain.errors import NotFound
+
+SPACING = 1000
 
 _WHOLE = "SELECT originator_id FROM log.stemma_events"
 _IMAGES = """
@@ -39,13 +42,27 @@ _OF_PROJECT = f"""
 class Selection(msgspec.Struct, frozen=True):
     """The streams of a bundle; `of` is `all` or the requested stream.
 
-    The bundle holds all events of these streams that the checkpoint covers.
+    The bundle holds all events of these streams that the checkpoint covers. `kept` are texts of
+    checkpoints that a partial bundle must hold, because an auditor wants to compare theirs.
     """
 
     of: str
     newest: StoredCheckpoint
     query: str
     values: dict[str, Any]
+    kept: frozenset[str] = frozenset()
+
+    def holds(self, stored: StoredCheckpoint, following: StoredCheckpoint | None) -> bool:
+        """Whether the bundle holds a checkpoint, given the next one by size.
+
+        Where events are left out, each checkpoint costs the roots of a few subtrees, so that only
+        the last one of each `SPACING` events is held, besides those that were kept.
+        """
+        if self.of == "all" or following is None or stored.size == self.size:
+            return True
+        if stored.size // SPACING < following.size // SPACING:
+            return True
+        return Checkpoint(stored.origin, stored.size, stored.root).text() in self.kept
 
     @property
     def size(self) -> int:
@@ -109,16 +126,23 @@ def _data_of(
 
 def checkpoints(
     connection: Connection, selection: Selection, keys: Collection[VerifierKey]
-) -> Iterator[StoredCheckpoint]:
-    """The log's signed checkpoints by size, up to the newest.
+) -> Iterator[tuple[StoredCheckpoint, bool]]:
+    """The log's signed checkpoints by size, up to the newest, and whether the bundle holds each.
 
     Checkpoints of an abandoned log, which an older copy of the database replaced, have another
     origin. Raises `Malformed` or `Unsigned` for a checkpoint that is not valid.
     """
-    for stored in checkpoints_by_size(connection):
-        if stored.origin == selection.newest.origin:
-            open_checkpoint(stored.note, keys)
-            yield stored
+    own = (
+        stored
+        for stored in checkpoints_by_size(connection)
+        if stored.origin == selection.newest.origin
+    )
+    current = next(own, None)
+    while current is not None:
+        open_checkpoint(current.note, keys)
+        following = next(own, None)
+        yield current, selection.holds(current, following)
+        current = following
 
 
 def uncovered(connection: Connection, selection: Selection) -> int:

@@ -26,8 +26,10 @@ class _Stored(msgspec.Struct, frozen=True, gc=False):
 class CheckedEvents:
     """The hashes of the leaves, up to the first missing or duplicate position."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, upto: int) -> None:
+        """`upto` is the last position to read."""
         self._connection = connection
+        self._upto = upto
         self._decode = msgspec.json.Decoder(_Stored).decode
         self.broken_at: int | None = None
         """The first position that is missing or a duplicate; later events are not checked."""
@@ -37,7 +39,7 @@ class CheckedEvents:
 
     def __iter__(self) -> Iterator[bytes]:
         decode, expected = self._decode, 1
-        for page in _ahead(events(self._connection)):
+        for page in _ahead(events(self._connection, 0, self._upto)):
             leaves = []
             for row in page:
                 if row[0] != expected:

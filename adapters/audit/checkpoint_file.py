@@ -34,7 +34,7 @@ class CheckpointFile:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _TAIL_BYTES))
             notes = list(notes_in(file.read().decode(errors="replace")))
-            if notes and not _is_whole(notes[-1]):
+            if notes and not is_whole(notes[-1]):
                 file.truncate(size - len(notes.pop().encode()))
                 os.fsync(file.fileno())
         if not notes:
@@ -60,5 +60,6 @@ class CheckpointFile:
             fsync(self.path.parent)
 
 
-def _is_whole(note: str) -> bool:
+def is_whole(note: str) -> bool:
+    """Whether a note ends with a signature; a crash can leave the last one of a file incomplete."""
     return note.endswith("\n") and f"\n\n{DASH} " in note

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import psycopg
+from psycopg import ServerCursor
 
 from domain.audit.merkle import HASH_BYTES
 from domain.audit.tiles import WIDTH, GrowingTree, Tile, partial_tiles
@@ -111,10 +112,18 @@ def save_tiles(connection: Connection, tiles: Iterable[Tile]) -> None:
 
 
 def leaf_tiles(connection: Connection) -> Iterator[bytes]:
-    """The stored hashes of the leaves in order, up to the first missing or partial tile."""
-    with connection.cursor("leaf_tiles", binary=True) as cursor:
-        cursor.itersize = 100
-        cursor.execute("SELECT number, hashes FROM log.tiles WHERE level = 0 ORDER BY number")
+    """The stored hashes of the leaves in order, up to the first missing or partial tile.
+
+    They are those at the moment of this call.
+    """
+    cursor = connection.cursor("leaf_tiles", binary=True)
+    cursor.itersize = 100
+    cursor.execute("SELECT number, hashes FROM log.tiles WHERE level = 0 ORDER BY number")
+    return _dense_tiles(cursor)
+
+
+def _dense_tiles(cursor: ServerCursor[tuple[Any, ...]]) -> Iterator[bytes]:
+    with cursor:
         for expected, (number, hashes) in enumerate(cursor):
             if number != expected:
                 return

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import psycopg
 
+from adapters.audit.catalogue import TABLES, differences
+from adapters.audit.checked_checkpoints import CheckedCheckpoints, Signed, size_of
 from adapters.audit.checked_events import (
     CheckedEvents,
     events_out_of_order,
@@ -18,19 +20,11 @@ from adapters.audit.checked_events import (
     streams_with_holes,
 )
 from adapters.audit.locate import describe_change
-from adapters.audit.signing import Unsigned, open_checkpoint
-from adapters.audit.stored import END, Connection, checkpoints_by_size, leaf_tiles
+from adapters.audit.records import Record
+from adapters.audit.stored import END, Connection, head, leaf_tiles
 from adapters.audit.tree_comparison import TreeComparison
 from application.log.store import KEEPALIVE_OPTIONS
-from domain.audit.signed_note import Malformed, VerifierKey
-from domain.audit.transparency import Checkpoint
-
-
-class Signed(msgspec.Struct, frozen=True):
-    """A checkpoint with a valid signature, and its source."""
-
-    checkpoint: Checkpoint
-    source: str
+from domain.audit.signed_note import VerifierKey
 
 
 class VerificationReport(msgspec.Struct, frozen=True):
@@ -53,6 +47,12 @@ class _Agreement:
         """Whether the stored hashes agree with the contradicted checkpoint."""
         self.contradictions = 0
 
+    @property
+    def is_split(self) -> bool:
+        """Whether checkpoints over the same log, or over more of it, contradict each other."""
+        contradicted = self.contradicted
+        return contradicted is not None and self.size >= contradicted.checkpoint.size
+
     def add(self, signed: Signed, trees: TreeComparison) -> None:
         size, root = signed.checkpoint.size, signed.checkpoint.root
         trees.advance(size)
@@ -66,26 +66,36 @@ class _Agreement:
 
 
 def verify(
-    url: str, verifiers: Collection[VerifierKey], checkpoints: Sequence[Signed]
+    url: str,
+    verifiers: Collection[VerifierKey],
+    kept: Sequence[Signed],
+    records: Sequence[Record] = (),
 ) -> VerificationReport:
-    """Verify every event against every stored and given checkpoint, in one snapshot."""
+    """Verify every event against every checkpoint that is stored, on record, or kept by the caller.
+
+    It reads at the isolation level of commands, so that nothing can show it another table. What is
+    appended meanwhile does not matter: the log's end is read after all that refers to it.
+    """
     with (
         psycopg.connect(url, **KEEPALIVE_OPTIONS) as connection,
         psycopg.connect(url, **KEEPALIVE_OPTIONS) as beside,
         ThreadPoolExecutor(1) as thread,
     ):
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        [[snapshot]] = connection.execute("SELECT pg_export_snapshot()").fetchall()
-        beside.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        beside.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+        # The tables stay as their catalogue says until the end of the transaction.
+        connection.execute(f"LOCK TABLE {', '.join(TABLES)} IN ACCESS SHARE MODE")
+        findings = differences(beside)
         streams = thread.submit(streams_with_holes, beside)
-        events, findings = CheckedEvents(connection), list[str]()
-        trees, agreement = TreeComparison(iter(events), leaf_tiles(connection)), _Agreement()
-        stored = _StoredCheckpoints(connection, verifiers, findings)
-        for signed in heapq.merge(sorted(checkpoints, key=_size), stored, key=_size):
+        checkpoints = CheckedCheckpoints(connection, url, verifiers, records)
+        tiles = leaf_tiles(connection)
+        events = CheckedEvents(connection, head(connection))
+        trees, agreement = TreeComparison(iter(events), tiles), _Agreement()
+        own = sorted(kept, key=size_of)
+        for signed in heapq.merge(own, checkpoints.lacking, checkpoints.stored(), key=size_of):
             agreement.add(signed, trees)
         trees.advance(END)
-        findings = [*_first_difference(connection, trees, agreement, events), *findings]
+        checkpoints.compare_kept(kept)
+        findings += _first_difference(connection, trees, agreement, events)
+        findings += checkpoints.findings()
         findings += _wrong_events(events)
         findings += [
             f"an event of {stream} stands at position {position}: the log begins at 1"
@@ -97,38 +107,8 @@ def verify(
             for position, stream in events_out_of_order(connection, agreement.size)
         ]
         return VerificationReport(
-            trees.current.size, trees.current.root(), stored.count, agreement.size, findings
+            trees.current.size, trees.current.root(), checkpoints.count, agreement.size, findings
         )
-
-
-class _StoredCheckpoints:
-    """The stored checkpoints by size; those without a valid signature are added to the findings."""
-
-    def __init__(
-        self, connection: Connection, verifiers: Collection[VerifierKey], findings: list[str]
-    ) -> None:
-        self._connection = connection
-        self._verifiers = verifiers
-        self._findings = findings
-        self.count = 0
-
-    def __iter__(self) -> Iterator[Signed]:
-        for stored in checkpoints_by_size(self._connection):
-            source = f"stored checkpoint {stored.checkpoint_id}"
-            self.count += 1
-            try:
-                checkpoint, _ = open_checkpoint(stored.note, self._verifiers)
-            except (Malformed, Unsigned) as error:
-                self._findings.append(f"{source} is not signed as it should be: {error}")
-                continue
-            if (stored.size, stored.root) == (checkpoint.size, checkpoint.root):
-                yield Signed(checkpoint, source)
-            else:
-                self._findings.append(f"{source} is stored as over another log than its note says")
-
-
-def _size(signed: Signed) -> int:
-    return signed.checkpoint.size
 
 
 def _first_difference(
@@ -165,20 +145,37 @@ def _first_difference(
 def _located(
     connection: Connection, trees: TreeComparison, agreement: _Agreement, size: int
 ) -> str:
+    if agreement.is_split:
+        return (
+            f"the log agrees with a checkpoint over {agreement.size} events: the two are of"
+            " different logs, and both are signed. Whoever has the key has shown two histories"
+        )
     if agreement.stored_agree and trees.diverged_at is not None:
         if trees.diverged_at > trees.current.size and not _goes_on(connection, trees.current.size):
-            return f"the end was cut off: events {trees.diverged_at} to {size} were removed"
+            return _removed(trees.diverged_at, size)
         return describe_change(connection, trees.diverged_at)
+    if trees.current.size == 0 and not _goes_on(connection, 0):
+        return _removed(1, size)
     if trees.current.size < size:
         return (
             f"event {trees.current.size + 1} is missing; whether one before it was changed cannot"
             " be determined, as the stored hashes were changed too"
         )
+    first = agreement.size + 1
+    if first == size:
+        return f"event {size} was changed: how cannot be determined, as its stored hash was too"
     return (
-        f"the first one that was changed is among events {agreement.size + 1} to {size}: which one"
-        " cannot be determined, as the stored hashes were changed too. Checkpoints kept in between"
-        " would narrow it down"
+        f"the first one that was changed is among events {first} to {size}: which one cannot be"
+        " determined, as the stored hashes were changed too. Checkpoints kept in between would"
+        " narrow it down"
     )
+
+
+def _removed(first: int, last: int) -> str:
+    if first == 1:
+        return "every event was removed: the log is empty"
+    which = f"event {last} was" if first == last else f"events {first} to {last} were"
+    return f"the end was cut off: {which} removed"
 
 
 def _goes_on(connection: Connection, size: int) -> bool:

@@ -26,7 +26,7 @@ import re
 import sys
 import zipfile
 from collections.abc import Iterable, Iterator
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,6 +50,18 @@ Keys = dict[tuple[str, bytes], Ed25519PublicKey]
 
 class Rejected(Exception):
     """The bundle does not prove what it claims; the message says where."""
+
+
+def parse_json(text: str | bytes, **options: Any) -> Any:
+    """The JSON of a text. Raises `ValueError` for a key given twice, which readers differ on."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(fields := dict(pairs)) < len(pairs):
+            keys = sorted(key for key, _ in pairs)
+            raise ValueError(f"the key {next(a for a, b in pairwise(keys) if a == b)!r} is twice")
+        return fields
+
+    return json.loads(text, object_pairs_hook=unique, **options)
 
 
 class Checkpoint(NamedTuple):
@@ -76,7 +88,7 @@ class Event(NamedTuple):
 
     def data(self) -> Any:
         """The payload. Decimal numbers are texts, as written in the log."""
-        return json.loads(self.state, parse_float=str)["data"]
+        return parse_json(self.state, parse_float=str)["data"]
 
 
 class Subtree(NamedTuple):
@@ -226,7 +238,7 @@ def read_log(archive: zipfile.ZipFile) -> Iterator[Event | Subtree]:
             yield Subtree(int(subtree[1]), bytes.fromhex(subtree[2]))
             continue
         try:
-            entry = json.loads(line)
+            entry = parse_json(line)
             position, stream, revision = entry["position"], entry["stream"], entry["revision"]
             state = entry["state"].encode()
             yield Event(int(position), str(stream), int(revision), str(entry["name"]), state)
@@ -251,6 +263,10 @@ def proved(
             if item.revision != revisions.get(item.stream, 0) + 1:
                 raise Rejected(f"{where}: an event of the stream is missing before it")
             revisions[item.stream] = item.revision
+            try:
+                item.data()
+            except Exception as error:
+                raise Rejected(f"{where}: is not as Stemma writes events: {error}") from None
             tree.add(0, item.leaf())
             yield item
         else:
@@ -259,7 +275,7 @@ def proved(
             if checkpoint.size < tree.size:
                 raise Rejected(
                     f"{LOG}: leaves out the events around {checkpoint.size}, for which there is a"
-                    " checkpoint; a bundle of all events can be compared with it"
+                    " checkpoint; export it with --against and that checkpoint, or all events"
                 )
             if checkpoint.size == last.size and checkpoint.root != last.root:
                 raise Rejected(
@@ -379,7 +395,7 @@ def verify(archive: zipfile.ZipFile, keys: Keys, kept: Iterable[str]) -> Iterato
             weights.append((event.stream, event.data()["checkpoint"]))
     if named < files:
         raise Rejected(f"{min(files - named)}: no event in the bundle names it")
-    of, included = json.loads(next(lines(archive, "bundle.json")))["of"], sum(revisions.values())
+    of, included = parse_json(next(lines(archive, "bundle.json")))["of"], sum(revisions.values())
     if included < tree.size if of == "all" else of not in revisions:
         raise Rejected(f"bundle.json: says that this is a bundle of {of}, and it is not")
     datasets = list(check_datasets(archive, created, frozen))

@@ -201,6 +201,12 @@ class BlobStore:
         digest, data = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
         return data if hashlib.sha256(data).digest() == digest else None
 
+    def list_thumbnails(self) -> Iterator[tuple[int | str, str]]:
+        """The size and the image's digest of each stored thumbnail, in no order."""
+        for size in (*THUMBNAIL_SIZES, PICTURE):
+            for entry in self._objects.entries(f"derived/thumbnails/{size}"):
+                yield size, entry.key.rpartition("/")[2].removesuffix(".webp")
+
     def forget_derived(self, key: str) -> None:
         """Delete a derived entry; a missing one is no error."""
         self._objects.delete(f"derived/{key}")

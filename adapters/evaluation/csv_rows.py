@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import islice
 
 from adapters.evaluation.prediction_arrays import Decided, DecidedBoxes, plain
+from domain.text import escaped
 
 PIECE_ROWS = 2000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -99,7 +100,10 @@ def _boxes(
 
 
 def _guarded(cell: Cell) -> Cell:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    """The cell as a text that is no formula and holds no control characters."""
+    if not isinstance(cell, str):
+        return cell
+    return escaped(f"'{cell}" if cell.startswith(_FORMULA) else cell)
 
 
 def _drained(buffer: io.StringIO) -> bytes:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import msgspec
 
 from domain.errors import Invalid
-from domain.text import clean_name, is_text, refuse_unstorable
+from domain.text import clean_name, is_text, refuse_unprintable
 
 CLUTTER = {"thumbs.db", "desktop.ini", "__macosx"}
 LONGEST_LINE = 10_000_000
@@ -160,10 +160,11 @@ def label(text: str) -> str:
 
 
 def storable(metadata: Mapping[str, str]) -> dict[str, str]:
-    """The metadata unchanged. Raises `Flaw` if the database cannot store it."""
+    """The metadata unchanged. Raises `Flaw` for control characters other than line breaks
+    and tabs."""
     try:
         for key, value in metadata.items():
-            refuse_unstorable(key + value, "metadata")
+            refuse_unprintable(key + value, "metadata")
     except Invalid as error:
         raise Flaw(error.detail) from error
     return dict(metadata)

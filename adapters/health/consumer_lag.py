@@ -1,6 +1,7 @@
 """The lag of each part behind the log, and stalls: for `stemma status`, metrics and health."""
 
 from contextlib import suppress
+from datetime import datetime
 
 import msgspec
 from nats.js import JetStreamContext
@@ -17,6 +18,7 @@ from projections.registry import READ_MODELS
 
 _HEAD = text("SELECT coalesce(max(notification_id), 0) FROM log.stemma_events")
 _SIGNED = text("SELECT coalesce(max(size), 0) FROM log.checkpoints")
+_UNSIGNED = text("SELECT state, now() FROM log.stemma_events WHERE notification_id = :position")
 _TRACKED = text("SELECT application_name, notification_id FROM log.stemma_tracking")
 
 
@@ -37,6 +39,10 @@ class DatabaseStatus(msgspec.Struct, frozen=True):
     failing: list[Failing]
     heartbeats: list[ServiceHeartbeat]
     tracked: dict[str, int]
+    signed: int
+    """The size of the largest stored checkpoint."""
+    unsigned_seconds: float | None
+    """The age of the first event that is not signed yet; None if its time cannot be read."""
 
     @property
     def not_built(self) -> list[str]:
@@ -51,18 +57,38 @@ def read_database_status(connection: Connection) -> DatabaseStatus:
     def lag(part: str, position: int) -> ConsumerLag:
         return ConsumerLag(part, position, max(head - position, 0))
 
+    signed = int(connection.scalar(_SIGNED) or 0)
     tracked = {name: int(position) for name, position in connection.execute(_TRACKED)}
     return DatabaseStatus(
         head,
         [lag(name, at) for name, at in positions_of(connection, READ_MODELS)],
         [
-            lag("checkpoints", int(connection.scalar(_SIGNED) or 0)),
+            lag("checkpoints", signed),
             lag("eraser", tracked.get(ERASURES, 0)),
         ],
         failing_among(connection, READ_MODELS),
         latest_heartbeats(connection),
         tracked,
+        signed,
+        _unsigned_seconds(connection, signed + 1),
     )
+
+
+class _Time(msgspec.Struct, frozen=True):
+    occurred_at: datetime
+
+
+def _unsigned_seconds(connection: Connection, position: int) -> float | None:
+    row = connection.execute(_UNSIGNED, {"position": position}).one_or_none()
+    if row is None:
+        return 0.0
+    state, now = row
+    assert isinstance(now, datetime)
+    try:
+        occurred_at = msgspec.json.decode(state, type=_Time).occurred_at
+    except msgspec.MsgspecError:
+        return None
+    return max((now - occurred_at).total_seconds(), 0.0)
 
 
 async def read_stream_lags(js: JetStreamContext, database: DatabaseStatus) -> list[ConsumerLag]:

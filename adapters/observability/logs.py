@@ -16,6 +16,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from adapters.observability.masking import masked
+from domain.text import escaped, escaped_lines
 from domain.trace_context import trace_id_of
 
 JSON = "json"
@@ -71,11 +72,24 @@ def handler(part: str, log_format: str, stream: TextIO) -> logging.Handler:
             ],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _escape,
                 _renderer(log_format, stream),
             ],
         )
     )
     return stream_handler
+
+
+def _escape(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Escape what would forge a line, reorder it, or control the terminal that shows it.
+
+    Only tracebacks have several lines.
+    """
+    for name, value in event.items():
+        if isinstance(value, str):
+            several = name in ("exception", "stack", "stack_info")
+            event[name] = escaped_lines(value) if several else escaped(value)
+    return event
 
 
 def _renderer(log_format: str, stream: TextIO) -> Processor:

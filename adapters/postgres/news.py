@@ -23,7 +23,7 @@ class News:
         self._url = database_url
         self._engine = engine
         self._stop = threading.Event()
-        self._changed = threading.Condition()
+        self._changing = threading.Lock()
         self._positions: Mapping[str, int] = {}
         self._listeners: dict[asyncio.Event, tuple[asyncio.AbstractEventLoop, frozenset[str]]] = {}
         self._thread = threading.Thread(target=self._run, name="news", daemon=True)
@@ -33,25 +33,36 @@ class News:
         self._stop.set()
         self._thread.join()
 
-    def wait(self, position: int, read_models: Sequence[ReadModel], seconds: float) -> bool:
-        """Block until the read models have reached a position; False after `seconds`."""
-        names = [read_model.name for read_model in read_models]
-        with self._changed:
-            return self._changed.wait_for(
-                lambda: all(self._positions.get(name, -1) >= position for name in names), seconds
-            )
+    def has_reached(self, position: int, read_models: Sequence[ReadModel]) -> bool:
+        """Whether the read models were at a position, or beyond, when they were last looked at."""
+        at = self._positions
+        return all(at.get(read_model.name, -1) >= position for read_model in read_models)
+
+    async def reached(
+        self, position: int, read_models: Sequence[ReadModel], seconds: float
+    ) -> bool:
+        """Wait until the read models have reached a position; False after `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                with self.listening(*read_models) as changed:
+                    while not self.has_reached(position, read_models):
+                        await changed.wait()
+                        changed.clear()
+        except TimeoutError:
+            return False
+        return True
 
     @contextmanager
     def listening(self, *read_models: ReadModel) -> Iterator[asyncio.Event]:
         """An event of the running loop that is set whenever one of the read models advances."""
         event = asyncio.Event()
         names = frozenset(read_model.name for read_model in read_models)
-        with self._changed:
+        with self._changing:
             self._listeners[event] = asyncio.get_running_loop(), names
         try:
             yield event
         finally:
-            with self._changed:
+            with self._changing:
                 del self._listeners[event]
 
     def _run(self) -> None:
@@ -69,9 +80,8 @@ class News:
         moved = {name for name, at in positions.items() if at != self._positions.get(name)}
         if not moved:
             return
-        with self._changed:
+        with self._changing:
             self._positions = positions
-            self._changed.notify_all()
             for event, (loop, names) in self._listeners.items():
                 if not names.isdisjoint(moved):
                     loop.call_soon_threadsafe(event.set)

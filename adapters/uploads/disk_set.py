@@ -29,3 +29,7 @@ class DiskSet:
             "SELECT value FROM entries WHERE key = ?", (key,)
         ).fetchone()
         return row[0]
+
+    def __contains__(self, key: str | bytes) -> bool:
+        row = self._database.execute("SELECT 1 FROM entries WHERE key = ?", (key,)).fetchone()
+        return row is not None

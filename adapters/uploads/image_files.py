@@ -1,10 +1,11 @@
 """Validation of uploaded images, which are untrusted, by decoding them within limits."""
 
 import hashlib
+from collections.abc import Callable
 
 import msgspec
 
-from adapters.images.decoding import Undecodable, inspect
+from adapters.images.decoding import Inspected, Undecodable, inspect
 from domain.errors import Invalid
 from domain.text import is_text
 
@@ -32,10 +33,16 @@ class ImageFile(msgspec.Struct, frozen=True):
         return hashlib.sha256(self.data).hexdigest()
 
 
-def accept_image(name: str, data: bytes, limits: ImageLimits) -> ImageFile:
+def accept_image(
+    name: str,
+    data: bytes,
+    limits: ImageLimits,
+    inspecting: Callable[[bytes], Inspected] | None = None,
+) -> ImageFile:
     """Validate a file's name, and its content by decoding all of it.
 
-    This is the only gate: what it takes can be trained on. Raises `Invalid` with the file's name if
+    This is the only gate: what it takes can be trained on. `inspecting` does so elsewhere than in
+    this process. Raises `Invalid` with the file's name if
     the name has folders, or if the file is empty, too large, truncated, has too many pixels or is
     not an image of a kind that is read.
     """
@@ -48,7 +55,7 @@ def accept_image(name: str, data: bytes, limits: ImageLimits) -> ImageFile:
             field=name,
         )
     try:
-        found = inspect(data, limits.max_pixels)
+        found = inspecting(data) if inspecting else inspect(data, limits.max_pixels)
     except Undecodable as error:
         raise Invalid(f"{name}: {error}", field=name) from error
     return ImageFile(name, data, found.width, found.height, found.highest_grey)

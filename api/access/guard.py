@@ -22,10 +22,11 @@ from adapters.access.sessions import Session
 from api.access.limits import Failures, Rate
 from api.access.rights import KEY, Need
 from api.access.session_cookies import cookie_name, refuse_other_sites
+from api.access.waiting import has_waited
 from api.backend import Backend
 from application.access.access import Caller
 from domain.access.roles import RIGHTS, Right
-from domain.errors import Forbidden, Hidden, NotFound, TooManyFailures, Unauthenticated
+from domain.errors import Forbidden, Hidden, NotFound, Unauthenticated
 from domain.event import StreamName
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -51,14 +52,14 @@ class Authentication(AbstractAuthenticationMiddleware):
             return AuthenticationResult(None, None)
         try:
             caller, session = await asyncio.to_thread(who, connection)
-        except (Unauthenticated, TooManyFailures) as refusal:
+        except Exception as refusal:  # raised by `known_caller`
             connection.scope["state"][_REFUSED] = refusal
             return AuthenticationResult(None, None)
         return AuthenticationResult(caller, session)
 
 
 async def known_caller(connection: Connection, _: BaseRouteHandler) -> None:
-    """The first guard. Raises `Unauthenticated` or `TooManyFailures`."""
+    """The first guard. Raises what `who` did, such as `Unauthenticated`."""
     refusal: Exception | None = connection.scope["state"].get(_REFUSED)
     if refusal is not None:
         raise refusal
@@ -74,6 +75,12 @@ def who(connection: Connection) -> tuple[Caller, Session | None]:
             failures: Failures = connection.app.state.failures
             with failures.counting(connection):
                 return backend.access.by_key(key.strip()), None
+    return by_cookie(connection)
+
+
+def by_cookie(connection: Connection) -> tuple[Caller, Session]:
+    """The caller and session of a browser's cookie. Raises `Unauthenticated`."""
+    backend: Backend = connection.app.state.backend
     token = connection.cookies.get(cookie_name(connection))
     session = backend.sessions.find(token) if token else None
     if session is None:
@@ -97,8 +104,9 @@ async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
     # Litestar answers OPTIONS itself, with a path's methods, and authenticates nobody for it.
     if need is None or connection.scope.get("method") == HttpMethod.OPTIONS:
         return
-    rate: Rate = connection.app.state.rate
-    rate.take(connection.user.account_id)
+    if not has_waited(connection):
+        rate: Rate = connection.app.state.rate
+        rate.take(connection.user.account_id)
     if connection.auth is not None:
         refuse_other_sites(connection, connection.auth)
     if need.right is None:

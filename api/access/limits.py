@@ -1,6 +1,5 @@
 """Rate limits: requests and open streams of an account, and failed sign-ins from an address."""
 
-import ipaddress
 import math
 import threading
 import time
@@ -14,6 +13,7 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from api.http.addresses import network_of
 from api.http.parameters import HttpRequest
 from domain.errors import SignInRefused, TooMany, TooManyFailures, Unauthenticated
 
@@ -22,9 +22,6 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 WINDOW_SECONDS = 60.0
 COUNTED = 10_000
 """Accounts or addresses that are counted; the least recently used is forgotten first."""
-
-IPV6_PREFIX = 64
-"""Bits of an IPv6 address that identify a client; it may choose the others freely."""
 
 STREAM_RETRY_SECONDS = 5
 _HOLD = "hold_open"
@@ -148,12 +145,4 @@ class Failures:
 
 def client_of(connection: Connection) -> str:
     """The address of a request's client, or its network where one client has all of it."""
-    host = connection.client.host if connection.client else ""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if address.version == 4:
-        return host
-    mapped = address.ipv4_mapped
-    return str(mapped or ipaddress.ip_network((int(address), IPV6_PREFIX), strict=False))
+    return network_of(connection.client.host if connection.client else "")

@@ -1,5 +1,6 @@
 """Routes of images: upload, list, read, annotate, assign to a split, remove."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -8,26 +9,25 @@ from litestar.datastructures import UploadFile
 from litestar.enums import RequestEncodingType
 from litestar.params import Body, FromPath, FromQuery, JSONBody
 
+from adapters.blobs.blobs import PICTURE
+from adapters.dataset.thumbnails import recipe
 from adapters.images.file_format import media_type
-from adapters.uploads.image_files import ImageFile, accept_image
 from api.access.guard import demand
 from api.access.rights import needs
 from api.backend import Backend
 from api.dataset.erasure import OF_IMAGES, image_there, unless_erased
+from api.dataset.image_uploads import add_uploads
 from api.dataset.schemas import Images, ImageSplit, ImageView, NewAnnotations, NewImageAnnotations
-from api.dataset.thumbnails import MEDIA_TYPE, Size, picture, recipe, thumbnail
+from api.dataset.thumbnails import MEDIA_TYPE, Size, made_small
 from api.http.commands import CommandResult, Named, carry_out, named
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
-from api.http.problems import FieldError, Refusals
 from api.http.schemas import Order, Split
 from application.dataset.dataset import grey_bits_of
-from application.dataset.erasure import erased_among
-from application.dataset.projects import add_images, annotate_images
+from application.dataset.projects import annotate_images
 from application.log.store import END
 from domain.access.roles import Right
 from domain.aggregates import IMAGE, VIEW
-from domain.dataset.blob import refuse_erased
-from domain.dataset.image import AddImage, AnnotateImage, AssignSplit, RemoveImage
+from domain.dataset.image import AnnotateImage, AssignSplit, RemoveImage
 from domain.errors import Invalid
 from projections.dataset.dataset import DATASET
 from projections.dataset.index_scans import ImageFilter
@@ -53,10 +53,9 @@ class ImageController(Controller):
         "/projects/{project_id:str}/images",
         summary="Upload images",
         request_max_body_size=MAX_UPLOAD_REQUEST,
-        sync_to_thread=True,
         opt=needs(Right.ANNOTATE, of="project_id"),
     )
-    def upload_images(
+    async def upload_images(
         self,
         backend: Served,
         request: HttpRequest,
@@ -68,23 +67,7 @@ class ImageController(Controller):
         An image whose content the project already has is unchanged. The answer's `ids` are those of
         the images, in the order of the files.
         """
-        accepted = _accept(data.files, backend)
-        for erased in erased_among(backend.store, {file.digest for file in accepted}).values():
-            refuse_erased(erased)
-        additions = [
-            AddImage(project_id, backend.blobs.put(file.data), file.width, file.height, file.name)
-            for file in accepted
-        ]
-        backend.blobs.flush()
-        greys = [file.highest_grey for file in accepted if file.highest_grey is not None]
-        highest_grey = max(greys, default=None)
-        return carry_out(
-            backend,
-            request,
-            additions,
-            lambda session: add_images(session, project_id, additions, highest_grey),
-            status_code=201,
-        )
+        return await add_uploads(backend, request, project_id, data.files)
 
     @get(
         "/projects/{project_id:str}/images",
@@ -173,18 +156,16 @@ class ImageController(Controller):
         headers = _headers(image.blob)
         if _is_known(request, headers):
             return Response(b"", status_code=304, headers=headers)
-        with unless_erased(backend.store, image.blob):
-            data = backend.blobs.get(image.blob)
+        data = _original(backend, image.blob)
         return Response(data, media_type=media_type(data), headers=headers)
 
     @get(
         "/images/{image_id:str}/picture",
         summary="An image as training reads it",
         media_type=MEDIA_TYPE,
-        sync_to_thread=True,
         opt=needs(Right.READ, of="image_id"),
     )
-    def get_picture(
+    async def get_picture(
         self,
         backend: Served,
         request: HttpRequest,
@@ -196,25 +177,23 @@ class ImageController(Controller):
         It is the file itself if browsers show that alike, otherwise WebP without loss, with its
         longest side at most 2048 pixels.
         """
-        image, grey_bits = _image_and_depth(backend, image_id, as_of)
+        image, grey_bits = await asyncio.to_thread(_image_and_depth, backend, image_id, as_of)
         headers = _headers(f"{image.blob}-picture-{recipe(grey_bits)}")
         if _is_known(request, headers):
             return Response(b"", status_code=304, headers=headers)
-        with unless_erased(backend.store, image.blob):
-            made = picture(backend.blobs, image.blob, backend.limits, grey_bits)
-            if made is not None:
-                return Response(made, media_type=MEDIA_TYPE, headers=headers)
-            data = backend.blobs.get(image.blob)
+        made = await made_small(backend, image.blob, PICTURE, grey_bits)
+        if made:
+            return Response(made, media_type=MEDIA_TYPE, headers=headers)
+        data = await asyncio.to_thread(_original, backend, image.blob)
         return Response(data, media_type=media_type(data), headers=headers)
 
     @get(
         "/images/{image_id:str}/thumbnail",
         summary="An image made small",
         media_type=MEDIA_TYPE,
-        sync_to_thread=True,
         opt=needs(Right.READ, of="image_id"),
     )
-    def get_thumbnail(
+    async def get_thumbnail(
         self,
         backend: Served,
         request: HttpRequest,
@@ -224,12 +203,11 @@ class ImageController(Controller):
     ) -> Response[bytes]:
         """WebP of what training reads, its longest side at most `size` pixels; made once and
         stored."""
-        image, grey_bits = _image_and_depth(backend, image_id, as_of)
+        image, grey_bits = await asyncio.to_thread(_image_and_depth, backend, image_id, as_of)
         headers = _headers(f"{image.blob}-{size}-{recipe(grey_bits)}")
         if _is_known(request, headers):
             return Response(b"", status_code=304, headers=headers)
-        with unless_erased(backend.store, image.blob):
-            data = thumbnail(backend.blobs, image.blob, size, backend.limits, grey_bits)
+        data = await made_small(backend, image.blob, size, grey_bits)
         return Response(data, media_type=MEDIA_TYPE, headers=headers)
 
     @put(
@@ -303,23 +281,6 @@ class ImageController(Controller):
         )
 
 
-def _accept(uploads: list[UploadFile], backend: Backend) -> list[ImageFile]:
-    if not uploads:
-        raise Invalid("send files, as multipart form data", field="files")
-    accepted, errors = [], []
-    for upload in uploads:
-        upload.file.seek(0)
-        data = upload.file.read(backend.limits.max_bytes + 1)
-        try:
-            accepted.append(accept_image(upload.filename, data, backend.limits))
-        except Invalid as refusal:
-            errors.append(FieldError(upload.filename, refusal.detail))
-    if errors:
-        details = "; ".join(error.detail for error in errors[:5])
-        raise Refusals(f"{len(errors)} of {len(uploads)} files are refused: {details}", errors)
-    return accepted
-
-
 def _image_and_depth(
     backend: Backend, image_id: str, as_of: str | None
 ) -> tuple[ImageRow, int | None]:
@@ -327,6 +288,11 @@ def _image_and_depth(
     with backend.reading_as_of(as_of, None, *OF_IMAGES) as (connection, _, at):
         image = image_there(connection, image_id, as_of=at)
     return image, grey_bits_of(backend.store, image.project_id, upto=END if at is None else at)
+
+
+def _original(backend: Backend, digest: str) -> bytes:
+    with unless_erased(backend.store, digest):
+        return backend.blobs.get(digest)
 
 
 def _headers(etag: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ from application.dataset.imports import request_import
 from domain.access.roles import Right
 from domain.dataset.imports import NEGATIVE, ImportRules, RequestImport
 from domain.errors import NotFound
-from domain.text import refuse_unstorable
+from domain.text import refuse_controls
 from projections.dataset.imports import IMPORTS, find_import, list_imports
 
 
@@ -60,7 +60,7 @@ class ImportController(Controller):
 
         It runs afterwards: `GET /imports/{id}` has its progress and its result.
         """
-        refuse_unstorable(name, "name")
+        refuse_controls(name, "name")
         rules = ImportRules(form, kind, new_concepts, skip_bad, clip, dry_run, unlabelled, origin)
         command = RequestImport(project_id, name, False, view, rules)
         import_request = envelope(request, command)
@@ -88,7 +88,7 @@ class ImportController(Controller):
         data: JSONBody[NewImport],
     ) -> Response[CommandResult]:
         """Import from a folder that the server may read: its operator sets STEMMA_IMPORT_ROOTS."""
-        refuse_unstorable(data.source, "source")
+        refuse_controls(data.source, "source")
         source = str(inside_roots(data.source, backend.import_roots))
         rules = ImportRules(
             data.format,

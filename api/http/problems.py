@@ -21,6 +21,7 @@ from sqlalchemy.exc import DataError, OperationalError
 from adapters.blobs.blobs import BlobCorrupt, BlobMissing
 from adapters.training.worker_pool import QueueUnreachable
 from api.backend import Backend, NotYet
+from api.http.unavailable import reason_of
 from application.log.store import LogUnreachable
 from domain.errors import (
     Barred,
@@ -40,6 +41,9 @@ from domain.errors import (
 
 CHALLENGE = 'Bearer realm="Stemma"'
 """How to authenticate (RFC 6750, section 3)."""
+
+RETRY_SECONDS = "1"
+"""After which to try again what failed for a moment."""
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -98,6 +102,8 @@ def on_refusal(_: Request[Any, Any, Any], error: Refusal) -> Response[Problem]:
         headers["WWW-Authenticate"] = CHALLENGE
     if isinstance(error, TooMany | TooManyFailures):
         headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, NotYet):
+        headers["Retry-After"] = RETRY_SECONDS
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
     return problem(status, detail, errors, headers)
 
@@ -115,7 +121,7 @@ def on_refusals(_: Request[Any, Any, Any], error: Refusals) -> Response[Problem]
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), error.errors)
 
 
-def on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
     """Litestar's own refusals: no such route, a body that does not fit the schema, and so on."""
     if isinstance(error, ValidationException):
         entries = error.extra if isinstance(error.extra, list) else []
@@ -124,6 +130,8 @@ def on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[P
             f"{entry.field}: {entry.detail}" if entry.field else entry.detail for entry in errors
         )
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail or error.detail, errors)
+    if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return on_defect(request, error)
     return problem(HTTPStatus(error.status_code), error.detail, headers=error.headers)
 
 
@@ -136,23 +144,31 @@ def _field_error(entry: dict[str, Any]) -> FieldError:
 
 
 def on_blob_trouble(
-    _: Request[Any, Any, Any], error: BlobMissing | BlobCorrupt
+    request: Request[Any, Any, Any], error: BlobMissing | BlobCorrupt
 ) -> Response[Problem]:
     log.error("%s", error)
+    backend: Backend = request.app.state.backend
+    try:
+        # In a folder that is away, everything is missing.
+        backend.blobs.check()
+    except OSError as away:
+        log.error("%s", away)
+        return _unavailable("the blob store does not answer; try again, or tell the operator")
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, f"{error}; tell your operator")
 
 
 def on_database_trouble(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     log.warning("the database does not answer: %s", error)
-    return problem(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "the database does not answer at the moment; try again",
-        headers={"Retry-After": "1"},
-    )
+    return _unavailable(reason_of(error) or "the database does not answer at the moment; try again")
 
 
 def on_queue_trouble(_: Request[Any, Any, Any], error: QueueUnreachable) -> Response[Problem]:
-    return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "1"})
+    return _unavailable(str(error))
+
+
+def _unavailable(detail: str) -> Response[Problem]:
+    headers = {"Retry-After": RETRY_SECONDS}
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
 
 
 def on_unstorable(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
@@ -190,6 +206,10 @@ def on_too_deep(_: Request[Any, Any, Any], __: RecursionError) -> Response[Probl
 
 
 def on_defect(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """What is no defect, if something that the server depends on is away or full."""
+    if (reason := reason_of(error)) is not None:
+        log.warning("%s (%s)", reason, error)
+        return _unavailable(reason)
     reference = uuid.uuid4().hex[:12]
     log.error("defect %s", reference, exc_info=error)
     return problem(

@@ -49,6 +49,7 @@ class _SnapshotCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         yield from _of_health(self._snapshot)
         yield from _of_positions(self._snapshot)
+        yield from _of_signing(self._snapshot)
         yield from _of_parts(self._snapshot)
         yield from _of_jobs(self._snapshot)
         yield from _of_webhooks(self._snapshot)
@@ -78,6 +79,21 @@ def _of_positions(snapshot: Snapshot) -> Iterator[Metric]:
         behind.add_metric([standing.part], standing.behind)
     yield position
     yield behind
+
+
+def _of_signing(snapshot: Snapshot) -> Iterator[Metric]:
+    if snapshot.database is None:
+        return
+    unsigned = max(snapshot.database.head - snapshot.database.signed, 0)
+    yield GaugeMetricFamily(
+        "stemma_log_unsigned_events", "Events that no checkpoint covers yet", value=unsigned
+    )
+    if (seconds := snapshot.database.unsigned_seconds) is not None:
+        yield GaugeMetricFamily(
+            "stemma_log_unsigned_seconds",
+            "The age of the first event that no checkpoint covers yet",
+            value=seconds,
+        )
 
 
 def _of_parts(snapshot: Snapshot) -> Iterator[Metric]:

@@ -133,8 +133,8 @@ def kind(schema: Schema) -> str:
         return " or ".join(repr(value) for value in schema["enum"])
     if schema.get("type") == "array":
         if "prefixItems" in schema:
-            return f"list of {' and '.join(kind(item) for item in schema['prefixItems'])}"
-        return f"list of {kind(schema['items'])}" if "items" in schema else "list"
+            return f"list of {', then '.join(kind(item) for item in schema['prefixItems'])}"
+        return f"list of {kind(schema['items'])}" if schema.get("items") else "list"
     if isinstance(schema.get("additionalProperties"), dict):
         return f"object whose values are {kind(schema['additionalProperties'])}"
     return _WORDS[schema["type"]]
@@ -144,9 +144,6 @@ def _objects(schema: Schema, place: str) -> Iterator[tuple[Schema, str]]:
     """The objects with fields in a field, and their paths."""
     if "properties" in schema:
         yield schema, f"{place}."
-    for item in schema.get("prefixItems", ()):
-        yield from _objects(item, f"{place}[]")
-    # It is `false` where there are no more than those.
     if schema.get("items"):
         yield from _objects(schema["items"], f"{place}[]")
     for option in schema.get("anyOf", ()):

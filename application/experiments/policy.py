@@ -15,7 +15,7 @@ from application.handle import Decided, Request, Session, handle
 from application.log.store import Store
 from application.training.starting import PretrainedWeights
 from domain.aggregates import EXPERIMENT, VERSION
-from domain.errors import Conflict
+from domain.errors import Conflict, Refusal
 from domain.event import Recorded, name_of
 from domain.experiments.experiment import (
     DEFAULT,
@@ -107,18 +107,24 @@ def _experiment_of(store: Store, recorded: Recorded) -> str | None:
 
 def advance(reactions: Reactions, experiment_id: str, cause: Recorded) -> None:
     """Do all that is due. May be repeated, at any time."""
+    refused = ""
     while True:
         search = read_search(reactions.store, experiment_id)
         action = next_action(search)
-        try:
-            if action is not None:
-                _carry_out(reactions, search, action, cause)
-        except NotDue:
-            continue
         if action is None:
             for trial in trials_to_stop(search):
                 _end(reactions.store, trial, cause)
             return
+        try:
+            _carry_out(reactions, search, action, cause)
+        except NotDue:
+            continue
+        except Refusal as refusal:
+            # Others go on meanwhile. Twice the same is no race: it waits for its next event.
+            log.warning("experiment %s: %s: %s", experiment_id, _name(action), refusal.detail)
+            if refused == _name(action):
+                return
+            refused = _name(action)
 
 
 def read_search(store: Store, experiment_id: str, upto: int | None = None) -> Search:
@@ -159,11 +165,7 @@ def _carry_out(
             raise NotDue
         return _decide(reactions, session, search)
 
-    try:
-        handle(reactions.store, _request(f"{experiment_id}:{_name(action)}", cause), decide)
-    except Conflict as refused:
-        log.info("experiment %s: %s", experiment_id, refused.detail)
-        raise NotDue from refused
+    handle(reactions.store, _request(f"{experiment_id}:{_name(action)}", cause), decide)
 
 
 def _decide(

@@ -46,7 +46,7 @@ def list_command() -> None:
             ]
             standing = "closed" if account["closed"] else ", ".join(roles) or "none"
             table.add_row(account["name"], account["kind"], standing, account["email"] or "")
-    Console(soft_wrap=True).print(table)
+    Console(soft_wrap=True, markup=False).print(table)
 
 
 @accounts.command("grant")

@@ -65,7 +65,7 @@ def list_command(account: str | None) -> None:
             limits = [", ".join(key["roles"] or ()), ", ".join(key["projects"] or ())]
             ends = "revoked" if key["revoked"] else key["expires_at"] or ""
             table.add_row(key["key_id"], key["label"], " in ".join(filter(None, limits)), ends)
-    Console(soft_wrap=True).print(table)
+    Console(soft_wrap=True, markup=False).print(table)
 
 
 @keys.command("rotate")

@@ -5,21 +5,23 @@ from urllib.parse import quote
 
 import click
 
-from adapters.settings import load_settings
+from cli.calls import calling
+from cli.client import ApiClient
 
 
-def sign_in_address(api_url: str, api_key: str, path: str = "/") -> str:
-    """The address where a browser signs in and then opens a path. The fragment after `#` is not
-    sent to any server."""
-    return f"{api_url}/login?next={quote(path)}#key={api_key}"
+def sign_in_address(client: ApiClient, path: str = "/") -> str:
+    """The address where a browser signs in, once within minutes, and then opens a path. The
+    fragment after `#` is not sent to any server."""
+    code = client.command("sessions/codes", {})["code"]
+    return f"{client.url}/login?next={quote(path)}#code={code}"
 
 
 @click.command("login")
 @click.option("--open", "opens", is_flag=True, help="Open it in this machine's browser.")
 def login_command(opens: bool) -> None:
-    """Print an address that signs a browser in. It holds your key: keep it to yourself."""
-    settings = load_settings()
-    address = sign_in_address(settings.require("api_url"), settings.require("api_key"))
+    """Print an address that signs one browser in, once, within 5 minutes."""
+    with calling() as client:
+        address = sign_in_address(client)
     click.echo(address)
     if opens:
         webbrowser.open(address)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from cli.calls import PAGE, calling, find_project, find_view
 from cli.client import ApiClient, ApiProblem
+from cli.reading import NOT_LOOKED
 
 Ask = Callable[..., dict[str, Any]]
 
@@ -26,7 +27,7 @@ def as_of_command(moment: str, project: str | None, view: str | None, version: s
     """
     if sum(option is not None for option in (project, view, version)) > 1:
         raise click.UsageError("give one of --project, --view and --version")
-    with calling() as client:
+    with calling(unreachable=NOT_LOOKED) as client:
         # A time is converted to its position once, so that all tables show the same moment.
         position = client.query("projects", as_of=moment, limit=1)["position"]
 
@@ -43,7 +44,7 @@ def as_of_command(moment: str, project: str | None, view: str | None, version: s
             projects = client.query_all("projects", as_of=position, limit=PAGE)
             rows = [[row["name"], row["project_id"], row["created_at"]] for row in projects]
             tables = [_table("projects", ("name", "id", "created"), rows)]
-    console = Console()
+    console = Console(markup=False)
     console.print(f"as of position {position}")
     for table in tables:
         console.print(table)

@@ -6,6 +6,7 @@ from cli.later import LaterGroup
 
 LATER = {
     "as-of": "cli.audit.as_of:as_of_command",
+    "experiment": "cli.audit.experiment:experiment_command",
     "export": "cli.audit.bundle:export_command",
     "refusals": "cli.audit.refusals:refusals_command",
     "replay": "cli.audit.replay:replay_command",

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from application.log.store import KEEPALIVE_OPTIONS
+from cli.reading import reading
 
 if TYPE_CHECKING:
     from adapters.audit.bundle_rows import Selection
@@ -27,6 +29,12 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="The log's public keys; by default those in the data folder.",
 )
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="Checkpoints that an auditor kept: the bundle can then be compared with them.",
+)
 def export_command(
     target: Path,
     version_id: str | None,
@@ -34,6 +42,7 @@ def export_command(
     everything: bool,
     with_blobs: bool,
     keys_file: Path | None,
+    against: tuple[Path, ...],
 ) -> None:
     """Write an audit bundle to FILE.zip: events and the proof that they are those of the log."""
     from adapters.audit.bundle import NotAsSigned, write_bundle
@@ -43,6 +52,7 @@ def export_command(
     from adapters.audit.stored import newest_checkpoint
     from adapters.blobs.blobs import BlobCorrupt, BlobMissing, BlobStore
     from adapters.settings import load_settings
+    from cli.audit.kept import kept_checkpoints
     from domain.errors import Conflict, Refusal
 
     if [version_id is not None, project_id is not None, everything].count(True) != 1:
@@ -52,14 +62,24 @@ def export_command(
     keys = read_verifier_keys(keys_file)
     if not keys:
         raise click.UsageError(f"{keys_file} holds no key")
+    unsigned: list[str] = []
+    kept = frozenset(
+        signed.checkpoint.text()
+        for path in against
+        for signed in kept_checkpoints(path, keys, unsigned)
+    )
+    if unsigned:
+        raise click.UsageError(unsigned[0])
     blobs = BlobStore.from_url(settings.require("blobs_url"))
     part = target.with_name(f"{target.name}.part")
     try:
-        with _snapshot(settings.require("database_url")) as connection:
+        with reading(), _snapshot(settings.require("database_url")) as connection:
             newest = newest_checkpoint(connection, keys[-1].name)
             if newest is None or newest.size == 0:
                 raise Conflict("no event was signed for yet: is the part checkpoints running?")
-            selection = _selected(connection, newest, version_id, project_id)
+            selection = msgspec.structs.replace(
+                _selected(connection, newest, version_id, project_id), kept=kept
+            )
             with part.open("wb") as file:
                 write_bundle(connection, blobs, keys, selection, file, with_blobs=with_blobs)
             missing = uncovered(connection, selection)

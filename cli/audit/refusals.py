@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.calls import PAGE, calling
+from cli.reading import NOT_LOOKED
 
 
 @click.command("refusals")
@@ -16,10 +17,10 @@ def refusals_command(account: str | None, limit: int) -> None:
     """Say which requests were refused, the newest first, counted by the minute."""
     table = Table("minute", "account", "request", "reason", "times")
     filters = {"account": account} if account else {}
-    with calling() as client:
+    with calling(unreachable=NOT_LOOKED) as client:
         rows = client.query_all("refusals", limit=min(limit, PAGE), **filters)
         for row in islice(rows, limit):
             request = f"{row['method']} {row['route']}"
             minute, who = row["minute"].replace(":00Z", "Z"), row["account"] or "nobody"
             table.add_row(minute, who, request, row["reason"], str(row["count"]))
-    Console(soft_wrap=True).print(table)
+    Console(soft_wrap=True, markup=False).print(table)

@@ -13,6 +13,7 @@ from adapters.postgres.builders import replay_all
 from adapters.settings import load_settings
 from application.log.store import Store
 from cli.operations.building import chosen, watched
+from cli.reading import reading
 from projections.engine.compare import Difference
 from projections.engine.rebuild import Replayed
 
@@ -23,34 +24,44 @@ from projections.engine.rebuild import Replayed
 def replay_command(names: tuple[str, ...], to: int | None) -> None:
     """Rebuild read models from nothing, beside the live ones, and compare; all, or those named.
 
-    The exit status is 1 if a row differs. With --to it also says what each table holds then, for
-    two who want to compare; the live rows can be compared only where they are at that position.
+    The exit status is 1 if a row differs, 2 if they could not be compared. With --to it also says
+    what each table holds then, for two who want to compare; the live rows can be compared only
+    where they are at that position.
     """
     read_models = chosen(names)
     url = load_settings().require("database_url")
-    if to is not None:
-        with closing(Store(url, pool_size=1)) as store:
-            head = store.head()
-        if to > head:
+    with reading(url):
+        if to is not None and to > (head := _head(url)):
             raise click.BadParameter(f"the log ends at position {head}", param_hint="--to")
-    began = time.monotonic()
-    with watched() as watch:
-        replays = replay_all(url, read_models, to, watch)
-    seconds = time.monotonic() - began
+        began = time.monotonic()
+        with watched() as watch:
+            replays = replay_all(url, read_models, to, watch)
+        seconds = time.monotonic() - began
+        head = _head(url)
     for replay in replays:
-        _show(replay)
+        _show(replay, head)
     events = max(replay.position for replay in replays)
     click.echo(
         f"{events:,} events replayed into {len(replays)} read models in {seconds:.1f} s,"
         f" {events / seconds:,.0f} a second"
     )
-    if any(replay.differences for replay in replays):
+    if any(replay.differences or replay.live_position > head for replay in replays):
         sys.exit(1)
 
 
-def _show(replayed: Replayed) -> None:
+def _head(url: str) -> int:
+    with closing(Store(url, pool_size=1)) as store:
+        return store.head()
+
+
+def _show(replayed: Replayed, head: int) -> None:
     name, at = replayed.read_model, replayed.position
-    if replayed.differences is None:
+    if replayed.live_position > head:
+        click.echo(
+            f"{name}: the live one is at position {replayed.live_position}, beyond the log's end at"
+            f" {head}: no event of the log made it so"
+        )
+    elif replayed.differences is None:
         click.echo(
             f"{name}: replayed up to position {at}; not compared, for the live one is at"
             f" {replayed.live_position}"

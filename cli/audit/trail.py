@@ -13,8 +13,10 @@ import msgspec
 
 from cli.calls import PAGE, calling, find_project, find_view
 from cli.client import ApiClient, ApiProblem
+from cli.reading import NOT_LOOKED
 from domain.audit.trail import Line
 from domain.audit.trail_tree import EVENT, Node
+from domain.text import escaped
 
 LINES = "lines"
 
@@ -61,10 +63,10 @@ def trail_command(
         others = [output, limit, project, view, *filters.values()]
         if form != LINES or order != "newest" or any(others):
             raise click.UsageError("--correlation takes no filter, no format and no file")
-        with calling() as client:
+        with calling(unreachable=NOT_LOOKED) as client:
             _print_tree(client, correlation)
         return
-    with calling() as client:
+    with calling(unreachable=NOT_LOOKED) as client:
         filters["project"] = _project_id(client, project) if project else None
         filters["view"] = find_view(client, view)["view_id"] if view else None
         query = {name: value for name, value in filters.items() if value is not None}
@@ -114,7 +116,7 @@ def _print(texts: Iterable[str]) -> None:
 def _print_tree(client: ApiClient, correlation: str) -> None:
     tree = client.query(f"audit/correlations/{quote(correlation, safe='')}", limit=10_000)
     for node in msgspec.convert(tree["nodes"], list[Node]):
-        click.echo("  " * node.depth + _said(node))
+        click.echo(escaped("  " * node.depth + _said(node)))
     if tree["shown"] < tree["events"]:
         click.echo(f"… and {tree['events'] - tree['shown']} more events")
 

@@ -3,16 +3,23 @@
 import sys
 import time
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
+from nats.errors import Error as NatsError
 
+from adapters.audit.beside_log import check_beside
+from adapters.audit.checked_checkpoints import Signed
 from adapters.audit.keys import Keys, read_verifier_keys
-from adapters.audit.signing import Unsigned, open_checkpoint
-from adapters.audit.verify import Signed, VerificationReport, verify
-from adapters.settings import load_settings
-from domain.audit.signed_note import Malformed, VerifierKey
-from domain.audit.transparency import notes_in
+from adapters.audit.records import STREAM, Record, file_record, stream_record
+from adapters.audit.verify import VerificationReport, verify
+from adapters.nats.login import nats_login
+from adapters.settings import Settings, load_settings
+from cli.audit.kept import kept_checkpoints
+from cli.reading import reading
+from domain.text import escaped
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -24,23 +31,53 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 def verify_command(against: tuple[Path, ...], key: Path | None) -> None:
     """Prove that nothing was altered, or name the first event that was.
 
-    The exit status is 0 if all is as it was signed, 1 if not, 2 if it could not be looked at.
+    It also compares all records of signed checkpoints that it can read: the table, the signer's
+    file in the data folder, and the stream on NATS. The exit status is 0 if all is as it was
+    signed, 1 if not, 2 if it could not be looked at.
     """
     settings = load_settings()
     url = settings.require("database_url")
-    public = key or Keys(settings.signing_key_file).public_path
-    verifier_keys = read_verifier_keys(public)
-    unsigned: list[str] = []
-    kept = [signed for path in against for signed in _kept(path, verifier_keys, unsigned)]
+    keys = Keys(settings.signing_key_file)
+    verifier_keys = read_verifier_keys(key or keys.public_path)
+    findings: list[str] = []
+    kept = [
+        signed for path in against for signed in kept_checkpoints(path, verifier_keys, findings)
+    ]
     began = time.monotonic()
-    report = verify(url, verifier_keys, kept)
-    for line in _lines(report, kept, time.monotonic() - began):
-        click.echo(line)
-    for finding in (findings := [*unsigned, *report.findings]):
-        click.echo(f"FOUND: {finding}")
+    with reading(), ExitStack() as stack:
+        beside = stack.enter_context(ThreadPoolExecutor(1)).submit(check_beside, url)
+        records, unread = _records(settings, stack)
+        report = verify(url, verifier_keys, kept, records)
+        tables = beside.result()
+    for line in (*_lines(report, kept, records, time.monotonic() - began), *tables.unchecked):
+        click.echo(escaped(line))
+    findings += [*report.findings, *tables.findings]
+    if report.stored and keys.path.exists() and not settings.checkpoint_file.exists():
+        findings.append(f"{settings.checkpoint_file} is gone, which has every signed checkpoint")
+    for finding in findings:
+        click.echo(escaped(f"FOUND: {finding}"))
     if findings:
         sys.exit(1)
+    if report.events and not report.covered:
+        unread.append("no checkpoint is there: whether an event was altered cannot be told")
+    for line in unread:
+        click.echo(escaped(f"NOT VERIFIED: {line}"))
+    if unread:
+        sys.exit(2)
     click.echo("nothing was altered")
+
+
+def _records(settings: Settings, stack: ExitStack) -> tuple[list[Record], list[str]]:
+    """The records outside the database, and why one that should be there cannot be read."""
+    records, unread = list[Record](), list[str]()
+    if settings.nats_url:
+        try:
+            records.append(stack.enter_context(stream_record(nats_login(settings))))
+        except (NatsError, TimeoutError, OSError) as error:
+            unread.append(f"{STREAM} cannot be read: {error or type(error).__name__}")
+    if settings.checkpoint_file.exists():
+        records.append(file_record(settings.checkpoint_file))
+    return records, unread
 
 
 @click.command("rotate-key")
@@ -48,37 +85,27 @@ def rotate_key_command() -> None:
     """Let another key sign from now on. The first checkpoint by it is signed by the old one too."""
     settings = load_settings()
     keys = Keys(settings.signing_key_file, settings.log_origin)
-    new = keys.rotate()
+    with reading():
+        new = keys.rotate()
     click.echo(f"{new} signs from now on; give it to your auditors, who find it in")
     click.echo(str(keys.public_path))
 
 
-def _kept(
-    path: Path, verifier_keys: Collection[VerifierKey], unsigned: list[str]
-) -> Iterator[Signed]:
-    """The checkpoints of a file; those without a signature of a known key are added to
-    `unsigned`."""
-    try:
-        notes = list(notes_in(path.read_text()))
-    except UnicodeDecodeError as error:
-        raise click.UsageError(f"{path} is no text") from error
-    if not notes:
-        raise click.UsageError(f"{path} holds no checkpoint")
-    for number, note in enumerate(notes, start=1):
-        source = f"checkpoint {number} of {path.name}"
-        try:
-            checkpoint, _ = open_checkpoint(note, verifier_keys)
-        except Malformed as error:
-            raise click.UsageError(f"{source} is none: {error}") from error
-        except Unsigned as error:
-            unsigned.append(f"{source} is not signed by the log: {error}")
-            continue
-        yield Signed(checkpoint, source)
-
-
-def _lines(report: VerificationReport, kept: Collection[Signed], seconds: float) -> Iterator[str]:
+def _lines(
+    report: VerificationReport,
+    kept: Collection[Signed],
+    records: Collection[Record],
+    seconds: float,
+) -> Iterator[str]:
     rate = report.events / max(seconds, 1e-9)
     yield f"{report.events:,} events read in {seconds:.1f} s ({rate:,.0f} a second)"
     yield f"their root is {report.root.hex()}"
-    yield f"{report.stored:,} stored checkpoints, and {len(kept):,} that you kept"
+    names = " and ".join(record.name for record in records)
+    compared = f", compared with {names}" if names else ""
+    yield f"{report.stored:,} stored checkpoints{compared}, and {len(kept):,} that you kept"
     yield f"the events are as they were signed for up to position {report.covered:,}"
+    first = report.covered + 1
+    if first == report.events:
+        yield f"position {first:,} is not signed yet"
+    elif first < report.events:
+        yield f"positions {first:,} to {report.events:,} are not signed yet"

@@ -3,6 +3,7 @@
 import hashlib
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from typing import IO
 
 import click
@@ -11,6 +12,7 @@ from adapters.blobs.blobs import BlobCorrupt, BlobMissing, BlobStore
 from adapters.settings import Settings, load_settings
 from application.log.store import Store
 from application.training.policies import manifest_of
+from cli.reading import reading
 from domain.aggregates import VERSION
 from domain.training.manifest import canonical_line
 from domain.training.version import DatasetFrozen, VersionCreated
@@ -23,25 +25,23 @@ from domain.training.version import DatasetFrozen, VersionCreated
 def manifest_command(version_id: str, from_log: bool, output: IO[bytes] | None) -> None:
     """Compare a version's manifest with the digest that the log has of it.
 
-    The exit status is 1 if they differ. Without --from-log it is read from the blob store.
+    The exit status is 1 if they differ, 2 if they could not be compared. Without --from-log it is
+    read from the blob store.
     """
     settings = load_settings()
-    store = Store(settings.require("database_url"), pool_size=2)
-    try:
-        created, frozen = _events(store, version_id)
-        lines = _from_log(store, created) if from_log else _stored(settings, frozen)
-        digest = hashlib.sha256()
-        images = 0
-        for line in lines:
-            digest.update(line)
-            images += line.count(b"\n")
-            if output is not None:
-                output.write(line)
-    except (BlobMissing, BlobCorrupt) as error:
-        click.echo(f"stemma: {error}", err=True)
-        sys.exit(1)
-    finally:
-        store.close()
+    digest, images = hashlib.sha256(), 0
+    url = settings.require("database_url")
+    with reading(url), closing(Store(url, pool_size=2)) as store:
+        try:
+            created, frozen = _events(store, version_id)
+            for line in _from_log(store, created) if from_log else _stored(settings, frozen):
+                digest.update(line)
+                images += line.count(b"\n")
+                if output is not None:
+                    output.write(line)
+        except (BlobMissing, BlobCorrupt) as error:
+            click.echo(f"stemma: {error}", err=True)
+            sys.exit(1)
     same = digest.hexdigest() == frozen.manifest
     click.echo(f"sha256 {digest.hexdigest()}, {images:,} images", err=True)
     click.echo("equal to the log's" if same else f"the log has {frozen.manifest}", err=True)

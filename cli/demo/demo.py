@@ -11,14 +11,29 @@ from rich.text import Text
 from adapters.settings import load_settings
 from cli.access.login import sign_in_address
 from cli.client import ApiClient, ApiProblem
-from cli.demo.plans import PLANS, Plan
+from cli.demo.plans import EXPECTED_OF_EXPERIMENT, EXPERIMENT, PLANS, Plan
 from cli.demo.project import make_project
 from cli.demo.runs import demo_training
 from cli.demo.system import find_or_start, is_running
+from cli.experiments.screen import best_in_words, watch_experiment
 from cli.operations.demo_lock import living_demo
 from cli.training.demo_screen import library_table, watch
+from domain.library.view import CLASSIFICATION
 
 _NAMES = {"accuracy": "accuracy", "mean_average_precision": "mAP", "map_50": "mAP at IoU 0.50"}
+
+
+class ExperimentResult(msgspec.Struct, frozen=True):
+    """What `--json` writes of an experiment."""
+
+    experiment: str
+    best: str | None
+    accuracy: float | None
+    trials: int
+    pruned: int
+    epochs_trained: int
+    epochs_planned: int
+    seconds: float
 
 
 class DemoResult(msgspec.Struct, frozen=True):
@@ -57,7 +72,7 @@ def run_demo(
                 training = {"name": "Demo", "options": plan.options | {"seed": seed}}
                 path = f"views/{view_id}/versions"
                 with demo_training(client, data, path, training, say) as version_id:
-                    page = sign_in_address(api_url, api_key, f"/versions/{version_id}")
+                    page = sign_in_address(client, f"/versions/{version_id}")
                     say(f"Watch it live at {page}")
                     watch(client, version_id, console)
                 version = client.query(f"versions/{version_id}")["version"]
@@ -72,6 +87,70 @@ def run_demo(
     if json_file is not None:
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
     return 0 if _succeeded(console, version, plan, result) else 1
+
+
+def run_experiment_demo(
+    *, keep: bool, json_file: Path | None, epochs: float | None, seed: int
+) -> int:
+    """Search for the best training of single digits; 0 if the best is good enough."""
+    console = Console()
+    plan = PLANS[CLASSIFICATION]
+    body = msgspec.structs.asdict(EXPERIMENT) | {"seed": seed}
+    if epochs is not None:
+        body["options"] = EXPERIMENT.options | {"epochs": epochs}
+    began = time.monotonic()
+    data = load_settings().data
+
+    def say(line: str) -> None:
+        console.print(line, soft_wrap=True, markup=False)
+
+    try:
+        with living_demo(data, say) as demo:
+            api_url, api_key = find_or_start(data, say)
+            with ApiClient(api_url, api_key, lambda: is_running(data)) as client:
+                view_id = make_project(client, console, plan, seed)
+                path = f"views/{view_id}/experiments"
+                with demo_training(client, data, path, body, say) as experiment_id:
+                    page = sign_in_address(client, f"/experiments/{experiment_id}")
+                    say(f"Watch it live at {page}")
+                    row = watch_experiment(client, experiment_id, console)
+            if keep:
+                demo.keep_running()
+    except ApiProblem as problem:
+        console.print(Text(f"The demo stopped: {problem}", "red"), soft_wrap=True)
+        return 1
+    result = _experiment_result(row, began)
+    if json_file is not None:
+        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
+    return 0 if _found(console, row, result) else 1
+
+
+def _experiment_result(row: dict[str, Any], began: float) -> ExperimentResult:
+    conclusion = row["conclusion"]
+    return ExperimentResult(
+        row["experiment_id"],
+        conclusion["best"],
+        conclusion["value"],
+        row["budget"],
+        conclusion["pruned"],
+        conclusion["epochs_trained"],
+        conclusion["epochs_planned"],
+        round(time.monotonic() - began, 1),
+    )
+
+
+def _found(console: Console, row: dict[str, Any], result: ExperimentResult) -> bool:
+    saved = 1 - result.epochs_trained / result.epochs_planned
+    value = result.accuracy or 0.0
+    if not value >= EXPECTED_OF_EXPERIMENT:
+        console.print(f"[red]{best_in_words(row)}: below {EXPECTED_OF_EXPERIMENT}[/red]")
+        return False
+    console.print(
+        f"[green]The best of {result.trials} is {best_in_words(row)}, after {result.seconds} s;"
+        f" pruning {result.pruned} trials saved {saved:.0%} of the epochs[/green]"
+    )
+    console.print(f"Every choice is derived again by `stemma audit experiment {result.experiment}`")
+    return True
 
 
 def _result(client: ApiClient, version: dict[str, Any], plan: Plan, began: float) -> DemoResult:

@@ -21,6 +21,16 @@ class Plan(msgspec.Struct, frozen=True):
     scenes: int = 0
 
 
+class ExperimentPlan(msgspec.Struct, frozen=True):
+    """What `stemma demo --experiment` searches: the body of its request, less the seed."""
+
+    name: str
+    budget: int
+    concurrency: int
+    options: dict[str, Any]
+    space: dict[str, Any]
+
+
 # Weights that happen to be at hand would change the metrics.
 _FROM_SCRATCH = {"pretrained": "none"}
 
@@ -60,3 +70,17 @@ PLANS = {
         ),
     )
 }
+
+EXPERIMENT = ExperimentPlan(
+    name="Demo",
+    budget=12,
+    concurrency=2,
+    options=_FROM_SCRATCH | {"epochs": 9, "width": 32, "height": 32},
+    space={
+        "architectures": ["resnet18", "mobilenet_v3_small"],
+        "optimizers": ["momentum", "nadam"],
+        "weight_decays": [0.0, 0.0001, 0.001],
+        "augmentations": ["brightness", "contrast"],
+    },
+)
+EXPECTED_OF_EXPERIMENT = 0.99

@@ -1,4 +1,4 @@
-"""The trainings of demos: each has a file that is locked for as long as its demo lives.
+"""The trainings and experiments of demos: each has a file, locked for as long as its demo lives.
 
 So the next demo knows which trainings nobody waits for any more. A file is there before its
 training is, whose id follows from the key of the command that begins it.
@@ -22,7 +22,8 @@ RUNS = "demos"
 def demo_training(
     client: ApiClient, data: Path, path: str, training: dict[str, Any], say: Callable[[str], None]
 ) -> Iterator[str]:
-    """Cancel what demos that were interrupted have left, and begin a training; its id.
+    """Cancel what demos that were interrupted have left, and begin a training or an experiment; its
+    id.
 
     It is left to the next demo if this one ends by an exception.
     """
@@ -36,7 +37,8 @@ def demo_training(
         lock.acquire()
     try:
         answer = client.command(path, training, key)
-        client.query(f"versions/{answer['id']}", at_least=answer["position"])
+        kind = path.rpartition("/")[2]
+        client.query(f"{kind}/{answer['id']}", at_least=answer["position"])
         yield str(answer["id"])
         file.unlink()
     finally:
@@ -51,14 +53,22 @@ def _cancel_unless_alive(client: ApiClient, file: Path) -> bool:
     except FolderInUse:
         return False
     try:
-        client.command(f"versions/{file.name}/cancel", None)
-    except ApiProblem as problem:
-        if problem.status is None:
-            raise
-        cancelled = False  # it has never begun, or has ended
-    else:
-        cancelled = True
+        cancelled = any(
+            _succeeds(client, path)
+            for path in (f"versions/{file.name}/cancel", f"experiments/{file.name}/stop")
+        )
     finally:
         lock.release()
     file.unlink()
     return cancelled
+
+
+def _succeeds(client: ApiClient, path: str) -> bool:
+    """Whether the command is carried out; it is refused for what never began, or has ended."""
+    try:
+        client.command(path, None)
+    except ApiProblem as problem:
+        if problem.status is None:
+            raise
+        return False
+    return True

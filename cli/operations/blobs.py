@@ -3,11 +3,13 @@
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
+
+from cli.reading import reading
 
 if TYPE_CHECKING:
     from adapters.blobs.blobs import BlobStore
@@ -61,10 +63,15 @@ def collect(older_than: timedelta, dry_run: bool) -> None:
 
 
 @blobs.command()
-def check() -> None:
-    """Read every blob that an event names; exit with 1 if one is missing or corrupt.
+@click.option(
+    "--thumbnails/--no-thumbnails", default=True, help="Make stored thumbnails anew and compare."
+)
+def check(thumbnails: bool) -> None:
+    """Read every blob that an event names; exit with 1 if one is missing or corrupt, and with 2 if
+    the log or the blob store could not be read.
 
-    An erased one must be missing: one that is there counts as an error, too.
+    An erased one must be missing: one that is there counts as an error, too. So does a thumbnail
+    that its image does not give.
     """
     from adapters.blobs.collection import check as run
 
@@ -74,9 +81,26 @@ def check() -> None:
             troubles += 1
             where = f"{trouble.event_name} at position {trouble.position}"
             click.echo(f"{trouble.digest} is {trouble.problem}; named by {where}")
+        for path in _wrong_thumbnails(blob_store) if thumbnails else ():
+            troubles += 1
+            click.echo(f"{path} is not what its image gives: delete it, and it is made anew")
     if troubles:
         sys.exit(1)
     click.echo("every blob that the log names is there and right")
+
+
+def _wrong_thumbnails(blob_store: "BlobStore") -> "Iterator[str]":
+    """The paths in the blob store of thumbnails that are wrong."""
+    from contextlib import closing
+
+    from adapters.blobs.blobs import thumbnail_key
+    from adapters.dataset.thumbnails import verify
+    from adapters.images.decoders import LONGEST_SECONDS, Decoder
+    from adapters.settings import load_settings
+
+    with closing(Decoder(load_settings().max_image_pixels, LONGEST_SECONDS)) as decoder:
+        for wrong in verify(blob_store, decoder):
+            yield f"derived/{thumbnail_key(wrong.digest, wrong.size)}"
 
 
 @contextmanager
@@ -86,9 +110,8 @@ def _opened() -> "Iterator[tuple[Store, BlobStore]]":
     from application.log.store import Store
 
     settings = load_settings()
-    blob_store = BlobStore.from_url(settings.require("blobs_url"))
-    store = Store(settings.require("database_url"))
-    try:
-        yield store, blob_store
-    finally:
-        store.close()
+    url = settings.require("database_url")
+    with reading(url):
+        blob_store = BlobStore.from_url(settings.require("blobs_url"))
+        with closing(Store(url)) as store:
+            yield store, blob_store

@@ -28,6 +28,7 @@ from adapters.training.worker_pool import (
 )
 from application.log.store import Store
 from application.webhooks import all_endpoints
+from domain.text import escaped, escaped_lines
 from projections.engine.failing import Failing
 from projections.engine.scratch import running_builds
 
@@ -55,7 +56,7 @@ def print_status(settings: Settings) -> None:
     ]
     settings.require("nats_url")
     broker = asyncio.run(_from_nats(settings, database))
-    console = Console()
+    console = Console(markup=False)
     console.print(_positions(database, others, broker))
     if database.failing:
         console.print(_failing(database.failing))
@@ -117,7 +118,7 @@ def _positions(database: DatabaseStatus, others: list[ConsumerLag], broker: _Nat
 def _failing(read_models: list[Failing]) -> Table:
     table = Table("read model", "failures", "for", "last error", title="failing read models")
     for row in read_models:
-        failed = f"{row.failed_ago:.0f} s ago: {row.error}"
+        failed = f"{row.failed_ago:.0f} s ago: {escaped_lines(row.error)}"
         table.add_row(row.read_model, str(row.failures), f"{row.seconds:.0f} s", failed)
     return table
 
@@ -126,7 +127,11 @@ def _processes(heartbeats: list[ServiceHeartbeat]) -> Table:
     table = Table("part", "process", "last sign", "failures", "last error")
     for sign in heartbeats:
         dead = " (dead)" if sign.silent > SILENT_SECONDS else ""
-        failed = "" if sign.failed_ago is None else f"{sign.failed_ago:.0f} s ago: {sign.error}"
+        failed = (
+            ""
+            if sign.failed_ago is None
+            else f"{sign.failed_ago:.0f} s ago: {escaped_lines(str(sign.error))}"
+        )
         table.add_row(
             sign.part, sign.process, f"{sign.silent:.0f} s ago{dead}", str(sign.failures), failed
         )
@@ -137,5 +142,7 @@ def _workers(pool: WorkerPool) -> Table:
     workers = Table("worker", "device", "trains", "since")
     for worker in pool.workers:
         since = f"{worker.since:%Y-%m-%d %H:%M:%S} UTC"
-        workers.add_row(worker.worker, worker.device, worker.version_id or "nothing", since)
+        workers.add_row(
+            worker.worker, escaped(worker.device), worker.version_id or "nothing", since
+        )
     return workers

@@ -11,6 +11,7 @@ import click
 from adapters.nats.jetstream import DOMAIN
 from adapters.nats.login import nats_login
 from adapters.settings import load_settings
+from domain.text import escaped, is_text
 from stemma_client import Gap, Received, Refused, follow_http, follow_nats
 
 
@@ -69,6 +70,12 @@ async def _show_all(events: AsyncIterator[Received], count: int | None, as_json:
 
 def _show(received: Received, as_json: bool) -> None:
     if as_json:
-        click.echo(received.json())
+        click.echo(_escaped_json(received.json().decode()))
         return
-    click.echo(f"{received.position} {received.name} {received.subject} {received.actor}")
+    line = f"{received.position} {received.name} {received.subject} {received.actor}"
+    click.echo(escaped(line))
+
+
+def _escaped_json(text: str) -> str:
+    """The same JSON, with `\\u` and digits for what would control or reorder a terminal."""
+    return "".join(char if is_text(char) else f"\\u{ord(char):04x}" for char in text)

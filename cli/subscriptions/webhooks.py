@@ -54,7 +54,7 @@ def list_command() -> None:
                 str(row["behind"]),
                 row["reason"] or row["last_error"] or "",
             )
-        Console().print(table)
+        Console(markup=False).print(table)
 
 
 @webhooks.command()

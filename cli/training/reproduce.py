@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 
 import click
 import msgspec
@@ -15,8 +16,10 @@ from adapters.settings import Settings, load_settings
 from application.dataset.erasure import refuse_if_erased
 from application.log.store import Store
 from application.training.histories import VersionHistory, history_of
+from cli.reading import reading
 from domain.aggregates import VERSION
 from domain.errors import Refusal
+from domain.text import escaped
 from domain.training.messages import (
     AnyReport,
     Completed,
@@ -59,20 +62,20 @@ def reproduce_command(version_id: str, tolerance: float) -> None:
     """Train a version again, from its frozen images, options and seed.
 
     On a CPU like that of the first training the final weights must be equal, bit for bit; elsewhere
-    the validation figures, within the tolerance. The exit status is 1 if they are not. It reads the
+    the validation figures, within the tolerance. The exit status is 1 if they are not, and 2 if the
+    log could not be read. It reads the
     log and the blob store, and needs neither NATS nor a server.
     """
     settings = load_settings()
-    store = Store(settings.require("database_url"), pool_size=2)
-    try:
-        history = history_of(store, version_id)
-        refuse_if_erased(store, history.created)
-        recorded = _epochs(store, history)
-    except Refusal as refusal:
-        click.echo(f"stemma: {refusal.detail}", err=True)
-        sys.exit(1)
-    finally:
-        store.close()
+    url = settings.require("database_url")
+    with reading(url), closing(Store(url, pool_size=2)) as store:
+        try:
+            history = history_of(store, version_id)
+            refuse_if_erased(store, history.created)
+            recorded = _epochs(store, history)
+        except Refusal as refusal:
+            click.echo(f"stemma: {escaped(refusal.detail)}", err=True)
+            sys.exit(1)
     if history.frozen is None or history.completed is None or history.started is None:
         click.echo(f"stemma: the version is {history.state.status}; nothing to compare", err=True)
         sys.exit(1)
@@ -154,7 +157,7 @@ def _verdict(
     """Print the comparison; returns whether the version was reproduced."""
     if outcome.completed is None or outcome.started is None:
         reason = outcome.failed or "the training process ended without a result"
-        click.echo(f"not reproduced: {reason}")
+        click.echo(f"not reproduced: {escaped(reason)}")
         return False
     again = outcome.completed
     if again.final_weights == before.final_weights:
@@ -167,7 +170,7 @@ def _verdict(
             f" {before.final_weights}, and the environment is the same"
         )
         return False
-    click.echo(f"other weights can be expected: {'; '.join(different)}")
+    click.echo(f"other weights can be expected: {escaped('; '.join(different))}")
     apart = [
         (name, epoch, distance(getattr(new, name), getattr(old, name)))
         for epoch, old in recorded.items()

@@ -30,7 +30,7 @@ def download_command(version_id: str, folder: Path) -> None:
     """Write a version's weights, description and model card to FOLDER."""
     with calling() as client:
         folder.mkdir(parents=True, exist_ok=True)
-        model = _download(client, version_id, folder)
+        model = download_version(client, version_id, folder)
     click.echo(f"wrote {folder}: {model.name}, sha256 {model.checkpoint}")
 
 
@@ -85,12 +85,13 @@ def _folder_of(model: str) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="stemma-model-") as folder:
         with calling() as client:
-            _download(client, model, Path(folder))
+            download_version(client, model, Path(folder))
         yield Path(folder)
 
 
-def _download(client: ApiClient, version_id: str, folder: Path) -> ModelDescription:
-    described = client.query(f"versions/{version_id}/model.json")
+def download_version(client: ApiClient, version_id: str, folder: Path) -> ModelDescription:
+    """Write weights, description and model card to an existing folder. Raises `ApiProblem`."""
+    described = client.document(f"versions/{version_id}/model.json")
     model = msgspec.convert(described, ModelDescription)
     weights = folder / WEIGHTS_FILE
     client.download(f"versions/{version_id}/checkpoint", weights, {})

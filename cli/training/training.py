@@ -40,7 +40,7 @@ def train_command(
 
     What is not set takes its default; `stemma form` lists what there is.
     """
-    body = {"name": name, "options": _options(settings)}
+    body = {"name": name, "options": parse_options(settings)}
     with calling() as client:
         view_id = str(find_view(client, view)["view_id"])
         answer = client.command(_path(client, view_id, model), body)
@@ -63,7 +63,7 @@ def form_command(kind: str, settings: tuple[str, ...]) -> None:
     """
     with calling() as client:
         form = msgspec.convert(client.query(f"forms/{kind}"), Form)
-        chosen = resolve(form.controls(), _options(settings))
+        chosen = resolve(form.controls(), parse_options(settings))
     table = Table(title=f"Training in a {kind} view")
     for name in ("option", "value", "may be", "about"):
         table.add_column(name, overflow="fold")
@@ -76,7 +76,8 @@ def form_command(kind: str, settings: tuple[str, ...]) -> None:
     Console().print(table)
 
 
-def _options(settings: Sequence[str]) -> dict[str, Any]:
+def parse_options(settings: Sequence[str]) -> dict[str, Any]:
+    """The options of `--set KEY=VALUE`. Raises `click.BadParameter`."""
     options: dict[str, Any] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")

@@ -18,6 +18,7 @@ from domain.experiments.experiment import Experiment, ExperimentStarted
 from domain.library.model import Model, ModelCreated, ModelForked, VersionNumbered
 from domain.library.view import ModelRegistered, View, ViewCreated
 from domain.subscriptions.webhook import WebhookRegistered
+from domain.text import escaped
 from domain.training.version import Version, VersionCreated
 
 
@@ -57,9 +58,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """The whole line, as it is printed."""
+        """The whole line, as it is printed; what would break or reorder it is escaped."""
         at = self.occurred_at.astimezone(UTC).isoformat(sep=" ", timespec="milliseconds")
-        return f"{self.position} {at.removesuffix('+00:00')}Z {self.actor}: {self.description}"
+        who = f"{self.position} {at.removesuffix('+00:00')}Z {self.actor}"
+        return escaped(f"{who}: {self.description}")
 
 
 class EventScope(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ tlog-checkpoint) is a signed note that contains the root of the tree over the fi
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
 import msgspec
@@ -79,13 +79,18 @@ def parse_checkpoint(text: str) -> Checkpoint:
 
 
 def notes_in(content: str) -> Iterator[str]:
-    """The notes of the checkpoints in a file, in order.
+    """The notes of the checkpoints in a file's content, in order; see `notes_of`."""
+    return notes_of(_LINE.findall(content))
+
+
+def notes_of(text: Iterable[str]) -> Iterator[str]:
+    """The notes of the checkpoints in a file's lines, in order.
 
     Empty lines between notes are ignored. An incomplete last note is yielded as it is.
     """
     lines: list[str] = []
     signed = False
-    for line in _LINE.findall(content):
+    for line in text:
         signature = line.startswith(DASH)
         if signed and not signature:
             yield "".join(lines)

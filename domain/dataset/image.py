@@ -11,7 +11,7 @@ from domain.errors import Gone, Invalid, NotFound
 from domain.event import Event
 from domain.library.view import CLASSIFICATION, DETECTION, View
 from domain.personal import PERSONAL
-from domain.text import MAX_REASON, clean_name, refuse_controls, refuse_unstorable
+from domain.text import MAX_REASON, clean_name, refuse_controls, refuse_unprintable
 
 TRAIN, VALIDATION = "train", "validation"
 
@@ -180,7 +180,7 @@ def _add(command: AddImage, image: Image | None) -> list[Event]:
         raise erased_before(image.erased)
     refuse_controls(command.file_name, "file_name")
     for entry in command.metadata.items():
-        refuse_unstorable("".join(entry), "metadata")
+        refuse_unprintable("".join(entry), "metadata")
     return [
         ImageAdded(
             command.project_id,

@@ -7,7 +7,7 @@ import msgspec
 from domain.errors import Invalid, NotFound
 from domain.event import Event
 from domain.library.view import KINDS
-from domain.text import clean_name, refuse_unstorable
+from domain.text import clean_name, refuse_controls
 
 REQUESTED, COMPLETED, CHECKED, REFUSED, FAILED = (
     "requested",
@@ -201,7 +201,7 @@ def _request(command: RequestImport) -> list[Event]:
         raise Invalid(f"origin is {rules.origin}; it is 0 or 1", field="origin")
     if not command.source:
         raise Invalid("source is empty; name an archive or a folder", field="source")
-    refuse_unstorable(command.source, "source")
+    refuse_controls(command.source, "source")
     view = None if command.view is None else clean_name(command.view, "view")
     return [
         ImportRequested(command.project_id, command.source, command.on_server, view, rules),

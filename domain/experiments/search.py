@@ -112,7 +112,7 @@ def _proposal(experiment: Experiment) -> Propose:
 
 
 def _is_to_be_retried(trial: Trial) -> bool:
-    return trial.status == FAILED and trial.reason != "cancelled" and trial.attempt < LEAST_ATTEMPTS
+    return trial.status == FAILED and trial.retryable and trial.attempt < LEAST_ATTEMPTS
 
 
 def _is_ending(search: Search) -> bool:

@@ -19,6 +19,7 @@ from domain.training.version import (
 VALIDATION_ACCURACY = "validation_accuracy"
 VALIDATION_MAP = "validation_mean_average_precision"
 
+NO_EPOCH, CANCELLED = "stopped before its first epoch", "cancelled"
 RUNNING, COMPLETED, PRUNED, FAILED = "running", "completed", "pruned", "failed"
 
 
@@ -37,7 +38,8 @@ class Epoch(msgspec.Struct, frozen=True):
 class Trial(msgspec.Struct, frozen=True):
     """`epochs` are by number, from 1. `value` and `loss` are those of the best checkpoint so far.
 
-    `ended` says whether its version has ended; a pruned trial may go on for some time.
+    `ended` says whether its version has ended; a pruned trial may go on for some time. `retryable`
+    says whether its version may be tried again.
     """
 
     proposed: Proposed
@@ -45,6 +47,7 @@ class Trial(msgspec.Struct, frozen=True):
     ended: bool = False
     attempt: int = 1
     reason: str | None = None
+    retryable: bool = False
     non_finite: bool = False
     epochs: dict[int, Epoch] = msgspec.field(default_factory=dict)
     value: float | None = None
@@ -88,6 +91,8 @@ def _evolve(trial: Trial, objective: str, recorded: Recorded) -> Trial:
             return msgspec.structs.replace(trial, epochs=epochs)
         case BestCheckpointSaved() as best:
             return msgspec.structs.replace(trial, value=best.value, loss=best.validation_loss)
+        case VersionTrainingCompleted() if trial.value is None:
+            return msgspec.structs.replace(trial, status=FAILED, ended=True, reason=NO_EPOCH)
         case VersionTrainingCompleted():
             return msgspec.structs.replace(trial, status=COMPLETED, ended=True)
         case VersionTrainingFailed() as failed:
@@ -96,15 +101,22 @@ def _evolve(trial: Trial, objective: str, recorded: Recorded) -> Trial:
                 status=FAILED,
                 ended=True,
                 reason=failed.reason,
+                retryable=True,
                 non_finite=failed.non_finite,
             )
         case VersionTrainingCancelled():
             return msgspec.structs.replace(
-                trial, status=FAILED, ended=True, reason="cancelled", value=None, loss=None
+                trial, status=FAILED, ended=True, reason=CANCELLED, value=None, loss=None
             )
         case VersionRetried(attempt=attempt):
             return msgspec.structs.replace(
-                trial, status=RUNNING, ended=False, attempt=attempt, reason=None, non_finite=False
+                trial,
+                status=RUNNING,
+                ended=False,
+                attempt=attempt,
+                reason=None,
+                retryable=False,
+                non_finite=False,
             )
     return trial
 

@@ -9,7 +9,7 @@ from domain.errors import Invalid, NotFound
 from domain.event import Event
 from domain.personal import PERSONAL
 from domain.subscriptions.event_filter import checked
-from domain.text import clean_name
+from domain.text import clean_name, refuse_controls
 
 ACTIVE, PAUSED, PARKED, REMOVED = "active", "paused", "parked", "removed"
 MAX_URL = 2000
@@ -170,6 +170,7 @@ def decide(command: Command, webhook: Webhook | None) -> list[Event]:
 def _register(command: RegisterWebhook) -> list[Event]:
     if len(command.url) > MAX_URL:
         raise Invalid(f"url has {len(command.url)} characters; at most {MAX_URL} fit", field="url")
+    refuse_controls(command.url, "url")
     description = command.description.strip()
     if description:
         description = clean_name(description, "description")

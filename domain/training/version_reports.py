@@ -2,6 +2,7 @@
 
 from domain.errors import Conflict, Invalid
 from domain.event import Event
+from domain.text import escaped_lines
 from domain.training import messages
 from domain.training.messages import Report
 from domain.training.version import (
@@ -103,8 +104,8 @@ def _record_body(body: messages.AnyReport, current: Version) -> list[Event]:
                 )
             ]
         case messages.Failed():
-            # PostgreSQL stores no NUL, and a failure must be recorded whatever it says.
-            return [VersionTrainingFailed(body.reason.replace("\0", "\ufffd"), body.non_finite)]
+            # Not refused: a failure must be recorded whatever it says.
+            return [VersionTrainingFailed(escaped_lines(body.reason), body.non_finite)]
     return []
 
 

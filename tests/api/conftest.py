@@ -22,7 +22,7 @@ from adapters.settings import Settings
 from api import backend
 from api.app import create_app
 from api.backend import Backend
-from api.http.connections import ImpatientProtocol
+from api.http.connections import server_options
 from application.access.first_key import give_key
 from application.log.store import Store
 from projections.engine.read_model import ReadModel
@@ -33,6 +33,8 @@ from tests.servers import Database, new_database
 from tests.waiting import HANG_MS, HANG_SECONDS
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+FILES = 1024
+"""The limit of open files that the server goes by: the usual one."""
 READ = re.compile(r"\bread\.\"?(\w+?_v\d+)")
 """The read models whose tables a statement names."""
 
@@ -132,7 +134,10 @@ def serving(settings: Settings) -> Iterator[Scene]:
         listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         app = create_app(settings)
         config = uvicorn.Config(
-            app, http=ImpatientProtocol, log_level="warning", timeout_graceful_shutdown=1
+            app,
+            **server_options(settings, FILES),
+            log_level="warning",
+            timeout_graceful_shutdown=1,
         )
         api = uvicorn.Server(config)
         stop = threading.Event()

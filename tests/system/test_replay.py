@@ -100,6 +100,21 @@ def test_a_past_position_is_told_by_digests(store: Store, engine: Engine, stemma
     assert f"the log ends at position {head}" in beyond.output
 
 
+def test_a_live_position_beyond_the_log_is_no_equality(
+    store: Store, engine: Engine, migrated: Database, stemma: Stemma
+) -> None:
+    fill(store, trainings=1)
+    Follower(engine, store, READ_MODELS).catch_up()
+    with psycopg.connect(migrated.app_url) as connection:
+        connection.execute(
+            "UPDATE read.positions SET position = 5000 WHERE read_model = 'imports_v2'"
+        )
+    done = stemma("audit", "replay", "imports_v2")
+    assert done.exit_code == 1, done.output
+    assert "imports_v2: the live one is at position 5000, beyond the log's end" in done.output
+    assert "equal to a replay" not in done.output
+
+
 def _digests(done: Result) -> list[str]:
     return [line for line in done.output.splitlines() if line.startswith("  ")]
 

@@ -1,5 +1,6 @@
-// Signing in: with the key that is typed, or the one in the address that `stemma login` prints.
+// Signing in: with the key that is typed, or what is in the address that `stemma login` prints.
 import { call, Problem } from "../api.js";
+import { confirmed } from "../dialogs.js";
 import { clearProblem, showProblem } from "../problems.js";
 
 const form = document.querySelector("form[data-login]");
@@ -7,26 +8,40 @@ const input = form.elements.namedItem("key");
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  signIn(input.value.trim());
+  signIn({ key: input.value.trim() });
 });
 
 // What follows the # is never sent; it is taken out of the address, and so out of the history.
-const given = new URLSearchParams(location.hash.slice(1)).get("key");
-if (given) {
+const given = new URLSearchParams(location.hash.slice(1));
+for (const name of ["code", "key"]) {
+  if (!given.has(name)) continue;
   history.replaceState(null, "", location.pathname + location.search);
-  signIn(given);
+  signIn({ [name]: given.get(name) });
+  break;
 }
 
-async function signIn(key) {
+async function signIn(credentials) {
   clearProblem(form);
   form.ariaBusy = "true";
   try {
-    await call("POST", "/api/v1/sessions", { body: { key } });
+    await begin(credentials);
     location.replace(form.dataset.login);
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     showProblem(form, problem);
   } finally {
     form.ariaBusy = null;
+  }
+}
+
+// The session of somebody else in this browser is replaced only if the user wants it.
+async function begin(credentials) {
+  try {
+    await call("POST", "/api/v1/sessions", { body: credentials });
+  } catch (problem) {
+    if (!(problem instanceof Problem) || problem.status !== 409) throw problem;
+    Object.assign(form.dataset, { confirm: `${problem.message}?`, yes: "Replace session", no: "Keep session" });
+    if (!(await confirmed(form))) throw problem;
+    await call("POST", "/api/v1/sessions", { body: { ...credentials, replace: true } });
   }
 }

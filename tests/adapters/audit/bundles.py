@@ -98,12 +98,16 @@ class Exhibit:
         select: Callable[[Connection, StoredCheckpoint], Selection],
         *,
         with_blobs: bool = False,
+        kept: frozenset[str] | None = None,
     ) -> bytes:
+        """All checkpoints count as kept by the auditor, unless they are given."""
         into = io.BytesIO()
         with psycopg.connect(self.database.app_url) as connection:
             newest = newest_checkpoint(connection)
             assert newest is not None
-            selection = select(connection, newest)
+            if kept is None:
+                kept = frozenset(checkpoint.text() for checkpoint in self.signed.checkpoints())
+            selection = msgspec.structs.replace(select(connection, newest), kept=kept)
             keys = self.signed.keys.verifiers()
             write_bundle(connection, self.blobs, keys, selection, into, with_blobs=with_blobs)
         return into.getvalue()

@@ -1,5 +1,6 @@
 """A signed log for tests: events, a signer with its files, and what it left."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -9,7 +10,8 @@ from adapters.audit.keys import Keys
 from adapters.audit.signer import Pace, Signer
 from adapters.audit.signing import open_checkpoint
 from adapters.audit.stored import StoredCheckpoint, checkpoints_after, events
-from application.log.store import Store
+from application.log.recorder import CommandRow
+from application.log.store import AppendRefused, Store
 from domain.audit.merkle import Frontier, leaf_hash
 from domain.audit.transparency import Checkpoint, log_entry, notes_in
 from domain.dataset.project import ProjectRenamed
@@ -74,7 +76,9 @@ class Connected:
 
 
 def append(store: Store, count: int, stream: str = "project-1") -> int:
-    """Add events to a stream; the log's head."""
+    """Add events to a stream, by a command that is on record; the log's head."""
+    with suppress(AppendRefused):
+        store.append([], command=CommandRow("command", "", b""))
     first = len(store.streams([stream])[stream]) + 1
     return store.append(
         [
@@ -84,14 +88,33 @@ def append(store: Store, count: int, stream: str = "project-1") -> int:
     )
 
 
+POSITIONS = "stemma_events_position_check"
+INDEXES = "'log.stemma_events_correlation_idx'::regclass, 'log.stemma_events_images_idx'::regclass"
+
+
 def tamper(database: Database, *statements: str) -> None:
-    """Change the log as a superuser can: with the trigger off, and no index that reads events."""
+    """Change the log as a superuser can, with no trigger, constraint or index over events in the
+    way, and leave the catalogue as it was."""
     with psycopg.connect(database.admin_url) as connection:
-        connection.execute("ALTER TABLE log.stemma_events DISABLE TRIGGER ALL")
-        connection.execute("DROP INDEX IF EXISTS log.stemma_events_correlation_idx")
-        connection.execute(
-            "ALTER TABLE log.stemma_events DROP CONSTRAINT IF EXISTS stemma_events_position_check"
+
+        def execute(text: str) -> None:
+            connection.execute(text.encode())
+
+        execute("ALTER TABLE log.stemma_events DISABLE TRIGGER ALL")
+        execute(f"ALTER TABLE log.stemma_events DROP CONSTRAINT IF EXISTS {POSITIONS}")
+        execute(
+            "UPDATE pg_index SET indisready = false, indisvalid = false"
+            f" WHERE indexrelid IN ({INDEXES})"
         )
         for statement in statements:
-            connection.execute(statement.encode())
-        connection.execute("ALTER TABLE log.stemma_events ENABLE ALWAYS TRIGGER append_only")
+            execute(statement)
+        execute("ALTER TABLE log.stemma_events ENABLE ALWAYS TRIGGER append_only")
+        execute(
+            f"ALTER TABLE log.stemma_events ADD CONSTRAINT {POSITIONS}"
+            " CHECK (notification_id > 0) NOT VALID"
+        )
+        execute(f"UPDATE pg_constraint SET convalidated = true WHERE conname = '{POSITIONS}'")
+        execute(
+            "UPDATE pg_index SET indisready = true, indisvalid = true"
+            f" WHERE indexrelid IN ({INDEXES})"
+        )

@@ -14,12 +14,14 @@ import jsonschema
 import msgspec
 import pytest
 
-from adapters.audit import verify_bundle
+from adapters.audit import bundle_rows, verify_bundle
 from adapters.audit.bundle import NotAsSigned
+from adapters.audit.bundle_rows import of_version
 from adapters.audit.checkpoint_file import CheckpointFile
 from adapters.audit.keys import Keys
 from adapters.audit.signing import new_key
 from application.log.store import Store
+from domain.audit.transparency import Checkpoint, notes_in
 from domain.errors import NotFound
 from domain.event import Event
 from domain.training.version import BestCheckpointSaved
@@ -149,6 +151,40 @@ def test_checkpoints_that_the_auditor_kept_are_compared(exhibit: Exhibit, tmp_pa
     assert checked.status == 0
 
 
+def test_a_partial_bundle_holds_few_checkpoints_and_those_that_were_kept(
+    exhibit: Exhibit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_the_version(kept: frozenset[str]) -> bytes:
+        return exhibit.export(
+            lambda connection, at: of_version(connection, exhibit.version, at), kept=kept
+        )
+
+    checkpoints, notes = exhibit.signed.checkpoints(), exhibit.signed.notes()
+    assert len(checkpoints) > 2
+    file = tmp_path / "kept.txt"
+    options = ("--key", exhibit.keys, "--against", file)
+
+    few = of_the_version(frozenset())
+    assert members_of(few)["checkpoints.txt"].decode().strip() == notes[-1].strip()
+    assert check(few, tmp_path, "--key", exhibit.keys).status == 0
+    refused = 0
+    for checkpoint, note in zip(checkpoints, notes, strict=True):
+        file.write_text(note)
+        checked = check(few, tmp_path, *options)
+        if checked.status == 1:
+            refused += 1
+            assert "export it with --against and that checkpoint" in checked.last
+        more = of_the_version(frozenset({checkpoint.text()}))
+        assert check(more, tmp_path, *options).status == 0
+    assert refused
+
+    monkeypatch.setattr(bundle_rows, "SPACING", 1)
+    every = of_the_version(frozenset())
+    assert len(list(notes_in(members_of(every)["checkpoints.txt"].decode()))) == len(notes)
+    with pytest.raises(NotAsSigned, match="no checkpoint over 7 events is stored"):
+        of_the_version(frozenset({Checkpoint("stemma.test/log", 7, bytes(32)).text()}))
+
+
 def test_what_cannot_be_read_is_no_verdict(exhibit: Exhibit, tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     for option in ("--key", "--against"):
@@ -242,7 +278,8 @@ def test_the_commands(exhibit: Exhibit, tmp_path: Path) -> None:
         assert refused.returncode == status
         assert says in refused.stderr
         assert not any(tmp_path.iterdir())
-    done = run("export", bundle, "--version", exhibit.version)
+    file = exhibit.signed.file.path
+    done = run("export", bundle, "--version", exhibit.version, "--against", file)
     assert done.returncode == 0, done.stderr
     assert "newer" not in done.stdout
     assert bundle.read_bytes() == exhibit.of("version")

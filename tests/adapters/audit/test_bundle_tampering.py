@@ -28,6 +28,7 @@ from tests.adapters.audit.bundles import (
     members_of,
     packed,
 )
+from tests.adapters.audit.logs import tamper
 from tests.application.scenes import do
 from tests.servers import Database
 
@@ -327,3 +328,38 @@ def test_a_dataset_that_does_not_follow_is_refused(
         assert missing.image in checked.last
     else:
         assert f"event {store.head()} (version.dataset_frozen)" in checked.last
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("log.jsonl", b'"name":', b'"name":"image.added","name":'),
+        ("log.jsonl", b'"revision":', b'"revision":7,"revision":'),
+        ("bundle.json", b'"of":', b'"of":"version-1","of":'),
+    ],
+)
+def test_a_key_given_twice_is_refused(
+    whole: Members, refuses: Refuses, name: str, old: bytes, new: bytes
+) -> None:
+    """A reader that takes the first of two values would see another log."""
+    assert old in whole[name]
+    assert "is twice" in refuses(forged(whole | {name: whole[name].replace(old, new, 1)}))
+
+
+def test_an_event_with_a_key_given_twice_is_refused(
+    store: Store, migrated: Database, tmp_path: Path
+) -> None:
+    """Also one that was signed: Stemma writes none."""
+    exhibit = Exhibit(store, migrated, tmp_path)
+    tamper(
+        migrated,
+        "INSERT INTO log.stemma_events (notification_id, originator_id, originator_version, topic,"
+        " state) SELECT (SELECT max(notification_id) + 1 FROM log.stemma_events), 'project-twice',"
+        """ 1, topic, convert_to(replace(convert_from(state, 'UTF8'), '"data":{',"""
+        """ '"data":{"name":"a",'), 'UTF8')"""
+        " FROM log.stemma_events WHERE topic = 'project.created' LIMIT 1",
+    )
+    exhibit.signed.sign()
+    checked = check(exhibit.of("all"), tmp_path, "--key", exhibit.keys)
+    assert checked.status == 1
+    assert "is twice" in checked.last

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.audit.verify import Signed, verify
+from adapters.audit.checked_checkpoints import Signed
+from adapters.audit.verify import verify
 from adapters.dataset.eraser import FEED
 from adapters.postgres.reactions import react_to_all
 from application.dataset.erasure import REACTS_TO, erase_image, react

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapters.audit.checked_checkpoints import Signed
 from adapters.audit.signing import new_key, open_checkpoint, sign
-from adapters.audit.verify import Signed, VerificationReport, verify
+from adapters.audit.verify import VerificationReport, verify
 from adapters.servers.postgres import EmbeddedPostgres
 from application.log.store import Store
 from domain.audit.transparency import Checkpoint
@@ -20,7 +21,7 @@ from tests.servers import Database, new_database
 EVENTS, KEPT = 620, 600
 POSITIONS = st.integers(1, KEPT)
 
-RESTORE = "TRUNCATE log.stemma_events; INSERT INTO log.stemma_events SELECT * FROM kept_events"
+TABLES = ("stemma_events", "checkpoints", "tiles")
 COLUMNS = "originator_id, originator_version, topic, state"
 
 
@@ -46,10 +47,15 @@ class Kept:
         append(store, EVENTS - KEPT, "project-9")
         self.log.sign()
         store.close()
-        tamper(database, "CREATE TABLE kept_events AS TABLE log.stemma_events")
+        tamper(database, *(f"CREATE TABLE kept_{name} AS TABLE log.{name}" for name in TABLES))
 
     def restore(self) -> None:
-        tamper(self.log.database, *RESTORE.split("; "))
+        for name in TABLES:
+            tamper(
+                self.log.database,
+                f"TRUNCATE log.{name}",
+                f"INSERT INTO log.{name} OVERRIDING SYSTEM VALUE SELECT * FROM kept_{name}",
+            )
 
     def verify(self, *others: Checkpoint) -> VerificationReport:
         given = [Signed(one, "the kept one") for one in (self.checkpoint, *others)]
@@ -168,11 +174,20 @@ def test_an_inserted_event(kept: Kept, position: int) -> None:
 def test_a_tail_cut_off(kept: Kept, position: int) -> None:
     kept.restore()
     found = kept.found_after(f"DELETE FROM log.stemma_events WHERE notification_id >= {position}")
-    assert found == f"the end was cut off: events {position} to {KEPT} were removed"
+    if position == 1:
+        assert found == "every event was removed: the log is empty"
+    elif position == KEPT:
+        assert found == f"the end was cut off: event {KEPT} was removed"
+    else:
+        assert found == f"the end was cut off: events {position} to {KEPT} were removed"
 
 
 def test_a_tail_cut_off_after_the_kept_checkpoint_is_found_by_what_is_stored(kept: Kept) -> None:
-    tamper(kept.log.database, "DELETE FROM log.stemma_events WHERE notification_id > 610")
+    tamper(
+        kept.log.database,
+        f"DELETE FROM log.checkpoints WHERE size > {KEPT}",
+        "DELETE FROM log.stemma_events WHERE notification_id > 610",
+    )
     [found] = kept.verify().findings
     assert found.startswith("the log ends with event 610, and hashes of 620 are stored")
 
@@ -192,24 +207,14 @@ def test_where_the_stored_hashes_were_changed_too_kept_checkpoints_narrow_it_dow
 ) -> None:
     roots = kept.log.roots()
     between = [Checkpoint("stemma.test/log", size, roots[size]) for size in (100, 250, 400)]
-    tiles = "SELECT * INTO kept_tiles FROM log.tiles"
     tamper(
         kept.log.database,
-        tiles,
         "UPDATE log.stemma_events SET state = state || ' ' WHERE notification_id = 300",
+        "UPDATE log.tiles SET hashes = set_byte(hashes, 0, 0)",
     )
-    try:
-        tamper(kept.log.database, "UPDATE log.tiles SET hashes = set_byte(hashes, 0, 0)")
-        _, found, *_ = kept.verify(*between).findings
-        assert found.startswith("the first one that was changed is among events 251 to 400")
-        assert "the stored hashes were changed too" in found
-    finally:
-        tamper(
-            kept.log.database,
-            "DELETE FROM log.tiles",
-            "INSERT INTO log.tiles SELECT * FROM kept_tiles",
-            "DROP TABLE kept_tiles",
-        )
+    _, found, *_ = kept.verify(*between).findings
+    assert found.startswith("the first one that was changed is among events 251 to 400")
+    assert "the stored hashes were changed too" in found
 
 
 def test_changed_hashes_over_unchanged_events_are_told_from_the_reverse(kept: Kept) -> None:
@@ -218,20 +223,15 @@ def test_changed_hashes_over_unchanged_events_are_told_from_the_reverse(kept: Ke
         "UPDATE log.tiles SET hashes = set_byte(hashes, 64, 1 - get_byte(hashes, 64) % 2)"
         " WHERE level = 0 AND number = 1",
     )
-    try:
-        [found] = kept.verify().findings
-        assert found.startswith("the stored hash of event 259 is not its own")
-    finally:
-        tamper(kept.log.database, "DELETE FROM log.tiles")
-        kept.log.signer(logs.AT_ONCE)
-        kept.log.keys.rotate()
-        kept.log.sign()
+    [found] = kept.verify().findings
+    assert found.startswith("the stored hash of event 259 is not its own")
 
 
 def test_a_checkpoint_of_another_log_is_contradicted(kept: Kept) -> None:
     other = Checkpoint("stemma.test/log", 10, bytes(32))
-    contradiction, *_ = kept.verify(other).findings
+    contradiction, split, *_ = kept.verify(other).findings
     assert contradiction.startswith("the kept one was signed over 10 events that are not these")
+    assert split.startswith(f"the log agrees with a checkpoint over {EVENTS} events: the two are")
 
 
 def test_a_stored_checkpoint_that_the_log_did_not_sign_is_named(kept: Kept) -> None:
@@ -244,11 +244,8 @@ def test_a_stored_checkpoint_that_the_log_did_not_sign_is_named(kept: Kept) -> N
     )
     with psycopg.connect(kept.log.database.app_url) as connection:
         connection.execute(insert, (note,))
-    try:
-        [found] = kept.verify().findings
-        assert "is not signed as it should be: none of the known keys" in found
-    finally:
-        tamper(kept.log.database, "DELETE FROM log.checkpoints WHERE size = 5")
+    [found] = kept.verify().findings
+    assert "is not signed as it should be: none of the known keys" in found
 
 
 def test_an_event_that_was_added_by_hand_is_not_what_stemma_writes(kept: Kept) -> None:

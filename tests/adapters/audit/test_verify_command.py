@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from application.log.store import Store
@@ -22,11 +23,14 @@ def signed(store: Store, migrated: Database, tmp_path: Path) -> Signed:
     return made
 
 
-def stemma(signed: Signed, *arguments: str) -> tuple[int, str]:
+def stemma(
+    signed: Signed, *arguments: str, nats_url: str = "", database_url: str = ""
+) -> tuple[int, str]:
     """The exit status, and what was said."""
     settings = {
         "STEMMA_DATA": str(signed.keys.path.parents[1]),
-        "STEMMA_DATABASE_URL": signed.database.app_url,
+        "STEMMA_DATABASE_URL": database_url or signed.database.app_url,
+        "STEMMA_NATS_URL": nats_url,
     }
     argv = [sys.executable, "-m", "cli.main", "audit", *arguments]
     done = subprocess.run(
@@ -47,7 +51,7 @@ def test_all_is_well(signed: Signed, tmp_path: Path) -> None:
     assert status == 0, said
     assert "9 events read" in said
     assert f"their root is {signed.roots()[9].hex()}" in said
-    assert "2 stored checkpoints, and 1 that you kept" in said
+    assert "2 stored checkpoints, compared with checkpoints.txt, and 1 that you kept" in said
     assert said.endswith("nothing was altered\n")
 
 
@@ -106,3 +110,62 @@ def test_the_key_is_replaced(signed: Signed, store: Store) -> None:
     append(store, 1)
     signed.sign()
     assert stemma(signed, "verify", "--against", str(signed.file.path))[0] == 0
+
+
+def test_what_is_not_signed_yet_is_told(signed: Signed, store: Store) -> None:
+    append(store, 1)
+    assert "\nposition 10 is not signed yet\n" in stemma(signed, "verify")[1]
+    append(store, 1)
+    status, said = stemma(signed, "verify")
+    assert (status, "\npositions 10 to 11 are not signed yet\n" in said) == (0, True)
+
+
+def test_without_any_checkpoint_nothing_is_proved(signed: Signed) -> None:
+    tamper(signed.database, "DELETE FROM log.checkpoints")
+    signed.file.path.unlink()
+    status, said = stemma(signed, "verify")
+    assert status == 2, said
+    assert "NOT VERIFIED: no checkpoint is there" in said
+    assert "nothing was altered" not in said
+
+
+def test_the_signers_file_gone_from_its_machine_is_a_finding(signed: Signed) -> None:
+    signed.file.path.unlink()
+    status, said = stemma(signed, "verify")
+    assert status == 1
+    assert "checkpoints.txt is gone, which has every signed checkpoint" in said
+
+
+def test_a_stream_that_cannot_be_read_is_told(signed: Signed) -> None:
+    status, said = stemma(signed, "verify", nats_url="nats://127.0.0.1:9")
+    assert status == 2, said
+    assert "NOT VERIFIED: the stream CHECKPOINTS cannot be read" in said
+    assert "nothing was altered" not in said
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("REVOKE SELECT ON log.tiles FROM stemma_app", "permission denied for table tiles"),
+        ("ALTER TABLE log.stemma_events RENAME TO gone", "does not exist"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line_and_status_2(
+    signed: Signed, statement: str, said: str
+) -> None:
+    with psycopg.connect(signed.database.admin_url) as connection:
+        connection.execute(statement.encode())
+    status, output = stemma(signed, "verify")
+    assert (status, len(output.splitlines())) == (2, 1), output
+    assert said in output
+
+
+@pytest.mark.parametrize("wrong", ["port", "password"])
+def test_a_database_that_lets_nobody_in_is_one_line_and_status_2(
+    signed: Signed, wrong: str
+) -> None:
+    info = psycopg.conninfo.conninfo_to_dict(signed.database.app_url)
+    url = psycopg.conninfo.make_conninfo("", **info | {wrong: "9"})
+    status, output = stemma(signed, "verify", database_url=url)
+    assert (status, len(output.splitlines())) == (2, 1), output
+    assert output.startswith("stemma: could not look: ")

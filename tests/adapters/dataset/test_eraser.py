@@ -4,13 +4,13 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from click.testing import CliRunner
-from PIL import Image
 
 from adapters.blobs.blobs import PICTURE, THUMBNAIL_SIZES, BlobMissing, BlobStore, thumbnail_key
 from adapters.blobs.collection import check, collect
@@ -19,12 +19,13 @@ from adapters.dataset.eraser import FEED, sweep
 from adapters.dataset.exports import ExportRequest, export
 from adapters.dataset.imports.leftovers import delete_leftovers, work_prefix
 from adapters.dataset.imports.requested import upload_key
-from adapters.images.decoding import decode
+from adapters.dataset.thumbnails import make
+from adapters.images.decoders import Decoder
+from adapters.images.small import Made
 from adapters.postgres.reactions import react_to_all
 from adapters.settings import Settings
 from adapters.uploads.image_files import ImageLimits
 from adapters.uploads.packing import pack
-from api.dataset.thumbnails import thumbnail
 from application.dataset import projects
 from application.dataset.erasure import REACTS_TO, erase_image, erased_among, react
 from application.log.store import Store
@@ -37,6 +38,7 @@ from tests.adapters.dataset.importing import Importer, png, write_files
 from tests.adapters.running import eventually, running
 from tests.application.scenes import EVERYTHING, Scene, do
 from tests.servers import Database
+from tests.waiting import HANG_SECONDS
 
 FACE = png(7)
 DIGEST = hashlib.sha256(FACE).hexdigest()
@@ -219,18 +221,17 @@ def test_the_commands_say_what_is_erased_and_there(
     assert CliRunner().invoke(main, ["blobs", "check"]).exit_code == 0
 
 
-def test_a_thumbnail_that_was_being_made_is_not_kept(
-    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_thumbnail_that_was_being_made_is_not_kept(blobs: BlobStore) -> None:
     blobs.put(FACE)
 
-    def overtaken(data: bytes, max_pixels: int, **options: Any) -> Image.Image:
-        blobs.erase(DIGEST)
-        return decode(data, max_pixels, **options)
+    class Overtaken(Decoder):
+        def small(self, data: bytes, **options: Any) -> Made:
+            blobs.erase(DIGEST)
+            return super().small(data, **options)
 
-    monkeypatch.setattr("api.dataset.thumbnails.decode", overtaken)
-    with pytest.raises(BlobMissing, match="erased"):
-        thumbnail(blobs, DIGEST, 256, LIMITS, None)
+    decoding = closing(Overtaken(LIMITS.max_pixels, HANG_SECONDS))
+    with decoding as decoder, pytest.raises(BlobMissing, match="erased"):
+        make(blobs, DIGEST, 256, None, decoder)
     assert blobs.copies(DIGEST) == []
 
 

@@ -13,14 +13,19 @@ GRID = 10**9
 PRINTABLE = st.characters(
     exclude_categories=("C", "Z"), include_characters=" \u00a0\u202f\u3000\u200c\u200d"
 )
-STORABLE = st.characters(codec="utf-8", exclude_characters="\0")
+TEXT = st.characters(
+    codec="utf-8",
+    exclude_categories=("Cc", "Zl", "Zp"),
+    exclude_characters="\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069",
+    include_characters="\n\r\t",
+)
 LABELS = st.text(PRINTABLE | st.sampled_from(", \"'<&;#:\\"), min_size=1, max_size=12).filter(
     lambda text: text == text.strip() and is_text(text)
 )
 STEMS = LABELS.filter(lambda text: not set(text) & set("/\\:") and text[0] != ".")
 FOLDERS = st.sampled_from(["", "images/", "images/deep er/", "JPEGImages/", "é/"])
 METADATA = st.dictionaries(
-    st.text(STORABLE, max_size=8), st.text(STORABLE, min_size=1, max_size=8), max_size=3
+    st.text(TEXT, max_size=8), st.text(TEXT, min_size=1, max_size=8), max_size=3
 )
 
 

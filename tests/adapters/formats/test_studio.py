@@ -106,7 +106,7 @@ def test_metadata_becomes_text(tmp_path: Path) -> None:
         (line(splits=3), "splits"),
         (line(metadata={"a": {}}), "metadata 'a' nests"),
         (line(metadata={"a": [1]}), "metadata 'a' nests"),
-        (line(metadata={"a": "\0"}), "no text"),
+        (line(metadata={"a": "\0"}), "control characters"),
         (line(data=[]), "0 files"),
         (line(data=[{"file": "a.png"}] * 2), "2 files"),
         (line(data=[{"image": "a.png"}]), "file"),

@@ -103,3 +103,27 @@ raise ValueError("whsec_hunter2hunter2")
     ]
     assert ended.returncode == 1
     assert "hunter2" not in ended.stderr
+
+
+@pytest.mark.parametrize("form", [logs.JSON, "console"])
+def test_text_of_others_forges_no_line(form: str) -> None:
+    stream = io.StringIO()
+    handler = logs.handler("api", form, stream)
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        log.info(
+            "import of %s", "a\n2026 [info] all is well\x1b[2J\u202e", extra={"name_": "b\rc\n"}
+        )
+        try:
+            raise ValueError("first\x1b[2J")
+        except ValueError:
+            log.exception("failed")
+    finally:
+        log.removeHandler(handler)
+    written = stream.getvalue()
+    first, *rest = written.splitlines()
+    assert "all is well" in first
+    assert "failed" in rest[0]
+    assert not [char for char in "\x1b\u202e\r" if char in written]
+    assert "Traceback" in written

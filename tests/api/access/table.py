@@ -110,6 +110,7 @@ administer anywhere    POST   /api/v1/webhooks/{webhook_id}/replay
 administer anywhere    POST   /api/v1/webhooks/{webhook_id}/rotate
 administer anywhere    POST   /api/v1/webhooks/{webhook_id}/test
 open                   POST   /api/v1/sessions
+account                POST   /api/v1/sessions/codes
 account                DELETE /api/v1/sessions/current
 open                   GET    /login
 open                   GET    /login/oidc

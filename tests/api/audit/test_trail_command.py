@@ -11,7 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
+from domain.dataset.imports import ImportRequested, ImportRules
 from tests.api.scene import Scene
+from tests.application.scenes import recorded
 from tests.waiting import HANG_SECONDS
 
 FIRST_KEY = 3
@@ -116,3 +118,32 @@ def test_a_reader_that_has_seen_enough_is_no_failure(shell: Shell) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "training completed" in done.stdout
+
+
+def test_text_of_an_old_event_forges_no_line(site: Scene, tmp_path: Path) -> None:
+    """Names of uploads were once recorded as they were given."""
+    project = site.project("Forged")
+    name = "a.zip\x1b[2J\n1 2026-01-01 00:00:00.000Z ada: all is well\u202e[red]"
+    requested = ImportRequested(project, name, False, None, ImportRules())
+    site.store.append([recorded("import-forged", 1, requested)])
+    site.visible()
+    options = ["--stream", "import-forged"]
+    done = CliRunner().invoke(main, ["audit", "trail", *options], env=site.environment)
+    [line] = done.stdout.splitlines()
+    assert "a.zip\\x1b[2J\\n1 2026-01-01" in line
+    assert line.isprintable()
+    for form in ("lines", "csv"):
+        target = tmp_path / form
+        argv = ["audit", "trail", *options, "--format", form, "--output", str(target)]
+        assert CliRunner().invoke(main, argv, env=site.environment).exit_code == 0
+        assert all(line.isprintable() for line in target.read_text().splitlines())
+        assert len(target.read_text().splitlines()) == (2 if form == "csv" else 1)
+
+
+def test_names_are_no_markup_of_the_terminal(site: Scene) -> None:
+    site.project("[red]Zoo[/red] [link=https://a.example]b[/link]")
+    site.visible()
+    done = CliRunner().invoke(
+        main, ["audit", "as-of", str(site.visible())], env=site.environment | {"COLUMNS": "300"}
+    )
+    assert "[red]Zoo[/red] [link=https://a.example]b[/link]" in done.stdout

@@ -9,8 +9,9 @@ import httpx
 import pytest
 from PIL import Image
 
-from adapters.images import decoding
-from api.dataset import thumbnails
+from adapters.images import decoders
+from adapters.images.child import Small
+from adapters.images.decoders import Decoder
 from tests.api.dataset.test_images import GOOD, encoded, upload
 from tests.api.scene import Scene
 
@@ -166,7 +167,7 @@ def test_a_thumbnail_is_small_upright_and_made_once(
     made = thumbnail_of(server, image)
     assert made.size == (128, 256)
     assert made.convert("L").getpixel((64, 20)) < 40  # type: ignore[operator]
-    monkeypatch.setattr(thumbnails, "decode", None)
+    monkeypatch.setattr(Decoder, "small", None)
     assert thumbnail_of(server, image).size == (128, 256)
 
 
@@ -189,7 +190,7 @@ def test_a_blob_that_cannot_be_decoded_is_a_problem(
     server.visible()
     path = f"/api/v1/images/{image}/thumbnail"
     assert server.http.get(path, params={"size": 300}).status_code == 422
-    monkeypatch.setattr(decoding, "READABLE", ("JPEG",))
+    monkeypatch.setattr(decoders, "Small", lambda _pixels, *others: Small(1, *others))
     refused = server.http.get(path)
     assert refused.status_code == 422
     assert "cannot be decoded" in refused.json()["detail"]

@@ -141,7 +141,7 @@ def test_what_lies_on_the_server_is_taken_in_where_it_is_allowed(
         f"{importing.root}/nothing": "does not exist",
         "pets": "absolute",
         "": "absolute",
-        f"{importing.root}/\0": "no text",
+        f"{importing.root}/\0": "control characters",
     }.items():
         assert reason in errors(importing.ask(project_id, source=source))["source"]
     assert importing.site.store.head() == before
@@ -403,3 +403,18 @@ def test_unlabelled_and_origin_are_checked(importing: ImportScene, project_id: s
     assert "0 or 1" in errors(importing.upload(project_id, content, origin=2))["origin"]
     item = importing.taken(project_id, content, unlabelled="unannotated", origin=0)
     assert (item["rules"]["unlabelled"], item["rules"]["origin"]) == ("unannotated", 0)
+
+
+@pytest.mark.parametrize("name", ["a.zip\n812 ada: all is well", "\x1b[2Ja.zip", "a\u202epiz.zip"])
+def test_a_name_with_control_characters_is_refused(
+    importing: ImportScene, project_id: str, name: str
+) -> None:
+    """It is printed on the trail, and signed for good."""
+    before = importing.site.store.head()
+    uploaded = importing.upload(project_id, zipped(PETS), name=name)
+    assert uploaded.status_code == 422, uploaded.text
+    assert uploaded.json()["errors"][0]["field"] == "name"
+    asked = importing.ask(project_id, source=f"/data/{name}")
+    assert asked.status_code == 422, asked.text
+    assert asked.json()["errors"][0]["field"] == "source"
+    assert importing.site.store.head() == before

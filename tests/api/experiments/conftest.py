@@ -16,8 +16,8 @@ from tests.servers import new_database
 class Laboratory:
     """Starts experiments by HTTP, and trains their trials."""
 
-    def __init__(self, site: Scene) -> None:
-        self.site = site
+    def __init__(self, site: Scene, database_url: str) -> None:
+        self.site, self.database_url = site, database_url
         self.trainer = Trainer(site.store)
 
     def start(self, view_id: str, **body: object) -> str:
@@ -46,5 +46,5 @@ def laboratory(
     folder = tmp_path_factory.mktemp("laboratory")
     with new_database(postgres, migrated_template) as database:
         settings = settings_at(database, folder)
-        with serving(settings) as site, running(settings, "experiments"):
-            yield Laboratory(site)
+        with serving(settings) as site, running(settings, "trials"):
+            yield Laboratory(site, database.app_url)

@@ -100,7 +100,7 @@ def test_what_does_not_exist_is_a_404_problem(server: Scene) -> None:
 def test_a_position_that_the_log_has_not_reached_is_refused_without_waiting(
     server: Scene, monkeypatch: pytest.MonkeyPatch, beyond: int
 ) -> None:
-    monkeypatch.setattr(api.backend, "BRIEF_SECONDS", 10 * HANG_SECONDS)
+    monkeypatch.setattr(api.backend, "WAIT_SECONDS", 10 * HANG_SECONDS)
     head = server.store.head()
     refused = server.http.get("/api/v1/projects", params={"at_least": head + beyond})
     assert_problem(refused, 422)

@@ -206,6 +206,8 @@ def test_a_projection_that_stands_still(well: World, monkeypatch: pytest.MonkeyP
             return counted(well.scene, "stemma_behind")[(part,)]
 
         eventually(lambda: behind("relay") == 0)
+        eventually(lambda: counted(well.scene, "stemma_log_unsigned_events")[()] == 0)
+        assert counted(well.scene, "stemma_log_unsigned_seconds")[()] == 0
         assert behind(last) == 7
         position = counted(well.scene, "stemma_position")
         assert position[(last,)] == head - 7

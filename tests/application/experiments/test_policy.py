@@ -18,7 +18,7 @@ from domain.experiments.experiment import Experiment
 from domain.experiments.space import SearchSpace
 from domain.library.model import ArchiveModel
 from domain.library.view import RemoveConcept
-from domain.training.version import CANCELLED, VersionTrainingFailed
+from domain.training.version import CANCELLED, StopVersion, VersionTrainingFailed
 from tests.application.experiments.simulation import (
     Policy,
     Trainer,
@@ -156,6 +156,21 @@ def test_a_loss_that_is_no_number_counts_as_pruned_and_is_not_tried_again(
     concluded = experiment.concluded
     assert concluded is not None
     assert (concluded.completed, concluded.pruned, concluded.failed) == (4, 1, 0)
+
+
+def test_a_trial_that_its_user_stopped_before_its_first_epoch_counts_as_failed(
+    scene: Scene, reactions: Reactions
+) -> None:
+    experiment_id = started(scene, budget=3, concurrency=1)
+    policy, trainer = Policy(reactions), Trainer(scene.store)
+    policy.follow()
+    (first,) = experiment_at(scene.store, experiment_id).trials
+    trainer.step(first.version_id)
+    do(scene.store, lambda s: s.decide(VERSION, first.version_id, StopVersion()))
+    experiment = run_to_the_end(scene.store, policy, trainer, experiment_id)
+    concluded = experiment.concluded
+    assert concluded is not None
+    assert (concluded.completed, concluded.failed) == (2, 1)
 
 
 def test_when_the_first_four_fail_for_one_reason_it_stops_and_says_it(

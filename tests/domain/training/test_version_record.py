@@ -215,7 +215,7 @@ def test_a_report_that_makes_no_sense_is_refused(body: AnyReport, field: str) ->
 
 def test_a_reason_is_kept_as_text_that_can_be_stored() -> None:
     given(CREATED, started()).when(report(Failed("bad \0 byte"))).then(
-        VersionTrainingFailed("bad \ufffd byte")
+        VersionTrainingFailed("bad \\x00 byte")
     )
 
 

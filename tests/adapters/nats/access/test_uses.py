@@ -3,8 +3,10 @@
 import nats
 import pytest
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 from nats.js.api import ConsumerConfig
 
+from adapters.audit.records import stream_record
 from adapters.nats.jetstream import (
     DOMAIN,
     EVENTS,
@@ -12,9 +14,11 @@ from adapters.nats.jetstream import (
     WORKERS_STREAM,
     jetstream,
 )
+from adapters.nats.roles import NatsRole
 from adapters.training.worker_pool import read_worker_pool
 from tests.adapters.nats.access.lab import (
     API,
+    BACKEND,
     OPERATOR,
     SUBSCRIBER,
     WORKER,
@@ -86,3 +90,15 @@ def test_a_worker_that_says_nonsense_hides_no_other(lab: Lab, said: bytes) -> No
 
 async def put(client: Client, name: str, said: bytes) -> None:
     await jetstream(client, "seed").publish(f"$KV.{WORKERS_BUCKET}.{name}", said)
+
+
+@pytest.mark.parametrize("role", [OPERATOR, BACKEND, SUBSCRIBER])
+def test_checkpoints_can_be_compared_by_who_may_read_them(lab: Lab, role: NatsRole) -> None:
+    with stream_record(lab.login(role)) as record:
+        assert "{}" in record.path.read_text()
+
+
+def test_who_may_not_read_checkpoints_is_told(lab: Lab) -> None:
+    refused = (NatsError, TimeoutError, OSError)
+    with pytest.raises(refused), stream_record(lab.login(API)):
+        pass

@@ -1,0 +1,272 @@
+"""What the framework's OpenAPI document lacks: errors, headers of commands, and authentication.
+
+Each operation lists every status that it may answer with. An error is a problem (RFC 9457).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Request
+from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
+from litestar.routes import HTTPRoute
+
+from api.access.rights import KEY, Need
+from api.access.session_cookies import TOKEN_HEADER
+from api.http.problems import MEDIA_TYPE, Problem
+
+Json = dict[str, Any]
+
+_ERRORS = {
+    "400": "The body or a header is malformed",
+    "401": "No valid key or session",
+    "403": "A right is missing, or another site asks",
+    "404": "There is no such thing, or none that the caller may know of",
+    "409": "The present state forbids it",
+    "410": "It was erased for good",
+    "412": "It has another revision than `If-Match` says",
+    "413": "The body is too large",
+    "421": "This server has another name",
+    "422": "The input is wrong: `errors` name the fields",
+    "429": "Too much at once: try again after `Retry-After` seconds",
+    "500": "A defect of the server, or damaged data: tell its operator",
+    "503": "Something does not answer, or is not visible yet: try again",
+}
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
+_HEADERS: dict[str, Json] = {
+    "401": {
+        "WWW-Authenticate": {
+            "description": "How to authenticate (RFC 6750)",
+            "schema": {"type": "string"},
+        }
+    },
+    "429": _RETRY_AFTER,
+    "503": _RETRY_AFTER,
+}
+_ETAG = {
+    "ETag": {
+        "description": "The revision, to send as `If-Match`; of files, their content",
+        "schema": {"type": "string"},
+    }
+}
+_COMMAND_HEADERS = [
+    {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "1 to 200 printable characters: a command with the key of an earlier one is"
+        " not carried out again, and gets its answer",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+    },
+    {
+        "name": "If-Match",
+        "in": "header",
+        "description": "The `ETag` of what is changed: 412 if it has changed since",
+        "schema": {"type": "string"},
+    },
+]
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "An `ETag`: 304 without a body if it still holds",
+    "schema": {"type": "string"},
+}
+
+_NO_COMMANDS = {
+    "/api/v1/sessions",
+    "/api/v1/sessions/codes",
+    "/api/v1/sessions/current",
+    "/api/v1/webhooks/{webhook_id}/test",
+}
+"""Paths whose methods besides GET change no entity."""
+
+_WITH_ETAG = {
+    "/api/v1/projects/{project_id}",
+    "/api/v1/views/{view_id}",
+    "/api/v1/models/{model_id}",
+    "/api/v1/versions/{version_id}",
+    "/api/v1/versions/{version_id}/checkpoint",
+    "/api/v1/webhooks/{webhook_id}",
+    "/api/v1/images/{image_id}",
+}
+_CONDITIONAL = {
+    "/api/v1/images/{image_id}/content",
+    "/api/v1/images/{image_id}/picture",
+    "/api/v1/images/{image_id}/thumbnail",
+}
+"""Paths whose GET has an `ETag` and honours `If-None-Match`."""
+
+_MAY_LACK = (
+    "/api/v1/versions",
+    "/api/v1/events",
+    "/api/v1/webhooks",
+    "/api/v1/keys",
+    "/api/v1/audit/",
+    "/audit/log/",
+)
+"""Paths whose query or body may name what is not there, or that have nothing at first."""
+
+_MAY_BE_UNFINISHED = (
+    "/api/v1/versions/{version_id}/checkpoint",
+    "/api/v1/versions/{version_id}/compare",
+    "/api/v1/versions/{version_id}/evaluation",
+    "/api/v1/versions/{version_id}/model",
+    "/api/v1/projects/{project_id}/export",
+)
+"""Paths of what is there once a version has come so far, or unless it was erased."""
+
+_IMAGES = {
+    "/api/v1/images/{image_id}/content": ("image/*", "application/octet-stream"),
+    "/api/v1/images/{image_id}/picture": ("image/*",),
+}
+"""The media types of files that are answered with as they were uploaded."""
+
+
+class _Operation:
+    """An operation, as the document has it, and what its route needs."""
+
+    def __init__(self, path: str, method: str, described: Json, need: Need | None) -> None:
+        self.path, self.method, self.described = path, method, described
+        self.need = need
+        self.reads = method == "get"
+        self.is_command = not self.reads and path not in _NO_COMMANDS
+
+    def statuses(self) -> Iterator[str]:
+        """The statuses of its errors."""
+        is_health = self.path.startswith("/health/")
+        takes_body = "requestBody" in self.described or self.path.endswith("/imports/upload")
+        if not is_health:
+            yield from ("421", "422", "500")
+        if self.path != "/metrics" and not is_health:
+            yield "503"
+        if self.need is not None:
+            yield from ("401", "429")
+            if not self.reads or self.need.right is not None or self.path == "/api/v1/keys":
+                yield "403"
+        if "{" in self.path or self.path.startswith(_MAY_LACK):
+            yield "404"
+        if self.is_command:
+            yield from ("400", "409", "412")
+        elif self.path.startswith(_MAY_BE_UNFINISHED):
+            yield "409"
+        if takes_body:
+            yield from ("400", "413")
+        if self.path.startswith("/api/v1/images/") or "/evaluation" in self.path:
+            yield "410"
+        if self.is_command and "images" in self.path:
+            yield "410"
+        if self.path == "/api/v1/sessions":
+            yield from ("401", "403", "409", "429")
+
+    def complete(self) -> Json:
+        """The operation with all that it lacks."""
+        responses = {
+            status: response
+            for status, response in self.described["responses"].items()
+            if status != "400"  # the framework's own, which is answered as a problem
+        }
+        with_etag = self.is_command or self.path in _WITH_ETAG | _CONDITIONAL
+        if with_etag:
+            responses = {
+                status: response | {"headers": response.get("headers", {}) | _ETAG}
+                for status, response in responses.items()
+            }
+        if self.path in _IMAGES:
+            (schema,) = responses["200"]["content"].values()
+            responses["200"] |= {"content": dict.fromkeys(_IMAGES[self.path], schema)}
+        if self.path == "/health/ready":
+            responses["503"] = responses["200"] | {"description": "It is not ready"}
+        parameters = list(self.described.get("parameters", []))
+        if self.is_command:
+            parameters += _COMMAND_HEADERS
+        if self.reads and self.path in _CONDITIONAL:
+            parameters.append(_IF_NONE_MATCH)
+            responses["304"] = {"description": "It is as it was", "headers": _ETAG}
+        for status in sorted(set(self.statuses())):
+            responses[status] = {"$ref": f"#/components/responses/{status}"}
+        security: list[Json] = [{"key": []}, {"session": []}] if self.need is not None else []
+        return self.described | {
+            "parameters": parameters,
+            "responses": responses,
+            "security": security,
+        }
+
+
+def complete(document: Json, app: Litestar) -> Json:
+    """The document with every status, header and way to authenticate."""
+    needs = {
+        (route.path_format, method.lower()): handler.opt.get(KEY)
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for method, (handler, _) in route.route_handler_map.items()
+    }
+    paths = {
+        path: {
+            method: _Operation(path, method, described, needs[path, method]).complete()
+            for method, described in operations.items()
+        }
+        for path, operations in document["paths"].items()
+    }
+    (_, schemas) = msgspec.json.schema_components(
+        [Problem], ref_template="#/components/schemas/{name}"
+    )
+    components = document.get("components", {})
+    return document | {
+        "paths": paths,
+        "components": components
+        | {
+            "schemas": components.get("schemas", {}) | schemas,
+            "responses": {status: _error(status) for status in _ERRORS},
+            "securitySchemes": _SCHEMES,
+        },
+    }
+
+
+def _error(status: str) -> Json:
+    error: Json = {
+        "description": _ERRORS[status],
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    return error | ({"headers": _HEADERS[status]} if status in _HEADERS else {})
+
+
+_SCHEMES = {
+    "key": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "stemma_…",
+        "description": "An API key; `stemma keys issue` issues one",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "stemma_session",
+        "description": "The cookie of a browser that signed in, over TLS `__Host-stemma`; a change"
+        f" also needs the header `{TOKEN_HEADER}` of a page",
+    },
+}
+
+
+class CompleteJson(JsonRenderPlugin):
+    """The complete document as JSON, made when it is first asked for."""
+
+    _rendered: bytes | None = None
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: Json) -> bytes:
+        """The document, rendered."""
+        if self._rendered is None:
+            self._rendered = self.render_json(request, complete(openapi_schema, request.app))
+        return self._rendered
+
+
+class CompleteYaml(YamlRenderPlugin):
+    """The complete document as YAML."""
+
+    _rendered: bytes | None = None
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: Json) -> bytes:
+        """The document, rendered."""
+        if self._rendered is None:
+            as_json = self.render_json(request, complete(openapi_schema, request.app))
+            # By way of JSON, which has no tuples: as YAML they would be Python's own.
+            self._rendered = super().render(request, msgspec.json.decode(as_json))
+        return self._rendered

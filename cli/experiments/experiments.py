@@ -1,0 +1,169 @@
+"""`stemma experiment`: search for the best training of a model, through the public API."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from adapters.settings import load_settings
+from cli.calls import calling, find_view
+from cli.client import ApiClient, ApiProblem
+from cli.experiments.screen import best_in_words, trials_table, watch_experiment
+from cli.training.take_away import download_version
+from cli.training.training import SET, parse_options
+from domain.experiments.presets import Preset
+
+
+@click.group("experiment")
+def experiment() -> None:
+    """Search for the best training of a model: dozens of trials, each a version."""
+
+
+@experiment.command("start")
+@click.argument("view")
+@click.option(
+    "--preset", type=click.Choice([each.value for each in Preset]), default=Preset.QUICK.value,
+    show_default=True, help="quick: 8 trials of 6 epochs; thorough: 24 trials of 9.",
+)  # fmt: skip
+@click.option("--name", help="What the experiment is called.")
+@click.option("--budget", type=int, help="How many trials, instead of the preset's.")
+@click.option("--concurrency", type=int, help="How many trials are queued or train at once.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the choices.")
+@click.option("--no-pruning", is_flag=True, help="Train each trial to its end.")
+@click.option(
+    "--space", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A JSON file with what the trials vary; `stemma experiment space` writes the default.",
+)  # fmt: skip
+@SET
+@click.option("--follow", is_flag=True, help="Watch it; exit with 0 only if a best is found.")
+def start_command(
+    view: str,
+    preset: str,
+    name: str | None,
+    budget: int | None,
+    concurrency: int | None,
+    seed: int,
+    no_pruning: bool,
+    space: Path | None,
+    settings: tuple[str, ...],
+    follow: bool,
+) -> None:
+    """Start an experiment in VIEW: an id, or PROJECT/VIEW by their names.
+
+    `--set` gives options of the training form that all trials share, such as epochs.
+    """
+    body: dict[str, Any] = {
+        "name": name,
+        "preset": preset,
+        "budget": budget,
+        "concurrency": concurrency,
+        "seed": seed,
+        "pruning": not no_pruning,
+        "options": parse_options(settings),
+        "space": None if space is None else _space_in(space),
+    }
+    with calling() as client:
+        view_id = str(find_view(client, view)["view_id"])
+        answer = client.command(f"views/{view_id}/experiments", body)
+        experiment_id = str(answer["id"])
+        client.query(f"experiments/{experiment_id}", at_least=answer["position"])
+        click.echo(experiment_id)
+        page = f"{load_settings().require('api_url')}/experiments/{experiment_id}"
+        click.echo(f"watch it at {page}", err=True)
+        if follow:
+            sys.exit(_follow(client, experiment_id))
+
+
+def _space_in(path: Path) -> object:
+    try:
+        return msgspec.json.decode(path.read_bytes())
+    except msgspec.DecodeError as error:
+        raise click.BadParameter(f"{path} is no JSON: {error}", param_hint="--space") from error
+
+
+@experiment.command("space")
+@click.argument("kind", type=click.Choice(["classification", "tagging", "detection"]))
+def space_command(kind: str) -> None:
+    """Write what experiments in a view of this kind vary by default, as JSON to edit."""
+    with calling() as client:
+        space = client.query(f"forms/{kind}/space")["space"]
+    click.echo(msgspec.json.format(msgspec.json.encode(space)))
+
+
+@experiment.command("list")
+@click.argument("view")
+def list_command(view: str) -> None:
+    """List the experiments of VIEW, newest first."""
+    table = Table("name", "state", "trials", "best", "epochs trained")
+    # An id that is cut off cannot be copied.
+    table.add_column("experiment", no_wrap=True, min_width=36)
+    with calling() as client:
+        view_id = str(find_view(client, view)["view_id"])
+        for row in client.query_all(f"views/{view_id}/experiments"):
+            counts = row["counts"]
+            done = counts["completed"] + counts["pruned"] + counts["failed"]
+            table.add_row(
+                row["name"],
+                row["state"],
+                f"{done} of {row['budget']}",
+                best_in_words(row),
+                f"{row['epochs_trained']} of {row['epochs_planned']}",
+                row["experiment_id"],
+            )
+    Console(markup=False).print(table)
+
+
+@experiment.command("show")
+@click.argument("experiment_id")
+@click.option("--follow", is_flag=True, help="Watch it; exit with 0 only if a best is found.")
+def show_command(experiment_id: str, follow: bool) -> None:
+    """Show an experiment and its trials, the best first."""
+    with calling() as client:
+        row = client.query(f"experiments/{experiment_id}")["experiment"]
+        if follow:
+            sys.exit(_follow(client, experiment_id))
+        trials = client.query(f"experiments/{experiment_id}/trials", sort="best")["items"]
+    console = Console(markup=False)
+    console.print(f"{row['name']}: {row['state']}. {best_in_words(row)}", markup=False)
+    console.print(trials_table(trials))
+
+
+@experiment.command("stop")
+@click.argument("experiment_id")
+def stop_command(experiment_id: str) -> None:
+    """Propose no more trials; running ones end after their epoch and keep their best weights."""
+    with calling() as client:
+        client.command(f"experiments/{experiment_id}/stop", None)
+    click.echo(f"experiment {experiment_id} is stopping")
+
+
+@experiment.command("best")
+@click.argument("experiment_id")
+@click.option(
+    "--download", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
+    help="Write its weights, description and model card there.",
+)  # fmt: skip
+def best_command(experiment_id: str, folder: Path | None) -> None:
+    """Write the id of the best version so far."""
+    with calling() as client:
+        row = client.query(f"experiments/{experiment_id}")["experiment"]
+        if row["best"] is None:
+            raise ApiProblem(f"experiment {experiment_id} has no trial that completed yet")
+        click.echo(row["best"]["version_id"])
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            download_version(client, row["best"]["version_id"], folder)
+            click.echo(f"wrote {folder}", err=True)
+
+
+def _follow(client: ApiClient, experiment_id: str) -> int:
+    row = watch_experiment(client, experiment_id, Console(stderr=True))
+    click.echo(f"{row['name']}: {best_in_words(row)}", err=True)
+    reason = row["conclusion"]["reason"]
+    if reason:
+        click.echo(f"its trials failed: {reason}", err=True)
+    return 0 if row["best"] is not None else 1

@@ -1,0 +1,106 @@
+"""Queries that wait for a position: they hold no thread, and an account has so many at once."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import httpx
+import psycopg
+import pytest
+
+from adapters.servers.postgres import EmbeddedPostgres
+from api.access.limits import Rate
+from api.backend import THREADS
+from domain.access.account import account_id
+from projections.dataset.dataset import DATASET
+from tests.adapters.running import eventually
+from tests.api.conftest import serving, settings_at
+from tests.api.scene import Scene
+from tests.servers import Database, new_database
+
+AT_ONCE = 2 * THREADS
+
+
+@pytest.fixture(scope="module")
+def database(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator[Database]:
+    with new_database(postgres, migrated_template) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def busy(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    folder = tmp_path_factory.mktemp("busy")
+    with serving(settings_at(database, folder, streams=AT_ONCE)) as scene:
+        yield scene
+
+
+@contextmanager
+def nothing_projected(database: Database) -> Iterator[None]:
+    """The read model of images can be read, and not written."""
+    with psycopg.connect(database.admin_url) as connection:
+        for table in DATASET.metadata.sorted_tables:
+            connection.execute(f"LOCK TABLE {table.fullname} IN SHARE MODE".encode())
+        yield
+
+
+def test_queries_that_wait_are_in_nobodys_way_and_are_limited(
+    busy: Scene, database: Database
+) -> None:
+    project = busy.project("Waited for")
+    other = busy.person("omar", "viewer")
+    busy.visible()
+    path = f"/api/v1/projects/{project}/images"
+
+    def images(client: httpx.Client, at_least: int) -> httpx.Response:
+        return client.get(path, params={"at_least": at_least})
+
+    with ThreadPoolExecutor(AT_ONCE + 1) as threads:
+        with nothing_projected(database):
+            busy.images(project, 1)
+            head = busy.store.head()
+            asked = [threads.submit(images, busy.http, head) for _ in range(AT_ONCE + 1)]
+            eventually(lambda: any(one.done() for one in asked))
+            (refused,) = (one.result() for one in asked if one.done())
+            assert other.get(path).is_success, "threads and connections are free"
+        answers = [one.result() for one in asked]
+    assert refused.status_code == 429
+    assert "STEMMA_STREAMS" in refused.json()["detail"]
+    assert refused.headers["Retry-After"] == "5"
+    answers.remove(refused)
+    assert [one.json()["position"] >= head for one in answers] == [True] * AT_ONCE
+    assert images(busy.http, head).is_success, "there is room again"
+
+
+def test_a_query_that_waited_counts_once(
+    busy: Scene, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rita = busy.person("rita", "viewer")
+    project = busy.project("Counted")
+    busy.visible()
+    taken, take = [], Rate.take
+
+    def counting(rate: Rate, account: str) -> None:
+        taken.append(account)
+        take(rate, account)
+
+    monkeypatch.setattr(Rate, "take", counting)
+    with ThreadPoolExecutor(1) as threads:
+        with nothing_projected(database):
+            busy.images(project, 1)
+            asked = {"at_least": busy.store.head()}
+            path = f"/api/v1/projects/{project}/images"
+            waiting = threads.submit(rita.get, path, params=asked)
+            eventually(lambda: account_id("rita") in taken)
+        assert waiting.result().is_success
+    assert taken.count(account_id("rita")) == 1
+
+
+def test_positions_that_never_come_are_in_nobodys_way(busy: Scene) -> None:
+    other = busy.person("olga", "viewer")
+    absurd = {"at_least": 4611686018427387904}
+    with ThreadPoolExecutor(50) as threads:
+        asked = [
+            threads.submit(busy.http.get, "/api/v1/projects", params=absurd) for _ in range(300)
+        ]
+        assert other.get("/api/v1/projects").is_success
+        assert {one.result().status_code for one in asked} == {422}
