@@ -11,12 +11,13 @@ const place = document.querySelector("[data-experiment]");
 const live = document.querySelector("[data-live]");
 const labels = JSON.parse(place.dataset.labels);
 
-let shown = "";
+let shown = null;
+let source = null;
 let wanted = null;
 let busy = false;
 
 function follow() {
-  const source = new EventSource(`${place.dataset.experiment}/events`);
+  source = new EventSource(`${place.dataset.experiment}/events`);
   source.onopen = () => say("Live");
   source.onerror = () => {
     say("Connection lost. Reconnecting…");
@@ -45,9 +46,10 @@ async function update() {
     const began = performance.now();
     try {
       await Promise.all([refresh(position), draw(shown, { at_least: position })]);
+      if (source.readyState === EventSource.OPEN) say("Live");
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
-      say("Connection lost. Reconnecting…");
+      say(`Connection lost: the charts may be old. ${problem.message}`);
     }
     showChoice();
     if (ended) {

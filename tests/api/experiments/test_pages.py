@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
+from domain.training.version import VersionTrainingFailed
 from tests.adapters.running import eventually
 from tests.api.experiments.conftest import Laboratory
 from tests.api.experiments.test_experiments import SMALL, SPACE
 from tests.api.pages.tabs import opened_tab
 from tests.api.pages.test_pages import CHARTS_FOLLOW, CHECKS, REFUSED, SCHEMES, is_the_same, show
+from tests.application.experiments.simulation import Trainer
 from tests.waiting import HANG_MS
 
 
@@ -103,6 +105,64 @@ def test_an_experiment_is_stopped_on_its_page(laboratory: Laboratory, page: Page
     expect(page.locator("[data-verdict]")).to_contain_text("since it was stopped")
 
 
+def test_one_whose_trials_all_fail_says_why(
+    laboratory: Laboratory, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, view_id = laboratory.site.trainable()
+    full = VersionTrainingFailed("the disk is full")
+    failures = {(trial, attempt): full for trial in range(1, 9) for attempt in range(1, 5)}
+    monkeypatch.setattr(laboratory, "trainer", Trainer(laboratory.site.store, failures))
+    experiment_id = laboratory.start(view_id)
+    laboratory.run(experiment_id)
+    show(page, laboratory.site, f"/experiments/{experiment_id}")
+    page.wait_for_selector("body[data-ended]")
+    expect(page.locator("[data-verdict]")).to_contain_text("No trial completed")
+    expect(page.locator("[data-verdict]")).to_contain_text("since its first trials all failed")
+    expect(page.locator("[data-reason]")).to_contain_text("the disk is full")
+    expect(page.locator("[data-trial]").first.locator("[data-status]")).to_have_text("failed")
+    expect(page.get_by_role("link", name="Open best version")).to_have_count(0)
+
+
+def test_the_lines_of_pruned_trials_are_faint(
+    laboratory: Laboratory, finished: tuple[str, str], page: Page
+) -> None:
+    _, experiment_id = finished
+    show(page, laboratory.site, f"/experiments/{experiment_id}")
+    page.wait_for_selector("body[data-ended]")
+    lines = page.eval_on_selector(
+        '[data-chart="curves"] .plot',
+        "plot => plot.data.map((one) => [one.meta, one.opacity, one.line.width])",
+    )
+    widths = {number: width for number, _, width in lines}
+    opacities = {number: opacity for number, opacity, _ in lines}
+    best = laboratory.get(f"/experiments/{experiment_id}")["experiment"]["best"]["number"]
+    assert lines[-1][0] == best, "drawn above the others"
+    trials = laboratory.get(f"/experiments/{experiment_id}/trials")["items"]
+    pruned = [trial["number"] for trial in trials if trial["status"] == "pruned"]
+    others = [number for number in widths if number not in {best, *pruned}]
+    assert widths[best] > max(widths[number] for number in others)
+    assert min(widths[n] for n in others) > max(widths[n] for n in pruned)
+    assert opacities[best] == 1
+
+
+def test_what_mattered_is_drawn_when_enough_trials_completed(
+    laboratory: Laboratory, page: Page
+) -> None:
+    _, view_id = laboratory.site.trainable()
+    short = SMALL | {"epochs": 1}
+    body = {"budget": 12, "concurrency": 12, "pruning": False, "space": SPACE, "options": short}
+    experiment_id = laboratory.start(view_id, **body)
+    laboratory.run(experiment_id)
+    conclusion = laboratory.get(f"/experiments/{experiment_id}")["experiment"]["conclusion"]
+    show(page, laboratory.site, f"/experiments/{experiment_id}")
+    page.wait_for_selector("body[data-ended]")
+    bars = page.eval_on_selector('[data-chart="importances"] .plot', "plot => plot.data[0].x")
+    assert bars
+    assert bars == sorted(conclusion["importances"].values())
+    tall = page.eval_on_selector('[data-chart="importances"] .plot', "plot => plot.data[0].y")
+    assert "Rate multiplier" in tall
+
+
 def test_trials_are_sorted_and_filtered_in_the_address(
     laboratory: Laboratory, finished: tuple[str, str], page: Page
 ) -> None:
@@ -158,6 +218,10 @@ def test_the_past_of_an_experiment_is_as_it_was(
     assert drawn(page, "curves") == then["epochs_trained"]
     assert page.locator("[data-trial]").count() < 14
     expect(page.get_by_role("button", name="Stop experiment")).to_have_count(0)
+    page.get_by_role("link", name="Experiments", exact=True).click()
+    row = page.locator(f'[data-experiment="{experiment_id}"]')
+    expect(row.locator("[data-status]")).to_have_text("running")
+    row.get_by_role("link").first.click()
     page.get_by_role("link", name="Back to now").click()
     expect(page.locator("h1 [data-status]")).to_have_text("concluded")
 
