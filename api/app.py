@@ -44,6 +44,8 @@ from api.evaluation.comparison_page import ComparePages
 from api.evaluation.evaluation import EvaluationController
 from api.evaluation.page import EvaluationPages
 from api.experiments.experiments import ExperimentController
+from api.experiments.list_page import ExperimentListPages
+from api.experiments.page import ExperimentPages
 from api.http.counters import Metrics
 from api.http.edges import SecurityHeaders
 from api.http.known_parameters import known_parameters
@@ -116,6 +118,8 @@ PAGES = Router(
         ImportPages,
         ViewPages,
         AnnotatePages,
+        ExperimentListPages,
+        ExperimentPages,
         VersionPages,
         EvaluationPages,
         ComparePages,

@@ -9,13 +9,14 @@ import msgspec
 from api.backend import Backend
 from projections.dataset.dataset import DATASET
 from projections.dataset.queries import file_names
+from projections.experiments.queries import TrialRow
 from projections.training.library_queries import LibraryRow, VersionRow
 from projections.training.version_progress import ProgressRow
 
 _IMAGE = re.compile(r"\bimage ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 
 
-Row = TypeVar("Row", VersionRow, ProgressRow)
+Row = TypeVar("Row", VersionRow, ProgressRow, TrialRow)
 
 
 def with_file_names(backend: Backend, rows: Sequence[Row]) -> list[Row]:

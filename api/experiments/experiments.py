@@ -97,7 +97,7 @@ class ExperimentController(Controller):
         before = position_in(cursor)
         with backend.reading_as_of(as_of, at_least, *READ) as (connection, position, at):
             items = list_experiments(
-                connection, view_id, _now(), before=before, limit=limit, as_of=at
+                connection, view_id, now(), before=before, limit=limit, as_of=at
             )
         following = str(items[-1].created_position) if len(items) == limit else None
         return Experiments(items, following, position)
@@ -127,7 +127,7 @@ class ExperimentController(Controller):
     ) -> Response[ExperimentView]:
         """Its state, its trials counted, the best so far, and an estimate of the time left."""
         with backend.reading_as_of(as_of, at_least, *READ) as (connection, position, at):
-            found = find_experiment(connection, experiment_id, _now(), as_of=at)
+            found = find_experiment(connection, experiment_id, now(), as_of=at)
         if found is None:
             raise NotFound("there is no such experiment")
         if at is not None:
@@ -232,12 +232,12 @@ def _start(
     return respond(outcome, 201)
 
 
-def _now() -> datetime:
+def now() -> datetime:
     return datetime.now(UTC)
 
 
 def _require(connection: Connection, experiment_id: str, as_of: int | None) -> None:
-    if find_experiment(connection, experiment_id, _now(), as_of=as_of) is None:
+    if find_experiment(connection, experiment_id, now(), as_of=as_of) is None:
         raise NotFound("there is no such experiment")
 
 
@@ -250,7 +250,7 @@ def _wait_until_shown(backend: Backend, experiment_id: str) -> None:
 
 def _look(backend: Backend, experiment_id: str) -> tuple[ExperimentRow | None, int]:
     with backend.reading(None, *READ) as (connection, position):
-        return find_experiment(connection, experiment_id, _now()), position
+        return find_experiment(connection, experiment_id, now()), position
 
 
 async def _events(

@@ -50,7 +50,7 @@ function keyOf(form, content) {
 }
 
 function contentOf(form) {
-  const controls = [...form.elements].filter((control) => control.name && !control.disabled);
+  const controls = [...form.elements].filter((control) => control.name && !control.matches(":disabled"));
   if (!controls.length && !("body" in form.dataset)) return undefined;
   const body = {};
   for (const control of controls) {
@@ -68,11 +68,23 @@ function contentOf(form) {
 export function valueOf(control) {
   const { kind } = control.dataset;
   if (kind === "list") return listOf(control);
+  if (kind === "choices") return [...control.querySelectorAll("input:checked")].map((one) => JSON.parse(one.value));
+  if (kind === "range") return [...control.querySelectorAll("input")].map((one) => Number(one.value));
+  if (kind === "numbers") return numbersIn(control);
+  if (control.type === "radio" && !control.checked) return undefined;
   if (kind === "toggle") return control.checked === control.defaultChecked ? undefined : control.checked;
   const text = control.value.trim();
   if (kind === "lines") return text.split("\n").map((line) => line.trim()).filter(Boolean);
   if (text === "" && (kind === "number" || "optional" in control.dataset)) return undefined;
   return kind === "number" ? Number(text) : control.value;
+}
+
+// Numbers with commas or spaces between them.
+function numbersIn(control) {
+  const words = control.value.split(/[\s,;]+/).filter(Boolean);
+  const wrong = words.find((word) => !Number.isFinite(Number(word)));
+  if (wrong !== undefined) throw new Problem("", [{ field: control.name, detail: `${wrong} is no number` }]);
+  return words.map(Number);
 }
 
 // Go where data-then says, and there see the log at least as far as this change.

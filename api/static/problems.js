@@ -23,7 +23,7 @@ export function clearProblem(form) {
 }
 
 function showAtField(form, { field, detail }) {
-  const controls = [...form.elements];
+  const controls = [...form.elements].filter((one) => !one.matches(":disabled"));
   const control =
     controls.find((one) => one.dataset.field === field) ?? controls.find((one) => one.name && names(one.name, field));
   const place = control && document.getElementById(`${control.id}-error`);

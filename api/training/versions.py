@@ -110,6 +110,10 @@ class VersionController(Controller):
         architecture: FromQuery[str | None] = None,
         name: FromQuery[str | None] = None,
         archived: FromQuery[bool] = False,
+        experiment_id: FromQuery[str | None] = None,
+        trials: Annotated[
+            bool, QueryParameter(description="Whether versions of experiments are listed")
+        ] = True,
         sort: FromQuery[str] = NEWEST,
         cursor: Cursor = None,
         limit: Limit = 50,
@@ -125,6 +129,8 @@ class VersionController(Controller):
             architecture=architecture,
             name=name,
             archived=archived,
+            experiment_id=experiment_id,
+            trials=trials,
         )
         with backend.reading_as_of(as_of, at_least, MODELS_LIBRARY) as (connection, position, at):
             items = list_versions(

@@ -228,20 +228,32 @@ def _check_values(
 ) -> None:
     """Each value by itself beside the architecture's defaults: options depend on nothing else."""
     start = _default_trial(kind, space, base, architecture, at_hand)
-    for name, key, values in _values(space):
+    for key, values in _values(space):
         for value in values:
+            parameters = start | {key: value}
             try:
-                options_of(kind, base, start | {key: value}, at_hand)
+                options_of(kind, base, parameters, at_hand)
             except Invalid as refused:
-                if key not in (refused.field or "") and refused.field not in {"width", "height"}:
+                # It may be another one's value that is wrong, which stands beside this one.
+                wrong, name = _PARAMETER_OF.get(refused.field or "", ("", ""))
+                if wrong not in parameters or not getattr(space, name):
                     raise
-                raise _refused(name, f"has {value}: {refused.detail}") from refused
+                raise _refused(name, f"has {parameters[wrong]}: {refused.detail}") from refused
 
 
-def _values(space: SearchSpace) -> Iterator[tuple[str, str, tuple[Value, ...]]]:
-    yield "optimizers", OPTIMIZER, space.optimizers
-    yield "weight_decays", WEIGHT_DECAY, space.weight_decays
-    yield "image_sizes", IMAGE_SIZE, space.image_sizes
+_PARAMETER_OF = {
+    "optimizer": (OPTIMIZER, "optimizers"),
+    "weight_decay": (WEIGHT_DECAY, "weight_decays"),
+    "width": (IMAGE_SIZE, "image_sizes"),
+    "height": (IMAGE_SIZE, "image_sizes"),
+}
+"""The parameter and the field of the space that an option comes from."""
+
+
+def _values(space: SearchSpace) -> Iterator[tuple[str, tuple[Value, ...]]]:
+    yield OPTIMIZER, space.optimizers
+    yield WEIGHT_DECAY, space.weight_decays
+    yield IMAGE_SIZE, space.image_sizes
 
 
 def _refused(name: str, detail: str) -> Invalid:

@@ -7,7 +7,7 @@
   if (!document.documentElement.lang) wrong.push("the page has no language");
   const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
   for (const id of new Set(ids)) if (ids.filter((one) => one === id).length > 1) wrong.push(`id ${id} is there twice`);
-  for (const control of document.querySelectorAll("input, select, textarea")) {
+  for (const control of document.querySelectorAll("input:not([type=hidden]), select, textarea")) {
     if (!control.labels.length && !control.ariaLabel) wrong.push(`no label: ${told(control)}`);
   }
   for (const control of document.querySelectorAll("a, button, progress")) {

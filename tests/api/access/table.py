@@ -125,6 +125,8 @@ read of                GET    /projects/{project_id}/imports
 read of                GET    /images/{image_id}
 read of                GET    /views/{view_id}
 read of                GET    /views/{view_id}/annotate
+read of                GET    /views/{view_id}/experiments
+read of                GET    /experiments/{experiment_id}
 read of                GET    /versions/{version_id}
 read of                GET    /versions/{version_id}/evaluation
 read of                GET    /versions/{version_id}/evaluation/images/{image_id}

@@ -119,6 +119,26 @@ def status(laboratory: Laboratory, version_id: str) -> str:
     return str(laboratory.get(f"/versions/{version_id}")["version"]["status"])
 
 
+def test_versions_are_listed_with_trials_without_or_of_one_experiment(
+    laboratory: Laboratory,
+) -> None:
+    _, view_id = laboratory.site.trainable()
+    named = laboratory.site.version(view_id)
+    mine, other = (laboratory.start(view_id, budget=1, seed=seed) for seed in (1, 2))
+    for experiment_id in (mine, other):
+        eventually(lambda key=experiment_id: len(laboratory.trials(key)) == 1)  # type: ignore[misc]
+    laboratory.site.visible()
+
+    def listed(query: str) -> set[str]:
+        answer = laboratory.get(f"/versions?view_id={view_id}{query}")
+        return {version["version_id"] for version in answer["items"]}
+
+    trials = {key: set(laboratory.trials(key)) for key in (mine, other)}
+    assert listed("") == {named} | trials[mine] | trials[other]
+    assert listed("&trials=false") == {named}
+    assert listed(f"&experiment_id={mine}") == trials[mine]
+
+
 def test_it_is_stopped_once_and_ends(laboratory: Laboratory) -> None:
     _, view_id = laboratory.site.trainable()
     experiment_id = laboratory.start(view_id, budget=50, concurrency=3)

@@ -95,6 +95,8 @@ def test_augmentations_that_are_not_searched_stay() -> None:
         ({"augmentations": ("swirl",)}, "augmentations"),
         ({"image_sizes": (33,)}, "image_sizes"),
         ({"image_sizes": (16,)}, "image_sizes"),
+        ({"optimizers": ("momentum",), "image_sizes": (33, 17)}, "image_sizes"),
+        ({"weight_decays": (-1.0,), "image_sizes": (64,)}, "weight_decays"),
         ({"image_sizes": tuple(range(32, 1000, 16))}, "image_sizes"),
     ],
 )

@@ -1,0 +1,52 @@
+// The dialog behind Train: how many trainings a choice makes, and the space that is searched.
+import { call, Problem } from "../api.js";
+import { showProblem } from "../problems.js";
+
+const dialog = document.getElementById("start");
+const form = dialog.querySelector("form");
+const custom = form.querySelector("[data-custom]");
+const summary = form.querySelector("[data-summary]");
+
+let filled = false;
+
+dialog.addEventListener("opened", async () => {
+  show();
+  if (filled) return;
+  try {
+    fill((await call("GET", form.dataset.space)).space);
+    filled = true;
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    showProblem(form, problem);
+  }
+});
+form.addEventListener("input", show);
+
+// The controls of a search space, as the server would search it by default.
+function fill(space) {
+  for (const [key, values] of Object.entries(space)) {
+    const control = form.elements.namedItem(`space.${key}`);
+    const { kind } = control.dataset;
+    if (kind === "numbers") control.value = values.join(", ");
+    const inputs = control.querySelectorAll("input");
+    if (kind === "range") inputs.forEach((input, index) => (input.value = values[index]));
+    if (kind === "choices") for (const input of inputs) input.checked = values.includes(JSON.parse(input.value));
+  }
+  custom.dataset.filled = "";
+}
+
+function show() {
+  const chosen = form.querySelector("[name=preset]:checked");
+  const own = chosen.value === "";
+  custom.hidden = !own;
+  custom.disabled = !own;
+  const trials = own ? form.elements.budget.value : chosen.dataset.trials;
+  const epochs = own ? form.elements["options.epochs"].value : chosen.dataset.epochs;
+  const text = `${plural(trials || "?", "training")} of at most ${plural(epochs || "?", "epoch")}.`;
+  if (summary.textContent !== text) summary.textContent = text;
+}
+
+function plural(count, noun) {
+  const number = Number(count);
+  return `${Number.isNaN(number) ? count : number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+}
