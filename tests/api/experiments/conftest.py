@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from adapters.servers.postgres import EmbeddedPostgres
+from domain.aggregates import VERSION
+from domain.training.version import require
 from tests.adapters.running import running
 from tests.api.conftest import serving, settings_at
 from tests.api.scene import Scene
@@ -28,6 +30,12 @@ class Laboratory:
 
     def trials(self, experiment_id: str) -> list[str]:
         return [t.version_id for t in experiment_at(self.site.store, experiment_id).trials]
+
+    def status(self, version_id: str) -> str:
+        """A version's status, by the log."""
+        stream = VERSION.stream(version_id)
+        events = self.site.store.streams([stream])[stream]
+        return require(VERSION.fold(each.event for each in events)).status
 
     def run(self, experiment_id: str, *, steps: int = 100_000) -> None:
         """Train an epoch of each trial, as often as said or until the experiment has ended."""
