@@ -45,7 +45,8 @@ contract: setup
 
 lock:
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
-		--python-version 3.11 --extra dev pyproject.toml -o requirements.lock
+		--python-version 3.11 --extra dev --extra worker pyproject.toml -o requirements.lock
+	@for part in backend worker build; do $(BIN)/python -m scripts.lock $$part; done
 
 clean:
 	rm -rf .venv .stemma .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info

@@ -50,7 +50,7 @@ from api.http.counters import Metrics
 from api.http.edges import SecurityHeaders
 from api.http.known_parameters import known_parameters
 from api.http.parameters import JsonRequest, provided
-from api.http.problems import HANDLERS, IMPOSSIBLE_NAMES
+from api.http.problems import HANDLERS, IMPOSSIBLE_NAMES, MOST_PARTS
 from api.http.watching import RequestLog
 from api.library.annotate_page import AnnotatePages
 from api.library.models import ModelController
@@ -185,6 +185,7 @@ def create_app(settings: Settings) -> Litestar:
         guards=[known_caller, known_parameters, guard],
         dependencies=provided(backend=_backend),
         exception_handlers=as_pages(HANDLERS) | {Behind: on_behind},
+        multipart_form_part_limit=MOST_PARTS,
         request_class=JsonRequest,
         template_config=TemplateConfig(
             directory=HERE / "templates", engine=JinjaTemplateEngine, engine_callback=prepare

@@ -21,7 +21,7 @@ def describe() -> str:
 def _processor() -> str:
     names = [
         line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         if line.startswith("model name")
     ]
     return names[0] if names else platform.machine()

@@ -27,7 +27,7 @@ def peak(pid: int | str = "self") -> float:
 def read_proc(pid: int | str, name: str) -> str:
     """A file of a process; empty if the process has ended."""
     try:
-        return Path(f"/proc/{pid}/{name}").read_text()
+        return Path(f"/proc/{pid}/{name}").read_text(encoding="utf-8")
     except (FileNotFoundError, ProcessLookupError):
         return ""
 

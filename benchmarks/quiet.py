@@ -53,7 +53,7 @@ class _Clock(msgspec.Struct, frozen=True):
 def _clock() -> _Clock:
     # proc(5): cpu user nice system idle iowait irq softirq steal guest guest_nice; guests count
     # as users too.
-    fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    fields = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()[1:9]
     ticks = [int(field) for field in fields]
     return _Clock(sum(ticks), sum(ticks) - ticks[3] - ticks[4], our_ticks())
 
@@ -64,7 +64,7 @@ def our_ticks() -> int:
     for pid in tree_of_this_process():
         with suppress(OSError):
             # proc(5): `pid (name) state ...`, from the 14th: utime stime cutime cstime.
-            _, _, tail = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+            _, _, tail = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")
             ticks += sum(int(field) for field in tail.split()[11:15])
     return ticks
 

@@ -8,7 +8,10 @@ from pathlib import Path
 import click
 
 from adapters.services import SERVICES, Service
+from adapters.shortage import shortage
 from cli.later import LaterGroup
+
+SHORT_OF_SOMETHING = 74  # EX_IOERR of sysexits.h
 
 LATER = {
     "accounts": "cli.access.accounts:accounts",
@@ -152,7 +155,10 @@ def worker() -> None:
 
     from adapters.processes.signals import STOP_SIGNALS
     from adapters.settings import load_settings
+    from cli.torch_here import require_torch
     from gpu_worker.worker import run_worker
+
+    require_torch()
 
     async def work() -> None:
         stop = asyncio.Event()
@@ -223,17 +229,37 @@ def refuse_other_encodings(arguments: Sequence[str]) -> None:
             ) from None
 
 
+def in_utf8() -> None:
+    """Begin again in Python's UTF-8 mode (PEP 540), unless all text is UTF-8 already.
+
+    In a locale with another encoding, Python would read names of files by that: one that the locale
+    has no letters for could not be opened, or be given to a process.
+    """
+    encodings = {sys.getfilesystemencoding(), sys.stdout.encoding, sys.stderr.encoding}
+    if sys.flags.utf8_mode or {encoding.lower() for encoding in encodings} == {"utf-8"}:
+        return
+    os.environ["PYTHONUTF8"] = "1"
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
 def run() -> None:
     """The entry point: errors that a user can fix are reported in a line, without a traceback."""
     from adapters.servers.embedded import EmbeddedServerError
     from adapters.settings import SettingsError
 
+    in_utf8()
     try:
         refuse_other_encodings(sys.argv[1:])
         main()
     except (SettingsError, EmbeddedServerError) as error:
         click.echo(f"stemma: {error}", err=True)
         sys.exit(error.exit_status)
+    except OSError as error:
+        short = shortage(error)
+        if short is None:
+            raise
+        click.echo(f"stemma: {short} ({error.filename or error.strerror})", err=True)
+        sys.exit(SHORT_OF_SOMETHING)
 
 
 if __name__ == "__main__":

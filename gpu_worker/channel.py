@@ -14,6 +14,8 @@ from adapters.settings import Settings
 from domain.training.messages import AnyReport, TrainJob
 
 SUPERSEDED = 75
+DISK_FULL = 74
+"""Exit statuses of the child: EX_TEMPFAIL and EX_IOERR of sysexits.h."""
 
 
 class Assignment(msgspec.Struct, frozen=True):

@@ -12,7 +12,14 @@ from pathlib import Path
 from adapters.blobs.blobs import BlobStore
 from adapters.observability import logs
 from domain.training.messages import Failed
-from gpu_worker.channel import SUPERSEDED, Assignment, Channel, decode_assignment, encode_line
+from gpu_worker.channel import (
+    DISK_FULL,
+    SUPERSEDED,
+    Assignment,
+    Channel,
+    decode_assignment,
+    encode_line,
+)
 
 TITLE = "stemma-training"
 """The name of the process in `ps` and `top`, which show at most 15 characters."""
@@ -27,7 +34,7 @@ def run(orders: Connection, reports: Connection, environment: Mapping[str, str])
     """
     os.environ.update(environment)
     if sys.platform == "linux":
-        Path("/proc/self/comm").write_text(TITLE)
+        Path("/proc/self/comm").write_text(TITLE, encoding="utf-8")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     lines = os.fdopen(os.dup(orders.fileno()), "rb")
@@ -45,7 +52,7 @@ def run(orders: Connection, reports: Connection, environment: Mapping[str, str])
 def _train(assignment: Assignment, channel: Channel) -> int:
     # Imported here, since the parent imports this module, and torch takes seconds.
     from gpu_worker.environment import choose_device
-    from gpu_worker.failures import explain
+    from gpu_worker.failures import explain, is_disk_full
     from gpu_worker.group import joined, others, processes_of
     from gpu_worker.progress import NonFinite
     from gpu_worker.resume import Superseded
@@ -72,6 +79,9 @@ def _train(assignment: Assignment, channel: Channel) -> int:
         log.warning("a later delivery continues the training: %s", superseded)
         return SUPERSEDED
     except Exception as error:
+        if is_disk_full(error):
+            log.error("the disk is full: %s", error)
+            return DISK_FULL
         log.exception("the training failed")
         channel.report(Failed(explain(error), isinstance(error, NonFinite)))
     return 0

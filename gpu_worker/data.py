@@ -19,6 +19,7 @@ from domain.training.options import TrainingOptions
 from domain.training.preprocessing import MEAN, STD
 from gpu_worker.augment import Sample, augment
 from gpu_worker.balance import balanced
+from gpu_worker.decoded import Decoded, Split
 from gpu_worker.images import Fitted, ImageUnreadable, decode
 from gpu_worker.targets import DatasetUnusable, Targets, targets_of
 from gpu_worker.tasks import Task
@@ -108,6 +109,15 @@ class ImageSet:
         width, height = source.options.input_size
         self._cache = np.empty((cached, height, width, 3), np.uint8)
         self._sizes = np.full((len(lines), 2), (width, height), np.int64)
+
+    @property
+    def decoded(self) -> Split:
+        """The pixels of the cached images, and the sizes of all of them."""
+        return self._cache, self._sizes
+
+    @decoded.setter
+    def decoded(self, split: Split) -> None:
+        self._cache, self._sizes = split
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -209,12 +219,8 @@ def prepare(
         cached = min(len(ours), room)
         sets.append(ImageSet(source, ours, targets_of(job, ours), cached))
         room -= cached
-    total, done = sum(images.cached for images in sets), 0
     try:
-        for images in sets:
-            for _ in images.fill():
-                done += 1
-                advance(done / total)
+        _decode(sets, Decoded(settings, job), advance)
     except ImageUnreadable as first:
         unreadable = source.unreadable(lines)
         pool.shutdown(cancel_futures=True)
@@ -224,6 +230,22 @@ def prepare(
     if options.balancing:
         drawn = balanced(train.targets.labels, options.max_expansion_ratio or 1)
     return Data(train, validation, drawn)
+
+
+def _decode(sets: Sequence[ImageSet], kept: Decoded, advance: Callable[[float], None]) -> None:
+    """Decode the images to cache, unless an earlier training on this machine did."""
+    found = kept.load([images.decoded[0].shape for images in sets])
+    if found is not None:
+        for images, split in zip(sets, found, strict=True):
+            images.decoded = split
+        advance(1.0)
+        return
+    total, done = sum(images.cached for images in sets), 0
+    for images in sets:
+        for _ in images.fill():
+            done += 1
+            advance(done / total)
+    kept.save([images.decoded for images in sets])
 
 
 def _read_manifest(job: TrainJob, blobs: BlobStore) -> list[ManifestLine]:

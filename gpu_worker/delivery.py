@@ -4,9 +4,11 @@ import asyncio
 import logging
 import secrets
 import signal
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 from nats.aio.client import Client
@@ -17,24 +19,33 @@ from adapters.blobs.blobs import BlobStore
 from adapters.nats.jetstream import end_tasks, jetstream, publish, report_subject
 from adapters.settings import Settings
 from domain.training.messages import AnyReport, Completed, Desired, Failed, Report, TrainJob
-from gpu_worker.channel import SUPERSEDED, Assignment
+from gpu_worker.channel import DISK_FULL, SUPERSEDED, Assignment
 from gpu_worker.desired_state import DesiredStateWatcher
 from gpu_worker.job_trace import JobTrace
 from gpu_worker.process import Child
+from gpu_worker.retries import Retries, RetriesExhausted
 from gpu_worker.scratch import forget_checkpoints, record_handed_back, times_handed_back
+from gpu_worker.stopping import unless
 
 MAX_INTERRUPTIONS = 5
+MEMORY_ADVICE = "If memory may be short, choose a smaller batch or image size; then retry"
 _REDELIVERY_SECONDS = 1.0
 _ACK_SECONDS = 5.0
 _PAUSE_SECONDS = 0.5
+_REDELIVERY_AFTER_TROUBLE_SECONDS = 30.0
 
+Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 
 class Delivery:
     """The current job. Its message is acknowledged when its last report has been published."""
 
-    def __init__(self, client: Client, settings: Settings, message: Msg, job: TrainJob) -> None:
+    def __init__(
+        self, client: Client, settings: Settings, message: Msg, job: TrainJob, retries: Retries
+    ) -> None:
+        self._client = client
+        self._retries = retries
         self._js = jetstream(client, settings.nats_seed)
         self._desired_state = DesiredStateWatcher(client, self._js, job)
         self._settings = settings
@@ -56,6 +67,9 @@ class Delivery:
         try:
             with self._trace.delivery(self._settings.worker_name):
                 await self._work(stop)
+        except RetriesExhausted as error:
+            log.error("job %s is handed back: %s", self._job.message_id, error)
+            await self._hand_back(_REDELIVERY_AFTER_TROUBLE_SECONDS)
         finally:
             heartbeat.cancel()
 
@@ -72,23 +86,38 @@ class Delivery:
             return
         if self._cancelled:
             await self._drop()
-        elif stop.is_set():
+        elif stop.is_set() or (status == DISK_FULL and await self._had_to_wait_for_room(stop)):
             await self._hand_back()
         elif before + 1 == MAX_INTERRUPTIONS:
-            await self._give_up(f"the training process {_ending(status)}")
+            await self._give_up(f"the training process {_ending(status)}", _advice(status))
         else:
             log.warning("job %s: the child %s", self._job.message_id, _ending(status))
             await send_ack(self._message.nak(_REDELIVERY_SECONDS))
 
     async def _is_cancelled(self, stop: asyncio.Event) -> bool:
         """Whether the job is cancelled before its start. Waits for NATS, as reports do."""
-        while not stop.is_set():
+        reading = self._until_done("reading the desired state", self._desired_state.now)
+        return await unless(stop, reading) == Desired.CANCEL
+
+    async def _until_done(self, what: str, attempt: Callable[[], Awaitable[Result]]) -> Result:
+        return await self._retries.until_done(what, self._client, attempt)
+
+    async def _had_to_wait_for_room(self, stop: asyncio.Event) -> bool:
+        """Wait until the blob store has room again. False if it has at once: then the training
+        itself may need more than there is."""
+        refused = False
+
+        def check() -> None:
+            nonlocal refused
             try:
-                return await self._desired_state.now() == Desired.CANCEL
-            except (NatsError, TimeoutError, OSError) as error:
-                log.warning("the desired state cannot be read: %s", error or type(error).__name__)
-                await asyncio.sleep(_PAUSE_SECONDS)
-        return False
+                self._blobs().check_room()
+            except OSError:
+                refused = True
+                raise
+
+        waiting = self._until_done("writing to the blob store", partial(asyncio.to_thread, check))
+        await unless(stop, waiting)
+        return refused
 
     async def _interruptions(self, stop: asyncio.Event) -> int:
         """The number of earlier deliveries that ended without being handed back."""
@@ -105,9 +134,9 @@ class Delivery:
         job = self._job
         return times_handed_back(self._blobs(), job.version_id, job.attempt)
 
-    async def _hand_back(self) -> None:
-        """Hand the job to another worker at once. If this cannot be recorded, it counts as an
-        interruption."""
+    async def _hand_back(self, delay: float | None = None) -> None:
+        """Hand the job to another worker, at once or after a delay. If this cannot be recorded, it
+        counts as an interruption."""
         job = self._job
         try:
             await asyncio.to_thread(
@@ -115,7 +144,7 @@ class Delivery:
             )
         except Exception as error:
             log.warning("job %s: the hand-back cannot be recorded: %s", job.message_id, error)
-        await send_ack(self._message.nak())
+        await send_ack(self._message.nak(delay))
 
     async def _train(self, stop: asyncio.Event) -> int:
         """Run the child and return its exit status, or 0 where it was killed."""
@@ -194,7 +223,8 @@ class Delivery:
             body=body,
             token=self._job.token,
         )
-        await publish(
+        attempt = partial(
+            publish,
             self._js,
             report_subject(report.worker, report.version_id),
             msgspec.json.encode(report),
@@ -202,25 +232,19 @@ class Delivery:
             message_id=f"{self._secret}:{self._reported}",
             headers=self._trace.headers(body),
         )
+        await self._until_done("publishing a report", attempt)
         self._trace.record(body)
 
-    async def _give_up(self, how: str) -> None:
-        await self._report(
-            Failed(
-                reason=f"training was interrupted {MAX_INTERRUPTIONS} times; the last time {how}."
-                " If memory may be short, choose a smaller batch or image size; then retry"
-            )
-        )
+    async def _give_up(self, how: str, advice: str = MEMORY_ADVICE) -> None:
+        reason = f"training was interrupted {MAX_INTERRUPTIONS} times; the last time {how}."
+        await self._report(Failed(reason=f"{reason} {advice}"))
         await send_ack(self._message.term())
 
     async def _acknowledge(self) -> None:
-        while not self._closed:
-            try:
-                await self._message.ack_sync(_ACK_SECONDS)
-                self._closed = True
-            except (NatsError, TimeoutError, OSError) as error:
-                log.warning("the acknowledgement is repeated: %s", error or type(error).__name__)
-                await asyncio.sleep(_PAUSE_SECONDS)
+        if not self._closed:
+            acknowledge = partial(self._message.ack_sync, _ACK_SECONDS)
+            await self._until_done("acknowledging a job", acknowledge)
+            self._closed = True
 
     async def _send_in_progress(self) -> None:
         """Keep the job from being handed to another worker while this one is at it."""
@@ -237,7 +261,13 @@ async def send_ack(ack: Coroutine[object, object, object]) -> None:
         log.warning("an acknowledgement was lost: %s", error or type(error).__name__)
 
 
+def _advice(status: int) -> str:
+    return "Free some space, then retry" if status == DISK_FULL else MEMORY_ADVICE
+
+
 def _ending(status: int) -> str:
+    if status == DISK_FULL:
+        return "found that the disk is full"
     if status < 0:
         return f"was killed by {signal.Signals(-status).name}"
     return f"ended without a result (exit status {status})"

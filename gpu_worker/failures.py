@@ -1,9 +1,9 @@
 """Reasons of failures, in terms of the training's options, with what to change."""
 
-import errno
-
 import torch
 
+from adapters.shortage import is_disk_full as is_disk_full_by_system
+from adapters.shortage import shortage
 from gpu_worker.environment import DeviceMissing
 from gpu_worker.images import ImageUnreadable
 from gpu_worker.networks import UnknownRecipe
@@ -30,13 +30,20 @@ def explain(error: BaseException) -> str:
         )
     if _is_out_of_memory(error):
         return f"the device ran out of memory: choose a smaller batch or image size ({text})"
-    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in text:
+    if is_disk_full(error):
         return f"the disk is full: free some space, then retry ({text})"
+    if short := shortage(error):
+        return f"{short}, then retry ({text[:_LONGEST]})"
     if "Expected more than 1 value per channel" in text:
         return (
             "batch normalisation cannot train on one image at a time: choose a batch of 2 or more"
         )
     return f"the training stopped with {type(error).__name__}: {text[:_LONGEST]}"
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a disk is full, also by the text of a library's own error."""
+    return is_disk_full_by_system(error) or "No space left" in str(error)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,8 +21,11 @@ log = logging.getLogger(__name__)
 class Heartbeat:
     """Writes the worker's presence at every change, and three times per TTL."""
 
-    def __init__(self, js: JetStreamContext, settings: Settings) -> None:
+    def __init__(
+        self, js: JetStreamContext, settings: Settings, trouble: Callable[[], str]
+    ) -> None:
         self._js = js
+        self._trouble = trouble
         self._key = settings.worker_name
         self._presence = WorkerPresence(
             settings.worker_name, _guess_device(settings.device), None, datetime.now(UTC)
@@ -38,9 +42,10 @@ class Heartbeat:
         """Publish until the task is cancelled."""
         while True:
             self._changed.clear()
+            presence = msgspec.structs.replace(self._presence, trouble=self._trouble())
             try:
                 bucket = await self._js.key_value(WORKERS_BUCKET)
-                await bucket.put(self._key, msgspec.json.encode(self._presence))
+                await bucket.put(self._key, msgspec.json.encode(presence))
             except (NatsError, TimeoutError, OSError) as error:
                 log.warning("presence was not written: %s", error or type(error).__name__)
             try:

@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, TypeVar
 
 import msgspec
 from nats.aio.client import Client
@@ -13,6 +11,7 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from prometheus_client import Gauge
 
+from adapters.health.health import HEALTHY, PartHealth
 from adapters.health.own_port import Checks, own_port, own_registry
 from adapters.health.own_servers import OwnServers
 from adapters.nats.jetstream import JOBS, connect, end_tasks, jetstream, job_consumer
@@ -20,14 +19,16 @@ from adapters.nats.login import nats_login
 from adapters.observability import logs
 from adapters.settings import Settings
 from domain.training.messages import TrainJob
+from gpu_worker.decoded import decoded_folder, forget_others
 from gpu_worker.delivery import Delivery, send_ack
 from gpu_worker.heartbeat import Heartbeat
+from gpu_worker.retries import Retries
+from gpu_worker.stopping import unless
 
 _FETCH_SECONDS = 30.0
 _PAUSE_SECONDS = 0.5
 _WITHDRAW_SECONDS = 2.0
 
-Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 
@@ -39,29 +40,42 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     settings.require("blobs_url")
     registry = own_registry()
     training = Gauge("stemma_worker_training", "1 while it trains", registry=registry)
-    with own_port(settings, registry, _checks(settings)):
-        await _work(settings, training, stop)
+    retries = Retries()
+    retrying = Gauge(
+        "stemma_worker_retry_seconds",
+        "For how long the same thing, as publishing a report, has failed and is tried again",
+        registry=registry,
+    )
+    retrying.set_function(retries.seconds)
+    with own_port(settings, registry, _checks(settings, retries)), decoded_folder(settings) as own:
+        await _work(own, training, retries, stop)
 
 
-def _checks(settings: Settings) -> Checks:
+def _checks(settings: Settings, retries: Retries) -> Checks:
     servers = OwnServers(settings, f"{settings.worker_name} health")
-    return lambda: {"nats": servers.nats(), "blobs": servers.blobs()}
+
+    def check() -> dict[str, PartHealth]:
+        trouble = retries.trouble()
+        working = PartHealth("failed", trouble) if trouble else HEALTHY
+        return {"nats": servers.nats(), "blobs": servers.blobs(), "work": working}
+
+    return check
 
 
-async def _work(settings: Settings, training: Gauge, stop: asyncio.Event) -> None:
-    client = await _unless(stop, connect(nats_login(settings), settings.worker_name))
+async def _work(settings: Settings, training: Gauge, retries: Retries, stop: asyncio.Event) -> None:
+    client = await unless(stop, connect(nats_login(settings), settings.worker_name))
     if client is None:
         return
     js = jetstream(client, settings.nats_seed)
-    heartbeat = Heartbeat(js, settings)
+    heartbeat = Heartbeat(js, settings, retries.trouble)
     publishing: asyncio.Task[None] | None = None
     try:
         publishing = asyncio.create_task(heartbeat.publish())
         while not stop.is_set():
-            message = await _unless(stop, _next_job(js, settings))
+            message = await unless(stop, _next_job(js, settings))
             if message is not None:
                 with training.track_inprogress():
-                    await _carry_out(message, client, settings, heartbeat, stop)
+                    await _carry_out(message, client, settings, heartbeat, retries, stop)
     finally:
         if publishing is not None:
             # Otherwise it might publish once more after the withdrawal.
@@ -103,7 +117,12 @@ async def _next_job(js: JetStreamContext, settings: Settings) -> Msg:
 
 
 async def _carry_out(
-    message: Msg, client: Client, settings: Settings, heartbeat: Heartbeat, stop: asyncio.Event
+    message: Msg,
+    client: Client,
+    settings: Settings,
+    heartbeat: Heartbeat,
+    retries: Retries,
+    stop: asyncio.Event,
 ) -> None:
     try:
         job = msgspec.json.decode(message.data, type=TrainJob)
@@ -115,16 +134,7 @@ async def _carry_out(
         log.info("job %s: delivery %d", job.message_id, message.metadata.num_delivered)
         heartbeat.working_on(job.version_id)
         try:
-            await Delivery(client, settings, message, job).work(stop)
+            await asyncio.to_thread(forget_others, settings, job.manifest)
+            await Delivery(client, settings, message, job, retries).work(stop)
         finally:
             heartbeat.working_on(None)
-
-
-async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:
-    """The result of the work, or None if `stop` is set first."""
-    task, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        await end_tasks(task, stopped)

@@ -89,7 +89,9 @@ class Place:
         return self.output.read_text(errors="replace")
 
     def accuracy(self) -> float:
-        return float(json.loads((self.clone / "result.json").read_text())["accuracy"])
+        return float(
+            json.loads((self.clone / "result.json").read_text(encoding="utf-8"))["accuracy"]
+        )
 
 
 def demo(place: Place) -> str:

@@ -89,7 +89,7 @@ def fingerprint() -> str:
 def read_stamp() -> list[str] | None:
     """Fingerprint, place and base Python of a complete `.venv`, or None."""
     try:
-        lines = STAMP.read_text().splitlines()
+        lines = STAMP.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return None
     return lines if len(lines) == 3 else None
@@ -159,7 +159,7 @@ def install(lock: int) -> None:
 def locked_entry(package: str) -> str:
     """The lines of one package in requirements.lock: its pin and its hashes."""
     entry: list[str] = []
-    for line in LOCK.read_text().splitlines():
+    for line in LOCK.read_text(encoding="utf-8").splitlines():
         if entry or line.startswith(f"{package}=="):
             entry.append(line)
             if not line.endswith("\\"):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import shutil
 import signal
@@ -10,6 +11,7 @@ import sys
 import urllib.request
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -29,13 +31,17 @@ from adapters.processes.processes import spawn, stop_by_degrees, wait_until
 from adapters.servers.embedded import LOOPBACK, _free_port
 from adapters.servers.nats import _binary
 from adapters.settings import Settings
+from scripts.lock import PARTS, requirements
+from tests.small_disk import SmallDisk, small_disk
 from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 FILE = yaml.safe_load(COMPOSE)
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
-OURS = {name: service for name, service in SERVICES.items() if service["image"] == "stemma"}
+IMAGES = {"stemma": "backend", "stemma-worker": "worker"}
+"""Our images, and the targets of the Dockerfile that they are built from."""
+OURS = {name: service for name, service in SERVICES.items() if service["image"] in IMAGES}
 PASSWORDS = {"POSTGRES_ADMIN_PASSWORD", "POSTGRES_APP_PASSWORD"}
 
 NOT_AT_RUN_TIME = {".pyc", ".mako"}  # the second is what Alembic makes new migrations from
@@ -76,6 +82,13 @@ def test_volumes_are_declared_and_used() -> None:
 def test_images_are_named_without_a_registry_and_servers_with_a_version() -> None:
     assert all("/" not in service["image"] for service in SERVICES.values())
     assert all(":" in SERVICES[name]["image"] for name in SERVICES.keys() - OURS.keys())
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_only_the_worker_has_torch(name: str) -> None:
+    image, build = OURS[name]["image"], OURS[name]["build"]
+    assert image == ("stemma-worker" if name == "worker" else "stemma")
+    assert build == {"context": ".", "target": IMAGES[image]}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -140,9 +153,31 @@ def test_a_service_has_the_seed_that_it_names_and_no_other(name: str) -> None:
     assert seed == Path(SEEDS, folder, f"{user}.seed")
 
 
-@pytest.fixture
-def composed_nats(tmp_path: Path) -> Iterator[tuple[str, int, NatsAccess]]:
+@dataclass
+class ComposedNats:
     """nats-server as in docker-compose.yml, but for ports and folders, on what `access` made."""
+
+    url: str
+    http_port: int
+    access: NatsAccess
+    data: Path
+    process: subprocess.Popen[bytes]
+
+    def check(self, tools: Path) -> int:
+        """The exit status of the container's health check. `nc` and `wget` are from `tools`."""
+        _, check = SERVICES["nats"]["healthcheck"]["test"]
+        for there, here in (
+            ("8222", str(self.http_port)),
+            ("/data", str(self.data)),
+            ("kill 1", f"kill {self.process.pid}"),
+        ):
+            check = check.replace(there, here)
+        path = {"PATH": f"{tools}:{os.environ['PATH']}"}
+        return subprocess.run(["sh", "-c", check], env=path, check=False).returncode
+
+
+@pytest.fixture
+def composed_nats(tmp_path: Path) -> Iterator[ComposedNats]:
     from cli.main import main
 
     port, http_port = _free_port(), _free_port()
@@ -171,15 +206,16 @@ def composed_nats(tmp_path: Path) -> Iterator[tuple[str, int, NatsAccess]]:
     try:
         ready = wait_until(lambda: b"Server is ready" in log.read_bytes(), HANG_SECONDS)
         assert ready, log.read_text()
-        yield f"nats://{LOOPBACK}:{port}", http_port, access
+        url = f"nats://{LOOPBACK}:{port}"
+        yield ComposedNats(url, http_port, access, tmp_path / "data", server)
     finally:
         stop_by_degrees(server, [(signal.SIGTERM, 5.0)])
 
 
 def test_nats_asks_for_a_key_and_syncs_before_it_acknowledges(
-    composed_nats: tuple[str, int, NatsAccess],
+    composed_nats: ComposedNats,
 ) -> None:
-    url, http_port, access = composed_nats
+    url, http_port, access = composed_nats.url, composed_nats.http_port, composed_nats.access
 
     async def connect(**options: Any) -> None:
         client = await nats.connect(url, allow_reconnect=False, max_reconnect_attempts=0, **options)
@@ -201,11 +237,61 @@ def test_nats_asks_for_a_key_and_syncs_before_it_acknowledges(
         assert answer.status == 200
 
 
+@pytest.fixture
+def small_store(tmp_path: Path) -> Iterator[SmallDisk]:
+    """The volume of nats-server, on a disk of its own."""
+    (tmp_path / "data").mkdir()
+    with small_disk(tmp_path / "data", 24) as disk:
+        yield disk
+
+
+@pytest.fixture
+def image_tools(tmp_path: Path) -> Path:
+    """The programs of the image nats:alpine, which are busybox, that its health check calls."""
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        pytest.skip("busybox, of which the image's programs are, is not installed")
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    for name in ("sh", "wget", "nc", "grep", "dd", "printf", "rm"):
+        (folder / name).symlink_to(busybox)
+    return folder
+
+
+def test_the_health_check_ends_a_nats_that_is_stuck_after_a_full_disk(
+    small_store: SmallDisk, image_tools: Path, composed_nats: ComposedNats
+) -> None:
+    async def publish(count: int) -> None:
+        login = NatsLogin(composed_nats.url, str(composed_nats.access.seed_file(NatsRole.OPERATOR)))
+        client = await nats.connect(composed_nats.url, **login.options())
+        try:
+            js = client.jetstream()
+            await js.add_stream(name="REPORTS", subjects=["reports"])
+            for _ in range(count):
+                await js.publish("reports", bytes(100_000), timeout=0.5)
+        finally:
+            await client.close()
+
+    asyncio.run(publish(1))
+    assert composed_nats.check(image_tools) == 0
+    small_store.fill()
+    with pytest.raises(nats.errors.Error):
+        asyncio.run(publish(20))
+    assert composed_nats.check(image_tools) == 1
+    assert composed_nats.process.poll() is None, "a restart does not help while the disk is full"
+    small_store.free()
+    assert composed_nats.check(image_tools) == 1
+    assert composed_nats.process.wait(HANG_SECONDS) in (0, 1)
+    assert SERVICES["nats"]["restart"] == "unless-stopped"
+    assert not (composed_nats.data / "trial").exists()
+
+
 def image_files() -> list[Path]:
     """What .dockerignore lets into the image's build; it denies all and then names what may."""
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line]
     assert "*" in lines
-    return [ROOT / line.removeprefix("!") for line in lines if line.startswith("!")]
+    named = [line.removeprefix("!") for line in lines if line.startswith("!")]
+    return [path for name in named for path in ([*ROOT.glob(name)] or [ROOT / name])]
 
 
 def test_the_package_that_the_image_installs_is_whole(tmp_path: Path) -> None:
@@ -235,8 +321,87 @@ def test_the_package_that_the_image_installs_is_whole(tmp_path: Path) -> None:
 def test_the_dockerfile_copies_what_there_is() -> None:
     text = (ROOT / "Dockerfile").read_text()
     copied = re.findall(r"^COPY (?!--from)(\S+)", text, flags=re.MULTILINE)
-    assert copied == ["requirements.lock", "."]
-    assert set(re.findall(r"^FROM (\S+)", text, flags=re.MULTILINE)) == {"python:3.12-slim"}
-    assert ROOT / "requirements.lock" in image_files()
+    locks = [f"requirements-{part}.lock" for part in PARTS]
+    assert sorted(copied) == sorted([*locks, "."])
+    stages = dict(re.findall(r"^FROM (\S+) AS (\S+)", text, flags=re.MULTILINE)[::-1])
+    assert set(stages) == {"python:3.12-slim", "base"}
+    assert set(IMAGES.values()) <= set(re.findall(r"^FROM base AS (\S+)", text, re.MULTILINE))
+    assert {ROOT / lock for lock in locks} <= set(image_files())
     assert all("/" + volume in text for volume in ("blobs", "var/lib/stemma"))
     assert all(path.exists() for path in image_files()), "the image's build would fail"
+
+
+def pins(lock: str) -> dict[str, set[str]]:
+    """The lines of each package and version of a lock: its hashes."""
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    entries = [entry.replace("\\\n", " ") for entry in re.split(r"\n(?=\S)", text.strip())]
+    return {entry.partition(" ")[0]: set(re.findall(r"--hash=(\S+)", entry)) for entry in entries}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_images_have_the_packages_that_the_tests_have(part: str) -> None:
+    whole = pins("requirements.lock")
+    assert all(
+        whole[package] == hashes for package, hashes in pins(f"requirements-{part}.lock").items()
+    )
+    asked = {re.split(r"[^\w-]", name)[0] for name in requirements(part)}
+    assert asked <= {package.split("==")[0] for package in pins(f"requirements-{part}.lock")}
+
+
+def worker_only() -> set[str]:
+    """The packages of the worker's image that the backend's has not."""
+    backend, worker = pins("requirements-backend.lock"), pins("requirements-worker.lock")
+    return {package.split("==")[0].replace("-", "_") for package in worker.keys() - backend.keys()}
+
+
+# Imports every module of the backend, and those of the worker's own process.
+IMPORTS = """
+import sys
+from importlib import import_module
+from pathlib import Path
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[1:]:
+            raise ModuleNotFoundError(f"{name} is of the worker alone", name=name)
+
+sys.meta_path.insert(0, Absent())
+folders = ("domain", "application", "projections", "adapters", "api", "cli", "stemma_client")
+for folder in folders:
+    for path in sorted(Path(folder).rglob("*.py")):
+        if "versions" not in path.parts and path.name not in ("__main__.py", "env.py"):
+            import_module(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
+import_module("gpu_worker.worker")
+"""
+
+
+def test_the_backend_imports_nothing_of_the_worker_alone() -> None:
+    absent = worker_only()
+    assert {"torch", "torchvision", "timm", "onnx"} <= absent
+    argv = [sys.executable, "-c", IMPORTS, *absent]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "model", "image"],
+        ["onnx", "model", "file"],
+        ["reproduce", "version"],
+        ["weights", "fetch", "resnet18"],
+        ["worker"],
+    ],
+)
+def test_a_command_that_needs_torch_says_where_to_run_it(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cli import torch_here
+    from cli.main import main
+
+    monkeypatch.setattr(torch_here, "find_spec", lambda _: None)
+    refused = CliRunner().invoke(main, arguments)
+    assert refused.exit_code == 2
+    (line,) = refused.stderr.splitlines()
+    assert "needs torch: it is not installed here" in line
+    assert "use the image `stemma-worker`" in line

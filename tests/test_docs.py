@@ -67,7 +67,7 @@ CONTEXT = click.Context(main)
 @each_guide
 def test_every_command_is_one_that_stemma_takes(guide: Path) -> None:
     general = {option for parameter in main.params for option in parameter.opts}
-    for arguments in commands(guide.read_text()):
+    for arguments in commands(guide.read_text(encoding="utf-8")):
         place = next(n for n, argument in enumerate(arguments) if not argument.startswith("-"))
         name, rest = arguments[place], arguments[place + 1 :]
         assert set(arguments[:place]) <= general
@@ -90,13 +90,17 @@ def test_commands_are_found() -> None:
 @each_guide
 def test_every_make_target_exists(guide: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    used = re.findall(r"^make ([\w-]+)", "\n".join(said(guide.read_text())), re.MULTILINE)
+    used = re.findall(
+        r"^make ([\w-]+)", "\n".join(said(guide.read_text(encoding="utf-8"))), re.MULTILINE
+    )
     assert set(used) <= targets
 
 
 @each_guide
 def test_every_variable_is_a_setting(guide: Path) -> None:
-    assert set(re.findall(r"\bSTEMMA_[A-Z_]*[A-Z]\b", guide.read_text())) <= set(SETTINGS)
+    assert set(re.findall(r"\bSTEMMA_[A-Z_]*[A-Z]\b", guide.read_text(encoding="utf-8"))) <= set(
+        SETTINGS
+    )
 
 
 def settings_table() -> dict[str, list[str]]:
@@ -140,13 +144,15 @@ def test_the_table_of_streams_has_every_event() -> None:
 @cache
 def anchors(path: Path) -> frozenset[str]:
     """The anchors of a page's headings, as code hosts make them."""
-    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", path.read_text()), re.MULTILINE)
+    headings = re.findall(
+        r"^#+ (.+)$", FENCE.sub("", path.read_text(encoding="utf-8")), re.MULTILINE
+    )
     return frozenset(re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings)
 
 
 @each_guide
 def test_every_link_leads_somewhere(guide: Path) -> None:
-    for link in LINK.findall(FENCE.sub("", guide.read_text())):
+    for link in LINK.findall(FENCE.sub("", guide.read_text(encoding="utf-8"))):
         place, _, anchor = link.partition("#")
         target = (guide.parent / place).resolve() if place else guide
         assert target.exists(), link
@@ -157,7 +163,7 @@ def test_every_link_leads_somewhere(guide: Path) -> None:
 @each_guide
 def test_every_file_that_is_named_exists(guide: Path) -> None:
     folders = {path.name for path in ROOT.iterdir() if path.is_dir()}
-    for code in INLINE.findall(FENCE.sub("", guide.read_text())):
+    for code in INLINE.findall(FENCE.sub("", guide.read_text(encoding="utf-8"))):
         if PATH.fullmatch(code) and code.partition("/")[0] in folders:
             assert (ROOT / code).exists(), code
 
@@ -180,7 +186,7 @@ def method_of(code: str) -> str | None:
 
 @each_guide
 def test_every_api_path_is_a_route(guide: Path, routes: dict[str, set[str]]) -> None:
-    for code in said(guide.read_text()):
+    for code in said(guide.read_text(encoding="utf-8")):
         for path in API_PATH.findall(code):
             pattern = re.sub(r"/(?:\$|\{|<|…)[^/]*", "/*", f"/api/v1{path.rstrip('.')}")
             assert pattern in routes, f"{guide.name}: {code}"

@@ -56,7 +56,9 @@ class Keys:
         if stat.S_IMODE(self.path.stat().st_mode) & 0o077:
             raise SettingsError(f"{self.path} can be read by others: chmod 600 it")
         try:
-            keys = [parse_signing_key(line) for line in self.path.read_text().split()]
+            keys = [
+                parse_signing_key(line) for line in self.path.read_text(encoding="utf-8").split()
+            ]
         except Malformed as error:
             raise SettingsError(f"{self.path}: {error}") from error
         if not keys:
@@ -103,6 +105,6 @@ class Keys:
 def read_verifier_keys(path: Path) -> list[VerifierKey]:
     """The public keys of a file, one per line. Raises `SettingsError`."""
     try:
-        return [parse_verifier_key(line) for line in path.read_text().split()]
+        return [parse_verifier_key(line) for line in path.read_text(encoding="utf-8").split()]
     except (OSError, UnicodeDecodeError, Malformed) as error:
         raise SettingsError(f"no public keys can be read from {path}: {error}") from error

@@ -29,6 +29,9 @@ RENEW_AFTER = timedelta(hours=12)
 
 MAX_UNPACKED = 1 << 34
 
+ROOM_BYTES = 1_000_000
+"""A store that takes so much has room again."""
+
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 Result = TypeVar("Result")
@@ -70,6 +73,14 @@ class BlobStore:
     def check(self) -> None:
         """Raises `OSError` if the store does not answer."""
         self._objects.check()
+
+    def check_room(self) -> None:
+        """Write some bytes and delete them. Raises `OSError` if there is no room for them."""
+        key = "scratch/room"
+        try:
+            self._objects.write(key, bytes(ROOM_BYTES))
+        finally:
+            self._objects.delete(key)
 
     def flush(self) -> None:
         """Make the blobs that were put durable, so that they survive a power loss.

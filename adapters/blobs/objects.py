@@ -6,9 +6,10 @@ write is durable. In a folder it is durable after `flush`, since obstore does no
 
 import ctypes
 import os
+import re
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, TypeVar
@@ -28,6 +29,9 @@ FLUSH_AT = 1000
 SYNC_ALL_FROM = 64
 """The number of files from which the whole file system is flushed with Linux's syncfs(2). It then
 takes a fraction of the time of an fsync per file, although it also waits for other writers."""
+
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+"""How Rust writes an error of the operating system, by its errno."""
 
 _SYNCFS = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
 
@@ -79,12 +83,17 @@ class Objects:
             raise OSError(f"the blob store does not answer: {error}") from error
 
     def write(self, key: str, content: bytes | Path | IO[bytes]) -> None:
-        """Store bytes or a file's content, replacing earlier content; uses constant memory."""
-        if isinstance(content, bytes) and len(content) <= PIECE:
-            # A multipart upload would take four times as long for a small image.
-            obstore.put(self._store, key, content, use_multipart=False)
-        else:
-            obstore.put(self._store, key, content, chunk_size=PIECE, max_concurrency=4)
+        """Store bytes or a file's content, replacing earlier content; uses constant memory.
+
+        Raises `OSError`, with its `errno`, where the operating system refuses, as on a full disk.
+        So do all methods.
+        """
+        with _os_errors(key):
+            if isinstance(content, bytes) and len(content) <= PIECE:
+                # A multipart upload would take four times as long for a small image.
+                obstore.put(self._store, key, content, use_multipart=False)
+            else:
+                obstore.put(self._store, key, content, chunk_size=PIECE, max_concurrency=4)
 
     def read(self, key: str) -> bytes:
         """The content of a key. Raises `BlobMissing`."""
@@ -106,9 +115,10 @@ class Objects:
 
     def entries(self, prefix: str) -> Iterator[Entry]:
         """The metadata of the keys in a folder, in no order."""
-        for page in obstore.list(self._store, prefix=prefix, chunk_size=1000):
-            for meta in page:
-                yield Entry(meta["path"], meta["size"], meta["last_modified"])
+        with _os_errors(prefix):
+            for page in obstore.list(self._store, prefix=prefix, chunk_size=1000):
+                for meta in page:
+                    yield Entry(meta["path"], meta["size"], meta["last_modified"])
 
     def move(self, key: str, to: str) -> None:
         """Move an object to another key, with the current time. Raises `BlobMissing`."""
@@ -119,7 +129,7 @@ class Objects:
 
     def delete(self, key: str) -> None:
         """Delete a key; a missing one is no error."""
-        with suppress(FileNotFoundError, NotFoundError):
+        with _os_errors(key), suppress(FileNotFoundError, NotFoundError):
             obstore.delete(self._store, key)
 
     def flush_later(self, key: str) -> None:
@@ -183,9 +193,22 @@ def utc_now() -> datetime:
 def _existing(key: str, access: Callable[[], Result]) -> Result:
     """The result of `access`. Raises `BlobMissing` if the key does not exist."""
     try:
-        return access()
+        with _os_errors(key):
+            return access()
     except (FileNotFoundError, NotFoundError) as error:
         raise BlobMissing(f"nothing is stored under {key}") from error
+
+
+@contextmanager
+def _os_errors(key: str) -> Iterator[None]:
+    """Raise as `OSError` what obstore has as text: `… No space left on device (os error 28)`."""
+    try:
+        yield
+    except BaseError as error:
+        if isinstance(error, OSError) or (number := _OS_ERROR.search(str(error))) is None:
+            raise
+        errno = int(number[1])
+        raise OSError(errno, os.strerror(errno), key) from error
 
 
 def _syncfs(folder: Path) -> None:

@@ -12,6 +12,7 @@ from PIL import ExifTags, Image
 from adapters.formats.sources import Flaw, inside, is_plain, joined
 from adapters.images.decoding import ON_ITS_SIDE
 from adapters.images.file_format import READABLE, SIGNATURE_BYTES, SUFFIXES, file_format
+from adapters.shortage import shortage
 
 NOT_READ = {
     ".heic": "HEIC",
@@ -44,7 +45,9 @@ def is_image_by_content(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return file_format(file.read(SIGNATURE_BYTES)) is not None
-    except OSError:
+    except OSError as error:
+        if shortage(error):
+            raise
         return False
 
 
@@ -125,6 +128,8 @@ def image_size(folder: Path, path: str) -> tuple[int, int]:
                 width, height = image.size
                 turned = _is_on_its_side(image)
     except Exception as error:  # the bytes are untrusted: any error of a decoder is a flaw
+        if shortage(error):
+            raise
         raise Flaw(f"the image's size cannot be read ({error}); give width and height") from error
     return (height, width) if turned else (width, height)
 

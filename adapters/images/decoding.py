@@ -8,6 +8,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from adapters.images.file_format import READABLE, file_format
+from adapters.shortage import shortage
 from domain.dataset.pixels import BACKGROUND, FULL_DEPTH
 
 _DEEP_GREY = {"I;16", "I;16L", "I;16B", "I;16N"}
@@ -40,6 +42,11 @@ _DARKEST = 16
 """16-bit colours whose upper eight bits are all below this use 12 bits at most."""
 
 _STRIP_PIXELS = 1 << 20
+# Now, and not at the first image: Pillow takes a decoder that cannot be loaded, for want of a file
+# descriptor, for one that is not installed, and every file of its format for damaged.
+Image.preinit()
+for _plugin in ("AvifImagePlugin", "MpoImagePlugin", "TiffImagePlugin", "WebPImagePlugin"):
+    import_module(f"PIL.{_plugin}")
 
 # Images with too many pixels are refused here, so Pillow's own warning would say nothing more.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -124,7 +131,8 @@ def is_shown_alike(data: bytes, max_pixels: int) -> bool:
 
 @contextmanager
 def _opened(data: bytes, max_pixels: int) -> Iterator[ImageFile]:
-    """The open image, not decoded yet; errors in opening and using it become `Undecodable`."""
+    """The open image, not decoded yet; errors in opening and using it become `Undecodable`,
+    but for those of this machine."""
     Image.MAX_IMAGE_PIXELS = max_pixels
     try:
         with Image.open(io.BytesIO(data), formats=READABLE) as image:
@@ -142,6 +150,8 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[ImageFile]:
     except Image.DecompressionBombError as error:
         raise Undecodable("the image has too many pixels") from error
     except Exception as error:  # the bytes are untrusted: any error of a decoder rejects the file
+        if shortage(error):
+            raise
         raise Undecodable(f"the image is damaged or truncated ({error})") from error
 
 

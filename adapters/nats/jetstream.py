@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 import nats
 from nats.aio.client import Client
-from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 from nats.js.api import (
@@ -277,14 +276,12 @@ async def publish(
     message_id: str,
     headers: Mapping[str, str] | None = None,
 ) -> PubAck:
-    """Publish until the stream acknowledges; the id makes retries idempotent."""
+    """Publish, and await the stream's ack; the id makes a repetition idempotent.
+
+    Raises a NATS error, `TimeoutError` or `OSError` if the message may not be stored.
+    """
     sent = {"Nats-Msg-Id": message_id, **(headers or {})}
-    while True:
-        try:
-            return await js.publish(subject, payload, timeout=5, headers=sent)
-        except (NatsError, TimeoutError, OSError) as error:
-            log.warning("retrying to publish to %s: %s", subject, error or type(error).__name__)
-            await asyncio.sleep(0.5)
+    return await js.publish(subject, payload, timeout=5, headers=sent)
 
 
 async def stream_incarnation(js: JetStreamContext, stream: str) -> str:

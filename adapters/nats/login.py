@@ -64,7 +64,7 @@ def read_seed(path: Path) -> str:
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise SettingsError(f"{path} can be read by others: chmod 600 it")
-        seed = path.read_text().strip()
+        seed = path.read_text(encoding="utf-8").strip()
         public_key(seed)
     except (OSError, UnicodeDecodeError, nkeys.NkeysError) as error:
         raise SettingsError(

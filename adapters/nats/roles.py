@@ -31,6 +31,7 @@ from adapters.nats.login import inbox_of
 
 ACCOUNT = "STEMMA"
 API, GUEST_API = "$JS.API.", f"$JS.{DOMAIN}.API."
+SYSTEM_ACCOUNT, SYSTEM_USER = "$SYS", "system"
 PASSWORD = "$NATS_PASSWORD"
 
 
@@ -60,16 +61,18 @@ class User(msgspec.Struct, frozen=True):
 def configuration(users: Sequence[User], tls: dict[str, Any], with_password: bool) -> str:
     """The accounts, users and permissions of nats-server's configuration.
 
-    `with_password` adds a login for the operator with the password in NATS_PASSWORD.
+    `with_password` adds a login for the operator with the password in NATS_PASSWORD, and one that
+    may ask the server for its health.
     """
     guests = {user.account: user for user in users if user.role in _ALLOWED}
     inside: list[dict[str, Any]] = [
         {"nkey": user.key} | _inside(user) for user in users if user.role not in _ALLOWED
     ]
+    accounts: dict[str, Any] = {}
     if with_password:
         inside.append({"user": "stemma", "password": PASSWORD})
+        accounts[SYSTEM_ACCOUNT] = {"users": [_SYSTEM]}
     exported: dict[tuple[str, str], list[str]] = {}
-    accounts: dict[str, Any] = {}
     for account, user in guests.items():
         imports = []
         for kind, subject in _ALLOWED[user.role](user):
@@ -91,6 +94,13 @@ def configuration(users: Sequence[User], tls: dict[str, Any], with_password: boo
     if tls:
         text += f"tls: {json.dumps(tls, indent=1, ensure_ascii=False)}\n"
     return text.replace(json.dumps(PASSWORD), PASSWORD)
+
+
+_SYSTEM = {
+    "user": SYSTEM_USER,
+    "password": PASSWORD,
+    "permissions": {"publish": "$SYS.REQ.SERVER.PING.HEALTHZ", "subscribe": "_INBOX.health"},
+}
 
 
 def _response_options(subject: str) -> dict[str, str]:

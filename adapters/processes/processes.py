@@ -137,7 +137,7 @@ def running_in(program: str, folder: Path) -> Iterator[tuple[int, int]]:
             continue
         with contextlib.suppress(OSError):
             # proc(5): `pid (name) state parent ...`; the name may contain spaces and brackets.
-            head, _, tail = (entry / "stat").read_text().rpartition(")")
+            head, _, tail = (entry / "stat").read_text(encoding="utf-8").rpartition(")")
             if head.partition("(")[2] == program and _works_in(entry, folder):
                 yield int(entry.name), int(tail.split()[1])
 

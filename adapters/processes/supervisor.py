@@ -18,6 +18,8 @@ from adapters.processes.processes import describe_exit, spawn, wait_until
 
 POLL_SECONDS = 0.05
 STOP_SECONDS = 10.0
+STUCK_CHECK_SECONDS = 2.0
+"""How often it is asked whether a server is alive and stuck."""
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ class Server(Protocol):
     @property
     def returncode(self) -> int | None: ...
     def alive(self) -> bool: ...
+    def stuck(self) -> str | None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
 
@@ -84,6 +87,10 @@ class Process:
         self._kill_group()
         return False
 
+    def stuck(self) -> str | None:
+        """Unknown: a service restarts its own work."""
+        return None
+
     def start(self) -> None:
         self._child = spawn(self._argv, log=self.log, env=self._env)
         self._group = self._child.pid
@@ -117,6 +124,7 @@ class _Supervised:
     server: Server
     backoff: Backoff = field(default_factory=Backoff)
     started: float = 0.0
+    checked: float = 0.0
     restart_at: float | None = None
     log_offset: int = 0
 
@@ -187,7 +195,8 @@ class Supervisor:
                 supervised.started = time.monotonic()
 
     def tick(self) -> None:
-        """Check each once: schedule a restart of those that died, and do restarts that are due."""
+        """Check each once: schedule a restart of those that died or are stuck, and do restarts that
+        are due."""
         for supervised in self._supervised:
             if self._echo:
                 self._echo_log(supervised)
@@ -196,6 +205,9 @@ class Supervisor:
                     self._restart(supervised)
             elif not supervised.server.alive():
                 self._schedule(supervised, f"died ({describe_exit(supervised.server.returncode)})")
+            elif reason := self._stuck(supervised):
+                supervised.server.stop()
+                self._schedule(supervised, f"was stuck ({reason})")
 
     def stop(self) -> None:
         """Terminate all processes, the last added first, kill those that do not end, and stop the
@@ -210,6 +222,13 @@ class Supervisor:
                 if not process.ended_within(deadline - time.monotonic()):
                     self._report(f"{process.name} does not stop: killed")
                 process.stop(0)
+
+    def _stuck(self, supervised: _Supervised) -> str | None:
+        now = time.monotonic()
+        if now - supervised.checked < STUCK_CHECK_SECONDS:
+            return None
+        supervised.checked = now
+        return supervised.server.stuck()
 
     def _schedule(self, supervised: _Supervised, what: str) -> None:
         now = time.monotonic()

@@ -152,6 +152,10 @@ class EmbeddedServer(ABC):
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def stuck(self) -> str | None:
+        """Why the server, which is alive, works again only after a restart; None otherwise."""
+        return None
+
     def start(self) -> None:
         """Start the server and wait until it answers. Processes of an earlier owner are stopped
         first.
@@ -165,6 +169,7 @@ class EmbeddedServer(ABC):
         self._lock.acquire()
         try:
             self._clear_orphans()
+            _require_loopback()
             self._state = self._state or self._load_state()
             self._prepare()
             self._await_ready()
@@ -249,16 +254,21 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _free_port() -> int:
+def _require_loopback() -> None:
+    """Raises `EmbeddedServerError` where nobody can connect to a server on loopback. In a network
+    namespace whose interface is down, a server can listen all the same."""
     try:
-        with socket.socket() as probe:
-            probe.bind((LOOPBACK, 0))
+        with socket.create_server((LOOPBACK, 0)) as probe:
+            socket.create_connection(probe.getsockname(), timeout=5).close()
     except OSError as error:
         raise EmbeddedServerError(
             f"PostgreSQL and NATS listen on {LOOPBACK}, which cannot be used here ({error}): bring"
             " the loopback interface up (`ip link set lo up`), or name servers elsewhere by"
             " STEMMA_DATABASE_URL and STEMMA_NATS_URL"
         ) from error
+
+
+def _free_port() -> int:
     for port in random.SystemRandom().sample(_PORTS, PORTS_TRIED):
         if _is_free(port):
             return port

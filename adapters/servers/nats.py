@@ -7,15 +7,24 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedRWPair
 from pathlib import Path
 from typing import ClassVar
 
+import msgspec
+
 from adapters.nats.access import NatsAccess
-from adapters.nats.roles import ACCOUNT
+from adapters.nats.roles import ACCOUNT, SYSTEM_USER
 from adapters.processes.processes import Steps, spawn
 from adapters.servers.embedded import LOOPBACK, EmbeddedServer, EmbeddedServerError
 
 USER = "stemma"
+READY_SECONDS = 1.0
+HEALTH_SECONDS = 1.0
+TRIAL_BYTES = 1_000_000
+_WRITE_ERROR = "write error"
 
 
 class EmbeddedNats(EmbeddedServer):
@@ -68,25 +77,78 @@ class EmbeddedNats(EmbeddedServer):
         )
 
     def _probe(self) -> str | None:
-        """Log in and ping with the NATS client protocol."""
-        login = {
-            "user": USER,
-            "pass": self.state.passwords[USER],
-            "verbose": False,
-            "pedantic": False,
-        }
+        """Log in and ping."""
         try:
-            with socket.create_connection((LOOPBACK, self.state.port), timeout=1) as connection:
-                stream = connection.makefile("rwb")
-                greeting = stream.readline()
-                stream.write(b"CONNECT " + json.dumps(login).encode() + b"\r\nPING\r\n")
+            with self._session(USER, READY_SECONDS) as stream:
+                stream.write(b"PING\r\n")
                 stream.flush()
                 answer = stream.readline().strip()
         except OSError as error:
             return str(error)
-        if not greeting.startswith(b"INFO "):
-            return f"it is no NATS server: {greeting[:80]!r}"
         return None if answer == b"PONG" else f"it answered {answer.decode(errors='replace')}"
+
+    def stuck(self) -> str | None:
+        """Why a stream takes no messages though there is room for them; None otherwise.
+
+        After a failed write, as on a full disk, nats-server refuses all messages to that stream
+        until it is started again (seen with 2.15.1).
+        """
+        reason = self._health_error()
+        return reason if _WRITE_ERROR in reason and self._can_write() else None
+
+    def _health_error(self) -> str:
+        """What the server says against its health; empty if nothing, or if it does not answer."""
+        try:
+            with self._session(SYSTEM_USER, HEALTH_SECONDS) as stream:
+                stream.write(b"SUB _INBOX.health 1\r\n")
+                stream.write(b"PUB $SYS.REQ.SERVER.PING.HEALTHZ _INBOX.health 0\r\n\r\n")
+                stream.flush()
+                stream.readline()
+                answer = msgspec.json.decode(stream.readline(), type=_HealthAnswer)
+        except (OSError, msgspec.DecodeError):
+            return ""
+        return answer.data.error
+
+    def _can_write(self) -> bool:
+        trial = self.folder / "trial"
+        try:
+            with trial.open("wb") as file:
+                file.write(bytes(TRIAL_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            return False
+        finally:
+            trial.unlink(missing_ok=True)
+        return True
+
+    @contextmanager
+    def _session(self, user: str, seconds: float) -> Iterator[BufferedRWPair]:
+        """A connection by the NATS client protocol, logged in. Raises `OSError`."""
+        login = {
+            "user": user,
+            "pass": self.state.passwords[USER],
+            "verbose": False,
+            "pedantic": False,
+        }
+        address = LOOPBACK, self.state.port
+        with (
+            socket.create_connection(address, timeout=seconds) as connection,
+            connection.makefile("rwb") as stream,
+        ):
+            greeting = stream.readline()
+            if not greeting.startswith(b"INFO "):
+                raise OSError(f"it is no NATS server: {greeting[:80]!r}")
+            stream.write(b"CONNECT " + json.dumps(login).encode() + b"\r\n")
+            yield stream
+
+
+class _Health(msgspec.Struct):
+    error: str = ""
+
+
+class _HealthAnswer(msgspec.Struct):
+    data: _Health
 
 
 def access_in(data: Path) -> NatsAccess:

@@ -255,5 +255,5 @@ def _require(capabilities: dict[str, int]) -> None:
 
 def _capabilities() -> int:
     """The effective capabilities of this process, as a bit mask."""
-    _, _, effective = Path("/proc/self/status").read_text().partition("CapEff:")
+    _, _, effective = Path("/proc/self/status").read_text(encoding="utf-8").partition("CapEff:")
     return int(effective.split()[0], base=16)

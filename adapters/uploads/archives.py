@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from adapters.shortage import shortage
 from adapters.uploads.archive_paths import ArchiveLimits, MemberPaths, refused
 from adapters.uploads.archive_readers import check_ratio, damaged, members, too_many
 from domain.errors import Invalid
@@ -83,10 +84,12 @@ class _Unpacking:
 
 def _next(items: Iterator[Item]) -> Item | None:
     """The next item, or None at the end. Raises `Invalid` for any error of the reader, whose
-    input is untrusted."""
+    input is untrusted, but for those of this machine."""
     try:
         return next(items, None)
     except Invalid:
         raise
     except Exception as error:
+        if shortage(error):
+            raise
         raise damaged(error) from error

@@ -44,6 +44,9 @@ CHALLENGE = 'Bearer realm="Stemma"'
 
 RETRY_SECONDS = "1"
 """After which to try again what failed for a moment."""
+MOST_PARTS = 1000
+"""The most parts, so files, of a form. Litestar refuses more, with this text:"""
+_TOO_MANY_PARTS = "Request Entity Too Large"
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -123,6 +126,12 @@ def on_refusals(_: Request[Any, Any, Any], error: Refusals) -> Response[Problem]
 
 def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
     """Litestar's own refusals: no such route, a body that does not fit the schema, and so on."""
+    if error.detail == _TOO_MANY_PARTS:
+        return problem(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"a form has more than {MOST_PARTS:,} parts, which is the most; send fewer files in one"
+            " request, or import an archive",
+        )
     if isinstance(error, ValidationException):
         entries = error.extra if isinstance(error.extra, list) else []
         errors = [_field_error(entry) for entry in entries if isinstance(entry, dict)]

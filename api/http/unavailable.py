@@ -1,41 +1,34 @@
 """Why a request cannot be carried out at the moment: what the server depends on is away or full."""
 
 import errno
-import re
 from collections.abc import Iterator
 
 import psycopg
 from obstore.exceptions import BaseError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from adapters.shortage import shortage
+
 _DATABASE_AWAY = "the database does not answer at the moment; try again"
-_DATABASE = {
-    "53100": "the database has no space left on its disk: free some, and try again",
-    "53200": "the database has no memory left; try again",
-    "53300": "the database takes no more connections; try again",
-    "25006": "the database can only be read at the moment; try again",
-}
-"""By SQLSTATE; others of the classes below are `_DATABASE_AWAY`."""
+_READ_ONLY = "25006", "the database can only be read at the moment; try again"
 _DATABASE_CLASSES = ("08", "53", "57", "58", "F0", "XX")
 
 _FILES = {
-    errno.ENOSPC: "no space is left on the server's disk: have its operator free some",
-    errno.EDQUOT: "the server's quota of disk space is used up: have its operator free some",
     errno.EROFS: "the server's disk can only be read: tell its operator",
-    errno.EIO: "the server's disk does not answer: tell its operator",
-    errno.ENXIO: "the server's disk does not answer: tell its operator",
-    errno.ESTALE: "the server's disk does not answer: tell its operator",
-    errno.ENOTCONN: "the server's disk does not answer: tell its operator",
-    errno.EMFILE: "the server has as many files open as it may (`ulimit -n`); try again",
-    errno.ENFILE: "the server's machine has as many files open as it may; try again",
-    errno.ENOMEM: "the server has no memory left; try again",
+    **dict.fromkeys(
+        (errno.EIO, errno.ENXIO, errno.ESTALE, errno.ENOTCONN),
+        "the server's disk does not answer: tell its operator",
+    ),
 }
+"""Besides what `shortage` knows."""
 _BLOBS_AWAY = "the blob store does not answer; try again, or tell the operator"
 
 
 def reason_of(error: BaseException) -> str | None:
     """What is away or full, by an error or what it came from; None for a defect of the server."""
     for each in _chain(error):
+        if (short := shortage(each)) is not None:
+            return f"{short}; then try again"
         match each:
             case psycopg.Error() if (reason := _of_database(each)) is not None:
                 return reason
@@ -44,8 +37,7 @@ def reason_of(error: BaseException) -> str | None:
             case OSError() if each.errno in _FILES:
                 return _FILES[each.errno]
             case BaseError():
-                number = re.search(r"\(os error (\d+)\)", str(each))
-                return _FILES.get(int(number[1]), _BLOBS_AWAY) if number else _BLOBS_AWAY
+                return _BLOBS_AWAY
     return None
 
 
@@ -54,8 +46,8 @@ def _of_database(error: psycopg.Error) -> str | None:
     if state is None:
         lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
         return _DATABASE_AWAY if lost else None
-    if state in _DATABASE:
-        return _DATABASE[state]
+    if state == _READ_ONLY[0]:
+        return _READ_ONLY[1]
     return _DATABASE_AWAY if state.startswith(_DATABASE_CLASSES) else None
 
 

@@ -113,6 +113,17 @@ def _part(snapshot: Snapshot, part: str, sign: ServiceHeartbeat | None) -> PartH
 def _of_workers(snapshot: Snapshot) -> PartHealth:
     if snapshot.pool is None:
         return PartHealth("degraded", "unknown while NATS does not answer")
-    if not snapshot.pool.workers:
+    workers, in_work = snapshot.pool.workers, snapshot.pool.in_work
+    if in_trouble := [worker for worker in workers if worker.trouble]:
+        return PartHealth(
+            "degraded",
+            f"{len(in_trouble)} of {len(workers)} try the same thing again and again, and their"
+            " trainings wait; `stemma status` says why",
+        )
+    if not workers and in_work:
+        return PartHealth(
+            "degraded", f"none gives a sign of life, and {in_work} jobs have been taken"
+        )
+    if not workers:
         return PartHealth("ok", "none is there: trainings wait")
-    return PartHealth("ok", f"{len(snapshot.pool.workers)} there")
+    return PartHealth("ok", f"{len(workers)} there")

@@ -124,7 +124,13 @@ def _of_jobs(snapshot: Snapshot) -> Iterator[Metric]:
     jobs.add_metric(["waiting"], snapshot.pool.waiting)
     jobs.add_metric(["in_work"], snapshot.pool.in_work)
     yield jobs
-    yield GaugeMetricFamily("stemma_workers", "Workers there", value=len(snapshot.pool.workers))
+    workers = snapshot.pool.workers
+    yield GaugeMetricFamily("stemma_workers", "Workers there", value=len(workers))
+    yield GaugeMetricFamily(
+        "stemma_workers_in_trouble",
+        "Workers that try the same thing again and again",
+        value=sum(worker.trouble != "" for worker in workers),
+    )
 
 
 def _of_webhooks(snapshot: Snapshot) -> Iterator[Metric]:

@@ -85,13 +85,13 @@ def await_ready(process: "subprocess.Popen[bytes]", log: Path, begin: int = 0) -
     urls: list[str] = []
 
     def ready() -> bool:
-        line = READY.search(log.read_text()[begin:])
+        line = READY.search(log.read_text(encoding="utf-8")[begin:])
         if line is not None:
             urls.append(line[1])
         return line is not None or process.poll() is not None
 
     if not wait_until(ready, READY_SECONDS) or not urls:
-        raise RuntimeError(f"stemma up is not ready: {log.read_text()[begin:]}")
+        raise RuntimeError(f"stemma up is not ready: {log.read_text(encoding='utf-8')[begin:]}")
     return urls[0]
 
 

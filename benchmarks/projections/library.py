@@ -127,7 +127,7 @@ def _api(settings: Mapping[str, str], key: str, log: Path) -> Iterator[Callable[
     url = f"http://127.0.0.1:{settings['STEMMA_API_PORT']}"
     with stemma("api", log=log, settings=settings):
         if not wait_ready(url, START_SECONDS):
-            raise RuntimeError(f"the API does not answer: {log.read_text()}")
+            raise RuntimeError(f"the API does not answer: {log.read_text(encoding='utf-8')}")
         connection = http.client.HTTPConnection(urlsplit(url).netloc)
 
         def get(path: str) -> bytes:

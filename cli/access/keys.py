@@ -110,7 +110,8 @@ def first_command(again: bool) -> None:
     try:
         if has_key(store) and not again:
             raise click.ClickException(
-                "the account administrator has a key already; --again issues another"
+                "`stemma keys first --again` issues another key: the account administrator has one"
+                " already, which was shown once; if it is lost, revoke it with `stemma keys revoke`"
             )
         key = new_key()
         give_key(store, key, "first")

@@ -17,7 +17,7 @@ def kept_checkpoints(
     """The checkpoints of a file; those without a signature of a known key are added to
     `unsigned`."""
     try:
-        notes = list(notes_in(path.read_text()))
+        notes = list(notes_in(path.read_text(encoding="utf-8")))
     except UnicodeDecodeError as error:
         raise click.UsageError(f"{path} is no text") from error
     if not notes:

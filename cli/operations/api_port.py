@@ -22,7 +22,7 @@ def claimed_port(host: str, wanted: int | None) -> Iterator[int]:
     """
     for port in [wanted] if wanted else [DEFAULT_PORT, *[0] * TRIES]:
         try:
-            free = _free_port(host, port)
+            family, free = _free_port(host, port)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise click.ClickException(
@@ -34,24 +34,26 @@ def claimed_port(host: str, wanted: int | None) -> Iterator[int]:
                     f"port {wanted} is taken: end what has it, or choose another with --port"
                 ) from error
             continue
-        with closing(socket.socket(type=socket.SOCK_DGRAM)) as claim:
+        with closing(socket.socket(family, socket.SOCK_DGRAM)) as claim:
             try:
-                claim.bind((LOOPBACK, free))
-            except OSError:
-                if not wanted:
+                claim.bind(("::1" if family == socket.AF_INET6 else LOOPBACK, free))
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE and not wanted:
                     continue
             yield free
             return
     raise click.ClickException(f"{host} has no port that is free")
 
 
-def _free_port(host: str, port: int) -> int:
-    """The port, or any that is free if it is 0. Raises `OSError` if it is taken, or if the host is
-    no address of this machine."""
+def _free_port(host: str, port: int) -> tuple[socket.AddressFamily, int]:
+    """The host's family, and the port, or any that is free if it is 0.
+
+    Raises `OSError` if it is taken, or if the host is no address of this machine.
+    """
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(address)
-        return int(probe.getsockname()[1])
+        return family, int(probe.getsockname()[1])

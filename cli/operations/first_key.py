@@ -26,7 +26,7 @@ def local_key(data: Path, database_url: str) -> tuple[str, bool]:
     try:
         stored = ""
         with contextlib.suppress(FileNotFoundError):
-            stored = (data / KEY_FILE).read_text().strip()
+            stored = (data / KEY_FILE).read_text(encoding="utf-8").strip()
         if opens(store, stored):
             return stored, False
         key = new_key()

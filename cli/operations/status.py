@@ -139,10 +139,11 @@ def _processes(heartbeats: list[ServiceHeartbeat]) -> Table:
 
 
 def _workers(pool: WorkerPool) -> Table:
-    workers = Table("worker", "device", "trains", "since")
+    workers = Table("worker", "device", "trains", "since", "trouble")
     for worker in pool.workers:
         since = f"{worker.since:%Y-%m-%d %H:%M:%S} UTC"
+        trains = worker.version_id or "nothing"
         workers.add_row(
-            worker.worker, escaped(worker.device), worker.version_id or "nothing", since
+            worker.worker, escaped(worker.device), trains, since, escaped(worker.trouble)
         )
     return workers

@@ -27,6 +27,7 @@ from adapters.services import SERVICES
 from adapters.settings import LOCK_FILE, RUNTIME_FILE, Runtime, Settings, load_settings
 from cli.operations import demo_lock
 from cli.operations.api_port import claimed_port
+from cli.torch_here import WHERE, has_torch
 from stemma_client.proxies import uses_proxy
 
 READY_SECONDS = 60.0
@@ -59,7 +60,9 @@ def run_all(
             _migrate(runtime, stop)
             runtime = msgspec.structs.replace(runtime, api_key=_key(settings.data, runtime))
             write_secret(settings.data / RUNTIME_FILE, msgspec.json.encode(runtime))
-            for place, (name, arguments) in enumerate(processes(separate)):
+            if not has_torch():
+                _say(f"no worker is started, since it needs torch: {WHERE}")
+            for place, (name, arguments) in enumerate(processes(separate, worker=has_torch())):
                 argv = [sys.executable, "-m", "cli.main", *arguments]
                 environment = _environment(settings, runtime) | _into_nats(settings, name)
                 environment |= metrics_port(settings, place)
@@ -77,7 +80,7 @@ def stop_running(data: Path) -> None:
     """Ask the `stemma up` of a data folder to stop, and wait until it has."""
     lock = data / LOCK_FILE
     # If nobody holds the lock, another process may have the pid in it by now.
-    pid = lock.read_text().strip() if is_held(lock) else ""
+    pid = lock.read_text(encoding="utf-8").strip() if is_held(lock) else ""
     if not pid:
         click.echo(f"nothing runs on {data}")
         return
@@ -94,6 +97,7 @@ def _own_settings() -> Settings:
 
 
 def _start_servers(settings: Settings, supervisor: Supervisor, api_port: int) -> Runtime:
+    host = settings.api_host
     servers: list[Server] = []
     database_url, admin_url = settings.database_url, settings.database_admin_url
     nats_url, nats_seed = settings.nats_url, settings.nats_seed
@@ -122,7 +126,8 @@ def _start_servers(settings: Settings, supervisor: Supervisor, api_port: int) ->
         nats_url=nats_url,
         nats_seed=nats_seed,
         blobs_url=settings.blobs_url or (settings.data / "blobs").as_uri(),
-        api_url=f"http://{settings.api_host}:{api_port}",
+        # An address of IPv6 stands in brackets (RFC 3986, section 3.2.2).
+        api_url=f"http://{f'[{host}]' if ':' in host else host}:{api_port}",
     )
 
 
@@ -184,11 +189,12 @@ def _key(data: Path, runtime: Runtime) -> str | None:
     return key
 
 
-def processes(separate: bool) -> list[tuple[str, list[str]]]:
+def processes(separate: bool, *, worker: bool = True) -> list[tuple[str, list[str]]]:
+    """The names and arguments of what `stemma up` runs, the API last."""
     backend = (
         [(name, [name]) for name in SERVICES] if separate else [("backend", ["parts", *SERVICES])]
     )
-    return [*backend, ("worker", ["worker"]), ("api", ["api"])]
+    return [*backend, *([("worker", ["worker"])] if worker else []), ("api", ["api"])]
 
 
 def _environment(settings: Settings, runtime: Runtime) -> dict[str, str]:
@@ -229,4 +235,7 @@ def wait_ready(api_url: str, seconds: float, stop: threading.Event | None = None
 
 
 def _say(line: str) -> None:
-    click.echo(f"stemma: {line}", err=True)
+    """Print a line for the operator. Its loss, as in a log on a full disk, must not end the
+    supervisor."""
+    with suppress(OSError):
+        click.echo(f"stemma: {line}", err=True)

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from adapters.settings import load_settings
 from adapters.training.weights import files_in
+from cli.torch_here import require_torch
 from domain.training.architectures import ARCHITECTURES
 
 
@@ -35,6 +36,7 @@ def list_weights() -> None:
 @click.argument("architecture")
 def fetch_weights(architecture: str) -> None:
     """Download the weights of ARCHITECTURE; the API offers them from then on."""
+    require_torch()
     folder = load_settings().weights_folder
     # torch is the worker's alone.
     argv = [sys.executable, "-m", "gpu_worker.weights", architecture, str(folder)]

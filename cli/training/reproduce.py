@@ -17,6 +17,7 @@ from application.dataset.erasure import refuse_if_erased
 from application.log.store import Store
 from application.training.histories import VersionHistory, history_of
 from cli.reading import reading
+from cli.torch_here import require_torch
 from domain.aggregates import VERSION
 from domain.errors import Refusal
 from domain.text import escaped
@@ -66,6 +67,7 @@ def reproduce_command(version_id: str, tolerance: float) -> None:
     log could not be read. It reads the
     log and the blob store, and needs neither NATS nor a server.
     """
+    require_torch()
     settings = load_settings()
     url = settings.require("database_url")
     with reading(url), closing(Store(url, pool_size=2)) as store:

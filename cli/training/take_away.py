@@ -13,6 +13,7 @@ import msgspec
 
 from cli.calls import calling
 from cli.client import ApiClient, ApiProblem
+from cli.torch_here import require_torch
 from domain.training.model_description import (
     CARD_FILE,
     DESCRIPTION_FILE,
@@ -39,6 +40,7 @@ def download_command(version_id: str, folder: Path) -> None:
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 def predict_command(model: str, images: tuple[Path, ...]) -> None:
     """Ask MODEL, a version's id or a downloaded folder, about images: a line of JSON for each."""
+    require_torch()
     with _folder_of(model) as folder:
         sys.exit(_run_torch("predict", str(folder), *map(str, images)))
 
@@ -61,6 +63,7 @@ def predict_command(model: str, images: tuple[Path, ...]) -> None:
 )
 def onnx_command(model: str, target: Path, images: tuple[Path, ...], takes_bytes: bool) -> None:
     """Export MODEL, a version's id or a downloaded folder, to the ONNX file TARGET."""
+    require_torch()
     with _folder_of(model) as folder, tempfile.TemporaryDirectory() as samples:
         chosen = list(images)
         if not chosen:

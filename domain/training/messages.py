@@ -69,12 +69,16 @@ class TrainJob(msgspec.Struct, frozen=True):
 
 
 class WorkerPresence(msgspec.Struct, frozen=True):
-    """Who is there, and since when it has been at that version (or idle, without one)."""
+    """Who is there, and since when it has been at that version (or idle, without one).
+
+    `trouble` is what it tries again and again, as publishing a report, and why.
+    """
 
     worker: Name
     device: Text
     version_id: Name | None
     since: datetime
+    trouble: Text = ""
 
 
 class Desired(StrEnum):

@@ -1,6 +1,6 @@
 """Execution of writes in order, in libpq's pipeline mode.
 
-SQLAlchemy waits for the result of every statement and spends 100 µs on it. Here a statement is
+SQLAlchemy waits for the result of every statement and spends 0.1 ms on it. Here a statement is
 compiled once, and results are not awaited one by one: 2.5 times as many events a second.
 """
 

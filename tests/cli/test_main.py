@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.locales import latin_1
+from tests.small_disk import small_disk
+
 STEMMA = Path(sys.executable).with_name("stemma")
 
 
@@ -23,3 +26,24 @@ def test_a_wrong_argument_is_named(tmp_path: Path, arguments: list[bytes], says:
     assert says in done.stderr.decode()
     assert "Traceback" not in done.stderr.decode()
     assert not (tmp_path / "data").exists()
+
+
+def test_names_of_files_are_utf_8_in_every_locale(tmp_path: Path) -> None:
+    folder = tmp_path / "доступ 数据"
+    argv = [str(STEMMA), "nats", "init", "--folder", str(folder)]
+    environment = {"STEMMA_DATA": str(tmp_path / "data")} | latin_1(tmp_path)
+    done = subprocess.run(argv, capture_output=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert str(folder) in done.stdout.decode()
+    assert (folder / "users.json").is_file()
+
+
+def test_a_full_disk_is_said_in_a_line(tmp_path: Path) -> None:
+    with small_disk(tmp_path, 2) as disk:
+        disk.fill()
+        argv = [str(STEMMA), "nats", "init", "--folder", str(tmp_path / "access")]
+        environment = {"STEMMA_DATA": str(tmp_path / "data")}
+        done = subprocess.run(argv, capture_output=True, env=environment, check=False)
+    assert done.returncode == 74
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("stemma: the disk is full: free some space (")

@@ -16,6 +16,7 @@ from nats.js.errors import NotFoundError
 from adapters.nats.jetstream import (
     JOBS,
     REPORTS,
+    WORKERS_BUCKET,
     connect,
     ensure_job_consumer,
     ensure_streams,
@@ -33,6 +34,7 @@ from domain.training.messages import (
     Failed,
     Report,
     TrainJob,
+    WorkerPresence,
 )
 from gpu_worker.child import TITLE
 from gpu_worker.worker import run_worker
@@ -73,6 +75,18 @@ class Backend:
 
     async def until_end(self, version_id: str = "v1") -> None:
         await self.until(lambda body: isinstance(body, Completed | Failed), version_id)
+
+    async def until_trouble(self, name: str) -> str:
+        """Wait until a worker says that something fails; returns that."""
+        workers = await self.js.key_value(WORKERS_BUCKET)
+        async with asyncio.timeout(HANG_SECONDS):
+            while True:
+                with suppress(NotFoundError):
+                    entry = await workers.get(name)
+                    presence = msgspec.json.decode(entry.value or b"", type=WorkerPresence)
+                    if presence.trouble:
+                        return presence.trouble
+                await asyncio.sleep(0.05)
 
     async def until_no_job_is_left(self) -> None:
         async with asyncio.timeout(HANG_SECONDS):
@@ -167,7 +181,7 @@ def ranks(training: int) -> list[int]:
 
 
 def parent_of(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     return int(status.partition("\nPPid:\t")[2].partition("\n")[0])
 
 
@@ -182,21 +196,21 @@ def _below(parent: int) -> list[int]:
 
 def _state(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(") ")[2][:1]
     except OSError:
         return ""
 
 
 def _name(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
     except OSError:
         return ""
 
 
 def _command(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
     except OSError:
         return ""
 

@@ -3,22 +3,28 @@
 import asyncio
 import os
 import resource
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
+from nats.js.api import DiscardPolicy
 
 from adapters.blobs.blobs import BlobStore
 from adapters.blobs.objects import Objects
+from adapters.nats.jetstream import REPORTS
 from adapters.settings import Settings
 from domain.training.messages import AnyReport, Completed, Failed
 from gpu_worker.failures import explain
 from gpu_worker.train import train_version
-from tests.gpu_worker.harness import Backend, backend, worker, worker_process
-from tests.gpu_worker.samples import coloured_job, coloured_lines
+from tests.gpu_worker.conftest import Reference
+from tests.gpu_worker.harness import Backend, backend, children, worker, worker_process
+from tests.gpu_worker.samples import coloured_job, coloured_lines, figures, final_weights
+from tests.servers import port_of_its_own
+from tests.small_disk import small_disk
+from tests.waiting import HANG_SECONDS
 
 MEMORY_BYTES = 3 << 30
 DISK_BYTES = 4 << 20
@@ -69,37 +75,76 @@ def test_one_failure_after_another_and_then_a_good_training(
     asyncio.run(scenario())
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[int], None]]:
-    """A file system of few bytes at `small`; give it more, or skip where none may be mounted."""
+def test_a_training_waits_for_room_on_a_full_disk(
+    settings: Settings, tmp_path: Path, uninterrupted: Reference
+) -> None:
     folder = tmp_path / "small"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a file system takes root's rights")
-
-    def resize(size: int) -> None:
-        subprocess.run(["mount", "-o", f"remount,size={size}", folder], check=True)
-
-    yield resize
-    subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-def test_a_full_disk_is_said_and_once_there_is_room_it_trains_on(
-    settings: Settings, tmp_path: Path, small_disk: Callable[[int], None]
-) -> None:
-    url = (tmp_path / "small").as_uri()
-    there = msgspec.structs.replace(settings, blobs_url=url)
-    blobs = BlobStore.from_url(url)
+    there = msgspec.structs.replace(settings, blobs_url=folder.as_uri())
 
     async def scenario() -> None:
         async with backend(settings) as our, worker(there):
+            await our.dispatch(coloured_job(BlobStore.from_url(there.require("blobs_url"))))
+            await our.until_iteration(1)
+            disk.fill()
+            trouble = await our.until_trouble("worker-a")
+            assert "writing to the blob store has failed for" in trouble
+            assert "No space left on device" in trouble
+            disk.free()
+            await our.until_end()
+            await our.until_no_job_is_left()
+        bodies = [report.body for report in our.reports]
+        assert isinstance(bodies[-1], Completed)
+        assert figures(bodies) == figures(uninterrupted())
+        assert final_weights(bodies) == final_weights(uninterrupted())
+
+    with small_disk(folder, 64) as disk:
+        asyncio.run(scenario())
+
+
+def test_reports_that_nats_does_not_take_are_told_and_the_job_is_handed_back(
+    settings: Settings, blobs: BlobStore, uninterrupted: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gpu_worker.retries.VISIBLE_SECONDS", 0.0)
+    monkeypatch.setattr("gpu_worker.delivery._REDELIVERY_AFTER_TROUBLE_SECONDS", 0.1)
+    own = msgspec.structs.replace(settings, metrics_port=port_of_its_own())
+
+    async def scenario() -> None:
+        async with backend(settings) as our, worker(own):
             await our.dispatch(coloured_job(blobs))
-            assert "the disk is full" in await reason(our, "v1")
-            small_disk(64 * DISK_BYTES)
-            await trains(our, blobs)
+            await our.until_iteration(1)
+            config = (await our.js.stream_info(REPORTS)).config
+            full = config.evolve(max_bytes=1, discard=DiscardPolicy.NEW)
+            await our.js.update_stream(full)
+            trouble = await our.until_trouble("worker-a")
+            assert "publishing a report has failed for" in trouble
+            assert "maximum bytes exceeded" in trouble
+            health = await asyncio.to_thread(own_answer, own, "/health/ready")
+            assert msgspec.json.decode(health)["parts"]["work"]["status"] == "failed"
+            metrics = await asyncio.to_thread(own_answer, own, "/metrics")
+            assert b"stemma_worker_retry_seconds 0.0" not in metrics
+            monkeypatch.setattr("gpu_worker.retries.LIMIT_SECONDS", 0.0)
+            await until_async(lambda: not children(os.getpid()))
+            await our.js.update_stream(config)
+            monkeypatch.setattr("gpu_worker.retries.LIMIT_SECONDS", HANG_SECONDS)
+            await our.until_end()
+            await our.until_no_job_is_left()
+        assert our.reports[-1].delivery > 1
+        bodies = [report.body for report in our.reports]
+        assert isinstance(bodies[-1], Completed)
+        assert final_weights(bodies) == final_weights(uninterrupted())
 
     asyncio.run(scenario())
+
+
+def own_answer(settings: Settings, path: str) -> bytes:
+    return httpx.get(f"http://127.0.0.1:{settings.metrics_port}{path}").content
+
+
+async def until_async(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(HANG_SECONDS):
+        while not condition():
+            await asyncio.sleep(0.02)
 
 
 class FullDisk(Objects):

@@ -384,4 +384,5 @@ def test_reasons_say_what_to_change() -> None:
     handle = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate")
     assert "smaller batch" in explain(handle)
     assert "disk is full" in explain(OSError(28, "No space left on device"))
+    assert "no file descriptors left" in explain(OSError(24, "Too many open files"))
     assert "batch of 2" in explain(ValueError("Expected more than 1 value per channel"))

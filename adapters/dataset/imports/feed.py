@@ -4,12 +4,14 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import suppress
+from signal import SIGKILL
 
-from adapters.blobs.blobs import BlobStore
+from adapters.blobs.blobs import ROOM_BYTES, BlobStore
 from adapters.dataset.imports.leftovers import delete_leftovers
-from adapters.dataset.imports.requested import NOT_NOW, RequestedImport, find_requested
+from adapters.dataset.imports.requested import DISK_FULL, NOT_NOW, RequestedImport, find_requested
 from adapters.postgres.postgres import wake_ups
 from adapters.processes.processes import describe_exit
 from adapters.settings import Settings
@@ -49,16 +51,19 @@ def _carry_out(settings: Settings, store: Store, recorded: Recorded, stop: threa
             blobs = BlobStore.from_url(settings.require("blobs_url"))
             delete_leftovers(blobs, store.database_url, import_id)
             return True
-        status = _run_process(settings, import_id, stop)
+        status, reason = _run_process(settings, import_id, stop)
         if stop.is_set():
             return False
         if status == 0:
             continue
+        if status == DISK_FULL:
+            # While there is no room, this part fails, which its health shows, and begins again.
+            _check_room(settings)
         if status != NOT_NOW:
             failures += 1
-            log.error("import %s: %s", import_id, describe_exit(status))
+            log.error("import %s: %s", import_id, reason)
         if failures == TRIES:
-            _give_up(store, requested, describe_exit(status))
+            _give_up(store, requested, reason)
             continue
         stop.wait(PAUSE)
     return False
@@ -66,8 +71,8 @@ def _carry_out(settings: Settings, store: Store, recorded: Recorded, stop: threa
 
 def _give_up(store: Store, requested: RequestedImport, how: str) -> None:
     failed = ImportFailed(
-        f"the import broke off {TRIES} times, at last so: {how}; perhaps a huge image takes all"
-        " memory, the importer's log says more. What it had taken in stays"
+        f"the import broke off {TRIES} times, at last so: {how}. The importer's log says more; what"
+        " it had taken in stays"
     )
     handle(
         store,
@@ -76,13 +81,35 @@ def _give_up(store: Store, requested: RequestedImport, how: str) -> None:
     )
 
 
-def _run_process(settings: Settings, import_id: str, stop: threading.Event) -> int:
+def _check_room(settings: Settings) -> None:
+    """Raises `OSError` while the blob store or the folder of temporary files has no room."""
+    BlobStore.from_url(settings.require("blobs_url")).check_room()
+    with tempfile.TemporaryFile() as file:
+        file.write(bytes(ROOM_BYTES))
+        file.flush()
+
+
+def _run_process(settings: Settings, import_id: str, stop: threading.Event) -> tuple[int, str]:
+    """The exit status of an import's process, and why it was not 0."""
     process = subprocess.Popen(
         [sys.executable, "-m", MODULE, "carry-out-import", import_id],
         env=os.environ | settings.environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
     )
+    # The process prints a line at most, so the pipe takes it before it is read.
     while not stop.is_set():
         with suppress(subprocess.TimeoutExpired):
-            return process.wait(0.2)
-    process.terminate()
-    return process.wait()
+            process.wait(0.2)
+            break
+    else:
+        process.terminate()
+    said, _ = process.communicate()
+    return process.returncode, said.strip() or _ending(process.returncode)
+
+
+def _ending(status: int) -> str:
+    """Why a process ended that had no time to say so."""
+    ending = f"its process ended by {describe_exit(status)}"
+    return f"{ending}; perhaps a huge image takes all memory" if status == -SIGKILL else ending

@@ -20,6 +20,7 @@ from typing import TypeVar
 import msgspec
 
 from adapters.blobs.blobs import BlobStore
+from adapters.shortage import shortage
 from adapters.uploads.image_files import ImageLimits, accept_image
 from domain.errors import Invalid
 
@@ -113,6 +114,8 @@ def _check(folder: Path, limits: ImageLimits, paths: Sequence[str]) -> list[Chec
         except Invalid as refusal:
             results.append(refusal.detail)
         except OSError as error:
+            if shortage(error):
+                raise
             results.append(f"the file cannot be read: {error.strerror}")
         else:
             results.append(
@@ -131,6 +134,8 @@ def _store(
         try:
             data = _read(folder / path, limits)
         except OSError as error:
+            if shortage(error):
+                raise
             raise SourceChanged(f"{path} cannot be read any more: {error.strerror}") from error
         if blobs.put(data) != blob:
             raise SourceChanged(f"{path} has changed while it was imported")

@@ -8,8 +8,9 @@ from domain.aggregates import IMPORT
 from domain.dataset import imports
 from domain.dataset.imports import Import, ImportRequested
 
-NOT_NOW = 75
-"""Exit status (EX_TEMPFAIL of sysexits.h) of a process that could not start: retry later."""
+NOT_NOW, DISK_FULL = 75, 74
+"""Exit statuses of an import's process, EX_TEMPFAIL and EX_IOERR of sysexits.h: the import could
+not start; it found no room on the disk."""
 
 
 class RequestedImport(msgspec.Struct, frozen=True):

@@ -23,6 +23,7 @@ from adapters.formats.items import Contents, Note, ReadOptions
 from adapters.formats.registry import ANNOTATIONS, detect, read
 from adapters.formats.sources import Listing, listing
 from adapters.formats.splits import folder_split
+from adapters.shortage import shortage
 from adapters.uploads.archives import ArchiveLimits, unpack
 from adapters.uploads.image_files import ImageLimits
 from application.dataset.erasure import erased_among
@@ -112,7 +113,7 @@ def _ending(context: ImportContext, requested: RequestedImport, progress: Progre
         except BlobMissing:
             return ImportFailed("the uploaded archive is not in the blob store; upload it again")
         except OSError as error:
-            if error.errno is None:
+            if error.errno is None or shortage(error):
                 raise
             return ImportFailed(f"{error.strerror}: {error.filename or 'on this server'}")
 

@@ -77,7 +77,11 @@ def files() -> dict[Path, str]:
 
 def drift() -> list[Path]:
     """The files that do not hold what they should."""
-    return [path for path, text in files().items() if not path.exists() or path.read_text() != text]
+    return [
+        path
+        for path, text in files().items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
 
 
 def write() -> list[Path]:
@@ -85,7 +89,7 @@ def write() -> list[Path]:
     changed = drift()
     texts = files()
     for path in changed:
-        path.write_text(texts[path])
+        path.write_text(texts[path], encoding="utf-8")
     return changed
 
 

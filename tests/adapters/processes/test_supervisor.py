@@ -50,7 +50,10 @@ def tick_until(
 def exists(pid: int) -> bool:
     """Whether a process runs; one that waits for its parent to read its status does not."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+            != "Z"
+        )
     except FileNotFoundError:
         return False
 

@@ -306,7 +306,7 @@ def test_a_port_taken_while_we_were_away_is_changed_but_never_under_our_clients(
 @as_root
 def test_root_gives_postgres_to_nobody_with_no_right_it_does_not_need(data: Path) -> None:
     def capabilities(server: EmbeddedPostgres) -> int:
-        status = Path(f"/proc/{server.pid}/status").read_text()
+        status = Path(f"/proc/{server.pid}/status").read_text(encoding="utf-8")
         assert f"Uid:\t{NOBODY}\t{NOBODY}\t{NOBODY}\t{NOBODY}\n" in status
         return int(status.partition("CapEff:")[2].split()[0], base=16)
 

@@ -34,7 +34,7 @@ def decoding() -> set[int]:
 
 
 def data_limit(process: int) -> int:
-    limits = Path(f"/proc/{process}/limits").read_text().splitlines()
+    limits = Path(f"/proc/{process}/limits").read_text(encoding="utf-8").splitlines()
     (line,) = (line for line in limits if line.startswith("Max data size"))
     return int(line.split()[3])
 

@@ -142,7 +142,7 @@ def test_a_refused_import_names_file_and_line(
     expect(page.locator("[data-problem-at]").first).to_contain_text("annotations.csv:3")
     with page.expect_download() as saved:
         page.get_by_role("link", name="All 25 problems").click()
-    assert len(Path(saved.value.path()).read_text().splitlines()) == 25
+    assert len(Path(saved.value.path()).read_text(encoding="utf-8").splitlines()) == 25
 
 
 def test_progress_is_seen_as_it_goes(site: Scene, page: Page) -> None:

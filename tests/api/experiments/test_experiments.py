@@ -115,6 +115,10 @@ def test_a_version_says_which_trial_it_is(
     assert (version["experiment_id"], version["trial"]) == (experiment_id, 5)
 
 
+def status(laboratory: Laboratory, version_id: str) -> str:
+    return str(laboratory.get(f"/versions/{version_id}")["version"]["status"])
+
+
 def test_versions_are_listed_with_trials_without_or_of_one_experiment(
     laboratory: Laboratory,
 ) -> None:
@@ -143,6 +147,9 @@ def test_it_is_stopped_once_and_ends(laboratory: Laboratory) -> None:
         laboratory.trainer.step(laboratory.trials(experiment_id)[0])
     laboratory.site.post(f"/experiments/{experiment_id}/stop", {})
     laboratory.site.post(f"/experiments/{experiment_id}/stop", {})
+    queued = laboratory.trials(experiment_id)[1:]
+    # Else they might be trained before the policy cancels them.
+    eventually(lambda: all(status(laboratory, each) == "cancelled" for each in queued))
     laboratory.run(experiment_id)
     shown = laboratory.get(f"/experiments/{experiment_id}")["experiment"]
     assert shown["conclusion"]["ended_by"] == "stopped"

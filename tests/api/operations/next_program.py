@@ -12,7 +12,9 @@ def change() -> None:
     spec = find_spec(NAME)
     assert spec is not None
     assert spec.origin is not None
-    source = re.sub(r"(models_library_v\d+)", r"\1_next", Path(spec.origin).read_text())
+    source = re.sub(
+        r"(models_library_v\d+)", r"\1_next", Path(spec.origin).read_text(encoding="utf-8")
+    )
     module = module_from_spec(spec)
     sys.modules[NAME] = module
     exec(compile(source, spec.origin, "exec"), module.__dict__)

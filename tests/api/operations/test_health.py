@@ -14,7 +14,7 @@ from nats.js import JetStreamContext
 from sqlalchemy import text
 
 from adapters.health import heartbeats, overview
-from adapters.nats.jetstream import JOBS, WORKERS_BUCKET, job_subject
+from adapters.nats.jetstream import JOBS, WORKERS_BUCKET, job_consumer, job_subject
 from adapters.postgres.migrate import migrate
 from adapters.postgres.postgres import passing_engine
 from adapters.servers.embedded import EmbeddedServer
@@ -222,9 +222,10 @@ def test_a_projection_that_stands_still(well: World, monkeypatch: pytest.MonkeyP
 
 
 def test_jobs_and_workers_are_counted(well: World) -> None:
+    presence = WorkerPresence("a", "cuda", None, SINCE)
+
     async def at_work(js: JetStreamContext) -> None:
         bucket = await js.key_value(WORKERS_BUCKET)
-        presence = WorkerPresence("a", "cuda", None, SINCE)
         await bucket.put("a", msgspec.json.encode(presence))
         for _ in range(3):
             await js.publish(job_subject("default"), b"a job")
@@ -234,6 +235,34 @@ def test_jobs_and_workers_are_counted(well: World) -> None:
     assert jobs == {("waiting",): 3, ("in_work",): 0}
     assert counted(well.scene, "stemma_workers") == {(): 1}
     assert well.ready()[2]["workers"] == {"status": "ok", "why": "1 there"}
+    with_js(well.nats.url, lambda js: js.purge_stream(JOBS))
+
+
+def test_a_worker_that_tries_again_and_again(well: World) -> None:
+    trouble = "publishing a report has failed for 7 s and is tried again: nats: timeout"
+
+    async def put(js: JetStreamContext, trouble: str) -> None:
+        bucket = await js.key_value(WORKERS_BUCKET)
+        presence = WorkerPresence("a", "cuda", None, SINCE, trouble)
+        await bucket.put("a", msgspec.json.encode(presence))
+
+    with_js(well.nats.url, lambda js: put(js, trouble))
+    assert well.unwell()["workers"].startswith("1 of 1 try the same thing again and again")
+    assert counted(well.scene, "stemma_workers_in_trouble") == {(): 1}
+    assert trouble in well.scene.http.get("/workers").text
+    assert well.scene.http.get("/api/v1/workers").json()["workers"][0]["trouble"] == trouble
+    with_js(well.nats.url, lambda js: put(js, ""))
+
+
+def test_a_job_that_no_worker_gives_a_sign_of(well: World) -> None:
+    async def take(js: JetStreamContext) -> None:
+        await (await js.key_value(WORKERS_BUCKET)).delete("a")
+        await js.publish(job_subject("default"), b"a job")
+        taken = await js.pull_subscribe_bind(job_consumer("default"), stream=JOBS)
+        await taken.fetch(1)
+
+    with_js(well.nats.url, take)
+    assert well.unwell()["workers"] == "none gives a sign of life, and 1 jobs have been taken"
     with_js(well.nats.url, lambda js: js.purge_stream(JOBS))
 
 
