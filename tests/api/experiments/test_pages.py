@@ -253,6 +253,7 @@ def test_the_pages_can_be_read_and_steered_in_both_schemes(
     for path, ready in {
         f"/experiments/{experiment_id}": "body[data-ended]",
         f"/views/{view_id}/experiments": "[data-experiment]",
+        f"/views/{view_id}": "[data-experiment]",
     }.items():
         page.goto(path)
         page.wait_for_selector(ready)
