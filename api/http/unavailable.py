@@ -1,6 +1,7 @@
 """Why a request cannot be carried out at the moment: what the server depends on is away or full."""
 
 import errno
+import re
 from collections.abc import Iterator
 
 import psycopg
@@ -37,7 +38,9 @@ def reason_of(error: BaseException) -> str | None:
             case OSError() if each.errno in _FILES:
                 return _FILES[each.errno]
             case BaseError():
-                return _BLOBS_AWAY
+                number = re.search(r"\(os error (\d+)\)", str(each))
+                of_disk = reason_of(OSError(int(number[1]), "")) if number else None
+                return of_disk or _BLOBS_AWAY
     return None
 
 

@@ -36,7 +36,7 @@ class SearchSpace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     architectures: tuple[str, ...]
-    rate_multiplier: tuple[float, float] = (0.1, 10.0)
+    rate_multiplier: tuple[float, ...] = (0.1, 10.0)
     optimizers: tuple[str, ...] = ()
     weight_decays: tuple[float, ...] = ()
     augmentations: tuple[str, ...] = ()
@@ -197,6 +197,8 @@ def check_space(kind: str, space: SearchSpace, base: Base, at_hand: frozenset[st
         for value in values:
             if value not in known:
                 raise _refused(name, f"has {value!r}; choose from {', '.join(known)}")
+    if len(space.rate_multiplier) != 2:
+        raise _refused("rate_multiplier", "is a range: give its lower and its upper end")
     low, high = space.rate_multiplier
     if not 1 / LARGEST_MULTIPLIER <= low <= high <= LARGEST_MULTIPLIER:
         raise _refused(

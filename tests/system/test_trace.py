@@ -15,7 +15,9 @@ EPOCHS = 2
 OPTIONS = {"architecture": "resnet18", "width": 32, "height": 32, "epochs": EPOCHS, "seed": 3}
 END = "version.training_completed"
 SHOWS_IT = "project models_library"
-EVERYWHERE = {"relay"} | {f"project {one.name}" for one in READ_MODELS if END.startswith(one.names)}
+EVERYWHERE = {"relay", f"experiments: {END}"} | {
+    f"project {one.name}" for one in READ_MODELS if END.startswith(one.names)
+}
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ def test_a_full_disk_is_named_and_once_there_is_space_it_goes_on(
         other = encoded(Image.frombytes("L", (300, 300), os.urandom(90_000)), "PNG")
         refused = upload(scene, project, ("other.png", other))
         assert refused.status_code == 503
-        assert "no space is left" in refused.json()["detail"]
+        assert "the disk is full" in refused.json()["detail"]
         assert refused.headers["Retry-After"] == "1"
         thumbnail = scene.http.get(f"/api/v1/images/{image}/thumbnail")
         assert thumbnail.status_code in {200, 503}
@@ -131,17 +131,20 @@ def from_cause(error: Exception, cause: Exception) -> Exception:
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (OSError(errno.ENOSPC, "full"), "no space is left"),
-        (OSError(errno.EMFILE, "many"), "files open"),
+        (OSError(errno.ENOSPC, "full"), "the disk is full"),
+        (OSError(errno.EMFILE, "many"), "no file descriptors"),
         (OSError(errno.EROFS, "read-only"), "only be read"),
         (from_cause(InternalServerException(), OSError(errno.EIO, "io")), "disk does not answer"),
-        (GenericError("write: No space left on device (os error 28)"), "no space is left"),
+        (GenericError("write: No space left on device (os error 28)"), "the disk is full"),
         (GenericError("connection refused"), "blob store does not answer"),
-        (psycopg.errors.DiskFull("full"), "database has no space left"),
+        (psycopg.errors.DiskFull("full"), "the database's disk is full"),
         (psycopg.errors.AdminShutdown("bye"), "database does not answer"),
         (psycopg.errors.ReadOnlySqlTransaction("standby"), "can only be read"),
         (psycopg.InterfaceError("connection is closed"), "database does not answer"),
-        (OperationalError("SELECT", {}, psycopg.errors.TooManyConnections("")), "no more"),
+        (
+            OperationalError("SELECT", {}, psycopg.errors.TooManyConnections("")),
+            "no connections",
+        ),
         (PoolTimeout("QueuePool limit"), "in use"),
         (psycopg.errors.UndefinedTable("typo"), None),
         (OSError(errno.ENOENT, "missing"), None),
