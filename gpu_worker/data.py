@@ -126,6 +126,11 @@ class ImageSet:
     def cached(self) -> int:
         return len(self._cache)
 
+    def are_stored(self) -> bool:
+        """Whether the bytes of all images to cache are in the blob store."""
+        blobs = [line.blob for line in self.lines[: self.cached]]
+        return all(self.source.pool.map(self.source.blobs.has, blobs))
+
     def fill(self) -> Iterator[None]:
         """Decode the images to cache, yielding after each image."""
         lines = self.lines[: self.cached]
@@ -233,9 +238,12 @@ def prepare(
 
 
 def _decode(sets: Sequence[ImageSet], kept: Decoded, advance: Callable[[float], None]) -> None:
-    """Decode the images to cache, unless an earlier training on this machine did."""
+    """Decode the images to cache, unless an earlier training on this machine did.
+
+    An image whose bytes are gone, as an erased one's, is not trained on for being kept here.
+    """
     found = kept.load([images.decoded[0].shape for images in sets])
-    if found is not None:
+    if found is not None and all(images.are_stored() for images in sets):
         for images, split in zip(sets, found, strict=True):
             images.decoded = split
         advance(1.0)

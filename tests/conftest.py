@@ -19,6 +19,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 LONGEST_FIRST = (
     "system/test_faults.py",
+    "system/test_experiment_faults.py",
+    "system/test_full_disk.py",
+    "gpu_worker/test_kinds.py",
+    "api/experiments/test_pages.py",
     "test_benchmarks.py",
     "system/test_control.py",
     "system/test_demo.py",
@@ -36,7 +40,9 @@ LONGEST_FIRST = (
     "api/operations/test_rebuild_under_load.py",
     "api/dataset/test_imports_page.py",
     "api/evaluation/test_page.py",
-    "gpu_worker/test_kinds.py",
+    "api/operations/test_away.py",
+    "adapters/audit/test_tampering.py",
+    "api/test_every_operation.py",
     "api/library/test_annotate_page.py",
     "system/test_import_faults.py",
     "gpu_worker/test_worker.py",

@@ -32,11 +32,15 @@ def keeping(settings: Settings, folder: Path) -> Settings:
     return msgspec.structs.replace(settings, decoded=str(folder), nats_url=None)
 
 
-def delete_images(settings: Settings, blobs: BlobStore) -> None:
+def damage_images(settings: Settings, blobs: BlobStore) -> None:
     """Whoever decodes an image now, fails."""
     for line in coloured_lines(blobs):
-        (file,) = (settings.data / "blobs").rglob(f"*{line.blob}*")
-        file.unlink()
+        file_of(settings, line.blob).write_bytes(b"no image")
+
+
+def file_of(settings: Settings, digest: str) -> Path:
+    (file,) = (settings.data / "blobs").rglob(f"*{digest}*")
+    return file
 
 
 @pytest.mark.parametrize("form", [{}, ASPECT])
@@ -46,7 +50,7 @@ def test_the_next_training_decodes_nothing_and_has_the_same_weights(
     job = coloured_job(blobs, **form)
     first: list[AnyReport] = []
     train_version(job, 1, keeping, blobs, first.append)
-    delete_images(keeping, blobs)
+    damage_images(keeping, blobs)
     second: list[AnyReport] = []
     again = msgspec.structs.replace(job, version_id="v2")
     train_version(again, 1, keeping, blobs, second.append)
@@ -59,7 +63,7 @@ def test_what_was_decoded_for_another_input_is_not_taken(
 ) -> None:
     prepare(coloured_job(blobs), blobs, keeping, lambda _: None)
     job = coloured_job(blobs, **other)
-    delete_images(keeping, blobs)
+    damage_images(keeping, blobs)
     with pytest.raises(ImageUnreadable):
         prepare(job, blobs, keeping, lambda _: None)
 
@@ -111,7 +115,7 @@ def test_a_worker_prepares_a_dataset_once(settings: Settings, blobs: BlobStore) 
         async with backend(settings) as our, worker(settings):
             await our.dispatch(first)
             await our.until_end("v1")
-            delete_images(settings, blobs)
+            damage_images(settings, blobs)
             await our.dispatch(second)
             await our.until_end("v2")
         first_run, second_run = ([each.body for each in our.of(name)] for name in ("v1", "v2"))

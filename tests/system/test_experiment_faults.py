@@ -98,12 +98,19 @@ def killing(system: RunningSystem) -> Iterator[list[str]]:
         thread.join(HANG_SECONDS)
 
 
+@pytest.fixture(scope="module")
+def smooth(system: RunningSystem, view_id: str) -> str:
+    """An experiment that nothing disturbed."""
+    with system.client() as client:
+        experiment_id = start(client, view_id)
+        assert concluded(client, experiment_id)["conclusion"]["ended_by"] == "budget"
+    return experiment_id
+
+
 def test_whatever_is_killed_the_same_trials_are_chosen_and_trained(
-    system: RunningSystem, view_id: str
+    system: RunningSystem, view_id: str, smooth: str
 ) -> None:
     with system.client() as client:
-        smooth = start(client, view_id)
-        assert concluded(client, smooth)["conclusion"]["ended_by"] == "budget"
         disturbed = start(client, view_id)
         with killing(system) as killed:
             concluded(client, disturbed)
@@ -135,10 +142,8 @@ def audit(system: RunningSystem, experiment_id: str) -> subprocess.CompletedProc
     )
 
 
-def test_an_edited_choice_is_named(system: RunningSystem, view_id: str) -> None:
-    with system.client() as client:
-        experiment_id = start(client, view_id)
-        concluded(client, experiment_id)
+def test_an_edited_choice_is_named(system: RunningSystem, smooth: str) -> None:
+    assert_derived_again(system, smooth)
     edit = """
         UPDATE log.stemma_events SET state = replace(
             convert_from(state, 'UTF8'), '"optimizer":"', '"optimizer":"ad'
@@ -149,12 +154,12 @@ def test_an_edited_choice_is_named(system: RunningSystem, view_id: str) -> None:
             WHERE originator_id = %s AND topic = 'experiment.trial_proposed'
         ) RETURNING notification_id
     """
-    stream = f"experiment-{experiment_id}"
+    stream = f"experiment-{smooth}"
     with psycopg.connect(system.runtime.database_admin_url) as connection:
         connection.execute("ALTER TABLE log.stemma_events DISABLE TRIGGER USER")
         row = connection.execute(edit, (stream, stream)).fetchone()
         connection.execute("ALTER TABLE log.stemma_events ENABLE TRIGGER USER")
     assert row is not None
-    checked = audit(system, experiment_id)
+    checked = audit(system, smooth)
     assert checked.returncode == 1
     assert f"proposal of trial {BUDGET} at position {row[0]}: different" in checked.stdout
