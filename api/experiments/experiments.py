@@ -109,7 +109,7 @@ class ExperimentController(Controller):
         opt=needs(Right.READ, anywhere=True),
     )
     def get_space(self, backend: Served, kind: FromPath[Kind]) -> SpaceView:
-        """What an experiment in a view of the kind varies, unless it is told otherwise."""
+        """What an experiment in a view of the kind varies by default."""
         return SpaceView(default_space(kind, backend.weights.at_hand()))
 
     @get(

@@ -114,8 +114,8 @@ def _prunings(
         if pruning == event:
             yield Check(what, EQUAL, recorded.position)
         else:
-            told = "none" if pruning is None else _in_words(pruning)
-            detail = f"recorded {_in_words(event)}; derived {told}"
+            wanted = "none" if pruning is None else _in_words(pruning)
+            detail = f"recorded {_in_words(event)}; derived {wanted}"
             yield Check(what, DIFFERENT, recorded.position, detail)
     if experiment.concluded is not None:
         for pruning in expected.values():
