@@ -14,7 +14,7 @@ from nats.js.api import DiscardPolicy
 
 from adapters.blobs.blobs import BlobStore
 from adapters.blobs.objects import Objects
-from adapters.nats.jetstream import REPORTS
+from adapters.nats.jetstream import REPORTS, end_tasks
 from adapters.settings import Settings
 from domain.training.messages import AnyReport, Completed, Failed
 from gpu_worker.failures import explain
@@ -23,7 +23,7 @@ from tests.gpu_worker.conftest import Reference
 from tests.gpu_worker.harness import Backend, backend, children, worker, worker_process
 from tests.gpu_worker.samples import coloured_job, coloured_lines, figures, final_weights
 from tests.servers import port_of_its_own
-from tests.small_disk import small_disk
+from tests.small_disk import SmallDisk, small_disk
 from tests.waiting import HANG_SECONDS
 
 MEMORY_BYTES = 3 << 30
@@ -75,6 +75,12 @@ def test_one_failure_after_another_and_then_a_good_training(
     asyncio.run(scenario())
 
 
+async def keep_full(disk: SmallDisk) -> None:
+    while True:
+        disk.fill()
+        await asyncio.sleep(0.01)
+
+
 def test_a_training_waits_for_room_on_a_full_disk(
     settings: Settings, tmp_path: Path, uninterrupted: Reference
 ) -> None:
@@ -86,8 +92,10 @@ def test_a_training_waits_for_room_on_a_full_disk(
         async with backend(settings) as our, worker(there):
             await our.dispatch(coloured_job(BlobStore.from_url(there.require("blobs_url"))))
             await our.until_iteration(1)
-            disk.fill()
+            # Again and again: a checkpoint that found no room gives back what it took.
+            filling = asyncio.create_task(keep_full(disk))
             trouble = await our.until_trouble("worker-a")
+            await end_tasks(filling)
             assert "writing to the blob store has failed for" in trouble
             assert "No space left on device" in trouble
             disk.free()
