@@ -18,6 +18,8 @@ from tests.servers import Database, new_database
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+PILLOWS_LIMIT = Image.MAX_IMAGE_PIXELS
+
 LONGEST_FIRST = (
     "system/test_faults.py",
     "system/test_experiment_faults.py",
@@ -62,11 +64,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _pillows_own_limit() -> Iterator[None]:
+def _pillows_own_limit() -> None:
     """The decoder sets Pillow's limit of pixels for its process; tests open images, too."""
-    before = Image.MAX_IMAGE_PIXELS
-    yield
-    Image.MAX_IMAGE_PIXELS = before
+    Image.MAX_IMAGE_PIXELS = PILLOWS_LIMIT
 
 
 @pytest.fixture(scope="session")
