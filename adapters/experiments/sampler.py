@@ -6,6 +6,7 @@ Optuna's own storages are not used: they would be a second truth beside the log.
 import importlib.metadata
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import optuna
@@ -105,5 +106,5 @@ def _trial(trial: Trial, distributions: dict[str, BaseDistribution]) -> FrozenTr
     )
 
 
-def _in_order(params: dict[str, object], distributions: dict[str, BaseDistribution]) -> Parameters:
-    return {key: params[key] for key in distributions}  # type: ignore[misc]
+def _in_order(params: dict[str, Any], distributions: dict[str, BaseDistribution]) -> Parameters:
+    return {key: params[key] for key in distributions}

@@ -182,7 +182,8 @@ def _decide(
                 parameters = fixed(experiment.started.space) | reactions.sampler.propose(
                     experiment, search.trials, number, sampler
                 )
-            libraries = reactions.sampler.libraries if sampler_is_used(sampler) else {}
+            # The form's defaults depend on no library.
+            libraries = {} if sampler == DEFAULT else reactions.sampler.libraries
             return propose_trial(
                 session,
                 experiment_id,
@@ -230,11 +231,6 @@ def _end(store: Store, trial: Trial, cause: Recorded) -> None:
     except Conflict as refused:
         # It has ended, or is being evaluated and soon will have.
         log.info("trial %d: %s", trial.number, refused.detail)
-
-
-def sampler_is_used(sampler: str) -> bool:
-    """Whether the parameters come from a library, and depend on its version."""
-    return sampler != DEFAULT
 
 
 def _request(command_id: str, cause: Recorded) -> Request:

@@ -8,6 +8,9 @@ from functools import partial
 import msgspec
 import pytest
 
+from adapters.experiments.sampler import OptunaSampler
+from application.experiments.experiments import Plan, start_experiment, stop_experiment
+from application.experiments.policy import Reactions
 from application.handle import Request
 from application.log.store import Store
 from application.training.ingest import Ingest
@@ -15,8 +18,10 @@ from application.training.limit import TrainingLimit
 from application.training.versions import retry_version, train_view
 from domain.aggregates import VERSION
 from domain.errors import TooMany
+from domain.experiments.space import SearchSpace
 from domain.training.messages import Failed
 from domain.training.version import CancelVersion
+from tests.application.experiments.simulation import Policy, Trainer, run_to_the_end
 from tests.application.scenes import at_once, do, request, trainable
 from tests.application.training.reports import delivered, reports
 
@@ -83,6 +88,29 @@ def test_a_failed_training_counts_again_once_it_is_retried(
     limit.handle(request(), lambda session: retry_version(session, failed))
     with pytest.raises(TooMany):
         train(request())
+
+
+def test_an_experiment_counts_as_the_trials_that_it_may_have_at_once(
+    store: Store, limit: TrainingLimit
+) -> None:
+    scene = trainable(store)
+    space = SearchSpace(architectures=("resnet18",))
+
+    def start(concurrency: int) -> str:
+        plan = Plan(budget=9, concurrency=concurrency, space=space)
+        return limit.handle(
+            request(), lambda s: start_experiment(s, scene.view, plan), more=concurrency
+        ).id
+
+    with pytest.raises(TooMany, match="3 are wanted"):
+        start(3)
+    experiment_id = start(2)
+    with pytest.raises(TooMany):
+        limit.handle(request(), lambda s: train_view(s, scene.view, None, {}))
+    do(store, lambda s: stop_experiment(s, experiment_id))
+    policy = Policy(Reactions(store, OptunaSampler()))
+    assert run_to_the_end(store, policy, Trainer(store), experiment_id).concluded
+    assert start(2)
 
 
 def test_of_many_at_once_no_more_begin_than_may(store: Store, limit: TrainingLimit) -> None:

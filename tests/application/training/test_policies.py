@@ -4,10 +4,14 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from adapters.blobs.blobs import BlobStore
+from adapters.experiments.sampler import OptunaSampler
 from adapters.training.policy_feed import put_manifest
+from application.experiments.experiments import Plan, start_experiment
+from application.experiments.policy import Reactions
 from application.log.store import Store
 from application.training import versions
 from application.training.ingest import Ingest
@@ -16,9 +20,11 @@ from domain.aggregates import IMAGE, PROJECT, VERSION
 from domain.dataset.image import RemoveImage
 from domain.dataset.project import CoverGreyValues
 from domain.event import Recorded
+from domain.experiments.space import SearchSpace
 from domain.training import manifest
 from domain.training.messages import TrainJob
 from domain.training.version import CancelVersion, DatasetFrozen, VersionCreated
+from tests.application.experiments.simulation import Policy
 from tests.application.scenes import Scene, do, trainable
 from tests.application.training.reports import delivered, reports, whole_run
 
@@ -75,6 +81,25 @@ def test_a_created_version_is_frozen_and_dispatched(scene: Scene, world: World) 
         correlation_id=created.metadata.correlation_id,
         deliveries_before=0,
     )
+
+
+def test_the_trials_of_an_experiment_are_frozen_once(scene: Scene, world: World) -> None:
+    plan = Plan(budget=4, concurrency=4, space=SearchSpace(architectures=("resnet18",)))
+    do(scene.store, lambda s: start_experiment(s, scene.view, plan))
+    Policy(Reactions(scene.store, OptunaSampler())).follow()
+    put = world.effects.put_manifest
+    made: list[str] = []
+
+    def counted(lines: Iterable[bytes]) -> str:
+        made.append(put(lines))
+        return made[-1]
+
+    world.effects = Effects(counted, world.jobs.append)
+    react_to_log(scene.store, world)
+    assert len(made) == 1
+    assert [job.manifest for job in world.jobs] == made * 4
+    versions = {job.version_id for job in world.jobs}
+    assert len({msgspec.json.encode(frozen_of(scene.store, each)) for each in versions}) == 1
 
 
 def test_a_dataset_is_frozen_with_the_depth_that_its_grey_had_then(
