@@ -57,6 +57,17 @@ def test_the_next_training_decodes_nothing_and_has_the_same_weights(
     assert final_weights(second) == final_weights(first)
 
 
+def test_an_image_whose_bytes_are_gone_is_missed_all_the_same(
+    keeping: Settings, blobs: BlobStore
+) -> None:
+    job = coloured_job(blobs)
+    prepare(job, blobs, keeping, lambda _: None)
+    line = coloured_lines(blobs)[-1]
+    file_of(keeping, line.blob).unlink()
+    with pytest.raises(ImageUnreadable, match=line.image):
+        prepare(job, blobs, keeping, lambda _: None)
+
+
 @pytest.mark.parametrize("other", [{"width": 64, "height": 64}, {"margin_crop": 0.2}, ASPECT])
 def test_what_was_decoded_for_another_input_is_not_taken(
     keeping: Settings, blobs: BlobStore, other: dict[str, Any]

@@ -49,11 +49,12 @@ def test_the_best_value_so_far_counts_at_a_rung() -> None:
 
 def test_what_a_pruned_trial_does_afterwards_counts_for_nothing() -> None:
     good = [trial(n, 0.5, 0.5, 0.5) for n in range(1, 5)]
-    bad = trial(5, 0.1, 0.9, 0.9)
-    last = trial(6, 0.5, 0.5, 0.5)
-    (pruned,) = derive_prunings([*good, bad, last], 9)
-    stopped = msgspec.structs.replace(bad, epochs={1: bad.epochs[1]})
-    assert derive_prunings([*good, stopped, last], 9) == [pruned]
+    bad = [trial(n, 0.1, 0.9, 0.9) for n in (5, 6)]
+    last = trial(7, 0.5, 0.5, 0.5)
+    pruned = derive_prunings([*good, *bad, last], 9)
+    assert [each.number for each in pruned] == [5, 6]
+    stopped = [msgspec.structs.replace(each, epochs={1: each.epochs[1]}) for each in bad]
+    assert derive_prunings([*good, *stopped, last], 9) == pruned
 
 
 def test_the_verdict_does_not_depend_on_what_came_later() -> None:
