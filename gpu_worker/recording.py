@@ -11,7 +11,6 @@ from torch import nn
 
 from adapters.blobs.blobs import BlobStore
 from adapters.flip_book.files import SampledImages, file_of
-from domain.dataset.image import TRAIN, VALIDATION
 from domain.library.view import TAGGING
 from domain.training.messages import EpochItems, TrainJob
 from gpu_worker.data import Data, Draw, ImageSet, batches
@@ -42,12 +41,10 @@ class ItemRecorder:
         self._device, self._precision = device, precision
         self._blobs, self._report = blobs, report
         self._sample = sample_of(job, data)
-        sampled = [(data.train.lines[index], TRAIN) for index in self._sample.train.tolist()] + [
-            (data.validation.lines[index], VALIDATION) for index in self._sample.validation.tolist()
-        ]
-        self._images = SampledImages(
-            [line.image for line, _ in sampled], [split for _, split in sampled]
-        )
+        train, validation = self._sample
+        lines = [data.train.lines[index] for index in train.tolist()]
+        lines += [data.validation.lines[index] for index in validation.tolist()]
+        self._images = SampledImages([line.image for line in lines], [line.split for line in lines])
         self._validation = self._empty()
 
     def start(self) -> Observer | None:
@@ -58,7 +55,7 @@ class ItemRecorder:
             return None
 
         def observe(draws: Sequence[Draw], outputs: Any, targets: Any) -> None:
-            self._add(self._validation, self._data.validation, draws, outputs, targets)
+            self._validation.add(outputs, targets, _sizes(self._data.validation, draws))
 
         return observe
 
@@ -98,21 +95,15 @@ class ItemRecorder:
         ):
             with self._precision():
                 outputs = self._task.outputs(model, batch.images)
-            self._add(measured, images, chunk, outputs, batch.targets)
+            measured.add(outputs, batch.targets, _sizes(images, chunk))
         return measured
-
-    def _add(
-        self,
-        measured: Measured,
-        images: ImageSet,
-        draws: Sequence[Draw],
-        outputs: Any,
-        targets: Any,
-    ) -> None:
-        measured.add(outputs, targets, [images.size_of(draw.image) for draw in draws])
 
     def _empty(self) -> Measured:
         return measured_by(self._job.kind, len(self._job.concepts))
+
+
+def _sizes(images: ImageSet, draws: Sequence[Draw]) -> list[tuple[int, int]]:
+    return [images.size_of(draw.image) for draw in draws]
 
 
 def _joined(first: Any, second: Any) -> Any:

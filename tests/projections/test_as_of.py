@@ -112,9 +112,7 @@ def answers(connection: Connection, as_of: int | None) -> dict[str, object]:
         series = metric_history.series_of(connection, version, upto=as_of)
         said[f"series of {version}"] = series
         said[f"epochs of {version}"] = flip_book.epochs_of(connection, version, upto=as_of)
-        said[f"latest of {version}"] = flip_book.count_epochs(
-            connection, version, upto=as_of
-        ).epochs
+        said[f"latest of {version}"] = flip_book.count_epochs(connection, version, upto=as_of)
     return said
 
 
