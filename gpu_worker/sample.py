@@ -57,5 +57,5 @@ def stratified(labels: Sequence[Sequence[int]], size: int, seed: int) -> Indices
     )
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[np.argsort(strata[order], kind="stable")]
-    taken = ((np.arange(size) + 0.5) * len(labels) / size).astype(np.int64) if size else []
-    return np.sort(order[taken].astype(np.int64)) if size else np.arange(0)
+    taken = ((np.arange(size) + 0.5) * len(labels) / max(size, 1)).astype(np.int64)
+    return np.sort(order[taken])

@@ -96,7 +96,8 @@ def intersection_over_union(first: Floats, second: Floats) -> Floats:
     end = np.minimum((first[:, :2] + first[:, 2:])[:, None], (second[:, :2] + second[:, 2:])[None])
     shared = np.maximum(end - start, 0).prod(axis=2)
     union = first[:, 2:].prod(axis=1)[:, None] + second[:, 2:].prod(axis=1)[None] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    overlap: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return overlap
 
 
 def _largest(quality: Floats) -> Floats:
