@@ -144,8 +144,8 @@ def test_an_epoch_that_is_not_there_is_named(site: Scene, classified: tuple[Aske
     problem = get(site, classified[1], "/epochs/9/points", 404)
     assert "epochs 1 to 3" in problem["detail"]
     get(site, classified[1], "/items/nothing", 404)
-    get(site, classified[1], "/epochs/3/items", 400, sort="colour")
-    problem = get(site, classified[1], "/epochs/3/items", 400, outcome="missed")
+    get(site, classified[1], "/epochs/3/items", 422, sort="colour")
+    problem = get(site, classified[1], "/epochs/3/items", 422, outcome="missed")
     assert problem["errors"][0]["field"] == "outcome"
 
 
