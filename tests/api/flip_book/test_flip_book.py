@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from adapters.flip_book.folds import REGIONS, dynamics
+from application.training.item_retention import discard_items
+from domain.training.messages import Completed, EpochItems
 from tests.api.evaluation.scene import Asked, ask, trained
 from tests.api.flip_book.scene import (
     EPOCHS,
@@ -16,7 +18,7 @@ from tests.api.flip_book.scene import (
     recorded,
     tag_columns,
 )
-from tests.api.scene import Scene
+from tests.api.scene import DIGEST, Scene
 
 COLUMNS = [class_columns(seed) for seed in range(EPOCHS)]
 
@@ -195,6 +197,31 @@ def test_boxes_are_items_with_the_boxes_predicted_then(site: Scene) -> None:
     boxes = view["epochs"][0]["boxes"]
     assert [(box["outcome"], box["matched"]) for box in boxes] == [("found", 0), ("spurious", -1)]
     assert boxes[1]["concept_id"] == asked.concepts[0]
+
+
+def test_items_that_are_given_up_answer_410_and_since_when(site: Scene) -> None:
+    asked = ask(site, "classification")
+    older, newer = (recorded(site, asked, "classification", COLUMNS[:1]) for _ in range(2))
+    for version_id in (older, newer):
+        site.report(version_id, Completed(DIGEST, "cd" * 32, 10))
+    before = site.visible()
+    assert discard_items(site.store, 1) == 1
+    site.visible()
+    since = get(site, older)["discarded_at"]
+    for path in ("/points", "/epochs/1/points", "/epochs/1/items", "/items/x", "/items.csv"):
+        detail = get(site, older, path, 410)["detail"]
+        assert since[:19] in detail
+    get(site, older, "/points", 410, as_of=before)
+    assert get(site, older, "/epochs")["items"][0]["rows"] == 10
+    assert get(site, newer, "/points")["latest"] == 1
+
+
+def test_a_file_that_is_lost_answers_410(site: Scene) -> None:
+    asked = ask(site, "classification")
+    version_id = recorded(site, asked, "classification", [])
+    site.report(version_id, EpochItems(1, 10, "ef" * 32, 10, 10, 0.5))
+    site.visible()
+    assert "lost" in get(site, version_id, "/points", 410)["detail"]
 
 
 def test_an_erased_image_leaves_the_flip_book(site: Scene) -> None:
