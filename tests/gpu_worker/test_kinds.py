@@ -172,7 +172,7 @@ def test_a_concept_that_no_image_holds_does_not_count() -> None:
     figures = Tagging(2).metrics(torch.device("cpu"))
     held = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
     scores = torch.tensor([[0.9, 0.8], [0.1, 0.7]])
-    figures.add(Predictions(torch.zeros(()), scores, torch.tensor(True)), held)
+    figures.add(Predictions(torch.zeros(()), scores, scores, torch.tensor(True)), held)
     assert figures.compute()["mean_average_precision"] == 1.0
 
 
@@ -245,7 +245,7 @@ def test_a_detectors_boxes_come_back_as_shares_of_the_image() -> None:
     }
     true = {"boxes": torch.tensor([[10.0, 5, 40, 50]]), "labels": torch.tensor([1])}
     (row,) = Detection().rows(
-        Predictions(torch.zeros(()), [said], torch.tensor(True)), [true], [(40, 50)]
+        Predictions(torch.zeros(()), [said], [said], torch.tensor(True)), [true], [(40, 50)]
     )
     (box,) = row["predicted"]
     assert (box["x"], box["y"], box["width"], box["height"]) == (0.25, 0.1, 0.75, 0.9)
