@@ -71,7 +71,7 @@ def start_experiment(
 
     What could not be trained is refused here, before any trial; the error names the field.
     """
-    view = views.require(session.get(VIEW, view_id))
+    view = views.require_active(session.get(VIEW, view_id))
     if view.current_model is None:
         raise Conflict(f"view {view.name!r} has no concepts yet; add at least two")
     model = models.require(session.get(MODEL, view.current_model))

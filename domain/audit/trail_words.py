@@ -168,6 +168,12 @@ def _of_view(
         case view.ViewCreated() as created:
             where = named_in(states, PROJECT.stream(created.project_id))
             return Description(f"{created.kind} view '{created.name}' created in {where}")
+        case view.ViewRenamed(name=name):
+            return Description(f"{subject} renamed", _name(before), name)
+        case view.ViewArchived():
+            return Description(f"{subject} archived")
+        case view.ViewRestored():
+            return Description(f"{subject} restored")
         case view.ConceptAdded(label=label):
             return Description(f"concept '{label}' added to {subject}")
         case view.ConceptRenamed(concept_id=key, label=label):

@@ -9,7 +9,7 @@ import msgspec
 from domain.dataset.blob import erased_before
 from domain.errors import Gone, Invalid, NotFound
 from domain.event import Event
-from domain.library.view import CLASSIFICATION, DETECTION, View
+from domain.library.view import CLASSIFICATION, DETECTION, View, refuse_archived
 from domain.personal import PERSONAL
 from domain.text import MAX_REASON, clean_name, refuse_controls, refuse_unprintable
 
@@ -201,6 +201,7 @@ def annotate(command: AnnotateImage, image: Image | None, view: View) -> list[Ev
     current = require(image)
     if current.project_id != view.project_id:
         raise Invalid("the image belongs to another project than the view", field="image_id")
+    refuse_archived(view)
     check_fits(command, view)
     annotations = _canonical(command.annotations)
     annotated = ImageAnnotated(command.view_id, annotations, command.without_concept)

@@ -67,7 +67,10 @@ from domain.library.view import (
     ConceptRemoved,
     ConceptRenamed,
     ModelRegistered,
+    ViewArchived,
     ViewCreated,
+    ViewRenamed,
+    ViewRestored,
 )
 from domain.subscriptions.webhook import (
     WebhookParked,
@@ -160,6 +163,9 @@ EXAMPLES: tuple[Event, ...] = (
     ),
     ImportFailed("the disk is full"),
     ViewCreated("project-1", "which digit", "classification"),
+    ViewRenamed("which digit is it"),
+    ViewArchived(),
+    ViewRestored(),
     ConceptAdded("concept-1", "Zähler"),
     ConceptRenamed("concept-1", "Nenner"),
     ConceptRemoved("concept-1"),

@@ -32,7 +32,10 @@ from domain.library.view import (
     ConceptRemoved,
     ConceptRenamed,
     ModelRegistered,
+    ViewArchived,
     ViewCreated,
+    ViewRenamed,
+    ViewRestored,
 )
 from domain.training.messages import ConceptLabel, SplitFigures
 from domain.training.options import resolve_options
@@ -155,6 +158,9 @@ _HAPPENINGS: dict[str, list[Happening]] = {
         lambda c: ConceptRenamed(c.choice(CONCEPTS), _words(c)),
         lambda c: ConceptRemoved(c.choice(CONCEPTS)),
         lambda c: ModelRegistered(c.choice(MODELS), ("c1",)),
+        lambda c: ViewRenamed(_words(c)),
+        lambda _: ViewArchived(),
+        lambda _: ViewRestored(),
     ],
     "model": [
         lambda c: ConceptSetAmended(tuple(c.sample(CONCEPTS, 2))),
