@@ -76,6 +76,7 @@ UPCASTS: Mapping[tuple[str, int], Step] = {
     ("version.created", 1): _with_whole_form,
     ("version.created", 2): _unchanged,
     ("version.created", 3): _unchanged,
+    ("version.created", 4): _unchanged,
     ("version.dataset_frozen", 1): _with_validation_set,
     ("version.dataset_frozen", 2): _without_grey_bits,
     ("version.training_length_known", 1): _with_samples,

@@ -47,6 +47,7 @@ SHARED = (
     "width",
     "height",
     "margin_crop",
+    "reviewed_only",
     "seed",
 )
 """Options that the trials of an experiment may share."""
@@ -119,9 +120,10 @@ def start_experiment(
         view.kind,
         frozenset(model.concepts),
         negative_validation=True,
+        reviewed_only=options.reviewed_only,
     )
     counts = manifest.counts_of_enough(lines, view.kind)
-    versions.check_trainable(view.kind, concepts, counts)
+    versions.check_trainable(view.kind, concepts, counts, options.reviewed_only)
     return session.decide(EXPERIMENT, session.begin(EXPERIMENT), StartExperiment(started))
 
 

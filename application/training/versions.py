@@ -42,6 +42,7 @@ def create_version(
         view.kind,
         frozenset(model.concepts),
         negative_validation=True,
+        reviewed_only=options.reviewed_only,
     )
     labels = view.removed | view.concepts
     version_id = session.begin(VERSION)

@@ -103,6 +103,12 @@ def _of_image(
             if was == is_now:
                 is_now = f"{is_now}, with other boxes"
             return Description(f"{subject} annotated in {where}", was, is_now)
+        case images.ImageReviewed(view_id=view_id):
+            where = named_in(states, VIEW.stream(view_id))
+            return Description(f"annotations of {subject} in {where} reviewed")
+        case images.ImageReviewWithdrawn(view_id=view_id):
+            where = named_in(states, VIEW.stream(view_id))
+            return Description(f"review of {subject} in {where} withdrawn")
         case images.ImageSplitAssigned(split=split):
             return Description(
                 f"{subject} assigned to a split", image.split if image else None, split

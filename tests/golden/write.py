@@ -25,6 +25,8 @@ from domain.dataset.image import (
     ImageAnnotated,
     ImageErased,
     ImageRemoved,
+    ImageReviewed,
+    ImageReviewWithdrawn,
     ImageSplitAssigned,
 )
 from domain.dataset.imports import (
@@ -140,6 +142,8 @@ EXAMPLES: tuple[Event, ...] = (
         False,
     ),
     ImageSplitAssigned("validation"),
+    ImageReviewed("view-1", 2),
+    ImageReviewWithdrawn("view-1"),
     ImageRemoved(),
     ImageErased(SHA, "consent was withdrawn"),
     BlobErasureOrdered("consent was withdrawn"),

@@ -9,6 +9,8 @@ from domain.dataset.image import (
     ImageAdded,
     ImageAnnotated,
     ImageRemoved,
+    ImageReviewed,
+    ImageReviewWithdrawn,
     ImageSplitAssigned,
 )
 from domain.dataset.project import (
@@ -97,7 +99,10 @@ def _next(chance: random.Random, stream: str, gone: bool) -> Event:
     if gone:
         return _added(key)
     split = ImageSplitAssigned(chance.choice(("train", "validation")))
-    return chance.choice((_annotated(chance, key), _annotated(chance, key), split, ImageRemoved()))
+    view = VIEWS[_place(key)]
+    reviewed, withdrawn = ImageReviewed(view, 1), ImageReviewWithdrawn(view)
+    annotated = _annotated(chance, key), _annotated(chance, key)
+    return chance.choice((*annotated, split, reviewed, reviewed, withdrawn, ImageRemoved()))
 
 
 def _beginnings(chance: random.Random) -> Iterator[tuple[str, Event]]:

@@ -35,6 +35,10 @@ FILTERS = (
     ImageFilter(view_id="v1", annotated=False),
     ImageFilter(view_id="v1", without_concept=True),
     ImageFilter(view_id="v1", concept_id="c1"),
+    ImageFilter(view_id="v1", reviewed=True),
+    ImageFilter(view_id="v1", reviewed=False, split="train"),
+    ImageFilter(view_id="v1", reviewed=True, concept_id="c1"),
+    ImageFilter(view_id="v1", reviewed=False, concept_id="c1"),
 )
 WANTED = (
     VersionFilter(),
