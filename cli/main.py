@@ -29,6 +29,7 @@ LATER = {
     "keys": "cli.access.keys:keys",
     "nats": "cli.operations.nats:nats",
     "login": "cli.access.login:login_command",
+    "models": "cli.library.models:models",
     "manifest": "cli.dataset.manifest:manifest_command",
     "onnx": "cli.training.take_away:onnx_command",
     "predict": "cli.training.take_away:predict_command",
@@ -37,6 +38,7 @@ LATER = {
     "retry": "cli.training.control:retry_command",
     "stop": "cli.training.control:stop_command",
     "train": "cli.training.training:train_command",
+    "views": "cli.library.views:views",
     "webhooks": "cli.subscriptions.webhooks:webhooks",
     "weights": "cli.operations.weights:weights",
 }

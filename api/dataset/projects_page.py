@@ -65,10 +65,12 @@ class ImageQuery(msgspec.Struct, frozen=True, kw_only=True):
     concept: str = ""
     annotated: str = ""
     order: str = ""
+    archived: str = ""
+    """Whether archived views are listed, too: it filters no image."""
 
     @property
     def any(self) -> bool:
-        return any(msgspec.structs.astuple(msgspec.structs.replace(self, order="")))
+        return any(msgspec.structs.astuple(msgspec.structs.replace(self, order="", archived="")))
 
     @property
     def newest(self) -> bool:
@@ -180,19 +182,25 @@ class ProjectPages(Controller):
         concept: FromQuery[str] = "",
         annotated: Annotated[str, QueryParameter(pattern="^(yes|no|without|)$")] = "",
         order: Annotated[str, QueryParameter(pattern="^(newest|)$")] = "",
+        archived: Annotated[str, QueryParameter(pattern="^(true|)$")] = "",
         cursor: Cursor = None,
         before: Annotated[int | None, QueryParameter(ge=0)] = None,
         at_least: AtLeast = None,
     ) -> Template:
         query = ImageQuery(
-            split=split, view=view, concept=concept, annotated=annotated, order=order
+            split=split,
+            view=view,
+            concept=concept,
+            annotated=annotated,
+            order=order,
+            archived=archived,
         )
         after = position_in(cursor)
         with backend.reading(at_least, CATALOG, DATASET) as (connection, position):
             project = find_project(connection, project_id)
             if project is None:
                 raise NotFound("there is no such project")
-            views = list_views(connection, project_id)
+            views = list_views(connection, project_id, archived=bool(archived))
             shown = query.within(views)
             rows = list_images(
                 connection,

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from adapters.uploads.packing import pack
-from cli.calls import calling, find_project, view_among
+from cli.calls import calling, find_project, require_project, view_among
 from cli.client import ApiClient, ApiProblem
 
 POLL = 0.3
@@ -100,9 +100,7 @@ def export_command(
 ) -> None:
     """Write a project's annotations to the zip archive TARGET."""
     with calling() as client:
-        project_id = find_project(client, project)
-        if project_id is None:
-            raise ApiProblem(f"there is no project {project!r}")
+        project_id = require_project(client, project)
         parameters: dict[str, Any] = {"format": form, "images": images}
         if views:
             rows = client.query(f"projects/{project_id}/views")["items"]

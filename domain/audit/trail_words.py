@@ -103,6 +103,12 @@ def _of_image(
             if was == is_now:
                 is_now = f"{is_now}, with other boxes"
             return Description(f"{subject} annotated in {where}", was, is_now)
+        case images.ImageReviewed(view_id=view_id):
+            where = named_in(states, VIEW.stream(view_id))
+            return Description(f"annotations of {subject} in {where} reviewed")
+        case images.ImageReviewWithdrawn(view_id=view_id):
+            where = named_in(states, VIEW.stream(view_id))
+            return Description(f"review of {subject} in {where} withdrawn")
         case images.ImageSplitAssigned(split=split):
             return Description(
                 f"{subject} assigned to a split", image.split if image else None, split
@@ -168,6 +174,12 @@ def _of_view(
         case view.ViewCreated() as created:
             where = named_in(states, PROJECT.stream(created.project_id))
             return Description(f"{created.kind} view '{created.name}' created in {where}")
+        case view.ViewRenamed(name=name):
+            return Description(f"{subject} renamed", _name(before), name)
+        case view.ViewArchived():
+            return Description(f"{subject} archived")
+        case view.ViewRestored():
+            return Description(f"{subject} restored")
         case view.ConceptAdded(label=label):
             return Description(f"concept '{label}' added to {subject}")
         case view.ConceptRenamed(concept_id=key, label=label):

@@ -25,6 +25,8 @@ from domain.dataset.image import (
     ImageAnnotated,
     ImageErased,
     ImageRemoved,
+    ImageReviewed,
+    ImageReviewWithdrawn,
     ImageSplitAssigned,
 )
 from domain.dataset.imports import (
@@ -67,7 +69,10 @@ from domain.library.view import (
     ConceptRemoved,
     ConceptRenamed,
     ModelRegistered,
+    ViewArchived,
     ViewCreated,
+    ViewRenamed,
+    ViewRestored,
 )
 from domain.subscriptions.webhook import (
     WebhookParked,
@@ -139,6 +144,8 @@ EXAMPLES: tuple[Event, ...] = (
         False,
     ),
     ImageSplitAssigned("validation"),
+    ImageReviewed("view-1", 2),
+    ImageReviewWithdrawn("view-1"),
     ImageRemoved(),
     ImageErased(SHA, "consent was withdrawn"),
     BlobErasureOrdered("consent was withdrawn"),
@@ -162,6 +169,9 @@ EXAMPLES: tuple[Event, ...] = (
     ),
     ImportFailed("the disk is full"),
     ViewCreated("project-1", "which digit", "classification"),
+    ViewRenamed("which digit is it"),
+    ViewArchived(),
+    ViewRestored(),
     ConceptAdded("concept-1", "Zähler"),
     ConceptRenamed("concept-1", "Nenner"),
     ConceptRemoved("concept-1"),

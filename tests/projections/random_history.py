@@ -9,6 +9,8 @@ from domain.dataset.image import (
     ImageAdded,
     ImageAnnotated,
     ImageRemoved,
+    ImageReviewed,
+    ImageReviewWithdrawn,
     ImageSplitAssigned,
 )
 from domain.dataset.project import (
@@ -32,7 +34,10 @@ from domain.library.view import (
     ConceptRemoved,
     ConceptRenamed,
     ModelRegistered,
+    ViewArchived,
     ViewCreated,
+    ViewRenamed,
+    ViewRestored,
 )
 from domain.training.messages import ConceptLabel, SplitFigures
 from domain.training.options import resolve_options
@@ -96,7 +101,10 @@ def _next(chance: random.Random, stream: str, gone: bool) -> Event:
     if gone:
         return _added(key)
     split = ImageSplitAssigned(chance.choice(("train", "validation")))
-    return chance.choice((_annotated(chance, key), _annotated(chance, key), split, ImageRemoved()))
+    view = VIEWS[_place(key)]
+    reviewed, withdrawn = ImageReviewed(view, 1), ImageReviewWithdrawn(view)
+    annotated = _annotated(chance, key), _annotated(chance, key)
+    return chance.choice((*annotated, split, reviewed, reviewed, withdrawn, ImageRemoved()))
 
 
 def _beginnings(chance: random.Random) -> Iterator[tuple[str, Event]]:
@@ -157,6 +165,9 @@ _HAPPENINGS: dict[str, list[Happening]] = {
         lambda c: ConceptRenamed(c.choice(CONCEPTS), _words(c)),
         lambda c: ConceptRemoved(c.choice(CONCEPTS)),
         lambda c: ModelRegistered(c.choice(MODELS), ("c1",)),
+        lambda c: ViewRenamed(_words(c)),
+        lambda _: ViewArchived(),
+        lambda _: ViewRestored(),
     ],
     "model": [
         lambda c: ConceptSetAmended(tuple(c.sample(CONCEPTS, 2))),

@@ -39,6 +39,9 @@ read of                GET    /api/v1/images/{image_id}/erasure
 read of                GET    /api/v1/imports/{import_id}
 read of                GET    /api/v1/imports/{import_id}/report
 read of                GET    /api/v1/views/{view_id}
+annotate of            PATCH  /api/v1/views/{view_id}
+train of               DELETE /api/v1/views/{view_id}
+train of               POST   /api/v1/views/{view_id}/restore
 annotate of            POST   /api/v1/views/{view_id}/concepts
 annotate of            PATCH  /api/v1/views/{view_id}/concepts/{concept_id}
 annotate of            DELETE /api/v1/views/{view_id}/concepts/{concept_id}

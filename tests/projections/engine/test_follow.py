@@ -174,7 +174,7 @@ def test_a_failing_read_model_stops_no_other(store: Store, engine: Engine) -> No
     with pytest.raises(Broken):
         Follower(engine, store, models).catch_up()
     found = positions(engine)
-    assert found.pop("dataset_v3") == 0
+    assert found.pop("dataset_v4") == 0
     assert set(found.values()) == {store.head()}
     Follower(engine, store, READ_MODELS).catch_up()
     assert_exactly_the_log(engine, store)
