@@ -65,9 +65,9 @@ def judge_boxes(
         (SWAPPED, ~same & (overlaps >= _FOREGROUND)),
         (SHIFTED, same & (overlaps >= _BACKGROUND)),
     ):
-        wrong = errors & counts[:, None] & (true_outcomes == MISSED)[None, :]
+        wrong = errors & (outcomes == SPURIOUS)[:, None] & (true_outcomes == MISSED)[None, :]
         true_outcomes[wrong.any(axis=0)] = name
-        for box in np.flatnonzero(wrong.any(axis=1) & (outcomes == SPURIOUS)).tolist():
+        for box in np.flatnonzero(wrong.any(axis=1)).tolist():
             outcomes[box], matched[box] = name, np.where(wrong[box], overlaps[box], 0.0).argmax()
     quality = scores[:, None] * overlaps
     own, other = _largest(np.where(same, quality, 0.0)), _largest(np.where(same, 0.0, quality))

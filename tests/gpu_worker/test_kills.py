@@ -8,7 +8,7 @@ from pathlib import Path
 
 from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
-from domain.training.messages import AnyReport, Completed, EpochMetrics
+from domain.training.messages import AnyReport, Completed, EpochItems, EpochMetrics
 from tests.gpu_worker.conftest import Reference
 from tests.gpu_worker.harness import Backend, backend, child_of, gone, worker_process
 from tests.gpu_worker.samples import accepted, coloured_job, figures, final_weights, of_type
@@ -22,17 +22,24 @@ def check_against(reference: list[AnyReport], our: Backend) -> None:
     assert figures(bodies) == figures(reference)
     assert set(of_type(EpochMetrics, bodies)) == set(of_type(EpochMetrics, reference))
     assert final_weights(bodies) == final_weights(reference)
+    assert recorded(bodies) == recorded(reference)
+
+
+def recorded(bodies: list[AnyReport]) -> set[tuple[int, str]]:
+    """The files of the epochs: a run that repeats one stores the same."""
+    return {(body.epoch, body.items) for body in of_type(EpochItems, bodies)}
 
 
 def test_killed_workers_and_children_are_followed_by_others_that_resume(
     settings: Settings, blobs: BlobStore, uninterrupted: Reference
 ) -> None:
     """A worker dies in the first epoch, the next one's child in the second, itself in the third."""
-    reference = uninterrupted(epochs=EPOCHS)
+    reference = uninterrupted(epochs=EPOCHS, recorded_images=30)
+    assert len(recorded(reference)) == EPOCHS
 
     async def scenario() -> None:
         async with backend(settings) as our:
-            await our.dispatch(coloured_job(blobs, epochs=EPOCHS))
+            await our.dispatch(coloured_job(blobs, epochs=EPOCHS, recorded_images=30))
             async with worker_process(settings, "first") as parent:
                 await our.until_iteration(2)
                 child = await child_of(parent.pid)

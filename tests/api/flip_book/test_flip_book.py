@@ -2,23 +2,31 @@
 
 import csv
 import io
+import json
+import threading
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from httpx_sse import connect_sse
 
 from adapters.flip_book.folds import REGIONS, dynamics
 from application.training.item_retention import discard_items
-from domain.training.messages import Completed, EpochItems
+from cli.main import main
+from domain.training.messages import Completed, ConceptLabel, EpochItems
 from tests.api.evaluation.scene import Asked, ask, trained
 from tests.api.flip_book.scene import (
     EPOCHS,
     box_columns,
     class_columns,
     recorded,
+    report_epoch,
     tag_columns,
 )
 from tests.api.scene import DIGEST, Scene
+from tests.waiting import HANG_SECONDS
 
 COLUMNS = [class_columns(seed) for seed in range(EPOCHS)]
 
@@ -238,3 +246,52 @@ def test_an_erased_image_leaves_the_flip_book(site: Scene) -> None:
     get(site, version_id, f"/items/{gone}", 404)
     table = site.http.get(f"/api/v1/versions/{version_id}/flip-book/items.csv").text
     assert gone not in table
+
+
+def test_a_new_epoch_is_announced_on_the_versions_stream(site: Scene) -> None:
+    asked = ask(site, "classification")
+    version_id = recorded(site, asked, "classification", COLUMNS[:1])
+    site.visible()
+    seen: list[tuple[str, list[int]]] = []
+    first = threading.Event()
+
+    def follow() -> None:
+        path = f"/api/v1/versions/{version_id}/events"
+        with connect_sse(site.http, "GET", path) as source:
+            for event in source.iter_sse():
+                if event.event == "flip_book":
+                    seen.append((event.id, [row["epoch"] for row in json.loads(event.data)]))
+                    first.set()
+
+    follower = threading.Thread(target=follow)
+    follower.start()
+    assert first.wait(HANG_SECONDS)
+    columns, known = COLUMNS[1], site.http.get(f"/api/v1/versions/{version_id}").json()
+    concepts = msgspec.convert(known["version"]["concepts"], list[ConceptLabel])
+    report_epoch(site, version_id, "classification", concepts, 2, asked.images, columns)
+    site.report(version_id, Completed(DIGEST, "cd" * 32, 20))
+    follower.join(HANG_SECONDS)
+    assert [epochs for _, epochs in seen] == [[1], [2]]
+
+
+def test_the_command_line_shows_the_same(
+    site: Scene, classified: tuple[Asked, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, version_id = classified
+    for name, value in site.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def stemma(*arguments: str) -> str:
+        done = CliRunner().invoke(main, ["flip-book", version_id, *arguments])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert [line.split()[1] for line in stemma().splitlines()[3:6]] == ["1", "2", "3"]
+    lowest = get(site, version_id, "/epochs/2/items", sort="aum", limit=1)["items"][0]["item"]
+    shown = stemma("--epoch", "2", "--sort", "aum", "--limit", "1")
+    assert lowest in shown
+    assert "1 of 10 items after epoch 2" in shown
+    assert "(train), one: " in stemma("--item", asked.images[1])
+    path = f"/api/v1/versions/{version_id}/flip-book/items.csv"
+    assert stemma("--csv").splitlines() == site.http.get(path).text.splitlines()
