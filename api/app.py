@@ -39,6 +39,9 @@ from api.dataset.imports import ImportController
 from api.dataset.imports_page import ImportPages
 from api.dataset.projects import ProjectController
 from api.dataset.projects_page import ProjectPages
+from api.dataset.reviews import ReviewController
+from api.dataset.snapshots import SnapshotController
+from api.dataset.snapshots_page import SnapshotPages
 from api.evaluation.comparison import ComparisonController
 from api.evaluation.comparison_page import ComparePages
 from api.evaluation.evaluation import EvaluationController
@@ -84,6 +87,8 @@ API = Router(
     route_handlers=[
         ProjectController,
         ImageController,
+        ReviewController,
+        SnapshotController,
         ErasureController,
         ImportController,
         ExportController,
@@ -116,6 +121,7 @@ PAGES = Router(
         ProjectPages,
         ImagePages,
         ImportPages,
+        SnapshotPages,
         ViewPages,
         AnnotatePages,
         ExperimentListPages,

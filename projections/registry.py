@@ -6,6 +6,7 @@ from projections.dataset.catalog import CATALOG
 from projections.dataset.dataset import DATASET
 from projections.dataset.erasures import ERASURES
 from projections.dataset.imports import IMPORTS
+from projections.dataset.snapshots import SNAPSHOTS
 from projections.experiments.experiments import EXPERIMENTS
 from projections.training.evaluations import EVALUATIONS
 from projections.training.metric_history import METRIC_HISTORY
@@ -21,6 +22,7 @@ READ_MODELS = (
     EVALUATIONS,
     EXPERIMENTS,
     ERASURES,
+    SNAPSHOTS,
     IMPORTS,
     TRAIL,
     TIMELINE,
