@@ -46,6 +46,7 @@ from api.evaluation.comparison import ComparisonController
 from api.evaluation.comparison_page import ComparePages
 from api.evaluation.evaluation import EvaluationController
 from api.evaluation.page import EvaluationPages
+from api.evaluation.slices import SliceController
 from api.experiments.experiments import ExperimentController
 from api.experiments.list_page import ExperimentListPages
 from api.experiments.page import ExperimentPages
@@ -99,6 +100,7 @@ API = Router(
         TakeAwayController,
         EvaluationController,
         ComparisonController,
+        SliceController,
         LiveController,
         ExperimentController,
         EventController,

@@ -89,6 +89,9 @@ read of                GET    /api/v1/versions/{version_id}/evaluation/images/{i
 read of                GET    /api/v1/versions/{version_id}/evaluation/predictions.csv
 train of               PUT    /api/v1/versions/{version_id}/evaluation/thresholds
 read of                GET    /api/v1/versions/{version_id}/compare/{other_id}
+read of                GET    /api/v1/versions/{version_id}/compare/{other_id}/slices
+read of                GET    /api/v1/versions/{version_id}/evaluation/slices
+read of                GET    /api/v1/versions/{version_id}/evaluation/calibration
 read anywhere          GET    /api/v1/forms/{kind}
 read anywhere          GET    /api/v1/workers
 read anywhere          GET    /api/v1/status
