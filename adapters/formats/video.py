@@ -7,7 +7,7 @@ import msgspec
 
 from adapters.formats.items import Contents, Item, ReadOptions, Recognition, SourceImage
 from adapters.formats.sources import is_plain, open_plain
-from adapters.video.child import LIST, Frame
+from adapters.video.messages import LIST, Frame
 
 VIDEO, TIME, FRAME = "video", "time", "frame"
 """The keys of a frame's metadata: the video's file name, the seconds, the number from 0 on."""

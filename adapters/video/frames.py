@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from adapters.video.child import Report, Task
+from adapters.video.messages import Report, Task
 from domain.errors import Invalid
 
 MOST_SECONDS = 6 * 3600.0

@@ -26,8 +26,8 @@ from adapters.formats.splits import folder_split
 from adapters.shortage import shortage
 from adapters.uploads.archives import ArchiveLimits, unpack
 from adapters.uploads.image_files import ImageLimits
-from adapters.video.child import Report
 from adapters.video.frames import VideoLimits, container_of, extract_frames
+from adapters.video.messages import Report
 from application.dataset.erasure import erased_among
 from application.dataset.imports import TakenImage, take_images, views_of
 from application.handle import Decided, Outcome, Session, handle
