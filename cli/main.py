@@ -36,6 +36,7 @@ LATER = {
     "rebuild": "cli.operations.rebuild:rebuild_command",
     "reproduce": "cli.training.reproduce:reproduce_command",
     "retry": "cli.training.control:retry_command",
+    "snapshots": "cli.dataset.snapshots:snapshots",
     "stop": "cli.training.control:stop_command",
     "train": "cli.training.training:train_command",
     "views": "cli.library.views:views",

@@ -71,6 +71,7 @@ UPCASTS: Mapping[tuple[str, int], Step] = {
     ("image.added", 1): _in_plain_text,
     ("project.validation_split_drawn", 1): _unchanged,
     ("import.requested", 1): _unchanged,
+    ("import.requested", 2): _unchanged,
     ("import.completed", 1): _unchanged,
     ("import.checked", 1): _unchanged,
     ("version.created", 1): _with_whole_form,

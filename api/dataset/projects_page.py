@@ -57,13 +57,15 @@ class NoRolePage(Page, frozen=True, kw_only=True):
 class ImageQuery(msgspec.Struct, frozen=True, kw_only=True):
     """The filters of a project's images, as in the query string; an empty text does not restrict.
 
-    `annotated` is yes, no, or without (a concept); `order` is empty for oldest first.
+    `annotated` is yes, no, or without (a concept); `reviewed` is yes or no; `order` is empty for
+    oldest first.
     """
 
     split: str = ""
     view: str = ""
     concept: str = ""
     annotated: str = ""
+    reviewed: str = ""
     order: str = ""
     archived: str = ""
     """Whether archived views are listed, too: it filters no image."""
@@ -84,6 +86,7 @@ class ImageQuery(msgspec.Struct, frozen=True, kw_only=True):
             concept_id=self.concept or None,
             annotated={"yes": True, "no": False}.get(self.annotated),
             without_concept=self.annotated == "without",
+            reviewed={"yes": True, "no": False}.get(self.reviewed),
         )
 
     def within(self, views: list[ViewRow]) -> "ImageQuery":
@@ -96,6 +99,7 @@ class ImageQuery(msgspec.Struct, frozen=True, kw_only=True):
             view=self.view if seen else "",
             concept=self.concept if self.concept in concepts else "",
             annotated=self.annotated if seen else "",
+            reviewed=self.reviewed if seen else "",
         )
 
     def address(self, cursor: int | None = None, **others: str) -> str:
@@ -181,6 +185,7 @@ class ProjectPages(Controller):
         view: FromQuery[str] = "",
         concept: FromQuery[str] = "",
         annotated: Annotated[str, QueryParameter(pattern="^(yes|no|without|)$")] = "",
+        reviewed: Annotated[str, QueryParameter(pattern="^(yes|no|)$")] = "",
         order: Annotated[str, QueryParameter(pattern="^(newest|)$")] = "",
         archived: Annotated[str, QueryParameter(pattern="^(true|)$")] = "",
         cursor: Cursor = None,
@@ -192,6 +197,7 @@ class ProjectPages(Controller):
             view=view,
             concept=concept,
             annotated=annotated,
+            reviewed=reviewed,
             order=order,
             archived=archived,
         )

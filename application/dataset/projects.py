@@ -21,6 +21,7 @@ from domain.dataset.image import (
 from domain.dataset.project import (
     CoverGreyValues,
     CreateProject,
+    NameSnapshot,
     Project,
     ValidationSplitDrawn,
 )
@@ -85,6 +86,19 @@ def review_image(
     session.check_revision(IMAGE, image_id)
     session.record(IMAGE, image_id, events)
     return Decided(IMAGE, image_id)
+
+
+def name_snapshot(
+    session: Session, project_id: str, name: str, position: int | None
+) -> Decided[Project]:
+    """Name the dataset of a position of the log, by default as it is now."""
+    if position is not None and not 1 <= position <= session.position:
+        raise Invalid(
+            f"position is {position}; the log has positions 1 to {session.position}",
+            field="position",
+        )
+    at = session.position if position is None else position
+    return session.change(PROJECT, project_id, NameSnapshot(name, at))
 
 
 def draw_validation_split(

@@ -74,6 +74,10 @@ def _of_project(
             return Description(f"{subject} renamed", _name(before), name)
         case project.GreyDepthChosen(bits=bits):
             return Description(f"16-bit grey of {subject} read by the upper 8 of {bits} bits")
+        case project.SnapshotNamed(name=name, log_position=position):
+            return Description(f"dataset of {subject} at position {position} named '{name}'")
+        case project.SnapshotRemoved(name=name):
+            return Description(f"snapshot '{name}' of {subject} removed")
         case project.ValidationSplitDrawn() as drawn:
             size = f"{drawn.size:.4g} of them" if drawn.size < 1 else f"{drawn.size:.0f}"
             view = drawn.stratified_by

@@ -25,6 +25,8 @@ from domain.dataset.project import (
     GreyDepthChosen,
     ProjectCreated,
     ProjectRenamed,
+    SnapshotNamed,
+    SnapshotRemoved,
     ValidationSplitDrawn,
 )
 from domain.event import Recorded
@@ -125,7 +127,7 @@ def project(recorded: Recorded) -> Iterator[Write]:
             yield Write(_rename_project, revised | {"new_name": name})
         case ValidationSplitDrawn():
             yield Write(_count_split, revised)
-        case GreyDepthChosen():
+        case GreyDepthChosen() | SnapshotNamed() | SnapshotRemoved():
             yield Write(_revise_project, revised)
         case ViewCreated() as created:
             yield Write(

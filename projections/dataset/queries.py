@@ -256,6 +256,24 @@ def file_names(connection: Connection, image_ids: Collection[str]) -> dict[str, 
     return {row.image_id: row.file_name for row in connection.execute(query)}
 
 
+def metadata_keys(connection: Connection, project_id: str) -> list[str]:
+    """The metadata keys of a project's images, removed ones too, in alphabetical order."""
+    key = func.jsonb_object_keys(images.c.metadata).label("key")
+    keys = select(key).where(images.c.project_id == project_id).distinct().subquery()
+    return list(connection.execute(select(keys.c.key).order_by(keys.c.key)).scalars())
+
+
+def metadata_values(connection: Connection, project_id: str, key: str) -> dict[str, str]:
+    """The value of a metadata key by image id, of removed images too."""
+    value = images.c.metadata[key].astext.label("value")
+    query = (
+        select(images.c.image_id, value)
+        .where(images.c.project_id == project_id, images.c.metadata.has_key(key))
+        .order_by(images.c.valid_from)
+    )
+    return {row.image_id: row.value for row in connection.execute(query)}
+
+
 def count_images(
     connection: Connection, project_id: str, *, as_of: int | None = None
 ) -> DatasetCounts:

@@ -44,6 +44,8 @@ from domain.dataset.project import (
     GreyDepthChosen,
     ProjectCreated,
     ProjectRenamed,
+    SnapshotNamed,
+    SnapshotRemoved,
     ValidationSplitDrawn,
 )
 from domain.event import Event, Metadata, Recorded
@@ -168,6 +170,8 @@ EXAMPLES: tuple[Event, ...] = (
         SHA,
     ),
     ImportFailed("the disk is full"),
+    SnapshotNamed("before the review", 41),
+    SnapshotRemoved("before the review"),
     ViewCreated("project-1", "which digit", "classification"),
     ViewRenamed("which digit is it"),
     ViewArchived(),

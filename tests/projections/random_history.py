@@ -17,6 +17,8 @@ from domain.dataset.project import (
     GreyDepthChosen,
     ProjectCreated,
     ProjectRenamed,
+    SnapshotNamed,
+    SnapshotRemoved,
     ValidationSplitDrawn,
 )
 from domain.event import Event
@@ -158,6 +160,8 @@ _HAPPENINGS: dict[str, list[Happening]] = {
         lambda c: ProjectRenamed(_words(c)),
         lambda c: ValidationSplitDrawn(0.2, c.randrange(9), 10, 2, 1),
         lambda c: GreyDepthChosen(c.choice((10, 12, 14, 16))),
+        lambda c: SnapshotNamed(_words(c), c.randrange(1, 9)),
+        lambda c: SnapshotRemoved(_words(c)),
     ],
     "view": [
         lambda c: ConceptAdded(c.choice(CONCEPTS), _words(c)),
