@@ -9,7 +9,7 @@ import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -86,6 +86,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_image_pixels: int = 100_000_000
     import_roots: str = ""
     weights: str = ""
+    flip_book_versions: Annotated[int, msgspec.Meta(ge=0)] = 0
     max_import_files: int = 2_000_000
     max_import_bytes: int = 200_000_000_000
     signing_key: str = ""

@@ -50,6 +50,7 @@ from api.evaluation.slices import SliceController
 from api.experiments.experiments import ExperimentController
 from api.experiments.list_page import ExperimentListPages
 from api.experiments.page import ExperimentPages
+from api.flip_book.items import FlipBookController
 from api.http.counters import Metrics
 from api.http.edges import SecurityHeaders
 from api.http.known_parameters import known_parameters
@@ -100,6 +101,7 @@ API = Router(
         TakeAwayController,
         EvaluationController,
         ComparisonController,
+        FlipBookController,
         SliceController,
         LiveController,
         ExperimentController,

@@ -12,6 +12,7 @@ from adapters.access.sign_in_attempts import Attempts
 from adapters.access.sign_in_codes import SignInCodes
 from adapters.blobs.blobs import BlobStore
 from adapters.evaluation.predictions_cache import Predictions
+from adapters.flip_book.loading import Books
 from adapters.health.overview import Overview
 from adapters.images.decoders import Decoders
 from adapters.observability.event_spans import TracedStore
@@ -75,6 +76,7 @@ class Backend:
         self.blobs = BlobStore.from_url(blobs_url)
         self.weights = WeightsFolder(settings.weights_folder, self.blobs)
         self.predictions = Predictions(self.blobs, blobs_url)
+        self.books = Books(self.blobs)
         self.news = News(url, self.engine)
         self.feed = Feed(self.store, self.scopes)
         self.import_roots = settings.roots()
@@ -136,7 +138,8 @@ class Backend:
         """
         if at_least is not None:
             self.require(at_least, *read_models)
-        with self.engine.connect() as connection:
+        # Ended by a commit: a rollback would drop the connection's prepared statements.
+        with self.engine.begin() as connection:
             yield connection, reached(connection, read_models)
 
     @contextmanager

@@ -12,6 +12,7 @@ from domain.library.view import ModelRegistered
 from domain.training.version import (
     BatchMetricsRecorded,
     BestCheckpointSaved,
+    EpochItemsRecorded,
     EpochMetricsRecorded,
     TrainingStepAdvanced,
     VersionRetried,
@@ -28,6 +29,7 @@ _SKIPPED = [
     for event in (
         BatchMetricsRecorded,
         BestCheckpointSaved,
+        EpochItemsRecorded,
         EpochMetricsRecorded,
         ModelRegistered,
         TrainingStepAdvanced,

@@ -23,6 +23,7 @@ LATER = {
     "experiment": "cli.experiments.experiments:experiment",
     "events": "cli.subscriptions.events:events",
     "export": "cli.dataset.imports:export_command",
+    "flip-book": "cli.flip_book.flip_book:flip_book_command",
     "form": "cli.training.training:form_command",
     "import": "cli.dataset.imports:import_command",
     "keys": "cli.access.keys:keys",

@@ -1,17 +1,21 @@
 """Evaluation: the metrics of a model on a split's images, and its predictions for them."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from torch import nn
 
 from adapters.evaluation.predictions import PredictionsFile
 from domain.training.messages import SplitFigures
-from gpu_worker.data import ImageSet, batches, in_order
+from gpu_worker.data import Draw, ImageSet, batches, in_order
 from gpu_worker.progress import NonFinite
 from gpu_worker.tasks import Task
+
+Observer = Callable[[Sequence[Draw], Any, Any], None]
+"""Gets a batch's draws, the network's outputs and the targets."""
 
 
 @torch.no_grad()
@@ -23,8 +27,11 @@ def evaluate(
     device: torch.device,
     precision: Callable[[], AbstractContextManager[object]],
     predictions: PredictionsFile | None = None,
+    observe: Observer | None = None,
 ) -> SplitFigures:
     """Run the model over all images; the predictions of each go into the file.
+
+    `observe` gets each batch's draws, outputs of the network and targets.
 
     Raises `NonFinite` if an output, the loss or a metric is no finite number: predictions would
     be arbitrary, and the metrics would not show it. Weights can be finite then, as batch
@@ -41,6 +48,8 @@ def evaluate(
         loss += outputs.loss
         finite &= outputs.finite
         metrics.add(outputs, batch.targets)
+        if observe is not None:
+            observe(draws, outputs.outputs, batch.targets)
         if predictions is not None:
             sizes = [images.size_of(draw.image) for draw in draws]
             rows = task.rows(outputs, batch.targets, sizes)

@@ -27,12 +27,13 @@ class UnsupportedTask(Exception):
 
 
 class Predictions(NamedTuple):
-    """The predictions for a batch: the sum of its losses, and the task's scores.
+    """The predictions for a batch: the sum of its losses, the network's outputs, and the scores.
 
     `finite` is whether all outputs of the network are finite numbers.
     """
 
     loss: Tensor
+    outputs: Any
     scores: Any
     finite: Tensor
 
@@ -57,6 +58,8 @@ class Task(Protocol):
 
     def loss(self, model: nn.Module, images: Tensor, targets: Any) -> Tensor: ...
 
+    def outputs(self, model: nn.Module, images: Tensor) -> Any: ...
+
     def scores(self, model: nn.Module, images: Tensor) -> Any: ...
 
     def predict(self, model: nn.Module, images: Tensor, targets: Any) -> Predictions: ...
@@ -75,6 +78,11 @@ class _Labels:
 
     normalised = True
 
+    def outputs(self, model: nn.Module, images: Tensor) -> Tensor:
+        """The logits, (images, concepts)."""
+        logits: Tensor = model(images).float()
+        return logits
+
     def pin(self, targets: Tensor) -> Tensor:
         return targets.pin_memory()
 
@@ -91,16 +99,15 @@ class Classification(_Labels):
         self._concepts = concepts
 
     def loss(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-        return functional.cross_entropy(model(images).float(), targets)
+        return functional.cross_entropy(self.outputs(model, images), targets)
 
     def scores(self, model: nn.Module, images: Tensor) -> Tensor:
-        scores: Tensor = model(images).float().softmax(1)
-        return scores
+        return self.outputs(model, images).softmax(1)
 
     def predict(self, model: nn.Module, images: Tensor, targets: Tensor) -> Predictions:
-        logits = model(images).float()
+        logits = self.outputs(model, images)
         loss = functional.cross_entropy(logits, targets, reduction="sum")
-        return Predictions(loss, logits.softmax(1), logits.isfinite().all())
+        return Predictions(loss, logits, logits.softmax(1), logits.isfinite().all())
 
     def metrics(self, device: torch.device) -> Metrics:
         from torchmetrics.classification import MulticlassAccuracy
@@ -130,16 +137,16 @@ class Tagging(_Labels):
         self._concepts = concepts
 
     def loss(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-        return functional.binary_cross_entropy_with_logits(model(images).float(), targets)
+        return functional.binary_cross_entropy_with_logits(self.outputs(model, images), targets)
 
     def scores(self, model: nn.Module, images: Tensor) -> Tensor:
-        scores: Tensor = model(images).float().sigmoid()
-        return scores
+        return self.outputs(model, images).sigmoid()
 
     def predict(self, model: nn.Module, images: Tensor, targets: Tensor) -> Predictions:
-        logits = model(images).float()
+        logits = self.outputs(model, images)
         loss = functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
-        return Predictions(loss / self._concepts, logits.sigmoid(), logits.isfinite().all())
+        loss = loss / self._concepts
+        return Predictions(loss, logits, logits.sigmoid(), logits.isfinite().all())
 
     def metrics(self, device: torch.device) -> Metrics:
         return _TagMetrics(self._concepts, device)
@@ -221,15 +228,17 @@ class Detection:
         losses = model(list(images), targets)
         return torch.stack([loss.float() for loss in losses.values()]).sum()
 
-    def scores(self, model: nn.Module, images: Tensor) -> list[dict[str, Tensor]]:
+    def outputs(self, model: nn.Module, images: Tensor) -> list[dict[str, Tensor]]:
         boxes: list[dict[str, Tensor]] = model(list(images))
         return boxes
+
+    scores = outputs
 
     def predict(
         self, model: nn.Module, images: Tensor, targets: list[dict[str, Tensor]]
     ) -> Predictions:
         """Detectors return losses only in training mode; batch normalisation stays fixed."""
-        boxes = self.scores(model, images)
+        boxes = self.outputs(model, images)
         model.train()
         for module in model.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -239,7 +248,7 @@ class Detection:
         finite = torch.stack(
             [tensor.isfinite().all() for image in boxes for tensor in image.values()]
         )
-        return Predictions(loss * len(images), boxes, finite.all())
+        return Predictions(loss * len(images), boxes, boxes, finite.all())
 
     def metrics(self, device: torch.device) -> Metrics:  # noqa: ARG002
         return _BoxMetrics()

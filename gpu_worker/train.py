@@ -38,7 +38,7 @@ from gpu_worker.data import (
     prepare,
 )
 from gpu_worker.environment import choose_device, describe, set_up_torch
-from gpu_worker.evaluate import evaluate
+from gpu_worker.evaluate import Observer, evaluate
 from gpu_worker.group import ALONE, Group
 from gpu_worker.images import ImageUnreadable
 from gpu_worker.networks import build_network, head_of, load_initial
@@ -51,6 +51,7 @@ from gpu_worker.recipe import (
     compute_narrow_inputs_in_float32,
     precision_of,
 )
+from gpu_worker.recording import ItemRecorder
 from gpu_worker.resume import Checkpoints, ResumePoint
 from gpu_worker.tasks import task_for
 
@@ -154,6 +155,11 @@ class _Training:
         scheduler = build_scheduler(options, optimizer, self.iterations)
         self.run = Run(model, optimizer, scheduler, build_scaler(options, device))
         self._ended_by = LENGTH
+        self._recorder: ItemRecorder | None = None
+        if options.recorded_images and group.first:
+            self._recorder = ItemRecorder(
+                job, data, self._task, device, self._precision, blobs, report
+            )
         self._backbone = FrozenBackbone(
             model,
             job.kind,
@@ -254,7 +260,9 @@ class _Training:
 
     def _validate(self, epoch: int) -> None:
         run = self.run
-        metrics = self._evaluate(self._data.validation)
+        recorder = self._recorder
+        observe = None if recorder is None else recorder.start()
+        metrics = self._evaluate(self._data.validation, observe=observe)
         loss = metrics.loss
         assert loss is not None
         self._report(
@@ -268,6 +276,8 @@ class _Training:
             run.best = Best(self._blobs.put(data), value, epoch, loss)
             self._blobs.flush()
             self._report_best(run.best, len(data))
+        if recorder is not None:
+            recorder.record(run.model, epoch, run.iteration)
 
     def _report_best(self, best: Best, size: int) -> None:
         self._report(
@@ -282,7 +292,10 @@ class _Training:
         )
 
     def _evaluate(
-        self, images: ImageSet, predictions: PredictionsFile | None = None
+        self,
+        images: ImageSet,
+        predictions: PredictionsFile | None = None,
+        observe: Observer | None = None,
     ) -> SplitFigures:
         return evaluate(
             self._task,
@@ -292,6 +305,7 @@ class _Training:
             self._device,
             self._precision,
             predictions,
+            observe,
         )
 
     def finish(self, check: Callable[[], None]) -> None:

@@ -8,6 +8,7 @@ from projections.dataset.erasures import ERASURES
 from projections.dataset.imports import IMPORTS
 from projections.dataset.snapshots import SNAPSHOTS
 from projections.experiments.experiments import EXPERIMENTS
+from projections.flip_book.flip_book import FLIP_BOOK
 from projections.training.evaluations import EVALUATIONS
 from projections.training.metric_history import METRIC_HISTORY
 from projections.training.models_library import MODELS_LIBRARY
@@ -20,6 +21,7 @@ READ_MODELS = (
     VERSION_PROGRESS,
     METRIC_HISTORY,
     EVALUATIONS,
+    FLIP_BOOK,
     EXPERIMENTS,
     ERASURES,
     SNAPSHOTS,

@@ -196,13 +196,16 @@ def blobs(connection: Connection, selection: Selection) -> Iterator[tuple[str, s
             " WHEN 'version.created' THEN data #>> '{initial_weights,blob}'"
             " WHEN 'version.dataset_frozen' THEN data ->> 'manifest'"
             " WHEN 'version.evaluated' THEN data ->> 'predictions'"
+            " WHEN 'version.epoch_items_recorded' THEN data ->> 'items'"
             " ELSE data ->> 'checkpoint' END,"
             " CASE name WHEN 'image.added' THEN 'image'"
             " WHEN 'version.dataset_frozen' THEN 'manifest'"
-            " WHEN 'version.evaluated' THEN 'predictions' ELSE 'weights' END"
+            " WHEN 'version.evaluated' THEN 'predictions'"
+            " WHEN 'version.epoch_items_recorded' THEN 'items' ELSE 'weights' END"
             " FROM log.events JOIN (SELECT DISTINCT stream FROM chosen) AS streams USING (stream)"
             " WHERE position <= %(size)s AND name IN ('image.added', 'version.created',"
-            " 'version.dataset_frozen', 'version.evaluated', 'version.training_completed'))"
+            " 'version.dataset_frozen', 'version.evaluated', 'version.epoch_items_recorded',"
+            " 'version.training_completed'))"
             " SELECT digest, min(kind) FROM named WHERE digest IS NOT NULL"
             " GROUP BY digest ORDER BY digest",
             selection.parameters,

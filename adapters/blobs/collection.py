@@ -14,9 +14,16 @@ import psycopg
 from adapters.blobs.blobs import BlobCorrupt, BlobMissing, BlobStore
 from application.dataset.erasure import orders
 from application.log.store import KEEPALIVE_OPTIONS, Store
+from application.training.item_retention import discard_items, versions_to_discard
 from domain.errors import Conflict, Invalid
 from domain.event import Event, Recorded, name_of
-from domain.training.version import BestCheckpointSaved, VersionEvaluated, VersionTrainingCancelled
+from domain.training.version import (
+    BestCheckpointSaved,
+    EpochItemsDiscarded,
+    EpochItemsRecorded,
+    VersionEvaluated,
+    VersionTrainingCancelled,
+)
 
 SHORTEST = timedelta(days=1)
 """The shortest age of a blob to discard. It is twice the age at which a put does not renew a blob,
@@ -32,7 +39,10 @@ _LOCK = "stemma blobs collect"
 
 
 class CollectionReport(msgspec.Struct):
-    """The result of a collection or dry run: counts of blobs, and their stored bytes."""
+    """The result of a collection or dry run: counts of blobs, and their stored bytes.
+
+    `versions_without_items` are the versions whose recorded items are given up by it.
+    """
 
     kept: int = 0
     discarded: int = 0
@@ -41,6 +51,7 @@ class CollectionReport(msgspec.Struct):
     purged: int = 0
     purged_bytes: int = 0
     erased: int = 0
+    versions_without_items: int = 0
 
 
 class BlobProblem(msgspec.Struct, frozen=True):
@@ -54,22 +65,33 @@ class BlobProblem(msgspec.Struct, frozen=True):
 
 
 def collect(
-    store: Store, blobs: BlobStore, *, older_than: timedelta, now: datetime, dry_run: bool
+    store: Store,
+    blobs: BlobStore,
+    *,
+    older_than: timedelta,
+    now: datetime,
+    dry_run: bool,
+    kept_flip_books: int = 0,
 ) -> CollectionReport:
     """Move blobs that no event names to the trash, and delete blobs from the trash.
 
     `now` is a time before the call. Blobs are moved if they are older than `older_than` then, and
     deleted if they have been in the trash for longer. Erased blobs are deleted immediately. Blobs
-    in the trash that an event now names are restored. Raises `Invalid` if `older_than` is less
-    than a day, and `Conflict` while another collection runs.
+    in the trash that an event now names are restored. The recorded items of all but the newest
+    `kept_flip_books` versions of each view are given up; 0 keeps all. Raises `Invalid` if
+    `older_than` is less than a day, and `Conflict` while another collection runs.
     """
     if older_than < SHORTEST:
         raise Invalid("blobs are kept for a day at least", field="older_than")
     with _exclusive(store):
+        report = CollectionReport()
+        if dry_run:
+            report.versions_without_items = len(versions_to_discard(store, kept_flip_books))
+        else:
+            report.versions_without_items = discard_items(store, kept_flip_books)
         events = (recorded.event for recorded in _events_in_use(store))
         named = {digest for event in events for digest in digests_in(event)}
         before = now - older_than
-        report = CollectionReport()
         for order in orders(store):
             named.discard(order.entity_id)
             report.erased += bool(blobs.copies(order.entity_id))
@@ -104,13 +126,21 @@ def check(store: Store, blobs: BlobStore) -> Iterator[BlobProblem]:
 
 def _events_in_use(store: Store) -> Iterator[Recorded]:
     """The events of the log, without those that name the weights and predictions of cancelled
-    versions: these blobs are discarded, unless another event names them too."""
-    names = [name_of(VersionTrainingCancelled)]
-    cancelled = {recorded.stream for recorded in store.read_all(names=names)}
+    versions, and items that are given up: these blobs are discarded, unless another event names
+    them too."""
+    cancelled = _streams_with(VersionTrainingCancelled, store)
+    without_items = _streams_with(EpochItemsDiscarded, store)
     for recorded in store.read_all():
         names_result = isinstance(recorded.event, (BestCheckpointSaved, VersionEvaluated))
-        if not (names_result and recorded.stream in cancelled):
-            yield recorded
+        if names_result and recorded.stream in cancelled:
+            continue
+        if isinstance(recorded.event, EpochItemsRecorded) and recorded.stream in without_items:
+            continue
+        yield recorded
+
+
+def _streams_with(event: type[Event], store: Store) -> set[str]:
+    return {recorded.stream for recorded in store.read_all(names=[name_of(event)])}
 
 
 def digests_in(event: Event) -> set[str]:

@@ -25,6 +25,7 @@ from domain.aggregates import VERSION
 from domain.errors import Invalid, NotFound
 from domain.training.version import ENDED, QUEUED
 from domain.training.waiting import Waiting
+from projections.flip_book.flip_book import FLIP_BOOK, RecordedEpoch, epochs_of
 from projections.training.metric_history import METRIC_HISTORY, Series, series_of
 from projections.training.version_progress import (
     VERSION_PROGRESS,
@@ -33,10 +34,13 @@ from projections.training.version_progress import (
     trainings_before,
 )
 
+SHOWN = (VERSION_PROGRESS, METRIC_HISTORY, FLIP_BOOK)
+"""The read models of a version's live progress."""
+
 LOOK_SECONDS = 2.0
 """How often a queued version's workers are looked for: their coming and going is no event."""
 
-Look = tuple[ProgressRow | None, list[Series], int | None, int]
+Look = tuple[ProgressRow | None, list[Series], list[RecordedEpoch], int | None, int]
 
 
 class LiveController(Controller):
@@ -53,8 +57,8 @@ class LiveController(Controller):
     async def follow(
         self, backend: Served, request: HttpRequest, version_id: FromPath[str]
     ) -> ServerSentEvent:
-        """Events `progress` (all of it), `metrics` (what is new), `waiting` (what a queued version
-        waits for) and `end`.
+        """Events `progress` (all of it), `metrics` (what is new), `flip_book` (epochs recorded
+        anew), `waiting` (what a queued version waits for) and `end`.
 
         Begins with what there is; a client that comes back names the last id it has seen in
         `Last-Event-ID`. Ends, too, once the caller may no longer read the version.
@@ -82,7 +86,7 @@ async def _events(
     shown: ProgressRow | None = None
     waiting: Waiting | None = None
     beat = backend.feed.beat
-    with backend.news.listening(VERSION_PROGRESS, METRIC_HISTORY) as changed:
+    with backend.news.listening(*SHOWN) as changed:
         while True:
             changed.clear()
             if beat.is_set():
@@ -91,10 +95,12 @@ async def _events(
                     return
                 yield ServerSentEventMessage(comment="still here", data=None)
             looked = await asyncio.to_thread(_look, backend, version_id, seen)
-            progress, series, before, position = looked
+            progress, series, epochs, before, position = looked
             assert progress is not None
             if series:
                 yield message("metrics", series, position)
+            if epochs:
+                yield message("flip_book", epochs, position)
             if progress != shown:
                 yield message("progress", progress, position)
                 shown = progress
@@ -102,7 +108,7 @@ async def _events(
             if waiting not in (None, was):
                 yield message("waiting", waiting, position)
             seen = max(seen, position)
-            # Not before the metrics have come as far as the progress.
+            # Not before the others have come as far as the progress.
             if progress.status in ENDED and position >= progress.position:
                 yield message("end", progress.status, position)
                 return
@@ -120,13 +126,14 @@ def _wait_until_shown(backend: Backend, version_id: str) -> None:
 
 
 def _look(backend: Backend, version_id: str, seen: int) -> Look:
-    """One snapshot: the progress, the metrics after `seen`, how many trainings are before it if it
-    is queued, and the position of all."""
-    with backend.reading(None, VERSION_PROGRESS, METRIC_HISTORY) as (connection, position):
+    """One snapshot: the progress, the metrics and the recorded epochs after `seen`, how many
+    trainings are before it if it is queued, and the position of all."""
+    with backend.reading(None, *SHOWN) as (connection, position):
         series = series_of(connection, version_id, after=seen, upto=position)
+        epochs = epochs_of(connection, version_id, after=seen, upto=position)
         progress = find_progress(connection, version_id)
         queued = progress is not None and progress.status == QUEUED
         before = trainings_before(connection, version_id) if queued else None
     if progress is not None:
         (progress,) = with_file_names(backend, [progress])
-    return progress, series, before, position
+    return progress, series, epochs, before, position

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--version", "version_id", help="A version, and all that its dataset rests on.")
 @click.option("--project", "project_id", help="A project, with all that is in it.")
 @click.option("--all", "everything", is_flag=True, help="Every event of the log.")
-@click.option("--with-blobs", is_flag=True, help="Bring images, weights and predictions along.")
+@click.option("--with-blobs", is_flag=True, help="Bring the images and the worker's files along.")
 @click.option(
     "--keys",
     "keys_file",

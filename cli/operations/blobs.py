@@ -45,12 +45,21 @@ def blobs() -> None:
 def collect(older_than: timedelta, dry_run: bool) -> None:
     """Move blobs that no event names to the trash, and empty it of older ones."""
     from adapters.blobs.collection import collect as run
+    from adapters.settings import load_settings
     from domain.errors import Refusal
 
     now = datetime.now(UTC)
+    kept = load_settings().flip_book_versions
     with _opened() as (store, blob_store):
         try:
-            report = run(store, blob_store, older_than=older_than, now=now, dry_run=dry_run)
+            report = run(
+                store,
+                blob_store,
+                older_than=older_than,
+                now=now,
+                dry_run=dry_run,
+                kept_flip_books=kept,
+            )
         except Refusal as refusal:
             raise click.ClickException(refusal.detail) from refusal
     would = "would be " if dry_run else ""
@@ -58,6 +67,9 @@ def collect(older_than: timedelta, dry_run: bool) -> None:
     click.echo(f"{report.discarded} {would}moved to the trash ({report.discarded_bytes:,} bytes)")
     click.echo(f"{report.restored} {would}put back from the trash")
     click.echo(f"{report.purged} {would}deleted from the trash ({report.purged_bytes:,} bytes)")
+    if report.versions_without_items:
+        count, s = report.versions_without_items, "s" if report.versions_without_items > 1 else ""
+        click.echo(f"the recorded items of {count} version{s} {would}given up")
     if report.erased:
         click.echo(f"{report.erased} {would}deleted because the log says that they are erased")
 

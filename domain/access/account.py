@@ -23,8 +23,8 @@ SIGN_IN = "sign-in"
 """Who creates the accounts of an identity provider's users."""
 
 RESERVED = frozenset(
-    {"anonymous", "eraser", "importer", "ingest", "policy", "relay", "stemma", "system"}
-    | {"webhooks", "worker", OPERATOR, SIGN_IN}
+    {"anonymous", "collector", "eraser", "importer", "ingest", "policy", "relay", "stemma"}
+    | {"system", "webhooks", "worker", OPERATOR, SIGN_IN}
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")

@@ -44,6 +44,16 @@ def of_training(
             return Description(f"{subject}: loss {batch.loss[-1]:.4g} after {span}")
         case version.EpochMetricsRecorded() as epoch:
             return Description(f"{subject}: epoch {epoch.epoch} validated, {_epoch(epoch)}")
+        case version.EpochItemsRecorded() as items:
+            return Description(
+                f"{subject}: {items.rows:,} items of {items.images:,} images measured after epoch"
+                f" {items.epoch}, sha256 {items.items[:12]}"
+            )
+        case version.EpochItemsDiscarded(kept_versions=kept):
+            return Description(
+                f"{subject}: the files of its measured items given up, those of the newest {kept}"
+                f" version{'s' if kept != 1 else ''} of the view are kept"
+            )
         case version.BestCheckpointSaved() as best:
             metric = best.metric.replace("_", " ")
             return Description(

@@ -154,8 +154,11 @@ def _default_trial(
 def options_of(
     kind: str, base: Base, parameters: Parameters, at_hand: frozenset[str]
 ) -> TrainingOptions:
-    """The resolved options of a trial. Raises `Invalid` naming the option that is wrong."""
-    given: dict[str, Any] = dict(base)
+    """The resolved options of a trial, which records no items unless the base has that option.
+
+    Raises `Invalid` naming the option that is wrong.
+    """
+    given: dict[str, Any] = {"recorded_images": 0} | dict(base)
     for key in (ARCHITECTURE, OPTIMIZER, WEIGHT_DECAY, BALANCING):
         if key in parameters:
             given[key] = parameters[key]

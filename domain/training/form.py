@@ -62,6 +62,7 @@ def training_form(kind: str, at_hand: frozenset[str] = frozenset()) -> Form:
             Section("optimizer", "Optimizer", tuple(_optimizer(networks)), advanced=True),
             Section("images", "Images", tuple(_images(kind, networks))),
             Section("running", "Running", tuple(_running()), advanced=True),
+            Section("flip_book", "Flip Book", tuple(_flip_book()), advanced=True),
         ),
     )
 
@@ -352,6 +353,26 @@ def _running() -> Iterator[Control]:
         help="Of the network's arithmetic",
         defaults=(Default(FP32),),
         choices=_choices(_PRECISIONS),
+    )
+
+
+def _flip_book() -> Iterator[Control]:
+    yield Control(
+        key="recorded_images",
+        type=INTEGER,
+        label="Recorded images",
+        help="Images measured after each epoch, for the flip book: all if there are no more, else a"
+        " sample; 0 is off",
+        defaults=(Default(5000),),
+        minimum=0,
+        maximum=50_000,
+    )
+    yield Control(
+        key="record_training_images",
+        type=TOGGLE,
+        label="Record training images",
+        help="They are measured in passes of their own; validation images are measured anyway",
+        defaults=(Default(True),),
     )
 
 

@@ -166,6 +166,20 @@ class EpochMetrics(ReportBody, frozen=True, tag="epoch_metrics"):
     validation_mean_average_precision: float | None = None
 
 
+class EpochItems(ReportBody, frozen=True, tag="epoch_items"):
+    """The items of the sample after `epoch`: `items` is the sha256 of their Parquet file.
+
+    It has `rows` items of `images` images; measuring and storing them took `seconds`.
+    """
+
+    epoch: Count
+    iteration: Count
+    items: Name
+    images: Count
+    rows: Count
+    seconds: float
+
+
 class CheckpointSaved(ReportBody, frozen=True, tag="checkpoint_saved"):
     """The best weights so far are in the blob store as safetensors under their sha256.
 
@@ -232,6 +246,7 @@ AnyReport = (
     | DataPrepared
     | BatchMetrics
     | EpochMetrics
+    | EpochItems
     | CheckpointSaved
     | Evaluated
     | Completed

@@ -52,6 +52,8 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True):
     augmentations: tuple[Augmentation, ...] = ()
     seed: int = 0
     precision: str = "fp32"
+    recorded_images: int = 0
+    record_training_images: bool = True
 
     @property
     def input_size(self) -> tuple[int, int]:

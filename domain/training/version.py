@@ -148,6 +148,30 @@ class BestCheckpointSaved(Event, frozen=True, tag="version.best_checkpoint_saved
     validation_loss: float | None = None
 
 
+class EpochItemsRecorded(Event, frozen=True, tag="version.epoch_items_recorded"):
+    """The items of an epoch's sample were measured: each image, its concepts or its true boxes.
+
+    `items` is the sha256 of their Parquet file, by which it lies in the blob store. It has `rows`
+    items of `images` images; `seconds` is how long measuring and storing them took.
+    """
+
+    epoch: int
+    iteration: int
+    items: str
+    images: int
+    rows: int
+    seconds: float
+
+
+class EpochItemsDiscarded(Event, frozen=True, tag="version.epoch_items_discarded"):
+    """The files of the version's epochs are given up; what was recorded of them stays.
+
+    Those of the newest `kept_versions` versions of the view that have some are kept.
+    """
+
+    kept_versions: int
+
+
 class VersionEvaluated(Event, frozen=True, tag="version.evaluated"):
     """The saved checkpoint's metrics on the frozen images, and its predictions for them.
 
@@ -254,6 +278,8 @@ class Version(msgspec.Struct, frozen=True):
     length: TrainingLengthKnown | None = None
     iterations_recorded: int = 0
     epochs_recorded: int = 0
+    item_epochs_recorded: int = 0
+    items_discarded: bool = False
     best: BestCheckpointSaved | None = None
     evaluated: VersionEvaluated | None = None
     stop_requested: bool = False
@@ -308,6 +334,10 @@ class ArchiveVersion(msgspec.Struct, frozen=True):
     pass
 
 
+class DiscardEpochItems(msgspec.Struct, frozen=True):
+    kept_versions: int
+
+
 class SetThresholds(msgspec.Struct, frozen=True):
     """`thresholds` by concept id; those of other concepts stay."""
 
@@ -322,6 +352,7 @@ Command = (
     | CancelVersion
     | RenameVersion
     | ArchiveVersion
+    | DiscardEpochItems
     | SetThresholds
 )
 
@@ -355,6 +386,10 @@ def _change(version: Version, event: Event) -> dict[str, object]:
             return {"iterations_recorded": event.first_iteration + len(event.loss)}
         case EpochMetricsRecorded():
             return {"epochs_recorded": event.epoch}
+        case EpochItemsRecorded():
+            return {"item_epochs_recorded": event.epoch}
+        case EpochItemsDiscarded():
+            return {"items_discarded": True}
         case BestCheckpointSaved():
             return {"best": event}
         case VersionEvaluated():
@@ -409,6 +444,8 @@ def decide(command: Command, version: Version | None) -> list[Event]:
             if current.status not in ENDED:
                 raise Conflict(f"the version is {current.status}; wait until it has ended")
             return [] if current.archived else [VersionArchived()]
+        case DiscardEpochItems():
+            return _discard_items(command, current)
         case SetThresholds():
             return _set_thresholds(command, current)
 
@@ -512,6 +549,14 @@ def _set_thresholds(command: SetThresholds, current: Version) -> list[Event]:
         for concept_id, threshold in command.thresholds.items()
         if threshold != current.thresholds.get(concept_id, default)
     ]
+
+
+def _discard_items(command: DiscardEpochItems, current: Version) -> list[Event]:
+    if current.status not in ENDED:
+        raise Conflict(f"the version is {current.status}; wait until it has ended")
+    if current.items_discarded or not current.item_epochs_recorded:
+        return []
+    return [EpochItemsDiscarded(command.kept_versions)]
 
 
 def _stop(current: Version) -> list[Event]:

@@ -17,6 +17,7 @@ from domain.training.version import (
     STEPS,
     BatchMetricsRecorded,
     BestCheckpointSaved,
+    EpochItemsRecorded,
     EpochMetricsRecorded,
     TrainingLengthKnown,
     TrainingStepAdvanced,
@@ -82,6 +83,12 @@ def _record_body(body: messages.AnyReport, current: Version) -> list[Event]:
                     body.validation_mean_average_precision,
                 )
             ]
+        case messages.EpochItems() if _are_new(body, current):
+            return [
+                EpochItemsRecorded(
+                    body.epoch, body.iteration, body.items, body.images, body.rows, body.seconds
+                )
+            ]
         case messages.CheckpointSaved() if _is_better(body, current):
             return [
                 BestCheckpointSaved(
@@ -118,6 +125,11 @@ def _is_better(body: messages.CheckpointSaved, current: Version) -> bool:
     if current.best is None or body.epoch > current.best.epoch:
         return True
     return current.status == EVALUATING and body.checkpoint != current.best.checkpoint
+
+
+def _are_new(body: messages.EpochItems, current: Version) -> bool:
+    """Whether the epoch's items are not recorded yet, and those of earlier epochs are kept."""
+    return body.epoch > current.item_epochs_recorded and not current.items_discarded
 
 
 def _is_new(body: messages.Evaluated, current: VersionEvaluated | None) -> bool:

@@ -1,7 +1,7 @@
 """Erasures: the erased images, the actor and the reason, and the time when their bytes were
 deleted."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 
 import msgspec
@@ -13,9 +13,12 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    any_,
+    bindparam,
     insert,
     select,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from domain.dataset.blob import BlobErased
 from domain.dataset.image import ImageErased
@@ -87,3 +90,11 @@ def find_erasures(connection: Connection, image_ids: Iterable[str]) -> dict[str,
         .where(images.c.image_id.in_(list(image_ids)))
     )
     return {row.image_id: ErasureRow(**row._mapping) for row in connection.execute(query)}
+
+
+def erased_among(connection: Connection, image_ids: Collection[str]) -> set[str]:
+    """Those of some images, of which there may be very many, that are erased."""
+    among = bindparam("ids", list(image_ids), type_=ARRAY(Text))
+    return set(
+        connection.scalars(select(images.c.image_id).where(images.c.image_id == any_(among)))
+    )

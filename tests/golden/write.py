@@ -91,6 +91,8 @@ from domain.training.version import (
     BatchMetricsRecorded,
     BestCheckpointSaved,
     DatasetFrozen,
+    EpochItemsDiscarded,
+    EpochItemsRecorded,
     EpochMetricsRecorded,
     ThresholdSet,
     TrainingLengthKnown,
@@ -206,6 +208,8 @@ EXAMPLES: tuple[Event, ...] = (
     TrainingLengthKnown(45, 203, 1500, {"concept-1": 750, "concept-2": 750}),
     BatchMetricsRecorded(16, (0.001, 0.0009), (2.302585092994046, 1e-07)),
     EpochMetricsRecorded(1, 45, 0.25, None, 0.5),
+    EpochItemsRecorded(1, 45, SHA, 1797, 1797, 0.125),
+    EpochItemsDiscarded(10),
     BestCheckpointSaved(SHA, 44_800_000, "validation_accuracy", 0.9375, 1, 0.25),
     VersionEvaluated(
         SHA,

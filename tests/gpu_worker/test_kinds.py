@@ -36,6 +36,7 @@ from gpu_worker.progress import NonFinite
 from gpu_worker.targets import BoxesOfImages
 from gpu_worker.tasks import Detection, Predictions, Tagging, match, task_for
 from gpu_worker.train import train_version
+from tests.gpu_worker.recomputed import check_items
 from tests.gpu_worker.samples import (
     COLOURS,
     TRAIN_IMAGES,
@@ -46,7 +47,7 @@ from tests.gpu_worker.samples import (
 )
 
 NAMES = list(COLOURS)
-SMALL = {"epochs": 2, "width": 32, "height": 32, "batch_size": 8}
+SMALL = {"epochs": 2, "width": 32, "height": 32, "batch_size": 8, "recorded_images": 0}
 
 
 @pytest.fixture
@@ -117,6 +118,10 @@ def check_best(said: list[Any], metric: str) -> None:
     assert (saved.epoch, saved.validation_loss) == (best.epoch, best.validation_loss)
 
 
+def check_recording(kind: str, said: list[Any], blobs: BlobStore) -> None:
+    check_items(said, blobs, job_of(kind, blobs), lines_of(kind, blobs))
+
+
 def test_of_epochs_with_the_same_metric_the_lowest_loss_is_the_best(
     settings: Settings, blobs: BlobStore
 ) -> None:
@@ -139,7 +144,7 @@ def test_an_equal_metric_is_better_only_with_a_lower_loss() -> None:
 
 
 def test_accuracy_is_that_of_the_predictions(settings: Settings, blobs: BlobStore) -> None:
-    said, rows = trained("classification", settings, blobs)
+    said, rows = trained("classification", settings, blobs, recorded_images=40)
     (evaluated,) = of_type(Evaluated, said)
     for split, figures in (("train", evaluated.train), ("validation", evaluated.validation)):
         truth = [row["truth"][0] for row in rows[split]]
@@ -150,12 +155,13 @@ def test_accuracy_is_that_of_the_predictions(settings: Settings, blobs: BlobStor
         loss = -np.log(scores[np.arange(len(truth)), truth]).mean()
         assert figures.loss == pytest.approx(loss, rel=1e-3, abs=1e-5)
     check_best(said, "validation_accuracy")
+    check_recording("classification", said, blobs)
 
 
 def test_tagging_is_measured_by_mean_average_precision(
     settings: Settings, blobs: BlobStore
 ) -> None:
-    said, rows = trained("tagging", settings, blobs)
+    said, rows = trained("tagging", settings, blobs, recorded_images=40)
     (evaluated,) = of_type(Evaluated, said)
     for split, figures in (("train", evaluated.train), ("validation", evaluated.validation)):
         truth = np.zeros((len(rows[split]), len(NAMES)), int)
@@ -166,13 +172,14 @@ def test_tagging_is_measured_by_mean_average_precision(
         assert figures.mean_average_precision == pytest.approx(expected, abs=1e-5)
         assert figures.accuracy == pytest.approx(((scores >= 0.5) == truth).mean(), abs=1e-5)
     check_best(said, "validation_mean_average_precision")
+    check_recording("tagging", said, blobs)
 
 
 def test_a_concept_that_no_image_holds_does_not_count() -> None:
     figures = Tagging(2).metrics(torch.device("cpu"))
     held = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
     scores = torch.tensor([[0.9, 0.8], [0.1, 0.7]])
-    figures.add(Predictions(torch.zeros(()), scores, torch.tensor(True)), held)
+    figures.add(Predictions(torch.zeros(()), scores, scores, torch.tensor(True)), held)
     assert figures.compute()["mean_average_precision"] == 1.0
 
 
@@ -207,7 +214,7 @@ def coco_box(box: dict[str, Any], image: int) -> dict[str, Any]:
 
 
 def test_detection_is_measured_as_coco_does(settings: Settings, blobs: BlobStore) -> None:
-    said, rows = trained("detection", settings, blobs, epochs=8)
+    said, rows = trained("detection", settings, blobs, epochs=8, recorded_images=40)
     (evaluated,) = of_type(Evaluated, said)
     for split, figures in (("train", evaluated.train), ("validation", evaluated.validation)):
         expected = coco_figures(rows[split])
@@ -223,6 +230,7 @@ def test_detection_is_measured_as_coco_does(settings: Settings, blobs: BlobStore
     assert evaluated.validation.accuracy is None
     assert evaluated.validation.images == VALIDATION_IMAGES
     check_best(said, "validation_mean_average_precision")
+    check_recording("detection", said, blobs)
 
 
 def test_boxes_match_by_score_concept_and_overlap() -> None:
@@ -245,7 +253,7 @@ def test_a_detectors_boxes_come_back_as_shares_of_the_image() -> None:
     }
     true = {"boxes": torch.tensor([[10.0, 5, 40, 50]]), "labels": torch.tensor([1])}
     (row,) = Detection().rows(
-        Predictions(torch.zeros(()), [said], torch.tensor(True)), [true], [(40, 50)]
+        Predictions(torch.zeros(()), [said], [said], torch.tensor(True)), [true], [(40, 50)]
     )
     (box,) = row["predicted"]
     assert (box["x"], box["y"], box["width"], box["height"]) == (0.25, 0.1, 0.75, 0.9)

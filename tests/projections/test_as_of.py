@@ -16,6 +16,7 @@ from projections.dataset import catalog
 from projections.dataset import queries as dataset_queries
 from projections.dataset.index_scans import ImageFilter
 from projections.engine.follow import Follower
+from projections.flip_book import flip_book
 from projections.registry import READ_MODELS
 from projections.training import evaluations, library_queries, metric_history, version_progress
 from projections.training.library_queries import SORTS, VersionFilter
@@ -118,6 +119,8 @@ def answers(connection: Connection, as_of: int | None) -> dict[str, object]:
     for version in VERSIONS:
         series = metric_history.series_of(connection, version, upto=as_of)
         said[f"series of {version}"] = series
+        said[f"epochs of {version}"] = flip_book.epochs_of(connection, version, upto=as_of)
+        said[f"latest of {version}"] = flip_book.count_epochs(connection, version, upto=as_of)
     return said
 
 

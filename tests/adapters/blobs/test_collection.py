@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import psycopg
 import pytest
 from click.testing import CliRunner
@@ -30,11 +31,13 @@ from domain.errors import Conflict, Invalid
 from domain.event import Event
 from domain.training.version import (
     BestCheckpointSaved,
+    EpochItemsRecorded,
     VersionTrainingCancelled,
     VersionTrainingCompleted,
     VersionTrainingStarted,
 )
 from tests.application.scenes import recorded
+from tests.domain.training.version_samples import CREATED
 from tests.servers import Database
 
 WEEK = timedelta(days=7)
@@ -310,3 +313,39 @@ def test_the_lock_goes_with_its_holder(scene: Scene, migrated: Database) -> None
         with pytest.raises(Conflict):
             scene.collect(8)
     assert scene.collect(8) == CollectionReport()
+
+
+def test_items_are_kept_of_the_newest_versions_of_each_view(scene: Scene) -> None:
+    """Those of a version that still trains are kept, and so is a file that another one names."""
+    files = [scene.blobs.put(f"items {number}".encode()) for number in range(4)]
+    completed = VersionTrainingCompleted(DIGEST, "cd" * 32, 9)
+    ended = {"a": "v1", "b": "v1", "c": "v2", "d": "v1", "e": "v1"}
+    events = []
+    for number, (version, view) in enumerate(ended.items()):
+        created = msgspec.structs.replace(CREATED, view_id=view)
+        shared = files[min(number, 3)]
+        items = EpochItemsRecorded(1, 5, shared, 9, 9, 0.5)
+        story = [created, items] if version == "b" else [created, items, completed]
+        events += [recorded(f"version-{version}", n, event) for n, event in enumerate(story, 1)]
+    scene.store.append(events)
+
+    def run(*, dry_run: bool) -> int:
+        now = utc_now() + timedelta(days=8)
+        report = collect(
+            *(scene.store, scene.blobs),
+            older_than=WEEK,
+            now=now,
+            dry_run=dry_run,
+            kept_flip_books=1,
+        )
+        return report.versions_without_items
+
+    assert run(dry_run=True) == 3
+    assert scene.lying() == set(files)
+    assert run(dry_run=False) == 2
+    assert scene.trashed() == {files[0]}, "b still trains, c is alone, d has the file of e"
+    given_up = scene.store.read_all(names=["version.epoch_items_discarded"])
+    assert [recorded.stream for recorded in given_up] == ["version-a", "version-d"]
+    assert run(dry_run=False) == 0
+    missing = {problem.digest for problem in check(scene.store, scene.blobs)}
+    assert not missing & set(files), "the checkpoints were never stored"

@@ -89,6 +89,13 @@ read of                GET    /api/v1/versions/{version_id}/evaluation/images/{i
 read of                GET    /api/v1/versions/{version_id}/evaluation/predictions.csv
 train of               PUT    /api/v1/versions/{version_id}/evaluation/thresholds
 read of                GET    /api/v1/versions/{version_id}/compare/{other_id}
+read of                GET    /api/v1/versions/{version_id}/flip-book
+read of                GET    /api/v1/versions/{version_id}/flip-book/epochs
+read of                GET    /api/v1/versions/{version_id}/flip-book/points
+read of                GET    /api/v1/versions/{version_id}/flip-book/epochs/{epoch}/points
+read of                GET    /api/v1/versions/{version_id}/flip-book/epochs/{epoch}/items
+read of                GET    /api/v1/versions/{version_id}/flip-book/items/{item}
+read of                GET    /api/v1/versions/{version_id}/flip-book/items.csv
 read of                GET    /api/v1/versions/{version_id}/compare/{other_id}/slices
 read of                GET    /api/v1/versions/{version_id}/evaluation/slices
 read of                GET    /api/v1/versions/{version_id}/evaluation/calibration

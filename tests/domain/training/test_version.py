@@ -15,6 +15,9 @@ from domain.training.version import (
     BestCheckpointSaved,
     CancelVersion,
     DatasetFrozen,
+    DiscardEpochItems,
+    EpochItemsDiscarded,
+    EpochItemsRecorded,
     FreezeDataset,
     RenameVersion,
     RetryVersion,
@@ -287,3 +290,11 @@ def test_progress_grows_from_step_to_step_and_ends_at_one() -> None:
     assert steps == sorted(steps)
     assert steps[0] == 0
     assert steps[-1] == pytest.approx(1)
+
+
+def test_items_of_an_ended_version_are_given_up_once() -> None:
+    items, given_up = EpochItemsRecorded(1, 7, "sha", 9, 9, 0.5), EpochItemsDiscarded(10)
+    given(CREATED, started(), items).when(DiscardEpochItems(10)).then(Conflict, says="wait")
+    given(CREATED, started(), items, COMPLETED).when(DiscardEpochItems(10)).then(given_up)
+    given(CREATED, started(), items, COMPLETED, given_up).when(DiscardEpochItems(10)).then()
+    given(CREATED, started(), COMPLETED).when(DiscardEpochItems(10)).then()

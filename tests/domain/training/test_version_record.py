@@ -12,6 +12,7 @@ from domain.training.messages import (
     CheckpointSaved,
     Completed,
     DataPrepared,
+    EpochItems,
     EpochMetrics,
     Evaluated,
     Failed,
@@ -22,6 +23,8 @@ from domain.training.messages import (
 from domain.training.version import (
     BatchMetricsRecorded,
     BestCheckpointSaved,
+    EpochItemsDiscarded,
+    EpochItemsRecorded,
     EpochMetricsRecorded,
     TrainingLengthKnown,
     TrainingStepAdvanced,
@@ -46,6 +49,7 @@ PAIRS: list[tuple[AnyReport, Event]] = [
     ),
     (BatchMetrics(0, (0.1, 0.2), (2.0, 1.0)), BatchMetricsRecorded(0, (0.1, 0.2), (2.0, 1.0))),
     (EpochMetrics(1, 7, 0.5, 0.9, 0.8), EpochMetricsRecorded(1, 7, 0.5, 0.9, 0.8)),
+    (EpochItems(1, 7, "sha", 9, 27, 0.5), EpochItemsRecorded(1, 7, "sha", 9, 27, 0.5)),
     (
         CheckpointSaved("sha", 9, "accuracy", 0.9, 1),
         BestCheckpointSaved("sha", 9, "accuracy", 0.9, 1),
@@ -101,6 +105,24 @@ def test_a_worker_starts_in_no_other_name() -> None:
 @pytest.mark.parametrize("body", [body for body, _ in PAIRS])
 def test_only_the_worker_that_has_the_job_reports_on_it(body: AnyReport) -> None:
     given(CREATED, started()).when(report(body, worker="w2")).then(Conflict)
+
+
+def test_items_of_an_epoch_that_is_trained_again_are_recorded_once() -> None:
+    first = EpochItemsRecorded(2, 14, "sha", 9, 9, 0.5)
+    history = given(CREATED, started(), first, started(2))
+    for epoch in (1, 2):
+        again = EpochItems(epoch, 7 * epoch, "other", 9, 9, 0.7)
+        history.when(report(again, delivery=2)).then()
+    third = EpochItems(3, 21, "other", 9, 9, 0.7)
+    recorded = EpochItemsRecorded(3, 21, "other", 9, 9, 0.7)
+    history.when(report(third, delivery=2)).then(recorded)
+
+
+def test_a_retried_version_whose_items_are_given_up_records_no_more() -> None:
+    first, failed = EpochItemsRecorded(1, 7, "sha", 9, 9, 0.5), VersionTrainingFailed("no memory")
+    story = (CREATED, started(), first, failed, EpochItemsDiscarded(3), VersionRetried(2))
+    second = EpochItems(2, 14, "sha", 9, 9, 0.5)
+    given(*story, started(attempt=2)).when(report(second, attempt=2)).then()
 
 
 def test_a_job_that_was_handed_on_is_reported_by_its_next_worker() -> None:

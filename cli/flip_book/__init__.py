@@ -1,0 +1,1 @@
+"""Commands about how a version's items were learnt."""

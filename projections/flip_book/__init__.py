@@ -1,0 +1,1 @@
+"""The read model of the epochs whose items were recorded."""
