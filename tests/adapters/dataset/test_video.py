@@ -109,7 +109,7 @@ def test_killed_midway_and_repeated_it_is_the_same(
     with monkeypatch.context() as patch:
         # While it is decoded, and after some of its frames were recorded.
         patch.setattr(run, "BATCH", 7)
-        patch.setattr(run, "extract_frames", once(run.extract_frames, 0))
+        patch.setattr(run, "extract_frames", once(extract_frames, 0))
         with pytest.raises(Killed):
             importer.run(import_id)
         patch.setattr(run, "extract_frames", extract_frames)
@@ -128,8 +128,8 @@ def test_killed_midway_and_repeated_it_is_the_same(
 @pytest.mark.parametrize("where", ["the end", "the middle"])
 def test_a_truncated_video_is_refused(importer: Importer, tmp_path: Path, where: str) -> None:
     # With its index first, a cut off file can still be opened.
-    options = {"options": {"movflags": "faststart"}} if where == "the middle" else {}
-    whole = video(tmp_path / "whole.mp4", "libx264", **options)
+    first = {"movflags": "faststart"} if where == "the middle" else {}
+    whole = video(tmp_path / "whole.mp4", "libx264", options=first)
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 7 // 10])
     ending = importer.take(cut)

@@ -95,6 +95,7 @@ class Doors:
                 "name": "project.created",
                 "file": "1.json",
                 "position": "1",
+                "epoch": "1",
                 "path": "openapi.json",
             }
         )
