@@ -96,6 +96,7 @@ class Doors:
                 "file": "1.json",
                 "position": "1",
                 "epoch": "1",
+                "item": "none",
                 "path": "openapi.json",
             }
         )
