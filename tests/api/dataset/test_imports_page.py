@@ -113,6 +113,7 @@ def test_an_archive_is_imported_and_its_images_are_in_the_grid(
         "clip": ["false"],
         "dry_run": ["false"],
         "unlabelled": ["negative"],
+        "scenes": ["false"],
     }
     expect(page.locator("[data-import]")).to_have_count(1)
     page.evaluate("window.theSame = true")
