@@ -84,6 +84,7 @@ UPCASTS: Mapping[tuple[str, int], Step] = {
     ("version.epoch_metrics_recorded", 1): _unchanged,
     ("version.best_checkpoint_saved", 1): _unchanged,
     ("version.evaluated", 1): _with_predictions,
+    ("version.evaluated", 2): _unchanged,
     ("version.training_failed", 1): _unchanged,
     ("version.training_completed", 1): _ended_by_length,
 }

@@ -15,6 +15,7 @@ import av
 import msgspec
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from PIL import Image
 
 from adapters.video.messages import LIST, Frame, Report, Task
 
@@ -46,7 +47,7 @@ def extract(task: Task) -> int:
                 at = frame.time or 0.0
                 name = f"{Path(task.name).stem}-{number:06d}.png"
                 path = Path(task.into) / name
-                picture = frame.to_image()
+                picture: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
                 if frame.rotation:
                     picture = picture.rotate(frame.rotation, expand=True)
                 picture.save(path, "PNG")

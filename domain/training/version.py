@@ -178,7 +178,7 @@ class VersionEvaluated(Event, frozen=True, tag="version.evaluated"):
     `predictions` is the sha256 of their Parquet file, by which it lies in the blob store.
     """
 
-    schema_version: ClassVar[int] = 2
+    schema_version: ClassVar[int] = 3
 
     checkpoint: str
     validation: SplitFigures

@@ -65,10 +65,10 @@ def count_differences(
 ) -> DifferenceCounts:
     """How many images differ between two positions; labels of one view only if it is given."""
     rows = _differences(project_id, first, second, view_id)
-    counted = [
-        func.count().filter(_is(rows, change)) for change in DifferenceCounts.__struct_fields__
-    ]
-    return DifferenceCounts(*connection.execute(select(*counted).select_from(rows)).one())
+    changes = DifferenceCounts.__struct_fields__
+    counted = [func.count().filter(_is(rows, change)) for change in changes]
+    found = connection.execute(select(*counted).select_from(rows)).one()
+    return DifferenceCounts(**dict(zip(changes, found, strict=True)))
 
 
 def list_differences(

@@ -88,7 +88,7 @@ class ViewCounts(msgspec.Struct, frozen=True):
     unannotated: SplitCount
     without_concept: SplitCount
     concepts: list[ConceptCount]
-    reviewed: SplitCount
+    reviewed: SplitCount = SplitCount()
 
 
 def list_images(

@@ -110,6 +110,33 @@ def test_both_find_the_same_manifest(
     assert f"the {len(lines)} images of version-x follow" in said
 
 
+def test_a_review_is_of_the_last_annotation() -> None:
+    added = ImageAdded("p", "ab" * 32, 8, 8, "a.png", {})
+    said = ImageAnnotated("v", (Annotation("k"),), False)
+    first, second = ImageReviewed("v", 2), ImageReviewed("v", 3)
+    happened: list[tuple[str, Event]] = [
+        *(("image-a", event) for event in (added, said, said, second)),
+        *(("image-b", event) for event in (added, said, first, said)),
+        *(("image-c", event) for event in (added, said, first, ImageReviewWithdrawn("v"))),
+        *(("image-d", event) for event in (added, said, first)),
+    ]
+    created = msgspec.structs.replace(
+        CREATED,
+        concepts=(ConceptLabel("k", "k"),),
+        log_position=len(happened),
+        view_id="v",
+        options=msgspec.structs.replace(CREATED.options, reviewed_only=True),
+    )
+    images = placed(happened)
+    rules = {"negative_validation": False, "reviewed_only": True}
+    lines = list(manifest(images, "v", CREATED.kind, frozenset("k"), **rules))
+    assert [line.image for line in lines] == ["a", "d"]
+    frozen = DatasetFrozen(digest(lines), 2, 0, {}, None)
+    content = b"".join(map(canonical_line, lines))
+    [told] = checked([*happened, ("version-x", created), ("version-x", frozen)], content)
+    assert "the 2 images of version-x follow" in told
+
+
 def test_a_version_does_not_look_ahead() -> None:
     created = msgspec.structs.replace(CREATED, log_position=1)
     frozen = DatasetFrozen(digest([]), 0, 0, {}, None)

@@ -109,7 +109,7 @@ def test_killed_midway_and_repeated_it_is_the_same(
     with monkeypatch.context() as patch:
         # While it is decoded, and after some of its frames were recorded.
         patch.setattr(run, "BATCH", 7)
-        patch.setattr(run, "extract_frames", once(run.extract_frames, 0))
+        patch.setattr(run, "extract_frames", once(extract_frames, 0))
         with pytest.raises(Killed):
             importer.run(import_id)
         patch.setattr(run, "extract_frames", extract_frames)
@@ -125,13 +125,15 @@ def test_killed_midway_and_repeated_it_is_the_same(
     assert sorted(taken(importer)) == [f"street-{number:06d}.png" for number in range(0, 300, 5)]
 
 
-@pytest.mark.parametrize("where", ["the end", "the middle"])
+@pytest.mark.parametrize("where", ["the index", "the middle", "the last packet"])
 def test_a_truncated_video_is_refused(importer: Importer, tmp_path: Path, where: str) -> None:
     # With its index first, a cut off file can still be opened.
-    options = {"options": {"movflags": "faststart"}} if where == "the middle" else {}
-    whole = video(tmp_path / "whole.mp4", "libx264", **options)
+    first = {"movflags": "faststart"} if where != "the index" else {}
+    whole = video(tmp_path / "whole.mp4", "libx264", options=first)
     cut = tmp_path / "cut.mp4"
-    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 7 // 10])
+    size = whole.stat().st_size
+    kept = size - 20 if where == "the last packet" else size * 7 // 10
+    cut.write_bytes(whole.read_bytes()[:kept])
     ending = importer.take(cut)
     assert isinstance(ending, ImportRefused)
     assert ending.reason.startswith("cut.mp4: it ")

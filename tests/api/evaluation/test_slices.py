@@ -63,8 +63,8 @@ def test_the_worst_slice_is_first(site: Scene, sliced: tuple[str, str]) -> None:
     assert [one["metric"] for one in found["items"]] == pytest.approx([1 / 3, 0.5, 1, 1])
     assert [one["images"] for one in get(site, path, key="camera", split="train")["items"]] == [1]
     compared = get(site, f"/versions/{first}/compare/{second}/slices", key="camera")["items"]
-    told = [(one["value"], one["delta"]) for one in compared]
-    assert told == [("rear", -0.5), ("right", 0), (None, 0), ("left", pytest.approx(2 / 3))]
+    deltas = [(one["value"], one["delta"]) for one in compared]
+    assert deltas == [("rear", -0.5), ("right", 0), (None, 0), ("left", pytest.approx(2 / 3))]
 
 
 def test_the_reliability_diagram_agrees_with_torchmetrics(site: Scene) -> None:
