@@ -11,10 +11,11 @@ from adapters.health.own_parts import OwnParts
 from adapters.health.own_port import own_port
 from adapters.observability import logs
 from adapters.observability.event_spans import TracedStore, passed_on
-from adapters.postgres.postgres import engine_for, wake_ups
+from adapters.postgres.log_growth import log_growth
+from adapters.postgres.postgres import engine_for
 from adapters.services import SERVICES
 from adapters.settings import Settings
-from application.log.store import CHANNEL, Store
+from application.log.store import Store
 from domain.event import Recorded
 from projections.engine.follow import Follower
 from projections.engine.read_model import ReadModel
@@ -29,7 +30,7 @@ def run_project(settings: Settings, store: Store, stop: threading.Event) -> None
     """Keep all read models up with the log. One that fails is tried again, by itself."""
     url = settings.require("database_url")
     follower = Follower(engine_for(url), store, READ_MODELS, _projected, described)
-    for _ in wake_ups(url, CHANNEL, stop):
+    for _ in log_growth(url, stop, poll=1.0):
         follower.keep_up()
 
 

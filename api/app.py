@@ -39,10 +39,14 @@ from api.dataset.imports import ImportController
 from api.dataset.imports_page import ImportPages
 from api.dataset.projects import ProjectController
 from api.dataset.projects_page import ProjectPages
+from api.dataset.reviews import ReviewController
+from api.dataset.snapshots import SnapshotController
+from api.dataset.snapshots_page import SnapshotPages
 from api.evaluation.comparison import ComparisonController
 from api.evaluation.comparison_page import ComparePages
 from api.evaluation.evaluation import EvaluationController
 from api.evaluation.page import EvaluationPages
+from api.evaluation.slices import SliceController
 from api.experiments.experiments import ExperimentController
 from api.experiments.list_page import ExperimentListPages
 from api.experiments.page import ExperimentPages
@@ -85,6 +89,8 @@ API = Router(
     route_handlers=[
         ProjectController,
         ImageController,
+        ReviewController,
+        SnapshotController,
         ErasureController,
         ImportController,
         ExportController,
@@ -96,6 +102,7 @@ API = Router(
         EvaluationController,
         ComparisonController,
         FlipBookController,
+        SliceController,
         LiveController,
         ExperimentController,
         EventController,
@@ -118,6 +125,7 @@ PAGES = Router(
         ProjectPages,
         ImagePages,
         ImportPages,
+        SnapshotPages,
         ViewPages,
         AnnotatePages,
         ExperimentListPages,

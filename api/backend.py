@@ -138,7 +138,8 @@ class Backend:
         """
         if at_least is not None:
             self.require(at_least, *read_models)
-        with self.engine.connect() as connection:
+        # Ended by a commit: a rollback would drop the connection's prepared statements.
+        with self.engine.begin() as connection:
             yield connection, reached(connection, read_models)
 
     @contextmanager

@@ -53,7 +53,7 @@ def fork_model(
 ) -> Decided[Model]:
     """Fork a model with other concepts from its parent, at a user's request."""
     parent = models.require(session.get(MODEL, parent_model_id))
-    view = views.require(session.get(VIEW, parent.view_id))
+    view = views.require_active(session.get(VIEW, parent.view_id))
     command = ForkModel(parent_model_id, tuple(concepts), why, name)
     change = fork(command, view, parent, session.new_id())
     _record(session, parent.view_id, change)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from benchmarks import append
 from benchmarks.audit import bundle, trail, verify
 from benchmarks.dataset import freezing, grid, importing
+from benchmarks.experiments import search
 from benchmarks.measurements import Measurement
 from benchmarks.operations import crowd, start, tracing
 from benchmarks.projections import as_of, library, projection, replay
@@ -22,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "loading": loading.run,
     "library": library.run,
     "as-of": as_of.run,
+    "search": search.run,
     "live": live.run,
     "sse": sse.run,
     "start": start.run,

@@ -47,6 +47,14 @@ def find_project(client: ApiClient, project: str) -> str | None:
     return None
 
 
+def require_project(client: ApiClient, project: str) -> str:
+    """The id of the project with this name or id. Raises `ApiProblem`."""
+    project_id = find_project(client, project)
+    if project_id is None:
+        raise ApiProblem(f"there is no project {project!r}")
+    return project_id
+
+
 def view_among(rows: list[dict[str, Any]], view: str) -> str:
     matches = [row["view_id"] for row in rows if view in (row["view_id"], row["name"])]
     if len(matches) != 1:
@@ -54,8 +62,8 @@ def view_among(rows: list[dict[str, Any]], view: str) -> str:
     return str(matches[0])
 
 
-def find_view(client: ApiClient, view: str) -> dict[str, Any]:
-    """The view with this id, or with these names as PROJECT/VIEW."""
+def find_view(client: ApiClient, view: str, *, archived: bool = False) -> dict[str, Any]:
+    """The view with this id, or with these names as PROJECT/VIEW; archived ones on request."""
     try:
         row: dict[str, Any] = client.query(f"views/{quote(view, safe='')}")["view"]
         return row
@@ -63,9 +71,7 @@ def find_view(client: ApiClient, view: str) -> dict[str, Any]:
         if problem.status != HTTPStatus.NOT_FOUND or "/" not in view:
             raise
     project, _, name = view.partition("/")
-    project_id = find_project(client, project)
-    if project_id is None:
-        raise ApiProblem(f"there is no project {project!r}")
-    rows: list[dict[str, Any]] = client.query(f"projects/{project_id}/views")["items"]
+    path = f"projects/{require_project(client, project)}/views"
+    rows: list[dict[str, Any]] = client.query(path, archived=str(archived).lower())["items"]
     view_id = view_among(rows, name)
     return next(row for row in rows if row["view_id"] == view_id)

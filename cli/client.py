@@ -66,6 +66,10 @@ class ApiClient:
         """POST a command as JSON and return its answer."""
         return self._send("POST", path, key=key, json=body)
 
+    def change(self, path: str, body: object) -> dict[str, Any]:
+        """PATCH: change what something is, such as its name."""
+        return self._send("PATCH", path, json=body)
+
     def delete(self, path: str, **parameters: object) -> dict[str, Any]:
         """DELETE: archive, close or revoke something."""
         given = {name: value for name, value in parameters.items() if value is not None}

@@ -71,6 +71,7 @@ UPCASTS: Mapping[tuple[str, int], Step] = {
     ("image.added", 1): _in_plain_text,
     ("project.validation_split_drawn", 1): _unchanged,
     ("import.requested", 1): _unchanged,
+    ("import.requested", 2): _unchanged,
     ("import.completed", 1): _unchanged,
     ("import.checked", 1): _unchanged,
     ("version.created", 1): _with_whole_form,
@@ -83,6 +84,7 @@ UPCASTS: Mapping[tuple[str, int], Step] = {
     ("version.epoch_metrics_recorded", 1): _unchanged,
     ("version.best_checkpoint_saved", 1): _unchanged,
     ("version.evaluated", 1): _with_predictions,
+    ("version.evaluated", 2): _unchanged,
     ("version.training_failed", 1): _unchanged,
     ("version.training_completed", 1): _ended_by_length,
 }

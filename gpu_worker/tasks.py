@@ -16,6 +16,9 @@ from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
 from domain.training.messages import SplitFigures
 
 ACCURACY, MEAN_AVERAGE_PRECISION = "validation_accuracy", "validation_mean_average_precision"
+CALIBRATION_ERROR = "calibration_error"
+BINS = 10
+"""The number of bins of the calibration error."""
 _MATCH_IOU = 0.5
 
 # In a group only the first process evaluates: nothing is gathered from the others.
@@ -110,10 +113,12 @@ class Classification(_Labels):
         return Predictions(loss, logits, logits.softmax(1), logits.isfinite().all())
 
     def metrics(self, device: torch.device) -> Metrics:
-        from torchmetrics.classification import MulticlassAccuracy
+        from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
 
         accuracy = MulticlassAccuracy(self._concepts, average="micro", **_METRIC_OPTIONS)
-        return _LabelMetrics({"accuracy": accuracy.to(device)})
+        error = MulticlassCalibrationError(self._concepts, n_bins=BINS, **_METRIC_OPTIONS)
+        metrics = {"accuracy": accuracy.to(device), CALIBRATION_ERROR: error.to(device)}
+        return _LabelMetrics(metrics)
 
     def rows(
         self,
@@ -182,10 +187,15 @@ class _TagMetrics:
     """The mean average precision is over the concepts that some image of the split holds."""
 
     def __init__(self, concepts: int, device: torch.device) -> None:
-        from torchmetrics.classification import MultilabelAccuracy, MultilabelAveragePrecision
+        from torchmetrics.classification import (
+            BinaryCalibrationError,
+            MultilabelAccuracy,
+            MultilabelAveragePrecision,
+        )
 
         self._accuracy = MultilabelAccuracy(concepts, average="micro", **_METRIC_OPTIONS)
         self._precision = MultilabelAveragePrecision(concepts, average="none", **_METRIC_OPTIONS)
+        self._error = BinaryCalibrationError(n_bins=BINS, **_METRIC_OPTIONS).to(device)
         self._metrics = [self._accuracy.to(device), self._precision.to(device)]
         self._present = torch.zeros(concepts, dtype=torch.bool, device=device)
 
@@ -194,9 +204,13 @@ class _TagMetrics:
         self._present |= tags.any(0)
         for metric in self._metrics:
             metric.update(predictions.scores, tags)
+        self._error.update(predictions.scores.flatten(), tags.flatten())
 
     def compute(self) -> dict[str, float]:
-        metrics = {"accuracy": float(self._accuracy.compute())}
+        metrics = {
+            "accuracy": float(self._accuracy.compute()),
+            CALIBRATION_ERROR: float(self._error.compute()),
+        }
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "No positive samples")
             precision = self._precision.compute()[self._present]

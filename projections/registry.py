@@ -6,6 +6,7 @@ from projections.dataset.catalog import CATALOG
 from projections.dataset.dataset import DATASET
 from projections.dataset.erasures import ERASURES
 from projections.dataset.imports import IMPORTS
+from projections.dataset.snapshots import SNAPSHOTS
 from projections.experiments.experiments import EXPERIMENTS
 from projections.flip_book.flip_book import FLIP_BOOK
 from projections.training.evaluations import EVALUATIONS
@@ -23,6 +24,7 @@ READ_MODELS = (
     FLIP_BOOK,
     EXPERIMENTS,
     ERASURES,
+    SNAPSHOTS,
     IMPORTS,
     TRAIL,
     TIMELINE,

@@ -14,7 +14,8 @@ from adapters.servers.postgres import EmbeddedPostgres
 from application.log.store import Store
 from tests.servers import Database, new_database
 
-# Before torch is loaded: threads that spin take the cores from the other tests' processes.
+# Before torch is loaded: its threads would take the cores from the other tests' processes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 

@@ -309,7 +309,8 @@ def check_datasets(
         if event.name == "image.added":
             added = event.data()
             image = {"project": added["project_id"], "blob": added["blob"]}
-            images[event.stream] = image | {"split": "train", "annotations": {}}
+            image |= {"split": "train", "annotations": {}, "annotated": {}, "reviewed": {}}
+            images[event.stream] = image
         elif event.name in ("image.removed", "image.erased"):
             images.pop(event.stream, None)
         elif event.name == "image.split_assigned" and image:
@@ -317,6 +318,11 @@ def check_datasets(
         elif event.name == "image.annotated" and image:
             annotated = event.data()
             image["annotations"][annotated["view_id"]] = annotated
+            image["annotated"][annotated["view_id"]] = event.revision
+        elif event.name == "image.reviewed" and image:
+            image["reviewed"][event.data()["view_id"]] = event.data()["annotated_revision"]
+        elif event.name == "image.review_withdrawn" and image:
+            image["reviewed"].pop(event.data()["view_id"], None)
 
 
 def check_dataset(
@@ -347,11 +353,16 @@ def manifest(images: dict[str, dict[str, Any]], version: Any) -> Iterator[tuple[
     The image is in the project and annotated in the view: in classification with exactly one of the
     version's concepts, in detection with one or more, in tagging with any number of them, or as
     without concept. With `negative_validation`, a detection's validation images have any number.
+    With the option `reviewed_only`, a training image's annotation is the one that was reviewed.
     """
     concepts = {concept["concept_id"] for concept in version["concepts"]}
     for stream, image in sorted(images.items()):
         annotated = image["annotations"].get(version["view_id"])
         if image["project"] != version["project_id"] or annotated is None:
+            continue
+        view = version["view_id"]
+        reviewed = image["reviewed"].get(view) == image["annotated"][view]
+        if version["options"].get("reviewed_only") and image["split"] == "train" and not reviewed:
             continue
         kept = [item for item in annotated["annotations"] if item["concept_id"] in concepts]
         if version["kind"] == "classification" and len(kept) != 1:

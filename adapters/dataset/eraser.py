@@ -6,11 +6,11 @@ import time
 from functools import partial
 
 from adapters.blobs.blobs import BlobStore
-from adapters.postgres.postgres import wake_ups
+from adapters.postgres.log_growth import log_growth
 from adapters.postgres.reactions import react_to_all
 from adapters.settings import Settings
 from application.dataset.erasure import REACTS_TO, orders, react
-from application.log.store import CHANNEL, Store
+from application.log.store import Store
 
 FEED = "erasures"
 
@@ -29,7 +29,7 @@ def run_eraser(settings: Settings, store: Store, stop: threading.Event) -> None:
     blobs = BlobStore.from_url(settings.require("blobs_url"))
     erase = partial(react, store, blobs.erase)
     next_sweep = time.monotonic()
-    for _ in wake_ups(settings.require("database_url"), CHANNEL, stop):
+    for _ in log_growth(settings.require("database_url"), stop, REACTS_TO):
         react_to_all(store, FEED, REACTS_TO, erase)
         if time.monotonic() >= next_sweep:
             sweep(store, blobs)

@@ -26,7 +26,7 @@ _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 class ExportRequest(msgspec.Struct, frozen=True):
-    """An export: of all views if `view_ids` is empty; `with_images` includes the image files."""
+    """An export, of all active views if `view_ids` is empty; `with_images` includes the files."""
 
     project_id: str
     format: str
@@ -100,7 +100,8 @@ def _views(store: Store, request: ExportRequest) -> dict[str, View]:
             f"the project had no view {unknown[0]!r} at position {request.position}",
             field="view_id",
         )
-    return {key: views[key] for key in request.view_ids or views}
+    active = [key for key, view in views.items() if not view.archived]
+    return {key: views[key] for key in request.view_ids or active}
 
 
 class _Names:

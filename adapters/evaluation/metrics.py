@@ -24,6 +24,9 @@ from adapters.evaluation.prediction_arrays import (
     plain,
 )
 
+BINS = 10
+"""The number of bins of a reliability diagram."""
+
 POINTS = 300
 """The most points of a curve."""
 
@@ -97,6 +100,54 @@ def accuracy(decided: DecidedLabels, within: Bools) -> float | None:
     if not within.any():
         return None
     return float(accuracy_score(decided.predictions.truth[within], decided.predicted[within]))
+
+
+def overall(decided: Decided, within: Bools) -> float | None:
+    """The share of images without an error; of a detection, F1 over the boxes of all concepts."""
+    from sklearn.metrics import f1_score
+
+    if isinstance(decided, DecidedLabels):
+        return accuracy(decided, within)
+    true, predicted = _boxes_as_samples(decided, within)
+    if not len(true):
+        return None
+    labels = list(range(len(decided.predictions.concepts)))
+    return float(f1_score(true, predicted, labels=labels, average="micro", zero_division=0))
+
+
+class CalibrationBin(msgspec.Struct, frozen=True):
+    """Predictions of about one score: their mean score, the share that is right, their number."""
+
+    score: float
+    right: float
+    predictions: int
+
+
+def reliability(predictions: PredictionArrays, within: Bools) -> list[CalibrationBin]:
+    """A reliability diagram (DeGroot and Fienberg 1983): bins of equal width without empty ones.
+
+    A prediction is an image's highest score (classification), each score of an image (tagging) or
+    each predicted box, which is right if it matches a true one.
+    """
+    from sklearn.calibration import calibration_curve
+
+    if not isinstance(predictions, Labels):
+        boxes = within[predictions.predicted.image]
+        right, scores = predictions.matched[boxes] >= 0, predictions.scores[boxes]
+    elif predictions.single:
+        scores = predictions.scores[within].max(axis=1, initial=0)
+        top = predictions.scores[within].argmax(axis=1)
+        right = predictions.truth[within][np.arange(len(top)), top]
+    else:
+        right, scores = predictions.truth[within].ravel(), predictions.scores[within].ravel()
+    if not len(scores):
+        return []
+    share, score = calibration_curve(right, scores, n_bins=BINS, strategy="uniform", pos_label=True)
+    # scikit-learn's own bins, of which it does not return how many are in each.
+    edges = np.linspace(0.0, 1.0, BINS + 1)
+    counts = np.bincount(np.searchsorted(edges[1:-1], scores), minlength=BINS)
+    rows = zip(score.tolist(), share.tolist(), counts[counts > 0].tolist(), strict=True)
+    return [CalibrationBin(*row) for row in rows]
 
 
 def confusion(decided: DecidedLabels, within: Bools) -> list[list[int]]:

@@ -84,7 +84,8 @@ class ReadOptions(msgspec.Struct, frozen=True):
     format allows several, or None. `clip` clips boxes to the image instead of rejecting them.
     `max_bytes` is the largest size of one annotation file. With `negative`, images that COCO or
     VOC lists without annotations are without concept, otherwise not annotated. `origin` is the
-    coordinate of the first pixel in VOC, 0 or 1; None guesses it.
+    coordinate of the first pixel in VOC, 0 or 1; None guesses it. `video` is the name of the file
+    that frames are of.
     """
 
     view: str
@@ -93,6 +94,7 @@ class ReadOptions(msgspec.Struct, frozen=True):
     max_bytes: int = 1_000_000_000
     negative: bool = True
     origin: int | None = None
+    video: str = ""
 
 
 class Contents(msgspec.Struct, frozen=True):

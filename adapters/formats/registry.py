@@ -11,6 +11,7 @@ from adapters.formats import (
     folders,
     studio,
     studio_file,
+    video,
     voc,
     yolo,
 )
@@ -85,6 +86,13 @@ FORMATS = {
         studio.write,
         "*.jsonl with a header",
         frozenset({".jsonl"}),
+    ),
+    "video": Format(
+        "Video",
+        video.recognise,
+        video.read,
+        None,
+        "a file, *.mp4, *.mov, *.avi or *.webm",
     ),
     FOLDERS: Format(
         "folder per class", folders.recognise, folders.read, None, "images in a folder per class"

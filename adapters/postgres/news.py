@@ -6,10 +6,11 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import msgspec
 from sqlalchemy import Engine
 
-from adapters.postgres.postgres import wake_ups
-from projections.engine.follow import positions_of
+from adapters.postgres.postgres import notifications
+from projections.engine.follow import Advance, positions_of
 from projections.engine.read_model import CHANNEL, ReadModel
 from projections.registry import READ_MODELS
 
@@ -68,15 +69,25 @@ class News:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                for _ in wake_ups(self._url, CHANNEL, self._stop):
-                    self._check_positions()
+                for payloads in notifications(self._url, CHANNEL, self._stop):
+                    self._update(self._announced(payloads) if payloads else self._stored())
             except Exception:
                 log.exception("following the read models was interrupted; it continues")
                 self._stop.wait(0.5)
 
-    def _check_positions(self) -> None:
+    def _stored(self) -> dict[str, int]:
         with self._engine.connect() as connection:
-            positions = dict(positions_of(connection, READ_MODELS))
+            return dict(positions_of(connection, READ_MODELS))
+
+    def _announced(self, payloads: Sequence[str]) -> dict[str, int]:
+        """The positions with those that notifications name, which are sent when they hold."""
+        positions = dict(self._positions)
+        for payload in payloads:
+            advance = msgspec.json.decode(payload, type=Advance)
+            positions |= dict.fromkeys(advance.read_models, advance.position)
+        return positions
+
+    def _update(self, positions: Mapping[str, int]) -> None:
         moved = {name for name, at in positions.items() if at != self._positions.get(name)}
         if not moved:
             return

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from functools import lru_cache
 
 import psycopg
-from sqlalchemy import URL, Engine, NullPool, create_engine, make_url, text
+from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url, text
+from sqlalchemy.exc import DisconnectionError
 
+from application.log.connections import check_connection
 from application.log.store import KEEPALIVE_OPTIONS
 
 STOP_CHECK = 0.2
@@ -23,13 +25,19 @@ log = logging.getLogger(__name__)
 @lru_cache
 def engine_for(url: str, pool_size: int = 4) -> Engine:
     """The process's engine for a `postgresql://` URL; dead connections are replaced."""
-    return create_engine(
-        _with_driver(url),
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_pre_ping=True,
-        connect_args=KEEPALIVE_OPTIONS,
+    engine = create_engine(
+        _with_driver(url), pool_size=pool_size, max_overflow=0, connect_args=KEEPALIVE_OPTIONS
     )
+    event.listen(engine, "checkout", _check)
+    return engine
+
+
+def _check(connection: psycopg.Connection, *_: object) -> None:
+    """Let the pool replace a connection that the server has closed."""
+    try:
+        check_connection(connection)
+    except psycopg.Error as error:
+        raise DisconnectionError(str(error)) from error
 
 
 def passing_engine(url: str, seconds: float | None = None) -> Engine:
@@ -62,17 +70,28 @@ def wake_ups(url: str, channel: str, stop: threading.Event, poll: float = 1.0) -
     Polling makes it reliable, notifications make it fast. A lost connection is replaced; until then
     the generator only polls. It ends when `stop` is set.
     """
+    for _ in notifications(url, channel, stop, poll):
+        yield
+
+
+def notifications(
+    url: str, channel: str, stop: threading.Event, poll: float = 1.0
+) -> Iterator[list[str]]:
+    """The same, with the payloads that have come; none where some may have been missed."""
     connection: psycopg.Connection | None = None
+    received: list[str] = []
     try:
         while not stop.is_set():
             if connection is None:
                 connection = _listen(url, channel)
-            yield
+                received = []
+            yield received
+            received = []
             try:
                 if connection is None:
                     stop.wait(poll)
                 else:
-                    _await_notification(connection, stop, poll)
+                    received = _await_notifications(connection, stop, poll)
             except psycopg.OperationalError as error:
                 log.warning("listening on %s was interrupted: %s", channel, error)
                 connection = None
@@ -82,14 +101,16 @@ def wake_ups(url: str, channel: str, stop: threading.Event, poll: float = 1.0) -
             connection.close()
 
 
-def _await_notification(
+def _await_notifications(
     connection: psycopg.Connection, stop: threading.Event, seconds: float
-) -> None:
-    """Return when notified, after `seconds`, or soon after `stop` is set."""
+) -> list[str]:
+    """The payloads of what has come, after `seconds` none, or soon after `stop` is set."""
     deadline = time.monotonic() + seconds
     while not stop.is_set() and (left := deadline - time.monotonic()) > 0:
-        if any(True for _ in connection.notifies(timeout=min(left, STOP_CHECK), stop_after=1)):
-            return
+        arrived = connection.notifies(timeout=min(left, STOP_CHECK), stop_after=1)
+        if payloads := [notify.payload for notify in arrived]:
+            return payloads
+    return []
 
 
 def _listen(url: str, channel: str) -> psycopg.Connection | None:

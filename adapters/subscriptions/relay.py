@@ -27,10 +27,10 @@ from adapters.nats.jetstream import (
 )
 from adapters.nats.login import NatsLogin, nats_login
 from adapters.observability.event_spans import passed_on
-from adapters.postgres.postgres import wake_ups
+from adapters.postgres.log_growth import log_growth
 from adapters.settings import Settings
 from adapters.subscriptions.event_batches import PAGE, Batch, Reached, batches
-from application.log.store import CHANNEL, AppendRefused, Store
+from application.log.store import AppendRefused, Store
 from application.scopes import Scopes
 from domain.event import Recorded
 
@@ -68,7 +68,7 @@ async def _run(store: Store, nats: NatsLogin, stop: threading.Event) -> None:
         js = client.jetstream()
         await ensure_streams(js)
         relay = Relay(store, js)
-        wakes = wake_ups(store.database_url, CHANNEL, stop)
+        wakes = log_growth(store.database_url, stop, poll=1.0)
         while await asyncio.to_thread(next, wakes, False) is None:
             try:
                 await relay.catch_up()

@@ -23,12 +23,12 @@ from adapters.nats.jetstream import (
 )
 from adapters.nats.login import nats_login
 from adapters.observability import tracing
-from adapters.postgres.postgres import wake_ups
+from adapters.postgres.log_growth import log_growth
 from adapters.postgres.reactions import React, react_to_all
 from adapters.settings import Settings
 from adapters.training.control import put_desired_state
 from adapters.training.job_key import job_tokens
-from application.log.store import CHANNEL, Store
+from application.log.store import Store
 from application.training import control, policies
 from application.training.job_tokens import JobTokens
 from domain.trace_context import span_id_of, traceparent
@@ -78,7 +78,7 @@ async def _follow(
     """React as the log grows. A recreated stream has lost its messages: for it, the whole log is
     processed again."""
     incarnation = await stream_incarnation(js, stream)
-    wakes = wake_ups(store.database_url, CHANNEL, stop)
+    wakes = log_growth(store.database_url, stop, reacts_to)
     while await asyncio.to_thread(next, wakes, False) is None:
         await asyncio.to_thread(react_to_all, store, f"{name} for {incarnation}", reacts_to, react)
         if await stream_incarnation(js, stream) != incarnation:

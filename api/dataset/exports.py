@@ -43,7 +43,8 @@ class ExportController(Controller):
     ) -> Stream:
         """A zip archive of the annotations, now or as of a moment, optionally with the images.
 
-        Studio JSON lines contain all views, or those given by `view_id`; other formats contain one.
+        Studio JSON lines contain all views but archived ones, or those given by `view_id`; other
+        formats contain one.
         """
         position = _position(backend, as_of)
         stream = PROJECT.stream(project_id)

@@ -84,6 +84,7 @@ class ImageController(Controller):
         concept_id: FromQuery[str | None] = None,
         annotated: FromQuery[bool | None] = None,
         without_concept: FromQuery[bool] = False,
+        reviewed: FromQuery[bool | None] = None,
         order: FromQuery[Order] = "oldest",
         cursor: Cursor = None,
         limit: Limit = 50,
@@ -92,7 +93,8 @@ class ImageController(Controller):
     ) -> Images:
         """Images in the order they were added, or the newest first.
 
-        `concept_id`, `annotated` and `without_concept` refer to the annotations in `view_id`. Any
+        `concept_id`, `annotated`, `without_concept` and `reviewed` refer to the annotations in
+        `view_id`; with `reviewed=false` these are annotated images that nobody has reviewed. Any
         image's `added_position` is a cursor too: with `annotated=false` and `limit=1` it finds the
         next image that is not annotated, in either order.
         """
@@ -102,6 +104,7 @@ class ImageController(Controller):
             concept_id=concept_id,
             annotated=annotated,
             without_concept=without_concept,
+            reviewed=reviewed,
         )
         if view_id is None and image_filter.uses_view:
             raise Invalid("say in which view: give view_id", field="view_id")

@@ -32,7 +32,7 @@ class ImportController(Controller):
 
     @post(
         "/projects/{project_id:str}/imports/upload",
-        summary="Upload an archive and import it",
+        summary="Upload an archive or video and import it",
         status_code=202,
         request_max_body_size=None,
         opt=needs(Right.ANNOTATE, of="project_id"),
@@ -54,14 +54,22 @@ class ImportController(Controller):
         dry_run: FromQuery[bool] = False,
         unlabelled: FromQuery[str] = NEGATIVE,
         origin: FromQuery[int | None] = None,
+        frame_rate: FromQuery[float] = 1.0,
+        scenes: FromQuery[bool] = False,
     ) -> Response[CommandResult]:
-        """The body is a zip or a tar archive, optionally compressed. The answer's `id` is the
-        import's.
+        """The body is a zip or a tar archive, optionally compressed, or a video. The answer's `id`
+        is the import's.
+
+        A video (MP4, MOV, AVI, WebM) becomes `frame_rate` images a second or, with `scenes`, the
+        first of each scene; `video`, `time` and `frame` are their metadata.
 
         It runs afterwards: `GET /imports/{id}` has its progress and its result.
         """
         refuse_controls(name, "name")
-        rules = ImportRules(form, kind, new_concepts, skip_bad, clip, dry_run, unlabelled, origin)
+        rate = None if scenes else frame_rate
+        rules = ImportRules(
+            form, kind, new_concepts, skip_bad, clip, dry_run, unlabelled, origin, rate
+        )
         command = RequestImport(project_id, name, False, view, rules)
         import_request = envelope(request, command)
         await asyncio.to_thread(refuse_early, backend, import_request, command)
@@ -99,6 +107,7 @@ class ImportController(Controller):
             data.dry_run,
             data.unlabelled,
             data.origin,
+            data.frame_rate,
         )
         command = RequestImport(project_id, source, True, data.view, rules)
         return carry_out(

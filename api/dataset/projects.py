@@ -99,11 +99,13 @@ class ProjectController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> DatasetView:
-        """The number of images by split, and by view and concept."""
+        """The number of images by split, and by view and concept, archived views included."""
         with backend.reading_as_of(as_of, at_least, CATALOG, DATASET) as (connection, position, at):
             if find_project(connection, project_id, as_of=at) is None:
                 raise NotFound("there is no such project")
-            views = [view.view_id for view in list_views(connection, project_id, as_of=at)]
+            views = [
+                view.view_id for view in list_views(connection, project_id, archived=True, as_of=at)
+            ]
             by_view = count_views(connection, project_id, views, as_of=at)
             counts = count_images(connection, project_id, as_of=at)
             return DatasetView(counts, [by_view[view_id] for view_id in views], position)

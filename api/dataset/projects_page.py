@@ -57,18 +57,22 @@ class NoRolePage(Page, frozen=True, kw_only=True):
 class ImageQuery(msgspec.Struct, frozen=True, kw_only=True):
     """The filters of a project's images, as in the query string; an empty text does not restrict.
 
-    `annotated` is yes, no, or without (a concept); `order` is empty for oldest first.
+    `annotated` is yes, no, or without (a concept); `reviewed` is yes or no; `order` is empty for
+    oldest first.
     """
 
     split: str = ""
     view: str = ""
     concept: str = ""
     annotated: str = ""
+    reviewed: str = ""
     order: str = ""
+    archived: str = ""
+    """Whether archived views are listed, too: it filters no image."""
 
     @property
     def any(self) -> bool:
-        return any(msgspec.structs.astuple(msgspec.structs.replace(self, order="")))
+        return any(msgspec.structs.astuple(msgspec.structs.replace(self, order="", archived="")))
 
     @property
     def newest(self) -> bool:
@@ -82,6 +86,7 @@ class ImageQuery(msgspec.Struct, frozen=True, kw_only=True):
             concept_id=self.concept or None,
             annotated={"yes": True, "no": False}.get(self.annotated),
             without_concept=self.annotated == "without",
+            reviewed={"yes": True, "no": False}.get(self.reviewed),
         )
 
     def within(self, views: list[ViewRow]) -> "ImageQuery":
@@ -94,6 +99,7 @@ class ImageQuery(msgspec.Struct, frozen=True, kw_only=True):
             view=self.view if seen else "",
             concept=self.concept if self.concept in concepts else "",
             annotated=self.annotated if seen else "",
+            reviewed=self.reviewed if seen else "",
         )
 
     def address(self, cursor: int | None = None, **others: str) -> str:
@@ -179,20 +185,28 @@ class ProjectPages(Controller):
         view: FromQuery[str] = "",
         concept: FromQuery[str] = "",
         annotated: Annotated[str, QueryParameter(pattern="^(yes|no|without|)$")] = "",
+        reviewed: Annotated[str, QueryParameter(pattern="^(yes|no|)$")] = "",
         order: Annotated[str, QueryParameter(pattern="^(newest|)$")] = "",
+        archived: Annotated[str, QueryParameter(pattern="^(true|)$")] = "",
         cursor: Cursor = None,
         before: Annotated[int | None, QueryParameter(ge=0)] = None,
         at_least: AtLeast = None,
     ) -> Template:
         query = ImageQuery(
-            split=split, view=view, concept=concept, annotated=annotated, order=order
+            split=split,
+            view=view,
+            concept=concept,
+            annotated=annotated,
+            reviewed=reviewed,
+            order=order,
+            archived=archived,
         )
         after = position_in(cursor)
         with backend.reading(at_least, CATALOG, DATASET) as (connection, position):
             project = find_project(connection, project_id)
             if project is None:
                 raise NotFound("there is no such project")
-            views = list_views(connection, project_id)
+            views = list_views(connection, project_id, archived=bool(archived))
             shown = query.within(views)
             rows = list_images(
                 connection,

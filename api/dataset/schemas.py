@@ -87,6 +87,7 @@ class NewImport(Strict, frozen=True, kw_only=True):
     dry_run: bool = False
     unlabelled: str = NEGATIVE
     origin: int | None = None
+    frame_rate: float | None = 1.0
 
 
 class ProjectView(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from api.evaluation.page import (
     surroundings,
     why_not_evaluated,
 )
+from api.evaluation.slices import SliceComparisonView, slice_comparison
 from api.http.parameters import AtLeast, Cursor, HttpRequest, Served
 from api.http.schemas import Split
 from api.pages.html import render
@@ -46,14 +47,16 @@ class ComparePage(VersionPart, frozen=True, kw_only=True):
     comparison: ComparisonView
     others: list[VersionRow]
     change: str
+    slices: SliceComparisonView
     labels: dict[str, str]
     rows: dict[str, ImageRow]
     first: bool
     following: str | None
 
     def address(self, **others: str) -> str:
-        defaults = {"split": "validation", "change": ""}
-        query = {"split": self.comparison.split, "change": self.change} | others
+        defaults = {"split": "validation", "change": "", "key": ""}
+        key = self.slices.key or ""
+        query = {"split": self.comparison.split, "change": self.change, "key": key} | others
         return "?" + urlencode({key: v for key, v in query.items() if v != defaults.get(key)})
 
 
@@ -91,6 +94,7 @@ class ComparePages(Controller):
         other_id: FromPath[str],
         split: FromQuery[Split] = "validation",
         change: Annotated[str, QueryParameter(pattern="^(fixed|broken|other|)$")] = "",
+        key: FromQuery[str] = "",
         cursor: Cursor = None,
         at_least: AtLeast = None,
     ) -> Template:
@@ -108,13 +112,14 @@ class ComparePages(Controller):
             cursor=cursor,
             limit=IMAGES_A_PAGE,
         )
-        query = {"split": split, "change": change, "cursor": comparison.next or ""}
+        query = {"split": split, "change": change, "key": key, "cursor": comparison.next or ""}
         page = ComparePage(
             **msgspec.structs.asdict(around),
             api=f"/api/v1/versions/{version_id}/compare/{other_id}",
             comparison=comparison,
             others=_others(backend, around.version),
             change=change,
+            slices=slice_comparison(first, second, key or None, split),
             labels=second.labels | first.labels,
             rows=find_rows(backend, [image.image_id for image in comparison.changed]),
             first=cursor is None,

@@ -17,6 +17,7 @@ from api.dataset.erasure import describe_erasure
 from api.evaluation.evaluated import EvaluatedVersion, check_is_evaluated, find_evaluated
 from api.evaluation.evaluation import Preview
 from api.evaluation.gallery_request import GALLERY_REQUEST, GalleryRequest
+from api.evaluation.slices import CalibrationView, SlicesView, calibration_view, slices_view
 from api.evaluation.views import (
     ConfusionView,
     EvaluationView,
@@ -97,6 +98,8 @@ class EvaluationPage(VersionPart, frozen=True, kw_only=True):
     images: list[ImageResult]
     rows: dict[str, ImageRow]
     labels: dict[str, str]
+    slices: SlicesView
+    calibration: CalibrationView
     count: int
     before: int
     first: bool
@@ -110,7 +113,7 @@ class EvaluationPage(VersionPart, frozen=True, kw_only=True):
 
     def address(self, **others: str | None) -> str:
         """The address of this page with some values replaced."""
-        return "?" + _query(self.shown, self.thresholds, **others)
+        return "?" + _query(self.shown, self.thresholds, self.slices.key or "", **others)
 
     def heat(self, row: int, column: int) -> int:
         """The shade of a cell of the confusion matrix, from 0 to 5."""
@@ -161,6 +164,7 @@ class EvaluationPages(Controller):
         version_id: FromPath[str],
         shown: NamedDependency[GalleryRequest],
         threshold: Preview = None,
+        key: FromQuery[str] = "",
         cursor: Cursor = None,
         before: FromQuery[str | None] = None,
         at_least: AtLeast = None,
@@ -172,7 +176,7 @@ class EvaluationPages(Controller):
             return not_evaluated(around, reason.detail, "evaluation")
         return render(
             "evaluation/evaluation.html",
-            _page(evaluated, around, _on_page(shown), threshold, cursor, before),
+            _page(evaluated, around, _on_page(shown), threshold, key, cursor, before),
         )
 
     @get(
@@ -259,6 +263,7 @@ def _page(
     around: Surroundings,
     shown: GalleryRequest,
     thresholds: list[str] | None,
+    key: str,
     cursor: str | None,
     before: str | None,
 ) -> EvaluationPage:
@@ -272,7 +277,7 @@ def _page(
     images = judged(evaluated, places, shown.concept)
     is_classified = evaluated.predictions.kind == CLASSIFICATION
     too_large = is_classified and len(evaluated.predictions.concepts) > MATRIX_AT_MOST
-    query = _query(shown, thresholds or [])
+    query = _query(shown, thresholds or [], key)
     return EvaluationPage(
         **msgspec.structs.asdict(around),
         api=f"/api/v1/versions/{evaluated.version.version_id}/evaluation",
@@ -287,6 +292,8 @@ def _page(
         images=images,
         rows=find_rows(evaluated.backend, [image.image_id for image in images]),
         labels=evaluated.labels,
+        slices=slices_view(evaluated, key or None, shown.split),
+        calibration=calibration_view(evaluated, shown.split),
         count=matching.count,
         before=start,
         first=start == 0,
@@ -306,12 +313,16 @@ def _tabs(evaluated: EvaluatedVersion, shown: GalleryRequest) -> list[tuple[str,
     return [(key, _WORDS[key]) for key in keys]
 
 
-def _query(shown: GalleryRequest, thresholds: list[str], **others: str | None) -> str:
-    """The query string of the filters that restrict and of previewed thresholds."""
+def _query(
+    shown: GalleryRequest, thresholds: list[str], slices: str = "", **others: str | None
+) -> str:
+    """The query string of the filters that restrict, of previewed thresholds, and of the key of
+    slices."""
     defaults = msgspec.structs.asdict(GalleryRequest())
     values = msgspec.structs.asdict(shown) | others
     pairs = [(key, str(value)) for key, value in values.items() if value and value != defaults[key]]
-    return urlencode([*pairs, *(("threshold", text) for text in thresholds)])
+    pairs += [("threshold", text) for text in thresholds]
+    return urlencode([*pairs, *([("key", slices)] if slices else [])])
 
 
 def _erased(backend: Backend, image_id: str) -> str | None:

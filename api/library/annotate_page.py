@@ -66,6 +66,7 @@ class AnnotatePage(Page, frozen=True, kw_only=True):
             "concept_id": image_filter.concept_id,
             "annotated": {True: "true", False: "false", None: None}[image_filter.annotated],
             "without_concept": "true" if image_filter.without_concept else None,
+            "reviewed": {True: "true", False: "false", None: None}[image_filter.reviewed],
         }
         work = Work(
             self.view.view_id,
@@ -94,6 +95,7 @@ class AnnotatePages(Controller):
         split: Annotated[str, QueryParameter(pattern="^(train|validation|)$")] = "",
         concept: FromQuery[str] = "",
         annotated: Annotated[str, QueryParameter(pattern="^(yes|no|without|)$")] = "",
+        reviewed: Annotated[str, QueryParameter(pattern="^(yes|no|)$")] = "",
         at_least: AtLeast = None,
     ) -> Template:
         with backend.reading(at_least, CATALOG, *OF_IMAGES) as (connection, position):
@@ -101,7 +103,9 @@ class AnnotatePages(Controller):
             project = find_project(connection, view.project_id) if view else None
             if view is None or project is None:
                 raise NotFound("there is no such view")
-            query = ImageQuery(split=split, view=view_id, concept=concept, annotated=annotated)
+            query = ImageQuery(
+                split=split, view=view_id, concept=concept, annotated=annotated, reviewed=reviewed
+            )
             shown = query.within([view])
             chosen = None
             if image:
@@ -110,7 +114,7 @@ class AnnotatePages(Controller):
                     raise NotFound("there is no such image in the view's project")
             else:
                 undone = ImageFilter(view_id=view_id, split=split or None, annotated=False)
-                for image_filter in (undone, shown.image_filter):
+                for image_filter in [*([] if reviewed else [undone]), shown.image_filter]:
                     first = list_images(connection, project.project_id, image_filter, limit=1)
                     chosen = chosen or next(iter(first), None)
             counts = count_views(connection, project.project_id, [view_id])[view_id]

@@ -85,6 +85,16 @@ class ViewPage(Page, frozen=True, kw_only=True):
     def indicator_short(self) -> str:
         return "Accuracy" if self.view.kind == CLASSIFICATION else "mAP"
 
+    @property
+    def changeable(self) -> bool:
+        """Whether the page offers changes: now, and in a view that is not archived."""
+        return not self.moment.past and not self.view.archived
+
+    def forkable(self, model: ModelRow) -> list[str]:
+        """The concepts that a fork of a model may have: the view's, then removed ones of its."""
+        own = [concept.concept_id for concept in self.view.concepts]
+        return own + [concept_id for concept_id in model.concepts if concept_id not in own]
+
     def current(self, model: ModelRow) -> bool:
         """Whether the model predicts all concepts of the view."""
         return set(model.concepts) == {concept.concept_id for concept in self.view.concepts}

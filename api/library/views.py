@@ -1,17 +1,18 @@
 """Routes of views and their concepts."""
 
 from litestar import Controller, Response, delete, get, patch, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from api.access.rights import needs
 from api.http.commands import CommandResult, Named, carry_out, named
 from api.http.parameters import AsOf, AtLeast, HttpRequest, Served
+from api.http.schemas import NewName
 from api.library.schemas import NewConcepts, NewLabel, NewView, Views, ViewView
 from application.views import add_concepts, change_concepts, create_view
 from domain.access.roles import Right
 from domain.aggregates import PROJECT, VIEW
 from domain.errors import NotFound
-from domain.library.view import RemoveConcept, RenameConcept
+from domain.library.view import ArchiveView, RemoveConcept, RenameConcept, RenameView, RestoreView
 from projections.dataset.catalog import CATALOG, find_view, list_views
 from projections.dataset.dataset import DATASET
 from projections.dataset.queries import count_views
@@ -46,11 +47,14 @@ class ViewController(Controller):
         self,
         backend: Served,
         project_id: FromPath[str],
+        archived: FromQuery[bool] = False,
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Views:
+        """A project's views, oldest first; archived ones only on request."""
         with backend.reading_as_of(as_of, at_least, CATALOG) as (connection, position, at):
-            return Views(list_views(connection, project_id, as_of=at), position)
+            items = list_views(connection, project_id, archived=archived, as_of=at)
+            return Views(items, position)
 
     @get(
         "/views/{view_id:str}",
@@ -74,6 +78,37 @@ class ViewController(Controller):
             ViewView(view, counts.concepts, counts, position),
             headers={"ETag": f'"{view.revision}"'},
         )
+
+    @patch(
+        "/views/{view_id:str}",
+        summary="Rename a view",
+        sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="view_id"),
+    )
+    def rename_view(self, view: Named, data: JSONBody[NewName]) -> Response[CommandResult]:
+        return view.change(RenameView(data.name), data)
+
+    @delete(
+        "/views/{view_id:str}",
+        summary="Archive a view",
+        status_code=200,
+        sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="view_id"),
+    )
+    def archive_view(self, view: Named) -> Response[CommandResult]:
+        """Nothing is deleted: an archived view is listed only on request, and nothing is
+        annotated, changed or trained in it until it is restored. Running trainings go on."""
+        return view.change(ArchiveView())
+
+    @post(
+        "/views/{view_id:str}/restore",
+        summary="Restore an archived view",
+        status_code=200,
+        sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="view_id"),
+    )
+    def restore_view(self, view: Named) -> Response[CommandResult]:
+        return view.change(RestoreView())
 
     @post(
         "/views/{view_id:str}/concepts",

@@ -147,6 +147,7 @@ def erased_of(store: Store, created: VersionCreated) -> list[ErasedImage]:
         created.kind,
         frozenset(concept.concept_id for concept in created.concepts),
         negative_validation=created.negative_validation,
+        reviewed_only=created.options.reviewed_only,
     )
     return [ErasedImage(line.image, reasons[line.image]) for line in lines]
 

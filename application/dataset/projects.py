@@ -8,10 +8,20 @@ from domain.aggregates import BLOB, IMAGE, PROJECT, VIEW
 from domain.dataset import image as images
 from domain.dataset import project as projects
 from domain.dataset.blob import refuse_erased
-from domain.dataset.image import TRAIN, VALIDATION, AddImage, AnnotateImage, AssignSplit, Image
+from domain.dataset.image import (
+    TRAIN,
+    VALIDATION,
+    AddImage,
+    AnnotateImage,
+    AssignSplit,
+    Image,
+    ReviewImage,
+    WithdrawReview,
+)
 from domain.dataset.project import (
     CoverGreyValues,
     CreateProject,
+    NameSnapshot,
     Project,
     ValidationSplitDrawn,
 )
@@ -65,6 +75,30 @@ def annotate_images(
     first = annotations[0][0]
     session.check_revision(IMAGE, first)
     return Decided(IMAGE, first)
+
+
+def review_image(
+    session: Session, image_id: str, command: ReviewImage | WithdrawReview
+) -> Decided[Image]:
+    """Mark an image's annotations in a view as reviewed, or as not."""
+    view = require_view(session.get(VIEW, command.view_id))
+    events = images.review(command, session.get(IMAGE, image_id), view)
+    session.check_revision(IMAGE, image_id)
+    session.record(IMAGE, image_id, events)
+    return Decided(IMAGE, image_id)
+
+
+def name_snapshot(
+    session: Session, project_id: str, name: str, position: int | None
+) -> Decided[Project]:
+    """Name the dataset of a position of the log, by default as it is now."""
+    if position is not None and not 1 <= position <= session.position:
+        raise Invalid(
+            f"position is {position}; the log has positions 1 to {session.position}",
+            field="position",
+        )
+    at = session.position if position is None else position
+    return session.change(PROJECT, project_id, NameSnapshot(name, at))
 
 
 def draw_validation_split(

@@ -47,6 +47,7 @@ SHARED = (
     "width",
     "height",
     "margin_crop",
+    "reviewed_only",
     "seed",
 )
 """Options that the trials of an experiment may share."""
@@ -71,7 +72,7 @@ def start_experiment(
 
     What could not be trained is refused here, before any trial; the error names the field.
     """
-    view = views.require(session.get(VIEW, view_id))
+    view = views.require_active(session.get(VIEW, view_id))
     if view.current_model is None:
         raise Conflict(f"view {view.name!r} has no concepts yet; add at least two")
     model = models.require(session.get(MODEL, view.current_model))
@@ -119,9 +120,10 @@ def start_experiment(
         view.kind,
         frozenset(model.concepts),
         negative_validation=True,
+        reviewed_only=options.reviewed_only,
     )
     counts = manifest.counts_of_enough(lines, view.kind)
-    versions.check_trainable(view.kind, concepts, counts)
+    versions.check_trainable(view.kind, concepts, counts, options.reviewed_only)
     return session.decide(EXPERIMENT, session.begin(EXPERIMENT), StartExperiment(started))
 
 

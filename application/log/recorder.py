@@ -16,6 +16,8 @@ from eventsourcing.utils import retry
 from psycopg.rows import tuple_row
 from psycopg.sql import SQL, Identifier
 
+from application.log.connections import read_again
+
 
 class CommandRow(msgspec.Struct, frozen=True):
     """A completed command. Its id is unique, so that it runs once."""
@@ -81,6 +83,7 @@ class LogRecorder(PostgresProcessRecorder):
             " AND topic <> ALL(%s) ORDER BY notification_id LIMIT %s"
         ).format(schema, Identifier(self.events_table_name))
 
+    @read_again
     def select_page(
         self, after: int, upto: int, skip: Sequence[str], limit: int
     ) -> list[Notification]:
@@ -94,23 +97,27 @@ class LogRecorder(PostgresProcessRecorder):
             cursor.execute(self._select_page, parameters, prepare=True, binary=True)
             return [Notification(*row) for row in cursor]
 
+    @read_again
     def find_command(self, command_id: str) -> CommandRow | None:
         with self.datastore.get_connection() as connection:
             row = connection.execute(self._select_command, (command_id,), prepare=True).fetchone()
         return None if row is None else CommandRow(**row)
 
+    @read_again
     def select_keys(self, subjects: Collection[str]) -> dict[str, bytes]:
         """The keys of these streams, where they exist."""
         with self.datastore.get_connection() as connection:
             rows = connection.execute(self._select_keys, (list(subjects),), prepare=True).fetchall()
         return {row["subject"]: row["key"] for row in rows}
 
+    @read_again
     def count_events(self) -> int:
         with self.datastore.get_connection() as connection:
             row = connection.execute(self._count).fetchone()
         assert row is not None
         return int(row["count"])
 
+    @read_again
     def select_streams(self, streams: Sequence[str], upto: int) -> list[StoredEvent]:
         """The events of several streams up to a position, each stream's in order."""
         with self.datastore.get_connection() as connection:
@@ -119,12 +126,14 @@ class LogRecorder(PostgresProcessRecorder):
             ).fetchall()
         return [StoredEvent(**row) for row in rows]
 
+    @read_again
     def select_revisions(self, streams: Sequence[str]) -> dict[str, int]:
         """The last revision of each existing stream."""
         with self.datastore.get_connection() as connection:
             rows = connection.execute(self._select_revisions, (list(streams),), prepare=True)
             return {row["stream"]: row["revision"] for row in rows}
 
+    @read_again
     def select_image_streams(
         self, project_id: str, after: str, limit: int, upto: int
     ) -> list[StoredEvent]:

@@ -7,6 +7,8 @@ from eventsourcing.persistence import Notification
 from eventsourcing.postgres import PostgresDatastore
 from psycopg.sql import SQL, Composed, Identifier
 
+from application.log.connections import read_again
+
 _STATUS_STEP = SQL(
     "topic = 'version.training_step_advanced' AND"
     " convert_from(state, 'UTF8')::json #>> '{data,step}' IN ('training', 'evaluating')"
@@ -32,6 +34,7 @@ class TrailReads:
         """The first event of each existing stream."""
         return self._events("originator_id = ANY(%s) AND originator_version = 1", list(streams))
 
+    @read_again
     def begun(self, start: str, after: str, limit: int) -> list[str]:
         """The names of streams with this prefix, after a name, in order."""
         query = SQL(
@@ -83,6 +86,7 @@ class TrailReads:
         )
         return self._run(query.format(self._columns, self._schema), (correlation_id, upto, limit))
 
+    @read_again
     def count_correlation(self, correlation_id: str, upto: int) -> int:
         query = SQL(
             "SELECT count(*) FROM {} WHERE {}.correlation_of(state) = %s AND notification_id <= %s"
@@ -97,6 +101,7 @@ class TrailReads:
     def _events(self, condition: str, *parameters: Any) -> list[Notification]:
         return self._run(SQL("SELECT {} WHERE " + condition).format(self._columns), parameters)
 
+    @read_again
     def _run(self, query: Composed, parameters: Sequence[Any]) -> list[Notification]:
         with self._datastore.get_connection() as connection:
             rows = connection.execute(query, parameters, prepare=True).fetchall()

@@ -17,6 +17,7 @@ from eventsourcing.persistence import (
 from eventsourcing.postgres import PostgresFactory
 from eventsourcing.utils import Environment
 
+from application.log.connections import check_connection
 from application.log.mapper import EventMapper
 from application.log.recorder import CommandRow, LogRecorder
 from application.log.recorder_pages import PageReads
@@ -58,9 +59,11 @@ class _Log(Application[str]):
     def construct_factory(self, env: Environment) -> InfrastructureFactory:
         """The library's factory knows five parts of an URL; the rest, TLS for one, is added."""
         factory = cast(PostgresFactory, super().construct_factory(env))
-        kwargs = factory.datastore.pool.kwargs
-        assert isinstance(kwargs, dict)
-        kwargs.update(self._connection)
+        pool = factory.datastore.pool
+        assert isinstance(pool.kwargs, dict)
+        pool.kwargs.update(self._connection)
+        # The library's own check asks the server at each use.
+        pool._check = check_connection
         return cast(InfrastructureFactory, factory)
 
     def construct_mapper(self) -> EventMapper:
@@ -273,6 +276,5 @@ def _environment(info: Mapping[str, Any], pool_size: int) -> dict[str, str]:
         "POSTGRES_PASSWORD": str(info.get("password", "")),
         "POSTGRES_POOL_SIZE": "1",
         "POSTGRES_MAX_OVERFLOW": str(pool_size - 1),
-        "POSTGRES_PRE_PING": "yes",
         "POSTGRES_CONNECT_TIMEOUT": "5",
     }

@@ -51,6 +51,7 @@ def manifest_of(store: Store, created: VersionCreated) -> Iterator[ManifestLine]
         created.kind,
         frozenset(concept.concept_id for concept in created.concepts),
         negative_validation=created.negative_validation,
+        reviewed_only=created.options.reviewed_only,
     )
 
 

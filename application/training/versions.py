@@ -32,7 +32,7 @@ def create_version(
     weights are available.
     """
     model = models.require(session.get(MODEL, model_id))
-    view = views.require(session.get(VIEW, model.view_id))
+    view = views.require_active(session.get(VIEW, model.view_id))
     at_hand = frozenset() if weights is None else weights.at_hand()
     options = resolve_options(view.kind, chosen, at_hand)
     position = session.position
@@ -42,6 +42,7 @@ def create_version(
         view.kind,
         frozenset(model.concepts),
         negative_validation=True,
+        reviewed_only=options.reviewed_only,
     )
     labels = view.removed | view.concepts
     version_id = session.begin(VERSION)
@@ -72,7 +73,7 @@ def train_view(
     weights: PretrainedWeights | None = None,
 ) -> Decided[Version]:
     """Create a version of the view's current model."""
-    view: View = views.require(session.get(VIEW, view_id))
+    view: View = views.require_active(session.get(VIEW, view_id))
     if view.current_model is None:
         raise Conflict(f"view {view.name!r} has no concepts yet; add at least two")
     return create_version(session, view.current_model, name, chosen, weights)
@@ -82,4 +83,5 @@ def retry_version(session: Session, version_id: str) -> Decided[Version]:
     version = session.get(VERSION, version_id)
     if version is not None:
         refuse_if_erased(session.store, version.created)
+        views.require_active(session.get(VIEW, version.created.view_id))
     return session.change(VERSION, version_id, RetryVersion())

@@ -66,13 +66,13 @@ def _project(ask: Ask, project_id: str) -> list[Table]:
     totals = [[images["images"], images["train"], images["validation"]]]
     views = [
         [
-            view["name"],
+            view["name"] + _archived(view),
             view["view_id"],
             view["kind"],
             _split(counted[view["view_id"]]["annotated"]),
             "\n".join(concept["label"] for concept in view["concepts"]),
         ]
-        for view in ask(f"{path}/views")["items"]
+        for view in ask(f"{path}/views", archived="true")["items"]
     ]
     return [
         _table(f"project {name}", ("images", "training", "validation"), totals),

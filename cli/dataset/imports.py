@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from adapters.uploads.packing import pack
-from cli.calls import calling, find_project, view_among
+from cli.calls import calling, find_project, require_project, view_among
 from cli.client import ApiClient, ApiProblem
 
 POLL = 0.3
@@ -22,7 +22,7 @@ POLL = 0.3
 @click.option("--project", required=True, help="The project's name or id; a new name makes one.")
 @click.option("--view", help="The view's name or id, for formats that hold one view.")
 @click.option("--format", "form", default="auto", show_default=True,
-              help="folders, coco, voc, yolo, csv or studio.")  # fmt: skip
+              help="folders, coco, voc, yolo, csv, studio or video.")  # fmt: skip
 @click.option("--kind", type=click.Choice(["classification", "tagging", "detection"]),
               help="The view's kind, where the format leaves it open.")  # fmt: skip
 @click.option("--no-new-concepts", is_flag=True, help="Refuse views and concepts that are new.")
@@ -34,6 +34,9 @@ POLL = 0.3
               " annotated.")  # fmt: skip
 @click.option("--origin", type=click.IntRange(0, 1),
               help="Where VOC's boxes count from; else as the boxes show.")  # fmt: skip
+@click.option("--frame-rate", type=float, default=1.0, show_default=True,
+              help="How many frames of a video are taken a second.")  # fmt: skip
+@click.option("--scenes", is_flag=True, help="Of a video, the first frame of each scene.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; say what would happen.")
 @click.option("--on-server", is_flag=True, help="SOURCE is a path on the server.")
 def import_command(
@@ -47,10 +50,12 @@ def import_command(
     clip: bool,
     unlabelled: str,
     origin: int | None,
+    frame_rate: float,
+    scenes: bool,
     dry_run: bool,
     on_server: bool,
 ) -> None:
-    """Import a folder or archive of images and annotations.
+    """Import a folder or archive of images and annotations, or the frames of a video.
 
     Nothing is taken in if anything is wrong, unless --skip-bad. Importing again changes nothing.
     """
@@ -78,12 +83,15 @@ def import_command(
             project_id = str(client.command("projects", {"name": project})["id"])
         path = f"projects/{project_id}/imports"
         if on_server:
-            answer = client.command(path, parameters | {"source": str(source)})
+            rate = None if scenes else frame_rate
+            asked = parameters | {"source": str(source), "frame_rate": rate}
+            answer = client.command(path, asked)
         else:
             answer = client.send_body(
                 f"{path}/upload",
                 lambda: _body(source),
-                parameters | {"name": source.resolve().name},
+                parameters
+                | {"name": source.resolve().name, "frame_rate": frame_rate, "scenes": scenes},
             )
         sys.exit(_follow(client, answer))
 
@@ -100,9 +108,7 @@ def export_command(
 ) -> None:
     """Write a project's annotations to the zip archive TARGET."""
     with calling() as client:
-        project_id = find_project(client, project)
-        if project_id is None:
-            raise ApiProblem(f"there is no project {project!r}")
+        project_id = require_project(client, project)
         parameters: dict[str, Any] = {"format": form, "images": images}
         if views:
             rows = client.query(f"projects/{project_id}/views")["items"]

@@ -74,6 +74,10 @@ def _of_project(
             return Description(f"{subject} renamed", _name(before), name)
         case project.GreyDepthChosen(bits=bits):
             return Description(f"16-bit grey of {subject} read by the upper 8 of {bits} bits")
+        case project.SnapshotNamed(name=name, log_position=position):
+            return Description(f"dataset of {subject} at position {position} named '{name}'")
+        case project.SnapshotRemoved(name=name):
+            return Description(f"snapshot '{name}' of {subject} removed")
         case project.ValidationSplitDrawn() as drawn:
             size = f"{drawn.size:.4g} of them" if drawn.size < 1 else f"{drawn.size:.0f}"
             view = drawn.stratified_by
@@ -103,6 +107,12 @@ def _of_image(
             if was == is_now:
                 is_now = f"{is_now}, with other boxes"
             return Description(f"{subject} annotated in {where}", was, is_now)
+        case images.ImageReviewed(view_id=view_id):
+            where = named_in(states, VIEW.stream(view_id))
+            return Description(f"annotations of {subject} in {where} reviewed")
+        case images.ImageReviewWithdrawn(view_id=view_id):
+            where = named_in(states, VIEW.stream(view_id))
+            return Description(f"review of {subject} in {where} withdrawn")
         case images.ImageSplitAssigned(split=split):
             return Description(
                 f"{subject} assigned to a split", image.split if image else None, split
@@ -168,6 +178,12 @@ def _of_view(
         case view.ViewCreated() as created:
             where = named_in(states, PROJECT.stream(created.project_id))
             return Description(f"{created.kind} view '{created.name}' created in {where}")
+        case view.ViewRenamed(name=name):
+            return Description(f"{subject} renamed", _name(before), name)
+        case view.ViewArchived():
+            return Description(f"{subject} archived")
+        case view.ViewRestored():
+            return Description(f"{subject} restored")
         case view.ConceptAdded(label=label):
             return Description(f"concept '{label}' added to {subject}")
         case view.ConceptRenamed(concept_id=key, label=label):

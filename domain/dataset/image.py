@@ -2,14 +2,14 @@
 
 import uuid
 from functools import lru_cache
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
 from domain.dataset.blob import erased_before
-from domain.errors import Gone, Invalid, NotFound
+from domain.errors import Conflict, Gone, Invalid, NotFound
 from domain.event import Event
-from domain.library.view import CLASSIFICATION, DETECTION, View
+from domain.library.view import CLASSIFICATION, DETECTION, View, refuse_archived
 from domain.personal import PERSONAL
 from domain.text import MAX_REASON, clean_name, refuse_controls, refuse_unprintable
 
@@ -66,6 +66,23 @@ class ImageSplitAssigned(Event, frozen=True, tag="image.split_assigned"):
     split: str
 
 
+class ImageReviewed(Event, frozen=True, tag="image.reviewed"):
+    """Somebody looked at the image's annotations in one view and found them right.
+
+    `annotated_revision` is the revision of the image at which they were made. A later change of
+    them, of whatever kind, ends the review.
+    """
+
+    view_id: str
+    annotated_revision: int
+
+
+class ImageReviewWithdrawn(Event, frozen=True, tag="image.review_withdrawn"):
+    """The annotations in this view count as not reviewed, though nothing of them has changed."""
+
+    view_id: str
+
+
 class ImageRemoved(Event, frozen=True, tag="image.removed"):
     """The image left the project; versions frozen with it keep it."""
 
@@ -80,14 +97,24 @@ class ImageErased(Event, frozen=True, tag="image.erased"):
 class Image(msgspec.Struct, frozen=True):
     """`annotations` are by view; a view that the image was never annotated in has none.
 
-    `erased` is the reason why it was erased; such an image is removed, too.
+    `revision` counts the image's events. `annotated_at` and `reviewed` have the revision of the
+    last annotation, and of the last one that was reviewed, by view. `erased` is the reason why it
+    was erased; such an image is removed, too.
     """
 
     added: ImageAdded
+    revision: int = 1
     split: str = TRAIN
     removed: bool = False
     erased: str | None = None
     annotations: dict[str, ImageAnnotated] = msgspec.field(default_factory=dict)
+    annotated_at: dict[str, int] = msgspec.field(default_factory=dict)
+    reviewed: dict[str, int] = msgspec.field(default_factory=dict)
+
+    def is_reviewed(self, view_id: str) -> bool:
+        """Whether its annotations in a view, as they are now, were reviewed."""
+        reviewed = self.reviewed.get(view_id)
+        return reviewed is not None and reviewed == self.annotated_at.get(view_id)
 
     @property
     def project_id(self) -> str:
@@ -111,6 +138,14 @@ class AnnotateImage(msgspec.Struct, frozen=True):
     view_id: str
     annotations: tuple[Annotation, ...] = ()
     without_concept: bool = False
+
+
+class ReviewImage(msgspec.Struct, frozen=True):
+    view_id: str
+
+
+class WithdrawReview(msgspec.Struct, frozen=True):
+    view_id: str
 
 
 class AssignSplit(msgspec.Struct, frozen=True):
@@ -139,19 +174,32 @@ def _namespace(project_id: str) -> uuid.UUID:
 
 
 def evolve(image: Image | None, event: Event) -> Image | None:
-    match event, image:
-        case ImageAdded(), _:
-            return Image(event)
-        case ImageAnnotated(), Image():
-            annotations = image.annotations | {event.view_id: event}
-            return msgspec.structs.replace(image, annotations=annotations)
-        case ImageSplitAssigned(), Image():
-            return msgspec.structs.replace(image, split=event.split)
-        case ImageRemoved(), Image():
-            return msgspec.structs.replace(image, removed=True)
-        case ImageErased(), Image():
-            return msgspec.structs.replace(image, removed=True, erased=event.reason)
-    return image
+    if isinstance(event, ImageAdded):
+        return Image(event, 1 if image is None else image.revision + 1)
+    if image is None:
+        return None
+    revision = image.revision + 1
+    return msgspec.structs.replace(image, revision=revision, **_change(image, event, revision))
+
+
+def _change(image: Image, event: Event, revision: int) -> dict[str, Any]:
+    match event:
+        case ImageAnnotated(view_id=view_id):
+            return {
+                "annotations": image.annotations | {view_id: event},
+                "annotated_at": image.annotated_at | {view_id: revision},
+            }
+        case ImageReviewed():
+            return {"reviewed": image.reviewed | {event.view_id: event.annotated_revision}}
+        case ImageReviewWithdrawn(view_id=view_id):
+            return {"reviewed": {key: at for key, at in image.reviewed.items() if key != view_id}}
+        case ImageSplitAssigned():
+            return {"split": event.split}
+        case ImageRemoved():
+            return {"removed": True}
+        case ImageErased():
+            return {"removed": True, "erased": event.reason}
+    return {}
 
 
 def decide(
@@ -201,11 +249,34 @@ def annotate(command: AnnotateImage, image: Image | None, view: View) -> list[Ev
     current = require(image)
     if current.project_id != view.project_id:
         raise Invalid("the image belongs to another project than the view", field="image_id")
+    refuse_archived(view)
     check_fits(command, view)
     annotations = _canonical(command.annotations)
     annotated = ImageAnnotated(command.view_id, annotations, command.without_concept)
     before = current.annotations.get(command.view_id, ImageAnnotated(command.view_id, (), False))
     return [] if annotated == before else [annotated]
+
+
+def review(command: ReviewImage | WithdrawReview, image: Image | None, view: View) -> list[Event]:
+    """Mark the image's annotations in a view as reviewed, or as not.
+
+    Raises `Conflict` where there is no annotation to review.
+    """
+    current = require(image)
+    if current.project_id != view.project_id:
+        raise Invalid("the image belongs to another project than the view", field="image_id")
+    refuse_archived(view)
+    if isinstance(command, WithdrawReview):
+        withdrawn = current.is_reviewed(command.view_id)
+        return [ImageReviewWithdrawn(command.view_id)] if withdrawn else []
+    annotated = current.annotations.get(command.view_id)
+    if annotated is None or not (annotated.annotations or annotated.without_concept):
+        raise Conflict(
+            f"the image is not annotated in view {view.name!r}; annotate it first", field="view_id"
+        )
+    if current.is_reviewed(command.view_id):
+        return []
+    return [ImageReviewed(command.view_id, current.annotated_at[command.view_id])]
 
 
 def check_fits(command: AnnotateImage, view: View) -> None:

@@ -19,6 +19,7 @@ REQUESTED, COMPLETED, CHECKED, REFUSED, FAILED = (
 AUTO = "auto"
 NEGATIVE, UNANNOTATED = "negative", "unannotated"
 ORIGINS = (0, 1)
+MOST_FRAMES_A_SECOND = 240
 
 
 class ImportRules(msgspec.Struct, frozen=True):
@@ -30,6 +31,8 @@ class ImportRules(msgspec.Struct, frozen=True):
     changes nothing, and says what would happen. `unlabelled` is what an image becomes that the
     source lists without annotations: `negative`, without concept, or `unannotated`. `origin` is the
     coordinate of the first pixel in Pascal VOC, 0 or 1; None takes what the boxes show.
+    `frame_rate` is how many frames of a video are taken a second; None takes the first of each
+    scene.
     """
 
     format: str = AUTO
@@ -40,6 +43,7 @@ class ImportRules(msgspec.Struct, frozen=True):
     dry_run: bool = False
     unlabelled: str = NEGATIVE
     origin: int | None = None
+    frame_rate: float | None = 1.0
 
 
 class ImportRemark(msgspec.Struct, frozen=True):
@@ -85,7 +89,7 @@ class ImportRequested(Event, frozen=True, tag="import.requested"):
     uploaded. `view` names the view of a format that holds just one.
     """
 
-    schema_version: ClassVar[int] = 2
+    schema_version: ClassVar[int] = 3
 
     project_id: str
     source: str
@@ -199,6 +203,12 @@ def _request(command: RequestImport) -> list[Event]:
         )
     if rules.origin is not None and rules.origin not in ORIGINS:
         raise Invalid(f"origin is {rules.origin}; it is 0 or 1", field="origin")
+    if rules.frame_rate is not None and not 0 < rules.frame_rate <= MOST_FRAMES_A_SECOND:
+        raise Invalid(
+            f"frame_rate is {rules.frame_rate:g}; it is above 0 and at most"
+            f" {MOST_FRAMES_A_SECOND} frames a second",
+            field="frame_rate",
+        )
     if not command.source:
         raise Invalid("source is empty; name an archive or a folder", field="source")
     refuse_controls(command.source, "source")

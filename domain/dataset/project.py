@@ -5,7 +5,7 @@ from typing import ClassVar
 import msgspec
 
 from domain.dataset.pixels import grey_depth
-from domain.errors import Conflict, NotFound
+from domain.errors import Conflict, Invalid, NotFound
 from domain.event import Event
 from domain.text import clean_name
 
@@ -49,12 +49,27 @@ class GreyDepthChosen(Event, frozen=True, tag="project.grey_depth_chosen"):
     bits: int
 
 
+class SnapshotNamed(Event, frozen=True, tag="project.snapshot_named"):
+    """The project's dataset as it was at a position of the log has a name."""
+
+    name: str
+    log_position: int
+
+
+class SnapshotRemoved(Event, frozen=True, tag="project.snapshot_removed"):
+    """The name of a snapshot is free again; the dataset of that position stays in the log."""
+
+    name: str
+
+
 class Project(msgspec.Struct, frozen=True):
-    """`grey_bits` is None until an image with 16-bit grey values joins."""
+    """`grey_bits` is None until an image with 16-bit grey values joins. `snapshots` are positions
+    of the log by name."""
 
     name: str
     splits_drawn: int = 0
     grey_bits: int | None = None
+    snapshots: dict[str, int] = {}
 
 
 class CreateProject(msgspec.Struct, frozen=True):
@@ -62,6 +77,15 @@ class CreateProject(msgspec.Struct, frozen=True):
 
 
 class RenameProject(msgspec.Struct, frozen=True):
+    name: str
+
+
+class NameSnapshot(msgspec.Struct, frozen=True):
+    name: str
+    log_position: int
+
+
+class RemoveSnapshot(msgspec.Struct, frozen=True):
     name: str
 
 
@@ -81,16 +105,28 @@ def evolve(project: Project | None, event: Event) -> Project | None:
             return msgspec.structs.replace(project, splits_drawn=project.splits_drawn + 1)
         case GreyDepthChosen(), Project():
             return msgspec.structs.replace(project, grey_bits=event.bits)
+        case SnapshotNamed(name=name, log_position=position), Project():
+            return msgspec.structs.replace(project, snapshots=project.snapshots | {name: position})
+        case SnapshotRemoved(name=name), Project():
+            kept = {key: at for key, at in project.snapshots.items() if key != name}
+            return msgspec.structs.replace(project, snapshots=kept)
     return project
 
 
 def decide(
-    command: CreateProject | RenameProject | CoverGreyValues, project: Project | None
+    command: CreateProject | RenameProject | CoverGreyValues | NameSnapshot | RemoveSnapshot,
+    project: Project | None,
 ) -> list[Event]:
     if isinstance(command, CoverGreyValues):
         bits = grey_depth(command.highest)
         return [GreyDepthChosen(bits)] if bits > (require(project).grey_bits or 0) else []
+    if isinstance(command, RemoveSnapshot):
+        if command.name not in require(project).snapshots:
+            raise NotFound(f"the project has no snapshot {command.name!r}", field="name")
+        return [SnapshotRemoved(command.name)]
     name = clean_name(command.name)
+    if isinstance(command, NameSnapshot):
+        return _name_snapshot(name, command.log_position, require(project))
     if isinstance(command, CreateProject):
         if project is not None:
             raise Conflict("this project exists already")
@@ -98,6 +134,21 @@ def decide(
     if require(project).name == name:
         return []
     return [ProjectRenamed(name)]
+
+
+def _name_snapshot(name: str, position: int, project: Project) -> list[Event]:
+    if name.isdecimal():
+        raise Invalid(
+            f"{name!r} could be meant as a position of the log; give a name with a letter",
+            field="name",
+        )
+    if project.snapshots.get(name, position) != position:
+        raise Conflict(
+            f"snapshot {name!r} is position {project.snapshots[name]}; choose another name, or"
+            " remove that one first",
+            field="name",
+        )
+    return [] if name in project.snapshots else [SnapshotNamed(name, position)]
 
 
 def require(project: Project | None) -> Project:

@@ -65,7 +65,7 @@ def trials_of(experiment: Experiment, histories: Mapping[str, Sequence[Recorded]
     """The trials, in their order, from the events of their versions by version id."""
     objective = experiment.started.objective
     return [
-        _pruned(experiment, fold_trial(each, objective, histories[each.version_id]))
+        as_counted(experiment, fold_trial(each, objective, histories[each.version_id]))
         for each in experiment.trials
     ]
 
@@ -121,7 +121,7 @@ def _evolve(trial: Trial, objective: str, recorded: Recorded) -> Trial:
     return trial
 
 
-def _pruned(experiment: Experiment, trial: Trial) -> Trial:
+def as_counted(experiment: Experiment, trial: Trial) -> Trial:
     """A trial that was pruned counts as it was at that epoch, however long it went on."""
     pruning = experiment.pruned.get(trial.number)
     if pruning is None:

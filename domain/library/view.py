@@ -20,6 +20,20 @@ class ViewCreated(Event, frozen=True, tag="view.created"):
     kind: str
 
 
+class ViewRenamed(Event, frozen=True, tag="view.renamed"):
+    """The view has another name."""
+
+    name: str
+
+
+class ViewArchived(Event, frozen=True, tag="view.archived"):
+    """The view is no longer worked on: nothing is annotated, changed or trained in it."""
+
+
+class ViewRestored(Event, frozen=True, tag="view.restored"):
+    """The archived view is worked on again."""
+
+
 class ConceptAdded(Event, frozen=True, tag="view.concept_added"):
     """A concept joined the view, or came back to it under the id it had."""
 
@@ -60,12 +74,25 @@ class View(msgspec.Struct, frozen=True):
     removed: dict[str, str] = msgspec.field(default_factory=dict)
     models: dict[ConceptSet, str] = msgspec.field(default_factory=dict)
     current_model: str | None = None
+    archived: bool = False
 
 
 class CreateView(msgspec.Struct, frozen=True):
     project_id: str
     name: str
     kind: str
+
+
+class RenameView(msgspec.Struct, frozen=True):
+    name: str
+
+
+class ArchiveView(msgspec.Struct, frozen=True):
+    pass
+
+
+class RestoreView(msgspec.Struct, frozen=True):
+    pass
 
 
 class NewConcept(msgspec.Struct, frozen=True):
@@ -87,12 +114,19 @@ class RemoveConcept(msgspec.Struct, frozen=True):
 
 
 ConceptCommand = AddConcepts | RenameConcept | RemoveConcept
+Command = CreateView | RenameView | ArchiveView | RestoreView | ConceptCommand
 
 
 def evolve(view: View | None, event: Event) -> View | None:
     match event, view:
         case ViewCreated(), _:
             return View(event.project_id, event.name, event.kind)
+        case ViewRenamed(), View():
+            return msgspec.structs.replace(view, name=event.name)
+        case ViewArchived(), View():
+            return msgspec.structs.replace(view, archived=True)
+        case ViewRestored(), View():
+            return msgspec.structs.replace(view, archived=False)
         case ConceptAdded(), View():
             removed = {k: v for k, v in view.removed.items() if k != event.concept_id}
             return _with_concepts(view, view.concepts | {event.concept_id: event.label}, removed)
@@ -119,12 +153,21 @@ def _with_current(view: View) -> View:
     return msgspec.structs.replace(view, current_model=current)
 
 
-def decide(command: CreateView | ConceptCommand, view: View | None) -> list[Event]:
+def decide(command: Command, view: View | None) -> list[Event]:
     """The events of the view; `library.model_rule` decides those of its models."""
     if isinstance(command, CreateView):
         return _create(command)
     current = require(view)
     match command:
+        case ArchiveView():
+            return [] if current.archived else [ViewArchived()]
+        case RestoreView():
+            return [ViewRestored()] if current.archived else []
+    refuse_archived(current)
+    match command:
+        case RenameView():
+            name = clean_name(command.name)
+            return [] if name == current.name else [ViewRenamed(name)]
         case AddConcepts():
             return _add(command, current)
         case RenameConcept():
@@ -177,3 +220,15 @@ def require(view: View | None) -> View:
     if view is None:
         raise NotFound("there is no such view")
     return view
+
+
+def require_active(view: View | None) -> View:
+    """Raises `NotFound`, or `Conflict` for an archived view."""
+    current = require(view)
+    refuse_archived(current)
+    return current
+
+
+def refuse_archived(view: View) -> None:
+    if view.archived:
+        raise Conflict(f"view {view.name!r} is archived; restore it first", field="view_id")

@@ -318,6 +318,14 @@ def _images(kind: str, networks: list[Architecture]) -> Iterator[Control]:
         shown_when={"balancing": (True,)},
     )
     yield Control(
+        key="reviewed_only",
+        type=TOGGLE,
+        label="Reviewed only",
+        help="Train on images whose annotations in this view are reviewed; all annotated ones of"
+        " the validation set validate, so that metrics stay comparable",
+        defaults=(Default(False),),
+    )
+    yield Control(
         key="augmentations",
         type=LIST,
         label="Augmentations",

@@ -26,17 +26,21 @@ def manifest(
     concepts: ConceptSet,
     *,
     negative_validation: bool,
+    reviewed_only: bool,
 ) -> Iterator[ManifestLine]:
     """The lines on which a model of these concepts trains and validates, in the images' order.
 
     Images that are not annotated in the view are left out. A classification view keeps those with
     one of the concepts; a tagging view all, with those of the concepts they hold, if any; a
     detection view trains on those with a box of one of the concepts, and with
-    `negative_validation` validates on all, since false positives on the others count.
+    `negative_validation` validates on all, since false positives on the others count. With
+    `reviewed_only`, training images count only if their annotations in the view are reviewed.
     """
     for image in images:
         annotated = image.state.annotations.get(view_id)
         if annotated is None or not (annotated.annotations or annotated.without_concept):
+            continue
+        if reviewed_only and image.state.split == TRAIN and not image.state.is_reviewed(view_id):
             continue
         kept = [
             annotation for annotation in annotated.annotations if annotation.concept_id in concepts

@@ -199,6 +199,9 @@ class SplitFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     `accuracy` is of images (classification) or of their single answers at threshold 0.5 (tagging).
     The mean average precision of detection is COCO's: over IoU 0.50 to 0.95, at 0.50, at 0.75.
+    `calibration_error` is the expected calibration error (Naeini et al. 2015) in ten bins, of the
+    highest scores (classification) or of all of them (tagging); it is not measured for detection,
+    and earlier releases did not.
     """
 
     images: int
@@ -207,6 +210,7 @@ class SplitFigures(msgspec.Struct, frozen=True, kw_only=True):
     mean_average_precision: float | None = None
     map_50: float | None = None
     map_75: float | None = None
+    calibration_error: float | None = None
 
 
 class Evaluated(ReportBody, frozen=True, tag="evaluated"):

@@ -47,6 +47,7 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_dimension: int | None = None
     margin_crop: float = 0.0
     balancing: bool = False
+    reviewed_only: bool = False
     max_expansion_ratio: float | None = None
     augmentations: tuple[Augmentation, ...] = ()
     seed: int = 0

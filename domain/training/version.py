@@ -178,7 +178,7 @@ class VersionEvaluated(Event, frozen=True, tag="version.evaluated"):
     `predictions` is the sha256 of their Parquet file, by which it lies in the blob store.
     """
 
-    schema_version: ClassVar[int] = 2
+    schema_version: ClassVar[int] = 3
 
     checkpoint: str
     validation: SplitFigures
@@ -453,7 +453,8 @@ def decide(command: Command, version: Version | None) -> list[Event]:
 def _create(command: CreateVersion) -> list[Event]:
     """Create a version. Refuses a training that cannot work, before any job."""
     if command.counts is not None:
-        check_trainable(command.kind, command.concepts, command.counts)
+        reviewed_only = command.options.reviewed_only
+        check_trainable(command.kind, command.concepts, command.counts, reviewed_only)
     name = f"Version {command.number}" if command.name is None else clean_name(command.name)
     return [
         VersionCreated(
@@ -474,7 +475,12 @@ def _create(command: CreateVersion) -> list[Event]:
     ]
 
 
-def check_trainable(kind: str, concepts: Sequence[ConceptLabel], counts: ManifestCounts) -> None:
+def check_trainable(
+    kind: str,
+    concepts: Sequence[ConceptLabel],
+    counts: ManifestCounts,
+    reviewed_only: bool = False,
+) -> None:
     """Raises `Conflict` for a training that cannot work, with what is missing."""
     if not concepts:
         least = "two" if kind == CLASSIFICATION else "one"
@@ -484,6 +490,12 @@ def check_trainable(kind: str, concepts: Sequence[ConceptLabel], counts: Manifes
     if counts.train + counts.validation == 0:
         what = "has a box" if kind == DETECTION else "is annotated with a concept"
         raise Conflict(f"no image {what} of this model; annotate some")
+    if counts.train == 0 and reviewed_only:
+        raise Conflict(
+            "no training image of this model is reviewed; review some, or train without"
+            " reviewed_only",
+            field="reviewed_only",
+        )
     if counts.train == 0 and kind == DETECTION:
         raise Conflict(
             "no training image has a box of this model; annotate some, or draw a smaller validation"

@@ -25,6 +25,8 @@ from domain.dataset.project import (
     GreyDepthChosen,
     ProjectCreated,
     ProjectRenamed,
+    SnapshotNamed,
+    SnapshotRemoved,
     ValidationSplitDrawn,
 )
 from domain.event import Recorded
@@ -33,7 +35,10 @@ from domain.library.view import (
     ConceptRemoved,
     ConceptRenamed,
     ModelRegistered,
+    ViewArchived,
     ViewCreated,
+    ViewRenamed,
+    ViewRestored,
 )
 from projections.engine.history import History, execute_at, valid_from_column
 from projections.engine.read_model import SCHEMA, ReadModel, Write, event_by_event
@@ -41,7 +46,7 @@ from projections.engine.read_model import SCHEMA, ReadModel, Write, event_by_eve
 metadata = MetaData(schema=SCHEMA)
 
 projects = Table(
-    "catalog_v2_projects",
+    "catalog_v3_projects",
     metadata,
     Column("project_id", Text, primary_key=True),
     Column("name", Text, nullable=False),
@@ -52,7 +57,7 @@ projects = Table(
     valid_from_column(),
 )
 views = Table(
-    "catalog_v2_views",
+    "catalog_v3_views",
     metadata,
     Column("view_id", Text, primary_key=True),
     Column("project_id", Text, nullable=False, index=True),
@@ -60,11 +65,12 @@ views = Table(
     Column("kind", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("created_position", BigInteger, nullable=False),
+    Column("archived", Boolean, nullable=False),
     Column("revision", BigInteger, nullable=False),
     valid_from_column(),
 )
 concepts = Table(
-    "catalog_v2_concepts",
+    "catalog_v3_concepts",
     metadata,
     Column("view_id", Text, primary_key=True),
     Column("concept_id", Text, primary_key=True),
@@ -75,7 +81,7 @@ concepts = Table(
 )
 
 PROJECTS = History(projects, "name", "splits_drawn", "revision", born="created_position")
-VIEWS = History(views, "revision", born="created_position")
+VIEWS = History(views, "name", "archived", "revision", born="created_position")
 CONCEPTS = History(concepts, "label", "removed", "added_position")
 
 _project = projects.c.project_id == bindparam("key")
@@ -90,6 +96,8 @@ _rename_project = PROJECTS.change(_project, name=bindparam("new_name"), revision
 _count_split = PROJECTS.change(_project, splits_drawn=projects.c.splits_drawn + 1, revision=_to)
 _revise_project = PROJECTS.change(_project, revision=_to)
 _add_view = insert(views)
+_rename_view = VIEWS.change(_view, name=bindparam("new_name"), revision=_to)
+_archive_view = VIEWS.change(_view, archived=bindparam("is_archived"), revision=_to)
 _revise_view = VIEWS.change(_view, revision=_to)
 _keep_concept = CONCEPTS.keep(_concept)
 _delete_concept = concepts.delete().where(_concept)
@@ -119,7 +127,7 @@ def project(recorded: Recorded) -> Iterator[Write]:
             yield Write(_rename_project, revised | {"new_name": name})
         case ValidationSplitDrawn():
             yield Write(_count_split, revised)
-        case GreyDepthChosen():
+        case GreyDepthChosen() | SnapshotNamed() | SnapshotRemoved():
             yield Write(_revise_project, revised)
         case ViewCreated() as created:
             yield Write(
@@ -129,12 +137,19 @@ def project(recorded: Recorded) -> Iterator[Write]:
                     "project_id": created.project_id,
                     "name": created.name,
                     "kind": created.kind,
+                    "archived": False,
                     "created_at": recorded.metadata.occurred_at,
                     "created_position": recorded.position,
                     "revision": recorded.originator_version,
                     "valid_from": recorded.position,
                 },
             )
+        case ViewRenamed(name=name):
+            yield Write(_rename_view, revised | {"new_name": name})
+        case ViewArchived():
+            yield Write(_archive_view, revised | {"is_archived": True})
+        case ViewRestored():
+            yield Write(_archive_view, revised | {"is_archived": False})
         case ConceptAdded() as added:
             # A concept may be added again after its removal.
             key = {"key": recorded.entity_id, "concept": added.concept_id}
@@ -161,7 +176,7 @@ def project(recorded: Recorded) -> Iterator[Write]:
             yield Write(_revise_view, revised)
 
 
-CATALOG = ReadModel("catalog_v2", metadata, event_by_event(project), ("project.", "view."))
+CATALOG = ReadModel("catalog_v3", metadata, event_by_event(project), ("project.", "view."))
 
 
 class ProjectRow(msgspec.Struct, frozen=True):
@@ -186,6 +201,7 @@ class ViewRow(msgspec.Struct, frozen=True):
     created_at: datetime
     revision: int
     concepts: list[ConceptRow]
+    archived: bool
 
 
 def list_projects(
@@ -223,11 +239,13 @@ def find_project(
 
 
 def list_views(
-    connection: Connection, project_id: str, *, as_of: int | None = None
+    connection: Connection, project_id: str, *, archived: bool = False, as_of: int | None = None
 ) -> list[ViewRow]:
-    """A project's views, oldest first, with their concepts."""
+    """A project's views, oldest first, with their concepts; archived ones only on request."""
     views = VIEWS.at(as_of)
     query = select(views).where(views.c.project_id == project_id).order_by(views.c.created_position)
+    if not archived:
+        query = query.where(~views.c.archived)
     rows = execute_at(connection, query, as_of).all()
     labels = _concepts(connection, [row.view_id for row in rows], as_of)
     return [_view_row(row._mapping, labels[row.view_id]) for row in rows]

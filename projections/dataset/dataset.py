@@ -10,15 +10,18 @@ from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
+    CTE,
     BigInteger,
     Boolean,
     Column,
     DateTime,
     Float,
     Index,
+    Insert,
     Integer,
     Table,
     Text,
+    Update,
     column,
     func,
     insert,
@@ -35,6 +38,8 @@ from domain.dataset.image import (
     ImageAnnotated,
     ImageErased,
     ImageRemoved,
+    ImageReviewed,
+    ImageReviewWithdrawn,
     ImageSplitAssigned,
 )
 from domain.event import Recorded
@@ -42,9 +47,11 @@ from domain.personal import erased_values
 from projections.dataset.inverted_index import (
     index_annotations,
     index_images,
+    index_reviews,
     index_splits,
     metadata,
     remove_images,
+    remove_reviews,
     terms_of,
 )
 from projections.engine.read_model import ReadModel, Write, parameter_rows, write_rows
@@ -58,7 +65,7 @@ def _validity() -> tuple[Column[int], Column[int | None]]:
 
 
 images = Table(
-    "dataset_v3_images",
+    "dataset_v4_images",
     metadata,
     Column("image_id", Text, nullable=False),
     Column("project_id", Text, nullable=False),
@@ -74,14 +81,14 @@ images = Table(
     Column("changed_by", Text, nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
     Column("changed_position", BigInteger, nullable=False),
-    Index("dataset_v3_images_by_id", "image_id", "valid_to"),
-    Index("dataset_v3_images_by_project", "project_id", "added_position"),
+    Index("dataset_v4_images_by_id", "image_id", "valid_to"),
+    Index("dataset_v4_images_by_project", "project_id", "added_position"),
 )
 """A row is valid until the image is removed or changes its split; then the next one is. An
 annotation only changes its revision."""
 
 revisions = Table(
-    "dataset_v3_revisions",
+    "dataset_v4_revisions",
     metadata,
     Column("image_id", Text, nullable=False),
     Column("revision", BigInteger, nullable=False),
@@ -89,12 +96,12 @@ revisions = Table(
     Column("changed_at", DateTime(timezone=True), nullable=False),
     Column("valid_from", BigInteger, nullable=False),
     Column("valid_to", BigInteger, nullable=False),
-    Index("dataset_v3_revisions_by_image", "image_id", "valid_from", "valid_to"),
+    Index("dataset_v4_revisions_by_image", "image_id", "valid_from", "valid_to"),
 )
 """The former revisions of rows of images."""
 
 annotations = Table(
-    "dataset_v3_annotations",
+    "dataset_v4_annotations",
     metadata,
     Column("image_id", Text, nullable=False),
     Column("view_id", Text, nullable=False),
@@ -105,9 +112,21 @@ annotations = Table(
     Column("height", Float),
     Column("without_concept", Boolean, nullable=False),
     *_validity(),
-    Index("dataset_v3_annotations_by_image", "image_id", "view_id"),
+    Index("dataset_v4_annotations_by_image", "image_id", "view_id"),
 )
 """One row for each annotation; *without concept* is a row with no concept."""
+
+reviews = Table(
+    "dataset_v4_reviews",
+    metadata,
+    Column("image_id", Text, nullable=False),
+    Column("view_id", Text, nullable=False),
+    Column("reviewed_by", Text, nullable=False),
+    Column("reviewed_at", DateTime(timezone=True), nullable=False),
+    *_validity(),
+    Index("dataset_v4_reviews_by_image", "image_id", "view_id"),
+)
+"""Who found an image's annotations in a view right; valid until they change or it is withdrawn."""
 
 _changed: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
     "revision": BigInteger,
@@ -162,11 +181,42 @@ _remove_annotations = (
     .values(valid_to=_removed.c.at)
 )
 
+_remove_reviews = (
+    update(reviews)
+    .where(reviews.c.image_id == _removed.c.image_id, reviews.c.valid_to.is_(None))
+    .values(valid_to=_removed.c.at)
+)
+
 _erased = parameter_rows(image_id=Text)
 _scrub = (
     # All rows, also former ones: none may keep data that was erased from the log.
     update(images).where(images.c.image_id == _erased.c.image_id).values(erased_values(ImageAdded))
 )
+
+
+def _revise(rows: CTE) -> Update:
+    """The images of rows have another revision, by another."""
+    return (
+        update(images)
+        .where(images.c.image_id == rows.c.image_id, images.c.valid_to.is_(None))
+        .values({name: rows.c[name] for name in _changed})
+    )
+
+
+def _keep_revision(rows: CTE) -> Insert:
+    """Keep the revisions that the images of rows had before."""
+    return insert(revisions).from_select(
+        ["image_id", "revision", "changed_by", "changed_at", "valid_from", "valid_to"],
+        select(
+            images.c.image_id,
+            images.c.revision,
+            images.c.changed_by,
+            images.c.changed_at,
+            images.c.changed_position,
+            rows.c.at,
+        ).where(images.c.image_id == rows.c.image_id, images.c.valid_to.is_(None)),
+    )
+
 
 _annotated = parameter_rows(
     image_id=Text,
@@ -210,24 +260,43 @@ _annotate = (
         )
         .values(valid_to=_annotated.c.at)
         .cte("closed"),
-        update(images)
-        .where(images.c.image_id == _annotated.c.image_id, images.c.valid_to.is_(None))
-        .values({name: _annotated.c[name] for name in _changed})
-        .cte("revised"),
-        insert(revisions)
-        .from_select(
-            ["image_id", "revision", "changed_by", "changed_at", "valid_from", "valid_to"],
-            select(
-                images.c.image_id,
-                images.c.revision,
-                images.c.changed_by,
-                images.c.changed_at,
-                images.c.changed_position,
-                _annotated.c.at,
-            ).where(images.c.image_id == _annotated.c.image_id, images.c.valid_to.is_(None)),
+        _revise(_annotated).cte("revised"),
+        _keep_revision(_annotated).cte("kept"),
+        update(reviews)
+        .where(
+            reviews.c.image_id == _annotated.c.image_id,
+            reviews.c.view_id == _annotated.c.view_id,
+            reviews.c.valid_to.is_(None),
         )
-        .cte("kept"),
+        .values(valid_to=_annotated.c.at)
+        .cte("outdated"),
     )
+)
+
+_reviewed = parameter_rows(image_id=Text, view_id=Text, at=BigInteger, **_changed)
+_review = (
+    insert(reviews)
+    .from_select(
+        ["image_id", "view_id", "reviewed_by", "reviewed_at", "valid_from"],
+        select(
+            _reviewed.c.image_id,
+            _reviewed.c.view_id,
+            _reviewed.c.changed_by,
+            _reviewed.c.changed_at,
+            _reviewed.c.at,
+        ),
+    )
+    .add_cte(_revise(_reviewed).cte("revised"), _keep_revision(_reviewed).cte("kept"))
+)
+_withdraw = (
+    update(reviews)
+    .where(
+        reviews.c.image_id == _reviewed.c.image_id,
+        reviews.c.view_id == _reviewed.c.view_id,
+        reviews.c.valid_to.is_(None),
+    )
+    .values(valid_to=_reviewed.c.at)
+    .add_cte(_revise(_reviewed).cte("revised"), _keep_revision(_reviewed).cte("kept"))
 )
 
 Row = dict[str, Any]
@@ -241,6 +310,8 @@ class _Batch(NamedTuple):
     removed: list[Row]
     erased: list[Row]
     annotated: list[Row]
+    reviewed: list[Row]
+    withdrawn: list[Row]
 
 
 def project(page: Sequence[Recorded]) -> Iterator[Write]:
@@ -250,13 +321,19 @@ def project(page: Sequence[Recorded]) -> Iterator[Write]:
     for recorded in page:
         if not isinstance(
             recorded.event,
-            ImageAdded | ImageSplitAssigned | ImageRemoved | ImageErased | ImageAnnotated,
+            ImageAdded
+            | ImageSplitAssigned
+            | ImageRemoved
+            | ImageErased
+            | ImageAnnotated
+            | ImageReviewed
+            | ImageReviewWithdrawn,
         ):
             continue
         number = seen[recorded.entity_id]
         seen[recorded.entity_id] += 1
         if number == len(batches):
-            batches.append(_Batch([], [], [], [], []))
+            batches.append(_Batch([], [], [], [], [], [], []))
         _add(batches[number], recorded)
     for batch in batches:
         yield from _writes_of(batch)
@@ -283,6 +360,10 @@ def _add(batch: _Batch, recorded: Recorded) -> None:
             batch.erased.append({"image_id": key})
         case ImageAnnotated() as annotated:
             batch.annotated.append(_annotated_row(key, at, annotated) | changed)
+        case ImageReviewed(view_id=view_id):
+            batch.reviewed.append({"image_id": key, "view_id": view_id, "at": at} | changed)
+        case ImageReviewWithdrawn(view_id=view_id):
+            batch.withdrawn.append({"image_id": key, "view_id": view_id, "at": at} | changed)
 
 
 def _writes_of(batch: _Batch) -> Iterator[Write]:
@@ -292,10 +373,15 @@ def _writes_of(batch: _Batch) -> Iterator[Write]:
     yield from index_splits(batch.moved)
     yield from write_rows(_remove_images, batch.removed)
     yield from write_rows(_remove_annotations, batch.removed)
+    yield from write_rows(_remove_reviews, batch.removed)
     yield from remove_images(batch.removed)
     yield from write_rows(_scrub, batch.erased)
     yield from write_rows(_annotate, batch.annotated)
     yield from index_annotations(batch.annotated)
+    yield from write_rows(_review, batch.reviewed)
+    yield from index_reviews(batch.reviewed)
+    yield from write_rows(_withdraw, batch.withdrawn)
+    yield from remove_reviews(batch.withdrawn)
 
 
 def _annotated_row(key: str, at: int, annotated: ImageAnnotated) -> Row:
@@ -316,4 +402,4 @@ def _annotated_row(key: str, at: int, annotated: ImageAnnotated) -> Row:
     }
 
 
-DATASET = ReadModel("dataset_v3", metadata, project, ("image.",))
+DATASET = ReadModel("dataset_v4", metadata, project, ("image.",))

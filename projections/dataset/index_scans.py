@@ -22,7 +22,15 @@ from sqlalchemy import (
 )
 
 from domain.dataset.image import TRAIN, VALIDATION
-from projections.dataset.inverted_index import ANNOTATED, BLOCK, PRESENT, WITHOUT, counts, entries
+from projections.dataset.inverted_index import (
+    ANNOTATED,
+    BLOCK,
+    PRESENT,
+    REVIEWED,
+    WITHOUT,
+    counts,
+    entries,
+)
 
 SPLITS = (TRAIN, VALIDATION)
 
@@ -35,16 +43,47 @@ class ImageFilter(msgspec.Struct, frozen=True, kw_only=True):
     concept_id: str | None = None
     annotated: bool | None = None
     without_concept: bool = False
+    reviewed: bool | None = None
+    """Of annotated images: whether their annotations were reviewed as they are now."""
 
     @property
     def uses_view(self) -> bool:
-        return self.concept_id is not None or self.annotated is not None or self.without_concept
+        return self._names_annotation or self.annotated is not None or self.reviewed is not None
 
     @property
     def is_contradictory(self) -> bool:
-        needs_annotation = self.concept_id is not None or self.without_concept
+        needs_annotation = self._names_annotation or self.reviewed is not None
         both = self.concept_id is not None and self.without_concept
         return both or (needs_annotation and self.annotated is False)
+
+    @property
+    def _names_annotation(self) -> bool:
+        return self.concept_id is not None or self.without_concept
+
+    @property
+    def lacks(self) -> "Lacking | None":
+        """What the images lack, where that is all that they have in common."""
+        if self.annotated is False:
+            return _UNANNOTATED
+        return _UNREVIEWED if self.reviewed is False and not self._names_annotation else None
+
+    @property
+    def checks_review(self) -> bool | None:
+        """Whether each image with the term must be reviewed, or must not be; None if neither."""
+        return self.reviewed if self._names_annotation else None
+
+
+class Lacking(msgspec.Struct, frozen=True):
+    """Images with a term, in the scope of the project or of the view, that lack another of the
+    view's. Both are counted in blocks."""
+
+    scope: str
+    has: str
+    lacks: str
+
+
+_UNANNOTATED = Lacking("project", PRESENT, ANNOTATED)
+_UNREVIEWED = Lacking("scope", ANNOTATED, REVIEWED)
 
 
 class SplitCount(msgspec.Struct, frozen=True):
@@ -68,7 +107,7 @@ def page_of(filters: ImageFilter, newest: bool, bounded: bool) -> Subquery:
     It is cached for all filters of the same form: building it takes longer than running it.
     """
     splits = (filters.split,) if filters.split else SPLITS
-    return _page_of(filters.annotated is False, splits, newest, bounded)
+    return _page_of(filters.lacks, filters.checks_review, splits, newest, bounded)
 
 
 def parameters(
@@ -79,10 +118,12 @@ def parameters(
         mark = filters.concept_id
     elif filters.without_concept:
         mark = WITHOUT
-    elif filters.annotated is None:
+    elif filters.reviewed:
+        mark = REVIEWED
+    elif filters.annotated is None and filters.reviewed is None:
         scope, mark = project_id, PRESENT
     page = {"after": after} if after is not None else {}
-    if filters.annotated is False:
+    if filters.lacks is not None:
         page |= {"block": BLOCK}
     return {"project": project_id, "scope": scope, "mark": mark, "limit": limit} | page
 
@@ -93,9 +134,23 @@ _block = bindparam("block", type_=BigInteger)
 
 
 @lru_cache
-def _page_of(unannotated: bool, splits: tuple[str, ...], newest: bool, bounded: bool) -> Subquery:
-    scan_split = _scan_unannotated if unannotated else _scan
-    scans = [scan_split(split, newest, bounded).limit(_limit).subquery() for split in splits]
+def _page_of(
+    lacking: Lacking | None,
+    reviewed: bool | None,
+    splits: tuple[str, ...],
+    newest: bool,
+    bounded: bool,
+) -> Subquery:
+    scans = [
+        (
+            _scan(split, newest, bounded, reviewed)
+            if lacking is None
+            else _scan_lacking(lacking, split, newest, bounded)
+        )
+        .limit(_limit)
+        .subquery()
+        for split in splits
+    ]
     rows = union_all(*(select(scan) for scan in scans)).subquery()
     return select(rows).order_by(order(rows.c.added_position, newest)).limit(_limit).subquery()
 
@@ -110,8 +165,9 @@ def beyond(column: Any, after: Any, newest: bool) -> ColumnElement[bool]:
     return condition
 
 
-def _scan(split: str, newest: bool, bounded: bool) -> Select[Any]:
-    """A scan of one split's images with a term, along an index."""
+def _scan(split: str, newest: bool, bounded: bool, reviewed: bool | None) -> Select[Any]:
+    """A scan of one split's images with a term, along an index; each is looked up among the
+    reviewed ones if that is asked for."""
     query = (
         select(entries.c.image_id, entries.c.added_position)
         .where(
@@ -121,11 +177,19 @@ def _scan(split: str, newest: bool, bounded: bool) -> Select[Any]:
         )
         .order_by(order(entries.c.added_position, newest))
     )
+    if reviewed is not None:
+        of_image = entries.alias()
+        is_reviewed = exists().where(
+            of_image.c.image_id == entries.c.image_id,
+            of_image.c.scope == bindparam("scope"),
+            of_image.c.mark == REVIEWED,
+        )
+        query = query.where(is_reviewed if reviewed else ~is_reviewed)
     return query.where(beyond(entries.c.added_position, _after, newest)) if bounded else query
 
 
-def _scan_unannotated(split: str, newest: bool, bounded: bool) -> Select[Any]:
-    """A scan of the blocks that have unannotated images, skipping all others."""
+def _scan_lacking(lacking: Lacking, split: str, newest: bool, bounded: bool) -> Select[Any]:
+    """A scan of the blocks that have images without a term, skipping all others."""
 
     def blocks(scope: str, mark: str) -> Subquery:
         query = select(counts.c.block, counts.c.images).where(
@@ -136,19 +200,19 @@ def _scan_unannotated(split: str, newest: bool, bounded: bool) -> Select[Any]:
         )
         return query.subquery()
 
-    present, annotated = blocks("project", PRESENT), blocks("scope", ANNOTATED)
-    lacking = (
-        select(present.c.block)
-        .outerjoin(annotated, annotated.c.block == present.c.block)
-        .where(present.c.images > func.coalesce(annotated.c.images, 0))
-        .order_by(order(present.c.block, newest))
+    outer, inner = blocks(lacking.scope, lacking.has), blocks("scope", lacking.lacks)
+    some = (
+        select(outer.c.block)
+        .outerjoin(inner, inner.c.block == outer.c.block)
+        .where(outer.c.images > func.coalesce(inner.c.images, 0))
+        .order_by(order(outer.c.block, newest))
         # Each has at least one, but that of the first block may lie before `after`.
         .limit(_limit + 1)
     )
     if bounded:
         near = _after // _block
-        lacking = lacking.where(present.c.block <= near if newest else present.c.block >= near)
-    block = lacking.subquery()
+        some = some.where(outer.c.block <= near if newest else outer.c.block >= near)
+    block = some.subquery()
     of_view = entries.alias()
 
     def inside(position: ColumnElement[int]) -> ColumnElement[bool]:
@@ -158,14 +222,14 @@ def _scan_unannotated(split: str, newest: bool, bounded: bool) -> Select[Any]:
     query = (
         select(entries.c.image_id, entries.c.added_position)
         .where(
-            entries.c.scope == bindparam("project"),
-            entries.c.mark == PRESENT,
+            entries.c.scope == bindparam(lacking.scope),
+            entries.c.mark == lacking.has,
             entries.c.split == split,
             inside(entries.c.added_position),
             ~exists()
             .where(
                 of_view.c.scope == bindparam("scope"),
-                of_view.c.mark == ANNOTATED,
+                of_view.c.mark == lacking.lacks,
                 of_view.c.split == split,
                 of_view.c.added_position == entries.c.added_position,
                 inside(of_view.c.added_position),
@@ -177,11 +241,11 @@ def _scan_unannotated(split: str, newest: bool, bounded: bool) -> Select[Any]:
     )
     if bounded:
         query = query.where(beyond(entries.c.added_position, _after, newest))
-    inner = query.lateral()
+    found = query.lateral()
     return (
-        select(inner)
-        .select_from(block.join(inner, true()))
-        .order_by(order(block.c.block, newest), order(inner.c.added_position, newest))
+        select(found)
+        .select_from(block.join(found, true()))
+        .order_by(order(block.c.block, newest), order(found.c.added_position, newest))
     )
 
 

@@ -1,7 +1,8 @@
 """The inverted index of the current dataset, and the number of images for each term.
 
 A term of an image, in the scope of its project, is that it is present. In the scope of a view, its
-terms are that it is annotated, and each of its concepts, or that it is without concept. So each
+terms are that it is annotated, and each of its concepts, or that it is without concept, and that
+it is reviewed, until it is annotated anew. So each
 list of images is a scan of one term, and each count is stored. The terms are in the columns `mark`.
 """
 
@@ -47,10 +48,11 @@ SHARDS = 16
 page updated the same row, each update would have to step over all its dead tuples."""
 
 PRESENT, ANNOTATED, WITHOUT = "*present", "*annotated", "*without concept"
+REVIEWED = "*reviewed"
 """The terms that are not a concept's id."""
 
 entries = Table(
-    "dataset_v3_marks",
+    "dataset_v4_marks",
     metadata,
     Column("image_id", Text, nullable=False),
     Column("scope", Text, nullable=False),
@@ -58,14 +60,14 @@ entries = Table(
     Column("split", Text, nullable=False),
     Column("block", BigInteger, nullable=False),
     Column("added_position", BigInteger, nullable=False),
-    Index("dataset_v3_marks_by_image", "image_id", "scope", "mark"),
-    Index("dataset_v3_marks_in_order", "scope", "mark", "split", "added_position"),
+    Index("dataset_v4_marks_by_image", "image_id", "scope", "mark"),
+    Index("dataset_v4_marks_in_order", "scope", "mark", "split", "added_position"),
 )
 """Each term of an image once. `scope` is a project or a view; `block` is the block in which it is
 counted, or a shard."""
 
 counts = Table(
-    "dataset_v3_counts",
+    "dataset_v4_counts",
     metadata,
     Column("scope", Text, primary_key=True),
     Column("block", BigInteger, primary_key=True),
@@ -73,8 +75,8 @@ counts = Table(
     Column("split", Text, primary_key=True),
     Column("images", BigInteger, nullable=False),
 )
-"""The number of images with a term: in total, divided among shards. Present and annotated images
-are also counted in blocks."""
+"""The number of images with a term: in total, divided among shards. Present, annotated and reviewed
+images are also counted in blocks."""
 
 _counted = [
     entries.c.scope,
@@ -151,7 +153,7 @@ _index_annotations = _add_counts(
             _terms.c.mark,
             entries.c.split,
             case(
-                (_terms.c.mark == literal(ANNOTATED), entries.c.block),
+                (_terms.c.mark.in_([literal(ANNOTATED), literal(REVIEWED)]), entries.c.block),
                 else_=_shard(entries.c.added_position),
             ),
             entries.c.added_position,
@@ -174,6 +176,13 @@ _remove_annotations = _remove(
     _of_annotated,
     entries.c.scope == _annotated.c.view_id,
     entries.c.mark != all_(_annotated.c.terms),
+)
+
+_withdrawn = parameter_rows(image_id=Text, view_id=Text)
+_remove_reviews = _remove(
+    entries.c.image_id == _withdrawn.c.image_id,
+    entries.c.scope == _withdrawn.c.view_id,
+    entries.c.mark == literal(REVIEWED),
 )
 
 _removed = parameter_rows(image_id=Text)
@@ -212,6 +221,17 @@ def index_annotations(annotated: Rows) -> Iterator[Write]:
     rows = _only(_annotated, annotated)
     yield from write_rows(_remove_annotations, rows)
     yield from write_rows(_index_annotations, [row for row in rows if row["terms"]])
+
+
+def index_reviews(reviewed: Rows) -> Iterator[Write]:
+    """Mark images as reviewed in a view: rows of `image_id` and `view_id`."""
+    rows = [{**row, "terms": [REVIEWED]} for row in reviewed]
+    yield from write_rows(_index_annotations, _only(_annotated, rows))
+
+
+def remove_reviews(withdrawn: Rows) -> Iterator[Write]:
+    """Mark images as not reviewed in a view: rows of `image_id` and `view_id`."""
+    yield from write_rows(_remove_reviews, _only(_withdrawn, withdrawn))
 
 
 def terms_of(annotated: ImageAnnotated) -> list[str]:

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from domain.dataset.image import Annotation, Box
-from projections.dataset.dataset import annotations, images, revisions
+from projections.dataset.dataset import annotations, images, reviews, revisions
 from projections.dataset.index_scans import (
     ImageFilter,
     SplitCount,
@@ -38,13 +38,14 @@ from projections.dataset.index_scans import (
     page_of,
     parameters,
 )
-from projections.dataset.inverted_index import ANNOTATED, PRESENT, WITHOUT
+from projections.dataset.inverted_index import ANNOTATED, PRESENT, REVIEWED, WITHOUT
 
 
 class ImageRow(msgspec.Struct, frozen=True):
     """An image in a list; `annotations` are those of the requested view.
 
-    `changed_by` is the actor of its last revision of any kind.
+    `reviewed_by` and `reviewed_at` are set if these were reviewed as they are. `changed_by` is the
+    actor of its last revision of any kind.
     """
 
     image_id: str
@@ -61,6 +62,8 @@ class ImageRow(msgspec.Struct, frozen=True):
     changed_at: datetime
     annotations: list[Annotation]
     without_concept: bool = False
+    reviewed_by: str | None = None
+    reviewed_at: datetime | None = None
 
 
 class DatasetCounts(msgspec.Struct, frozen=True):
@@ -85,6 +88,7 @@ class ViewCounts(msgspec.Struct, frozen=True):
     unannotated: SplitCount
     without_concept: SplitCount
     concepts: list[ConceptCount]
+    reviewed: SplitCount = SplitCount()
 
 
 def list_images(
@@ -170,6 +174,13 @@ def _past(
     if filters.annotated is not None:
         annotated = exists().where(in_view)
         query = query.where(annotated if filters.annotated else ~annotated)
+    if filters.reviewed is not None:
+        reviewed = exists().where(
+            reviews.c.image_id == images.c.image_id,
+            reviews.c.view_id == filters.view_id,
+            _valid(reviews, as_of),
+        )
+        query = query.where(exists().where(in_view), reviewed if filters.reviewed else ~reviewed)
     return query
 
 
@@ -193,11 +204,13 @@ def _with_annotations(
     connection: Connection, rows: Any, view_id: str | None, as_of: int | None
 ) -> list[ImageRow]:
     by_image: dict[str, list[Any]] = {}
+    review_of: dict[str, Any] = {}
     if view_id is not None and rows:
+        image_ids = [row.image_id for row in rows]
         query = (
             select(annotations)
             .where(
-                annotations.c.image_id.in_([row.image_id for row in rows]),
+                annotations.c.image_id.in_(image_ids),
                 annotations.c.view_id == view_id,
                 _valid(annotations, as_of),
             )
@@ -207,11 +220,18 @@ def _with_annotations(
         )
         for row in connection.execute(query):
             by_image.setdefault(row.image_id, []).append(row)
-    return [_row(row._mapping, by_image.get(row.image_id, [])) for row in rows]
+        reviewed = select(reviews).where(
+            reviews.c.image_id.in_(image_ids), reviews.c.view_id == view_id, _valid(reviews, as_of)
+        )
+        review_of = {row.image_id: row for row in connection.execute(reviewed)}
+    return [
+        _row(row._mapping, by_image.get(row.image_id, []), review_of.get(row.image_id))
+        for row in rows
+    ]
 
 
-def _row(row: Any, annotated: list[Any]) -> ImageRow:
-    own = {"annotations", "without_concept"}
+def _row(row: Any, annotated: list[Any], review: Any = None) -> ImageRow:
+    own = {"annotations", "without_concept", "reviewed_by", "reviewed_at"}
     values = {name: row[name] for name in ImageRow.__struct_fields__ if name not in own}
     return ImageRow(
         **values,
@@ -221,6 +241,8 @@ def _row(row: Any, annotated: list[Any]) -> ImageRow:
             if a.concept_id is not None
         ],
         without_concept=any(a.without_concept for a in annotated),
+        reviewed_by=None if review is None else review.reviewed_by,
+        reviewed_at=None if review is None else review.reviewed_at,
     )
 
 
@@ -232,6 +254,24 @@ def file_names(connection: Connection, image_ids: Collection[str]) -> dict[str, 
         .order_by(images.c.valid_from)
     )
     return {row.image_id: row.file_name for row in connection.execute(query)}
+
+
+def metadata_keys(connection: Connection, project_id: str) -> list[str]:
+    """The metadata keys of a project's images, removed ones too, in alphabetical order."""
+    key = func.jsonb_object_keys(images.c.metadata).label("key")
+    keys = select(key).where(images.c.project_id == project_id).distinct().subquery()
+    return list(connection.execute(select(keys.c.key).order_by(keys.c.key)).scalars())
+
+
+def metadata_values(connection: Connection, project_id: str, key: str) -> dict[str, str]:
+    """The value of a metadata key by image id, of removed images too."""
+    value = images.c.metadata[key].astext.label("value")
+    query = (
+        select(images.c.image_id, value)
+        .where(images.c.project_id == project_id, images.c.metadata.has_key(key))
+        .order_by(images.c.valid_from)
+    )
+    return {row.image_id: row.value for row in connection.execute(query)}
 
 
 def count_images(
@@ -272,11 +312,21 @@ def _count(
     number = func.count(each.c.image_id.distinct())
     by_term = select(each.c.view_id, each.c.term, each.c.split, number)
     any_term = select(each.c.view_id, literal(ANNOTATED), each.c.split, number)
+    each_review = reviews.c.image_id.distinct()
+    reviewed = select(
+        reviews.c.view_id, literal(REVIEWED), images.c.split, func.count(each_review)
+    ).where(
+        *present,
+        reviews.c.image_id == images.c.image_id,
+        reviews.c.view_id.in_(view_ids),
+        _valid(reviews, as_of),
+    )
     return by_scope(
         [project_id, *view_ids],
         connection.execute(
             union_all(
                 all_images.where(*present).group_by(images.c.split),
+                reviewed.group_by(reviews.c.view_id, images.c.split),
                 by_term.group_by(each.c.view_id, each.c.term, each.c.split),
                 any_term.group_by(each.c.view_id, each.c.split),
             )
@@ -294,6 +344,7 @@ def _view_counts(view_id: str, present: SplitCount, by_term: dict[str, SplitCoun
         [
             ConceptCount(term, count.train, count.validation)
             for term, count in sorted(by_term.items())
-            if term not in {ANNOTATED, WITHOUT} and count.all
+            if term not in {ANNOTATED, WITHOUT, REVIEWED} and count.all
         ],
+        by_term.get(REVIEWED, SplitCount()),
     )

@@ -25,7 +25,7 @@ def advance(beside: Engine, source: EventSource, read_model: ReadModel, upto: in
             # A cached plan was made for smaller tables.
             connection.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
             writes = fold(read_model.project(page))
-            write_page(connection, read_model.name, after, reached, writes)
+            write_page(connection, [read_model.name], after, reached, writes)
         after = reached
         written += len(page)
         if written >= 4 * planned_for:

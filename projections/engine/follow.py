@@ -2,10 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import NamedTuple, Protocol
 
-from sqlalchemy import Connection, Engine, func, select, text, update
+import msgspec
+from sqlalchemy import ARRAY, Connection, Engine, Text, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.event import Recorded
@@ -18,17 +21,29 @@ from projections.engine.read_model import (
     failures,
     positions,
 )
-from projections.engine.writes import execute
+from projections.engine.writes import execute, execute_one
 
 PAGE = 1000
 
-_SETTINGS = (
-    # A crash may lose this commit, but never the rows without the position: it is done again.
-    "SET LOCAL synchronous_commit = off;"
-    # Rows are changed by their keys. A plan that was made for small tables and is kept must not
-    # read them whole when they have grown.
-    " SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off;"
-    " SET LOCAL enable_mergejoin = off; SET LOCAL jit = off"
+TOGETHER = 100
+"""Read models at one position move in one transaction while at most so many events are new. With
+more, each moves alone, so that the quick ones do not wait for the slow ones."""
+
+_SETTINGS = select(
+    *(
+        func.set_config(name, "off", True)
+        for name in (
+            # A crash may lose this commit, but never the rows without the position: it is done
+            # again.
+            "synchronous_commit",
+            # Rows are changed by their keys. A plan that was made for small tables and is kept
+            # must not read them whole when they have grown.
+            "enable_seqscan",
+            "enable_hashjoin",
+            "enable_mergejoin",
+            "jit",
+        )
+    )
 )
 
 log = logging.getLogger(__name__)
@@ -60,38 +75,83 @@ def create_tables(connection: Connection, read_model: ReadModel) -> None:
     connection.execute(start.on_conflict_do_nothing())
 
 
+class Place(NamedTuple):
+    """The position of a read model, and how often it has failed in a row."""
+
+    position: int
+    failures: int
+
+
+_PLACES = (
+    select(positions.c.read_model, positions.c.position, func.coalesce(failures.c.failures, 0))
+    .select_from(positions.outerjoin(failures, failures.c.read_model == positions.c.read_model))
+    .where(positions.c.read_model.in_(bindparam("names", expanding=True)))
+)
+
+
+def places_of(connection: Connection, names: Sequence[str]) -> dict[str, Place]:
+    """Where read models are; those that have not been made are absent."""
+    rows = connection.execute(_PLACES, {"names": names})
+    return {name: Place(int(position), int(count)) for name, position, count in rows}
+
+
 def position_of(connection: Connection, name: str) -> int:
     """How far a read model is. Raises `LookupError` if it has not been made."""
-    return _position_and_failures(connection, name)[0]
+    return _require(places_of(connection, [name]), name).position
 
 
-def _position_and_failures(connection: Connection, name: str) -> tuple[int, int]:
-    """The same, and how often it has failed in a row."""
-    counted = func.coalesce(failures.c.failures, 0)
-    both = positions.outerjoin(failures, failures.c.read_model == positions.c.read_model)
-    query = select(positions.c.position, counted).select_from(both)
-    row = connection.execute(query.where(positions.c.read_model == name)).first()
-    if row is None:
+def _require(places: Mapping[str, Place], name: str) -> Place:
+    if name not in places:
         raise LookupError(f"read model {name} does not exist here: run `stemma migrate`")
-    return int(row[0]), int(row[1])
+    return places[name]
+
+
+_MOVE = (
+    update(positions)
+    .where(
+        positions.c.read_model == func.any(bindparam("names", type_=ARRAY(Text))),
+        positions.c.position == bindparam("after"),
+    )
+    .values(position=bindparam("reached"))
+)
 
 
 def write_page(
-    connection: Connection, name: str, after: int, reached: int, writes: Iterable[Write]
+    connection: Connection, names: Sequence[str], after: int, reached: int, writes: Iterable[Write]
 ) -> None:
-    """Write what a page comes to in the connection's transaction, first the guarded move.
+    """Write a page to read models in the connection's transaction, after the guarded move.
 
-    Raises `LostRace` if the read model is not at `after` any more.
+    Raises `LostRace` if one of them is not at `after` any more.
     """
-    connection.execute(text(_SETTINGS))
-    moved = connection.execute(
-        update(positions)
-        .where(positions.c.read_model == name, positions.c.position == after)
-        .values(position=reached)
-    )
-    if moved.rowcount != 1:
-        raise LostRace(f"{name} is no longer at position {after}")
-    execute(connection, writes)
+    move = Write(_MOVE, {"names": list(names), "after": after, "reached": reached})
+    if execute_one(connection, move) != len(names):
+        raise LostRace(f"{', '.join(names)}: no longer at position {after}")
+    execute(connection, chain([Write(_SETTINGS, {})], writes))
+
+
+class Advance(msgspec.Struct, frozen=True):
+    """The payload of a notification on `CHANNEL`: these read models are at this position now."""
+
+    position: int
+    read_models: tuple[str, ...]
+
+
+_NOTIFY = select(func.pg_notify(CHANNEL, bindparam("payload")))
+
+
+def _notification(names: Sequence[str], reached: int) -> Write:
+    """The announcement of an advance, sent once the transaction is committed."""
+    payload = msgspec.json.encode(Advance(reached, tuple(names))).decode()
+    return Write(_NOTIFY, {"payload": payload})
+
+
+class _Round(NamedTuple):
+    """How many pages were written, the errors of read models that failed, by name, and whether
+    there may be more to read."""
+
+    moved: int
+    errors: dict[str, Exception]
+    more: bool
 
 
 class Follower:
@@ -119,12 +179,12 @@ class Follower:
         """
         pages = 0
         while True:
-            moved, errors = self._round(self._read_models, upto)
-            if errors and not moved:
-                raise next(reversed(errors.values()))
-            if not moved:
-                return pages
+            moved, errors, more = self._round(self._read_models, upto)
             pages += moved
+            if errors and not (moved and more):
+                raise next(reversed(errors.values()))
+            if not (moved and more):
+                return pages
 
     def keep_up(self) -> None:
         """Bring every read model to the log's end, but those whose pause after a failure is on.
@@ -138,12 +198,12 @@ class Follower:
             ]
             # Those that failed come last, so that none waits for them.
             due.sort(key=lambda model: model.name in self._retry_at)
-            moved, errors = self._round(due, None)
+            moved, errors, more = self._round(due, None)
             for name in {model.name for model in due} - errors.keys():
                 self._retry_at.pop(name, None)
             for name, error in errors.items():
                 self._postpone(name, error)
-            if not moved:
+            if not (moved and more):
                 return
 
     def _postpone(self, name: str, error: Exception) -> None:
@@ -159,42 +219,100 @@ class Follower:
             exc_info=error,
         )
 
-    def _round(
-        self, read_models: Sequence[ReadModel], upto: int | None
-    ) -> tuple[int, dict[str, Exception]]:
-        """A page for each; how many there were, and the errors of those that failed, by name."""
+    def _round(self, read_models: Sequence[ReadModel], upto: int | None) -> _Round:
+        """A page for each."""
+        # Not rolled back at its end: that would drop the connection's prepared statements.
+        with self._engine.begin() as connection:
+            places = places_of(connection, [read_model.name for read_model in read_models])
         read: dict[int, list[Recorded]] = {}
-        moved = 0
+        moved, lost_races = 0, 0
         errors: dict[str, Exception] = {}
-        for read_model in read_models:
+        alone = list(read_models)
+        for after, group in _groups(read_models, places).items():
+            page = self._page(after, upto, read)
+            if len(page) > TOGETHER:
+                continue
+            if not page or self._move_together(group, after, page):
+                moved += len(group) if page else 0
+                alone = [read_model for read_model in alone if read_model not in group]
+        for read_model in alone:
             try:
-                moved += self._step(read_model, upto, read)
+                moved += self._move_alone(read_model, places, upto, read)
             except LostRace as lost:
+                lost_races += 1
                 log.info("%s", lost)
             except Exception as error:
                 error.add_note(f"in read model {read_model.name}")
                 errors[read_model.name] = error
-        return moved, errors
+        full = any(len(page) == PAGE for page in read.values())
+        return _Round(moved, errors, full or lost_races > 0)
 
-    def _step(
-        self, read_model: ReadModel, upto: int | None, read: dict[int, list[Recorded]]
+    def _page(
+        self, after: int, upto: int | None, read: dict[int, list[Recorded]]
+    ) -> list[Recorded]:
+        if after not in read:
+            read[after] = self._source.read(after, limit=PAGE, upto=upto)
+        return read[after]
+
+    def _move_together(
+        self, read_models: Sequence[ReadModel], after: int, page: Sequence[Recorded]
+    ) -> bool:
+        """Move read models in one transaction. False if that failed: then each has to move alone,
+        so that one that fails does not stop the others."""
+        began = time.time_ns()
+        writes = chain.from_iterable(read_model.project(page) for read_model in read_models)
+        try:
+            self._write([read_model.name for read_model in read_models], after, page, writes)
+        except Exception as error:
+            log.info("read models at position %d move one by one: %r", after, error)
+            return False
+        for read_model in read_models:
+            self._moved(read_model, page, began)
+        return True
+
+    def _move_alone(
+        self,
+        read_model: ReadModel,
+        places: Mapping[str, Place],
+        upto: int | None,
+        read: dict[int, list[Recorded]],
     ) -> int:
         began = time.time_ns()
-        with self._engine.begin() as connection:
-            after, failed = _position_and_failures(connection, read_model.name)
-            if after not in read:
-                read[after] = self._source.read(after, limit=PAGE, upto=upto)
-            if read[after]:
-                reached = read[after][-1].position
-                writes = read_model.project(read[after])
-                write_page(connection, read_model.name, after, reached, writes)
-                connection.execute(select(func.pg_notify(CHANNEL, str(reached))))
-            if failed:
+        after, failed = _require(places, read_model.name)
+        page = self._page(after, upto, read)
+        if page:
+            self._write([read_model.name], after, page, read_model.project(page))
+        if failed:
+            with self._engine.begin() as connection:
                 failing.record_recovery(connection, read_model.name)
-        if not read[after]:
+        if not page:
             return 0
-        self._moved(read_model, read[after], began)
+        self._moved(read_model, page, began)
         return 1
+
+    def _write(
+        self,
+        names: Sequence[str],
+        after: int,
+        page: Sequence[Recorded],
+        writes: Iterable[Write],
+    ) -> None:
+        reached = page[-1].position
+        with self._engine.begin() as connection:
+            announced = chain(writes, [_notification(names, reached)])
+            write_page(connection, names, after, reached, announced)
+
+
+def _groups(
+    read_models: Sequence[ReadModel], places: Mapping[str, Place]
+) -> dict[int, list[ReadModel]]:
+    """Those that may move together, by position: all that have not failed."""
+    groups: dict[int, list[ReadModel]] = defaultdict(list)
+    for read_model in read_models:
+        place = places.get(read_model.name)
+        if place is not None and not place.failures:
+            groups[place.position].append(read_model)
+    return groups
 
 
 def positions_of(

@@ -40,15 +40,33 @@ class _Compiled(msgspec.Struct, frozen=True):
 
 def execute(connection: Connection, writes: Iterable[Write]) -> None:
     """Run writes in order, in the connection's transaction. Raises a `psycopg.Error`."""
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)
-    schemas = connection.get_execution_options().get("schema_translate_map") or {}
-    schema_map = tuple(schemas.items())
+    driver, compiled = _driver_of(connection), _compiler_for(connection)
     with driver.pipeline(), driver.cursor() as cursor:
         for write in writes:
-            names = tuple(write.parameters)
-            compiled = compile_write(write.statement, names, schema_map, connection.dialect)
-            cursor.execute(compiled.sql, compiled.values(write.parameters), prepare=True)
+            statement = compiled(write)
+            cursor.execute(statement.sql, statement.values(write.parameters), prepare=True)
+
+
+def execute_one(connection: Connection, write: Write) -> int:
+    """Run a write, and return how many rows it changed."""
+    statement = _compiler_for(connection)(write)
+    with _driver_of(connection).cursor() as cursor:
+        cursor.execute(statement.sql, statement.values(write.parameters), prepare=True)
+        return cursor.rowcount
+
+
+def _driver_of(connection: Connection) -> psycopg.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver
+
+
+def _compiler_for(connection: Connection) -> "Callable[[Write], _Compiled]":
+    schemas = connection.get_execution_options().get("schema_translate_map") or {}
+    schema_map = tuple(schemas.items())
+    return lambda write: compile_write(
+        write.statement, tuple(write.parameters), schema_map, connection.dialect
+    )
 
 
 @lru_cache(maxsize=1024)

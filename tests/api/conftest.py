@@ -164,7 +164,7 @@ def chromium() -> Iterator[Browser]:
     """Headless Chromium. Of the module only: its loop in this thread is in the way of others."""
     if CHROMIUM is None:
         pytest.skip(
-            "no Chromium here; `apt-get update && apt-get install -y chromium-headless-shell` gets it"
+            "no Chromium here: run `apt-get update && apt-get install -y chromium-headless-shell`"
         )
     with sync_playwright() as playwright:
         # Its socket's path has at most 107 characters, and a test's temporary folder may be deep.

@@ -10,6 +10,7 @@ import pytest
 
 from application import views
 from application.dataset import projects
+from application.experiments.experiments import Plan, start_experiment
 from application.handle import Session, handle
 from application.log.store import Store
 from application.training import versions
@@ -25,7 +26,13 @@ from domain.library.model import (
     RenameModel,
     VersionNumbered,
 )
-from domain.library.view import ConceptAdded, ConceptRemoved, RemoveConcept
+from domain.library.view import (
+    ArchiveView,
+    ConceptAdded,
+    ConceptRemoved,
+    RemoveConcept,
+    RestoreView,
+)
 from domain.training.messages import InitialWeights
 from domain.training.version import ArchiveVersion, RenameVersion, RetryVersion, VersionCreated
 from tests.application.scenes import OPTIONS, Scene, at_once, do, insist, request, trainable
@@ -43,6 +50,30 @@ def model_of(scene: Scene) -> Model:
 def test_a_view_needs_a_project(store: Store) -> None:
     with pytest.raises(NotFound):
         do(store, lambda s: views.create_view(s, "nowhere", "which", "classification"))
+
+
+def test_what_is_not_done_in_an_archived_view_is_refused_by_its_name(store: Store) -> None:
+    scene = trainable(store)
+    version = scene.train()
+    model, (image, *_) = scene.model(), scene.images
+    do(store, lambda s: s.change(VIEW, scene.view, ArchiveView()))
+    annotation = AnnotateImage(scene.view, (Annotation(scene.concepts[1]),))
+    plan = Plan(budget=2, concurrency=1, base={"epochs": 1})
+    refused: list[Callable[[Session], object]] = [
+        lambda s: views.add_concepts(s, scene.view, ["two"]),
+        lambda s: views.fork_model(s, model, scene.concepts[:1], "fewer"),
+        lambda s: projects.annotate_images(s, [(image, annotation)]),
+        lambda s: versions.train_view(s, scene.view, None, OPTIONS),
+        lambda s: versions.create_version(s, model, None, OPTIONS),
+        lambda s: versions.retry_version(s, version),
+        lambda s: start_experiment(s, scene.view, plan),
+    ]
+    for command in refused:
+        with pytest.raises(Conflict, match="view 'which' is archived; restore it first"):
+            command(Session(store, request()))
+    do(store, lambda s: s.change(VIEW, scene.view, RestoreView()))
+    scene.annotate((image, scene.concepts[1]))
+    assert scene.train()
 
 
 def test_concepts_come_back_with_their_ids_in_the_order_given(store: Store) -> None:

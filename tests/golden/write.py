@@ -25,6 +25,8 @@ from domain.dataset.image import (
     ImageAnnotated,
     ImageErased,
     ImageRemoved,
+    ImageReviewed,
+    ImageReviewWithdrawn,
     ImageSplitAssigned,
 )
 from domain.dataset.imports import (
@@ -42,6 +44,8 @@ from domain.dataset.project import (
     GreyDepthChosen,
     ProjectCreated,
     ProjectRenamed,
+    SnapshotNamed,
+    SnapshotRemoved,
     ValidationSplitDrawn,
 )
 from domain.event import Event, Metadata, Recorded
@@ -67,7 +71,10 @@ from domain.library.view import (
     ConceptRemoved,
     ConceptRenamed,
     ModelRegistered,
+    ViewArchived,
     ViewCreated,
+    ViewRenamed,
+    ViewRestored,
 )
 from domain.subscriptions.webhook import (
     WebhookParked,
@@ -139,6 +146,8 @@ EXAMPLES: tuple[Event, ...] = (
         False,
     ),
     ImageSplitAssigned("validation"),
+    ImageReviewed("view-1", 2),
+    ImageReviewWithdrawn("view-1"),
     ImageRemoved(),
     ImageErased(SHA, "consent was withdrawn"),
     BlobErasureOrdered("consent was withdrawn"),
@@ -161,7 +170,12 @@ EXAMPLES: tuple[Event, ...] = (
         SHA,
     ),
     ImportFailed("the disk is full"),
+    SnapshotNamed("before the review", 41),
+    SnapshotRemoved("before the review"),
     ViewCreated("project-1", "which digit", "classification"),
+    ViewRenamed("which digit is it"),
+    ViewArchived(),
+    ViewRestored(),
     ConceptAdded("concept-1", "Zähler"),
     ConceptRenamed("concept-1", "Nenner"),
     ConceptRemoved("concept-1"),

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from sklearn.metrics import accuracy_score, average_precision_score
@@ -143,6 +144,16 @@ def test_an_equal_metric_is_better_only_with_a_lower_loss() -> None:
     assert Best("of an earlier release", 0.5, 1).is_beaten_by(0.5, 0.7)
 
 
+def calibration_error(right: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
+    """How far the mean score of each tenth is from the share that is right, by its predictions."""
+    tenth = np.minimum((scores * 10).astype(int), 9)
+    gaps = [
+        abs(scores[tenth == n].mean() - right[tenth == n].mean()) * (tenth == n).mean()
+        for n in np.unique(tenth)
+    ]
+    return float(sum(gaps))
+
+
 def test_accuracy_is_that_of_the_predictions(settings: Settings, blobs: BlobStore) -> None:
     said, rows = trained("classification", settings, blobs, recorded_images=40)
     (evaluated,) = of_type(Evaluated, said)
@@ -154,6 +165,8 @@ def test_accuracy_is_that_of_the_predictions(settings: Settings, blobs: BlobStor
         assert scores.sum(1) == pytest.approx(1, abs=1e-5)
         loss = -np.log(scores[np.arange(len(truth)), truth]).mean()
         assert figures.loss == pytest.approx(loss, rel=1e-3, abs=1e-5)
+        error = calibration_error(scores.argmax(1) == truth, scores.max(1))
+        assert figures.calibration_error == pytest.approx(error, abs=1e-4)
     check_best(said, "validation_accuracy")
     check_recording("classification", said, blobs)
 
@@ -171,6 +184,8 @@ def test_tagging_is_measured_by_mean_average_precision(
         expected = np.mean([average_precision_score(truth[:, n], scores[:, n]) for n in range(3)])
         assert figures.mean_average_precision == pytest.approx(expected, abs=1e-5)
         assert figures.accuracy == pytest.approx(((scores >= 0.5) == truth).mean(), abs=1e-5)
+        error = calibration_error(truth.ravel() == 1, scores.ravel())
+        assert figures.calibration_error == pytest.approx(error, abs=1e-4)
     check_best(said, "validation_mean_average_precision")
     check_recording("tagging", said, blobs)
 

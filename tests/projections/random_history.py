@@ -9,12 +9,16 @@ from domain.dataset.image import (
     ImageAdded,
     ImageAnnotated,
     ImageRemoved,
+    ImageReviewed,
+    ImageReviewWithdrawn,
     ImageSplitAssigned,
 )
 from domain.dataset.project import (
     GreyDepthChosen,
     ProjectCreated,
     ProjectRenamed,
+    SnapshotNamed,
+    SnapshotRemoved,
     ValidationSplitDrawn,
 )
 from domain.event import Event
@@ -32,7 +36,10 @@ from domain.library.view import (
     ConceptRemoved,
     ConceptRenamed,
     ModelRegistered,
+    ViewArchived,
     ViewCreated,
+    ViewRenamed,
+    ViewRestored,
 )
 from domain.training.messages import ConceptLabel, SplitFigures
 from domain.training.options import resolve_options
@@ -96,7 +103,10 @@ def _next(chance: random.Random, stream: str, gone: bool) -> Event:
     if gone:
         return _added(key)
     split = ImageSplitAssigned(chance.choice(("train", "validation")))
-    return chance.choice((_annotated(chance, key), _annotated(chance, key), split, ImageRemoved()))
+    view = VIEWS[_place(key)]
+    reviewed, withdrawn = ImageReviewed(view, 1), ImageReviewWithdrawn(view)
+    annotated = _annotated(chance, key), _annotated(chance, key)
+    return chance.choice((*annotated, split, reviewed, reviewed, withdrawn, ImageRemoved()))
 
 
 def _beginnings(chance: random.Random) -> Iterator[tuple[str, Event]]:
@@ -150,6 +160,8 @@ _HAPPENINGS: dict[str, list[Happening]] = {
         lambda c: ProjectRenamed(_words(c)),
         lambda c: ValidationSplitDrawn(0.2, c.randrange(9), 10, 2, 1),
         lambda c: GreyDepthChosen(c.choice((10, 12, 14, 16))),
+        lambda c: SnapshotNamed(_words(c), c.randrange(1, 9)),
+        lambda c: SnapshotRemoved(_words(c)),
     ],
     "view": [
         lambda c: ConceptAdded(c.choice(CONCEPTS), _words(c)),
@@ -157,6 +169,9 @@ _HAPPENINGS: dict[str, list[Happening]] = {
         lambda c: ConceptRenamed(c.choice(CONCEPTS), _words(c)),
         lambda c: ConceptRemoved(c.choice(CONCEPTS)),
         lambda c: ModelRegistered(c.choice(MODELS), ("c1",)),
+        lambda c: ViewRenamed(_words(c)),
+        lambda _: ViewArchived(),
+        lambda _: ViewRestored(),
     ],
     "model": [
         lambda c: ConceptSetAmended(tuple(c.sample(CONCEPTS, 2))),

@@ -36,6 +36,10 @@ FILTERS = (
     ImageFilter(view_id="v1", annotated=False),
     ImageFilter(view_id="v1", without_concept=True),
     ImageFilter(view_id="v1", concept_id="c1"),
+    ImageFilter(view_id="v1", reviewed=True),
+    ImageFilter(view_id="v1", reviewed=False, split="train"),
+    ImageFilter(view_id="v1", reviewed=True, concept_id="c1"),
+    ImageFilter(view_id="v1", reviewed=False, concept_id="c1"),
 )
 WANTED = (
     VersionFilter(),
@@ -45,7 +49,11 @@ WANTED = (
 QUERIES: dict[Any, list[Callable[..., object]]] = {
     catalog.list_projects: [catalog.list_projects],
     catalog.find_project: [partial(catalog.find_project, project_id="p1")],
-    catalog.list_views: [partial(catalog.list_views, project_id=one) for one in PROJECTS],
+    catalog.list_views: [
+        partial(catalog.list_views, project_id=one, archived=archived)
+        for one in PROJECTS
+        for archived in (False, True)
+    ],
     catalog.find_view: [partial(catalog.find_view, view_id="v1")],
     catalog.labels_of: [partial(catalog.labels_of, view_id="v1")],
     dataset_queries.list_images: [

@@ -63,14 +63,14 @@ def test_what_differs_is_shown_as_a_diff_and_fails(
     scene = fill(store, trainings=1)
     Follower(engine, store, READ_MODELS).catch_up()
     with psycopg.connect(migrated.app_url) as connection:
-        connection.execute("UPDATE read.catalog_v2_projects SET name = 'Other'")
-        connection.execute("DELETE FROM read.catalog_v2_views")
-    done = stemma("audit", "replay", "catalog_v2", "imports_v2")
+        connection.execute("UPDATE read.catalog_v3_projects SET name = 'Other'")
+        connection.execute("DELETE FROM read.catalog_v3_views")
+    done = stemma("audit", "replay", "catalog_v3", "imports_v2")
     assert done.exit_code == 1
     lines = done.output.splitlines()
     place = lines.index(f'  project_id = "{scene.project}"')
     assert lines[place - 1].startswith(
-        "catalog_v2_projects differs from a replay: 1 rows only live"
+        "catalog_v3_projects differs from a replay: 1 rows only live"
     )
     assert lines[place + 1 : place + 3] == ['    - name = "Other"', '    + name = "Digits"']
     place = lines.index(f'  view_id = "{scene.view}"')
@@ -82,19 +82,19 @@ def test_what_differs_is_shown_as_a_diff_and_fails(
 def test_a_past_position_is_told_by_digests(store: Store, engine: Engine, stemma: Stemma) -> None:
     fill(store, trainings=1)
     Follower(engine, store, READ_MODELS).catch_up(upto=30)
-    at_30 = stemma("audit", "replay", "dataset_v3", "--to", "30")
+    at_30 = stemma("audit", "replay", "dataset_v4", "--to", "30")
     assert at_30.exit_code == 0, at_30.output
-    assert "dataset_v3: equal to a replay up to position 30, row by row" in at_30.output
+    assert "dataset_v4: equal to a replay up to position 30, row by row" in at_30.output
     Follower(engine, store, READ_MODELS).catch_up()
-    later = stemma("audit", "replay", "dataset_v3", "--to", "30")
+    later = stemma("audit", "replay", "dataset_v4", "--to", "30")
     assert later.exit_code == 0, later.output
     head = store.head()
     assert (
-        f"dataset_v3: replayed up to position 30; not compared, for the live one is at {head}"
+        f"dataset_v4: replayed up to position 30; not compared, for the live one is at {head}"
         in later.output
     )
     assert _digests(later) == _digests(at_30) != []
-    assert _digests(stemma("audit", "replay", "dataset_v3", "--to", "20")) != _digests(at_30)
+    assert _digests(stemma("audit", "replay", "dataset_v4", "--to", "20")) != _digests(at_30)
     beyond = stemma("audit", "replay", "--to", str(head + 1))
     assert beyond.exit_code == 2
     assert f"the log ends at position {head}" in beyond.output
@@ -123,15 +123,15 @@ def test_names_are_those_of_read_models(stemma: Stemma) -> None:
     for command in (["audit", "replay"], ["rebuild"]):
         refused = stemma(*command, "nothing_v1")
         assert refused.exit_code == 2
-        assert "nothing_v1: choose from catalog_v2" in refused.output
+        assert "nothing_v1: choose from catalog_v3" in refused.output
 
 
 def test_a_rebuild_says_how_far_it_came(store: Store, engine: Engine, stemma: Stemma) -> None:
     fill(store, trainings=1)
     Follower(engine, store, READ_MODELS).catch_up(upto=20)
-    done = stemma("rebuild", "dataset_v3")
-    assert done.stdout == f"dataset_v3: rebuilt up to position {store.head()}\n"
-    assert positions(engine)["dataset_v3"] == store.head()
+    done = stemma("rebuild", "dataset_v4")
+    assert done.stdout == f"dataset_v4: rebuilt up to position {store.head()}\n"
+    assert positions(engine)["dataset_v4"] == store.head()
 
 
 @pytest.fixture(scope="module")
@@ -155,10 +155,10 @@ def long(postgres: EmbeddedPostgres, long_followed: str) -> Iterator[Database]:
 @pytest.mark.parametrize(
     ("command", "number"),
     [
-        (["audit", "replay", "dataset_v3"], signal.SIGKILL),
-        (["audit", "replay", "dataset_v3"], signal.SIGTERM),
-        (["rebuild", "dataset_v3"], signal.SIGKILL),
-        (["rebuild", "dataset_v3"], signal.SIGINT),
+        (["audit", "replay", "dataset_v4"], signal.SIGKILL),
+        (["audit", "replay", "dataset_v4"], signal.SIGTERM),
+        (["rebuild", "dataset_v4"], signal.SIGKILL),
+        (["rebuild", "dataset_v4"], signal.SIGINT),
     ],
     ids=lambda one: one[0] if isinstance(one, list) else one.name,
 )
@@ -171,7 +171,7 @@ def test_a_run_that_is_ended_leaves_the_live_read_model_alone(
 ) -> None:
     monkeypatch.setenv("STEMMA_DATABASE_URL", long.app_url)
     engine = engine_for(long.app_url)
-    live = "SELECT 'read.dataset_v3_images'::regclass::oid"
+    live = "SELECT 'read.dataset_v4_images'::regclass::oid"
     before = rows(long.app_url, live)
     # It gets no further than its first page: whatever the machine does meanwhile.
     with psycopg.connect(long.admin_url) as blocker:
@@ -186,7 +186,7 @@ def test_a_run_that_is_ended_leaves_the_live_read_model_alone(
     if number != signal.SIGKILL:
         assert scratch_schemas(long) == []
     assert rows(long.app_url, live) == before
-    done = stemma("audit", "replay", "dataset_v3")
+    done = stemma("audit", "replay", "dataset_v4")
     assert done.exit_code == 0, done.output
     assert scratch_schemas(long) == []
     engine.dispose()

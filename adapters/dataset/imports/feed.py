@@ -12,11 +12,11 @@ from signal import SIGKILL
 from adapters.blobs.blobs import ROOM_BYTES, BlobStore
 from adapters.dataset.imports.leftovers import delete_leftovers
 from adapters.dataset.imports.requested import DISK_FULL, NOT_NOW, RequestedImport, find_requested
-from adapters.postgres.postgres import wake_ups
+from adapters.postgres.log_growth import log_growth
 from adapters.processes.processes import describe_exit
 from adapters.settings import Settings
 from application.handle import handle
-from application.log.store import CHANNEL, AppendRefused, Store
+from application.log.store import AppendRefused, Store
 from domain.aggregates import IMPORT
 from domain.dataset.imports import REQUESTED, EndImport, ImportFailed, ImportRequested
 from domain.event import Recorded, name_of
@@ -32,8 +32,9 @@ log = logging.getLogger(__name__)
 def run_imports(settings: Settings, store: Store, stop: threading.Event) -> None:
     """Run requested imports until `stop` is set."""
     url = settings.require("database_url")
-    for _ in wake_ups(url, CHANNEL, stop):
-        for recorded in store.read(store.tracked(FEED), names=[name_of(ImportRequested)]):
+    requested = [name_of(ImportRequested)]
+    for _ in log_growth(url, stop, requested):
+        for recorded in store.read(store.tracked(FEED), names=requested):
             if not _carry_out(settings, store, recorded, stop):
                 break
             with suppress(AppendRefused):  # another process has moved the position already

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -26,6 +26,8 @@ from adapters.formats.splits import folder_split
 from adapters.shortage import shortage
 from adapters.uploads.archives import ArchiveLimits, unpack
 from adapters.uploads.image_files import ImageLimits
+from adapters.video.frames import VideoLimits, container_of, extract_frames
+from adapters.video.messages import Report
 from application.dataset.erasure import erased_among
 from application.dataset.imports import TakenImage, take_images, views_of
 from application.handle import Decided, Outcome, Session, handle
@@ -48,6 +50,7 @@ from domain.dataset.project import CoverGreyValues, Project
 from domain.errors import Conflict, Invalid, Refusal
 
 BATCH = 500
+VIDEO = "video"
 LISTED = 20
 """The most problems in an event; the report has all of them."""
 
@@ -243,10 +246,34 @@ class _Run:
             self._context.blobs.copy_scratch_to(upload_key(self._requested.import_id), path)
         self._progress.show(Phase.UNPACKING, 0, None)
         folder = self._work / "source"
+        if container_of(path) is not None:
+            self._extract(path, folder)
+            return folder
         unpack(path, folder, self._context.archive)
         if not event.on_server:
             path.unlink()
         return _without_wrapper(folder)
+
+    def _extract(self, path: Path, folder: Path) -> None:
+        """Take the frames of a video, which are then the source."""
+        if self._format not in {AUTO, VIDEO}:
+            raise Invalid(f"the source is a video, and no {self._format}", field="format")
+        self._format = VIDEO
+        images, archive = self._context.images, self._context.archive
+        limits = VideoLimits(images.max_pixels, archive.max_members, archive.max_total_bytes)
+
+        def show(report: Report) -> None:
+            total = None if report.total is None else int(report.total) + 1
+            self._progress.show(Phase.UNPACKING, int(report.done), total)
+
+        rate = self._rules.frame_rate
+        extract_frames(path, self._source_name, folder, rate, limits, show)
+        if not self._requested.event.on_server:
+            path.unlink()
+
+    @property
+    def _source_name(self) -> str:
+        return PurePosixPath(self._requested.event.source).name
 
     def _read(self, folder: Path, views: Views) -> Contents:
         view = views.choose(self._requested.event.view, self._requested.event.source)
@@ -257,6 +284,7 @@ class _Run:
             self._rules.clip,
             negative=self._rules.unlabelled == NEGATIVE,
             origin=self._rules.origin,
+            video=self._source_name,
         )
         return read(self._format, folder, options)
 

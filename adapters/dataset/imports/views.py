@@ -54,6 +54,7 @@ class Views:
     ) -> None:
         self._project_id = project_id
         self._existing = existing
+        self._active = [key for key, view in existing.items() if not view.archived]
         self._new_concepts = new_concepts
         self._views: dict[str, _ImportView] = {}
         self._chosen: str | None = None
@@ -66,8 +67,8 @@ class Views:
         """
         if view in self._existing:
             self._chosen = view
-        elif view is None and len(self._existing) == 1:
-            [self._chosen] = self._existing
+        elif view is None and len(self._active) == 1:
+            [self._chosen] = self._active
         if self._chosen is not None:
             return self._existing[self._chosen].name
         stem = PurePosixPath(source).name.split(".")[0].strip()
@@ -165,6 +166,11 @@ class Views:
             )
         if matches:
             view = self._existing[matches[0]]
+            if view.archived:
+                raise Invalid(
+                    f"view {view.name!r} is archived; restore it, or name another view",
+                    field="view",
+                )
             if view.kind != declared.kind:
                 raise Invalid(
                     f"view {view.name!r} is for {view.kind}, and the source for {declared.kind};"
@@ -182,7 +188,8 @@ class Views:
         return _ImportView(None, declared.kind, {}, [])
 
     def _matching(self, name: str) -> list[str]:
-        matches = [key for key, view in self._existing.items() if view.name == name]
+        named = [key for key, view in self._existing.items() if view.name == name]
+        matches = [key for key in named if key in self._active] or named[:1]
         return [self._chosen] if self._chosen in matches else matches
 
     def _as_view(self, name: str) -> View:

@@ -9,12 +9,12 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from adapters.postgres.postgres import wake_ups
+from adapters.postgres.log_growth import log_growth
 from adapters.subscriptions.feed import past
 from adapters.subscriptions.feed.feed_event import FeedEvent, encoded
 from adapters.subscriptions.feed.past import Step, step
 from adapters.subscriptions.feed.wanted import Wanted, terms_of
-from application.log.store import CHANNEL, Store
+from application.log.store import Store
 from application.scopes import Scopes
 from domain.event import Recorded
 
@@ -111,11 +111,15 @@ class Tail:
     def _run(self, loop: asyncio.AbstractEventLoop, position: int) -> None:
         while not self._stop.is_set():
             try:
-                for _ in wake_ups(self._store.database_url, CHANNEL, self._stop):
-                    while page := self._store.read(position, limit=BATCH):
-                        events = self._encoded(page) if self.keeping else []
-                        loop.call_soon_threadsafe(self._take, page, events)
-                        position = page[-1].position
+                for _ in log_growth(self._store.database_url, self._stop, poll=1.0):
+                    more = True
+                    while more:
+                        page = self._store.read(position, limit=BATCH)
+                        if page:
+                            events = self._encoded(page) if self.keeping else []
+                            loop.call_soon_threadsafe(self._take, page, events)
+                            position = page[-1].position
+                        more = len(page) == BATCH
             except Exception as error:
                 if self._failed is not None:
                     loop.call_soon_threadsafe(self._failed, error)

@@ -4,6 +4,7 @@ import { Ahead, Pictures } from "./annotate_ahead.js";
 import { Boxes } from "./annotate_boxes.js";
 import { onKeys } from "./annotate_keys.js";
 import { look, meaning } from "./annotate_saving.js";
+import { review } from "./annotate_review.js";
 import { fitPicture, hidePicture, showPicture } from "./annotate_picture.js";
 import { Outbox, Work } from "./annotate_work.js";
 import { refresh } from "../parts.js";
@@ -191,6 +192,25 @@ async function save() {
   return (await Promise.all(saves)).every(Boolean);
 }
 
+// The next image comes once this one is reviewed, unless the user goes elsewhere meanwhile.
+async function reviewShown() {
+  const shown = work;
+  const { refused, position } = await review(shown, outbox);
+  if (shown !== work || waiting) return;
+  if (refused) {
+    showWork();
+    refuse(refused);
+    return;
+  }
+  showWork();
+  // What the list was asked for may hold no more for this image, and it stays on the page.
+  const here = new URL(location.href);
+  here.searchParams.set("image", shown.image.image_id);
+  history.replaceState(null, "", here);
+  refreshCounts();
+  if (position && shown.image.reviewed_by) go("next");
+}
+
 // A save began or ended.
 function saveMoved(moved) {
   if (moved.gone) moved.said = moved.kept;
@@ -283,6 +303,10 @@ function showButtons() {
     const id = button.dataset.says;
     button.ariaPressed = String(kind === "detection" ? id === current : held.has(id));
   }
+  const { reviewed_by: reviewer } = work.image;
+  const isReviewed = Boolean(reviewer) && !work.changed;
+  place.querySelector("[data-do=review]").ariaPressed = String(isReviewed);
+  one("review").textContent = isReviewed ? `, reviewed by ${reviewer}` : "";
   const without = one("without");
   if (without) without.ariaPressed = String(work.said.without_concept);
 }
@@ -291,6 +315,7 @@ const actions = {
   add: () => boxes.add(),
   delete: () => boxes.delete(),
   save: () => go("next-unannotated"),
+  review: reviewShown,
   undo,
   redo,
 };

@@ -39,11 +39,22 @@ export class Saving {
 
   // Resolves to the log's position, or to { theirs } where someone said something else meanwhile.
   async save(said) {
+    const done = await this.#insist(() => this.#put(said));
+    if (!done.theirs) this.base = said;
+    return done;
+  }
+
+  // Mark what is saved as reviewed (PUT), or take that back (DELETE); resolves as `save` does.
+  review(method) {
+    const url = `/api/v1/images/${this.imageId}/reviews/${this.viewId}`;
+    return this.#insist(() => call(method, url, { headers: { "If-Match": `"${this.revision}"` } }));
+  }
+
+  async #insist(send) {
     for (let left = TRIES; left; left -= 1) {
       try {
-        const answer = await this.#put(said);
+        const answer = await send();
         this.revision = answer.revision;
-        this.base = said;
         return { position: answer.position };
       } catch (problem) {
         if (!(problem instanceof Problem) || problem.status !== 412) throw problem;

@@ -98,6 +98,7 @@ export class Outbox {
           done = await work.saving.save(sending);
         }
         work.lacksRemoved = false;
+        work.image.reviewed_by = null; // a change ends the review
         this.position = Math.max(this.position, done.position ?? 0);
       }
       return true;

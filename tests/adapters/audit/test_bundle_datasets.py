@@ -22,6 +22,8 @@ from domain.dataset.image import (
     ImageAnnotated,
     ImageErased,
     ImageRemoved,
+    ImageReviewed,
+    ImageReviewWithdrawn,
     ImageSplitAssigned,
 )
 from domain.event import Event
@@ -61,13 +63,30 @@ def happenings(boxed: bool) -> st.SearchStrategy[list[tuple[str, Event]]]:
     )
     split = st.sampled_from(["train", "validation"]).map(ImageSplitAssigned)
     gone = st.sampled_from([ImageRemoved(), ImageErased("ab" * 32, "asked for")])
-    event = st.one_of(added, added, annotated(boxed), annotated(boxed), split, gone)
-    return st.lists(st.tuples(st.sampled_from(IMAGES), event), max_size=30)
+    review = st.builds(ImageReviewed, st.sampled_from(VIEWS), st.integers(2, 6))
+    withdrawn = st.sampled_from(VIEWS).map(ImageReviewWithdrawn)
+    said = annotated(boxed), annotated(boxed)
+    event = st.one_of(added, added, *said, split, gone, review, review, withdrawn)
+    return st.lists(st.tuples(st.sampled_from(IMAGES), event), max_size=30).map(from_the_first)
+
+
+def from_the_first(happened: list[tuple[str, Event]]) -> list[tuple[str, Event]]:
+    """What happened to each image since it was added: a stream begins with that."""
+    begun: set[str] = set()
+    kept = []
+    for stream, event in happened:
+        if isinstance(event, ImageAdded):
+            begun.add(stream)
+        if stream in begun:
+            kept.append((stream, event))
+    return kept
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.data(), st.sampled_from(KINDS), st.booleans())
-def test_both_find_the_same_manifest(data: st.DataObject, kind: str, negatives: bool) -> None:
+@given(st.data(), st.sampled_from(KINDS), st.booleans(), st.booleans())
+def test_both_find_the_same_manifest(
+    data: st.DataObject, kind: str, negatives: bool, reviewed: bool
+) -> None:
     happened = data.draw(happenings(kind == DETECTION))
     looked_at = data.draw(st.integers(0, len(happened)))
     concepts = data.draw(st.sets(st.sampled_from(CONCEPTS), min_size=1))
@@ -79,14 +98,43 @@ def test_both_find_the_same_manifest(data: st.DataObject, kind: str, negatives: 
         log_position=looked_at,
         view_id="v",
         negative_validation=negatives,
+        options=msgspec.structs.replace(CREATED.options, reviewed_only=reviewed),
     )
     images = placed(happened[:looked_at])
-    lines = list(manifest(images, "v", kind, frozenset(concepts), negative_validation=negatives))
+    rules = {"negative_validation": negatives, "reviewed_only": reviewed}
+    lines = list(manifest(images, "v", kind, frozenset(concepts), **rules))
     total = counts(lines)
     frozen = DatasetFrozen(digest(lines), total.train, total.validation, {}, None)
     content = b"".join(map(canonical_line, lines))
     [said] = checked([*happened, ("version-x", created), ("version-x", frozen)], content)
     assert f"the {len(lines)} images of version-x follow" in said
+
+
+def test_a_review_is_of_the_last_annotation() -> None:
+    added = ImageAdded("p", "ab" * 32, 8, 8, "a.png", {})
+    said = ImageAnnotated("v", (Annotation("k"),), False)
+    first, second = ImageReviewed("v", 2), ImageReviewed("v", 3)
+    happened: list[tuple[str, Event]] = [
+        *(("image-a", event) for event in (added, said, said, second)),
+        *(("image-b", event) for event in (added, said, first, said)),
+        *(("image-c", event) for event in (added, said, first, ImageReviewWithdrawn("v"))),
+        *(("image-d", event) for event in (added, said, first)),
+    ]
+    created = msgspec.structs.replace(
+        CREATED,
+        concepts=(ConceptLabel("k", "k"),),
+        log_position=len(happened),
+        view_id="v",
+        options=msgspec.structs.replace(CREATED.options, reviewed_only=True),
+    )
+    images = placed(happened)
+    rules = {"negative_validation": False, "reviewed_only": True}
+    lines = list(manifest(images, "v", CREATED.kind, frozenset("k"), **rules))
+    assert [line.image for line in lines] == ["a", "d"]
+    frozen = DatasetFrozen(digest(lines), 2, 0, {}, None)
+    content = b"".join(map(canonical_line, lines))
+    [told] = checked([*happened, ("version-x", created), ("version-x", frozen)], content)
+    assert "the 2 images of version-x follow" in told
 
 
 def test_a_version_does_not_look_ahead() -> None:

@@ -14,7 +14,7 @@ from application.dataset.imports import add_missing_concepts, views_of
 from application.dataset.projects import annotate_images
 from application.log.store import Store
 from application.views import change_concepts, create_view
-from domain.aggregates import IMAGE
+from domain.aggregates import IMAGE, VIEW
 from domain.dataset.image import VALIDATION, AnnotateImage, Annotation, RemoveImage
 from domain.dataset.imports import (
     Ending,
@@ -25,7 +25,7 @@ from domain.dataset.imports import (
     ImportRefused,
     ImportRules,
 )
-from domain.library.view import RemoveConcept
+from domain.library.view import ArchiveView, RemoveConcept
 from tests.adapters.dataset.importing import LIMITS, Importer, png, write_files
 from tests.servers import Database
 
@@ -493,3 +493,16 @@ def test_xml_that_reaches_out_is_refused(importer: Importer, tmp_path: Path, hea
     assert "Annotations/1.xml: the XML has a DTD" in refused(importer.take(source)).reason
     ending = refused(importer.take(source, rules=ImportRules("voc")))
     assert ending.first[0].where.startswith("Annotations/1.xml")
+
+
+def test_an_archived_view_is_not_imported_into(importer: Importer, tmp_path: Path) -> None:
+    completed(importer.take(classes(tmp_path / "pets", 2), view="animal"))
+    [(view, _)] = views_of(importer.store, importer.project).items()
+    importer.do("archive", lambda session: session.change(VIEW, view, ArchiveView()))
+    for named in ("animal", view):
+        reason = refused(importer.take(tmp_path / "pets", view=named)).reason
+        assert "view 'animal' is archived; restore it, or name another view" in reason
+    # Without a name it is no longer the project's only view.
+    completed(importer.take(tmp_path / "pets"))
+    names = {state.name for state in views_of(importer.store, importer.project).values()}
+    assert names == {"animal", "pets"}

@@ -19,6 +19,10 @@ read of                GET    /api/v1/projects/{project_id}
 administer of          PATCH  /api/v1/projects/{project_id}
 read of                GET    /api/v1/projects/{project_id}/dataset
 train of               POST   /api/v1/projects/{project_id}/validation-split
+annotate of            POST   /api/v1/projects/{project_id}/snapshots
+read of                GET    /api/v1/projects/{project_id}/snapshots
+annotate of            DELETE /api/v1/projects/{project_id}/snapshots
+read of                GET    /api/v1/projects/{project_id}/difference
 annotate of            POST   /api/v1/projects/{project_id}/images
 read of                GET    /api/v1/projects/{project_id}/images
 read of                GET    /api/v1/projects/{project_id}/imports
@@ -34,11 +38,16 @@ read of                GET    /api/v1/images/{image_id}/picture
 read of                GET    /api/v1/images/{image_id}/thumbnail
 annotate of            PUT    /api/v1/images/{image_id}/split
 annotate of            PUT    /api/v1/images/{image_id}/annotations/{view_id}
+annotate of            PUT    /api/v1/images/{image_id}/reviews/{view_id}
+annotate of            DELETE /api/v1/images/{image_id}/reviews/{view_id}
 administer of          POST   /api/v1/images/{image_id}/erase
 read of                GET    /api/v1/images/{image_id}/erasure
 read of                GET    /api/v1/imports/{import_id}
 read of                GET    /api/v1/imports/{import_id}/report
 read of                GET    /api/v1/views/{view_id}
+annotate of            PATCH  /api/v1/views/{view_id}
+train of               DELETE /api/v1/views/{view_id}
+train of               POST   /api/v1/views/{view_id}/restore
 annotate of            POST   /api/v1/views/{view_id}/concepts
 annotate of            PATCH  /api/v1/views/{view_id}/concepts/{concept_id}
 annotate of            DELETE /api/v1/views/{view_id}/concepts/{concept_id}
@@ -87,6 +96,9 @@ read of                GET    /api/v1/versions/{version_id}/flip-book/epochs/{ep
 read of                GET    /api/v1/versions/{version_id}/flip-book/epochs/{epoch}/items
 read of                GET    /api/v1/versions/{version_id}/flip-book/items/{item}
 read of                GET    /api/v1/versions/{version_id}/flip-book/items.csv
+read of                GET    /api/v1/versions/{version_id}/compare/{other_id}/slices
+read of                GET    /api/v1/versions/{version_id}/evaluation/slices
+read of                GET    /api/v1/versions/{version_id}/evaluation/calibration
 read anywhere          GET    /api/v1/forms/{kind}
 read anywhere          GET    /api/v1/workers
 read anywhere          GET    /api/v1/status
@@ -129,6 +141,7 @@ account                DELETE /api/v1/keys/{key_id}
 account                GET    /
 read of                GET    /projects/{project_id}
 read of                GET    /projects/{project_id}/imports
+read of                GET    /projects/{project_id}/snapshots
 read of                GET    /images/{image_id}
 read of                GET    /views/{view_id}
 read of                GET    /views/{view_id}/annotate

@@ -95,6 +95,8 @@ class Doors:
                 "name": "project.created",
                 "file": "1.json",
                 "position": "1",
+                "epoch": "1",
+                "item": "none",
                 "path": "openapi.json",
             }
         )

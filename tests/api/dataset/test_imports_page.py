@@ -92,7 +92,7 @@ def test_an_archive_is_imported_and_its_images_are_in_the_grid(
     form = page.locator("#import")
     form.get_by_role("button", name="Import", exact=True).click()
     expect(page.locator("#import-body-error")).to_have_text("choose an archive first")
-    form.get_by_label("Archive", exact=True).set_input_files(
+    form.get_by_label("Archive or video", exact=True).set_input_files(
         archive(tmp_path, "pets.zip", zipped(PETS))
     )
     form.get_by_label("View", exact=True).fill("x" * 201)
@@ -113,6 +113,7 @@ def test_an_archive_is_imported_and_its_images_are_in_the_grid(
         "clip": ["false"],
         "dry_run": ["false"],
         "unlabelled": ["negative"],
+        "scenes": ["false"],
     }
     expect(page.locator("[data-import]")).to_have_count(1)
     page.evaluate("window.theSame = true")
@@ -134,7 +135,7 @@ def test_a_refused_import_names_file_and_line(
     importing.site.visible()
     page.goto(f"/projects/{project_id}/imports")
     file = archive(tmp_path, "pets.zip", zipped(with_bad_lines(25)))
-    page.get_by_label("Archive", exact=True).set_input_files(file)
+    page.get_by_label("Archive or video", exact=True).set_input_files(file)
     page.get_by_role("button", name="Import", exact=True).click()
     expect_status(page, "refused")
     expect(page.locator("[data-reason]")).to_contain_text("25 lines or files cannot be taken")

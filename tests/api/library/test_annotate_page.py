@@ -71,6 +71,12 @@ def expect_state(page: Page, text: str) -> None:
     expect(page.locator("[data-annotate] [data-state]")).to_have_text(text)
 
 
+def expect_ready(page: Page, text: str) -> None:
+    """The script runs and shows an image: keys are about it."""
+    expect(page.locator("[data-annotate]")).to_have_attribute("data-state", "saved")
+    expect_state(page, text)
+
+
 def expect_count(page: Page, name: str, train: int) -> None:
     expect(page.locator(f'[data-count-of="{name}"] td').first).to_have_text(str(train))
 
@@ -571,3 +577,40 @@ def test_the_page_shows_the_pixels_that_training_gets(site: Scene, page: Page, n
     frame = picture.bounding_box()
     assert frame is not None
     assert frame["width"] / frame["height"] == pytest.approx(WIDTH / HEIGHT, rel=0.02)
+
+
+def test_annotations_are_reviewed_by_a_key(site: Scene, page: Page) -> None:
+    desk = Desk(site, "tagging")
+    for image in desk.images[:2]:
+        desk.say(image, {"concept_id": desk.cat})
+    at = site.store.head()
+    page.goto(f"{desk.path}?reviewed=no&at_least={at}")
+    expect(page.get_by_role("heading", level=1)).to_have_text("0.png")
+    expect_ready(page, "saved")
+    page.keyboard.press(".")
+    expect(page.get_by_role("heading", level=1)).to_have_text("1.png")
+    expect_count(page, "reviewed", 1)
+    # A change is saved before it is reviewed; the list then has no other image.
+    page.keyboard.press("2")
+    page.keyboard.press(".")
+    expect_state(page, "saved: there is no next image")
+    reviewed = page.get_by_role("button", name="Reviewed")
+    expect(reviewed).to_have_attribute("aria-pressed", "true")
+    expect_count(page, "reviewed", 2)
+    assert {desk.said(one)["reviewed_by"] for one in desk.images[:2]} == {"administrator"}
+    assert set(desk.concepts(desk.images[1])) == {desk.cat, desk.dog}
+    # A change ends the review, and a review is taken back.
+    page.keyboard.press("2")
+    expect(reviewed).to_have_attribute("aria-pressed", "false")
+    page.keyboard.press("Control+s")
+    expect_count(page, "reviewed", 1)
+    page.goto(f"{desk.path}?reviewed=yes&at_least={site.store.head()}")
+    expect(page.get_by_text("reviewed by administrator")).to_be_visible()
+    expect_ready(page, "saved")
+    page.keyboard.press(".")
+    expect_count(page, "reviewed", 0)
+    page.goto(f"{desk.path}?image={desk.images[2]}")
+    expect_ready(page, "not annotated yet")
+    page.keyboard.press(".")
+    expect_state(page, "not annotated yet: annotate the image before you review it")
+    assert page.evaluate(CHECKS) == []

@@ -15,8 +15,12 @@ from domain.dataset.image import (
     ImageAnnotated,
     ImageErased,
     ImageRemoved,
+    ImageReviewed,
+    ImageReviewWithdrawn,
     ImageSplitAssigned,
     RemoveImage,
+    ReviewImage,
+    WithdrawReview,
 )
 from domain.errors import Conflict, Gone, Invalid, NotFound
 from domain.event import Event
@@ -34,6 +38,8 @@ def decide(command: object, image: Image | None) -> list[Event]:
     """The view that a command names is the one of that kind."""
     if isinstance(command, AnnotateImage):
         return images.annotate(command, image, VIEWS[command.view_id])
+    if isinstance(command, ReviewImage | WithdrawReview):
+        return images.review(command, image, VIEWS[command.view_id])
     return images.decide(command, image)  # type: ignore[arg-type]
 
 
@@ -51,8 +57,43 @@ def test_adding_the_same_image_again_is_no_event() -> None:
 def test_a_removed_image_comes_back_anew() -> None:
     given(ADDED, ImageSplitAssigned("validation"), ImageRemoved()).when(ADD).then(ADDED)
     assert given(ADDED, ImageSplitAssigned("validation"), ImageRemoved(), ADDED).state == Image(
-        ADDED
+        ADDED, revision=4
     )
+
+
+def test_a_review_names_the_annotation_and_ends_with_it() -> None:
+    annotated, other = (
+        ImageAnnotated(TAGGING, (CAT,), False),
+        ImageAnnotated(TAGGING, (DOG,), False),
+    )
+    elsewhere = ImageAnnotated(DETECTION, (), True)
+    split = ImageSplitAssigned("validation")
+    review, reviewed = ReviewImage(TAGGING), ImageReviewed(TAGGING, 2)
+    given(ADDED, annotated, split, elsewhere).when(review).then(reviewed)
+    given(ADDED, annotated, reviewed, split, elsewhere).when(review).then()
+    given(ADDED, annotated, reviewed, other).when(review).then(ImageReviewed(TAGGING, 4))
+    given(ADDED, annotated, reviewed, other, annotated).when(review).then(ImageReviewed(TAGGING, 5))
+    given(ADDED, annotated, reviewed, ImageRemoved(), ADDED, annotated).when(review).then(
+        ImageReviewed(TAGGING, 6)
+    )
+
+
+def test_only_what_is_annotated_is_reviewed() -> None:
+    given().when(ReviewImage(TAGGING)).then(NotFound, field="image_id")
+    cleared = ImageAnnotated(TAGGING, (CAT,), False), ImageAnnotated(TAGGING, (), False)
+    for history in ((), cleared):
+        given(ADDED, *history).when(ReviewImage(TAGGING)).then(Conflict, field="view_id")
+    nothing = ImageAnnotated(TAGGING, (), True)
+    given(ADDED, nothing).when(ReviewImage(TAGGING)).then(ImageReviewed(TAGGING, 2))
+
+
+def test_a_review_is_withdrawn_once() -> None:
+    annotated, reviewed = ImageAnnotated(TAGGING, (CAT,), False), ImageReviewed(TAGGING, 2)
+    withdraw, withdrawn = WithdrawReview(TAGGING), ImageReviewWithdrawn(TAGGING)
+    given(ADDED, annotated, reviewed).when(withdraw).then(withdrawn)
+    given(ADDED, annotated, reviewed, withdrawn).when(withdraw).then()
+    given(ADDED, annotated, reviewed, annotated).when(withdraw).then()
+    given(ADDED, annotated, reviewed, withdrawn).when(ReviewImage(TAGGING)).then(reviewed)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_the_first_trials_are_the_forms_defaults(kind: str) -> None:
     for architecture, parameters in zip(
         space.architectures, default_trials(kind, space, base, NONE), strict=True
     ):
-        plain = resolve_options(kind, base | {"architecture": architecture})
+        plain = resolve_options(kind, base | {"architecture": architecture, "recorded_images": 0})
         assert options_of(kind, base, parameters, NONE) == plain
 
 

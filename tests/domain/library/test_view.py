@@ -5,6 +5,7 @@ from domain.event import Event
 from domain.library import view as views
 from domain.library.view import (
     AddConcepts,
+    ArchiveView,
     ConceptAdded,
     ConceptRemoved,
     ConceptRenamed,
@@ -13,8 +14,13 @@ from domain.library.view import (
     NewConcept,
     RemoveConcept,
     RenameConcept,
+    RenameView,
+    RestoreView,
     View,
+    ViewArchived,
     ViewCreated,
+    ViewRenamed,
+    ViewRestored,
 )
 from tests.domain.story import Story
 
@@ -40,6 +46,30 @@ def test_an_unknown_kind_is_refused() -> None:
 
 def test_a_nameless_view_is_refused() -> None:
     given().when(CreateView("p", "", "tagging")).then(Invalid, field="name")
+
+
+def test_a_view_is_renamed() -> None:
+    given(CREATED).when(RenameView(" Which? ")).then(ViewRenamed("Which?"))
+    given(CREATED, ViewRenamed("Which?")).when(RenameView("Which?")).then()
+    given(CREATED).when(RenameView(" ")).then(Invalid, field="name")
+
+
+def test_a_view_is_archived_and_restored_once() -> None:
+    given(CREATED).when(ArchiveView()).then(ViewArchived())
+    given(CREATED, ViewArchived()).when(ArchiveView()).then()
+    given(CREATED, ViewArchived()).when(RestoreView()).then(ViewRestored())
+    given(CREATED, ViewArchived(), ViewRestored()).when(RestoreView()).then()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [add(c2="dog"), RenameConcept("c1", "lion"), RemoveConcept("c1"), RenameView("other")],
+)
+def test_an_archived_view_changes_only_after_it_is_restored(command: object) -> None:
+    archived = given(CREATED, CAT, ViewArchived())
+    archived.when(command).then(Conflict, field="view_id", says="view 'pets' is archived")
+    restored = given(CREATED, CAT, ViewArchived(), ViewRestored())
+    restored.when(RemoveConcept("c1")).then(ConceptRemoved("c1"))
 
 
 def test_concepts_join_together() -> None:

@@ -13,6 +13,8 @@ from domain.dataset.image import (
     ImageAdded,
     ImageAnnotated,
     ImageRemoved,
+    ImageReviewed,
+    ImageReviewWithdrawn,
     ImageSplitAssigned,
 )
 from domain.event import Event
@@ -54,10 +56,16 @@ def lines(
     kind: str = CLASSIFICATION,
     concepts: str = "ab",
     negatives: bool = True,
+    reviewed: bool = False,
 ) -> list[ManifestLine]:
     return list(
         manifest.manifest(
-            folded(*history), "v", kind, frozenset(concepts), negative_validation=negatives
+            folded(*history),
+            "v",
+            kind,
+            frozenset(concepts),
+            negative_validation=negatives,
+            reviewed_only=reviewed,
         )
     )
 
@@ -104,6 +112,19 @@ def test_an_image_without_exactly_one_of_the_concepts_does_not_train(
     more: tuple[tuple[str, Event], ...],
 ) -> None:
     assert lines(*BOTH, *more) == [A, B]
+
+
+def test_only_reviewed_images_train_if_that_is_asked_for() -> None:
+    reviewed, again = ("2", ImageReviewed("v", 2)), said("2", "b")
+    elsewhere = ("1", ImageReviewed("w", 2))
+    assert lines(*BOTH, reviewed, elsewhere, reviewed=True) == [B]
+    assert lines(*BOTH, reviewed, elsewhere) == [A, B]
+    assert lines(*BOTH, reviewed, again, reviewed=True) == []
+    withdrawn = ("2", ImageReviewWithdrawn("v"))
+    assert lines(*BOTH, reviewed, withdrawn, reviewed=True) == []
+    validates = ("1", ImageSplitAssigned("validation"))
+    unreviewed = ManifestLine("1", "sha-1", "validation", ("a",))
+    assert lines(*BOTH, reviewed, validates, reviewed=True) == [unreviewed, B]
 
 
 def test_an_image_has_the_split_and_annotation_it_had_last() -> None:

@@ -86,7 +86,9 @@ def test_what_is_chosen_stands() -> None:
     }
     augmented = {"augmentations": ["vertical_flip", {"op": "brightness", "max_delta": 0.5}]}
     listed = (Augmentation("vertical_flip", {}), Augmentation("brightness", {"max_delta": 0.5}))
-    expected = TrainingOptions(**chosen, resizer="fixed", augmentations=listed)
+    expected = TrainingOptions(
+        **chosen, resizer="fixed", augmentations=listed, recorded_images=5000
+    )
     assert resolve_options("classification", chosen | augmented) == expected
 
 

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 
+import msgspec
 import psycopg
 import pytest
 from sqlalchemy import Engine, text
@@ -21,7 +22,7 @@ from projections.dataset.catalog import CATALOG
 from projections.dataset.dataset import DATASET
 from projections.engine import failing
 from projections.engine.failing import FIRST_PAUSE, LONGEST_PAUSE, failing_among, pause_after
-from projections.engine.follow import Follower, position_of, positions_of
+from projections.engine.follow import Advance, Follower, position_of, positions_of
 from projections.engine.read_model import CHANNEL, ReadModel, Write, event_by_event
 from projections.registry import READ_MODELS
 from projections.training.metric_history import METRIC_HISTORY
@@ -84,12 +85,31 @@ def test_read_models_stop_at_a_position_asked_for(engine: Engine) -> None:
         )
 
 
-def test_listeners_are_told_of_the_new_position(engine: Engine, migrated: Database) -> None:
+@pytest.mark.parametrize("together", [True, False])
+def test_listeners_are_notified_once_of_read_models_that_move_together(
+    store: Store,
+    engine: Engine,
+    migrated: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    together: bool,
+) -> None:
+    trainable(store)
+    monkeypatch.setattr(
+        projections.engine.follow, "TOGETHER", store.head() if together else store.head() - 1
+    )
+    names = [read_model.name for read_model in READ_MODELS]
     with psycopg.connect(migrated.app_url, autocommit=True) as listener:
         listener.execute(f"LISTEN {CHANNEL}")
-        METRICS.follow(engine, [METRIC_HISTORY])
-        told = [notify.payload for notify in listener.notifies(timeout=HANG_SECONDS, stop_after=1)]
-    assert told == [str(len(METRICS.events))]
+        assert Follower(engine, store, READ_MODELS).catch_up() == len(READ_MODELS)
+        arrived = listener.notifies(
+            timeout=HANG_SECONDS, stop_after=1 if together else len(READ_MODELS)
+        )
+        advances = [msgspec.json.decode(notify.payload, type=Advance) for notify in arrived]
+    assert [advance.read_models for advance in advances] == (
+        [tuple(names)] if together else [(name,) for name in names]
+    )
+    assert {advance.position for advance in advances} == {store.head()}
+    assert_exactly_the_log(engine, store)
 
 
 def test_a_read_model_that_was_not_made_says_so(engine: Engine) -> None:
@@ -154,7 +174,7 @@ def test_a_failing_read_model_stops_no_other(store: Store, engine: Engine) -> No
     with pytest.raises(Broken):
         Follower(engine, store, models).catch_up()
     found = positions(engine)
-    assert found.pop("dataset_v3") == 0
+    assert found.pop("dataset_v4") == 0
     assert set(found.values()) == {store.head()}
     Follower(engine, store, READ_MODELS).catch_up()
     assert_exactly_the_log(engine, store)
@@ -175,7 +195,7 @@ def test_a_failing_read_model_is_left_alone_for_its_pause(
     follower.keep_up()
     trainable(store)
     follower.keep_up()
-    assert len(tries) == 1
+    assert len(tries) == 2, "with the others, then alone"
     assert {name for name, at in positions(engine).items() if at < store.head()} == {DATASET.name}
     monkeypatch.setattr(failing, "FIRST_PAUSE", 0.0)
     another = Follower(engine, store, [broken])

@@ -1,0 +1,1 @@
+"""Videos: their frames, decoded in a process with limited memory."""

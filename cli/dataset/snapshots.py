@@ -1,0 +1,84 @@
+"""`stemma snapshots`: names of positions of a dataset, and differences, through the public API."""
+
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from cli.calls import calling, find_view, require_project
+
+
+@click.group("snapshots")
+def snapshots() -> None:
+    """Names of positions of a project's dataset. PROJECT is its name or id."""
+
+
+@snapshots.command("list")
+@click.argument("project")
+def list_command(project: str) -> None:
+    """List the snapshots of PROJECT, newest first."""
+    with calling() as client:
+        rows = list(client.query_all(f"projects/{require_project(client, project)}/snapshots"))
+    table = Table()
+    for name in ("name", "position", "named by", "at"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(row["name"], str(row["log_position"]), row["named_by"], row["named_at"])
+    Console().print(table)
+
+
+@snapshots.command("name")
+@click.argument("project")
+@click.argument("name")
+@click.option("--position", type=int, help="A position of the log; by default now.")
+def name_command(project: str, name: str, position: int | None) -> None:
+    """Name the dataset of PROJECT, as it is now or at a position."""
+    with calling() as client:
+        path = f"projects/{require_project(client, project)}/snapshots"
+        client.command(path, {"name": name, "position": position})
+    click.echo(f"named {name}")
+
+
+@snapshots.command("remove")
+@click.argument("project")
+@click.argument("name")
+def remove_command(project: str, name: str) -> None:
+    """Remove the name of a snapshot; the dataset of its position stays in the log."""
+    with calling() as client:
+        client.delete(f"projects/{require_project(client, project)}/snapshots", name=name)
+    click.echo(f"removed {name}")
+
+
+@snapshots.command("diff")
+@click.argument("project")
+@click.argument("first")
+@click.argument("second", required=False)
+@click.option("--change", type=click.Choice(["added", "removed", "relabelled", "moved"]),
+              help="Only these images.")  # fmt: skip
+@click.option("--view", help="Labels of this view only: an id, or PROJECT/VIEW.")
+def diff_command(
+    project: str, first: str, second: str | None, change: str | None, view: str | None
+) -> None:
+    """Compare the dataset of PROJECT at FIRST with SECOND, by default now.
+
+    Each is a snapshot's name, a position of the log or a time.
+    """
+    with calling() as client:
+        parameters: dict[str, Any] = {"from": first, "to": second, "change": change}
+        if view is not None:
+            parameters["view_id"] = find_view(client, view, archived=True)["view_id"]
+        given = {key: value for key, value in parameters.items() if value is not None}
+        path = f"projects/{require_project(client, project)}/difference"
+        counts = client.query(path, **given, limit=1)["counts"]
+        click.echo(", ".join(f"{number:,} {name}" for name, number in counts.items()))
+        for item in client.query_all(path, **given, limit=500):
+            click.echo(f"{_described(item)}  {item['file_name']}  {item['image_id']}")
+
+
+def _described(item: dict[str, Any]) -> str:
+    before, after = item["split_before"], item["split_after"]
+    if before is None or after is None:
+        return f"added to {after}" if before is None else f"removed from {before}"
+    texts = ["relabelled"] * item["relabelled"] + [f"{before} → {after}"] * (before != after)
+    return ", ".join(texts)

@@ -1,0 +1,1 @@
+"""Commands of views and their models."""

@@ -1,0 +1,37 @@
+"""`stemma models`: the models of a view, through the public API."""
+
+from typing import Any
+
+import click
+
+from cli.calls import calling, find_view
+from cli.client import ApiProblem
+
+
+@click.group("models")
+def models() -> None:
+    """The models of a view, each a set of its concepts."""
+
+
+@models.command("fork")
+@click.argument("model")
+@click.option(
+    "--concept", "concepts", multiple=True, required=True,
+    help="A concept of the new model, by its label or id; as often as needed.",
+)  # fmt: skip
+@click.option("--why", required=True, help="The reason, which stays in the history.")
+@click.option("--name", help="The new model's name.")
+def fork_command(model: str, concepts: tuple[str, ...], why: str, name: str | None) -> None:
+    """Create a model of other concepts with MODEL, an id, as its parent."""
+    with calling() as client:
+        row = client.query(f"models/{model}")["model"]
+        view = find_view(client, row["view_id"])
+        by_label = {concept["label"]: concept["concept_id"] for concept in view["concepts"]}
+        known = {*by_label.values(), *row["concepts"]}
+        body: dict[str, Any] = {"concepts": [], "why": why, "name": name}
+        for concept in concepts:
+            if concept not in by_label and concept not in known:
+                raise ApiProblem(f"view {view['name']!r} has no concept {concept!r}")
+            body["concepts"].append(by_label.get(concept, concept))
+        answer = client.command(f"models/{row['model_id']}/forks", body)
+    click.echo(f"forked {row['name']}: {answer['id']}")
