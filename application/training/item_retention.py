@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 from contextlib import suppress
+from functools import partial
 
-from application.handle import Request, handle
+from application.handle import Decided, Request, Session, handle
 from application.log.store import Store
 from domain.aggregates import VERSION
 from domain.errors import Conflict
@@ -12,6 +13,7 @@ from domain.training.version import (
     DiscardEpochItems,
     EpochItemsDiscarded,
     EpochItemsRecorded,
+    Version,
     VersionCreated,
 )
 
@@ -36,6 +38,10 @@ def versions_to_discard(store: Store, kept: int) -> list[str]:
 def discard_items(store: Store, kept: int) -> int:
     """Record of each of these versions that its items are given up, but not of one that still
     trains; the number recorded. It may be repeated."""
+
+    def discard(version_id: str, session: Session) -> Decided[Version]:
+        return session.decide(VERSION, version_id, DiscardEpochItems(kept))
+
     count = 0
     for version_id in versions_to_discard(store, kept):
         request = Request(
@@ -44,13 +50,7 @@ def discard_items(store: Store, kept: int) -> int:
             correlation_id=f"items:{version_id}",
         )
         with suppress(Conflict):
-            handle(
-                store,
-                request,
-                lambda session, key=version_id: session.decide(
-                    VERSION, key, DiscardEpochItems(kept)
-                ),
-            )
+            handle(store, request, partial(discard, version_id))
             count += 1
     return count
 

@@ -93,7 +93,8 @@ def test_items_are_sorted_filtered_and_paged(site: Scene, classified: tuple[Aske
     asked, version_id = classified
     metrics = expected(3)
     order = [asked.images[place] for place in np.argsort(-metrics.aum, kind="stable")]
-    path, by_aum = "/epochs/3/items", {"sort": "aum", "order": "descending"}
+    path = "/epochs/3/items"
+    by_aum: dict[str, Any] = {"sort": "aum", "order": "descending"}
     first = get(site, version_id, path, limit=7, **by_aum)
     second = get(site, version_id, path, limit=7, cursor=first["next"], **by_aum)
     assert [row["item"] for row in first["items"] + second["items"]] == order
@@ -102,13 +103,14 @@ def test_items_are_sorted_filtered_and_paged(site: Scene, classified: tuple[Aske
     concept = COLUMNS[0]["concept"]
     correct = COLUMNS[2]["predicted"] == concept
     training = np.arange(10) < 6
-    for query, chosen in (
+    chosen_by: list[tuple[dict[str, Any], Any]] = [
         ({"split": "train"}, training),
         ({"split": "validation", "concept": asked.concepts[0]}, ~training & (concept == 0)),
         ({"correct": "false"}, ~correct),
         ({"region": "ambiguous"}, metrics.region == REGIONS.index("ambiguous")),
         ({"image": asked.images[4]}, np.arange(10) == 4),
-    ):
+    ]
+    for query, chosen in chosen_by:
         page = get(site, version_id, path, sort="item", **query)
         wanted = [asked.images[place] for place in np.flatnonzero(chosen)]
         assert [row["item"] for row in page["items"]] == wanted, query
