@@ -36,8 +36,8 @@ from domain.training.version import (
 BATCH = 1000
 CONCEPTS = tuple(ConceptLabel(f"{digit:036}", str(digit)) for digit in range(10))
 
-SMALL = {"architecture": "resnet18", "width": 32, "height": 32}
-"""Options of a training on small images."""
+SMALL = {"architecture": "resnet18", "width": 32, "height": 32, "recorded_images": 0}
+"""Options of a training on small images, which records no items."""
 
 
 def recorded(stream: str, revision: int, event: Event) -> Recorded:
