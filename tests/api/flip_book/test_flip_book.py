@@ -25,7 +25,7 @@ from tests.api.flip_book.scene import (
     report_epoch,
     tag_columns,
 )
-from tests.api.scene import DIGEST, Scene
+from tests.api.scene import DIGEST, Scene, _png
 from tests.waiting import HANG_SECONDS
 
 COLUMNS = [class_columns(seed) for seed in range(EPOCHS)]
@@ -236,10 +236,15 @@ def test_a_file_that_is_lost_answers_410(site: Scene) -> None:
 
 def test_an_erased_image_leaves_the_flip_book(site: Scene) -> None:
     asked = ask(site, "classification")
+    # The other images have the bytes of those of other projects, which would be erased too.
+    file = ("files", ("own.png", _png(4711), "image/png"))
+    path = f"/api/v1/projects/{asked.project_id}/images"
+    (gone,) = site.http.post(path, files=[file]).raise_for_status().json()["ids"]
+    kept = asked.images[1:]
+    asked = msgspec.structs.replace(asked, images=[gone, *kept])
     version_id = recorded(site, asked, "classification", COLUMNS)
     before = site.visible()
-    gone, kept = asked.images[0], asked.images[1:]
-    site.post(f"/images/{gone}/erase", {"reason": "asked for", "everywhere": True})
+    site.post(f"/images/{gone}/erase", {"reason": "asked for"})
     site.visible()
     assert get(site, version_id, "/points")["items"] == kept
     assert get(site, version_id, "/points", as_of=before)["items"] == kept

@@ -25,6 +25,7 @@ def test_what_is_left_out_takes_the_architectures_defaults() -> None:
         width=224,
         height=224,
         seed=0,
+        recorded_images=5000,
     )
 
 
