@@ -4,6 +4,7 @@ import re
 import shlex
 from functools import cache
 from pathlib import Path
+from typing import Annotated, get_origin
 
 import click
 import msgspec
@@ -117,7 +118,8 @@ def test_the_table_has_every_setting() -> None:
 def test_the_table_has_types_and_defaults_right(variable: str) -> None:
     kind, default, meaning = settings_table()[variable]
     field = SETTINGS[variable]
-    number = field.type in {int, float}
+    plain = field.type.__origin__ if get_origin(field.type) is Annotated else field.type
+    number = plain in {int, float}
     assert (kind == "number") is number
     if field.default not in {None, "", msgspec.NODEFAULT}:
         assert default == f"`{field.default}`"

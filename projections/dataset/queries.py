@@ -180,7 +180,7 @@ def _past(
             reviews.c.view_id == filters.view_id,
             _valid(reviews, as_of),
         )
-        query = query.where(exists().where(in_view), reviewed if filters.reviewed else ~reviewed)
+        query = query.where(reviewed if filters.reviewed else exists().where(in_view) & ~reviewed)
     return query
 
 
