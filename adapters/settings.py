@@ -78,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue: str = "default"
     device: str = "auto"
     processes: int = 0
+    workers: Annotated[int, msgspec.Meta(ge=1)] = 1
     checkpoint_seconds: float = 30.0
     ack_wait_seconds: float = 60.0
     image_cache_bytes: int = 1 << 30

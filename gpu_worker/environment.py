@@ -36,15 +36,23 @@ def choose_device(name: str) -> torch.device:
 def set_up_torch(device: torch.device, processes: int = 1) -> None:
     """Set torch up: reproducible to the bit on the CPU, fast on a GPU.
 
-    The number of threads is fixed, because the order and rounding of sums depend on it.
+    `processes` share the cores. The number of threads is fixed, because the order and rounding of
+    sums depend on it.
     """
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+    torch.set_num_threads(max(1, _cores() // processes))
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
     else:
         torch.use_deterministic_algorithms(True, warn_only=True)
         # Filling fresh memory reveals reads of it; we have none, and it costs time.
         deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def _cores() -> int:
+    """The cores to divide: `OMP_NUM_THREADS`, of whose list the first number counts (OpenMP 5.2,
+    section 21.2.2), or those of the machine."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) else os.cpu_count() or 1
 
 
 def describe(device: torch.device) -> dict[str, str]:

@@ -77,7 +77,7 @@ def train_version(
     device = choose_device(settings.device)
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", group.rank)
-    set_up_torch(device, group.size)
+    set_up_torch(device, group.size * settings.workers)
     resume = ResumePoint(blobs, job, delivery)
     frozen = group.agree(resume.claim() if group.first else None)
     report(

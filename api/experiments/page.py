@@ -1,12 +1,11 @@
 """The page of an experiment: its trials, curves, best and conclusion."""
 
 import math
-from typing import Annotated
 from urllib.parse import urlencode
 
 import msgspec
 from litestar import Controller, get
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery
 from litestar.response import Template
 
 from api.access.rights import needs
@@ -25,15 +24,14 @@ from domain.training.version import READY, STOPPED
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
 from projections.experiments.experiments import CONCLUDED
 from projections.experiments.queries import (
-    BEST,
     NUMBER,
     PRUNED,
-    STATUS,
     ExperimentRow,
     TrialRow,
     curves_of,
     find_experiment,
     list_trials,
+    require_known,
 )
 from projections.training.library_queries import ModelRow, find_model
 from projections.training.metric_history import VALIDATION_LOSS
@@ -136,10 +134,11 @@ class ExperimentPages(Controller):
         backend: Served,
         experiment_id: FromPath[str],
         status: FromQuery[str] = "",
-        sort: Annotated[str, QueryParameter(pattern=f"^({NUMBER}|{BEST}|{STATUS})$")] = NUMBER,
+        sort: FromQuery[str] = NUMBER,
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Template:
+        require_known(status or None, sort)
         with backend.reading_as_of(as_of, at_least, *SHOWN) as (connection, position, at):
             experiment = find_experiment(connection, experiment_id, now(), as_of=at)
             if experiment is None:

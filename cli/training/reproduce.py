@@ -113,19 +113,27 @@ def _train(settings: Settings, history: VersionHistory) -> Outcome:
         grey_bits=history.frozen.grey_bits,
     )
     bare = msgspec.structs.replace(
-        settings, database_url=None, database_admin_url=None, nats_url=None
+        settings, database_url=None, database_admin_url=None, nats_url=None, workers=1
     )
     with subprocess.Popen(
         [sys.executable, "-m", "gpu_worker.reproduce", str(history.completed.iterations)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=PATIENT_THREADS | os.environ,
+        env=PATIENT_THREADS | os.environ | same_threads(history),
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(encode_line(Assignment(job, 1, bare)))
         process.stdin.close()
         return _watch(process.stdout)
+
+
+def same_threads(history: VersionHistory) -> dict[str, str]:
+    """The variable by which torch has as many threads as in the first training, whose worker may
+    have shared its machine: sums are added in another order with others."""
+    assert history.started is not None
+    threads = history.started.environment.get("cpu_threads")
+    return {} if threads is None else {"OMP_NUM_THREADS": threads}
 
 
 def _watch(lines: Iterator[bytes]) -> Outcome:

@@ -11,7 +11,7 @@ from domain.errors import Invalid
 from domain.experiments.experiment import ExperimentConcluded, TrialPruned
 from domain.experiments.space import Parameters, SearchSpace, Value
 from domain.training.options import TrainingOptions
-from domain.training.version import CANCELLED, ENDED, FAILED, READY, STOPPED
+from domain.training.version import CANCELLED, ENDED, FAILED, READY, STEPS, STOPPED
 from projections.engine.history import execute_at
 from projections.experiments.experiments import CONCLUDED, EXPERIMENTS_HISTORY, trials
 from projections.training.metric_history import METRICS, chunks
@@ -20,6 +20,7 @@ from projections.training.models_library import VERSIONS
 PRUNED = "pruned"
 NUMBER, BEST, STATUS = "number", "best", "status"
 SORTS = (NUMBER, BEST, STATUS)
+STATUSES = (*STEPS, READY, STOPPED, CANCELLED, FAILED, PRUNED)
 
 
 class TrialRow(msgspec.Struct, frozen=True):
@@ -147,8 +148,7 @@ def list_trials(
     as_of: int | None = None,
 ) -> list[TrialRow]:
     """All trials of an experiment. The best come first by value, then by validation loss."""
-    if sort not in SORTS:
-        raise Invalid(f"sort is {sort!r}; it is one of {', '.join(SORTS)}", field="sort")
+    require_known(status, sort)
     rows = _trials(connection, [experiment_id], as_of)[experiment_id]
     if status is not None:
         rows = [row for row in rows if row.status == status]
@@ -157,6 +157,14 @@ def list_trials(
     elif sort == STATUS:
         rows.sort(key=lambda row: (row.status, row.number))
     return rows
+
+
+def require_known(status: str | None, sort: str) -> None:
+    """Raises `Invalid` for a status that no trial has, or an order that is none."""
+    if status is not None and status not in STATUSES:
+        raise Invalid(f"status is {status!r}; it is one of {', '.join(STATUSES)}", field="status")
+    if sort not in SORTS:
+        raise Invalid(f"sort is {sort!r}; it is one of {', '.join(SORTS)}", field="sort")
 
 
 def curves_of(

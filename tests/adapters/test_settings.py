@@ -48,6 +48,7 @@ def test_variables_are_read_as_what_they_are(tmp_path: Path) -> None:
         ("api_port", "99999"),
         ("checkpoint_seconds", "soon"),
         ("max_upload_bytes", "1.5"),
+        ("workers", "0"),
     ],
 )
 def test_a_wrong_value_names_its_variable(tmp_path: Path, name: str, value: str) -> None:

@@ -1,9 +1,11 @@
 import threading
+from html import unescape
 
 import httpx
 import pytest
 from httpx_sse import connect_sse
 
+from projections.experiments.queries import STATUSES
 from tests.adapters.running import eventually
 from tests.api.experiments.conftest import Laboratory
 from tests.waiting import HANG_SECONDS
@@ -62,8 +64,32 @@ def test_trials_are_sorted_and_filtered(laboratory: Laboratory, finished: tuple[
     pruned = laboratory.get(f"{path}?status=pruned")["items"]
     assert pruned
     assert all(t["pruning"]["value"] < t["pruning"]["cut"] for t in pruned)
-    refused = laboratory.site.http.get(f"/api/v1{path}?sort=colour")
-    assert [error["field"] for error in refused.json()["errors"]] == ["sort"]
+
+
+@pytest.mark.parametrize(("field", "value"), [("status", "nonsense"), ("sort", "colour")])
+def test_an_unknown_status_or_order_of_trials_is_refused(
+    laboratory: Laboratory, finished: tuple[str, str], field: str, value: str
+) -> None:
+    path = f"/experiments/{finished[1]}"
+    reason = f"{field} is '{value}'; it is one of "
+    refused = laboratory.site.http.get(f"/api/v1{path}/trials", params={field: value})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, field)
+    assert reason in refused.json()["detail"]
+    page = laboratory.site.http.get(path, params={field: value})
+    assert page.status_code == 422
+    assert reason in unescape(page.text)
+
+
+def test_every_status_that_a_trial_has_is_taken(
+    laboratory: Laboratory, finished: tuple[str, str]
+) -> None:
+    _, experiment_id = finished
+    path = f"/experiments/{experiment_id}/trials"
+    trials = laboratory.get(path)["items"]
+    listed = [
+        trial for status in STATUSES for trial in laboratory.get(f"{path}?status={status}")["items"]
+    ]
+    assert sorted(trial["number"] for trial in listed) == [trial["number"] for trial in trials]
 
 
 def test_the_curves_of_all_trials_come_at_once(
