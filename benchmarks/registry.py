@@ -7,7 +7,7 @@ from benchmarks.audit import bundle, trail, verify
 from benchmarks.dataset import freezing, grid, importing
 from benchmarks.experiments import search
 from benchmarks.measurements import Measurement
-from benchmarks.operations import crowd, start, tracing
+from benchmarks.operations import commands, crowd, start, tracing
 from benchmarks.projections import as_of, library, projection, replay
 from benchmarks.subscriptions import delivery, relaying, sse
 from benchmarks.training import live, loading, recording, training
@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "live": live.run,
     "sse": sse.run,
     "start": start.run,
+    "commands": commands.run,
     "verify": verify.run,
     "trail": trail.run,
     "bundle": bundle.run,

@@ -11,6 +11,8 @@ from adapters.postgres.postgres import STOP_CHECK, notifications
 from application.log.store import CHANNEL, KEEPALIVE_OPTIONS
 
 PAGE = 1000
+PAUSE_SECONDS = 0.5
+"""After an interruption."""
 
 _HEAD = "SELECT coalesce(max(notification_id), 0) FROM log.stemma_events"
 _NAMES = """
@@ -58,7 +60,9 @@ class _Listener:
                 self._follow()
             except psycopg.Error as error:
                 log.warning("following the log is interrupted, and continues: %s", error)
-                self.ended.wait(0.5)
+            except Exception:
+                log.exception("following the log is interrupted, and continues")
+            self.ended.wait(PAUSE_SECONDS)
 
     def _follow(self) -> None:
         with psycopg.connect(

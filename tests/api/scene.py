@@ -129,7 +129,7 @@ class Scene:
 
     def images(self, project_id: str, count: int) -> list[str]:
         """Upload images that differ; their ids."""
-        files = [("files", (f"{number}.png", _png(number), "image/png")) for number in range(count)]
+        files = [("files", (f"{number}.png", png(number), "image/png")) for number in range(count)]
         response = self.http.post(f"/api/v1/projects/{project_id}/images", files=files)
         assert response.is_success, response.text
         return [str(one) for one in response.json()["ids"]]
@@ -226,7 +226,7 @@ class Scene:
         )
 
 
-def _png(number: int) -> bytes:
+def png(number: int) -> bytes:
     buffer = BytesIO()
     shade = [(17 * number + 31 * pixel) % 256 for pixel in range(64)]
     image = Image.new("L", (8, 8))

@@ -177,6 +177,10 @@ def test_too_long_and_hostile_files_are_refused(
     noise.write_bytes(b"\0\0\0\x20ftypisom" + np.random.default_rng(1).bytes(5000))
     with pytest.raises(Invalid, match=r"noise\.mp4: it cannot be decoded"):
         extract_frames(noise, "noise.mp4", tmp_path / "noise", 1, LIMITS, lambda _: None)
+    unknown = tmp_path / "unknown.mp4"
+    unknown.write_bytes(clip.read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(Invalid, match=r"unknown\.mp4: its codec is not known here; convert it"):
+        extract_frames(unknown, "unknown.mp4", tmp_path / "unknown", 1, LIMITS, lambda _: None)
     sound = tmp_path / "sound.mp4"
     with av.open(str(sound), "w") as container:
         stream = container.add_stream("aac", rate=8000)

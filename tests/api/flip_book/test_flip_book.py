@@ -25,7 +25,7 @@ from tests.api.flip_book.scene import (
     report_epoch,
     tag_columns,
 )
-from tests.api.scene import DIGEST, Scene, _png
+from tests.api.scene import DIGEST, Scene, png
 from tests.waiting import HANG_SECONDS
 
 COLUMNS = [class_columns(seed) for seed in range(EPOCHS)]
@@ -237,7 +237,7 @@ def test_a_file_that_is_lost_answers_410(site: Scene) -> None:
 def test_an_erased_image_leaves_the_flip_book(site: Scene) -> None:
     asked = ask(site, "classification")
     # The other images have the bytes of those of other projects, which would be erased too.
-    file = ("files", ("own.png", _png(4711), "image/png"))
+    file = ("files", ("own.png", png(4711), "image/png"))
     path = f"/api/v1/projects/{asked.project_id}/images"
     (gone,) = site.http.post(path, files=[file]).raise_for_status().json()["ids"]
     kept = asked.images[1:]
