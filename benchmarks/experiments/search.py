@@ -124,7 +124,7 @@ def _measure(images: ImageSet, trainings: "_Trainings", *, quick: bool) -> list[
 
 
 def space_of(images: ImageSet) -> SearchSpace:
-    """The default space with one small architecture, so that a training takes a second or two."""
+    """The default space with one small architecture, to keep the trainings short."""
     return msgspec.structs.replace(
         default_space(images.kind), architectures=("mobilenet_v3_small",)
     )
