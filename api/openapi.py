@@ -109,6 +109,9 @@ _MAY_BE_UNFINISHED = (
     "/api/v1/versions/{version_id}/checkpoint",
     "/api/v1/versions/{version_id}/compare",
     "/api/v1/versions/{version_id}/evaluation",
+    "/api/v1/versions/{version_id}/flip-book/epochs/",
+    "/api/v1/versions/{version_id}/flip-book/items",
+    "/api/v1/versions/{version_id}/flip-book/points",
     "/api/v1/versions/{version_id}/model",
     "/api/v1/projects/{project_id}/export",
 )
@@ -151,6 +154,8 @@ class _Operation:
         if takes_body:
             yield from ("400", "413")
         if self.path.startswith("/api/v1/images/") or "/evaluation" in self.path:
+            yield "410"
+        if "/flip-book/" in self.path:
             yield "410"
         if self.is_command and "images" in self.path:
             yield "410"

@@ -9,6 +9,7 @@ from domain.training.messages import (
     AnyReport,
     BatchMetrics,
     CheckpointSaved,
+    EpochItems,
     EpochMetrics,
     StepAdvanced,
     TrainJob,
@@ -41,8 +42,8 @@ class JobTrace:
         )
 
     def headers(self, body: AnyReport) -> dict[str, str]:
-        """The headers of a report. Reports of every second have no trace: they would flood it."""
-        if isinstance(body, (BatchMetrics, StepAdvanced)):
+        """The headers of a report. Progress and metrics have no trace: they would flood it."""
+        if isinstance(body, (BatchMetrics, EpochItems, StepAdvanced)):
             return {}
         return {"traceparent": traceparent(self._job.correlation_id, self._name)}
 

@@ -10,8 +10,7 @@ def resume_folder(version_id: str) -> str:
 def forget_checkpoints(blobs: BlobStore, version_id: str) -> None:
     """Delete all scratch files of a version, which no delivery will resume."""
     for folder in (resume_folder(version_id), _handed_back_folder(version_id)):
-        for name in blobs.list_scratch(folder):
-            blobs.delete_scratch(name)
+        blobs.delete_scratch_folder(folder)
 
 
 def record_handed_back(blobs: BlobStore, version_id: str, attempt: int, delivery: int) -> None:

@@ -247,6 +247,10 @@ class BlobStore:
         """Delete a scratch entry; a missing one is no error."""
         self._objects.delete(f"scratch/{key}")
 
+    def delete_scratch_folder(self, prefix: str) -> None:
+        """Delete all scratch entries in a folder, whole or not."""
+        self._objects.delete_folder(f"scratch/{prefix}")
+
     def _write(self, key: str, size: int, write: Callable[[str], None]) -> None:
         try:
             entry = self._objects.entry(key)

@@ -132,6 +132,16 @@ class Objects:
         with _os_errors(key), suppress(FileNotFoundError, NotFoundError):
             obstore.delete(self._store, key)
 
+    def delete_folder(self, prefix: str) -> None:
+        """Delete all keys in a folder, and what a writer that was killed has left beside them."""
+        for entry in self.entries(prefix):
+            self.delete(entry.key)
+        if self._folder is not None:
+            # obstore writes a file under another name first, which it does not list.
+            with _os_errors(prefix):
+                for path in self._path(prefix).rglob("*#*"):
+                    path.unlink(missing_ok=True)
+
     def flush_later(self, key: str) -> None:
         """Add a key to the next `flush`."""
         if self._folder is None:

@@ -56,9 +56,10 @@ def _of_database(snapshot: Snapshot) -> dict[str, PartHealth]:
     missing = PartHealth("failed", "not built in this database; run `stemma migrate`")
     return (
         {"database": HEALTHY}
-        | dict.fromkeys(database.not_built, missing)
         | {model.part: _moving(snapshot, model.part) for model in database.read_models}
         | {failing.read_model: _failing(snapshot, failing) for failing in database.failing}
+        # Last: one that is not built fails, too.
+        | dict.fromkeys(database.not_built, missing)
     )
 
 

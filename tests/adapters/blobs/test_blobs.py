@@ -439,3 +439,15 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
     for path in tmp_path.rglob("*"):
         if path.is_file():
             path.unlink()  # pytest keeps its folders
+
+
+def test_a_folder_is_deleted_with_what_killed_writers_left(folder: Path) -> None:
+    blobs = BlobStore.from_url(f"file://{folder}")
+    for key in ("resume/a/1", "resume/a/deep/2", "resume/b/1"):
+        blobs.put_scratch(key, DATA)
+    # As obstore names a file that is not whole yet.
+    (folder / "scratch/resume/a/1#1").write_bytes(DATA[:3])
+    blobs.delete_scratch_folder("resume/a")
+    blobs.delete_scratch_folder("resume/none")
+    left = [path for path in (folder / "scratch").rglob("*") if path.is_file()]
+    assert left == [folder / "scratch/resume/b/1"]

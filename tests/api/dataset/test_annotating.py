@@ -95,6 +95,7 @@ def test_the_dataset_is_counted(site: Scene, dataset: dict[str, Any]) -> None:
             "annotated": {"train": 2, "validation": 1},
             "unannotated": {"train": 1, "validation": 0},
             "without_concept": {"train": 1, "validation": 0},
+            "reviewed": {"train": 0, "validation": 0},
             "concepts": [{"concept_id": dataset["cat"], "train": 1, "validation": 1}],
         }
     ]

@@ -93,6 +93,7 @@ def test_a_tar_is_streamed(importing: ImportScene, project_id: str, tmp_path: Pa
         "dry_run": False,
         "unlabelled": "negative",
         "origin": None,
+        "frame_rate": 1.0,
     }
 
 

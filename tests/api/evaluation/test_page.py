@@ -123,7 +123,7 @@ def test_the_gallery_is_filtered_and_walked_by_keyboard(
     page.get_by_role("link", name="Training", exact=True).click()
     expect(page.locator("[data-image]")).to_have_count(6)
     page.get_by_role("link", name="Misclassified").click()
-    expect(page.locator("[data-empty]")).to_contain_text("No such error")
+    expect(page.locator("[data-empty=gallery]")).to_contain_text("No such error")
 
 
 def test_a_cell_of_the_confusion_matrix_leads_to_its_images(

@@ -270,6 +270,12 @@ def test_a_read_model_that_is_not_built(well: World) -> None:
     with well.administering() as connection:
         move = "UPDATE read.positions SET read_model = %s WHERE read_model = %s"
         connection.execute(move, ("away", NAMES[0]))
+        # As the part that keeps it up does before long; what is to be done is said all the same.
+        connection.execute(
+            "INSERT INTO read.failures VALUES (%s, 1, now(), now(), 'not there')"
+            " ON CONFLICT DO NOTHING",
+            (NAMES[0],),
+        )
         try:
             status, whole, parts = well.ready()
             assert (status, whole) == (503, "failed")
