@@ -15,12 +15,18 @@ from application.log.recorder import CommandRow
 from application.log.store import Store
 from domain.event import Recorded, name_of
 from domain.trace_context import span_id_of
-from domain.training.version import BatchMetricsRecorded, TrainingStepAdvanced
+from domain.training.version import (
+    BatchMetricsRecorded,
+    EpochItemsRecorded,
+    TrainingStepAdvanced,
+)
 
 MAX_SPANS = 20
 """The maximum number of spans for one command's events, and for one page of the log."""
 
-_UNTRACED = frozenset(name_of(event) for event in (BatchMetricsRecorded, TrainingStepAdvanced))
+_UNTRACED = frozenset(
+    name_of(event) for event in (BatchMetricsRecorded, EpochItemsRecorded, TrainingStepAdvanced)
+)
 
 
 class TracedStore(Store):

@@ -94,7 +94,8 @@ def test_the_end_is_published_and_projected_everywhere(trace: dict[str, Span]) -
 
 
 def test_metrics_have_no_spans_of_their_own(trace: dict[str, Span]) -> None:
-    assert not [span for span in trace.values() if "batch_metrics" in span.name + span.event]
+    for metrics in ("batch_metrics", "epoch_items"):
+        assert not [span for span in trace.values() if metrics in span.name + span.event]
     # The start, the length, the best once more, the evaluation, the end; and of each epoch two.
     reports = [span for span in trace.values() if span.name == "ingest"]
     assert len(reports) <= 5 + 2 * EPOCHS
