@@ -1,10 +1,10 @@
 """Decisions about suspects: labels that a version's list doubts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from domain.dataset.annotation import Annotation, DoubtedLabel
+from domain.dataset.annotation import Annotation, Box, DoubtedLabel
 from domain.dataset.image import (
     AnnotateImage,
     Image,
@@ -22,6 +22,8 @@ from domain.library.view import View, refuse_archived
 UPHELD, UNSURE, CORRECTED = "upheld", "unsure", "corrected"
 DECISIONS = (UPHELD, UNSURE, CORRECTED)
 
+RELABEL, ADD, REMOVE, MOVE = "relabel", "add", "remove", "move"
+
 _EVENTS: dict[str, type[SuspectUpheld | SuspectLeftUnsure]] = {
     UPHELD: SuspectUpheld,
     UNSURE: SuspectLeftUnsure,
@@ -35,6 +37,41 @@ class DecideSuspect(msgspec.Struct, frozen=True):
     version_id: str
     label: DoubtedLabel
     decision: str
+
+
+class Suggestion(msgspec.Struct, frozen=True):
+    """What the model would have instead of a label: another concept, the concept too or not at
+    all, or the box elsewhere.
+
+    `concept_id` and `box` are what the image would then have, or what it would lose.
+    """
+
+    action: str
+    concept_id: str
+    box: Box | None = None
+
+    def corrected(
+        self, annotations: Iterable[Annotation], label: DoubtedLabel
+    ) -> tuple[Annotation, ...]:
+        """The annotations of an image that takes it; those of other labels stay as they are."""
+        suggested = Annotation(self.concept_id, self.box)
+        if self.action == ADD:
+            return (*annotations, suggested)
+        others = tuple(
+            annotation
+            for annotation in annotations
+            if not label.is_about(DoubtedLabel(annotation.concept_id, True, annotation.box))
+        )
+        return others if self.action == REMOVE else (*others, suggested)
+
+
+class TakeSuggestion(msgspec.Struct, frozen=True):
+    """Replace a label by what the model would have."""
+
+    view_id: str
+    version_id: str
+    label: DoubtedLabel
+    suggestion: Suggestion
 
 
 class CorrectSuspect(msgspec.Struct, frozen=True):
@@ -65,6 +102,16 @@ def decide_suspect(command: DecideSuspect, image: Image | None, view: View) -> l
         if type(standing) is type(event) and standing.label.is_about(label):
             return []
     return [event]
+
+
+def take_suggestion(command: TakeSuggestion, image: Image | None, view: View) -> list[Event]:
+    """Replace a label by what the model would have. Raises `Conflict` where it has changed."""
+    view_id, label = command.view_id, command.label
+    current = require(image)
+    _require_label(label, current, view_id)
+    annotations = command.suggestion.corrected(_annotations(current, view_id) or (), label)
+    annotate = AnnotateImage(view_id, annotations, without_concept=not annotations)
+    return correct_suspect(CorrectSuspect(command.version_id, label, annotate), current, view)
 
 
 def correct_suspect(command: CorrectSuspect, image: Image | None, view: View) -> list[Event]:
