@@ -10,6 +10,7 @@ from litestar.response import Stream
 from adapters.evaluation.csv_rows import Cell, csv_pieces
 from api.access.rights import needs
 from api.backend import Backend
+from api.dataset.schemas import NewImageAnnotations
 from api.flip_book.suspect_list import DecidedSuspect, SuspectList, find_suspects
 from api.flip_book.suspect_views import (
     NewDecision,
@@ -182,6 +183,33 @@ class SuspectController(Controller):
             )
         command = _command(suspects, item, data.decision, corrected)
         return _carry_out(backend, request, suspects, data, [command])
+
+    @put(
+        "/suspects/{item:str}/annotations",
+        summary="Annotate the image of a suspect",
+        sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="version_id"),
+    )
+    def annotate(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        version_id: FromPath[str],
+        item: FromPath[str],
+        data: JSONBody[NewImageAnnotations],
+    ) -> Response[CommandResult]:
+        """Save all annotations of the image, as an annotator does that was opened on a suspect.
+
+        If they replace the doubted label, an event says that this corrects it. Others are saved
+        without one.
+        """
+        suspects = find_suspects(backend, version_id)
+        suspect = suspects.find(item).suspect
+        annotated = AnnotateImage(
+            suspects.version.view_id, tuple(data.annotations), data.without_concept
+        )
+        command = CorrectSuspect(version_id, suspect.label, annotated, must_replace=False)
+        return _carry_out(backend, request, suspects, data, [(suspect.image_id, command)])
 
     @post(
         "/suspects/decisions",

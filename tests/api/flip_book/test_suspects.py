@@ -134,13 +134,14 @@ def test_suspects_are_ranked_with_their_reasons(site: Scene, suspected: tuple[As
     assert sure["suggestion"]["label"] == "zero"
     assert sure["file_name"].endswith(".png")
     assert view["counts"] == {"open": 4, "unsure": 0, "upheld": 0, "corrected": 0, "changed": 0}
-    for query, expected in (
+    queries: list[tuple[dict[str, Any], list[int]]] = [
         ({"split": "validation"}, [7, 11]),
         ({"concept": asked.concepts[2]}, [2, 11]),
         ({"image": asked.images[7]}, [7]),
         ({"sort": "concept"}, [1, 7, 2, 11]),
         ({"state": "unsure"}, []),
-    ):
+    ]
+    for query, expected in queries:
         assert numbers(asked, get(site, version_id, **query)) == expected, query
     first = get(site, version_id, limit=3)
     second = get(site, version_id, limit=3, cursor=first["next"])
@@ -213,7 +214,7 @@ def test_many_are_decided_at_once_or_none(site: Scene, suspected: tuple[Asked, s
 
 
 def test_suspects_as_csv(site: Scene, suspected: tuple[Asked, str]) -> None:
-    asked, version_id = suspected
+    _, version_id = suspected
     listed = complete(site, version_id, state="all")
     response = site.http.get(f"/api/v1/versions/{version_id}/suspects.csv")
     assert "suspects.csv" in response.headers["content-disposition"]
@@ -229,3 +230,20 @@ def test_a_version_without_any_says_why(site: Scene, suspected: tuple[Asked, str
     site.visible()
     assert "no epoch is recorded yet" in get(site, version_id, status=409)["detail"]
     get(site, "nothing", status=404)
+
+
+def test_an_annotator_that_came_from_a_suspect_corrects_it(site: Scene) -> None:
+    asked = ask(site, "Annotated from a suspect")
+    version_id = recorded(site, asked, "classification", EPOCHS)
+    site.visible()
+    image = asked.images[1]
+    url = f"/api/v1/versions/{version_id}/suspects/{image}/annotations"
+
+    for concept, decided in ((1, False), (0, True), (2, True)):
+        body = {"annotations": [{"concept_id": asked.concepts[concept]}]}
+        answer = site.http.put(url, json=body)
+        assert answer.is_success, answer.text
+        shown = get(site, version_id, f"/{image}", at_least=answer.json()["position"])["item"]
+        assert shown["state"] == ("corrected" if decided else "open")
+    refused = site.http.put(url, json={"annotations": []}, headers={"If-Match": '"2"'})
+    assert refused.status_code == 412
