@@ -38,6 +38,7 @@ LATER = {
     "retry": "cli.training.control:retry_command",
     "snapshots": "cli.dataset.snapshots:snapshots",
     "stop": "cli.training.control:stop_command",
+    "suspects": "cli.flip_book.suspects:suspects_command",
     "train": "cli.training.training:train_command",
     "views": "cli.library.views:views",
     "webhooks": "cli.subscriptions.webhooks:webhooks",
