@@ -133,7 +133,7 @@ def _job(
         attempt=1,
         kind=kind,
         concepts=tuple(ConceptLabel(digit, digit) for digit in DIGITS),
-        options=resolve_options(kind, {"pretrained": "none"} | options),
+        options=resolve_options(kind, {"pretrained": "none", **options}),
         manifest=blobs.put_compressed(map(canonical_line, lines))[0],
         correlation_id="benchmark",
     )
