@@ -8,8 +8,6 @@ from urllib.parse import quote
 
 import click
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from cli.calls import calling
 from cli.client import ApiClient
@@ -84,20 +82,15 @@ def _decide(client: ApiClient, path: str, decision: str, keys: Sequence[str]) ->
 def _print(view: dict[str, Any]) -> None:
     for note in view["notes"]:
         click.echo(note)
-    table = Table("split", "rank", "score", "file", "label", "suggested", "reason", "state", "key")
     for row in view["items"]:
         suggestion = row["suggestion"]
-        table.add_row(
-            row["split"],
-            str(row["rank"]),
-            f"{row['score']:.3f}",
-            row["file_name"],
-            row["label"] if row["present"] else f"no {row['label']}",
-            f"{suggestion['action']} {suggestion['label']}",
-            row["reason"],
-            row["state"],
-            row["item"],
+        label = f"'{row['label']}'" if row["present"] else f"no '{row['label']}'"
+        state = "" if row["state"] == "open" else f" ({row['state']})"
+        click.echo(
+            f"{row['split']} {row['rank']}, {row['measure']} {row['score']:.3f}{state}:"
+            f" {row['file_name']}, {label}: {row['reason']};"
+            f" {suggestion['action']} '{suggestion['label']}'"
         )
-    Console(markup=False, soft_wrap=True).print(table)
+        click.echo(f"    {row['item']}")
     counts = ", ".join(f"{number} {state}" for state, number in view["counts"].items() if number)
     click.echo(f"{len(view['items'])} of {view['count']}; in all {counts or 'none'}")
