@@ -96,6 +96,12 @@ read of                GET    /api/v1/versions/{version_id}/flip-book/epochs/{ep
 read of                GET    /api/v1/versions/{version_id}/flip-book/epochs/{epoch}/items
 read of                GET    /api/v1/versions/{version_id}/flip-book/items/{item}
 read of                GET    /api/v1/versions/{version_id}/flip-book/items.csv
+read of                GET    /api/v1/versions/{version_id}/suspects
+read of                GET    /api/v1/versions/{version_id}/suspects.csv
+read of                GET    /api/v1/versions/{version_id}/suspects/{item}
+annotate of            PUT    /api/v1/versions/{version_id}/suspects/{item}/decision
+annotate of            PUT    /api/v1/versions/{version_id}/suspects/{item}/annotations
+annotate of            POST   /api/v1/versions/{version_id}/suspects/decisions
 read of                GET    /api/v1/versions/{version_id}/compare/{other_id}/slices
 read of                GET    /api/v1/versions/{version_id}/evaluation/slices
 read of                GET    /api/v1/versions/{version_id}/evaluation/calibration
