@@ -51,6 +51,7 @@ from api.experiments.experiments import ExperimentController
 from api.experiments.list_page import ExperimentListPages
 from api.experiments.page import ExperimentPages
 from api.flip_book.items import FlipBookController
+from api.flip_book.page import FlipBookPages
 from api.http.counters import Metrics
 from api.http.edges import SecurityHeaders
 from api.http.known_parameters import known_parameters
@@ -132,6 +133,7 @@ PAGES = Router(
         ExperimentPages,
         VersionPages,
         EvaluationPages,
+        FlipBookPages,
         ComparePages,
         WorkerPages,
         AuditPages,
