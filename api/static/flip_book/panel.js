@@ -2,7 +2,7 @@
 import { call, Problem } from "../api.js";
 import { timeElement } from "../times.js";
 import { curveOf } from "./curve.js";
-import { digits, element, overlay, percent, predictionOf, REGIONS, shot, SPLITS, truthOf } from "./words.js";
+import { digits, element, framed, overlay, percent, predictionOf, REGIONS, shot, SPLITS, truthOf } from "./words.js";
 
 const LINES = 20;
 
@@ -49,9 +49,7 @@ export class Panel {
     for (const name of ["drawn", "list", "history-lines"]) this.one(name).replaceChildren();
     this.one("siblings").hidden = true;
     const picture = element("img", { src: `/api/v1/images/${image}/thumbnail?size=2048`, alt: "" });
-    picture.dataset.shot = "";
-    this.picture = element("span", { className: "shot large" }, picture);
-    picture.addEventListener("load", () => this.picture.classList.toggle("tiny", picture.naturalWidth <= 64 && picture.naturalHeight <= 64));
+    this.picture = framed(picture, "shot large");
     this.one("picture").replaceChildren(this.picture);
     this.place.hidden = false;
     document.querySelector("[data-no-item]").hidden = true;
@@ -84,7 +82,7 @@ export class Panel {
       ["Variability", digits(arrays.variability[item])],
       ["Correctness", percent(arrays.correctness[item])],
       ["AUM", digits(arrays.aum[item])],
-      ["Forgotten", `${arrays.forgotten[item]} times`],
+      ["Forgotten", `${arrays.forgotten[item]}×`],
       ["Region", REGIONS[arrays.region[item]]],
       ["Split", SPLITS[recording.splits[item]]],
     ];

@@ -34,9 +34,16 @@ export function element(name, properties = {}, ...children) {
 export function shot(recording, item, text) {
   const id = recording.imageIds[recording.images[item]];
   const picture = element("img", { src: `/api/v1/images/${id}/thumbnail`, alt: text, loading: "lazy", decoding: "async" });
-  picture.dataset.shot = "";
   const box = recording.boxes?.[item];
-  return element("span", { className: "shot" }, picture, ...(box ? [overlay([{ box, kind: "true" }])] : []));
+  return framed(picture, "shot", ...(box ? [overlay([{ box, kind: "true" }])] : []));
+}
+
+// A picture in its frame, enlarged pixel by pixel if it is tiny.
+export function framed(picture, className, ...over) {
+  picture.dataset.shot = "";
+  const frame = element("span", { className }, picture, ...over);
+  picture.addEventListener("load", () => frame.classList.toggle("tiny", picture.naturalWidth <= 64 && picture.naturalHeight <= 64));
+  return frame;
 }
 
 // Boxes over a picture: {box: [x, y, width, height] as shares, kind, title}.
