@@ -51,6 +51,7 @@ from api.experiments.experiments import ExperimentController
 from api.experiments.list_page import ExperimentListPages
 from api.experiments.page import ExperimentPages
 from api.flip_book.items import FlipBookController
+from api.flip_book.page import FlipBookPages
 from api.flip_book.suspects import SuspectController
 from api.http.counters import Metrics
 from api.http.edges import SecurityHeaders
@@ -134,6 +135,7 @@ PAGES = Router(
         ExperimentPages,
         VersionPages,
         EvaluationPages,
+        FlipBookPages,
         ComparePages,
         WorkerPages,
         AuditPages,
