@@ -47,6 +47,7 @@ from api.evaluation.comparison_page import ComparePages
 from api.evaluation.evaluation import EvaluationController
 from api.evaluation.page import EvaluationPages
 from api.evaluation.slices import SliceController
+from api.experiments.estimate import EstimateController
 from api.experiments.experiments import ExperimentController
 from api.experiments.list_page import ExperimentListPages
 from api.experiments.page import ExperimentPages
@@ -105,6 +106,7 @@ API = Router(
         SliceController,
         LiveController,
         ExperimentController,
+        EstimateController,
         EventController,
         WorkerController,
         WebhookController,

@@ -56,6 +56,7 @@ read of                GET    /api/v1/views/{view_id}/models
 train of               POST   /api/v1/views/{view_id}/versions
 train of               POST   /api/v1/views/{view_id}/experiments
 read of                GET    /api/v1/views/{view_id}/experiments
+read of                GET    /api/v1/views/{view_id}/experiments/estimate
 read of                GET    /api/v1/experiments/{experiment_id}
 read of                GET    /api/v1/experiments/{experiment_id}/trials
 read of                GET    /api/v1/experiments/{experiment_id}/curves
