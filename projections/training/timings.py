@@ -55,8 +55,7 @@ def find_timing(connection: Connection, project_id: str, view_id: str) -> Timing
             .limit(NEWEST)
         )
         took = [
-            float(row.seconds)
-            / (row.train_images * row.iterations_done / row.iterations_per_epoch)
+            float(row.seconds) / (row.train_images * row.iterations_done / row.iterations_per_epoch)
             for row in connection.execute(query)
         ]
         if took:

@@ -148,6 +148,7 @@ read of                GET    /views/{view_id}
 read of                GET    /views/{view_id}/annotate
 read of                GET    /views/{view_id}/experiments
 read of                GET    /experiments/{experiment_id}
+read of                GET    /experiments/{experiment_id}/compare
 read of                GET    /versions/{version_id}
 read of                GET    /versions/{version_id}/evaluation
 read of                GET    /versions/{version_id}/evaluation/images/{image_id}

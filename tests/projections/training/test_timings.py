@@ -37,7 +37,7 @@ def trained(engine: Engine) -> Iterator[Trained]:
         ) -> Timing | None:
             """`events` make it last so many seconds longer."""
             created = msgspec.structs.replace(CREATED, view_id=view)
-            length = [TrainingLengthKnown(2, 4, {"c1": 4, "c2": 4})] * (events + 1)
+            length = [TrainingLengthKnown(2, 4)] * (events + 1)
             log.add(f"version-{name}", created, frozen, started(delivery), *length, batches, end)
             log.follow(engine, [MODELS_LIBRARY, VERSION_PROGRESS])
             found = find_timing(connection, "p", "v")
