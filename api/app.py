@@ -47,6 +47,8 @@ from api.evaluation.comparison_page import ComparePages
 from api.evaluation.evaluation import EvaluationController
 from api.evaluation.page import EvaluationPages
 from api.evaluation.slices import SliceController
+from api.experiments.compare_page import ComparedTrialsPages
+from api.experiments.estimate import EstimateController
 from api.experiments.experiments import ExperimentController
 from api.experiments.list_page import ExperimentListPages
 from api.experiments.page import ExperimentPages
@@ -108,6 +110,7 @@ API = Router(
         SliceController,
         LiveController,
         ExperimentController,
+        EstimateController,
         EventController,
         WorkerController,
         WebhookController,
@@ -133,6 +136,7 @@ PAGES = Router(
         AnnotatePages,
         ExperimentListPages,
         ExperimentPages,
+        ComparedTrialsPages,
         VersionPages,
         EvaluationPages,
         FlipBookPages,
