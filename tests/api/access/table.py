@@ -56,6 +56,7 @@ read of                GET    /api/v1/views/{view_id}/models
 train of               POST   /api/v1/views/{view_id}/versions
 train of               POST   /api/v1/views/{view_id}/experiments
 read of                GET    /api/v1/views/{view_id}/experiments
+read of                GET    /api/v1/views/{view_id}/experiments/estimate
 read of                GET    /api/v1/experiments/{experiment_id}
 read of                GET    /api/v1/experiments/{experiment_id}/trials
 read of                GET    /api/v1/experiments/{experiment_id}/curves
@@ -154,9 +155,11 @@ read of                GET    /views/{view_id}
 read of                GET    /views/{view_id}/annotate
 read of                GET    /views/{view_id}/experiments
 read of                GET    /experiments/{experiment_id}
+read of                GET    /experiments/{experiment_id}/compare
 read of                GET    /versions/{version_id}
 read of                GET    /versions/{version_id}/evaluation
 read of                GET    /versions/{version_id}/evaluation/images/{image_id}
+read of                GET    /versions/{version_id}/flip-book
 read of                GET    /versions/{version_id}/compare
 read of                GET    /versions/{version_id}/compare/{other_id}
 read anywhere          GET    /workers
