@@ -107,7 +107,7 @@ SCENES: list[tuple[list[Any], list[Predicted]]] = [
 def test_boxes_that_are_swapped_shifted_or_missing() -> None:
     book = Book([load(scene(1, SCENES)), load(scene(2, SCENES))])
     suspects = training_suspects(book, NAMES)
-    fox = missing_key("i3", 2, Box(*map(float, np.float32(FAR))))
+    fox = missing_key("i3", 2, Box(*(float(np.float32(side)) for side in FAR)))
     assert [suspect.item for suspect in suspects] == [fox, "i1:0", "i2:0"]
     missing, swapped, shifted = suspects
     assert missing.label.present is False
@@ -223,7 +223,7 @@ def test_boxes_of_validation_images_are_scored_by_cleanlab() -> None:
     true = [(0, 0, HERE), (1, 0, HERE), (2, 0, HERE), (3, 0, HERE)]
     predicted = [(0, 0, HERE), (1, 1, HERE), (2, 0, BESIDE), (3, 0, HERE), (3, 2, FAR), (3, 1, FAR)]
     found = suspected(detections(true, predicted, [0.9, 0.9, 0.9, 0.9, 0.8, 0.1], 4))
-    fox = missing_key("i3", 2, Box(*map(float, np.float32(FAR))))
+    fox = missing_key("i3", 2, Box(*(float(np.float32(side)) for side in FAR)))
     assert {(suspect.item, suspect.suggestion.action) for suspect in found} == {
         (fox, "add"),
         ("i1:0", "relabel"),
