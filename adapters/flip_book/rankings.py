@@ -5,12 +5,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
 from adapters.blobs.blobs import BlobStore
-from adapters.evaluation.prediction_arrays import PredictionArrays
+from adapters.evaluation.prediction_arrays import Boxes, PredictionArrays
 from adapters.flip_book.arrays import Book
 from adapters.flip_book.quality_cache import LabelQualities
 from adapters.flip_book.suspects import Suspect
 from adapters.flip_book.training_suspects import training_suspects
-from adapters.flip_book.validation_suspects import validation_suspects
+from adapters.flip_book.validation_suspects import validation_boxes, validation_suspects
 
 HELD = 32
 """Lists of suspects in memory."""
@@ -39,12 +39,13 @@ class Rankings:
         self, version_id: str, digest: str, predictions: PredictionArrays, labels: Mapping[str, str]
     ) -> list[Suspect] | None:
         """The suspects among validation images; None while their label quality is computed."""
+        key = version_id, digest
+        if isinstance(predictions, Boxes):
+            return self._get(key, lambda: validation_boxes(predictions, labels))
         quality = self._qualities.get(digest)
         if quality is None:
             return None
-        return self._get(
-            (version_id, digest), lambda: validation_suspects(predictions, quality, labels)
-        )
+        return self._get(key, lambda: validation_suspects(predictions, quality, labels))
 
     def has_failed(self, digest: str) -> bool:
         """Whether the label quality of predictions cannot be computed."""
