@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "training": training.run,
     "flip_book": recording.run,
     "suspects": suspects.run,
+    "suspects-boxes": suspects.run_boxes,
     "loading": loading.run,
     "library": library.run,
     "as-of": as_of.run,

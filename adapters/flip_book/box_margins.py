@@ -1,10 +1,10 @@
 """How sure a detector is of each true box, and of boxes that nobody annotated.
 
 The margin of a true box is the analogue of AUM's: what speaks for it less what speaks against it.
-For it is the largest score x IoU of the boxes predicted of its concept. Against it is the largest
-score x IoU of the boxes of another concept in its place, or the largest score x (1 - IoU) of the
-boxes of its own concept beside it. A short training has low scores everywhere: what is predicted
-instead says more than how little is.
+For it is the largest score x IoU of the predicted boxes that find it, with an IoU of 0.5 or more.
+Against it is the largest score x IoU of the boxes of another concept in its place, or the largest
+score of the boxes of its own concept beside it, with a smaller IoU. A short training has low scores
+everywhere: what is predicted instead says more than how little is.
 """
 
 from collections.abc import Sequence
@@ -134,13 +134,13 @@ def _margins(true: BoxArrays, predicted: BoxArrays) -> Floats:
     score = predicted.score[pairs.predicted]
     same = predicted.concept[pairs.predicted] == true.concept[pairs.true]
     own, against = np.zeros(len(true.image)), np.zeros(len(true.image))
-    np.maximum.at(own, pairs.true, np.where(same, score * pairs.overlap, 0))
-    swapped = ~same & (pairs.overlap >= SAME_PLACE)
-    np.maximum.at(against, pairs.true, np.where(swapped, score * pairs.overlap, 0))
+    there = pairs.overlap >= SAME_PLACE
+    np.maximum.at(own, pairs.true, np.where(same & there, score * pairs.overlap, 0))
+    np.maximum.at(against, pairs.true, np.where(~same & there, score * pairs.overlap, 0))
     # A box beside two true ones is about the nearer one.
     nearest = _nearest(pairs, predicted)[pairs.predicted]
-    shifted = same & (pairs.overlap >= BESIDE) & (pairs.overlap == nearest)
-    np.maximum.at(against, pairs.true, np.where(shifted, score * (1 - pairs.overlap), 0))
+    shifted = same & ~there & (pairs.overlap >= BESIDE) & (pairs.overlap == nearest)
+    np.maximum.at(against, pairs.true, np.where(shifted, score, 0))
     margins: Floats = own - against
     return margins
 

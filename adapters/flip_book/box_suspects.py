@@ -17,7 +17,7 @@ from adapters.flip_book.box_margins import (
 )
 from adapters.flip_book.suspects import MARGIN, Suspect, missing_key, quoted, ranked
 from domain.dataset.annotation import SAME_PLACE, Box, DoubtedLabel
-from domain.dataset.image import TRAIN
+from domain.dataset.image import TRAIN, VALIDATION
 from domain.dataset.suspects import ADD, MOVE, RELABEL, REMOVE, Suggestion
 
 
@@ -33,10 +33,11 @@ class Detections(NamedTuple):
         return quoted(labels, self.concepts[concept])
 
 
-def training_boxes(book: Book, labels: Mapping[str, str]) -> list[Suspect]:
-    """The suspects among boxes of training images, the most suspect first.
+def recorded_boxes(book: Book, labels: Mapping[str, str]) -> list[Suspect]:
+    """The suspects among boxes of training images, then those of validation images, each by rank.
 
-    The later half of the epochs counts: a detector predicts next to nothing in its first ones.
+    The later half of the epochs counts: a detector predicts next to nothing in its first ones. No
+    epoch has learnt from a validation image, so that several tell more of it than one.
     """
     later = book.epochs[len(book.epochs) // 2 :]
     items = book.items
@@ -48,7 +49,10 @@ def training_boxes(book: Book, labels: Mapping[str, str]) -> list[Suspect]:
         times = sum(int(epoch.correct[place]) for epoch in book.epochs)
         return f"; found in {times} of {of}"
 
-    return box_suspects(detections, items.train, TRAIN, labels, found)
+    return [
+        *box_suspects(detections, items.train, TRAIN, labels, found),
+        *box_suspects(detections, ~items.train, VALIDATION, labels, found),
+    ]
 
 
 def box_suspects(
@@ -117,8 +121,8 @@ def _suggested(
             best = score * overlap
             why = f"predicted {detections.name_of(concept, labels)} in this box with {score:.2f}"
             against = Suggestion(RELABEL, detections.concepts[concept], box), why
-        if concept == truth and overlap >= BESIDE and score * (1 - overlap) > best:
-            best = score * (1 - overlap)
+        if concept == truth and BESIDE <= overlap < SAME_PLACE and score > best:
+            best = score
             against = Suggestion(MOVE, own, other), f"predicted beside this box with {score:.2f}"
     return against
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from adapters.blobs.blobs import BlobStore
 from adapters.evaluation.prediction_arrays import Boxes, PredictionArrays
 from adapters.flip_book.arrays import Book
+from adapters.flip_book.box_suspects import recorded_boxes
 from adapters.flip_book.quality_cache import LabelQualities
 from adapters.flip_book.suspects import Suspect
 from adapters.flip_book.training_suspects import training_suspects
@@ -29,11 +30,13 @@ class Rankings:
     def close(self) -> None:
         self._qualities.close()
 
-    def training(
+    def recorded(
         self, version_id: str, digests: Sequence[str], book: Book, labels: Mapping[str, str]
     ) -> list[Suspect]:
-        """The suspects among training images, from the epochs with these digests."""
-        return self._get((version_id, *digests), lambda: training_suspects(book, labels))
+        """The suspects that follow from the epochs with these digests: of training images; in
+        detection also of validation images."""
+        rank = recorded_boxes if book.detects else training_suspects
+        return self._get((version_id, *digests), lambda: rank(book, labels))
 
     def validation(
         self, version_id: str, digest: str, predictions: PredictionArrays, labels: Mapping[str, str]

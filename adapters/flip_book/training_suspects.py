@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.flip_book.arrays import Book
-from adapters.flip_book.box_suspects import training_boxes
 from adapters.flip_book.folds import NEVER, Dynamics
 from adapters.flip_book.suspects import AUM, LOSS, Suspect, quoted, ranked
 from domain.dataset.annotation import DoubtedLabel
@@ -35,8 +34,6 @@ def training_scores(book: Book, by: str) -> Floats:
 def training_suspects(book: Book, labels: Mapping[str, str]) -> list[Suspect]:
     """The suspects among training images, the most suspect first: items for which another answer
     was likelier over the epochs."""
-    if book.detects:
-        return training_boxes(book, labels)
     items, metrics = book.items, book.dynamics()
     chosen = items.of_training & (metrics.aum < _UNDECIDED)
     return ranked(

@@ -1,7 +1,7 @@
 """How many wrong labels are among the top suspects, if some labels are wrong on purpose."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,10 +11,11 @@ from adapters.blobs.blobs import BlobStore
 from adapters.evaluation.loading import load_blob
 from adapters.evaluation.prediction_arrays import Boxes, Labels, PredictionArrays
 from adapters.flip_book.arrays import Book
+from adapters.flip_book.box_suspects import recorded_boxes
 from adapters.flip_book.label_quality import label_quality
 from adapters.flip_book.loading import Books
 from adapters.flip_book.suspects import AUM, CONFIDENCE, LOSS, Suspect
-from adapters.flip_book.training_suspects import training_scores, training_suspects
+from adapters.flip_book.training_suspects import training_scores
 from adapters.flip_book.validation_suspects import validation_boxes
 from adapters.settings import Settings
 from benchmarks.measurements import Expected, Measurement
@@ -29,6 +30,7 @@ from benchmarks.training.wrong_labels import (
     wrong_digits,
     wrong_scenes,
 )
+from domain.dataset.image import TRAIN, VALIDATION
 from domain.training.messages import Completed, EpochItems, Evaluated, Failed
 from gpu_worker.channel import Assignment
 from gpu_worker.process import Child
@@ -59,28 +61,39 @@ class Learnt(NamedTuple):
 
 def run(quick: bool) -> list[Measurement]:
     """The share of the wrong labels among the top k suspects of a split, k being their number."""
-    measured: dict[str, float] = {}
+    images, epochs = (100, 2) if quick else (None, 6)
+    return _measure(
+        lambda blobs: wrong_digits(blobs, images, 0, **_DIGITS, epochs=epochs), _of_digits
+    )
 
-    def measure() -> None:
+
+def run_boxes(quick: bool) -> list[Measurement]:
+    """The same of boxes that are deleted, shifted, or of another concept."""
+    train, validation, epochs = (60, 40, 1) if quick else (900, 200, 6)
+    return _measure(
+        lambda blobs: wrong_scenes(blobs, train, validation, 0, **_SCENES, epochs=epochs),
+        _of_scenes,
+    )
+
+
+def _measure(
+    make: Callable[[BlobStore], Wrong], shares: Callable[[Wrong, Learnt], dict[str, float]]
+) -> list[Measurement]:
+    def measure() -> dict[str, float]:
         with data_folder() as folder:
             settings = Settings(
                 data=folder, blobs_url=f"file://{folder}/blobs", worker_name="b", device="auto"
             )
             blobs = BlobStore.from_url(settings.require("blobs_url"))
-            digits = wrong_digits(
-                blobs, 100 if quick else None, 0, **_DIGITS, epochs=2 if quick else 6
-            )
-            measured.update(_of_digits(digits, _train(digits, settings, blobs)))
-            if not quick:
-                scenes = wrong_scenes(blobs, 900, 250, 0, **_SCENES, epochs=6)
-                measured.update(_of_scenes(scenes, _train(scenes, settings, blobs)))
+            wrong = make(blobs)
+            return shares(wrong, _train(wrong, settings, blobs))
 
     done = repeat(1, measure)
     return [
         Measurement(
             what=what, unit="", ours=(share,), expected=_EXPECTED.get(what), others=done.others
         )
-        for what, share in measured.items()
+        for what, share in done.results[0].items()
     ]
 
 
@@ -120,18 +133,22 @@ def _of_scenes(wrong: Wrong, learnt: Learnt) -> dict[str, float]:
         }
         for of_training in (True, False)
     )
+    recorded = recorded_boxes(learnt.book, _LABELS)
     return {
-        "boxes, training": _share_of_boxes(
-            training, _pointers(training_suspects(learnt.book, _LABELS))
-        ),
-        "boxes, validation": _share_of_boxes(
+        f"boxes, {name}": _share_of_boxes(own, _pointers(s for s in recorded if s.split == split))
+        for name, split, own in (
+            ("training", TRAIN, training),
+            ("validation", VALIDATION, validation),
+        )
+    } | {
+        "boxes, validation, saved checkpoint": _share_of_boxes(
             validation, _pointers(validation_boxes(predictions, _LABELS))
         ),
         "boxes, validation, cleanlab": _share_of_boxes(validation, scored_boxes(predictions)),
     }
 
 
-def _pointers(suspects: Sequence[Suspect]) -> list[ScoredBox]:
+def _pointers(suspects: Iterable[Suspect]) -> list[ScoredBox]:
     pointers = []
     for suspect in suspects:
         label = suspect.label

@@ -8,6 +8,7 @@ import pytest
 from adapters.evaluation.prediction_arrays import Boxes, BoxTable, Images, Labels
 from adapters.flip_book.arrays import Book
 from adapters.flip_book.box_margins import find_doubts, predicted_after, true_boxes
+from adapters.flip_book.box_suspects import recorded_boxes
 from adapters.flip_book.boxes import judge_boxes
 from adapters.flip_book.files import SampledImages, file_of
 from adapters.flip_book.label_quality import label_quality
@@ -106,11 +107,11 @@ SCENES: list[tuple[list[Any], list[Predicted]]] = [
 
 def test_boxes_that_are_swapped_shifted_or_missing() -> None:
     book = Book([load(scene(1, SCENES)), load(scene(2, SCENES))])
-    suspects = training_suspects(book, NAMES)
+    suspects = recorded_boxes(book, NAMES)
     fox = missing_key("i3", 2, Box(*(float(np.float32(side)) for side in FAR)))
-    assert [suspect.item for suspect in suspects] == [fox, "i1:0", "i2:0"]
-    missing, swapped, shifted = suspects
-    margins = [0.9, 0.3 - 0.8, 0.9 * (1 / 3) - 0.9 * (2 / 3), 0.9, 0, 0.3]
+    assert [suspect.item for suspect in suspects] == ["i2:0", fox, "i1:0"]
+    shifted, missing, swapped = suspects
+    margins = [0.9, 0.3 - 0.8, -0.9, 0.9, 0, 0.3]
     overall = sum(margins) / 6
     of_cats = (sum(margins) + 5 * overall) / (6 + 5)
     assert swapped.score == pytest.approx(margins[1] - of_cats, abs=1e-6)
@@ -149,12 +150,12 @@ def test_margins_of_boxes_equal_a_plain_computation() -> None:
             for other, score, box in predicted:
                 overlaps = [place.overlap(Box(*box)) for place in places]
                 overlap = overlaps[number]
-                if other == concept:
+                if overlap >= 0.5 and other == concept:
                     own = max(own, score * overlap)
-                    if overlap >= 0.1 and overlap == max(overlaps):
-                        against = max(against, score * (1 - overlap))
                 elif overlap >= 0.5:
                     against = max(against, score * overlap)
+                elif other == concept and overlap >= 0.1 and overlap == max(overlaps):
+                    against = max(against, score)
             expected.append(own - against)
     epoch = load(scene(1, images))
     every = np.ones(len(images), np.bool_)
@@ -231,8 +232,8 @@ def test_boxes_of_validation_images() -> None:
     fox = missing_key("i3", 2, Box(*(float(np.float32(side)) for side in FAR)))
     assert [(suspect.item, suspect.suggestion.action) for suspect in found] == [
         ("i1:0", "relabel"),
-        (fox, "add"),
         ("i2:0", "move"),
+        (fox, "add"),
     ]
     assert found[0].reason == "predicted 'dog' in this box with 0.90"
     assert validation_boxes(detections([], [], [], 2), NAMES) == []
