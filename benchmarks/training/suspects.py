@@ -61,7 +61,7 @@ class Learnt(NamedTuple):
 
 def run(quick: bool) -> list[Measurement]:
     """The share of the wrong labels among the top k suspects of a split, k being their number."""
-    images, epochs = (100, 2) if quick else (None, 6)
+    images, epochs = (60, 1) if quick else (None, 6)
     return _measure(
         lambda blobs: wrong_digits(blobs, images, 0, **_DIGITS, epochs=epochs), _of_digits
     )
@@ -69,7 +69,7 @@ def run(quick: bool) -> list[Measurement]:
 
 def run_boxes(quick: bool) -> list[Measurement]:
     """The same of boxes that are deleted, shifted, or of another concept."""
-    train, validation, epochs = (60, 40, 1) if quick else (900, 200, 6)
+    train, validation, epochs = (24, 16, 1) if quick else (900, 200, 6)
     return _measure(
         lambda blobs: wrong_scenes(blobs, train, validation, 0, **_SCENES, epochs=epochs),
         _of_scenes,
@@ -118,7 +118,7 @@ def _of_digits(wrong: Wrong, learnt: Learnt) -> dict[str, float]:
 def _share(is_wrong: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
     """The share of wrong labels among as many with the lowest scores."""
     number = int(is_wrong.sum())
-    return float(is_wrong[np.argsort(scores, kind="stable")[:number]].mean())
+    return float(is_wrong[np.argsort(scores, kind="stable")[:number]].sum()) / max(number, 1)
 
 
 def _of_scenes(wrong: Wrong, learnt: Learnt) -> dict[str, float]:
@@ -169,7 +169,7 @@ def _share_of_boxes(wrong: Mapping[str, Sequence[WrongBox]], ranked: Sequence[Sc
         for image, boxes in wrong.items()
         for box in boxes
     )
-    return found / number
+    return found / max(number, 1)
 
 
 def _train(wrong: Wrong, settings: Settings, blobs: BlobStore) -> Learnt:
