@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Position, expect
 
 from application.training.item_retention import discard_items
 from domain.training.messages import Completed, ConceptLabel
@@ -122,7 +122,7 @@ def test_a_click_opens_an_item(site: Scene, learnt: tuple[Asked, str], page: Pag
     place = page.locator("[data-canvas]").evaluate(
         "canvas => [canvas.map.drawn[4], canvas.map.drawn[5]]"
     )
-    where = {"x": place[0], "y": place[1]}
+    where: Position = {"x": place[0], "y": place[1]}
     page.locator("[data-canvas]").hover(position=where)
     tip = page.locator("[data-tip]")
     expect(tip).to_be_visible()
