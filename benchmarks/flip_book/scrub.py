@@ -39,7 +39,7 @@ START_SECONDS = 60.0
 LONGEST_MS = 120_000
 
 SCRUB = """seconds => new Promise((resolve) => {
-  const slider = document.querySelector("[data-epoch]");
+  const slider = document.querySelector("[data-slider]");
   const { map } = document.querySelector("[data-canvas]");
   const times = [];
   let [began, before, drawn, at, by] = [undefined, undefined, undefined, Number(slider.max), -1];

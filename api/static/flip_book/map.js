@@ -7,6 +7,10 @@ const DRAG = 5;
 export const WIDEST = 0.5;
 // More points than these are not moved in steps: each frame would take too long.
 const MOVED_AT_MOST = 20_000;
+// How much of the way is left at the end of a move is e to the power of minus this.
+const SPEED = 5;
+const A_FRAME = 1000 / 60;
+const LONGEST_FRAME = 100;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class DataMap {
@@ -16,7 +20,6 @@ export class DataMap {
     this.context = canvas.getContext("2d");
     this.count = count;
     this.on = on;
-    this.from = new Float32Array(2 * count);
     this.now = new Float32Array(2 * count);
     this.to = new Float32Array(2 * count);
     // Where each point was drawn, in CSS pixels of the canvas.
@@ -26,6 +29,7 @@ export class DataMap {
     this.chosen = null;
     this.rings = {};
     this.path = null;
+    this.until = 0;
     this.sprites = [];
     canvas.map = this;
     new ResizeObserver(() => this.#resize()).observe(canvas);
@@ -43,14 +47,13 @@ export class DataMap {
 
   // Moves the points to these places in so many milliseconds.
   move(variability, confidence, milliseconds) {
-    this.from.set(this.now);
     for (let at = 0; at < this.count; at += 1) {
       this.to[2 * at] = variability[at];
       this.to[2 * at + 1] = confidence[at];
     }
     const isMoved = milliseconds && !still.matches && this.count <= MOVED_AT_MOST;
     this.milliseconds = isMoved ? milliseconds : 0;
-    this.began = undefined;
+    this.until = performance.now() + this.milliseconds;
     this.isResting = false;
     this.draw();
   }
@@ -74,23 +77,25 @@ export class DataMap {
 
   #frame(time) {
     this.request = undefined;
-    this.began ??= time;
-    const share = this.milliseconds ? Math.min((time - this.began) / this.milliseconds, 1) : 1;
-    const eased = share * (2 - share);
-    const { from, now, to, drawn } = this;
+    // Each frame goes a share of the way that is left, so that points move, too, whose place changes
+    // before they have reached it.
+    const spent = Math.min(time - (this.before ?? time - A_FRAME), LONGEST_FRAME);
+    const isThere = time >= this.until;
+    const share = isThere ? 1 : 1 - Math.exp((-SPEED * spent) / this.milliseconds);
+    const { now, to, drawn } = this;
     const [width, height] = [this.width - 2 * PAD, this.height - 2 * PAD];
     for (let at = 0; at < now.length; at += 2) {
-      now[at] = from[at] + (to[at] - from[at]) * eased;
-      now[at + 1] = from[at + 1] + (to[at + 1] - from[at + 1]) * eased;
+      now[at] += (to[at] - now[at]) * share;
+      now[at + 1] += (to[at + 1] - now[at + 1]) * share;
       drawn[at] = PAD + (now[at] / WIDEST) * width;
       drawn[at + 1] = PAD + (1 - now[at + 1]) * height;
     }
     this.#points();
     this.#marks();
-    if (share < 1) {
+    this.before = isThere ? undefined : time;
+    if (!isThere) {
       this.draw();
     } else if (!this.isResting) {
-      this.milliseconds = 0;
       this.isResting = true;
       this.on.rest();
     }

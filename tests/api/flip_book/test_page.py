@@ -33,6 +33,20 @@ PLACES = """canvas => {
 }"""
 """Where the map has drawn each point, as variability and confidence."""
 
+SCRUBBED = """() => new Promise((resolve) => {
+  const slider = document.querySelector("[data-slider]");
+  const places = [];
+  const frame = () => {
+    slider.value = places.length % 2 ? 3 : 1;
+    slider.dispatchEvent(new Event("input", {bubbles: true}));
+    places.push(document.querySelector("[data-canvas]").map.drawn[0]);
+    if (places.length < 30) requestAnimationFrame(frame);
+    else resolve(places);
+  };
+  requestAnimationFrame(frame);
+})"""
+"""Where the first point is in each of 30 frames, in which the slider moves to and fro."""
+
 
 @pytest.fixture(scope="module")
 def profile(site: Scene, chromium: Browser) -> Iterator[BrowserContext]:
@@ -114,6 +128,18 @@ def test_points_move_play_and_go_on_live(
     are_where_the_api_says(page, site, version_id, 4)
     expect(page.locator("[data-epoch-text]")).to_have_text("4 of 4")
     assert is_the_same(page)
+
+
+def test_points_follow_a_slider_that_moves_in_each_frame(
+    site: Scene, learnt: tuple[Asked, str], page: Page
+) -> None:
+    opened(page, learnt[1], "?epoch=3", 3)
+    page.get_by_label("Epoch", exact=True).fill("1")
+    shows(page, 1)
+    page.get_by_label("Epoch", exact=True).fill("3")
+    shows(page, 3)
+    places = page.evaluate(SCRUBBED)
+    assert len(set(places)) > len(places) / 2
 
 
 def test_a_click_opens_an_item(site: Scene, learnt: tuple[Asked, str], page: Page) -> None:
