@@ -47,11 +47,14 @@ from api.evaluation.comparison_page import ComparePages
 from api.evaluation.evaluation import EvaluationController
 from api.evaluation.page import EvaluationPages
 from api.evaluation.slices import SliceController
+from api.experiments.compare_page import ComparedTrialsPages
+from api.experiments.estimate import EstimateController
 from api.experiments.experiments import ExperimentController
 from api.experiments.list_page import ExperimentListPages
 from api.experiments.page import ExperimentPages
 from api.flip_book.items import FlipBookController
 from api.flip_book.page import FlipBookPages
+from api.flip_book.suspects import SuspectController
 from api.http.counters import Metrics
 from api.http.edges import SecurityHeaders
 from api.http.known_parameters import known_parameters
@@ -103,9 +106,11 @@ API = Router(
         EvaluationController,
         ComparisonController,
         FlipBookController,
+        SuspectController,
         SliceController,
         LiveController,
         ExperimentController,
+        EstimateController,
         EventController,
         WorkerController,
         WebhookController,
@@ -131,6 +136,7 @@ PAGES = Router(
         AnnotatePages,
         ExperimentListPages,
         ExperimentPages,
+        ComparedTrialsPages,
         VersionPages,
         EvaluationPages,
         FlipBookPages,

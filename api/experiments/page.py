@@ -106,9 +106,6 @@ class ExperimentPage(Page, frozen=True, kw_only=True):
     def differences(self, trial: TrialRow) -> list[tuple[str, str]]:
         return differences(self.experiment, trial, self.labels)
 
-    def completed(self, trial: TrialRow) -> bool:
-        return trial.status in COMPLETED
-
     def pruning(self, pruned: TrialPruned) -> str:
         return pruning_words(pruned)
 

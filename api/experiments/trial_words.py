@@ -76,6 +76,17 @@ def _words(key: str, value: Value, trial: TrialRow, labels: dict[str, str]) -> s
     return labels.get(str(value), str(value))
 
 
+def value_words(value: Value | None, labels: dict[str, str]) -> str:
+    """A parameter's value in words; None is one that a trial does not have."""
+    if value is None:
+        return "\N{EN DASH}"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return labels.get(str(value), str(value))
+
+
 def pruning_words(pruning: TrialPruned) -> str:
     """Why a trial was pruned, with the values that were compared."""
     return (

@@ -14,10 +14,11 @@ from domain.library.view import CLASSIFICATION, TAGGING
 from domain.training.manifest import canonical_line
 from domain.training.messages import ConceptLabel, ManifestLine
 
-VALIDATION_SHARE = 3
-"""One image in three is for validation: with fewer, many trials have the same accuracy."""
-_PATCH = 32
-_TURNS = ("0", "90", "180", "270")
+TRAINING, OF = 2, 5
+"""Two of five images are for training. Validation costs less than training, and with few images of
+it many trials have the same accuracy."""
+_PATCH, _STRIP = 32, 80
+_PLACES = tuple(f"{photo} {third}" for photo in "ab" for third in ("upper", "middle", "lower"))
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -41,8 +42,8 @@ def image_sets(blobs: BlobStore, images: int) -> list[ImageSet]:
     digits = tuple(str(digit) for digit in range(10))
     makers: list[tuple[str, str, tuple[str, ...], int, Callable[[int], Iterator[Sample]]]] = [
         ("digits", CLASSIFICATION, digits, 32, _digits),
-        ("scenes", TAGGING, digits, 48, _scenes),
-        ("photos", CLASSIFICATION, _TURNS, _PATCH, _photo_patches),
+        ("scenes", TAGGING, digits, 32, _scenes),
+        ("photos", CLASSIFICATION, _PLACES, _PATCH, _photo_patches),
     ]
     return [
         ImageSet(name, kind, _labels(labels), side, _store(blobs, make(images)))
@@ -57,16 +58,17 @@ def _digits(images: int) -> Iterator[Sample]:
 
 
 def _scenes(images: int) -> Iterator[Sample]:
-    validation = images // VALIDATION_SHARE
-    for scene in digit_scenes(images - validation, validation, 0):
+    training = images * TRAINING // OF
+    for scene in digit_scenes(training, images - training, 0):
         held = tuple(sorted({str(placed.digit) for placed in scene.digits}))
         yield Sample(scene.png, scene.split, held)
 
 
 def _photo_patches(images: int) -> Iterator[Sample]:
-    """By how many degrees is a patch of a photograph turned? (RotNet, Gidaris et al. 2018.)
+    """Of which photograph, and of which third of its height, is a patch?
 
-    scikit-learn ships two photographs. Training patches are from their left two thirds.
+    scikit-learn ships two photographs. Patches are from vertical strips, which are for training and
+    for validation by turns, so that none overlaps one of the other split.
     """
     import numpy as np
     from PIL import Image
@@ -76,23 +78,27 @@ def _photo_patches(images: int) -> Iterator[Sample]:
     choose = np.random.default_rng(0)
     for place in range(images):
         split = _split(place)
-        photo = photos[place // 2 % len(photos)]
+        label = int(choose.integers(len(_PLACES)))
+        photo = photos[label // 3]
         height, width, _ = photo.shape
-        border = width * (VALIDATION_SHARE - 1) // VALIDATION_SHARE
-        low, high = (border, width) if split == "validation" else (0, border)
-        # Twice the side, halved, so that a patch shows more than a texture.
-        left = int(choose.integers(low, high - 2 * _PATCH))
-        top = int(choose.integers(0, height - 2 * _PATCH))
+        left, top = _corner(choose, split, label % 3, height, width)
         patch = photo[top : top + 2 * _PATCH, left : left + 2 * _PATCH]
-        turns = int(choose.integers(len(_TURNS)))
         encoded = io.BytesIO()
-        turned = Image.fromarray(np.ascontiguousarray(np.rot90(patch, turns)))
-        turned.resize((_PATCH, _PATCH), Image.Resampling.BOX).save(encoded, "PNG")
-        yield Sample(encoded.getvalue(), split, (_TURNS[turns],))
+        large = Image.fromarray(np.ascontiguousarray(patch))
+        large.resize((_PATCH, _PATCH), Image.Resampling.BOX).save(encoded, "PNG")
+        yield Sample(encoded.getvalue(), split, (_PLACES[label],))
+
+
+def _corner(choose: Any, split: str, third: int, height: int, width: int) -> tuple[int, int]:
+    """The left upper corner of a patch of twice the side, which shows more than a texture."""
+    strip = 2 * int(choose.integers(width // _STRIP // 2)) + (split == "validation")
+    left = strip * _STRIP + int(choose.integers(_STRIP - 2 * _PATCH))
+    top = third * height // 3 + int(choose.integers(height // 3 - 2 * _PATCH))
+    return left, top
 
 
 def _split(place: int) -> str:
-    return "train" if place % VALIDATION_SHARE else "validation"
+    return "train" if place % OF < TRAINING else "validation"
 
 
 def _labels(labels: tuple[str, ...]) -> tuple[ConceptLabel, ...]:

@@ -72,10 +72,25 @@ def start_command(
         experiment_id = str(answer["id"])
         client.query(f"experiments/{experiment_id}", at_least=answer["position"])
         click.echo(experiment_id)
+        click.echo(_estimate(client, view_id, experiment_id), err=True)
         page = f"{load_settings().require('api_url')}/experiments/{experiment_id}"
         click.echo(f"watch it at {page}", err=True)
         if follow:
             sys.exit(_follow(client, experiment_id))
+
+
+def _estimate(client: ApiClient, view_id: str, experiment_id: str) -> str:
+    row = client.query(f"experiments/{experiment_id}")["experiment"]
+    estimate = client.query(
+        f"views/{view_id}/experiments/estimate",
+        budget=row["budget"],
+        epochs=row["epochs"],
+        concurrency=row["concurrency"],
+    )
+    return (
+        f"{estimate['trainings']} trainings of at most {estimate['epochs']:g} epochs on"
+        f" {estimate['train_images']:,} images. {estimate['duration']}"
+    )
 
 
 def _space_in(path: Path) -> object:

@@ -22,14 +22,16 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from domain.errors import Invalid
+from domain.training.architectures import ARCHITECTURES
 from domain.training.messages import ConceptLabel
 from domain.training.options import TrainingOptions
-from domain.training.version import ENDED
+from domain.training.version import CANCELLED, ENDED, FAILED, READY, STEPS, STOPPED
 from projections.engine.history import execute_at
 from projections.training.models_library import MODELS, VERSIONS, validation_sets
 
 NEWEST, OLDEST, BEST, NAME = "newest", "oldest", "best", "name"
 SORTS = (NEWEST, OLDEST, BEST, NAME)
+STATUSES = (*STEPS, READY, STOPPED, CANCELLED, FAILED)
 
 
 class VersionRow(msgspec.Struct, frozen=True):
@@ -220,8 +222,12 @@ def list_versions(
 ) -> list[VersionRow]:
     """Versions that match, in the order of `sort`; `after` is the id of the last one seen.
 
-    `as_of` is a past position of the log.
+    `as_of` is a past position of the log. Raises `Invalid` for a status or an architecture that no
+    version has, or an order that is none.
     """
+    _require_known("status", filters.status, STATUSES)
+    _require_known("architecture", filters.architecture, ARCHITECTURES)
+    _require_known("sort", sort, SORTS)
     versions = VERSIONS.at(as_of)
     query = select(versions)
     for column in ("view_id", "model_id", "status", "architecture"):
@@ -240,6 +246,11 @@ def list_versions(
         query = query.where(~versions.c.archived)
     query = _sorted(versions, query, sort, after).limit(limit)
     return _versions(connection, query, as_of)
+
+
+def _require_known(field: str, value: str | None, known: Collection[str]) -> None:
+    if value is not None and value not in known:
+        raise Invalid(f"{field} is {value!r}; it is one of {', '.join(known)}", field=field)
 
 
 def list_unfinished(
@@ -282,8 +293,6 @@ def _sorted(versions: FromClause, query: Select[Any], sort: str, after: str | No
         BEST: [(best, True), (loss, False), (position, True)],
         NAME: [(versions.c.name, False), (position, True)],
     }
-    if sort not in orders:
-        raise Invalid(f"sort is {sort!r}; it is one of {', '.join(SORTS)}", field="sort")
     order = orders[sort]
     query = query.order_by(*(key.desc() if descending else key for key, descending in order))
     if after is None:

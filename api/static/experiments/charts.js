@@ -21,7 +21,7 @@ export function redraw() {
   if (last) drawCharts(last);
 }
 
-function draw(name, { traces, layout = {}, points }) {
+export function draw(name, { traces, layout = {}, points }) {
   const figure = document.querySelector(`[data-chart="${name}"]`);
   figure.querySelector("[data-none]").hidden = points > 0;
   figure.querySelector(".plot").hidden = points === 0;

@@ -1,4 +1,5 @@
-// Two trials that are chosen in the table are compared on the page that compares two versions.
+// Two to eight trials that are chosen in the table are compared on a page of their own.
+const [FEWEST, MOST] = [2, 8];
 const button = document.querySelector("[data-compare]");
 const status = document.querySelector("[data-chosen]");
 const chosen = new Set();
@@ -10,18 +11,22 @@ export function keepChoice() {
     else chosen.delete(target.value);
     showChoice();
   });
-  button?.addEventListener("click", () => {
-    const [first, second] = chosen;
-    location.assign(`/versions/${first}/compare/${second}`);
+  button.addEventListener("click", () => {
+    const address = new URL(button.dataset.compare, location);
+    address.searchParams.set("trials", [...chosen].join(","));
+    location.assign(address);
   });
   showChoice();
 }
 
 // The table may have been made anew; what was chosen is kept.
 export function showChoice() {
-  if (!button) return;
-  for (const box of document.querySelectorAll("[data-choose]")) box.checked = chosen.has(box.value);
-  button.disabled = chosen.size !== 2;
-  const text = chosen.size ? `${chosen.size} chosen${chosen.size === 2 ? "" : "; choose two"}` : "";
+  for (const box of document.querySelectorAll("[data-choose]")) {
+    box.checked = chosen.has(box.value);
+    box.disabled = chosen.size >= MOST && !box.checked;
+  }
+  button.disabled = chosen.size < FEWEST;
+  const more = chosen.size < FEWEST ? "; choose another" : chosen.size >= MOST ? ", as many as fit" : "";
+  const text = chosen.size ? `${chosen.size} chosen${more}` : "";
   if (status.textContent !== text) status.textContent = text;
 }

@@ -6,8 +6,10 @@ const dialog = document.getElementById("start");
 const form = dialog.querySelector("form");
 const custom = form.querySelector("[data-custom]");
 const summary = form.querySelector("[data-summary]");
+const estimate = form.querySelector("[data-estimate]");
 
 let filled = false;
+let estimated = "";
 
 dialog.addEventListener("opened", async () => {
   show();
@@ -44,6 +46,22 @@ function show() {
   const epochs = own ? form.elements["options.epochs"].value : chosen.dataset.epochs;
   const text = `${plural(trials || "?", "training")} of at most ${plural(epochs || "?", "epoch")}.`;
   if (summary.textContent !== text) summary.textContent = text;
+  showEstimate({ budget: trials, epochs, concurrency: own ? form.elements.concurrency.value : "" });
+}
+
+// About how long it takes. While a choice is wrong there is no estimate; what is wrong is said when
+// the experiment is started.
+async function showEstimate(choice) {
+  const query = new URLSearchParams(Object.entries(choice).filter(([, value]) => value !== "")).toString();
+  if (query === estimated) return;
+  estimated = query;
+  let duration = "";
+  try {
+    ({ duration } = await call("GET", `${form.dataset.estimates}?${query}`));
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+  }
+  if (query === estimated) estimate.textContent = duration;
 }
 
 function plural(count, noun) {

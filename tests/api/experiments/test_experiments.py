@@ -15,6 +15,8 @@ SPACE = {
     "optimizers": ["momentum", "nadam"],
     "balancing": [False, True],
 }
+PARTS = ("trials", "curves", "events")
+ESTIMATE = "views/none/experiments/estimate"
 SMALL = {"epochs": 9, "width": 32, "height": 32}
 
 
@@ -78,6 +80,25 @@ def test_an_unknown_status_or_order_of_trials_is_refused(
     page = laboratory.site.http.get(path, params={field: value})
     assert page.status_code == 422
     assert reason in unescape(page.text)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("", "trials"),
+        ("trials=1", "trials"),
+        ("trials=1,99", "trials"),
+        ("trials=1,x", "trials"),
+        ("trials=1,2,3,4,5,6,7,8,9", "trials"),
+        ("trials=1,2&metric=x", "metric"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    laboratory: Laboratory, finished: tuple[str, str], query: str, field: str
+) -> None:
+    refused = laboratory.site.http.get(f"/experiments/{finished[1]}/compare?{query}")
+    assert refused.status_code == 422
+    assert f"{field} " in unescape(refused.text)
 
 
 def test_every_status_that_a_trial_has_is_taken(
@@ -215,6 +236,40 @@ def test_what_no_experiment_has_is_refused(
     assert refused.status_code == 422
 
 
+def test_an_experiment_is_estimated_by_trainings_that_ended(laboratory: Laboratory) -> None:
+    _, view_id = laboratory.site.trainable()
+    path = f"/views/{view_id}/experiments/estimate"
+    laboratory.site.visible()
+    untimed = laboratory.get(path)
+    assert (untimed["trainings"], untimed["epochs"]) == (8, 6)
+    assert (untimed["train_images"], untimed["validation_images"]) == (6, 4)
+    assert (untimed["seconds"], untimed["timing"]) == (None, None)
+    assert untimed["duration"] == "No training of this project has been timed yet."
+    ended = laboratory.site.version(view_id)
+    laboratory.site.begin(ended, 1)
+    laboratory.site.epoch(ended, 1, of=1)
+    laboratory.site.finish(ended)
+    laboratory.site.visible()
+    timed = laboratory.get(f"{path}?preset=thorough&budget=10&epochs=3")
+    assert (timed["trainings"], timed["epochs"]) == (10, 3)
+    assert (timed["timing"]["of"], timed["timing"]["versions"]) == ("view", 1)
+    # No worker is online, so it is the time of one.
+    assert timed["seconds"] == pytest.approx(timed["timing"]["seconds"] * 10 * 3 * 6)
+    assert "on one worker, by the 1 training of this view" in timed["duration"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"), [("budget=0", "budget"), ("epochs=0", "epochs"), ("preset=x", "preset")]
+)
+def test_an_estimate_of_what_cannot_be_is_refused(
+    laboratory: Laboratory, finished: tuple[str, str], query: str, field: str
+) -> None:
+    path = f"/api/v1/views/{finished[0]}/experiments/estimate?{query}"
+    refused = laboratory.site.http.get(path)
+    assert refused.status_code == 422
+    assert [error["field"] for error in refused.json()["errors"]] == [field]
+
+
 def test_it_is_followed_live_to_its_end(laboratory: Laboratory) -> None:
     _, view_id = laboratory.site.trainable()
     experiment_id = laboratory.start(view_id, budget=2, concurrency=1, space=SPACE, options=SMALL)
@@ -236,6 +291,6 @@ def test_it_is_followed_live_to_its_end(laboratory: Laboratory) -> None:
 
 
 def test_one_that_is_not_there_is_not_found(laboratory: Laboratory) -> None:
-    for path in ("", "/trials", "/curves", "/events"):
-        found: httpx.Response = laboratory.site.http.get(f"/api/v1/experiments/none{path}")
+    for path in ("experiments/none", *(f"experiments/none/{part}" for part in PARTS), ESTIMATE):
+        found: httpx.Response = laboratory.site.http.get(f"/api/v1/{path}")
         assert found.status_code == 404

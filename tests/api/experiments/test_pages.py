@@ -189,20 +189,47 @@ def test_trials_are_sorted_and_filtered_in_the_address(
     expect(page.get_by_label("Status", exact=True)).to_have_value("failed")
 
 
-def test_two_trials_are_chosen_and_compared_by_keyboard(
-    finished: tuple[str, str], page: Page
+def test_chosen_trials_are_compared_by_keyboard(
+    laboratory: Laboratory, finished: tuple[str, str], page: Page
 ) -> None:
     _, experiment_id = finished
-    page.goto(f"/experiments/{experiment_id}?status=ready")
+    page.goto(f"/experiments/{experiment_id}")
     page.wait_for_selector("body[data-ended]")
     compare = page.get_by_role("button", name="Compare chosen trials")
     boxes = page.locator("[data-choose]")
-    first, second = (str(boxes.nth(index).get_attribute("value")) for index in (0, 1))
     boxes.nth(0).press("Space")
     expect(compare).to_be_disabled()
-    boxes.nth(1).press("Space")
+    for place in range(1, 8):
+        boxes.nth(place).press("Space")
+    expect(boxes.nth(8)).to_be_disabled()
+    for place in range(3, 8):
+        boxes.nth(place).press("Space")
     compare.press("Enter")
-    expect(page).to_have_url(re.compile(f"/versions/{first}/compare/{second}$"))
+    expect(page).to_have_url(re.compile(r"/compare\?trials=1%2C2%2C3$"))
+    trials = laboratory.get(f"/experiments/{experiment_id}/trials")["items"][:3]
+    curves = laboratory.get(f"/experiments/{experiment_id}/curves")["curves"]
+    by_metric = {(each["number"], each["metric"]): each["values"] for each in curves}
+    values = page.locator('[data-row="value"] td')
+    expect(values).to_have_text([f"{100 * trial['value']:.1f} %" for trial in trials])
+    rates = page.locator('[data-compared="options"] tr', has_text="Learning rate").locator("td")
+    rate = "initial_learning_rate"
+    expect(rates).to_have_text([f"{trial['options'][rate]:.3g}" for trial in trials])
+    assert overlaid(page) == [by_metric[n, "validation_accuracy"] for n in (1, 2, 3)]
+    page.get_by_role("link", name="Validation loss").click()
+    expect(page).to_have_url(re.compile("metric=validation_loss"))
+    page.wait_for_selector('[data-chart="compared"][data-points]')
+    assert overlaid(page) == [by_metric[n, "validation_loss"] for n in (1, 2, 3)]
+    page.goto(f"/experiments/{experiment_id}/compare?trials=1,2")
+    page.get_by_role("link", name="Compare their predictions").click()
+    pair = "/compare/".join(trial["version_id"] for trial in trials[:2])
+    expect(page).to_have_url(re.compile(f"/versions/{pair}$"))
+
+
+def overlaid(page: Page) -> list[list[float]]:
+    """The values of each curve of the comparison."""
+    script = "plot => plot.data.map((one) => one.y)"
+    found: list[list[float]] = page.eval_on_selector('[data-chart="compared"] .plot', script)
+    return found
 
 
 def test_the_past_of_an_experiment_is_as_it_was(
@@ -252,6 +279,7 @@ def test_the_pages_can_be_read_and_steered_in_both_schemes(
     view_id, experiment_id = finished
     for path, ready in {
         f"/experiments/{experiment_id}": "body[data-ended]",
+        f"/experiments/{experiment_id}/compare?trials=1,2,3": "[data-points]",
         f"/views/{view_id}/experiments": "[data-experiment]",
         f"/views/{view_id}": "[data-experiment]",
     }.items():

@@ -44,6 +44,14 @@ def test_an_option_out_of_range_is_named(
     assert server.store.head() == head
 
 
+@pytest.mark.parametrize("field", ["status", "architecture", "sort"])
+def test_a_filter_or_order_that_is_none_is_refused(server: Scene, field: str) -> None:
+    refused = server.http.get("/api/v1/versions", params={field: "nonsense"})
+    assert refused.status_code == 422
+    assert [error["field"] for error in refused.json()["errors"]] == [field]
+    assert f"{field} is 'nonsense'; it is one of " in refused.json()["detail"]
+
+
 def test_an_unknown_option_and_a_wrong_type_are_refused(server: Scene) -> None:
     _, view_id = server.trainable()
     assert "epoch" in train(server, view_id, epoch=3).json()["detail"]

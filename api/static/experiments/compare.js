@@ -1,0 +1,36 @@
+// The curves of the trials that are compared, each in a colour and a dash of its own.
+import { colour } from "../training/chart.js";
+import { draw } from "./charts.js";
+
+const INKS = ["--accent", "--busy", "--bad", "--warn"];
+const DASHES = ["solid", "dot"];
+
+const figure = document.querySelector('[data-chart="compared"]');
+const curves = JSON.parse(figure.dataset.curves);
+const { percent } = figure.dataset;
+
+function show() {
+  const traces = curves.map(({ number, values }, place) => ({
+    x: values.map((_, index) => index + 1),
+    y: values,
+    mode: "lines+markers",
+    marker: { size: 5 },
+    line: {
+      color: colour(INKS[place % INKS.length]),
+      width: 2,
+      dash: DASHES[Math.floor(place / INKS.length)],
+    },
+    name: `trial ${number}`,
+    meta: number,
+    hovertemplate: `trial ${number}, epoch %{x}: %{y:${percent ? ".1%" : ".4g"}}<extra></extra>`,
+  }));
+  const points = traces.reduce((sum, { y }) => sum + y.length, 0);
+  const longest = Math.max(0, ...curves.map(({ values }) => values.length));
+  const xaxis = { title: { text: "epoch", standoff: 4 }, rangemode: "tozero", dtick: longest <= 12 ? 1 : undefined };
+  const yaxis = { tickformat: percent ? ".0%" : undefined };
+  const legend = { orientation: "h", y: -0.25 };
+  draw("compared", { traces, points, layout: { xaxis, yaxis, showlegend: true, legend, height: 340 } });
+}
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
+show();
