@@ -51,7 +51,8 @@ SCRUBBED = """() => new Promise((resolve) => {
 WATCHED = """() => {
   const button = document.querySelector("[data-play]");
   window.words = [];
-  new MutationObserver(() => window.words.push(button.textContent)).observe(button, {childList: true});
+  const write = () => window.words.push(button.textContent);
+  new MutationObserver(write).observe(button, {childList: true});
 }"""
 """Keeps in `words` what the button to play becomes: it may be over before it is looked at."""
 
@@ -140,7 +141,7 @@ def test_points_move_play_and_go_on_live(
 
 
 def test_points_follow_a_slider_that_moves_in_each_frame(
-    site: Scene, learnt: tuple[Asked, str], page: Page
+    learnt: tuple[Asked, str], page: Page
 ) -> None:
     opened(page, learnt[1], "?epoch=3", 3)
     page.get_by_label("Epoch", exact=True).fill("1")
