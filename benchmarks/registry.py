@@ -11,7 +11,7 @@ from benchmarks.measurements import Measurement
 from benchmarks.operations import commands, crowd, start, tracing
 from benchmarks.projections import as_of, library, projection, replay
 from benchmarks.subscriptions import delivery, relaying, sse
-from benchmarks.training import live, loading, recording, training
+from benchmarks.training import live, loading, recording, suspects, training
 
 BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "projection": projection.run,
@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "training": training.run,
     "flip_book": recording.run,
     "scrub": scrub.run,
+    "suspects": suspects.run,
     "loading": loading.run,
     "library": library.run,
     "as-of": as_of.run,
