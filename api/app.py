@@ -53,6 +53,8 @@ from api.experiments.experiments import ExperimentController
 from api.experiments.list_page import ExperimentListPages
 from api.experiments.page import ExperimentPages
 from api.flip_book.items import FlipBookController
+from api.flip_book.page import FlipBookPages
+from api.flip_book.suspects import SuspectController
 from api.http.counters import Metrics
 from api.http.edges import SecurityHeaders
 from api.http.known_parameters import known_parameters
@@ -104,6 +106,7 @@ API = Router(
         EvaluationController,
         ComparisonController,
         FlipBookController,
+        SuspectController,
         SliceController,
         LiveController,
         ExperimentController,
@@ -136,6 +139,7 @@ PAGES = Router(
         ComparedTrialsPages,
         VersionPages,
         EvaluationPages,
+        FlipBookPages,
         ComparePages,
         WorkerPages,
         AuditPages,

@@ -13,6 +13,7 @@ from adapters.access.sign_in_codes import SignInCodes
 from adapters.blobs.blobs import BlobStore
 from adapters.evaluation.predictions_cache import Predictions
 from adapters.flip_book.loading import Books
+from adapters.flip_book.rankings import Rankings
 from adapters.health.overview import Overview
 from adapters.images.decoders import Decoders
 from adapters.observability.event_spans import TracedStore
@@ -77,6 +78,7 @@ class Backend:
         self.weights = WeightsFolder(settings.weights_folder, self.blobs)
         self.predictions = Predictions(self.blobs, blobs_url)
         self.books = Books(self.blobs)
+        self.rankings = Rankings(self.blobs, blobs_url)
         self.news = News(url, self.engine)
         self.feed = Feed(self.store, self.scopes)
         self.import_roots = settings.roots()
@@ -97,6 +99,7 @@ class Backend:
         self.refusals.close()
         self.overview.close()
         self.predictions.close()
+        self.rankings.close()
         self.store.close()
         self.engine.dispose()
 

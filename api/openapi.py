@@ -113,6 +113,7 @@ _MAY_BE_UNFINISHED = (
     "/api/v1/versions/{version_id}/flip-book/items",
     "/api/v1/versions/{version_id}/flip-book/points",
     "/api/v1/versions/{version_id}/model",
+    "/api/v1/versions/{version_id}/suspects",
     "/api/v1/projects/{project_id}/export",
 )
 """Paths of what is there once a version has come so far, or unless it was erased."""
@@ -155,7 +156,7 @@ class _Operation:
             yield from ("400", "413")
         if self.path.startswith("/api/v1/images/") or "/evaluation" in self.path:
             yield "410"
-        if "/flip-book/" in self.path:
+        if "/flip-book/" in self.path or "/suspects" in self.path:
             yield "410"
         if self.is_command and "images" in self.path:
             yield "410"

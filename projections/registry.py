@@ -9,6 +9,7 @@ from projections.dataset.imports import IMPORTS
 from projections.dataset.snapshots import SNAPSHOTS
 from projections.experiments.experiments import EXPERIMENTS
 from projections.flip_book.flip_book import FLIP_BOOK
+from projections.flip_book.suspects import SUSPECTS
 from projections.training.evaluations import EVALUATIONS
 from projections.training.metric_history import METRIC_HISTORY
 from projections.training.models_library import MODELS_LIBRARY
@@ -22,6 +23,7 @@ READ_MODELS = (
     METRIC_HISTORY,
     EVALUATIONS,
     FLIP_BOOK,
+    SUSPECTS,
     EXPERIMENTS,
     ERASURES,
     SNAPSHOTS,

@@ -48,13 +48,14 @@ class Recording(msgspec.Struct, frozen=True):
 
 
 class FlipBook(msgspec.Struct, frozen=True):
-    """A version's epochs up to one; `shown` are the indexes of the items to show: those of erased
-    images are left out."""
+    """A version's epochs up to one, with the `digests` of their files; `shown` are the indexes of
+    the items to show: those of erased images are left out."""
 
     backend: Backend
     version: VersionRow
     book: Book
     shown: NDArray[np.int64]
+    digests: list[str]
     latest: int
     position: int
 
@@ -113,7 +114,7 @@ def find_flip_book(
         if book.items.concepts != tuple(concept.concept_id for concept in version.concepts):
             raise ItemsUnreadable("its concepts are not those of the version")
     latest = epochs[-1].epoch
-    return FlipBook(backend, version, book, _not_erased(backend, book), latest, position)
+    return FlipBook(backend, version, book, _not_erased(backend, book), wanted, latest, position)
 
 
 def require_version(connection: Connection, version_id: str, at: int | None) -> VersionRow:

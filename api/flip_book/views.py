@@ -60,6 +60,7 @@ class PointsView(msgspec.Struct, frozen=True):
     splits: list[int]
     truth: list[int]
     positive: list[int] | None
+    boxes: list[list[float]] | None
     latest: int
     position: int
 
@@ -196,6 +197,7 @@ def points_view(flip_book: FlipBook) -> PointsView:
         splits=np.where(items.of_training[shown], 0, 1).tolist(),
         truth=items.concept[shown].tolist(),
         positive=None if items.positive is None else items.positive[shown].astype(int).tolist(),
+        boxes=None if items.sides is None else np.round(items.sides[shown], _DECIMALS).tolist(),
         latest=flip_book.latest,
         position=flip_book.position,
     )

@@ -6,7 +6,13 @@ import msgspec
 
 from domain import aggregates
 from domain.access.account import RoleChange
-from domain.dataset.image import ImageAdded, ImageAnnotated
+from domain.dataset.image import (
+    ImageAdded,
+    ImageAnnotated,
+    SuspectCorrected,
+    SuspectLeftUnsure,
+    SuspectUpheld,
+)
 from domain.dataset.imports import ImportRequested
 from domain.dataset.project import ProjectCreated
 from domain.event import Event, Recorded, StreamName
@@ -64,6 +70,9 @@ def own_terms(recorded: Recorded) -> Iterator[str]:
     match event:
         case ImageAnnotated(view_id=view_id):
             yield f"{VIEW}:{view_id}"
+        case SuspectUpheld() | SuspectLeftUnsure() | SuspectCorrected():
+            yield f"{VIEW}:{event.view_id}"
+            yield f"{VERSION}:{event.version_id}"
         case ModelRegistered(model_id=model_id):
             yield f"{MODEL}:{model_id}"
         case VersionNumbered(version_id=version_id):

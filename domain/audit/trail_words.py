@@ -21,6 +21,7 @@ from domain.aggregates import (
 from domain.audit.trail_access import of_account, of_key
 from domain.audit.trail_descriptions import Description, States, labels_of, named, named_in
 from domain.audit.trail_experiments import of_experiment
+from domain.audit.trail_suspects import of_decision
 from domain.audit.trail_training import of_training
 from domain.audit.trail_webhooks import of_webhook
 from domain.dataset import blob, imports, project
@@ -113,6 +114,8 @@ def _of_image(
         case images.ImageReviewWithdrawn(view_id=view_id):
             where = named_in(states, VIEW.stream(view_id))
             return Description(f"review of {subject} in {where} withdrawn")
+        case images.SuspectUpheld() | images.SuspectLeftUnsure() | images.SuspectCorrected():
+            return of_decision(recorded.event, subject, states)
         case images.ImageSplitAssigned(split=split):
             return Description(
                 f"{subject} assigned to a split", image.split if image else None, split

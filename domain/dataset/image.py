@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
+from domain.dataset.annotation import PRECISION, Annotation, Box, DoubtedLabel
 from domain.dataset.blob import erased_before
 from domain.errors import Conflict, Gone, Invalid, NotFound
 from domain.event import Event
@@ -13,27 +14,11 @@ from domain.library.view import CLASSIFICATION, DETECTION, View, refuse_archived
 from domain.personal import PERSONAL
 from domain.text import MAX_REASON, clean_name, refuse_controls, refuse_unprintable
 
+__all__ = ["PRECISION", "Annotation", "Box"]  # imported from here by many
+
 TRAIN, VALIDATION = "train", "validation"
 
-PRECISION = 9
-"""Decimals of a box: finer than a pixel of any image, coarse enough to survive arithmetic."""
 _ROUNDING = 2 * 10**-PRECISION
-
-
-class Box(msgspec.Struct, frozen=True):
-    """A rectangle in shares of the image: left, top, width and height, all within [0, 1]."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-
-class Annotation(msgspec.Struct, frozen=True):
-    """One concept of the image, or of a box in it."""
-
-    concept_id: str
-    box: Box | None = None
 
 
 class ImageAdded(Event, frozen=True, tag="image.added"):
@@ -83,6 +68,36 @@ class ImageReviewWithdrawn(Event, frozen=True, tag="image.review_withdrawn"):
     view_id: str
 
 
+class SuspectUpheld(Event, frozen=True, tag="image.suspect_upheld"):
+    """Somebody looked at a label that a version's list of suspects doubts, and found it right.
+
+    The decision holds for as long as the image has this label.
+    """
+
+    view_id: str
+    version_id: str
+    label: DoubtedLabel
+
+
+class SuspectLeftUnsure(Event, frozen=True, tag="image.suspect_left_unsure"):
+    """Somebody looked at a label that a version's list of suspects doubts, and could not tell."""
+
+    view_id: str
+    version_id: str
+    label: DoubtedLabel
+
+
+class SuspectCorrected(Event, frozen=True, tag="image.suspect_corrected"):
+    """The annotations before this event replaced a label that a version's list doubts."""
+
+    view_id: str
+    version_id: str
+    label: DoubtedLabel
+
+
+Decision = SuspectUpheld | SuspectLeftUnsure
+
+
 class ImageRemoved(Event, frozen=True, tag="image.removed"):
     """The image left the project; versions frozen with it keep it."""
 
@@ -98,8 +113,9 @@ class Image(msgspec.Struct, frozen=True):
     """`annotations` are by view; a view that the image was never annotated in has none.
 
     `revision` counts the image's events. `annotated_at` and `reviewed` have the revision of the
-    last annotation, and of the last one that was reviewed, by view. `erased` is the reason why it
-    was erased; such an image is removed, too.
+    last annotation, and of the last one that was reviewed, by view. `decisions` are those about
+    suspects whose label has not changed since, by view. `erased` is the reason why it was erased;
+    such an image is removed, too.
     """
 
     added: ImageAdded
@@ -110,6 +126,7 @@ class Image(msgspec.Struct, frozen=True):
     annotations: dict[str, ImageAnnotated] = msgspec.field(default_factory=dict)
     annotated_at: dict[str, int] = msgspec.field(default_factory=dict)
     reviewed: dict[str, int] = msgspec.field(default_factory=dict)
+    decisions: dict[str, tuple[Decision, ...]] = msgspec.field(default_factory=dict)
 
     def is_reviewed(self, view_id: str) -> bool:
         """Whether its annotations in a view, as they are now, were reviewed."""
@@ -188,7 +205,15 @@ def _change(image: Image, event: Event, revision: int) -> dict[str, Any]:
             return {
                 "annotations": image.annotations | {view_id: event},
                 "annotated_at": image.annotated_at | {view_id: revision},
+                "decisions": image.decisions | _still_valid(image, event),
             }
+        case SuspectUpheld(view_id=view_id) | SuspectLeftUnsure(view_id=view_id):
+            others = (
+                decision
+                for decision in image.decisions.get(view_id, ())
+                if not decision.label.is_about(event.label)
+            )
+            return {"decisions": image.decisions | {view_id: (*others, event)}}
         case ImageReviewed():
             return {"reviewed": image.reviewed | {event.view_id: event.annotated_revision}}
         case ImageReviewWithdrawn(view_id=view_id):
@@ -200,6 +225,15 @@ def _change(image: Image, event: Event, revision: int) -> dict[str, Any]:
         case ImageErased():
             return {"removed": True, "erased": event.reason}
     return {}
+
+
+def _still_valid(image: Image, annotated: ImageAnnotated) -> dict[str, tuple[Decision, ...]]:
+    """The decisions in a view whose label the new annotations leave as it was."""
+    before = image.decisions.get(annotated.view_id, ())
+    if not (annotated.annotations or annotated.without_concept):
+        return {annotated.view_id: ()} if before else {}
+    kept = tuple(each for each in before if each.label.holds(annotated.annotations))
+    return {annotated.view_id: kept} if before else {}
 
 
 def decide(

@@ -41,6 +41,9 @@ from domain.dataset.image import (
     ImageReviewed,
     ImageReviewWithdrawn,
     ImageSplitAssigned,
+    SuspectCorrected,
+    SuspectLeftUnsure,
+    SuspectUpheld,
 )
 from domain.event import Recorded
 from domain.personal import erased_values
@@ -299,6 +302,10 @@ _withdraw = (
     .add_cte(_revise(_reviewed).cte("revised"), _keep_revision(_reviewed).cte("kept"))
 )
 
+_decided = parameter_rows(image_id=Text, at=BigInteger, **_changed)
+_decide = _revise(_decided).add_cte(_keep_revision(_decided).cte("kept"))
+"""Who decides about a suspect changes the image's revision alone."""
+
 Row = dict[str, Any]
 
 
@@ -312,6 +319,7 @@ class _Batch(NamedTuple):
     annotated: list[Row]
     reviewed: list[Row]
     withdrawn: list[Row]
+    decided: list[Row]
 
 
 def project(page: Sequence[Recorded]) -> Iterator[Write]:
@@ -327,13 +335,16 @@ def project(page: Sequence[Recorded]) -> Iterator[Write]:
             | ImageErased
             | ImageAnnotated
             | ImageReviewed
-            | ImageReviewWithdrawn,
+            | ImageReviewWithdrawn
+            | SuspectUpheld
+            | SuspectLeftUnsure
+            | SuspectCorrected,
         ):
             continue
         number = seen[recorded.entity_id]
         seen[recorded.entity_id] += 1
         if number == len(batches):
-            batches.append(_Batch([], [], [], [], [], [], []))
+            batches.append(_Batch([], [], [], [], [], [], [], []))
         _add(batches[number], recorded)
     for batch in batches:
         yield from _writes_of(batch)
@@ -364,6 +375,8 @@ def _add(batch: _Batch, recorded: Recorded) -> None:
             batch.reviewed.append({"image_id": key, "view_id": view_id, "at": at} | changed)
         case ImageReviewWithdrawn(view_id=view_id):
             batch.withdrawn.append({"image_id": key, "view_id": view_id, "at": at} | changed)
+        case SuspectUpheld() | SuspectLeftUnsure() | SuspectCorrected():
+            batch.decided.append({"image_id": key, "at": at} | changed)
 
 
 def _writes_of(batch: _Batch) -> Iterator[Write]:
@@ -382,6 +395,7 @@ def _writes_of(batch: _Batch) -> Iterator[Write]:
     yield from index_reviews(batch.reviewed)
     yield from write_rows(_withdraw, batch.withdrawn)
     yield from remove_reviews(batch.withdrawn)
+    yield from write_rows(_decide, batch.decided)
 
 
 def _annotated_row(key: str, at: int, annotated: ImageAnnotated) -> Row:

@@ -17,6 +17,7 @@ from domain.access.account import (
 )
 from domain.access.key import KeyIssued, KeyRevoked, KeyRotated, Scope
 from domain.access.roles import Role
+from domain.dataset.annotation import DoubtedLabel
 from domain.dataset.blob import BlobErased, BlobErasureOrdered
 from domain.dataset.image import (
     Annotation,
@@ -28,6 +29,9 @@ from domain.dataset.image import (
     ImageReviewed,
     ImageReviewWithdrawn,
     ImageSplitAssigned,
+    SuspectCorrected,
+    SuspectLeftUnsure,
+    SuspectUpheld,
 )
 from domain.dataset.imports import (
     ImportChecked,
@@ -148,6 +152,11 @@ EXAMPLES: tuple[Event, ...] = (
     ImageSplitAssigned("validation"),
     ImageReviewed("view-1", 2),
     ImageReviewWithdrawn("view-1"),
+    SuspectUpheld("view-1", "version-1", DoubtedLabel("concept-1")),
+    SuspectLeftUnsure("view-1", "version-1", DoubtedLabel("concept-1", present=False)),
+    SuspectCorrected(
+        "view-1", "version-1", DoubtedLabel("concept-2", box=Box(0.1, 0.25, 0.5, 0.125))
+    ),
     ImageRemoved(),
     ImageErased(SHA, "consent was withdrawn"),
     BlobErasureOrdered("consent was withdrawn"),

@@ -82,7 +82,7 @@ def lines_of(kind: str, blobs: BlobStore) -> list[ManifestLine]:
 
 
 def job_of(kind: str, blobs: BlobStore, **options: Any) -> TrainJob:
-    light: dict[str, Any] = {"architecture": "resnet18"}
+    light: dict[str, Any] = {"architecture": "mobilenet_v3_small"}
     if kind == "detection":
         light = {"architecture": "fcos_resnet18_fpn", "width": 64, "height": 64}
     return TrainJob(
@@ -127,7 +127,9 @@ def test_of_epochs_with_the_same_metric_the_lowest_loss_is_the_best(
     settings: Settings, blobs: BlobStore
 ) -> None:
     """The accuracy is soon 1; patience counts from the last epoch that lowered the loss."""
-    said, _ = trained("classification", settings, blobs, epochs=8, patience=3)
+    said, _ = trained(
+        "classification", settings, blobs, architecture="resnet18", epochs=8, patience=3
+    )
     epochs = of_type(EpochMetrics, said)
     perfect = [epoch for epoch in epochs if epoch.validation_accuracy == 1]
     assert len(perfect) > 1
@@ -229,7 +231,9 @@ def coco_box(box: dict[str, Any], image: int) -> dict[str, Any]:
 
 
 def test_detection_is_measured_as_coco_does(settings: Settings, blobs: BlobStore) -> None:
-    said, rows = trained("detection", settings, blobs, epochs=8, recorded_images=40)
+    said, rows = trained(
+        "detection", settings, blobs, epochs=4, initial_learning_rate=0.02, recorded_images=40
+    )
     (evaluated,) = of_type(Evaluated, said)
     for split, figures in (("train", evaluated.train), ("validation", evaluated.validation)):
         expected = coco_figures(rows[split])

@@ -36,7 +36,7 @@ BODY: dict[str, Any] = {
     "seed": 5,
     "options": {"epochs": 3, "width": 32, "height": 32, "batch_size": 8},
     "space": {
-        "architectures": ["resnet18"],
+        "architectures": ["mobilenet_v3_small"],
         "rate_multiplier": [0.01, 10],
         "optimizers": ["momentum", "nadam"],
     },

@@ -26,7 +26,7 @@ from tests.system.system import (
 )
 from tests.waiting import HANG_SECONDS
 
-OPTIONS = {"architecture": "resnet18", "width": 32, "height": 32, "epochs": 3, "seed": 3}
+OPTIONS = {"architecture": "mobilenet_v3_small", "width": 32, "height": 32, "epochs": 3, "seed": 3}
 IMAGES = 300
 
 

@@ -12,7 +12,13 @@ from tests.system.system import RunningSystem, annotated_digits, eventually, run
 
 BUTTON = "POST /api/v1/views/{view_id}/versions"
 EPOCHS = 2
-OPTIONS = {"architecture": "resnet18", "width": 32, "height": 32, "epochs": EPOCHS, "seed": 3}
+OPTIONS = {
+    "architecture": "mobilenet_v3_small",
+    "width": 32,
+    "height": 32,
+    "epochs": EPOCHS,
+    "seed": 3,
+}
 END = "version.training_completed"
 SHOWS_IT = "project models_library"
 EVERYWHERE = {"relay", f"experiments: {END}"} | {

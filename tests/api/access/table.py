@@ -97,6 +97,12 @@ read of                GET    /api/v1/versions/{version_id}/flip-book/epochs/{ep
 read of                GET    /api/v1/versions/{version_id}/flip-book/epochs/{epoch}/items
 read of                GET    /api/v1/versions/{version_id}/flip-book/items/{item}
 read of                GET    /api/v1/versions/{version_id}/flip-book/items.csv
+read of                GET    /api/v1/versions/{version_id}/suspects
+read of                GET    /api/v1/versions/{version_id}/suspects.csv
+read of                GET    /api/v1/versions/{version_id}/suspects/{item}
+annotate of            PUT    /api/v1/versions/{version_id}/suspects/{item}/decision
+annotate of            PUT    /api/v1/versions/{version_id}/suspects/{item}/annotations
+annotate of            POST   /api/v1/versions/{version_id}/suspects/decisions
 read of                GET    /api/v1/versions/{version_id}/compare/{other_id}/slices
 read of                GET    /api/v1/versions/{version_id}/evaluation/slices
 read of                GET    /api/v1/versions/{version_id}/evaluation/calibration
@@ -152,6 +158,7 @@ read of                GET    /experiments/{experiment_id}/compare
 read of                GET    /versions/{version_id}
 read of                GET    /versions/{version_id}/evaluation
 read of                GET    /versions/{version_id}/evaluation/images/{image_id}
+read of                GET    /versions/{version_id}/flip-book
 read of                GET    /versions/{version_id}/compare
 read of                GET    /versions/{version_id}/compare/{other_id}
 read anywhere          GET    /workers

@@ -1,0 +1,201 @@
+// The data map: points on a canvas that move to where an epoch has them.
+const PAD = 10;
+const RADIUS = 3.5;
+const NEAR = 14;
+const DRAG = 5;
+// The standard deviation of numbers from 0 to 1 is at most a half.
+export const WIDEST = 0.5;
+// More points than these are not moved in steps: each frame would take too long.
+const MOVED_AT_MOST = 20_000;
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+export class DataMap {
+  // `on` has what is called: hover(point or -1), open(point), lasso(polygon), rest().
+  constructor(canvas, count, on) {
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d");
+    this.count = count;
+    this.on = on;
+    this.from = new Float32Array(2 * count);
+    this.now = new Float32Array(2 * count);
+    this.to = new Float32Array(2 * count);
+    // Where each point was drawn, in CSS pixels of the canvas.
+    this.drawn = new Float32Array(2 * count);
+    this.colours = new Uint16Array(count);
+    this.shown = new Uint8Array(count).fill(1);
+    this.chosen = null;
+    this.rings = {};
+    this.path = null;
+    this.sprites = [];
+    canvas.map = this;
+    new ResizeObserver(() => this.#resize()).observe(canvas);
+    this.#listen();
+  }
+
+  // The colours of the points, and of those that the lasso leaves out.
+  paint(palette, faint, ink) {
+    this.ink = ink;
+    const scale = devicePixelRatio;
+    this.sprites = palette.map((colour) => sprite(colour, scale, 0.85));
+    this.faint = sprite(faint, scale, 0.35);
+    this.draw();
+  }
+
+  // Moves the points to these places in so many milliseconds.
+  move(variability, confidence, milliseconds) {
+    this.from.set(this.now);
+    for (let at = 0; at < this.count; at += 1) {
+      this.to[2 * at] = variability[at];
+      this.to[2 * at + 1] = confidence[at];
+    }
+    const isMoved = milliseconds && !still.matches && this.count <= MOVED_AT_MOST;
+    this.milliseconds = isMoved ? milliseconds : 0;
+    this.began = undefined;
+    this.isResting = false;
+    this.draw();
+  }
+
+  // In the next frame.
+  draw() {
+    this.request ??= requestAnimationFrame((time) => this.#frame(time));
+  }
+
+  // The point at a place of the canvas, or -1.
+  at(x, y, within = NEAR) {
+    let [found, least] = [-1, within * within];
+    for (let at = 0; at < this.count; at += 1) {
+      if (!this.shown[at]) continue;
+      const [dx, dy] = [this.drawn[2 * at] - x, this.drawn[2 * at + 1] - y];
+      const away = dx * dx + dy * dy;
+      if (away < least) [found, least] = [at, away];
+    }
+    return found;
+  }
+
+  #frame(time) {
+    this.request = undefined;
+    this.began ??= time;
+    const share = this.milliseconds ? Math.min((time - this.began) / this.milliseconds, 1) : 1;
+    const eased = share * (2 - share);
+    const { from, now, to, drawn } = this;
+    const [width, height] = [this.width - 2 * PAD, this.height - 2 * PAD];
+    for (let at = 0; at < now.length; at += 2) {
+      now[at] = from[at] + (to[at] - from[at]) * eased;
+      now[at + 1] = from[at + 1] + (to[at + 1] - from[at + 1]) * eased;
+      drawn[at] = PAD + (now[at] / WIDEST) * width;
+      drawn[at + 1] = PAD + (1 - now[at + 1]) * height;
+    }
+    this.#points();
+    this.#marks();
+    if (share < 1) {
+      this.draw();
+    } else if (!this.isResting) {
+      this.milliseconds = 0;
+      this.isResting = true;
+      this.on.rest();
+    }
+  }
+
+  #points() {
+    const { context, drawn, shown, chosen, colours, sprites, faint } = this;
+    const scale = devicePixelRatio;
+    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    if (!sprites.length) return;
+    const half = faint.width / 2;
+    for (let at = 0; at < this.count; at += 1) {
+      if (!shown[at] || !chosen || chosen[at]) continue;
+      context.drawImage(faint, Math.round(drawn[2 * at] * scale - half), Math.round(drawn[2 * at + 1] * scale - half));
+    }
+    for (let at = 0; at < this.count; at += 1) {
+      if (!shown[at] || (chosen && !chosen[at])) continue;
+      context.drawImage(sprites[colours[at]], Math.round(drawn[2 * at] * scale - half), Math.round(drawn[2 * at + 1] * scale - half));
+    }
+  }
+
+  #marks() {
+    const { context } = this;
+    context.save();
+    context.scale(devicePixelRatio, devicePixelRatio);
+    context.strokeStyle = this.ink;
+    for (const [name, at] of Object.entries(this.rings)) {
+      if (at < 0 || at === undefined) continue;
+      context.lineWidth = name === "open" ? 2.5 : 1.5;
+      context.beginPath();
+      context.arc(this.drawn[2 * at], this.drawn[2 * at + 1], name === "open" ? 8 : 6, 0, 2 * Math.PI);
+      context.stroke();
+    }
+    if (this.path) {
+      context.lineWidth = 1.5;
+      context.setLineDash([5, 4]);
+      context.beginPath();
+      for (let at = 0; at < this.path.length; at += 2) context.lineTo(this.#x(this.path[at]), this.#y(this.path[at + 1]));
+      context.closePath();
+      context.stroke();
+    }
+    context.restore();
+  }
+
+  #x(variability) {
+    return PAD + (variability / WIDEST) * (this.width - 2 * PAD);
+  }
+
+  #y(confidence) {
+    return PAD + (1 - confidence) * (this.height - 2 * PAD);
+  }
+
+  #resize() {
+    const { clientWidth, clientHeight } = this.canvas;
+    [this.width, this.height] = [clientWidth, clientHeight];
+    this.canvas.width = Math.round(clientWidth * devicePixelRatio);
+    this.canvas.height = Math.round(clientHeight * devicePixelRatio);
+    this.draw();
+  }
+
+  #listen() {
+    let start = null;
+    const place = ({ offsetX, offsetY }) => [
+      ((offsetX - PAD) / (this.width - 2 * PAD)) * WIDEST,
+      1 - (offsetY - PAD) / (this.height - 2 * PAD),
+    ];
+    this.canvas.addEventListener("pointerdown", (event) => {
+      if (event.button) return;
+      start = { x: event.offsetX, y: event.offsetY, path: place(event), before: this.path };
+      this.canvas.setPointerCapture(event.pointerId);
+    });
+    this.canvas.addEventListener("pointermove", (event) => {
+      if (!start) return this.on.hover(this.at(event.offsetX, event.offsetY));
+      const isDrag = Math.hypot(event.offsetX - start.x, event.offsetY - start.y) > DRAG;
+      if (!isDrag && this.path !== start.path) return undefined;
+      start.path.push(...place(event));
+      this.path = start.path;
+      return this.draw();
+    });
+    this.canvas.addEventListener("pointerup", (event) => {
+      if (!start) return;
+      const isLasso = this.path === start.path;
+      const { path } = start;
+      start = null;
+      if (isLasso) this.on.lasso(path);
+      else this.on.open(this.at(event.offsetX, event.offsetY));
+    });
+    this.canvas.addEventListener("pointercancel", () => {
+      if (start) this.path = start.before;
+      start = null;
+      this.draw();
+    });
+    this.canvas.addEventListener("pointerleave", () => this.on.hover(-1));
+  }
+}
+
+// A point drawn once, to be copied.
+function sprite(colour, scale, alpha) {
+  const side = Math.ceil(2 * (RADIUS + 1) * scale);
+  const canvas = Object.assign(document.createElement("canvas"), { width: side, height: side });
+  const context = canvas.getContext("2d");
+  context.globalAlpha = alpha;
+  context.fillStyle = colour;
+  context.beginPath();
+  context.arc(side / 2, side / 2, RADIUS * scale, 0, 2 * Math.PI);
+  context.fill();
+  return canvas;
+}

@@ -1,0 +1,194 @@
+// The opened item: picture and figures at the epoch that is shown, curve, history, neighbours.
+import { call, Problem } from "../api.js";
+import { timeElement } from "../times.js";
+import { curveOf } from "./curve.js";
+import { digits, element, framed, overlay, percent, predictionOf, REGIONS, shot, SPLITS, truthOf } from "./words.js";
+
+const LINES = 20;
+
+export class Panel {
+  #known = new Map();
+
+  // `on` has open(item), address(values), close() and nearest(item).
+  constructor(place, recording, work, on) {
+    this.place = place;
+    this.recording = recording;
+    this.work = work;
+    this.on = on;
+    this.item = -1;
+    this.one = (name) => place.querySelector(`[data-${name}]`);
+    this.one("close").addEventListener("click", () => on.close());
+    place.addEventListener("click", (event) => {
+      const link = event.target.closest("a[data-item]");
+      if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      on.open(recording.places.get(link.dataset.item));
+    });
+  }
+
+  // New epochs are there: what is known of items ends before them.
+  forget() {
+    this.#known.clear();
+  }
+
+  close() {
+    this.item = -1;
+    this.place.hidden = true;
+    document.querySelector("[data-no-item]").hidden = false;
+  }
+
+  async open(item, arrays, { focus = false } = {}) {
+    const { recording, work } = this;
+    this.item = item;
+    const key = recording.keys[item];
+    const image = recording.imageIds[recording.images[item]];
+    this.place.dataset.item = key;
+    this.one("name").textContent = "";
+    this.one("annotation").href = `/views/${work.view_id}/annotate?image=${image}`;
+    this.one("image-page").href = `/images/${image}`;
+    for (const name of ["drawn", "list", "history-lines"]) this.one(name).replaceChildren();
+    this.one("siblings").hidden = true;
+    const picture = element("img", { src: `/api/v1/images/${image}/thumbnail?size=2048`, alt: "" });
+    this.picture = framed(picture, "shot large");
+    this.one("picture").replaceChildren(this.picture);
+    this.place.hidden = false;
+    document.querySelector("[data-no-item]").hidden = true;
+    this.show(arrays);
+    if (focus) this.one("name").focus();
+    try {
+      await Promise.all([this.#details(item, key, image), this.#history(item, image)]);
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      if (this.item === item) this.one("verdict").textContent = problem.message;
+    }
+  }
+
+  // What the item came to after the epoch of these arrays.
+  show(arrays) {
+    const { recording, item } = this;
+    if (item < 0) return;
+    const isCorrect = Boolean(arrays.correct[item]);
+    const outcome = arrays.outcome?.[item] ?? (isCorrect ? "correct" : "not correct");
+    this.one("verdict").replaceChildren(
+      element("span", { className: `outcome${isCorrect ? " correct" : ""}`, textContent: outcome }),
+      ` after epoch ${arrays.epoch}: true `, element("b", { textContent: truthOf(recording, item) }),
+      ", predicted ", element("b", { textContent: predictionOf(recording, item, arrays) }),
+    );
+    const facts = [
+      ["Probability of the truth", percent(arrays.probability[item])],
+      ["Margin", digits(arrays.margin[item])],
+      ["Loss", digits(arrays.loss[item])],
+      ["Confidence so far", percent(arrays.confidence[item])],
+      ["Variability", digits(arrays.variability[item])],
+      ["Correctness", percent(arrays.correctness[item])],
+      ["AUM", digits(arrays.aum[item])],
+      ["Forgotten", `${arrays.forgotten[item]}×`],
+      ["Region", REGIONS[arrays.region[item]]],
+      ["Split", SPLITS[recording.splits[item]]],
+    ];
+    this.one("facts").replaceChildren(...facts.flatMap(([name, text]) => [element("dt", { textContent: name }), element("dd", { textContent: text })]));
+    this.epoch = arrays.epoch;
+    this.#atEpoch();
+  }
+
+  // The neighbours depend on where points lie, which they do once they rest.
+  showNearest(arrays) {
+    if (this.item < 0) return;
+    const links = this.on.nearest(this.item).map((near) => {
+      const text = `true ${truthOf(this.recording, near)}, predicted ${predictionOf(this.recording, near, arrays)}`;
+      return element("li", {}, this.#link(near, shot(this.recording, near, text)));
+    });
+    this.one("near").replaceChildren(...links);
+  }
+
+  async #details(item, key, image) {
+    if (!this.#known.has(key)) {
+      const asked = [this.recording.get(`/items/${encodeURIComponent(key)}`)];
+      const isAlone = this.work.kind === "classification";
+      const latest = this.recording.epochs.at(-1);
+      if (!isAlone) asked.push(this.recording.get(`/epochs/${latest}/items`, { image, limit: 500, sort: "item" }));
+      const [own, all] = await Promise.all(asked);
+      this.#known.set(key, { ...own, siblings: all?.items ?? [] });
+    }
+    if (this.item !== item) return;
+    this.one("name").textContent = this.#known.get(key).item.file_name || "An image that has left the project";
+    this.#atEpoch();
+  }
+
+  // What of the fetched details depends on the epoch.
+  #atEpoch() {
+    const known = this.#known.get(this.recording.keys[this.item]);
+    if (!known) return;
+    this.one("drawn").replaceChildren(curveOf(known.epochs, this.epoch));
+    const then = known.epochs.find(({ epoch }) => epoch === this.epoch);
+    this.picture.querySelector("svg")?.remove();
+    if (then?.boxes) this.picture.append(overlay([...this.#true(known), ...then.boxes.filter(({ outcome }) => outcome !== "discarded").map(predictedBox)]));
+    this.one("siblings").hidden = known.siblings.length < 2;
+    this.one("list").replaceChildren(...known.siblings.map(({ item: key }) => {
+      const item = this.recording.places.get(key);
+      return item === undefined ? "" : element("li", {}, this.#sibling(item, key));
+    }));
+  }
+
+  #sibling(item, key) {
+    const arrays = this.recording.at(this.recording.epochs.indexOf(this.epoch));
+    const link = this.#link(item, truthOf(this.recording, item));
+    if (item === this.item) link.setAttribute("aria-current", "true");
+    const isCorrect = Boolean(arrays?.correct[item]);
+    const words = arrays?.outcome?.[item] ?? (isCorrect ? "correct" : "not correct");
+    link.dataset.item = key;
+    return element("span", {}, link, " ", element("span", { className: `outcome${isCorrect ? " correct" : ""}`, textContent: arrays ? words : "" }));
+  }
+
+  #true({ siblings, item }) {
+    return siblings.filter(({ box }) => box).map((each) => ({
+      box: sides(each.box),
+      kind: each.item === item.item ? "true chosen" : "true",
+      title: `${each.label}, true`,
+    }));
+  }
+
+  async #history(item, image) {
+    const place = this.one("history-lines");
+    const { audits, view_id: view } = this.work;
+    const lines = audits ? await this.#trail(image, view) : await this.#annotation(image, view);
+    if (this.item !== item) return;
+    place.replaceChildren(...(lines.length ? lines : [element("li", { className: "quiet", textContent: "Nothing is on record." })]));
+  }
+
+  async #trail(image, view) {
+    const query = new URLSearchParams({ stream: `image-${image}`, limit: 100 });
+    const { items } = await call("GET", `/api/v1/audit/trail?${query}`);
+    const asOf = this.recording.asOf ?? Infinity;
+    return items
+      .filter((line) => (line.view_id === null || line.view_id === view) && line.position <= asOf)
+      .slice(0, LINES)
+      .map((line) => {
+        const change = line.before === null && line.after === null ? [] : [" ", element("span", { className: "change" }, element("del", { textContent: line.before || "nothing" }), " → ", element("ins", { textContent: line.after || "nothing" }))];
+        return element("li", {}, line.what, ...change, element("span", { className: "quiet" }, ` by ${line.actor}, `, timeElement(line.occurred_at)));
+      });
+  }
+
+  // Who may not read the trail sees what the label is, and who saved it.
+  async #annotation(image, view) {
+    const at = this.recording.asOf === null ? {} : { as_of: this.recording.asOf };
+    const { image: row } = await call("GET", `/api/v1/images/${image}?${new URLSearchParams({ view_id: view, ...at })}`);
+    const labels = row.annotations.map(({ concept_id: id }) => this.recording.labels[this.recording.concepts.indexOf(id)] ?? "a newer concept");
+    return [element("li", {}, labels.join(", ") || "no concept", element("span", { className: "quiet" }, ` by ${row.changed_by}, `, timeElement(row.changed_at)))];
+  }
+
+  #link(item, ...children) {
+    const key = this.recording.keys[item];
+    const link = element("a", { href: this.on.address({ item: key }) }, ...children);
+    link.dataset.item = key;
+    return link;
+  }
+}
+
+function predictedBox({ box, label, score, outcome }) {
+  return { box: sides(box), kind: outcome === "found" ? "right" : "wrong", title: `${label} ${score.toFixed(2)}, ${outcome}` };
+}
+
+function sides({ x, y, width, height }) {
+  return [x, y, width, height];
+}

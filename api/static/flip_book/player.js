@@ -1,0 +1,83 @@
+// The slider over the epochs, its buttons and keys, and playing.
+const IN_THEMSELVES = "input, select, textarea, button, a, summary, dialog, [role=region]";
+
+export class Player {
+  #timer;
+
+  // `go` is called with the index of an epoch and the milliseconds until the next, and resolves
+  // once the epoch is shown.
+  constructor(place, epochs, go) {
+    this.slider = place.querySelector("[data-epoch]");
+    this.text = place.querySelector("[data-epoch-text]");
+    this.button = place.querySelector("[data-play]");
+    this.speed = place.querySelector("[data-speed]");
+    this.go = go;
+    this.isPlaying = false;
+    this.index = 0;
+    this.extend(epochs);
+    this.slider.addEventListener("input", () => this.show(Number(this.slider.value) - 1, { by: "hand" }));
+    this.button.addEventListener("click", () => this.toggle());
+    place.addEventListener("click", ({ target }) => {
+      const { step } = target.closest("[data-step]")?.dataset ?? {};
+      if (step) this.show(this.index + Number(step), { by: "hand" });
+    });
+    document.addEventListener("keydown", (event) => this.#key(event));
+  }
+
+  // The numbers of all epochs there are now.
+  extend(epochs) {
+    this.epochs = epochs;
+    this.slider.max = epochs.length;
+    this.#write();
+  }
+
+  get isAtEnd() {
+    return this.index === this.epochs.length - 1;
+  }
+
+  async show(index, { by } = {}) {
+    if (by === "hand") this.pause();
+    this.index = Math.min(Math.max(index, 0), this.epochs.length - 1);
+    this.#write();
+    await this.go(this.index, 1000 / Number(this.speed.value));
+  }
+
+  toggle() {
+    if (this.isPlaying) return this.pause();
+    this.isPlaying = true;
+    this.button.textContent = "Pause";
+    return this.#next(this.isAtEnd ? 0 : this.index + 1);
+  }
+
+  pause() {
+    clearTimeout(this.#timer);
+    this.isPlaying = false;
+    this.button.textContent = "Play";
+  }
+
+  async #next(index) {
+    const began = performance.now();
+    await this.show(index);
+    if (!this.isPlaying) return;
+    if (this.isAtEnd) return this.pause();
+    const wait = 1000 / Number(this.speed.value) - (performance.now() - began);
+    this.#timer = setTimeout(() => this.#next(this.index + 1), Math.max(wait, 0));
+  }
+
+  #write() {
+    const text = `${this.epochs[this.index]} of ${this.epochs.at(-1)}`;
+    this.slider.value = this.index + 1;
+    this.slider.setAttribute("aria-valuetext", `epoch ${text}`);
+    this.text.textContent = text;
+  }
+
+  #key(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (event.target.closest(IN_THEMSELVES)) return;
+    if (event.key === "ArrowLeft") this.show(this.index - 1, { by: "hand" });
+    else if (event.key === "ArrowRight") this.show(this.index + 1, { by: "hand" });
+    else if (event.key === " ") this.toggle();
+    else return;
+    event.preventDefault();
+  }
+}
