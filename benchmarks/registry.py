@@ -6,6 +6,7 @@ from benchmarks import append
 from benchmarks.audit import bundle, trail, verify
 from benchmarks.dataset import freezing, grid, importing
 from benchmarks.experiments import search
+from benchmarks.flip_book import scrub
 from benchmarks.measurements import Measurement
 from benchmarks.operations import commands, crowd, start, tracing
 from benchmarks.projections import as_of, library, projection, replay
@@ -21,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "grid": grid.run,
     "training": training.run,
     "flip_book": recording.run,
+    "scrub": scrub.run,
     "suspects": suspects.run,
     "suspects-boxes": suspects.run_boxes,
     "loading": loading.run,
