@@ -16,7 +16,7 @@ from domain.training.messages import ConceptLabel
 from tests.api.evaluation.scene import Asked, finish, predictions, row, trained
 from tests.api.evaluation.scene import ask as ask_of_kind
 from tests.api.flip_book.scene import recorded
-from tests.api.scene import Scene
+from tests.api.scene import Scene, png
 from tests.waiting import HANG_SECONDS
 
 IMAGES, TRAIN = 24, 6
@@ -47,11 +47,14 @@ EPOCHS = [
 ]
 
 
-def ask(site: Scene, name: str) -> Asked:
+def ask(site: Scene, name: str, first: int = 0) -> Asked:
+    """A project with images that no other one has if `first` is a number of their own."""
     project_id = site.project(name)
     view_id = site.view(project_id)
     concepts = site.concepts(view_id, *LABELS)
-    images = site.images(project_id, IMAGES)
+    files = [("files", (f"{n}.png", png(first + n), "image/png")) for n in range(IMAGES)]
+    uploaded = site.http.post(f"/api/v1/projects/{project_id}/images", files=files)
+    images = [str(image) for image in uploaded.json()["ids"]]
     site.post(f"/views/{view_id}/annotations", {"images": said(images, concepts)})
     for image in images[TRAIN:]:
         site.http.put(f"/api/v1/images/{image}/split", json={"split": "validation"})
@@ -371,7 +374,7 @@ def test_suggestions_about_boxes_are_taken(site: Scene) -> None:
 
 
 def test_erased_images_are_no_suspects(site: Scene) -> None:
-    asked = ask(site, "Erased suspects")
+    asked = ask(site, "Erased suspects", first=500)
     version_id = recorded(site, asked, "classification", EPOCHS)
     before = site.visible()
     site.post(f"/images/{asked.images[1]}/erase", {"reason": "asked for"})
