@@ -13,6 +13,8 @@ from api.dataset.file_names import with_file_names
 from api.http.parameters import AsOf, AtLeast, Served
 from api.pages.html import Page, indicator_of, render
 from api.pages.past import Moment, at_position, moment_of
+from api.training.corrected import corrected_since
+from api.training.schemas import CorrectedSince
 from api.training.waiting import waiting_for
 from api.training.warnings import warnings_about
 from domain.access.roles import Right
@@ -21,6 +23,7 @@ from domain.training.option_facts import Fact, facts_of
 from domain.training.version import ENDED
 from domain.training.waiting import Waiting
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
+from projections.flip_book.suspects import SUSPECTS
 from projections.training.library_queries import ModelRow, VersionRow, find_model, find_version
 from projections.training.models_library import MODELS_LIBRARY
 from projections.training.version_progress import (
@@ -30,7 +33,7 @@ from projections.training.version_progress import (
     trainings_before,
 )
 
-SHOWN = (CATALOG, MODELS_LIBRARY, VERSION_PROGRESS)
+SHOWN = (CATALOG, MODELS_LIBRARY, VERSION_PROGRESS, SUSPECTS)
 """The read models that the page shows."""
 
 STEP_LABELS = {
@@ -44,7 +47,7 @@ STEP_LABELS = {
 
 class VersionPage(Page, frozen=True, kw_only=True):
     """A version with its model, view and project at a moment; `origin` is the version it started
-    from."""
+    from. `corrected` are the labels corrected since the previous version."""
 
     moment: Moment
     project: ProjectRow
@@ -53,6 +56,7 @@ class VersionPage(Page, frozen=True, kw_only=True):
     version: VersionRow
     progress: ProgressRow
     origin: VersionRow | None
+    corrected: CorrectedSince | None
     step_labels: dict[str, str]
     waiting: Waiting | None
 
@@ -103,6 +107,7 @@ def _page(
         model = find_model(connection, version.model_id, as_of=at)
         start = version.options.start_from
         origin = find_version(connection, start, as_of=at) if start else None
+        corrected = corrected_since(connection, version, as_of=at)
         moment = moment_of(backend, connection, at, SHOWN)
         before = None if moment.past else trainings_before(connection, version_id)
     if project is None or view is None or model is None:
@@ -121,6 +126,7 @@ def _page(
         version=version,
         progress=progress,
         origin=origin,
+        corrected=corrected,
         step_labels=STEP_LABELS,
         waiting=None,
     )

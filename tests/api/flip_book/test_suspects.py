@@ -281,6 +281,8 @@ def test_what_was_corrected_shows_in_the_next_version_and_the_comparison(site: S
     site.visible()
     since = site.http.get(f"/api/v1/versions/{second}").json()["corrected"]
     assert (since["version_id"], since["images"]) == (first, 2)
+    page = site.http.get(f"/versions/{second}", headers={"Accept": "text/html"}).text
+    assert "2 images since" in page
     relabelled = {7: 0, 11: 1}
     evaluate(site, asked, second, truth=relabelled)
     url = f"/api/v1/versions/{first}/compare/{second}/corrected"
@@ -295,8 +297,8 @@ def test_what_was_corrected_shows_in_the_next_version_and_the_comparison(site: S
     }
     assert sorted(item["image_id"] for item in moved["items"]) == sorted(items)
     assert {item["first"]["outcome"] for item in moved["items"]} == {"misclassified"}
-    page = site.http.get(url, params={"limit": 1}).json()
-    assert (page["next"], len(page["items"])) == ("1", 1)
+    one = site.http.get(url, params={"limit": 1}).json()
+    assert (one["next"], len(one["items"])) == ("1", 1)
     back = site.http.get(f"/api/v1/versions/{second}/compare/{first}/corrected").json()
     assert back["counts"]["broken"] == 2
 
