@@ -88,15 +88,15 @@ def test_a_filter_of_a_view_needs_the_view(site: Scene, dataset: dict[str, Any])
 
 def test_the_dataset_is_counted(site: Scene, dataset: dict[str, Any]) -> None:
     counted = look(site, f"/projects/{dataset['project']}/dataset")
-    assert counted["counts"] == {"images": 4, "train": 3, "validation": 1}
+    assert counted["counts"] == {"images": 4, "train": 3, "validation": 1, "test": 0}
     assert counted["views"] == [
         {
             "view_id": dataset["view"],
-            "annotated": {"train": 2, "validation": 1},
-            "unannotated": {"train": 1, "validation": 0},
-            "without_concept": {"train": 1, "validation": 0},
-            "reviewed": {"train": 0, "validation": 0},
-            "concepts": [{"concept_id": dataset["cat"], "train": 1, "validation": 1}],
+            "annotated": {"train": 2, "validation": 1, "test": 0},
+            "unannotated": {"train": 1, "validation": 0, "test": 0},
+            "without_concept": {"train": 1, "validation": 0, "test": 0},
+            "reviewed": {"train": 0, "validation": 0, "test": 0},
+            "concepts": [{"concept_id": dataset["cat"], "train": 1, "validation": 1, "test": 0}],
         }
     ]
     view = look(site, f"/views/{dataset['view']}")
