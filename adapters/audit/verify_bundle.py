@@ -353,8 +353,8 @@ def manifest(images: dict[str, dict[str, Any]], version: Any) -> Iterator[tuple[
     The image is in the project, not in its test set, and annotated in the view: in classification
     with exactly one of the version's concepts, in detection with one or more, in tagging with any
     number of them, or as without concept. With `negative_validation`, a detection's validation
-    images have any number. With the option `reviewed_only`, a training image's annotation is the one
-    that was reviewed.
+    images have any number. With the option `reviewed_only`, a training image's annotation is the
+    one that was reviewed.
     """
     concepts = {concept["concept_id"] for concept in version["concepts"]}
     for stream, image in sorted(images.items()):
