@@ -57,6 +57,9 @@ def _id_of(client: ApiClient, project: str) -> str:
     return project_id
 
 
+ANNOTATED = "annotated train / val. / test"
+
+
 def _project(ask: Ask, project_id: str) -> list[Table]:
     path = f"projects/{quote(project_id, safe='')}"
     name = ask(path)["project"]["name"]
@@ -76,7 +79,9 @@ def _project(ask: Ask, project_id: str) -> list[Table]:
     ]
     return [
         _table(f"project {name}", ("images", "training", "validation", "test"), totals),
-        _table("its views", ("name", "id", "kind", "annotated train / val. / test", "concepts"), views),
+        _table(
+            "its views", ("name", "id", "kind", "annotated train / val. / test", "concepts"), views
+        ),
     ]
 
 

@@ -16,6 +16,7 @@ from domain.dataset import image as image_module
 from domain.dataset.annotation import DoubtedLabel
 from domain.dataset.image import (
     PRECISION,
+    SPLITS,
     Annotation,
     Box,
     Image,
@@ -63,7 +64,7 @@ def happenings(boxed: bool) -> st.SearchStrategy[list[tuple[str, Event]]]:
         st.just("a.png"),
         st.just({}),
     )
-    split = st.sampled_from(["train", "validation"]).map(ImageSplitAssigned)
+    split = st.sampled_from(SPLITS).map(ImageSplitAssigned)
     gone = st.sampled_from([ImageRemoved(), ImageErased("ab" * 32, "asked for")])
     review = st.builds(ImageReviewed, st.sampled_from(VIEWS), st.integers(2, 6))
     withdrawn = st.sampled_from(VIEWS).map(ImageReviewWithdrawn)
