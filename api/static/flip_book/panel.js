@@ -18,6 +18,11 @@ export class Panel {
     this.item = -1;
     this.one = (name) => place.querySelector(`[data-${name}]`);
     this.one("close").addEventListener("click", () => on.close());
+    this.one("annotation").addEventListener("click", ({ currentTarget: link }) => {
+      const url = new URL(link.href);
+      url.searchParams.set("back", location.pathname + location.search);
+      link.href = url;
+    });
     place.addEventListener("click", (event) => {
       const link = event.target.closest("a[data-item]");
       if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;

@@ -126,7 +126,7 @@ def test_points_move_play_and_go_on_live(
     page.get_by_label("Speed").select_option("8")
     page.evaluate(WATCHED)
     page.get_by_role("button", name="Play").click()
-    page.wait_for_function("window.words.length === 2")
+    page.wait_for_function("() => window.words.length === 2")
     assert page.evaluate("window.words") == ["Pause", "Play"]
     shows(page, 3)
     expect(page.locator("[data-live]")).to_have_text("Live")
@@ -200,7 +200,7 @@ def test_the_keyboard_is_enough(site: Scene, learnt: tuple[Asked, str], page: Pa
     page.evaluate("document.activeElement.blur()")
     page.evaluate(WATCHED)
     page.keyboard.press("Space")
-    page.wait_for_function("window.words.length === 2")
+    page.wait_for_function("() => window.words.length === 2")
     assert page.evaluate("window.words") == ["Pause", "Play"]
     shows(page, latest)
     canvas = page.locator("[data-canvas]")
