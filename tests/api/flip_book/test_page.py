@@ -130,6 +130,8 @@ def test_points_move_play_and_go_on_live(
     assert page.evaluate("window.words") == ["Pause", "Play"]
     shows(page, 3)
     expect(page.locator("[data-live]")).to_have_text("Live")
+    page.locator("[data-shots] a").first.click()
+    expect(page.locator("[data-drawn] circle")).to_have_count(3)
     columns = class_columns(EPOCHS)
     report_epoch(
         site, version_id, "classification", known(site, version_id), 4, asked.images, columns
@@ -137,6 +139,7 @@ def test_points_move_play_and_go_on_live(
     shows(page, 4)
     are_where_the_api_says(page, site, version_id, 4)
     expect(page.locator("[data-epoch-text]")).to_have_text("4 of 4")
+    expect(page.locator("[data-drawn] circle")).to_have_count(4)
     assert is_the_same(page)
 
 

@@ -51,6 +51,7 @@ def test_suspects_are_decided_on_and_corrected(
 ) -> None:
     asked, version_id = doubted
     first, second, third, fourth = (asked.images[number] for number in (1, 7, 2, 11))
+    before = site.store.head()
     page.goto(f"/versions/{version_id}/flip-book")
     page.get_by_role("link", name="Suspects").click()
     rows = page.locator("[data-suspect]")
@@ -95,6 +96,9 @@ def test_suspects_are_decided_on_and_corrected(
     expect(rows).to_have_count(2)
     rows.first.get_by_role("button", name=re.compile("^Uphold")).click()
     expect(rows).to_have_count(1)
+    page.goto(f"/versions/{version_id}/suspects?as_of={before}")
+    assert keys(page) == [first, second, third, fourth]
+    expect(page.get_by_role("button", name=re.compile("^Uphold"))).to_have_count(0)
 
 
 def test_the_next_version_says_what_was_corrected(
@@ -120,3 +124,14 @@ def test_a_version_without_suspects_says_why(site: Scene, page: Page) -> None:
     site.visible()
     page.goto(f"/versions/{version_id}/suspects")
     expect(page.locator('[data-empty="suspects"]')).to_contain_text("Recorded images")
+
+
+def test_the_way_back_is_on_this_server(site: Scene) -> None:
+    _, view_id = site.trainable()
+    for back, status in {
+        "/versions/1": 200,
+        "//elsewhere.example": 400,
+        "/\\elsewhere": 400,
+    }.items():
+        path = f"/views/{view_id}/annotate"
+        assert site.http.get(path, params={"back": back}).status_code == status, back
