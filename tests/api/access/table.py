@@ -161,6 +161,7 @@ read of                GET    /versions/{version_id}
 read of                GET    /versions/{version_id}/evaluation
 read of                GET    /versions/{version_id}/evaluation/images/{image_id}
 read of                GET    /versions/{version_id}/flip-book
+read of                GET    /versions/{version_id}/suspects
 read of                GET    /versions/{version_id}/compare
 read of                GET    /versions/{version_id}/compare/{other_id}
 read anywhere          GET    /workers
