@@ -47,7 +47,7 @@ STEP_LABELS = {
 
 class VersionPage(Page, frozen=True, kw_only=True):
     """A version with its model, view and project at a moment; `origin` is the version it started
-    from. `corrected` are the labels corrected since the previous version."""
+    from."""
 
     moment: Moment
     project: ProjectRow
@@ -56,9 +56,9 @@ class VersionPage(Page, frozen=True, kw_only=True):
     version: VersionRow
     progress: ProgressRow
     origin: VersionRow | None
-    corrected: CorrectedSince | None
     step_labels: dict[str, str]
     waiting: Waiting | None
+    corrected: CorrectedSince | None
 
     @property
     def ended(self) -> bool:
@@ -107,8 +107,8 @@ def _page(
         model = find_model(connection, version.model_id, as_of=at)
         start = version.options.start_from
         origin = find_version(connection, start, as_of=at) if start else None
-        corrected = corrected_since(connection, version, as_of=at)
         moment = moment_of(backend, connection, at, SHOWN)
+        corrected = corrected_since(connection, version, as_of=at)
         before = None if moment.past else trainings_before(connection, version_id)
     if project is None or view is None or model is None:
         raise NotYet("the read models are still catching up; reload in a moment")
@@ -126,8 +126,8 @@ def _page(
         version=version,
         progress=progress,
         origin=origin,
-        corrected=corrected,
         step_labels=STEP_LABELS,
         waiting=None,
+        corrected=corrected,
     )
     return page, before
