@@ -209,6 +209,7 @@ def status() -> None:
 @click.option("--epochs", type=float, help="By default so many as the kind needs.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--experiment", is_flag=True, help="Search for the best training of single digits.")
+@click.option("--trials", type=int, help="With --experiment: how many, by default 12.")
 def demo(
     kind: str,
     keep: bool,
@@ -216,12 +217,17 @@ def demo(
     epochs: float | None,
     seed: int,
     experiment: bool,
+    trials: int | None,
 ) -> None:
     """The main job on real images: handwritten digits in, a trained version out."""
     from cli.demo.demo import run_demo, run_experiment_demo
 
     if experiment:
-        sys.exit(run_experiment_demo(keep=keep, json_file=json_file, epochs=epochs, seed=seed))
+        sys.exit(
+            run_experiment_demo(
+                keep=keep, json_file=json_file, epochs=epochs, trials=trials, seed=seed
+            )
+        )
     if kind == "suspects":
         from cli.demo.suspects import run_suspects_demo
 

@@ -17,7 +17,7 @@ from adapters.audit.stored import (
     checkpoints_by_size,
     events,
 )
-from domain.aggregates import MODEL, PROJECT, VERSION, VIEW
+from domain.aggregates import EXPERIMENT, MODEL, PROJECT, VERSION, VIEW
 from domain.audit.signed_note import VerifierKey
 from domain.audit.transparency import Checkpoint
 from domain.errors import NotFound
@@ -32,7 +32,7 @@ _NAMED = f"SELECT unnest(%(streams)s::text[]) UNION {_IMAGES}"
 _OF_PROJECT = f"""
     SELECT %(of)s UNION {_IMAGES}
     UNION SELECT stream FROM log.events WHERE data ->> 'project_id' = %(project)s
-    AND name IN ('view.created', 'version.created', 'import.requested')
+    AND name IN ('view.created', 'version.created', 'import.requested', 'experiment.started')
     UNION SELECT model.stream FROM log.events model JOIN log.events view
     ON view.stream = 'view-' || (model.data ->> 'view_id')
     WHERE model.name IN ('model.created', 'model.forked') AND view.name = 'view.created'
@@ -78,7 +78,8 @@ def everything(newest: StoredCheckpoint) -> Selection:
 
 
 def of_project(connection: Connection, project_id: str, newest: StoredCheckpoint) -> Selection:
-    """A selection of a project, its views, their models and versions, its images and imports.
+    """A selection of a project, its views, their models, versions and experiments, its images and
+    imports.
 
     Raises `NotFound` if the checkpoint does not cover the project.
     """
@@ -89,19 +90,21 @@ def of_project(connection: Connection, project_id: str, newest: StoredCheckpoint
 
 
 def of_version(connection: Connection, version_id: str, newest: StoredCheckpoint) -> Selection:
-    """A selection of a version, its model, view and project, and every image that was added to the
-    project before the version was created.
+    """A selection of a version, its model, view and project, the experiment that it is a trial of,
+    and every image that was added to the project before the version was created.
 
     Raises `NotFound` if the checkpoint does not cover the version.
     """
     stream = VERSION.stream(version_id)
     created = _data_of(connection, stream, "version.created", newest)
+    experiment_id = created.get("experiment_id")
     values = {
         "streams": [
             stream,
             PROJECT.stream(created["project_id"]),
             VIEW.stream(created["view_id"]),
             MODEL.stream(created["model_id"]),
+            *([] if experiment_id is None else [EXPERIMENT.stream(experiment_id)]),
         ],
         "project": created["project_id"],
         "images_upto": created["log_position"],

@@ -30,7 +30,7 @@ class EstimateView(msgspec.Struct, frozen=True):
     """What an experiment would be, were it started now.
 
     `seconds` are at most, since pruning saves epochs, and about: on the workers that are online, or
-    on one worker if none is. It is null until a training of the view or its project has ended;
+    on one worker if none is. It is null until a training of the view or its project is ready;
     `timing` is what it rests on. `duration` says it in a sentence.
     """
 
@@ -125,5 +125,5 @@ def _in_words(seconds: float | None, timing: Timing | None, online: int | None) 
     trainings = f"{timing.versions} training{'' if timing.versions == 1 else 's'}"
     return (
         f"At most about {lasting(seconds)} on {on}, by the {trainings} of this {timing.of} that"
-        " ended last."
+        " completed last."
     )

@@ -79,7 +79,7 @@ def _words(key: str, value: Value, trial: TrialRow, labels: dict[str, str]) -> s
 def value_words(value: Value | None, labels: dict[str, str]) -> str:
     """A parameter's value in words; None is one that a trial does not have."""
     if value is None:
-        return "\N{EN DASH}"
+        return "not varied"
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, float):

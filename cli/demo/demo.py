@@ -90,7 +90,7 @@ def run_demo(
 
 
 def run_experiment_demo(
-    *, keep: bool, json_file: Path | None, epochs: float | None, seed: int
+    *, keep: bool, json_file: Path | None, epochs: float | None, trials: int | None, seed: int
 ) -> int:
     """Search for the best training of single digits; 0 if the best is good enough."""
     console = Console()
@@ -98,6 +98,8 @@ def run_experiment_demo(
     body = msgspec.structs.asdict(EXPERIMENT) | {"seed": seed}
     if epochs is not None:
         body["options"] = EXPERIMENT.options | {"epochs": epochs}
+    if trials is not None:
+        body["budget"] = trials
     began = time.monotonic()
     data = load_settings().data
 
@@ -140,11 +142,11 @@ def _experiment_result(row: dict[str, Any], began: float) -> ExperimentResult:
 
 
 def _found(console: Console, row: dict[str, Any], result: ExperimentResult) -> bool:
-    saved = 1 - result.epochs_trained / result.epochs_planned
     value = result.accuracy or 0.0
     if not value >= EXPECTED_OF_EXPERIMENT:
         console.print(f"[red]{best_in_words(row)}: below {EXPECTED_OF_EXPERIMENT}[/red]")
         return False
+    saved = 1 - result.epochs_trained / max(result.epochs_planned, 1)
     console.print(
         f"[green]The best of {result.trials} is {best_in_words(row)}, after {result.seconds} s;"
         f" pruning {result.pruned} trials saved {saved:.0%} of the epochs[/green]"

@@ -5,7 +5,7 @@ import statistics
 import msgspec
 from sqlalchemy import Connection, func, select
 
-from domain.training.version import QUEUED, READY, STEPS, STOPPED
+from domain.training.version import QUEUED, READY, STEPS
 from projections.training.models_library import versions
 from projections.training.version_progress import progress, steps
 
@@ -16,7 +16,9 @@ VIEW, PROJECT = "view", "project"
 class Timing(msgspec.Struct, frozen=True):
     """Seconds that a worker took for a training image in an epoch, with all that belongs to it.
 
-    It is the median of the newest `versions` that ended in the place `of`, a view or a project.
+    It is the median of the newest `versions` that were trained to their end, in the place `of`, a
+    view or a project. Those that were stopped, as pruned trials are, spent most of their time on
+    what comes before and after the epochs.
     """
 
     seconds: float
@@ -42,7 +44,7 @@ def find_timing(connection: Connection, project_id: str, view_id: str) -> Timing
             .join(steps, steps.c.version_id == versions.c.version_id)
             .where(
                 column == key,
-                versions.c.status.in_((READY, STOPPED)),
+                versions.c.status == READY,
                 versions.c.train_images > 0,
                 progress.c.iterations_per_epoch > 0,
                 progress.c.iterations_done > 0,

@@ -16,6 +16,7 @@ import pytest
 from adapters.servers.embedded import is_held
 from adapters.settings import read_runtime
 from cli.client import ApiClient
+from cli.demo.plans import EXPECTED_OF_EXPERIMENT
 from cli.operations import demo_lock
 from cli.operations.demo_lock import living_demo
 from tests.servers import port_of_its_own
@@ -129,9 +130,16 @@ def test_a_new_system_forgets_that_the_one_before_was_to_go_on(tmp_path: Path) -
     assert stop.wait(60)
 
 
-def test_two_at_once_end_ready_with_the_same_figures(folder: Folder) -> None:
+def test_two_at_once_end_ready_with_the_same_figures_beside_one_that_searches(
+    folder: Folder,
+) -> None:
     first, second = folder.demo(SHORT), folder.demo(SHORT)
-    one, other = first.end(), second.end()
+    searching = folder.demo(SHORT, "--experiment", "--trials", "2")
+    one, other, found = first.end(), second.end(), searching.end()
+    assert (found["trials"], found["pruned"], found["epochs_trained"]) == (2, 0, 2)
+    assert 0 < found["accuracy"] < EXPECTED_OF_EXPERIMENT
+    assert f"below {EXPECTED_OF_EXPERIMENT}" in searching.output
+    assert searching.process.returncode == 1
     assert one["version"] != other["version"]
     assert (one["status"], other["status"]) == ("ready", "ready")
     assert one["accuracy"] == other["accuracy"] > 0

@@ -27,6 +27,10 @@ KILLS = int(os.environ.get("STEMMA_KILLS", "6"))
 BUDGET = 6
 VICTIMS = ("trials", "policies", "ingest", "worker", "child", "nats", "postgres")
 ALWAYS = tuple(name for name in VICTIMS if name != "child")
+INTERRUPTING = ("worker", "child", "nats")
+INTERRUPTIONS = 3
+"""So many kills of those a trial survives for certain. A training that is interrupted five times
+fails, and after two such attempts its trial counts as failed."""
 BODY: dict[str, Any] = {
     "concurrency": 1,
     "seed": 5,
@@ -76,6 +80,17 @@ def choices(client: ApiClient, experiment_id: str) -> list[Any]:
     return found
 
 
+def proposals(system: RunningSystem) -> int | None:
+    """How many trials were proposed so far; None while PostgreSQL does not answer."""
+    query = "SELECT count(*) FROM log.stemma_events WHERE topic = 'experiment.trial_proposed'"
+    try:
+        with psycopg.connect(system.runtime.database_admin_url) as connection:
+            row = connection.execute(query).fetchone()
+    except psycopg.OperationalError:
+        return None
+    return None if row is None else int(row[0])
+
+
 @contextmanager
 def killing(system: RunningSystem) -> Iterator[list[str]]:
     """Something is killed again and again, at random; what was, in order."""
@@ -84,12 +99,19 @@ def killing(system: RunningSystem) -> Iterator[list[str]]:
 
     def kill() -> None:
         chance = random.Random()
+        interrupted: Counter[int] = Counter()
         while len(killed) < KILLS and not stop.wait(chance.uniform(0.2, 2)):
             name = chance.choice(VICTIMS)
             # Faster than processes start, nothing would ever go on.
-            if all(system.pid(each) is not None for each in ALWAYS) and system.pid(name):
-                system.kill(name)
-                killed.append(name)
+            if not all(system.pid(each) is not None for each in (*ALWAYS, name)):
+                continue
+            if name in INTERRUPTING:
+                trials = proposals(system)
+                if trials is None or interrupted[trials] == INTERRUPTIONS:
+                    continue
+                interrupted[trials] += 1
+            system.kill(name)
+            killed.append(name)
 
     thread = threading.Thread(target=kill)
     thread.start()

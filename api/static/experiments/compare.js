@@ -28,8 +28,9 @@ function show() {
   const longest = Math.max(0, ...curves.map(({ values }) => values.length));
   const xaxis = { title: { text: "epoch", standoff: 4 }, rangemode: "tozero", dtick: longest <= 12 ? 1 : undefined };
   const yaxis = { tickformat: percent ? ".0%" : undefined };
-  const legend = { orientation: "h", y: -0.25 };
-  draw("compared", { traces, points, layout: { xaxis, yaxis, showlegend: true, legend, height: 340 } });
+  const legend = { orientation: "h", y: 1.02, yanchor: "bottom" };
+  const margin = { l: 44, r: 12, t: 44, b: 34 };
+  draw("compared", { traces, points, layout: { xaxis, yaxis, showlegend: true, legend, margin } });
 }
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);

@@ -18,6 +18,7 @@ read anywhere          GET    /api/v1/projects
 read of                GET    /api/v1/projects/{project_id}
 administer of          PATCH  /api/v1/projects/{project_id}
 read of                GET    /api/v1/projects/{project_id}/dataset
+train of               POST   /api/v1/projects/{project_id}/test-set
 train of               POST   /api/v1/projects/{project_id}/validation-split
 annotate of            POST   /api/v1/projects/{project_id}/snapshots
 read of                GET    /api/v1/projects/{project_id}/snapshots

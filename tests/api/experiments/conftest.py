@@ -14,6 +14,15 @@ from tests.api.scene import Scene
 from tests.application.experiments.simulation import Trainer, experiment_at
 from tests.servers import new_database
 
+SPACE = {
+    "architectures": ["resnet18", "mobilenet_v3_small"],
+    "optimizers": ["momentum", "nadam"],
+    "balancing": [False, True],
+}
+EPOCHS = 3
+SMALL = {"epochs": EPOCHS, "width": 32, "height": 32}
+TRIALS = 14
+
 
 class Laboratory:
     """Starts experiments by HTTP, and trains their trials."""
@@ -56,3 +65,13 @@ def laboratory(
         settings = settings_at(database, folder)
         with serving(settings) as site, running(settings, "trials"):
             yield Laboratory(site, database.app_url)
+
+
+@pytest.fixture(scope="package")
+def finished(laboratory: Laboratory) -> tuple[str, str]:
+    """A view, and an experiment in it that has ended: some trials completed, others were pruned."""
+    _, view_id = laboratory.site.trainable()
+    body = {"budget": TRIALS, "concurrency": 3, "space": SPACE, "options": SMALL}
+    experiment_id = laboratory.start(view_id, **body)
+    laboratory.run(experiment_id)
+    return view_id, experiment_id

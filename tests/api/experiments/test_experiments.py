@@ -7,26 +7,11 @@ from httpx_sse import connect_sse
 
 from projections.experiments.queries import STATUSES
 from tests.adapters.running import eventually
-from tests.api.experiments.conftest import Laboratory
+from tests.api.experiments.conftest import EPOCHS, SMALL, SPACE, TRIALS, Laboratory
 from tests.waiting import HANG_SECONDS
 
-SPACE = {
-    "architectures": ["resnet18", "mobilenet_v3_small"],
-    "optimizers": ["momentum", "nadam"],
-    "balancing": [False, True],
-}
 PARTS = ("trials", "curves", "events")
 ESTIMATE = "views/none/experiments/estimate"
-SMALL = {"epochs": 9, "width": 32, "height": 32}
-
-
-@pytest.fixture(scope="module")
-def finished(laboratory: Laboratory) -> tuple[str, str]:
-    """A view, and an experiment in it that has ended."""
-    _, view_id = laboratory.site.trainable()
-    experiment_id = laboratory.start(view_id, budget=14, concurrency=3, space=SPACE, options=SMALL)
-    laboratory.run(experiment_id)
-    return view_id, experiment_id
 
 
 def test_one_click_starts_the_quick_preset(laboratory: Laboratory) -> None:
@@ -58,7 +43,7 @@ def test_trials_are_sorted_and_filtered(laboratory: Laboratory, finished: tuple[
     _, experiment_id = finished
     path = f"/experiments/{experiment_id}/trials"
     trials = laboratory.get(path)["items"]
-    assert [trial["number"] for trial in trials] == list(range(1, 15))
+    assert [trial["number"] for trial in trials] == list(range(1, TRIALS + 1))
     best = laboratory.get(f"/experiments/{experiment_id}")["experiment"]["best"]
     ready = laboratory.get(f"{path}?sort=best&status=ready")["items"]
     assert ready[0]["number"] == best["number"]
@@ -118,11 +103,11 @@ def test_the_curves_of_all_trials_come_at_once(
 ) -> None:
     _, experiment_id = finished
     curves = laboratory.get(f"/experiments/{experiment_id}/curves")["curves"]
-    assert {curve["number"] for curve in curves} == set(range(1, 15))
+    assert {curve["number"] for curve in curves} == set(range(1, TRIALS + 1))
     assert {curve["metric"] for curve in curves} == {"validation_loss", "validation_accuracy"}
     trials = laboratory.get(f"/experiments/{experiment_id}/trials")["items"]
     (first,) = (c for c in curves if (c["number"], c["metric"]) == (1, "validation_accuracy"))
-    assert len(first["values"]) == 9
+    assert len(first["values"]) == EPOCHS
     assert max(first["values"]) == pytest.approx(trials[0]["value"])
 
 
@@ -135,7 +120,7 @@ def test_the_past_is_as_it_was(laboratory: Laboratory, finished: tuple[str, str]
     then = laboratory.get(f"{path}?as_of={at}")["experiment"]
     assert (then["state"], then["conclusion"], then["ended_at"]) == ("running", None, None)
     before = laboratory.get(f"{path}/trials?as_of={at}")["items"]
-    assert len(before) < 14
+    assert len(before) < TRIALS
     (it,) = (trial for trial in before if trial["number"] == pruned["number"])
     assert it["pruning"] is None
     assert it["status"] == "training"

@@ -19,6 +19,7 @@ from tests.domain.training.version_samples import CREATED, started
 from tests.projections.made_log import MadeLog
 
 READY = VersionTrainingCompleted("checkpoint", "weights", 4, "length")
+STOPPED = VersionTrainingCompleted("checkpoint", "weights", 4, "stop")
 FAILED = VersionTrainingFailed("the disk is full")
 Trained = Callable[..., Timing | None]
 
@@ -59,6 +60,7 @@ def test_without_its_own_it_has_those_of_the_project(trained: Trained) -> None:
     assert trained("b") == Timing(3 / 16, 1, VIEW)
 
 
-def test_what_failed_or_was_taken_up_again_is_not_timed(trained: Trained) -> None:
+def test_what_failed_was_stopped_or_taken_up_again_is_not_timed(trained: Trained) -> None:
     assert trained("a", end=FAILED) is None
+    assert trained("c", end=STOPPED) is None
     assert trained("b", delivery=2) is None
