@@ -258,6 +258,7 @@ EXAMPLES: tuple[Event, ...] = (
         seed=7,
         pruning=True,
         weights=("resnet18-f37072fd.pth",),
+        reduction=2,
     ),
     TrialProposed(
         5,
