@@ -99,10 +99,9 @@ def _prunings(
 ) -> Iterator[Check]:
     end = max((each.position for each in events if _ends(each)), default=None)
     search = read_search(store, experiment_id, end)
-    started = experiment.started
     derived = (
-        derive_prunings(search.unpruned, started.epochs, started.reduction)
-        if started.pruning
+        derive_prunings(search.unpruned, experiment.started.epochs)
+        if experiment.started.pruning
         else []
     )
     expected = {pruning.number: pruning for pruning in derived}

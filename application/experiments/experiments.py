@@ -17,7 +17,6 @@ from domain.experiments.experiment import (
     StopExperiment,
     TrialProposed,
 )
-from domain.experiments.pruning import REDUCTION
 from domain.experiments.space import (
     Parameters,
     SearchSpace,
@@ -114,7 +113,6 @@ def start_experiment(
         seed=plan.seed,
         pruning=plan.pruning,
         weights=tuple(sorted(at_hand)),
-        reduction=REDUCTION,
     )
     lines = manifest.manifest(
         images_at(session.store, view.project_id, position),

@@ -28,9 +28,8 @@ from domain.experiments.experiment import (
     Experiment,
     ExperimentStarted,
     Proposed,
-    TrialPruned,
 )
-from domain.experiments.pruning import REDUCTION, derive_prunings
+from domain.experiments.pruning import derive_prunings
 from domain.experiments.search import Propose, Search, best_of, next_action
 from domain.experiments.space import Parameters, default_space, fixed, options_of
 from domain.experiments.trials import COMPLETED, FAILED, Epoch, Trial, as_counted, objective_of
@@ -171,7 +170,6 @@ class _Search:
             seed=task.seed,
             pruning=arm == PRUNED_ARM,
             weights=(),
-            reduction=REDUCTION,
         )
         self._experiment = Experiment(started)
         self._whole: list[Trial] = []
@@ -206,17 +204,14 @@ class _Search:
 
         def gives_up(values: Sequence[float]) -> bool:
             so_far = self._trial(proposed, Curve(tuple(values), None))
-            pruned = self._prunings([*self._whole, so_far])
+            pruned = derive_prunings([*self._whole, so_far], self._epochs)
             return started.pruning and any(each.number == proposed.number for each in pruned)
 
         curve = trainings.train(self._images, options, gives_up)
         self._whole.append(self._trial(proposed, curve))
         if started.pruning:
-            pruned = {each.number: each for each in self._prunings(self._whole)}
+            pruned = {each.number: each for each in derive_prunings(self._whole, self._epochs)}
             self._experiment = msgspec.structs.replace(self._experiment, pruned=pruned)
-
-    def _prunings(self, trials: Sequence[Trial]) -> list[TrialPruned]:
-        return derive_prunings(trials, self._epochs, self._experiment.started.reduction)
 
     def _trial(self, proposed: Proposed, curve: Curve) -> Trial:
         # Positions as in a log: one trial's metrics after those of the other.

@@ -1,7 +1,5 @@
 """An experiment: a search for the best training of a model, over trials that are model versions."""
 
-from typing import ClassVar
-
 import msgspec
 
 from domain.errors import Conflict, Invalid, NotFound
@@ -26,11 +24,8 @@ class ExperimentStarted(Event, frozen=True, tag="experiment.started"):
     All trials train for `epochs` on the images as they were at `log_position`, with the options
     `base`, and vary those of `space`. `objective` is the metric of the saved checkpoint that is to
     be high. `budget` is the number of trials, of which `concurrency` are queued or run at once.
-    `weights` are the files of pretrained weights that were at hand. With `pruning`, one in
-    `reduction` trials goes on at a rung; the first version of this event had no other than 3.
+    `weights` are the files of pretrained weights that were at hand.
     """
-
-    schema_version: ClassVar[int] = 2
 
     project_id: str
     view_id: str
@@ -48,7 +43,6 @@ class ExperimentStarted(Event, frozen=True, tag="experiment.started"):
     seed: int
     pruning: bool
     weights: tuple[str, ...]
-    reduction: int = 3
 
 
 class TrialProposed(Event, frozen=True, tag="experiment.trial_proposed"):

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from domain.experiments.experiment import DEFAULT, TrialPruned
 from domain.experiments.trials import Trial
 
-REDUCTION = 2
-"""One in two goes on at a rung: the first epochs say little of trials that learn late."""
+REDUCTION = 3
+"""One in three goes on at a rung."""
 RUNGS = (9, 3)
 """A rung is after the epochs divided by each of these."""
 LEAST_COMPARED = 3
@@ -23,12 +23,8 @@ def rungs(epochs: float) -> list[int]:
     return sorted({rung for part in RUNGS if (rung := math.ceil(epochs / part)) < epochs})
 
 
-def derive_prunings(
-    trials: Sequence[Trial], epochs: float, reduction: int = REDUCTION
-) -> list[TrialPruned]:
+def derive_prunings(trials: Sequence[Trial], epochs: float) -> list[TrialPruned]:
     """All prunings that follow from the trials' metrics, in the order of the log.
-
-    One in `reduction` goes on at a rung.
 
     `trials` have all their epochs, also those after a pruning. The form's defaults are never
     pruned, so that the best is never worse than a training of one click.
@@ -50,7 +46,7 @@ def derive_prunings(
         if compared < LEAST_COMPARED or trial.proposed.sampler == DEFAULT:
             continue
         ranked = sorted(reached[rung], reverse=True)
-        cut = ranked[max(1, len(ranked) // reduction) - 1]
+        cut = ranked[max(1, len(ranked) // REDUCTION) - 1]
         if value < cut:
             version = trial.proposed.version_id
             pruned[trial.number] = TrialPruned(

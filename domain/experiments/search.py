@@ -78,7 +78,7 @@ def next_action(search: Search) -> Action | None:
         return None
     started = experiment.started
     if started.pruning:
-        for pruning in derive_prunings(search.unpruned, started.epochs, started.reduction):
+        for pruning in derive_prunings(search.unpruned, started.epochs):
             if pruning.number not in experiment.pruned:
                 return Prune(pruning)
     for trial in search.trials:

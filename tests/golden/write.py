@@ -258,7 +258,6 @@ EXAMPLES: tuple[Event, ...] = (
         seed=7,
         pruning=True,
         weights=("resnet18-f37072fd.pth",),
-        reduction=2,
     ),
     TrialProposed(
         5,
