@@ -6,11 +6,12 @@ from benchmarks import append
 from benchmarks.audit import bundle, trail, verify
 from benchmarks.dataset import freezing, grid, importing
 from benchmarks.experiments import search
+from benchmarks.flip_book import scrub
 from benchmarks.measurements import Measurement
 from benchmarks.operations import commands, crowd, start, tracing
 from benchmarks.projections import as_of, library, projection, replay
 from benchmarks.subscriptions import delivery, relaying, sse
-from benchmarks.training import live, loading, recording, training
+from benchmarks.training import live, loading, recording, suspects, training
 
 BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "projection": projection.run,
@@ -21,6 +22,8 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "grid": grid.run,
     "training": training.run,
     "flip_book": recording.run,
+    "scrub": scrub.run,
+    "suspects": suspects.run,
     "loading": loading.run,
     "library": library.run,
     "as-of": as_of.run,

@@ -38,6 +38,7 @@ LATER = {
     "retry": "cli.training.control:retry_command",
     "snapshots": "cli.dataset.snapshots:snapshots",
     "stop": "cli.training.control:stop_command",
+    "suspects": "cli.flip_book.suspects:suspects_command",
     "train": "cli.training.training:train_command",
     "views": "cli.library.views:views",
     "webhooks": "cli.subscriptions.webhooks:webhooks",
@@ -198,8 +199,13 @@ def status() -> None:
 @main.command()
 @click.option("--keep", is_flag=True, help="Leave everything running.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the result here.")
-@click.option("--kind", type=click.Choice(["classification", "tagging", "detection"]),
-              default="classification", show_default=True)  # fmt: skip
+@click.option(
+    "--kind",
+    type=click.Choice(["classification", "tagging", "detection", "suspects"]),
+    default="classification",
+    show_default=True,
+    help="What is asked of images; `suspects` corrects wrong labels and trains again.",
+)
 @click.option("--epochs", type=float, help="By default so many as the kind needs.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--experiment", is_flag=True, help="Search for the best training of single digits.")
@@ -222,6 +228,10 @@ def demo(
                 keep=keep, json_file=json_file, epochs=epochs, trials=trials, seed=seed
             )
         )
+    if kind == "suspects":
+        from cli.demo.suspects import run_suspects_demo
+
+        sys.exit(run_suspects_demo(keep=keep, json_file=json_file, epochs=epochs, seed=seed))
     sys.exit(run_demo(kind=kind, keep=keep, json_file=json_file, epochs=epochs, seed=seed))
 
 

@@ -69,6 +69,9 @@ def _of_classes(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -
     from cleanlab.rank import get_label_quality_scores
 
     scores = get_label_quality_scores(labels, probabilities, method="self_confidence")
+    if len(np.unique(labels)) < 2:
+        # No two labels can have been taken for each other, and cleanlab refuses some of these.
+        return LabelQuality(scores.tolist(), [False] * len(labels), [])
     issues = find_label_issues(labels, probabilities, n_jobs=1)
     return LabelQuality(scores.tolist(), issues.tolist(), [])
 

@@ -2,15 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adapters.flip_book.arrays import Book
-from adapters.flip_book.boxes import FOUND, OUTCOMES, SHIFTED, SPURIOUS, SWAPPED
+from adapters.flip_book.box_margins import BESIDE, box_margins, missing_boxes
 from adapters.flip_book.folds import NEVER, Dynamics
-from adapters.flip_book.suspects import AUM, CONFIDENCE, LOSS, Suspect, missing_key, quoted, ranked
+from adapters.flip_book.suspects import AUM, LOSS, Suspect, missing_key, quoted, ranked
 from domain.dataset.annotation import SAME_PLACE, Box, DoubtedLabel
 from domain.dataset.image import TRAIN
 from domain.dataset.suspects import ADD, MOVE, RELABEL, REMOVE, Suggestion
@@ -19,17 +18,6 @@ Floats = NDArray[np.float64]
 
 _UNDECIDED = 0.0
 """The AUM of an item whose truth and another concept were as likely, over the epochs."""
-
-
-class MissingBox(NamedTuple):
-    """A box predicted where no annotation is: the image's index, and its mean score over the
-    epochs, 0 where it was not predicted."""
-
-    image: int
-    concept: int
-    box: Box
-    confidence: float
-    epochs: int
 
 
 def training_scores(book: Book, by: str) -> Floats:
@@ -47,17 +35,13 @@ def training_scores(book: Book, by: str) -> Floats:
 def training_suspects(book: Book, labels: Mapping[str, str]) -> list[Suspect]:
     """The suspects among training images, the most suspect first.
 
-    An image or tag is one if another answer was likelier over the epochs. A box is one if it is
-    not found after the last epoch; so is a predicted box where none is annotated.
+    They are the items for which another answer was likelier over the epochs, and predicted boxes
+    where none is annotated. Of boxes it is the later half of the epochs that counts: a detector
+    predicts next to nothing in its first ones.
     """
-    items, of_training = book.items, book.items.of_training
-    metrics = book.dynamics()
-    if book.detects:
-        scores, measure = metrics.confidence, CONFIDENCE
-        chosen = of_training & ~book.last.correct
-    else:
-        scores, measure = metrics.aum, AUM
-        chosen = of_training & (scores < _UNDECIDED)
+    items, metrics = book.items, book.dynamics()
+    scores = box_margins(_later_half(book)) if book.detects else metrics.aum
+    chosen = items.of_training & (scores < _UNDECIDED)
     found = [
         Suspect(
             items.keys[place],
@@ -65,13 +49,13 @@ def training_suspects(book: Book, labels: Mapping[str, str]) -> list[Suspect]:
             TRAIN,
             0,
             float(scores[place]),
-            measure,
+            AUM,
             _label(book, place),
             *_suggested(book, metrics, place, labels),
         )
         for place in np.flatnonzero(chosen).tolist()
     ]
-    for missing in missing_boxes(book) if book.detects else ():
+    for missing in missing_boxes(_later_half(book)) if book.detects else ():
         concept_id, image_id = items.concepts[missing.concept], items.image_ids[missing.image]
         found.append(
             Suspect(
@@ -79,42 +63,19 @@ def training_suspects(book: Book, labels: Mapping[str, str]) -> list[Suspect]:
                 image_id,
                 TRAIN,
                 0,
-                1 - missing.confidence,
-                CONFIDENCE,
+                -missing.confidence,
+                AUM,
                 DoubtedLabel(concept_id, False, missing.box),
                 Suggestion(ADD, concept_id, missing.box),
                 f"predicted a {quoted(labels, concept_id)} where no box is, in"
-                f" {_epochs(missing.epochs, len(book.epochs))}",
+                f" {missing.epochs} of the last {_epochs(len(_later_half(book).epochs))}",
             )
         )
     return ranked(found)
 
 
-def missing_boxes(book: Book) -> list[MissingBox]:
-    """The boxes of training images predicted after the last epoch where no annotation is."""
-    found = []
-    for image in np.flatnonzero(book.items.train).tolist():
-        spurious = [box for box in book.last.boxes_of(image) if box["outcome"] == SPURIOUS]
-        if not spurious:
-            continue
-        earlier = [epoch.boxes_of(image) for epoch in book.epochs]
-        for each in spurious:
-            box = _box(each)
-            scores = [
-                max(
-                    (
-                        other["score"]
-                        for other in boxes
-                        if other["concept"] == each["concept"]
-                        and box.overlap(_box(other)) >= SAME_PLACE
-                    ),
-                    default=0.0,
-                )
-                for boxes in earlier
-            ]
-            seen = sum(score > 0 for score in scores)
-            found.append(MissingBox(image, each["concept"], box, float(np.mean(scores)), seen))
-    return found
+def _later_half(book: Book) -> Book:
+    return Book(book.epochs[len(book.epochs) // 2 :])
 
 
 def _label(book: Book, place: int) -> DoubtedLabel:
@@ -131,7 +92,7 @@ def _suggested(
         return _suggested_box(book, place, labels)
     items, truth = book.items, int(book.items.concept[place])
     wrong = [int(epoch.predicted[place]) for epoch in book.epochs if not epoch.correct[place]]
-    often, learnt = _epochs(len(wrong), len(book.epochs)), _learnt(metrics, place)
+    often, learnt = _of(len(wrong), len(book.epochs)), _learnt(metrics, place)
     own = items.concepts[truth]
     if items.positive is not None:
         if items.positive[place]:
@@ -139,12 +100,9 @@ def _suggested(
                 f"did not predict {quoted(labels, own)} in {often}, {learnt}"
             )
         return Suggestion(ADD, own), f"predicted {quoted(labels, own)} in {often}, {learnt}"
-    if not wrong:
-        # Of two classes that were as likely the wrong one may have a higher logit on average.
-        return Suggestion(RELABEL, own), f"{learnt}, but never with certainty"
     concept, times = Counter(wrong).most_common(1)[0]
     other = items.concepts[concept]
-    often = _epochs(times, len(book.epochs))
+    often = _of(times, len(book.epochs))
     return Suggestion(RELABEL, other), f"predicted {quoted(labels, other)} in {often}, {learnt}"
 
 
@@ -159,40 +117,35 @@ def _learnt(metrics: Dynamics, place: int) -> str:
 
 
 def _suggested_box(book: Book, place: int, labels: Mapping[str, str]) -> tuple[Suggestion, str]:
-    items, last = book.items, book.last
+    """What speaks most against a true box after the last epoch, as its margin has it."""
+    items = book.items
     assert items.sides is not None
-    assert items.number is not None
-    assert last.outcome is not None
-    own = items.concepts[items.concept[place]]
-    box = Box(*items.sides[place].tolist())
-    outcome = OUTCOMES[last.outcome[place]]
-    found_index = OUTCOMES.index(FOUND)
-    missed = sum(
-        int(epoch.outcome is not None and epoch.outcome[place] != found_index)
-        for epoch in book.epochs
-    )
-    often = _epochs(missed, len(book.epochs))
-    matches = [
-        each
-        for each in last.boxes_of(int(items.image[place]))
-        if each["outcome"] == outcome and each["matched"] == items.number[place]
-    ]
-    if outcome == SWAPPED and matches:
-        other = items.concepts[matches[0]["concept"]]
-        return Suggestion(RELABEL, other, box), (
-            f"predicted {quoted(labels, other)} in this box; {quoted(labels, own)} was not found"
-            f" in {often}"
-        )
-    if outcome == SHIFTED and matches:
-        return Suggestion(MOVE, own, _box(matches[0])), (
-            f"predicted {quoted(labels, own)} beside this box, which was not found in {often}"
-        )
-    return Suggestion(REMOVE, own, box), f"{quoted(labels, own)} was not found here in {often}"
+    truth = int(items.concept[place])
+    own, box = items.concepts[truth], Box(*items.sides[place].tolist())
+    times = sum(int(epoch.correct[place]) for epoch in book.epochs)
+    found = f"{quoted(labels, own)} was found in {_of(times, len(book.epochs))}"
+    best, against = 0.0, (Suggestion(REMOVE, own, box), f"nothing predicted here; {found}")
+    for each in book.last.boxes_of(int(items.image[place])):
+        other, score = _box(each), each["score"]
+        overlap = box.overlap(other)
+        if each["concept"] != truth and overlap >= SAME_PLACE and score * overlap > best:
+            best, concept_id = score * overlap, items.concepts[each["concept"]]
+            why = f"predicted {quoted(labels, concept_id)} in this box with {score:.2f}; {found}"
+            against = Suggestion(RELABEL, concept_id, box), why
+        if each["concept"] == truth and overlap >= BESIDE and score * (1 - overlap) > best:
+            best = score * (1 - overlap)
+            why = f"predicted beside this box with {score:.2f}; {found}"
+            against = Suggestion(MOVE, own, other), why
+    return against
 
 
 def _box(predicted: Mapping[str, float]) -> Box:
     return Box(*(float(predicted[side]) for side in ("x", "y", "width", "height")))
 
 
-def _epochs(number: int, of: int) -> str:
-    return f"{number} of {of} epoch{'s' if of > 1 else ''}"
+def _of(number: int, epochs: int) -> str:
+    return f"{number} of {_epochs(epochs)}"
+
+
+def _epochs(number: int) -> str:
+    return f"{number} epoch{'' if number == 1 else 's'}"

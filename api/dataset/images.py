@@ -32,6 +32,7 @@ from domain.errors import Invalid
 from projections.dataset.dataset import DATASET
 from projections.dataset.index_scans import ImageFilter
 from projections.dataset.queries import ImageRow, list_images
+from projections.flip_book.suspects import SUSPECTS, decisions_of
 
 MAX_UPLOAD_REQUEST = 2_000_000_000
 
@@ -136,9 +137,12 @@ class ImageController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Response[ImageView]:
-        with backend.reading_as_of(as_of, at_least, *OF_IMAGES) as (connection, position, at):
+        shown = (*OF_IMAGES, SUSPECTS)
+        with backend.reading_as_of(as_of, at_least, *shown) as (connection, position, at):
             image = image_there(connection, image_id, view_id=view_id, as_of=at)
-        return Response(ImageView(image, position), headers={"ETag": f'"{image.revision}"'})
+            decisions = decisions_of(connection, [image_id], view_id, upto=at).get(image_id, [])
+        view = ImageView(image, decisions, position)
+        return Response(view, headers={"ETag": f'"{image.revision}"'})
 
     @get(
         "/images/{image_id:str}/content",

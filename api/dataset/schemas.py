@@ -13,6 +13,7 @@ from projections.dataset.catalog import ProjectRow
 from projections.dataset.erasures import ErasureRow
 from projections.dataset.imports import ImportRow
 from projections.dataset.queries import DatasetCounts, ImageRow, ViewCounts
+from projections.flip_book.suspects import DecisionRow
 
 
 class NewProject(Strict, frozen=True, kw_only=True):
@@ -105,7 +106,11 @@ class DatasetView(msgspec.Struct, frozen=True):
 
 
 class ImageView(msgspec.Struct, frozen=True):
+    """An image. `decisions` are all about its labels as suspects, in the view if one is given, the
+    oldest first; one holds for as long as the image has had its label since."""
+
     image: ImageRow
+    decisions: list[DecisionRow]
     position: int
 
 

@@ -25,16 +25,28 @@ class NewVersion(Strict, frozen=True, kw_only=True):
     ] = msgspec.field(default_factory=dict)
 
 
+class CorrectedSince(msgspec.Struct, frozen=True):
+    """The number of images of this version's dataset whose labels were corrected, from a list of
+    suspects, since the dataset of the previous version of the view that has a checkpoint."""
+
+    version_id: str
+    number: int
+    name: str
+    images: int
+
+
 class VersionView(msgspec.Struct, frozen=True):
     """A version; `waiting` is null unless it is queued, and in the past.
 
-    `warnings` say what will keep it from learning well, as far as that is known yet.
+    `warnings` say what will keep it from learning well, as far as that is known yet. `corrected`
+    is null for the first version of a view.
     """
 
     version: VersionRow
     position: int
     waiting: Waiting | None
     warnings: list[str]
+    corrected: CorrectedSince | None
 
 
 class ProgressView(msgspec.Struct, frozen=True):

@@ -13,7 +13,15 @@ from api.dataset.file_names import with_file_names
 from api.http.commands import CommandResult, Named, envelope, named, respond
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served
 from api.http.schemas import NewName
-from api.training.schemas import MetricsView, NewVersion, ProgressView, Versions, VersionView
+from api.training.corrected import corrected_since
+from api.training.schemas import (
+    CorrectedSince,
+    MetricsView,
+    NewVersion,
+    ProgressView,
+    Versions,
+    VersionView,
+)
 from api.training.waiting import waiting_for
 from api.training.warnings import warnings_about
 from application.handle import Decided, Session
@@ -28,6 +36,7 @@ from domain.training.version import (
     RenameVersion,
     StopVersion,
 )
+from projections.flip_book.suspects import SUSPECTS
 from projections.training.library_queries import (
     NEWEST,
     VersionFilter,
@@ -153,19 +162,21 @@ class VersionController(Controller):
     ) -> Response[VersionView]:
         """While it is queued, `waiting` says what for: trainings before it, workers online."""
 
-        def read() -> tuple[VersionRow, int, int | None, list[str]]:
-            read_models = MODELS_LIBRARY, VERSION_PROGRESS
+        def read() -> tuple[VersionRow, int, int | None, list[str], CorrectedSince | None]:
+            read_models = MODELS_LIBRARY, VERSION_PROGRESS, SUSPECTS
             with backend.reading_as_of(as_of, at_least, *read_models) as (connection, position, at):
                 version = find_version(connection, version_id, as_of=at)
                 if version is None:
                     raise NotFound("there is no such version")
                 before = trainings_before(connection, version_id) if at is None else None
                 progress = find_progress(connection, version_id, as_of=at)
+                corrected = corrected_since(connection, version, as_of=at)
             (named,) = with_file_names(backend, [version])
-            return named, position, before, warnings_about(version, progress)
+            return named, position, before, warnings_about(version, progress), corrected
 
-        version, position, before, warnings = await asyncio.to_thread(read)
-        view = VersionView(version, position, await waiting_for(backend, before), warnings)
+        version, position, before, warnings, corrected = await asyncio.to_thread(read)
+        waiting = await waiting_for(backend, before)
+        view = VersionView(version, position, waiting, warnings, corrected)
         return Response(view, headers={"ETag": f'"{version.revision}"'})
 
     @get(

@@ -71,6 +71,15 @@ PLANS = {
     )
 }
 
+SUSPECTS = _FROM_SCRATCH | {
+    "architecture": "resnet18",
+    "width": 32,
+    "height": 32,
+    "epochs": 6,
+    "recorded_images": 5000,
+}
+"""Options of both trainings of `stemma demo --kind suspects`."""
+
 EXPERIMENT = ExperimentPlan(
     name="Demo",
     budget=12,

@@ -8,10 +8,10 @@ are the same wherever the content is; and in one log it is one project.
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from rich.console import Console
@@ -47,30 +47,54 @@ def _annotated_digits(client: ApiClient, console: Console, plan: Plan, seed: int
     split = {"size": VALIDATION_SHARE, "seed": seed}
 
     def make(key: Key) -> str:
-        project_id = client.command("projects", project, key("project"))["id"]
-        image_ids: list[str] = []
-        for start in range(0, len(files), UPLOAD_BATCH):
-            batch = files[start : start + UPLOAD_BATCH]
-            path = f"projects/{project_id}/images"
-            image_ids += client.upload(path, batch, key(f"images from {start}"))["ids"]
-        console.print(f"The project has {len(image_ids):,} images of handwritten digits")
-        view_id = client.command(f"projects/{project_id}/views", view, key("view"))["id"]
-        concepts = client.command(f"views/{view_id}/concepts", labels, key("concepts"))["ids"]
-        annotations = [
-            {"image_id": image_id, "annotations": [{"concept_id": concepts[digit]}]}
-            for image_id, digit in zip(image_ids, digits, strict=True)
-        ]
-        annotated = {"images": annotations}
-        client.command(f"views/{view_id}/annotations", annotated, key("annotations"))
-        client.command(f"projects/{project_id}/validation-split", split, key("split"))
+        uploaded = upload_digits(client, key, project["name"], plan.view, files, digits, split)
+        console.print(f"The project has {len(files):,} images of handwritten digits")
         console.print("They are annotated with ten concepts, and 20 % of them validate")
-        return str(view_id)
+        return uploaded.view_id
 
     content = hashlib.sha256(msgspec.json.encode((project, view, labels, split, digits)))
     for name, data in files:
         content.update(name.encode())
         content.update(hashlib.sha256(data).digest())
     return _under_its_own_keys(client, content.hexdigest(), make)
+
+
+class UploadedDigits(NamedTuple):
+    """The view, the ids of its ten concepts by digit, and those of the images, in their order."""
+
+    view_id: str
+    concepts: list[str]
+    image_ids: list[str]
+
+
+def upload_digits(
+    client: ApiClient,
+    key: Key,
+    project: str,
+    view: str,
+    files: Sequence[tuple[str, bytes]],
+    digits: Sequence[int],
+    split: Mapping[str, object],
+) -> UploadedDigits:
+    """Make a project of these images, and annotate each with the concept of a digit."""
+    project_id = client.command("projects", {"name": project}, key("project"))["id"]
+    image_ids: list[str] = []
+    for start in range(0, len(files), UPLOAD_BATCH):
+        batch = list(files[start : start + UPLOAD_BATCH])
+        path = f"projects/{project_id}/images"
+        image_ids += client.upload(path, batch, key(f"images from {start}"))["ids"]
+    created = {"name": view, "kind": CLASSIFICATION}
+    view_id = client.command(f"projects/{project_id}/views", created, key("view"))["id"]
+    labels = {"labels": [str(digit) for digit in range(10)]}
+    concepts = client.command(f"views/{view_id}/concepts", labels, key("concepts"))["ids"]
+    annotations = [
+        {"image_id": image_id, "annotations": [{"concept_id": concepts[digit]}]}
+        for image_id, digit in zip(image_ids, digits, strict=True)
+    ]
+    annotated = {"images": annotations}
+    client.command(f"views/{view_id}/annotations", annotated, key("annotations"))
+    client.command(f"projects/{project_id}/validation-split", split, key("split"))
+    return UploadedDigits(str(view_id), list(concepts), image_ids)
 
 
 def _imported_scenes(client: ApiClient, console: Console, plan: Plan, seed: int) -> str:

@@ -1,9 +1,5 @@
 """`stemma flip-book`: what was recorded of a version's items, epoch by epoch, through the API."""
 
-import shutil
-import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +9,7 @@ from rich.table import Table
 
 from cli.calls import calling
 from cli.client import ApiClient
+from cli.flip_book.csv_file import print_csv
 
 _METRICS = ("confidence", "variability", "correctness", "aum", "loss")
 
@@ -38,7 +35,7 @@ def flip_book_command(
     path = f"versions/{quote(version_id, safe='')}/flip-book"
     with calling() as client:
         if as_csv:
-            _print_csv(client, f"{path}/items.csv", {} if epoch is None else {"epoch": epoch})
+            print_csv(client, f"{path}/items.csv", {} if epoch is None else {"epoch": epoch})
         elif item is not None:
             _print_item(client.query(f"{path}/items/{quote(item, safe='')}"))
         elif epoch is not None:
@@ -47,15 +44,6 @@ def flip_book_command(
             _print_items(page)
         else:
             _print_epochs(client, path)
-
-
-def _print_csv(client: ApiClient, path: str, parameters: dict[str, int]) -> None:
-    """Write it once all has come: a part of a file would look like a whole one."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "items.csv")
-        client.download(path, file, parameters)
-        with file.open("rb") as content:
-            shutil.copyfileobj(content, sys.stdout.buffer)
 
 
 def _print_epochs(client: ApiClient, path: str) -> None:

@@ -196,6 +196,30 @@ def find_version(
     return rows[0] if rows else None
 
 
+def find_previous(
+    connection: Connection, version: VersionRow, *, as_of: int | None = None
+) -> VersionRow | None:
+    """The last version of the view before this one that has a checkpoint.
+
+    For a trial it is one from before its experiment, whose trials all have the same dataset.
+    """
+    versions = VERSIONS.at(as_of)
+    query = (
+        select(versions)
+        .where(
+            versions.c.view_id == version.view_id,
+            versions.c.created_position < version.created_position,
+            versions.c.checkpoint.is_not(None),
+        )
+        .order_by(versions.c.created_position.desc())
+        .limit(1)
+    )
+    if version.experiment_id is not None:
+        query = query.where(versions.c.experiment_id.is_distinct_from(version.experiment_id))
+    rows = _versions(connection, query, as_of)
+    return rows[0] if rows else None
+
+
 class VersionFilter(msgspec.Struct, frozen=True, kw_only=True):
     """A filter of versions; None does not restrict. Without `trials`, those of experiments are left
     out."""

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator
 
+from domain.dataset.annotation import DoubtedLabel
 from domain.dataset.image import (
     Annotation,
     Box,
@@ -12,6 +13,9 @@ from domain.dataset.image import (
     ImageReviewed,
     ImageReviewWithdrawn,
     ImageSplitAssigned,
+    SuspectCorrected,
+    SuspectLeftUnsure,
+    SuspectUpheld,
 )
 from domain.dataset.project import (
     GreyDepthChosen,
@@ -93,7 +97,16 @@ def random_history(seed: int, events: int) -> MadeLog:
         if isinstance(event, ImageRemoved):
             gone.add(stream)
         log.add(stream, event)
+        if isinstance(event, ImageAnnotated):
+            log.add(stream, _decided(event, len(log.events)))
     return log
+
+
+def _decided(annotated: ImageAnnotated, number: int) -> Event:
+    """A decision about a label: as many of each kind."""
+    label = DoubtedLabel(CONCEPTS[number % 2])
+    kinds = SuspectUpheld, SuspectLeftUnsure, SuspectCorrected
+    return kinds[number % 3](annotated.view_id, "x1", label)
 
 
 def _next(chance: random.Random, stream: str, gone: bool) -> Event:

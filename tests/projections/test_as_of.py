@@ -12,11 +12,11 @@ from sqlalchemy import Connection, Engine
 import projections.engine.follow
 from adapters.postgres.postgres import engine_for
 from adapters.servers.postgres import EmbeddedPostgres
-from projections.dataset import catalog
+from projections.dataset import catalog, label_history
 from projections.dataset import queries as dataset_queries
 from projections.dataset.index_scans import ImageFilter
 from projections.engine.follow import Follower
-from projections.flip_book import flip_book
+from projections.flip_book import flip_book, suspects
 from projections.registry import READ_MODELS
 from projections.training import evaluations, library_queries, metric_history, version_progress
 from projections.training.library_queries import SORTS, VersionFilter
@@ -25,6 +25,7 @@ from tests.projections.random_history import (
     IMAGES,
     PROJECTS,
     VERSIONS,
+    VIEWS,
     random_history,
 )
 from tests.servers import new_database
@@ -46,6 +47,13 @@ WANTED = (
     VersionFilter(status="training", view_id="v1", archived=True),
     VersionFilter(name="1", model_id="m1", architecture="resnet18"),
 )
+
+
+def _previous(connection: Connection, as_of: int | None = None) -> object:
+    version = library_queries.find_version(connection, "x3", as_of=as_of)
+    return version and library_queries.find_previous(connection, version, as_of=as_of)
+
+
 QUERIES: dict[Any, list[Callable[..., object]]] = {
     catalog.list_projects: [catalog.list_projects],
     catalog.find_project: [partial(catalog.find_project, project_id="p1")],
@@ -68,6 +76,11 @@ QUERIES: dict[Any, list[Callable[..., object]]] = {
     dataset_queries.count_views: [
         partial(dataset_queries.count_views, project_id="p1", view_ids=["v1"])
     ],
+    label_history.label_histories: [
+        partial(label_history.label_histories, view_id=view, image_ids=IMAGES, since=since)
+        for view, since in (("v1", 0), ("v1", 40), ("v2", 0))
+    ],
+    library_queries.find_previous: [_previous],
     library_queries.library: [
         partial(library_queries.library, view_id="v1"),
         partial(library_queries.library, view_id="v1", archived=True, versions_each=1, limit=1),
@@ -98,7 +111,14 @@ QUERIES: dict[Any, list[Callable[..., object]]] = {
 
 
 def test_every_query_of_the_past_is_asked() -> None:
-    modules = catalog, dataset_queries, evaluations, library_queries, version_progress
+    modules = (
+        catalog,
+        dataset_queries,
+        evaluations,
+        label_history,
+        library_queries,
+        version_progress,
+    )
     found = {
         function
         for module in modules
@@ -116,6 +136,10 @@ def answers(connection: Connection, as_of: int | None) -> dict[str, object]:
         for function, queries in QUERIES.items()
         for number, query in enumerate(queries)
     }
+    for view in VIEWS:
+        said[f"decisions in {view}"] = suspects.decisions_of(connection, IMAGES, view, upto=as_of)
+        upto = EVENTS if as_of is None else as_of
+        said[f"corrected in {view}"] = suspects.corrected_between(connection, view, 0, upto)
     for version in VERSIONS:
         series = metric_history.series_of(connection, version, upto=as_of)
         said[f"series of {version}"] = series

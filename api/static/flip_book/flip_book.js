@@ -14,7 +14,6 @@ import { Player } from "./player.js";
 import { Recording } from "./recording.js";
 import { Tip } from "./tip.js";
 
-const STEP_MS = 350;
 const NEIGHBOURS = 6;
 const place = document.querySelector("[data-flip-book]");
 const work = JSON.parse(place.dataset.flipBook);
@@ -57,8 +56,8 @@ async function start() {
   document.body.dataset.ready = "";
 }
 
-// Shows an epoch; its points are there after some milliseconds, and within the pause before the next.
-async function go(index, pause) {
+// Shows an epoch; its points are there after so many milliseconds.
+async function go(index, milliseconds) {
   const found = recording.at(index) ?? (await loaded(index));
   if (!found || player.index !== index) return;
   recording.prefetch(index);
@@ -66,7 +65,7 @@ async function go(index, pause) {
   arrays = found;
   colourPoints();
   filter();
-  map.move(arrays.variability, arrays.confidence, isFirst ? 0 : Math.min(STEP_MS, 0.8 * pause));
+  map.move(arrays.variability, arrays.confidence, isFirst ? 0 : milliseconds);
   panel.show(arrays);
   keep();
 }

@@ -1,13 +1,14 @@
 // The slider over the epochs, its buttons and keys, and playing.
+const STEP_MS = 350;
+const SCRUB_MS = 120;
 const IN_THEMSELVES = "input, select, textarea, button, a, summary, dialog, [role=region]";
 
 export class Player {
   #timer;
 
-  // `go` is called with the index of an epoch and the milliseconds until the next, and resolves
-  // once the epoch is shown.
+  // `go` is called with the index of an epoch and the milliseconds in which points move there.
   constructor(place, epochs, go) {
-    this.slider = place.querySelector("[data-epoch]");
+    this.slider = place.querySelector("[data-slider]");
     this.text = place.querySelector("[data-epoch-text]");
     this.button = place.querySelector("[data-play]");
     this.speed = place.querySelector("[data-speed]");
@@ -15,11 +16,11 @@ export class Player {
     this.isPlaying = false;
     this.index = 0;
     this.extend(epochs);
-    this.slider.addEventListener("input", () => this.show(Number(this.slider.value) - 1, { by: "hand" }));
+    this.slider.addEventListener("input", () => this.scrub());
     this.button.addEventListener("click", () => this.toggle());
     place.addEventListener("click", ({ target }) => {
       const { step } = target.closest("[data-step]")?.dataset ?? {};
-      if (step) this.show(this.index + Number(step), { by: "hand" });
+      if (step) this.step(Number(step));
     });
     document.addEventListener("keydown", (event) => this.#key(event));
   }
@@ -35,11 +36,20 @@ export class Player {
     return this.index === this.epochs.length - 1;
   }
 
-  async show(index, { by } = {}) {
-    if (by === "hand") this.pause();
+  async show(index, milliseconds = STEP_MS) {
     this.index = Math.min(Math.max(index, 0), this.epochs.length - 1);
     this.#write();
-    await this.go(this.index, 1000 / Number(this.speed.value));
+    await this.go(this.index, milliseconds);
+  }
+
+  step(by) {
+    this.pause();
+    return this.show(this.index + by);
+  }
+
+  scrub() {
+    this.pause();
+    return this.show(Number(this.slider.value) - 1, SCRUB_MS);
   }
 
   toggle() {
@@ -56,12 +66,12 @@ export class Player {
   }
 
   async #next(index) {
+    const pause = 1000 / Number(this.speed.value);
     const began = performance.now();
-    await this.show(index);
+    await this.show(index, Math.min(STEP_MS, 0.8 * pause));
     if (!this.isPlaying) return;
     if (this.isAtEnd) return this.pause();
-    const wait = 1000 / Number(this.speed.value) - (performance.now() - began);
-    this.#timer = setTimeout(() => this.#next(this.index + 1), Math.max(wait, 0));
+    this.#timer = setTimeout(() => this.#next(this.index + 1), Math.max(began + pause - performance.now(), 0));
   }
 
   #write() {
@@ -74,8 +84,8 @@ export class Player {
   #key(event) {
     if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
     if (event.target.closest(IN_THEMSELVES)) return;
-    if (event.key === "ArrowLeft") this.show(this.index - 1, { by: "hand" });
-    else if (event.key === "ArrowRight") this.show(this.index + 1, { by: "hand" });
+    if (event.key === "ArrowLeft") this.step(-1);
+    else if (event.key === "ArrowRight") this.step(1);
     else if (event.key === " ") this.toggle();
     else return;
     event.preventDefault();

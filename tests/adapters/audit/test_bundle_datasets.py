@@ -13,6 +13,7 @@ from adapters.audit import verify_bundle as verifier
 from application.log.mapper import EventMapper
 from application.log.sealing import new_key
 from domain.dataset import image as image_module
+from domain.dataset.annotation import DoubtedLabel
 from domain.dataset.image import (
     PRECISION,
     Annotation,
@@ -25,6 +26,7 @@ from domain.dataset.image import (
     ImageReviewed,
     ImageReviewWithdrawn,
     ImageSplitAssigned,
+    SuspectUpheld,
 )
 from domain.event import Event
 from domain.library.view import DETECTION, KINDS
@@ -66,7 +68,8 @@ def happenings(boxed: bool) -> st.SearchStrategy[list[tuple[str, Event]]]:
     review = st.builds(ImageReviewed, st.sampled_from(VIEWS), st.integers(2, 6))
     withdrawn = st.sampled_from(VIEWS).map(ImageReviewWithdrawn)
     said = annotated(boxed), annotated(boxed)
-    event = st.one_of(added, added, *said, split, gone, review, review, withdrawn)
+    decided = st.sampled_from(VIEWS).map(lambda v: SuspectUpheld(v, "x", DoubtedLabel("k")))
+    event = st.one_of(added, added, *said, split, gone, review, review, withdrawn, decided)
     return st.lists(st.tuples(st.sampled_from(IMAGES), event), max_size=30).map(from_the_first)
 
 

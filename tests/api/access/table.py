@@ -97,6 +97,7 @@ read of                GET    /api/v1/versions/{version_id}/flip-book/epochs/{ep
 read of                GET    /api/v1/versions/{version_id}/flip-book/epochs/{epoch}/items
 read of                GET    /api/v1/versions/{version_id}/flip-book/items/{item}
 read of                GET    /api/v1/versions/{version_id}/flip-book/items.csv
+read of                GET    /api/v1/versions/{version_id}/compare/{other_id}/corrected
 read of                GET    /api/v1/versions/{version_id}/suspects
 read of                GET    /api/v1/versions/{version_id}/suspects.csv
 read of                GET    /api/v1/versions/{version_id}/suspects/{item}

@@ -2,15 +2,18 @@
 
 import csv
 import io
+import json
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from adapters.processes.processes import wait_until
+from cli.main import main
 from domain.training.messages import ConceptLabel
-from tests.api.evaluation.scene import Asked, finish, predictions, row
+from tests.api.evaluation.scene import Asked, finish, predictions, row, trained
 from tests.api.flip_book.scene import recorded
 from tests.api.scene import Scene
 from tests.waiting import HANG_SECONDS
@@ -61,15 +64,18 @@ def said(images: list[str], concepts: list[str]) -> list[dict[str, Any]]:
     ]
 
 
-def evaluate(site: Scene, asked: Asked, version_id: str) -> None:
-    """Predictions that contradict the labels of images 7 and 11, the first more surely."""
+def evaluate(
+    site: Scene, asked: Asked, version_id: str, truth: dict[int, int] | None = None
+) -> None:
+    """Predictions of 0 and 1 for images 7 and 11, the first more surely: not their first labels."""
     rows = []
     for number, image in enumerate(asked.images):
         predicted = {7: 0, 11: 1}.get(number, int(TRUTH[number]))
         sure = {7: 0.96, 11: 0.9}.get(number, 0.9)
         scores = [sure if c == predicted else (1 - sure) / 2 for c in range(3)]
         split = "train" if number < TRAIN else "validation"
-        rows.append(row(image, split, [int(TRUTH[number])], scores))
+        true = (truth or {}).get(number, int(TRUTH[number]))
+        rows.append(row(image, split, [true], scores))
     known = site.http.get(f"/api/v1/versions/{version_id}").json()["version"]["concepts"]
     concepts = msgspec.convert(known, list[ConceptLabel])
     finish(site, version_id, predictions(site, "classification", concepts, rows))
@@ -247,3 +253,67 @@ def test_an_annotator_that_came_from_a_suspect_corrects_it(site: Scene) -> None:
         assert shown["state"] == ("corrected" if decided else "open")
     refused = site.http.put(url, json={"annotations": []}, headers={"If-Match": '"2"'})
     assert refused.status_code == 412
+
+
+def test_what_was_corrected_shows_in_the_next_version_and_the_comparison(site: Scene) -> None:
+    asked = ask(site, "Corrected and trained again")
+    first = recorded(site, asked, "classification", EPOCHS)
+    site.visible()
+    assert site.http.get(f"/api/v1/versions/{first}").json()["corrected"] is None
+    evaluate(site, asked, first)
+    complete(site, first)
+    path = f"/versions/{first}/suspects/decisions"
+    items = [asked.images[7], asked.images[11]]
+    answer = site.post(path, {"decision": "corrected", "items": items})
+    site.post(path, {"decision": "upheld", "items": [asked.images[1]]})
+    shown = site.http.get(
+        f"/api/v1/images/{items[0]}",
+        params={"view_id": asked.view_id, "at_least": answer["position"]},
+    ).json()
+    assert [row["decision"] for row in shown["decisions"]] == ["corrected"]
+    assert shown["decisions"][0]["label"]["concept_id"] == asked.concepts[1]
+
+    second = trained(site, asked.view_id, "validates")
+    site.visible()
+    since = site.http.get(f"/api/v1/versions/{second}").json()["corrected"]
+    assert (since["version_id"], since["images"]) == (first, 2)
+    relabelled = {7: 0, 11: 1}
+    evaluate(site, asked, second, truth=relabelled)
+    url = f"/api/v1/versions/{first}/compare/{second}/corrected"
+    moved = site.http.get(url).json()
+    assert moved["counts"] == {
+        "corrected": 2,
+        "shared": 2,
+        "right": 0,
+        "fixed": 2,
+        "broken": 0,
+        "wrong": 0,
+    }
+    assert sorted(item["image_id"] for item in moved["items"]) == sorted(items)
+    assert {item["first"]["outcome"] for item in moved["items"]} == {"misclassified"}
+    page = site.http.get(url, params={"limit": 1}).json()
+    assert (page["next"], len(page["items"])) == ("1", 1)
+    back = site.http.get(f"/api/v1/versions/{second}/compare/{first}/corrected").json()
+    assert back["counts"]["broken"] == 2
+
+
+def test_the_command_lists_and_decides(site: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ask(site, "On the command line")
+    version_id = recorded(site, asked, "classification", EPOCHS)
+    site.visible()
+    for name, value in site.environment.items():
+        monkeypatch.setenv(name, value)
+
+    def stemma(*arguments: str) -> str:
+        result = CliRunner().invoke(main, ["suspects", version_id, *arguments])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    assert "predicted 'zero' in 2 of 3 epochs, never learnt" in stemma()
+    assert "2 of 2; in all 2 open" in stemma()
+    assert stemma("--csv").startswith("item,image_id,file_name")
+    assert json.loads(stemma("--json", "--split", "train"))["count"] == 2
+    assert "1 upheld" in stemma(asked.images[1], "--uphold")
+    assert "1 of 1; in all 1 open, 1 upheld" in stemma()
+    refused = CliRunner().invoke(main, ["suspects", version_id, "--uphold"])
+    assert refused.exit_code == 2

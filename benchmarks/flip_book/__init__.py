@@ -1,0 +1,1 @@
+"""Benchmarks of the flip book's page."""
