@@ -55,6 +55,7 @@ from api.experiments.page import ExperimentPages
 from api.flip_book.items import FlipBookController
 from api.flip_book.page import FlipBookPages
 from api.flip_book.suspects import SuspectController
+from api.flip_book.suspects_page import SuspectPages
 from api.http.counters import Metrics
 from api.http.edges import SecurityHeaders
 from api.http.known_parameters import known_parameters
@@ -140,6 +141,7 @@ PAGES = Router(
         VersionPages,
         EvaluationPages,
         FlipBookPages,
+        SuspectPages,
         ComparePages,
         WorkerPages,
         AuditPages,

@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "flip_book": recording.run,
     "scrub": scrub.run,
     "suspects": suspects.run,
+    "suspects-boxes": suspects.run_boxes,
     "loading": loading.run,
     "library": library.run,
     "as-of": as_of.run,

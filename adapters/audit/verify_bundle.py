@@ -350,15 +350,18 @@ def check_dataset(
 def manifest(images: dict[str, dict[str, Any]], version: Any) -> Iterator[tuple[str, str]]:
     """The split and the line of each image that a version trains on, sorted by image.
 
-    The image is in the project and annotated in the view: in classification with exactly one of the
-    version's concepts, in detection with one or more, in tagging with any number of them, or as
-    without concept. With `negative_validation`, a detection's validation images have any number.
-    With the option `reviewed_only`, a training image's annotation is the one that was reviewed.
+    The image is in the project, not in its test set, and annotated in the view: in classification
+    with exactly one of the version's concepts, in detection with one or more, in tagging with any
+    number of them, or as without concept. With `negative_validation`, a detection's validation
+    images have any number. With the option `reviewed_only`, a training image's annotation is the
+    one that was reviewed.
     """
     concepts = {concept["concept_id"] for concept in version["concepts"]}
     for stream, image in sorted(images.items()):
         annotated = image["annotations"].get(version["view_id"])
         if image["project"] != version["project_id"] or annotated is None:
+            continue
+        if image["split"] == "test":
             continue
         view = version["view_id"]
         reviewed = image["reviewed"].get(view) == image["annotated"][view]

@@ -5,12 +5,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
 from adapters.blobs.blobs import BlobStore
-from adapters.evaluation.prediction_arrays import PredictionArrays
+from adapters.evaluation.prediction_arrays import Boxes, PredictionArrays
 from adapters.flip_book.arrays import Book
+from adapters.flip_book.box_suspects import recorded_boxes
 from adapters.flip_book.quality_cache import LabelQualities
 from adapters.flip_book.suspects import Suspect
 from adapters.flip_book.training_suspects import training_suspects
-from adapters.flip_book.validation_suspects import validation_suspects
+from adapters.flip_book.validation_suspects import validation_boxes, validation_suspects
 
 HELD = 32
 """Lists of suspects in memory."""
@@ -29,22 +30,25 @@ class Rankings:
     def close(self) -> None:
         self._qualities.close()
 
-    def training(
+    def recorded(
         self, version_id: str, digests: Sequence[str], book: Book, labels: Mapping[str, str]
     ) -> list[Suspect]:
-        """The suspects among training images, from the epochs with these digests."""
-        return self._get((version_id, *digests), lambda: training_suspects(book, labels))
+        """The suspects that follow from the epochs with these digests: of training images; in
+        detection also of validation images."""
+        rank = recorded_boxes if book.detects else training_suspects
+        return self._get((version_id, *digests), lambda: rank(book, labels))
 
     def validation(
         self, version_id: str, digest: str, predictions: PredictionArrays, labels: Mapping[str, str]
     ) -> list[Suspect] | None:
         """The suspects among validation images; None while their label quality is computed."""
+        key = version_id, digest
+        if isinstance(predictions, Boxes):
+            return self._get(key, lambda: validation_boxes(predictions, labels))
         quality = self._qualities.get(digest)
         if quality is None:
             return None
-        return self._get(
-            (version_id, digest), lambda: validation_suspects(predictions, quality, labels)
-        )
+        return self._get(key, lambda: validation_suspects(predictions, quality, labels))
 
     def has_failed(self, digest: str) -> bool:
         """Whether the label quality of predictions cannot be computed."""

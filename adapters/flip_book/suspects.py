@@ -7,7 +7,8 @@ import msgspec
 from domain.dataset.annotation import Box, DoubtedLabel
 from domain.dataset.suspects import Suggestion
 
-AUM, CONFIDENCE, LOSS, QUALITY = "aum", "confidence", "loss", "label_quality"
+AUM, CONFIDENCE, LOSS = "aum", "confidence", "loss"
+MARGIN, QUALITY = "margin", "label_quality"
 
 
 class Suspect(msgspec.Struct, frozen=True):

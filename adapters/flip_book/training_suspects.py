@@ -7,12 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.flip_book.arrays import Book
-from adapters.flip_book.box_margins import BESIDE, box_margins, missing_boxes
 from adapters.flip_book.folds import NEVER, Dynamics
-from adapters.flip_book.suspects import AUM, LOSS, Suspect, missing_key, quoted, ranked
-from domain.dataset.annotation import SAME_PLACE, Box, DoubtedLabel
+from adapters.flip_book.suspects import AUM, LOSS, Suspect, quoted, ranked
+from domain.dataset.annotation import DoubtedLabel
 from domain.dataset.image import TRAIN
-from domain.dataset.suspects import ADD, MOVE, RELABEL, REMOVE, Suggestion
+from domain.dataset.suspects import ADD, RELABEL, REMOVE, Suggestion
 
 Floats = NDArray[np.float64]
 
@@ -33,63 +32,36 @@ def training_scores(book: Book, by: str) -> Floats:
 
 
 def training_suspects(book: Book, labels: Mapping[str, str]) -> list[Suspect]:
-    """The suspects among training images, the most suspect first.
-
-    They are the items for which another answer was likelier over the epochs, and predicted boxes
-    where none is annotated. Of boxes it is the later half of the epochs that counts: a detector
-    predicts next to nothing in its first ones.
-    """
+    """The suspects among training images, the most suspect first: items for which another answer
+    was likelier over the epochs."""
     items, metrics = book.items, book.dynamics()
-    scores = box_margins(_later_half(book)) if book.detects else metrics.aum
-    chosen = items.of_training & (scores < _UNDECIDED)
-    found = [
-        Suspect(
-            items.keys[place],
-            items.image_ids[items.image[place]],
-            TRAIN,
-            0,
-            float(scores[place]),
-            AUM,
-            _label(book, place),
-            *_suggested(book, metrics, place, labels),
-        )
-        for place in np.flatnonzero(chosen).tolist()
-    ]
-    for missing in missing_boxes(_later_half(book)) if book.detects else ():
-        concept_id, image_id = items.concepts[missing.concept], items.image_ids[missing.image]
-        found.append(
+    chosen = items.of_training & (metrics.aum < _UNDECIDED)
+    return ranked(
+        [
             Suspect(
-                missing_key(image_id, missing.concept, missing.box),
-                image_id,
+                items.keys[place],
+                items.image_ids[items.image[place]],
                 TRAIN,
                 0,
-                -missing.confidence,
+                float(metrics.aum[place]),
                 AUM,
-                DoubtedLabel(concept_id, False, missing.box),
-                Suggestion(ADD, concept_id, missing.box),
-                f"predicted a {quoted(labels, concept_id)} where no box is, in"
-                f" {missing.epochs} of the last {_epochs(len(_later_half(book).epochs))}",
+                _label(book, place),
+                *_suggested(book, metrics, place, labels),
             )
-        )
-    return ranked(found)
-
-
-def _later_half(book: Book) -> Book:
-    return Book(book.epochs[len(book.epochs) // 2 :])
+            for place in np.flatnonzero(chosen).tolist()
+        ]
+    )
 
 
 def _label(book: Book, place: int) -> DoubtedLabel:
     items = book.items
     present = items.positive is None or bool(items.positive[place])
-    box = None if items.sides is None else Box(*items.sides[place].tolist())
-    return DoubtedLabel(items.concepts[items.concept[place]], present, box)
+    return DoubtedLabel(items.concepts[items.concept[place]], present)
 
 
 def _suggested(
     book: Book, metrics: Dynamics, place: int, labels: Mapping[str, str]
 ) -> tuple[Suggestion, str]:
-    if book.detects:
-        return _suggested_box(book, place, labels)
     items, truth = book.items, int(book.items.concept[place])
     wrong = [int(epoch.predicted[place]) for epoch in book.epochs if not epoch.correct[place]]
     often, learnt = _of(len(wrong), len(book.epochs)), _learnt(metrics, place)
@@ -116,36 +88,5 @@ def _learnt(metrics: Dynamics, place: int) -> str:
     return f"learnt in epoch {first} and forgotten {times}"
 
 
-def _suggested_box(book: Book, place: int, labels: Mapping[str, str]) -> tuple[Suggestion, str]:
-    """What speaks most against a true box after the last epoch, as its margin has it."""
-    items = book.items
-    assert items.sides is not None
-    truth = int(items.concept[place])
-    own, box = items.concepts[truth], Box(*items.sides[place].tolist())
-    times = sum(int(epoch.correct[place]) for epoch in book.epochs)
-    found = f"{quoted(labels, own)} was found in {_of(times, len(book.epochs))}"
-    best, against = 0.0, (Suggestion(REMOVE, own, box), f"nothing predicted here; {found}")
-    for each in book.last.boxes_of(int(items.image[place])):
-        other, score = _box(each), each["score"]
-        overlap = box.overlap(other)
-        if each["concept"] != truth and overlap >= SAME_PLACE and score * overlap > best:
-            best, concept_id = score * overlap, items.concepts[each["concept"]]
-            why = f"predicted {quoted(labels, concept_id)} in this box with {score:.2f}; {found}"
-            against = Suggestion(RELABEL, concept_id, box), why
-        if each["concept"] == truth and overlap >= BESIDE and score * (1 - overlap) > best:
-            best = score * (1 - overlap)
-            why = f"predicted beside this box with {score:.2f}; {found}"
-            against = Suggestion(MOVE, own, other), why
-    return against
-
-
-def _box(predicted: Mapping[str, float]) -> Box:
-    return Box(*(float(predicted[side]) for side in ("x", "y", "width", "height")))
-
-
 def _of(number: int, epochs: int) -> str:
-    return f"{number} of {_epochs(epochs)}"
-
-
-def _epochs(number: int) -> str:
-    return f"{number} epoch{'' if number == 1 else 's'}"
+    return f"{number} of {epochs} epoch{'' if epochs == 1 else 's'}"

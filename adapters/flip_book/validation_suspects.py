@@ -4,20 +4,20 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from adapters.evaluation.prediction_arrays import Boxes, Labels, PredictionArrays
+from adapters.evaluation.prediction_arrays import Boxes, Labels
+from adapters.flip_book.box_margins import boxes_of
+from adapters.flip_book.box_suspects import Detections, box_suspects
 from adapters.flip_book.label_quality import LabelQuality
-from adapters.flip_book.suspects import QUALITY, Suspect, missing_key, quoted, ranked
-from domain.dataset.annotation import SAME_PLACE, Box, DoubtedLabel
+from adapters.flip_book.suspects import QUALITY, Suspect, quoted, ranked
+from domain.dataset.annotation import DoubtedLabel
 from domain.dataset.image import VALIDATION
-from domain.dataset.suspects import ADD, MOVE, RELABEL, REMOVE, Suggestion
+from domain.dataset.suspects import ADD, RELABEL, REMOVE, Suggestion
 
 
 def validation_suspects(
-    predictions: PredictionArrays, quality: LabelQuality, labels: Mapping[str, str]
+    predictions: Labels, quality: LabelQuality, labels: Mapping[str, str]
 ) -> list[Suspect]:
     """The suspects among validation images, the most suspect first."""
-    if isinstance(predictions, Boxes):
-        return _of_boxes(predictions, quality, labels)
     places = np.flatnonzero(~predictions.images.train).tolist()
     if predictions.single:
         found = [
@@ -32,6 +32,14 @@ def validation_suspects(
             for n in np.flatnonzero(quality.issues).tolist()
         ]
     return ranked([suspect for suspect in found if suspect is not None])
+
+
+def validation_boxes(predictions: Boxes, labels: Mapping[str, str]) -> list[Suspect]:
+    """The suspects among boxes of validation images, by the margins of the saved checkpoint."""
+    true, predicted = boxes_of(predictions)
+    detections = Detections(predictions.images.ids, predictions.concepts, true, [predicted])
+    validation = ~predictions.images.train
+    return box_suspects(detections, validation, VALIDATION, labels, lambda _: "")
 
 
 def _suspect(
@@ -70,69 +78,3 @@ def _of_tag(
     suggestion = Suggestion(REMOVE if present else ADD, own)
     label = DoubtedLabel(own, present)
     return _suspect(f"{image_id}:{own}", image_id, score, label, suggestion, why)
-
-
-def _of_boxes(
-    predictions: Boxes, quality: LabelQuality, labels: Mapping[str, str]
-) -> list[Suspect]:
-    found: list[Suspect] = []
-    true, predicted = 0, 0
-    for place in np.flatnonzero(~predictions.images.train).tolist():
-        for number, box in enumerate(predictions.truth.of(place)):
-            if quality.issues[true]:
-                found.append(_of_box(predictions, place, number, box, quality.scores[true], labels))
-            true += 1
-        for box in predictions.predicted.of(place):
-            score = quality.missing[predicted]
-            if score is not None:
-                found.append(_of_missing(predictions, place, box, score, labels))
-            predicted += 1
-    return ranked(found)
-
-
-def _of_box(
-    predictions: Boxes,
-    place: int,
-    number: int,
-    true: int,
-    score: float,
-    labels: Mapping[str, str],
-) -> Suspect:
-    image_id = predictions.images.ids[place]
-    concept = int(predictions.truth.concept[true])
-    own, box = predictions.concepts[concept], Box(*predictions.truth.sides[true].tolist())
-    label = DoubtedLabel(own, True, box)
-    near = [
-        (box.overlap(other), each, other)
-        for each in predictions.predicted.of(place)
-        for other in (Box(*predictions.predicted.sides[each].tolist()),)
-        if predictions.scores[each] >= 0.5
-    ]
-    overlap, each, other = max(near, key=lambda entry: entry[0], default=(0.0, -1, box))
-    key = f"{image_id}:{number}"
-    if not overlap:
-        why = f"the saved checkpoint finds no {quoted(labels, own)} here"
-        return _suspect(key, image_id, score, label, Suggestion(REMOVE, own, box), why)
-    predicted = predictions.concepts[int(predictions.predicted.concept[each])]
-    sure = f"with {predictions.scores[each]:.2f}"
-    if predicted != own and overlap >= SAME_PLACE:
-        why = f"the saved checkpoint predicts {quoted(labels, predicted)} in this box {sure}"
-        suggestion = Suggestion(RELABEL, predicted, box)
-    else:
-        why = f"the saved checkpoint predicts {quoted(labels, predicted)} beside this box {sure}"
-        suggestion = Suggestion(MOVE, predicted, other)
-    return _suspect(key, image_id, score, label, suggestion, why)
-
-
-def _of_missing(
-    predictions: Boxes, place: int, predicted: int, score: float, labels: Mapping[str, str]
-) -> Suspect:
-    image_id = predictions.images.ids[place]
-    concept = int(predictions.predicted.concept[predicted])
-    own, box = predictions.concepts[concept], Box(*predictions.predicted.sides[predicted].tolist())
-    why = (
-        f"the saved checkpoint predicts a {quoted(labels, own)} with"
-        f" {predictions.scores[predicted]:.2f} where no box is"
-    )
-    key, label = missing_key(image_id, concept, box), DoubtedLabel(own, False, box)
-    return _suspect(key, image_id, score, label, Suggestion(ADD, own, box), why)

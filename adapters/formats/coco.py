@@ -35,6 +35,7 @@ from adapters.formats.items import (
     DeclaredView,
     Images,
     Item,
+    LeftOut,
     Note,
     Problem,
     ReadOptions,
@@ -43,7 +44,7 @@ from adapters.formats.items import (
     Written,
 )
 from adapters.formats.sources import Flaw, joined, printable
-from adapters.formats.splits import file_split, is_known, left_out
+from adapters.formats.splits import absent, file_split, may_be_absent
 from adapters.formats.writing import (
     boxes_of,
     chunked,
@@ -143,13 +144,8 @@ class _FileImages:
     def _image(self, image: CocoImage, annotations: list[CocoAnnotation]) -> Iterator[Item]:
         path = None
         try:
-            if self._split is not None and not is_known(self._split):
-                # Images for other splits are often not there, and cannot be wrong.
-                path = image.file_name
-                with suppress(Flaw):
-                    path = find_image(self._folder, image.file_name, self._parents)
-                self._refuse_second(path)
-                yield left_out(path, self._where(image), self._split)
+            if (missing := self._missing(image)) is not None:
+                yield missing
                 return
             path = find_image(self._folder, image.file_name, self._parents)
             self._refuse_second(path)
@@ -169,10 +165,22 @@ class _FileImages:
             return
         if not annotations:
             yield Note(self._where(image), WITHOUT_ANNOTATIONS.format(taken_as(self._options)))
-        negative = self._options.negative and not annotations
+        # A test set is often published without its annotations.
+        unknown = not self._file.annotations and may_be_absent(self._split or "")
+        negative = self._options.negative and not annotations and not unknown
         in_view = view_annotations(DETECTION, labelled, without_concept=negative)
         by_view = {} if in_view is None else {self._options.view: in_view}
         yield SourceImage(path, self._where(image), self._split, {}, by_view, size)
+
+    def _missing(self, image: CocoImage) -> LeftOut | None:
+        """The image, if it is not there and its split is one whose images need not be."""
+        if self._split is None or not may_be_absent(self._split):
+            return None
+        with suppress(Flaw):
+            find_image(self._folder, image.file_name, self._parents)
+            return None
+        self._refuse_second(image.file_name)
+        return absent(image.file_name, self._where(image), self._split)
 
     def _refuse_second(self, path: str) -> None:
         if path in self._seen:

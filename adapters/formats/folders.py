@@ -30,7 +30,7 @@ from adapters.formats.items import (
     ViewAnnotations,
 )
 from adapters.formats.sources import Flaw, joined, label, listing, printable, walk
-from adapters.formats.splits import LIST_FOLDERS, folder_split, is_known, left_out, list_paths
+from adapters.formats.splits import LIST_FOLDERS, folder_split, list_paths, may_be_absent
 from domain.errors import Invalid
 from domain.library.view import CLASSIFICATION
 
@@ -38,6 +38,7 @@ NO_CLASSES = {"images", "image", "imgs", "img", "jpegimages", "labels", "annotat
 """Names of folders that are no class: their images have no label."""
 LINK = "links are not followed; put the file or folder here"
 NO_IMAGE = "files that are no images are left out"
+NO_LABEL = "images of the test split that are in no label's folder are left out"
 
 
 def recognise(folder: Path) -> Recognition:
@@ -87,8 +88,11 @@ def _label_parents(folder: Path) -> list[str]:
 
 
 def _labels(folder: Path, parent: str) -> list[str]:
-    """The label folders of a parent; none for a split that is left out."""
-    return listing(folder, parent).folders if is_known(folder_split(parent) or "") else []
+    """The label folders of a parent; a test set may have images in `images/`, without labels."""
+    names = listing(folder, parent).folders
+    if not may_be_absent(folder_split(parent) or ""):
+        return names
+    return [name for name in names if name.lower() not in NO_CLASSES]
 
 
 def _images(folder: Path, view: str) -> Iterator[Item]:
@@ -98,18 +102,27 @@ def _images(folder: Path, view: str) -> Iterator[Item]:
         yield from _strays(folder, "", advice)
     for parent in parents:
         split = folder_split(parent) or ""
-        if not is_known(split):
-            yield from _left_out(folder, parent, split)
-            continue
-        yield from _strays(folder, parent, f"put it in {joined(parent, '<label>')}/")
+        strays = _strays(folder, parent, f"put it in {joined(parent, '<label>')}/")
+        yield from map(_without_label, strays) if may_be_absent(split) else strays
+        labels = _labels(folder, parent)
         for name in listing(folder, parent).folders:
+            if name not in labels:
+                yield from _unlabelled(folder, joined(parent, name))
+                continue
             yield from _labelled(folder, joined(parent, name), name, split, view)
 
 
-def _left_out(folder: Path, parent: str, split: str) -> Iterator[LeftOut]:
-    for current, entries in walk(folder, parent):
-        for path in (joined(current, name) for name in filter(is_image, entries.files)):
-            yield left_out(path, printable(path), split)
+def _unlabelled(folder: Path, path: str) -> Iterator[LeftOut]:
+    for current, entries in walk(folder, path):
+        for where in (joined(current, name) for name in filter(is_image, entries.files)):
+            yield LeftOut(printable(where), NO_LABEL, where)
+
+
+def _without_label(stray: Problem | Note) -> LeftOut | Problem | Note:
+    """A test set is often published without labels: its images are left out."""
+    if isinstance(stray, Problem) and stray.path is not None:
+        return LeftOut(stray.where, NO_LABEL, stray.path)
+    return stray
 
 
 def _labelled(folder: Path, path: str, name: str, split: str, view: str) -> Iterator[Item]:

@@ -1,10 +1,10 @@
 """The splits of a source: one place decides what a name such as `train`, `val2017` or `test` means.
 
-Stemma has training and validation images. Images that a source names for any other split are left
-out, since they must not train. A split is named, in this order, by the entry of an image (a column,
-a field, or the file, folder or list that its reader knows), by a list `<split>.txt` at the top of
-the source, or by a folder of the image's path. If a list is for training or validation, an image
-that is on none is left out.
+Stemma has training, validation and test images. Images that a source names for any other split are
+left out, since they must not train. A split is named, in this order, by the entry of an image (a
+column, a field, or the file, folder or list that its reader knows), by a list `<split>.txt` at the
+top of the source, or by a folder of the image's path. If a list is for training or validation, an
+image that is on none is left out.
 """
 
 import re
@@ -18,7 +18,7 @@ import msgspec
 from adapters.formats.image_names import find_image, find_moved_image
 from adapters.formats.items import Contents, Item, LeftOut, Problem, SourceImage
 from adapters.formats.sources import Flaw, is_plain, joined, lines, listing, printable
-from domain.dataset.image import TRAIN, VALIDATION
+from domain.dataset.image import TEST, TRAIN, VALIDATION
 
 SPLITS = {
     "train": TRAIN,
@@ -27,10 +27,11 @@ SPLITS = {
     "valid": VALIDATION,
     "validation": VALIDATION,
     "dev": VALIDATION,
+    "test": TEST,
+    "testing": TEST,
+    "holdout": TEST,
 }
-OTHERS = {"test", "testing", "holdout"}
-"""Words for splits that Stemma does not have, where they are names of files and folders."""
-IN_NAMES = {*SPLITS, *OTHERS} - {"dev"}
+IN_NAMES = SPLITS.keys() - {"dev"}
 """The words that name a split in the name of a file or folder, where `dev` has other meanings."""
 TRAINVAL = "trainval"
 UNDECIDED = {"", TRAINVAL, "all", "default", "unassigned", "none", "null", "nan"}
@@ -44,6 +45,7 @@ LIST_FOLDERS = ("", "meta", "splits", "lists", "annotations")
 PROBED_LINES = 20
 _WITH_NUMBERS = re.compile(r"(\S+)(?:\s+-?\d+)+")
 UNLISTED = "images that no list of a split names are left out"
+ABSENT = "images of the test split that are not there are left out"
 
 
 def meaning(name: str) -> str | None:
@@ -55,10 +57,20 @@ def meaning(name: str) -> str | None:
 def left_out(path: str, where: str, name: str) -> LeftOut:
     return LeftOut(
         where,
-        f"images of split {printable(name.strip())[:60]!r} are left out: Stemma has train and"
-        " validation; rename the split to take them",
+        f"images of split {printable(name.strip())[:60]!r} are left out: Stemma has train,"
+        " validation and test; rename the split to take them",
         path,
     )
+
+
+def may_be_absent(name: str) -> bool:
+    """Whether images of the split are often not there: those of a test set are published apart."""
+    return not is_known(name) or meaning(name) == TEST
+
+
+def absent(path: str, where: str, name: str) -> LeftOut:
+    """An image that is not there, of a split that `may_be_absent`."""
+    return LeftOut(where, ABSENT, path) if is_known(name) else left_out(path, where, name)
 
 
 def folder_split(name: str) -> str | None:
@@ -81,7 +93,7 @@ def file_split(path: str) -> str | None:
     words = set(re.split("[^a-z]+", name.rpartition(".")[0].lower())) & IN_NAMES
     if not words:
         return path_split(parent)
-    return words.pop() if len({SPLITS.get(word, word) for word in words}) == 1 else None
+    return words.pop() if len({SPLITS[word] for word in words}) == 1 else None
 
 
 class SplitLists:
@@ -91,22 +103,22 @@ class SplitLists:
         self._folder, self._parents = folder, parents
         self._names: dict[str, str] = {}
         self.are_complete = False
-        """Whether an image that is on none is in no split: one of the lists is for a split that is
-        taken. A list of test images alone says nothing of the others."""
+        """Whether an image that is on none is in no split: one of the lists is for training or
+        validation. A list of test images alone says nothing of the others."""
 
     def read(self, path: str, name: str, max_bytes: int) -> Iterator[Problem]:
         """Read the list at `path` for the split `name`.
 
-        A missing image is a problem, unless the images of this split are left out anyway.
+        A missing image is a problem, unless the images of this split are often not there.
         """
-        self.are_complete |= is_known(name)
+        self.are_complete |= not may_be_absent(name)
         for count, line in enumerate(lines(self._folder, path, max_bytes), 1):
             if not line.strip():
                 continue
             try:
                 image = self._find(path, line.strip())
             except Flaw as flaw:
-                if is_known(name):
+                if not may_be_absent(name):
                     yield Problem(f"{printable(path)}:{count}", str(flaw))
                 continue
             if name in UNDECIDED:

@@ -33,7 +33,7 @@ from adapters.formats.items import (
     Written,
 )
 from adapters.formats.sources import Flaw, label, lines, printable, storable
-from adapters.formats.splits import is_known, left_out
+from adapters.formats.splits import absent, is_known, left_out, may_be_absent
 from adapters.formats.studio_file import (
     Corners,
     Region,
@@ -49,7 +49,7 @@ from adapters.formats.studio_file import (
 )
 from adapters.formats.writing import chunked
 from adapters.uploads.disk_set import DiskSet
-from domain.dataset.image import TRAIN, VALIDATION, Box
+from domain.dataset.image import SPLITS, Box
 from domain.library.view import DETECTION, TAGGING
 
 
@@ -73,13 +73,14 @@ def _images(
             if len(line.data) != 1:
                 raise Flaw(f"data has {len(line.data)} files; give one a line")
             split, name = _split(line), line.data[0].file
-            if split is not None and not is_known(split):
-                # Images for other splits are often not there, and cannot be wrong.
-                with suppress(Flaw):
-                    name = find_image(folder, name, ("", "images"))
-                yield left_out(name, where, split)
+            if split is not None and may_be_absent(split) and not _is_there(folder, name):
+                yield absent(name, where, split)
                 continue
             image = find_image(folder, name, ("", "images"))
+            if split is not None and not is_known(split):
+                # What is left out cannot be wrong.
+                yield left_out(image, where, split)
+                continue
             if seen.add(image) is not None:
                 raise Flaw(f"{image!r} comes again; give one line, with all its annotations")
             by_view = _annotated(line.annotations or [], views, options.clip)
@@ -88,6 +89,13 @@ def _images(
             yield Problem(where, f"the line is no JSON of an image: {error}", image)
         except Flaw as flaw:
             yield Problem(where, str(flaw), image)
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    with suppress(Flaw):
+        find_image(folder, name, ("", "images"))
+        return True
+    return False
 
 
 def _split(line: StudioLine) -> str | None:
@@ -178,7 +186,7 @@ def _lines(views: Sequence[DeclaredView], images: Images) -> Iterator[bytes]:
         StudioView(view.name, view.kind, [StudioConcept(name) for name in view.concepts])
         for view in views
     ]
-    header = StudioHeader(declared, "exported by Stemma", (TRAIN, VALIDATION))
+    header = StudioHeader(declared, "exported by Stemma", SPLITS)
     yield msgspec.json.encode(header) + b"\n"
     for number, image in enumerate(images(), 1):
         annotations = [entry for view in views for entry in _annotations(image, view)]

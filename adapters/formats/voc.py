@@ -43,17 +43,17 @@ from adapters.formats.sources import (
     printable,
     walk,
 )
-from adapters.formats.splits import OTHERS, UNDECIDED, is_known, left_out, path_split
+from adapters.formats.splits import UNDECIDED, is_known, may_be_absent, path_split
 from adapters.formats.voc_origin import guess_origin
 from adapters.formats.writing import Stems, boxes_of, detection_view, size_of, without_suffix
 from adapters.formats.xml_tree import LARGEST, Element, parse
-from domain.dataset.image import TRAIN, VALIDATION, Box
+from domain.dataset.image import TEST, TRAIN, VALIDATION, Box
 from domain.errors import Invalid
 from domain.library.view import DETECTION
 
 ROOT = "Annotations"
 SETS = "ImageSets/Main"
-SET_FILES = {TRAIN: f"{SETS}/train.txt", VALIDATION: f"{SETS}/val.txt"}
+SET_FILES = {TRAIN: f"{SETS}/train.txt", VALIDATION: f"{SETS}/val.txt", TEST: f"{SETS}/test.txt"}
 SET_FOLDERS = (SETS, "ImageSets")
 IMAGE_FOLDERS = ("JPEGImages", "images", "data")
 FORM = "Pascal VOC"
@@ -122,7 +122,7 @@ def _images(folder: Path, roots: Sequence[str], options: ReadOptions) -> Iterato
 def _root_images(folder: Path, root: str, origin: int, options: ReadOptions) -> Iterator[Item]:
     splits: dict[str, str] = {}
     yield from _sets(folder, root, splits, options)
-    are_complete = any(map(is_known, splits.values()))
+    are_complete = not all(map(may_be_absent, splits.values()))
     top = _top(folder, root)
     for path in _paths(folder, root):
         below = path.removeprefix(f"{top}/")
@@ -137,9 +137,6 @@ def _root_images(folder: Path, root: str, origin: int, options: ReadOptions) -> 
                 continue
             if split is None:
                 split = path_split(path.rpartition("/")[0])
-            if split is not None and not is_known(split):
-                yield left_out(image, printable(path), split)
-                continue
             size = _size(xml) or image_size(folder, image)
         except Flaw as flaw:
             yield Problem(printable(path), str(flaw), image)
@@ -181,7 +178,7 @@ def _sets(
         if not lists and (folder / parent).is_dir():
             for name in listing(folder, parent).files:
                 stem = name.removesuffix(".txt").lower()
-                if name.endswith(".txt") and (is_known(stem) or stem in OTHERS):
+                if name.endswith(".txt") and is_known(stem):
                     lists[joined(parent, name)] = stem
     # Those that name no split come last, since they repeat the others.
     for path, split in sorted(lists.items(), key=lambda item: item[1] in UNDECIDED):
@@ -195,7 +192,7 @@ def _sets(
                 paths = [f"{joined(_top(folder, root), inside(stem))}.xml" for stem in stems]
                 there = [n for n, path in enumerate(paths) if is_plain(folder, path)]
                 if not there:
-                    if not is_known(split):
+                    if may_be_absent(split):
                         continue
                     raise Flaw(f"there is no {paths[-1]}; add it, or remove the line")
                 stem = stems[there[0]]

@@ -39,7 +39,6 @@ from adapters.formats.sources import (
     printable,
     walk,
 )
-from adapters.formats.splits import is_known, left_out
 from adapters.formats.writing import (
     Stems,
     boxes_of,
@@ -114,9 +113,6 @@ def _images(folder: Path, data: Data, options: ReadOptions) -> Iterator[Item]:
             split = splits.of(path)
             if split is None and splits.are_complete:
                 yield LeftOut(printable(path), UNNAMED, path)
-            elif split is not None and not is_known(split):
-                # The labels of images that are left out are not read, so they cannot be wrong.
-                yield left_out(path, printable(path), split)
             else:
                 yield from _image(folder, path, split, data, options)
 

@@ -25,12 +25,12 @@ from adapters.formats.sources import (
     printable,
     read_bytes,
 )
-from adapters.formats.splits import OTHERS, SPLITS, SplitLists, is_known
-from domain.dataset.image import TRAIN, VALIDATION
+from adapters.formats.splits import SPLITS, SplitLists, may_be_absent
+from domain.dataset.image import TEST, TRAIN, VALIDATION
 from domain.errors import Invalid
 
-LISTS = {TRAIN: "train.txt", VALIDATION: "val.txt"}
-KEYS = {TRAIN: "train", VALIDATION: "val"}
+LISTS = {TRAIN: "train.txt", VALIDATION: "val.txt", TEST: "test.txt"}
+KEYS = {TRAIN: "train", VALIDATION: "val", TEST: "test"}
 NAMED = ("data.yaml", "data.yml", "dataset.yaml")
 PLAIN = ("classes.txt", "obj.names")
 DARKNET = "obj.data"
@@ -82,7 +82,7 @@ def _darknet_splits(folder: Path) -> dict[str, list[str]]:
     for line in lines(folder, DARKNET, LARGEST):
         key, _, value = (part.strip() for part in line.partition("="))
         for path in (value, value.removeprefix("data/")):
-            if key in {*SPLITS, *OTHERS} and value and is_plain(folder, path):
+            if key in SPLITS and value and is_plain(folder, path):
                 splits[key] = [path]
     return splits
 
@@ -110,7 +110,7 @@ def _from_yaml(folder: Path, path: str, data: bytes) -> Data:
     names = content.get("names")
     pairs = enumerate(names) if isinstance(names, list) else []
     pairs = names.items() if isinstance(names, dict) else pairs
-    splits = {key: _entries(folder, content, key) for key in (*SPLITS, *OTHERS) if key in content}
+    splits = {key: _entries(folder, content, key) for key in SPLITS if key in content}
     return Data(path, _names(path, pairs), splits, "kpt_shape" in content)
 
 
@@ -159,8 +159,8 @@ class Splits:
 
     @property
     def are_complete(self) -> bool:
-        """Whether an image in none of them is in no split: one is for a split that is taken."""
-        return self._lists.are_complete or any(map(is_known, self._folders.values()))
+        """Whether an image in none of them is in no split: one is for training or validation."""
+        return self._lists.are_complete or not all(map(may_be_absent, self._folders.values()))
 
     def read_sources(self, max_bytes: int) -> Iterator[Problem]:
         """Read the folders and lists that are named, and yield their problems."""
@@ -172,7 +172,7 @@ class Splits:
                             raise Flaw(f"{entry!r} is in two splits; choose one")
                     elif entry.endswith(".txt") and is_plain(self._folder, entry):
                         yield from self._lists.read(entry, key, max_bytes)
-                    elif is_known(key):
+                    elif not may_be_absent(key):
                         raise Flaw(f"{key} is {entry!r}, which is no folder or list; correct it")
                 except Flaw as flaw:
                     yield Problem(self._data.path, str(flaw))

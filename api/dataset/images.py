@@ -21,7 +21,7 @@ from api.dataset.schemas import Images, ImageSplit, ImageView, NewAnnotations, N
 from api.dataset.thumbnails import MEDIA_TYPE, Size, made_small
 from api.http.commands import CommandResult, Named, carry_out, named
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
-from api.http.schemas import Order, Split
+from api.http.schemas import AnySplit, Order
 from application.dataset.dataset import grey_bits_of
 from application.dataset.projects import annotate_images
 from application.log.store import END
@@ -81,7 +81,7 @@ class ImageController(Controller):
         backend: Served,
         project_id: FromPath[str],
         view_id: FromQuery[str | None] = None,
-        split: FromQuery[Split | None] = None,
+        split: FromQuery[AnySplit | None] = None,
         concept_id: FromQuery[str | None] = None,
         annotated: FromQuery[bool | None] = None,
         without_concept: FromQuery[bool] = False,

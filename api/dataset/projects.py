@@ -9,11 +9,11 @@ from api.http.commands import CommandResult, Named, carry_out, named
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.http.schemas import NewName
 from application.access.accounts import begin_project
-from application.dataset.projects import draw_validation_split
+from application.dataset.projects import draw_test_set, draw_validation_split
 from domain.access.roles import Right
 from domain.aggregates import PROJECT
 from domain.dataset.project import RenameProject
-from domain.dataset.validation_split import DrawValidationSplit
+from domain.dataset.splits import DrawSplit
 from domain.errors import NotFound
 from projections.dataset.catalog import CATALOG, find_project, list_projects, list_views
 from projections.dataset.dataset import DATASET
@@ -129,11 +129,28 @@ class ProjectController(Controller):
     def draw_validation_split(
         self, project: Named, data: JSONBody[NewSplit]
     ) -> Response[CommandResult]:
-        """Draw a validation set at random from all images; the others become training images.
+        """Draw a validation set at random from the images that are not in the test set; the others
+        become training images.
 
         With `stratify_by`, a view's id, each concept of the view gets about the same share.
         """
-        command = DrawValidationSplit(data.size, data.seed, data.stratify_by)
+        command = DrawSplit(data.size, data.seed, data.stratify_by)
         return project.carry_out(
             lambda session: draw_validation_split(session, project.id, command), data
         )
+
+    @post(
+        "/{project_id:str}/test-set",
+        summary="Draw a test set",
+        status_code=200,
+        sync_to_thread=True,
+        opt=needs(Right.TRAIN, of="project_id"),
+    )
+    def draw_test_set(self, project: Named, data: JSONBody[NewSplit]) -> Response[CommandResult]:
+        """Draw a test set at random from the images that do not validate; the others train.
+
+        No version trains or validates on it. With `stratify_by`, a view's id, each concept of the
+        view gets about the same share.
+        """
+        command = DrawSplit(data.size, data.seed, data.stratify_by)
+        return project.carry_out(lambda session: draw_test_set(session, project.id, command), data)

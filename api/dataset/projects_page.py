@@ -181,7 +181,7 @@ class ProjectPages(Controller):
         backend: Served,
         request: HttpRequest,
         project_id: FromPath[str],
-        split: Annotated[str, QueryParameter(pattern="^(train|validation|)$")] = "",
+        split: Annotated[str, QueryParameter(pattern="^(train|validation|test|)$")] = "",
         view: FromQuery[str] = "",
         concept: FromQuery[str] = "",
         annotated: Annotated[str, QueryParameter(pattern="^(yes|no|without|)$")] = "",

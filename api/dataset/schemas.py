@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from adapters.dataset.imports.progress import ImportProgress
-from api.http.schemas import Kind, Listing, Name, Split, Strict, published_as
+from api.http.schemas import AnySplit, Kind, Listing, Name, Strict, published_as
 from domain.dataset.image import Annotation
 from domain.dataset.imports import NEGATIVE
 from projections.dataset.catalog import ProjectRow
@@ -51,7 +51,7 @@ class NewAnnotations(Strict, frozen=True, kw_only=True):
 
 
 class ImageSplit(Strict, frozen=True, kw_only=True):
-    split: Split
+    split: AnySplit
 
 
 class NewErasure(Strict, frozen=True, kw_only=True):

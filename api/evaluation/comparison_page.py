@@ -11,6 +11,7 @@ from litestar.response import Template
 from api.access.guard import demand
 from api.access.rights import needs
 from api.evaluation.comparison_views import ComparisonView, comparison_view
+from api.evaluation.corrected import CorrectedView, corrected_view
 from api.evaluation.evaluated import find_two_evaluated
 from api.evaluation.page import (
     VersionPart,
@@ -45,6 +46,7 @@ class ComparePage(VersionPart, frozen=True, kw_only=True):
     """Two versions; `change` restricts the images to one kind of change."""
 
     comparison: ComparisonView
+    corrected: CorrectedView
     others: list[VersionRow]
     change: str
     slices: SliceComparisonView
@@ -112,16 +114,20 @@ class ComparePages(Controller):
             cursor=cursor,
             limit=IMAGES_A_PAGE,
         )
+        corrected = corrected_view(first, second, cursor=None, limit=IMAGES_A_PAGE)
+        shown = [image.image_id for image in comparison.changed]
+        shown += [image.image_id for image in corrected.items]
         query = {"split": split, "change": change, "key": key, "cursor": comparison.next or ""}
         page = ComparePage(
             **msgspec.structs.asdict(around),
             api=f"/api/v1/versions/{version_id}/compare/{other_id}",
             comparison=comparison,
+            corrected=corrected,
             others=_others(backend, around.version),
             change=change,
             slices=slice_comparison(first, second, key or None, split),
             labels=second.labels | first.labels,
-            rows=find_rows(backend, [image.image_id for image in comparison.changed]),
+            rows=find_rows(backend, shown),
             first=cursor is None,
             following=f"?{urlencode({k: v for k, v in query.items() if v})}"
             if comparison.next

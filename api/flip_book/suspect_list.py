@@ -1,7 +1,7 @@
 """A version's suspects, each with what was decided about it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from sqlalchemy import Connection
@@ -78,24 +78,19 @@ def find_suspects(
     labels = {concept.concept_id: concept.label for concept in version.concepts}
     suspects: list[Suspect] = []
     refusals: list[Refusal] = []
-    complete = True
+    complete, of_validation = True, False
     try:
-        flip_book = find_flip_book(backend, version_id, as_of=as_of)
-        digests = flip_book.digests
-        suspects += backend.rankings.training(version_id, digests, flip_book.book, labels)
+        recorded, of_validation = _recorded(backend, version_id, labels, as_of)
+        suspects += recorded
     except (Conflict, ItemsGone) as refusal:
         refusals.append(refusal)
-    try:
-        evaluated = find_evaluated(backend, version_id, as_of=as_of)
-        digest = evaluated.evaluation.predictions
-        assert digest is not None
-        validation = backend.rankings.validation(version_id, digest, evaluated.predictions, labels)
-        if validation is None and backend.rankings.has_failed(digest):
-            raise Conflict("the label quality of its validation images cannot be computed")
-        complete = validation is not None
-        suspects += validation or []
-    except (Conflict, PredictionsGone) as refusal:
-        refusals.append(refusal)
+    if not of_validation:
+        try:
+            evaluated = _evaluated(backend, version_id, labels, as_of)
+            complete = evaluated is not None
+            suspects += evaluated or []
+        except (Conflict, PredictionsGone) as refusal:
+            refusals.append(refusal)
     if len(refusals) == 2:
         raise refusals[0]
     suspects.sort(key=lambda suspect: (suspect.rank, suspect.split))
@@ -103,6 +98,31 @@ def find_suspects(
         decided = _with_states(connection, version, suspects, at)
     notes = [str(refusal) for refusal in refusals]
     return SuspectList(version, decided, complete, notes, position)
+
+
+def _recorded(
+    backend: Backend, version_id: str, labels: Mapping[str, str], as_of: str | None
+) -> tuple[list[Suspect], bool]:
+    """The suspects that follow from the recorded epochs, and whether these are of validation
+    images, too. Raises `Conflict` or `ItemsGone`."""
+    flip_book = find_flip_book(backend, version_id, as_of=as_of)
+    book = flip_book.book
+    suspects = backend.rankings.recorded(version_id, flip_book.digests, book, labels)
+    return suspects, book.detects and not book.items.train.all()
+
+
+def _evaluated(
+    backend: Backend, version_id: str, labels: Mapping[str, str], as_of: str | None
+) -> list[Suspect] | None:
+    """The suspects among validation images, by the predictions of the saved checkpoint; None while
+    they are computed. Raises `Conflict` or `PredictionsGone`."""
+    evaluated = find_evaluated(backend, version_id, as_of=as_of)
+    digest, predictions = evaluated.evaluation.predictions, evaluated.predictions
+    assert digest is not None
+    suspects = backend.rankings.validation(version_id, digest, predictions, labels)
+    if suspects is None and backend.rankings.has_failed(digest):
+        raise Conflict("the label quality of its validation images cannot be computed")
+    return suspects
 
 
 def _with_states(

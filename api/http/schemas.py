@@ -11,6 +11,8 @@ Item = TypeVar("Item")
 Name = Annotated[str, Meta(description="1 to 200 printable characters", examples=["Digits"])]
 Kind = Literal["classification", "tagging", "detection"]
 Split = Literal["train", "validation"]
+"""Those that a version is measured on."""
+AnySplit = Literal["train", "validation", "test"]
 Order = Literal["oldest", "newest"]
 
 

@@ -1,6 +1,7 @@
 """The page where a view's images are annotated one after the other."""
 
 from typing import Annotated
+from urllib.parse import quote
 
 import msgspec
 from litestar import Controller, get
@@ -28,8 +29,16 @@ KEYS = "1234567890abcdefghijklmnopqrstuvwxyz"
 """The keys of a view's concepts, in their order."""
 
 
+_OWN_PAGE = r"^(/[^/\\].*|)$"
+"""The address of a page of this server, or nothing: `//host` and `/\\host` would be another's."""
+
+
 class Work(msgspec.Struct, frozen=True):
-    """The data of the page's script; `among` are the query parameters of the list of images."""
+    """The data of the page's script; `among` are the query parameters of the list of images.
+
+    `saved_at` is the address at which the first image is saved as a suspect, and `back` the page to
+    go back to once it is saved; each is empty if there is none.
+    """
 
     view_id: str
     project_id: str
@@ -37,16 +46,24 @@ class Work(msgspec.Struct, frozen=True):
     labels: dict[str, str]
     among: dict[str, str]
     image: ImageRow
+    saved_at: str
+    back: str
 
 
 class AnnotatePage(Page, frozen=True, kw_only=True):
-    """An image of a view; None where there is no image to annotate."""
+    """An image of a view; None where there is no image to annotate.
+
+    `version` and `suspect` name the suspect that it was opened on, and `back` is where from.
+    """
 
     project: ProjectRow
     view: ViewRow
     annotations: ViewCounts
     image: ImageRow | None
     filter: ImageQuery
+    version: str
+    suspect: str
+    back: str
 
     @property
     def keys(self) -> list[tuple[str, str, str]]:
@@ -75,8 +92,17 @@ class AnnotatePage(Page, frozen=True, kw_only=True):
             {concept.concept_id: concept.label for concept in self.view.concepts},
             {key: value for key, value in among.items() if value is not None},
             self.image,
+            self._saved_at,
+            self.back,
         )
         return msgspec.json.encode(work).decode()
+
+    @property
+    def _saved_at(self) -> str:
+        if not (self.version and self.suspect):
+            return ""
+        version, suspect = quote(self.version, ""), quote(self.suspect, "")
+        return f"/api/v1/versions/{version}/suspects/{suspect}/annotations"
 
     def count(self, concept_id: str) -> ConceptCount:
         counts = (row for row in self.annotations.concepts if row.concept_id == concept_id)
@@ -96,6 +122,9 @@ class AnnotatePages(Controller):
         concept: FromQuery[str] = "",
         annotated: Annotated[str, QueryParameter(pattern="^(yes|no|without|)$")] = "",
         reviewed: Annotated[str, QueryParameter(pattern="^(yes|no|)$")] = "",
+        version: FromQuery[str] = "",
+        suspect: FromQuery[str] = "",
+        back: Annotated[str, QueryParameter(pattern=_OWN_PAGE)] = "",
         at_least: AtLeast = None,
     ) -> Template:
         with backend.reading(at_least, CATALOG, *OF_IMAGES) as (connection, position):
@@ -126,5 +155,8 @@ class AnnotatePages(Controller):
             annotations=counts,
             image=chosen,
             filter=shown,
+            version=version,
+            suspect=suspect,
+            back=back,
         )
         return render("library/annotate.html", page)

@@ -13,6 +13,8 @@ from api.dataset.file_names import with_file_names
 from api.http.parameters import AsOf, AtLeast, Served
 from api.pages.html import Page, indicator_of, render
 from api.pages.past import Moment, at_position, moment_of
+from api.training.corrected import corrected_since
+from api.training.schemas import CorrectedSince
 from api.training.waiting import waiting_for
 from api.training.warnings import warnings_about
 from domain.access.roles import Right
@@ -21,6 +23,7 @@ from domain.training.option_facts import Fact, facts_of
 from domain.training.version import ENDED
 from domain.training.waiting import Waiting
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
+from projections.flip_book.suspects import SUSPECTS
 from projections.training.library_queries import ModelRow, VersionRow, find_model, find_version
 from projections.training.models_library import MODELS_LIBRARY
 from projections.training.version_progress import (
@@ -30,7 +33,7 @@ from projections.training.version_progress import (
     trainings_before,
 )
 
-SHOWN = (CATALOG, MODELS_LIBRARY, VERSION_PROGRESS)
+SHOWN = (CATALOG, MODELS_LIBRARY, VERSION_PROGRESS, SUSPECTS)
 """The read models that the page shows."""
 
 STEP_LABELS = {
@@ -55,6 +58,7 @@ class VersionPage(Page, frozen=True, kw_only=True):
     origin: VersionRow | None
     step_labels: dict[str, str]
     waiting: Waiting | None
+    corrected: CorrectedSince | None
 
     @property
     def ended(self) -> bool:
@@ -104,6 +108,7 @@ def _page(
         start = version.options.start_from
         origin = find_version(connection, start, as_of=at) if start else None
         moment = moment_of(backend, connection, at, SHOWN)
+        corrected = corrected_since(connection, version, as_of=at)
         before = None if moment.past else trainings_before(connection, version_id)
     if project is None or view is None or model is None:
         raise NotYet("the read models are still catching up; reload in a moment")
@@ -123,5 +128,6 @@ def _page(
         origin=origin,
         step_labels=STEP_LABELS,
         waiting=None,
+        corrected=corrected,
     )
     return page, before

@@ -9,6 +9,7 @@ from domain.dataset import image as images
 from domain.dataset import project as projects
 from domain.dataset.blob import refuse_erased
 from domain.dataset.image import (
+    TEST,
     TRAIN,
     VALIDATION,
     AddImage,
@@ -23,9 +24,10 @@ from domain.dataset.project import (
     CreateProject,
     NameSnapshot,
     Project,
+    TestSetDrawn,
     ValidationSplitDrawn,
 )
-from domain.dataset.validation_split import DrawValidationSplit, draw_validation_set, strata_of
+from domain.dataset.splits import DrawSplit, draw_set, strata_of
 from domain.errors import Invalid
 from domain.library.view import require as require_view
 
@@ -102,9 +104,19 @@ def name_snapshot(
 
 
 def draw_validation_split(
-    session: Session, project_id: str, command: DrawValidationSplit
+    session: Session, project_id: str, command: DrawSplit
 ) -> Decided[Project]:
-    """Draw a new validation set from all images; the others train."""
+    """Draw a new validation set from the images that are not in the test set; the others train."""
+    return _draw(session, project_id, command, VALIDATION)
+
+
+def draw_test_set(session: Session, project_id: str, command: DrawSplit) -> Decided[Project]:
+    """Draw a new test set from the images that do not validate; the others train."""
+    return _draw(session, project_id, command, TEST)
+
+
+def _draw(session: Session, project_id: str, command: DrawSplit, split: str) -> Decided[Project]:
+    """Draw the images of a split anew, from its own and the training images."""
     projects.require(session.get(PROJECT, project_id))
     if command.stratify_by is not None:
         view = session.get(VIEW, command.stratify_by)
@@ -113,18 +125,22 @@ def draw_validation_split(
     session.check_revision(PROJECT, project_id)
     position = session.position
     # Read twice, since the states of very many images would take too much memory.
-    present = {
+    candidates = {
         image.image_id: strata_of(image.state, command.stratify_by)
         for image in images_at(session.store, project_id, position)
+        if image.state.split in {TRAIN, split}
     }
-    drawn = draw_validation_set(command, present)
-    event = ValidationSplitDrawn(
-        command.size, command.seed, len(present), len(drawn), position, command.stratify_by
+    drawn = draw_set(command, candidates)
+    recorded = ValidationSplitDrawn if split == VALIDATION else TestSetDrawn
+    event = recorded(
+        command.size, command.seed, len(candidates), len(drawn), position, command.stratify_by
     )
     session.record(PROJECT, project_id, [event])
     for image in images_at(session.store, project_id, position):
-        split = VALIDATION if image.image_id in drawn else TRAIN
-        assigned = images.decide(AssignSplit(split), image.state)
+        if image.image_id not in candidates:
+            continue
+        new = split if image.image_id in drawn else TRAIN
+        assigned = images.decide(AssignSplit(new), image.state)
         if assigned:
             session.remember(IMAGE.stream(image.image_id), image.state, image.revision)
             session.record(IMAGE, image.image_id, assigned)

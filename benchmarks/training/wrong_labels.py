@@ -7,7 +7,7 @@ from typing import NamedTuple
 from adapters.blobs.blobs import BlobStore
 from cli.demo.digits import handwritten_digits
 from cli.demo.scenes import PlacedDigit, digit_scenes
-from domain.dataset.annotation import SAME_PLACE, Box, DoubtedLabel
+from domain.dataset.annotation import SAME_PLACE, Box
 from domain.training.manifest import canonical_line
 from domain.training.messages import ConceptLabel, ManifestLine, TrainJob
 from domain.training.options import resolve_options
@@ -22,11 +22,11 @@ _SHIFTS = (0.4, 0.7)
 
 
 class WrongBox(NamedTuple):
-    """A box that was shifted or got another concept, by its index; or one that was deleted, by
-    what it was."""
+    """A box that was shifted or got another concept, by its number in the image, or that was
+    deleted; and where it is in truth."""
 
     number: int | None
-    truth: DoubtedLabel
+    truth: Box
 
 
 class Wrong(NamedTuple):
@@ -67,21 +67,20 @@ def wrong_scenes(
     boxes: dict[str, list[WrongBox]] = {}
     lines = []
     for scene in digit_scenes(train, validation, seed):
-        kept: list[tuple[str, Box, DoubtedLabel | None]] = []
+        kept: list[tuple[str, Box, Box | None]] = []
         for digit in scene.digits:
             concept, box = str(digit.digit), _box(digit)
             if chance.random() >= SHARE:
                 kept.append((concept, box, None))
                 continue
-            truth = DoubtedLabel(concept, True, box)
             match chance.choice(("deleted", "shifted", "swapped")):
                 case "deleted":
-                    boxes.setdefault(scene.name, []).append(WrongBox(None, truth))
+                    boxes.setdefault(scene.name, []).append(WrongBox(None, box))
                 case "shifted":
-                    kept.append((concept, _shifted(chance, box), truth))
+                    kept.append((concept, _shifted(chance, box), box))
                 case _:
                     others = [other for other in DIGITS if other != concept]
-                    kept.append((chance.choice(others), box, truth))
+                    kept.append((chance.choice(others), box, box))
         kept.sort(key=lambda each: (each[0], each[1].x, each[1].y))
         for number, (_, _, wrong) in enumerate(kept):
             if wrong is not None:
@@ -96,18 +95,12 @@ def wrong_scenes(
     return Wrong(_job(blobs, "detection", lines, options), boxes)
 
 
-def points_to(wrong: Sequence[WrongBox], image_id: str, item: str, label: DoubtedLabel) -> bool:
-    """Whether a suspect is one of the wrong boxes of its image."""
-    for each in wrong:
-        if each.number is not None and item == f"{image_id}:{each.number}":
-            return True
-        truth = each.truth
-        if not label.present and label.concept_id == truth.concept_id:
-            assert label.box is not None
-            assert truth.box is not None
-            if label.box.overlap(truth.box) >= SAME_PLACE:
-                return True
-    return False
+def points_to(wrong: WrongBox, number: int | None, box: Box) -> bool:
+    """Whether a suspect of the same image, by the number of its box or the place of one that is
+    missing, is this wrong box."""
+    if number is not None:
+        return number == wrong.number
+    return wrong.truth.overlap(box) >= SAME_PLACE
 
 
 def _some(chance: random.Random, places: range) -> list[int]:

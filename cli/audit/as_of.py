@@ -57,13 +57,16 @@ def _id_of(client: ApiClient, project: str) -> str:
     return project_id
 
 
+ANNOTATED = "annotated train / val. / test"
+
+
 def _project(ask: Ask, project_id: str) -> list[Table]:
     path = f"projects/{quote(project_id, safe='')}"
     name = ask(path)["project"]["name"]
     dataset = ask(f"{path}/dataset")
     counted = {counts["view_id"]: counts for counts in dataset["views"]}
     images = dataset["counts"]
-    totals = [[images["images"], images["train"], images["validation"]]]
+    totals = [[images["images"], images["train"], images["validation"], images["test"]]]
     views = [
         [
             view["name"] + _archived(view),
@@ -75,8 +78,10 @@ def _project(ask: Ask, project_id: str) -> list[Table]:
         for view in ask(f"{path}/views", archived="true")["items"]
     ]
     return [
-        _table(f"project {name}", ("images", "training", "validation"), totals),
-        _table("its views", ("name", "id", "kind", "annotated train / val.", "concepts"), views),
+        _table(f"project {name}", ("images", "training", "validation", "test"), totals),
+        _table(
+            "its views", ("name", "id", "kind", "annotated train / val. / test", "concepts"), views
+        ),
     ]
 
 
@@ -149,7 +154,7 @@ def _archived(row: dict[str, Any]) -> str:
 
 
 def _split(count: dict[str, int]) -> str:
-    return f"{count['train']} / {count['validation']}"
+    return f"{count['train']} / {count['validation']} / {count['test']}"
 
 
 def _table(title: str, columns: tuple[str, ...], rows: list[list[Any]]) -> Table:

@@ -12,7 +12,7 @@ from domain.audit.trail_descriptions import States
 from domain.audit.trail_words import describe
 from domain.dataset.image import Image, ImageAdded, ImageAnnotated
 from domain.dataset.imports import Import, ImportRequested
-from domain.dataset.project import Project, ValidationSplitDrawn
+from domain.dataset.project import Project, TestSetDrawn, ValidationSplitDrawn
 from domain.event import Event, Recorded
 from domain.experiments.experiment import Experiment, ExperimentStarted
 from domain.library.model import Model, ModelCreated, ModelForked, VersionNumbered
@@ -112,7 +112,10 @@ def mentions(event: Event) -> list[str]:
             return [VIEW.stream(event.view_id)]
         case WebhookRegistered(project_id=str(project_id)):
             return [PROJECT.stream(project_id)]
-        case ValidationSplitDrawn(stratified_by=str(view_id)):
+        case (
+            ValidationSplitDrawn(stratified_by=str(view_id))
+            | TestSetDrawn(stratified_by=str(view_id))
+        ):
             return [VIEW.stream(view_id)]
         case ModelForked():
             return [VIEW.stream(event.view_id), MODEL.stream(event.parent_model_id)]

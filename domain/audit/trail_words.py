@@ -80,14 +80,24 @@ def _of_project(
         case project.SnapshotRemoved(name=name):
             return Description(f"snapshot '{name}' of {subject} removed")
         case project.ValidationSplitDrawn() as drawn:
-            size = f"{drawn.size:.4g} of them" if drawn.size < 1 else f"{drawn.size:.0f}"
-            view = drawn.stratified_by
-            how = f", stratified by {named_in(states, VIEW.stream(view))}" if view else ""
             return Description(
                 f"validation split of {subject} drawn: {drawn.validation_images} of"
-                f" {drawn.images} images validate ({size} requested, seed {drawn.seed}{how})"
+                f" {drawn.images} images validate ({_request(drawn, states)})"
+            )
+        case project.TestSetDrawn() as drawn:
+            return Description(
+                f"test set of {subject} drawn: {drawn.test_images} of {drawn.images} images"
+                f" ({_request(drawn, states)})"
             )
     return None
+
+
+def _request(drawn: project.ValidationSplitDrawn | project.TestSetDrawn, states: States) -> str:
+    """What a draw of images was asked for."""
+    size = f"{drawn.size:.4g} of them" if drawn.size < 1 else f"{drawn.size:.0f}"
+    view = drawn.stratified_by
+    how = f", stratified by {named_in(states, VIEW.stream(view))}" if view else ""
+    return f"{size} requested, seed {drawn.seed}{how}"
 
 
 def _of_image(

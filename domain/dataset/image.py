@@ -16,7 +16,8 @@ from domain.text import MAX_REASON, clean_name, refuse_controls, refuse_unprinta
 
 __all__ = ["PRECISION", "Annotation", "Box"]  # imported from here by many
 
-TRAIN, VALIDATION = "train", "validation"
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+SPLITS = (TRAIN, VALIDATION, TEST)
 
 _ROUNDING = 2 * 10**-PRECISION
 
@@ -46,7 +47,7 @@ class ImageAnnotated(Event, frozen=True, tag="image.annotated"):
 
 
 class ImageSplitAssigned(Event, frozen=True, tag="image.split_assigned"):
-    """The image trains or validates, in every view."""
+    """The image trains, validates or is kept for the test, in every view."""
 
     split: str
 
@@ -244,8 +245,8 @@ def decide(
         case AddImage():
             return _add(command, image)
         case AssignSplit(split=split):
-            if split not in {TRAIN, VALIDATION}:
-                raise Invalid(f"split is {split!r}; it is train or validation", field="split")
+            if split not in SPLITS:
+                raise Invalid(f"split is {split!r}; it is train, validation or test", field="split")
             return [] if require(image).split == split else [ImageSplitAssigned(split)]
         case RemoveImage():
             require(image)

@@ -1,4 +1,4 @@
-"""A project: images, shared by all its views, and one validation set for all of them."""
+"""A project: images, shared by all its views, with one validation and one test set for all."""
 
 from typing import ClassVar
 
@@ -23,7 +23,8 @@ class ProjectRenamed(Event, frozen=True, tag="project.renamed"):
 
 
 class ValidationSplitDrawn(Event, frozen=True, tag="project.validation_split_drawn"):
-    """A new validation set was drawn at random, from the images there were at `log_position`.
+    """A new validation set was drawn at random, from the images there were at `log_position`, apart
+    from the test set.
 
     `size` above 1 is a count of images, in (0, 1) a share of them. `stratified_by` is the
     view whose concepts it was stratified by, if any. Versions trained before and after it can no
@@ -36,6 +37,23 @@ class ValidationSplitDrawn(Event, frozen=True, tag="project.validation_split_dra
     seed: int
     images: int
     validation_images: int
+    log_position: int
+    stratified_by: str | None = None
+
+
+class TestSetDrawn(Event, frozen=True, tag="project.test_set_drawn"):
+    """A new test set was drawn at random, from the images at `log_position` that do not validate.
+
+    `size`, `seed` and `stratified_by` are as for the validation set. Images of the test set before
+    it that were not drawn again train. `images` is the number of images that it was drawn from.
+    """
+
+    __test__: ClassVar[bool] = False  # for pytest, which takes the name for a test's
+
+    size: float
+    seed: int
+    images: int
+    test_images: int
     log_position: int
     stratified_by: str | None = None
 

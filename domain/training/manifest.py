@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from domain.dataset.image import TRAIN, Image
+from domain.dataset.image import TEST, TRAIN, Image
 from domain.library.view import CLASSIFICATION, DETECTION, ConceptSet
 from domain.training.messages import ManifestLine
 
@@ -30,13 +30,15 @@ def manifest(
 ) -> Iterator[ManifestLine]:
     """The lines on which a model of these concepts trains and validates, in the images' order.
 
-    Images that are not annotated in the view are left out. A classification view keeps those with
-    one of the concepts; a tagging view all, with those of the concepts they hold, if any; a
-    detection view trains on those with a box of one of the concepts, and with
-    `negative_validation` validates on all, since false positives on the others count. With
+    Images of the test set are left out, and those that are not annotated in the view. A
+    classification view keeps those with one of the concepts; a tagging view all, with those of the
+    concepts they hold, if any; a detection view trains on those with a box of one of the concepts,
+    and with `negative_validation` validates on all, since false positives on the others count. With
     `reviewed_only`, training images count only if their annotations in the view are reviewed.
     """
     for image in images:
+        if image.state.split == TEST:
+            continue
         annotated = image.state.annotations.get(view_id)
         if annotated is None or not (annotated.annotations or annotated.without_concept):
             continue

@@ -21,7 +21,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from domain.dataset.image import TRAIN, VALIDATION
+from domain.dataset.image import SPLITS
 from projections.dataset.inverted_index import (
     ANNOTATED,
     BLOCK,
@@ -31,8 +31,6 @@ from projections.dataset.inverted_index import (
     counts,
     entries,
 )
-
-SPLITS = (TRAIN, VALIDATION)
 
 
 class ImageFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,13 +89,18 @@ class SplitCount(msgspec.Struct, frozen=True):
 
     train: int = 0
     validation: int = 0
+    test: int = 0
 
     @property
     def all(self) -> int:
-        return self.train + self.validation
+        return self.train + self.validation + self.test
 
     def less(self, other: "SplitCount") -> "SplitCount":
-        return SplitCount(self.train - other.train, self.validation - other.validation)
+        return SplitCount(
+            self.train - other.train,
+            self.validation - other.validation,
+            self.test - other.test,
+        )
 
 
 def page_of(filters: ImageFilter, newest: bool, bounded: bool) -> Subquery:

@@ -70,6 +70,7 @@ class DatasetCounts(msgspec.Struct, frozen=True):
     images: int
     train: int
     validation: int
+    test: int = 0
 
 
 class ConceptCount(msgspec.Struct, frozen=True):
@@ -78,6 +79,7 @@ class ConceptCount(msgspec.Struct, frozen=True):
     concept_id: str
     train: int
     validation: int
+    test: int = 0
 
 
 class ViewCounts(msgspec.Struct, frozen=True):
@@ -278,7 +280,7 @@ def count_images(
     connection: Connection, project_id: str, *, as_of: int | None = None
 ) -> DatasetCounts:
     present = _count(connection, project_id, [], as_of)[project_id].get(PRESENT, SplitCount())
-    return DatasetCounts(present.all, present.train, present.validation)
+    return DatasetCounts(present.all, present.train, present.validation, present.test)
 
 
 def count_views(
@@ -342,7 +344,7 @@ def _view_counts(view_id: str, present: SplitCount, by_term: dict[str, SplitCoun
         present.less(annotated),
         by_term.get(WITHOUT, SplitCount()),
         [
-            ConceptCount(term, count.train, count.validation)
+            ConceptCount(term, count.train, count.validation, count.test)
             for term, count in sorted(by_term.items())
             if term not in {ANNOTATED, WITHOUT, REVIEWED} and count.all
         ],

@@ -15,7 +15,7 @@ from application.training import versions
 from domain.access.roles import Grants, Role
 from domain.aggregates import VIEW
 from domain.dataset.image import AddImage, AnnotateImage, Annotation
-from domain.dataset.validation_split import DrawValidationSplit
+from domain.dataset.splits import DrawSplit
 from domain.errors import Conflict
 from domain.event import Event, Recorded
 from domain.library.view import require
@@ -103,7 +103,7 @@ class Scene:
         do(self.store, lambda s: projects.annotate_images(s, said))
 
     def draw_split(self, size: float = 0.2, seed: int = 7) -> None:
-        command = DrawValidationSplit(size, seed)
+        command = DrawSplit(size, seed)
         insist(self.store, lambda s: projects.draw_validation_split(s, self.project, command))
 
     def train(self, name: str | None = None, options: Mapping[str, object] = OPTIONS) -> str:

@@ -15,9 +15,16 @@ from application.handle import Session, handle
 from application.log.store import Store
 from application.training import versions
 from domain.aggregates import IMAGE, MODEL, VERSION, VIEW, Aggregate
-from domain.dataset.image import AddImage, AnnotateImage, Annotation, AssignSplit, RemoveImage
-from domain.dataset.project import ValidationSplitDrawn
-from domain.dataset.validation_split import DrawValidationSplit
+from domain.dataset.image import (
+    SPLITS,
+    AddImage,
+    AnnotateImage,
+    Annotation,
+    AssignSplit,
+    RemoveImage,
+)
+from domain.dataset.project import TestSetDrawn, ValidationSplitDrawn
+from domain.dataset.splits import DrawSplit
 from domain.errors import Conflict, Invalid, NotFound, Refusal, Stale
 from domain.library.model import (
     ArchiveModel,
@@ -210,7 +217,7 @@ def test_a_split_is_stratified_by_a_view_of_the_project(store: Store) -> None:
         *((image_id, scene.concepts[0]) for image_id in cats),
         *((image_id, scene.concepts[1]) for image_id in dogs),
     )
-    command = DrawValidationSplit(0.5, 3, scene.view)
+    command = DrawSplit(0.5, 3, scene.view)
     do(store, lambda s: projects.draw_validation_split(s, scene.project, command))
     assert Counter(splits(scene, cats)) == {"train": 2, "validation": 2}
     assert Counter(splits(scene, dogs)) == {"train": 8, "validation": 8}
@@ -220,15 +227,48 @@ def test_a_split_is_stratified_by_a_view_of_the_project(store: Store) -> None:
         if isinstance(recorded.event, ValidationSplitDrawn)
     ]
     assert drawn.stratified_by == scene.view
-    foreign = DrawValidationSplit(0.5, 3, Scene(store).view)
+    foreign = DrawSplit(0.5, 3, Scene(store).view)
     with pytest.raises(Invalid) as refused:
         do(store, lambda s: projects.draw_validation_split(s, scene.project, foreign))
     assert refused.value.field == "stratify_by"
 
 
+def test_a_test_set_is_drawn_beside_the_validation_set(store: Store) -> None:
+    scene = Scene(store, images=20)
+    scene.draw_split(0.25)
+    before = by_split(scene)
+    do(store, lambda s: projects.draw_test_set(s, scene.project, DrawSplit(0.2, 1)))
+    drawn = by_split(scene)
+    assert drawn["validation"] == before["validation"]
+    assert len(drawn["test"]) == 3
+    do(store, lambda s: projects.draw_test_set(s, scene.project, DrawSplit(4, 2)))
+    again = by_split(scene)
+    assert again["validation"] == before["validation"]
+    assert len(again["test"]) == 4
+    assert again["test"] != drawn["test"]
+    scene.draw_split(0.5, seed=9)
+    after = by_split(scene)
+    assert after["test"] == again["test"]
+    assert len(after["validation"]) == 8
+    (first, _) = [
+        recorded.event
+        for recorded in store.read(after=0, limit=1000)
+        if isinstance(recorded.event, TestSetDrawn)
+    ]
+    assert (first.images, first.test_images) == (15, 3)
+
+
+def by_split(scene: Scene) -> dict[str, set[str]]:
+    found = Session(scene.store, request()).get_many(IMAGE, scene.images)
+    return {
+        split: {key for key, image in found.items() if image and image.split == split}
+        for split in SPLITS
+    }
+
+
 def test_a_split_is_drawn_in_a_project_that_is_there(store: Store) -> None:
     with pytest.raises(NotFound):
-        do(store, lambda s: projects.draw_validation_split(s, "no", DrawValidationSplit(2, 1)))
+        do(store, lambda s: projects.draw_validation_split(s, "no", DrawSplit(2, 1)))
 
 
 def test_a_split_beside_other_changes_counts_every_image_once(store: Store) -> None:

@@ -50,6 +50,7 @@ from domain.dataset.project import (
     ProjectRenamed,
     SnapshotNamed,
     SnapshotRemoved,
+    TestSetDrawn,
     ValidationSplitDrawn,
 )
 from domain.event import Event, Metadata, Recorded
@@ -142,6 +143,7 @@ EXAMPLES: tuple[Event, ...] = (
     ProjectCreated("Digits"),
     ProjectRenamed("Ziffern „null“"),
     ValidationSplitDrawn(0.2, 7, 1797, 359, 12, "view-1"),
+    TestSetDrawn(0.1, 7, 1438, 144, 13, "view-1"),
     GreyDepthChosen(12),
     ImageAdded("project-1", SHA, 640, 480, "naïve name.png", {"camera": "left"}),
     ImageAnnotated(

@@ -23,6 +23,7 @@ from domain.dataset.project import (
     ProjectRenamed,
     SnapshotNamed,
     SnapshotRemoved,
+    TestSetDrawn,
     ValidationSplitDrawn,
 )
 from domain.event import Event
@@ -115,7 +116,7 @@ def _next(chance: random.Random, stream: str, gone: bool) -> Event:
         return chance.choice(_HAPPENINGS[kind])(chance)
     if gone:
         return _added(key)
-    split = ImageSplitAssigned(chance.choice(("train", "validation")))
+    split = ImageSplitAssigned(chance.choice(("train", "validation", "test")))
     view = VIEWS[_place(key)]
     reviewed, withdrawn = ImageReviewed(view, 1), ImageReviewWithdrawn(view)
     annotated = _annotated(chance, key), _annotated(chance, key)
@@ -172,6 +173,7 @@ _HAPPENINGS: dict[str, list[Happening]] = {
     "project": [
         lambda c: ProjectRenamed(_words(c)),
         lambda c: ValidationSplitDrawn(0.2, c.randrange(9), 10, 2, 1),
+        lambda c: TestSetDrawn(0.1, c.randrange(9), 10, 1, 1),
         lambda c: GreyDepthChosen(c.choice((10, 12, 14, 16))),
         lambda c: SnapshotNamed(_words(c), c.randrange(1, 9)),
         lambda c: SnapshotRemoved(_words(c)),

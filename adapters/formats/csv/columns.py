@@ -19,7 +19,7 @@ import msgspec
 from adapters.formats.image_names import is_image
 from adapters.formats.items import Recognition
 from adapters.formats.sources import joined, lines, listing, printable
-from adapters.formats.splits import SPLITS, UNDECIDED, file_split, folder_split
+from adapters.formats.splits import SPLITS, UNDECIDED, file_split, folder_split, may_be_absent
 from domain.errors import Invalid
 
 PIXELS, SHARES, EDGES_IN_SHARES, PIXEL_SPANS, VIA = "pixels", "shares", "edges", "spans", "via"
@@ -130,9 +130,9 @@ def _candidates(folder: Path) -> list[str]:
 
 
 def _is_of_test(path: str) -> bool:
-    """Whether a table is about images that are left out, as Kaggle's are."""
+    """Whether a table is about test images, which Kaggle publishes without labels."""
     split = file_split(path)
-    return "submission" in path.lower() or (split is not None and split not in SPLITS)
+    return "submission" in path.lower() or (split is not None and may_be_absent(split))
 
 
 def image_folders(folder: Path, path: str) -> list[str]:
@@ -254,7 +254,7 @@ def _without_header(path: str, cells: Sequence[str]) -> Header | None:
     return None
 
 
-_AUTOML_SETS = {*SPLITS, *UNDECIDED, "test"} - {""}
+_AUTOML_SETS = {*SPLITS, *UNDECIDED} - {""}
 
 
 def _are_numbers(cells: Sequence[str]) -> bool:

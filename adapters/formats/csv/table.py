@@ -48,7 +48,7 @@ from adapters.formats.items import (
     Written,
 )
 from adapters.formats.sources import Flaw, label, lines, listing, printable, storable
-from adapters.formats.splits import OTHERS, SPLITS, file_split, is_known, left_out
+from adapters.formats.splits import SPLITS, absent, file_split, may_be_absent
 from adapters.formats.writing import chunked, only_view
 from adapters.uploads.disk_set import DiskSet
 from domain.errors import Invalid
@@ -132,7 +132,7 @@ class _Table:
         if any("\0" in cell for cell in cells):
             return "the row has a NUL; remove it"
         for name in self._header.ignored:
-            if row[IGNORED + name].strip().lower() in {*SPLITS, *OTHERS}:
+            if row[IGNORED + name].strip().lower() in SPLITS:
                 return f"column {name[:60]!r} names a split; call it split, or remove it"
         return ""
 
@@ -148,7 +148,7 @@ class _Table:
                 if head is None:
                     head = row
                     if (split := self._left_out(row)) is not None:
-                        yield left_out(row.file, f"{printable(self._path)}:{row.line}", split)
+                        yield absent(row.file, f"{printable(self._path)}:{row.line}", split)
                         return
                     image = self._about_image(row)
                 elif any(row.cells[name] != head.cells[name] for name in self._same):
@@ -179,7 +179,7 @@ class _Table:
     def _left_out(self, row: _Row) -> str | None:
         """The split that keeps an image out, whose file is often not there."""
         split = self._split_of(row)
-        if split is None or is_known(split):
+        if split is None or not may_be_absent(split):
             return None
         with suppress(Flaw):
             self._find(row)

@@ -18,6 +18,11 @@ export class Panel {
     this.item = -1;
     this.one = (name) => place.querySelector(`[data-${name}]`);
     this.one("close").addEventListener("click", () => on.close());
+    this.one("annotation").addEventListener("click", ({ currentTarget: link }) => {
+      const url = new URL(link.href);
+      url.searchParams.set("back", location.pathname + location.search);
+      link.href = url;
+    });
     place.addEventListener("click", (event) => {
       const link = event.target.closest("a[data-item]");
       if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -29,6 +34,9 @@ export class Panel {
   // New epochs are there: what is known of items ends before them.
   forget() {
     this.#known.clear();
+    if (this.item < 0) return;
+    // What is shown stays if it cannot be had now.
+    this.#details(this.item).catch(() => undefined);
   }
 
   close() {
@@ -56,7 +64,7 @@ export class Panel {
     this.show(arrays);
     if (focus) this.one("name").focus();
     try {
-      await Promise.all([this.#details(item, key, image), this.#history(item, image)]);
+      await Promise.all([this.#details(item), this.#history(item, image)]);
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
       if (this.item === item) this.one("verdict").textContent = problem.message;
@@ -101,7 +109,9 @@ export class Panel {
     this.one("near").replaceChildren(...links);
   }
 
-  async #details(item, key, image) {
+  async #details(item) {
+    const key = this.recording.keys[item];
+    const image = this.recording.imageIds[this.recording.images[item]];
     if (!this.#known.has(key)) {
       const asked = [this.recording.get(`/items/${encodeURIComponent(key)}`)];
       const isAlone = this.work.kind === "classification";

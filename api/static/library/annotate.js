@@ -14,7 +14,7 @@ import { beep } from "../sound.js";
 const AHEAD = 6;
 
 const place = document.querySelector("[data-annotate]");
-const { view_id: view, project_id: project, kind, labels, among, image: first } = JSON.parse(place.dataset.annotate);
+const { view_id: view, project_id: project, kind, labels, among, image: first, saved_at: savedAt, back: cameFrom } = JSON.parse(place.dataset.annotate);
 const one = (name) => place.querySelector(`[data-${name}]`);
 const frame = one("frame");
 const works = new Map();
@@ -254,10 +254,19 @@ function leave() {
 // previous, next, or one of them among the unannotated, which goes round.
 function go(where) {
   leave();
+  if (cameFrom && work.image.image_id === first.image_id && where.startsWith("next")) return returnToList();
   const none = where.endsWith("-unannotated") ? "no other image is unannotated" : `there is no ${where} image`;
   const list = lists[where];
   if (list?.ready) return arrive(workOf(list.ready));
   return travel(() => (list ? list.next() : before(where)), { none });
+}
+
+// Who was sent here for one image goes back once it is saved.
+async function returnToList() {
+  if (!(await save())) return;
+  const url = new URL(cameFrom, location.origin);
+  if (outbox.position) url.searchParams.set("at_least", outbox.position);
+  location.assign(url);
 }
 
 async function before(where) {
@@ -354,6 +363,7 @@ addEventListener("beforeunload", (event) => {
 });
 fitPicture(frame);
 work = workOf(first);
+work.saving.url = savedAt || undefined;
 const picture = pictures.of(first);
 if (picture.ready) show(work);
 else {

@@ -22,6 +22,7 @@ export async function look(imageId, viewId) {
 }
 
 export class Saving {
+  // `url` is where it is saved, if not with the image: a suspect's correction is recorded as one.
   constructor(viewId) {
     this.viewId = viewId;
   }
@@ -71,7 +72,7 @@ export class Saving {
   #put(body) {
     const content = `${this.revision} ${meaning(body)}`;
     if (this.sent?.content !== content) this.sent = { content, key: newKey() };
-    const url = `/api/v1/images/${this.imageId}/annotations/${this.viewId}`;
+    const url = this.url ?? `/api/v1/images/${this.imageId}/annotations/${this.viewId}`;
     const headers = { "If-Match": `"${this.revision}"` };
     return call("PUT", url, { body, key: this.sent.key, headers });
   }

@@ -16,6 +16,7 @@ from domain.dataset import image as image_module
 from domain.dataset.annotation import DoubtedLabel
 from domain.dataset.image import (
     PRECISION,
+    SPLITS,
     Annotation,
     Box,
     Image,
@@ -37,6 +38,8 @@ from tests.application.scenes import recorded
 from tests.domain.training.version_samples import CREATED
 
 IMAGES, VIEWS, CONCEPTS = ("image-a", "image-b", "image-c", "image-d"), ("v", "w"), ("k", "l", "m")
+
+BOX = Box(0.1, 0.1, 0.5, 0.5)
 
 sides = st.one_of(
     st.sampled_from([0.0, 1.0, 1e-9, 1.2e-7, 0.00001, 0.1]),
@@ -63,7 +66,7 @@ def happenings(boxed: bool) -> st.SearchStrategy[list[tuple[str, Event]]]:
         st.just("a.png"),
         st.just({}),
     )
-    split = st.sampled_from(["train", "validation"]).map(ImageSplitAssigned)
+    split = st.sampled_from(SPLITS).map(ImageSplitAssigned)
     gone = st.sampled_from([ImageRemoved(), ImageErased("ab" * 32, "asked for")])
     review = st.builds(ImageReviewed, st.sampled_from(VIEWS), st.integers(2, 6))
     withdrawn = st.sampled_from(VIEWS).map(ImageReviewWithdrawn)
@@ -111,6 +114,32 @@ def test_both_find_the_same_manifest(
     content = b"".join(map(canonical_line, lines))
     [said] = checked([*happened, ("version-x", created), ("version-x", frozen)], content)
     assert f"the {len(lines)} images of version-x follow" in said
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_test_set_is_left_out(kind: str) -> None:
+    added = ImageAdded("p", "ab" * 32, 8, 8, "a.png", {})
+    said = ImageAnnotated("v", (Annotation("k", BOX if kind == DETECTION else None),), False)
+    happened: list[tuple[str, Event]] = [
+        *(("image-a", event) for event in (added, said)),
+        *(("image-b", event) for event in (added, said, ImageSplitAssigned("test"))),
+        *(("image-c", event) for event in (added, said, ImageSplitAssigned("validation"))),
+    ]
+    created = msgspec.structs.replace(
+        CREATED,
+        kind=kind,
+        concepts=(ConceptLabel("k", "k"),),
+        log_position=len(happened),
+        view_id="v",
+        negative_validation=True,
+    )
+    rules = {"negative_validation": True, "reviewed_only": False}
+    lines = list(manifest(placed(happened), "v", kind, frozenset("k"), **rules))
+    assert [line.image for line in lines] == ["a", "c"]
+    frozen = DatasetFrozen(digest(lines), 1, 1, {}, None)
+    content = b"".join(map(canonical_line, lines))
+    [told] = checked([*happened, ("version-x", created), ("version-x", frozen)], content)
+    assert "the 2 images of version-x follow" in told
 
 
 def test_a_review_is_of_the_last_annotation() -> None:

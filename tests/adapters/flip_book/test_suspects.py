@@ -7,14 +7,15 @@ import pytest
 
 from adapters.evaluation.prediction_arrays import Boxes, BoxTable, Images, Labels
 from adapters.flip_book.arrays import Book
-from adapters.flip_book.box_margins import box_margins
+from adapters.flip_book.box_margins import find_doubts, predicted_after, true_boxes
+from adapters.flip_book.box_suspects import recorded_boxes
 from adapters.flip_book.boxes import judge_boxes
 from adapters.flip_book.files import SampledImages, file_of
 from adapters.flip_book.label_quality import label_quality
 from adapters.flip_book.loading import load
 from adapters.flip_book.suspects import Suspect, missing_key
 from adapters.flip_book.training_suspects import training_suspects
-from adapters.flip_book.validation_suspects import validation_suspects
+from adapters.flip_book.validation_suspects import validation_boxes, validation_suspects
 from domain.dataset.annotation import Box, DoubtedLabel
 from domain.library.view import DETECTION, TAGGING
 from domain.training.messages import ConceptLabel
@@ -106,20 +107,21 @@ SCENES: list[tuple[list[Any], list[Predicted]]] = [
 
 def test_boxes_that_are_swapped_shifted_or_missing() -> None:
     book = Book([load(scene(1, SCENES)), load(scene(2, SCENES))])
-    suspects = training_suspects(book, NAMES)
+    suspects = recorded_boxes(book, NAMES)
     fox = missing_key("i3", 2, Box(*(float(np.float32(side)) for side in FAR)))
-    assert [suspect.item for suspect in suspects] == [fox, "i1:0", "i2:0"]
-    missing, swapped, shifted = suspects
+    assert [suspect.item for suspect in suspects] == ["i2:0", fox, "i1:0"]
+    shifted, missing, swapped = suspects
+    margins = [0.9, 0.3 - 0.8, -0.9, 0.9, 0, 0.3]
+    overall = sum(margins) / 6
+    of_cats = (sum(margins) + 5 * overall) / (6 + 5)
+    assert swapped.score == pytest.approx(margins[1] - of_cats, abs=1e-6)
+    assert (swapped.suggestion.action, swapped.suggestion.concept_id) == ("relabel", "dog")
+    assert swapped.reason == "predicted 'dog' in this box with 0.80; found in 0 of 2 epochs"
+    assert missing.score == pytest.approx(-0.7 - overall, abs=1e-6)
     assert missing.label.present is False
     assert (missing.suggestion.action, missing.suggestion.concept_id) == ("add", "fox")
-    assert missing.reason == "predicted a 'fox' where no box is, in 1 of the last 1 epoch"
-    assert missing.score == pytest.approx(-0.7, abs=1e-6)
-    assert swapped.score == pytest.approx(0.3 - 0.8, abs=1e-6)
-    assert (swapped.suggestion.action, swapped.suggestion.concept_id) == ("relabel", "dog")
-    assert (
-        swapped.reason == "predicted 'dog' in this box with 0.80; 'cat' was found in 0 of 2 epochs"
-    )
-    assert shifted.score == pytest.approx(0.9 * (1 / 3) - 0.9 * (2 / 3), abs=1e-6)
+    assert missing.reason == "predicted 'fox' with 0.70 where no box is"
+    assert shifted.score == pytest.approx(margins[2] - of_cats, abs=1e-6)
     assert shifted.suggestion.action == "move"
     assert shifted.suggestion.box is not None
     assert shifted.suggestion.box.is_same_as(Box(*BESIDE))
@@ -148,14 +150,17 @@ def test_margins_of_boxes_equal_a_plain_computation() -> None:
             for other, score, box in predicted:
                 overlaps = [place.overlap(Box(*box)) for place in places]
                 overlap = overlaps[number]
-                if other == concept:
+                if overlap >= 0.5 and other == concept:
                     own = max(own, score * overlap)
-                    if overlap >= 0.1 and overlap == max(overlaps):
-                        against = max(against, score * (1 - overlap))
                 elif overlap >= 0.5:
                     against = max(against, score * overlap)
+                elif other == concept and overlap >= 0.1 and overlap == max(overlaps):
+                    against = max(against, score)
             expected.append(own - against)
-    assert box_margins(Book([load(scene(1, images))])) == pytest.approx(expected, abs=1e-5)
+    epoch = load(scene(1, images))
+    every = np.ones(len(images), np.bool_)
+    doubts = find_doubts(true_boxes(epoch.items), [predicted_after(epoch)], 3, every)
+    assert doubts.margins == pytest.approx(expected, abs=1e-5)
 
 
 def labels(
@@ -219,16 +224,18 @@ def detections(true: list[Any], predicted: list[Any], scores: list[float], image
     )
 
 
-def test_boxes_of_validation_images_are_scored_by_cleanlab() -> None:
+def test_boxes_of_validation_images() -> None:
     true = [(0, 0, HERE), (1, 0, HERE), (2, 0, HERE), (3, 0, HERE)]
     predicted = [(0, 0, HERE), (1, 1, HERE), (2, 0, BESIDE), (3, 0, HERE), (3, 2, FAR), (3, 1, FAR)]
-    found = suspected(detections(true, predicted, [0.9, 0.9, 0.9, 0.9, 0.8, 0.1], 4))
+    scores = [0.9, 0.9, 0.9, 0.9, 0.8, 0.1]
+    found = validation_boxes(detections(true, predicted, scores, 4), NAMES)
     fox = missing_key("i3", 2, Box(*(float(np.float32(side)) for side in FAR)))
-    assert {(suspect.item, suspect.suggestion.action) for suspect in found} == {
-        (fox, "add"),
+    assert [(suspect.item, suspect.suggestion.action) for suspect in found] == [
         ("i1:0", "relabel"),
         ("i2:0", "move"),
-    }
-    assert suspected(detections([], [], [], 2)) == []
-    assert suspected(detections(true, [], [], 4)) == []
-    assert len(suspected(detections([], predicted[:1], [0.9], 1))) == 1
+        (fox, "add"),
+    ]
+    assert found[0].reason == "predicted 'dog' in this box with 0.90"
+    assert validation_boxes(detections([], [], [], 2), NAMES) == []
+    assert validation_boxes(detections(true, [], [], 4), NAMES) == []
+    assert len(validation_boxes(detections([], predicted[:1], [0.9], 1), NAMES)) == 1

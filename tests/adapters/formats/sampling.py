@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 
 from adapters.formats.items import DeclaredView, SourceAnnotation, SourceImage, ViewAnnotations
-from domain.dataset.image import TRAIN, VALIDATION, Box
+from domain.dataset.image import SPLITS, Box
 from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
 from domain.text import is_text
 
@@ -87,7 +87,7 @@ def exports(
             SourceImage(
                 f"{draw(FOLDERS)}{stem}{draw(st.sampled_from(['.jpg', '.PNG', '.tiff']))}",
                 "",
-                draw(st.sampled_from([None, TRAIN, VALIDATION])),
+                draw(st.sampled_from([None, *SPLITS])),
                 draw(METADATA) if metadata else {},
                 {name: given for name, given in said.items() if given is not None},
                 (draw(st.integers(1, 30_000)), draw(st.integers(1, 30_000))),

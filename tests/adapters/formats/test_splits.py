@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from adapters.formats.splits import file_split, folder_split, is_known, meaning
-from domain.dataset.image import TRAIN, VALIDATION
+from domain.dataset.image import TEST, TRAIN, VALIDATION
 from tests.adapters.formats.making import lay, take
 
 
@@ -16,6 +16,8 @@ from tests.adapters.formats.making import lay, take
         ("TRAINING", TRAIN),
         (" valid ", VALIDATION),
         ("dev", VALIDATION),
+        ("Testing", TEST),
+        ("holdout", TEST),
         ("", None),
         ("trainval", None),
         ("UNASSIGNED", None),
@@ -26,7 +28,7 @@ def test_a_name_is_a_split_or_none_in_particular(name: str, split: str | None) -
     assert meaning(name) == split
 
 
-@pytest.mark.parametrize("name", ["test", "Testing", "holdout", "fold 3", "trian"])
+@pytest.mark.parametrize("name", ["fold 3", "trian"])
 def test_any_other_name_is_another_split(name: str) -> None:
     assert not is_known(name)
 
@@ -75,13 +77,16 @@ SOURCES = {
 
 
 @pytest.mark.parametrize("form", SOURCES)
-def test_a_list_of_test_images_keeps_them_out_of_every_format(tmp_path: Path, form: str) -> None:
+def test_a_list_names_the_test_images_of_every_format(tmp_path: Path, form: str) -> None:
     folder = "cat/" if form == "folders" else ""
     images = {f"{folder}a.png": "", f"{folder}b.png": ""}
     lists = {"train.txt": f"{folder}a.png\n", "test.txt": f"./{folder}b.png\n"}
     read = take(form, lay(tmp_path, {**SOURCES[form], **images, **lists}))
-    assert [(image.path, image.split) for image in read.images] == [(f"{folder}a.png", TRAIN)]
-    assert [item.path for item in read.left_out] == [f"{folder}b.png"]
+    assert sorted((image.path, image.split) for image in read.images) == [
+        (f"{folder}a.png", TRAIN),
+        (f"{folder}b.png", TEST),
+    ]
+    assert read.left_out == []
     assert read.problems == []
 
 
@@ -106,5 +111,40 @@ def test_a_column_that_names_splits_is_not_left_out(tmp_path: Path) -> None:
 def test_a_list_of_test_images_alone_says_nothing_of_the_others(tmp_path: Path) -> None:
     lists = {"test.txt": "b.png\n", "labels.csv": SOURCES["csv"]["labels.csv"]}
     read = take("csv", lay(tmp_path, {**lists, "a.png": "", "b.png": ""}))
-    assert [(image.path, image.split) for image in read.images] == [("a.png", None)]
-    assert [item.path for item in read.left_out] == ["b.png"]
+    assert [(image.path, image.split) for image in read.images] == [
+        ("a.png", None),
+        ("b.png", TEST),
+    ]
+
+
+ABSENT = {
+    "csv": {"labels.csv": "file,label,split\na.png,cat,train\nb.png,cat,test\n"},
+    "studio": {
+        "pets.jsonl": '{"views": []}\n{"data": [{"file": "a.png"}]}\n'
+        '{"data": [{"file": "b.png"}], "splits": "test"}'
+    },
+    "coco": {
+        "instances_train.json": '{"images": [{"id": 1, "file_name": "a.png"}], "annotations": [],'
+        ' "categories": []}',
+        "instances_test.json": '{"images": [{"id": 1, "file_name": "b.png"}], "annotations": [],'
+        ' "categories": []}',
+    },
+    "yolo": {"data.yaml": "train: .\ntest: ../test/images\nnames: [cat]"},
+}
+
+
+@pytest.mark.parametrize("form", ABSENT)
+def test_images_of_a_test_set_may_be_absent(tmp_path: Path, form: str) -> None:
+    """They are published apart, or not at all."""
+    read = take(form, lay(tmp_path, {**ABSENT[form], "a.png": ""}))
+    assert [image.path for image in read.images] == ["a.png"]
+    assert [item.path for item in read.left_out] == ([] if form == "yolo" else ["b.png"])
+    assert read.problems == []
+
+
+def test_a_test_set_without_annotations_holds_no_negatives(tmp_path: Path) -> None:
+    read = take("coco", lay(tmp_path, {**ABSENT["coco"], "a.png": "", "b.png": ""}))
+    assert sorted((image.path, bool(image.annotations)) for image in read.images) == [
+        ("a.png", True),
+        ("b.png", False),
+    ]

@@ -18,6 +18,7 @@ read anywhere          GET    /api/v1/projects
 read of                GET    /api/v1/projects/{project_id}
 administer of          PATCH  /api/v1/projects/{project_id}
 read of                GET    /api/v1/projects/{project_id}/dataset
+train of               POST   /api/v1/projects/{project_id}/test-set
 train of               POST   /api/v1/projects/{project_id}/validation-split
 annotate of            POST   /api/v1/projects/{project_id}/snapshots
 read of                GET    /api/v1/projects/{project_id}/snapshots
@@ -160,6 +161,7 @@ read of                GET    /versions/{version_id}
 read of                GET    /versions/{version_id}/evaluation
 read of                GET    /versions/{version_id}/evaluation/images/{image_id}
 read of                GET    /versions/{version_id}/flip-book
+read of                GET    /versions/{version_id}/suspects
 read of                GET    /versions/{version_id}/compare
 read of                GET    /versions/{version_id}/compare/{other_id}
 read anywhere          GET    /workers

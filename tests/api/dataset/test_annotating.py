@@ -88,20 +88,33 @@ def test_a_filter_of_a_view_needs_the_view(site: Scene, dataset: dict[str, Any])
 
 def test_the_dataset_is_counted(site: Scene, dataset: dict[str, Any]) -> None:
     counted = look(site, f"/projects/{dataset['project']}/dataset")
-    assert counted["counts"] == {"images": 4, "train": 3, "validation": 1}
+    assert counted["counts"] == {"images": 4, "train": 3, "validation": 1, "test": 0}
     assert counted["views"] == [
         {
             "view_id": dataset["view"],
-            "annotated": {"train": 2, "validation": 1},
-            "unannotated": {"train": 1, "validation": 0},
-            "without_concept": {"train": 1, "validation": 0},
-            "reviewed": {"train": 0, "validation": 0},
-            "concepts": [{"concept_id": dataset["cat"], "train": 1, "validation": 1}],
+            "annotated": {"train": 2, "validation": 1, "test": 0},
+            "unannotated": {"train": 1, "validation": 0, "test": 0},
+            "without_concept": {"train": 1, "validation": 0, "test": 0},
+            "reviewed": {"train": 0, "validation": 0, "test": 0},
+            "concepts": [{"concept_id": dataset["cat"], "train": 1, "validation": 1, "test": 0}],
         }
     ]
     view = look(site, f"/views/{dataset['view']}")
     assert view["images"] == counted["views"][0]
     assert site.http.get("/api/v1/projects/none/dataset").status_code == 404
+
+
+def test_a_test_set_is_drawn_counted_and_listed(site: Scene) -> None:
+    project = site.project()
+    site.images(project, 6)
+    site.post(f"/projects/{project}/test-set", {"size": 2, "seed": 1})
+    counts = look(site, f"/projects/{project}/dataset")["counts"]
+    assert counts == {"images": 6, "train": 4, "validation": 0, "test": 2}
+    listed = look(site, f"/projects/{project}/images", split="test")["items"]
+    assert [image["split"] for image in listed] == ["test", "test"]
+    page = site.http.get(f"/projects/{project}", params={"split": "test"}).text
+    assert 'data-count="test">2<' in page
+    assert page.count('<span class="split">test</span>') == 2
 
 
 def test_an_annotation_rests_on_the_revision_it_names(site: Scene) -> None:

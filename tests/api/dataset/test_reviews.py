@@ -39,14 +39,18 @@ def test_a_review_names_who_and_when_and_ends_with_a_change(site: Scene) -> None
     assert numbers(site, scene, reviewed=False, concept_id=cat) == [2]
     assert numbers(site, scene, reviewed=True, annotated=False) == []
     counts = look(site, f"/views/{view}")["images"]["reviewed"]
-    assert counts == {"train": 1, "validation": 1}
+    assert counts == {"train": 1, "validation": 1, "test": 0}
     before = site.store.head()
 
     assert annotate(site, images[0], view, dog).is_success
     assert annotate(site, images[0], view, cat).is_success
     assert site.http.delete(f"/api/v1/images/{images[1]}/reviews/{view}").is_success
     assert numbers(site, scene, reviewed=True) == []
-    assert look(site, f"/views/{view}")["images"]["reviewed"] == {"train": 0, "validation": 0}
+    assert look(site, f"/views/{view}")["images"]["reviewed"] == {
+        "train": 0,
+        "validation": 0,
+        "test": 0,
+    }
     then = look(site, f"/images/{images[0]}", view_id=view, as_of=before)["image"]
     now = look(site, f"/images/{images[0]}", view_id=view)["image"]
     assert (then["reviewed_by"], now["reviewed_by"]) == ("grace", None)

@@ -126,10 +126,12 @@ def test_points_move_play_and_go_on_live(
     page.get_by_label("Speed").select_option("8")
     page.evaluate(WATCHED)
     page.get_by_role("button", name="Play").click()
-    page.wait_for_function("window.words.length === 2")
+    page.wait_for_function("() => window.words.length === 2")
     assert page.evaluate("window.words") == ["Pause", "Play"]
     shows(page, 3)
     expect(page.locator("[data-live]")).to_have_text("Live")
+    page.locator("[data-shots] a").first.click()
+    expect(page.locator("[data-drawn] circle")).to_have_count(3)
     columns = class_columns(EPOCHS)
     report_epoch(
         site, version_id, "classification", known(site, version_id), 4, asked.images, columns
@@ -137,6 +139,7 @@ def test_points_move_play_and_go_on_live(
     shows(page, 4)
     are_where_the_api_says(page, site, version_id, 4)
     expect(page.locator("[data-epoch-text]")).to_have_text("4 of 4")
+    expect(page.locator("[data-drawn] circle")).to_have_count(4)
     assert is_the_same(page)
 
 
@@ -200,7 +203,7 @@ def test_the_keyboard_is_enough(site: Scene, learnt: tuple[Asked, str], page: Pa
     page.evaluate("document.activeElement.blur()")
     page.evaluate(WATCHED)
     page.keyboard.press("Space")
-    page.wait_for_function("window.words.length === 2")
+    page.wait_for_function("() => window.words.length === 2")
     assert page.evaluate("window.words") == ["Pause", "Play"]
     shows(page, latest)
     canvas = page.locator("[data-canvas]")

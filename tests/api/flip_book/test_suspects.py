@@ -14,8 +14,9 @@ from adapters.processes.processes import wait_until
 from cli.main import main
 from domain.training.messages import ConceptLabel
 from tests.api.evaluation.scene import Asked, finish, predictions, row, trained
+from tests.api.evaluation.scene import ask as ask_of_kind
 from tests.api.flip_book.scene import recorded
-from tests.api.scene import Scene
+from tests.api.scene import Scene, png
 from tests.waiting import HANG_SECONDS
 
 IMAGES, TRAIN = 24, 6
@@ -46,11 +47,14 @@ EPOCHS = [
 ]
 
 
-def ask(site: Scene, name: str) -> Asked:
+def ask(site: Scene, name: str, first: int = 0) -> Asked:
+    """A project with images that no other one has if `first` is a number of their own."""
     project_id = site.project(name)
     view_id = site.view(project_id)
     concepts = site.concepts(view_id, *LABELS)
-    images = site.images(project_id, IMAGES)
+    files = [("files", (f"{n}.png", png(first + n), "image/png")) for n in range(IMAGES)]
+    uploaded = site.http.post(f"/api/v1/projects/{project_id}/images", files=files)
+    images = [str(image) for image in uploaded.json()["ids"]]
     site.post(f"/views/{view_id}/annotations", {"images": said(images, concepts)})
     for image in images[TRAIN:]:
         site.http.put(f"/api/v1/images/{image}/split", json={"split": "validation"})
@@ -317,3 +321,64 @@ def test_the_command_lists_and_decides(site: Scene, monkeypatch: pytest.MonkeyPa
     assert "1 of 1; in all 1 open, 1 upheld" in stemma()
     refused = CliRunner().invoke(main, ["suspects", version_id, "--uphold"])
     assert refused.exit_code == 2
+
+
+HERE = {"x": 0.1, "y": 0.1, "width": 0.5, "height": 0.5}
+BESIDE, FAR = HERE | {"x": 0.4}, {"x": 0.7, "y": 0.7, "width": 0.25, "height": 0.25}
+
+
+def box_columns() -> dict[str, Any]:
+    """A box in each image; of the first three, one is swapped, one shifted, and one is missing."""
+
+    def true(image: int, outcome: str) -> dict[str, Any]:
+        own = {"concept": image % 3, **HERE, "outcome": outcome, "predicted": -1}
+        return own | {"probability": 0.5, "margin": 0.5, "loss": 0.5}
+
+    def predicted(concept: int, sides: dict[str, float], outcome: str) -> dict[str, Any]:
+        matched = -1 if outcome == "spurious" else 0
+        return {"concept": concept, "score": 0.75, **sides, "outcome": outcome, "matched": matched}
+
+    found = [[true(n, "found")] for n in range(10)]
+    boxes = [[predicted(n % 3, HERE, "found")] for n in range(10)]
+    boxes[0], boxes[1] = [predicted(1, HERE, "swapped")], [predicted(1, BESIDE, "shifted")]
+    boxes[2].append(predicted(0, FAR, "spurious"))
+    return {"loss": [0.5] * 10, "truth": found, "boxes": boxes}
+
+
+def test_suggestions_about_boxes_are_taken(site: Scene) -> None:
+    asked = ask_of_kind(site, "detection")
+    version_id = recorded(site, asked, "detection", [box_columns()])
+    site.visible()
+    view = get(site, version_id)
+    assert (view["complete"], view["notes"]) == (True, [])
+    by_image = {asked.images.index(item["image_id"]): item for item in view["items"]}
+    assert {n: item["suggestion"]["action"] for n, item in by_image.items()} == {
+        0: "relabel",
+        1: "move",
+        2: "add",
+    }
+    upheld = decide(site, version_id, by_image[2]["item"], decision="upheld")
+    assert upheld.is_success
+    items = [by_image[0]["item"], by_image[1]["item"]]
+    path = f"/versions/{version_id}/suspects/decisions"
+    answer = site.post(path, {"decision": "corrected", "items": items})
+    now = get(site, version_id, state="all", at_least=answer["position"])
+    assert now["counts"]["corrected"] == 2
+    assert now["counts"]["upheld"] == 1
+    for n, concept, sides in ((0, 1, HERE), (1, 1, BESIDE), (2, 2, HERE)):
+        query = {"view_id": asked.view_id}
+        image = site.http.get(f"/api/v1/images/{asked.images[n]}", params=query).json()["image"]
+        (annotation,) = image["annotations"]
+        assert annotation["concept_id"] == asked.concepts[concept]
+        assert annotation["box"] == pytest.approx(sides, abs=1e-6)
+
+
+def test_erased_images_are_no_suspects(site: Scene) -> None:
+    asked = ask(site, "Erased suspects", first=500)
+    version_id = recorded(site, asked, "classification", EPOCHS)
+    before = site.visible()
+    site.post(f"/images/{asked.images[1]}/erase", {"reason": "asked for"})
+    site.visible()
+    assert numbers(asked, get(site, version_id, state="all")) == [2]
+    assert numbers(asked, get(site, version_id, as_of=before)) == [2]
+    get(site, version_id, f"/{asked.images[1]}", status=404)

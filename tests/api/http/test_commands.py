@@ -80,9 +80,10 @@ def test_input_that_does_not_fit_names_its_field(server: Scene) -> None:
     assert_problem(post("/projects", {"title": "x"}), 422)
     views = f"/projects/{project}/views"
     assert_problem(post(views, {"name": "x", "kind": "guess"}), 422, "kind")
-    split = f"/projects/{project}/validation-split"
-    assert_problem(post(split, {"size": 0}), 422, "size")
-    assert_problem(post(split, {"size": 0.2}), 422, "size")
+    for draw in ("validation-split", "test-set"):
+        split = f"/projects/{project}/{draw}"
+        assert_problem(post(split, {"size": 0}), 422, "size")
+        assert_problem(post(split, {"size": 0.2}), 422, "size")
     assert_problem(server.http.post("/api/v1/projects", content=b"{"), 400)
 
 

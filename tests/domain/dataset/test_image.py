@@ -210,7 +210,7 @@ def test_an_image_trains_to_begin_with() -> None:
 
 
 def test_an_unknown_split_is_refused() -> None:
-    given(ADDED).when(AssignSplit("test")).then(Invalid, field="split")
+    given(ADDED).when(AssignSplit("holdout")).then(Invalid, field="split")
 
 
 def test_an_image_leaves() -> None:

@@ -75,6 +75,12 @@ B = ManifestLine("2", "sha-2", "train", ("b",))
 BOTH = (added("2"), said("2", "b"), added("1"), said("1", "a"))
 
 
+def test_images_of_the_test_set_are_in_no_manifest() -> None:
+    for kind in (CLASSIFICATION, TAGGING, DETECTION):
+        assigned = ("1", ImageSplitAssigned("test"))
+        assert lines(*BOTH, assigned, kind=kind) == lines(*BOTH[:2], kind=kind)
+
+
 def test_a_manifest_is_sorted_by_image() -> None:
     assert lines(*BOTH) == [A, B]
 

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Connection, Engine
 
 from domain.dataset.image import (
+    SPLITS,
     Annotation,
     Box,
     Image,
@@ -296,7 +297,10 @@ def test_every_filter_pages_through_and_counts_what_a_recount_finds(
                 "annotated": found.annotated,
                 "unannotated": found.unannotated,
                 "without": found.without_concept,
-            } | {one.concept_id: SplitCount(one.train, one.validation) for one in found.concepts}
+            } | {
+                one.concept_id: SplitCount(one.train, one.validation, one.test)
+                for one in found.concepts
+            }
     assert compare(engine, log, DATASET) == []
 
 
@@ -307,4 +311,4 @@ def recounted(told: Told) -> dict[str, SplitCount]:
         said = {"annotated" if annotated else "unannotated", *concepts}
         counted.update((mark, split) for mark in said | ({"without"} if without_concept else set()))
     names = {mark for mark, _ in counted} | {"annotated", "unannotated", "without"}
-    return {mark: SplitCount(counted[mark, "train"], counted[mark, "validation"]) for mark in names}
+    return {mark: SplitCount(*(counted[mark, split] for split in SPLITS)) for mark in names}

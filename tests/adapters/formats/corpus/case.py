@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from domain.dataset.image import TRAIN, VALIDATION, Box
+from domain.dataset.image import TEST, TRAIN, VALIDATION, Box
 
 IMAGE = ""
 """The content of an image file: `lay` makes one of 200 by 100 pixels."""
@@ -44,4 +44,15 @@ def case(
     return Case(source, files, form, images, frozenset(left_out), notes)
 
 
-__all__ = ["BOX", "IMAGE", "TRAIN", "VALIDATION", "WITHOUT", "YOLO", "Case", "boxed", "case"]
+__all__ = [
+    "BOX",
+    "IMAGE",
+    "TEST",
+    "TRAIN",
+    "VALIDATION",
+    "WITHOUT",
+    "YOLO",
+    "Case",
+    "boxed",
+    "case",
+]

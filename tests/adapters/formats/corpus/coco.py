@@ -2,7 +2,7 @@
 
 import json
 
-from tests.adapters.formats.corpus.case import IMAGE, TRAIN, VALIDATION, WITHOUT, boxed, case
+from tests.adapters.formats.corpus.case import IMAGE, TEST, TRAIN, VALIDATION, WITHOUT, boxed, case
 
 BBOX = [10, 20, 100, 50]
 CATS = [{"id": 1, "name": "cat", "supercategory": "animal"}]
@@ -66,8 +66,8 @@ CASES = [
         {
             "train/train.png": (TRAIN, boxed("cat")),
             "valid/valid.png": (VALIDATION, boxed("cat")),
+            "test/test.png": (TEST, boxed("cat")),
         },
-        left_out=("test/test.png",),
         notes=("category 'pets' is only the parent of others",),
     ),
     case(
@@ -112,7 +112,10 @@ CASES = [
             "annotations.json": coco("train/a.png", "val/b.png", "test/c.png"),
             **dict.fromkeys(("train/a.png", "val/b.png", "test/c.png"), IMAGE),
         },
-        {"train/a.png": (TRAIN, boxed("cat")), "val/b.png": (VALIDATION, boxed("cat"))},
-        left_out=("test/c.png",),
+        {
+            "train/a.png": (TRAIN, boxed("cat")),
+            "val/b.png": (VALIDATION, boxed("cat")),
+            "test/c.png": (TEST, boxed("cat")),
+        },
     ),
 ]

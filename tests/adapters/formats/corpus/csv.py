@@ -1,7 +1,7 @@
 """Tables as TensorFlow's tutorials, RetinaNet, AutoML, VIA, Open Images, Kaggle and others write
 them."""
 
-from tests.adapters.formats.corpus.case import IMAGE, TRAIN, VALIDATION, WITHOUT, boxed, case
+from tests.adapters.formats.corpus.case import IMAGE, TEST, TRAIN, VALIDATION, WITHOUT, boxed, case
 
 AB = {"a.png": IMAGE, "b.png": IMAGE}
 BOTH = {"a.png": (None, "cat"), "b.png": (None, "dog")}
@@ -27,8 +27,11 @@ CASES = [
             },
             **{f"images/{part}.png": IMAGE for part in ("train", "val", "test")},
         },
-        {"images/train.png": (TRAIN, boxed("cat")), "images/val.png": (VALIDATION, boxed("cat"))},
-        left_out=("images/test.png",),
+        {
+            "images/train.png": (TRAIN, boxed("cat")),
+            "images/val.png": (VALIDATION, boxed("cat")),
+            "images/test.png": (TEST, boxed("cat")),
+        },
     ),
     case(
         "roboflow: TensorFlow's table in the folder of each split",
@@ -41,8 +44,11 @@ CASES = [
             },
             **{f"{part}/a.png": IMAGE for part in ("train", "valid", "test")},
         },
-        {"train/a.png": (TRAIN, boxed("cat")), "valid/a.png": (VALIDATION, boxed("cat"))},
-        left_out=("test/a.png",),
+        {
+            "train/a.png": (TRAIN, boxed("cat")),
+            "valid/a.png": (VALIDATION, boxed("cat")),
+            "test/a.png": (TEST, boxed("cat")),
+        },
     ),
     case(
         "retinanet: no header, absolute paths, an image without boxes",
@@ -69,9 +75,9 @@ CASES = [
         {
             "a.png": (TRAIN, boxed("cat")),
             "b.png": (VALIDATION, boxed("dog")),
+            "c.png": (TEST, boxed("cat")),
             "d.png": (None, WITHOUT),
         },
-        left_out=("c.png",),
         notes=(NEGATIVE,),
     ),
     case(
@@ -144,8 +150,11 @@ CASES = [
             "0,valid/b.png,cat,valid\n0,test/c.png,cat,test\n",
             **dict.fromkeys(("train/a.png", "valid/b.png", "test/c.png"), IMAGE),
         },
-        {"train/a.png": (TRAIN, "cat"), "valid/b.png": (VALIDATION, "cat")},
-        left_out=("test/c.png",),
+        {
+            "train/a.png": (TRAIN, "cat"),
+            "valid/b.png": (VALIDATION, "cat"),
+            "test/c.png": (TEST, "cat"),
+        },
         notes=("column 'class id'",),
     ),
     case(

@@ -1,6 +1,6 @@
 """Folders of classes as torchvision, Ultralytics, Kaggle and FiftyOne lay them out."""
 
-from tests.adapters.formats.corpus.case import IMAGE, TRAIN, VALIDATION, case
+from tests.adapters.formats.corpus.case import IMAGE, TEST, TRAIN, VALIDATION, case
 
 NO_IMAGE = "files that are no images are left out"
 CASES = [
@@ -29,22 +29,39 @@ CASES = [
             "meta/classes.txt": "pie\n",
             "meta/labels.txt": "Apple pie\n",
         },
-        {"images/pie/1.png": (TRAIN, "pie")},
-        left_out=("images/pie/2.png", "images/pie/3.png"),
+        {"images/pie/1.png": (TRAIN, "pie"), "images/pie/2.png": (TEST, "pie")},
+        left_out=("images/pie/3.png",),
     ),
     case(
         "ultralytics: classify with train, val and test",
         "folders",
         {f"{part}/cat/{part}.png": IMAGE for part in ("train", "val", "test")},
-        {"train/cat/train.png": (TRAIN, "cat"), "val/cat/val.png": (VALIDATION, "cat")},
-        left_out=("test/cat/test.png",),
+        {
+            "train/cat/train.png": (TRAIN, "cat"),
+            "val/cat/val.png": (VALIDATION, "cat"),
+            "test/cat/test.png": (TEST, "cat"),
+        },
     ),
     case(
         "kaggle: training_set and test_set, each in a folder of its own name",
         "folders",
         {"training_set/cats/cats/a.png": IMAGE, "test_set/cats/b.png": IMAGE},
-        {"training_set/cats/cats/a.png": (TRAIN, "cats")},
-        left_out=("test_set/cats/b.png",),
+        {
+            "training_set/cats/cats/a.png": (TRAIN, "cats"),
+            "test_set/cats/b.png": (TEST, "cats"),
+        },
+    ),
+    case(
+        "kaggle: test images without labels",
+        "folders",
+        {
+            "train/cat/a.png": IMAGE,
+            "train/dog/b.png": IMAGE,
+            "test/1.png": IMAGE,
+            "test/images/2.png": IMAGE,
+        },
+        {"train/cat/a.png": (TRAIN, "cat"), "train/dog/b.png": (TRAIN, "dog")},
+        left_out=("test/1.png", "test/images/2.png"),
     ),
     case(
         "a list of test images beside the classes",
@@ -55,7 +72,6 @@ CASES = [
             "train.txt": "cat/a.png\n",
             "test.txt": "cat/b.png\n",
         },
-        {"cat/a.png": (TRAIN, "cat")},
-        left_out=("cat/b.png",),
+        {"cat/a.png": (TRAIN, "cat"), "cat/b.png": (TEST, "cat")},
     ),
 ]

@@ -1,7 +1,16 @@
 """Pascal VOC as its development kit, LabelImg, Label Studio, CVAT and Roboflow lay it out."""
 
 from domain.dataset.image import Box
-from tests.adapters.formats.corpus.case import BOX, IMAGE, TRAIN, VALIDATION, WITHOUT, boxed, case
+from tests.adapters.formats.corpus.case import (
+    BOX,
+    IMAGE,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    WITHOUT,
+    boxed,
+    case,
+)
 
 FROM_0, FROM_1 = "boxes count from 0", "boxes count from 1"
 FULL = "<object><name>frame</name><bndbox><xmin>0</xmin><ymin>0</ymin><xmax>200</xmax>" \
@@ -41,8 +50,9 @@ CASES = [
         {
             f"{KIT}/JPEGImages/000001.png": (TRAIN, boxed("cat")),
             f"{KIT}/JPEGImages/000002.png": (VALIDATION, boxed("cat")),
+            f"{KIT}/JPEGImages/000003.png": (TEST, boxed("cat")),
         },
-        left_out=tuple(f"{KIT}/JPEGImages/00000{n}.png" for n in (3, 4, 5)),
+        left_out=tuple(f"{KIT}/JPEGImages/00000{n}.png" for n in (4, 5)),
         notes=(FROM_1,),
     ),
     case(
@@ -99,8 +109,8 @@ CASES = [
         {
             "train/train.png": (TRAIN, boxed("cat")),
             "valid/valid.png": (VALIDATION, boxed("cat")),
+            "test/test.png": (TEST, boxed("cat")),
         },
-        left_out=("test/test.png",),
         notes=(FROM_1,),
     ),
     case(
@@ -113,8 +123,8 @@ CASES = [
             "annotations/test.txt": "pug_2 1 1 1\n",
             "annotations/list.txt": "#Image CLASS-ID SPECIES BREED ID\npug_1 1 1 1\n",
         },
-        {"images/pug_1.png": (None, boxed("cat"))},
-        left_out=("images/pug_2.png", "images/pug_3.png"),
+        {"images/pug_1.png": (None, boxed("cat")), "images/pug_2.png": (TEST, boxed("cat"))},
+        left_out=("images/pug_3.png",),
         notes=(FROM_1,),
     ),
     case(

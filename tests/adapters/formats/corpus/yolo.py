@@ -2,6 +2,7 @@
 
 from tests.adapters.formats.corpus.case import (
     IMAGE,
+    TEST,
     TRAIN,
     VALIDATION,
     WITHOUT,
@@ -22,8 +23,12 @@ CASES = [
             **{f"images/{stem}.png": IMAGE for stem in "abcd"},
             **{f"labels/{stem}.txt": f"0 {YOLO}\n" for stem in "abcd"},
         },
-        {"images/a.png": (TRAIN, boxed("cat")), "images/b.png": (VALIDATION, boxed("cat"))},
-        left_out=("images/c.png", "images/d.png"),
+        {
+            "images/a.png": (TRAIN, boxed("cat")),
+            "images/b.png": (VALIDATION, boxed("cat")),
+            "images/c.png": (TEST, boxed("cat")),
+        },
+        left_out=("images/d.png",),
     ),
     case(
         "ultralytics: coco8.yaml with folders, and images that no split has",
@@ -82,8 +87,8 @@ CASES = [
         {
             "train/images/a_png.rf.train.png": (TRAIN, boxed("cat")),
             "valid/images/a_png.rf.valid.png": (VALIDATION, boxed("cat")),
+            "test/images/a_png.rf.test.png": (TEST, boxed("cat")),
         },
-        left_out=("test/images/a_png.rf.test.png",),
     ),
     case(
         "cvat: YOLO 1.1 with Darknet's lists",
@@ -147,8 +152,8 @@ CASES = [
         {
             "images/train/a.png": (TRAIN, boxed("cat")),
             "images/validation/a.png": (VALIDATION, boxed("cat")),
+            "images/test/a.png": (TEST, boxed("cat")),
         },
-        left_out=("images/test/a.png",),
     ),
     case(
         "labelImg: YOLO beside the images",

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.dataset.image import Annotation, Image, ImageAdded, ImageAnnotated
-from domain.dataset.validation_split import (
+from domain.dataset.splits import (
     UNANNOTATED,
     WITHOUT_CONCEPT,
-    DrawValidationSplit,
-    draw_validation_set,
+    DrawSplit,
+    draw_set,
     strata_of,
 )
 from domain.errors import Invalid
@@ -24,15 +24,15 @@ def images(ids: Iterable[str] = IDS) -> dict[str, frozenset[str]]:
 
 @pytest.mark.parametrize(("size", "count"), [(0.2, 2), (0.5, 5), (0.25, 2), (3, 3), (9, 9)])
 def test_a_split_has_the_size_asked_for(size: float, count: int) -> None:
-    drawn = draw_validation_set(DrawValidationSplit(size, 1), images())
+    drawn = draw_set(DrawSplit(size, 1), images())
     assert len(drawn) == count
     assert drawn < set(IDS)
 
 
 def test_a_split_depends_on_the_seed_and_not_on_the_order_of_the_images() -> None:
-    drawn = draw_validation_set(DrawValidationSplit(5, 1), images())
-    assert draw_validation_set(DrawValidationSplit(5, 1), images(reversed(IDS))) == drawn
-    assert draw_validation_set(DrawValidationSplit(5, 2), images()) != drawn
+    drawn = draw_set(DrawSplit(5, 1), images())
+    assert draw_set(DrawSplit(5, 1), images(reversed(IDS))) == drawn
+    assert draw_set(DrawSplit(5, 2), images()) != drawn
 
 
 @pytest.mark.parametrize(
@@ -40,20 +40,20 @@ def test_a_split_depends_on_the_seed_and_not_on_the_order_of_the_images() -> Non
 )
 def test_a_split_of_no_use_is_refused(size: float) -> None:
     with pytest.raises(Invalid) as refused:
-        draw_validation_set(DrawValidationSplit(size, 1), images())
+        draw_set(DrawSplit(size, 1), images())
     assert refused.value.field == "size"
 
 
 @pytest.mark.parametrize("seed", [-1, 2**53 + 1])
 def test_a_seed_that_json_cannot_hold_exactly_is_refused(seed: int) -> None:
     with pytest.raises(Invalid) as refused:
-        draw_validation_set(DrawValidationSplit(0.5, seed), images())
+        draw_set(DrawSplit(0.5, seed), images())
     assert refused.value.field == "seed"
 
 
 def test_no_split_is_drawn_from_no_image() -> None:
     with pytest.raises(Invalid, match="0 images"):
-        draw_validation_set(DrawValidationSplit(0.5, 1), {})
+        draw_set(DrawSplit(0.5, 1), {})
 
 
 def test_a_stratified_split_takes_the_share_of_each_concept() -> None:
@@ -64,7 +64,7 @@ def test_a_stratified_split_takes_the_share_of_each_concept() -> None:
         for number in range(images)
     }
     for seed in range(20):
-        drawn = draw_validation_set(DrawValidationSplit(0.2, seed, "view"), strata)
+        drawn = draw_set(DrawSplit(0.2, seed, "view"), strata)
         assert Counter(image_id.split("-")[0] for image_id in drawn) == {
             "common": 20,
             "rare": 2,
@@ -75,9 +75,9 @@ def test_a_stratified_split_takes_the_share_of_each_concept() -> None:
 def test_a_stratified_split_depends_on_the_seed_and_not_on_the_order_of_the_images() -> None:
     strata = {image_id: frozenset({"cat" if n % 2 else "dog"}) for n, image_id in enumerate(IDS)}
     turned = dict(reversed(strata.items()))
-    command = DrawValidationSplit(4, 1, "view")
-    assert draw_validation_set(command, turned) == draw_validation_set(command, strata)
-    draws = {draw_validation_set(DrawValidationSplit(4, n, "view"), strata) for n in range(9)}
+    command = DrawSplit(4, 1, "view")
+    assert draw_set(command, turned) == draw_set(command, strata)
+    draws = {draw_set(DrawSplit(4, n, "view"), strata) for n in range(9)}
     assert len(draws) > 1
 
 
@@ -92,7 +92,7 @@ def test_a_stratified_split_has_exactly_the_size_of_a_random_one(
     strata = {f"image-{n:02}": each or frozenset({UNANNOTATED}) for n, each in enumerate(held)}
     count = max(1, min(len(strata) - 1, round(share * len(strata))))
     size = count if count > 1 else count / len(strata)
-    assert len(draw_validation_set(DrawValidationSplit(size, seed, "view"), strata)) == count
+    assert len(draw_set(DrawSplit(size, seed, "view"), strata)) == count
 
 
 def test_an_image_of_several_concepts_counts_for_each() -> None:
@@ -102,7 +102,7 @@ def test_an_image_of_several_concepts_counts_for_each() -> None:
         )
         for n in range(200)
     }
-    drawn = draw_validation_set(DrawValidationSplit(0.25, 3, "view"), strata)
+    drawn = draw_set(DrawSplit(0.25, 3, "view"), strata)
     assert len(drawn) == 50
     found = Counter(concept for image_id in drawn for concept in strata[image_id])
     assert abs(found["red"] - 12.5) <= 1

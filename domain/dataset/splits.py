@@ -1,4 +1,4 @@
-"""Drawing a project's validation set: at random, or stratified by the concepts of a view."""
+"""Drawing a project's validation or test set: at random, or stratified by a view's concepts."""
 
 import heapq
 import random
@@ -17,7 +17,7 @@ UNANNOTATED, WITHOUT_CONCEPT = "unannotated", "without concept"
 """Strata beside the ids of concepts, which are UUIDs."""
 
 
-class DrawValidationSplit(msgspec.Struct, frozen=True):
+class DrawSplit(msgspec.Struct, frozen=True):
     """`size` above 1 is a count of images, in (0, 1) a share of them.
 
     `stratify_by` is a view: each of its concepts gets about the same share of images.
@@ -40,8 +40,8 @@ def strata_of(image: Image, view_id: str | None) -> frozenset[str]:
     )
 
 
-def draw_validation_set(command: DrawValidationSplit, images: Strata) -> frozenset[str]:
-    """The ids drawn for validation: a pure function of the command and what each image holds.
+def draw_set(command: DrawSplit, images: Strata) -> frozenset[str]:
+    """The ids drawn from images: a pure function of the command and what each image holds.
 
     Raises `Invalid` where the size asks for no image, or leaves none to train on, or the seed is
     out of range.
@@ -55,7 +55,7 @@ def draw_validation_set(command: DrawValidationSplit, images: Strata) -> frozens
     return _stratified({image_id: images[image_id] for image_id in ids}, count)
 
 
-def _count(command: DrawValidationSplit, images: int) -> int:
+def _count(command: DrawSplit, images: int) -> int:
     size = command.size
     if not 0 < size < float("inf") or size == 1 or (size > 1 and size != int(size)):
         raise Invalid(
