@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from adapters.blobs.blobs import BlobStore
 from adapters.experiments.sampler import OptunaSampler
@@ -44,10 +45,15 @@ TPE_ARM, RANDOM_ARM, PRUNED_ARM = ARMS = ("tpe", "random", "pruned")
 
 
 class Found(msgspec.Struct, frozen=True):
-    """The value of a search's best trial, and the epochs that its trials trained."""
+    """The value of a search's best trial, and the epochs that its trials trained.
+
+    `foresight` is the rank correlation (Spearman) of the trials' values after their first epoch
+    with their best ones.
+    """
 
     best: float
     epochs: int
+    foresight: float
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -129,6 +135,12 @@ def _measurements(
             expected=Expected(WITHIN),
             others=others,
         ),
+        Measurement(
+            what=f"{name}: rank correlation of the first epoch with the best, at random",
+            unit="",
+            ours=tuple(each.foresight for each in at_random),
+            others=others,
+        ),
     ]
 
 
@@ -182,7 +194,8 @@ class _Search:
         best = best_of(counted)
         assert best is not None
         assert best.value is not None
-        return Found(best.value, sum(len(each.epochs) for each in counted))
+        epochs = sum(len(each.epochs) for each in counted)
+        return Found(best.value, epochs, _foresight(self._whole))
 
     def _propose(self, counted: Sequence[Trial]) -> Proposed:
         action = next_action(Search("experiment", self._experiment, counted, [], len(counted)))
@@ -225,3 +238,14 @@ class _Search:
         return Trial(
             proposed, status=COMPLETED, ended=True, epochs=epochs, value=value, loss=curve.loss
         )
+
+
+def _foresight(trials: Sequence[Trial]) -> float:
+    """0 where all values are equal."""
+    from scipy.stats import rankdata
+
+    first = rankdata([trial.best_until(1) for trial in trials if trial.value is not None])
+    last = rankdata([trial.value for trial in trials if trial.value is not None])
+    if not first.std() or not last.std():
+        return 0.0
+    return float(np.corrcoef(first, last)[0, 1])

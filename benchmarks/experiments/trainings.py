@@ -5,6 +5,7 @@ comparison of searches needs a thousand of them.
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,14 +83,19 @@ class Trainings:
         digest = hashlib.sha256(msgspec.json.encode(rests_on)).hexdigest()
         path = self._kept / f"{digest}.json"
         if path.exists():
-            return _until(msgspec.json.decode(path.read_bytes(), type=Curve), gives_up)
+            known = msgspec.json.decode(path.read_bytes(), type=Curve)
+            cut = _until(known, gives_up)
+            if cut is not None or self._is_whole(known, options):
+                return cut or known
         version = f"version-{digest[:16]}"
         curve = self._train(msgspec.structs.replace(job, version_id=version), gives_up)
-        if len(curve.values) == options.epochs or not curve.finite:
-            unfinished = path.with_suffix(f".{id(self)}")
-            unfinished.write_bytes(msgspec.json.encode(curve))
-            unfinished.replace(path)
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        unfinished.write_bytes(msgspec.json.encode(curve))
+        unfinished.replace(path)
         return curve
+
+    def _is_whole(self, curve: Curve, options: TrainingOptions) -> bool:
+        return len(curve.values) == options.epochs or not curve.finite
 
     def _train(self, job: TrainJob, gives_up: GivesUp) -> Curve:
         values: list[float] = []
@@ -122,12 +128,12 @@ class Trainings:
         return Curve(tuple(values), _loss_of_best(values, losses), finite)
 
 
-def _until(curve: Curve, gives_up: GivesUp) -> Curve:
-    """A whole curve as it is if the training is given up on the way."""
-    for epochs in range(1, len(curve.values)):
+def _until(curve: Curve, gives_up: GivesUp) -> Curve | None:
+    """A curve up to where its training is given up; None if it is not."""
+    for epochs in range(1, len(curve.values) + 1):
         if gives_up(curve.values[:epochs]):
             return Curve(curve.values[:epochs], None)
-    return curve
+    return None
 
 
 def _loss_of_best(values: Sequence[float], losses: Sequence[float]) -> float | None:
