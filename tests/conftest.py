@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from PIL import Image
 from sqlalchemy import Engine
@@ -18,6 +19,10 @@ from tests.servers import Database, new_database
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+
+# An example that takes long beside other work is no failure.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 PILLOWS_LIMIT = Image.MAX_IMAGE_PIXELS
 

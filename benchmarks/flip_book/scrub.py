@@ -37,6 +37,15 @@ EPOCHS, QUICK_EPOCHS = 20, 3
 SECONDS, QUICK_SECONDS = 5.0, 0.3
 START_SECONDS = 60.0
 LONGEST_MS = 120_000
+CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+OFFLINE = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 SCRUB = """seconds => new Promise((resolve) => {
   const slider = document.querySelector("[data-slider]");
@@ -163,8 +172,7 @@ def _columns(points: int, epoch: int) -> dict[str, Any]:
 
 @contextmanager
 def _browser(url: str, key: str) -> Iterator[Page]:
-    chromium = shutil.which("chromium-headless-shell") or shutil.which("chromium")
-    if chromium is None:
+    if CHROMIUM is None:
         raise RuntimeError(
             "no Chromium here: run `apt-get update && apt-get install -y chromium-headless-shell`"
         )
@@ -172,9 +180,7 @@ def _browser(url: str, key: str) -> Iterator[Page]:
         client.post("/api/v1/sessions", json={"key": key}).raise_for_status()
         (cookie,) = client.cookies.jar
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
-        )
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
         context = browser.new_context(viewport={"width": 1400, "height": 900})
         context.add_cookies([{"name": cookie.name, "value": str(cookie.value), "url": url}])
         context.set_default_timeout(LONGEST_MS)
