@@ -37,7 +37,7 @@ from tests.gpu_worker.samples import figures, final_weights, of_type
 from tests.gpu_worker.test_kinds import job_of
 
 LIGHT = {
-    "classification": ["mobilenet_v3_small", "mobilenet_v1", "resnet18"],
+    "classification": ["mobilenet_v3_small", "mobilenet_v1"],
     "tagging": ["mobilenet_v3_small", "mobilenet_v2"],
     "detection": ["fcos_resnet18_fpn", "ssdlite320_mobilenet_v3_large"],
 }
