@@ -1,6 +1,7 @@
 """Fixtures that every folder of tests may take."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from tests.servers import Database, new_database
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+
+# A shell that starts the suite in the background has it ignore SIGINT, which tests' processes inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # An example that takes long beside other work is no failure.
 hypothesis.settings.register_profile("untimed", deadline=None)

@@ -58,7 +58,9 @@ def test_two_processes_train_as_one_does(settings: Settings, blobs: BlobStore) -
     As long as the backbone is frozen, steps are the same but for rounding. Then each process
     normalises its own half of the batch: what they come to is the same.
     """
-    job = job_of("classification", blobs, width=32, height=32, freeze_backbone_epochs=1, epochs=3)
+    job = job_of(
+        "classification", blobs, architecture="resnet18", freeze_backbone_epochs=1, epochs=3
+    )
     one: list[AnyReport] = []
     train_version(msgspec.structs.replace(job, version_id="one"), 1, settings, blobs, one.append)
     in_two = msgspec.structs.replace(settings, processes=2, nats_url=None)

@@ -392,8 +392,14 @@ def test_images_are_uploaded_split_and_filtered(site: Scene, page: Page, tmp_pat
         == "pixelated"
     )
 
-    page.get_by_label("Size").fill("0.5")
-    page.get_by_role("button", name="Perform a validation split").click()
+    drawing = page.get_by_role("region", name="Validation split")
+    drawing.get_by_label("Size").fill("0.5")
+    drawing.get_by_role("button", name="Perform a validation split").click()
+    expect(page.locator('[data-count="validation"]')).to_have_text("2")
+    drawing = page.get_by_role("region", name="Test set")
+    drawing.get_by_label("Size").fill("0.5")
+    drawing.get_by_role("button", name="Draw test set").click()
+    expect(page.locator('[data-count="test"]')).to_have_text("1")
     expect(page.locator('[data-count="validation"]')).to_have_text("2")
     page.wait_for_load_state("domcontentloaded")
     page.get_by_label("Split", exact=True).select_option("validation")
