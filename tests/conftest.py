@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-# A shell that starts the suite in the background has it ignore SIGINT, which tests' processes inherit.
+# A shell that starts the suite in the background has it ignore SIGINT, as what it starts then does.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
