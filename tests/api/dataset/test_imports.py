@@ -376,7 +376,7 @@ def test_the_description_of_the_api_has_the_routes(importing: ImportScene) -> No
     assert "application/zip" in str(paths[f"{project}/export"]["get"]["responses"]["200"])
 
 
-SPLIT = "file,label,split\n1.png,cat,train\n2.png,cat,test\n"
+SPLIT = "file,label,split\n1.png,cat,train\n2.png,cat,spare\n"
 SPLITS: dict[str, bytes | str] = {"annotations.csv": SPLIT, "1.png": png(1), "2.png": png(2)}
 
 
@@ -385,7 +385,7 @@ def test_what_is_left_out_is_counted_and_named(importing: ImportScene, project_i
     assert (item["counts"]["images"], item["counts"]["left_out"]) == (1, 1)
     [remark] = item["summary"]
     assert remark["count"] == 1
-    assert "images of split 'test' are left out" in remark["text"]
+    assert "images of split 'spare' are left out" in remark["text"]
     report = importing.http.get(f"/api/v1/imports/{item['import_id']}/report").text
     assert msgspec.json.decode(report) == {
         "kind": "left_out",
