@@ -165,9 +165,7 @@ class _FileImages:
             return
         if not annotations:
             yield Note(self._where(image), WITHOUT_ANNOTATIONS.format(taken_as(self._options)))
-        # A test set is often published without its annotations.
-        unknown = not self._file.annotations and may_be_absent(self._split or "")
-        negative = self._options.negative and not annotations and not unknown
+        negative = self._options.negative and not annotations
         in_view = view_annotations(DETECTION, labelled, without_concept=negative)
         by_view = {} if in_view is None else {self._options.view: in_view}
         yield SourceImage(path, self._where(image), self._split, {}, by_view, size)

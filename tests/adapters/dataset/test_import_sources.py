@@ -10,7 +10,7 @@ from PIL import Image
 from application.dataset.imports import add_missing_concepts, views_of
 from application.log.store import Store
 from application.views import create_view
-from domain.dataset.image import TRAIN, VALIDATION
+from domain.dataset.image import TEST, TRAIN, VALIDATION
 from domain.dataset.imports import (
     UNANNOTATED,
     Ending,
@@ -23,10 +23,7 @@ from domain.errors import Invalid
 from tests.adapters.dataset.importing import Importer, png, write_files
 from tests.servers import Database
 
-TEST = (
-    "images of split 'test' are left out: Stemma has train and validation; rename the split to take"
-    " them"
-)
+ABSENT = "images of the test split that are not there are left out"
 Files = dict[str, bytes | str]
 
 
@@ -67,38 +64,33 @@ LISTS: Files = {
 
 
 @pytest.mark.parametrize("skip_bad", [False, True])
-def test_images_of_a_test_list_do_not_train(
+def test_images_of_a_test_list_are_the_test_set(
     importer: Importer, tmp_path: Path, skip_bad: bool
 ) -> None:
     source = write_files(tmp_path / "source", LISTS)
     ending = completed(importer.take(source, rules=ImportRules(skip_bad=skip_bad)))
-    assert splits(importer) == {"a.png": TRAIN, "b.png": VALIDATION}
-    assert (ending.counts.images, ending.counts.left_out) == (2, 2)
+    assert splits(importer) == {"a.png": TRAIN, "b.png": VALIDATION, "c.png": TEST}
+    assert (ending.counts.images, ending.counts.left_out) == (3, 1)
     unnamed = "images in no folder or list of a split, as data.yaml names them, are left out"
-    assert ending.summary == (ImportRemark(TEST, 1), ImportRemark(unnamed, 1))
-    assert report(importer, ending) == [
-        ("left_out", "images/c.png", TEST),
-        ("left_out", "images/d.png", unnamed),
-    ]
+    assert ending.summary == (ImportRemark(unnamed, 1),)
+    assert report(importer, ending) == [("left_out", "images/d.png", unnamed)]
 
 
 CSV = "file,label,split\na.png,cat,train\nb.png,cat,val\nc.png,cat,test\nd.png,cat,holdout 2\n"
 COLUMN: Files = {"a.csv": CSV, **{f"{stem}.png": png(n) for n, stem in enumerate("abcd")}}
 
 
-def test_images_of_a_test_column_do_not_train(importer: Importer, tmp_path: Path) -> None:
+def test_images_of_another_split_are_left_out(importer: Importer, tmp_path: Path) -> None:
     ending = completed(importer.take(write_files(tmp_path / "source", COLUMN)))
-    assert splits(importer) == {"a.png": TRAIN, "b.png": VALIDATION}
-    assert [remark.count for remark in ending.summary] == [1, 1]
-    assert "split 'holdout 2'" in ending.summary[1].text
+    assert splits(importer) == {"a.png": TRAIN, "b.png": VALIDATION, "c.png": TEST}
+    [remark] = ending.summary
+    assert remark.count == 1
+    assert "split 'holdout 2'" in remark.text
 
 
-def test_a_source_of_test_images_alone_says_so(importer: Importer, tmp_path: Path) -> None:
-    source = write_files(tmp_path / "source", {"test/cat/a.png": png(1)})
-    ending = refused(importer.take(source, rules=ImportRules("folders", skip_bad=True)))
-    assert "there is no folder per class" in ending.reason
+def test_a_source_of_absent_test_images_alone_says_so(importer: Importer, tmp_path: Path) -> None:
     source = write_files(tmp_path / "table", {"a.csv": "file,label,split\na.png,cat,test\n"})
-    assert f"no image to take: {TEST} (1)" in refused(importer.take(source)).reason
+    assert f"no image to take: {ABSENT} (1)" in refused(importer.take(source)).reason
 
 
 COCO = {

@@ -140,11 +140,3 @@ def test_images_of_a_test_set_may_be_absent(tmp_path: Path, form: str) -> None:
     assert [image.path for image in read.images] == ["a.png"]
     assert [item.path for item in read.left_out] == ([] if form == "yolo" else ["b.png"])
     assert read.problems == []
-
-
-def test_a_test_set_without_annotations_holds_no_negatives(tmp_path: Path) -> None:
-    read = take("coco", lay(tmp_path, {**ABSENT["coco"], "a.png": "", "b.png": ""}))
-    assert sorted((image.path, bool(image.annotations)) for image in read.images) == [
-        ("a.png", True),
-        ("b.png", False),
-    ]
