@@ -159,7 +159,7 @@ def _numbers(trials: str, known: dict[int, TrialRow]) -> list[int]:
 
 
 def _differing(trials: list[TrialRow], labels: dict[str, str]) -> list[tuple[str, list[str]]]:
-    """The parameters that differ, then the learning rates that they come to."""
+    """The parameters that differ, then the learning rates that follow from them."""
     found = []
     for key in dict.fromkeys(key for trial in trials for key in trial.parameters):
         values = [trial.parameters.get(key) for trial in trials]

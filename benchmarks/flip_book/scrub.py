@@ -103,7 +103,7 @@ def run(quick: bool) -> list[Measurement]:
 
 @contextmanager
 def page_of(points: int, epochs: int) -> Iterator[Page]:
-    """The flip book's page of a version with so many items and epochs, all of them loaded."""
+    """The flip book's page of a version with this number of items and epochs, all loaded."""
     with (
         data_folder() as folder,
         migrated_postgres(folder) as server,

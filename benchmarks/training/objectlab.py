@@ -10,7 +10,7 @@ from adapters.flip_book.boxes import intersection_over_union
 from domain.dataset.annotation import SAME_PLACE, Box
 
 LEAST_SCORE = 0.4
-"""Of a predicted box that counts. cleanlab's own 0.95 is more than a short training comes to."""
+"""Of a predicted box that counts. cleanlab's own 0.95 is more than a short training reaches."""
 
 _SIDE = 100.0
 """cleanlab measures distances in pixels: those of an image of this size."""

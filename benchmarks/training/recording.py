@@ -90,7 +90,7 @@ def _measure(
 
 
 def _forward_passes(job: TrainJob, images: int) -> float:
-    """Seconds of the forward passes of so many images, which lie decoded in memory."""
+    """Seconds of the forward passes of this number of images, which lie decoded in memory."""
     options = job.options
     network = build_network(job.kind, options, len(job.concepts)).eval()
     network = network.to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Decisions about suspects: what was decided about which label of an image, and by whom."""
+"""Decisions about suspects: the label of an image, the decision and its author."""
 
 from collections.abc import Collection, Iterator
 from datetime import datetime
