@@ -4,15 +4,13 @@ It needs some 2 kB a box and takes seconds for 100,000 boxes of a concept. So it
 process and stores its result beside the predictions, whose content never changes.
 """
 
-import os
-import sys
-import threading
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from adapters.blobs.blobs import BlobStore
+from adapters.blobs.derived import run_computation
 from adapters.evaluation.prediction_arrays import Bools, Boxes, BoxTable
 
 MAX_BOXES = 100
@@ -105,12 +103,5 @@ def main(blobs_url: str, digest: str, split: str) -> None:
     blobs.put_derived(result_key(digest, split), msgspec.json.encode(precisions))
 
 
-def _end_with_parent() -> None:
-    """Exit when standard input closes: the parent has its other end and never writes."""
-    os.read(0, 1)
-    os._exit(1)
-
-
 if __name__ == "__main__":
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    main(*sys.argv[1:])
+    run_computation(main)

@@ -1,15 +1,12 @@
 """A cache of versions' predictions, and of the metrics that depend on nothing else."""
 
-import logging
-import subprocess
-import sys
 import threading
 from collections import OrderedDict
-from contextlib import suppress
 
 import msgspec
 
 from adapters.blobs.blobs import BlobStore
+from adapters.blobs.derived import DerivedEntries
 from adapters.evaluation import metrics
 from adapters.evaluation.coco import CocoPrecision, result_key
 from adapters.evaluation.loading import load_blob
@@ -18,10 +15,6 @@ from adapters.evaluation.prediction_arrays import Boxes, PredictionArrays
 
 HELD_BYTES = 128_000_000
 """The most bytes of predictions in memory; the ones used last stay even if they are larger."""
-
-FIRST_WAIT_SECONDS = 1.5
-
-log = logging.getLogger(__name__)
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -40,7 +33,7 @@ class Predictions:
         self._facts: dict[tuple[str, str], list[ConceptFacts]] = {}
         self._lock = threading.Lock()
         self._loading = threading.Lock()
-        self._coco = _CocoProcesses(blobs_url)
+        self._coco = DerivedEntries(blobs, blobs_url, "adapters.evaluation.coco")
 
     def close(self) -> None:
         self._coco.close()
@@ -74,7 +67,7 @@ class Predictions:
             return Facts(facts, True)
         precisions = self._coco_of(digest, split)
         if precisions is None:
-            return Facts(facts, self._coco.has_failed(digest, split))
+            return Facts(facts, self._coco.has_failed(result_key(digest, split)))
         completed = [
             msgspec.structs.replace(
                 fact, average_precision=coco.at_50, average_precision_coco=coco.average
@@ -85,10 +78,7 @@ class Predictions:
         return Facts(completed, True)
 
     def _coco_of(self, digest: str, split: str) -> list[CocoPrecision] | None:
-        result = self._blobs.get_derived(result_key(digest, split))
-        if result is None:
-            self._coco.compute(digest, split, FIRST_WAIT_SECONDS)
-            result = self._blobs.get_derived(result_key(digest, split))
+        result = self._coco.get(result_key(digest, split), digest, split)
         return None if result is None else msgspec.json.decode(result, type=list[CocoPrecision])
 
     def _drop_oldest(self) -> None:
@@ -99,62 +89,3 @@ class Predictions:
 
 def _has_coco(facts: list[ConceptFacts]) -> bool:
     return any(fact.average_precision is not None for fact in facts)
-
-
-class _CocoProcesses:
-    """Computes COCO's metrics in one process at a time; callers meanwhile ask again later."""
-
-    def __init__(self, blobs_url: str) -> None:
-        self._blobs_url = blobs_url
-        self._lock = threading.Lock()
-        self._running: tuple[tuple[str, str], subprocess.Popen[bytes]] | None = None
-        self._failed: set[tuple[str, str]] = set()
-
-    def has_failed(self, digest: str, split: str) -> bool:
-        return (digest, split) in self._failed
-
-    def compute(self, digest: str, split: str, seconds: float) -> None:
-        """Start computing the metrics; the first caller waits for them up to `seconds`."""
-        key = digest, split
-        with self._lock:
-            self._reap()
-            if key in self._failed:
-                return
-            if self._running is not None:
-                return
-            process = self._start(digest, split)
-            self._running = key, process
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-        with self._lock:
-            self._reap()
-
-    def close(self) -> None:
-        with self._lock:
-            if self._running is not None:
-                _, process = self._running
-                process.kill()
-                process.wait()
-                self._running = None
-
-    def _start(self, digest: str, split: str) -> subprocess.Popen[bytes]:
-        module = "adapters.evaluation.coco"
-        return subprocess.Popen(
-            [sys.executable, "-m", module, self._blobs_url, digest, split],
-            # The process ends when this pipe is closed, at the latest when this process ends.
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-        )
-
-    def _reap(self) -> None:
-        if self._running is None:
-            return
-        key, process = self._running
-        if process.poll() is None:
-            return
-        if process.returncode != 0:
-            log.error("computing COCO's metrics of %s (%s) failed: %s", *key, process.returncode)
-            self._failed.add(key)
-        if process.stdin is not None:
-            process.stdin.close()
-        self._running = None

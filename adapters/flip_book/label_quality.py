@@ -5,9 +5,6 @@ predictions file: their probabilities are out of sample, as confident learning r
 et al. 2021, arXiv 1911.00068).
 """
 
-import os
-import sys
-import threading
 import warnings
 
 import msgspec
@@ -15,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.blobs.blobs import BlobStore
+from adapters.blobs.derived import run_computation
 from adapters.evaluation.prediction_arrays import Labels
 
 FORM = 1
@@ -83,12 +81,5 @@ def main(blobs_url: str, digest: str) -> None:
     blobs.put_derived(result_key(digest), msgspec.json.encode(quality))
 
 
-def _end_with_parent() -> None:
-    """Exit when standard input closes: the parent has its other end and never writes."""
-    os.read(0, 1)
-    os._exit(1)
-
-
 if __name__ == "__main__":
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    main(*sys.argv[1:])
+    run_computation(main)

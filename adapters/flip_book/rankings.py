@@ -4,11 +4,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
+
 from adapters.blobs.blobs import BlobStore
+from adapters.blobs.derived import DerivedEntries
 from adapters.evaluation.prediction_arrays import Boxes, PredictionArrays
 from adapters.flip_book.arrays import Book
 from adapters.flip_book.box_suspects import recorded_boxes
-from adapters.flip_book.quality_cache import LabelQualities
+from adapters.flip_book.label_quality import LabelQuality, result_key
 from adapters.flip_book.suspects import Suspect
 from adapters.flip_book.training_suspects import training_suspects
 from adapters.flip_book.validation_suspects import validation_boxes, validation_suspects
@@ -23,7 +26,7 @@ class Rankings:
     """The suspects of each split, by the files that they follow from. Safe to use from threads."""
 
     def __init__(self, blobs: BlobStore, blobs_url: str) -> None:
-        self._qualities = LabelQualities(blobs, blobs_url)
+        self._qualities = DerivedEntries(blobs, blobs_url, "adapters.flip_book.label_quality")
         self._held: OrderedDict[Key, list[Suspect]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -45,14 +48,15 @@ class Rankings:
         key = version_id, digest
         if isinstance(predictions, Boxes):
             return self._get(key, lambda: validation_boxes(predictions, labels))
-        quality = self._qualities.get(digest)
-        if quality is None:
+        stored = self._qualities.get(result_key(digest), digest)
+        if stored is None:
             return None
+        quality = msgspec.json.decode(stored, type=LabelQuality)
         return self._get(key, lambda: validation_suspects(predictions, quality, labels))
 
     def has_failed(self, digest: str) -> bool:
         """Whether the label quality of predictions cannot be computed."""
-        return self._qualities.has_failed(digest)
+        return self._qualities.has_failed(result_key(digest))
 
     def _get(self, key: Key, make: Callable[[], list[Suspect]]) -> list[Suspect]:
         with self._lock:

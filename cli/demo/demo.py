@@ -8,15 +8,13 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from adapters.settings import load_settings
 from cli.access.login import sign_in_address
 from cli.client import ApiClient, ApiProblem
 from cli.demo.plans import EXPECTED_OF_EXPERIMENT, EXPERIMENT, PLANS, Plan
 from cli.demo.project import make_project
 from cli.demo.runs import demo_training
-from cli.demo.system import find_or_start, is_running
+from cli.demo.system import demo_system, write_result
 from cli.experiments.screen import best_in_words, watch_experiment
-from cli.operations.demo_lock import living_demo
 from cli.training.demo_screen import library_table, watch
 from domain.library.view import CLASSIFICATION
 
@@ -59,33 +57,27 @@ def run_demo(
     if epochs is not None:
         plan = msgspec.structs.replace(plan, options=plan.options | {"epochs": epochs})
     began = time.monotonic()
-    data = load_settings().data
 
     def say(line: str) -> None:
         console.print(line, soft_wrap=True, markup=False)
 
     try:
-        with living_demo(data, say) as demo:
-            api_url, api_key = find_or_start(data, say)
-            with ApiClient(api_url, api_key, lambda: is_running(data)) as client:
-                view_id = make_project(client, console, plan, seed)
-                training = {"name": "Demo", "options": plan.options | {"seed": seed}}
-                path = f"views/{view_id}/versions"
-                with demo_training(client, data, path, training, say) as version_id:
-                    page = sign_in_address(client, f"/versions/{version_id}")
-                    say(f"Watch it live at {page}")
-                    watch(client, version_id, console)
-                version = client.query(f"versions/{version_id}")["version"]
-                console.print(library_table(client.query(f"views/{view_id}/models")))
-                result = _result(client, version, plan, began)
-            if keep:
-                demo.keep_running()
-            _farewell(console, api_url, view_id, version, keep)
+        with demo_system(say, keep=keep) as (client, data):
+            view_id = make_project(client, console, plan, seed)
+            training = {"name": "Demo", "options": plan.options | {"seed": seed}}
+            path = f"views/{view_id}/versions"
+            with demo_training(client, data, path, training, say) as version_id:
+                page = sign_in_address(client, f"/versions/{version_id}")
+                say(f"Watch it live at {page}")
+                watch(client, version_id, console)
+            version = client.query(f"versions/{version_id}")["version"]
+            console.print(library_table(client.query(f"views/{view_id}/models")))
+            result = _result(client, version, plan, began)
+            _farewell(console, client.url, view_id, version, keep)
     except ApiProblem as problem:
         console.print(Text(f"The demo stopped: {problem}", "red"), soft_wrap=True)
         return 1
-    if json_file is not None:
-        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
+    write_result(json_file, result)
     return 0 if _succeeded(console, version, plan, result) else 1
 
 
@@ -101,29 +93,23 @@ def run_experiment_demo(
     if trials is not None:
         body["budget"] = trials
     began = time.monotonic()
-    data = load_settings().data
 
     def say(line: str) -> None:
         console.print(line, soft_wrap=True, markup=False)
 
     try:
-        with living_demo(data, say) as demo:
-            api_url, api_key = find_or_start(data, say)
-            with ApiClient(api_url, api_key, lambda: is_running(data)) as client:
-                view_id = make_project(client, console, plan, seed)
-                path = f"views/{view_id}/experiments"
-                with demo_training(client, data, path, body, say) as experiment_id:
-                    page = sign_in_address(client, f"/experiments/{experiment_id}")
-                    say(f"Watch it live at {page}")
-                    row = watch_experiment(client, experiment_id, console)
-            if keep:
-                demo.keep_running()
+        with demo_system(say, keep=keep) as (client, data):
+            view_id = make_project(client, console, plan, seed)
+            path = f"views/{view_id}/experiments"
+            with demo_training(client, data, path, body, say) as experiment_id:
+                page = sign_in_address(client, f"/experiments/{experiment_id}")
+                say(f"Watch it live at {page}")
+                row = watch_experiment(client, experiment_id, console)
     except ApiProblem as problem:
         console.print(Text(f"The demo stopped: {problem}", "red"), soft_wrap=True)
         return 1
     result = _experiment_result(row, began)
-    if json_file is not None:
-        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
+    write_result(json_file, result)
     return 0 if _found(console, row, result) else 1
 
 

@@ -14,15 +14,13 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from adapters.settings import load_settings
 from cli.access.login import sign_in_address
 from cli.client import ApiClient, ApiProblem
 from cli.demo.digits import handwritten_digits
 from cli.demo.plans import SUSPECTS
 from cli.demo.project import VALIDATION_SHARE, upload_digits
 from cli.demo.runs import demo_training
-from cli.demo.system import find_or_start, is_running
-from cli.operations.demo_lock import living_demo
+from cli.demo.system import demo_system, write_result
 from cli.training.demo_screen import watch
 
 WRONG_SHARE = 0.1
@@ -59,38 +57,33 @@ def run_suspects_demo(
     console = Console()
     options = SUSPECTS | {"seed": seed} | ({} if epochs is None else {"epochs": epochs})
     began = time.monotonic()
-    data = load_settings().data
 
     def say(line: str) -> None:
         console.print(line, soft_wrap=True, markup=False)
 
     try:
-        with living_demo(data, say) as demo:
-            api_url, api_key = find_or_start(data, say)
-            with ApiClient(api_url, api_key, lambda: is_running(data)) as client:
-                digits = _upload(client, say, seed)
+        with demo_system(say, keep=keep) as (client, data):
+            digits = _upload(client, say, seed)
 
-                def train(name: str) -> str:
-                    training = {"name": name, "options": options}
-                    path = f"views/{digits.view_id}/versions"
-                    with demo_training(client, data, path, training, say) as version_id:
-                        say(f"Watch it at {sign_in_address(client, f'/versions/{version_id}')}")
-                        watch(client, version_id, console)
-                    return version_id
+            def train(name: str) -> str:
+                training = {"name": name, "options": options}
+                path = f"views/{digits.view_id}/versions"
+                with demo_training(client, data, path, training, say) as version_id:
+                    say(f"Watch it at {sign_in_address(client, f'/versions/{version_id}')}")
+                    watch(client, version_id, console)
+                return version_id
 
-                first = train("With wrong labels")
-                before = _accuracy(client, first, digits)
-                suspects = _suspects(client, first)
-                corrected, upheld = _decide(client, first, suspects, digits)
-                say(
-                    f"{len(suspects)} suspects, of {len(digits.wrong)} wrong labels:"
-                    f" {corrected} corrected, {upheld} upheld since they are right"
-                )
-                second = train("With corrected labels")
-                after = _accuracy(client, second, digits)
-                _tell_how_they_moved(client, first, second, say)
-            if keep:
-                demo.keep_running()
+            first = train("With wrong labels")
+            before = _accuracy(client, first, digits)
+            suspects = _suspects(client, first)
+            corrected, upheld = _decide(client, first, suspects, digits)
+            say(
+                f"{len(suspects)} suspects, of {len(digits.wrong)} wrong labels:"
+                f" {corrected} corrected, {upheld} upheld since they are right"
+            )
+            second = train("With corrected labels")
+            after = _accuracy(client, second, digits)
+            _tell_how_they_moved(client, first, second, say)
     except ApiProblem as problem:
         console.print(Text(f"The demo stopped: {problem}", "red"), soft_wrap=True)
         return 1
@@ -105,8 +98,7 @@ def run_suspects_demo(
         after,
         round(time.monotonic() - began, 1),
     )
-    if json_file is not None:
-        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
+    write_result(json_file, result)
     colour = "green" if after > before else "red"
     console.print(
         f"[{colour}]Accuracy on the validation images, by their right labels: {before:.3f} before,"

@@ -4,16 +4,41 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import msgspec
 
 from adapters.processes.processes import spawn
 from adapters.servers.embedded import FolderInUse, is_held, log_tail
-from adapters.settings import LOCK_FILE, Runtime, read_runtime
-from cli.client import ApiProblem
+from adapters.settings import LOCK_FILE, Runtime, load_settings, read_runtime
+from cli.client import ApiClient, ApiProblem
+from cli.operations.demo_lock import living_demo
 from cli.operations.up import wait_ready
 
 START_SECONDS = 120.0
+
+
+@contextmanager
+def demo_system(say: Callable[[str], None], *, keep: bool) -> Iterator[tuple[ApiClient, Path]]:
+    """A client of the system that demos share, and the system's data folder.
+
+    `keep` leaves the system running after the last demo.
+    """
+    data = load_settings().data
+    with living_demo(data, say) as demo:
+        api_url, api_key = find_or_start(data, say)
+        with ApiClient(api_url, api_key, lambda: is_running(data)) as client:
+            yield client, data
+        if keep:
+            demo.keep_running()
+
+
+def write_result(file: Path | None, result: msgspec.Struct) -> None:
+    """Write what `--json` asks for."""
+    if file is not None:
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
 
 
 def find_or_start(data: Path, say: Callable[[str], None]) -> tuple[str, str]:
