@@ -8,13 +8,20 @@ from typing import IO
 import msgspec
 
 from adapters.blobs.blobs import BlobMissing, BlobStore
-from adapters.formats.items import DeclaredView, SourceAnnotation, SourceImage, ViewAnnotations
+from adapters.formats.items import (
+    DeclaredView,
+    SourceAnnotation,
+    SourceDecision,
+    SourceImage,
+    ViewAnnotations,
+)
 from adapters.formats.registry import FORMATS
 from application.dataset.dataset import images_at
 from application.dataset.erasure import erased_among
 from application.dataset.imports import views_of
 from application.log.store import Store
-from domain.dataset.image import ImageAnnotated
+from domain.dataset.image import Decision, Image
+from domain.dataset.suspects import DECISION_NAMES
 from domain.errors import Conflict, Invalid, NotFound
 from domain.library.view import View
 from domain.text import same_text
@@ -132,14 +139,15 @@ def _source_image(image: PlacedImage, names: _Names, views: dict[str, View]) -> 
         annotations={
             view.name: annotations
             for key, view in views.items()
-            if (annotations := _annotations(view, image.state.annotations.get(key))) is not None
+            if (annotations := _annotations(view, key, image.state)) is not None
         },
         size=(added.width, added.height),
     )
 
 
-def _annotations(view: View, annotated: ImageAnnotated | None) -> ViewAnnotations | None:
+def _annotations(view: View, view_id: str, image: Image) -> ViewAnnotations | None:
     """The annotations in a view, by label, without concepts that were removed from the view."""
+    annotated = image.annotations.get(view_id)
     if annotated is None:
         return None
     annotations = tuple(
@@ -149,4 +157,20 @@ def _annotations(view: View, annotated: ImageAnnotated | None) -> ViewAnnotation
     )
     if not annotations and not annotated.without_concept:
         return None
-    return ViewAnnotations(annotations, annotated.without_concept)
+    decisions = tuple(
+        _decision(view, decision)
+        for decision in image.decisions.get(view_id, ())
+        if decision.label.concept_id in view.concepts
+    )
+    return ViewAnnotations(annotations, annotated.without_concept, decisions)
+
+
+def _decision(view: View, decision: Decision) -> SourceDecision:
+    label = decision.label
+    return SourceDecision(
+        view.concepts[label.concept_id],
+        label.present,
+        label.box,
+        DECISION_NAMES[type(decision)],
+        decision.version_id,
+    )

@@ -14,12 +14,23 @@ class SourceAnnotation(msgspec.Struct, frozen=True):
     box: Box | None = None
 
 
+class SourceDecision(msgspec.Struct, frozen=True):
+    """What was decided about a suspect, as in `domain.dataset.suspects`; readers read none."""
+
+    label: str
+    present: bool
+    box: Box | None
+    decision: str
+    version_id: str
+
+
 class ViewAnnotations(msgspec.Struct, frozen=True):
     """An image's annotations in one view. They are never empty: an image that is not annotated in
     a view has no entry for it."""
 
     annotations: tuple[SourceAnnotation, ...] = ()
     without_concept: bool = False
+    decisions: tuple[SourceDecision, ...] = ()
 
 
 class SourceImage(msgspec.Struct, frozen=True):

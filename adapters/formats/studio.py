@@ -9,6 +9,11 @@
 view that has all its concepts. In a tagging view, a concept whose `bool` is false is annotated as
 absent. If all are absent, or if an annotation has no concepts, the image is without concept.
 Coordinates are shares of the image, 0 to 1.
+
+An export by Stemma adds to the line of an image what was decided about its suspects, and by which
+version's list; an import leaves that out, since the version is not in the file:
+
+    "decisions": [{"view": .., "concepts": [{"name": ..}], "decision": "upheld", "version": ".."}]
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,6 +45,7 @@ from adapters.formats.studio_file import (
     StudioAnnotation,
     StudioConcept,
     StudioData,
+    StudioDecision,
     StudioHeader,
     StudioLine,
     StudioView,
@@ -193,15 +199,28 @@ def _lines(views: Sequence[DeclaredView], images: Images) -> Iterator[bytes]:
         metadata = {
             key: msgspec.Raw(msgspec.json.encode(value)) for key, value in image.metadata.items()
         }
-        line = StudioLine([StudioData(image.path)], annotations, image.split, metadata, number)
+        decisions = [entry for view in views for entry in _decisions(image, view)]
+        data = [StudioData(image.path)]
+        line = StudioLine(data, annotations, image.split, metadata, number, decisions or ())
         yield msgspec.json.encode(line) + b"\n"
 
 
 def _annotations(image: SourceImage, view: DeclaredView) -> Iterator[StudioAnnotation]:
     in_view = image.annotations.get(view.name, ViewAnnotations())
     for annotation in in_view.annotations:
-        region = Region(Corners(*edges(annotation.box))) if annotation.box else None
-        yield StudioAnnotation([StudioConcept(annotation.label)], region, view.name)
+        concepts = [StudioConcept(annotation.label)]
+        yield StudioAnnotation(concepts, _region(annotation.box), view.name)
     if in_view.without_concept:
         denied = view.concepts if view.kind == TAGGING else ()
         yield StudioAnnotation([StudioConcept(name, False) for name in denied], None, view.name)
+
+
+def _decisions(image: SourceImage, view: DeclaredView) -> Iterator[StudioDecision]:
+    for decided in image.annotations.get(view.name, ViewAnnotations()).decisions:
+        concepts = [StudioConcept(decided.label, decided.present)]
+        region = _region(decided.box)
+        yield StudioDecision(view.name, concepts, decided.decision, decided.version_id, region)
+
+
+def _region(box: Box | None) -> Region | None:
+    return None if box is None else Region(Corners(*edges(box)))

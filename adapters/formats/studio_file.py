@@ -50,6 +50,16 @@ class StudioAnnotation(msgspec.Struct, frozen=True, omit_defaults=True):
     view: str | None = None
 
 
+class StudioDecision(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Written only: the concept is the doubted one, and a false `bool` says that it is absent."""
+
+    view: str
+    concepts: list[StudioConcept]
+    decision: str
+    version: str
+    region: Region | None = None
+
+
 class StudioData(msgspec.Struct, frozen=True):
     file: str
 
@@ -60,6 +70,7 @@ class StudioLine(msgspec.Struct, frozen=True, omit_defaults=True):
     splits: str | list[str] | None = None
     metadata: dict[str, msgspec.Raw] | None = None
     id: object = None
+    decisions: object = ()
 
 
 def recognise(folder: Path) -> Recognition:

@@ -7,6 +7,7 @@ import msgspec
 from domain.dataset.annotation import Annotation, Box, DoubtedLabel
 from domain.dataset.image import (
     AnnotateImage,
+    Decision,
     Image,
     ImageAnnotated,
     SuspectCorrected,
@@ -24,10 +25,8 @@ DECISIONS = (UPHELD, UNSURE, CORRECTED)
 
 RELABEL, ADD, REMOVE, MOVE = "relabel", "add", "remove", "move"
 
-_EVENTS: dict[str, type[SuspectUpheld | SuspectLeftUnsure]] = {
-    UPHELD: SuspectUpheld,
-    UNSURE: SuspectLeftUnsure,
-}
+_EVENTS: dict[str, type[Decision]] = {UPHELD: SuspectUpheld, UNSURE: SuspectLeftUnsure}
+DECISION_NAMES: dict[type[Decision], str] = {event: name for name, event in _EVENTS.items()}
 
 
 class DecideSuspect(msgspec.Struct, frozen=True):

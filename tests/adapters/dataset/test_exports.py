@@ -14,9 +14,11 @@ import pytest
 from adapters.dataset.exports import ExportRequest, export
 from application.dataset.imports import add_missing_concepts, views_of
 from application.dataset.projects import add_images, annotate_images
+from application.dataset.suspects import decide_suspects
 from application.log.store import Store
 from application.views import change_concepts, create_view
 from domain.aggregates import IMAGE
+from domain.dataset.annotation import DoubtedLabel
 from domain.dataset.image import (
     TRAIN,
     VALIDATION,
@@ -28,6 +30,7 @@ from domain.dataset.image import (
     RemoveImage,
 )
 from domain.dataset.imports import ImportCompleted, ImportCounts, ImportRules
+from domain.dataset.suspects import UNSURE, UPHELD, DecideSuspect
 from domain.errors import Invalid, NotFound
 from domain.library.view import CLASSIFICATION, DETECTION, TAGGING, RemoveConcept, RenameConcept
 from tests.adapters.dataset.importing import Importer, png
@@ -181,6 +184,57 @@ def test_metadata_come_along_in_studio_lines(importer: Importer, tmp_path: Path)
         return {image.blob: image.added.metadata for image in importer.images(project).values()}
 
     assert metadata(again.project) == metadata(importer.project)
+
+
+def test_decisions_about_suspects_are_in_studio_lines(importer: Importer, tmp_path: Path) -> None:
+    made = Made(importer, 3)
+    boxes = [
+        (image, annotated.annotations[0])
+        for image, state in importer.images().items()
+        if (annotated := state.annotations[made.views[DETECTION]]).annotations
+    ]
+    tags = made.views[TAGGING]
+    untagged = next(
+        (image, key)
+        for image, state in importer.images().items()
+        for key in made.concepts(TAGGING).values()
+        if key not in {each.concept_id for each in state.annotations[tags].annotations}
+    )
+    (image, boxed), (absent, concept) = boxes[0], untagged
+    label_of = {
+        key: label for kind in (DETECTION, TAGGING) for label, key in made.concepts(kind).items()
+    }
+    decided = [
+        (image, made.views[DETECTION], DoubtedLabel(boxed.concept_id, True, boxed.box), UPHELD),
+        (absent, tags, DoubtedLabel(concept, False), UNSURE),
+    ]
+    for key, view_id, label, decision in decided:
+        commands = [(key, DecideSuspect(view_id, "v1", label, decision))]
+        made.do(decision, lambda s, v=view_id, c=commands: decide_suspects(s, v, c))
+    data = taken_out(importer, "studio", with_images=True)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        lines = archive.read("annotations.jsonl").splitlines()[1:]
+    written = [each for line in lines for each in msgspec.json.decode(line).get("decisions", ())]
+    for each in written:
+        each.pop("region", None)
+    assert sorted(written, key=lambda each: str(each["decision"])) == [
+        {
+            "view": TAGGING,
+            "concepts": [{"name": label_of[concept], "bool": False}],
+            "decision": "unsure",
+            "version": "v1",
+        },
+        {
+            "view": DETECTION,
+            "concepts": [{"name": label_of[boxed.concept_id]}],
+            "decision": "upheld",
+            "version": "v1",
+        },
+    ]
+    archive_file = tmp_path / "all.zip"
+    archive_file.write_bytes(data)
+    again = Importer(importer.store, tmp_path / "blobs", importer.database_url, "Again")
+    assert isinstance(again.take(archive_file), ImportCompleted)
 
 
 @pytest.mark.parametrize("form", ["studio", "csv"])
