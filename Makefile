@@ -42,6 +42,7 @@ bench-train: setup
 
 contract: setup
 	@$(BIN)/python -m adapters.subscriptions.contract
+	@$(BIN)/python -m api.contract
 
 lock:
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \

@@ -85,6 +85,8 @@ from api.training.workers import WorkerController
 from api.training.workers_page import WorkerPages
 
 HERE = Path(__file__).parent
+API_VERSION = "1"
+"""Raised by a change that breaks clients: `api/contract` says which do."""
 PLOTLY = Path(plotly.__file__).parent / "package_data"
 # Its address contains its version, and it is 5 MB.
 FOR_A_YEAR = CacheControlHeader(private=True, max_age=31_536_000, immutable=True)
@@ -212,10 +214,11 @@ def create_app(settings: Settings) -> Litestar:
         ),
         openapi_config=OpenAPIConfig(
             title="Stemma",
-            version="1",
+            version=API_VERSION,
             description="Train computer-vision models and know how each came to be.",
             openapi_router=Router("/schema", route_handlers=[], opt=OPEN, include_in_schema=False),
             render_plugins=[CompleteJson(), CompleteYaml()],
+            operation_id_creator=lambda handler, _method, _path: handler.handler_name,
         ),
         logging_config=None,  # the process has configured its logging
         debug=False,

@@ -75,7 +75,7 @@ class SessionController(Controller):
         request_max_body_size=LARGEST_SIGN_IN,
         opt=OPEN,
     )
-    def begin(
+    def begin_session(
         self, backend: Served, request: HttpRequest, data: JSONBody[NewSession]
     ) -> Response[SignedIn]:
         """Sign in with a key, or with a code. The answer's cookie has the rights of the key until
@@ -100,7 +100,7 @@ class SessionController(Controller):
     @post(
         "/codes", summary="Issue a sign-in code", status_code=201, sync_to_thread=True, opt=ACCOUNT
     )
-    def issue_code(self, backend: Served, request: HttpRequest) -> Response[SignInCode]:
+    def issue_sign_in_code(self, backend: Served, request: HttpRequest) -> Response[SignInCode]:
         """A code that signs a browser in with the key of this call: once, within 5 minutes."""
         if request.auth is not None:
             raise Forbidden(
@@ -113,7 +113,7 @@ class SessionController(Controller):
         return Response(SignInCode(code, until), headers={"Cache-Control": "no-store"})
 
     @delete("/current", summary="Sign out", status_code=200, sync_to_thread=True, opt=ACCOUNT)
-    def end(self, backend: Served, request: HttpRequest) -> Response[None]:
+    def end_session(self, backend: Served, request: HttpRequest) -> Response[None]:
         """Ends the session of the request's cookie; the key stays valid."""
         token = request.cookies.get(cookie_name(request))
         if token:

@@ -111,7 +111,7 @@ class TransparencyController(Controller):
         sync_to_thread=True,
         opt=needs(Right.AUDIT),
     )
-    def get_checkpoint(self, backend: Served) -> CheckpointView:
+    def get_latest_checkpoint(self, backend: Served) -> CheckpointView:
         """The checkpoint over the most events."""
         with _log(backend) as connection:
             return _view(_newest(connection))
@@ -185,7 +185,7 @@ class TilesController(Controller):
 
     @get("/checkpoint", summary="The newest checkpoint as a signed note", media_type="text/plain",
          sync_to_thread=True, opt=needs(Right.AUDIT))  # fmt: skip
-    def get_note(self, backend: Served) -> Response[str]:
+    def get_signed_checkpoint(self, backend: Served) -> Response[str]:
         """C2SP tlog-checkpoint. A kept checkpoint detects any later change of the log before it."""
         with _log(backend) as connection:
             note = _newest(connection).note
@@ -193,7 +193,7 @@ class TilesController(Controller):
 
     @get("/tile/{tile:path}", summary="A tile or an entry bundle", media_type=BYTES,
          sync_to_thread=True, opt=needs(Right.AUDIT))  # fmt: skip
-    def get_tile(self, backend: Served, tile: FromPath[str]) -> Response[bytes]:
+    def get_log_tile(self, backend: Served, tile: FromPath[str]) -> Response[bytes]:
         """`LEVEL/NUMBER[.p/WIDTH]` or `entries/NUMBER[.p/WIDTH]`, as C2SP tlog-tiles says."""
         try:
             name = parse_tile_path(tile.removeprefix("/"))

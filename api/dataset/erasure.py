@@ -37,7 +37,7 @@ class ErasureController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ADMINISTER, of="image_id"),
     )
-    def erase(
+    def erase_image(
         self, request: HttpRequest, image: Named, data: JSONBody[NewErasure]
     ) -> Response[CommandResult]:
         """Remove an image for good and delete its bytes. This is final.

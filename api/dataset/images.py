@@ -151,7 +151,7 @@ class ImageController(Controller):
         sync_to_thread=True,
         opt=needs(Right.READ, of="image_id"),
     )
-    def get_content(
+    def get_image_content(
         self,
         backend: Served,
         request: HttpRequest,
@@ -172,7 +172,7 @@ class ImageController(Controller):
         media_type=MEDIA_TYPE,
         opt=needs(Right.READ, of="image_id"),
     )
-    async def get_picture(
+    async def get_image_picture(
         self,
         backend: Served,
         request: HttpRequest,

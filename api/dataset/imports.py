@@ -163,7 +163,7 @@ class ImportController(Controller):
         sync_to_thread=True,
         opt=needs(Right.READ, of="import_id"),
     )
-    def get_report(self, backend: Served, import_id: FromPath[str]) -> Stream:
+    def get_import_report(self, backend: Served, import_id: FromPath[str]) -> Stream:
         """JSON lines of `kind` (problem, left_out or note), `where` and `text`."""
         with backend.reading(None, IMPORTS) as (connection, _):
             row = find_import(connection, import_id)

@@ -25,7 +25,7 @@ class ReviewController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ANNOTATE, of="image_id"),
     )
-    def review(
+    def review_image(
         self,
         backend: Served,
         request: HttpRequest,
@@ -45,7 +45,7 @@ class ReviewController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ANNOTATE, of="image_id"),
     )
-    def withdraw(
+    def withdraw_review(
         self,
         backend: Served,
         request: HttpRequest,

@@ -27,7 +27,7 @@ class ComparisonController(Controller):
         sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )
-    def compare(
+    def compare_versions(
         self,
         backend: Served,
         request: HttpRequest,
@@ -59,7 +59,7 @@ class ComparisonController(Controller):
         sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )
-    def get_corrected(
+    def list_corrected_images(
         self,
         backend: Served,
         request: HttpRequest,

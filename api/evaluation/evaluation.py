@@ -91,7 +91,7 @@ class EvaluationController(Controller):
         sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )
-    def get_curve(
+    def get_evaluation_curve(
         self,
         backend: Served,
         version_id: FromPath[str],
@@ -136,7 +136,7 @@ class EvaluationController(Controller):
         sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )
-    def list_judged(
+    def list_evaluated_images(
         self,
         backend: Served,
         version_id: FromPath[str],
@@ -165,7 +165,7 @@ class EvaluationController(Controller):
         sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )
-    def get_judged(
+    def get_evaluated_image(
         self,
         backend: Served,
         version_id: FromPath[str],

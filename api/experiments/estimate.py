@@ -55,7 +55,7 @@ class EstimateController(Controller):
         summary="Estimate an experiment",
         opt=needs(Right.READ, of="view_id"),
     )
-    async def estimate(
+    async def estimate_experiment(
         self,
         backend: Served,
         view_id: FromPath[str],

@@ -108,7 +108,7 @@ class ExperimentController(Controller):
         sync_to_thread=False,
         opt=needs(Right.READ, anywhere=True),
     )
-    def get_space(self, backend: Served, kind: FromPath[Kind]) -> SpaceView:
+    def get_search_space(self, backend: Served, kind: FromPath[Kind]) -> SpaceView:
         """What an experiment in a view of the kind varies by default."""
         return SpaceView(default_space(kind, backend.weights.at_hand()))
 
@@ -163,7 +163,7 @@ class ExperimentController(Controller):
         sync_to_thread=True,
         opt=needs(Right.READ, of="experiment_id"),
     )
-    def get_curves(
+    def get_experiment_curves(
         self,
         backend: Served,
         experiment_id: FromPath[str],
@@ -191,7 +191,7 @@ class ExperimentController(Controller):
         media_type="text/event-stream",
         opt=needs(Right.READ, of="experiment_id"),
     )
-    async def follow(
+    async def follow_experiment(
         self, backend: Served, request: HttpRequest, experiment_id: FromPath[str]
     ) -> ServerSentEvent:
         """Events `experiment` (all of it, whenever it or a trial has moved on) and `end`.

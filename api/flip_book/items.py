@@ -90,7 +90,7 @@ class FlipBookController(Controller):
         sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )
-    def list_epochs(
+    def list_flip_book_epochs(
         self,
         backend: Served,
         version_id: FromPath[str],
@@ -113,7 +113,7 @@ class FlipBookController(Controller):
         sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )
-    def get_points(
+    def get_flip_book_points(
         self,
         backend: Served,
         version_id: FromPath[str],
@@ -129,7 +129,7 @@ class FlipBookController(Controller):
         sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )
-    def get_epoch_points(
+    def get_flip_book_epoch_points(
         self,
         backend: Served,
         version_id: FromPath[str],
@@ -149,7 +149,7 @@ class FlipBookController(Controller):
         sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )
-    def list_items(
+    def list_flip_book_items(
         self,
         backend: Served,
         version_id: FromPath[str],
@@ -179,7 +179,7 @@ class FlipBookController(Controller):
         sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )
-    def get_item(
+    def get_flip_book_item(
         self,
         backend: Served,
         version_id: FromPath[str],
@@ -206,7 +206,7 @@ class FlipBookController(Controller):
         sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )
-    def get_items_csv(
+    def get_flip_book_items_csv(
         self,
         backend: Served,
         version_id: FromPath[str],

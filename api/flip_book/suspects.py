@@ -160,7 +160,7 @@ class SuspectController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ANNOTATE, of="version_id"),
     )
-    def decide(
+    def decide_suspect(
         self,
         backend: Served,
         request: HttpRequest,
@@ -190,7 +190,7 @@ class SuspectController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ANNOTATE, of="version_id"),
     )
-    def annotate(
+    def correct_suspect(
         self,
         backend: Served,
         request: HttpRequest,
@@ -218,7 +218,7 @@ class SuspectController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ANNOTATE, of="version_id"),
     )
-    def decide_many(
+    def decide_suspects(
         self,
         backend: Served,
         request: HttpRequest,

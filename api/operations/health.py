@@ -26,12 +26,12 @@ class HealthController(Controller):
     opt = OPEN
 
     @get("/live", summary="Whether the process answers", sync_to_thread=False)
-    def get_live(self) -> Alive:
+    def get_liveness(self) -> Alive:
         """Checks no dependency: restart the process if this does not answer."""
         return Alive()
 
     @get("/ready", summary="Whether the server can serve, and how each part is")
-    async def get_ready(self, backend: Served) -> Response[Health]:
+    async def get_readiness(self, backend: Served) -> Response[Health]:
         """200 while commands and queries are served, `degraded` included; 503 if the database does
         not answer or lacks a read model. Parts are checked at most once a second."""
         health = health_of(await backend.overview.snapshot())

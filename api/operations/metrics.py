@@ -32,7 +32,7 @@ class MetricsController(Controller):
         opt=needs(Right.READ, anywhere=True),
         media_type="text/plain",
     )
-    async def get_metrics(self, request: HttpRequest, backend: Served) -> Response[bytes]:
+    async def get_service_metrics(self, request: HttpRequest, backend: Served) -> Response[bytes]:
         """Metrics in the text format, without those of parts that do not answer within two
         seconds."""
         metrics: Metrics = request.app.state.metrics

@@ -91,7 +91,9 @@ class EventController(Controller):
     @get(
         summary="Events by page",
         opt=needs(Right.READ, anywhere=True),
-        responses={200: ResponseSpec(EventPage, description="A page of events")},
+        responses={
+            200: ResponseSpec(EventPage, generate_examples=False, description="A page of events")
+        },
     )
     async def list_events(
         self,
@@ -160,9 +162,13 @@ class EventController(Controller):
         summary="Read an event's data",
         opt=needs(Right.READ, anywhere=True),
         sync_to_thread=True,
-        responses={200: ResponseSpec(dict[str, Any], description="What `ce-dataschema` says")},
+        responses={
+            200: ResponseSpec(
+                dict[str, Any], generate_examples=False, description="What `ce-dataschema` says"
+            )
+        },
     )
-    def read_data(
+    def get_event_data(
         self, backend: Served, request: HttpRequest, position: Position
     ) -> Response[bytes]:
         """The event at a position, as a CloudEvent in binary mode.

@@ -49,7 +49,7 @@ class WebhookController(Controller):
     dependencies = provided(hook=WebhookRequest)
 
     @post(summary="Register a webhook")
-    async def register(
+    async def register_webhook(
         self, backend: Served, request: HttpRequest, data: JSONBody[NewWebhook]
     ) -> Response[GivenSecret]:
         """Events are sent from now on, signed with the secret in the answer: keep it.
@@ -88,23 +88,23 @@ class WebhookController(Controller):
         return Response(WebhookView(row, position), headers={"ETag": f'"{row.revision}"'})
 
     @delete(ONE, summary="Remove a webhook", status_code=200, sync_to_thread=True)
-    def remove(self, hook: NamedDependency[WebhookRequest]) -> Response[CommandResult]:
+    def remove_webhook(self, hook: NamedDependency[WebhookRequest]) -> Response[CommandResult]:
         """Stop all deliveries. This is final."""
         return hook.change(lambda _: RemoveWebhook())
 
     @post(f"{ONE}/pause", summary="Pause a webhook", status_code=200, sync_to_thread=True)
-    def pause(self, hook: NamedDependency[WebhookRequest]) -> Response[CommandResult]:
+    def pause_webhook(self, hook: NamedDependency[WebhookRequest]) -> Response[CommandResult]:
         """Stop deliveries until it is resumed. A message in flight may still arrive."""
         return hook.change(lambda _: PauseWebhook())
 
     @post(f"{ONE}/resume", summary="Resume a webhook", status_code=200, sync_to_thread=True)
-    def resume(self, hook: NamedDependency[WebhookRequest]) -> Response[CommandResult]:
+    def resume_webhook(self, hook: NamedDependency[WebhookRequest]) -> Response[CommandResult]:
         """Resume a paused or parked webhook at its position, without gaps. The caller becomes its
         owner: it is served while the owner administers its project."""
         return hook.change(lambda _: ResumeWebhook())
 
     @post(f"{ONE}/replay", summary="Send events again", status_code=200, sync_to_thread=True)
-    def replay(
+    def replay_webhook(
         self, hook: NamedDependency[WebhookRequest], data: JSONBody[Replay]
     ) -> Response[CommandResult]:
         """Continue after any position of the log, an earlier or a later one."""
@@ -116,12 +116,14 @@ class WebhookController(Controller):
         status_code=200,
         sync_to_thread=True,
     )
-    def rotate(self, hook: NamedDependency[WebhookRequest]) -> Response[GivenSecret]:
+    def rotate_webhook_secret(self, hook: NamedDependency[WebhookRequest]) -> Response[GivenSecret]:
         """For 24 hours messages are signed with the previous secret, too."""
         return hook.change_secret(RotateSecret(new_secret(), both_until()))
 
     @post(f"{ONE}/test", summary="Send a test message", status_code=200)
-    async def test(self, backend: Served, hook: NamedDependency[WebhookRequest]) -> WebhookTest:
+    async def test_webhook(
+        self, backend: Served, hook: NamedDependency[WebhookRequest]
+    ) -> WebhookTest:
         """Send the event of the webhook's registration once, and return the result.
 
         This works while the webhook is paused or parked, and changes nothing.

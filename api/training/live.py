@@ -54,7 +54,7 @@ class LiveController(Controller):
         media_type="text/event-stream",
         opt=needs(Right.READ, of="version_id"),
     )
-    async def follow(
+    async def follow_version(
         self, backend: Served, request: HttpRequest, version_id: FromPath[str]
     ) -> ServerSentEvent:
         """Events `progress` (all of it), `metrics` (what is new), `flip_book` (epochs recorded

@@ -23,7 +23,7 @@ class TakeAwayController(Controller):
         sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )
-    def get_description(self, backend: Served, version_id: FromPath[str]) -> ModelDescription:
+    def get_model_description(self, backend: Served, version_id: FromPath[str]) -> ModelDescription:
         """How to use the checkpoint and how it was made, from the log."""
         return describe(history_of(backend.store, version_id))
 

@@ -61,7 +61,7 @@ class VersionController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="model_id"),
     )
-    def create_version(
+    def train_model(
         self,
         backend: Served,
         request: HttpRequest,
@@ -85,7 +85,7 @@ class VersionController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="view_id"),
     )
-    def train_view(
+    def start_training(
         self,
         backend: Served,
         request: HttpRequest,
@@ -185,7 +185,7 @@ class VersionController(Controller):
         sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )
-    def get_progress(
+    def get_version_progress(
         self,
         backend: Served,
         version_id: FromPath[str],
@@ -205,7 +205,7 @@ class VersionController(Controller):
         sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )
-    def get_metrics(
+    def get_version_metrics(
         self,
         backend: Served,
         version_id: FromPath[str],
@@ -231,7 +231,7 @@ class VersionController(Controller):
         sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )
-    def get_checkpoint(self, backend: Served, version_id: FromPath[str]) -> Response[bytes]:
+    def download_checkpoint(self, backend: Served, version_id: FromPath[str]) -> Response[bytes]:
         """The weights with the best indicator, as safetensors; `ETag` is their sha256."""
         with backend.reading(None, MODELS_LIBRARY) as (connection, _):
             version = find_version(connection, version_id)

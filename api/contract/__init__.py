@@ -1,0 +1,1 @@
+"""docs/openapi.json: the HTTP API as clients are made from it."""
