@@ -61,6 +61,7 @@ from api.http.edges import SecurityHeaders
 from api.http.known_parameters import known_parameters
 from api.http.parameters import JsonRequest, provided
 from api.http.problems import HANDLERS, IMPOSSIBLE_NAMES, MOST_PARTS
+from api.http.problems_page import ProblemTypePages
 from api.http.watching import RequestLog
 from api.library.annotate_page import AnnotatePages
 from api.library.models import ModelController
@@ -150,6 +151,7 @@ PAGES = Router(
         EventPages,
         AccessPages,
         ContractPages,
+        ProblemTypePages,
         WebhookPages,
         LoginPages,
         ProviderPages,

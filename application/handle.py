@@ -14,7 +14,7 @@ import uuid_utils
 from application.log.recorder import CommandRow
 from application.log.store import AppendRefused, Store
 from domain.aggregates import Aggregate, State
-from domain.errors import Conflict, Refusal, Stale
+from domain.errors import Contention, KeyReused, Refusal, Stale
 from domain.event import Event, Metadata, Recorded
 
 TRIES, TRYING_SECONDS = 4, 10.0
@@ -221,12 +221,12 @@ def handle(store: Store, request: Request, decide: Callable[[Session], Decided[A
     earlier = store.find_command(request.command_id)
     if earlier is not None:
         return _repeat(store, earlier, request)
-    raise Conflict("others kept changing the same things; try again")
+    raise Contention("others kept changing the same things; try again")
 
 
 def _repeat(store: Store, earlier: CommandRow, request: Request) -> Outcome:
     if earlier.fingerprint != request.fingerprint:
-        raise Conflict(
+        raise KeyReused(
             f"command id {request.command_id!r} was used for another request; use a fresh one",
             field="Idempotency-Key",
         )

@@ -29,6 +29,14 @@ class Conflict(Refusal):
     """The input is valid, but the current state forbids the command."""
 
 
+class KeyReused(Conflict):
+    """The command's id was used for another command."""
+
+
+class Contention(Conflict):
+    """Others kept changing the same things, so that the command was not carried out."""
+
+
 class Stale(Refusal):
     """The caller decided on an older revision than the current one."""
 

@@ -11,6 +11,7 @@ from litestar.datastructures import Headers, MutableScopeHeaders
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.http.problem_types import MISDIRECTED
 from api.http.problems import MEDIA_TYPE, Problem
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -86,7 +87,8 @@ async def _refuse(host: str, send: Send) -> None:
         f"this server is not called {host!r}: use another address, or have its operator name that"
         " one in STEMMA_API_HOSTS"
     )
-    body = msgspec.json.encode(Problem("Misdirected Request", 421, detail))
+    kind = MISDIRECTED
+    body = msgspec.json.encode(Problem(kind.title, kind.status.value, detail, kind.uri))
     headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 421, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

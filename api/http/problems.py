@@ -21,15 +21,18 @@ from sqlalchemy.exc import DataError, OperationalError
 from adapters.blobs.blobs import BlobCorrupt, BlobMissing
 from adapters.training.worker_pool import QueueUnreachable
 from api.backend import Backend, NotYet
+from api.http import problem_types as types
+from api.http.problem_types import ProblemType
 from api.http.unavailable import reason_of
 from application.log.store import LogUnreachable
 from domain.errors import (
     Barred,
     Conflict,
-    Forbidden,
+    Contention,
     Gone,
     Hidden,
     Invalid,
+    KeyReused,
     NotFound,
     Refusal,
     SignInRefused,
@@ -61,7 +64,8 @@ class FieldError(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A problem document; `errors` name the fields or files that are wrong."""
+    """A problem document. `type` is one of those at `/problems`, and stays; `detail` is for people;
+    `errors` name the fields or files that are wrong."""
 
     title: str
     status: int
@@ -78,21 +82,22 @@ class Refusals(Exception):
         self.errors = errors
 
 
-_STATUS: dict[type[Refusal], HTTPStatus] = {
-    Refusal: HTTPStatus.BAD_REQUEST,
-    Barred: HTTPStatus.FORBIDDEN,
-    Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
-    NotFound: HTTPStatus.NOT_FOUND,
-    Conflict: HTTPStatus.CONFLICT,
-    Stale: HTTPStatus.PRECONDITION_FAILED,
-    TooMany: HTTPStatus.TOO_MANY_REQUESTS,
-    TooManyFailures: HTTPStatus.TOO_MANY_REQUESTS,
-    Gone: HTTPStatus.GONE,
-    Unauthenticated: HTTPStatus.UNAUTHORIZED,
-    Forbidden: HTTPStatus.FORBIDDEN,
-    SignInRefused: HTTPStatus.FORBIDDEN,
-    Hidden: HTTPStatus.NOT_FOUND,
-    NotYet: HTTPStatus.SERVICE_UNAVAILABLE,
+_TYPES: dict[type[Refusal], ProblemType] = {
+    Refusal: types.MALFORMED,
+    Barred: types.FORBIDDEN,
+    Invalid: types.INVALID,
+    NotFound: types.NOT_FOUND,
+    Conflict: types.CONFLICT,
+    KeyReused: types.KEY_REUSED,
+    Contention: types.CONTENTION,
+    Stale: types.STALE,
+    TooMany: types.TOO_MANY_REQUESTS,
+    TooManyFailures: types.TOO_MANY_SIGN_INS,
+    Gone: types.GONE,
+    Unauthenticated: types.UNAUTHENTICATED,
+    SignInRefused: types.SIGN_IN_REFUSED,
+    Hidden: types.NOT_FOUND,
+    NotYet: types.NOT_YET_VISIBLE,
 }
 """A class that is not listed is answered as its nearest base class."""
 
@@ -107,8 +112,8 @@ def on_refusal(_: Request[Any, Any, Any], error: Refusal) -> Response[Problem]:
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, NotYet):
         headers["Retry-After"] = RETRY_SECONDS
-    status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
-    return problem(status, detail, errors, headers)
+    kind = next(_TYPES[each] for each in type(error).__mro__ if each in _TYPES)
+    return problem(kind, detail, errors, headers)
 
 
 def on_barred(request: Request[Any, Any, Any], error: Barred) -> Response[Problem]:
@@ -121,14 +126,14 @@ def on_barred(request: Request[Any, Any, Any], error: Barred) -> Response[Proble
 
 
 def on_refusals(_: Request[Any, Any, Any], error: Refusals) -> Response[Problem]:
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), error.errors)
+    return problem(types.INVALID, str(error), error.errors)
 
 
 def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
     """Litestar's own refusals: no such route, a body that does not fit the schema, and so on."""
     if error.detail == _TOO_MANY_PARTS:
         return problem(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            types.TOO_LARGE,
             f"a form has more than {MOST_PARTS:,} parts, which is the most; send fewer files in one"
             " request, or import an archive",
         )
@@ -138,10 +143,12 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
         detail = "; ".join(
             f"{entry.field}: {entry.detail}" if entry.field else entry.detail for entry in errors
         )
-        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail or error.detail, errors)
+        return problem(types.INVALID, detail or error.detail, errors)
     if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return on_defect(request, error)
-    return problem(HTTPStatus(error.status_code), error.detail, headers=error.headers)
+    status = HTTPStatus(error.status_code)
+    kind = types.BY_STATUS.get(status) or ProblemType("", status, status.phrase, "")
+    return problem(kind, error.detail, headers=error.headers)
 
 
 def _field_error(entry: dict[str, Any]) -> FieldError:
@@ -163,7 +170,7 @@ def on_blob_trouble(
     except OSError as away:
         log.error("%s", away)
         return _unavailable("the blob store does not answer; try again, or tell the operator")
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, f"{error}; tell your operator")
+    return problem(types.DAMAGED, f"{error}; tell your operator")
 
 
 def on_database_trouble(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
@@ -177,14 +184,14 @@ def on_queue_trouble(_: Request[Any, Any, Any], error: QueueUnreachable) -> Resp
 
 def _unavailable(detail: str) -> Response[Problem]:
     headers = {"Retry-After": RETRY_SECONDS}
-    return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
+    return problem(types.UNAVAILABLE, detail, headers=headers)
 
 
 def on_unstorable(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """PostgreSQL stores no NUL in text, so an entity of that name cannot exist."""
     log.info("refused by the database: %s", error)
     return problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
+        types.INVALID,
         "an id or a text in the request has a character that is no text; remove it",
     )
 
@@ -198,7 +205,7 @@ def on_impossible_name(
         isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG
     ):
         return on_http_error(request, error)
-    return problem(HTTPStatus.NOT_FOUND, "there is no such file")
+    return problem(types.NOT_FOUND, "there is no such file")
 
 
 IMPOSSIBLE_NAMES: dict[int | type[Exception], Any] = {
@@ -209,9 +216,7 @@ IMPOSSIBLE_NAMES: dict[int | type[Exception], Any] = {
 
 
 def on_too_deep(_: Request[Any, Any, Any], __: RecursionError) -> Response[Problem]:
-    return problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY, "the body is nested too deeply: send one that is flatter"
-    )
+    return problem(types.INVALID, "the body is nested too deeply: send one that is flatter")
 
 
 def on_defect(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
@@ -222,20 +227,20 @@ def on_defect(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     reference = uuid.uuid4().hex[:12]
     log.error("defect %s", reference, exc_info=error)
     return problem(
-        HTTPStatus.INTERNAL_SERVER_ERROR,
+        types.DEFECT,
         f"a defect of the server; its log has the particulars under {reference}",
     )
 
 
 def problem(
-    status: HTTPStatus,
+    kind: ProblemType,
     detail: str,
     errors: list[FieldError] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response[Problem]:
     return Response(
-        Problem(status.phrase, status.value, detail, errors=errors or []),
-        status_code=status.value,
+        Problem(kind.title, kind.status.value, detail, kind.uri, errors or []),
+        status_code=kind.status.value,
         media_type=MEDIA_TYPE,
         headers=headers,
     )

@@ -22,7 +22,7 @@ from api.subscriptions.webhook_reading import (
 from application.handle import Decided, Session, handle
 from application.webhooks import Endpoint, secret_given
 from domain.aggregates import WEBHOOK
-from domain.errors import Conflict, Stale
+from domain.errors import KeyReused, Stale
 from domain.subscriptions.webhook import Command, Webhook
 
 
@@ -82,7 +82,7 @@ def with_secret(
     outcome = handle(backend.store, command_request, decide)
     secret = secret_given(backend.store, outcome.id, command_request.command_id)
     if secret is None:
-        raise Conflict(
+        raise KeyReused(
             "the command id was used for another command; use a fresh one", field="Idempotency-Key"
         )
     return Response(

@@ -177,6 +177,7 @@ read anywhere          GET    /metrics
 open                   GET    /health/live
 open                   GET    /health/ready
 open                   GET    /asyncapi
+open                   GET    /problems
 open                   GET    /asyncapi.yaml
 open                   GET    /asyncapi.json
 open                   GET    /schemas/events/{name}/{file}

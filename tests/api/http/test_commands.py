@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 import api.backend
+from api.http.problem_types import PROBLEM_TYPES
 from tests.api.scene import Scene
 from tests.servers import Database
 from tests.waiting import HANG_SECONDS
@@ -65,6 +66,8 @@ def assert_problem(response: httpx.Response, status: int, field: str | None = No
     assert response.headers["content-type"].startswith("application/problem+json")
     problem = response.json()
     assert (problem["status"], bool(problem["detail"])) == (status, True)
+    (kind,) = [each for each in PROBLEM_TYPES if each.uri == problem["type"]]
+    assert (kind.status, kind.title) == (status, problem["title"])
     if field is not None:
         assert [error["field"] for error in problem["errors"]] == [field]
 
