@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection, Engine
 
@@ -26,10 +27,12 @@ from adapters.training.weights import WeightsFolder
 from adapters.training.worker_pool import QueueMonitor
 from adapters.uploads.image_files import ImageLimits
 from api.moments import moment_in
+from api.own_writes import SEEN_FROM, OwnWrites
 from application.access.access import Access
 from application.scopes import Scopes
 from application.training.limit import TrainingLimit
 from domain.errors import Invalid, Refusal
+from domain.event import Recorded
 from projections.audit.timeline import TIMELINE, position_at
 from projections.engine.failing import failing_among
 from projections.engine.follow import positions_of
@@ -40,6 +43,19 @@ THREADS = 16
 
 WAIT_SECONDS = 5.0
 """For read models that are behind the position that a query wants to see."""
+
+
+class ApiStore(TracedStore):
+    """Notes who writes."""
+
+    def __init__(self, url: str, own_writes: OwnWrites) -> None:
+        super().__init__(url, pool_size=THREADS)
+        self._own_writes = own_writes
+
+    def append(self, events: Sequence[Recorded], **kwargs: Any) -> int:
+        position = super().append(events, **kwargs)
+        self._own_writes.note(events, position)
+        return position
 
 
 class NotYet(Refusal):
@@ -59,12 +75,18 @@ class Behind(NotYet):
         self.read_models = read_models
 
 
+class BehindOwnWrite(Behind):
+    """Read models are behind what the caller has just written. If they stay so, what is there is
+    shown."""
+
+
 class Backend:
     """Made once for the process; safe to use from all handler threads."""
 
     def __init__(self, settings: Settings) -> None:
         url = settings.require("database_url")
-        self.store = TracedStore(url, pool_size=THREADS)
+        self.own_writes = OwnWrites()
+        self.store = ApiStore(url, self.own_writes)
         self.access = Access(self.store)
         self.scopes = Scopes(self.store)
         self.committed: Engine = engine_for(url, THREADS)
@@ -138,9 +160,12 @@ class Backend:
 
         That is how far along the log all of them are; how far others are plays no part. `at_least`
         raises `Behind` until they have come that far, for which `api/access/waiting.py` waits.
+        Without it, they show at least what the caller has just written.
         """
         if at_least is not None:
             self.require(at_least, *read_models)
+        elif (own := SEEN_FROM.get()) and not self.news.has_reached(own, read_models):
+            raise BehindOwnWrite(own, read_models)
         # Ended by a commit: a rollback would drop the connection's prepared statements.
         with self.engine.begin() as connection:
             yield connection, reached(connection, read_models)

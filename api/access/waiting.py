@@ -1,7 +1,8 @@
 """Queries that wait for read models: without a thread or a connection, so many of an account.
 
 A handler that finds a read model behind raises `Behind`. Its answer is held back until the read
-model has advanced, and then the handler runs again.
+model has advanced, and then the handler runs again. The same holds for what the caller has just
+written and does not name; if the read model does not get there, what is there is answered.
 """
 
 from typing import Any
@@ -14,9 +15,11 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import backend
 from api.access.limits import hold_open
-from api.backend import Backend, Behind
+from api.backend import Backend, Behind, BehindOwnWrite
 from api.http.problems import on_refusal
+from api.own_writes import SEEN_FROM
 from api.pages.html import as_pages
+from application.access.access import Caller
 from domain.errors import TooMany
 
 _BEHIND = "behind"
@@ -30,11 +33,14 @@ def on_behind(request: Request[Any, Any, Any], error: Behind) -> Response[Any]:
     state = request.scope["state"]
     if has_waited(request):
         return _answer_refusal(request, error)
+    state[_BEHIND] = error
     try:
         hold_open(request)
     except TooMany as refusal:
-        return _answer_refusal(request, refusal)
-    state[_BEHIND] = error
+        if not isinstance(error, BehindOwnWrite):
+            del state[_BEHIND]
+            return _answer_refusal(request, refusal)
+        state[_WAITED] = True
     return Response(None)
 
 
@@ -50,8 +56,14 @@ class Waiting(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         state = scope["state"]
+        served: Backend = scope["litestar_app"].state.backend
+        caller: Caller | None = scope.get("user")
+        if caller is not None and scope["method"] == "GET":
+            SEEN_FROM.set(served.own_writes.last(caller.actor))
 
         async def answer(message: Message) -> None:
+            # What a stream goes on to read is not waited for.
+            SEEN_FROM.set(0)
             if _BEHIND not in state:
                 await send(message)
 
@@ -59,7 +71,10 @@ class Waiting(ASGIMiddleware):
         behind: Behind | None = state.pop(_BEHIND, None)
         if behind is None:
             return
-        served: Backend = scope["litestar_app"].state.backend
-        await served.news.reached(behind.position, behind.read_models, backend.WAIT_SECONDS)
+        if not has_waited(Request(scope)):
+            waits = backend.WAIT_SECONDS
+            there = await served.news.reached(behind.position, behind.read_models, waits)
+            if not there and caller is not None:
+                served.own_writes.forget(caller.actor)
         state[_WAITED] = True
         await next_app(scope, receive, send)

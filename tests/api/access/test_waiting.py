@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 import psycopg
 import pytest
 
+from adapters.postgres.news import News
 from adapters.servers.postgres import EmbeddedPostgres
+from api import backend
 from api.access.limits import Rate
 from api.backend import THREADS
 from domain.access.account import account_id
@@ -104,3 +107,57 @@ def test_positions_that_never_come_are_in_nobodys_way(busy: Scene) -> None:
         ]
         assert other.get("/api/v1/projects").is_success
         assert {one.result().status_code for one in asked} == {422}
+
+
+def test_who_writes_sees_it_without_naming_a_position(busy: Scene, database: Database) -> None:
+    project = busy.project("Seen by its writer")
+    other = busy.person("otto", "viewer")
+    busy.visible()
+    path = f"/api/v1/projects/{project}/images"
+    with ThreadPoolExecutor(1) as threads:
+        with nothing_projected(database):
+            busy.images(project, 2)
+            asked = threads.submit(busy.http.get, path)
+            assert other.get(path).json()["items"] == [], "others do not wait"
+            assert not asked.done()
+        assert len(asked.result().json()["items"]) == 2
+
+
+def test_what_does_not_become_visible_is_not_waited_for_again(
+    busy: Scene, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "WAIT_SECONDS", 0.1)
+    waited, reached = [], News.reached
+
+    async def counting(news: News, *arguments: Any) -> bool:
+        waited.append(arguments)
+        return await reached(news, *arguments)
+
+    monkeypatch.setattr(News, "reached", counting)
+    project = busy.project("Not seen")
+    busy.visible()
+    path = f"/api/v1/projects/{project}/images"
+    with nothing_projected(database):
+        busy.images(project, 1)
+        answers = [busy.http.get(path) for _ in range(3)]
+    assert [answer.json()["items"] for answer in answers] == [[], [], []]
+    assert len(waited) == 1
+
+
+def test_a_writer_whose_queries_are_too_many_is_answered_without_waiting(
+    busy: Scene, database: Database
+) -> None:
+    project = busy.project("Too many")
+    busy.visible()
+    path = f"/api/v1/projects/{project}/images"
+    with ThreadPoolExecutor(AT_ONCE + 1) as threads:
+        with nothing_projected(database):
+            busy.images(project, 1)
+            asked = [threads.submit(busy.http.get, path) for _ in range(AT_ONCE + 1)]
+            eventually(lambda: any(one.done() for one in asked))
+            (early,) = (one.result() for one in asked if one.done())
+            assert early.json()["items"] == []
+        answers = [one.result() for one in asked]
+    assert [len(answer.json()["items"]) for answer in answers if answer is not early] == [
+        1
+    ] * AT_ONCE

@@ -24,6 +24,10 @@ from tests.servers import Database, port_of_its_own
 from tests.waiting import HANG_SECONDS
 
 
+PAUSE_SECONDS = 0.02
+"""Between two requests of a thread: the load is to be there, and not to take the whole machine."""
+
+
 class Load:
     """Queries on connections that are kept open, and commands, until the block ends."""
 
@@ -62,6 +66,7 @@ class Load:
 
     def _ask(self, client: httpx.Client, path: str, last: int, at_least: dict[str, int]) -> int:
         self.answers += 1
+        time.sleep(PAUSE_SECONDS)
         try:
             answer = client.get(f"/api/v1{path}", params=at_least).raise_for_status()
         except httpx.HTTPError as error:
@@ -77,7 +82,7 @@ class Load:
         while not self._stop.is_set():
             number += 1
             self.scene.project(f"Project {number}")
-            time.sleep(0.02)
+            time.sleep(PAUSE_SECONDS)
 
 
 @pytest.fixture
