@@ -12,7 +12,7 @@ from domain.aggregates import IMAGE, PROJECT, VIEW
 from domain.dataset import groups
 from domain.dataset import image as images
 from domain.dataset import project as projects
-from domain.dataset.groups import DRAW, MENDS, group_of, groups_of, refuse_torn
+from domain.dataset.groups import DRAW, MENDS, group_in, group_of, groups_of, refuse_torn
 from domain.dataset.image import (
     TEST,
     TRAIN,
@@ -64,7 +64,7 @@ class GroupIndex:
         """The group of an image of the project; or, if it is not there, of one that joins with this
         metadata. None if it is a group of its own."""
         known = self._images.get(image_id)
-        return metadata.get(self.key) if known is None else known[0]
+        return group_in(metadata, self.key) if known is None else known[0]
 
     def split(self, value: str) -> str | None:
         """The split of a group; None if the project has no image of it."""
@@ -84,7 +84,7 @@ class GroupIndex:
         image_id = recorded.entity_id
         match recorded.event:
             case ImageAdded(project_id=self._project_id, metadata=metadata):
-                self._place(image_id, metadata.get(self.key), TRAIN)
+                self._place(image_id, group_in(metadata, self.key), TRAIN)
             case ImageSplitAssigned(split=split) if image_id in self._images:
                 self._place(image_id, self._images[image_id][0], split)
             case ImageRemoved() | ImageErased():

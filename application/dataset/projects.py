@@ -9,7 +9,7 @@ from domain.aggregates import BLOB, IMAGE, PROJECT, VIEW
 from domain.dataset import image as images
 from domain.dataset import project as projects
 from domain.dataset.blob import refuse_erased
-from domain.dataset.groups import group_of
+from domain.dataset.groups import group_in, group_of
 from domain.dataset.image import (
     TEST,
     TRAIN,
@@ -54,14 +54,13 @@ def add_images(
     session.get_many(IMAGE, ids)
     for blob in session.get_many(BLOB, {addition.blob for addition in additions}).values():
         refuse_erased(blob)
-    values = {addition.metadata[key] for addition in additions if key in addition.metadata}
-    splits = splits_joined(session, project_id, key, values)
-    for image_id, addition in zip(ids, additions, strict=True):
+    values = [group_in(addition.metadata, key) for addition in additions]
+    splits = splits_joined(session, project_id, key, {value for value in values if value})
+    for image_id, addition, value in zip(ids, additions, values, strict=True):
         added = images.decide(addition, session.get(IMAGE, image_id))
         session.record(IMAGE, image_id, added)
-        split = splits.get(addition.metadata.get(key or "", ""))
-        if added and split is not None:
-            session.decide(IMAGE, image_id, AssignSplit(split))
+        if added and value in splits:
+            session.decide(IMAGE, image_id, AssignSplit(splits[value]))
     if highest_grey is not None:
         session.decide(PROJECT, project_id, CoverGreyValues(highest_grey))
     return Decided(PROJECT, project_id, tuple(ids))

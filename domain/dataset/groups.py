@@ -44,9 +44,15 @@ def check_key(key: str) -> str:
     return key
 
 
+def group_in(metadata: Mapping[str, str], key: str | None) -> str | None:
+    """The value of the group that an image with this metadata is in; None where it is a group of
+    its own, without the key or with an empty value."""
+    return None if key is None else metadata.get(key) or None
+
+
 def group_of(image: Image, key: str | None) -> str | None:
     """The value of the group that the image is in; None where it is a group of its own."""
-    return None if key is None else image.added.metadata.get(key)
+    return group_in(image.added.metadata, key)
 
 
 def groups_of(images: Iterable[tuple[str, str]]) -> list[GroupSplits]:

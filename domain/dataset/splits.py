@@ -3,6 +3,7 @@ by whole groups of images that belong together."""
 
 import heapq
 import random
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -73,7 +74,8 @@ def draw_set(
 def _by_groups(
     chance: random.Random, images: Strata, count: int, groups: Mapping[str, str]
 ) -> frozenset[str]:
-    """Whole groups of so nearly `count` images that no single group would bring it nearer."""
+    """Whole groups of so nearly `count` images that neither one group more or less nor an exchange
+    of two would bring it nearer."""
     members: dict[tuple[bool, str], list[str]] = defaultdict(list)
     for image_id in images:
         value = groups.get(image_id)
@@ -98,24 +100,46 @@ def _by_groups(
     return _ids(drawn)
 
 
-def _nearest(units: Sequence[Unit], drawn: list[Unit], count: int) -> list[Unit]:
-    """Move units across, the largest first, until no single one brings the size nearer."""
+def _nearest(units: Sequence[Unit], drawn: Iterable[Unit], count: int) -> list[Unit]:
+    """Move units across until no single one, and no exchange of two, brings the size nearer."""
     within = set(drawn)
     while True:
         excess = sum(len(unit.images) for unit in within) - count
-        missing, moving, passed = abs(excess), set[Unit](), None
-        side = [unit for unit in units if (unit in within) == (excess > 0)]
-        for unit in sorted(side, key=lambda unit: -len(unit.images)):
-            if len(unit.images) <= missing:
-                moving.add(unit)
-                missing -= len(unit.images)
-            else:
-                passed = unit
-        if passed is not None and len(passed.images) < 2 * missing:
-            moving.add(passed)
+        inside = [unit for unit in units if unit in within]
+        outside = [unit for unit in units if unit not in within]
+        moving = _moves(inside if excess > 0 else outside, abs(excess))
+        moving = moving or _exchange(inside, outside, excess)
         if not moving:
-            return [unit for unit in units if unit in within]
+            return inside
         within ^= moving
+
+
+def _moves(side: list[Unit], missing: int) -> set[Unit]:
+    """The units of a side, the largest first, that together come as near to `missing` images."""
+    moving, passed = set[Unit](), None
+    for unit in sorted(side, key=lambda unit: -len(unit.images)):
+        if len(unit.images) <= missing:
+            moving.add(unit)
+            missing -= len(unit.images)
+        else:
+            passed = unit
+    if passed is not None and len(passed.images) < 2 * missing:
+        moving.add(passed)
+    return moving
+
+
+def _exchange(inside: list[Unit], outside: list[Unit], excess: int) -> set[Unit]:
+    """The two units whose exchange brings the size nearest; empty if none brings it nearer."""
+    ins = {len(unit.images): unit for unit in reversed(inside)}
+    outs = {len(unit.images): unit for unit in reversed(outside)}
+    sizes = sorted(outs)
+    best, moving = abs(excess), set[Unit]()
+    for size in sorted(ins):
+        place = bisect_left(sizes, size - excess)
+        for other in sizes[max(0, place - 1) : place + 1]:
+            if abs(excess + other - size) < best:
+                best, moving = abs(excess + other - size), {ins[size], outs[other]}
+    return moving
 
 
 def _ids(units: Iterable[Unit]) -> frozenset[str]:

@@ -85,7 +85,7 @@ def _groups(project_id: str, key: str, as_of: int | None) -> Subquery:
             value.label("value"),
             *(func.count().filter(images.c.split == split).label(split) for split in SPLITS),
         )
-        .where(images.c.project_id == project_id, images.c.metadata.has_key(key), _valid(as_of))
+        .where(images.c.project_id == project_id, value != "", _valid(as_of))
         .group_by(value)
         .subquery()
     )

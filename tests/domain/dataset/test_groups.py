@@ -76,6 +76,11 @@ def test_no_group_crosses_and_the_size_is_near(
     for members in units:
         change = -len(members) if members[0] in drawn else len(members)
         assert abs(len(drawn) + change - count) >= error
+        # Nor does an exchange with another one.
+        for others in units:
+            if (others[0] in drawn) != (members[0] in drawn):
+                back = -len(others) if others[0] in drawn else len(others)
+                assert abs(len(drawn) + change + back - count) >= error
     assert draw_set(command, dict(reversed(strata.items())), alone) == drawn
 
 
