@@ -33,6 +33,8 @@ from api.audit.transparency import TilesController, TransparencyController
 from api.backend import THREADS, Backend, Behind
 from api.dataset.erasure import ErasureController
 from api.dataset.exports import ExportController
+from api.dataset.groups import GroupController
+from api.dataset.groups_page import GroupPages
 from api.dataset.image_page import ImagePages
 from api.dataset.images import ImageController
 from api.dataset.imports import ImportController
@@ -98,6 +100,7 @@ API = Router(
         ProjectController,
         ImageController,
         ReviewController,
+        GroupController,
         SnapshotController,
         ErasureController,
         ImportController,
@@ -135,6 +138,7 @@ PAGES = Router(
         ProjectPages,
         ImagePages,
         ImportPages,
+        GroupPages,
         SnapshotPages,
         ViewPages,
         AnnotatePages,

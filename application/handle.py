@@ -11,7 +11,7 @@ from typing import Any, Generic
 import msgspec
 import uuid_utils
 
-from application.log.recorder import CommandRow
+from application.log.recorder import CommandRow, NoAdditions
 from application.log.store import AppendRefused, Store
 from domain.aggregates import Aggregate, State
 from domain.errors import Contention, KeyReused, Refusal, Stale
@@ -69,6 +69,7 @@ class Session:
         self._read_revisions: dict[str, int] = {}
         self._events: list[Recorded] = []
         self._ids_given = 0
+        self._no_additions: NoAdditions | None = None
 
     def new_id(self) -> str:
         """A fresh id that is the same in every try at this command."""
@@ -136,6 +137,12 @@ class Session:
                 f"you changed revision {expected}, but revision {actual} stands: look at it again"
             )
 
+    def rest_on_images(self, project_id: str, since: int | None = None) -> None:
+        """Refuse to save if others added images to a project since a position, by default the one
+        that this session reads at."""
+        at = self.position if since is None else since
+        self._no_additions = NoAdditions(project_id, at)
+
     def save(self, decided: "Decided[Any]") -> Outcome:
         """Append what was decided. Raises `AppendRefused` if what was read has changed."""
         stream = decided.aggregate.stream(decided.entity_id)
@@ -152,6 +159,7 @@ class Session:
                 for name, revision in self._read_revisions.items()
                 if name not in written
             },
+            no_additions=self._no_additions,
         )
         return msgspec.structs.replace(result, position=position or self.store.head())
 

@@ -25,6 +25,7 @@ LATER = {
     "export": "cli.dataset.imports:export_command",
     "flip-book": "cli.flip_book.flip_book:flip_book_command",
     "form": "cli.training.training:form_command",
+    "groups": "cli.dataset.groups:groups",
     "import": "cli.dataset.imports:import_command",
     "keys": "cli.access.keys:keys",
     "nats": "cli.operations.nats:nats",

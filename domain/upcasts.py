@@ -70,6 +70,8 @@ def _without_grey_bits(payload: Payload) -> Payload:
 UPCASTS: Mapping[tuple[str, int], Step] = {
     ("image.added", 1): _in_plain_text,
     ("project.validation_split_drawn", 1): _unchanged,
+    ("project.validation_split_drawn", 2): _unchanged,
+    ("project.test_set_drawn", 1): _unchanged,
     ("import.requested", 1): _unchanged,
     ("import.requested", 2): _unchanged,
     ("import.completed", 1): _unchanged,

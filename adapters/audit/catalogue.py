@@ -17,6 +17,7 @@ _FUNCTIONS = (
     "keep_subject_keys",
     "project_of",
     "refuse_change",
+    "refuse_other_additions",
     "shred_subject_keys",
 )
 

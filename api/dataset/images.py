@@ -16,6 +16,7 @@ from api.access.guard import demand
 from api.access.rights import needs
 from api.backend import Backend
 from api.dataset.erasure import OF_IMAGES, image_there, unless_erased
+from api.dataset.groups import members_in
 from api.dataset.image_uploads import add_uploads
 from api.dataset.schemas import Images, ImageSplit, ImageView, NewAnnotations, NewImageAnnotations
 from api.dataset.thumbnails import MEDIA_TYPE, Size, made_small
@@ -23,6 +24,7 @@ from api.http.commands import CommandResult, Named, carry_out, named
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.http.schemas import AnySplit, Order
 from application.dataset.dataset import grey_bits_of
+from application.dataset.groups import assign_split
 from application.dataset.projects import annotate_images
 from application.log.store import END
 from domain.access.roles import Right
@@ -223,8 +225,14 @@ class ImageController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ANNOTATE, of="image_id"),
     )
-    def assign_split(self, image: Named, data: JSONBody[ImageSplit]) -> Response[CommandResult]:
-        return image.change(AssignSplit(data.split), data)
+    def assign_split(
+        self, backend: Served, image: Named, data: JSONBody[ImageSplit]
+    ) -> Response[CommandResult]:
+        """An image of a group takes the whole group along: `ids` are the images that moved."""
+        members = members_in(backend)
+        return image.carry_out(
+            lambda session: assign_split(session, image.id, AssignSplit(data.split), members), data
+        )
 
     @delete(
         "/images/{image_id:str}",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from application.log.store import END, Store
 from domain.aggregates import IMAGE, PROJECT
+from domain.dataset.project import Project
 from domain.event import StreamName
 from domain.training.manifest import PlacedImage
 
@@ -24,7 +25,17 @@ def images_at(
 def grey_bits_of(store: Store, project_id: str, *, upto: int = END) -> int | None:
     """The bits of a project's 16-bit grey values at a position, now by default; None if it has
     chosen none."""
+    project = _project(store, project_id, upto)
+    return None if project is None else project.grey_bits
+
+
+def group_key_of(store: Store, project_id: str) -> str | None:
+    """The metadata key that groups a project's images now, if it has one."""
+    project = _project(store, project_id, END)
+    return None if project is None else project.group_key
+
+
+def _project(store: Store, project_id: str, upto: int) -> Project | None:
     stream = PROJECT.stream(project_id)
     events = store.streams([stream], upto=upto)[stream]
-    project = PROJECT.fold(recorded.event for recorded in events)
-    return None if project is None else project.grey_bits
+    return PROJECT.fold(recorded.event for recorded in events)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from application.dataset.groups import GroupIndex
 from application.handle import Decided, Session
 from application.log.store import END, Store
 from application.views import add_concepts
@@ -23,12 +24,16 @@ from domain.library.view import View, ViewCreated
 
 
 class TakenImage(msgspec.Struct, frozen=True):
-    """An image whose bytes are stored, with its split and annotations in the source at `where`."""
+    """An image whose bytes are stored, with its split and annotations in the source at `where`.
+
+    `group_split` is the split of its group in the source, for an image without one of its own.
+    """
 
     where: str
     addition: AddImage
     split: str | None
     answers: tuple[AnnotateImage, ...]
+    group_split: str | None = None
 
 
 def request_import(
@@ -55,34 +60,75 @@ def add_missing_concepts(session: Session, view_id: str, labels: Sequence[str]) 
     )
 
 
-def take_images(session: Session, project_id: str, taken: Sequence[TakenImage]) -> Decided[Project]:
+def take_images(
+    session: Session,
+    project_id: str,
+    taken: Sequence[TakenImage],
+    groups: GroupIndex | None = None,
+) -> Decided[Project]:
     """Add images with their splits and annotations: all of these, or none if one is refused.
 
-    Existing images and annotations cause no event. An error names the place in the source.
+    Existing images and annotations cause no event. `groups` are the project's, by the key that it
+    had as the import began: an image of one of them joins its split, and one that would tear its
+    group is refused. An error names the place in the source.
     """
-    projects.require(session.get(PROJECT, project_id))
+    project = projects.require(session.get(PROJECT, project_id))
+    if project.group_key != (groups.key if groups else None):
+        raise Conflict("the project's group key was changed during the import; ask for it again")
     ids = [images.image_id(project_id, image.addition.blob) for image in taken]
     session.get_many(IMAGE, ids)
     session.get_many(BLOB, {image.addition.blob for image in taken})
     session.get_many(VIEW, {answer.view_id for image in taken for answer in image.answers})
+    splits = [image.split for image in taken]
+    if groups is not None:
+        splits = _splits_by_group(session, ids, taken, groups)
     done: Counter[str] = Counter()
-    for image_id, image in zip(ids, taken, strict=True):
+    for image_id, image, split in zip(ids, taken, splits, strict=True):
         try:
-            _take(session, image_id, image, done)
+            _take(session, image_id, image, split, done)
         except Refusal as refusal:
             raise Conflict(f"{image.where}: {refusal.detail}") from refusal
     return Decided(PROJECT, project_id, counts=dict(done))
 
 
-def _take(session: Session, image_id: str, taken: TakenImage, done: Counter[str]) -> None:
+def _splits_by_group(
+    session: Session, ids: Sequence[str], taken: Sequence[TakenImage], groups: GroupIndex
+) -> list[str | None]:
+    """The split of each image that is taken; None where it stays where it is, or trains."""
+    groups.follow(session.position)
+    values = [
+        groups.group(image_id, image.addition.metadata)
+        for image_id, image in zip(ids, taken, strict=True)
+    ]
+    groups.rest_on(session, {value for value in values if value is not None})
+    splits = []
+    for value, image in zip(values, taken, strict=True):
+        existing = None if value is None else groups.split(value)
+        if value is not None and existing is not None and image.split not in {None, existing}:
+            raise Conflict(f"{image.where}: {torn(groups.key, value, existing)}")
+        splits.append(image.split or existing or image.group_split)
+    return splits
+
+
+def torn(key: str, value: str, existing: str) -> str:
+    """Why an image of a group cannot come into another split, and what to do."""
+    return (
+        f"its group, {key} {value!r}, is in the split {existing!r} of the project; assign an image"
+        " of the group to the other split first, or import it without a split"
+    )
+
+
+def _take(
+    session: Session, image_id: str, taken: TakenImage, split: str | None, done: Counter[str]
+) -> None:
     refuse_erased(session.get(BLOB, taken.addition.blob))
     before = session.get(IMAGE, image_id)
     added = images.decide(taken.addition, before)
     session.record(IMAGE, image_id, added)
     done["added"] += len(added)
     image = images.require(session.get(IMAGE, image_id))
-    if taken.split is not None:
-        assigned = images.decide(AssignSplit(taken.split), image)
+    if split is not None:
+        assigned = images.decide(AssignSplit(split), image)
         session.record(IMAGE, image_id, assigned)
         done["split_assigned"] += len(assigned)
     for answer in taken.answers:

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 from application.dataset.dataset import images_at
+from application.dataset.groups import move_images, refuse_foreign_view, splits_joined
 from application.handle import Decided, Session
 from domain.aggregates import BLOB, IMAGE, PROJECT, VIEW
 from domain.dataset import image as images
 from domain.dataset import project as projects
 from domain.dataset.blob import refuse_erased
+from domain.dataset.groups import group_in, group_of
 from domain.dataset.image import (
     TEST,
     TRAIN,
@@ -44,15 +46,21 @@ def add_images(
 ) -> Decided[Project]:
     """Add images whose bytes are stored already. The ids of all of them are returned, in order.
 
-    `highest_grey` is the highest 16-bit grey value in them, if they have any.
+    An image of a group that the project has joins its split. `highest_grey` is the highest 16-bit
+    grey value in them, if they have any.
     """
-    projects.require(session.get(PROJECT, project_id))
+    key = projects.require(session.get(PROJECT, project_id)).group_key
     ids = [images.image_id(project_id, addition.blob) for addition in additions]
     session.get_many(IMAGE, ids)
     for blob in session.get_many(BLOB, {addition.blob for addition in additions}).values():
         refuse_erased(blob)
-    for image_id, addition in zip(ids, additions, strict=True):
-        session.decide(IMAGE, image_id, addition)
+    values = [group_in(addition.metadata, key) for addition in additions]
+    splits = splits_joined(session, project_id, key, {value for value in values if value})
+    for image_id, addition, value in zip(ids, additions, values, strict=True):
+        added = images.decide(addition, session.get(IMAGE, image_id))
+        session.record(IMAGE, image_id, added)
+        if added and value in splits:
+            session.decide(IMAGE, image_id, AssignSplit(splits[value]))
     if highest_grey is not None:
         session.decide(PROJECT, project_id, CoverGreyValues(highest_grey))
     return Decided(PROJECT, project_id, tuple(ids))
@@ -116,32 +124,28 @@ def draw_test_set(session: Session, project_id: str, command: DrawSplit) -> Deci
 
 
 def _draw(session: Session, project_id: str, command: DrawSplit, split: str) -> Decided[Project]:
-    """Draw the images of a split anew, from its own and the training images."""
-    projects.require(session.get(PROJECT, project_id))
-    if command.stratify_by is not None:
-        view = session.get(VIEW, command.stratify_by)
-        if view is None or view.project_id != project_id:
-            raise Invalid("the project has no such view", field="stratify_by")
+    """Draw the images of a split anew, from its own and the training images, by whole groups."""
+    key = projects.require(session.get(PROJECT, project_id)).group_key
+    refuse_foreign_view(session, project_id, command.stratify_by)
     session.check_revision(PROJECT, project_id)
     position = session.position
-    # Read twice, since the states of very many images would take too much memory.
-    candidates = {
-        image.image_id: strata_of(image.state, command.stratify_by)
-        for image in images_at(session.store, project_id, position)
-        if image.state.split in {TRAIN, split}
-    }
-    drawn = draw_set(command, candidates)
+    candidates: dict[str, frozenset[str]] = {}
+    values: dict[str, str] = {}
+    for image in images_at(session.store, project_id, position, personal=key is not None):
+        if image.state.split not in {TRAIN, split}:
+            continue
+        candidates[image.image_id] = strata_of(image.state, command.stratify_by)
+        value = group_of(image.state, key)
+        if value is not None:
+            values[image.image_id] = value
+    drawn = draw_set(command, candidates, values)
     recorded = ValidationSplitDrawn if split == VALIDATION else TestSetDrawn
     event = recorded(
-        command.size, command.seed, len(candidates), len(drawn), position, command.stratify_by
+        command.size, command.seed, len(candidates), len(drawn), position, command.stratify_by, key
     )
     session.record(PROJECT, project_id, [event])
-    for image in images_at(session.store, project_id, position):
-        if image.image_id not in candidates:
-            continue
-        new = split if image.image_id in drawn else TRAIN
-        assigned = images.decide(AssignSplit(new), image.state)
-        if assigned:
-            session.remember(IMAGE.stream(image.image_id), image.state, image.revision)
-            session.record(IMAGE, image.image_id, assigned)
+    if key is not None:
+        session.rest_on_images(project_id)
+    splits = {image_id: split if image_id in drawn else TRAIN for image_id in candidates}
+    move_images(session, project_id, splits)
     return Decided(PROJECT, project_id)

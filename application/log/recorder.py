@@ -17,6 +17,10 @@ from psycopg.rows import tuple_row
 from psycopg.sql import SQL, Identifier
 
 from application.log.connections import read_again
+from domain.dataset.image import ImageAdded
+from domain.event import name_of
+
+ADDED = name_of(ImageAdded)
 
 
 class CommandRow(msgspec.Struct, frozen=True):
@@ -27,13 +31,21 @@ class CommandRow(msgspec.Struct, frozen=True):
     result: bytes
 
 
+class NoAdditions(msgspec.Struct, frozen=True):
+    """The condition that no other image joins a project after a position."""
+
+    project_id: str
+    since: int
+
+
 class LogRecorder(PostgresProcessRecorder):
     """The library's recorder, writing through the database's own `log.append`, whose lock gives the
     log its order: see migration 0002.
 
     It takes more than events and tracking. `command` is refused if its id is taken. `unchanged`
-    maps streams that were read but not written to the revisions they must still have. Both raise
-    `IntegrityError`. `keys` are new keys of streams, and `shredded` streams whose keys go.
+    maps streams that were read but not written to the revisions they must still have.
+    `no_additions` is refused if others added images. All raise `IntegrityError`. `keys` are new
+    keys of streams, and `shredded` streams whose keys go.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -48,6 +60,9 @@ class LogRecorder(PostgresProcessRecorder):
             "{}, {schema}.keep_subject_keys(%b::text[], %b::bytea[]),"
             " {schema}.shred_subject_keys(%b::text[])"
         ).format(self._append, schema=schema)
+        self._no_additions = SQL(
+            ", {}.refuse_other_additions(%s::text, %s::bigint, %s::bigint)"
+        ).format(schema)
         self._select_keys = SQL(
             "SELECT subject, key FROM {}.subject_keys WHERE subject = ANY(%s)"
         ).format(schema)
@@ -153,6 +168,7 @@ class LogRecorder(PostgresProcessRecorder):
         tracking: Tracking | None = kwargs.get("tracking")
         keys: dict[str, bytes] = kwargs.get("keys") or {}
         shredded: list[str] = kwargs.get("shredded") or []
+        no_additions: NoAdditions | None = kwargs.get("no_additions")
         parameters: tuple[Any, ...] = (
             [str(event.originator_id) for event in stored_events],
             [event.originator_version for event in stored_events],
@@ -169,6 +185,10 @@ class LogRecorder(PostgresProcessRecorder):
         if keys or shredded:
             statement = self._append_with_keys
             parameters += list(keys), list(keys.values()), shredded
+        if no_additions is not None and stored_events:
+            statement += self._no_additions
+            own = sum(event.topic == ADDED for event in stored_events)
+            parameters += no_additions.project_id, no_additions.since, own
         with self.datastore.get_connection() as connection:
             row = connection.execute(statement, parameters, prepare=True).fetchone()
         assert row is not None

@@ -19,7 +19,7 @@ from eventsourcing.utils import Environment
 
 from application.log.connections import check_connection
 from application.log.mapper import EventMapper
-from application.log.recorder import CommandRow, LogRecorder
+from application.log.recorder import CommandRow, LogRecorder, NoAdditions
 from application.log.recorder_pages import PageReads
 from application.log.recorder_trail import TrailReads
 from application.log.sealing import new_key
@@ -98,11 +98,13 @@ class Store:
         command: CommandRow | None = None,
         unchanged: Mapping[str, int] | None = None,
         tracking: tuple[str, int] | None = None,
+        no_additions: NoAdditions | None = None,
     ) -> int:
         """Save events, and what belongs with them, in one transaction; return the last position.
 
         `unchanged` are the revisions of streams that the decision rests on. `tracking` is a feed's
-        name and the sequence it has been ingested up to. Returns 0 if there were no events.
+        name and the sequence it has been ingested up to. All images that the events add must be of
+        the project of `no_additions`. Returns 0 if there were no events.
         Raises `AppendRefused`, and then nothing is saved.
         """
         stored, new = self._keys_for(events)
@@ -115,6 +117,7 @@ class Store:
                 tracking=Tracking(*tracking) if tracking else None,
                 keys=new,
                 shredded=[event.stream for event in events if shreds(event.event)],
+                no_additions=no_additions,
             )
         except IntegrityError as error:
             raise AppendRefused(str(error)) from error

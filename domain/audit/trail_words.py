@@ -75,6 +75,8 @@ def _of_project(
             return Description(f"{subject} renamed", _name(before), name)
         case project.GreyDepthChosen(bits=bits):
             return Description(f"16-bit grey of {subject} read by the upper 8 of {bits} bits")
+        case project.GroupKeySet() as grouped:
+            return _of_group_key(grouped, subject, before)
         case project.SnapshotNamed(name=name, log_position=position):
             return Description(f"dataset of {subject} at position {position} named '{name}'")
         case project.SnapshotRemoved(name=name):
@@ -92,11 +94,29 @@ def _of_project(
     return None
 
 
+_MENDED = {
+    "majority": "each was moved to the split that held most of it",
+    "draw": "the sets were drawn again",
+}
+
+
+def _of_group_key(grouped: project.GroupKeySet, subject: str, before: object) -> Description:
+    old = before.group_key if isinstance(before, project.Project) else None
+    what = f"images of {subject} grouped by another key: {grouped.groups} groups"
+    if grouped.key is None:
+        what = f"images of {subject} no longer grouped"
+    if grouped.mended is not None:
+        what += f", {grouped.torn} of them torn; {_MENDED[grouped.mended]}"
+    return Description(what, old, grouped.key)
+
+
 def _request(drawn: project.ValidationSplitDrawn | project.TestSetDrawn, states: States) -> str:
     """What a draw of images was asked for."""
     size = f"{drawn.size:.4g} of them" if drawn.size < 1 else f"{drawn.size:.0f}"
     view = drawn.stratified_by
     how = f", stratified by {named_in(states, VIEW.stream(view))}" if view else ""
+    if drawn.group_key is not None:
+        how += f", in whole groups by {drawn.group_key}"
     return f"{size} requested, seed {drawn.seed}{how}"
 
 

@@ -27,11 +27,11 @@ class ValidationSplitDrawn(Event, frozen=True, tag="project.validation_split_dra
     from the test set.
 
     `size` above 1 is a count of images, in (0, 1) a share of them. `stratified_by` is the
-    view whose concepts it was stratified by, if any. Versions trained before and after it can no
-    longer be compared.
+    view whose concepts it was stratified by, if any. `group_key` is the metadata key by which whole
+    groups were drawn, if any. Versions trained before and after it can no longer be compared.
     """
 
-    schema_version: ClassVar[int] = 2
+    schema_version: ClassVar[int] = 3
 
     size: float
     seed: int
@@ -39,14 +39,18 @@ class ValidationSplitDrawn(Event, frozen=True, tag="project.validation_split_dra
     validation_images: int
     log_position: int
     stratified_by: str | None = None
+    group_key: str | None = None
 
 
 class TestSetDrawn(Event, frozen=True, tag="project.test_set_drawn"):
     """A new test set was drawn at random, from the images at `log_position` that do not validate.
 
-    `size`, `seed` and `stratified_by` are as for the validation set. Images of the test set before
-    it that were not drawn again train. `images` is the number of images that it was drawn from.
+    `size`, `seed`, `stratified_by` and `group_key` are as for the validation set. Images of the
+    test set before it that were not drawn again train. `images` is the number of images that it was
+    drawn from.
     """
+
+    schema_version: ClassVar[int] = 2
 
     __test__: ClassVar[bool] = False  # for pytest, which takes the name for a test's
 
@@ -56,6 +60,22 @@ class TestSetDrawn(Event, frozen=True, tag="project.test_set_drawn"):
     test_images: int
     log_position: int
     stratified_by: str | None = None
+    group_key: str | None = None
+
+
+class GroupKeySet(Event, frozen=True, tag="project.group_key_set"):
+    """Images with the same value of this metadata key belong together: no split tears them.
+
+    `key` is None where each image is a group of its own again. `torn` groups were spread over
+    several splits at `log_position`; `mended` says how they were made whole: `majority` moved each
+    to the split that held most of it, `draw` drew the sets again.
+    """
+
+    key: str | None
+    log_position: int
+    groups: int
+    torn: int
+    mended: str | None = None
 
 
 class GreyDepthChosen(Event, frozen=True, tag="project.grey_depth_chosen"):
@@ -82,12 +102,13 @@ class SnapshotRemoved(Event, frozen=True, tag="project.snapshot_removed"):
 
 class Project(msgspec.Struct, frozen=True):
     """`grey_bits` is None until an image with 16-bit grey values joins. `snapshots` are positions
-    of the log by name."""
+    of the log by name. Images with the same value of the metadata key `group_key` are a group."""
 
     name: str
     splits_drawn: int = 0
     grey_bits: int | None = None
     snapshots: dict[str, int] = {}
+    group_key: str | None = None
 
 
 class CreateProject(msgspec.Struct, frozen=True):
@@ -121,6 +142,8 @@ def evolve(project: Project | None, event: Event) -> Project | None:
             return msgspec.structs.replace(project, name=event.name)
         case ValidationSplitDrawn(), Project():
             return msgspec.structs.replace(project, splits_drawn=project.splits_drawn + 1)
+        case GroupKeySet(key=key), Project():
+            return msgspec.structs.replace(project, group_key=key)
         case GreyDepthChosen(), Project():
             return msgspec.structs.replace(project, grey_bits=event.bits)
         case SnapshotNamed(name=name, log_position=position), Project():

@@ -23,6 +23,7 @@ from sqlalchemy import (
 
 from domain.dataset.project import (
     GreyDepthChosen,
+    GroupKeySet,
     ProjectCreated,
     ProjectRenamed,
     SnapshotNamed,
@@ -46,18 +47,19 @@ from projections.engine.read_model import SCHEMA, ReadModel, Write, event_by_eve
 metadata = MetaData(schema=SCHEMA)
 
 projects = Table(
-    "catalog_v3_projects",
+    "catalog_v4_projects",
     metadata,
     Column("project_id", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("created_position", BigInteger, nullable=False, unique=True),
     Column("splits_drawn", Integer, nullable=False),
+    Column("group_key", Text, nullable=True),
     Column("revision", BigInteger, nullable=False),
     valid_from_column(),
 )
 views = Table(
-    "catalog_v3_views",
+    "catalog_v4_views",
     metadata,
     Column("view_id", Text, primary_key=True),
     Column("project_id", Text, nullable=False, index=True),
@@ -70,7 +72,7 @@ views = Table(
     valid_from_column(),
 )
 concepts = Table(
-    "catalog_v3_concepts",
+    "catalog_v4_concepts",
     metadata,
     Column("view_id", Text, primary_key=True),
     Column("concept_id", Text, primary_key=True),
@@ -80,7 +82,9 @@ concepts = Table(
     valid_from_column(),
 )
 
-PROJECTS = History(projects, "name", "splits_drawn", "revision", born="created_position")
+PROJECTS = History(
+    projects, "name", "splits_drawn", "group_key", "revision", born="created_position"
+)
 VIEWS = History(views, "name", "archived", "revision", born="created_position")
 CONCEPTS = History(concepts, "label", "removed", "added_position")
 
@@ -94,6 +98,7 @@ _to: BindParameter[int] = bindparam("to", type_=BigInteger)
 _add_project = insert(projects)
 _rename_project = PROJECTS.change(_project, name=bindparam("new_name"), revision=_to)
 _count_split = PROJECTS.change(_project, splits_drawn=projects.c.splits_drawn + 1, revision=_to)
+_group = PROJECTS.change(_project, group_key=bindparam("new_key", type_=Text), revision=_to)
 _revise_project = PROJECTS.change(_project, revision=_to)
 _add_view = insert(views)
 _rename_view = VIEWS.change(_view, name=bindparam("new_name"), revision=_to)
@@ -119,6 +124,7 @@ def project(recorded: Recorded) -> Iterator[Write]:
                     "created_at": recorded.metadata.occurred_at,
                     "created_position": recorded.position,
                     "splits_drawn": 0,
+                    "group_key": None,
                     "revision": recorded.originator_version,
                     "valid_from": recorded.position,
                 },
@@ -127,6 +133,8 @@ def project(recorded: Recorded) -> Iterator[Write]:
             yield Write(_rename_project, revised | {"new_name": name})
         case ValidationSplitDrawn():
             yield Write(_count_split, revised)
+        case GroupKeySet(key=key):
+            yield Write(_group, revised | {"new_key": key})
         case GreyDepthChosen() | SnapshotNamed() | SnapshotRemoved():
             yield Write(_revise_project, revised)
         case ViewCreated() as created:
@@ -176,7 +184,7 @@ def project(recorded: Recorded) -> Iterator[Write]:
             yield Write(_revise_view, revised)
 
 
-CATALOG = ReadModel("catalog_v3", metadata, event_by_event(project), ("project.", "view."))
+CATALOG = ReadModel("catalog_v4", metadata, event_by_event(project), ("project.", "view."))
 
 
 class ProjectRow(msgspec.Struct, frozen=True):
@@ -186,6 +194,7 @@ class ProjectRow(msgspec.Struct, frozen=True):
     created_position: int
     splits_drawn: int
     revision: int
+    group_key: str | None
 
 
 class ConceptRow(msgspec.Struct, frozen=True):

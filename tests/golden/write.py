@@ -46,6 +46,7 @@ from domain.dataset.imports import (
 )
 from domain.dataset.project import (
     GreyDepthChosen,
+    GroupKeySet,
     ProjectCreated,
     ProjectRenamed,
     SnapshotNamed,
@@ -142,8 +143,9 @@ CONCEPTS = (ConceptLabel("concept-1", "Zähler"), ConceptLabel("concept-2", "猫
 EXAMPLES: tuple[Event, ...] = (
     ProjectCreated("Digits"),
     ProjectRenamed("Ziffern „null“"),
-    ValidationSplitDrawn(0.2, 7, 1797, 359, 12, "view-1"),
-    TestSetDrawn(0.1, 7, 1438, 144, 13, "view-1"),
+    ValidationSplitDrawn(0.2, 7, 1797, 359, 12, "view-1", "patient"),
+    TestSetDrawn(0.1, 7, 1438, 144, 13, "view-1", "patient"),
+    GroupKeySet("patient", 14, 120, 3, "majority"),
     GreyDepthChosen(12),
     ImageAdded("project-1", SHA, 640, 480, "naïve name.png", {"camera": "left"}),
     ImageAnnotated(

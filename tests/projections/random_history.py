@@ -19,6 +19,7 @@ from domain.dataset.image import (
 )
 from domain.dataset.project import (
     GreyDepthChosen,
+    GroupKeySet,
     ProjectCreated,
     ProjectRenamed,
     SnapshotNamed,
@@ -175,6 +176,7 @@ _HAPPENINGS: dict[str, list[Happening]] = {
         lambda c: ValidationSplitDrawn(0.2, c.randrange(9), 10, 2, 1),
         lambda c: TestSetDrawn(0.1, c.randrange(9), 10, 1, 1),
         lambda c: GreyDepthChosen(c.choice((10, 12, 14, 16))),
+        lambda c: GroupKeySet(c.choice(("patient", "site", None)), 1, 2, 0),
         lambda c: SnapshotNamed(_words(c), c.randrange(1, 9)),
         lambda c: SnapshotRemoved(_words(c)),
     ],

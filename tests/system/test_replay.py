@@ -63,14 +63,14 @@ def test_what_differs_is_shown_as_a_diff_and_fails(
     scene = fill(store, trainings=1)
     Follower(engine, store, READ_MODELS).catch_up()
     with psycopg.connect(migrated.app_url) as connection:
-        connection.execute("UPDATE read.catalog_v3_projects SET name = 'Other'")
-        connection.execute("DELETE FROM read.catalog_v3_views")
-    done = stemma("audit", "replay", "catalog_v3", "imports_v2")
+        connection.execute("UPDATE read.catalog_v4_projects SET name = 'Other'")
+        connection.execute("DELETE FROM read.catalog_v4_views")
+    done = stemma("audit", "replay", "catalog_v4", "imports_v2")
     assert done.exit_code == 1
     lines = done.output.splitlines()
     place = lines.index(f'  project_id = "{scene.project}"')
     assert lines[place - 1].startswith(
-        "catalog_v3_projects differs from a replay: 1 rows only live"
+        "catalog_v4_projects differs from a replay: 1 rows only live"
     )
     assert lines[place + 1 : place + 3] == ['    - name = "Other"', '    + name = "Digits"']
     place = lines.index(f'  view_id = "{scene.view}"')
@@ -123,7 +123,7 @@ def test_names_are_those_of_read_models(stemma: Stemma) -> None:
     for command in (["audit", "replay"], ["rebuild"]):
         refused = stemma(*command, "nothing_v1")
         assert refused.exit_code == 2
-        assert "nothing_v1: choose from catalog_v3" in refused.output
+        assert "nothing_v1: choose from catalog_v4" in refused.output
 
 
 def test_a_rebuild_says_how_far_it_came(store: Store, engine: Engine, stemma: Stemma) -> None:

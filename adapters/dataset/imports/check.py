@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from adapters.dataset.imports.files import Checked, ImagePool
+from adapters.dataset.imports.groups import SourceGroups
 from adapters.dataset.imports.progress import Phase, Progress
 from adapters.dataset.imports.report import ProblemReport
 from adapters.dataset.imports.views import Views
@@ -51,6 +52,7 @@ class Check:
         pool: ImagePool,
         report: ProblemReport,
         erased: Callable[[Collection[str]], Mapping[str, Blob]],
+        groups: SourceGroups | None,
     ) -> None:
         self._folder = folder
         self._contents = contents
@@ -58,6 +60,7 @@ class Check:
         self._pool = pool
         self._report = report
         self._erased = erased
+        self._groups = groups
         self._seen = DiskSet()
         self.highest_grey: int | None = None
         """The highest 16-bit grey value of the images that can be imported, if any has some."""
@@ -119,7 +122,7 @@ class Check:
             image.metadata,
             image.annotations,
         )
-        return self._refusal(ready) or self._duplicate(ready) or ready
+        return self._refusal(ready) or self._duplicate(ready) or self._torn(ready) or ready
 
     def _other_size(
         self, image: SourceImage, declared: tuple[int, int], size: tuple[int, int]
@@ -146,6 +149,13 @@ class Check:
         except Invalid as refusal:
             return Problem(ready.where, refusal.detail)
         return None
+
+    def _torn(self, ready: Ready) -> Problem | None:
+        """A problem if the image's split tears its group, in the source or in the project."""
+        if self._groups is None:
+            return None
+        refusal = self._groups.refusal(ready.checked.blob, ready.metadata, ready.split, ready.where)
+        return None if refusal is None else Problem(ready.where, refusal)
 
     def _duplicate(self, ready: Ready) -> Problem | Note | None:
         """A problem or note if the source has the same bytes twice: an image is its bytes, so

@@ -14,6 +14,7 @@ import msgspec
 from adapters.blobs.blobs import BlobMissing, BlobStore
 from adapters.dataset.imports.check import Check, Ready
 from adapters.dataset.imports.files import ImagePool, SourceChanged, image_pool
+from adapters.dataset.imports.groups import SourceGroups, source_groups
 from adapters.dataset.imports.leftovers import delete_leftovers, work_prefix
 from adapters.dataset.imports.progress import Phase, Progress
 from adapters.dataset.imports.report import ProblemReport
@@ -145,6 +146,7 @@ class _Run:
         self._ready = work / "ready.jsonl"
         self._report = report
         self._format = self._rules.format
+        self._groups = source_groups(context.store, self._project)
 
     def run(self) -> Ending:
         folder = self._folder()
@@ -155,7 +157,7 @@ class _Run:
         with image_pool(folder, self._context.images, self._context.blobs_url) as pool:
             contents = self._read(folder, views)
             erased = partial(erased_among, self._context.store)
-            check = Check(folder, contents, views, pool, self._report, erased)
+            check = Check(folder, contents, views, pool, self._report, erased, self._groups)
             images = self._save(check.run(self._progress))
             if self._report.problems and not self._rules.skip_bad:
                 reason = f"{self._report.problems:,} lines or files cannot be taken; nothing is"
@@ -292,18 +294,22 @@ class _Run:
         self, number: int, batch: Sequence[Ready], views: Views, previous: "Future[Outcome] | None"
     ) -> Outcome:
         """Record a batch after the previous one: the log has images in the source's order."""
-        taken = [_taken(self._project, image, views) for image in batch]
+        taken = [_taken(self._project, image, views, self._groups) for image in batch]
         request = msgspec.structs.replace(
             self._requested.request(f"batch {number}"),
             fingerprint=hashlib.sha256(msgspec.json.encode(batch)).hexdigest(),
         )
 
+        groups = self._groups.index if self._groups else None
+
         def decide(session: Session) -> Decided[Project]:
-            decided = take_images(session, self._project, taken)
+            decided = take_images(session, self._project, taken, groups)
             if previous is not None:
                 previous.result()
             return decided
 
+        if groups is not None and previous is not None:
+            previous.result()  # a batch rests on which images the groups have before it
         try:
             return handle(self._context.store, request, decide)
         except Conflict as conflict:
@@ -315,19 +321,19 @@ class _Run:
 
     def _rehearse(self, views: Views, _: ImagePool, images: int) -> dict[str, int]:
         """The counts of a dry run: every batch is decided, and nothing is saved."""
-        counts = views.missing()
+        counts, groups = views.missing(), self._groups.index if self._groups else None
         decided = 0
         for batch in self._batches():
             session = Session(self._context.store, self._requested.request("rehearsal"))
             views.simulate(session)
-            taken = [_taken(self._project, image, views) for image in batch]
-            _add(counts, take_images(session, self._project, taken).counts)
+            taken = [_taken(self._project, image, views, self._groups) for image in batch]
+            _add(counts, take_images(session, self._project, taken, groups).counts)
             decided += len(batch)
             self._progress.show(Phase.TAKING, decided, images)
         return counts
 
 
-def _taken(project_id: str, image: Ready, views: Views) -> TakenImage:
+def _taken(project_id: str, image: Ready, views: Views, groups: SourceGroups | None) -> TakenImage:
     checked = image.checked
     return TakenImage(
         image.where,
@@ -336,6 +342,7 @@ def _taken(project_id: str, image: Ready, views: Views) -> TakenImage:
         ),
         image.split,
         tuple(views.command(name, annotations) for name, annotations in image.annotations.items()),
+        groups.split(checked.blob, image.metadata) if groups else None,
     )
 
 

@@ -35,8 +35,8 @@ WRITES = [
     "DELETE FROM log.stemma_tracking",
     "UPDATE log.schema_version SET version_num = '0'",
     "DELETE FROM read.positions",
-    "UPDATE read.catalog_v3_projects SET name = 'other'",
-    "INSERT INTO read.catalog_v3_views SELECT * FROM read.catalog_v3_views",
+    "UPDATE read.catalog_v4_projects SET name = 'other'",
+    "INSERT INTO read.catalog_v4_views SELECT * FROM read.catalog_v4_views",
     "TRUNCATE read.metric_history_v1",
     "UPDATE audit.views SET name = 'other'",
     "CREATE OR REPLACE VIEW audit.views AS SELECT 1 AS one",
@@ -160,7 +160,7 @@ def test_migrating_a_database_that_has_read_models_lets_auditors_read_them(
     with psycopg.connect(filled.admin_url, autocommit=True) as admin:
         admin.execute("REVOKE ALL ON ALL TABLES IN SCHEMA read FROM stemma_auditor")
     migrate(filled.admin_url, filled.app_url)
-    assert count(auditor_of(filled), "read.catalog_v3_projects") == 1
+    assert count(auditor_of(filled), "read.catalog_v4_projects") == 1
 
 
 def test_the_views_say_what_the_log_says(store: Store, migrated: Database) -> None:

@@ -20,6 +20,9 @@ administer of          PATCH  /api/v1/projects/{project_id}
 read of                GET    /api/v1/projects/{project_id}/dataset
 train of               POST   /api/v1/projects/{project_id}/test-set
 train of               POST   /api/v1/projects/{project_id}/validation-split
+read of                GET    /api/v1/projects/{project_id}/groups
+train of               POST   /api/v1/projects/{project_id}/group-key
+train of               DELETE /api/v1/projects/{project_id}/group-key
 annotate of            POST   /api/v1/projects/{project_id}/snapshots
 read of                GET    /api/v1/projects/{project_id}/snapshots
 annotate of            DELETE /api/v1/projects/{project_id}/snapshots
@@ -150,6 +153,7 @@ account                DELETE /api/v1/keys/{key_id}
 account                GET    /
 read of                GET    /projects/{project_id}
 read of                GET    /projects/{project_id}/imports
+read of                GET    /projects/{project_id}/groups
 read of                GET    /projects/{project_id}/snapshots
 read of                GET    /images/{image_id}
 read of                GET    /views/{view_id}
