@@ -35,6 +35,8 @@ from domain.training.messages import Completed, EpochItems, Evaluated, Failed
 from gpu_worker.channel import Assignment
 from gpu_worker.process import Child
 
+SEED = 1
+"""Of the scenes and of what is wrong in them: the ranking was chosen on those of seed 0."""
 _DIGITS = {"architecture": "resnet18", "width": 32, "height": 32}
 _SCENES = {
     "architecture": "fcos_resnet18_fpn",
@@ -69,9 +71,9 @@ def run(quick: bool) -> list[Measurement]:
 
 def run_boxes(quick: bool) -> list[Measurement]:
     """The same of boxes that are deleted, shifted, or of another concept."""
-    train, validation, epochs = (24, 16, 1) if quick else (900, 200, 6)
+    train, validation, epochs = (24, 16, 1) if quick else (900, 600, 6)
     return _measure(
-        lambda blobs: wrong_scenes(blobs, train, validation, 0, **_SCENES, epochs=epochs),
+        lambda blobs: wrong_scenes(blobs, train, validation, SEED, **_SCENES, epochs=epochs),
         _of_scenes,
     )
 
