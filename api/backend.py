@@ -52,8 +52,8 @@ class ApiStore(TracedStore):
         super().__init__(url, pool_size=THREADS)
         self._own_writes = own_writes
 
-    def append(self, events: Sequence[Recorded], **kwargs: Any) -> int:
-        position = super().append(events, **kwargs)
+    def append(self, events: Sequence[Recorded], **conditions: Any) -> int:
+        position = super().append(events, **conditions)
         self._own_writes.note(events, position)
         return position
 

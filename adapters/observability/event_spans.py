@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from itertools import islice
 
 from adapters.observability import logs, tracing
-from application.log.recorder import CommandRow
+from application.log.recorder import CommandRow, NoAdditions
 from application.log.store import Store
 from domain.event import Recorded, name_of
 from domain.trace_context import span_id_of
@@ -40,9 +40,16 @@ class TracedStore(Store):
         command: CommandRow | None = None,
         unchanged: Mapping[str, int] | None = None,
         tracking: tuple[str, int] | None = None,
+        no_additions: NoAdditions | None = None,
     ) -> int:
         began = time.time_ns()
-        position = super().append(events, command=command, unchanged=unchanged, tracking=tracking)
+        position = super().append(
+            events,
+            command=command,
+            unchanged=unchanged,
+            tracking=tracking,
+            no_additions=no_additions,
+        )
         if tracing.on():
             _record_each(events, began)
         return position
