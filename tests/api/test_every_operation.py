@@ -27,8 +27,11 @@ CALLERS = (NOBODY, *map(str, Role))
 HEADERS = ("ETag", "Retry-After", "WWW-Authenticate")
 """Headers that the document declares where they occur."""
 
+SENT_BY = 2
+"""How many callers send the same request: making one up takes longer than answering it."""
+
 MADE_UP = hypothesis.settings(
-    max_examples=len(CALLERS),
+    max_examples=len(CALLERS) // SENT_BY,
     derandomize=True,
     database=None,
     deadline=None,
@@ -74,17 +77,18 @@ class Explorers:
         # The number makes requests differ that have nothing else to differ in.
         @hypothesis.given(case=operation.as_strategy(generation_mode=mode), _number=integers())
         def ask(case: Any, _number: int) -> None:
-            caller = min(self.sessions, key=lambda one: one in statuses)
+            callers = sorted(self.sessions, key=lambda one: one in statuses)[:SENT_BY]
             case.path_parameters = (case.path_parameters or {}) | there
             # Another test has its waits; a made-up one is mostly beyond the log.
             case.query = {k: v for k, v in (case.query or {}).items() if k not in {"wait"}}
             asked = case.as_transport_kwargs(base_url=self.scene.url)
             asked["headers"].pop("Authorization", None)
             asked.pop("cookies", None)
-            session = self.sessions[caller]
-            with session.request(**asked, stream=True, timeout=HANG_SECONDS) as response:
-                statuses[caller] = response.status_code
-                self.check(operation, caller, response)
+            for caller in callers:
+                session = self.sessions[caller]
+                with session.request(**asked, stream=True, timeout=HANG_SECONDS) as response:
+                    statuses[caller] = response.status_code
+                    self.check(operation, caller, response)
 
         if mode == GenerationMode.POSITIVE:
             ask()
