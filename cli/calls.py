@@ -17,14 +17,16 @@ PAGE = 500
 
 
 @contextmanager
-def calling(*, unreachable: int = 1) -> Iterator[ApiClient]:
+def calling(*, unreachable: int = 1, exact: bool = False) -> Iterator[ApiClient]:
     """A client of the API with the user's key; refusals and disk errors are reported in a line.
 
-    The exit status is then 1, or `unreachable` where the API does not answer.
+    The exit status is then 1, or `unreachable` where the API does not answer. With `exact`, the
+    texts of answers are not escaped for a terminal.
     """
     settings = load_settings()
+    url, key = settings.require("api_url"), settings.require("api_key")
     try:
-        with ApiClient(settings.require("api_url"), settings.require("api_key")) as client:
+        with ApiClient(url, key, exact=exact) as client:
             yield client
     except (ApiProblem, Refusal, OSError) as problem:
         click.echo(f"stemma: {problem}", err=True)
@@ -75,3 +77,41 @@ def find_view(client: ApiClient, view: str, *, archived: bool = False) -> dict[s
     rows: list[dict[str, Any]] = client.query(path, archived=str(archived).lower())["items"]
     view_id = view_among(rows, name)
     return next(row for row in rows if row["view_id"] == view_id)
+
+
+def find_version(client: ApiClient, version: str) -> str:
+    """The id of the version with this id, or with these names as PROJECT/VIEW/NAME.
+
+    Raises `ApiProblem`, with the ids where several have the name.
+    """
+    if version.count("/") < 2:
+        return str(client.query(f"versions/{quote(version, safe='')}")["version"]["version_id"])
+    view, _, name = version.rpartition("/")
+    view_id = find_view(client, view)["view_id"]
+    rows = client.query_all("versions", view_id=view_id, name=name, limit=PAGE)
+    ids = [str(row["version_id"]) for row in rows if row["name"] == name]
+    if len(ids) != 1:
+        raise ApiProblem(
+            f"{len(ids)} versions of {view!r} are named {name!r}; give one of {', '.join(ids)}"
+            if ids
+            else f"view {view!r} has no version {name!r}"
+        )
+    return ids[0]
+
+
+def find_experiment(client: ApiClient, experiment: str) -> str:
+    """The id of the experiment with this id, or with these names as PROJECT/VIEW/NAME."""
+    if experiment.count("/") < 2:
+        path = f"experiments/{quote(experiment, safe='')}"
+        return str(client.query(path)["experiment"]["experiment_id"])
+    view, _, name = experiment.rpartition("/")
+    view_id = find_view(client, view)["view_id"]
+    rows = client.query_all(f"views/{view_id}/experiments", limit=PAGE)
+    ids = [str(row["experiment_id"]) for row in rows if row["name"] == name]
+    if len(ids) != 1:
+        raise ApiProblem(
+            f"{len(ids)} experiments of {view!r} are named {name!r}; give one of {', '.join(ids)}"
+            if ids
+            else f"view {view!r} has no experiment {name!r}"
+        )
+    return ids[0]

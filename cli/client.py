@@ -41,13 +41,20 @@ class ApiClient:
     Answers are printed, so their texts are escaped: old events hold what others typed.
 
     A command's `key` is its Idempotency-Key, a random one unless it is given. Once the server
-    `is_running` no more, it does not try again.
+    `is_running` no more, it does not try again. With `exact`, texts are as the API sends them, for
+    what is written as JSON.
     """
 
     def __init__(
-        self, api_url: str, api_key: str, is_running: Callable[[], bool] = lambda: True
+        self,
+        api_url: str,
+        api_key: str,
+        is_running: Callable[[], bool] = lambda: True,
+        *,
+        exact: bool = False,
     ) -> None:
         self.url = api_url
+        self._exact = exact
         self._is_running = is_running
         self._http = httpx.Client(
             base_url=f"{api_url}/api/v1/",
@@ -169,7 +176,7 @@ class ApiClient:
             else:
                 if response.is_success:
                     answer: dict[str, Any] = response.json()
-                    return answer if exact else printable(answer)
+                    return answer if exact or self._exact else printable(answer)
                 if response.status_code not in _PASSING:
                     raise _refusal(response)
                 self._check_patience(deadline, ApiProblem(response.text))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from adapters.services import SERVICES, Service
 from adapters.shortage import shortage
 from cli.later import LaterGroup
+from cli.run import PROCESSES, hidden
 
 SHORT_OF_SOMETHING = 74  # EX_IOERR of sysexits.h
 
@@ -26,6 +26,7 @@ LATER = {
     "flip-book": "cli.flip_book.flip_book:flip_book_command",
     "form": "cli.training.training:form_command",
     "groups": "cli.dataset.groups:groups",
+    "images": "cli.dataset.images:images",
     "import": "cli.dataset.imports:import_command",
     "keys": "cli.access.keys:keys",
     "nats": "cli.operations.nats:nats",
@@ -34,34 +35,86 @@ LATER = {
     "manifest": "cli.dataset.manifest:manifest_command",
     "onnx": "cli.training.take_away:onnx_command",
     "predict": "cli.training.take_away:predict_command",
+    "projects": "cli.library.projects:projects",
     "rebuild": "cli.operations.rebuild:rebuild_command",
     "reproduce": "cli.training.reproduce:reproduce_command",
     "retry": "cli.training.control:retry_command",
+    "run": "cli.run:run_group",
     "snapshots": "cli.dataset.snapshots:snapshots",
     "stop": "cli.training.control:stop_command",
     "suspects": "cli.flip_book.suspects:suspects_command",
     "train": "cli.training.training:train_command",
+    "versions": "cli.library.versions:versions",
     "views": "cli.library.views:views",
     "webhooks": "cli.subscriptions.webhooks:webhooks",
     "weights": "cli.operations.weights:weights",
 }
 
+SECTIONS = {
+    "Work": (
+        "projects",
+        "images",
+        "import",
+        "export",
+        "groups",
+        "snapshots",
+        "views",
+        "form",
+        "train",
+        "stop",
+        "cancel",
+        "retry",
+    ),
+    "Library": (
+        "models",
+        "versions",
+        "flip-book",
+        "suspects",
+        "download",
+        "predict",
+        "onnx",
+    ),
+    "Experiments": ("experiment",),
+    "Audit": ("audit", "manifest", "reproduce"),
+    "Access": ("login", "accounts", "keys", "erase"),
+    "Operate": (
+        "demo",
+        "up",
+        "down",
+        "status",
+        "run",
+        "migrate",
+        "rebuild",
+        "blobs",
+        "weights",
+        "nats",
+        "events",
+        "webhooks",
+    ),
+}
+"""The commands of the help; all others are hidden."""
+
 
 @click.group(
     cls=LaterGroup,
     commands_later=LATER,
+    sections=SECTIONS,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+@click.version_option(package_name="stemma", message="stemma %(version)s")
 @click.option("--verbose", is_flag=True, help="Log more.")
 def main(verbose: bool) -> None:
     """Train computer-vision models and know how each came to be.
 
-    Settings come from STEMMA_* variables; see docs/operator.md.
+    Settings come from STEMMA_* variables; see docs/operator.md. The exit status is 1 if something
+    was refused or failed, and 2 if the command was given wrongly.
     """
     from adapters.observability import logs, tracing
     from adapters.settings import load_settings
 
     part = click.get_current_context().invoked_subcommand or ""
+    if part == "run":
+        part = next((name for name in sys.argv[1:] if name in PROCESSES), part)
     logs.set_up(part, load_settings().log_format, verbose=verbose)
     tracing.set_up(part)
 
@@ -91,88 +144,19 @@ def down() -> None:
     stop_running(load_settings().data)
 
 
-@main.command()
-def api() -> None:
-    """Serve the HTTP API and the pages."""
-    import uvicorn
-
-    from adapters.processes.file_limit import raise_file_limit
-    from adapters.settings import load_settings
-    from api.app import create_app
-    from api.http.connections import server_options
-
-    settings = load_settings()
-    settings.require("database_url")
-    settings.require("blobs_url")
-    uvicorn.run(
-        create_app(settings),
-        host=settings.api_host,
-        port=settings.api_port,
-        **server_options(settings, raise_file_limit()),
-        log_config=None,
-        log_level="warning",
-        server_header=False,
-        # Otherwise uvicorn would trust the headers of any client on loopback.
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=settings.trusted_proxies or None,
-        ssl_certfile=settings.api_tls_cert or None,
-        ssl_keyfile=settings.api_tls_key or None,
-        timeout_graceful_shutdown=3,
-    )
-
-
-@main.command()
-@click.argument("names", nargs=-1, required=True, type=click.Choice(list(SERVICES)))
-def parts(names: tuple[str, ...]) -> None:
-    """Run several of the backend's parts in one process."""
-    from adapters.parts import run_parts
-    from adapters.processes.signals import stopping_on_signals
-    from adapters.settings import load_settings
-
-    with stopping_on_signals() as stop:
-        run_parts(names, load_settings(), stop)
-
-
-def _command_of(service: Service) -> None:
-    @main.command(service.name, help=service.summary)
-    @click.pass_context
-    def command(context: click.Context) -> None:
-        context.invoke(parts, names=(service.name,))
-
-
-for service in SERVICES.values():
-    _command_of(service)
+for _name in PROCESSES:
+    # The names of earlier releases: `stemma relay` is `stemma run relay`.
+    main.add_command(hidden(_name))
 
 
 @main.command("carry-out-import", hidden=True)
 @click.argument("import_id")
 def carry_out_import(import_id: str) -> None:
-    """What `stemma importer` starts for each import."""
+    """What `stemma run importer` starts for each import."""
     from adapters.dataset.imports.process import carry_out
     from adapters.settings import load_settings
 
     sys.exit(carry_out(load_settings(), import_id))
-
-
-@main.command()
-def worker() -> None:
-    """Take training jobs, one at a time."""
-    import asyncio
-
-    from adapters.processes.signals import STOP_SIGNALS
-    from adapters.settings import load_settings
-    from cli.torch_here import require_torch
-    from gpu_worker.worker import run_worker
-
-    require_torch()
-
-    async def work() -> None:
-        stop = asyncio.Event()
-        for number in STOP_SIGNALS:
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await run_worker(load_settings(), stop)
-
-    asyncio.run(work())
 
 
 @main.command()

@@ -233,7 +233,7 @@ def _log(backend: Backend) -> Iterator[Connection]:
 def _newest(connection: Connection) -> StoredCheckpoint:
     checkpoint = newest_checkpoint(connection)
     if checkpoint is None:
-        raise NotFound("no checkpoint is signed yet: is `stemma checkpoints` running?")
+        raise NotFound("no checkpoint is signed yet: is `stemma run checkpoints` running?")
     return checkpoint
 
 
@@ -241,7 +241,7 @@ def _known_size(connection: Connection, size: int | None, field: str) -> int:
     """The given size, by default the tree's. Raises `Invalid` where the tree is smaller."""
     largest = tree_size(connection)
     if largest == 0:
-        raise NotFound("no checkpoint is signed yet: is `stemma checkpoints` running?")
+        raise NotFound("no checkpoint is signed yet: is `stemma run checkpoints` running?")
     if size is not None and size > largest:
         raise Invalid(f"{field} is {size}, and checkpoints reach up to {largest}", field=field)
     return largest if size is None else size

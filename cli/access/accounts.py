@@ -1,11 +1,12 @@
 """`stemma accounts`: accounts and their roles, through the API."""
 
+from typing import Any
+
 import click
-from rich.console import Console
-from rich.table import Table
 
 from cli.calls import calling, find_project
 from cli.client import ApiClient, ApiProblem
+from cli.output import json_option, print_list
 from domain.access.account import account_id
 from domain.access.roles import Role
 
@@ -32,21 +33,24 @@ def add_command(name: str, service: bool, email: str | None) -> None:
 
 
 @accounts.command("list")
-def list_command() -> None:
+@json_option
+def list_command(as_json: bool) -> None:
     """All accounts and their roles, as far as you may see."""
-    table = Table("account", "kind", "roles", "e-mail")
-    with calling() as client:
+    with calling(exact=as_json) as client:
         names = {row["project_id"]: row["name"] for row in client.query_all("projects", limit=500)}
-        for account in client.query_all("accounts", limit=500):
-            roles = [
-                role["role"]
-                if role["project_id"] is None
-                else f"{role['role']} in {names.get(role['project_id'], role['project_id'])}"
-                for role in account["roles"]
-            ]
-            standing = "closed" if account["closed"] else ", ".join(roles) or "none"
-            table.add_row(account["name"], account["kind"], standing, account["email"] or "")
-    Console(soft_wrap=True, markup=False).print(table)
+        rows = list(client.query_all("accounts", limit=500))
+
+    def row(account: dict[str, Any]) -> tuple[str, ...]:
+        roles = [
+            role["role"]
+            if role["project_id"] is None
+            else f"{role['role']} in {names.get(role['project_id'], role['project_id'])}"
+            for role in account["roles"]
+        ]
+        standing = "closed" if account["closed"] else ", ".join(roles) or "none"
+        return account["name"], account["kind"], standing, account["email"] or ""
+
+    print_list(rows, ("account", "kind", "roles", "e-mail"), row, as_json=as_json)
 
 
 @accounts.command("grant")

@@ -1,13 +1,13 @@
 """`stemma keys`: API keys, through the API; and the first one, through the database."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from cli.calls import calling, find_project
 from cli.client import ApiProblem
+from cli.output import json_option, print_list
 from domain.access.account import account_id
 from domain.access.roles import Role
 
@@ -56,16 +56,19 @@ def issue_command(
 
 @keys.command("list")
 @click.option("--account", help="Whose; your own if you do not say.")
-def list_command(account: str | None) -> None:
+@json_option
+def list_command(account: str | None, as_json: bool) -> None:
     """Keys by their ids, without their secrets."""
-    table = Table("key", "label", "limited to", "until")
-    with calling() as client:
+    with calling(exact=as_json) as client:
         filters = {"account_id": account_id(account)} if account else {}
-        for key in client.query_all("keys", limit=500, **filters):
-            limits = [", ".join(key["roles"] or ()), ", ".join(key["projects"] or ())]
-            ends = "revoked" if key["revoked"] else key["expires_at"] or ""
-            table.add_row(key["key_id"], key["label"], " in ".join(filter(None, limits)), ends)
-    Console(soft_wrap=True, markup=False).print(table)
+        rows = list(client.query_all("keys", limit=500, **filters))
+    print_list(rows, ("key id", "label", "limited to", "until"), _row, as_json=as_json)
+
+
+def _row(key: dict[str, Any]) -> tuple[str, ...]:
+    limits = [", ".join(key["roles"] or ()), ", ".join(key["projects"] or ())]
+    ends = "revoked" if key["revoked"] else key["expires_at"] or ""
+    return key["key_id"], key["label"], " in ".join(filter(None, limits)), ends
 
 
 @keys.command("rotate")

@@ -3,10 +3,9 @@
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from cli.calls import calling, find_view, require_project
+from cli.output import json_option, print_json, print_table
 
 PAGE = 500
 
@@ -20,23 +19,26 @@ def groups() -> None:
 @click.argument("project")
 @click.option("--key", help="A metadata key; by default the group key of the project.")
 @click.option("--torn", is_flag=True, help="Only groups that are in several splits.")
-def list_command(project: str, key: str | None, torn: bool) -> None:
+@json_option
+def list_command(project: str, key: str | None, torn: bool, as_json: bool) -> None:
     """List the groups of PROJECT, and the number of their images in each split."""
-    with calling() as client:
+    with calling(exact=as_json) as client:
         path = f"projects/{require_project(client, project)}/groups"
         parameters = {"torn": str(torn).lower()} | ({"key": key} if key else {})
         found = client.query(path, **parameters, limit=1)
-        if found["key"] is None:
+        if found["key"] is None and not as_json:
             click.echo("no group key is set: each image is a group of its own")
             return
         rows = list(client.query_all(path, **parameters, limit=PAGE))
-    table = Table()
-    for name in (found["key"], "train", "validation", "test"):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(row["value"], *(str(row[split]) for split in ("train", "validation", "test")))
-    Console().print(table)
     counts = found["counts"]
+    if as_json:
+        print_json({"key": found["key"], "counts": counts, "items": rows})
+        return
+    splits = ("train", "validation", "test")
+    print_table(
+        (found["key"], *splits),
+        [(row["value"], *(str(row[each]) for each in splits)) for row in rows],
+    )
     click.echo(
         f"{counts['groups']:,} groups, {counts['torn']:,} of them torn; the largest has"
         f" {counts['largest']:,} images; {counts['ungrouped']:,} images are each their own"

@@ -3,10 +3,9 @@
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from cli.calls import calling, find_view, require_project
+from cli.output import json_option, print_json, print_list
 
 
 @click.group("snapshots")
@@ -16,16 +15,17 @@ def snapshots() -> None:
 
 @snapshots.command("list")
 @click.argument("project")
-def list_command(project: str) -> None:
+@json_option
+def list_command(project: str, as_json: bool) -> None:
     """List the snapshots of PROJECT, newest first."""
-    with calling() as client:
+    with calling(exact=as_json) as client:
         rows = list(client.query_all(f"projects/{require_project(client, project)}/snapshots"))
-    table = Table()
-    for name in ("name", "position", "named by", "at"):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(row["name"], str(row["log_position"]), row["named_by"], row["named_at"])
-    Console().print(table)
+
+    def row(snapshot: dict[str, Any]) -> tuple[str, ...]:
+        position = str(snapshot["log_position"])
+        return snapshot["name"], position, snapshot["named_by"], snapshot["named_at"]
+
+    print_list(rows, ("name", "position", "named by", "at"), row, as_json=as_json)
 
 
 @snapshots.command("name")
@@ -57,20 +57,30 @@ def remove_command(project: str, name: str) -> None:
 @click.option("--change", type=click.Choice(["added", "removed", "relabelled", "moved"]),
               help="Only these images.")  # fmt: skip
 @click.option("--view", help="Labels of this view only: an id, or PROJECT/VIEW.")
+@json_option
 def diff_command(
-    project: str, first: str, second: str | None, change: str | None, view: str | None
+    project: str,
+    first: str,
+    second: str | None,
+    change: str | None,
+    view: str | None,
+    as_json: bool,
 ) -> None:
     """Compare the dataset of PROJECT at FIRST with SECOND, by default now.
 
     Each is a snapshot's name, a position of the log or a time.
     """
-    with calling() as client:
+    with calling(exact=as_json) as client:
         parameters: dict[str, Any] = {"from": first, "to": second, "change": change}
         if view is not None:
             parameters["view_id"] = find_view(client, view, archived=True)["view_id"]
         given = {key: value for key, value in parameters.items() if value is not None}
         path = f"projects/{require_project(client, project)}/difference"
         counts = client.query(path, **given, limit=1)["counts"]
+        if as_json:
+            items = list(client.query_all(path, **given, limit=500))
+            print_json({"counts": counts, "items": items})
+            return
         click.echo(", ".join(f"{number:,} {name}" for name, number in counts.items()))
         for item in client.query_all(path, **given, limit=500):
             click.echo(f"{_described(item)}  {item['file_name']}  {item['image_id']}")

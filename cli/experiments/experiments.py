@@ -7,12 +7,12 @@ from typing import Any
 import click
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
 from adapters.settings import load_settings
-from cli.calls import calling, find_view
+from cli.calls import calling, find_experiment, find_view
 from cli.client import ApiClient, ApiProblem
 from cli.experiments.screen import best_in_words, trials_table, watch_experiment
+from cli.output import json_option, print_json, print_list
 from cli.training.take_away import download_version
 from cli.training.training import SET, parse_options
 from domain.experiments.presets import Preset
@@ -111,60 +111,69 @@ def space_command(kind: str) -> None:
 
 @experiment.command("list")
 @click.argument("view")
-def list_command(view: str) -> None:
+@json_option
+def list_command(view: str, as_json: bool) -> None:
     """List the experiments of VIEW, newest first."""
-    table = Table("name", "state", "trials", "best", "epochs trained")
-    # An id that is cut off cannot be copied.
-    table.add_column("experiment", no_wrap=True, min_width=36)
-    with calling() as client:
+    with calling(exact=as_json) as client:
         view_id = str(find_view(client, view)["view_id"])
-        for row in client.query_all(f"views/{view_id}/experiments"):
-            counts = row["counts"]
-            done = counts["completed"] + counts["pruned"] + counts["failed"]
-            table.add_row(
-                row["name"],
-                row["state"],
-                f"{done} of {row['budget']}",
-                best_in_words(row),
-                f"{row['epochs_trained']} of {row['epochs_planned']}",
-                row["experiment_id"],
-            )
-    Console(markup=False).print(table)
+        rows = list(client.query_all(f"views/{view_id}/experiments"))
+    columns = ("name", "state", "trials", "best", "epochs trained", "experiment id")
+    print_list(rows, columns, _row, as_json=as_json)
+
+
+def _row(experiment: dict[str, Any]) -> tuple[str, ...]:
+    counts = experiment["counts"]
+    done = counts["completed"] + counts["pruned"] + counts["failed"]
+    return (
+        experiment["name"],
+        experiment["state"],
+        f"{done} of {experiment['budget']}",
+        best_in_words(experiment),
+        f"{experiment['epochs_trained']} of {experiment['epochs_planned']}",
+        experiment["experiment_id"],
+    )
 
 
 @experiment.command("show")
-@click.argument("experiment_id")
+@click.argument("experiment")
 @click.option("--follow", is_flag=True, help="Watch it; exit with 0 only if a best is found.")
-def show_command(experiment_id: str, follow: bool) -> None:
+@json_option
+def show_command(experiment: str, follow: bool, as_json: bool) -> None:
     """Show an experiment and its trials, the best first."""
-    with calling() as client:
+    with calling(exact=as_json) as client:
+        experiment_id = find_experiment(client, experiment)
         row = client.query(f"experiments/{experiment_id}")["experiment"]
         if follow:
             sys.exit(_follow(client, experiment_id))
         trials = client.query(f"experiments/{experiment_id}/trials", sort="best")["items"]
+    if as_json:
+        print_json(row | {"trials": trials})
+        return
     console = Console(markup=False)
     console.print(f"{row['name']}: {row['state']}. {best_in_words(row)}", markup=False)
     console.print(trials_table(trials))
 
 
 @experiment.command("stop")
-@click.argument("experiment_id")
-def stop_command(experiment_id: str) -> None:
+@click.argument("experiment")
+def stop_command(experiment: str) -> None:
     """Propose no more trials; running ones end after their epoch and keep their best weights."""
     with calling() as client:
+        experiment_id = find_experiment(client, experiment)
         client.command(f"experiments/{experiment_id}/stop", None)
     click.echo(f"experiment {experiment_id} is stopping")
 
 
 @experiment.command("best")
-@click.argument("experiment_id")
+@click.argument("experiment")
 @click.option(
     "--download", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
     help="Write its weights, description and model card there.",
 )  # fmt: skip
-def best_command(experiment_id: str, folder: Path | None) -> None:
+def best_command(experiment: str, folder: Path | None) -> None:
     """Write the id of the best version so far."""
     with calling() as client:
+        experiment_id = find_experiment(client, experiment)
         row = client.query(f"experiments/{experiment_id}")["experiment"]
         if row["best"] is None:
             raise ApiProblem(f"experiment {experiment_id} has no trial that completed yet")

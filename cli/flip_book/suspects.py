@@ -1,23 +1,21 @@
 """`stemma suspects`: labels that deserve a second look, and decisions about them, by the API."""
 
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 
 import click
-import msgspec
 
-from cli.calls import calling
+from cli.calls import calling, find_version
 from cli.client import ApiClient
 from cli.flip_book.csv_file import print_csv
+from cli.output import json_option, print_json
 
 _PAUSE_SECONDS = 0.5
 
 
 @click.command("suspects")
-@click.argument("version_id", metavar="VERSION")
+@click.argument("version")
 @click.argument("keys", metavar="[KEY]...", nargs=-1)
 @click.option("--split", type=click.Choice(["train", "validation"]), help="Of one split only.")
 @click.option("--concept", metavar="ID", help="Those whose label is this concept.")
@@ -29,12 +27,12 @@ _PAUSE_SECONDS = 0.5
 )
 @click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True)
 @click.option("--csv", "as_csv", is_flag=True, help="All of them as CSV.")
-@click.option("--json", "as_json", is_flag=True, help="As the API answers.")
+@json_option
 @click.option("--uphold", "decision", flag_value="upheld", help="The labels of KEYs are right.")
 @click.option("--unsure", "decision", flag_value="unsure", help="Leave the KEYs unsure.")
 @click.option("--correct", "decision", flag_value="corrected", help="Take their suggestions.")
 def suspects_command(
-    version_id: str,
+    version: str,
     keys: tuple[str, ...],
     split: str | None,
     concept: str | None,
@@ -50,8 +48,8 @@ def suspects_command(
     """
     if bool(keys) != (decision is not None):
         raise click.UsageError("a decision takes one or more KEYs, and KEYs take a decision")
-    path = f"versions/{quote(version_id, safe='')}/suspects"
-    with calling() as client:
+    with calling(exact=as_json) as client:
+        path = f"versions/{find_version(client, version)}/suspects"
         if decision is not None:
             _decide(client, path, decision, keys)
             return
@@ -59,7 +57,7 @@ def suspects_command(
         if as_csv:
             print_csv(client, f"{path}.csv", {})
         elif as_json:
-            sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(view)) + b"\n")
+            print_json(view)
         else:
             _print(view)
 

@@ -6,11 +6,29 @@ import click
 
 from cli.calls import calling, find_view
 from cli.client import ApiProblem
+from cli.output import json_option, print_list
 
 
 @click.group("models")
 def models() -> None:
     """The models of a view, each a set of its concepts."""
+
+
+@models.command("list")
+@click.argument("view")
+@json_option
+def list_command(view: str, as_json: bool) -> None:
+    """List the models of VIEW, an id or PROJECT/VIEW, each with its newest versions."""
+    with calling(exact=as_json) as client:
+        view_id = find_view(client, view)["view_id"]
+        rows = list(client.query_all(f"views/{view_id}/models"))
+    print_list(rows, ("name", "concepts", "versions", "id"), _row, as_json=as_json)
+
+
+def _row(library: dict[str, Any]) -> tuple[str, ...]:
+    model = library["model"]
+    concepts, count = str(len(model["concepts"])), str(model["versions"])
+    return model["name"], concepts, count, model["model_id"]
 
 
 @models.command("fork")

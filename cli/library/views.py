@@ -1,10 +1,11 @@
 """`stemma views`: list, rename, archive and restore a project's views, through the public API."""
 
+from typing import Any
+
 import click
-from rich.console import Console
-from rich.table import Table
 
 from cli.calls import calling, find_view, require_project
+from cli.output import json_option, print_list
 
 
 @click.group("views")
@@ -15,18 +16,18 @@ def views() -> None:
 @views.command("list")
 @click.argument("project")
 @click.option("--archived", is_flag=True, help="Archived ones, too.")
-def list_command(project: str, archived: bool) -> None:
+@json_option
+def list_command(project: str, archived: bool, as_json: bool) -> None:
     """List the views of PROJECT, by its name or id."""
-    with calling() as client:
+    with calling(exact=as_json) as client:
         project_id = require_project(client, project)
         rows = client.query(f"projects/{project_id}/views", archived=str(archived).lower())["items"]
-    table = Table()
-    for name in ("name", "kind", "concepts", "id"):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        name = row["name"] + (" (archived)" if row["archived"] else "")
-        table.add_row(name, row["kind"], str(len(row["concepts"])), row["view_id"])
-    Console().print(table)
+    print_list(rows, ("name", "kind", "concepts", "id"), _row, as_json=as_json)
+
+
+def _row(view: dict[str, Any]) -> tuple[str, ...]:
+    name = view["name"] + (" (archived)" if view["archived"] else "")
+    return name, view["kind"], str(len(view["concepts"])), view["view_id"]
 
 
 @views.command("rename")

@@ -64,7 +64,7 @@ def print_status(settings: Settings) -> None:
     if broker is not None:
         console.print(_workers(broker.pool))
         if not broker.pool.workers:
-            console.print("No worker is online: start one with `stemma worker`.")
+            console.print("No worker is online: start one with `stemma run worker`.")
 
 
 class _Nats(msgspec.Struct, frozen=True):

@@ -4,11 +4,10 @@ import subprocess
 import sys
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from adapters.settings import load_settings
 from adapters.training.weights import files_in
+from cli.output import json_option, print_json, print_table
 from cli.torch_here import require_torch
 from domain.training.architectures import ARCHITECTURES
 
@@ -19,17 +18,27 @@ def weights() -> None:
 
 
 @weights.command("list")
-def list_weights() -> None:
+@json_option
+def list_weights(as_json: bool) -> None:
     """Show which architectures have pretrained weights, and which of those are here."""
     folder = load_settings().weights_folder
     there = files_in(folder)
-    table = Table(title=str(folder))
-    for name in ("architecture", "trained on", "file", "here"):
-        table.add_column(name, overflow="fold")
-    for architecture in ARCHITECTURES.values():
-        for data, file in architecture.weights.items():
-            table.add_row(architecture.key, data, file, "yes" if file in there else "no")
-    Console().print(table)
+    rows = [
+        {"architecture": each.key, "trained_on": data, "file": file, "here": file in there}
+        for each in ARCHITECTURES.values()
+        for data, file in each.weights.items()
+    ]
+    if as_json:
+        print_json({"folder": str(folder), "items": rows})
+        return
+    print_table(
+        ("architecture", "trained on", "file", "here"),
+        [
+            (row["architecture"], row["trained_on"], row["file"], "yes" if row["here"] else "no")
+            for row in rows
+        ],
+        title=str(folder),
+    )
 
 
 @weights.command("fetch")

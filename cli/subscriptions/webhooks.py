@@ -4,11 +4,10 @@ from typing import Any
 from urllib.parse import quote
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from cli.calls import calling, find_project
 from cli.client import ApiClient, ApiProblem
+from cli.output import json_option, print_json, print_list
 
 _webhook = click.argument("webhook_id", metavar="WEBHOOK")
 
@@ -40,29 +39,37 @@ def add(url: str, names: tuple[str, ...], project: str | None, description: str)
 
 
 @webhooks.command("list")
-def list_command() -> None:
+@json_option
+def list_command(as_json: bool) -> None:
     """List webhooks, how far each is, and what is wrong."""
-    with calling() as client:
-        table = Table("webhook", "url", "events", "state", "position", "behind", "trouble")
-        for row in client.query("webhooks")["items"]:
-            table.add_row(
-                row["webhook_id"],
-                row["url"],
-                _events(row),
-                row["going"],
-                str(row["position"]),
-                str(row["behind"]),
-                row["reason"] or row["last_error"] or "",
-            )
-        Console(markup=False).print(table)
+    with calling(exact=as_json) as client:
+        rows = client.query("webhooks")["items"]
+    columns = ("webhook id", "url", "events", "state", "position", "behind", "trouble")
+    print_list(rows, columns, _row, as_json=as_json)
+
+
+def _row(webhook: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        webhook["webhook_id"],
+        webhook["url"],
+        _events(webhook),
+        webhook["going"],
+        str(webhook["position"]),
+        str(webhook["behind"]),
+        webhook["reason"] or webhook["last_error"] or "",
+    )
 
 
 @webhooks.command()
 @_webhook
-def show(webhook_id: str) -> None:
+@json_option
+def show(webhook_id: str, as_json: bool) -> None:
     """Show a webhook: its position, its state, the last error, the next try."""
-    with calling() as client:
+    with calling(exact=as_json) as client:
         row = client.query(_path(webhook_id))["webhook"]
+        if as_json:
+            print_json(row)
+            return
         row["names"] = _events(row)
         for name, value in row.items():
             if value not in {None, ""}:

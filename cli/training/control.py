@@ -2,36 +2,37 @@
 
 import click
 
-from cli.calls import calling
+from cli.calls import calling, find_version
 
 
-def _control(version_id: str, what: str) -> None:
+def _control(version: str, what: str) -> None:
     with calling() as client:
+        version_id = find_version(client, version)
         answer = client.command(f"versions/{version_id}/{what}", None)
         view = client.query(f"versions/{version_id}", at_least=answer["position"])
-    version = view["version"]
-    click.echo(f"version {version['number']} ({version['name']}) is {version['status']}")
+    row = view["version"]
+    click.echo(f"version {row['number']} ({row['name']}) is {row['status']}")
 
 
-_version = click.argument("version_id", metavar="VERSION")
+_version = click.argument("version")
 
 
 @click.command("cancel")
 @_version
-def cancel_command(version_id: str) -> None:
+def cancel_command(version: str) -> None:
     """End a training at once and discard its weights. This is final."""
-    _control(version_id, "cancel")
+    _control(version, "cancel")
 
 
 @click.command("stop")
 @_version
-def stop_command(version_id: str) -> None:
+def stop_command(version: str) -> None:
     """End a training after its running epoch and keep its best checkpoint."""
-    _control(version_id, "stop")
+    _control(version, "stop")
 
 
 @click.command("retry")
 @_version
-def retry_command(version_id: str) -> None:
+def retry_command(version: str) -> None:
     """Send a failed version back to the queue, to go on from its last checkpoint."""
-    _control(version_id, "retry")
+    _control(version, "retry")

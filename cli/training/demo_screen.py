@@ -53,7 +53,7 @@ def watch(client: ApiClient, version_id: str, console: Console) -> None:
 
 
 def _told(waiting: Waiting) -> str:
-    start = ": start one with `stemma worker`" if waiting.workers_online == 0 else ""
+    start = ": start one with `stemma run worker`" if waiting.workers_online == 0 else ""
     return f"{waiting}{start}"
 
 

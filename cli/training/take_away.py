@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from cli.calls import calling
+from cli.calls import calling, find_version
 from cli.client import ApiClient, ApiProblem
 from cli.torch_here import require_torch
 from domain.training.model_description import (
@@ -25,11 +25,15 @@ SAMPLES = 4
 
 
 @click.command("download")
-@click.argument("version_id")
+@click.argument("version")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-def download_command(version_id: str, folder: Path) -> None:
-    """Write a version's weights, description and model card to FOLDER."""
+def download_command(version: str, folder: Path) -> None:
+    """Write a version's weights, description and model card to FOLDER.
+
+    VERSION is an id, or PROJECT/VIEW/NAME.
+    """
     with calling() as client:
+        version_id = find_version(client, version)
         folder.mkdir(parents=True, exist_ok=True)
         model = download_version(client, version_id, folder)
     click.echo(f"wrote {folder}: {model.name}, sha256 {model.checkpoint}")
@@ -88,7 +92,7 @@ def _folder_of(model: str) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="stemma-model-") as folder:
         with calling() as client:
-            download_version(client, model, Path(folder))
+            download_version(client, find_version(client, model), Path(folder))
         yield Path(folder)
 
 

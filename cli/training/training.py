@@ -13,6 +13,7 @@ from rich.table import Table
 from adapters.settings import load_settings
 from cli.calls import calling, find_view
 from cli.client import ApiClient, ApiProblem
+from cli.output import json_option, print_json
 from cli.training.demo_screen import watch
 from domain.training.form_controls import ANY, Control, Form, resolve
 from domain.training.version import READY
@@ -56,14 +57,18 @@ def train_command(
 @click.command("form")
 @click.argument("kind", type=click.Choice(["classification", "tagging", "detection"]))
 @SET
-def form_command(kind: str, settings: tuple[str, ...]) -> None:
+@json_option
+def form_command(kind: str, settings: tuple[str, ...], as_json: bool) -> None:
     """Show the options of a training, with their defaults and ranges.
 
-    Defaults depend on what is set, most of all on the architecture.
+    Defaults depend on what is set, most of all on the architecture. As JSON, the resolved options.
     """
-    with calling() as client:
+    with calling(exact=as_json) as client:
         form = msgspec.convert(client.query(f"forms/{kind}"), Form)
         chosen = resolve(form.controls(), parse_options(settings))
+    if as_json:
+        print_json(msgspec.to_builtins(chosen))
+        return
     table = Table(title=f"Training in a {kind} view")
     for name in ("option", "value", "may be", "about"):
         table.add_column(name, overflow="fold")

@@ -4,8 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from cli.main import SECTIONS, main
+from cli.run import PROCESSES
 from tests.locales import latin_1
 from tests.small_disk import small_disk
 
@@ -47,3 +51,30 @@ def test_a_full_disk_is_said_in_a_line(tmp_path: Path) -> None:
     assert done.returncode == 74
     (line,) = done.stderr.decode().splitlines()
     assert line.startswith("stemma: the disk is full: free some space (")
+
+
+def test_the_help_lists_each_command_in_one_section_but_hidden_ones() -> None:
+    listed = [name for names in SECTIONS.values() for name in names]
+    assert len(set(listed)) == len(listed)
+    context = click.Context(main)
+    shown = {
+        name
+        for name in main.list_commands(context)
+        if (command := main.get_command(context, name)) is not None and not command.hidden
+    }
+    assert set(listed) == shown
+    text = CliRunner().invoke(main, ["--help"]).stdout
+    assert [title for title in SECTIONS if f"\n{title}:\n" in text] == list(SECTIONS)
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_processes_have_their_earlier_names_too(name: str) -> None:
+    for arguments in ([name], ["run", name]):
+        done = CliRunner().invoke(main, [*arguments, "--help"])
+        assert done.exit_code == 0, done.output
+        assert "Usage:" in done.stdout
+
+
+def test_the_version_is_said() -> None:
+    done = CliRunner().invoke(main, ["--version"])
+    assert done.stdout.startswith("stemma ")

@@ -108,7 +108,7 @@ def test_what_a_queued_version_waits_for(server: Scene, private_nats: EmbeddedNa
         assert waiting(viewer, queued) == {"trainings_before": 1, "workers_online": 0}
     page = server.http.get(f"/versions/{queued}").text
     assert "Queued: 1 training before it, no workers online." in page
-    assert "Start one with <code>stemma worker</code>" in page
+    assert "Start one with <code>stemma run worker</code>" in page
     is_online(private_nats, "one", "other")
     two = {"trainings_before": 1, "workers_online": 2}
     eventually(lambda: waiting(server.http, queued) == two)
@@ -155,7 +155,7 @@ def test_what_it_waits_for_is_told_in_the_terminal(server: Scene, terminal: bool
     with ApiClient(server.url, KEY) as client:
         watching = threading.Thread(target=watch, args=(client, queued, console))
         watching.start()
-        told = "Queued: 1 training before it, no workers online: start one with `stemma worker`"
+        told = "Queued: 1 training before it, no workers online: start one with `stemma run worker`"
         eventually(lambda: told in screen.getvalue())
         server.begin(queued, epochs=1)
         server.epoch(queued, 1, of=1)

@@ -37,7 +37,7 @@ def test_a_relay_whose_messages_have_expired_is_not_behind(
     printed = capsys.readouterr().out
     shown = rows(printed)
     assert shown["relay"] == ["3", "0"]
-    assert "No worker is online: start one with `stemma worker`" in printed
+    assert "No worker is online: start one with `stemma run worker`" in printed
     assert shown["stream EVENTS"] == ["0"]
 
 

@@ -1,0 +1,106 @@
+"""`stemma versions`: list and show model versions, through the public API."""
+
+from typing import Any
+
+import click
+
+from cli.calls import calling, find_version, find_view, require_project
+from cli.output import json_option, print_json, print_list
+
+_SHOWN = (
+    "name",
+    "version_id",
+    "status",
+    "reason",
+    "architecture",
+    "indicator",
+    "validation_loss",
+    "train_images",
+    "validation_images",
+    "checkpoint",
+    "created_at",
+    "ended_at",
+)
+
+
+@click.group("versions")
+def versions() -> None:
+    """Model versions. VERSION is an id, or PROJECT/VIEW/NAME."""
+
+
+@versions.command("list")
+@click.argument("view", required=False)
+@click.option("--project", help="Those of one project, by its name or id.")
+@click.option("--status", help="Those in this state, such as ready or training.")
+@click.option("--architecture", help="Those of this architecture.")
+@click.option("--name", help="Those whose name contains this.")
+@click.option("--archived", is_flag=True, help="Archived ones, too.")
+@click.option("--no-trials", is_flag=True, help="Without the trials of experiments.")
+@click.option(
+    "--sort", type=click.Choice(["newest", "oldest", "best", "name"]), default="newest",
+    show_default=True,
+)  # fmt: skip
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@json_option
+def list_command(
+    view: str | None,
+    project: str | None,
+    status: str | None,
+    architecture: str | None,
+    name: str | None,
+    archived: bool,
+    no_trials: bool,
+    sort: str,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """List the versions of VIEW, an id or PROJECT/VIEW; without it, those of all views."""
+    given: dict[str, Any] = {
+        "status": status,
+        "architecture": architecture,
+        "name": name,
+        "archived": str(archived).lower(),
+        "trials": str(not no_trials).lower(),
+        "sort": sort,
+        "limit": min(limit or 500, 500),
+    }
+    with calling(exact=as_json) as client:
+        if view is not None:
+            given["view_id"] = find_view(client, view)["view_id"]
+        within = None if project is None else require_project(client, project)
+        filters = {key: value for key, value in given.items() if value is not None}
+        rows = []
+        for row in client.query_all("versions", **filters):
+            if within in {None, row["project_id"]}:
+                rows.append(row)
+            if len(rows) == limit:
+                break
+    columns = ("name", "status", "architecture", "indicator", "created at", "id")
+    print_list(rows, columns, _row, as_json=as_json)
+
+
+def _row(version: dict[str, Any]) -> tuple[str, ...]:
+    indicator = version["indicator"]
+    return (
+        version["name"],
+        version["status"],
+        version["architecture"],
+        "" if indicator is None else f"{indicator:.4f}",
+        version["created_at"],
+        version["version_id"],
+    )
+
+
+@versions.command("show")
+@click.argument("version")
+@json_option
+def show_command(version: str, as_json: bool) -> None:
+    """Show a version: its state, its results and what it was made of."""
+    with calling(exact=as_json) as client:
+        row = client.query(f"versions/{find_version(client, version)}")["version"]
+    if as_json:
+        print_json(row)
+        return
+    for key in _SHOWN:
+        if row[key] is not None:
+            click.echo(f"{key.replace('_', ' ')}: {row[key]}")

@@ -1,0 +1,113 @@
+"""Lists on the command line: tables whose ids can be copied, JSON for programs, things by name."""
+
+import json
+from typing import Any, NamedTuple
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.main import main
+from tests.api.scene import Scene
+
+
+class Zoo(NamedTuple):
+    """A project with a view, its images and two versions."""
+
+    site: Scene
+    project: str
+    view: str
+    versions: list[str]
+
+    def run(self, *arguments: str, columns: int = 80) -> Result:
+        environment = {**self.site.environment, "COLUMNS": str(columns)}
+        return CliRunner().invoke(main, arguments, env=environment)
+
+    def text(self, *arguments: str, columns: int = 80) -> str:
+        done = self.run(*arguments, columns=columns)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.text(*arguments, "--json"))
+
+    def refusal(self, *arguments: str) -> str:
+        done = self.run(*arguments)
+        assert done.exit_code == 1
+        return done.stderr
+
+
+@pytest.fixture(scope="module")
+def zoo(site: Scene) -> Zoo:
+    project, view = site.trainable("Lists \N{BIRD} of a zoo with a long name")
+    versions = [
+        str(site.post(f"/views/{view}/versions", {"name": name, "options": {}})["id"])
+        for name in ("First", "Second")
+    ]
+    site.visible()
+    return Zoo(site, project, view, versions)
+
+
+NAME = "Lists \N{BIRD} of a zoo with a long name"
+
+
+@pytest.mark.parametrize("columns", [40, 300])
+def test_ids_are_never_cut(zoo: Zoo, columns: int) -> None:
+    lists = {
+        zoo.project: ("projects", "list"),
+        zoo.view: ("views", "list", NAME),
+        zoo.versions[0]: ("versions", "list", f"{NAME}/Which digit"),
+    }
+    for key, arguments in lists.items():
+        assert key in zoo.text(*arguments, columns=columns)
+
+
+def test_lists_are_filtered(zoo: Zoo) -> None:
+    first, second = zoo.versions
+
+    def ids(*arguments: str, key: str = "version_id") -> list[str]:
+        return [row[key] for row in zoo.json(*arguments)]
+
+    assert ids("versions", "list", zoo.view) == [second, first]
+    assert ids("versions", "list", "--project", NAME, "--sort", "oldest") == [first, second]
+    assert ids("versions", "list", zoo.view, "--limit", "1") == [second]
+    assert ids("versions", "list", zoo.view, "--name", "irs") == [first]
+    assert ids("versions", "list", zoo.view, "--status", "ready") == []
+    assert ids("projects", "list", "--name", "of a zoo", key="project_id") == [zoo.project]
+    images = zoo.json("images", "list", NAME, "--view", zoo.view, "--concept", "zero")
+    assert len(images) == 5
+    assert len(zoo.json("images", "list", NAME, "--split", "validation")) == 4
+    assert zoo.json("images", "list", NAME, "--view", zoo.view, "--not-annotated") == []
+    assert "zero" in zoo.text("images", "list", NAME, "--view", zoo.view)
+    (library,) = zoo.json("models", "list", zoo.view)
+    assert library["model"]["versions"] == 2
+
+
+def test_json_has_the_texts_as_they_are(zoo: Zoo) -> None:
+    assert [row["name"] for row in zoo.json("projects", "list", "--name", "zoo")] == [NAME]
+    raw = zoo.text("projects", "list", "--json")
+    assert raw.isascii(), "no text in it can steer a terminal"
+
+
+def test_a_version_is_given_by_its_name(zoo: Zoo) -> None:
+    named = f"{NAME}/Which digit/First"
+    assert zoo.json("versions", "show", named)["version_id"] == zoo.versions[0]
+    assert f"version id: {zoo.versions[0]}" in zoo.text("versions", "show", named)
+    assert "has no version 'Third'" in zoo.refusal("cancel", f"{NAME}/Which digit/Third")
+    again = zoo.site.post(f"/views/{zoo.view}/versions", {"name": "First", "options": {}})["id"]
+    refused = zoo.refusal("versions", "show", named)
+    assert "2 versions" in refused
+    assert again in refused
+    assert "there is no such version" in zoo.refusal("download", "nothing", "folder")
+
+
+def test_projects_are_created_and_renamed(zoo: Zoo) -> None:
+    project = zoo.text("projects", "create", "By hand").strip()
+    zoo.text("projects", "rename", "By hand", "By command")
+    assert zoo.json("projects", "list", "--name", "By command")[0]["project_id"] == project
+    assert "there is no project" in zoo.refusal("views", "list", "Nowhere")
+
+
+def test_annotations_without_a_view_are_a_wrong_use(zoo: Zoo) -> None:
+    done = zoo.run("images", "list", NAME, "--concept", "zero")
+    assert done.exit_code == 2
+    assert "give --view" in done.stderr
