@@ -72,7 +72,7 @@ class GroupPages(Controller):
             keys = metadata_keys(connection, project_id)
         page = GroupsPage(
             position=position,
-            api=f"/api/v1/projects/{project_id}",
+            api=f"/api/v1/projects/{project_id}/groups",
             project=project,
             views=views,
             keys=keys,

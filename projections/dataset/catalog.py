@@ -134,7 +134,7 @@ def project(recorded: Recorded) -> Iterator[Write]:
         case ValidationSplitDrawn():
             yield Write(_count_split, revised)
         case GroupKeySet(key=key):
-            yield Write(_group, revised | {"new_key": key})
+            yield Write(_group, {**revised, "new_key": key})
         case GreyDepthChosen() | SnapshotNamed() | SnapshotRemoved():
             yield Write(_revise_project, revised)
         case ViewCreated() as created:

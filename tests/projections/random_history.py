@@ -147,7 +147,8 @@ def _place(image: str) -> int:
 
 
 def _added(image: str) -> ImageAdded:
-    return ImageAdded(PROJECTS[_place(image)], image * 32, 8, 8, f"{image}.png", {"lens": "wide"})
+    lens = "wide" if image in {"i1", "i4"} else "tele"
+    return ImageAdded(PROJECTS[_place(image)], image * 32, 8, 8, f"{image}.png", {"lens": lens})
 
 
 def _annotated(chance: random.Random, image: str) -> ImageAnnotated:

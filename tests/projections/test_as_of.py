@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 import projections.engine.follow
 from adapters.postgres.postgres import engine_for
 from adapters.servers.postgres import EmbeddedPostgres
-from projections.dataset import catalog, label_history
+from projections.dataset import catalog, groups, label_history
 from projections.dataset import queries as dataset_queries
 from projections.dataset.index_scans import ImageFilter
 from projections.engine.follow import Follower
@@ -76,6 +76,11 @@ QUERIES: dict[Any, list[Callable[..., object]]] = {
     dataset_queries.count_views: [
         partial(dataset_queries.count_views, project_id="p1", view_ids=["v1"])
     ],
+    groups.list_groups: [
+        partial(groups.list_groups, project_id="p1", key="lens"),
+        partial(groups.list_groups, project_id="p1", key="lens", torn=True, after="t", limit=2),
+    ],
+    groups.count_groups: [partial(groups.count_groups, project_id="p1", key="lens")],
     label_history.label_histories: [
         partial(label_history.label_histories, view_id=view, image_ids=IMAGES, since=since)
         for view, since in (("v1", 0), ("v1", 40), ("v2", 0))
@@ -115,6 +120,7 @@ def test_every_query_of_the_past_is_asked() -> None:
         catalog,
         dataset_queries,
         evaluations,
+        groups,
         label_history,
         library_queries,
         version_progress,

@@ -6,6 +6,7 @@ import pytest
 
 from adapters.dataset.imports import run
 from application.dataset.groups import assign_split, set_group_key
+from application.dataset.imports import take_images
 from application.dataset.projects import draw_validation_split
 from application.log.store import Store
 from domain.dataset.image import AssignSplit
@@ -124,7 +125,7 @@ def test_a_draw_between_two_batches_takes_what_joins_along(
     """The groups are read again for each batch: what others moved meanwhile is heeded."""
     monkeypatch.setattr(run, "BATCH", 2)
     importer.csv(*(f"{n},{site}," for n, site in enumerate(["north", "south", "west", "east"])))
-    take, taken = run.take_images, []
+    taken = []
 
     def drawing(*arguments: object) -> object:
         taken.append(1)
@@ -133,7 +134,7 @@ def test_a_draw_between_two_batches_takes_what_joins_along(
             importer.do(
                 "draw", lambda session: draw_validation_split(session, importer.project, command)
             )
-        return take(*arguments)  # type: ignore[arg-type]
+        return take_images(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(run, "take_images", drawing)
     lines = [f"{n + 10},{site}," for n, site in enumerate(["north", "south", "west", "east"] * 2)]

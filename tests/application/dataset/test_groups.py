@@ -63,6 +63,14 @@ class Patients:
         draw = DrawSplit(0.5, 3)
         return do(self.store, lambda s: groups.set_group_key(s, self.project, key, mend, draw))
 
+    def tear(self, image_id: str, split: str) -> None:
+        """Assign an image alone, as is possible before its project has a key."""
+        do(self.store, lambda s: s.change(IMAGE, image_id, AssignSplit(split)))
+
+    def draw(self, seed: int) -> None:
+        command = DrawSplit(0.4, seed)
+        insist(self.store, lambda s: projects.draw_validation_split(s, self.project, command))
+
     def move(self, image_id: str, split: str) -> tuple[str, ...]:
         return insist(
             self.store,
@@ -98,7 +106,7 @@ def test_a_key_that_splits_tear_names_them_and_mends_on_request(store: Store) ->
     scene = Patients(store, 3, 3, 2)
     first, second, third = scene.by_patient.values()
     for image_id in (first[0], second[0], second[1], third[0]):
-        do(store, lambda s, one=image_id: s.change(IMAGE, one, AssignSplit("validation")))
+        scene.tear(image_id, "validation")
     with pytest.raises(Conflict, match="tear 3 of 3 groups by 'patient'") as refused:
         scene.group()
     assert refused.value.field == "mend"
@@ -125,9 +133,9 @@ def test_a_key_that_splits_tear_names_them_and_mends_on_request(store: Store) ->
 def test_torn_groups_are_mended_by_drawing_again(store: Store) -> None:
     scene = Patients(store, *[2] * 10)
     for members in list(scene.by_patient.values())[:4]:
-        do(store, lambda s, one=members[0]: s.change(IMAGE, one, AssignSplit("validation")))
+        scene.tear(members[0], "validation")
     for members in list(scene.by_patient.values())[4:6]:
-        do(store, lambda s, one=members[0]: s.change(IMAGE, one, AssignSplit("test")))
+        scene.tear(members[0], "test")
     with pytest.raises(Conflict, match="no test image would be left"):
         scene.group("majority")
     scene.group("draw")
@@ -177,8 +185,7 @@ def test_groups_stay_whole_whoever_changes_them_at_once(store: Store) -> None:
 
     def draw() -> None:
         for seed in range(3):
-            command = DrawSplit(0.4, seed)
-            insist(store, lambda s, c=command: projects.draw_validation_split(s, scene.project, c))
+            scene.draw(seed)
 
     def join() -> None:
         for _ in range(4):

@@ -43,8 +43,8 @@ def connection(engine: Engine) -> Iterator[Connection]:
 
 
 def test_a_project_has_its_last_name_and_counts_its_splits(connection: Connection) -> None:
-    assert find_project(connection, "p1") == ProjectRow("p1", "Numbers", at(1), 1, 0, 2)
-    assert find_project(connection, "p2") == ProjectRow("p2", "Letters 100%", at(3), 3, 1, 2)
+    assert find_project(connection, "p1") == ProjectRow("p1", "Numbers", at(1), 1, 0, 2, None)
+    assert find_project(connection, "p2") == ProjectRow("p2", "Letters 100%", at(3), 3, 1, 2, None)
     assert find_project(connection, "p9") is None
 
 
