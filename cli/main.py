@@ -40,6 +40,7 @@ LATER = {
     "stop": "cli.training.control:stop_command",
     "suspects": "cli.flip_book.suspects:suspects_command",
     "train": "cli.training.training:train_command",
+    "version": "cli.evaluation.version:version",
     "views": "cli.library.views:views",
     "webhooks": "cli.subscriptions.webhooks:webhooks",
     "weights": "cli.operations.weights:weights",
