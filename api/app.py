@@ -47,6 +47,7 @@ from api.dataset.snapshots_page import SnapshotPages
 from api.evaluation.comparison import ComparisonController
 from api.evaluation.comparison_page import ComparePages
 from api.evaluation.evaluation import EvaluationController
+from api.evaluation.on_test_set import TestEvaluationController
 from api.evaluation.page import EvaluationPages
 from api.evaluation.slices import SliceController
 from api.experiments.compare_page import ComparedTrialsPages
@@ -111,6 +112,7 @@ API = Router(
         VersionController,
         TakeAwayController,
         EvaluationController,
+        TestEvaluationController,
         ComparisonController,
         FlipBookController,
         SuspectController,

@@ -11,6 +11,7 @@ from typing import BinaryIO
 import msgspec
 
 from adapters.settings import Settings
+from domain.training.jobs import Job
 from domain.training.messages import AnyReport, TrainJob
 
 SUPERSEDED = 75
@@ -21,9 +22,15 @@ DISK_FULL = 74
 class Assignment(msgspec.Struct, frozen=True):
     """The job of one child, and the number of its delivery."""
 
-    job: TrainJob
+    job: Job
     delivery: int
     settings: Settings
+
+    @property
+    def training(self) -> TrainJob:
+        """The job of a process that does nothing but train."""
+        assert isinstance(self.job, TrainJob)
+        return self.job
 
 
 class Published(msgspec.Struct, frozen=True, tag="published"):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from adapters.blobs.blobs import BlobStore
 from adapters.observability import logs
+from domain.training.jobs import PredictJob
 from domain.training.messages import Failed
 from gpu_worker.channel import (
     DISK_FULL,
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def run(orders: Connection, reports: Connection, environment: Mapping[str, str]) -> None:
-    """Train, and report the end, also a failure. It ends the process.
+    """Train or predict, and report the end, also a failure. It ends the process.
 
     The environment is the parent's; that of the process which forks may be older.
     """
@@ -43,17 +44,18 @@ def run(orders: Connection, reports: Connection, environment: Mapping[str, str])
     channel = Channel(lines, os.dup(reports.fileno()))
     job = assignment.job
     with logs.about(job.correlation_id, version_id=job.version_id):
-        status = _train(assignment, channel)
+        status = _carry_out(assignment, channel)
     sys.stderr.flush()
     # Not sys.exit: the interpreter would wait for the lock that the thread reading orders holds.
     os._exit(status)
 
 
-def _train(assignment: Assignment, channel: Channel) -> int:
+def _carry_out(assignment: Assignment, channel: Channel) -> int:
     # Imported here, since the parent imports this module, and torch takes seconds.
     from gpu_worker.environment import choose_device
     from gpu_worker.failures import explain, is_disk_full
     from gpu_worker.group import joined, others, processes_of
+    from gpu_worker.predictions import predict_images
     from gpu_worker.progress import NonFinite
     from gpu_worker.resume import Superseded
     from gpu_worker.train import train_version
@@ -61,12 +63,15 @@ def _train(assignment: Assignment, channel: Channel) -> int:
     # What the imports made is never collected; to look at it again and again is for nothing.
     gc.freeze()
     try:
-        settings = assignment.settings
+        settings, job = assignment.settings, assignment.job
         blobs = BlobStore.from_url(settings.require("blobs_url"))
+        if isinstance(job, PredictJob):
+            predict_images(job, settings, blobs, channel.report, channel.flush)
+            return 0
         size, device = processes_of(settings), choose_device(settings.device)
         with others(size, encode_line(assignment)), joined(0, size, device) as group:
             train_version(
-                assignment.job,
+                job,
                 assignment.delivery,
                 settings,
                 blobs,
@@ -82,6 +87,8 @@ def _train(assignment: Assignment, channel: Channel) -> int:
         if is_disk_full(error):
             log.error("the disk is full: %s", error)
             return DISK_FULL
-        log.exception("the training failed")
-        channel.report(Failed(explain(error), isinstance(error, NonFinite)))
+        predicts = isinstance(assignment.job, PredictJob)
+        log.exception("the %s failed", "prediction" if predicts else "training")
+        reason = explain(error, predicts=predicts)
+        channel.report(Failed(reason, isinstance(error, NonFinite)))
     return 0

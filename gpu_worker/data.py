@@ -14,6 +14,7 @@ from torch import Tensor
 
 from adapters.blobs.blobs import BlobCorrupt, BlobMissing, BlobStore
 from adapters.settings import Settings
+from domain.training.jobs import Job
 from domain.training.messages import ManifestLine, TrainJob
 from domain.training.options import TrainingOptions
 from domain.training.preprocessing import MEAN, STD
@@ -210,7 +211,7 @@ def prepare(
 
     `advance` receives the fraction done. Raises `DatasetUnusable` or `ImageUnreadable`.
     """
-    lines = _read_manifest(job, blobs)
+    lines = read_manifest(job, blobs)
     options = job.options
     width, height = options.input_size
     pool = ThreadPoolExecutor(cpu_count(), thread_name_prefix="decode")
@@ -256,7 +257,8 @@ def _decode(sets: Sequence[ImageSet], kept: Decoded, advance: Callable[[float], 
     kept.save([images.decoded for images in sets])
 
 
-def _read_manifest(job: TrainJob, blobs: BlobStore) -> list[ManifestLine]:
+def read_manifest(job: Job, blobs: BlobStore) -> list[ManifestLine]:
+    """The lines of a job's manifest. Raises `DatasetUnusable`."""
     decoder = msgspec.json.Decoder(ManifestLine)
     try:
         return decoder.decode_lines(b"".join(blobs.read_compressed(job.manifest)))

@@ -1,4 +1,4 @@
-"""One delivery of a job: the child that trains, its heartbeats and reports, the desired state."""
+"""One delivery of a job: the child that runs torch, its heartbeats, reports and desired state."""
 
 import asyncio
 import logging
@@ -18,7 +18,8 @@ from nats.errors import Error as NatsError
 from adapters.blobs.blobs import BlobStore
 from adapters.nats.jetstream import end_tasks, jetstream, publish, report_subject
 from adapters.settings import Settings
-from domain.training.messages import AnyReport, Completed, Desired, Failed, Report, TrainJob
+from domain.training.jobs import Job, PredictJob, purpose_of
+from domain.training.messages import AnyReport, Completed, Desired, Failed, Predicted, Report
 from gpu_worker.channel import DISK_FULL, SUPERSEDED, Assignment
 from gpu_worker.desired_state import DesiredStateWatcher
 from gpu_worker.job_trace import JobTrace
@@ -29,6 +30,7 @@ from gpu_worker.stopping import unless
 
 MAX_INTERRUPTIONS = 5
 MEMORY_ADVICE = "If memory may be short, choose a smaller batch or image size; then retry"
+PREDICTION_ADVICE = "See what ends the worker, then request it again"
 _REDELIVERY_SECONDS = 1.0
 _ACK_SECONDS = 5.0
 _PAUSE_SECONDS = 0.5
@@ -42,7 +44,7 @@ class Delivery:
     """The current job. Its message is acknowledged when its last report has been published."""
 
     def __init__(
-        self, client: Client, settings: Settings, message: Msg, job: TrainJob, retries: Retries
+        self, client: Client, settings: Settings, message: Msg, job: Job, retries: Retries
     ) -> None:
         self._client = client
         self._retries = retries
@@ -89,7 +91,7 @@ class Delivery:
         elif stop.is_set() or (status == DISK_FULL and await self._had_to_wait_for_room(stop)):
             await self._hand_back()
         elif before + 1 == MAX_INTERRUPTIONS:
-            await self._give_up(f"the training process {_ending(status)}", _advice(status))
+            await self._give_up(f"the {self._what} process {_ending(status)}", status)
         else:
             log.warning("job %s: the child %s", self._job.message_id, _ending(status))
             await send_ack(self._message.nak(_REDELIVERY_SECONDS))
@@ -132,7 +134,7 @@ class Delivery:
 
     def _times_handed_back(self) -> int:
         job = self._job
-        return times_handed_back(self._blobs(), job.version_id, job.attempt)
+        return times_handed_back(self._blobs(), job.version_id, job.key)
 
     async def _hand_back(self, delay: float | None = None) -> None:
         """Hand the job to another worker, at once or after a delay. If this cannot be recorded, it
@@ -140,7 +142,7 @@ class Delivery:
         job = self._job
         try:
             await asyncio.to_thread(
-                record_handed_back, self._blobs(), job.version_id, job.attempt, self._number
+                record_handed_back, self._blobs(), job.version_id, job.key, self._number
             )
         except Exception as error:
             log.warning("job %s: the hand-back cannot be recorded: %s", job.message_id, error)
@@ -206,7 +208,7 @@ class Delivery:
         one once the job is acknowledged, since it then deletes its checkpoints."""
         async for body in child.reports():
             await self._report(body)
-            if isinstance(body, (Completed, Failed)):
+            if isinstance(body, (Completed, Predicted, Failed)):
                 await self._acknowledge()
             child.published(self._reported)
 
@@ -222,6 +224,7 @@ class Delivery:
             correlation_id=self._job.correlation_id,
             body=body,
             token=self._job.token,
+            purpose=purpose_of(self._job),
         )
         attempt = partial(
             publish,
@@ -235,10 +238,19 @@ class Delivery:
         await self._until_done("publishing a report", attempt)
         self._trace.record(body)
 
-    async def _give_up(self, how: str, advice: str = MEMORY_ADVICE) -> None:
-        reason = f"training was interrupted {MAX_INTERRUPTIONS} times; the last time {how}."
-        await self._report(Failed(reason=f"{reason} {advice}"))
+    @property
+    def _what(self) -> str:
+        return "prediction" if isinstance(self._job, PredictJob) else "training"
+
+    async def _give_up(self, how: str, status: int = 0) -> None:
+        reason = f"{self._what} was interrupted {MAX_INTERRUPTIONS} times; the last time {how}."
+        await self._report(Failed(reason=f"{reason} {self._advice(status)}"))
         await send_ack(self._message.term())
+
+    def _advice(self, status: int) -> str:
+        if status == DISK_FULL:
+            return "Free some space, then retry"
+        return PREDICTION_ADVICE if isinstance(self._job, PredictJob) else MEMORY_ADVICE
 
     async def _acknowledge(self) -> None:
         if not self._closed:
@@ -259,10 +271,6 @@ async def send_ack(ack: Coroutine[object, object, object]) -> None:
         await ack
     except (NatsError, TimeoutError, OSError) as error:
         log.warning("an acknowledgement was lost: %s", error or type(error).__name__)
-
-
-def _advice(status: int) -> str:
-    return "Free some space, then retry" if status == DISK_FULL else MEMORY_ADVICE
 
 
 def _ending(status: int) -> str:

@@ -13,6 +13,7 @@ from adapters.training.control import (
     desired_state_subject,
     read_desired_state,
 )
+from domain.training.jobs import Job
 from domain.training.messages import Desired, DesiredState, TrainJob
 
 POLL_SECONDS = 2.0
@@ -21,9 +22,10 @@ log = logging.getLogger(__name__)
 
 
 class DesiredStateWatcher:
-    """Watches the desired state of a job's version, as far as it applies to this job."""
+    """Watches the desired state of a job's version, as far as it applies to this job: it is a
+    training's, and nothing else is stopped."""
 
-    def __init__(self, client: Client, js: JetStreamContext, job: TrainJob) -> None:
+    def __init__(self, client: Client, js: JetStreamContext, job: Job) -> None:
         self._client = client
         self._js = js
         self._job = job
@@ -65,4 +67,6 @@ class DesiredStateWatcher:
             return None
 
     def _applicable(self, state: DesiredState | None) -> Desired | None:
-        return None if state is None else state.applies_to(self._job)
+        if state is None or not isinstance(self._job, TrainJob):
+            return None
+        return state.applies_to(self._job)

@@ -7,22 +7,34 @@ from adapters.shortage import shortage
 from gpu_worker.environment import DeviceMissing
 from gpu_worker.images import ImageUnreadable
 from gpu_worker.networks import UnknownRecipe
+from gpu_worker.predictions import CheckpointUnusable
 from gpu_worker.progress import NonFinite
 from gpu_worker.targets import DatasetUnusable
 from gpu_worker.tasks import UnsupportedTask
 
-_SELF_EXPLAINING = (DatasetUnusable, DeviceMissing, ImageUnreadable, UnknownRecipe, UnsupportedTask)
+_SELF_EXPLAINING = (
+    CheckpointUnusable,
+    DatasetUnusable,
+    DeviceMissing,
+    ImageUnreadable,
+    UnknownRecipe,
+    UnsupportedTask,
+)
 # Errors without an exception class: the CPU allocator, and libraries other than CUDA's.
 _NO_MEMORY = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 # An exception can quote whole tensors or responses.
 _LONGEST = 2_000
 
 
-def explain(error: BaseException) -> str:
-    """The reason to report for an exception."""
+def explain(error: BaseException, *, predicts: bool = False) -> str:
+    """The reason to report for an exception of a training, or of a prediction."""
     text = str(error) or type(error).__name__
     if isinstance(error, _SELF_EXPLAINING):
         return text
+    if predicts and isinstance(error, NonFinite):
+        return text
+    if predicts and _is_out_of_memory(error):
+        return f"the device ran out of memory: start a worker with more ({text})"
     if isinstance(error, NonFinite):
         return (
             f"{text}: lower the initial learning rate, or set gradient clipping; with precision"
@@ -38,7 +50,8 @@ def explain(error: BaseException) -> str:
         return (
             "batch normalisation cannot train on one image at a time: choose a batch of 2 or more"
         )
-    return f"the training stopped with {type(error).__name__}: {text[:_LONGEST]}"
+    what = "prediction" if predicts else "training"
+    return f"the {what} stopped with {type(error).__name__}: {text[:_LONGEST]}"
 
 
 def is_disk_full(error: BaseException) -> bool:

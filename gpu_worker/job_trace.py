@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 
 from adapters.observability import tracing
 from domain.trace_context import span_id_of, traceparent
+from domain.training.jobs import Job, PredictJob
 from domain.training.messages import (
     AnyReport,
     BatchMetrics,
@@ -12,7 +13,6 @@ from domain.training.messages import (
     EpochItems,
     EpochMetrics,
     StepAdvanced,
-    TrainJob,
 )
 
 
@@ -20,7 +20,7 @@ class JobTrace:
     """The trace of one delivery. The id of its span is derived from the delivery's, so that the
     ingest of its reports knows their parent."""
 
-    def __init__(self, job: TrainJob, number: int) -> None:
+    def __init__(self, job: Job, number: int) -> None:
         self._job = job
         self._name = f"{job.message_id}:{number}"
         self._steps: dict[str, int] = {}
@@ -29,7 +29,7 @@ class JobTrace:
     def delivery(self, worker: str) -> AbstractContextManager[None]:
         """The span of the delivery; its parent is the span that sent the job."""
         return tracing.span(
-            "train",
+            "predict" if isinstance(self._job, PredictJob) else "train",
             self._job.correlation_id,
             parent=span_id_of(self._job.message_id),
             own=span_id_of(self._name),

@@ -31,7 +31,7 @@ def main() -> None:
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     with joined(rank, size, device) as group:
         train_version(
-            assignment.job, assignment.delivery, settings, blobs, lambda _: None, group=group
+            assignment.training, assignment.delivery, settings, blobs, lambda _: None, group=group
         )
 
 

@@ -43,7 +43,7 @@ def main(iterations: int) -> int:
             reports.flush()
 
     settings = assignment.settings
-    job = msgspec.structs.replace(assignment.job, version_id=f"reproduce-{uuid.uuid4()}")
+    job = msgspec.structs.replace(assignment.training, version_id=f"reproduce-{uuid.uuid4()}")
     try:
         blobs = BlobStore.from_url(settings.require("blobs_url"))
         try:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from domain.dataset.image import TRAIN
 from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
-from domain.training.messages import ManifestLine, TrainJob
+from domain.training.jobs import Job
+from domain.training.messages import ManifestLine
 
 Boxes = Sequence[tuple[Tensor, Tensor]]
 """For each image its boxes, (n, 4) corners in pixels, and their places among all it has."""
@@ -95,7 +96,7 @@ class BoxesOfImages:
         return torch.cat((first, boxes[:, 2:].maximum(first + _LEAST_SIDE)), 1)
 
 
-def targets_of(job: TrainJob, lines: Sequence[ManifestLine]) -> Targets:
+def targets_of(job: Job, lines: Sequence[ManifestLine]) -> Targets:
     """Raises `DatasetUnusable` for a line that does not fit the job's kind."""
     outputs = {concept.concept_id: number for number, concept in enumerate(job.concepts)}
     labels = []
@@ -112,7 +113,7 @@ def targets_of(job: TrainJob, lines: Sequence[ManifestLine]) -> Targets:
     if job.kind != DETECTION:
         return Tags(labels, len(outputs))
     for line in lines:
-        # A validation image may have none: every box that is found there is a false positive.
+        # Others may have none: every box that is found there is a false positive.
         if len(line.boxes) != len(line.concepts) or (line.split == TRAIN and not line.boxes):
             raise DatasetUnusable(f"image {line.image} does not have a box for each concept")
     return BoxesOfImages(labels, [np.array(line.boxes, np.float64) for line in lines])

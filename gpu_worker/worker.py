@@ -18,6 +18,7 @@ from adapters.nats.jetstream import JOBS, connect, end_tasks, jetstream, job_con
 from adapters.nats.login import nats_login
 from adapters.observability import logs
 from adapters.settings import Settings
+from domain.training.jobs import decode_job
 from domain.training.messages import TrainJob
 from gpu_worker.decoded import decoded_folder, forget_others
 from gpu_worker.delivery import Delivery, send_ack
@@ -125,7 +126,7 @@ async def _carry_out(
     stop: asyncio.Event,
 ) -> None:
     try:
-        job = msgspec.json.decode(message.data, type=TrainJob)
+        job = decode_job(message.data)
     except msgspec.DecodeError as error:
         log.error("a job cannot be decoded and is dropped: %s", error)
         await send_ack(message.term())
@@ -134,7 +135,8 @@ async def _carry_out(
         log.info("job %s: delivery %d", job.message_id, message.metadata.num_delivered)
         heartbeat.working_on(job.version_id)
         try:
-            await asyncio.to_thread(forget_others, settings, job.manifest)
+            if isinstance(job, TrainJob):
+                await asyncio.to_thread(forget_others, settings, job.manifest)
             await Delivery(client, settings, message, job, retries).work(stop)
         finally:
             heartbeat.working_on(None)

@@ -91,7 +91,8 @@ def of_project(connection: Connection, project_id: str, newest: StoredCheckpoint
 
 def of_version(connection: Connection, version_id: str, newest: StoredCheckpoint) -> Selection:
     """A selection of a version, its model, view and project, the experiment that it is a trial of,
-    and every image that was added to the project before the version was created.
+    and every image that was added to the project before the version was created, or before it was
+    last to be evaluated on the test set.
 
     Raises `NotFound` if the checkpoint does not cover the version.
     """
@@ -107,9 +108,19 @@ def of_version(connection: Connection, version_id: str, newest: StoredCheckpoint
             *([] if experiment_id is None else [EXPERIMENT.stream(experiment_id)]),
         ],
         "project": created["project_id"],
-        "images_upto": created["log_position"],
+        "images_upto": max(created["log_position"], _tested_at(connection, stream, newest)),
     }
     return Selection(stream, newest, _NAMED, values)
+
+
+def _tested_at(connection: Connection, stream: str, newest: StoredCheckpoint) -> int:
+    """The position of the test set that a version was last to be evaluated on, or 0."""
+    row = connection.execute(
+        "SELECT max((data ->> 'log_position')::bigint) FROM log.events WHERE stream = %s"
+        " AND name = 'version.test_evaluation_requested' AND position <= %s",
+        (stream, newest.size),
+    ).fetchone()
+    return int(row[0]) if row and row[0] is not None else 0
 
 
 def _data_of(
@@ -198,17 +209,22 @@ def blobs(connection: Connection, selection: Selection) -> Iterator[tuple[str, s
             " SELECT CASE name WHEN 'image.added' THEN data ->> 'blob'"
             " WHEN 'version.created' THEN data #>> '{initial_weights,blob}'"
             " WHEN 'version.dataset_frozen' THEN data ->> 'manifest'"
+            " WHEN 'version.test_evaluation_requested' THEN data ->> 'manifest'"
             " WHEN 'version.evaluated' THEN data ->> 'predictions'"
+            " WHEN 'version.test_evaluated' THEN data ->> 'predictions'"
             " WHEN 'version.epoch_items_recorded' THEN data ->> 'items'"
             " ELSE data ->> 'checkpoint' END,"
             " CASE name WHEN 'image.added' THEN 'image'"
             " WHEN 'version.dataset_frozen' THEN 'manifest'"
+            " WHEN 'version.test_evaluation_requested' THEN 'manifest'"
             " WHEN 'version.evaluated' THEN 'predictions'"
+            " WHEN 'version.test_evaluated' THEN 'predictions'"
             " WHEN 'version.epoch_items_recorded' THEN 'items' ELSE 'weights' END"
             " FROM log.events JOIN (SELECT DISTINCT stream FROM chosen) AS streams USING (stream)"
             " WHERE position <= %(size)s AND name IN ('image.added', 'version.created',"
             " 'version.dataset_frozen', 'version.evaluated', 'version.epoch_items_recorded',"
-            " 'version.training_completed'))"
+            " 'version.training_completed', 'version.test_evaluation_requested',"
+            " 'version.test_evaluated'))"
             " SELECT digest, min(kind) FROM named WHERE digest IS NOT NULL"
             " GROUP BY digest ORDER BY digest",
             selection.parameters,

@@ -11,7 +11,7 @@ It verifies, in this order:
 3. log.jsonl        Its tree has exactly these roots, so its events are those of the log. The
                     events of each stream are numbered 1, 2, 3 and so on.
 4. manifests/       They list the images that follow from these events, and have the digest that
-                    the version's event names.
+                    the version's event names: those it trains on, and its test images.
 5. blobs/           Included files have the sha256 by which events name them.
 
 The exit status is 0 if everything is valid, 1 if not, and 2 if a file cannot be read.
@@ -43,6 +43,7 @@ NOTE = re.compile(
     "([^\n]+)\n(0|[1-9][0-9]{0,17})\n([A-Za-z0-9+/]{43}=)\n\n((?:\u2014 [^ \n]+ [^ \n]+\n)+)"
 )
 SUBTREE = re.compile(r'\{"height":([0-9]{1,2}),"root":"([0-9a-f]{64})"\}\n')
+TESTED = "version.test_evaluation_requested"
 MAX_LINE, MAX_NOTE, MAX_RATIO = 1 << 26, 1 << 16, 200
 
 Keys = dict[tuple[str, bytes], Ed25519PublicKey]
@@ -296,14 +297,19 @@ def proved(
 def check_datasets(
     archive: zipfile.ZipFile, created: dict[str, Event], frozen: Iterable[Event]
 ) -> Iterator[str]:
-    """Step 4. Replay the images' events, and check each version's dataset at its position."""
-    frozen_at = {stream: int(event.data()["log_position"]) for stream, event in created.items()}
-    due = sorted(frozen, key=lambda event: frozen_at[event.stream])
+    """Step 4. Replay the images' events, and check each version's dataset at its position, and
+    each test set that it was to be evaluated on."""
+
+    def position(event: Event) -> int:
+        requested = event if event.name == TESTED else created[event.stream]
+        return int(requested.data()["log_position"])
+
+    due = sorted(frozen, key=position)
     images: dict[str, dict[str, Any]] = {}
     for event in read_log(archive):
         if isinstance(event, Subtree):
             continue
-        while due and frozen_at[due[0].stream] < event.position:
+        while due and position(due[0]) < event.position:
             yield check_dataset(archive, images, created[due[0].stream], due.pop(0))
         image = images.get(event.stream)
         if event.name == "image.added":
@@ -329,31 +335,41 @@ def check_dataset(
     archive: zipfile.ZipFile, images: dict[str, dict[str, Any]], created: Event, frozen: Event
 ) -> str:
     """Compare a version's frozen dataset with the one that follows from the events."""
-    if created.data()["log_position"] >= created.position:
-        raise Rejected(f"event {created.position} ({created.name}): rests on events after it")
+    tested = frozen.name == TESTED
+    at = frozen if tested else created
+    if at.data()["log_position"] >= at.position:
+        raise Rejected(f"event {at.position} ({at.name}): rests on events after it")
     digest = frozen.data()["manifest"]
     member, actual, splits = f"manifests/{digest}.jsonl", hashlib.sha256(), []
     stored = lines(archive, member)
-    for split, line in manifest(images, created.data()):
+    for split, line in manifest(images, created.data(), tested):
         splits.append(split)
         if next(stored, "") != line:
             raise Rejected(f"{member}, line {len(splits)}: from the events follows {line.strip()}")
         actual.update(line.encode())
     if next(stored, None) is not None or actual.hexdigest() != digest:
         raise Rejected(f"{member}: holds more than the {len(splits)} lines that the events make")
-    counts = splits.count("train"), splits.count("validation")
-    if counts != (frozen.data()["train_images"], frozen.data()["validation_images"]):
+    counts = {f"{split}_images": splits.count(split) for split in ("train", "validation")}
+    if tested:
+        counts = {"images": len(splits)}
+    if any(frozen.data()[name] != count for name, count in counts.items()):
         raise Rejected(f"event {frozen.position} ({frozen.name}): there are {counts} images")
-    return f"proved: the {sum(counts)} images of {created.stream} follow from the events ({digest})"
+    which = "test images" if tested else "images"
+    return (
+        f"proved: the {len(splits)} {which} of {created.stream} follow from the events ({digest})"
+    )
 
 
-def manifest(images: dict[str, dict[str, Any]], version: Any) -> Iterator[tuple[str, str]]:
-    """The split and the line of each image that a version trains on, sorted by image.
+def manifest(
+    images: dict[str, dict[str, Any]], version: Any, tested: bool
+) -> Iterator[tuple[str, str]]:
+    """The split and the line of each image that a version trains on, sorted by image; or, if it is
+    `tested`, of each image of the test set.
 
-    The image is in the project, not in its test set, and annotated in the view: in classification
-    with exactly one of the version's concepts, in detection with one or more, in tagging with any
-    number of them, or as without concept. With `negative_validation`, a detection's validation
-    images have any number. With the option `reviewed_only`, a training image's annotation is the
+    The image is in the project and annotated in the view: in classification with exactly one of the
+    version's concepts, in detection with one or more, in tagging with any number of them, or as
+    without concept. With `negative_validation`, a detection's validation and test images have any
+    number. With the option `reviewed_only`, a training image's annotation is the
     one that was reviewed.
     """
     concepts = {concept["concept_id"] for concept in version["concepts"]}
@@ -361,7 +377,7 @@ def manifest(images: dict[str, dict[str, Any]], version: Any) -> Iterator[tuple[
         annotated = image["annotations"].get(version["view_id"])
         if image["project"] != version["project_id"] or annotated is None:
             continue
-        if image["split"] == "test":
+        if (image["split"] == "test") != tested:
             continue
         view = version["view_id"]
         reviewed = image["reviewed"].get(view) == image["annotated"][view]
@@ -370,7 +386,7 @@ def manifest(images: dict[str, dict[str, Any]], version: Any) -> Iterator[tuple[
         kept = [item for item in annotated["annotations"] if item["concept_id"] in concepts]
         if version["kind"] == "classification" and len(kept) != 1:
             continue
-        negative = version.get("negative_validation") and image["split"] == "validation"
+        negative = version.get("negative_validation") and image["split"] != "train"
         if version["kind"] == "detection" and not kept and not negative:
             continue
         if not annotated["annotations"] and not annotated["without_concept"]:
@@ -403,7 +419,7 @@ def verify(archive: zipfile.ZipFile, keys: Keys, kept: Iterable[str]) -> Iterato
             named |= files & {f"blobs/{digest}", f"manifests/{digest}.jsonl"}
         if event.name == "version.created":
             created[event.stream] = event
-        elif event.name == "version.dataset_frozen":
+        elif event.name in ("version.dataset_frozen", TESTED):
             frozen.append(event)
         elif event.name == "version.training_completed":
             weights.append((event.stream, event.data()["checkpoint"]))

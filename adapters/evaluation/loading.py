@@ -9,7 +9,7 @@ import numpy as np
 
 from adapters.blobs.blobs import BlobStore
 from adapters.evaluation.prediction_arrays import Boxes, BoxTable, Images, Labels, PredictionArrays
-from domain.dataset.image import TRAIN, VALIDATION
+from domain.dataset.image import TEST, TRAIN, VALIDATION
 from domain.library.view import CLASSIFICATION, DETECTION, KINDS
 from domain.training.messages import ConceptLabel
 
@@ -58,8 +58,9 @@ def _load(path: Path) -> PredictionArrays:
         table = file.read(use_threads=False).combine_chunks()
     columns = {name: _whole(table.column(name)) for name in table.column_names}
     splits = columns["split"].to_numpy(zero_copy_only=False)
-    images = Images(columns["image"].to_pylist(), splits == TRAIN)
-    _check(set(splits) <= {TRAIN, VALIDATION}, "an image is of no known split")
+    found = set(splits)
+    images = Images(columns["image"].to_pylist(), splits == TRAIN, tested=TEST in found)
+    _check(found <= {TRAIN, VALIDATION} or found == {TEST}, "an image is of no known split")
     _check(None not in images.ids, "an image has no id")
     _check(len(set(images.ids)) == len(images.ids), "an image is in it twice")
     ids = tuple(concept.concept_id for concept in concepts)

@@ -17,6 +17,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.dataset.image import TEST, TRAIN
+
 Floats = NDArray[np.float64]
 Scores = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -27,13 +29,19 @@ NO_BOX = -1.0
 
 
 class Images(msgspec.Struct, frozen=True):
-    """The images of a predictions file in its order; `train` is False for validation images."""
+    """The images of a predictions file in its order; `train` is False for validation images.
+
+    With `tested`, they are of the test set, and none of another split.
+    """
 
     ids: list[str]
     train: Bools
+    tested: bool = False
 
     def in_split(self, split: str) -> Bools:
-        return self.train if split == "train" else ~self.train
+        if self.tested or split == TEST:
+            return np.full(len(self.ids), self.tested and split == TEST)
+        return self.train if split == TRAIN else ~self.train
 
 
 class Labels(msgspec.Struct, frozen=True):

@@ -32,7 +32,8 @@ from application.log.store import Store
 from application.training import control, policies
 from application.training.job_tokens import JobTokens
 from domain.trace_context import span_id_of, traceparent
-from domain.training.messages import DesiredState, TrainJob
+from domain.training.jobs import Job, purpose_of
+from domain.training.messages import DesiredState
 
 
 class StreamReplaced(Exception):
@@ -110,8 +111,8 @@ class _Publisher:
         self._subject = job_subject(queue)
         self._loop = loop
 
-    def dispatch(self, job: TrainJob) -> None:
-        token = self._tokens.of(job.version_id, job.attempt, job.correlation_id)
+    def dispatch(self, job: Job) -> None:
+        token = self._tokens.of(job.version_id, job.attempt, job.correlation_id, purpose_of(job))
         payload = msgspec.json.encode(msgspec.structs.replace(job, token=token))
         headers = {
             "Nats-Msg-Id": job.message_id,

@@ -11,17 +11,18 @@ from projections.dataset.dataset import DATASET
 from projections.dataset.queries import file_names
 from projections.experiments.queries import TrialRow
 from projections.training.library_queries import LibraryRow, VersionRow
+from projections.training.test_evaluations import EvaluationOnTestSet
 from projections.training.version_progress import ProgressRow
 
 _IMAGE = re.compile(r"\bimage ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 
 
-Row = TypeVar("Row", VersionRow, ProgressRow, TrialRow)
+Row = TypeVar("Row", VersionRow, ProgressRow, TrialRow, EvaluationOnTestSet)
 
 
-def with_file_names(backend: Backend, rows: Sequence[Row]) -> list[Row]:
-    """The rows, with the file name before each image id in their reasons."""
-    ids = {key for row in rows for key in _IMAGE.findall(row.reason or "")}
+def with_file_names(backend: Backend, rows: Sequence[Row], field: str = "reason") -> list[Row]:
+    """The rows, with the file name before each image id in the reasons of this field."""
+    ids = {key for row in rows for key in _IMAGE.findall(getattr(row, field) or "")}
     if not ids:
         return list(rows)
     with backend.reading(None, DATASET) as (connection, _):
@@ -32,7 +33,9 @@ def with_file_names(backend: Backend, rows: Sequence[Row]) -> list[Row]:
         return match[0] if name is None else f"{name} ({match[0]})"
 
     return [
-        msgspec.structs.replace(row, reason=_IMAGE.sub(named, row.reason)) if row.reason else row
+        msgspec.structs.replace(row, **{field: _IMAGE.sub(named, text)})
+        if (text := getattr(row, field))
+        else row
         for row in rows
     ]
 

@@ -17,6 +17,7 @@ from api.evaluation.views import (
     place_in,
 )
 from projections.training.library_queries import VersionRow
+from projections.training.test_evaluations import EvaluationOnTestSet
 
 FIXED, BROKEN, OTHER = "fixed", "broken", "other"
 
@@ -70,9 +71,19 @@ class ChangeCounts(msgspec.Struct, frozen=True):
     other: int
 
 
+class TestComparison(msgspec.Struct, frozen=True):
+    """The newest results of both versions on the test set; `same_images` is whether these were the
+    same with the same annotations."""
+
+    first: EvaluationOnTestSet
+    second: EvaluationOnTestSet
+    same_images: bool
+
+
 class ComparisonView(msgspec.Struct, frozen=True):
     """A comparison. `warnings` are reasons why metrics cannot, or not all, be compared.
 
+    `test` is null unless both versions were evaluated on the test set.
     `complete` is as in an evaluation. Pass `next` as `cursor` for more changed images.
     """
 
@@ -83,6 +94,7 @@ class ComparisonView(msgspec.Struct, frozen=True):
     options: list[OptionDifference]
     first_evaluation: EvaluationView
     second_evaluation: EvaluationView
+    test: TestComparison | None
     concepts: list[ConceptComparison]
     counts: ChangeCounts
     changed: list[ChangedImage]
@@ -118,6 +130,7 @@ def comparison_view(
         options=_options(first.version, second.version),
         first_evaluation=evaluations[0],
         second_evaluation=evaluations[1],
+        test=_test(first, second),
         concepts=_concepts(*evaluations),
         counts=ChangeCounts(
             differing.shared, *(int((kinds == kind).sum()) for kind in (FIXED, BROKEN, OTHER))
@@ -163,7 +176,20 @@ def _warnings(first: EvaluatedVersion, second: EvaluatedVersion) -> list[str]:
         texts.append(
             "They were validated on different images: their validation figures cannot be compared."
         )
+    test = _test(first, second)
+    if test is not None and not test.same_images:
+        texts.append(
+            "They were evaluated on different test images, or on other annotations of them: their"
+            " figures on the test set cannot be compared."
+        )
     return texts
+
+
+def _test(first: EvaluatedVersion, second: EvaluatedVersion) -> TestComparison | None:
+    before, after = first.on_test_set, second.on_test_set
+    if before is None or after is None:
+        return None
+    return TestComparison(before, after, before.manifest == after.manifest)
 
 
 def _options(first: VersionRow, second: VersionRow) -> list[OptionDifference]:

@@ -19,6 +19,11 @@ from domain.training.version import default_threshold
 from projections.training.evaluations import EVALUATIONS, EvaluationRow, find_evaluation
 from projections.training.library_queries import VersionRow, find_version
 from projections.training.models_library import MODELS_LIBRARY
+from projections.training.test_evaluations import (
+    TEST_EVALUATIONS,
+    EvaluationOnTestSet,
+    newest_results,
+)
 
 SHOWN = (MODELS_LIBRARY, EVALUATIONS)
 """The read models of an evaluated version."""
@@ -29,7 +34,10 @@ class PredictionsGone(Gone):
 
 
 class EvaluatedVersion(msgspec.Struct, frozen=True, dict=True):
-    """A version with its predictions; `thresholds` are those in force or previewed, by concept."""
+    """A version with its predictions; `thresholds` are those in force or previewed, by concept.
+
+    `on_test_set` is its newest result on the test set, where two versions are compared.
+    """
 
     backend: Backend
     version: VersionRow
@@ -38,6 +46,7 @@ class EvaluatedVersion(msgspec.Struct, frozen=True, dict=True):
     thresholds: list[float]
     previewed: bool
     position: int
+    on_test_set: EvaluationOnTestSet | None = None
 
     @cached_property
     def decided(self) -> Decided:
@@ -92,6 +101,21 @@ def find_evaluated(
     return _with_predictions(backend, version, evaluation, preview, position)
 
 
+def with_test_predictions(
+    backend: Backend,
+    version: VersionRow,
+    evaluation: EvaluationRow,
+    predictions: str,
+    position: int,
+) -> EvaluatedVersion:
+    """A version with its predictions of the test set, at the thresholds in force.
+
+    Raises `PredictionsGone`.
+    """
+    tested = msgspec.structs.replace(evaluation, predictions=predictions)
+    return _with_predictions(backend, version, tested, (), position)
+
+
 def find_two_evaluated(
     backend: Backend,
     first: str,
@@ -101,9 +125,17 @@ def find_two_evaluated(
     as_of: str | None = None,
 ) -> tuple[EvaluatedVersion, EvaluatedVersion]:
     """Two versions with their predictions, as of one position."""
-    with backend.reading_as_of(as_of, at_least, *SHOWN) as (connection, position, at):
-        rows = [_require_evaluated(connection, version_id, at) for version_id in (first, second)]
-    first_version, second_version = (_with_predictions(backend, *row, (), position) for row in rows)
+    both = first, second
+    read_models = (*SHOWN, TEST_EVALUATIONS)
+    with backend.reading_as_of(as_of, at_least, *read_models) as (connection, position, at):
+        rows = [_require_evaluated(connection, version_id, at) for version_id in both]
+        tested = newest_results(connection, both, as_of=at)
+    first_version, second_version = (
+        msgspec.structs.replace(
+            _with_predictions(backend, *row, (), position), on_test_set=tested.get(version_id)
+        )
+        for version_id, row in zip(both, rows, strict=True)
+    )
     return first_version, second_version
 
 

@@ -20,12 +20,20 @@ from api.training.warnings import warnings_about
 from domain.access.roles import Right
 from domain.errors import NotFound
 from domain.training.option_facts import Fact, facts_of
-from domain.training.version import ENDED
+from domain.training.version import ENDED, FINISHED
 from domain.training.waiting import Waiting
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
 from projections.flip_book.suspects import SUSPECTS
 from projections.training.library_queries import ModelRow, VersionRow, find_model, find_version
 from projections.training.models_library import MODELS_LIBRARY
+from projections.training.test_evaluations import (
+    QUEUED,
+    RUNNING,
+    TEST_EVALUATIONS,
+    EvaluationOnTestSet,
+    count_of_view,
+    list_evaluations,
+)
 from projections.training.version_progress import (
     VERSION_PROGRESS,
     ProgressRow,
@@ -33,7 +41,7 @@ from projections.training.version_progress import (
     trainings_before,
 )
 
-SHOWN = (CATALOG, MODELS_LIBRARY, VERSION_PROGRESS, SUSPECTS)
+SHOWN = (CATALOG, MODELS_LIBRARY, VERSION_PROGRESS, SUSPECTS, TEST_EVALUATIONS)
 """The read models that the page shows."""
 
 STEP_LABELS = {
@@ -47,7 +55,11 @@ STEP_LABELS = {
 
 class VersionPage(Page, frozen=True, kw_only=True):
     """A version with its model, view and project at a moment; `origin` is the version it started
-    from."""
+    from.
+
+    `on_test_set` are its evaluations on the test set, newest first, of `evaluations_of_view` in the
+    view.
+    """
 
     moment: Moment
     project: ProjectRow
@@ -59,6 +71,16 @@ class VersionPage(Page, frozen=True, kw_only=True):
     step_labels: dict[str, str]
     waiting: Waiting | None
     corrected: CorrectedSince | None
+    on_test_set: list[EvaluationOnTestSet]
+    evaluations_of_view: int
+
+    @property
+    def finished(self) -> bool:
+        return self.version.status in FINISHED
+
+    @property
+    def being_tested(self) -> bool:
+        return any(one.status in (QUEUED, RUNNING) for one in self.on_test_set)
 
     @property
     def ended(self) -> bool:
@@ -110,6 +132,8 @@ def _page(
         moment = moment_of(backend, connection, at, SHOWN)
         corrected = corrected_since(connection, version, as_of=at)
         before = None if moment.past else trainings_before(connection, version_id)
+        on_test_set = list_evaluations(connection, version_id, as_of=at)
+        evaluations_of_view = count_of_view(connection, version.view_id, as_of=at)
     if project is None or view is None or model is None:
         raise NotYet("the read models are still catching up; reload in a moment")
     (version,), (progress,) = (
@@ -129,5 +153,7 @@ def _page(
         step_labels=STEP_LABELS,
         waiting=None,
         corrected=corrected,
+        on_test_set=with_file_names(backend, on_test_set, "failure"),
+        evaluations_of_view=evaluations_of_view,
     )
     return page, before

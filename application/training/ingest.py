@@ -1,7 +1,7 @@
 """Ingest of reports: each becomes its events, if any, in the order of the report stream."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -10,11 +10,19 @@ from application.log.store import AppendRefused, Store
 from application.training.job_tokens import JobTokens
 from domain.aggregates import VERSION
 from domain.errors import Conflict, Refusal
-from domain.event import Recorded
+from domain.event import Event, Recorded
 from domain.training import version as versions
 from domain.training import version_reports
-from domain.training.messages import Report
+from domain.training.messages import Purpose, Report
+from domain.training.predictions import VersionTestEvaluationRequested
 from domain.training.version import Version, VersionCreated, VersionRetried
+
+REQUESTS: Mapping[type[Event], Purpose] = {
+    VersionCreated: Purpose.TRAINING,
+    VersionRetried: Purpose.TRAINING,
+    VersionTestEvaluationRequested: Purpose.TEST,
+}
+"""The events that request a job, and what it is for."""
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +39,11 @@ class Delivered(msgspec.Struct, frozen=True):
 
 
 class _CachedVersion(msgspec.Struct, frozen=True):
-    """A version at a revision of its stream, and whether reports on it must show a token."""
+    """A version at a revision of its stream, and the jobs on which reports must show a token."""
 
     version: Version | None
     revision: int
-    guarded: bool
+    guarded: frozenset[Purpose]
 
 
 class Ingest:
@@ -91,11 +99,16 @@ class Ingest:
         unguarded = self._store.streams(missing, upto=self._tokens.since) if self._tokens else {}
         for stream, events in self._store.streams(missing).items():
             version = VERSION.fold(recorded.event for recorded in events)
-            requested = 0
-            for revision, recorded in enumerate(events, start=1):
-                if isinstance(recorded.event, VersionCreated | VersionRetried):
-                    requested = revision
-            guarded = self._tokens is not None and requested > len(unguarded[stream])
+            requested = {
+                REQUESTS[type(recorded.event)]: revision
+                for revision, recorded in enumerate(events, start=1)
+                if type(recorded.event) in REQUESTS
+            }
+            guarded = frozenset(
+                purpose
+                for purpose, revision in requested.items()
+                if self._tokens is not None and revision > len(unguarded[stream])
+            )
             self._versions[stream] = _CachedVersion(version, len(events), guarded)
 
     def _record(self, report: Report) -> Iterator[Recorded]:
@@ -117,7 +130,8 @@ class Ingest:
 
     def _check(self, report: Report, cached: _CachedVersion) -> None:
         """Raises `Conflict` for a report by a worker that did not receive the job."""
-        if self._tokens is not None and cached.guarded and not self._tokens.fits(report):
+        guarded = report.purpose in cached.guarded
+        if self._tokens is not None and guarded and not self._tokens.fits(report):
             raise Conflict(
                 f"worker {report.worker} does not show that it was given the job; update it if it"
                 " runs an older Stemma"

@@ -10,7 +10,7 @@ import hmac
 
 import msgspec
 
-from domain.training.messages import Report
+from domain.training.messages import Purpose, Report
 
 
 class JobTokens(msgspec.Struct, frozen=True):
@@ -23,11 +23,18 @@ class JobTokens(msgspec.Struct, frozen=True):
     key: bytes
     since: int
 
-    def of(self, version_id: str, attempt: int, correlation_id: str) -> str:
-        job = msgspec.json.encode((version_id, attempt, correlation_id))
+    def of(
+        self,
+        version_id: str,
+        attempt: int,
+        correlation_id: str,
+        purpose: Purpose = Purpose.TRAINING,
+    ) -> str:
+        other = () if purpose == Purpose.TRAINING else (purpose,)
+        job = msgspec.json.encode((version_id, attempt, correlation_id, *other))
         return hmac.new(self.key, job, hashlib.sha256).hexdigest()
 
     def fits(self, report: Report) -> bool:
         """Whether the sender of the report has received its job."""
-        token = self.of(report.version_id, report.attempt, report.correlation_id)
+        token = self.of(report.version_id, report.attempt, report.correlation_id, report.purpose)
         return hmac.compare_digest(report.token.encode(), token.encode())

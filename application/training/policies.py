@@ -10,11 +10,14 @@ import msgspec
 from application.dataset.dataset import grey_bits_of, images_at
 from application.handle import Request, handle
 from application.log.store import Store
+from application.training.test_evaluations import manifest_of_test_set
 from domain.aggregates import EXPERIMENT, VERSION
 from domain.event import Recorded, name_of
 from domain.training import manifest
 from domain.training import version as versions
-from domain.training.messages import ManifestLine, TrainJob
+from domain.training.jobs import Job, PredictJob
+from domain.training.messages import ManifestLine, Purpose, TrainJob
+from domain.training.predictions import VersionTestEvaluationRequested
 from domain.training.version import (
     DatasetFrozen,
     FreezeDataset,
@@ -23,7 +26,10 @@ from domain.training.version import (
     VersionRetried,
 )
 
-REACTS_TO = [name_of(event) for event in (VersionCreated, DatasetFrozen, VersionRetried)]
+REACTS_TO = [
+    name_of(event)
+    for event in (VersionCreated, DatasetFrozen, VersionRetried, VersionTestEvaluationRequested)
+]
 ACTOR = "policy"
 
 
@@ -31,7 +37,7 @@ class Effects(msgspec.Struct, frozen=True):
     """Effects of policies: store a manifest by its digest, and publish a job."""
 
     put_manifest: Callable[[Iterable[bytes]], str]
-    dispatch: Callable[[TrainJob], None]
+    dispatch: Callable[[Job], None]
 
 
 def react(store: Store, effects: Effects, recorded: Recorded) -> None:
@@ -41,6 +47,8 @@ def react(store: Store, effects: Effects, recorded: Recorded) -> None:
             _freeze(store, effects, recorded, recorded.event)
         case DatasetFrozen() | VersionRetried():
             _dispatch(store, effects, recorded)
+        case VersionTestEvaluationRequested():
+            _dispatch_test(store, effects, recorded, recorded.event)
 
 
 def manifest_of(store: Store, created: VersionCreated) -> Iterator[ManifestLine]:
@@ -118,6 +126,31 @@ def _dispatch(store: Store, effects: Effects, recorded: Recorded) -> None:
         deliveries_before=version.delivery,
         initial_weights=version.created.initial_weights,
         grey_bits=version.frozen.grey_bits,
+    )
+    effects.dispatch(job)
+
+
+def _dispatch_test(
+    store: Store, effects: Effects, recorded: Recorded, requested: VersionTestEvaluationRequested
+) -> None:
+    version = version_of(store, recorded.entity_id)
+    current = version.test_evaluation
+    if current is None or current.number != requested.number or not current.running:
+        return
+    lines = manifest_of_test_set(store, version.created, requested.log_position)
+    effects.put_manifest(map(manifest.canonical_line, lines))
+    job = PredictJob(
+        version_id=recorded.entity_id,
+        purpose=Purpose.TEST,
+        request=requested.number,
+        kind=version.created.kind,
+        concepts=version.created.concepts,
+        options=version.created.options,
+        checkpoint=requested.checkpoint,
+        manifest=requested.manifest,
+        correlation_id=recorded.metadata.correlation_id,
+        deliveries_before=current.delivery,
+        grey_bits=version.frozen.grey_bits if version.frozen else None,
     )
     effects.dispatch(job)
 

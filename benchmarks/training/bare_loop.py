@@ -26,7 +26,7 @@ from gpu_worker.tasks import Classification
 
 def main() -> None:
     assignment = decode_assignment(sys.stdin.buffer.readline())
-    job, settings = assignment.job, assignment.settings
+    job, settings = assignment.training, assignment.settings
     device = choose_device(settings.device)
     set_up_torch(device)
     blobs = BlobStore.from_url(settings.require("blobs_url"))

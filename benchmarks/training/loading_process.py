@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def _measure(assignment: Assignment) -> Alone:
-    job, settings = assignment.job, assignment.settings
+    job, settings = assignment.training, assignment.settings
     device = choose_device(settings.device)
     set_up_torch(device)
     data = prepare(job, BlobStore.from_url(settings.require("blobs_url")), settings, lambda _: None)

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from cli.calls import calling, find_version, find_view, require_project
+from cli.evaluation import test_set
 from cli.output import json_option, print_json, print_list
 
 _SHOWN = (
@@ -26,6 +27,10 @@ _SHOWN = (
 @click.group("versions")
 def versions() -> None:
     """Model versions. VERSION is an id, or PROJECT/VIEW/NAME."""
+
+
+versions.add_command(test_set.order_command)
+versions.add_command(test_set.list_command)
 
 
 @versions.command("list")

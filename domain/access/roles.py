@@ -12,6 +12,7 @@ class Right(StrEnum):
     READ = "read"
     ANNOTATE = "annotate"
     TRAIN = "train"
+    TEST = "test"
     AUDIT = "audit"
     ADMINISTER = "administer"
 

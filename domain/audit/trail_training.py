@@ -2,7 +2,7 @@
 
 from domain.audit.trail_descriptions import Description
 from domain.event import Event
-from domain.training import messages, version
+from domain.training import messages, predictions, version
 
 
 def of_training(
@@ -61,7 +61,8 @@ def of_training(
                 f" {best.epoch}, sha256 {best.checkpoint[:12]}"
             )
         case version.VersionEvaluated() as evaluated:
-            return Description(f"{subject} evaluated: {_evaluation(evaluated.validation)}")
+            metrics = _evaluation(evaluated.validation, "validation")
+            return Description(f"{subject} evaluated: {metrics}")
         case version.VersionTrainingCompleted() as done:
             return Description(
                 f"{subject} training completed after {done.iterations} iterations,"
@@ -76,7 +77,7 @@ def of_training(
             return Description(f"{subject} training cancelled, its weights discarded", *changed)
         case version.VersionRetried(attempt=attempt):
             return Description(f"{subject} retried, attempt {attempt}", *changed)
-    return None
+    return _of_test(event, subject)
 
 
 _ENDS = {
@@ -95,13 +96,42 @@ def _epoch(epoch: version.EpochMetricsRecorded) -> str:
     return _listed(metrics)
 
 
-def _evaluation(split: messages.SplitFigures) -> str:
+def _of_test(event: Event, subject: str) -> Description | None:
+    """The description of an event about an evaluation on the test set."""
+    match event:
+        case predictions.VersionTestEvaluationRequested() as requested:
+            return Description(
+                f"{subject} to be evaluated on the test set ({requested.reason}):"
+                f" {requested.images} images, manifest {requested.manifest[:12]}; earlier"
+                f" evaluations on it: {requested.earlier_of_version} of this version,"
+                f" {requested.earlier_of_view} in the view"
+            )
+        case predictions.VersionTestEvaluationStarted() as started:
+            again = f", delivery {started.delivery}" if started.delivery > 1 else ""
+            return Description(
+                f"{subject}: evaluation {started.number} on the test set started on"
+                f" {started.device} by {started.worker}{again}"
+            )
+        case predictions.VersionTestEvaluated() as evaluated:
+            return Description(
+                f"{subject} evaluated on the test set, evaluation {evaluated.number}:"
+                f" {_evaluation(evaluated.metrics, 'test')}, predictions"
+                f" {evaluated.predictions[:12]}"
+            )
+        case predictions.VersionTestEvaluationFailed() as failed:
+            return Description(
+                f"{subject}: evaluation {failed.number} on the test set failed ({failed.reason})"
+            )
+    return None
+
+
+def _evaluation(split: messages.SplitFigures, which: str) -> str:
     metrics = {
         "loss": split.loss,
         "accuracy": split.accuracy,
         "mAP": split.mean_average_precision,
     }
-    return f"{_listed(metrics)} on {split.images} validation images"
+    return f"{_listed(metrics)} on {split.images} {which} images"
 
 
 def _listed(metrics: dict[str, float | None]) -> str:

@@ -27,17 +27,19 @@ def manifest(
     *,
     negative_validation: bool,
     reviewed_only: bool,
+    tests: bool = False,
 ) -> Iterator[ManifestLine]:
-    """The lines on which a model of these concepts trains and validates, in the images' order.
+    """The lines on which a model of these concepts trains and validates, in the images' order; with
+    `tests`, those of the test set, by the rule for images that validate.
 
-    Images of the test set are left out, and those that are not annotated in the view. A
+    Images of the test set are else left out, and those that are not annotated in the view. A
     classification view keeps those with one of the concepts; a tagging view all, with those of the
     concepts they hold, if any; a detection view trains on those with a box of one of the concepts,
     and with `negative_validation` validates on all, since false positives on the others count. With
     `reviewed_only`, training images count only if their annotations in the view are reviewed.
     """
     for image in images:
-        if image.state.split == TEST:
+        if (image.state.split == TEST) != tests:
             continue
         annotated = image.state.annotations.get(view_id)
         if annotated is None or not (annotated.annotations or annotated.without_concept):

@@ -40,7 +40,14 @@ class InitialWeights(msgspec.Struct, frozen=True):
     concepts: tuple[str, ...] | None = None
 
 
-class TrainJob(msgspec.Struct, frozen=True):
+class Purpose(StrEnum):
+    """What a job is for."""
+
+    TRAINING = "training"
+    TEST = "test"
+
+
+class TrainJob(msgspec.Struct, frozen=True, tag_field="job", tag="train"):
     """Train one attempt of a version on its frozen manifest.
 
     `manifest` is the sha256 of the manifest's canonical JSON lines, under which they lie packed in
@@ -63,9 +70,18 @@ class TrainJob(msgspec.Struct, frozen=True):
     grey_bits: int | None = None
 
     @property
+    def key(self) -> str:
+        """What tells it from other jobs of the version."""
+        return job_key(Purpose.TRAINING, self.attempt)
+
+    @property
     def message_id(self) -> str:
         """The id that makes a repeated dispatch of the same attempt harmless."""
-        return f"{self.version_id}:{self.attempt}"
+        return f"{self.version_id}:{self.key}"
+
+
+def job_key(purpose: Purpose, attempt: int) -> str:
+    return f"{attempt}" if purpose == Purpose.TRAINING else f"{purpose}-{attempt}"
 
 
 class WorkerPresence(msgspec.Struct, frozen=True):
@@ -222,6 +238,18 @@ class Evaluated(ReportBody, frozen=True, tag="evaluated"):
     predictions: Text
 
 
+class Predicted(ReportBody, frozen=True, tag="predicted"):
+    """The images of a manifest are predicted by a saved checkpoint.
+
+    `predictions` is the sha256 of their Parquet file, which has `rows` images.
+    """
+
+    checkpoint: Text
+    metrics: SplitFigures
+    rows: Count
+    predictions: Name
+
+
 class Completed(ReportBody, frozen=True, tag="completed"):
     """Training ended well. `final_weights` is the sha256 of the last iteration's weights.
 
@@ -253,6 +281,7 @@ AnyReport = (
     | EpochItems
     | CheckpointSaved
     | Evaluated
+    | Predicted
     | Completed
     | Failed
 )
@@ -261,8 +290,8 @@ AnyReport = (
 class Report(msgspec.Struct, frozen=True):
     """One report. `attempt` and `delivery` fence: those of a superseded run are ignored.
 
-    `attempt` counts the user's tries, `delivery` how often the queue handed this try out. `token`
-    is the job's.
+    `attempt` counts the user's tries, or requests of another purpose than a training; `delivery`
+    how often the queue handed this one out. `token` is the job's.
     """
 
     version_id: Name
@@ -274,11 +303,13 @@ class Report(msgspec.Struct, frozen=True):
     correlation_id: CorrelationId
     body: AnyReport
     token: str = ""
+    purpose: Purpose = Purpose.TRAINING
 
     @property
     def message_id(self) -> str:
         """The id that makes a repeated publish of the same report harmless."""
-        return f"{self.version_id}:{self.attempt}:{self.delivery}:{self.sequence}"
+        key = job_key(self.purpose, self.attempt)
+        return f"{self.version_id}:{key}:{self.delivery}:{self.sequence}"
 
 
 class ManifestLine(msgspec.Struct, frozen=True, omit_defaults=True):

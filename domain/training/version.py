@@ -8,16 +8,23 @@ import msgspec
 from domain.errors import Conflict, Invalid, NotFound
 from domain.event import Event
 from domain.library.view import CLASSIFICATION, DETECTION
-from domain.text import clean_name
-from domain.training import messages
+from domain.text import MAX_REASON, clean_name
+from domain.training import messages, predictions
 from domain.training.manifest import ManifestCounts
 from domain.training.messages import ConceptLabel, InitialWeights, SplitFigures
 from domain.training.options import TrainingOptions
+from domain.training.predictions import (
+    Prediction,
+    RequestTestEvaluation,
+    VersionTestEvaluationRequested,
+)
 
 QUEUED, PREPARING, TRAINING, EVALUATING = "queued", "preparing", "training", "evaluating"
 SAVING = "saving"
 READY, STOPPED, CANCELLED, FAILED = "ready", "stopped", "cancelled", "failed"
 ENDED = frozenset({READY, STOPPED, CANCELLED, FAILED})
+FINISHED = frozenset({READY, STOPPED})
+"""With weights for good: the training has come to its end, or was stopped early."""
 STOPPABLE = frozenset({PREPARING, TRAINING})
 
 STEPS = (QUEUED, PREPARING, TRAINING, EVALUATING, SAVING)
@@ -285,6 +292,7 @@ class Version(msgspec.Struct, frozen=True):
     stop_requested: bool = False
     archived: bool = False
     thresholds: dict[str, float] = msgspec.field(default_factory=dict)
+    test_evaluation: Prediction | None = None
 
 
 class CreateVersion(msgspec.Struct, frozen=True):
@@ -354,6 +362,7 @@ Command = (
     | ArchiveVersion
     | DiscardEpochItems
     | SetThresholds
+    | RequestTestEvaluation
 )
 
 
@@ -417,7 +426,7 @@ def _change(version: Version, event: Event) -> dict[str, object]:
             return {"archived": True}
         case ThresholdSet():
             return {"thresholds": version.thresholds | {event.concept_id: event.threshold}}
-    return {}
+    return {"test_evaluation": predictions.evolve(version.test_evaluation, event)}
 
 
 def decide(command: Command, version: Version | None) -> list[Event]:
@@ -448,6 +457,8 @@ def decide(command: Command, version: Version | None) -> list[Event]:
             return _discard_items(command, current)
         case SetThresholds():
             return _set_thresholds(command, current)
+        case RequestTestEvaluation():
+            return _request_test_evaluation(command, current)
 
 
 def _create(command: CreateVersion) -> list[Event]:
@@ -557,6 +568,43 @@ def _discard_items(command: DiscardEpochItems, current: Version) -> list[Event]:
     if current.items_discarded or not current.item_epochs_recorded:
         return []
     return [EpochItemsDiscarded(command.kept_versions)]
+
+
+def check_can_be_tested(current: Version) -> None:
+    """Raises `Conflict` for a version that cannot be evaluated on the test set now."""
+    if current.status not in FINISHED or current.best is None:
+        raise Conflict(
+            f"the version is {current.status}; only a ready one is evaluated on the test set"
+        )
+    if current.test_evaluation is not None and current.test_evaluation.running:
+        raise Conflict(
+            f"evaluation {current.test_evaluation.number} of this version on the test set is"
+            " already running; wait for its result"
+        )
+
+
+def _request_test_evaluation(command: RequestTestEvaluation, current: Version) -> list[Event]:
+    check_can_be_tested(current)
+    reason = clean_name(command.reason, "reason", MAX_REASON)
+    if not command.images:
+        raise Conflict(
+            "no test image is annotated for this version's model; draw a test set, and annotate it"
+        )
+    before = current.test_evaluation
+    assert current.best is not None
+    return [
+        VersionTestEvaluationRequested(
+            current.created.view_id,
+            before.number + 1 if before else 1,
+            reason,
+            current.best.checkpoint,
+            command.manifest,
+            command.images,
+            command.log_position,
+            before.succeeded if before else 0,
+            command.earlier_of_view,
+        )
+    ]
 
 
 def _stop(current: Version) -> list[Event]:

@@ -3,8 +3,8 @@
 from domain.errors import Conflict, Invalid
 from domain.event import Event
 from domain.text import escaped_lines
-from domain.training import messages
-from domain.training.messages import Report
+from domain.training import messages, prediction_reports
+from domain.training.messages import Purpose, Report
 from domain.training.version import (
     DONE,
     ENDED,
@@ -37,6 +37,8 @@ def record(report: Report, version: Version | None) -> list[Event]:
     Raises `Conflict` if another worker has the job according to the log.
     """
     current = require(version)
+    if report.purpose != Purpose.TRAINING:
+        return prediction_reports.record(report, current)
     if current.status in ENDED or report.attempt != current.attempt:
         return []
     body = report.body

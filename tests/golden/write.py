@@ -93,6 +93,12 @@ from domain.subscriptions.webhook import (
 )
 from domain.training.messages import ConceptLabel, InitialWeights, SplitFigures
 from domain.training.options import Augmentation, TrainingOptions
+from domain.training.predictions import (
+    VersionTestEvaluated,
+    VersionTestEvaluationFailed,
+    VersionTestEvaluationRequested,
+    VersionTestEvaluationStarted,
+)
 from domain.training.version import (
     BatchMetricsRecorded,
     BestCheckpointSaved,
@@ -231,6 +237,12 @@ EXAMPLES: tuple[Event, ...] = (
         SHA[::-1],
     ),
     ThresholdSet("concept-1", 0.375),
+    VersionTestEvaluationRequested(
+        "view-1", 2, "before the release of May", SHA, SHA[::-1], 200, 5123, 1, 4
+    ),
+    VersionTestEvaluationStarted(2, 1, "gpu-1", "cuda", {"torch": "2.11.0"}),
+    VersionTestEvaluated(2, SHA, SplitFigures(images=200, loss=0.5, accuracy=0.875), 200, SHA),
+    VersionTestEvaluationFailed(2, "1 image cannot be used"),
     VersionTrainingCompleted(SHA, SHA[::-1], 203, "stop"),
     VersionTrainingFailed("the loss stopped being a finite number", non_finite=True),
     VersionStopRequested(),

@@ -25,6 +25,7 @@ from adapters.nats.jetstream import (
 )
 from adapters.settings import Settings
 from adapters.training.control import put_desired_state
+from domain.training.jobs import Job
 from domain.training.messages import (
     AnyReport,
     BatchMetrics,
@@ -32,8 +33,8 @@ from domain.training.messages import (
     Desired,
     DesiredState,
     Failed,
+    Predicted,
     Report,
-    TrainJob,
     WorkerPresence,
 )
 from gpu_worker.child import TITLE
@@ -48,7 +49,7 @@ class Backend:
         self.js = js
         self.reports: list[Report] = []
 
-    async def dispatch(self, job: TrainJob) -> None:
+    async def dispatch(self, job: Job) -> None:
         payload = msgspec.json.encode(job)
         await publish(self.js, job_subject("default"), payload, message_id=job.message_id)
 
@@ -74,7 +75,7 @@ class Backend:
         await self.until(wanted)
 
     async def until_end(self, version_id: str = "v1") -> None:
-        await self.until(lambda body: isinstance(body, Completed | Failed), version_id)
+        await self.until(lambda body: isinstance(body, Completed | Predicted | Failed), version_id)
 
     async def until_trouble(self, name: str) -> str:
         """Wait until a worker says that something fails; returns that."""

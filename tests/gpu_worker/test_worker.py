@@ -184,7 +184,7 @@ def test_a_worker_told_to_stop_hands_its_job_back_at_once(
             )
             (message,) = await taken.fetch(1, timeout=HANG_SECONDS)
             assert message.metadata.num_delivered == 2
-            assert times_handed_back(blobs, "v1", attempt=1) == 1
+            assert times_handed_back(blobs, "v1", "1") == 1
 
     asyncio.run(scenario())
 
@@ -200,12 +200,12 @@ def test_workers_that_are_stopped_cleanly_do_not_count(
             )
             for number in range(1, 9):
                 (message,) = await taken.fetch(1)
-                record_handed_back(blobs, "v1", 1, number)
+                record_handed_back(blobs, "v1", "1", number)
                 await message.nak()
             async with worker(settings):
                 await our.until_end()
                 async with asyncio.timeout(HANG_SECONDS):
-                    while times_handed_back(blobs, "v1", attempt=1):
+                    while times_handed_back(blobs, "v1", "1"):
                         await asyncio.sleep(0.02)
         assert isinstance(our.reports[-1].body, Completed)
         assert our.reports[-1].delivery == 9

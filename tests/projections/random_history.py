@@ -49,6 +49,12 @@ from domain.library.view import (
 )
 from domain.training.messages import ConceptLabel, SplitFigures
 from domain.training.options import resolve_options
+from domain.training.predictions import (
+    VersionTestEvaluated,
+    VersionTestEvaluationFailed,
+    VersionTestEvaluationRequested,
+    VersionTestEvaluationStarted,
+)
 from domain.training.version import (
     STEPS,
     BatchMetricsRecorded,
@@ -88,17 +94,20 @@ def random_history(seed: int, events: int) -> MadeLog:
     beginnings = list(_beginnings(chance))
     begun: list[str] = []
     gone: set[str] = set()
+    tested: dict[str, int] = {}
     while len(log.events) < events or beginnings:
         if beginnings and (not begun or chance.random() < 0.25):
             stream, event = beginnings.pop(0)
             begun.append(stream)
         else:
             stream = chance.choice(begun)
-            event = _next(chance, stream, stream in gone)
+            event = _next(chance, stream, stream in gone, tested.get(stream, 0))
         gone.discard(stream)
         if isinstance(event, ImageRemoved):
             gone.add(stream)
         log.add(stream, event)
+        if isinstance(event, VersionTestEvaluationRequested):
+            tested[stream] = event.number
         if isinstance(event, ImageAnnotated):
             log.add(stream, _decided(event, len(log.events)))
     return log
@@ -111,8 +120,10 @@ def _decided(annotated: ImageAnnotated, number: int) -> Event:
     return kinds[number % 3](annotated.view_id, "x1", label)
 
 
-def _next(chance: random.Random, stream: str, gone: bool) -> Event:
+def _next(chance: random.Random, stream: str, gone: bool, tested: int) -> Event:
     kind, _, key = stream.partition("-")
+    if kind == "version" and chance.random() < 0.2:
+        return _about_test_set(chance, tested)
     if kind != "image":
         return chance.choice(_HAPPENINGS[kind])(chance)
     if gone:
@@ -163,6 +174,18 @@ def _evaluated(chance: random.Random) -> VersionEvaluated:
     figures = SplitFigures(images=4, loss=chance.random(), accuracy=chance.random())
     train = figures if chance.random() < 0.5 else None
     return VersionEvaluated("sha", figures, train, f"predictions {chance.random()}")
+
+
+def _about_test_set(chance: random.Random, number: int) -> Event:
+    """The next request of a version's evaluation on the test set, or what comes of the last one."""
+    figures = SplitFigures(images=4, loss=chance.random(), accuracy=chance.random())
+    requested = VersionTestEvaluationRequested(
+        chance.choice(VIEWS), number + 1, _words(chance), "sha", "manifest", 4, 7, number, number
+    )
+    started = VersionTestEvaluationStarted(number, chance.randrange(1, 4), "w", "cpu", {})
+    evaluated = VersionTestEvaluated(number, "sha", figures, 4, f"predictions {chance.random()}")
+    failed = VersionTestEvaluationFailed(number, _words(chance))
+    return chance.choice((requested, started, evaluated, failed)) if number else requested
 
 
 def _words(chance: random.Random) -> str:

@@ -18,7 +18,13 @@ from projections.dataset.index_scans import ImageFilter
 from projections.engine.follow import Follower
 from projections.flip_book import flip_book, suspects
 from projections.registry import READ_MODELS
-from projections.training import evaluations, library_queries, metric_history, version_progress
+from projections.training import (
+    evaluations,
+    library_queries,
+    metric_history,
+    test_evaluations,
+    version_progress,
+)
 from projections.training.library_queries import SORTS, VersionFilter
 from tests.projections.engine.rebuilding import compare
 from tests.projections.random_history import (
@@ -111,6 +117,15 @@ QUERIES: dict[Any, list[Callable[..., object]]] = {
     ],
     evaluations.find_evaluation: [partial(evaluations.find_evaluation, version_id="x1")],
     evaluations.find_evaluations: [partial(evaluations.find_evaluations, version_ids=VERSIONS)],
+    test_evaluations.list_evaluations: [
+        partial(test_evaluations.list_evaluations, version_id=one) for one in VERSIONS
+    ],
+    test_evaluations.newest_results: [
+        partial(test_evaluations.newest_results, version_ids=VERSIONS)
+    ],
+    test_evaluations.count_of_view: [
+        partial(test_evaluations.count_of_view, view_id=one) for one in VIEWS
+    ],
 }
 """Every query that can be asked as of a position, each with some of what it may be asked for."""
 
@@ -123,6 +138,7 @@ def test_every_query_of_the_past_is_asked() -> None:
         groups,
         label_history,
         library_queries,
+        test_evaluations,
         version_progress,
     )
     found = {

@@ -32,7 +32,8 @@ from domain.dataset.image import (
 from domain.event import Event
 from domain.library.view import DETECTION, KINDS
 from domain.training.manifest import PlacedImage, canonical_line, counts, digest, manifest
-from domain.training.messages import ConceptLabel
+from domain.training.messages import ConceptLabel, ManifestLine
+from domain.training.predictions import VersionTestEvaluationRequested
 from domain.training.version import DatasetFrozen
 from tests.application.scenes import recorded
 from tests.domain.training.version_samples import CREATED
@@ -114,6 +115,11 @@ def test_both_find_the_same_manifest(
     content = b"".join(map(canonical_line, lines))
     [said] = checked([*happened, ("version-x", created), ("version-x", frozen)], content)
     assert f"the {len(lines)} images of version-x follow" in said
+    tests = list(manifest(images, "v", kind, frozenset(concepts), tests=True, **rules))
+    requested = request_of(tests, looked_at)
+    content = b"".join(map(canonical_line, tests))
+    [said] = checked([*happened, ("version-x", created), ("version-x", requested)], content)
+    assert f"the {len(tests)} test images of version-x follow" in said
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -169,6 +175,35 @@ def test_a_review_is_of_the_last_annotation() -> None:
     assert "the 2 images of version-x follow" in told
 
 
+def request_of(lines: Sequence[ManifestLine], log_position: int) -> VersionTestEvaluationRequested:
+    """A request of an evaluation on these test images."""
+    return VersionTestEvaluationRequested(
+        "v", 1, "why", "cd" * 32, digest(lines), len(lines), log_position, 0, 0
+    )
+
+
+def test_test_images_that_do_not_follow_from_the_log_are_refused() -> None:
+    added = ImageAdded("p", "ab" * 32, 8, 8, "a.png", {})
+    said = ImageAnnotated("v", (Annotation("k"),), False)
+    happened: list[tuple[str, Event]] = [
+        *(("image-a", event) for event in (added, said, ImageSplitAssigned("test"))),
+        *(("image-b", event) for event in (added, said)),
+    ]
+    created = msgspec.structs.replace(
+        CREATED, concepts=(ConceptLabel("k", "k"),), log_position=len(happened), view_id="v"
+    )
+    rules = {"negative_validation": False, "reviewed_only": False}
+    images = placed(happened)
+    of_training = list(manifest(images, "v", CREATED.kind, frozenset("k"), **rules))
+    content = b"".join(map(canonical_line, of_training))
+    version = [("version-x", created), ("version-x", request_of(of_training, len(happened)))]
+    with pytest.raises(verifier.Rejected, match="from the events follows"):
+        checked([*happened, *version], content)
+    ahead = [("version-x", created), ("version-x", request_of([], len(happened) + 2))]
+    with pytest.raises(verifier.Rejected, match=r"event 7 .* rests on events after it"):
+        checked([*happened, *ahead, ("image-b", said)], b"", frozen=-2)
+
+
 def test_a_version_does_not_look_ahead() -> None:
     created = msgspec.structs.replace(CREATED, log_position=1)
     frozen = DatasetFrozen(digest([]), 0, 0, {}, None)
@@ -188,18 +223,18 @@ def placed(happened: Sequence[tuple[str, Event]]) -> list[PlacedImage]:
     ]
 
 
-def checked(happened: Sequence[tuple[str, Event]], content: bytes) -> list[str]:
-    """What the verifier says of a log of these events, the last two a version's."""
+def checked(happened: Sequence[tuple[str, Event]], content: bytes, frozen: int = -1) -> list[str]:
+    """What the verifier says of a log of these events, of which two at `frozen` are a version's."""
     mapper, log, revisions, key = EventMapper(), [], dict[str, int](), new_key()
     for position, (stream, event) in enumerate(happened, 1):
         revisions[stream] = revisions.get(stream, 0) + 1
         stored = mapper.to_stored_event(recorded(stream, revisions[stream], event), key)
         place = position, stream, revisions[stream], stored.topic
         log.append(verifier.Event(*place, stored.state))
-    created, frozen = log[-2:]
+    created, dataset = log[frozen - 1], log[frozen]
     lines = [one._asdict() | {"state": one.state.decode()} for one in log]
     with zipfile.ZipFile(io.BytesIO(), "w") as archive:
         archive.writestr("log.jsonl", b"".join(msgspec.json.encode(one) + b"\n" for one in lines))
-        member = f"manifests/{frozen.data()['manifest']}.jsonl"
+        member = f"manifests/{dataset.data()['manifest']}.jsonl"
         archive.writestr(member, content)
-        return list(verifier.check_datasets(archive, {created.stream: created}, [frozen]))
+        return list(verifier.check_datasets(archive, {created.stream: created}, [dataset]))

@@ -9,7 +9,7 @@ RIGHTS = {
     "annotator": {"read", "annotate"},
     "trainer": {"read", "annotate", "train"},
     "auditor": {"read", "audit"},
-    "administrator": {"read", "annotate", "train", "audit", "administer"},
+    "administrator": {"read", "annotate", "train", "test", "audit", "administer"},
 }
 
 TABLE = """
@@ -93,6 +93,8 @@ read of                GET    /api/v1/versions/{version_id}/evaluation/images
 read of                GET    /api/v1/versions/{version_id}/evaluation/images/{image_id}
 read of                GET    /api/v1/versions/{version_id}/evaluation/predictions.csv
 train of               PUT    /api/v1/versions/{version_id}/evaluation/thresholds
+test of                POST   /api/v1/versions/{version_id}/test-evaluations
+read of                GET    /api/v1/versions/{version_id}/test-evaluations
 read of                GET    /api/v1/versions/{version_id}/compare/{other_id}
 read of                GET    /api/v1/versions/{version_id}/flip-book
 read of                GET    /api/v1/versions/{version_id}/flip-book/epochs

@@ -22,6 +22,7 @@ from domain.dataset.project import CoverGreyValues
 from domain.event import Recorded
 from domain.experiments.space import SearchSpace
 from domain.training import manifest
+from domain.training.jobs import Job
 from domain.training.messages import TrainJob
 from domain.training.version import CancelVersion, DatasetFrozen, VersionCreated
 from tests.application.experiments.simulation import Policy
@@ -34,7 +35,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.blobs = BlobStore.from_url(f"file://{folder}")
-        self.jobs: list[TrainJob] = []
+        self.jobs: list[Job] = []
         self.effects = Effects(partial(put_manifest, self.blobs), self.jobs.append)
 
 

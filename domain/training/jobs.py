@@ -1,0 +1,61 @@
+"""Jobs of the workers' queue: trainings, and predictions with a finished version."""
+
+import msgspec
+
+from domain.training.messages import ConceptLabel, Purpose, TrainJob, job_key
+from domain.training.options import TrainingOptions
+
+
+class PredictJob(msgspec.Struct, frozen=True, tag_field="job", tag="predict"):
+    """Predict the images of a manifest with a version's saved checkpoint.
+
+    `request` counts the version's requests of this purpose. The other fields are as in a
+    `TrainJob`; `options` are those that the version was trained with.
+    """
+
+    version_id: str
+    purpose: Purpose
+    request: int
+    kind: str
+    concepts: tuple[ConceptLabel, ...]
+    options: TrainingOptions
+    checkpoint: str
+    manifest: str
+    correlation_id: str
+    deliveries_before: int = 0
+    token: str = ""
+    grey_bits: int | None = None
+
+    @property
+    def attempt(self) -> int:
+        return self.request
+
+    @property
+    def key(self) -> str:
+        return job_key(self.purpose, self.request)
+
+    @property
+    def message_id(self) -> str:
+        """The id that makes a repeated dispatch of the same request harmless."""
+        return f"{self.version_id}:{self.key}"
+
+
+Job = TrainJob | PredictJob
+
+
+class _Tag(msgspec.Struct):
+    job: str = "train"
+
+
+def purpose_of(job: Job) -> Purpose:
+    return job.purpose if isinstance(job, PredictJob) else Purpose.TRAINING
+
+
+def decode_job(data: bytes) -> Job:
+    """A job from its JSON; one without a tag, as earlier releases sent it, is a training.
+
+    Raises `msgspec.DecodeError`.
+    """
+    if msgspec.json.decode(data, type=_Tag).job == "train":
+        return msgspec.json.decode(data, type=TrainJob)
+    return msgspec.json.decode(data, type=PredictJob)

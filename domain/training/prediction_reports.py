@@ -1,0 +1,48 @@
+"""What a worker's reports of a requested prediction add to a version: one result, or a failure."""
+
+from domain.errors import Conflict
+from domain.event import Event
+from domain.text import escaped_lines
+from domain.training import messages
+from domain.training.messages import Report
+from domain.training.predictions import (
+    VersionTestEvaluated,
+    VersionTestEvaluationFailed,
+    VersionTestEvaluationStarted,
+)
+from domain.training.version import Version
+
+
+def record(report: Report, version: Version) -> list[Event]:
+    """The events of a report; none if it is a repeat, superseded, or its request has ended.
+
+    Raises `Conflict` if another worker has the job according to the log.
+    """
+    current, body = version.test_evaluation, report.body
+    if current is None or not current.running or report.attempt != current.number:
+        return []
+    if isinstance(body, messages.Started):
+        if report.delivery <= current.delivery:
+            return []
+        if body.worker != report.worker:
+            raise Conflict(f"worker {report.worker} cannot start in the name of {body.worker}")
+        return [
+            VersionTestEvaluationStarted(
+                current.number, report.delivery, body.worker, body.device, body.environment
+            )
+        ]
+    if report.delivery < current.delivery:
+        return []
+    if report.delivery == current.delivery and current.worker not in {None, report.worker}:
+        raise Conflict(f"worker {current.worker} has the job, and not {report.worker}")
+    match body:
+        case messages.Predicted():
+            return [
+                VersionTestEvaluated(
+                    current.number, body.checkpoint, body.metrics, body.rows, body.predictions
+                )
+            ]
+        case messages.Failed(reason=reason):
+            # Not refused: a failure must be recorded whatever it says.
+            return [VersionTestEvaluationFailed(current.number, escaped_lines(reason))]
+    return []

@@ -1,0 +1,99 @@
+"""Predictions with a finished version that are requested by somebody: on the project's test set.
+
+Each is a job of the queue that trainings are taken from, with deliveries of its own.
+"""
+
+import msgspec
+
+from domain.event import Event
+from domain.training.messages import SplitFigures
+
+
+class VersionTestEvaluationRequested(Event, frozen=True, tag="version.test_evaluation_requested"):
+    """Somebody ordered the metrics of the saved checkpoint on the project's test set.
+
+    The test set is that of the log's position `log_position`: `manifest` is the sha256 of the lines
+    of its `images`, and their key in the blob store. `number` counts the requests for the version
+    from 1. `earlier_of_version` and `earlier_of_view` count those before it, for the version and
+    for all versions of the view, that had not failed by then.
+    """
+
+    view_id: str
+    number: int
+    reason: str
+    checkpoint: str
+    manifest: str
+    images: int
+    log_position: int
+    earlier_of_version: int
+    earlier_of_view: int
+
+
+class VersionTestEvaluationStarted(Event, frozen=True, tag="version.test_evaluation_started"):
+    """A worker began to predict the test images; `delivery` counts how often the queue delivered
+    the job."""
+
+    number: int
+    delivery: int
+    worker: str
+    device: str
+    environment: dict[str, str]
+
+
+class VersionTestEvaluated(Event, frozen=True, tag="version.test_evaluated"):
+    """The checkpoint's metrics on the test images of a request, and its predictions for them.
+
+    `predictions` is the sha256 of their Parquet file of `rows` images, by which it lies in the blob
+    store.
+    """
+
+    number: int
+    checkpoint: str
+    metrics: SplitFigures
+    rows: int
+    predictions: str
+
+
+class VersionTestEvaluationFailed(Event, frozen=True, tag="version.test_evaluation_failed"):
+    """The test images of a request could not be predicted, for a reason in the user's words."""
+
+    number: int
+    reason: str
+
+
+class RequestTestEvaluation(msgspec.Struct, frozen=True):
+    """`reason` is the caller's; the handler sets the rest."""
+
+    reason: str
+    manifest: str
+    images: int
+    log_position: int
+    earlier_of_view: int
+
+
+class Prediction(msgspec.Struct, frozen=True):
+    """The newest request of a kind; `succeeded` counts the results of all requests before it."""
+
+    number: int
+    running: bool = True
+    delivery: int = 0
+    worker: str | None = None
+    succeeded: int = 0
+
+
+def evolve(prediction: Prediction | None, event: Event) -> Prediction | None:
+    """The newest request after an event; it is unchanged by events about other things."""
+    match event:
+        case VersionTestEvaluationRequested():
+            return Prediction(event.number, succeeded=prediction.succeeded if prediction else 0)
+    if prediction is None:
+        return None
+    match event:
+        case VersionTestEvaluationStarted():
+            return msgspec.structs.replace(prediction, delivery=event.delivery, worker=event.worker)
+        case VersionTestEvaluated():
+            succeeded = prediction.succeeded + 1
+            return msgspec.structs.replace(prediction, running=False, succeeded=succeeded)
+        case VersionTestEvaluationFailed():
+            return msgspec.structs.replace(prediction, running=False)
+    return prediction

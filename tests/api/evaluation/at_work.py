@@ -1,0 +1,84 @@
+"""The policies and a worker in a test's own process: real trainings and predictions, no queue."""
+
+import itertools
+from functools import partial
+
+import msgspec
+
+from adapters.blobs.blobs import BlobStore
+from adapters.settings import Settings
+from adapters.training.policy_feed import put_manifest
+from application.training.ingest import Delivered, Ingest
+from application.training.policies import REACTS_TO, Effects, react
+from domain.training.jobs import Job, PredictJob, purpose_of
+from domain.training.messages import AnyReport, Failed, Report
+from gpu_worker.failures import explain
+from gpu_worker.predictions import predict_images
+from gpu_worker.train import train_version
+from tests.api.scene import Scene
+from tests.domain.training.version_samples import AT
+
+SMALL = {
+    "architecture": "mobilenet_v3_small",
+    "epochs": 1,
+    "batch_size": 4,
+    "width": 32,
+    "height": 32,
+    "resizer": "fixed",
+    "recorded_images": 100,
+}
+
+
+class Work:
+    """All jobs that follow from a scene's log, carried out one after the other."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.blobs = BlobStore.from_url(scene.settings.require("blobs_url"))
+        self._settings = Settings(data=scene.settings.data, worker_name="gpu-1", device="cpu")
+        self._feeds = itertools.count(1)
+
+    def pending(self) -> list[Job]:
+        """React to the whole log; what waits to be carried out."""
+        jobs: list[Job] = []
+        effects = Effects(partial(put_manifest, self.blobs), jobs.append)
+        for recorded in self.scene.store.read_all(names=REACTS_TO):
+            react(self.scene.store, effects, recorded)
+        return jobs
+
+    def carry_out(self) -> int:
+        """Carry out what waits; the log's position once all is shown."""
+        for job in self.pending():
+            said: list[AnyReport] = []
+            try:
+                if isinstance(job, PredictJob):
+                    predict_images(job, self._settings, self.blobs, said.append)
+                else:
+                    train_version(job, 1, self._settings, self.blobs, said.append)
+            except Exception as error:
+                said.append(Failed(explain(error, predicts=isinstance(job, PredictJob))))
+            self.report(job, said)
+        return self.scene.visible()
+
+    def report(self, job: Job, said: list[AnyReport]) -> None:
+        sent = [
+            Report(
+                version_id=job.version_id,
+                attempt=job.attempt,
+                delivery=1,
+                sequence=number,
+                at=AT,
+                worker="gpu-1",
+                correlation_id=job.correlation_id,
+                body=body,
+                purpose=purpose_of(job),
+            )
+            for number, body in enumerate(said, 1)
+        ]
+        feed = f"{job.message_id} {next(self._feeds)}"
+        Ingest(self.scene.store, feed).take(
+            [
+                Delivered(number, msgspec.json.encode(one, enc_hook=str))
+                for number, one in enumerate(sent, 1)
+            ]
+        )
