@@ -1,5 +1,6 @@
 """One image: from the bytes of its blob to the pixels that a network takes."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image, ImageOps
 from adapters.images.decoding import Undecodable
 from adapters.images.decoding import decode as decode_rgb
 from domain.training.architectures import KEEP_ASPECT_RATIO
+from domain.training.messages import Sides
 from domain.training.options import TrainingOptions
 
 Pixels = NDArray[np.uint8]
@@ -27,18 +29,62 @@ class Fitted(NamedTuple):
 
 
 def decode(
-    data: bytes, options: TrainingOptions, max_pixels: int, grey_bits: int | None = None
+    data: bytes,
+    options: TrainingOptions,
+    max_pixels: int,
+    grey_bits: int | None = None,
+    crop: Sides | None = None,
 ) -> Fitted:
-    """An image as RGB, resized with antialiasing as the options say.
+    """An image, or a crop of it, as RGB, resized with antialiasing as the options say.
 
     `grey_bits` are those of the dataset's 16-bit grey. Raises `ImageUnreadable` for what is no
     image, is truncated, or has more than `max_pixels`.
     """
+    return decode_items(data, options, max_pixels, grey_bits, [crop])[0]
+
+
+def decode_items(
+    data: bytes,
+    options: TrainingOptions,
+    max_pixels: int,
+    grey_bits: int | None,
+    crops: Sequence[Sides | None],
+) -> list[Fitted]:
+    """Several crops of an image, which is decoded once; None is the image itself."""
     try:
         image = decode_rgb(data, max_pixels, grey_bits=grey_bits)
     except Undecodable as error:
         raise ImageUnreadable(str(error)) from error
-    return _fit(_without_margin(image, options.margin_crop), options)
+    return [_fit(_cut(image, options, crop), options) for crop in crops]
+
+
+def _cut(image: Image.Image, options: TrainingOptions, crop: Sides | None) -> Image.Image:
+    if crop is None:
+        return image if options.crops else _without_margin(image, options.margin_crop)
+    return image.crop(crop_edges(image.size, crop, options.margin_crop))
+
+
+def crop_edges(
+    size: tuple[int, int], crop: Sides, margin: float = 0.0
+) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a crop in pixels of an image of this size, at least one pixel.
+
+    The margin, a share of the crop's shorter side, is added on each side as far as the image
+    reaches.
+    """
+    width, height = size
+    left, top, crop_width, crop_height = (
+        share * side for share, side in zip(crop, size * 2, strict=True)
+    )
+    added = margin * min(crop_width, crop_height)
+    first_column = min(max(round(left - added), 0), width - 1)
+    first_row = min(max(round(top - added), 0), height - 1)
+    return (
+        first_column,
+        first_row,
+        max(min(round(left + crop_width + added), width), first_column + 1),
+        max(min(round(top + crop_height + added), height), first_row + 1),
+    )
 
 
 def _without_margin(image: Image.Image, share: float) -> Image.Image:

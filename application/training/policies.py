@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from application.dataset.dataset import grey_bits_of, images_at
+from application.dataset.dataset import grey_bits_of, images_at, parents_at
 from application.handle import Request, handle
 from application.log.store import Store
 from domain.aggregates import EXPERIMENT, VERSION
@@ -52,6 +52,7 @@ def manifest_of(store: Store, created: VersionCreated) -> Iterator[ManifestLine]
         frozenset(concept.concept_id for concept in created.concepts),
         negative_validation=created.negative_validation,
         reviewed_only=created.options.reviewed_only,
+        parents=parents_at(store, created.view_id, created.log_position),
     )
 
 
