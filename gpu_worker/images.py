@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from adapters.images.crops import crop_edges
 from adapters.images.decoding import Undecodable
 from adapters.images.decoding import decode as decode_rgb
 from domain.training.architectures import KEEP_ASPECT_RATIO
@@ -62,29 +63,6 @@ def _cut(image: Image.Image, options: TrainingOptions, crop: Sides | None) -> Im
     if crop is None:
         return image if options.crops else _without_margin(image, options.margin_crop)
     return image.crop(crop_edges(image.size, crop, options.margin_crop))
-
-
-def crop_edges(
-    size: tuple[int, int], crop: Sides, margin: float = 0.0
-) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of a crop in pixels of an image of this size, at least one pixel.
-
-    The margin, a share of the crop's shorter side, is added on each side as far as the image
-    reaches.
-    """
-    width, height = size
-    left, top, crop_width, crop_height = (
-        share * side for share, side in zip(crop, size * 2, strict=True)
-    )
-    added = margin * min(crop_width, crop_height)
-    first_column = min(max(round(left - added), 0), width - 1)
-    first_row = min(max(round(top - added), 0), height - 1)
-    return (
-        first_column,
-        first_row,
-        max(min(round(left + crop_width + added), width), first_column + 1),
-        max(min(round(top + crop_height + added), height), first_row + 1),
-    )
 
 
 def _without_margin(image: Image.Image, share: float) -> Image.Image:

@@ -19,7 +19,7 @@ from api.dataset.erasure import OF_IMAGES, image_there, unless_erased
 from api.dataset.groups import members_in
 from api.dataset.image_uploads import add_uploads
 from api.dataset.schemas import Images, ImageSplit, ImageView, NewAnnotations, NewImageAnnotations
-from api.dataset.thumbnails import MEDIA_TYPE, Size, made_small
+from api.dataset.thumbnails import LARGEST, MEDIA_TYPE, Crop, Size, crop_of, cut, made_small
 from api.http.commands import CommandResult, Named, carry_out, named
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.http.schemas import AnySplit, Order
@@ -208,15 +208,20 @@ class ImageController(Controller):
         request: HttpRequest,
         image_id: FromPath[str],
         size: FromQuery[Size] = 256,
+        crop: Crop = None,
         as_of: AsOf = None,
     ) -> Response[bytes]:
         """WebP of what training reads, its longest side at most `size` pixels; made once and
-        stored."""
+        stored. A `crop` is cut out of the larger one."""
+        box = None if crop is None else crop_of(crop)
         image, grey_bits = await asyncio.to_thread(_image_and_depth, backend, image_id, as_of)
-        headers = _headers(f"{image.blob}-{size}-{recipe(grey_bits)}")
+        of_crop = "" if box is None else "-".join(map(str, box))
+        headers = _headers(f"{image.blob}-{size}-{recipe(grey_bits)}{of_crop}")
         if _is_known(request, headers):
             return Response(b"", status_code=304, headers=headers)
-        data = await made_small(backend, image.blob, size, grey_bits)
+        data = await made_small(backend, image.blob, LARGEST if box else size, grey_bits)
+        if box is not None:
+            data = await asyncio.to_thread(cut, data, box, size)
         return Response(data, media_type=MEDIA_TYPE, headers=headers)
 
     @put(

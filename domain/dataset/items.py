@@ -1,6 +1,7 @@
 """Items of a view: images, or crops of them, which are boxes of a detection view above it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -10,6 +11,8 @@ from domain.library.conditions import Conditions, meets
 from domain.library.view import DETECTION
 
 _SEPARATOR = ":"
+
+Value = TypeVar("Value")
 
 
 class Parent(msgspec.Struct, frozen=True):
@@ -41,6 +44,11 @@ IMAGE = Item()
 def image_id_of(key: str) -> str:
     """The id of the image that an item's key is about."""
     return key.partition(_SEPARATOR)[0]
+
+
+def by_key(keys: Iterable[str], by_image: Mapping[str, Value]) -> dict[str, Value]:
+    """The values of items by their keys, from those of their images; those that have one."""
+    return {key: by_image[own] for key in keys if (own := image_id_of(key)) in by_image}
 
 
 def items_of(image: Image, parents: Sequence[Parent]) -> list[Item]:
