@@ -21,6 +21,7 @@ from gpu_worker.train import train_version
 from tests.gpu_worker.samples import COLOURS, coloured_job, of_type
 
 ON_CROPS = resolve_options("classification", {"width": 32, "height": 32}, crops=True)
+RESNET = {"architecture": "resnet18"}
 HALVES: dict[str, Sides] = {"left": (0.0, 0.0, 0.5, 1.0), "right": (0.5, 0.0, 0.5, 1.0)}
 
 
@@ -99,13 +100,20 @@ def test_versions_of_images_keep_the_margin_that_they_cut_off() -> None:
     assert (decode(data, margin, 10_000).pixels == decode(data, ON_CROPS, 10_000).pixels).all()
 
 
-def crops(blobs: BlobStore) -> list[ManifestLine]:
+def noisy(data: bytes, seed: int) -> bytes:
+    with Image.open(io.BytesIO(data)) as image:
+        pixels = np.asarray(image) + np.random.default_rng(seed).integers(-40, 40, (32, 64, 3))
+    return encoded(Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)))
+
+
+def crops(blobs: BlobStore, *, noise: bool = False) -> list[ManifestLine]:
     """Two crops each of 18 images; the colour of each crop is its concept."""
     names = list(COLOURS)
     lines = []
     for number in range(18):
         left, right = names[number % 3], names[(number + 1 + number // 3 % 2) % 3]
-        blob = blobs.put(halves(left, right, turned=number % 2 == 1))
+        data = halves(left, right, turned=number % 2 == 1 and not noise)
+        blob = blobs.put(noisy(data, number) if noise else data)
         split = "train" if number < 12 else "validation"
         for place, (side, colour) in enumerate((("left", left), ("right", right))):
             key = f"image-{number:02}:{place}"
@@ -131,8 +139,8 @@ def test_an_image_is_decoded_once_for_its_crops(
 
 def test_a_training_on_crops_tells_them_apart(settings: Settings, blobs: BlobStore) -> None:
     said: list[Any] = []
-    lines = crops(blobs)
-    job = coloured_job(blobs, lines=lines, crops=True, epochs=12.0, margin_crop=0.1)
+    lines = crops(blobs, noise=True)
+    job = coloured_job(blobs, lines=lines, crops=True, epochs=4.0, margin_crop=0.1, **RESNET)
     train_version(job, 1, settings, blobs, said.append)
     (evaluated,) = of_type(Evaluated, said)
     assert (evaluated.train.images, evaluated.validation.images) == (24, 12)
