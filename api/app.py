@@ -47,6 +47,7 @@ from api.dataset.snapshots_page import SnapshotPages
 from api.evaluation.comparison import ComparisonController
 from api.evaluation.comparison_page import ComparePages
 from api.evaluation.evaluation import EvaluationController
+from api.evaluation.items import ItemController
 from api.evaluation.on_test_set import TestEvaluationController
 from api.evaluation.page import EvaluationPages
 from api.evaluation.slices import SliceController
@@ -117,6 +118,7 @@ API = Router(
         FlipBookController,
         SuspectController,
         SliceController,
+        ItemController,
         LiveController,
         ExperimentController,
         EstimateController,

@@ -12,6 +12,7 @@ from adapters.access.sessions import Sessions
 from adapters.access.sign_in_attempts import Attempts
 from adapters.access.sign_in_codes import SignInCodes
 from adapters.blobs.blobs import BlobStore
+from adapters.evaluation.crops import Crops
 from adapters.evaluation.predictions_cache import Predictions
 from adapters.flip_book.loading import Books
 from adapters.flip_book.rankings import Rankings
@@ -99,6 +100,7 @@ class Backend:
         self.blobs = BlobStore.from_url(blobs_url)
         self.weights = WeightsFolder(settings.weights_folder, self.blobs)
         self.predictions = Predictions(self.blobs, blobs_url)
+        self.crops = Crops(self.blobs)
         self.books = Books(self.blobs)
         self.rankings = Rankings(self.blobs, blobs_url)
         self.news = News(url, self.engine)

@@ -92,6 +92,7 @@ _CONDITIONAL = {
     "/api/v1/images/{image_id}/content",
     "/api/v1/images/{image_id}/picture",
     "/api/v1/images/{image_id}/thumbnail",
+    "/api/v1/versions/{version_id}/items/{key}/thumbnail",
 }
 """Paths whose GET has an `ETag` and honours `If-None-Match`."""
 

@@ -8,7 +8,7 @@ from domain.aggregates import AGGREGATES, MODEL
 from domain.audit.trail import Line, line_of, mentions
 from domain.event import Recorded, name_of
 from domain.library.model import VersionNumbered
-from domain.library.view import ModelRegistered
+from domain.library.view import ModelRegistered, ViewCreated
 from domain.training.version import (
     BatchMetricsRecorded,
     BestCheckpointSaved,
@@ -77,13 +77,13 @@ def _earlier(store: Store, ordered: Sequence[Recorded]) -> list[Recorded]:
     streams = {recorded.stream for recorded in ordered}
     streams |= {stream for recorded in ordered for stream in mentions(recorded.event)}
     events = _histories(store, streams, last)
-    of_models = {
+    further = {
         stream
         for recorded in [*events, *ordered]
-        if recorded.kind == MODEL.kind
+        if recorded.kind == MODEL.kind or isinstance(recorded.event, ViewCreated)
         for stream in mentions(recorded.event)
     }
-    events += _histories(store, of_models - streams, last)
+    events += _histories(store, further - streams, last)
     changes = [
         (recorded.stream, recorded.position)
         for recorded in ordered

@@ -1,20 +1,66 @@
 """Commands about views, their concepts and their models."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from application.handle import Decided, Session
 from domain.aggregates import MODEL, PROJECT, VIEW
 from domain.dataset import project as projects
+from domain.errors import Conflict
 from domain.library import model as models
 from domain.library import view as views
+from domain.library.conditions import Conditions
 from domain.library.model import Model
 from domain.library.model_rule import ForkModel, ModelChange, decide_model_change, fork
-from domain.library.view import AddConcepts, ConceptCommand, CreateView, NewConcept, View
+from domain.library.view import (
+    AddConcepts,
+    ChangeConditions,
+    ChildViewAdded,
+    ConceptCommand,
+    CreateView,
+    NewConcept,
+    RemoveConcept,
+    View,
+)
 
 
-def create_view(session: Session, project_id: str, name: str, kind: str) -> Decided[View]:
+def create_view(
+    session: Session,
+    project_id: str,
+    name: str,
+    kind: str,
+    parent_id: str | None = None,
+    conditions: Conditions = (),
+) -> Decided[View]:
+    """Create a view; its parent, if it has one, records it as its child."""
     projects.require(session.get(PROJECT, project_id))
-    return session.decide(VIEW, session.begin(VIEW), CreateView(project_id, name, kind))
+    parent = None if parent_id is None else session.get(VIEW, parent_id)
+    view_id = session.begin(VIEW)
+    command = CreateView(project_id, name, kind, parent_id, conditions)
+    session.record(VIEW, view_id, views.create(command, parent))
+    if parent_id is not None:
+        session.record(VIEW, parent_id, [ChildViewAdded(view_id)])
+    return Decided(VIEW, view_id)
+
+
+def change_conditions(session: Session, view_id: str, command: ChangeConditions) -> Decided[View]:
+    """Choose other items of the view's parent."""
+    view = views.require(session.get(VIEW, view_id))
+    session.check_revision(VIEW, view_id)
+    if view.parent_id is None:
+        raise Conflict(f"view {view.name!r} has no parent to put conditions on", field="conditions")
+    parent = views.require(session.get(VIEW, view.parent_id))
+    below = list(_below(session, view))
+    session.record(VIEW, view_id, views.change_conditions(command, view, parent, below))
+    return Decided(VIEW, view_id)
+
+
+def _below(session: Session, view: View) -> Iterator[View]:
+    """All views under a view."""
+    level: Sequence[str] = view.children
+    while level:
+        children = [child for child in session.get_many(VIEW, level).values() if child is not None]
+        yield from children
+        level = [grandchild for child in children for grandchild in child.children]
 
 
 def add_concepts(session: Session, view_id: str, labels: Sequence[str]) -> Decided[View]:
@@ -29,6 +75,8 @@ def add_concepts(session: Session, view_id: str, labels: Sequence[str]) -> Decid
 def change_concepts(session: Session, view_id: str, command: ConceptCommand) -> Decided[View]:
     """Change a view's concepts, and its models as follows from that."""
     before = views.require(session.get(VIEW, view_id))
+    if isinstance(command, RemoveConcept) and command.concept_id in before.concepts:
+        views.refuse_named(command.concept_id, before, session.get_many(VIEW, before.children))
     session.change(VIEW, view_id, command)
     after = views.require(session.get(VIEW, view_id))
     current = session.get(MODEL, before.current_model) if before.current_model else None

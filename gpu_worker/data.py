@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, groupby
 from os import cpu_count
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from domain.training.preprocessing import MEAN, STD
 from gpu_worker.augment import Sample, augment
 from gpu_worker.balance import balanced
 from gpu_worker.decoded import Decoded, Split
-from gpu_worker.images import Fitted, ImageUnreadable, decode
+from gpu_worker.images import Fitted, ImageUnreadable, decode_items
 from gpu_worker.targets import DatasetUnusable, Targets, targets_of
 from gpu_worker.tasks import Task
 
@@ -63,10 +64,14 @@ class Source:
 
     def load(self, line: ManifestLine) -> Fitted:
         """Raises `ImageUnreadable`, with the image's id."""
+        return self.load_items([line])[0]
+
+    def load_items(self, lines: Sequence[ManifestLine]) -> list[Fitted]:
+        """The items of one image, which is decoded once. Raises `ImageUnreadable`."""
         try:
-            return self._read(line)
+            return self._read(lines)
         except ImageUnreadable as error:
-            raise ImageUnreadable(f"image {line.image} cannot be used: {error}") from error
+            raise ImageUnreadable(f"image {lines[0].image} cannot be used: {error}") from error
 
     def unreadable(self, lines: Sequence[ManifestLine]) -> ImageUnreadable:
         """An error that has the ids of all images that cannot be used."""
@@ -80,22 +85,23 @@ class Source:
 
     def _reason(self, line: ManifestLine) -> str | None:
         try:
-            self._read(line)
+            self._read([line])
         except ImageUnreadable as error:
             return str(error)
         return None
 
-    def _read(self, line: ManifestLine) -> Fitted:
+    def _read(self, lines: Sequence[ManifestLine]) -> list[Fitted]:
+        blob = lines[0].blob
         try:
-            data = self.blobs.get(line.blob)
+            data = self.blobs.get(blob)
         except BlobMissing as error:
             raise ImageUnreadable(
-                f"its bytes, {line.blob}, are not there; it was erased, or the blob store has lost"
-                " it"
+                f"its bytes, {blob}, are not there; it was erased, or the blob store has lost it"
             ) from error
         except BlobCorrupt as error:
             raise ImageUnreadable(str(error)) from error
-        return decode(data, self.options, self.max_pixels, self.grey_bits)
+        crops = [line.crop for line in lines]
+        return decode_items(data, self.options, self.max_pixels, self.grey_bits, crops)
 
 
 class ImageSet:
@@ -133,9 +139,11 @@ class ImageSet:
         return all(self.source.pool.map(self.source.blobs.has, blobs))
 
     def fill(self) -> Iterator[None]:
-        """Decode the images to cache, yielding after each image."""
+        """Decode the items to cache, yielding after each of them; those of an image together."""
         lines = self.lines[: self.cached]
-        for position, fitted in enumerate(self.source.pool.map(self.source.load, lines)):
+        images = [list(items) for _, items in groupby(lines, key=lambda line: line.blob)]
+        loaded = chain.from_iterable(self.source.pool.map(self.source.load_items, images))
+        for position, fitted in enumerate(loaded):
             self._cache[position] = fitted.pixels
             self._sizes[position] = fitted.width, fitted.height
             yield

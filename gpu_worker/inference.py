@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from domain.library.view import CLASSIFICATION, DETECTION
+from domain.training.messages import Sides
 from domain.training.model_description import DESCRIPTION_FILE, WEIGHTS_FILE, ModelDescription
 from gpu_worker.checkpoint import load_weights
 from gpu_worker.data import normalise
@@ -35,23 +36,24 @@ class TakenModel:
         load_weights(self.network, (folder / WEIGHTS_FILE).read_bytes())
         self.network.eval()
 
-    def read(self, data: bytes) -> tuple[Tensor, Fitted]:
-        """An image as the network's input, shape (1, 3, height, width).
+    def read(self, data: bytes, crop: Sides | None = None) -> tuple[Tensor, Fitted]:
+        """An image, or a crop of it, as the network's input, shape (1, 3, height, width).
 
         Raises `ImageUnreadable`.
         """
-        fitted = decode(data, self.description.options, self._max_pixels, self._grey_bits)
+        fitted = decode(data, self.description.options, self._max_pixels, self._grey_bits, crop)
         pixels = torch.from_numpy(fitted.pixels.copy()).permute(2, 0, 1)[None]
         return normalise(self.task, pixels), fitted
 
     @torch.no_grad()
-    def predict(self, data: bytes) -> dict[str, Any]:
+    def predict(self, data: bytes, crop: Sides | None = None) -> dict[str, Any]:
         """The prediction of one image: `predicted` and `discarded`, each by falling score.
 
+        A network that was trained on crops predicts for `crop`; without it, the image is the crop.
         Classification predicts the concept with the highest score; the others predict all that
         reach their threshold. Raises `ImageUnreadable`.
         """
-        image, fitted = self.read(data)
+        image, fitted = self.read(data, crop)
         scored = sorted(self._scored(image, fitted), key=lambda entry: -float(entry["score"]))
         predicted: list[dict[str, Any]] = []
         discarded: list[dict[str, Any]] = []

@@ -1,5 +1,6 @@
 """The gallery: the images that match a query, their order, and the result for each image."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -15,6 +16,7 @@ from adapters.evaluation.prediction_arrays import (
     plain,
 )
 from domain.dataset.image import Box
+from domain.dataset.items import image_id_of
 from domain.errors import Invalid
 
 ALL, ERRORS, FALSE_POSITIVES, FALSE_NEGATIVES = (
@@ -71,9 +73,10 @@ class TrueAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 class ImageResult(msgspec.Struct, frozen=True):
     """An image's ground truth, and its predictions in descending order of score.
 
-    `outcome` is correct, misclassified or unsure in a classification, otherwise correct,
-    false_positives, false_negatives or both. Images are sorted by `score`; None means that no box
-    was predicted.
+    Of a crop, `image_id` is its key, the image's id with `:` and a number, and `crop` is where it
+    lies in the image. `outcome` is correct, misclassified or unsure in a classification, otherwise
+    correct, false_positives, false_negatives or both. Images are sorted by `score`; None means that
+    no box was predicted.
     """
 
     image_id: str
@@ -85,6 +88,12 @@ class ImageResult(msgspec.Struct, frozen=True):
     truth: list[TrueAnswer]
     predicted: list[GivenAnswer]
     discarded: list[GivenAnswer]
+    crop: Box | None = None
+
+    @property
+    def image(self) -> str:
+        """The id of the image that it is, or is a crop of."""
+        return image_id_of(self.image_id)
 
 
 class Gallery(msgspec.Struct, frozen=True):
@@ -172,8 +181,15 @@ def _cell(decided: Decided, query: GalleryQuery) -> Bools:
 class Evaluator:
     """Makes the result of each image: its outcome, ground truth and predictions."""
 
-    def __init__(self, decided: Decided, thresholds: list[float], concept: int | None) -> None:
+    def __init__(
+        self,
+        decided: Decided,
+        thresholds: list[float],
+        concept: int | None,
+        crops: Mapping[str, Box] | None = None,
+    ) -> None:
         self._decided = decided
+        self._crops = crops or {}
         self._thresholds = thresholds
         self._scores = decided.predictions.score_of(concept)
         self._wrong = decided.false_positives(None)
@@ -203,6 +219,7 @@ class Evaluator:
             truth=truth,
             predicted=predicted,
             discarded=discarded[:discarded_at_most],
+            crop=self._crops.get(images.ids[image]),
         )
 
     def _outcome(self, wrong: int, missed: int) -> str:

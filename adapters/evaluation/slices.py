@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from adapters.evaluation import metrics
 from adapters.evaluation.prediction_arrays import Bools, Decided
+from domain.dataset.items import image_id_of
 
 MOST = 100
 """The most slices that are listed; the worst ones are."""
@@ -46,7 +47,7 @@ def _members(
 ) -> dict[str | None, NDArray[np.bool_]]:
     members: dict[str | None, NDArray[np.bool_]] = {}
     for place in np.flatnonzero(within).tolist():
-        value = values.get(ids[place])
+        value = values.get(image_id_of(ids[place]))
         if value not in members:
             members[value] = np.zeros(len(ids), np.bool_)
         members[value][place] = True

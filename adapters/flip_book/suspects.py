@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from domain.dataset.annotation import Box, DoubtedLabel
+from domain.dataset.items import image_id_of
 from domain.dataset.suspects import Suggestion
 
 AUM, CONFIDENCE, LOSS = "aum", "confidence", "loss"
@@ -26,6 +27,20 @@ class Suspect(msgspec.Struct, frozen=True):
     label: DoubtedLabel
     suggestion: Suggestion
     reason: str
+
+
+def on_images(suspects: Sequence[Suspect], crops: Mapping[str, Box]) -> list[Suspect]:
+    """Suspects among crops as those of their images: labels and suggestions are at the crops."""
+    return [
+        msgspec.structs.replace(
+            suspect,
+            image_id=image_id_of(suspect.image_id),
+            label=msgspec.structs.replace(suspect.label, box=crop),
+            suggestion=msgspec.structs.replace(suspect.suggestion, box=crop),
+        )
+        for suspect in suspects
+        if (crop := crops.get(suspect.image_id)) is not None
+    ]
 
 
 def ranked(suspects: Sequence[Suspect]) -> list[Suspect]:

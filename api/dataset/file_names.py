@@ -14,7 +14,7 @@ from projections.training.library_queries import LibraryRow, VersionRow
 from projections.training.test_evaluations import EvaluationOnTestSet
 from projections.training.version_progress import ProgressRow
 
-_IMAGE = re.compile(r"\bimage ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+_IMAGE = re.compile(r"\bimage ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?::\d+)?\b")
 
 
 Row = TypeVar("Row", VersionRow, ProgressRow, TrialRow, EvaluationOnTestSet)

@@ -19,7 +19,7 @@ from api.dataset.erasure import OF_IMAGES, image_there, unless_erased
 from api.dataset.groups import members_in
 from api.dataset.image_uploads import add_uploads
 from api.dataset.schemas import Images, ImageSplit, ImageView, NewAnnotations, NewImageAnnotations
-from api.dataset.thumbnails import MEDIA_TYPE, Size, made_small
+from api.dataset.thumbnails import LARGEST, MEDIA_TYPE, Crop, Size, crop_of, cut, made_small
 from api.http.commands import CommandResult, Named, carry_out, named
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.http.schemas import AnySplit, Order
@@ -31,6 +31,7 @@ from domain.access.roles import Right
 from domain.aggregates import IMAGE, VIEW
 from domain.dataset.image import AnnotateImage, AssignSplit, RemoveImage
 from domain.errors import Invalid
+from domain.training.messages import Sides
 from projections.dataset.dataset import DATASET
 from projections.dataset.index_scans import ImageFilter
 from projections.dataset.queries import ImageRow, list_images
@@ -208,16 +209,13 @@ class ImageController(Controller):
         request: HttpRequest,
         image_id: FromPath[str],
         size: FromQuery[Size] = 256,
+        crop: Crop = None,
         as_of: AsOf = None,
     ) -> Response[bytes]:
         """WebP of what training reads, its longest side at most `size` pixels; made once and
-        stored."""
-        image, grey_bits = await asyncio.to_thread(_image_and_depth, backend, image_id, as_of)
-        headers = _headers(f"{image.blob}-{size}-{recipe(grey_bits)}")
-        if _is_known(request, headers):
-            return Response(b"", status_code=304, headers=headers)
-        data = await made_small(backend, image.blob, size, grey_bits)
-        return Response(data, media_type=MEDIA_TYPE, headers=headers)
+        stored. A `crop` is cut out of the larger one."""
+        box = None if crop is None else crop_of(crop)
+        return await thumbnail(backend, request, image_id, size, box, as_of)
 
     @put(
         "/images/{image_id:str}/split",
@@ -294,6 +292,26 @@ class ImageController(Controller):
             data,
             lambda session: annotate_images(session, [(image_id, command)]),
         )
+
+
+async def thumbnail(
+    backend: Backend,
+    request: HttpRequest,
+    image_id: str,
+    size: Size,
+    crop: Sides | None,
+    as_of: str | None = None,
+) -> Response[bytes]:
+    """An image, or a crop of it, made small."""
+    image, grey_bits = await asyncio.to_thread(_image_and_depth, backend, image_id, as_of)
+    of_crop = "" if crop is None else "-".join(map(str, crop))
+    headers = _headers(f"{image.blob}-{size}-{recipe(grey_bits)}{of_crop}")
+    if _is_known(request, headers):
+        return Response(b"", status_code=304, headers=headers)
+    data = await made_small(backend, image.blob, LARGEST if crop else size, grey_bits)
+    if crop is not None:
+        data = await asyncio.to_thread(cut, data, crop, size)
+    return Response(data, media_type=MEDIA_TYPE, headers=headers)
 
 
 def _image_and_depth(

@@ -1,18 +1,36 @@
 """Small versions of images, made once and stored, of the pixels that training reads."""
 
 import asyncio
+import io
 from functools import partial
-from typing import Literal
+from typing import Annotated, Literal
+
+from litestar.params import QueryParameter
+from PIL import Image
 
 from adapters.dataset.thumbnails import make, stored
+from adapters.images.crops import crop_edges
 from adapters.images.decoders import Decoder
 from api.backend import Backend
 from api.dataset.erasure import unless_erased
+from domain.errors import Invalid
+from domain.training.messages import Sides
 
 Size = Literal[256, 2048]
 """The longest side in pixels."""
 
 MEDIA_TYPE = "image/webp"
+
+LARGEST: Size = 2048
+
+Crop = Annotated[
+    str | None,
+    QueryParameter(
+        name="crop",
+        description="Only this box of the image: left, top, width and height in shares of its"
+        " sides, as in `0.1,0.2,0.3,0.4`",
+    ),
+]
 
 
 async def made_small(
@@ -28,6 +46,31 @@ async def made_small(
     if made is None:
         made = await backend.decoders.run(partial(_make, backend, digest, size, grey_bits))
     return made
+
+
+def crop_of(text: str) -> Sides:
+    """The box in a query. Raises `Invalid`."""
+    try:
+        x, y, width, height = (float(side) for side in text.split(","))
+    except ValueError:
+        x = y = width = height = -1.0
+    if not (0 <= x < 1 and 0 <= y < 1 and 0 < width <= 1 and 0 < height <= 1):
+        raise Invalid(
+            "crop is left, top, width and height in shares of the image's sides, as in"
+            " 0.1,0.2,0.3,0.4",
+            field="crop",
+        )
+    return x, y, width, height
+
+
+def cut(data: bytes, crop: Sides, size: int) -> bytes:
+    """A crop of a small version, its longest side at most `size` pixels, as WebP."""
+    with Image.open(io.BytesIO(data)) as image:
+        part = image.crop(crop_edges(image.size, crop))
+    part.thumbnail((size, size))
+    file = io.BytesIO()
+    part.save(file, "WEBP", quality=90, method=4)
+    return file.getvalue()
 
 
 def _make(

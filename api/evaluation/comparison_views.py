@@ -121,7 +121,9 @@ def comparison_view(
     if after is not None:
         chosen = chosen & (differing.first > after)
     which = np.flatnonzero(chosen)[:limit]
-    evaluators = [Evaluator(each.decided, each.thresholds, None) for each in (first, second)]
+    evaluators = [
+        Evaluator(each.decided, each.thresholds, None, each.crops) for each in (first, second)
+    ]
     return ComparisonView(
         first=first.version,
         second=second.version,

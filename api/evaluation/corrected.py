@@ -4,6 +4,7 @@ import msgspec
 
 from adapters.evaluation.gallery import CORRECT, Evaluator, ImageResult
 from api.evaluation.evaluated import EvaluatedVersion
+from domain.dataset.items import image_id_of
 from projections.dataset.erasures import ERASURES, erased_among
 from projections.flip_book.suspects import SUSPECTS, corrected_between
 
@@ -80,10 +81,12 @@ def _moved(
     if not corrected:
         return []
     places = [_places(each, corrected) for each in (first, second)]
-    evaluators = [Evaluator(each.decided, each.thresholds, None) for each in (first, second)]
+    evaluators = [
+        Evaluator(each.decided, each.thresholds, None, each.crops) for each in (first, second)
+    ]
     moved = []
-    for image in corrected:
-        if all(image in own for own in places):
+    for image in places[0]:
+        if image in places[1]:
             before, after = (
                 evaluator.evaluate(own[image], 0)
                 for evaluator, own in zip(evaluators, places, strict=True)
@@ -100,7 +103,8 @@ def _change(before: ImageResult, after: ImageResult) -> str:
 
 
 def _places(evaluated: EvaluatedVersion, images: list[str]) -> dict[str, int]:
-    """The index of each of these images in a version's predictions, if it is in them."""
-    among = set(images)
+    """The index of each item of these images in a version's predictions, in the images' order."""
+    order = {image: place for place, image in enumerate(images)}
     ids = evaluated.predictions.images.ids
-    return {image: place for place, image in enumerate(ids) if image in among}
+    found = [(key, place) for place, key in enumerate(ids) if image_id_of(key) in order]
+    return dict(sorted(found, key=lambda each: order[image_id_of(each[0])]))

@@ -14,6 +14,7 @@ from adapters.evaluation.loading import PredictionsUnreadable
 from adapters.evaluation.prediction_arrays import Decided, PredictionArrays
 from adapters.evaluation.predictions_cache import Facts
 from api.backend import Backend
+from domain.dataset.annotation import Box
 from domain.errors import Conflict, Gone, Invalid, NotFound
 from domain.training.version import default_threshold
 from projections.training.evaluations import EVALUATIONS, EvaluationRow, find_evaluation
@@ -51,6 +52,14 @@ class EvaluatedVersion(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def decided(self) -> Decided:
         return self.predictions.decide(np.array(self.thresholds))
+
+    @cached_property
+    def crops(self) -> Mapping[str, Box]:
+        """Where the items are crops, the place of each by its key."""
+        version = self.version
+        if not version.options.crops or version.manifest is None:
+            return {}
+        return self.backend.crops.of(version.manifest)
 
     @property
     def labels(self) -> dict[str, str]:

@@ -34,6 +34,7 @@ from api.http.parameters import AsOf, AtLeast, Cursor, Limit, Served
 from api.http.schemas import Split
 from domain.access.roles import Right
 from domain.aggregates import VERSION
+from domain.dataset.items import by_key, image_id_of
 from domain.errors import NotFound
 from domain.training.version import SetThresholds
 from projections.dataset.dataset import DATASET
@@ -217,9 +218,9 @@ class EvaluationController(Controller):
         evaluated = find_evaluated(backend, version_id, preview=threshold or (), as_of=as_of)
         columns, rows = prediction_rows(evaluated.decided, evaluated.labels, evaluated.thresholds)
 
-        def names(image_ids: Collection[str]) -> Mapping[str, str]:
+        def names(keys: Collection[str]) -> Mapping[str, str]:
             with backend.reading(None, DATASET) as (connection, _):
-                return file_names(connection, image_ids)
+                return by_key(keys, file_names(connection, {image_id_of(key) for key in keys}))
 
         columns, rows = with_file_names(columns, rows, names)
         return csv_file(f"version-{evaluated.version.number}-predictions.csv", columns, rows)

@@ -83,7 +83,7 @@ class TestEvaluationController(Controller):
         sync_to_thread=True,
         opt=needs(Right.TEST, of="version_id"),
     )
-    def request_evaluation(
+    def evaluate_on_test_set(
         self, backend: Served, version: Named, data: JSONBody[NewTestEvaluation]
     ) -> Response[CommandResult]:
         """Predict the test images as they are now with a ready version, on a worker.

@@ -30,6 +30,7 @@ from api.evaluation.views import (
 from api.http.parameters import AtLeast, Cursor, Served
 from api.pages.html import Page, render
 from domain.access.roles import Right
+from domain.dataset.items import by_key, image_id_of
 from domain.errors import Conflict, NotFound
 from domain.library.view import CLASSIFICATION
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
@@ -206,7 +207,7 @@ class EvaluationPages(Controller):
             api=f"/api/v1/versions/{version_id}/evaluation/images/{image_id}",
             image=image,
             row=find_rows(backend, [image_id]).get(image_id),
-            erased=_erased(backend, image_id),
+            erased=_erased(backend, image.image),
             labels=evaluated.labels,
             shown=shown,
             thresholds=threshold or [],
@@ -332,7 +333,7 @@ def _erased(backend: Backend, image_id: str) -> str | None:
     return describe_erasure(erasure) if erasure else None
 
 
-def find_rows(backend: Backend, image_ids: list[str]) -> dict[str, ImageRow]:
-    """The images that are still in the project, by id."""
+def find_rows(backend: Backend, keys: list[str]) -> dict[str, ImageRow]:
+    """The images of items that are still in the project, by the items' keys."""
     with backend.reading(None, DATASET) as (connection, _):
-        return find_images(connection, image_ids)
+        return by_key(keys, find_images(connection, {image_id_of(key) for key in keys}))

@@ -236,7 +236,10 @@ def judged(
     discarded_at_most: int | None = DISCARDED_AT_MOST,
 ) -> list[ImageResult]:
     evaluator = Evaluator(
-        evaluated.decided, evaluated.thresholds, _place(evaluated, concept, "concept")
+        evaluated.decided,
+        evaluated.thresholds,
+        _place(evaluated, concept, "concept"),
+        evaluated.crops,
     )
     return [evaluator.evaluate(place, discarded_at_most) for place in places]
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from adapters.blobs.blobs import BlobMissing
 from adapters.flip_book.arrays import Book, ItemsUnreadable
 from api.backend import Backend
+from domain.dataset.items import image_id_of
 from domain.errors import Conflict, Gone, NotFound
 from projections.dataset.erasures import ERASURES, erased_among
 from projections.flip_book.flip_book import (
@@ -127,10 +128,10 @@ def require_version(connection: Connection, version_id: str, at: int | None) -> 
 def _not_erased(backend: Backend, book: Book) -> NDArray[np.int64]:
     items = book.items
     with backend.reading(None, ERASURES) as (connection, _):
-        erased = erased_among(connection, items.image_ids)
+        erased = erased_among(connection, {image_id_of(key) for key in items.image_ids})
     if not erased:
         return np.arange(len(items))
-    kept = np.array([key not in erased for key in items.image_ids], np.bool_)
+    kept = np.array([image_id_of(key) not in erased for key in items.image_ids], np.bool_)
     return np.flatnonzero(kept[items.image])
 
 

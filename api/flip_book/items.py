@@ -28,6 +28,7 @@ from api.flip_book.views import (
 )
 from api.http.parameters import AsOf, AtLeast, Cursor, Limit, Served, position_in
 from domain.access.roles import Right
+from domain.dataset.items import by_key, image_id_of
 from domain.errors import NotFound
 from projections.dataset.dataset import DATASET
 from projections.dataset.queries import file_names
@@ -244,8 +245,8 @@ def _cell(value: Cell | bool) -> Cell:
 
 
 def _file_names(flip_book: FlipBook, places: list[int]) -> dict[str, str]:
-    """The file names, by image id, of the images of some items, as they are now."""
+    """The file names, by key, of the images or crops of some items, as they are now."""
     items = flip_book.book.items
-    ids = {items.image_ids[items.image[place]] for place in places}
+    keys = {items.image_ids[items.image[place]] for place in places}
     with flip_book.backend.reading(None, DATASET) as (connection, _):
-        return file_names(connection, ids)
+        return by_key(keys, file_names(connection, {image_id_of(key) for key in keys}))

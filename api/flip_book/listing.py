@@ -13,6 +13,7 @@ from api.flip_book.book import FlipBook
 from api.http.parameters import provided
 from api.http.schemas import Split
 from domain.dataset.image import TRAIN
+from domain.dataset.items import image_id_of
 from domain.errors import Invalid
 
 Region = Literal["easy", "ambiguous", "hard"]
@@ -115,7 +116,9 @@ def _filtered(flip_book: FlipBook, metrics: Dynamics, wanted: ItemsRequest) -> N
             raise Invalid("only boxes of a detection have an outcome", field="outcome")
         chosen &= last.outcome == OUTCOMES.index(wanted.outcome)
     if wanted.image is not None:
-        places = [n for n, key in enumerate(items.image_ids) if key == wanted.image]
+        places = [
+            n for n, key in enumerate(items.image_ids) if wanted.image in {key, image_id_of(key)}
+        ]
         chosen &= np.isin(items.image, places)
     return chosen
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from sqlalchemy import Connection
 
-from adapters.flip_book.suspects import Suspect
+from adapters.flip_book.suspects import Suspect, on_images
 from api.backend import Backend
 from api.evaluation.evaluated import PredictionsGone, find_evaluated
 from api.flip_book.book import ItemsGone, find_flip_book, require_version
@@ -94,6 +94,8 @@ def find_suspects(
     if len(refusals) == 2:
         raise refusals[0]
     suspects.sort(key=lambda suspect: (suspect.rank, suspect.split))
+    if version.options.crops and version.manifest is not None:
+        suspects = on_images(suspects, backend.crops.of(version.manifest))
     with backend.reading_as_of(as_of, None, *SHOWN) as (connection, _, at):
         decided = _with_states(connection, version, suspects, at)
     notes = [str(refusal) for refusal in refusals]

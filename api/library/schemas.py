@@ -10,10 +10,28 @@ from projections.dataset.catalog import ViewRow
 from projections.dataset.queries import ConceptCount, ViewCounts
 from projections.training.library_queries import LibraryRow, ModelRow
 
+GroupsOfConcepts = Annotated[
+    list[list[str]],
+    Meta(
+        description="Groups of concept ids of the parent: an item is in the view if it has all"
+        " concepts of any of the groups",
+        max_length=1_000,
+    ),
+]
+
 
 class NewView(Strict, frozen=True, kw_only=True):
+    """A view of the project's images; with `parent_id`, of those that the parent's concepts
+    choose, and of a detection parent a crop for each box."""
+
     name: Name
     kind: Kind
+    parent_id: str | None = None
+    conditions: GroupsOfConcepts = msgspec.field(default_factory=list)
+
+
+class NewConditions(Strict, frozen=True, kw_only=True):
+    conditions: GroupsOfConcepts
 
 
 class NewConcepts(Strict, frozen=True, kw_only=True):

@@ -1,18 +1,26 @@
 """Routes of views and their concepts."""
 
-from litestar import Controller, Response, delete, get, patch, post
+from litestar import Controller, Response, delete, get, patch, post, put
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from api.access.rights import needs
 from api.http.commands import CommandResult, Named, carry_out, named
 from api.http.parameters import AsOf, AtLeast, HttpRequest, Served
 from api.http.schemas import NewName
-from api.library.schemas import NewConcepts, NewLabel, NewView, Views, ViewView
-from application.views import add_concepts, change_concepts, create_view
+from api.library.schemas import NewConcepts, NewConditions, NewLabel, NewView, Views, ViewView
+from application.views import add_concepts, change_concepts, change_conditions, create_view
 from domain.access.roles import Right
 from domain.aggregates import PROJECT, VIEW
 from domain.errors import NotFound
-from domain.library.view import ArchiveView, RemoveConcept, RenameConcept, RenameView, RestoreView
+from domain.library.conditions import Conditions
+from domain.library.view import (
+    ArchiveView,
+    ChangeConditions,
+    RemoveConcept,
+    RenameConcept,
+    RenameView,
+    RestoreView,
+)
 from projections.dataset.catalog import CATALOG, find_view, list_views
 from projections.dataset.dataset import DATASET
 from projections.dataset.queries import count_views
@@ -31,11 +39,31 @@ class ViewController(Controller):
         opt=needs(Right.ANNOTATE, of="project_id"),
     )
     def create_view(self, project: Named, data: JSONBody[NewView]) -> Response[CommandResult]:
+        """A view without a parent is about all images. A child is about those items of its parent
+        that meet the conditions; of a detection view these are the crops of its true boxes. The
+        parent stays; `PUT /views/{view_id}/conditions` changes the conditions."""
+        conditions = groups_of(data.conditions)
         return project.carry_out(
-            lambda session: create_view(session, project.id, data.name, data.kind),
+            lambda session: create_view(
+                session, project.id, data.name, data.kind, data.parent_id, conditions
+            ),
             data,
             status_code=201,
         )
+
+    @put(
+        "/views/{view_id:str}/conditions",
+        summary="Change a child view's conditions",
+        sync_to_thread=True,
+        opt=needs(Right.ANNOTATE, of="view_id"),
+    )
+    def change_conditions(
+        self, view: Named, data: JSONBody[NewConditions]
+    ) -> Response[CommandResult]:
+        """Choose other items of the parent. Versions keep the items that they were trained on, and
+        annotations of items that leave the view count again when they come back."""
+        command = ChangeConditions(groups_of(data.conditions))
+        return view.carry_out(lambda session: change_conditions(session, view.id, command), data)
 
     @get(
         "/projects/{project_id:str}/views",
@@ -163,3 +191,7 @@ class ViewController(Controller):
         return carry_out(
             backend, request, None, lambda session: change_concepts(session, view_id, command)
         )
+
+
+def groups_of(conditions: list[list[str]]) -> Conditions:
+    return tuple(tuple(group) for group in conditions)

@@ -1,11 +1,13 @@
-"""A project's images at a position of the log, read image by image."""
+"""A project's images at a position of the log, read image by image, and the views above a view."""
 
 from collections.abc import Iterator
 
 from application.log.store import END, Store
-from domain.aggregates import IMAGE, PROJECT
+from domain.aggregates import IMAGE, PROJECT, VIEW
+from domain.dataset.items import Parent
 from domain.dataset.project import Project
 from domain.event import StreamName
+from domain.library.view import View
 from domain.training.manifest import PlacedImage
 
 
@@ -20,6 +22,25 @@ def images_at(
         state = IMAGE.fold(events)
         if state is not None and not state.removed:
             yield PlacedImage(StreamName.parse(stream).entity_id, state, len(events))
+
+
+def parents_at(store: Store, view_id: str, position: int) -> tuple[Parent, ...]:
+    """The views above a view at a position, the nearest first."""
+    parents: list[Parent] = []
+    view = _view_at(store, view_id, position)
+    while view is not None and view.parent_id is not None:
+        parent = _view_at(store, view.parent_id, position)
+        if parent is None:
+            break
+        parents.append(Parent(view.parent_id, parent.kind, view.conditions))
+        view = parent
+    return tuple(parents)
+
+
+def _view_at(store: Store, view_id: str, position: int) -> View | None:
+    stream = VIEW.stream(view_id)
+    events = store.streams([stream], upto=position)[stream]
+    return VIEW.fold(recorded.event for recorded in events)
 
 
 def grey_bits_of(store: Store, project_id: str, *, upto: int = END) -> int | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import msgspec
 
+from application.dataset.dataset import parents_at
 from application.handle import Decided, Request, Session, handle
 from application.log.store import Store
 from domain.access.roles import Grants, Right
@@ -16,6 +17,7 @@ from domain.dataset import image as images
 from domain.dataset import project as projects
 from domain.dataset.blob import Blob, BlobErasureOrdered, ConfirmErasure, OrderErasure
 from domain.dataset.image import EraseImage, Image, ImageErased
+from domain.dataset.items import image_id_of
 from domain.dataset.project import ProjectCreated
 from domain.errors import Conflict, Forbidden
 from domain.event import Recorded, name_of
@@ -148,8 +150,10 @@ def erased_of(store: Store, created: VersionCreated) -> list[ErasedImage]:
         frozenset(concept.concept_id for concept in created.concepts),
         negative_validation=created.negative_validation,
         reviewed_only=created.options.reviewed_only,
+        parents=parents_at(store, created.view_id, created.log_position),
     )
-    return [ErasedImage(line.image, reasons[line.image]) for line in lines]
+    image_ids = dict.fromkeys(image_id_of(line.image) for line in lines)
+    return [ErasedImage(image_id, reasons[image_id]) for image_id in image_ids]
 
 
 def _as_they_were(

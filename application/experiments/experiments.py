@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from application.dataset.dataset import images_at
+from application.dataset.dataset import images_at, parents_at
 from application.handle import Decided, Session
 from application.training.starting import PretrainedWeights, initial_weights
 from domain.aggregates import EXPERIMENT, MODEL, VERSION, VIEW
@@ -18,6 +18,8 @@ from domain.experiments.experiment import (
     TrialProposed,
 )
 from domain.experiments.space import (
+    CROPS,
+    MARGIN,
     Parameters,
     SearchSpace,
     Value,
@@ -85,15 +87,20 @@ def start_experiment(
                 f"{key!r} is not shared by trials; the options are: {', '.join(SHARED)}",
                 field=f"options.{key}",
             )
+    if MARGIN in plan.base and not view.crops:
+        raise Invalid(
+            "only crops have a margin; this view's items are images", field=f"options.{MARGIN}"
+        )
+    base = {**plan.base, CROPS: True} if view.crops else dict(plan.base)
     space = plan.space or default_space(view.kind, at_hand)
-    check_space(view.kind, space, plan.base, at_hand)
+    check_space(view.kind, space, base, at_hand)
     labels = view.removed | view.concepts
     concepts = tuple(
         ConceptLabel(key, label) for key, label in labels.items() if key in model.concepts
     )
     position = session.position
-    first = default_trials(view.kind, space, plan.base, at_hand)[0]
-    options = options_of(view.kind, plan.base, first, at_hand)
+    first = default_trials(view.kind, space, base, at_hand)[0]
+    options = options_of(view.kind, base, first, at_hand)
     if options.epochs is None:
         raise Invalid("trials are as long as their epochs; give epochs", field="options.epochs")
     started = ExperimentStarted(
@@ -104,7 +111,7 @@ def start_experiment(
         kind=view.kind,
         concepts=concepts,
         log_position=position,
-        base=dict(plan.base),
+        base=base,
         space=space,
         objective=objective_of(view.kind),
         epochs=options.epochs,
@@ -121,6 +128,7 @@ def start_experiment(
         frozenset(model.concepts),
         negative_validation=True,
         reviewed_only=options.reviewed_only,
+        parents=parents_at(session.store, view_id, position),
     )
     counts = manifest.counts_of_enough(lines, view.kind)
     versions.check_trainable(view.kind, concepts, counts, options.reviewed_only)

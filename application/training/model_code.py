@@ -62,7 +62,9 @@ def _read(model: ModelDescription) -> Iterator[str]:
     yield "    image = Image.fromarray(grey.astype(np.uint8))"
     yield 'image, white = image.convert("RGBA"), Image.new("RGBA", image.size, "white")'
     yield 'image = Image.alpha_composite(white, image).convert("RGB")'
-    if options.margin_crop:
+    if options.crops:
+        yield from _crop(options.margin_crop)
+    elif options.margin_crop:
         yield f"image = ImageOps.crop(image, round(min(image.size) * {options.margin_crop} / 2))"
     width, height = options.input_size
     if options.resizer == KEEP_ASPECT_RATIO:
@@ -76,6 +78,17 @@ def _read(model: ModelDescription) -> Iterator[str]:
     if model.kind != DETECTION:
         yield f"mean, std = np.reshape([{list(MEAN)}, {list(STD)}], (2, 1, 3, 1, 1))"
         yield "pixels = ((pixels - mean) / std).astype(np.float32)"
+
+
+def _crop(margin: float) -> Iterator[str]:
+    """The box that the arguments name, or the whole image, as the worker's `crop_edges` cuts it."""
+    yield "x, y, w, h = map(float, sys.argv[2:6] or [0, 0, 1, 1])  # the box: left, top, and sides"
+    yield "W, H = image.size"
+    yield f"x, y, w, h = x * W, y * H, w * W, h * H; margin = {margin} * min(w, h)"
+    yield "left = min(max(round(x - margin), 0), W - 1)"
+    yield "top = min(max(round(y - margin), 0), H - 1)"
+    yield "right = max(min(round(x + w + margin), W), left + 1)"
+    yield "image = image.crop((left, top, right, max(min(round(y + h + margin), H), top + 1)))"
 
 
 def _print(kind: str) -> Iterator[str]:

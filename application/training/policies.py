@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from application.dataset.dataset import grey_bits_of, images_at
+from application.dataset.dataset import grey_bits_of, images_at, parents_at
 from application.handle import Request, handle
 from application.log.store import Store
 from application.training.test_evaluations import manifest_of_test_set
@@ -60,6 +60,7 @@ def manifest_of(store: Store, created: VersionCreated) -> Iterator[ManifestLine]
         frozenset(concept.concept_id for concept in created.concepts),
         negative_validation=created.negative_validation,
         reviewed_only=created.options.reviewed_only,
+        parents=parents_at(store, created.view_id, created.log_position),
     )
 
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 
-from application.dataset.dataset import images_at
+from application.dataset.dataset import images_at, parents_at
 from application.handle import Decided, Session
 from application.log.store import Store
 from domain.aggregates import VERSION, VIEW
@@ -57,6 +57,7 @@ def manifest_of_test_set(
         negative_validation=created.negative_validation,
         reviewed_only=False,
         tests=True,
+        parents=parents_at(store, created.view_id, log_position),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from application.dataset.dataset import images_at
+from application.dataset.dataset import images_at, parents_at
 from application.dataset.erasure import refuse_if_erased
 from application.handle import Decided, Session
 from application.training.starting import PretrainedWeights, initial_weights
@@ -34,7 +34,7 @@ def create_version(
     model = models.require(session.get(MODEL, model_id))
     view = views.require_active(session.get(VIEW, model.view_id))
     at_hand = frozenset() if weights is None else weights.at_hand()
-    options = resolve_options(view.kind, chosen, at_hand)
+    options = resolve_options(view.kind, chosen, at_hand, crops=view.crops)
     position = session.position
     lines = manifest.manifest(
         images_at(session.store, view.project_id, position),
@@ -43,6 +43,7 @@ def create_version(
         frozenset(model.concepts),
         negative_validation=True,
         reviewed_only=options.reviewed_only,
+        parents=parents_at(session.store, model.view_id, position),
     )
     labels = view.removed | view.concepts
     version_id = session.begin(VERSION)

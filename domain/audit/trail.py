@@ -16,7 +16,7 @@ from domain.dataset.project import Project, TestSetDrawn, ValidationSplitDrawn
 from domain.event import Event, Recorded
 from domain.experiments.experiment import Experiment, ExperimentStarted
 from domain.library.model import Model, ModelCreated, ModelForked, VersionNumbered
-from domain.library.view import ModelRegistered, View, ViewCreated
+from domain.library.view import ChildViewAdded, ModelRegistered, View, ViewCreated
 from domain.subscriptions.webhook import WebhookRegistered
 from domain.text import escaped
 from domain.training.version import Version, VersionCreated
@@ -106,9 +106,11 @@ def line_of(recorded: Recorded, states: States, after: object) -> Line:
 def mentions(event: Event) -> list[str]:
     """The other streams whose state an event's line needs."""
     match event:
+        case ViewCreated(parent_id=str(parent_id)):
+            return [PROJECT.stream(event.project_id), VIEW.stream(parent_id)]
         case ImageAdded() | ImportRequested() | ViewCreated():
             return [PROJECT.stream(event.project_id)]
-        case ImageAnnotated() | ModelCreated():
+        case ImageAnnotated() | ModelCreated() | ChildViewAdded():
             return [VIEW.stream(event.view_id)]
         case WebhookRegistered(project_id=str(project_id)):
             return [PROJECT.stream(project_id)]

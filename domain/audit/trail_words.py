@@ -28,6 +28,7 @@ from domain.dataset import blob, imports, project
 from domain.dataset import image as images
 from domain.event import Recorded
 from domain.library import model, view
+from domain.library.conditions import Conditions
 from domain.training import version
 
 
@@ -210,7 +211,27 @@ def _of_view(
     match recorded.event:
         case view.ViewCreated() as created:
             where = named_in(states, PROJECT.stream(created.project_id))
-            return Description(f"{created.kind} view '{created.name}' created in {where}")
+            if created.parent_id is None:
+                return Description(f"{created.kind} view '{created.name}' created in {where}")
+            parent = VIEW.stream(created.parent_id)
+            conditions = _conditions(created.conditions, labels_of(states.get(parent)))
+            return Description(
+                f"{created.kind} view '{created.name}' created in {where}, on"
+                f" {'crops' if created.crops else 'images'} of {named_in(states, parent)} with"
+                f" {conditions}"
+            )
+        case view.ChildViewAdded(view_id=key):
+            return Description(
+                f"{subject} became the parent of {named_in(states, VIEW.stream(key))}"
+            )
+        case view.ConditionsChanged(conditions=conditions):
+            earlier = before if isinstance(before, view.View) else None
+            parent_id = earlier.parent_id if earlier else None
+            of_parent = labels_of(states.get(VIEW.stream(parent_id or "")))
+            was = _conditions(earlier.conditions, of_parent) if earlier else None
+            return Description(
+                f"conditions of {subject} changed", was, _conditions(conditions, of_parent)
+            )
         case view.ViewRenamed(name=name):
             return Description(f"{subject} renamed", _name(before), name)
         case view.ViewArchived():
@@ -288,6 +309,10 @@ def _of_version(
             )
     status = earlier.status if earlier else None
     return of_training(recorded.event, subject, status, getattr(after, "status", None))
+
+
+def _conditions(conditions: Conditions, labels: Mapping[str, str]) -> str:
+    return " or ".join(" and ".join(labels.get(key, key) for key in group) for group in conditions)
 
 
 def _listed(concepts: Iterable[str], labels: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """An image of a project: its bytes by digest, its split, and its annotations in each view."""
 
 import uuid
+from collections import Counter
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar
 
@@ -10,7 +11,7 @@ from domain.dataset.annotation import PRECISION, Annotation, Box, DoubtedLabel
 from domain.dataset.blob import erased_before
 from domain.errors import Conflict, Gone, Invalid, NotFound
 from domain.event import Event
-from domain.library.view import CLASSIFICATION, DETECTION, View, refuse_archived
+from domain.library.view import CLASSIFICATION, DETECTION, TAGGING, View, refuse_archived
 from domain.personal import PERSONAL
 from domain.text import MAX_REASON, clean_name, refuse_controls, refuse_unprintable
 
@@ -38,7 +39,9 @@ class ImageAdded(Event, frozen=True, tag="image.added"):
 class ImageAnnotated(Event, frozen=True, tag="image.annotated"):
     """In one view the image now has exactly these annotations, replacing those it had.
 
-    No annotation at all, and not *without concept*, means that it is no longer annotated.
+    No annotation at all, and not *without concept*, means that it is no longer annotated. In a view
+    of crops, `box` names the crop, as the box of the parent view that it is. In a tagging view of
+    crops, *without concept* says that crops which are not listed hold no concept.
     """
 
     view_id: str
@@ -287,9 +290,13 @@ def annotate(command: AnnotateImage, image: Image | None, view: View) -> list[Ev
     refuse_archived(view)
     check_fits(command, view)
     annotations = _canonical(command.annotations)
+    if view.crops:
+        _check_crops(annotations, current, view)
     annotated = ImageAnnotated(command.view_id, annotations, command.without_concept)
     before = current.annotations.get(command.view_id, ImageAnnotated(command.view_id, (), False))
-    return [] if annotated == before else [annotated]
+    # That no other crop holds a concept is said of the crops there are now: saying it again counts.
+    says_more = view.crops and command.without_concept
+    return [] if annotated == before and not says_more else [annotated]
 
 
 def review(command: ReviewImage | WithdrawReview, image: Image | None, view: View) -> list[Event]:
@@ -328,24 +335,26 @@ def check_fits(command: AnnotateImage, view: View) -> None:
             raise Invalid(
                 f"view {view.name!r} has no concept {annotation.concept_id!r}", field="concept_id"
             )
-        if (annotation.box is not None) != (view.kind == DETECTION):
-            need = "needs a box" if view.kind == DETECTION else "takes no box"
-            raise Invalid(f"an annotation of a {view.kind} view {need}", field="box")
+        if (annotation.box is not None) != view.boxed:
+            need = "needs a box" if view.boxed else "takes no box"
+            of_crops = " of crops" if view.crops else ""
+            raise Invalid(f"an annotation of a {view.kind} view{of_crops} {need}", field="box")
         if annotation.box is not None:
             _check_box(annotation.box)
-    if command.without_concept and annotations:
+    complete = view.crops and view.kind == TAGGING
+    if command.without_concept and annotations and not complete:
         raise Invalid("an image without concept has no annotations", field="without_concept")
     if view.kind == CLASSIFICATION:
         if command.without_concept:
             raise Invalid(
                 "in a classification view every image has a concept", field="without_concept"
             )
-        if len(annotations) > 1:
+        if len(annotations) > 1 and not view.crops:
             raise Invalid(
                 f"an image of a classification view has one concept, not {len(annotations)}",
                 field="annotations",
             )
-    if view.kind != DETECTION and len({a.concept_id for a in annotations}) < len(annotations):
+    if view.kind != DETECTION and len(set(annotations)) < len(annotations):
         raise Invalid("a concept is given twice", field="annotations")
 
 
@@ -366,6 +375,24 @@ def _canonical(annotations: tuple[Annotation, ...]) -> tuple[Annotation, ...]:
 def _order(annotation: Annotation) -> tuple[str, tuple[float, ...]]:
     box = annotation.box
     return annotation.concept_id, () if box is None else msgspec.structs.astuple(box)
+
+
+def _check_crops(annotations: tuple[Annotation, ...], image: Image, view: View) -> None:
+    """Raises `Invalid` for a box that the image does not have in the parent view, and for a crop of
+    a classification view with more than one concept."""
+    parent = image.annotations.get(view.parent_id or "")
+    boxes = {annotation.box for annotation in parent.annotations} if parent else set()
+    for annotation in annotations:
+        if annotation.box not in boxes:
+            assert annotation.box is not None
+            raise Invalid(
+                f"box {msgspec.structs.astuple(annotation.box)} is none of the image's boxes in the"
+                " parent view; annotate it there first",
+                field="box",
+            )
+    given = Counter(annotation.box for annotation in annotations)
+    if view.kind == CLASSIFICATION and max(given.values(), default=0) > 1:
+        raise Invalid("a crop of a classification view has one concept", field="annotations")
 
 
 def _check_box(box: Box) -> None:

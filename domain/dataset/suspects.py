@@ -18,7 +18,7 @@ from domain.dataset.image import (
 )
 from domain.errors import Conflict, Invalid
 from domain.event import Event
-from domain.library.view import View, refuse_archived
+from domain.library.view import TAGGING, View, refuse_archived
 
 UPHELD, UNSURE, CORRECTED = "upheld", "unsure", "corrected"
 DECISIONS = (UPHELD, UNSURE, CORRECTED)
@@ -108,6 +108,11 @@ def take_suggestion(command: TakeSuggestion, image: Image | None, view: View) ->
     view_id, label = command.view_id, command.label
     current = require(image)
     _require_label(label, current, view_id)
+    if view.crops and view.kind == TAGGING:
+        # Whether the image's other crops were looked at is not for a suggestion to say.
+        raise Conflict(
+            "the tags of a crop are corrected in its image; annotate that instead", field="item"
+        )
     annotations = command.suggestion.corrected(_annotations(current, view_id) or (), label)
     annotate = AnnotateImage(view_id, annotations, without_concept=not annotations)
     return correct_suspect(CorrectSuspect(command.version_id, label, annotate), current, view)

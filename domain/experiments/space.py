@@ -13,6 +13,8 @@ from domain.training.options import TrainingOptions, resolve_options
 
 ARCHITECTURE, RATE_MULTIPLIER, OPTIMIZER = "architecture", "rate_multiplier", "optimizer"
 WEIGHT_DECAY, BALANCING, IMAGE_SIZE = "weight_decay", "balancing", "image_size"
+CROPS, MARGIN = "crops", "margin_crop"
+"""Of the base: whether items are crops, and the option that only crops have."""
 AUGMENTATION = "augmentation."
 """Before an operation's name: whether the trial has it."""
 
@@ -129,7 +131,7 @@ def default_trials(
 def _default_trial(
     kind: str, space: SearchSpace, base: Base, architecture: str, at_hand: frozenset[str]
 ) -> Parameters:
-    default = resolve_options(kind, {**base, ARCHITECTURE: architecture}, at_hand)
+    default = _resolve(kind, {**base, ARCHITECTURE: architecture}, at_hand)
     ops = {entry.op for entry in default.augmentations}
     wanted: dict[str, object] = {
         ARCHITECTURE: architecture,
@@ -173,12 +175,21 @@ def options_of(
     if searched:
         kept = [str(entry["op"]) for entry in default_augmentations(kind)]
         given["augmentations"] = [op for op in OPERATIONS if searched.get(op, op in kept)]
-    options = resolve_options(kind, given, at_hand)
+    options = _resolve(kind, given, at_hand)
     multiplier = float(parameters.get(RATE_MULTIPLIER, 1.0))
     if multiplier == 1.0:
         return options
     rate = min(options.initial_learning_rate * multiplier, LARGEST_RATE)
-    return resolve_options(kind, given | {"initial_learning_rate": rate}, at_hand)
+    return _resolve(kind, given | {"initial_learning_rate": rate}, at_hand)
+
+
+def _resolve(kind: str, given: Mapping[str, Any], at_hand: frozenset[str]) -> TrainingOptions:
+    chosen = dict(given)
+    crops = bool(chosen.pop(CROPS, False))
+    # Experiments of earlier releases could cut a margin off images.
+    cut = 0.0 if crops else float(chosen.pop(MARGIN, 0.0))
+    options = resolve_options(kind, chosen, at_hand, crops=crops)
+    return msgspec.structs.replace(options, margin_crop=cut) if cut else options
 
 
 def check_space(kind: str, space: SearchSpace, base: Base, at_hand: frozenset[str]) -> None:

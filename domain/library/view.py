@@ -1,9 +1,14 @@
 """A view: one question about a project's images, its concepts, and the sets that are models."""
 
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
 import msgspec
 
 from domain.errors import Conflict, Invalid, NotFound
 from domain.event import Event
+from domain.library.conditions import Conditions, ParentConcepts
+from domain.library.conditions import check as check_conditions
 from domain.text import clean_name
 
 CLASSIFICATION, TAGGING, DETECTION = "classification", "tagging", "detection"
@@ -13,11 +18,32 @@ ConceptSet = frozenset[str]
 
 
 class ViewCreated(Event, frozen=True, tag="view.created"):
-    """A view of the project's images was created."""
+    """A view was created: of the project's images, or of items of a parent view.
+
+    Then these meet `conditions`: groups of the parent's concepts, of one of which an item has all.
+    They are images, or `crops`: the boxes of the nearest detection view above.
+    """
+
+    schema_version: ClassVar[int] = 2
 
     project_id: str
     name: str
     kind: str
+    parent_id: str | None = None
+    conditions: Conditions = ()
+    crops: bool = False
+
+
+class ChildViewAdded(Event, frozen=True, tag="view.child_added"):
+    """A view was created that has this one as its parent."""
+
+    view_id: str
+
+
+class ConditionsChanged(Event, frozen=True, tag="view.conditions_changed"):
+    """The view chooses items of its parent by other conditions."""
+
+    conditions: Conditions
 
 
 class ViewRenamed(Event, frozen=True, tag="view.renamed"):
@@ -64,7 +90,8 @@ class ModelRegistered(Event, frozen=True, tag="view.model_registered"):
 class View(msgspec.Struct, frozen=True):
     """`concepts` and `removed` map ids to labels; `models` maps sets of concepts to models.
 
-    `current_model` is the last model whose set was the view's whole set of concepts.
+    `current_model` is the last model whose set was the view's whole set of concepts. `children` are
+    the ids of the views that have this one as their parent.
     """
 
     project_id: str
@@ -75,12 +102,32 @@ class View(msgspec.Struct, frozen=True):
     models: dict[ConceptSet, str] = msgspec.field(default_factory=dict)
     current_model: str | None = None
     archived: bool = False
+    parent_id: str | None = None
+    conditions: Conditions = ()
+    crops: bool = False
+    children: tuple[str, ...] = ()
+
+    @property
+    def gives_crops(self) -> bool:
+        """Whether the items of its children are crops."""
+        return self.crops or self.kind == DETECTION
+
+    @property
+    def boxed(self) -> bool:
+        """Whether its annotations have boxes."""
+        return self.gives_crops
 
 
 class CreateView(msgspec.Struct, frozen=True):
     project_id: str
     name: str
     kind: str
+    parent_id: str | None = None
+    conditions: Conditions = ()
+
+
+class ChangeConditions(msgspec.Struct, frozen=True):
+    conditions: Conditions
 
 
 class RenameView(msgspec.Struct, frozen=True):
@@ -120,7 +167,18 @@ Command = CreateView | RenameView | ArchiveView | RestoreView | ConceptCommand
 def evolve(view: View | None, event: Event) -> View | None:
     match event, view:
         case ViewCreated(), _:
-            return View(event.project_id, event.name, event.kind)
+            return View(
+                event.project_id,
+                event.name,
+                event.kind,
+                parent_id=event.parent_id,
+                conditions=event.conditions,
+                crops=event.crops,
+            )
+        case ChildViewAdded(), View():
+            return msgspec.structs.replace(view, children=(*view.children, event.view_id))
+        case ConditionsChanged(), View():
+            return msgspec.structs.replace(view, conditions=event.conditions)
         case ViewRenamed(), View():
             return msgspec.structs.replace(view, name=event.name)
         case ViewArchived(), View():
@@ -156,7 +214,7 @@ def _with_current(view: View) -> View:
 def decide(command: Command, view: View | None) -> list[Event]:
     """The events of the view; `library.model_rule` decides those of its models."""
     if isinstance(command, CreateView):
-        return _create(command)
+        return create(command, None)
     current = require(view)
     match command:
         case ArchiveView():
@@ -182,13 +240,78 @@ def decide(command: Command, view: View | None) -> list[Event]:
             return [ConceptRemoved(command.concept_id)]
 
 
-def _create(command: CreateView) -> list[Event]:
+def create(command: CreateView, parent: View | None) -> list[Event]:
+    """Create a view, on its parent if it has one. Raises `Invalid` naming the field."""
     if command.kind not in KINDS:
         raise Invalid(
             f"kind is {command.kind!r}; it is one of {', '.join(KINDS)}",
             field="kind",
         )
-    return [ViewCreated(command.project_id, clean_name(command.name), command.kind)]
+    name = clean_name(command.name)
+    if command.parent_id is None:
+        if command.conditions:
+            raise Invalid("conditions are about a parent; name one", field="parent_id")
+        return [ViewCreated(command.project_id, name, command.kind)]
+    if parent is None or parent.project_id != command.project_id:
+        raise Invalid("the project has no such view", field="parent_id")
+    if parent.archived:
+        raise Conflict(f"view {parent.name!r} is archived; restore it first", field="parent_id")
+    if parent.gives_crops and command.kind == DETECTION:
+        raise Invalid(
+            "a detection view cannot stand on crops; choose classification or tagging, or another"
+            " parent",
+            field="kind",
+        )
+    conditions = check_conditions(command.conditions, _concepts_of(parent))
+    return [
+        ViewCreated(
+            command.project_id,
+            name,
+            command.kind,
+            command.parent_id,
+            conditions,
+            parent.gives_crops,
+        )
+    ]
+
+
+def change_conditions(
+    command: ChangeConditions, view: View, parent: View, below: Iterable[View]
+) -> list[Event]:
+    """Choose items of the parent by other conditions. `below` are all views under this one.
+
+    Of tagging views of crops, an image that is marked complete says that all crops not listed hold
+    no concept; so the crops of such a view must not become more.
+    """
+    refuse_archived(view)
+    conditions = check_conditions(command.conditions, _concepts_of(parent))
+    if conditions == view.conditions:
+        return []
+    for each in (view, *below):
+        if each.crops and each.kind == TAGGING:
+            raise Conflict(
+                f"{each.name!r} is a tagging view of crops: its complete images speak of the crops"
+                " that they had; create another view",
+                field="conditions",
+            )
+    return [ConditionsChanged(conditions)]
+
+
+def _concepts_of(parent: View) -> ParentConcepts:
+    return ParentConcepts(parent.name, parent.concepts, parent.kind != TAGGING)
+
+
+def refuse_named(concept_id: str, view: View, children: Mapping[str, View | None]) -> None:
+    """Raises `Conflict` if conditions of a child that is not archived name the view's concept."""
+    for child in children.values():
+        if child is None or child.archived:
+            continue
+        if any(concept_id in group for group in child.conditions):
+            raise Conflict(
+                f"the conditions of view {child.name!r} name {view.concepts[concept_id]!r}; change"
+                " them first, or archive that view",
+                field="concept_id",
+            )
 
 
 def _add(command: AddConcepts, view: View) -> list[Event]:

@@ -51,8 +51,11 @@ _PRECISIONS = {
 }
 
 
-def training_form(kind: str, at_hand: frozenset[str] = frozenset()) -> Form:
-    """The form of a kind of view; `at_hand` are the files of pretrained weights there are."""
+def training_form(kind: str, at_hand: frozenset[str] = frozenset(), *, crops: bool = False) -> Form:
+    """The form of a kind of view, of images or of `crops`.
+
+    `at_hand` are the files of pretrained weights there are.
+    """
     networks = architectures_for(kind)
     return Form(
         kind,
@@ -60,7 +63,7 @@ def training_form(kind: str, at_hand: frozenset[str] = frozenset()) -> Form:
             Section("network", "Network", tuple(_network(kind, networks, at_hand))),
             Section("length", "Length", tuple(_length(networks))),
             Section("optimizer", "Optimizer", tuple(_optimizer(networks)), advanced=True),
-            Section("images", "Images", tuple(_images(kind, networks))),
+            Section("images", "Images", tuple(_images(kind, networks, crops))),
             Section("running", "Running", tuple(_running()), advanced=True),
             Section("flip_book", "Flip Book", tuple(_flip_book()), advanced=True),
         ),
@@ -247,7 +250,7 @@ def _share(key: str, label: str, about: str, value: float, optimizers: tuple[str
     )
 
 
-def _images(kind: str, networks: list[Architecture]) -> Iterator[Control]:
+def _images(kind: str, networks: list[Architecture], crops: bool) -> Iterator[Control]:
     yield Control(
         key="resizer",
         type=SELECT,
@@ -288,15 +291,16 @@ def _images(kind: str, networks: list[Architecture]) -> Iterator[Control]:
         unit="px",
         shown_when={"resizer": (KEEP_ASPECT_RATIO,)},
     )
-    if kind != DETECTION:
+    if crops:
         yield Control(
             key="margin_crop",
             type=NUMBER,
-            label="Margin crop",
-            help="Share of the shorter side that is cut off, half of it at each end of both sides",
+            label="Margin around the crop",
+            help="Share of the crop's shorter side that is added on each side, as far as the image"
+            " reaches",
             defaults=(Default(0.0),),
             minimum=0,
-            maximum=0.9,
+            maximum=1,
             step=0.01,
         )
     yield Control(

@@ -1,12 +1,14 @@
-"""What a version trains on: a line an image, a pure function of the log up to a position."""
+"""What a version trains on: a line an item, a pure function of the log up to a position."""
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from domain.dataset.annotation import Annotation
 from domain.dataset.image import TEST, TRAIN, Image
+from domain.dataset.items import Item, Parent, is_annotated, items_of
 from domain.library.view import CLASSIFICATION, DETECTION, ConceptSet
 from domain.training.messages import ManifestLine
 
@@ -28,50 +30,55 @@ def manifest(
     negative_validation: bool,
     reviewed_only: bool,
     tests: bool = False,
+    parents: Sequence[Parent] = (),
 ) -> Iterator[ManifestLine]:
     """The lines on which a model of these concepts trains and validates, in the images' order; with
     `tests`, those of the test set, by the rule for images that validate.
 
-    Images of the test set are else left out, and those that are not annotated in the view. A
-    classification view keeps those with one of the concepts; a tagging view all, with those of the
-    concepts they hold, if any; a detection view trains on those with a box of one of the concepts,
-    and with `negative_validation` validates on all, since false positives on the others count. With
-    `reviewed_only`, training images count only if their annotations in the view are reviewed.
+    Items are the images, or those of them, or of their crops, that the views above, `parents` with
+    the nearest first, choose. Those of images of the test set are else left out, and those that are
+    not annotated in the view. A classification view keeps those with one of the concepts; a tagging
+    view all, with those of the concepts they hold, if any; a detection view trains on those with a
+    box of one of the concepts, and with `negative_validation` validates on all, since false
+    positives on the others count. With `reviewed_only`, training images count only if their
+    annotations in the view are reviewed.
     """
     for image in images:
-        if (image.state.split == TEST) != tests:
+        state = image.state
+        annotated = state.annotations.get(view_id)
+        if (state.split == TEST) != tests or annotated is None:
             continue
-        annotated = image.state.annotations.get(view_id)
-        if annotated is None or not (annotated.annotations or annotated.without_concept):
+        if reviewed_only and state.split == TRAIN and not state.is_reviewed(view_id):
             continue
-        if reviewed_only and image.state.split == TRAIN and not image.state.is_reviewed(view_id):
-            continue
-        kept = [
-            annotation for annotation in annotated.annotations if annotation.concept_id in concepts
-        ]
-        if kind == CLASSIFICATION and len(kept) != 1:
-            continue
-        may_be_empty = negative_validation and image.state.split != TRAIN
-        if kind == DETECTION and not kept and not may_be_empty:
-            continue
-        yield ManifestLine(
-            image.image_id,
-            image.state.blob,
-            image.state.split,
-            tuple(annotation.concept_id for annotation in kept),
-            tuple(
-                (box.x, box.y, box.width, box.height)
-                for annotation in kept
-                if (box := annotation.box) is not None
-            ),
-        )
+        for item in items_of(state, parents):
+            if not is_annotated(state, view_id, item, parents):
+                continue
+            kept = [a for a in item.own(annotated.annotations) if a.concept_id in concepts]
+            if kind == CLASSIFICATION and len(kept) != 1:
+                continue
+            may_be_empty = negative_validation and state.split != TRAIN
+            if kind == DETECTION and not kept and not may_be_empty:
+                continue
+            yield _line(image, item, kept)
+
+
+def _line(image: PlacedImage, item: Item, kept: Sequence[Annotation]) -> ManifestLine:
+    concepts = tuple(annotation.concept_id for annotation in kept)
+    if item.box is not None:
+        crop = msgspec.structs.astuple(item.box)
+        key = item.key(image.image_id)
+        return ManifestLine(key, image.state.blob, image.state.split, concepts, crop=crop)
+    boxes = tuple(
+        msgspec.structs.astuple(annotation.box) for annotation in kept if annotation.box is not None
+    )
+    return ManifestLine(image.image_id, image.state.blob, image.state.split, concepts, boxes)
 
 
 class ManifestCounts(msgspec.Struct, frozen=True):
-    """Images per split, and training images per concept id.
+    """Items per split, and training items per concept id.
 
-    `validation_set` is the sha256 of the ids of the images that validate: metrics of two versions
-    can be compared if it is the same.
+    `validation_set` is the sha256 of the keys of the items that validate, and of where crops are:
+    metrics of two versions can be compared if it is the same.
     """
 
     train: int
@@ -93,7 +100,8 @@ class Tally:
         if line.split == TRAIN:
             self._concepts.update(set(line.concepts))
         else:
-            self._validation.update(line.image.encode() + b"\n")
+            crop = "" if line.crop is None else f" {line.crop}"
+            self._validation.update(f"{line.image}{crop}\n".encode())
 
     def counts(self) -> ManifestCounts:
         train = self._splits[TRAIN]

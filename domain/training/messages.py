@@ -312,15 +312,20 @@ class Report(msgspec.Struct, frozen=True):
         return f"{self.version_id}:{key}:{self.delivery}:{self.sequence}"
 
 
-class ManifestLine(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One image of a version's frozen dataset; `concepts` are the ids it is annotated with.
+Sides = tuple[float, float, float, float]
+"""Of a box: left, top, width and height, as shares of the image's sides."""
 
-    In a detection view `boxes` has the box of each: left, top, width and height, as shares of the
-    image's sides.
+
+class ManifestLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One item of a version's frozen dataset; `concepts` are the ids it is annotated with.
+
+    `image` is the image's id. For a crop, it is the id with `:` and the crop's number, and `crop`
+    is where it lies. In a detection view `boxes` has the box of each concept.
     """
 
     image: str
     blob: str
     split: str
     concepts: tuple[str, ...]
-    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    boxes: tuple[Sides, ...] = ()
+    crop: Sides | None = None

@@ -20,11 +20,13 @@ class Fact(msgspec.Struct, frozen=True):
 def facts_of(kind: str, options: TrainingOptions) -> list[Fact]:
     """The facts of every option that applies; pretrained weights are listed even if none."""
     facts = []
-    for control in training_form(kind).controls():
+    for control in training_form(kind, crops=options.crops).controls():
         value = _value(control, options)
         if value is not None:
             unit = f" {control.unit}" if control.unit else ""
             facts.append(Fact(control.key, control.label, f"{control.describe(value)}{unit}"))
+    if options.margin_crop and not options.crops:
+        facts.append(Fact("margin_crop", "Margin cut off", f"{options.margin_crop:g}"))
     return facts
 
 

@@ -23,6 +23,9 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Every option of one training, resolved; None where it does not apply.
 
     Sizes are in pixels, learning rates per iteration. Either `epochs` or `iterations` is there.
+    `margin_crop` is the margin added around `crops`, a share of their shorter side. Of images it is
+    0, except in versions of earlier releases: they cut off this share of the shorter side, half of
+    it at each end of both sides.
     """
 
     architecture: str
@@ -46,6 +49,7 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True):
     height: int | None = None
     max_dimension: int | None = None
     margin_crop: float = 0.0
+    crops: bool = False
     balancing: bool = False
     reviewed_only: bool = False
     max_expansion_ratio: float | None = None
@@ -67,21 +71,27 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def resolve_options(
-    kind: str, given: Mapping[str, Any], at_hand: frozenset[str] = frozenset()
+    kind: str,
+    given: Mapping[str, Any],
+    at_hand: frozenset[str] = frozenset(),
+    *,
+    crops: bool = False,
 ) -> TrainingOptions:
     """What a user chose, with a default for all that was left out.
 
     The user's value comes first, then that which suits the optimizer, then the architecture's. What
-    does not apply is dropped. `at_hand` are the files of pretrained weights there are. Raises
-    `Invalid` naming the field that is unknown, of the wrong type or out of range.
+    does not apply is dropped. `at_hand` are the files of pretrained weights there are; `crops` says
+    that the view's items are crops. Raises `Invalid` naming the field that is unknown, of the wrong
+    type or out of range.
     """
-    chosen = resolve(training_form(kind, at_hand).controls(), given)
+    chosen = resolve(training_form(kind, at_hand, crops=crops).controls(), given)
     if chosen["pretrained"] == NONE:
         chosen["pretrained"] = None
     chosen["augmentations"] = tuple(
         Augmentation(entry.pop("op"), entry) for entry in map(dict, chosen["augmentations"])
     )
-    options = TrainingOptions(**{key: value for key, value in chosen.items() if value is not None})
+    values = {key: value for key, value in chosen.items() if value is not None}
+    options = TrainingOptions(**values, crops=crops)
     _check_together(options)
     return options
 

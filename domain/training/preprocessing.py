@@ -12,12 +12,19 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
+_CROP = (
+    "the box, in shares of the upright image, with margin_crop of its shorter side added on each"
+    " side; its edges rounded to pixels, within the image"
+)
+
+
 class Preprocessing(msgspec.Struct, frozen=True, kw_only=True):
     """What happens to an image, in the order of the fields.
 
     `decoder` is the number of the rule by which files become pixels. `width` and `height` are the
     network's input. `mean` and `std` are of values that `scale` has multiplied; detectors normalise
-    their input themselves.
+    their input themselves. `crop` says what is cut out of the image first, with the margin of
+    `margin_crop`; without it, `margin_crop` is cut off the whole image.
     """
 
     decoder: int
@@ -27,6 +34,7 @@ class Preprocessing(msgspec.Struct, frozen=True, kw_only=True):
     grey_bits: int
     colour_profile: str
     colour_order: str
+    crop: str | None = None
     margin_crop: float
     resize: str
     width: int
@@ -67,6 +75,7 @@ def preprocessing(
         grey_bits=grey_bits or FULL_DEPTH,
         colour_profile="ignored",
         colour_order="RGB",
+        crop=_CROP if options.crops else None,
         margin_crop=options.margin_crop,
         resize="longest side to width, aspect ratio kept"
         if keeps_aspect

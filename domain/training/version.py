@@ -40,7 +40,7 @@ class VersionCreated(Event, frozen=True, tag="version.created"):
     those of earlier releases did not.
     """
 
-    schema_version: ClassVar[int] = 5
+    schema_version: ClassVar[int] = 6
 
     project_id: str
     view_id: str

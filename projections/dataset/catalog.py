@@ -20,6 +20,7 @@ from sqlalchemy import (
     insert,
     select,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from domain.dataset.project import (
     GreyDepthChosen,
@@ -32,9 +33,11 @@ from domain.dataset.project import (
 )
 from domain.event import Recorded
 from domain.library.view import (
+    ChildViewAdded,
     ConceptAdded,
     ConceptRemoved,
     ConceptRenamed,
+    ConditionsChanged,
     ModelRegistered,
     ViewArchived,
     ViewCreated,
@@ -68,6 +71,9 @@ views = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("created_position", BigInteger, nullable=False),
     Column("archived", Boolean, nullable=False),
+    Column("parent_id", Text),
+    Column("conditions", JSONB, nullable=False),
+    Column("crops", Boolean, nullable=False),
     Column("revision", BigInteger, nullable=False),
     valid_from_column(),
 )
@@ -85,7 +91,7 @@ concepts = Table(
 PROJECTS = History(
     projects, "name", "splits_drawn", "group_key", "revision", born="created_position"
 )
-VIEWS = History(views, "name", "archived", "revision", born="created_position")
+VIEWS = History(views, "name", "archived", "conditions", "revision", born="created_position")
 CONCEPTS = History(concepts, "label", "removed", "added_position")
 
 _project = projects.c.project_id == bindparam("key")
@@ -103,6 +109,9 @@ _revise_project = PROJECTS.change(_project, revision=_to)
 _add_view = insert(views)
 _rename_view = VIEWS.change(_view, name=bindparam("new_name"), revision=_to)
 _archive_view = VIEWS.change(_view, archived=bindparam("is_archived"), revision=_to)
+_change_conditions = VIEWS.change(
+    _view, conditions=bindparam("new_conditions", type_=JSONB), revision=_to
+)
 _revise_view = VIEWS.change(_view, revision=_to)
 _keep_concept = CONCEPTS.keep(_concept)
 _delete_concept = concepts.delete().where(_concept)
@@ -146,6 +155,9 @@ def project(recorded: Recorded) -> Iterator[Write]:
                     "name": created.name,
                     "kind": created.kind,
                     "archived": False,
+                    "parent_id": created.parent_id,
+                    "conditions": [list(group) for group in created.conditions],
+                    "crops": created.crops,
                     "created_at": recorded.metadata.occurred_at,
                     "created_position": recorded.position,
                     "revision": recorded.originator_version,
@@ -158,6 +170,9 @@ def project(recorded: Recorded) -> Iterator[Write]:
             yield Write(_archive_view, revised | {"is_archived": True})
         case ViewRestored():
             yield Write(_archive_view, revised | {"is_archived": False})
+        case ConditionsChanged(conditions=conditions):
+            groups = [list(group) for group in conditions]
+            yield Write(_change_conditions, revised | {"new_conditions": groups})
         case ConceptAdded() as added:
             # A concept may be added again after its removal.
             key = {"key": recorded.entity_id, "concept": added.concept_id}
@@ -180,7 +195,13 @@ def project(recorded: Recorded) -> Iterator[Write]:
         case ConceptRemoved() as removed:
             yield Write(_remove_concept, own | {"concept": removed.concept_id})
     match recorded.event:
-        case ConceptAdded() | ConceptRenamed() | ConceptRemoved() | ModelRegistered():
+        case (
+            ConceptAdded()
+            | ConceptRenamed()
+            | ConceptRemoved()
+            | ModelRegistered()
+            | ChildViewAdded()
+        ):
             yield Write(_revise_view, revised)
 
 
@@ -203,6 +224,10 @@ class ConceptRow(msgspec.Struct, frozen=True):
 
 
 class ViewRow(msgspec.Struct, frozen=True):
+    """A view. Its items are images, or `crops`; of a child view they meet `conditions`: groups of
+    concept ids of the parent, of one of which an item has all.
+    """
+
     view_id: str
     project_id: str
     name: str
@@ -211,6 +236,9 @@ class ViewRow(msgspec.Struct, frozen=True):
     revision: int
     concepts: list[ConceptRow]
     archived: bool
+    parent_id: str | None = None
+    conditions: list[list[str]] = []
+    crops: bool = False
 
 
 def list_projects(

@@ -49,14 +49,15 @@ export class Panel {
     const { recording, work } = this;
     this.item = item;
     const key = recording.keys[item];
-    const image = recording.imageIds[recording.images[item]];
+    const id = recording.imageIds[recording.images[item]];
+    const image = imageOf(id);
     this.place.dataset.item = key;
     this.one("name").textContent = "";
     this.one("annotation").href = `/views/${work.view_id}/annotate?image=${image}`;
     this.one("image-page").href = `/images/${image}`;
     for (const name of ["drawn", "list", "history-lines"]) this.one(name).replaceChildren();
     this.one("siblings").hidden = true;
-    const picture = element("img", { src: `/api/v1/images/${image}/thumbnail?size=2048`, alt: "" });
+    const picture = element("img", { src: `${recording.pictureOf(id)}?size=2048`, alt: "" });
     this.picture = framed(picture, "shot large");
     this.one("picture").replaceChildren(this.picture);
     this.place.hidden = false;

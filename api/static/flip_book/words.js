@@ -33,7 +33,7 @@ export function element(name, properties = {}, ...children) {
 // A small picture of an item, its true box drawn in.
 export function shot(recording, item, text) {
   const id = recording.imageIds[recording.images[item]];
-  const picture = element("img", { src: `/api/v1/images/${id}/thumbnail`, alt: text, loading: "lazy", decoding: "async" });
+  const picture = element("img", { src: recording.pictureOf(id), alt: text, loading: "lazy", decoding: "async" });
   const box = recording.boxes?.[item];
   return framed(picture, "shot", ...(box ? [overlay([{ box, kind: "true" }])] : []));
 }

@@ -25,6 +25,7 @@ VERBS = [
     "end",
     "erase",
     "estimate",
+    "evaluate",
     "export",
     "follow",
     "fork",

@@ -27,7 +27,12 @@ from domain.event import Event
 from domain.library.view import CLASSIFICATION, DETECTION, KINDS, TAGGING, View
 from tests.domain.story import Story
 
-VIEWS = {kind: View("p", "pets", kind, {"c1": "cat", "c2": "dog"}) for kind in KINDS}
+VIEWS = {kind: View("p", "pets", kind, {"c1": "cat", "c2": "dog"}) for kind in KINDS} | {
+    f"{kind} of crops": View(
+        "p", "pets", kind, {"c1": "cat", "c2": "dog"}, parent_id=DETECTION, crops=True
+    )
+    for kind in (CLASSIFICATION, TAGGING)
+}
 ADD = AddImage("p", "sha", 8, 6, "a.png", {"camera": "left"})
 ADDED = ImageAdded("p", "sha", 8, 6, "a.png", {"camera": "left"})
 CAT, DOG = Annotation("c1"), Annotation("c2")
@@ -256,3 +261,51 @@ def test_an_erased_image_does_not_come_back() -> None:
 
 def test_events_before_the_first_leave_no_image() -> None:
     assert given(ImageRemoved()).state is None
+
+
+CLASSIFIED, TAGGED = f"{CLASSIFICATION} of crops", f"{TAGGING} of crops"
+OTHER_BOX = Box(0.5, 0.2, 0.3, 0.4)
+BOXED = ImageAnnotated(
+    DETECTION, (Annotation("c1", BOX), Annotation("c2", BOX), Annotation("c2", OTHER_BOX)), False
+)
+
+
+def test_crops_are_annotated_by_their_boxes() -> None:
+    both = (Annotation("c2", BOX), Annotation("c1", OTHER_BOX))
+    given(ADDED, BOXED).when(AnnotateImage(CLASSIFIED, both)).then(
+        ImageAnnotated(CLASSIFIED, both[::-1], False)
+    )
+    several = (Annotation("c1", BOX), Annotation("c2", BOX))
+    given(ADDED, BOXED).when(AnnotateImage(TAGGED, several)).then(
+        ImageAnnotated(TAGGED, several, False)
+    )
+
+
+@pytest.mark.parametrize("view", [CLASSIFIED, TAGGED])
+def test_a_crop_is_a_box_that_the_parent_has_now(view: str) -> None:
+    elsewhere = AnnotateImage(view, (Annotation("c1", Box(0.1, 0.2, 0.3, 0.41)),))
+    given(ADDED, BOXED).when(elsewhere).then(Invalid, field="box", says="annotate it there first")
+    label = AnnotateImage(view, (Annotation("c1", BOX),))
+    given(ADDED).when(label).then(Invalid, field="box")
+    removed = ImageAnnotated(DETECTION, (Annotation("c2", OTHER_BOX),), False)
+    given(ADDED, BOXED, removed).when(label).then(Invalid, field="box")
+    given(ADDED, BOXED).when(AnnotateImage(view, (CAT,))).then(
+        Invalid, field="box", says="of crops needs a box"
+    )
+
+
+def test_a_crop_of_a_classification_has_one_concept() -> None:
+    twice = AnnotateImage(CLASSIFIED, (Annotation("c1", BOX), Annotation("c2", BOX)))
+    given(ADDED, BOXED).when(twice).then(Invalid, field="annotations")
+    nothing = AnnotateImage(CLASSIFIED, (), without_concept=True)
+    given(ADDED, BOXED).when(nothing).then(Invalid, field="without_concept")
+
+
+def test_that_the_other_crops_hold_no_concept_is_said_of_the_crops_there_are() -> None:
+    complete = AnnotateImage(TAGGED, (Annotation("c1", BOX),), without_concept=True)
+    said = ImageAnnotated(TAGGED, (Annotation("c1", BOX),), True)
+    given(ADDED, BOXED).when(complete).then(said)
+    given(ADDED, BOXED, said, BOXED).when(complete).then(said)
+    given(ADDED, BOXED, said).when(AnnotateImage(TAGGED, (Annotation("c1", BOX),))).then(
+        ImageAnnotated(TAGGED, (Annotation("c1", BOX),), False)
+    )

@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from domain.errors import Conflict, Invalid, NotFound
@@ -6,9 +7,12 @@ from domain.library import view as views
 from domain.library.view import (
     AddConcepts,
     ArchiveView,
+    ChangeConditions,
+    ChildViewAdded,
     ConceptAdded,
     ConceptRemoved,
     ConceptRenamed,
+    ConditionsChanged,
     CreateView,
     ModelRegistered,
     NewConcept,
@@ -158,3 +162,93 @@ def test_an_amended_model_gives_its_former_set_up() -> None:
 
 def test_events_before_the_first_leave_no_view() -> None:
     assert given(CAT).state is None
+
+
+PARENT = View("p", "digits", "detection", {"c1": "four", "c2": "nine"})
+TAGS = View("p", "seen", "tagging", {"c1": "four", "c2": "nine"})
+CHILD = ViewCreated("p", "which", "classification", "v1", (("c1",),), True)
+
+
+def child(kind: str = "classification", *groups: str, project: str = "p") -> CreateView:
+    conditions = tuple(tuple(group.split()) for group in groups)
+    return CreateView(project, "which", kind, "v1", conditions)
+
+
+def test_a_child_of_a_detection_view_is_on_crops() -> None:
+    assert views.create(child("classification", "c1"), PARENT) == [CHILD]
+    (created,) = views.create(child("tagging", "c2", "c1", "c2 c2"), PARENT)
+    assert created == ViewCreated("p", "which", "tagging", "v1", (("c1",), ("c2",)), True)
+    on_crops = msgspec.structs.replace(TAGS, crops=True)
+    (deeper,) = views.create(child("tagging", "c2 c1"), on_crops)
+    assert deeper == ViewCreated("p", "which", "tagging", "v1", (("c1", "c2"),), True)
+
+
+def test_a_child_of_another_view_is_on_images() -> None:
+    (created,) = views.create(child("detection", "c2 c1"), TAGS)
+    assert created == ViewCreated("p", "which", "detection", "v1", (("c1", "c2"),), False)
+
+
+@pytest.mark.parametrize(
+    ("command", "parent", "field"),
+    [
+        (child("classification"), PARENT, "conditions"),
+        (child("classification", ""), PARENT, "conditions[0]"),
+        (child("classification", "c1", "c3"), PARENT, "conditions[1]"),
+        (child("classification", "c1 c2"), PARENT, "conditions[0]"),
+        (child("detection", "c1"), PARENT, "kind"),
+        (child("detection", "c1"), msgspec.structs.replace(TAGS, crops=True), "kind"),
+        (child("classification", "c1", project="q"), PARENT, "parent_id"),
+        (child("classification", "c1"), None, "parent_id"),
+        (CreateView("p", "which", "tagging", None, (("c1",),)), None, "parent_id"),
+    ],
+)
+def test_a_child_that_cannot_be_is_refused(
+    command: CreateView, parent: View | None, field: str
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        views.create(command, parent)
+    assert refused.value.field == field
+
+
+def test_a_child_of_an_archived_view_is_refused() -> None:
+    with pytest.raises(Conflict) as refused:
+        views.create(child("tagging", "c1"), msgspec.structs.replace(TAGS, archived=True))
+    assert refused.value.field == "parent_id"
+
+
+def test_conditions_are_changed() -> None:
+    state = given(CHILD).state
+    assert state is not None
+    change = ChangeConditions((("c2",), ("c1",)))
+    changed = ConditionsChanged((("c1",), ("c2",)))
+    assert views.change_conditions(change, state, PARENT, []) == [changed]
+    after = given(CHILD, changed).state
+    assert after is not None
+    assert after.conditions == (("c1",), ("c2",))
+    assert views.change_conditions(change, after, PARENT, []) == []
+
+
+def test_a_tagging_view_of_crops_keeps_the_conditions_above_it() -> None:
+    state = given(CHILD).state
+    assert state is not None
+    tags = msgspec.structs.replace(state, kind="tagging", name="what")
+    for view, below in ((tags, []), (state, [tags])):
+        with pytest.raises(Conflict, match="'what' is a tagging view") as refused:
+            views.change_conditions(ChangeConditions((("c2",),)), view, PARENT, below)
+        assert refused.value.field == "conditions"
+
+
+def test_a_concept_that_a_childs_condition_names_stays() -> None:
+    state = given(CHILD).state
+    assert state is not None
+    views.refuse_named("c2", PARENT, {"v2": state})
+    views.refuse_named("c1", PARENT, {"v2": msgspec.structs.replace(state, archived=True)})
+    with pytest.raises(Conflict, match="view 'which' name 'four'") as refused:
+        views.refuse_named("c1", PARENT, {"v2": state})
+    assert refused.value.field == "concept_id"
+
+
+def test_a_view_knows_its_children() -> None:
+    state = given(CREATED, ChildViewAdded("v2"), ChildViewAdded("v3")).state
+    assert state is not None
+    assert state.children == ("v2", "v3")

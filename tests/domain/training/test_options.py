@@ -88,9 +88,18 @@ def test_what_is_chosen_stands() -> None:
     augmented = {"augmentations": ["vertical_flip", {"op": "brightness", "max_delta": 0.5}]}
     listed = (Augmentation("vertical_flip", {}), Augmentation("brightness", {"max_delta": 0.5}))
     expected = TrainingOptions(
-        **chosen, resizer="fixed", augmentations=listed, recorded_images=5000
+        **chosen, resizer="fixed", augmentations=listed, recorded_images=5000, crops=True
     )
-    assert resolve_options("classification", chosen | augmented) == expected
+    assert resolve_options("classification", chosen | augmented, crops=True) == expected
+
+
+def test_only_crops_have_a_margin() -> None:
+    with pytest.raises(Invalid) as refused:
+        resolve_options("classification", {"margin_crop": 0.1})
+    assert refused.value.field == "margin_crop"
+    assert not resolve_options("classification", {}).crops
+    with pytest.raises(Invalid):
+        resolve_options("tagging", {"margin_crop": 1.1}, crops=True)
 
 
 def test_what_does_not_apply_is_dropped() -> None:
