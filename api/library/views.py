@@ -57,7 +57,7 @@ class ViewController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ANNOTATE, of="view_id"),
     )
-    def change_conditions(
+    def set_conditions(
         self, view: Named, data: JSONBody[NewConditions]
     ) -> Response[CommandResult]:
         """Choose other items of the parent. Versions keep the items that they were trained on, and
