@@ -192,6 +192,7 @@ def status() -> None:
     help="What is asked of images; `suspects` corrects wrong labels and trains again.",
 )
 @click.option("--epochs", type=float, help="By default so many as the kind needs.")
+@click.option("--images", type=click.IntRange(50), help="So many single digits, instead of all.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--experiment", is_flag=True, help="Search for the best training of single digits.")
 @click.option("--trials", type=int, help="With --experiment: how many, by default 12.")
@@ -200,6 +201,7 @@ def demo(
     keep: bool,
     json_file: Path | None,
     epochs: float | None,
+    images: int | None,
     seed: int,
     experiment: bool,
     trials: int | None,
@@ -207,17 +209,26 @@ def demo(
     """The main job on real images: handwritten digits in, a trained version out."""
     from cli.demo.demo import run_demo, run_experiment_demo
 
+    if images is not None and kind != "classification":
+        raise click.UsageError(f"--images is about single digits; a demo of {kind} has all")
     if experiment:
         sys.exit(
             run_experiment_demo(
-                keep=keep, json_file=json_file, epochs=epochs, trials=trials, seed=seed
+                keep=keep,
+                json_file=json_file,
+                epochs=epochs,
+                images=images,
+                trials=trials,
+                seed=seed,
             )
         )
     if kind == "suspects":
         from cli.demo.suspects import run_suspects_demo
 
         sys.exit(run_suspects_demo(keep=keep, json_file=json_file, epochs=epochs, seed=seed))
-    sys.exit(run_demo(kind=kind, keep=keep, json_file=json_file, epochs=epochs, seed=seed))
+    sys.exit(
+        run_demo(kind=kind, keep=keep, json_file=json_file, epochs=epochs, images=images, seed=seed)
+    )
 
 
 def refuse_other_encodings(arguments: Sequence[str]) -> None:

@@ -57,9 +57,7 @@ class ViewController(Controller):
         sync_to_thread=True,
         opt=needs(Right.ANNOTATE, of="view_id"),
     )
-    def set_conditions(
-        self, view: Named, data: JSONBody[NewConditions]
-    ) -> Response[CommandResult]:
+    def set_conditions(self, view: Named, data: JSONBody[NewConditions]) -> Response[CommandResult]:
         """Choose other items of the parent. Versions keep the items that they were trained on, and
         annotations of items that leave the view count again when they come back."""
         command = ChangeConditions(groups_of(data.conditions))

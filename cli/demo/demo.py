@@ -49,7 +49,13 @@ class DemoResult(msgspec.Struct, frozen=True):
 
 
 def run_demo(
-    *, kind: str, keep: bool, json_file: Path | None, epochs: float | None, seed: int
+    *,
+    kind: str,
+    keep: bool,
+    json_file: Path | None,
+    epochs: float | None,
+    images: int | None,
+    seed: int,
 ) -> int:
     """Run the demo; return the process's exit status, 0 if the version is ready and good enough."""
     console = Console()
@@ -63,7 +69,7 @@ def run_demo(
 
     try:
         with demo_system(say, keep=keep) as (client, data):
-            view_id = make_project(client, console, plan, seed)
+            view_id = make_project(client, console, plan, seed, images)
             training = {"name": "Demo", "options": plan.options | {"seed": seed}}
             path = f"views/{view_id}/versions"
             with demo_training(client, data, path, training, say) as version_id:
@@ -82,7 +88,13 @@ def run_demo(
 
 
 def run_experiment_demo(
-    *, keep: bool, json_file: Path | None, epochs: float | None, trials: int | None, seed: int
+    *,
+    keep: bool,
+    json_file: Path | None,
+    epochs: float | None,
+    images: int | None,
+    trials: int | None,
+    seed: int,
 ) -> int:
     """Search for the best training of single digits; 0 if the best is good enough."""
     console = Console()
@@ -99,7 +111,7 @@ def run_experiment_demo(
 
     try:
         with demo_system(say, keep=keep) as (client, data):
-            view_id = make_project(client, console, plan, seed)
+            view_id = make_project(client, console, plan, seed, images)
             path = f"views/{view_id}/experiments"
             with demo_training(client, data, path, body, say) as experiment_id:
                 page = sign_in_address(client, f"/experiments/{experiment_id}")

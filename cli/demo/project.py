@@ -31,16 +31,21 @@ Key = Callable[[str], str]
 """The Idempotency-Key of a step."""
 
 
-def make_project(client: ApiClient, console: Console, plan: Plan, seed: int) -> str:
-    """Make the project, or find it; the id of the view to train in."""
+def make_project(
+    client: ApiClient, console: Console, plan: Plan, seed: int, images: int | None = None
+) -> str:
+    """Make the project, or find it; the id of the view to train in. Of single digits, only the
+    first so many `images` are taken."""
     if plan.kind == CLASSIFICATION:
-        return _annotated_digits(client, console, plan, seed)
+        return _annotated_digits(client, console, plan, seed, images)
     return _imported_scenes(client, console, plan, seed)
 
 
-def _annotated_digits(client: ApiClient, console: Console, plan: Plan, seed: int) -> str:
+def _annotated_digits(
+    client: ApiClient, console: Console, plan: Plan, seed: int, images: int | None
+) -> str:
     """Single digits, uploaded and annotated one request after the other."""
-    files, digits = handwritten_digits()
+    files, digits = (each[:images] for each in handwritten_digits())
     project = {"name": "Handwritten digits"}
     view = {"name": plan.view, "kind": plan.kind}
     labels = {"labels": [str(digit) for digit in range(10)]}

@@ -25,6 +25,7 @@ from tests.servers import new_database
 DIGITS = PLANS[CLASSIFICATION]
 FEW = {kind: msgspec.structs.replace(PLANS[kind], scenes=40) for kind in (TAGGING, DETECTION)}
 QUIET = Console(quiet=True)
+IMAGES = 200
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def two_logs(
 
 def made(scene: Scene, plan: Plan, seed: int, key: str = KEY) -> str:
     with ApiClient(scene.url, key) as client:
-        return make_project(client, QUIET, plan, seed)
+        return make_project(client, QUIET, plan, seed, IMAGES)
 
 
 def dataset(scene: Scene, view_id: str, plan: Plan) -> str:

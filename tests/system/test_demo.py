@@ -22,7 +22,8 @@ from cli.operations.demo_lock import living_demo
 from tests.servers import port_of_its_own
 from tests.system.system import eventually
 
-SHORT, LONG = "0.1", "100"
+SHORT, LONG = "0.1", "200"
+IMAGES = "300"
 
 
 class Demo:
@@ -75,7 +76,8 @@ class Folder:
         self.demos: list[Demo] = []
 
     def demo(self, epochs: str, *arguments: str) -> Demo:
-        demo = Demo(self._outputs, self.environment, "--epochs", epochs, *arguments)
+        wanted = ("--epochs", epochs, "--images", IMAGES, *arguments)
+        demo = Demo(self._outputs, self.environment, *wanted)
         self.demos.append(demo)
         return demo
 

@@ -23,7 +23,7 @@ from tests.projections.engine.rebuilding import compare
 from tests.servers import Database, port_of_its_own
 from tests.waiting import HANG_SECONDS
 
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS = 0.1
 """Between two requests of a thread: the load is to be there, and not to take the whole machine."""
 
 
