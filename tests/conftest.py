@@ -60,6 +60,8 @@ LONGEST_FIRST = (
     "api/library/test_annotate_page.py",
     "system/test_import_faults.py",
     "gpu_worker/test_worker.py",
+    "gpu_worker/test_predictions.py",
+    "api/evaluation/test_on_test_set.py",
     "gpu_worker/test_take_away.py",
     "system/test_replay.py",
     "projections/test_as_of.py",

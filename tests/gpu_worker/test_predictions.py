@@ -32,7 +32,7 @@ from tests.gpu_worker.samples import coloured_job, coloured_lines, of_type, put_
 from tests.gpu_worker.test_kinds import job_of, lines_of
 
 
-def tested(lines: list[ManifestLine]) -> list[ManifestLine]:
+def held_out(lines: list[ManifestLine]) -> list[ManifestLine]:
     """The lines that validate, as if they were of the test set."""
     validate = [line for line in lines if line.split == "validation"]
     return [msgspec.structs.replace(line, split="test") for line in validate]
@@ -68,7 +68,7 @@ def test_the_same_images_have_the_metrics_and_predictions_of_the_training(
 ) -> None:
     job = job_of(kind, blobs, epochs=1)
     evaluated, checkpoint = trained(job, settings, blobs)
-    lines = tested(lines_of(kind, blobs))
+    lines = held_out(lines_of(kind, blobs))
     said: list[Any] = []
     predict_images(
         predicting(job, checkpoint, put_manifest(blobs, lines)), settings, blobs, said.append
@@ -99,7 +99,7 @@ def test_whatever_is_killed_there_is_one_and_the_same_result(
     """A child dies, a worker dies, and a third carries it out; the job comes twice besides."""
     job = coloured_job(blobs, epochs=0.4)
     _, checkpoint = trained(job, settings, blobs)
-    manifest = put_manifest(blobs, tested(coloured_lines(blobs)))
+    manifest = put_manifest(blobs, held_out(coloured_lines(blobs)))
     predict = predicting(job, checkpoint, manifest)
 
     async def scenario() -> None:
@@ -132,7 +132,7 @@ def test_what_cannot_be_predicted_fails_with_the_reason(
 ) -> None:
     job = coloured_job(blobs, epochs=0.4)
     _, checkpoint = trained(job, settings, blobs)
-    lines = tested(coloured_lines(blobs))
+    lines = held_out(coloured_lines(blobs))
     lost = [msgspec.structs.replace(lines[0], blob="0" * 64), *lines[1:]]
     whole = put_manifest(blobs, lines)
     cases = [

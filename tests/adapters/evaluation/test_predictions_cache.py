@@ -90,7 +90,8 @@ BOXED = {"image": "i", "split": "train", "truth": [TRUE], "predicted": [SAID]}
     ("kind", "rows", "says"),
     [
         ("tagging", [LABELS, LABELS], "twice"),
-        ("tagging", [LABELS | {"split": "test"}], "split"),
+        ("tagging", [LABELS | {"split": "held out"}], "split"),
+        ("tagging", [LABELS, LABELS | {"image": "j", "split": "test"}], "split"),
         ("tagging", [LABELS | {"image": None}], "no id"),
         ("tagging", [LABELS | {"truth": [3]}], "unknown"),
         ("tagging", [LABELS | {"truth": [-1]}], "unknown"),

@@ -84,10 +84,13 @@ def made(site: Scene, work: Work) -> Made:
 def make(site: Scene, work: Work, name: str) -> Made:
     project_id, view_id = site.trainable(name, images=16)
     site.visible()
-    images = site.http.get(f"/api/v1/projects/{project_id}/images").json()["items"]
-    tests = [one["image_id"] for one in images if one["split"] == "train"][:4]
-    for image in tests:
-        site.http.put(f"/api/v1/images/{image}/split", json={"split": "test"}).raise_for_status()
+    items = site.http.get(f"/api/v1/projects/{project_id}/images").json()["items"]
+    images = [one["image_id"] for one in items]
+    # The concepts take turns: of the test images three hold the first one, a share of no other set.
+    splits = dict.fromkeys(images, "train") | dict.fromkeys(images[:6], "validation")
+    tests = [images[place] for place in (6, 7, 8, 10)]
+    for image, split in (splits | dict.fromkeys(tests, "test")).items():
+        site.http.put(f"/api/v1/images/{image}/split", json={"split": split}).raise_for_status()
     version_id = site.version(view_id, **SMALL)
     work.carry_out()
     version = site.http.get(f"/api/v1/versions/{version_id}").json()["version"]
