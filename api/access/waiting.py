@@ -58,7 +58,7 @@ class Waiting(ASGIMiddleware):
         state = scope["state"]
         served: Backend = scope["litestar_app"].state.backend
         caller: Caller | None = scope.get("user")
-        if caller is not None and scope["method"] == "GET":
+        if caller is not None and scope.get("method") == "GET":
             SEEN_FROM.set(served.own_writes.last(caller.actor))
 
         async def answer(message: Message) -> None:

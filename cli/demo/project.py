@@ -45,7 +45,8 @@ def _annotated_digits(
     client: ApiClient, console: Console, plan: Plan, seed: int, images: int | None
 ) -> str:
     """Single digits, uploaded and annotated one request after the other."""
-    files, digits = (each[:images] for each in handwritten_digits())
+    files, digits = handwritten_digits()
+    files, digits = files[:images], digits[:images]
     project = {"name": "Handwritten digits"}
     view = {"name": plan.view, "kind": plan.kind}
     labels = {"labels": [str(digit) for digit in range(10)]}

@@ -172,7 +172,7 @@ def project(recorded: Recorded) -> Iterator[Write]:
             yield Write(_archive_view, revised | {"is_archived": False})
         case ConditionsChanged(conditions=conditions):
             groups = [list(group) for group in conditions]
-            yield Write(_change_conditions, revised | {"new_conditions": groups})
+            yield Write(_change_conditions, {**revised, "new_conditions": groups})
         case ConceptAdded() as added:
             # A concept may be added again after its removal.
             key = {"key": recorded.entity_id, "concept": added.concept_id}

@@ -11,6 +11,7 @@ from PIL import Image
 
 from adapters.blobs.blobs import BlobStore
 from adapters.images.crops import crop_edges
+from adapters.images.decoding import decode as decode_rgb
 from adapters.settings import Settings
 from domain.training.messages import Evaluated, ManifestLine, Sides
 from domain.training.options import resolve_options
@@ -125,10 +126,12 @@ def test_an_image_is_decoded_once_for_its_crops(
     settings: Settings, blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded = []
-    whole = images.decode_rgb
-    monkeypatch.setattr(
-        images, "decode_rgb", lambda *args, **more: (decoded.append(1), whole(*args, **more))[1]
-    )
+
+    def counting(data: bytes, *arguments: Any, **more: Any) -> Image.Image:
+        decoded.append(data)
+        return decode_rgb(data, *arguments, **more)
+
+    monkeypatch.setattr(images, "decode_rgb", counting)
     lines = crops(blobs)
     data = prepare(coloured_job(blobs, lines=lines, crops=True), blobs, settings, lambda _: None)
     assert len(decoded) == 18

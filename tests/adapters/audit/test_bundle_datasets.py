@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -111,7 +112,7 @@ def test_both_find_the_same_manifest(
         options=msgspec.structs.replace(CREATED.options, reviewed_only=reviewed),
     )
     images = placed(happened[:looked_at])
-    rules = {"negative_validation": negatives, "reviewed_only": reviewed}
+    rules: dict[str, Any] = {"negative_validation": negatives, "reviewed_only": reviewed}
     lines = list(manifest(images, "v", kind, frozenset(concepts), **rules))
     total = counts(lines)
     frozen = DatasetFrozen(digest(lines), total.train, total.validation, {}, None)
@@ -198,7 +199,7 @@ def test_the_test_set_is_left_out(kind: str) -> None:
         view_id="v",
         negative_validation=True,
     )
-    rules = {"negative_validation": True, "reviewed_only": False}
+    rules: dict[str, Any] = {"negative_validation": True, "reviewed_only": False}
     lines = list(manifest(placed(happened), "v", kind, frozenset("k"), **rules))
     assert [line.image for line in lines] == ["a", "c"]
     frozen = DatasetFrozen(digest(lines), 1, 1, {}, None)
@@ -225,7 +226,7 @@ def test_a_review_is_of_the_last_annotation() -> None:
         options=msgspec.structs.replace(CREATED.options, reviewed_only=True),
     )
     images = placed(happened)
-    rules = {"negative_validation": False, "reviewed_only": True}
+    rules: dict[str, Any] = {"negative_validation": False, "reviewed_only": True}
     lines = list(manifest(images, "v", CREATED.kind, frozenset("k"), **rules))
     assert [line.image for line in lines] == ["a", "d"]
     frozen = DatasetFrozen(digest(lines), 2, 0, {}, None)
@@ -251,7 +252,7 @@ def test_test_images_that_do_not_follow_from_the_log_are_refused() -> None:
     created = msgspec.structs.replace(
         CREATED, concepts=(ConceptLabel("k", "k"),), log_position=len(happened), view_id="v"
     )
-    rules = {"negative_validation": False, "reviewed_only": False}
+    rules: dict[str, Any] = {"negative_validation": False, "reviewed_only": False}
     images = placed(happened)
     of_training = list(manifest(images, "v", CREATED.kind, frozenset("k"), **rules))
     content = b"".join(map(canonical_line, of_training))
