@@ -65,7 +65,6 @@ from api.http.edges import SecurityHeaders
 from api.http.known_parameters import known_parameters
 from api.http.parameters import JsonRequest, provided
 from api.http.problems import HANDLERS, IMPOSSIBLE_NAMES, MOST_PARTS
-from api.http.problems_page import ProblemTypePages
 from api.http.watching import RequestLog
 from api.library.annotate_page import AnnotatePages
 from api.library.models import ModelController
@@ -74,6 +73,7 @@ from api.library.views import ViewController
 from api.openapi import CompleteJson, CompleteYaml
 from api.operations.health import HealthController
 from api.operations.metrics import MetricsController
+from api.operations.problems_page import ProblemTypePages
 from api.operations.system import SystemController
 from api.pages.html import as_pages, prepare
 from api.subscriptions.contract_page import ContractPages

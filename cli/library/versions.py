@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from cli.calls import calling, find_version, find_view, require_project
-from cli.evaluation import test_set
+from cli.library import test_set
 from cli.output import json_option, print_json, print_list
 
 _SHOWN = (

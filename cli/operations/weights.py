@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import click
 
@@ -23,7 +24,7 @@ def list_weights(as_json: bool) -> None:
     """Show which architectures have pretrained weights, and which of those are here."""
     folder = load_settings().weights_folder
     there = files_in(folder)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"architecture": each.key, "trained_on": data, "file": file, "here": file in there}
         for each in ARCHITECTURES.values()
         for data, file in each.weights.items()

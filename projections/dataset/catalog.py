@@ -142,8 +142,8 @@ def project(recorded: Recorded) -> Iterator[Write]:
             yield Write(_rename_project, revised | {"new_name": name})
         case ValidationSplitDrawn():
             yield Write(_count_split, revised)
-        case GroupKeySet(key=key):
-            yield Write(_group, {**revised, "new_key": key})
+        case GroupKeySet(key=group_key):
+            yield Write(_group, {**revised, "new_key": group_key})
         case GreyDepthChosen() | SnapshotNamed() | SnapshotRemoved():
             yield Write(_revise_project, revised)
         case ViewCreated() as created:
