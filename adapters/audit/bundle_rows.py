@@ -90,9 +90,9 @@ def of_project(connection: Connection, project_id: str, newest: StoredCheckpoint
 
 
 def of_version(connection: Connection, version_id: str, newest: StoredCheckpoint) -> Selection:
-    """A selection of a version, its model, view and project, the experiment that it is a trial of,
-    and every image that was added to the project before the version was created, or before it was
-    last to be evaluated on the test set.
+    """A selection of a version, its model, its view and those above that, its project, the
+    experiment that it is a trial of, and every image that was added to the project before the
+    version was created, or before it was last to be evaluated on the test set.
 
     Raises `NotFound` if the checkpoint does not cover the version.
     """
@@ -103,7 +103,7 @@ def of_version(connection: Connection, version_id: str, newest: StoredCheckpoint
         "streams": [
             stream,
             PROJECT.stream(created["project_id"]),
-            VIEW.stream(created["view_id"]),
+            *_views(connection, created["view_id"], newest),
             MODEL.stream(created["model_id"]),
             *([] if experiment_id is None else [EXPERIMENT.stream(experiment_id)]),
         ],
@@ -121,6 +121,15 @@ def _tested_at(connection: Connection, stream: str, newest: StoredCheckpoint) ->
         (stream, newest.size),
     ).fetchone()
     return int(row[0]) if row and row[0] is not None else 0
+
+
+def _views(connection: Connection, view_id: str, newest: StoredCheckpoint) -> Iterator[str]:
+    """The streams of a view and of the views above it."""
+    above: str | None = view_id
+    while above is not None:
+        stream = VIEW.stream(above)
+        yield stream
+        above = _data_of(connection, stream, "view.created", newest).get("parent_id")
 
 
 def _data_of(

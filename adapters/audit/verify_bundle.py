@@ -10,8 +10,9 @@ It verifies, in this order:
 2. checkpoints.txt  Your key signed: "the first N events of the log have this Merkle root".
 3. log.jsonl        Its tree has exactly these roots, so its events are those of the log. The
                     events of each stream are numbered 1, 2, 3 and so on.
-4. manifests/       They list the images that follow from these events, and have the digest that
-                    the version's event names: those it trains on, and its test images.
+4. manifests/       They list the images, or crops of them, that follow from these events, and have
+                    the digest that the version's event names: those it trains on, and its test
+                    images.
 5. blobs/           Included files have the sha256 by which events name them.
 
 The exit status is 0 if everything is valid, 1 if not, and 2 if a file cannot be read.
@@ -297,8 +298,8 @@ def proved(
 def check_datasets(
     archive: zipfile.ZipFile, created: dict[str, Event], frozen: Iterable[Event]
 ) -> Iterator[str]:
-    """Step 4. Replay the images' events, and check each version's dataset at its position, and
-    each test set that it was to be evaluated on."""
+    """Step 4. Replay the events of images and views, and check each version's dataset at its
+    position, and each test set that it was to be evaluated on."""
 
     def position(event: Event) -> int:
         requested = event if event.name == TESTED else created[event.stream]
@@ -306,13 +307,18 @@ def check_datasets(
 
     due = sorted(frozen, key=position)
     images: dict[str, dict[str, Any]] = {}
+    views: dict[str, dict[str, Any]] = {}
     for event in read_log(archive):
         if isinstance(event, Subtree):
             continue
         while due and position(due[0]) < event.position:
-            yield check_dataset(archive, images, created[due[0].stream], due.pop(0))
+            yield check_dataset(archive, images, views, created[due[0].stream], due.pop(0))
         image = images.get(event.stream)
-        if event.name == "image.added":
+        if event.name == "view.created":
+            views[event.stream.removeprefix("view-")] = event.data()
+        elif event.name == "view.conditions_changed":
+            views[event.stream.removeprefix("view-")]["conditions"] = event.data()["conditions"]
+        elif event.name == "image.added":
             added = event.data()
             image = {"project": added["project_id"], "blob": added["blob"]}
             image |= {"split": "train", "annotations": {}, "annotated": {}, "reviewed": {}}
@@ -332,7 +338,11 @@ def check_datasets(
 
 
 def check_dataset(
-    archive: zipfile.ZipFile, images: dict[str, dict[str, Any]], created: Event, frozen: Event
+    archive: zipfile.ZipFile,
+    images: dict[str, dict[str, Any]],
+    views: dict[str, dict[str, Any]],
+    created: Event,
+    frozen: Event,
 ) -> str:
     """Compare a version's frozen dataset with the one that follows from the events."""
     tested = frozen.name == TESTED
@@ -342,7 +352,8 @@ def check_dataset(
     digest = frozen.data()["manifest"]
     member, actual, splits = f"manifests/{digest}.jsonl", hashlib.sha256(), []
     stored = lines(archive, member)
-    for split, line in manifest(images, created.data(), tested):
+    above = views_above(views, created)
+    for split, line in manifest(images, above, created.data(), tested):
         splits.append(split)
         if next(stored, "") != line:
             raise Rejected(f"{member}, line {len(splits)}: from the events follows {line.strip()}")
@@ -360,46 +371,133 @@ def check_dataset(
     )
 
 
-def manifest(
-    images: dict[str, dict[str, Any]], version: Any, tested: bool
-) -> Iterator[tuple[str, str]]:
-    """The split and the line of each image that a version trains on, sorted by image; or, if it is
-    `tested`, of each image of the test set.
+class Above(NamedTuple):
+    """A view above another, and the conditions that the one just below puts on its items."""
 
-    The image is in the project and annotated in the view: in classification with exactly one of the
-    version's concepts, in detection with one or more, in tagging with any number of them, or as
-    without concept. With `negative_validation`, a detection's validation and test images have any
-    number. With the option `reviewed_only`, a training image's annotation is the
+    view_id: str
+    kind: str
+    conditions: list[list[str]]
+
+
+def views_above(views: dict[str, dict[str, Any]], created: Event) -> list[Above]:
+    """The views above a version's view, the nearest first."""
+    above: list[Above] = []
+    view = views.get(created.data()["view_id"], {})
+    while (parent_id := view.get("parent_id")) is not None:
+        if parent_id not in views or len(above) == len(views):
+            where = f"event {created.position} ({created.name})"
+            raise Rejected(f"{where}: of the views above, {parent_id} is missing, or above itself")
+        above.append(Above(parent_id, views[parent_id]["kind"], view["conditions"]))
+        view = views[parent_id]
+    return above
+
+
+class Item(NamedTuple):
+    """An image, or a crop: its number, and the box of the detection view that it is."""
+
+    number: int | None
+    box: dict[str, str] | None
+
+    def holds(self, annotation: Any) -> bool:
+        return self.box is None or corners(annotation["box"]) == corners(self.box)
+
+
+SIDES = ("x", "y", "width", "height")
+
+
+def corners(box: dict[str, str]) -> tuple[float, ...]:
+    return tuple(float(box[side]) for side in SIDES)
+
+
+def items_of(image: dict[str, Any], above: list[Above]) -> list[Item]:
+    """What a view has of an image: the image, or those of its boxes in a detection view above.
+
+    Each view above chooses, beginning with the topmost. An item stays if its concepts in that view
+    include all of any of the groups; of boxes at the same place the first one that does.
+    """
+    items = [Item(None, None)]
+    for view_id, kind, conditions in reversed(above):
+        annotations = image["annotations"].get(view_id, {"annotations": []})["annotations"]
+        if items and kind == "detection":
+            places: dict[tuple[float, ...], Item] = {}
+            for number, annotation in enumerate(annotations):
+                if [annotation["concept_id"]] in conditions:
+                    places.setdefault(corners(annotation["box"]), Item(number, annotation["box"]))
+            items = list(places.values())
+            continue
+        chosen = []
+        for item in items:
+            held = {a["concept_id"] for a in annotations if item.holds(a)}
+            if any(held.issuperset(group) for group in conditions):
+                chosen.append(item)
+        items = chosen
+    return items
+
+
+def is_annotated(image: dict[str, Any], above: list[Above], view_id: str, item: Item) -> bool:
+    """Whether an item is annotated: itself, or by the word that nothing else holds a concept.
+
+    Of crops, that word is about those that there were: no view from the detection on may have been
+    annotated since.
+    """
+    annotated = image["annotations"][view_id]
+    if any(item.holds(annotation) for annotation in annotated["annotations"]):
+        return True
+    if item.box is None or not annotated["without_concept"]:
+        return bool(annotated["without_concept"])
+    between = [view.kind for view in above].index("detection") + 1
+    since = image["annotated"][view_id]
+    return all(image["annotated"][view.view_id] < since for view in above[:between])
+
+
+def manifest(
+    images: dict[str, dict[str, Any]], above: list[Above], version: Any, tested: bool
+) -> Iterator[tuple[str, str]]:
+    """The split and the line of each item that a version trains on, sorted by image; or, if it is
+    `tested`, of each item of the test set.
+
+    The image is in the project, and the item is annotated in the view: in classification with
+    exactly one of the version's concepts, in detection with one or more, in tagging with any number
+    of them, or as without concept. With `negative_validation`, a detection's validation and test
+    images have any number. With the option `reviewed_only`, a training image's annotation is the
     one that was reviewed.
     """
     concepts = {concept["concept_id"] for concept in version["concepts"]}
+    view = version["view_id"]
     for stream, image in sorted(images.items()):
-        annotated = image["annotations"].get(version["view_id"])
+        annotated = image["annotations"].get(view)
         if image["project"] != version["project_id"] or annotated is None:
             continue
         if (image["split"] == "test") != tested:
             continue
-        view = version["view_id"]
         reviewed = image["reviewed"].get(view) == image["annotated"][view]
         if version["options"].get("reviewed_only") and image["split"] == "train" and not reviewed:
             continue
-        kept = [item for item in annotated["annotations"] if item["concept_id"] in concepts]
-        if version["kind"] == "classification" and len(kept) != 1:
-            continue
-        negative = version.get("negative_validation") and image["split"] != "train"
-        if version["kind"] == "detection" and not kept and not negative:
-            continue
-        if not annotated["annotations"] and not annotated["without_concept"]:
-            continue
-        sides = ("x", "y", "width", "height")
-        boxes = [",".join(str(item["box"][side]) for side in sides) for item in kept if item["box"]]
-        ids = [item["concept_id"] for item in kept]
-        line = '{"blob":' + json.dumps(image["blob"])
-        line += ',"boxes":[[' + "],[".join(boxes) + "]]" if boxes else ""
-        line += ',"concepts":' + json.dumps(ids).replace(", ", ",")
-        line += ',"image":' + json.dumps(stream.removeprefix("image-"))
-        line += ',"split":' + json.dumps(image["split"]) + "}\n"
-        yield image["split"], line
+        for item in items_of(image, above):
+            if not is_annotated(image, above, view, item):
+                continue
+            own = [each for each in annotated["annotations"] if item.holds(each)]
+            kept = [each for each in own if each["concept_id"] in concepts]
+            if version["kind"] == "classification" and len(kept) != 1:
+                continue
+            negative = version.get("negative_validation") and image["split"] != "train"
+            if version["kind"] == "detection" and not kept and not negative:
+                continue
+            yield image["split"], line_of(stream.removeprefix("image-"), image, item, kept)
+
+
+def line_of(image_id: str, image: dict[str, Any], item: Item, kept: list[Any]) -> str:
+    def numbers(box: dict[str, str]) -> str:
+        return ",".join(str(box[side]) for side in SIDES)
+
+    boxes = [numbers(each["box"]) for each in kept if each["box"] and item.box is None]
+    ids = [each["concept_id"] for each in kept]
+    line = '{"blob":' + json.dumps(image["blob"])
+    line += ',"boxes":[[' + "],[".join(boxes) + "]]" if boxes else ""
+    line += ',"concepts":' + json.dumps(ids).replace(", ", ",")
+    line += ',"crop":[' + numbers(item.box) + "]" if item.box else ""
+    key = image_id if item.number is None else f"{image_id}:{item.number}"
+    return line + ',"image":' + json.dumps(key) + ',"split":' + json.dumps(image["split"]) + "}\n"
 
 
 def verify(archive: zipfile.ZipFile, keys: Keys, kept: Iterable[str]) -> Iterator[str]:

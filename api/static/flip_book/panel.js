@@ -50,7 +50,7 @@ export class Panel {
     this.item = item;
     const key = recording.keys[item];
     const id = recording.imageIds[recording.images[item]];
-    const image = imageOf(id);
+    const image = id.split(":")[0];
     this.place.dataset.item = key;
     this.one("name").textContent = "";
     this.one("annotation").href = `/views/${work.view_id}/annotate?image=${image}`;

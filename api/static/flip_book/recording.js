@@ -36,6 +36,11 @@ export class Recording {
     this.places = new Map(this.keys.map((key, place) => [key, place]));
   }
 
+  // The address of a small picture of an image, or of a crop, whose key has a colon.
+  pictureOf(key) {
+    return key.includes(":") ? `${this.api.replace(/\/flip-book$/, "")}/items/${key}/thumbnail` : `/api/v1/images/${key}/thumbnail`;
+  }
+
   // The numbers of the epochs, all or those that are new, in order; whether any is new.
   add(numbers) {
     const known = new Set(this.epochs);

@@ -29,13 +29,16 @@ from domain.dataset.image import (
     ImageSplitAssigned,
     SuspectUpheld,
 )
+from domain.dataset.items import Parent
 from domain.event import Event
-from domain.library.view import DETECTION, KINDS
+from domain.library.view import DETECTION, KINDS, ConditionsChanged, ViewCreated
 from domain.training.manifest import PlacedImage, canonical_line, counts, digest, manifest
 from domain.training.messages import ConceptLabel, ManifestLine
 from domain.training.predictions import VersionTestEvaluationRequested
 from domain.training.version import DatasetFrozen
 from tests.application.scenes import recorded
+from tests.domain.training.test_items import ADDED, folded, histories, lines_of
+from tests.domain.training.test_items import CONCEPTS as CONCEPTS_OF_ITEMS
 from tests.domain.training.version_samples import CREATED
 
 IMAGES, VIEWS, CONCEPTS = ("image-a", "image-b", "image-c", "image-d"), ("v", "w"), ("k", "l", "m")
@@ -120,6 +123,62 @@ def test_both_find_the_same_manifest(
     content = b"".join(map(canonical_line, tests))
     [said] = checked([*happened, ("version-x", created), ("version-x", requested)], content)
     assert f"the {len(tests)} test images of version-x follow" in said
+
+
+def of_views(parents: Sequence[Parent], kind: str) -> list[tuple[str, Event]]:
+    """Views that stand on each other; conditions are changed to what they are in the end."""
+    chain = [("v", kind), *((parent.view_id, parent.kind) for parent in parents)]
+    happened: list[tuple[str, Event]] = []
+    for place, (view_id, of_kind) in reversed(list(enumerate(chain))):
+        if place == len(parents):
+            happened.append((f"view-{view_id}", ViewCreated("p", view_id, of_kind)))
+            continue
+        above = parents[place]
+        child = ViewCreated("p", view_id, of_kind, above.view_id, (("z",),))
+        happened += [
+            (f"view-{view_id}", child),
+            (f"view-{view_id}", ConditionsChanged(above.conditions)),
+        ]
+    return happened
+
+
+@settings(max_examples=300, deadline=None)
+@given(histories(), st.data())
+def test_both_find_the_same_manifest_of_a_child(
+    history: tuple[tuple[Parent, ...], str, list[Event]], data: st.DataObject
+) -> None:
+    """What happens after the version looked changes nothing."""
+    parents, kind, events = history
+    happened: list[tuple[str, Event]] = [*of_views(parents, kind), ("image-1", ADDED)]
+    happened += [("image-1", event) for event in events]
+    later = data.draw(histories().map(lambda drawn: drawn[2]))
+    created = msgspec.structs.replace(
+        CREATED,
+        kind=kind,
+        concepts=tuple(ConceptLabel(key, key) for key in CONCEPTS_OF_ITEMS),
+        log_position=len(happened),
+        view_id="v",
+        negative_validation=True,
+    )
+    lines = lines_of(parents, kind, folded(events))
+    total = counts(lines)
+    frozen = DatasetFrozen(digest(lines), total.train, total.validation, {}, None)
+    content = b"".join(map(canonical_line, lines))
+    after: list[tuple[str, Event]] = [("image-1", event) for event in later]
+    after += [("view-v", ConditionsChanged((("z",),)))] if parents else []
+    ends: list[tuple[str, Event]] = [("version-x", created), ("version-x", frozen)]
+    [said] = checked([*happened, *after, *ends], content)
+    assert f"the {len(lines)} images of version-x follow" in said
+
+
+def test_a_bundle_without_a_parent_is_rejected() -> None:
+    child = ViewCreated("p", "v", "classification", "gone", (("a",),))
+    created = msgspec.structs.replace(CREATED, log_position=1, view_id="v")
+    frozen = DatasetFrozen(digest([]), 0, 0, {}, None)
+    for parent in ("gone", "v"):
+        view = msgspec.structs.replace(child, parent_id=parent)
+        with pytest.raises(verifier.Rejected, match=f"{parent} is missing, or above itself"):
+            checked([("view-v", view), ("version-x", created), ("version-x", frozen)], b"")
 
 
 @pytest.mark.parametrize("kind", KINDS)
