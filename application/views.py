@@ -76,7 +76,8 @@ def change_concepts(session: Session, view_id: str, command: ConceptCommand) -> 
     """Change a view's concepts, and its models as follows from that."""
     before = views.require(session.get(VIEW, view_id))
     if isinstance(command, RemoveConcept) and command.concept_id in before.concepts:
-        views.refuse_named(command.concept_id, before, session.get_many(VIEW, before.children))
+        children = session.get_many(VIEW, before.children)
+        views.refuse_named(command.concept_id, before, children)
     session.change(VIEW, view_id, command)
     after = views.require(session.get(VIEW, view_id))
     current = session.get(MODEL, before.current_model) if before.current_model else None

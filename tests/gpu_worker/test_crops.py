@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from adapters.blobs.blobs import BlobStore
+from adapters.images import decoding
 from adapters.images.crops import crop_edges
 from adapters.settings import Settings
 from domain.training.messages import Evaluated, ManifestLine, Sides
@@ -125,10 +126,12 @@ def test_an_image_is_decoded_once_for_its_crops(
     settings: Settings, blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded = []
-    whole = images.decode_rgb
-    monkeypatch.setattr(
-        images, "decode_rgb", lambda *args, **more: (decoded.append(1), whole(*args, **more))[1]
-    )
+
+    def counting(*arguments: Any, **more: Any) -> Image.Image:
+        decoded.append(arguments)
+        return decoding.decode(*arguments, **more)
+
+    monkeypatch.setattr(images, "decode_rgb", counting)
     lines = crops(blobs)
     data = prepare(coloured_job(blobs, lines=lines, crops=True), blobs, settings, lambda _: None)
     assert len(decoded) == 18

@@ -111,8 +111,15 @@ def test_both_find_the_same_manifest(
         options=msgspec.structs.replace(CREATED.options, reviewed_only=reviewed),
     )
     images = placed(happened[:looked_at])
-    rules = {"negative_validation": negatives, "reviewed_only": reviewed}
-    lines = list(manifest(images, "v", kind, frozenset(concepts), **rules))
+    found = manifest(
+        images,
+        "v",
+        kind,
+        frozenset(concepts),
+        negative_validation=negatives,
+        reviewed_only=reviewed,
+    )
+    lines = list(found)
     total = counts(lines)
     frozen = DatasetFrozen(digest(lines), total.train, total.validation, {}, None)
     content = b"".join(map(canonical_line, lines))
@@ -198,8 +205,10 @@ def test_the_test_set_is_left_out(kind: str) -> None:
         view_id="v",
         negative_validation=True,
     )
-    rules = {"negative_validation": True, "reviewed_only": False}
-    lines = list(manifest(placed(happened), "v", kind, frozenset("k"), **rules))
+    k = frozenset("k")
+    images = placed(happened)
+    found = manifest(images, "v", kind, k, negative_validation=True, reviewed_only=False)
+    lines = list(found)
     assert [line.image for line in lines] == ["a", "c"]
     frozen = DatasetFrozen(digest(lines), 1, 1, {}, None)
     content = b"".join(map(canonical_line, lines))
@@ -225,8 +234,9 @@ def test_a_review_is_of_the_last_annotation() -> None:
         options=msgspec.structs.replace(CREATED.options, reviewed_only=True),
     )
     images = placed(happened)
-    rules = {"negative_validation": False, "reviewed_only": True}
-    lines = list(manifest(images, "v", CREATED.kind, frozenset("k"), **rules))
+    k = frozenset("k")
+    found = manifest(images, "v", CREATED.kind, k, negative_validation=False, reviewed_only=True)
+    lines = list(found)
     assert [line.image for line in lines] == ["a", "d"]
     frozen = DatasetFrozen(digest(lines), 2, 0, {}, None)
     content = b"".join(map(canonical_line, lines))
