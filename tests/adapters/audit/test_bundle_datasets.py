@@ -111,21 +111,25 @@ def test_both_find_the_same_manifest(
         options=msgspec.structs.replace(CREATED.options, reviewed_only=reviewed),
     )
     images = placed(happened[:looked_at])
-    found = manifest(
-        images,
-        "v",
-        kind,
-        frozenset(concepts),
-        negative_validation=negatives,
-        reviewed_only=reviewed,
+    lines, tests = (
+        list(
+            manifest(
+                images,
+                "v",
+                kind,
+                frozenset(concepts),
+                negative_validation=negatives,
+                reviewed_only=reviewed,
+                tests=tested,
+            )
+        )
+        for tested in (False, True)
     )
-    lines = list(found)
     total = counts(lines)
     frozen = DatasetFrozen(digest(lines), total.train, total.validation, {}, None)
     content = b"".join(map(canonical_line, lines))
     [said] = checked([*happened, ("version-x", created), ("version-x", frozen)], content)
     assert f"the {len(lines)} images of version-x follow" in said
-    tests = list(manifest(images, "v", kind, frozenset(concepts), tests=True, **rules))
     requested = request_of(tests, looked_at)
     content = b"".join(map(canonical_line, tests))
     [said] = checked([*happened, ("version-x", created), ("version-x", requested)], content)
