@@ -11,7 +11,8 @@ It verifies, in this order:
 3. log.jsonl        Its tree has exactly these roots, so its events are those of the log. The
                     events of each stream are numbered 1, 2, 3 and so on.
 4. manifests/       They list the images, or crops of them, that follow from these events, and have
-                    the digest that the version's events name: what it trains on, and its test set.
+                    the digest that the version's event names: those it trains on, and its test
+                    images.
 5. blobs/           Included files have the sha256 by which events name them.
 
 The exit status is 0 if everything is valid, 1 if not, and 2 if a file cannot be read.

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from adapters.blobs.blobs import BlobStore
+from adapters.images import decoding
 from adapters.images.crops import crop_edges
-from adapters.images.decoding import decode as decode_rgb
 from adapters.settings import Settings
 from domain.training.messages import Evaluated, ManifestLine, Sides
 from domain.training.options import resolve_options
@@ -127,9 +127,9 @@ def test_an_image_is_decoded_once_for_its_crops(
 ) -> None:
     decoded = []
 
-    def counting(data: bytes, *arguments: Any, **more: Any) -> Image.Image:
-        decoded.append(data)
-        return decode_rgb(data, *arguments, **more)
+    def counting(*arguments: Any, **more: Any) -> Image.Image:
+        decoded.append(arguments)
+        return decoding.decode(*arguments, **more)
 
     monkeypatch.setattr(images, "decode_rgb", counting)
     lines = crops(blobs)

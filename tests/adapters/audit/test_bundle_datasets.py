@@ -112,14 +112,25 @@ def test_both_find_the_same_manifest(
         options=msgspec.structs.replace(CREATED.options, reviewed_only=reviewed),
     )
     images = placed(happened[:looked_at])
-    rules: dict[str, Any] = {"negative_validation": negatives, "reviewed_only": reviewed}
-    lines = list(manifest(images, "v", kind, frozenset(concepts), **rules))
+    lines, tests = (
+        list(
+            manifest(
+                images,
+                "v",
+                kind,
+                frozenset(concepts),
+                negative_validation=negatives,
+                reviewed_only=reviewed,
+                tests=tested,
+            )
+        )
+        for tested in (False, True)
+    )
     total = counts(lines)
     frozen = DatasetFrozen(digest(lines), total.train, total.validation, {}, None)
     content = b"".join(map(canonical_line, lines))
     [said] = checked([*happened, ("version-x", created), ("version-x", frozen)], content)
     assert f"the {len(lines)} images of version-x follow" in said
-    tests = list(manifest(images, "v", kind, frozenset(concepts), tests=True, **rules))
     requested = request_of(tests, looked_at)
     content = b"".join(map(canonical_line, tests))
     [said] = checked([*happened, ("version-x", created), ("version-x", requested)], content)
@@ -199,8 +210,10 @@ def test_the_test_set_is_left_out(kind: str) -> None:
         view_id="v",
         negative_validation=True,
     )
-    rules: dict[str, Any] = {"negative_validation": True, "reviewed_only": False}
-    lines = list(manifest(placed(happened), "v", kind, frozenset("k"), **rules))
+    k = frozenset("k")
+    images = placed(happened)
+    found = manifest(images, "v", kind, k, negative_validation=True, reviewed_only=False)
+    lines = list(found)
     assert [line.image for line in lines] == ["a", "c"]
     frozen = DatasetFrozen(digest(lines), 1, 1, {}, None)
     content = b"".join(map(canonical_line, lines))
@@ -226,8 +239,9 @@ def test_a_review_is_of_the_last_annotation() -> None:
         options=msgspec.structs.replace(CREATED.options, reviewed_only=True),
     )
     images = placed(happened)
-    rules: dict[str, Any] = {"negative_validation": False, "reviewed_only": True}
-    lines = list(manifest(images, "v", CREATED.kind, frozenset("k"), **rules))
+    k = frozenset("k")
+    found = manifest(images, "v", CREATED.kind, k, negative_validation=False, reviewed_only=True)
+    lines = list(found)
     assert [line.image for line in lines] == ["a", "d"]
     frozen = DatasetFrozen(digest(lines), 2, 0, {}, None)
     content = b"".join(map(canonical_line, lines))
