@@ -80,38 +80,27 @@ def find_view(client: ApiClient, view: str, *, archived: bool = False) -> dict[s
 
 
 def find_version(client: ApiClient, version: str) -> str:
-    """The id of the version with this id, or with these names as PROJECT/VIEW/NAME.
-
-    Raises `ApiProblem`, with the ids where several have the name.
-    """
-    if version.count("/") < 2:
-        return str(client.query(f"versions/{quote(version, safe='')}")["version"]["version_id"])
-    view, _, name = version.rpartition("/")
-    view_id = find_view(client, view)["view_id"]
-    rows = client.query_all("versions", view_id=view_id, name=name, limit=PAGE)
-    ids = [str(row["version_id"]) for row in rows if row["name"] == name]
-    if len(ids) != 1:
-        raise ApiProblem(
-            f"{len(ids)} versions of {view!r} are named {name!r}; give one of {', '.join(ids)}"
-            if ids
-            else f"view {view!r} has no version {name!r}"
-        )
-    return ids[0]
+    """The id of the version with this id, or with these names as PROJECT/VIEW/NAME."""
+    return _find_named(client, "version", version, "versions")
 
 
 def find_experiment(client: ApiClient, experiment: str) -> str:
     """The id of the experiment with this id, or with these names as PROJECT/VIEW/NAME."""
-    if experiment.count("/") < 2:
-        path = f"experiments/{quote(experiment, safe='')}"
-        return str(client.query(path)["experiment"]["experiment_id"])
-    view, _, name = experiment.rpartition("/")
+    return _find_named(client, "experiment", experiment, "views/{}/experiments")
+
+
+def _find_named(client: ApiClient, what: str, given: str, path: str) -> str:
+    """Raises `ApiProblem`, with the ids where several have the name."""
+    if given.count("/") < 2:
+        return str(client.query(f"{what}s/{quote(given, safe='')}")[what][f"{what}_id"])
+    view, _, name = given.rpartition("/")
     view_id = find_view(client, view)["view_id"]
-    rows = client.query_all(f"views/{view_id}/experiments", limit=PAGE)
-    ids = [str(row["experiment_id"]) for row in rows if row["name"] == name]
-    if len(ids) != 1:
-        raise ApiProblem(
-            f"{len(ids)} experiments of {view!r} are named {name!r}; give one of {', '.join(ids)}"
-            if ids
-            else f"view {view!r} has no experiment {name!r}"
-        )
+    filters = {"view_id": view_id, "name": name} if path == f"{what}s" else {}
+    rows = client.query_all(path.format(view_id), limit=PAGE, **filters)
+    ids = [str(row[f"{what}_id"]) for row in rows if row["name"] == name]
+    if not ids:
+        raise ApiProblem(f"view {view!r} has no {what} {name!r}")
+    if len(ids) > 1:
+        listed = ", ".join(ids)
+        raise ApiProblem(f"{len(ids)} {what}s of {view!r} are named {name!r}; give one of {listed}")
     return ids[0]
