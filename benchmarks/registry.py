@@ -11,7 +11,7 @@ from benchmarks.measurements import Measurement
 from benchmarks.operations import commands, crowd, start, tracing
 from benchmarks.projections import as_of, library, projection, replay
 from benchmarks.subscriptions import delivery, relaying, sse
-from benchmarks.training import live, loading, recording, suspects, training
+from benchmarks.training import live, loading, recording, suspects, training, two_levels
 
 BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "projection": projection.run,
@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "scrub": scrub.run,
     "suspects": suspects.run,
     "suspects-boxes": suspects.run_boxes,
+    "two-levels": two_levels.run,
     "loading": loading.run,
     "library": library.run,
     "as-of": as_of.run,

@@ -77,6 +77,10 @@ class ApiClient:
         """PATCH: change what something is, such as its name."""
         return self._send("PATCH", path, json=body)
 
+    def put(self, path: str, body: object) -> dict[str, Any]:
+        """PUT: replace a part of something."""
+        return self._send("PUT", path, json=body)
+
     def delete(self, path: str, **parameters: object) -> dict[str, Any]:
         """DELETE: archive, close or revoke something."""
         given = {name: value for name, value in parameters.items() if value is not None}

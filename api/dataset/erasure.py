@@ -1,6 +1,6 @@
 """Routes of erasure, and queries of images that may be erased."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from litestar import Controller, Response, get, post
@@ -18,6 +18,7 @@ from application.log.store import Store
 from domain.access.roles import Right
 from domain.aggregates import IMAGE
 from domain.dataset.image import EraseImage
+from domain.dataset.items import Parent
 from domain.errors import Gone, NotFound
 from projections.dataset.dataset import DATASET
 from projections.dataset.erasures import ERASURES, ErasureRow, find_erasures
@@ -78,10 +79,11 @@ def image_there(
     image_id: str,
     *,
     view_id: str | None = None,
+    parents: Sequence[Parent] = (),
     as_of: int | None = None,
 ) -> ImageRow:
     """The image. Raises `NotFound`, or `Gone` with a description of its erasure."""
-    image = find_image(connection, image_id, view_id=view_id, as_of=as_of)
+    image = find_image(connection, image_id, view_id=view_id, parents=parents, as_of=as_of)
     if image is not None:
         return image
     erasure = find_erasures(connection, [image_id]).get(image_id)

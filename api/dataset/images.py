@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Annotated
 
+import msgspec
 from litestar import Controller, Response, delete, get, post, put
 from litestar.datastructures import UploadFile
 from litestar.enums import RequestEncodingType
@@ -32,6 +33,8 @@ from domain.aggregates import IMAGE, VIEW
 from domain.dataset.image import AnnotateImage, AssignSplit, RemoveImage
 from domain.errors import Invalid
 from domain.training.messages import Sides
+from projections.dataset.catalog import CATALOG
+from projections.dataset.child_items import parents_of
 from projections.dataset.dataset import DATASET
 from projections.dataset.index_scans import ImageFilter
 from projections.dataset.queries import ImageRow, list_images
@@ -100,7 +103,9 @@ class ImageController(Controller):
         `concept_id`, `annotated`, `without_concept` and `reviewed` refer to the annotations in
         `view_id`; with `reviewed=false` these are annotated images that nobody has reviewed. Any
         image's `added_position` is a cursor too: with `annotated=false` and `limit=1` it finds the
-        next image that is not annotated, in either order.
+        next image that is not annotated, in either order. Of a child view only the images are
+        listed that its conditions choose, or that have a crop in it; an image is annotated if all
+        its crops are.
         """
         image_filter = ImageFilter(
             split=split,
@@ -113,7 +118,11 @@ class ImageController(Controller):
         if view_id is None and image_filter.uses_view:
             raise Invalid("say in which view: give view_id", field="view_id")
         after = position_in(cursor)
-        with backend.reading_as_of(as_of, at_least, DATASET) as (connection, position, at):
+        shown = (CATALOG, DATASET)
+        with backend.reading_as_of(as_of, at_least, *shown) as (connection, position, at):
+            if view_id is not None:
+                parents = parents_of(connection, [view_id], as_of=at)[view_id]
+                image_filter = msgspec.structs.replace(image_filter, parents=parents)
             items = list_images(
                 connection,
                 project_id,
@@ -140,9 +149,10 @@ class ImageController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Response[ImageView]:
-        shown = (*OF_IMAGES, SUSPECTS)
+        shown = (*OF_IMAGES, SUSPECTS, CATALOG)
         with backend.reading_as_of(as_of, at_least, *shown) as (connection, position, at):
-            image = image_there(connection, image_id, view_id=view_id, as_of=at)
+            above = parents_of(connection, [view_id], as_of=at)[view_id] if view_id else ()
+            image = image_there(connection, image_id, view_id=view_id, parents=above, as_of=at)
             decisions = decisions_of(connection, [image_id], view_id, upto=at).get(image_id, [])
         view = ImageView(image, decisions, position)
         return Response(view, headers={"ETag": f'"{image.revision}"'})

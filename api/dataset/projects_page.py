@@ -1,6 +1,6 @@
 """The pages of projects: their list, and a project with its images, counts, and views."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -22,6 +22,7 @@ from projections.dataset.catalog import (
     list_projects,
     list_views,
 )
+from projections.dataset.child_items import parents_of
 from projections.dataset.dataset import DATASET
 from projections.dataset.index_scans import ImageFilter
 from projections.dataset.queries import (
@@ -127,6 +128,21 @@ class ProjectPage(Page, frozen=True, kw_only=True):
         return [(view.view_id, view.name) for view in self.views]
 
     @property
+    def tree(self) -> list[tuple[int, ViewRow]]:
+        """The views, each with its depth and followed by its children."""
+        listed = {view.view_id for view in self.views}
+        below: dict[str | None, list[ViewRow]] = {}
+        for view in self.views:
+            below.setdefault(view.parent_id if view.parent_id in listed else None, []).append(view)
+
+        def under(parent_id: str | None, depth: int) -> Iterator[tuple[int, ViewRow]]:
+            for view in below.get(parent_id, []):
+                yield depth, view
+                yield from under(view.view_id, depth + 1)
+
+        return list(under(None, 0))
+
+    @property
     def labels(self) -> dict[str, str]:
         concepts = self.seen.concepts if self.seen else []
         return {concept.concept_id: concept.label for concept in concepts}
@@ -208,10 +224,11 @@ class ProjectPages(Controller):
                 raise NotFound("there is no such project")
             views = list_views(connection, project_id, archived=bool(archived))
             shown = query.within(views)
+            parents = parents_of(connection, [shown.view])[shown.view] if shown.view else ()
             rows = list_images(
                 connection,
                 project_id,
-                shown.image_filter,
+                msgspec.structs.replace(shown.image_filter, parents=parents),
                 after=before if before is not None else after,
                 newest=shown.newest != (before is not None),
                 limit=IMAGES_A_PAGE + 1,

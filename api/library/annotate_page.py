@@ -16,6 +16,7 @@ from api.pages.html import Page, render
 from domain.access.roles import Right
 from domain.errors import NotFound
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
+from projections.dataset.child_items import parents_of
 from projections.dataset.index_scans import ImageFilter
 from projections.dataset.queries import (
     ConceptCount,
@@ -43,6 +44,7 @@ class Work(msgspec.Struct, frozen=True):
     view_id: str
     project_id: str
     kind: str
+    crops: bool
     labels: dict[str, str]
     among: dict[str, str]
     image: ImageRow
@@ -89,6 +91,7 @@ class AnnotatePage(Page, frozen=True, kw_only=True):
             self.view.view_id,
             self.project.project_id,
             self.view.kind,
+            self.view.crops,
             {concept.concept_id: concept.label for concept in self.view.concepts},
             {key: value for key, value in among.items() if value is not None},
             self.image,
@@ -136,14 +139,16 @@ class AnnotatePages(Controller):
                 split=split, view=view_id, concept=concept, annotated=annotated, reviewed=reviewed
             )
             shown = query.within([view])
+            parents = parents_of(connection, [view_id])[view_id]
             chosen = None
             if image:
-                chosen = image_there(connection, image, view_id=view_id)
+                chosen = image_there(connection, image, view_id=view_id, parents=parents)
                 if chosen.project_id != project.project_id:
                     raise NotFound("there is no such image in the view's project")
             else:
                 undone = ImageFilter(view_id=view_id, split=split or None, annotated=False)
-                for image_filter in [*([] if reviewed else [undone]), shown.image_filter]:
+                for wanted in [*([] if reviewed else [undone]), shown.image_filter]:
+                    image_filter = msgspec.structs.replace(wanted, parents=parents)
                     first = list_images(connection, project.project_id, image_filter, limit=1)
                     chosen = chosen or next(iter(first), None)
             counts = count_views(connection, project.project_id, [view_id])[view_id]

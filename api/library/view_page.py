@@ -30,6 +30,7 @@ from projections.dataset.catalog import (
     find_project,
     find_view,
     labels_of,
+    list_views,
 )
 from projections.dataset.dataset import DATASET
 from projections.dataset.queries import (
@@ -98,13 +99,18 @@ def _page(
             as_of=at,
         )
         shown = rows[:MODELS_A_PAGE]
-        form = training_form(view.kind, at_hand)
+        form = training_form(view.kind, at_hand, crops=view.crops)
+        parent = find_view(connection, view.parent_id, as_of=at) if view.parent_id else None
+        siblings = list_views(connection, view.project_id, as_of=at)
         page = ViewPage(
             position=position,
             api=moment.of(f"/api/v1/views/{view_id}/models"),
             moment=moment,
             project=project,
             view=view,
+            parent=parent,
+            parent_labels=labels_of(connection, parent.view_id, as_of=at) if parent else {},
+            children=[each for each in siblings if each.parent_id == view_id],
             annotations=count_views(connection, view.project_id, [view_id], as_of=at)[view_id],
             images=count_images(connection, view.project_id, as_of=at),
             library=shown,

@@ -1,5 +1,6 @@
 """What the page of a view shows: its concepts, its library, and what a training would be."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -8,7 +9,7 @@ from api.dataset.projects_page import address
 from api.pages.html import Page, indicator_of
 from api.pages.past import Moment
 from domain.experiments.presets import Preset, Size
-from domain.library.view import CLASSIFICATION, DETECTION
+from domain.library.view import CLASSIFICATION, DETECTION, KINDS, TAGGING
 from domain.training.augmentations import AUTO
 from domain.training.form_controls import Form
 from domain.training.version import ENDED
@@ -17,6 +18,12 @@ from projections.dataset.queries import ConceptCount, DatasetCounts, ViewCounts
 from projections.experiments.experiments import CONCLUDED
 from projections.experiments.queries import ExperimentRow
 from projections.training.library_queries import LibraryRow, ModelRow, VersionRow
+
+
+def conditions_in_words(conditions: Sequence[Sequence[str]], labels: Mapping[str, str]) -> str:
+    """Conditions of a child view, by the labels of the parent's concepts."""
+    return " or ".join(" and ".join(labels.get(key, key) for key in group) for group in conditions)
+
 
 NO_COUNT = ConceptCount("", 0, 0)
 
@@ -44,6 +51,9 @@ class ViewPage(Page, frozen=True, kw_only=True):
 
     project: ProjectRow
     view: ViewRow
+    parent: ViewRow | None
+    parent_labels: dict[str, str]
+    children: list[ViewRow]
     annotations: ViewCounts
     images: DatasetCounts
     library: list[LibraryRow]
@@ -60,6 +70,18 @@ class ViewPage(Page, frozen=True, kw_only=True):
     moment: Moment
     workers: int | None = None
     sizes: dict[Preset, Size]
+
+    @property
+    def child_kinds(self) -> list[tuple[str, str]]:
+        """The kinds that a child may have, as choices of a form."""
+        on_crops = self.view.crops or self.view.kind == DETECTION
+        kinds = (CLASSIFICATION, TAGGING) if on_crops else KINDS
+        return [(kind, kind) for kind in kinds]
+
+    def in_words(self, view: ViewRow) -> str:
+        """The conditions of this view, or of a child of it."""
+        labels = self.parent_labels if view is self.view else self.labels
+        return conditions_in_words(view.conditions, labels)
 
     @property
     def unfinished(self) -> bool:

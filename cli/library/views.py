@@ -1,10 +1,11 @@
-"""`stemma views`: list, rename, archive and restore a project's views, through the public API."""
+"""`stemma views`: list, create, change and archive a project's views, through the public API."""
 
 from typing import Any
 
 import click
 
-from cli.calls import calling, find_view, require_project
+from cli.calls import calling, find_view, require_project, view_among
+from cli.client import ApiProblem
 from cli.output import json_option, print_list
 
 
@@ -28,6 +29,67 @@ def list_command(project: str, archived: bool, as_json: bool) -> None:
 def _row(view: dict[str, Any]) -> tuple[str, ...]:
     name = view["name"] + (" (archived)" if view["archived"] else "")
     return name, view["kind"], str(len(view["concepts"])), view["view_id"]
+
+
+when_option = click.option(
+    "--when", "groups", multiple=True,
+    help="Concepts of the parent, by label or id, with commas between them: items that have all of"
+    " these. As often as needed: items that have any of these.",
+)  # fmt: skip
+
+
+@views.command("create")
+@click.argument("project")
+@click.argument("name")
+@click.option("--kind", required=True, help="classification, tagging or detection.")
+@click.option("--parent", help="A view of the project, by its name or id, that this one stands on.")
+@when_option
+def create_command(
+    project: str, name: str, kind: str, parent: str | None, groups: tuple[str, ...]
+) -> None:
+    """Create a view in PROJECT. With --parent it is about those of the parent's images that have
+    concepts named by --when; of a detection view, about a crop for each box."""
+    with calling() as client:
+        project_id = require_project(client, project)
+        body: dict[str, Any] = {"name": name, "kind": kind}
+        if parent is not None:
+            rows = client.query(f"projects/{project_id}/views")["items"]
+            parent_id = view_among(rows, parent)
+            row = next(row for row in rows if row["view_id"] == parent_id)
+            body |= {"parent_id": parent_id, "conditions": _conditions(row, groups)}
+        elif groups:
+            raise ApiProblem("--when is about a parent's concepts; give --parent")
+        created = client.command(f"projects/{project_id}/views", body)
+    click.echo(f"created {name}: {created['id']}")
+
+
+@views.command("conditions")
+@click.argument("view")
+@when_option
+def conditions_command(view: str, groups: tuple[str, ...]) -> None:
+    """Choose other items of the parent of VIEW, a child view."""
+    with calling() as client:
+        row = find_view(client, view)
+        if row["parent_id"] is None:
+            raise ApiProblem(f"view {row['name']!r} has no parent")
+        parent = find_view(client, row["parent_id"])
+        body = {"conditions": _conditions(parent, groups)}
+        client.put(f"views/{row['view_id']}/conditions", body)
+    click.echo(f"changed the conditions of {row['name']}")
+
+
+def _conditions(parent: dict[str, Any], groups: tuple[str, ...]) -> list[list[str]]:
+    """Groups of concept ids, from groups of labels or ids. Raises `ApiProblem`."""
+    known = {concept["label"]: concept["concept_id"] for concept in parent["concepts"]}
+    known |= {concept_id: concept_id for concept_id in known.values()}
+    conditions = []
+    for group in groups:
+        words = [word.strip() for word in group.split(",")]
+        for word in words:
+            if word not in known:
+                raise ApiProblem(f"view {parent['name']!r} has no concept {word!r}")
+        conditions.append([known[word] for word in words])
+    return conditions
 
 
 @views.command("rename")

@@ -6,7 +6,7 @@ from typing import TypeVar
 import msgspec
 
 from domain.dataset.annotation import Annotation, Box
-from domain.dataset.image import Image
+from domain.dataset.image import Image, ImageAnnotated
 from domain.library.conditions import Conditions, meets
 from domain.library.view import DETECTION
 
@@ -51,14 +51,15 @@ def by_key(keys: Iterable[str], by_image: Mapping[str, Value]) -> dict[str, Valu
     return {key: by_image[own] for key in keys if (own := image_id_of(key)) in by_image}
 
 
-def items_of(image: Image, parents: Sequence[Parent]) -> list[Item]:
-    """The items that a view has of an image; `parents` are the views above it, the nearest first.
+def items_of(annotations: Mapping[str, ImageAnnotated], parents: Sequence[Parent]) -> list[Item]:
+    """The items that a view has of an image, by the image's annotations in each view; `parents` are
+    the views above it, the nearest first.
 
     Of a view without parents that is the image. Boxes that are the same are one crop.
     """
     items = [IMAGE]
     for parent in reversed(parents):
-        annotated = image.annotations.get(parent.view_id)
+        annotated = annotations.get(parent.view_id)
         if annotated is None or not items:
             return []
         if parent.kind == DETECTION:

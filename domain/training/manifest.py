@@ -50,7 +50,7 @@ def manifest(
             continue
         if reviewed_only and state.split == TRAIN and not state.is_reviewed(view_id):
             continue
-        for item in items_of(state, parents):
+        for item in items_of(state.annotations, parents):
             if not is_annotated(state, view_id, item, parents):
                 continue
             kept = [a for a in item.own(annotated.annotations) if a.concept_id in concepts]

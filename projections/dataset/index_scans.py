@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from domain.dataset.image import SPLITS
+from domain.dataset.items import Parent
 from projections.dataset.inverted_index import (
     ANNOTATED,
     BLOCK,
@@ -43,6 +44,8 @@ class ImageFilter(msgspec.Struct, frozen=True, kw_only=True):
     without_concept: bool = False
     reviewed: bool | None = None
     """Of annotated images: whether their annotations were reviewed as they are now."""
+    parents: tuple[Parent, ...] = ()
+    """The views above a child view: then only images that have an item in it match."""
 
     @property
     def uses_view(self) -> bool:

@@ -3,30 +3,31 @@
 Pages of current images are index scans, whatever their filter and however deep they are.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Select,
     Subquery,
-    Table,
     and_,
     bindparam,
     case,
     exists,
     func,
     literal,
-    or_,
     select,
     union_all,
 )
 
-from domain.dataset.image import Annotation, Box
+from domain.dataset.image import Annotation, Box, ImageAnnotated
+from domain.dataset.items import Parent, items_of
+from domain.library.view import DETECTION
+from projections.dataset.child_items import ANNOTATED as ITEM_ANNOTATED
+from projections.dataset.child_items import ITEM, count_terms, images_with, parents_of
 from projections.dataset.dataset import annotations, images, reviews, revisions
 from projections.dataset.index_scans import (
     ImageFilter,
@@ -39,10 +40,18 @@ from projections.dataset.index_scans import (
     parameters,
 )
 from projections.dataset.inverted_index import ANNOTATED, PRESENT, REVIEWED, WITHOUT
+from projections.dataset.validity import valid
+
+
+class CropRow(msgspec.Struct, frozen=True):
+    """A box of the detection view above a view of crops; `chosen` if it is a crop of that view."""
+
+    box: Box
+    chosen: bool
 
 
 class ImageRow(msgspec.Struct, frozen=True):
-    """An image in a list; `annotations` are those of the requested view.
+    """An image in a list; `annotations` are those of the requested view, and `crops` its crops.
 
     `reviewed_by` and `reviewed_at` are set if these were reviewed as they are. `changed_by` is the
     actor of its last revision of any kind.
@@ -64,6 +73,7 @@ class ImageRow(msgspec.Struct, frozen=True):
     without_concept: bool = False
     reviewed_by: str | None = None
     reviewed_at: datetime | None = None
+    crops: list[CropRow] | None = None
 
 
 class DatasetCounts(msgspec.Struct, frozen=True):
@@ -83,7 +93,10 @@ class ConceptCount(msgspec.Struct, frozen=True):
 
 
 class ViewCounts(msgspec.Struct, frozen=True):
-    """The numbers of a project's images that are annotated in a view, and with which concepts."""
+    """The numbers of a view's images that are annotated in it, and with which concepts.
+
+    Of a child view, only images that its conditions choose are counted, or their crops.
+    """
 
     view_id: str
     annotated: SplitCount
@@ -109,13 +122,13 @@ def list_images(
     """
     if filters.is_contradictory:
         return []
-    if as_of is None:
+    if as_of is None and not filters.parents:
         query = _present(page_of(filters, newest, after is not None), newest)
         values = parameters(project_id, filters, after, limit)
     else:
         query, values = _past(project_id, filters, after, newest, as_of).limit(limit), {}
     rows = connection.execute(query, values).all()
-    return _with_annotations(connection, rows, filters.view_id, as_of)
+    return _with_annotations(connection, rows, filters.view_id, as_of, filters.parents)
 
 
 @lru_cache
@@ -123,37 +136,29 @@ def _present(page: Subquery, newest: bool) -> Select[Any]:
     return (
         select(images)
         .join(page, page.c.image_id == images.c.image_id)
-        .where(images.c.project_id == bindparam("project"), _valid(images, None))
+        .where(images.c.project_id == bindparam("project"), valid(images, None))
         .order_by(order(images.c.added_position, newest))
-    )
-
-
-def _valid(table: Table, as_of: int | None) -> ColumnElement[bool]:
-    if as_of is None:
-        return table.c.valid_to.is_(None)
-    return and_(
-        table.c.valid_from <= as_of, or_(table.c.valid_to.is_(None), table.c.valid_to > as_of)
     )
 
 
 def _images(as_of: int | None) -> Select[Any]:
     """Images, each with its revision as of a position."""
     if as_of is None:
-        return select(images).where(_valid(images, None))
+        return select(images).where(valid(images, None))
     revised = ("revision", "changed_by", "changed_at")
-    of_image = and_(revisions.c.image_id == images.c.image_id, _valid(revisions, as_of))
+    of_image = and_(revisions.c.image_id == images.c.image_id, valid(revisions, as_of))
     return (
         select(
             *(column for column in images.c if column.name not in revised),
             *(func.coalesce(revisions.c[name], images.c[name]).label(name) for name in revised),
         )
         .select_from(images.outerjoin(revisions, of_image))
-        .where(_valid(images, as_of))
+        .where(valid(images, as_of))
     )
 
 
 def _past(
-    project_id: str, filters: ImageFilter, after: int | None, newest: bool, as_of: int
+    project_id: str, filters: ImageFilter, after: int | None, newest: bool, as_of: int | None
 ) -> Select[Any]:
     query = (
         _images(as_of)
@@ -167,30 +172,39 @@ def _past(
     in_view = and_(
         annotations.c.image_id == images.c.image_id,
         annotations.c.view_id == filters.view_id,
-        _valid(annotations, as_of),
+        valid(annotations, as_of),
     )
     if filters.concept_id is not None:
         query = query.where(exists().where(in_view, annotations.c.concept_id == filters.concept_id))
     if filters.without_concept:
         query = query.where(exists().where(in_view, annotations.c.without_concept))
-    if filters.annotated is not None:
+    if filters.parents and filters.view_id is not None:
+        query = query.where(
+            images_with(project_id, filters.view_id, filters.parents, filters.annotated, as_of)
+        )
+    elif filters.annotated is not None:
         annotated = exists().where(in_view)
         query = query.where(annotated if filters.annotated else ~annotated)
     if filters.reviewed is not None:
         reviewed = exists().where(
             reviews.c.image_id == images.c.image_id,
             reviews.c.view_id == filters.view_id,
-            _valid(reviews, as_of),
+            valid(reviews, as_of),
         )
         query = query.where(reviewed if filters.reviewed else exists().where(in_view) & ~reviewed)
     return query
 
 
 def find_image(
-    connection: Connection, image_id: str, *, view_id: str | None = None, as_of: int | None = None
+    connection: Connection,
+    image_id: str,
+    *,
+    view_id: str | None = None,
+    parents: Sequence[Parent] = (),
+    as_of: int | None = None,
 ) -> ImageRow | None:
     rows = connection.execute(_images(as_of).where(images.c.image_id == image_id)).all()
-    matches = _with_annotations(connection, rows, view_id, as_of)
+    matches = _with_annotations(connection, rows, view_id, as_of, parents)
     return matches[0] if matches else None
 
 
@@ -203,7 +217,11 @@ def find_images(
 
 
 def _with_annotations(
-    connection: Connection, rows: Any, view_id: str | None, as_of: int | None
+    connection: Connection,
+    rows: Any,
+    view_id: str | None,
+    as_of: int | None,
+    parents: Sequence[Parent] = (),
 ) -> list[ImageRow]:
     by_image: dict[str, list[Any]] = {}
     review_of: dict[str, Any] = {}
@@ -214,7 +232,7 @@ def _with_annotations(
             .where(
                 annotations.c.image_id.in_(image_ids),
                 annotations.c.view_id == view_id,
-                _valid(annotations, as_of),
+                valid(annotations, as_of),
             )
             .order_by(
                 annotations.c.concept_id, *(annotations.c[side] for side in Box.__struct_fields__)
@@ -223,17 +241,69 @@ def _with_annotations(
         for row in connection.execute(query):
             by_image.setdefault(row.image_id, []).append(row)
         reviewed = select(reviews).where(
-            reviews.c.image_id.in_(image_ids), reviews.c.view_id == view_id, _valid(reviews, as_of)
+            reviews.c.image_id.in_(image_ids), reviews.c.view_id == view_id, valid(reviews, as_of)
         )
         review_of = {row.image_id: row for row in connection.execute(reviewed)}
+    crops = _crops(connection, [row.image_id for row in rows], parents, as_of)
     return [
-        _row(row._mapping, by_image.get(row.image_id, []), review_of.get(row.image_id))
+        _row(
+            row._mapping,
+            by_image.get(row.image_id, []),
+            review_of.get(row.image_id),
+            crops.get(row.image_id),
+        )
         for row in rows
     ]
 
 
-def _row(row: Any, annotated: list[Any], review: Any = None) -> ImageRow:
-    own = {"annotations", "without_concept", "reviewed_by", "reviewed_at"}
+def _crops(
+    connection: Connection, image_ids: list[str], parents: Sequence[Parent], as_of: int | None
+) -> dict[str, list[CropRow]]:
+    """The boxes of images in the detection view among these views, each image's by its id."""
+    above = [parent.view_id for parent in parents]
+    detection = next((p.view_id for p in parents if p.kind == DETECTION), None)
+    if detection is None or not image_ids:
+        return {}
+    query = (
+        select(annotations)
+        .where(
+            annotations.c.image_id.in_(image_ids),
+            annotations.c.view_id.in_(above),
+            annotations.c.concept_id.is_not(None),
+            valid(annotations, as_of),
+        )
+        .order_by(*(annotations.c[side] for side in Box.__struct_fields__))
+    )
+    found: dict[str, dict[str, list[Annotation]]] = {key: {} for key in image_ids}
+    for row in connection.execute(query):
+        box = None if row.x is None else Box(row.x, row.y, row.width, row.height)
+        found[row.image_id].setdefault(row.view_id, []).append(Annotation(row.concept_id, box))
+    return {
+        key: _boxes(
+            {
+                view_id: ImageAnnotated(view_id, tuple(listed), False)
+                for view_id, listed in by_view.items()
+            },
+            detection,
+            parents,
+        )
+        for key, by_view in found.items()
+    }
+
+
+def _boxes(
+    by_view: Mapping[str, ImageAnnotated], detection: str, parents: Sequence[Parent]
+) -> list[CropRow]:
+    annotated = by_view.get(detection)
+    boxes = dict.fromkeys(a.box for a in annotated.annotations if a.box) if annotated else {}
+    chosen = {item.box for item in items_of(by_view, parents)}
+    return [CropRow(box, box in chosen) for box in boxes]
+
+
+def _row(
+    row: Any, annotated: list[Any], review: Any = None, crops: list[CropRow] | None = None
+) -> ImageRow:
+    own = {"annotations", "without_concept", "reviewed_by", "reviewed_at", "crops"}
     values = {name: row[name] for name in ImageRow.__struct_fields__ if name not in own}
     return ImageRow(
         **values,
@@ -245,6 +315,7 @@ def _row(row: Any, annotated: list[Any], review: Any = None) -> ImageRow:
         without_concept=any(a.without_concept for a in annotated),
         reviewed_by=None if review is None else review.reviewed_by,
         reviewed_at=None if review is None else review.reviewed_at,
+        crops=crops,
     )
 
 
@@ -290,7 +361,26 @@ def count_views(
     ids = list(view_ids)
     counts = _count(connection, project_id, ids, as_of)
     present = counts[project_id].get(PRESENT, SplitCount())
-    return {view_id: _view_counts(view_id, present, counts[view_id]) for view_id in ids}
+    found = {view_id: _view_counts(view_id, present, counts[view_id]) for view_id in ids}
+    for view_id, parents in parents_of(connection, ids, as_of=as_of).items():
+        if parents:
+            rows = count_terms(connection, project_id, view_id, parents, as_of)
+            found[view_id] = _child_counts(found[view_id], rows)
+    return found
+
+
+def _child_counts(counts: ViewCounts, rows: Iterable[Any]) -> ViewCounts:
+    """The counts of a child view: of its items in place of all images."""
+    by_term: dict[str, dict[str, int]] = {}
+    for term, split, number in rows:
+        by_term.setdefault(term, {})[split] = number
+    done = SplitCount(**by_term.pop(ITEM_ANNOTATED, {}))
+    left = SplitCount(**by_term.pop(ITEM, {}))
+    concepts = [
+        ConceptCount(term, **({"train": 0, "validation": 0} | splits))
+        for term, splits in sorted(by_term.items())
+    ]
+    return msgspec.structs.replace(counts, annotated=done, unannotated=left, concepts=concepts)
 
 
 def _count(
@@ -299,7 +389,7 @@ def _count(
     """The number of images of each term, by project or view, and term. Current ones are stored."""
     if as_of is None:
         return count_by_term(connection, [project_id, *view_ids])
-    present = images.c.project_id == project_id, _valid(images, as_of)
+    present = images.c.project_id == project_id, valid(images, as_of)
     all_images = select(literal(project_id), literal(PRESENT), images.c.split, func.count())
     term = case(
         (annotations.c.without_concept, literal(WITHOUT)), else_=annotations.c.concept_id
@@ -308,7 +398,7 @@ def _count(
         *present,
         annotations.c.image_id == images.c.image_id,
         annotations.c.view_id.in_(view_ids),
-        _valid(annotations, as_of),
+        valid(annotations, as_of),
     )
     each = annotated.subquery()
     number = func.count(each.c.image_id.distinct())
@@ -321,7 +411,7 @@ def _count(
         *present,
         reviews.c.image_id == images.c.image_id,
         reviews.c.view_id.in_(view_ids),
-        _valid(reviews, as_of),
+        valid(reviews, as_of),
     )
     return by_scope(
         [project_id, *view_ids],

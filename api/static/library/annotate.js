@@ -2,6 +2,7 @@
 import { call } from "../api.js";
 import { Ahead, Pictures } from "./annotate_ahead.js";
 import { Boxes } from "./annotate_boxes.js";
+import { Crops, isSame } from "./annotate_crops.js";
 import { onKeys } from "./annotate_keys.js";
 import { look, meaning } from "./annotate_saving.js";
 import { review } from "./annotate_review.js";
@@ -14,7 +15,7 @@ import { beep } from "../sound.js";
 const AHEAD = 6;
 
 const place = document.querySelector("[data-annotate]");
-const { view_id: view, project_id: project, kind, labels, among, image: first, saved_at: savedAt, back: cameFrom } = JSON.parse(place.dataset.annotate);
+const { view_id: view, project_id: project, kind, crops: ofCrops, labels, among, image: first, saved_at: savedAt, back: cameFrom } = JSON.parse(place.dataset.annotate);
 const one = (name) => place.querySelector(`[data-${name}]`);
 const frame = one("frame");
 const works = new Map();
@@ -49,6 +50,8 @@ const boxes = kind === "detection" && new Boxes(frame, one("boxes"), {
   },
 });
 
+const crops = ofCrops && new Crops(frame, one("boxes"), { labels, selected: () => showButtons() });
+
 // What the page has of an image is newer than a list while it is being saved, and where that failed.
 function workOf(image) {
   const known = works.get(image.image_id);
@@ -77,6 +80,7 @@ function show(next) {
 
 function showWork() {
   if (boxes && boxes.items !== work.said.annotations) boxes.show(work.said.annotations);
+  if (crops) crops.show(work.crops, work.said.annotations);
   one("removed").hidden = !work.lacksRemoved;
   showState();
 }
@@ -157,8 +161,26 @@ async function step(one, other, side, name) {
   return undefined;
 }
 
+// Of crops it is said of the one that is selected; then comes the next without a concept, and in
+// classification the next image once all have one.
+function sayOfCrop(id) {
+  const { box } = crops;
+  if (!box) return refuse("the image has no crop in this view");
+  const { said } = work;
+  const isSaid = (annotation) => annotation.concept_id === id && isSame(annotation.box, box);
+  const others = said.annotations.filter((annotation) => !(kind === "tagging" ? isSaid(annotation) : isSame(annotation.box, box)));
+  const takenBack = kind === "tagging" && said.annotations.some(isSaid);
+  say({ ...said, annotations: takenBack ? others : [...others, { concept_id: id, box }] });
+  showWork();
+  return kind === "classification" && !crops.toNextWithout() ? go("next-unannotated") : undefined;
+}
+
 // A concept's key or button: what it means depends on the kind of view.
 function sayConcept(id) {
+  if (crops) {
+    sayOfCrop(id);
+    return;
+  }
   const { said } = work;
   const has = said.annotations.some((annotation) => annotation.concept_id === id);
   if (kind === "detection") {
@@ -181,7 +203,8 @@ function typeConcept(id) {
 
 function sayWithout() {
   if (kind === "classification") return;
-  say({ annotations: [], without_concept: !work.said.without_concept });
+  const { annotations, without_concept: without } = work.said;
+  say({ annotations: crops ? annotations : [], without_concept: !without });
   showWork();
 }
 
@@ -307,7 +330,8 @@ function showState() {
 
 function showButtons() {
   if (!work) return;
-  const held = new Set(work.said.annotations.map((annotation) => annotation.concept_id));
+  const ofCrop = crops?.box ? crops.labelsOf(crops.box) : [];
+  const held = new Set(crops ? ofCrop : work.said.annotations.map((annotation) => annotation.concept_id));
   for (const button of place.querySelectorAll("[data-says]")) {
     const id = button.dataset.says;
     button.ariaPressed = String(kind === "detection" ? id === current : held.has(id));
@@ -350,7 +374,7 @@ function goBack(failed) {
 }
 
 onKeys(one("shortcuts"), place, {
-  ...actions, saveAndNext: actions.save, save, sayConcept: typeConcept, sayWithout, leave: go, boxes, meets,
+  ...actions, saveAndNext: actions.save, save, sayConcept: typeConcept, sayWithout, leave: go, boxes, crops, meets,
 });
 addEventListener("popstate", () => {
   const id = new URL(location.href).searchParams.get("image") ?? first.image_id;

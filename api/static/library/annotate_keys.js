@@ -22,7 +22,8 @@ export function onKeys(toggle, place, { meets, ...actions }) {
 }
 
 // What the key does; none if it means nothing.
-function meaningOf({ key, ctrlKey, shiftKey }, place, { boxes, ...actions }) {
+function meaningOf({ key, ctrlKey, shiftKey }, place, { boxes, crops, ...actions }) {
+  if (crops && key === "Tab" && !ctrlKey) return () => crops.step(shiftKey ? -1 : 1);
   if (ARROWS.has(key)) return arrow(key, { ctrlKey, shiftKey }, boxes, actions);
   const shared = ctrlKey
     ? { z: actions.undo, y: actions.redo, Z: actions.redo, s: actions.save }

@@ -1,6 +1,7 @@
 // One image on this page: what the server has of it, what is on the page, and its saving.
 import { Problem } from "../api.js";
 import { decided } from "./annotate_conflict.js";
+import { isSame } from "./annotate_crops.js";
 import { meaning, saidOf, Saving } from "./annotate_saving.js";
 
 const GONE = new Set([404, 410]);
@@ -18,7 +19,9 @@ export class Work {
   begin(image) {
     this.image = image;
     this.saving.begin(image);
-    const known = image.annotations.filter(({ concept_id: id }) => id in this.labels);
+    const isCrop = ({ box }) => !image.crops || image.crops.some((crop) => isSame(crop.box, box));
+    const known = image.annotations.filter((annotation) => annotation.concept_id in this.labels && isCrop(annotation));
+    this.crops = (image.crops ?? []).filter((crop) => crop.chosen).map((crop) => crop.box);
     this.said = this.kept = { ...saidOf(image), annotations: known };
     this.lacksRemoved = known.length < image.annotations.length;
     this.problem = undefined;
@@ -34,7 +37,10 @@ export class Work {
     return this.changed && (!problem || problem.answered === false || PASSING.has(problem.status));
   }
 
+  // Of crops, each has a concept, or all others are said to hold none.
   get annotated() {
+    const { annotations, without_concept: without } = this.said;
+    if (this.image.crops) return without || this.crops.every((box) => annotations.some((each) => isSame(each.box, box)));
     return this.said.annotations.length > 0 || this.said.without_concept;
   }
 }

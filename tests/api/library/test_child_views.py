@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from PIL import Image
+from playwright.sync_api import Page, expect
 
 from adapters.blobs.blobs import BlobStore
 from application.handle import Request, handle
@@ -17,6 +18,7 @@ from domain.training import manifest
 from domain.training.messages import CheckpointSaved, ConceptLabel, ManifestLine, Started
 from domain.training.version import FreezeDataset, Version
 from tests.api.evaluation.scene import finish, predictions, row
+from tests.api.library.test_views import stemma
 from tests.api.scene import DIGEST, Scene
 
 BOXES = [{"x": 0.125 * n, "y": 0.25, "width": 0.25, "height": 0.5} for n in range(3)]
@@ -255,3 +257,142 @@ def test_a_child_of_a_tagging_view_is_about_the_images_that_meet_its_conditions(
     version = site.version(child)
     assert {line.image for line in lines_of(site, version)} == set(images[:5])
     assert not version_of(site, version).created.options.crops
+
+
+def counts_of(scene: Scene, view: str) -> tuple[int, int, dict[str, int]]:
+    """How many items of a view are annotated and not annotated, and have each concept."""
+    scene.visible()
+    images = scene.http.get(f"/api/v1/views/{view}").json()["images"]
+    concepts = {
+        each["concept_id"]: each["train"] + each["validation"] for each in images["concepts"]
+    }
+    return sum(images["annotated"].values()), sum(images["unannotated"].values()), concepts
+
+
+def listed(scene: Scene, digits: Digits, **query: object) -> list[Any]:
+    scene.visible()
+    at = f"/api/v1/projects/{digits.project}/images"
+    parameters = {"view_id": digits.child} | query
+    return list(scene.http.get(at, params=parameters).json()["items"])
+
+
+def test_crops_are_counted_and_found_as_long_as_they_have_no_label(
+    site: Scene, digits: Digits
+) -> None:
+    a, b = digits.concepts
+    first = digits.images[0]
+    assert counts_of(site, digits.child) == (12, 0, {a: 6, b: 6})
+    annotate(site, digits.child, first, labelled(a, BOXES[1]))
+    assert counts_of(site, digits.child) == (11, 1, {a: 6, b: 5})
+    (undone,) = listed(site, digits, annotated="false")
+    assert undone["image_id"] == first
+    assert [(crop["box"], crop["chosen"]) for crop in undone["crops"]] == [
+        (BOXES[0], False),
+        (BOXES[1], True),
+        (BOXES[2], True),
+    ]
+    assert len(listed(site, digits, annotated="true")) == 5
+    alone = site.http.get(f"/api/v1/images/{first}", params={"view_id": digits.child}).json()
+    assert alone["image"]["crops"] == undone["crops"]
+    # A box that moves takes its label with it; one that goes is no crop any more.
+    moved = {**BOXES[1], "x": 0.2}
+    annotate(site, digits.parent, first, labelled(digits.letter, moved))
+    assert counts_of(site, digits.child) == (10, 1, {a: 5, b: 5})
+    annotate(site, digits.parent, first, labelled(digits.number, BOXES[0]))
+    assert counts_of(site, digits.child) == (10, 0, {a: 5, b: 5})
+    assert len(listed(site, digits)) == 5
+
+
+def test_a_complete_image_is_annotated_until_its_boxes_change(site: Scene, digits: Digits) -> None:
+    tags = create(
+        site,
+        digits.project,
+        "tagging",
+        name="tags",
+        parent_id=digits.parent,
+        conditions=[[digits.letter]],
+    )
+    (torn,) = site.concepts(tags, "torn")
+    first = digits.images[0]
+    assert counts_of(site, tags) == (0, 12, {})
+    annotate(site, tags, first, labelled(torn, BOXES[1]))
+    assert counts_of(site, tags) == (1, 11, {torn: 1})
+    annotate(site, tags, first, labelled(torn, BOXES[1]), without_concept=True)
+    assert counts_of(site, tags) == (2, 10, {torn: 1})
+    boxes = [labelled(digits.letter, box) for box in BOXES[1:]]
+    annotate(site, digits.parent, first, *boxes)
+    assert counts_of(site, tags) == (1, 11, {torn: 1})
+    annotate(site, tags, first, labelled(torn, BOXES[1]), without_concept=True)
+    assert counts_of(site, tags) == (2, 10, {torn: 1})
+
+
+def test_a_grandchild_takes_the_crops_that_its_parent_says_so_of(
+    site: Scene, digits: Digits
+) -> None:
+    a, _ = digits.concepts
+    below = create(
+        site,
+        digits.project,
+        "classification",
+        name="below",
+        parent_id=digits.child,
+        conditions=[[a]],
+    )
+    kinds = site.concepts(below, "round", "flat")
+    annotate(site, below, digits.images[0], labelled(kinds[0], BOXES[1]))
+    assert counts_of(site, below) == (1, 5, {kinds[0]: 1})
+    annotate(site, digits.child, digits.images[0], labelled(digits.concepts[1], BOXES[1]))
+    assert counts_of(site, below) == (0, 5, {})
+
+
+def test_pages_show_the_tree_and_the_conditions(site: Scene, digits: Digits) -> None:
+    project = site.http.get(f"/projects/{digits.project}").text
+    assert "12 of 12 crops" in project
+    assert project.index(f'data-view="{digits.parent}"') < project.index("└")
+    child = site.http.get(f"/views/{digits.child}").text
+    words = " ".join(child.split("data-conditions")[1].split("</p>")[0].split())
+    assert "Crops of" in words
+    assert "with letter: 12 of 12 annotated" in words
+    parent = site.http.get(f"/views/{digits.parent}").text
+    assert f'data-child="{digits.child}"' in parent
+    assert "classification, crops with letter" in parent
+
+
+def test_the_shell_makes_child_views(site: Scene, digits: Digits) -> None:
+    made = stemma(
+        site, "views", "create", digits.project, "marks", "--kind", "tagging",
+        "--parent", digits.parent, "--when", "number", "--when", "letter",
+    )  # fmt: skip
+    site.visible()
+    rows = site.http.get(f"/api/v1/projects/{digits.project}/views").json()["items"]
+    row = next(row for row in rows if row["name"] == "marks")
+    assert row["view_id"] in made
+    assert row["conditions"] == sorted([[digits.number], [digits.letter]])
+    stemma(site, "views", "conditions", digits.child, "--when", "number")
+    site.visible()
+    changed = site.http.get(f"/api/v1/views/{digits.child}").json()["view"]
+    assert changed["conditions"] == [[digits.number]]
+    for wrong in (
+        ["conditions", digits.parent, "--when", "number"],
+        ["conditions", digits.child, "--when", "x"],
+        ["create", digits.project, "x", "--kind", "tagging", "--when", "number"],
+    ):
+        assert stemma(site, "views", *wrong, fails=True).startswith("stemma: ")
+
+
+def test_a_key_labels_the_selected_crop(site: Scene, digits: Digits, page: Page) -> None:
+    first = digits.images[0]
+    annotate(site, digits.child, first)
+    site.visible()
+    page.goto(f"/views/{digits.child}/annotate?image={first}")
+    crops = page.locator("[data-boxes] button")
+    expect(crops).to_have_text(["no concept", "no concept"])
+    page.keyboard.press("Tab")
+    expect(crops.nth(1)).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("2")
+    expect(crops).to_have_text(["no concept", "b"])
+    expect(crops.nth(0)).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("1")
+    expect(page.locator("[data-state]")).to_contain_text("no other image is unannotated")
+    expect(crops).to_have_text(["a", "b"])
+    assert counts_of(site, digits.child)[:2] == (12, 0)

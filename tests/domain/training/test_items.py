@@ -221,7 +221,7 @@ def test_crops_of_an_image_that_is_not_reviewed_do_not_train() -> None:
 def test_the_same_box_twice_is_one_crop() -> None:
     state = folded([said("d", ("a", BOXES[0]), ("b", BOXES[0]))])
     parents = (Parent("d", DETECTION, (("a",), ("b",))),)
-    assert [item.number for item in items_of(state, parents)] == [0]
+    assert [item.number for item in items_of(state.annotations, parents)] == [0]
 
 
 def test_where_crops_are_tells_validation_sets_apart() -> None:
