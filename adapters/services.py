@@ -69,6 +69,12 @@ _ALL = (
         "adapters.experiments.part:run_experiments",
         frozenset({BLOBS}),
     ),
+    Service(
+        "hashes",
+        "Hash images, to find near-duplicates.",
+        "adapters.dataset.hashes:run_hashes",
+        frozenset({BLOBS}),
+    ),
 )
 
 SERVICES: Mapping[str, Service] = {service.name: service for service in _ALL}

@@ -39,6 +39,8 @@ from api.dataset.image_page import ImagePages
 from api.dataset.images import ImageController
 from api.dataset.imports import ImportController
 from api.dataset.imports_page import ImportPages
+from api.dataset.near_duplicates import NearDuplicateController
+from api.dataset.near_duplicates_page import NearDuplicatePages
 from api.dataset.projects import ProjectController
 from api.dataset.projects_page import ProjectPages
 from api.dataset.reviews import ReviewController
@@ -103,6 +105,7 @@ API = Router(
         ImageController,
         ReviewController,
         GroupController,
+        NearDuplicateController,
         SnapshotController,
         ErasureController,
         ImportController,
@@ -143,6 +146,7 @@ PAGES = Router(
         ImagePages,
         ImportPages,
         GroupPages,
+        NearDuplicatePages,
         SnapshotPages,
         ViewPages,
         AnnotatePages,

@@ -141,6 +141,8 @@ class Session:
         """Refuse to save if others added images to a project since a position, by default the one
         that this session reads at."""
         at = self.position if since is None else since
+        if self._no_additions is not None:
+            at = min(at, self._no_additions.since)
         self._no_additions = NoAdditions(project_id, at)
 
     def save(self, decided: "Decided[Any]") -> Outcome:

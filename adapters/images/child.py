@@ -14,6 +14,7 @@ from typing import IO, Protocol
 import msgspec
 
 from adapters.images.decoding import Undecodable, inspect
+from adapters.images.perceptual import perceptual_hash
 from adapters.images.small import small
 
 NICENESS = 10
@@ -40,6 +41,10 @@ class Small(Task, frozen=True, tag="small"):
     grey_bits: int | None
 
 
+class Hash(Task, frozen=True, tag="hash"):
+    """`perceptual.perceptual_hash`."""
+
+
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     """The outcome of a task; an image's bytes may follow. `refused` is why it is not decodable."""
 
@@ -47,20 +52,24 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     height: int = 0
     highest_grey: int | None = None
     depends_on_depth: bool = False
+    perceptual_hash: int | None = None
     refused: str | None = None
     no_memory: bool = False
 
 
+AnyTask = Inspect | Small | Hash
 Outcome = tuple[Result, bytes]
 
 
-def carry_out(task: Inspect | Small, data: bytes) -> Outcome:
+def carry_out(task: AnyTask, data: bytes) -> Outcome:
     """The outcome of a task; a file that is not decodable is one, too."""
     try:
         match task:
             case Inspect():
                 found = inspect(data, task.max_pixels)
                 return Result(found.width, found.height, found.highest_grey), b""
+            case Hash():
+                return Result(perceptual_hash=perceptual_hash(data, task.max_pixels)), b""
             case Small():
                 made = small(
                     data,
@@ -128,7 +137,7 @@ def run(memory: int, idle: float) -> None:
     # What a library prints must not come between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    decoder = msgspec.json.Decoder(Inspect | Small)
+    decoder: msgspec.json.Decoder[AnyTask] = msgspec.json.Decoder(AnyTask)
     tasks = Unbuffered(0)
     while select.select([tasks], [], [], idle)[0]:
         try:

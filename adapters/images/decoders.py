@@ -11,7 +11,16 @@ from typing import IO, TypeVar, cast
 
 import msgspec
 
-from adapters.images.child import Inspect, Outcome, Result, Small, receive, send
+from adapters.images.child import (
+    AnyTask,
+    Hash,
+    Inspect,
+    Outcome,
+    Result,
+    Small,
+    receive,
+    send,
+)
 from adapters.images.decoding import Inspected, Undecodable
 from adapters.images.small import Made
 
@@ -54,6 +63,10 @@ class Decoder:
         result, made = self._carry_out(task, data)
         return Made(made, result.depends_on_depth)
 
+    def perceptual_hash(self, data: bytes) -> int | None:
+        """`perceptual.perceptual_hash`. Raises `Undecodable`."""
+        return self._carry_out(Hash(self._max_pixels), data)[0].perceptual_hash
+
     def close(self) -> None:
         """End the process."""
         process, self._process = self._process, None
@@ -61,7 +74,7 @@ class Decoder:
             process.kill()
             process.communicate()
 
-    def _carry_out(self, task: Inspect | Small, data: bytes) -> Outcome:
+    def _carry_out(self, task: AnyTask, data: bytes) -> Outcome:
         result, made = self._ask(task, data) or self._ask(task, data) or _ENDED
         if result.no_memory:
             self.close()  # its memory is in pieces
@@ -73,7 +86,7 @@ class Decoder:
             raise Undecodable(result.refused)
         return result, made
 
-    def _ask(self, task: Inspect | Small, data: bytes) -> Outcome | None:
+    def _ask(self, task: AnyTask, data: bytes) -> Outcome | None:
         """The outcome; None if the process had ended as it was idle. Raises `Undecodable`."""
         if self._process is not None and self._process.poll() is not None:
             self.close()

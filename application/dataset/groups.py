@@ -228,37 +228,43 @@ def assign_split(
     """Assign an image to a split, and with it all of its group. `ids` are those that moved."""
     image = images.require(session.get(IMAGE, image_id))
     session.check_revision(IMAGE, image_id)
-    moved = assign_groups(session, image.project_id, {image_id}, command, members)
-    return Decided(IMAGE, image_id, moved)
+    whole = with_groups(session, image.project_id, {image_id}, members)
+    return Decided(IMAGE, image_id, assign_all(session, whole, command))
 
 
-def assign_groups(
-    session: Session,
-    project_id: str,
-    image_ids: Collection[str],
-    command: AssignSplit,
-    members: Members,
-) -> tuple[str, ...]:
-    """Assign images and all of their groups to a split. Returns the ids of those that moved."""
+def with_groups(
+    session: Session, project_id: str, image_ids: Collection[str], members: Members
+) -> dict[str, Image]:
+    """These images of a project and all of their groups, by id, less those that were removed.
+
+    What is decided rests on their being all.
+    """
     key = projects.require(session.get(PROJECT, project_id)).group_key
-    states = {
-        image_id: images.require(state)
-        for image_id, state in session.get_many(IMAGE, image_ids).items()
-    }
-    ids, since = set(image_ids), session.position
-    for value in {group_of(state, key) for state in states.values()} - {None}:
+    whole = _present(session, image_ids)
+    since = session.position
+    for value in {group_of(image, key) for image in whole.values()} - {None}:
         assert key is not None
         assert value is not None
         found, position = members(project_id, key, value)
-        ids |= set(found)
+        whole |= _present(session, found)
         since = min(since, position)
     if key is not None:
         session.rest_on_images(project_id, since)
+    return whole
+
+
+def _present(session: Session, image_ids: Collection[str]) -> dict[str, Image]:
+    states = session.get_many(IMAGE, sorted(image_ids))
+    return {key: image for key, image in states.items() if image and not image.removed}
+
+
+def assign_all(
+    session: Session, whole: Mapping[str, Image], command: AssignSplit
+) -> tuple[str, ...]:
+    """Assign images to a split. Returns the ids of those that were not there."""
     moved = []
-    for member, state in session.get_many(IMAGE, sorted(ids)).items():
-        if state is None or state.removed:
-            continue
-        assigned = images.decide(command, state)
-        session.record(IMAGE, member, assigned)
-        moved += [member] * len(assigned)
+    for image_id, image in sorted(whole.items()):
+        assigned = images.decide(command, image)
+        session.record(IMAGE, image_id, assigned)
+        moved += [image_id] * len(assigned)
     return tuple(moved)

@@ -3,6 +3,10 @@
 DECODER_RULE = 2
 """The number of the rule. Rule 1 dropped alpha, and knew no depth of 16-bit grey but 16."""
 
+HASH_RULE = f"phash-1/{DECODER_RULE}"
+"""What a perceptual hash depends on besides the image's bytes. Those of another rule are made
+anew."""
+
 BACKGROUND = (255, 255, 255)
 """The colour behind transparent pixels: white, in red, green and blue."""
 

@@ -21,6 +21,8 @@ read of                GET    /api/v1/projects/{project_id}/dataset
 train of               POST   /api/v1/projects/{project_id}/test-set
 train of               POST   /api/v1/projects/{project_id}/validation-split
 read of                GET    /api/v1/projects/{project_id}/groups
+read of                GET    /api/v1/projects/{project_id}/near-duplicates
+annotate of            POST   /api/v1/projects/{project_id}/near-duplicates/assign
 train of               POST   /api/v1/projects/{project_id}/group-key
 train of               DELETE /api/v1/projects/{project_id}/group-key
 annotate of            POST   /api/v1/projects/{project_id}/snapshots
@@ -156,6 +158,7 @@ account                GET    /
 read of                GET    /projects/{project_id}
 read of                GET    /projects/{project_id}/imports
 read of                GET    /projects/{project_id}/groups
+read of                GET    /projects/{project_id}/near-duplicates
 read of                GET    /projects/{project_id}/snapshots
 read of                GET    /images/{image_id}
 read of                GET    /views/{view_id}
