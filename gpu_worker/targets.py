@@ -119,4 +119,12 @@ def targets_of(job: Job, lines: Sequence[ManifestLine]) -> Targets:
     return BoxesOfImages(labels, [np.array(line.boxes, np.float64) for line in lines])
 
 
+def unknown_targets(job: Job, lines: Sequence[ManifestLine]) -> Targets:
+    """Targets of images of which nobody knows what they hold."""
+    labels: list[list[int]] = [[] for _ in lines]
+    if job.kind == DETECTION:
+        return BoxesOfImages(labels, [np.zeros((0, 4)) for _ in lines])
+    return Tags(labels, len(job.concepts))
+
+
 _TAKES = {CLASSIFICATION: "exactly one", TAGGING: "any", DETECTION: "boxes"}

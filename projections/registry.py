@@ -13,6 +13,7 @@ from projections.flip_book.suspects import SUSPECTS
 from projections.training.evaluations import EVALUATIONS
 from projections.training.metric_history import METRIC_HISTORY
 from projections.training.models_library import MODELS_LIBRARY
+from projections.training.suggestions import SUGGESTIONS
 from projections.training.test_evaluations import TEST_EVALUATIONS
 from projections.training.version_progress import VERSION_PROGRESS
 
@@ -24,6 +25,7 @@ READ_MODELS = (
     METRIC_HISTORY,
     EVALUATIONS,
     TEST_EVALUATIONS,
+    SUGGESTIONS,
     FLIP_BOOK,
     SUSPECTS,
     EXPERIMENTS,

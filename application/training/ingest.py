@@ -14,13 +14,17 @@ from domain.event import Event, Recorded
 from domain.training import version as versions
 from domain.training import version_reports
 from domain.training.messages import Purpose, Report
-from domain.training.predictions import VersionTestEvaluationRequested
+from domain.training.predictions import (
+    VersionSuggestionsRequested,
+    VersionTestEvaluationRequested,
+)
 from domain.training.version import Version, VersionCreated, VersionRetried
 
 REQUESTS: Mapping[type[Event], Purpose] = {
     VersionCreated: Purpose.TRAINING,
     VersionRetried: Purpose.TRAINING,
     VersionTestEvaluationRequested: Purpose.TEST,
+    VersionSuggestionsRequested: Purpose.SUGGESTIONS,
 }
 """The events that request a job, and what it is for."""
 

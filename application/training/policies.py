@@ -10,6 +10,7 @@ import msgspec
 from application.dataset.dataset import grey_bits_of, images_at, parents_at
 from application.handle import Request, handle
 from application.log.store import Store
+from application.training.suggestions import unannotated
 from application.training.test_evaluations import manifest_of_test_set
 from domain.aggregates import EXPERIMENT, VERSION
 from domain.event import Recorded, name_of
@@ -17,7 +18,11 @@ from domain.training import manifest
 from domain.training import version as versions
 from domain.training.jobs import Job, PredictJob
 from domain.training.messages import ManifestLine, Purpose, TrainJob
-from domain.training.predictions import VersionTestEvaluationRequested
+from domain.training.predictions import (
+    Requested,
+    VersionSuggestionsRequested,
+    VersionTestEvaluationRequested,
+)
 from domain.training.version import (
     DatasetFrozen,
     FreezeDataset,
@@ -28,7 +33,13 @@ from domain.training.version import (
 
 REACTS_TO = [
     name_of(event)
-    for event in (VersionCreated, DatasetFrozen, VersionRetried, VersionTestEvaluationRequested)
+    for event in (
+        VersionCreated,
+        DatasetFrozen,
+        VersionRetried,
+        VersionTestEvaluationRequested,
+        VersionSuggestionsRequested,
+    )
 ]
 ACTOR = "policy"
 
@@ -47,8 +58,8 @@ def react(store: Store, effects: Effects, recorded: Recorded) -> None:
             _freeze(store, effects, recorded, recorded.event)
         case DatasetFrozen() | VersionRetried():
             _dispatch(store, effects, recorded)
-        case VersionTestEvaluationRequested():
-            _dispatch_test(store, effects, recorded, recorded.event)
+        case VersionTestEvaluationRequested() | VersionSuggestionsRequested():
+            _dispatch_prediction(store, effects, recorded, recorded.event)
 
 
 def manifest_of(store: Store, created: VersionCreated) -> Iterator[ManifestLine]:
@@ -131,18 +142,21 @@ def _dispatch(store: Store, effects: Effects, recorded: Recorded) -> None:
     effects.dispatch(job)
 
 
-def _dispatch_test(
-    store: Store, effects: Effects, recorded: Recorded, requested: VersionTestEvaluationRequested
+def _dispatch_prediction(
+    store: Store, effects: Effects, recorded: Recorded, requested: Requested
 ) -> None:
+    tests = isinstance(requested, VersionTestEvaluationRequested)
+    purpose = Purpose.TEST if tests else Purpose.SUGGESTIONS
     version = version_of(store, recorded.entity_id)
-    current = version.test_evaluation
+    current = version.predictions.get(purpose)
     if current is None or current.number != requested.number or not current.running:
         return
-    lines = manifest_of_test_set(store, version.created, requested.log_position)
+    images = manifest_of_test_set if tests else unannotated
+    lines = images(store, version.created, requested.log_position)
     effects.put_manifest(map(manifest.canonical_line, lines))
     job = PredictJob(
         version_id=recorded.entity_id,
-        purpose=Purpose.TEST,
+        purpose=purpose,
         request=requested.number,
         kind=version.created.kind,
         concepts=version.created.concepts,

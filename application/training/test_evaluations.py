@@ -11,7 +11,7 @@ from domain.event import name_of
 from domain.library import view as views
 from domain.training import manifest
 from domain.training import version as versions
-from domain.training.messages import ManifestLine
+from domain.training.messages import ManifestLine, Purpose
 from domain.training.predictions import (
     RequestTestEvaluation,
     VersionTestEvaluationFailed,
@@ -29,7 +29,7 @@ def request_test_evaluation(session: Session, version_id: str, reason: str) -> D
     """
     version = versions.require(session.get(VERSION, version_id))
     views.require_active(session.get(VIEW, version.created.view_id))
-    versions.check_can_be_tested(version)
+    versions.check_can_predict(version, Purpose.TEST)
     position = session.position
     digest, images = hashlib.sha256(), 0
     for line in manifest_of_test_set(session.store, version.created, position):

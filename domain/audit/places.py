@@ -9,6 +9,8 @@ from domain.access.account import RoleChange
 from domain.dataset.image import (
     ImageAdded,
     ImageAnnotated,
+    SuggestionAccepted,
+    SuggestionRejected,
     SuspectCorrected,
     SuspectLeftUnsure,
     SuspectUpheld,
@@ -70,7 +72,13 @@ def own_terms(recorded: Recorded) -> Iterator[str]:
     match event:
         case ImageAnnotated(view_id=view_id):
             yield f"{VIEW}:{view_id}"
-        case SuspectUpheld() | SuspectLeftUnsure() | SuspectCorrected():
+        case (
+            SuspectUpheld()
+            | SuspectLeftUnsure()
+            | SuspectCorrected()
+            | SuggestionAccepted()
+            | SuggestionRejected()
+        ):
             yield f"{VIEW}:{event.view_id}"
             yield f"{VERSION}:{event.version_id}"
         case ModelRegistered(model_id=model_id):

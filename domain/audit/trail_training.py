@@ -77,7 +77,7 @@ def of_training(
             return Description(f"{subject} training cancelled, its weights discarded", *changed)
         case version.VersionRetried(attempt=attempt):
             return Description(f"{subject} retried, attempt {attempt}", *changed)
-    return _of_test(event, subject)
+    return _of_prediction(event, subject)
 
 
 _ENDS = {
@@ -96,9 +96,26 @@ def _epoch(epoch: version.EpochMetricsRecorded) -> str:
     return _listed(metrics)
 
 
-def _of_test(event: Event, subject: str) -> Description | None:
-    """The description of an event about an evaluation on the test set."""
+def _of_prediction(event: Event, subject: str) -> Description | None:
+    """The description of an event about an evaluation on the test set, or about suggestions."""
     match event:
+        case predictions.VersionSuggestionsRequested() as requested:
+            return Description(
+                f"suggestions of {subject} requested for {requested.images} images, manifest"
+                f" {requested.manifest[:12]}"
+            )
+        case predictions.VersionSuggestionsStarted() as started:
+            again = f", delivery {started.delivery}" if started.delivery > 1 else ""
+            return Description(
+                f"{subject}: suggestions started on {started.device} by {started.worker}{again}"
+            )
+        case predictions.VersionSuggestionsMade() as made:
+            return Description(
+                f"{subject} suggests annotations for {made.rows} images, predictions"
+                f" {made.predictions[:12]}"
+            )
+        case predictions.VersionSuggestionsFailed(reason=reason):
+            return Description(f"{subject}: suggestions failed ({reason})")
         case predictions.VersionTestEvaluationRequested() as requested:
             return Description(
                 f"{subject} to be evaluated on the test set ({requested.reason}):"

@@ -145,6 +145,18 @@ def _of_image(
         case images.ImageReviewWithdrawn(view_id=view_id):
             where = named_in(states, VIEW.stream(view_id))
             return Description(f"review of {subject} in {where} withdrawn")
+        case images.SuggestionAccepted() as accepted:
+            version = named_in(states, VERSION.stream(accepted.version_id))
+            where = named_in(states, VIEW.stream(accepted.view_id))
+            changed = ", changed first" if accepted.changed else ""
+            return Description(
+                f"annotations of {subject} in {where} were proposed by {version}, and accepted"
+                f"{changed}"
+            )
+        case images.SuggestionRejected() as rejected:
+            version = named_in(states, VERSION.stream(rejected.version_id))
+            where = named_in(states, VIEW.stream(rejected.view_id))
+            return Description(f"what {version} proposed for {subject} in {where} rejected")
         case images.SuspectUpheld() | images.SuspectLeftUnsure() | images.SuspectCorrected():
             return of_decision(recorded.event, subject, states)
         case images.ImageSplitAssigned(split=split):

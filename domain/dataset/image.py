@@ -99,6 +99,24 @@ class SuspectCorrected(Event, frozen=True, tag="image.suspect_corrected"):
     label: DoubtedLabel
 
 
+class SuggestionAccepted(Event, frozen=True, tag="image.suggestion_accepted"):
+    """The annotations before this event were proposed by a version, and accepted by the actor.
+
+    With `changed`, the actor changed them first.
+    """
+
+    view_id: str
+    version_id: str
+    changed: bool
+
+
+class SuggestionRejected(Event, frozen=True, tag="image.suggestion_rejected"):
+    """The actor looked at what a version proposed for the image, and does not want it."""
+
+    view_id: str
+    version_id: str
+
+
 Decision = SuspectUpheld | SuspectLeftUnsure
 
 

@@ -45,6 +45,7 @@ class Purpose(StrEnum):
 
     TRAINING = "training"
     TEST = "test"
+    SUGGESTIONS = "suggestions"
 
 
 class TrainJob(msgspec.Struct, frozen=True, tag_field="job", tag="train"):
@@ -241,11 +242,12 @@ class Evaluated(ReportBody, frozen=True, tag="evaluated"):
 class Predicted(ReportBody, frozen=True, tag="predicted"):
     """The images of a manifest are predicted by a saved checkpoint.
 
-    `predictions` is the sha256 of their Parquet file, which has `rows` images.
+    `predictions` is the sha256 of their Parquet file, which has `rows` images. `metrics` are None
+    for images without annotation.
     """
 
     checkpoint: Text
-    metrics: SplitFigures
+    metrics: SplitFigures | None
     rows: Count
     predictions: Name
 

@@ -4,8 +4,11 @@ from domain.errors import Conflict
 from domain.event import Event
 from domain.text import escaped_lines
 from domain.training import messages
-from domain.training.messages import Report
+from domain.training.messages import Purpose, Report
 from domain.training.predictions import (
+    VersionSuggestionsFailed,
+    VersionSuggestionsMade,
+    VersionSuggestionsStarted,
     VersionTestEvaluated,
     VersionTestEvaluationFailed,
     VersionTestEvaluationStarted,
@@ -18,31 +21,36 @@ def record(report: Report, version: Version) -> list[Event]:
 
     Raises `Conflict` if another worker has the job according to the log.
     """
-    current, body = version.test_evaluation, report.body
+    current, body = version.predictions.get(report.purpose), report.body
     if current is None or not current.running or report.attempt != current.number:
         return []
+    tests = report.purpose == Purpose.TEST
     if isinstance(body, messages.Started):
         if report.delivery <= current.delivery:
             return []
         if body.worker != report.worker:
             raise Conflict(f"worker {report.worker} cannot start in the name of {body.worker}")
+        started = VersionTestEvaluationStarted if tests else VersionSuggestionsStarted
         return [
-            VersionTestEvaluationStarted(
-                current.number, report.delivery, body.worker, body.device, body.environment
-            )
+            started(current.number, report.delivery, body.worker, body.device, body.environment)
         ]
     if report.delivery < current.delivery:
         return []
     if report.delivery == current.delivery and current.worker not in {None, report.worker}:
         raise Conflict(f"worker {current.worker} has the job, and not {report.worker}")
     match body:
-        case messages.Predicted():
+        case messages.Predicted(metrics=metrics) if tests and metrics is not None:
             return [
                 VersionTestEvaluated(
-                    current.number, body.checkpoint, body.metrics, body.rows, body.predictions
+                    current.number, body.checkpoint, metrics, body.rows, body.predictions
                 )
+            ]
+        case messages.Predicted() if not tests:
+            return [
+                VersionSuggestionsMade(current.number, body.checkpoint, body.rows, body.predictions)
             ]
         case messages.Failed(reason=reason):
             # Not refused: a failure must be recorded whatever it says.
-            return [VersionTestEvaluationFailed(current.number, escaped_lines(reason))]
+            failed = VersionTestEvaluationFailed if tests else VersionSuggestionsFailed
+            return [failed(current.number, escaped_lines(reason))]
     return []

@@ -1,4 +1,5 @@
-"""Predictions with a finished version that are requested by somebody: on the project's test set.
+"""Predictions with a finished version that are requested by somebody: on the test set of its project,
+and suggestions for images that are not annotated.
 
 Each is a job of the queue that trainings are taken from, with deliveries of its own.
 """
@@ -6,7 +7,7 @@ Each is a job of the queue that trainings are taken from, with deliveries of its
 import msgspec
 
 from domain.event import Event
-from domain.training.messages import SplitFigures
+from domain.training.messages import Purpose, SplitFigures
 
 
 class VersionTestEvaluationRequested(Event, frozen=True, tag="version.test_evaluation_requested"):
@@ -61,6 +62,61 @@ class VersionTestEvaluationFailed(Event, frozen=True, tag="version.test_evaluati
     reason: str
 
 
+class VersionSuggestionsRequested(Event, frozen=True, tag="version.suggestions_requested"):
+    """Somebody asked what the saved checkpoint suggests for the images without annotation.
+
+    They are those of the view at the log's position `log_position`, without those of the test set:
+    `manifest` is the sha256 of the lines of these `images`, and their key in the blob store.
+    `number` counts the requests for the version from 1.
+    """
+
+    view_id: str
+    number: int
+    checkpoint: str
+    manifest: str
+    images: int
+    log_position: int
+
+
+class VersionSuggestionsStarted(Event, frozen=True, tag="version.suggestions_started"):
+    """A worker began to predict the images of a request; `delivery` counts how often the queue
+    delivered the job."""
+
+    number: int
+    delivery: int
+    worker: str
+    device: str
+    environment: dict[str, str]
+
+
+class VersionSuggestionsMade(Event, frozen=True, tag="version.suggestions_made"):
+    """The checkpoint's predictions for the images of a request, which are what it suggests.
+
+    `predictions` is the sha256 of their Parquet file of `rows` images, by which it lies in the blob
+    store.
+    """
+
+    number: int
+    checkpoint: str
+    rows: int
+    predictions: str
+
+
+class VersionSuggestionsFailed(Event, frozen=True, tag="version.suggestions_failed"):
+    """The images of a request could not be predicted, for a reason in the user's words."""
+
+    number: int
+    reason: str
+
+
+class RequestSuggestions(msgspec.Struct, frozen=True):
+    """The handler sets all of it."""
+
+    manifest: str
+    images: int
+    log_position: int
+
+
 class RequestTestEvaluation(msgspec.Struct, frozen=True):
     """`reason` is the caller's; the handler sets the rest."""
 
@@ -81,19 +137,36 @@ class Prediction(msgspec.Struct, frozen=True):
     succeeded: int = 0
 
 
+Requested = VersionTestEvaluationRequested | VersionSuggestionsRequested
+Started = VersionTestEvaluationStarted | VersionSuggestionsStarted
+Succeeded = VersionTestEvaluated | VersionSuggestionsMade
+Failed = VersionTestEvaluationFailed | VersionSuggestionsFailed
+
+_OF_TEST = (
+    VersionTestEvaluationRequested,
+    VersionTestEvaluationStarted,
+    VersionTestEvaluated,
+    VersionTestEvaluationFailed,
+)
+
+
+def purpose_of(event: Event) -> Purpose | None:
+    """What the prediction is for that an event is about; None if it is about something else."""
+    if not isinstance(event, Requested | Started | Succeeded | Failed):
+        return None
+    return Purpose.TEST if isinstance(event, _OF_TEST) else Purpose.SUGGESTIONS
+
+
 def evolve(prediction: Prediction | None, event: Event) -> Prediction | None:
-    """The newest request after an event; it is unchanged by events about other things."""
-    match event:
-        case VersionTestEvaluationRequested():
-            return Prediction(event.number, succeeded=prediction.succeeded if prediction else 0)
+    """The newest request of a purpose after an event about one of them."""
+    if isinstance(event, Requested):
+        return Prediction(event.number, succeeded=prediction.succeeded if prediction else 0)
     if prediction is None:
         return None
     match event:
-        case VersionTestEvaluationStarted():
+        case VersionTestEvaluationStarted() | VersionSuggestionsStarted():
             return msgspec.structs.replace(prediction, delivery=event.delivery, worker=event.worker)
-        case VersionTestEvaluated():
+        case VersionTestEvaluated() | VersionSuggestionsMade():
             succeeded = prediction.succeeded + 1
             return msgspec.structs.replace(prediction, running=False, succeeded=succeeded)
-        case VersionTestEvaluationFailed():
-            return msgspec.structs.replace(prediction, running=False)
-    return prediction
+    return msgspec.structs.replace(prediction, running=False)

@@ -11,11 +11,13 @@ from domain.library.view import CLASSIFICATION, DETECTION
 from domain.text import MAX_REASON, clean_name
 from domain.training import messages, predictions
 from domain.training.manifest import ManifestCounts
-from domain.training.messages import ConceptLabel, InitialWeights, SplitFigures
+from domain.training.messages import ConceptLabel, InitialWeights, Purpose, SplitFigures
 from domain.training.options import TrainingOptions
 from domain.training.predictions import (
     Prediction,
+    RequestSuggestions,
     RequestTestEvaluation,
+    VersionSuggestionsRequested,
     VersionTestEvaluationRequested,
 )
 
@@ -292,7 +294,7 @@ class Version(msgspec.Struct, frozen=True):
     stop_requested: bool = False
     archived: bool = False
     thresholds: dict[str, float] = msgspec.field(default_factory=dict)
-    test_evaluation: Prediction | None = None
+    predictions: dict[Purpose, Prediction] = msgspec.field(default_factory=dict)
 
 
 class CreateVersion(msgspec.Struct, frozen=True):
@@ -363,6 +365,7 @@ Command = (
     | DiscardEpochItems
     | SetThresholds
     | RequestTestEvaluation
+    | RequestSuggestions
 )
 
 
@@ -426,7 +429,11 @@ def _change(version: Version, event: Event) -> dict[str, object]:
             return {"archived": True}
         case ThresholdSet():
             return {"thresholds": version.thresholds | {event.concept_id: event.threshold}}
-    return {"test_evaluation": predictions.evolve(version.test_evaluation, event)}
+    purpose = predictions.purpose_of(event)
+    if purpose is None:
+        return {}
+    changed = predictions.evolve(version.predictions.get(purpose), event)
+    return {"predictions": version.predictions | ({purpose: changed} if changed else {})}
 
 
 def decide(command: Command, version: Version | None) -> list[Event]:
@@ -459,6 +466,8 @@ def decide(command: Command, version: Version | None) -> list[Event]:
             return _set_thresholds(command, current)
         case RequestTestEvaluation():
             return _request_test_evaluation(command, current)
+        case RequestSuggestions():
+            return _request_suggestions(command, current)
 
 
 def _create(command: CreateVersion) -> list[Event]:
@@ -570,27 +579,27 @@ def _discard_items(command: DiscardEpochItems, current: Version) -> list[Event]:
     return [EpochItemsDiscarded(command.kept_versions)]
 
 
-def check_can_be_tested(current: Version) -> None:
-    """Raises `Conflict` for a version that cannot be evaluated on the test set now."""
+def check_can_predict(current: Version, purpose: Purpose) -> None:
+    """Raises `Conflict` for a version that cannot predict for this purpose now."""
     if current.status not in FINISHED or current.best is None:
-        raise Conflict(
-            f"the version is {current.status}; only a ready one is evaluated on the test set"
-        )
-    if current.test_evaluation is not None and current.test_evaluation.running:
-        raise Conflict(
-            f"evaluation {current.test_evaluation.number} of this version on the test set is"
-            " already running; wait for its result"
-        )
+        what = "is evaluated on the test set" if purpose == Purpose.TEST else "makes suggestions"
+        raise Conflict(f"the version is {current.status}; only a ready one {what}")
+    running = current.predictions.get(purpose)
+    if running is not None and running.running:
+        what = "evaluation {} of this version on the test set is"
+        if purpose == Purpose.SUGGESTIONS:
+            what = "request {} for suggestions of this version is"
+        raise Conflict(f"{what.format(running.number)} already running; wait for its result")
 
 
 def _request_test_evaluation(command: RequestTestEvaluation, current: Version) -> list[Event]:
-    check_can_be_tested(current)
+    check_can_predict(current, Purpose.TEST)
     reason = clean_name(command.reason, "reason", MAX_REASON)
     if not command.images:
         raise Conflict(
             "no test image is annotated for this version's model; draw a test set, and annotate it"
         )
-    before = current.test_evaluation
+    before = current.predictions.get(Purpose.TEST)
     assert current.best is not None
     return [
         VersionTestEvaluationRequested(
@@ -603,6 +612,24 @@ def _request_test_evaluation(command: RequestTestEvaluation, current: Version) -
             command.log_position,
             before.succeeded if before else 0,
             command.earlier_of_view,
+        )
+    ]
+
+
+def _request_suggestions(command: RequestSuggestions, current: Version) -> list[Event]:
+    check_can_predict(current, Purpose.SUGGESTIONS)
+    if not command.images:
+        raise Conflict("every image of the view is annotated, or is of the test set; add some")
+    before = current.predictions.get(Purpose.SUGGESTIONS)
+    assert current.best is not None
+    return [
+        VersionSuggestionsRequested(
+            current.created.view_id,
+            before.number + 1 if before else 1,
+            current.best.checkpoint,
+            command.manifest,
+            command.images,
+            command.log_position,
         )
     ]
 

@@ -41,6 +41,8 @@ from domain.dataset.image import (
     ImageReviewed,
     ImageReviewWithdrawn,
     ImageSplitAssigned,
+    SuggestionAccepted,
+    SuggestionRejected,
     SuspectCorrected,
     SuspectLeftUnsure,
     SuspectUpheld,
@@ -338,7 +340,9 @@ def project(page: Sequence[Recorded]) -> Iterator[Write]:
             | ImageReviewWithdrawn
             | SuspectUpheld
             | SuspectLeftUnsure
-            | SuspectCorrected,
+            | SuspectCorrected
+            | SuggestionAccepted
+            | SuggestionRejected,
         ):
             continue
         number = seen[recorded.entity_id]
@@ -375,7 +379,13 @@ def _add(batch: _Batch, recorded: Recorded) -> None:
             batch.reviewed.append({"image_id": key, "view_id": view_id, "at": at} | changed)
         case ImageReviewWithdrawn(view_id=view_id):
             batch.withdrawn.append({"image_id": key, "view_id": view_id, "at": at} | changed)
-        case SuspectUpheld() | SuspectLeftUnsure() | SuspectCorrected():
+        case (
+            SuspectUpheld()
+            | SuspectLeftUnsure()
+            | SuspectCorrected()
+            | SuggestionAccepted()
+            | SuggestionRejected()
+        ):
             batch.decided.append({"image_id": key, "at": at} | changed)
 
 

@@ -29,6 +29,8 @@ from domain.dataset.image import (
     ImageReviewed,
     ImageReviewWithdrawn,
     ImageSplitAssigned,
+    SuggestionAccepted,
+    SuggestionRejected,
     SuspectCorrected,
     SuspectLeftUnsure,
     SuspectUpheld,
@@ -96,6 +98,10 @@ from domain.subscriptions.webhook import (
 from domain.training.messages import ConceptLabel, InitialWeights, SplitFigures
 from domain.training.options import Augmentation, TrainingOptions
 from domain.training.predictions import (
+    VersionSuggestionsFailed,
+    VersionSuggestionsMade,
+    VersionSuggestionsRequested,
+    VersionSuggestionsStarted,
     VersionTestEvaluated,
     VersionTestEvaluationFailed,
     VersionTestEvaluationRequested,
@@ -164,6 +170,8 @@ EXAMPLES: tuple[Event, ...] = (
     ImageSplitAssigned("validation"),
     ImageReviewed("view-1", 2),
     ImageReviewWithdrawn("view-1"),
+    SuggestionAccepted("view-1", "version-1", changed=True),
+    SuggestionRejected("view-1", "version-1"),
     SuspectUpheld("view-1", "version-1", DoubtedLabel("concept-1")),
     SuspectLeftUnsure("view-1", "version-1", DoubtedLabel("concept-1", present=False)),
     SuspectCorrected(
@@ -254,6 +262,10 @@ EXAMPLES: tuple[Event, ...] = (
     VersionTestEvaluationStarted(2, 1, "gpu-1", "cuda", {"torch": "2.11.0"}),
     VersionTestEvaluated(2, SHA, SplitFigures(images=200, loss=0.5, accuracy=0.875), 200, SHA),
     VersionTestEvaluationFailed(2, "1 image cannot be used"),
+    VersionSuggestionsRequested("view-1", 1, SHA, SHA[::-1], 900, 5124),
+    VersionSuggestionsStarted(1, 1, "gpu-1", "cuda", {"torch": "2.11.0"}),
+    VersionSuggestionsMade(1, SHA, 900, SHA[::-1]),
+    VersionSuggestionsFailed(1, "1 image cannot be used"),
     VersionTrainingCompleted(SHA, SHA[::-1], 203, "stop"),
     VersionTrainingFailed("the loss stopped being a finite number", non_finite=True),
     VersionStopRequested(),
