@@ -272,7 +272,7 @@ def counts_of(scene: Scene, view: str) -> tuple[int, int, dict[str, int]]:
 def listed(scene: Scene, digits: Digits, **query: object) -> list[Any]:
     scene.visible()
     at = f"/api/v1/projects/{digits.project}/images"
-    parameters = {"view_id": digits.child} | query
+    parameters: dict[str, Any] = {"view_id": digits.child, **query}
     return list(scene.http.get(at, params=parameters).json()["items"])
 
 
