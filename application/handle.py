@@ -174,6 +174,14 @@ class Session:
         )
 
 
+def command_id_of(account_id: str, key: str) -> str:
+    """The command id of an account's own key.
+
+    Keys of two accounts never meet, nor a key and an id that a service makes, such as `freeze:…`.
+    """
+    return f"key:{account_id}:{key}"
+
+
 def made_id(command_id: str, number: int = 1) -> str:
     """The id of what a command makes, of the first thing or a later one."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{command_id}/{number}"))

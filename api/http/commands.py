@@ -14,7 +14,7 @@ from api.http.parameters import HttpRequest, Served, provided
 from api.http.watching import HEADER as CORRELATION
 from api.http.watching import LONGEST, is_id
 from application.access.access import Caller
-from application.handle import Decided, Outcome, Request, Session, handle
+from application.handle import Decided, Outcome, Request, Session, command_id_of, handle
 from domain.aggregates import Aggregate
 from domain.errors import Invalid
 
@@ -107,8 +107,8 @@ def envelope(request: HttpRequest, content: object) -> Request:
     key = request.headers.get("Idempotency-Key")
     if key is not None and (not 1 <= len(key) <= 200 or not key.isprintable()):
         raise Invalid("Idempotency-Key has 1 to 200 printable characters", field="Idempotency-Key")
-    command_id = key or str(uuid.uuid4())
     caller: Caller = request.user
+    command_id = str(uuid.uuid4()) if key is None else command_id_of(caller.account_id, key)
     target = f"{caller.account_id} {request.method} {request.url.path} "
     hashed = target.encode() + msgspec.json.encode(content)
     return Request(

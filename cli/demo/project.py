@@ -2,7 +2,7 @@
 
 An id is made of the Idempotency-Key of the command that makes the thing, and the keys here are made
 of the project's content. So ids, and what follows from them, the split and the order of the images,
-are the same wherever the content is; and in one log it is one project.
+are the same wherever the content is; and in one log it is one project of an account.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ import msgspec
 from rich.console import Console
 
 from adapters.uploads.packing import pack
-from cli.client import IDEMPOTENCY_KEY, ApiClient, ApiProblem
+from cli.client import ApiClient, ApiProblem
 from cli.demo.digits import handwritten_digits
 from cli.demo.plans import PLANS, Plan
 from cli.demo.scenes import VALIDATION, write_scenes
@@ -52,17 +52,19 @@ def _annotated_digits(
     labels = {"labels": [str(digit) for digit in range(10)]}
     split = {"size": VALIDATION_SHARE, "seed": seed}
 
-    def make(key: Key) -> str:
-        uploaded = upload_digits(client, key, project["name"], plan.view, files, digits, split)
-        console.print(f"The project has {len(files):,} images of handwritten digits")
-        console.print("They are annotated with ten concepts, and 20 % of them validate")
-        return uploaded.view_id
-
     content = hashlib.sha256(msgspec.json.encode((project, view, labels, split, digits)))
     for name, data in files:
         content.update(name.encode())
         content.update(hashlib.sha256(data).digest())
-    return _under_its_own_keys(client, content.hexdigest(), make)
+    key = _keys_of(content.hexdigest())
+    uploaded = upload_digits(client, key, project["name"], plan.view, files, digits, split)
+    console.print(f"The project has {len(files):,} images of handwritten digits")
+    console.print("They are annotated with ten concepts, and 20 % of them validate")
+    return uploaded.view_id
+
+
+def _keys_of(content: str) -> Key:
+    return lambda step: f"demo {content} {step}"
 
 
 class UploadedDigits(NamedTuple):
@@ -113,17 +115,13 @@ def _imported_scenes(client: ApiClient, console: Console, plan: Plan, seed: int)
         for piece in pack(folder):
             content.update(piece)
 
-        def make(key: Key) -> str:
-            made = client.command("projects", {"name": SCENES}, key("project"))
-            _import(client, made["id"], folder, key)
-            console.print(
-                f"The project has {count:,} scenes of handwritten digits; {VALIDATION} validate"
-            )
-            views = client.query(f"projects/{made['id']}/views")["items"]
-            (view_id,) = (view["view_id"] for view in views if view["name"] == plan.view)
-            return str(view_id)
-
-        return _under_its_own_keys(client, content.hexdigest(), make)
+        key = _keys_of(content.hexdigest())
+        made = client.command("projects", {"name": SCENES}, key("project"))
+        _import(client, made["id"], folder, key)
+    console.print(f"The project has {count:,} scenes of handwritten digits; {VALIDATION} validate")
+    rows = client.query(f"projects/{made['id']}/views")["items"]
+    (view_id,) = (row["view_id"] for row in rows if row["name"] == plan.view)
+    return str(view_id)
 
 
 def _import(client: ApiClient, project_id: str, folder: Path, key: Key) -> None:
@@ -145,14 +143,3 @@ def _ended(client: ApiClient, answer: dict[str, Any]) -> dict[str, Any]:
         status = client.query(f"imports/{answer['id']}")
     item: dict[str, Any] = status["item"]
     return item
-
-
-def _under_its_own_keys(client: ApiClient, content: str, make: Callable[[Key], str]) -> str:
-    try:
-        return make(lambda step: f"demo {content} {step}")
-    except ApiProblem as problem:
-        if IDEMPOTENCY_KEY not in problem.fields:
-            raise
-    # Another account has made the project of this content: this one gets one of its own.
-    account_id = client.query("whoami")["account_id"]
-    return make(lambda step: f"demo {content} {account_id} {step}")

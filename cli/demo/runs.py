@@ -12,7 +12,7 @@ from typing import Any
 
 from adapters.processes.files import waiting_lock
 from adapters.servers.embedded import FolderInUse, FolderLock
-from application.handle import made_id
+from application.handle import command_id_of, made_id
 from cli.client import ApiClient, ApiProblem
 
 RUNS = "demos"
@@ -28,7 +28,8 @@ def demo_training(
     It is left to the next demo if this one ends by an exception.
     """
     key = str(uuid.uuid4())
-    file = data / RUNS / made_id(key)
+    account_id = client.query("whoami")["account_id"]
+    file = data / RUNS / made_id(command_id_of(account_id, key))
     lock = FolderLock(file)
     with waiting_lock(file):
         for other in file.parent.iterdir():
