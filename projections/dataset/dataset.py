@@ -415,7 +415,7 @@ def _annotated_row(key: str, at: int, annotated: ImageAnnotated) -> Row:
         for annotation in annotated.annotations
     ]
     if annotated.without_concept:
-        items = [{}]
+        items.append({})  # beside it, a tagging view of crops lists those that hold some
     return {
         "image_id": key,
         "view_id": annotated.view_id,

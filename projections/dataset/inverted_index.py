@@ -238,7 +238,7 @@ def terms_of(annotated: ImageAnnotated) -> list[str]:
     """The terms of an image in a view after an annotation."""
     terms = {annotation.concept_id for annotation in annotated.annotations}
     if annotated.without_concept:
-        terms = {WITHOUT}
+        terms.add(WITHOUT)
     return [ANNOTATED, *sorted(terms)] if terms else []
 
 

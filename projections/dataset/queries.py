@@ -392,7 +392,7 @@ def _count(
     present = images.c.project_id == project_id, valid(images, as_of)
     all_images = select(literal(project_id), literal(PRESENT), images.c.split, func.count())
     term = case(
-        (annotations.c.without_concept, literal(WITHOUT)), else_=annotations.c.concept_id
+        (annotations.c.concept_id.is_(None), literal(WITHOUT)), else_=annotations.c.concept_id
     ).label("term")
     annotated = select(annotations.c.view_id, images.c.split, images.c.image_id, term).where(
         *present,

@@ -393,6 +393,8 @@ def test_a_key_labels_the_selected_crop(site: Scene, digits: Digits, page: Page)
     expect(crops).to_have_text(["no concept", "b"])
     expect(crops.nth(0)).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("1")
-    expect(page.locator("[data-state]")).to_contain_text("no other image is unannotated")
+    expect(page.locator("[data-state][role=status]")).to_contain_text(
+        "no other image is unannotated"
+    )
     expect(crops).to_have_text(["a", "b"])
     assert counts_of(site, digits.child)[:2] == (12, 0)
