@@ -174,7 +174,7 @@ def migrate() -> None:
 
 @main.command()
 def status() -> None:
-    """Say how far each part is, and who works."""
+    """Show the status of services and workers."""
     from adapters.settings import load_settings
     from cli.operations.status import print_status
 
@@ -191,7 +191,7 @@ def status() -> None:
     show_default=True,
     help="What is asked of images; `suspects` corrects wrong labels and trains again.",
 )
-@click.option("--epochs", type=float, help="By default so many as the kind needs.")
+@click.option("--epochs", type=float, help="By default what the kind needs.")
 @click.option("--images", type=click.IntRange(50), help="So many single digits, instead of all.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--experiment", is_flag=True, help="Search for the best training of single digits.")
@@ -206,7 +206,7 @@ def demo(
     experiment: bool,
     trials: int | None,
 ) -> None:
-    """The main job on real images: handwritten digits in, a trained version out."""
+    """Run the end-to-end demo on real images: handwritten digits in, a trained version out."""
     from cli.demo.demo import run_demo, run_experiment_demo
 
     if images is not None and kind != "classification":

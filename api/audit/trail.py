@@ -113,7 +113,7 @@ class TrailController(Controller):
 
     @get(
         "/correlations/{correlation_id:str}",
-        summary="What a request set going",
+        summary="Request trace",
         sync_to_thread=True,
         opt=needs(Right.AUDIT),
     )

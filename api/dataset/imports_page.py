@@ -110,11 +110,11 @@ class ImportsPage(Page, frozen=True, kw_only=True):
 
     @property
     def formats(self) -> list[tuple[str, str]]:
-        return [(AUTO, "whichever it is"), *LABELS.items()]
+        return [(AUTO, "auto-detect"), *LABELS.items()]
 
     @property
     def kinds(self) -> list[tuple[str, str]]:
-        return [("", "as the source or view has it"), *((kind, kind) for kind in KINDS)]
+        return [("", "as in the source"), *((kind, kind) for kind in KINDS)]
 
     @property
     def unlabelled(self) -> list[tuple[str, str]]:

@@ -121,7 +121,7 @@ class ProjectController(Controller):
 
     @post(
         "/{project_id:str}/validation-split",
-        summary="Perform a validation split",
+        summary="Draw a validation set",
         status_code=200,
         sync_to_thread=True,
         opt=needs(Right.TRAIN, of="project_id"),

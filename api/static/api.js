@@ -51,7 +51,7 @@ async function attempt(method, url, { body, key, headers: more = {} }) {
     response = await fetch(url, { method, headers, body: sent });
   } catch {
     throw new Problem(
-      "The server does not answer. Try again: what it may have done already is not done twice.",
+      "The server does not answer. Try again: it is safe to retry.",
       [],
       false,
     );

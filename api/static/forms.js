@@ -54,7 +54,7 @@ function contentOf(form) {
   if (!controls.length && !("body" in form.dataset)) return undefined;
   const body = {};
   for (const control of controls) {
-    if (control.validity.badInput) throw new Problem("", [{ field: control.name, detail: "this is no number" }]);
+    if (control.validity.badInput) throw new Problem("", [{ field: control.name, detail: "enter a number" }]);
     const value = valueOf(control);
     if (value === undefined) continue;
     const path = control.name.split(".");

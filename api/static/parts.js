@@ -37,7 +37,7 @@ export async function refresh(atLeast) {
     say("");
     return Number(fresh.querySelector("main").dataset.refresh) || undefined;
   } catch {
-    say("Not connected: what you see may be old.");
+    say("Offline. This page may be outdated.");
     return undefined;
   }
 }

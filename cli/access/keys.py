@@ -21,7 +21,7 @@ def keys() -> None:
 
 @keys.command("issue")
 @click.argument("label")
-@click.option("--account", help="Whose; your own if you do not say.")
+@click.option("--account", help="Of this account; by default yours.")
 @click.option(
     "--role",
     "roles",
@@ -30,7 +30,7 @@ def keys() -> None:
     help="Limit it to what this role may; may be repeated.",
 )
 @click.option("--project", "projects", multiple=True, help="Limit it to this; may be repeated.")
-@click.option("--days", type=click.FloatRange(0, min_open=True), help="For so long it opens.")
+@click.option("--days", type=click.FloatRange(0, min_open=True), help="Days until it expires.")
 def issue_command(
     label: str,
     account: str | None,
@@ -55,7 +55,7 @@ def issue_command(
 
 
 @keys.command("list")
-@click.option("--account", help="Whose; your own if you do not say.")
+@click.option("--account", help="Of this account; by default yours.")
 @json_option
 def list_command(account: str | None, as_json: bool) -> None:
     """Keys by their ids, without their secrets."""

@@ -184,7 +184,7 @@ def _farewell(
     console.print(f"Its saved checkpoint: `{checkpoint}`", soft_wrap=True)
     if keep:
         console.print(
-            "All of it keeps running. `stemma login` signs a browser in, `stemma status` looks"
+            "Stemma is still running. `stemma login` signs a browser in, `stemma status` looks"
             " inside, `stemma down` stops it."
         )
     else:

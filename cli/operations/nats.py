@@ -73,7 +73,7 @@ def add(kind: str, name: str, queue: str, folder: Path | None) -> None:
 @nats.command("list")
 @_Folder
 def list_command(folder: Path | None) -> None:
-    """Say who may come in."""
+    """List credentials."""
     for user in _access(folder).users():
         queue = f" (queue {user.queue})" if user.role == "worker" else ""
         click.echo(f"{user.role} {user.name}{queue} {user.key}")
@@ -84,7 +84,10 @@ def list_command(folder: Path | None) -> None:
 @click.argument("name")
 @_Folder
 def remove(kind: str, name: str, folder: Path | None) -> None:
-    """Shut a worker or a subscriber out. It is cut off at once where nats-server reads this."""
+    """Revoke the credentials of a worker or a subscriber.
+
+    It is cut off at once where nats-server reads this.
+    """
     from adapters.nats.roles import NatsRole
 
     access = _access(folder)

@@ -107,7 +107,7 @@ def _network(kind: str, networks: list[Architecture], at_hand: frozenset[str]) -
             Default(NONE),
         ),
         choices=_choices(
-            {NONE: "Nothing: from scratch"}
+            {NONE: "Random weights"}
             | {data: _DATASETS[data] for network in networks for data in network.weights}
         ),
         shown_when={"start_from": (None,)},
@@ -116,7 +116,7 @@ def _network(kind: str, networks: list[Architecture], at_hand: frozenset[str]) -
         key="freeze_backbone_epochs",
         type=NUMBER,
         label="Epochs with a frozen backbone",
-        help="So long only the head is trained",
+        help="Epochs in which only the head is trained",
         defaults=(Default(0.0),),
         minimum=0,
         maximum=200,
@@ -149,7 +149,7 @@ def _length(networks: list[Architecture]) -> Iterator[Control]:
         key="batch_size",
         type=INTEGER,
         label="Batch size",
-        help="Images an iteration",
+        help="Images per batch",
         defaults=_by_architecture(networks, lambda network: network.batch_size),
         minimum=1,
         maximum=65536,
@@ -179,7 +179,7 @@ def _optimizer(networks: list[Architecture]) -> Iterator[Control]:
         key="initial_learning_rate",
         type=NUMBER,
         label="Initial learning rate",
-        help="The highest of the training",
+        help="The peak learning rate",
         defaults=tuple(_rates(networks)),
         minimum=0,
         maximum=10,
@@ -314,7 +314,7 @@ def _images(kind: str, networks: list[Architecture], crops: bool) -> Iterator[Co
         key="max_expansion_ratio",
         type=NUMBER,
         label="Largest expansion",
-        help="An epoch may become so many times as long",
+        help="How many times as long an epoch may become",
         defaults=(Default(2.0),),
         minimum=1.1,
         maximum=10,
@@ -354,7 +354,7 @@ def _running() -> Iterator[Control]:
         key="precision",
         type=SELECT,
         label="Precision",
-        help="Of the network's arithmetic",
+        help="Numeric precision",
         defaults=(Default(FP32),),
         choices=_choices(_PRECISIONS),
     )

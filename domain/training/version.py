@@ -528,7 +528,7 @@ def check_trainable(
     if not counts.per_concept:
         raise Conflict("no training image holds a concept of this model; annotate some")
     if counts.validation == 0:
-        raise Conflict("no annotated image validates; perform a validation split")
+        raise Conflict("there are no annotated validation images; draw a validation set")
 
 
 def _freeze(command: FreezeDataset, current: Version) -> list[Event]:

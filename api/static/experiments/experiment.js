@@ -53,7 +53,7 @@ async function update() {
     }
     showChoice();
     if (ended) {
-      say("Ended: this is the final state");
+      say("Finished");
       document.body.dataset.ended = position;
     } else {
       await new Promise((resolve) => setTimeout(resolve, REST * (performance.now() - began)));

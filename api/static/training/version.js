@@ -54,7 +54,7 @@ function follow() {
     source.close();
     draw();
     await refresh(event.lastEventId);
-    say("Ended: this is the final state");
+    say("Finished");
     document.body.dataset.ended = event.lastEventId;
   });
 }

@@ -1,4 +1,4 @@
-"""Who may what: every route with what it asks for, and where; written by hand, not from the code.
+"""Every route with what it asks for, and where; written by hand, not from the code.
 
 A right `of` a project is asked for in the project of what the path or query names; `anywhere` in
 some project, `everywhere` in all. `account` asks for any account, and `open` for nothing.

@@ -25,14 +25,14 @@ def test_a_key_is_issued_shown_once_rotated_and_revoked(site: Scene, page: Page)
     expect(shown).to_have_value(re.compile("^stemma_"))
     first = shown.input_value()
     assert site.client(first).get("/api/v1/whoami").is_success
-    page.get_by_role("button", name="I have kept it").click()
+    page.get_by_role("button", name="Done").click()
     assert first not in page.content()
     row = page.locator("[data-key]", has_text="notebook")
     row.get_by_role("button", name="Rotate the key notebook").click()
     page.locator("#confirm").get_by_role("button", name="Rotate").click()
     expect(shown).to_have_value(re.compile("^stemma_"))
     second = shown.input_value()
-    page.get_by_role("button", name="I have kept it").click()
+    page.get_by_role("button", name="Done").click()
     assert site.client(first).get("/api/v1/whoami").status_code == 401
     assert site.client(second).get("/api/v1/whoami").is_success
     row.get_by_role("button", name="Revoke the key notebook").click()

@@ -67,7 +67,7 @@ def test_filters_are_in_the_address(told: tuple[str, str, str], page: Page) -> N
     page.get_by_label("From").fill("2001-01-01")
     page.get_by_label("Before").fill("2001-01-02")
     page.get_by_label("Before").press("Enter")
-    expect(page.locator("[data-empty]")).to_contain_text("Nothing like this has happened")
+    expect(page.locator("[data-empty]")).to_contain_text("No matching events")
     page.get_by_role("link", name="Show everything").first.click()
     page.wait_for_url("**/audit")
 
@@ -95,7 +95,7 @@ def test_what_a_request_set_going_is_a_tree(
     page.goto(f"/audit?version={version}&event=version.created")
     position = rows(page)[0]
     page.get_by_role("link", name=f"What set going event {position}").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("What a request set going")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Request trace")
     kinds = [node.get_attribute("data-node") for node in page.locator("[data-node]").all()]
     assert kinds == ["request", "event", "event"]
     nested = page.locator('[data-node="request"] > ul > [data-node="event"]')

@@ -82,7 +82,7 @@ def test_an_experiment_is_stopped_on_its_page(laboratory: Laboratory, page: Page
     show(page, laboratory.site, f"/experiments/{experiment_id}")
     stop = page.get_by_role("button", name="Stop experiment")
     stop.click()
-    page.get_by_role("button", name="Let it go on").click()
+    page.get_by_role("button", name="Keep training").click()
     expect(page.locator("h1 [data-status]")).to_have_text("running")
     stop.click()
     page.locator("#confirm").get_by_role("button", name="Stop experiment").click()

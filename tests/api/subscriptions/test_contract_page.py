@@ -66,7 +66,7 @@ def test_the_page_is_found_read_and_steered(site: Scene, chromium: Browser) -> N
     page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
     page.goto("/workers")
     page.get_by_role("link", name="Event description").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Events to build on")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Event reference")
     event = page.locator("[id='version.created']")
     event.locator("summary").focus()
     page.keyboard.press("Enter")

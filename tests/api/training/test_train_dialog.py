@@ -193,7 +193,7 @@ def test_augmentations_are_put_in_order_by_keyboard(site: Scene, page: Page) -> 
     expect(fact).to_have_text(
         "Brightness (largest change 0.25), Contrast (least factor 0.8, largest factor 1.25)"
     )
-    expect(page.locator('[data-option="pretrained"]')).to_have_text("Nothing: from scratch")
+    expect(page.locator('[data-option="pretrained"]')).to_have_text("Random weights")
 
 
 def test_a_list_that_is_left_alone_or_emptied(site: Scene, page: Page) -> None:

@@ -266,5 +266,5 @@ def test_bad_input_is_refused_before_any_trial(
 
 def test_a_view_that_cannot_be_trained_is_refused(store: Store) -> None:
     scene = Scene(store, images=3)
-    with pytest.raises(Conflict, match="perform a validation split"):
+    with pytest.raises(Conflict, match="draw a validation set"):
         started(scene)

@@ -35,7 +35,7 @@ def test_options_are_told_as_people_read_them() -> None:
     assert shown["augmentations"] == (
         "Vertical flip, Contrast (least factor 0.8, largest factor 1.5)"
     )
-    assert shown["pretrained"] == "Nothing: from scratch"
+    assert shown["pretrained"] == "Random weights"
     assert "pretrained" not in told("tagging", resolve_options("tagging", {"start_from": "v"}))
 
 
