@@ -108,7 +108,15 @@ def _views(store: Store, request: ExportRequest) -> dict[str, View]:
             field="view_id",
         )
     active = [key for key, view in views.items() if not view.archived]
-    return {key: views[key] for key in request.view_ids or active}
+    chosen = {key: views[key] for key in request.view_ids or active}
+    for view in chosen.values():
+        if view.crops:
+            raise Invalid(
+                f"no format holds view {view.name!r}, whose annotations are of crops; name the"
+                " views to export without it",
+                field="view_id",
+            )
+    return chosen
 
 
 class _Names:

@@ -25,6 +25,7 @@ class StudioView(msgspec.Struct, frozen=True):
     type: str
     concepts: list[StudioConcept]
     conditions: object = ()
+    children: object = ()
 
 
 class StudioHeader(msgspec.Struct, frozen=True):
@@ -115,8 +116,12 @@ def views_of(path: str, header: StudioHeader) -> dict[str, DeclaredView]:
     try:
         for view in header.views:
             name = clean_name(view.name, "the view's name")
-            if view.conditions:
-                raise Invalid(f"view {name!r} has conditions, which Stemma's views lack; drop it")
+            if view.conditions or view.children:
+                has = "conditions" if view.conditions else "children"
+                raise Invalid(
+                    f"view {name!r} has {has}, which are not imported: give each view without them,"
+                    " and create child views in the project"
+                )
             concepts = tuple(label(concept.name) for concept in view.concepts)
             if name in views or len(set(concepts)) < len(concepts):
                 raise Invalid(f"view {name!r} or one of its concepts is given twice; remove one")
