@@ -28,6 +28,7 @@ from domain.text import same_text
 from domain.training.manifest import PlacedImage
 
 FOLDER = "images"
+STUDIO = "studio"
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 """The time of all members, so that the same export is the same bytes; a zip's oldest time."""
 
@@ -55,9 +56,7 @@ def export(store: Store, blobs: BlobStore, request: ExportRequest, into: IO[byte
         writable = ", ".join(name for name, each in FORMATS.items() if each.write)
         raise Invalid(f"format is {request.format!r}; it is one of {writable}", field="format")
     views = _views(store, request)
-    declared = [
-        DeclaredView(view.name, view.kind, tuple(view.concepts.values())) for view in views.values()
-    ]
+    declared = _declared(views, request.format)
 
     def placed() -> Iterator[PlacedImage]:
         return images_at(store, request.project_id, request.position, personal=True)
@@ -108,7 +107,38 @@ def _views(store: Store, request: ExportRequest) -> dict[str, View]:
             field="view_id",
         )
     active = [key for key, view in views.items() if not view.archived]
-    return {key: views[key] for key in request.view_ids or active}
+    chosen = {key: views[key] for key in request.view_ids or active}
+    ordered: dict[str, View] = {}
+    while len(ordered) < len(chosen):  # parents first
+        ordered |= {
+            key: view
+            for key, view in chosen.items()
+            if view.parent_id in ordered or view.parent_id not in chosen
+        }
+    return ordered
+
+
+def _declared(views: dict[str, View], form: str) -> list[DeclaredView]:
+    """The views as a format has them. Only Studio's lines hold child views and annotations of
+    crops; raises `Invalid` for what would be lost."""
+    declared = []
+    for view in views.values():
+        parent = views.get(view.parent_id or "")
+        concepts = tuple(view.concepts.values())
+        if view.crops and (form != STUDIO or parent is None):
+            what = "only the format studio holds them" if parent else "name its parent, too"
+            raise Invalid(
+                f"the annotations of view {view.name!r} are of crops; {what}", field="view_id"
+            )
+        if parent is None:
+            declared.append(DeclaredView(view.name, view.kind, concepts))
+            continue
+        labels = parent.removed | parent.concepts
+        conditions = tuple(tuple(labels[key] for key in group) for group in view.conditions)
+        declared.append(
+            DeclaredView(view.name, view.kind, concepts, parent.name, conditions, view.crops)
+        )
+    return declared
 
 
 class _Names:
@@ -131,21 +161,46 @@ class _Names:
 
 def _source_image(image: PlacedImage, names: _Names, views: dict[str, View]) -> SourceImage:
     added = image.state.added
+    answers: dict[str, ViewAnnotations] = {}
+    for key, view in views.items():
+        parent = views[view.parent_id].name if view.crops and view.parent_id else None
+        annotations = _annotations(view, key, image.state, views)
+        if annotations is not None and parent is not None:
+            annotations = _of_boxes(annotations, answers.get(parent, ViewAnnotations()))
+        if annotations is not None:
+            answers[view.name] = annotations
     return SourceImage(
         path=names.path(image),
         where=image.image_id,
         split=image.state.split,
         metadata=added.metadata,
-        annotations={
-            view.name: annotations
-            for key, view in views.items()
-            if (annotations := _annotations(view, key, image.state)) is not None
-        },
+        annotations=answers,
         size=(added.width, added.height),
     )
 
 
-def _annotations(view: View, view_id: str, image: Image) -> ViewAnnotations | None:
+def _of_boxes(annotations: ViewAnnotations, parent: ViewAnnotations) -> ViewAnnotations | None:
+    """The annotations of crops, without those whose box the parent does not have any more."""
+    boxes = {annotation.box for annotation in parent.annotations}
+    kept = tuple(each for each in annotations.annotations if each.box in boxes)
+    if not kept and not annotations.without_concept:
+        return None
+    return msgspec.structs.replace(annotations, annotations=kept)
+
+
+def _is_complete(view: View, view_id: str, image: Image, views: dict[str, View]) -> bool:
+    """Whether *without concept* still says something: of crops, only of those that it was about."""
+    above, since = view, image.annotated_at[view_id]
+    while above.crops and above.parent_id in views:
+        if image.annotated_at.get(above.parent_id, 0) > since:
+            return False
+        above = views[above.parent_id]
+    return image.annotations[view_id].without_concept
+
+
+def _annotations(
+    view: View, view_id: str, image: Image, views: dict[str, View]
+) -> ViewAnnotations | None:
     """The annotations in a view, by label, without concepts that were removed from the view."""
     annotated = image.annotations.get(view_id)
     if annotated is None:
@@ -155,14 +210,15 @@ def _annotations(view: View, view_id: str, image: Image) -> ViewAnnotations | No
         for annotation in annotated.annotations
         if annotation.concept_id in view.concepts
     )
-    if not annotations and not annotated.without_concept:
+    without = _is_complete(view, view_id, image, views)
+    if not annotations and not without:
         return None
     decisions = tuple(
         _decision(view, decision)
         for decision in image.decisions.get(view_id, ())
         if decision.label.concept_id in view.concepts
     )
-    return ViewAnnotations(annotations, annotated.without_concept, decisions)
+    return ViewAnnotations(annotations, without, decisions)
 
 
 def _decision(view: View, decision: Decision) -> SourceDecision:

@@ -29,12 +29,18 @@ def checked_kind(kind: str) -> str:
 
 
 def view_annotations(
-    kind: str, annotations: Sequence[SourceAnnotation], without_concept: bool
+    kind: str,
+    annotations: Sequence[SourceAnnotation],
+    without_concept: bool,
+    *,
+    crops: bool = False,
 ) -> ViewAnnotations | None:
     """An image's annotations in a view, or None if it has none.
 
     Raises `Flaw` for annotations that the kind of view does not allow.
     """
+    if crops:
+        return _of_crops(kind, annotations, without_concept)
     labels = {annotation.label for annotation in annotations}
     if without_concept and annotations:
         raise Flaw(f"the image is without concept and yet has {annotations[0].label!r}; choose one")
@@ -47,6 +53,20 @@ def view_annotations(
         )
     if kind != DETECTION and len(labels) < len(annotations):
         raise Flaw("a concept is given twice; remove one")
+    if not annotations and not without_concept:
+        return None
+    return ViewAnnotations(tuple(annotations), without_concept)
+
+
+def _of_crops(
+    kind: str, annotations: Sequence[SourceAnnotation], without_concept: bool
+) -> ViewAnnotations | None:
+    if kind == CLASSIFICATION and without_concept:
+        raise Flaw("in a classification every crop has a concept; leave those without one out")
+    if len(set(annotations)) < len(annotations):
+        raise Flaw("a concept of a crop is given twice; remove one")
+    if kind == CLASSIFICATION and len({each.box for each in annotations}) < len(annotations):
+        raise Flaw("a crop has several concepts, and one fits a classification; leave one")
     if not annotations and not without_concept:
         return None
     return ViewAnnotations(tuple(annotations), without_concept)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from domain.dataset.image import Box
+from domain.library.conditions import Conditions
+from domain.library.view import DETECTION
 
 
 class SourceAnnotation(msgspec.Struct, frozen=True):
@@ -81,11 +83,28 @@ Item = SourceImage | Problem | Note | LeftOut
 
 
 class DeclaredView(msgspec.Struct, frozen=True):
-    """A view that a source declares, and the labels known in advance, in the source's order."""
+    """A view that a source declares, and the labels known in advance, in the source's order.
+
+    `parent` is the name of the view that it stands on, and `conditions` are by the labels of that
+    one's concepts. The annotations of a view of `crops` have boxes of the parent.
+    """
 
     name: str
     kind: str
     concepts: tuple[str, ...]
+    parent: str | None = None
+    conditions: Conditions = ()
+    crops: bool = False
+
+    @property
+    def gives_crops(self) -> bool:
+        """Whether the items of its children are crops."""
+        return self.crops or self.kind == DETECTION
+
+    @property
+    def boxed(self) -> bool:
+        """Whether its annotations have boxes."""
+        return self.gives_crops
 
 
 class ReadOptions(msgspec.Struct, frozen=True):

@@ -10,6 +10,18 @@ view that has all its concepts. In a tagging view, a concept whose `bool` is fal
 absent. If all are absent, or if an annotation has no concepts, the image is without concept.
 Coordinates are shares of the image, 0 to 1.
 
+A view may stand on another, by `children` in the header, or by `conditions` that name concepts of a
+view before it. These are lists of concepts: an item has all of any of them. A child of a detection
+view is about crops: its annotations are `children` of the annotation whose region is the crop, or
+have that region themselves:
+
+    {"name": .., "type": .., "concepts": [..], "children": [
+     {"name": .., "type": .., "concepts": [..], "conditions": [[{"name": ..}, ..], ..]}]}
+    {"concepts": [..], "region": .., "view": .., "children": [{"concepts": [..], "view": ..}]}
+
+In a tagging view of crops, an annotation without a region in which all concepts are false says that
+crops which are not listed hold none.
+
 An export by Stemma adds to the line of an image what was decided about its suspects, and by which
 version's list; an import leaves that out, since the version is not in the file:
 
@@ -129,34 +141,57 @@ def _annotated(
     by_view: dict[str, list[SourceAnnotation]] = {}
     denied: dict[str, set[str]] = {}
     emptied: set[str] = set()
+
+    def take(
+        annotation: StudioAnnotation, outer: DeclaredView | None, around: Region | None
+    ) -> None:
+        view = _view_of(annotation, views, outer)
+        region = annotation.region or (around if view.crops else None)
+        in_view = by_view.setdefault(view.name, [])
+        box = _box(annotation, region, view, clip)
+        for concept in annotation.concepts:
+            name = label(concept.name)
+            if concept.holds:
+                in_view.append(SourceAnnotation(name, box))
+            elif view.kind == TAGGING and not view.crops:
+                denied.setdefault(view.name, set()).add(name)
+            elif view.kind != TAGGING:
+                raise Flaw(f"bool is false in a {view.kind} view; only tagging says no")
+            elif box is not None:
+                raise Flaw("bool is false of a crop; leave the concept out")
+        holds_any = any(concept.holds for concept in annotation.concepts)
+        if not annotation.concepts or (view.crops and not holds_any):
+            emptied.add(view.name)
+        for child in annotation.children:
+            take(child, view, region)
+
     for number, annotation in enumerate(annotations, 1):
         try:
-            view = _view_of(annotation, views)
-            in_view = by_view.setdefault(view.name, [])
-            box = _box(annotation, view, clip)
-            for concept in annotation.concepts:
-                name = label(concept.name)
-                if concept.holds:
-                    in_view.append(SourceAnnotation(name, box))
-                elif view.kind == TAGGING:
-                    denied.setdefault(view.name, set()).add(name)
-                else:
-                    raise Flaw(f"bool is false in a {view.kind} view; only tagging says no")
-            if not annotation.concepts:
-                emptied.add(view.name)
+            take(annotation, None, None)
         except Flaw as flaw:
             raise Flaw(f"annotation {number}: {flaw}") from flaw
     annotated: dict[str, ViewAnnotations] = {}
-    for name, in_view in by_view.items():
+    # A crop is annotated after its box. Else the order stays, which interrupted imports go by.
+    names = [name for name in views if name in by_view] if _any_crops(views) else list(by_view)
+    for name in names:
+        in_view, view = by_view[name], views[name]
         if any(annotation.label in denied.get(name, ()) for annotation in in_view):
             raise Flaw(f"view {name!r}: a concept is annotated as present and as absent; choose")
-        result = view_annotations(views[name].kind, in_view, name in emptied or not in_view)
+        nothing = name in emptied or (not in_view and not view.crops)
+        result = view_annotations(view.kind, in_view, nothing, crops=view.crops)
         if result is not None:
             annotated[name] = result
     return annotated
 
 
-def _view_of(annotation: StudioAnnotation, views: dict[str, DeclaredView]) -> DeclaredView:
+def _any_crops(views: dict[str, DeclaredView]) -> bool:
+    return any(view.crops for view in views.values())
+
+
+def _view_of(
+    annotation: StudioAnnotation, views: dict[str, DeclaredView], outer: DeclaredView | None
+) -> DeclaredView:
+    """The view of an annotation; of one in another's `children`, a child of that one's view."""
     names = {label(concept.name) for concept in annotation.concepts}
     if annotation.view is not None:
         view = views.get(annotation.view.strip())
@@ -165,20 +200,27 @@ def _view_of(annotation: StudioAnnotation, views: dict[str, DeclaredView]) -> De
         if unknown := names - set(view.concepts):
             raise Flaw(f"view {view.name!r} has no concept {min(unknown)!r}; add it to the header")
         return view
-    fitting = [view for view in views.values() if names <= set(view.concepts)]
+    among = [view for view in views.values() if outer is None or view.parent == outer.name]
+    fitting = [view for view in among if names <= set(view.concepts)]
     if len(fitting) != 1:
         raise Flaw(f'{len(fitting)} views have {sorted(names)}; add "view" with the view\'s name')
     return fitting[0]
 
 
-def _box(annotation: StudioAnnotation, view: DeclaredView, clip: bool) -> Box | None:
-    if view.kind != DETECTION or not annotation.concepts:
+def _box(
+    annotation: StudioAnnotation, region: Region | None, view: DeclaredView, clip: bool
+) -> Box | None:
+    if not view.boxed or not annotation.concepts:
         if annotation.region is not None:
             raise Flaw(f"a region says nothing in {view.kind} view {view.name!r}; remove it")
         return None
-    if annotation.region is None or len(annotation.concepts) > 1:
+    if view.crops and region is None:
+        if not any(concept.holds for concept in annotation.concepts):
+            return None
+        raise Flaw(f"view {view.name!r} is about crops; give the annotation the region of one")
+    if region is None or (view.kind == DETECTION and len(annotation.concepts) > 1):
         raise Flaw("in a detection view an annotation has a region and one concept")
-    bbox = annotation.region.bbox
+    bbox = region.bbox
     return pixel_box(bbox.xmin, bbox.ymin, bbox.xmax, bbox.ymax, 1, 1, clip=clip)
 
 
@@ -188,14 +230,11 @@ def write(views: Sequence[DeclaredView], images: Images) -> Iterator[Written]:
 
 
 def _lines(views: Sequence[DeclaredView], images: Images) -> Iterator[bytes]:
-    declared = [
-        StudioView(view.name, view.kind, [StudioConcept(name) for name in view.concepts])
-        for view in views
-    ]
+    declared = [_declared(view, views) for view in views if view.parent is None]
     header = StudioHeader(declared, "exported by Stemma", SPLITS)
     yield msgspec.json.encode(header) + b"\n"
     for number, image in enumerate(images(), 1):
-        annotations = [entry for view in views for entry in _annotations(image, view)]
+        annotations = list(_annotations(image, views))
         metadata = {
             key: msgspec.Raw(msgspec.json.encode(value)) for key, value in image.metadata.items()
         }
@@ -205,14 +244,41 @@ def _lines(views: Sequence[DeclaredView], images: Images) -> Iterator[bytes]:
         yield msgspec.json.encode(line) + b"\n"
 
 
-def _annotations(image: SourceImage, view: DeclaredView) -> Iterator[StudioAnnotation]:
-    in_view = image.annotations.get(view.name, ViewAnnotations())
-    for annotation in in_view.annotations:
-        concepts = [StudioConcept(annotation.label)]
-        yield StudioAnnotation(concepts, _region(annotation.box), view.name)
-    if in_view.without_concept:
-        denied = view.concepts if view.kind == TAGGING else ()
-        yield StudioAnnotation([StudioConcept(name, False) for name in denied], None, view.name)
+def _declared(view: DeclaredView, views: Sequence[DeclaredView]) -> StudioView:
+    return StudioView(
+        view.name,
+        view.kind,
+        [StudioConcept(name) for name in view.concepts],
+        [[StudioConcept(name) for name in group] for group in view.conditions],
+        [_declared(child, views) for child in views if child.parent == view.name],
+    )
+
+
+def _annotations(image: SourceImage, views: Sequence[DeclaredView]) -> Iterator[StudioAnnotation]:
+    """The annotations in all views; those of crops are in the annotations that have their boxes."""
+    written: set[tuple[str, SourceAnnotation]] = set()
+
+    def entry(
+        view: DeclaredView, annotation: SourceAnnotation, region: Region | None
+    ) -> StudioAnnotation:
+        written.add((view.name, annotation))
+        children = [
+            entry(child, own, None)
+            for child in views
+            if child.crops and child.parent == view.name
+            for own in image.annotations.get(child.name, ViewAnnotations()).annotations
+            if own.box == annotation.box and (child.name, own) not in written
+        ]
+        return StudioAnnotation([StudioConcept(annotation.label)], region, view.name, children)
+
+    for view in views:
+        in_view = image.annotations.get(view.name, ViewAnnotations())
+        if not view.crops:
+            for annotation in in_view.annotations:
+                yield entry(view, annotation, _region(annotation.box))
+        if in_view.without_concept:
+            denied = view.concepts if view.kind == TAGGING else ()
+            yield StudioAnnotation([StudioConcept(name, False) for name in denied], None, view.name)
 
 
 def _decisions(image: SourceImage, view: DeclaredView) -> Iterator[StudioDecision]:

@@ -20,11 +20,20 @@ class StudioConcept(msgspec.Struct, frozen=True, omit_defaults=True):
     holds: bool = msgspec.field(default=True, name="bool")
 
 
+StudioConditions = list[list[StudioConcept]] | dict[str, object] | None
+"""An empty object, as nothing, is no condition."""
+
+
 class StudioView(msgspec.Struct, frozen=True):
+    """A view. Those on it are its `children`, or come later in the list and have `conditions`."""
+
     name: str
     type: str
     concepts: list[StudioConcept]
-    conditions: object = ()
+    conditions: list[list[StudioConcept]] | dict[str, object] | None = msgspec.field(
+        default_factory=list
+    )
+    children: "list[StudioView] | None" = msgspec.field(default_factory=list)
 
 
 class StudioHeader(msgspec.Struct, frozen=True):
@@ -48,6 +57,7 @@ class StudioAnnotation(msgspec.Struct, frozen=True, omit_defaults=True):
     concepts: list[StudioConcept]
     region: Region | None = None
     view: str | None = None
+    children: "list[StudioAnnotation]" = msgspec.field(default_factory=list)
 
 
 class StudioDecision(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -111,16 +121,53 @@ def read_header(folder: Path, path: str, max_bytes: int) -> StudioHeader:
 
 
 def views_of(path: str, header: StudioHeader) -> dict[str, DeclaredView]:
+    """The views by name, each after the one that it stands on."""
     views: dict[str, DeclaredView] = {}
     try:
         for view in header.views:
-            name = clean_name(view.name, "the view's name")
-            if view.conditions:
-                raise Invalid(f"view {name!r} has conditions, which Stemma's views lack; drop it")
-            concepts = tuple(label(concept.name) for concept in view.concepts)
-            if name in views or len(set(concepts)) < len(concepts):
-                raise Invalid(f"view {name!r} or one of its concepts is given twice; remove one")
-            views[name] = DeclaredView(name, checked_kind(view.type), concepts)
+            _declare(view, None, views)
     except (Flaw, Invalid) as error:
         raise Invalid(f"{printable(path)}:1: {error}") from error
     return views
+
+
+def _declare(view: StudioView, parent: DeclaredView | None, views: dict[str, DeclaredView]) -> None:
+    name = clean_name(view.name, "the view's name")
+    concepts = tuple(label(concept.name) for concept in view.concepts)
+    if name in views or len(set(concepts)) < len(concepts):
+        raise Invalid(f"view {name!r} or one of its concepts is given twice; remove one")
+    if isinstance(view.conditions, dict) and view.conditions:
+        raise Invalid(f"conditions of view {name!r} are no lists of lists of concepts")
+    conditions = tuple(
+        tuple(label(concept.name) for concept in group)
+        for group in view.conditions or ()
+        if isinstance(group, list)
+    )
+    named = {concept for group in conditions for concept in group}
+    if parent is None and conditions:
+        having = [each for each in views.values() if named <= set(each.concepts)]
+        if len(having) != 1:
+            raise Invalid(
+                f"view {name!r} has conditions on {', '.join(sorted(named))}, which {len(having)}"
+                " views before it have; put it into the children of its parent"
+            )
+        (parent,) = having
+    if parent is not None:
+        unknown = named - set(parent.concepts)
+        if unknown:
+            raise Invalid(
+                f"view {name!r} has a condition on {min(unknown)!r}, which its parent lacks"
+            )
+        # Without conditions, a child is about all that its parent has a concept of.
+        conditions = conditions or tuple((concept,) for concept in parent.concepts)
+    on_crops = parent is not None and parent.gives_crops
+    views[name] = DeclaredView(
+        name,
+        checked_kind(view.type),
+        concepts,
+        parent.name if parent else None,
+        conditions,
+        on_crops,
+    )
+    for child in view.children or ():
+        _declare(child, views[name], views)

@@ -132,6 +132,8 @@ def _take(
         session.record(IMAGE, image_id, assigned)
         done["split_assigned"] += len(assigned)
     for answer in taken.answers:
+        # A crop rests on the boxes that an answer before it may have given the image.
+        image = images.require(session.get(IMAGE, image_id))
         view = views.require(session.get(VIEW, answer.view_id))
         annotated = images.annotate(answer, image, view)
         session.record(IMAGE, image_id, annotated)

@@ -42,11 +42,18 @@ def download_command(version: str, folder: Path) -> None:
 @click.command("predict")
 @click.argument("model")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-def predict_command(model: str, images: tuple[Path, ...]) -> None:
+@click.option(
+    "--box", nargs=4, type=click.FloatRange(0, 1), metavar="X Y WIDTH HEIGHT",
+    help="Of a version trained on crops: the crop, in shares of the image; else the whole image.",
+)  # fmt: skip
+def predict_command(
+    model: str, images: tuple[Path, ...], box: tuple[float, float, float, float] | None
+) -> None:
     """Ask MODEL, a version's id or a downloaded folder, about images: a line of JSON for each."""
     require_torch()
     with _folder_of(model) as folder:
-        sys.exit(_run_torch("predict", str(folder), *map(str, images)))
+        crop = "" if box is None else ",".join(map(str, box))
+        sys.exit(_run_torch("predict", str(folder), crop, *map(str, images)))
 
 
 @click.command("onnx")

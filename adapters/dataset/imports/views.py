@@ -14,7 +14,8 @@ from application.views import create_view
 from domain.aggregates import VIEW
 from domain.dataset.image import AnnotateImage, Annotation, check_fits
 from domain.errors import Invalid
-from domain.library.view import View
+from domain.library.conditions import Conditions
+from domain.library.view import DETECTION, View, require
 from domain.text import MAX_NAME, clean_name, is_text, same_text
 
 
@@ -27,6 +28,9 @@ class _ImportView(msgspec.Struct):
     concepts: dict[str, str]
     new: list[str]
     spellings: dict[str, str] = {}
+    parent: str | None = None
+    conditions: Conditions = ()
+    crops: bool = False
 
     def __post_init__(self) -> None:
         self.use(self.concepts)
@@ -139,7 +143,14 @@ class Views:
                 created = handle(
                     store,
                     creation,
-                    partial(_create, project_id=self._project_id, name=name, kind=view.kind),
+                    partial(
+                        _create,
+                        project_id=self._project_id,
+                        name=name,
+                        kind=view.kind,
+                        parent_id=self._views[view.parent].view_id if view.parent else None,
+                        conditions=view.conditions,
+                    ),
                 )
                 view.view_id = created.id
                 counts["views"] += 1
@@ -177,15 +188,49 @@ class Views:
                     " name another view",
                     field="view",
                 )
+            self._check_parent(view, declared)
             concepts = {label: key for key, label in view.concepts.items()}
-            return _ImportView(matches[0], view.kind, concepts, [])
+            return _ImportView(
+                matches[0],
+                view.kind,
+                concepts,
+                [],
+                parent=declared.parent,
+                conditions=declared.conditions,
+                crops=view.crops,
+            )
         if not self._new_concepts:
             raise Invalid(
                 f"the project has no view {declared.name!r}; create it, or allow new concepts",
                 field="view",
             )
         clean_name(declared.name, "view")
-        return _ImportView(None, declared.kind, {}, [])
+        if declared.crops and declared.kind == DETECTION:
+            raise Invalid(f"view {declared.name!r} is a detection, and cannot stand on crops")
+        return _ImportView(
+            None,
+            declared.kind,
+            {},
+            [],
+            parent=declared.parent,
+            conditions=declared.conditions,
+            crops=declared.crops,
+        )
+
+    def _check_parent(self, view: View, declared: DeclaredView) -> None:
+        """Raises `Invalid` if an existing view does not stand where the source has it."""
+        if declared.parent is None and not view.crops:
+            return
+        parent = self._existing.get(view.parent_id or "")
+        labels = {} if parent is None else parent.removed | parent.concepts
+        own = {frozenset(labels[key] for key in group) for group in view.conditions}
+        theirs = {frozenset(group) for group in declared.conditions}
+        if parent is None or parent.name != declared.parent or own != theirs:
+            raise Invalid(
+                f"view {view.name!r} of the project has another parent or other conditions than in"
+                " the source; name another view",
+                field="view",
+            )
 
     def _matching(self, name: str) -> list[str]:
         named = [key for key, view in self._existing.items() if view.name == name]
@@ -195,11 +240,29 @@ class Views:
     def _as_view(self, name: str) -> View:
         view = self._views[name]
         concepts = {key: label for label, key in view.concepts.items()}
-        return View(self._project_id, name, view.kind, concepts)
+        parent = self._views[view.parent] if view.parent else None
+        parent_id = None if parent is None else parent.view_id or view.parent
+        return View(
+            self._project_id, name, view.kind, concepts, parent_id=parent_id, crops=view.crops
+        )
 
 
-def _create(session: Session, *, project_id: str, name: str, kind: str) -> Decided[View]:
-    return create_view(session, project_id, name, kind)
+def _create(
+    session: Session,
+    *,
+    project_id: str,
+    name: str,
+    kind: str,
+    parent_id: str | None,
+    conditions: Conditions,
+) -> Decided[View]:
+    """Create a view; `conditions` are by labels of the parent's concepts."""
+    if parent_id is None:
+        return create_view(session, project_id, name, kind)
+    parent = require(session.get(VIEW, parent_id))
+    ids = {label: key for key, label in parent.concepts.items()}
+    by_id = tuple(tuple(ids[label] for label in group) for group in conditions)
+    return create_view(session, project_id, name, kind, parent_id, by_id)
 
 
 def _add(session: Session, *, view_id: str, labels: list[str]) -> Decided[View]:

@@ -304,3 +304,84 @@ def test_names_in_two_normalisations_come_in_again(importer: Importer, tmp_path:
     ending = again.take(archive)
     assert isinstance(ending, ImportCompleted), ending
     assert ending.counts.added == 2
+
+
+class Children:
+    """Child views of a made project's detection: *letter*, and *mark* with complete images."""
+
+    def __init__(self, made: Made) -> None:
+        self.made = made
+        store, project = made.importer.store, made.importer.project
+        parent = made.views[DETECTION]
+        conditions = tuple((key,) for key in made.concepts(DETECTION).values())
+        self.views = {}
+        for name, kind in (("letter", CLASSIFICATION), ("mark", TAGGING)):
+            self.views[name] = made.do(
+                name, lambda s, n=name, k=kind: create_view(s, project, n, k, parent, conditions)
+            )
+            made.do(
+                f"{name} concepts",
+                lambda s, n=name: add_missing_concepts(s, self.views[n], ("a", "b")),
+            )
+        known = {
+            name: list(views_of(store, project)[key].concepts) for name, key in self.views.items()
+        }
+        said = []
+        for image, state in made.importer.images().items():
+            boxes = [each.box for each in state.annotations[parent].annotations]
+            letters = tuple(Annotation(known["letter"][0], box) for box in boxes)
+            said.append((image, AnnotateImage(self.views["letter"], letters[:2])))
+            marks = tuple(Annotation(concept, box) for concept in known["mark"] for box in boxes)
+            said.append((image, AnnotateImage(self.views["mark"], marks[:1], bool(boxes))))
+        made.do("label", lambda s: annotate_images(s, said))
+
+
+def test_child_views_come_in_as_they_were(importer: Importer, tmp_path: Path) -> None:
+    made = Made(importer, 3)
+    children = Children(made)
+    # A box that is gone takes its labels with it, and what was said of the other crops.
+    parent = made.views[DETECTION]
+    changed = next(
+        image
+        for image, state in importer.images().items()
+        if len(state.annotations[parent].annotations) > 1
+    )
+    fewer = importer.images()[changed].annotations[parent].annotations[1:]
+    made.do("fewer", lambda s: annotate_images(s, [(changed, AnnotateImage(parent, fewer))]))
+    archive = tmp_path / "all.zip"
+    archive.write_bytes(taken_out(importer, "studio", with_images=True))
+    again = Importer(importer.store, tmp_path / "blobs", importer.database_url, "Again")
+    for _ in range(2):
+        ended = again.take(archive)
+        assert isinstance(ended, ImportCompleted), ended
+    views = {view.name: (key, view) for key, view in views_of(again.store, again.project).items()}
+    above, _ = views[DETECTION]
+    for name in children.views:
+        _, view = views[name]
+        assert (view.parent_id, view.crops, len(view.conditions)) == (above, True, len(LABELS))
+    names = (DETECTION, *children.views)
+    before, after = (
+        answers(importer, project, names) for project in (importer.project, again.project)
+    )
+    boxes = {
+        key: {box for _, box in said[1][DETECTION][0]}
+        for key, said in before.items()
+        if DETECTION in said[1]
+    }
+    gone = importer.images()[changed].blob
+    for key, (split, said) in before.items():
+        for name in children.views:
+            labels, nothing = said[name]
+            labels = [each for each in labels if each[1] in boxes.get(key, ())]
+            said[name] = labels, nothing and key != gone
+        expected = {name: each for name, each in said.items() if each[0] or each[1]}
+        assert after[key] == (split, expected)
+
+
+@pytest.mark.parametrize("form", ["studio", "coco", "csv"])
+def test_crops_are_taken_out_with_their_boxes_or_not_at_all(importer: Importer, form: str) -> None:
+    children = Children(Made(importer, 4))
+    alone = (children.views["letter"],)
+    with pytest.raises(Invalid, match="are of crops") as refused:
+        taken_out(importer, form, view_ids=alone)
+    assert refused.value.field == "view_id"

@@ -176,3 +176,100 @@ def test_an_export_says_what_does_not_hold(tmp_path: Path) -> None:
     concepts = [{"name": "wet", "bool": False}, {"name": "dark", "bool": False}]
     assert json.loads(written[1])["annotations"] == [{"concepts": concepts, "view": "what"}]
     assert json.loads(written[0])["views"][0]["type"] == "tagging"
+
+
+LETTERS: Entry = {"name": "letter", "type": "classification", "concepts": [{"name": "x"}]}
+MARKS: Entry = {"name": "mark", "type": "tagging", "concepts": [{"name": "torn"}, {"name": "old"}]}
+TREE: Entry = {
+    "views": [
+        VIEWS[0]
+        | {"children": [LETTERS | {"conditions": [[{"name": "dog"}], [{"name": "cat"}]]}, MARKS]}
+    ]
+}
+ON_BOXES = ("where", (("dog",), ("cat",)), True)
+DECLARED = (
+    DeclaredView("where", DETECTION, ("cat", "dog")),
+    DeclaredView("letter", CLASSIFICATION, ("x",), *ON_BOXES),
+    DeclaredView("mark", TAGGING, ("torn", "old"), "where", (("cat",), ("dog",)), True),
+)
+
+
+def test_child_views_are_read_as_children_or_by_their_conditions(tmp_path: Path) -> None:
+    read = take("studio", studio(tmp_path / "tree", line(), header=TREE))
+    assert read.views == DECLARED
+    letters = LETTERS | {"conditions": [[{"name": "dog"}], [{"name": "cat"}]]}
+    flat: Entry = {"views": [VIEWS[0], letters, VIEWS[1] | {"conditions": [[{"name": "x"}]]}]}
+    read = take("studio", studio(tmp_path / "flat", line(), header=flat))
+    assert read.views[:2] == DECLARED[:2]
+    assert read.views[2] == DeclaredView(
+        "what", TAGGING, ("wet", "dark"), "letter", (("x",),), True
+    )
+
+
+@pytest.mark.parametrize(
+    ("child", "reason"),
+    [
+        (LETTERS | {"conditions": [[{"name": "bird"}]]}, "'bird', which its parent lacks"),
+        (LETTERS | {"name": "where"}, "twice"),
+        (LETTERS | {"type": "x"}, "kind"),
+    ],
+)
+def test_a_child_that_cannot_be_is_refused(tmp_path: Path, child: Entry, reason: str) -> None:
+    header: Entry = {"views": [VIEWS[0] | {"children": [child]}]}
+    with pytest.raises(Invalid, match=reason):
+        take("studio", studio(tmp_path, line(), header=header))
+    flat: Entry = {"views": [VIEWS[0], LETTERS | {"conditions": [[{"name": "bird"}]]}]}
+    with pytest.raises(Invalid, match="which 0 views before it have"):
+        take("studio", studio(tmp_path, line(), header=flat))
+
+
+def test_a_crop_has_the_region_of_the_annotation_around_it(tmp_path: Path) -> None:
+    inside = BOXED | {"children": [said("x"), said("torn")]}
+    beside = said("torn", view="mark") | {"region": REGION}
+    nothing = {"concepts": [{"name": "torn", "bool": False}], "view": "mark"}
+    expected = {
+        "where": ViewAnnotations((SourceAnnotation("cat", BOX),)),
+        "letter": ViewAnnotations((SourceAnnotation("x", BOX),)),
+        "mark": ViewAnnotations((SourceAnnotation("torn", BOX),)),
+    }
+    (read,) = take("studio", studio(tmp_path / "a", line(inside), header=TREE)).images
+    assert read.annotations == expected
+    assert list(read.annotations) == ["where", "letter", "mark"]
+    (read,) = take("studio", studio(tmp_path / "b", line(beside, BOXED), header=TREE)).images
+    assert read.annotations == {key: expected[key] for key in ("where", "mark")}
+    assert list(read.annotations) == ["where", "mark"]
+    both = line(BOXED, beside, nothing)
+    (read,) = take("studio", studio(tmp_path / "c", both, header=TREE)).images
+    assert read.annotations["mark"] == ViewAnnotations((SourceAnnotation("torn", BOX),), True)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "reason"),
+    [
+        (said("x", view="letter"), "is about crops; give the annotation the region"),
+        (BOXED | {"children": [said("x"), said("x")]}, "given twice"),
+        (BOXED | {"children": [said("torn", False)]}, "bool is false of a crop"),
+        (BOXED | {"children": [said("bird")]}, "views have"),
+    ],
+)
+def test_a_flawed_crop_is_a_problem(tmp_path: Path, annotation: Entry, reason: str) -> None:
+    problem = only_problem("studio", studio(tmp_path, line(annotation), header=TREE))
+    assert reason in problem.reason
+
+
+def test_child_views_come_back(tmp_path: Path) -> None:
+    image = SourceImage(
+        "a.png",
+        "a",
+        TRAIN,
+        annotations={
+            "where": ViewAnnotations((SourceAnnotation("cat", BOX), SourceAnnotation("dog", BOX))),
+            "letter": ViewAnnotations((SourceAnnotation("x", BOX),)),
+            "mark": ViewAnnotations((SourceAnnotation("torn", BOX),), True),
+        },
+    )
+    lay(tmp_path, {"a.png": ""})
+    export("studio", tmp_path, list(DECLARED), [image])
+    read = take("studio", tmp_path)
+    assert read.views == DECLARED
+    assert [each.annotations for each in read.images] == [image.annotations]
