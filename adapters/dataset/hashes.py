@@ -29,6 +29,9 @@ MOST_NEAR = 50
 """The nearest images that one is paired with as it is hashed: a thousand frames of a still scene
 would be half a million pairs. What they connect stays connected."""
 
+MOST_CANDIDATES = 2000
+"""The most images that are compared for each band: of very many that look alike, all would be."""
+
 _MASKS = (0, *(1 << bit for bit in range(BITS // 4)))
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtext('image hashes'))")
@@ -38,8 +41,8 @@ _INSERT = text(
     " VALUES (:blob, :rule, :hash) ON CONFLICT DO NOTHING"
 )
 _CANDIDATES = " UNION ".join(
-    f"SELECT blob, hash FROM work.image_hashes JOIN unnest(CAST(:masks AS int[])) AS mask"
-    f" ON band_{band} = mask # CAST(:band_{band} AS int)"
+    f"(SELECT blob, hash FROM work.image_hashes JOIN unnest(CAST(:masks AS int[])) AS mask"
+    f" ON band_{band} = mask # CAST(:band_{band} AS int) LIMIT {MOST_CANDIDATES})"
     for band in range(4)
 )
 _NEAR = text(

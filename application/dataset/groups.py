@@ -75,7 +75,8 @@ class GroupIndex:
         """Let what a session decides rest on the splits of these groups, and on their images."""
         members = {self._member(value) for value in values} - {None}
         session.get_many(IMAGE, [member for member in members if member is not None])
-        session.rest_on_images(self._project_id)
+        if values:
+            session.rest_on_images(self._project_id)
 
     def _member(self, value: str) -> str | None:
         return next(iter(self._members.get(value, ())), None)
