@@ -42,6 +42,7 @@ LATER = {
     "run": "cli.run:run_group",
     "snapshots": "cli.dataset.snapshots:snapshots",
     "stop": "cli.training.control:stop_command",
+    "suggestions": "cli.evaluation.suggestions:suggestions",
     "suspects": "cli.flip_book.suspects:suspects_command",
     "train": "cli.training.training:train_command",
     "versions": "cli.library.versions:versions",

@@ -1,5 +1,5 @@
-"""Predictions with a finished version that are requested by somebody: on the test set of its project,
-and suggestions for images that are not annotated.
+"""Predictions with a finished version that are requested by somebody: on the test set, and
+suggestions for images that are not annotated.
 
 Each is a job of the queue that trainings are taken from, with deliveries of its own.
 """
