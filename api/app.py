@@ -53,6 +53,7 @@ from api.evaluation.items import ItemController
 from api.evaluation.on_test_set import TestEvaluationController
 from api.evaluation.page import EvaluationPages
 from api.evaluation.slices import SliceController
+from api.evaluation.suggestions import SuggestionController
 from api.experiments.compare_page import ComparedTrialsPages
 from api.experiments.estimate import EstimateController
 from api.experiments.experiments import ExperimentController
@@ -117,6 +118,7 @@ API = Router(
         TakeAwayController,
         EvaluationController,
         TestEvaluationController,
+        SuggestionController,
         ComparisonController,
         FlipBookController,
         SuspectController,

@@ -9,6 +9,7 @@ or box; an image without any box has 0.
 import random
 import tempfile
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,13 @@ class Suggestion(msgspec.Struct, frozen=True):
         return self.entropy if by == ENTROPY else 1 - self.margin
 
 
+@lru_cache(maxsize=2)
 def load_suggestions(
-    blobs: BlobStore, digest: str, thresholds: Sequence[float]
+    blobs: BlobStore, digest: str, thresholds: tuple[float, ...]
 ) -> list[Suggestion]:
     """The suggestions in a predictions file, at the thresholds of its concepts, in its order.
+
+    The newest ones stay in memory, since each image that is annotated asks for them.
 
     Raises `BlobMissing` or `BlobCorrupt`.
     """

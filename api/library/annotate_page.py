@@ -25,6 +25,13 @@ from projections.dataset.queries import (
     count_views,
     list_images,
 )
+from projections.training.suggestions import (
+    DONE,
+    SUGGESTIONS,
+    Outcomes,
+    newest_request,
+    outcomes_of,
+)
 
 KEYS = "1234567890abcdefghijklmnopqrstuvwxyz"
 """The keys of a view's concepts, in their order."""
@@ -38,7 +45,8 @@ class Work(msgspec.Struct, frozen=True):
     """The data of the page's script; `among` are the query parameters of the list of images.
 
     `saved_at` is the address at which the first image is saved as a suspect, and `back` the page to
-    go back to once it is saved; each is empty if there is none.
+    go back to once it is saved; each is empty if there is none. `suggests` is whether a version has
+    made suggestions, and `queue` by what they are ordered, if they are.
     """
 
     view_id: str
@@ -50,6 +58,8 @@ class Work(msgspec.Struct, frozen=True):
     image: ImageRow
     saved_at: str
     back: str
+    suggests: bool
+    queue: str
 
 
 class AnnotatePage(Page, frozen=True, kw_only=True):
@@ -66,6 +76,9 @@ class AnnotatePage(Page, frozen=True, kw_only=True):
     version: str
     suspect: str
     back: str
+    suggests: bool
+    outcomes: Outcomes | None
+    queue: str
 
     @property
     def keys(self) -> list[tuple[str, str, str]]:
@@ -97,6 +110,8 @@ class AnnotatePage(Page, frozen=True, kw_only=True):
             self.image,
             self._saved_at,
             self.back,
+            self.suggests,
+            self.queue,
         )
         return msgspec.json.encode(work).decode()
 
@@ -128,9 +143,10 @@ class AnnotatePages(Controller):
         version: FromQuery[str] = "",
         suspect: FromQuery[str] = "",
         back: Annotated[str, QueryParameter(pattern=_OWN_PAGE)] = "",
+        queue: Annotated[str, QueryParameter(pattern="^(entropy|margin|)$")] = "",
         at_least: AtLeast = None,
     ) -> Template:
-        with backend.reading(at_least, CATALOG, *OF_IMAGES) as (connection, position):
+        with backend.reading(at_least, CATALOG, SUGGESTIONS, *OF_IMAGES) as (connection, position):
             view = find_view(connection, view_id)
             project = find_project(connection, view.project_id) if view else None
             if view is None or project is None:
@@ -151,6 +167,8 @@ class AnnotatePages(Controller):
                     image_filter = msgspec.structs.replace(wanted, parents=parents)
                     first = list_images(connection, project.project_id, image_filter, limit=1)
                     chosen = chosen or next(iter(first), None)
+            request = newest_request(connection, view_id)
+            outcomes = outcomes_of(connection, view_id, request.version_id) if request else None
             counts = count_views(connection, project.project_id, [view_id])[view_id]
         page = AnnotatePage(
             position=position,
@@ -163,5 +181,8 @@ class AnnotatePages(Controller):
             version=version,
             suspect=suspect,
             back=back,
+            suggests=request is not None and request.status == DONE,
+            outcomes=outcomes,
+            queue=queue,
         )
         return render("library/annotate.html", page)

@@ -69,4 +69,6 @@ def decide_suggestions(
             error.add_note(f"images[{index}]")
             raise
         session.record(IMAGE, image_id, events)
-    return Decided(IMAGE, commands[0][0])
+    first = commands[0][0]
+    session.check_revision(IMAGE, first)
+    return Decided(IMAGE, first)

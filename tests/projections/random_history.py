@@ -13,6 +13,8 @@ from domain.dataset.image import (
     ImageReviewed,
     ImageReviewWithdrawn,
     ImageSplitAssigned,
+    SuggestionAccepted,
+    SuggestionRejected,
     SuspectCorrected,
     SuspectLeftUnsure,
     SuspectUpheld,
@@ -50,6 +52,10 @@ from domain.library.view import (
 from domain.training.messages import ConceptLabel, SplitFigures
 from domain.training.options import resolve_options
 from domain.training.predictions import (
+    VersionSuggestionsFailed,
+    VersionSuggestionsMade,
+    VersionSuggestionsRequested,
+    VersionSuggestionsStarted,
     VersionTestEvaluated,
     VersionTestEvaluationFailed,
     VersionTestEvaluationRequested,
@@ -108,6 +114,7 @@ def random_history(seed: int, events: int) -> MadeLog:
         log.add(stream, event)
         if isinstance(event, VersionTestEvaluationRequested):
             tested[stream] = event.number
+            log.add(stream, VersionSuggestionsRequested("v1", event.number, "sha", "list", 4, 7))
         if isinstance(event, ImageAnnotated):
             log.add(stream, _decided(event, len(log.events)))
     return log
@@ -116,6 +123,10 @@ def random_history(seed: int, events: int) -> MadeLog:
 def _decided(annotated: ImageAnnotated, number: int) -> Event:
     """A decision about a label: as many of each kind."""
     label = DoubtedLabel(CONCEPTS[number % 2])
+    if number % 5 == 0:
+        return SuggestionAccepted(annotated.view_id, "x1", changed=bool(number % 2))
+    if number % 7 == 0:
+        return SuggestionRejected(annotated.view_id, "x1")
     kinds = SuspectUpheld, SuspectLeftUnsure, SuspectCorrected
     return kinds[number % 3](annotated.view_id, "x1", label)
 
@@ -185,7 +196,13 @@ def _about_test_set(chance: random.Random, number: int) -> Event:
     started = VersionTestEvaluationStarted(number, chance.randrange(1, 4), "w", "cpu", {})
     evaluated = VersionTestEvaluated(number, "sha", figures, 4, f"predictions {chance.random()}")
     failed = VersionTestEvaluationFailed(number, _words(chance))
-    return chance.choice((requested, started, evaluated, failed)) if number else requested
+    suggested = (
+        VersionSuggestionsStarted(number, 1, "w", "cpu", {}),
+        VersionSuggestionsMade(number, "sha", 4, f"predictions {chance.random()}"),
+        VersionSuggestionsFailed(number, _words(chance)),
+    )
+    happenings = requested, started, evaluated, failed, *suggested
+    return chance.choice(happenings) if number else requested
 
 
 def _words(chance: random.Random) -> str:

@@ -5,6 +5,7 @@ import { Boxes } from "./annotate_boxes.js";
 import { Crops, isSame } from "./annotate_crops.js";
 import { onKeys } from "./annotate_keys.js";
 import { look, meaning } from "./annotate_saving.js";
+import { Suggestions } from "./annotate_suggestions.js";
 import { review } from "./annotate_review.js";
 import { fitPicture, hidePicture, showPicture } from "./annotate_picture.js";
 import { Outbox, Work } from "./annotate_work.js";
@@ -15,7 +16,7 @@ import { beep } from "../sound.js";
 const AHEAD = 6;
 
 const place = document.querySelector("[data-annotate]");
-const { view_id: view, project_id: project, kind, crops: ofCrops, labels, among, image: first, saved_at: savedAt, back: cameFrom } = JSON.parse(place.dataset.annotate);
+const { view_id: view, project_id: project, kind, crops: ofCrops, labels, among, image: first, saved_at: savedAt, back: cameFrom, suggests, queue } = JSON.parse(place.dataset.annotate);
 const one = (name) => place.querySelector(`[data-${name}]`);
 const frame = one("frame");
 const works = new Map();
@@ -51,6 +52,9 @@ const boxes = kind === "detection" && new Boxes(frame, one("boxes"), {
 });
 
 const crops = ofCrops && new Crops(frame, one("boxes"), { labels, selected: () => showButtons() });
+const suggestions = suggests && new Suggestions({
+  view, place, labels, boxes, changed: (moved) => moved === work && !waiting && showWork(),
+});
 
 // What the page has of an image is newer than a list while it is being saved, and where that failed.
 function workOf(image) {
@@ -76,12 +80,14 @@ function show(next) {
   showUnsaved();
   showWork();
   for (const list of Object.values(lists)) list.aim(image);
+  if (suggestions) suggestions.ask(work);
 }
 
 function showWork() {
   if (boxes && boxes.items !== work.said.annotations) boxes.show(work.said.annotations);
   if (crops) crops.show(work.crops, work.said.annotations);
   one("removed").hidden = !work.lacksRemoved;
+  if (suggestions) suggestions.show(work);
   showState();
 }
 
@@ -137,7 +143,36 @@ function say(next) {
   future = [];
   work.said = next;
   note = "";
+  if (suggestions) suggestions.show(work);
   showState();
+}
+
+function acceptSuggestion() {
+  const accepted = suggestions && suggestions.accepted(work);
+  if (!accepted) return refuse("nothing is suggested for this image");
+  if (kind === "classification" && !accepted.annotations.length) return refuse("no concept is suggested");
+  say(accepted);
+  return go("next-unannotated");
+}
+
+async function rejectSuggestion() {
+  if (!suggestions || !suggestions.of(work)) return refuse("nothing is suggested for this image");
+  const rejected = work;
+  try {
+    const position = await suggestions.reject(rejected);
+    outbox.position = Math.max(outbox.position, position);
+  } catch (problem) {
+    return refuse(`not rejected: ${problem.message}`);
+  }
+  if (rejected !== work || waiting) return undefined;
+  showWork();
+  return go("next-unannotated");
+}
+
+// An image of the queue; its own order has no place for prefetched ones.
+function leastSure() {
+  const passed = ({ image_id: id }) => id === work.image.image_id || works.get(id)?.annotated;
+  return suggestions.next(queue, passed, outbox.position);
 }
 
 const undo = () => step(past, future, "from", "undo");
@@ -279,6 +314,9 @@ function go(where) {
   leave();
   if (cameFrom && work.image.image_id === first.image_id && where.startsWith("next")) return returnToList();
   const none = where.endsWith("-unannotated") ? "no other image is unannotated" : `there is no ${where} image`;
+  if (queue && suggestions && where === "next-unannotated") {
+    return travel(leastSure, { none: "no other image has an open suggestion" });
+  }
   const list = lists[where];
   if (list?.ready) return arrive(workOf(list.ready));
   return travel(() => (list ? list.next() : before(where)), { none });
@@ -349,6 +387,8 @@ const actions = {
   delete: () => boxes.delete(),
   save: () => go("next-unannotated"),
   review: reviewShown,
+  accept: acceptSuggestion,
+  reject: rejectSuggestion,
   undo,
   redo,
 };
@@ -389,10 +429,15 @@ fitPicture(frame);
 work = workOf(first);
 work.saving.url = savedAt || undefined;
 const picture = pictures.of(first);
-if (picture.ready) show(work);
+// The queue begins with its own first image, unless the address names one.
+const begin = () => {
+  show(work);
+  if (queue && suggestions && !new URL(location.href).searchParams.has("image")) go("next-unannotated");
+};
+if (picture.ready) begin();
 else {
   showState();
   picture.loaded.then(() => {
-    if (waiting && trip === 0) show(work);
+    if (waiting && trip === 0) begin();
   });
 }

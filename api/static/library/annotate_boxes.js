@@ -10,6 +10,7 @@ const STEP = 0.01;
 
 export class Boxes {
   items = [];
+  suggested = [];
   selected = -1;
   byHand = false;
   #drag;
@@ -27,6 +28,12 @@ export class Boxes {
     this.svg.addEventListener("pointerup", () => this.#release());
     this.svg.addEventListener("pointercancel", () => this.#forget());
     new ResizeObserver(() => this.draw()).observe(frame);
+  }
+
+  // Suggested boxes lie below the others and are dashed; none of them can be touched.
+  suggest(items) {
+    this.suggested = items;
+    this.draw();
   }
 
   show(items) {
@@ -145,11 +152,13 @@ export class Boxes {
     const area = ({ box }) => box.width * box.height;
     const order = [...shown.keys()].sort((a, b) =>
       (a === this.selected) - (b === this.selected) || area(shown[b]) - area(shown[a]));
-    const drawn = order.flatMap((at) => this.#rects(shown[at], at, width, height));
+    const drawn = this.suggested.flatMap((item) => this.#dashed(item, width, height));
+    drawn.push(...order.flatMap((at) => this.#rects(shown[at], at, width, height)));
     if (drag?.way === "draw") drawn.push(...this.#rects({ concept_id: this.drawn(), box: drag.now }, undefined, width, height));
     if (this.selected >= 0) drawn.push(...this.#handles(shown[this.selected].box, width, height));
     this.svg.replaceChildren(...drawn);
-    this.names.replaceChildren(...shown.map((item, at) => this.#name(item, at, width, height)));
+    const proposed = this.suggested.map((item) => this.#label(item, `${this.labels[item.concept_id] ?? "removed"} ${item.text}`, width, height));
+    this.names.replaceChildren(...shown.map((item, at) => this.#name(item, at, width, height)), ...proposed);
     this.#listAll(shown);
   }
 
@@ -169,8 +178,18 @@ export class Boxes {
     }, { handle }));
   }
 
-  #name({ concept_id: concept, box }, at, width, height) {
-    const name = Object.assign(document.createElement("span"), { textContent: `${at + 1} ${this.labels[concept] ?? "removed"}` });
+  #dashed({ concept_id: concept, box }, width, height) {
+    return [rect(`line suggested hue-${this.hues.get(concept) ?? 0}`, {
+      x: box.x * width, y: box.y * height, width: box.width * width, height: box.height * height,
+    }, {})];
+  }
+
+  #name(item, at, width, height) {
+    return this.#label(item, `${at + 1} ${this.labels[item.concept_id] ?? "removed"}`, width, height);
+  }
+
+  #label({ box }, text, width, height) {
+    const name = Object.assign(document.createElement("span"), { textContent: text });
     name.style.left = `${box.x * width}px`;
     name.style.top = `${box.y * height}px`;
     return name;

@@ -27,7 +27,7 @@ function meaningOf({ key, ctrlKey, shiftKey }, place, { boxes, crops, ...actions
   if (ARROWS.has(key)) return arrow(key, { ctrlKey, shiftKey }, boxes, actions);
   const shared = ctrlKey
     ? { z: actions.undo, y: actions.redo, Z: actions.redo, s: actions.save }
-    : { Enter: actions.saveAndNext, "-": actions.sayWithout, ".": actions.review };
+    : { Enter: actions.saveAndNext, "-": actions.sayWithout, ".": actions.review, "=": actions.accept, "!": actions.reject };
   const drawing = boxes && !ctrlKey
     ? {
         "+": actions.add, Delete: actions.delete, Backspace: actions.delete,

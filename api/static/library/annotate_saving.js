@@ -23,6 +23,7 @@ export async function look(imageId, viewId) {
 
 export class Saving {
   // `url` is where it is saved, if not with the image: a suspect's correction is recorded as one.
+  // `once` is where it is saved the first time: what was suggested is recorded as such.
   constructor(viewId) {
     this.viewId = viewId;
   }
@@ -69,11 +70,20 @@ export class Saving {
   }
 
   // The same content keeps its key until it is answered, so that it happens once.
-  #put(body) {
-    const content = `${this.revision} ${meaning(body)}`;
+  async #put(body) {
+    const url = this.once ?? this.url ?? `/api/v1/images/${this.imageId}/annotations/${this.viewId}`;
+    const content = `${url} ${this.revision} ${meaning(body)}`;
     if (this.sent?.content !== content) this.sent = { content, key: newKey() };
-    const url = this.url ?? `/api/v1/images/${this.imageId}/annotations/${this.viewId}`;
     const headers = { "If-Match": `"${this.revision}"` };
-    return call("PUT", url, { body, key: this.sent.key, headers });
+    try {
+      const answer = await call("PUT", url, { body, key: this.sent.key, headers });
+      this.once = undefined;
+      return answer;
+    } catch (problem) {
+      if (!this.once || problem.status !== 409) throw problem;
+      // It is decided, or another version suggests by now: what is said counts all the same.
+      this.once = undefined;
+      return this.#put(body);
+    }
   }
 }

@@ -58,6 +58,12 @@ annotate of            POST   /api/v1/views/{view_id}/concepts
 annotate of            PATCH  /api/v1/views/{view_id}/concepts/{concept_id}
 annotate of            DELETE /api/v1/views/{view_id}/concepts/{concept_id}
 annotate of            POST   /api/v1/views/{view_id}/annotations
+train of               POST   /api/v1/views/{view_id}/suggestions
+read of                GET    /api/v1/views/{view_id}/suggestions
+read of                GET    /api/v1/views/{view_id}/suggestions/{image_id}
+annotate of            PUT    /api/v1/views/{view_id}/suggestions/{image_id}/annotations
+annotate of            POST   /api/v1/views/{view_id}/suggestions/accept
+annotate of            POST   /api/v1/views/{view_id}/suggestions/reject
 read of                GET    /api/v1/views/{view_id}/models
 train of               POST   /api/v1/views/{view_id}/versions
 train of               POST   /api/v1/views/{view_id}/experiments
