@@ -67,7 +67,7 @@ def test_a_version_is_named_by_its_number_unless_it_is_given_a_name() -> None:
         (
             {"counts": ManifestCounts(8, 0, {"c1": 4, "c2": 4})},
             Conflict,
-            "no annotated image valid",
+            "no annotated validation images",
         ),
         ({"kind": "tagging", "concepts": ()}, Conflict, "at least one"),
         ({"kind": "tagging", "counts": ManifestCounts(8, 2, {})}, Conflict, "holds a concept"),
