@@ -54,6 +54,7 @@ read of                GET    /api/v1/views/{view_id}
 annotate of            PATCH  /api/v1/views/{view_id}
 train of               DELETE /api/v1/views/{view_id}
 train of               POST   /api/v1/views/{view_id}/restore
+annotate of            PUT    /api/v1/views/{view_id}/conditions
 annotate of            POST   /api/v1/views/{view_id}/concepts
 annotate of            PATCH  /api/v1/views/{view_id}/concepts/{concept_id}
 annotate of            DELETE /api/v1/views/{view_id}/concepts/{concept_id}
@@ -99,6 +100,7 @@ read of                GET    /api/v1/versions/{version_id}/evaluation/curves
 read of                GET    /api/v1/versions/{version_id}/evaluation/confusion
 read of                GET    /api/v1/versions/{version_id}/evaluation/images
 read of                GET    /api/v1/versions/{version_id}/evaluation/images/{image_id}
+read of                GET    /api/v1/versions/{version_id}/items/{key}/thumbnail
 read of                GET    /api/v1/versions/{version_id}/evaluation/predictions.csv
 train of               PUT    /api/v1/versions/{version_id}/evaluation/thresholds
 test of                POST   /api/v1/versions/{version_id}/test-evaluations

@@ -9,6 +9,7 @@ from api.contract import document
 from api.contract.document import Incompatible, current_document, is_current, write
 
 VERBS = [
+    "accept",
     "add",
     "annotate",
     "archive",
@@ -38,9 +39,11 @@ VERBS = [
     "pause",
     "prove",
     "register",
+    "reject",
     "remove",
     "rename",
     "replay",
+    "request",
     "restore",
     "resume",
     "retry",

@@ -75,7 +75,7 @@ def test_what_cannot_be_trained_is_refused_with_what_to_do(server: Scene) -> Non
     annotate(zero, *images)
     assert "same concept" in train(server, view_id).json()["detail"]
     annotate(one, *images[3:])
-    assert "validation split" in train(server, view_id).json()["detail"]
+    assert "draw a validation set" in train(server, view_id).json()["detail"]
     server.http.put(f"/api/v1/images/{images[0]}/split", json={"split": "validation"})
     assert train(server, view_id).status_code == 201
 
