@@ -71,6 +71,7 @@ class Doors:
         scene.visible()
         path = f"/api/v1/projects/{project}/images"
         found = scene.http.get(f"/api/v1/versions/{version}").json()["version"]
+        image = scene.http.get(path).json()["items"][0]["image_id"]
         hook = {"url": "https://93.184.215.14/", "project_id": project}
         asked = {"source": str(folder / "root" / "source")}
         return Sample(
@@ -81,7 +82,7 @@ class Doors:
                 "other_id": version,
                 "model_id": found["model_id"],
                 "concept_id": found["concepts"][0]["concept_id"],
-                "image_id": scene.http.get(path).json()["items"][0]["image_id"],
+                "image_id": image,
                 "import_id": scene.post(f"/projects/{project}/imports", asked)["id"],
                 "experiment_id": scene.post(f"/views/{view}/experiments", {})["id"],
                 "webhook_id": scene.post("/webhooks", hook)["id"],
@@ -97,6 +98,7 @@ class Doors:
                 "position": "1",
                 "epoch": "1",
                 "item": "none",
+                "key": image,
                 "path": "openapi.json",
             }
         )
