@@ -360,21 +360,17 @@ def test_child_views_come_in_as_they_were(importer: Importer, tmp_path: Path) ->
         _, view = views[name]
         assert (view.parent_id, view.crops, len(view.conditions)) == (above, True, len(LABELS))
     names = (DETECTION, *children.views)
-    before, after = (
-        answers(importer, project, names) for project in (importer.project, again.project)
-    )
-    boxes = {
-        key: {box for _, box in said[1][DETECTION][0]}
-        for key, said in before.items()
-        if DETECTION in said[1]
-    }
+    before = answers(importer, importer.project, names)
+    after = answers(importer, again.project, names)
     gone = importer.images()[changed].blob
     for key, (split, said) in before.items():
-        for name in children.views:
-            labels, nothing = said[name]
-            labels = [each for each in labels if each[1] in boxes.get(key, ())]
-            said[name] = labels, nothing and key != gone
-        expected = {name: each for name, each in said.items() if each[0] or each[1]}
+        boxes = {box for _, box in said[DETECTION][0]}
+        expected = {DETECTION: said[DETECTION]}
+        for name in children.views.keys() & said.keys():
+            labels = [each for each in said[name][0] if each[1] in boxes]
+            nothing = said[name][1] and key != gone
+            if labels or nothing:
+                expected[name] = labels, nothing
         assert after[key] == (split, expected)
 
 
