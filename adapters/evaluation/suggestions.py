@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.blobs.blobs import BlobStore
+from adapters.evaluation.prediction_arrays import plain
 from domain.dataset.annotation import PRECISION, Annotation, Box
 from domain.library.view import CLASSIFICATION, DETECTION
 from domain.training.messages import ConceptLabel
@@ -104,9 +105,9 @@ def _of_boxes(
     for box in row["predicted"]:
         if np.float32(box["score"]) < least[box["concept"]]:
             continue
-        x, y = (round(box[side], PRECISION) for side in ("x", "y"))
+        x, y = (plain(box[side]) for side in ("x", "y"))
         width, height = (
-            round(min(box[side], 1 - start), PRECISION)
+            round(min(plain(box[side]), 1 - start), PRECISION)
             for side, start in (("width", x), ("height", y))
         )
         if width > 0 and height > 0:

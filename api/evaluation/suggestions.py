@@ -110,8 +110,9 @@ class _Open(msgspec.Struct, frozen=True):
     def require(self, image_id: str) -> Suggestion:
         found = self.find(image_id)
         if found is None:
-            raise NotFound(
-                "nothing is suggested for this image, or it is decided", field="image_id"
+            raise Conflict(
+                "no suggestion is open for this image: it is decided, or there was none",
+                field="image_id",
             )
         return found
 

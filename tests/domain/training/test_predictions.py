@@ -20,7 +20,12 @@ from domain.training.messages import (
     TrainJob,
 )
 from domain.training.predictions import (
+    RequestSuggestions,
     RequestTestEvaluation,
+    VersionSuggestionsFailed,
+    VersionSuggestionsMade,
+    VersionSuggestionsRequested,
+    VersionSuggestionsStarted,
     VersionTestEvaluated,
     VersionTestEvaluationFailed,
     VersionTestEvaluationRequested,
@@ -137,6 +142,33 @@ def test_reports_of_a_training_and_of_a_test_are_not_taken_for_each_other() -> N
     told(CREATED, started()).when(report(PREDICTED)).then()
     told(*READY, requested()).when(report(PREDICTED)).then()
     told(CREATED, started()).when(of_test(PREDICTED)).then()
+
+
+def test_suggestions_are_requested_and_made_beside_an_evaluation() -> None:
+    ask = RequestSuggestions("manifest", 9, 30)
+    asked = VersionSuggestionsRequested("v", 1, "best", "manifest", 9, 30)
+    given(CREATED).when(ask).then(Conflict, says="only a ready one makes suggestions")
+    given(*READY, requested()).when(ask).then(asked)
+    given(*READY, asked).when(ask).then(Conflict, says="request 1 for suggestions")
+    given(*READY, asked).when(ORDER).then(requested())
+    none = RequestSuggestions("manifest", 0, 30)
+    given(*READY).when(none).then(Conflict, says="every image of the view is annotated")
+    begun_too = VersionSuggestionsStarted(1, 1, "w1", "cpu", {"torch": "2"})
+    made = VersionSuggestionsMade(1, "best", 9, "parquet")
+    predicted = Predicted("best", None, 9, "parquet")
+    both = *READY, requested(), asked
+    told(*both).when(of_suggestions(START)).then(begun_too)
+    told(*both, begun_too).when(of_suggestions(predicted)).then(made)
+    told(*both, begun_too).when(of_suggestions(Failed("no"))).then(
+        VersionSuggestionsFailed(1, "no")
+    )
+    told(*both, begun_too, made).when(of_suggestions(predicted)).then()
+    told(*both, begun_too, made).when(of_test(PREDICTED)).then(evaluated())
+    told(*both).when(of_test(predicted)).then()
+
+
+def of_suggestions(body: AnyReport) -> Report:
+    return msgspec.structs.replace(report(body), purpose=Purpose.SUGGESTIONS)
 
 
 def test_jobs_are_told_apart_also_those_of_earlier_releases() -> None:
