@@ -13,7 +13,7 @@ from gpu_worker.images import ImageUnreadable
 from gpu_worker.inference import TakenModel
 
 
-def main(folder: Path, box: str, images: list[str]) -> int:
+def main(folder: Path, images: list[str], box: str = "") -> int:
     """Write predictions to stdout. Returns 1 if an image could not be read."""
     model = TakenModel(folder)
     crop = msgspec.convert([float(side) for side in box.split(",")], Sides) if box else None
@@ -35,4 +35,4 @@ def main(folder: Path, box: str, images: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:]))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[3:], sys.argv[2]))
