@@ -1,9 +1,9 @@
 """What a worker's reports of a requested prediction add to a version: one result, or a failure."""
 
-from domain.errors import Conflict
 from domain.event import Event
 from domain.text import escaped_lines
 from domain.training import messages
+from domain.training.deliveries import is_superseded
 from domain.training.messages import Purpose, Report
 from domain.training.predictions import (
     VersionSuggestionsFailed,
@@ -24,20 +24,14 @@ def record(report: Report, version: Version) -> list[Event]:
     current, body = version.predictions.get(report.purpose), report.body
     if current is None or not current.running or report.attempt != current.number:
         return []
+    if is_superseded(report, current.delivery, current.worker):
+        return []
     tests = report.purpose == Purpose.TEST
     if isinstance(body, messages.Started):
-        if report.delivery <= current.delivery:
-            return []
-        if body.worker != report.worker:
-            raise Conflict(f"worker {report.worker} cannot start in the name of {body.worker}")
         started = VersionTestEvaluationStarted if tests else VersionSuggestionsStarted
         return [
             started(current.number, report.delivery, body.worker, body.device, body.environment)
         ]
-    if report.delivery < current.delivery:
-        return []
-    if report.delivery == current.delivery and current.worker not in {None, report.worker}:
-        raise Conflict(f"worker {current.worker} has the job, and not {report.worker}")
     match body:
         case messages.Predicted(metrics=metrics) if tests and metrics is not None:
             return [

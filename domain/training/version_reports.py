@@ -1,9 +1,10 @@
 """What a worker's reports add to a version: each iteration and each epoch once, in order."""
 
-from domain.errors import Conflict, Invalid
+from domain.errors import Invalid
 from domain.event import Event
 from domain.text import escaped_lines
 from domain.training import messages, prediction_reports
+from domain.training.deliveries import is_superseded
 from domain.training.messages import Purpose, Report
 from domain.training.version import (
     DONE,
@@ -41,12 +42,10 @@ def record(report: Report, version: Version | None) -> list[Event]:
         return prediction_reports.record(report, current)
     if current.status in ENDED or report.attempt != current.attempt:
         return []
+    if is_superseded(report, current.delivery, current.worker):
+        return []
     body = report.body
     if isinstance(body, messages.Started):
-        if report.delivery <= current.delivery:
-            return []
-        if body.worker != report.worker:
-            raise Conflict(f"worker {report.worker} cannot start in the name of {body.worker}")
         return [
             VersionTrainingStarted(
                 report.attempt,
@@ -57,10 +56,6 @@ def record(report: Report, version: Version | None) -> list[Event]:
                 body.resumed_from,
             )
         ]
-    if report.delivery < current.delivery:
-        return []
-    if report.delivery == current.delivery and current.worker not in {None, report.worker}:
-        raise Conflict(f"worker {current.worker} has the job, and not {report.worker}")
     return _record_body(body, current)
 
 

@@ -225,7 +225,7 @@ def test_a_child_that_cannot_be_is_refused(tmp_path: Path, child: Entry, reason:
 
 def test_a_crop_has_the_region_of_the_annotation_around_it(tmp_path: Path) -> None:
     inside = BOXED | {"children": [said("x"), said("torn")]}
-    beside: Entry = said("torn", view="mark") | {"region": REGION}
+    beside = said("torn", view="mark") | {"region": REGION}
     nothing: Entry = {"concepts": [{"name": "torn", "bool": False}], "view": "mark"}
     expected = {
         "where": ViewAnnotations((SourceAnnotation("cat", BOX),)),
