@@ -17,7 +17,7 @@ from api import backend
 from api.access.limits import hold_open
 from api.backend import Backend, Behind, BehindOwnWrite
 from api.http.problems import on_refusal
-from api.own_writes import SEEN_FROM
+from api.own_writes import REMEMBERED_SECONDS, SEEN_FROM
 from api.pages.html import as_pages
 from application.access.access import Caller
 from domain.errors import TooMany
@@ -72,7 +72,8 @@ class Waiting(ASGIMiddleware):
         if behind is None:
             return
         if not has_waited(Request(scope)):
-            waits = backend.WAIT_SECONDS
+            own = isinstance(behind, BehindOwnWrite)
+            waits = REMEMBERED_SECONDS if own else backend.WAIT_SECONDS
             there = await served.news.reached(behind.position, behind.read_models, waits)
             if not there and caller is not None:
                 served.own_writes.forget(caller.actor)

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.postgres.news import News
 from adapters.servers.postgres import EmbeddedPostgres
-from api import backend
+from api.access import waiting
 from api.access.limits import Rate
 from api.backend import THREADS
 from domain.access.account import account_id
@@ -126,7 +126,7 @@ def test_who_writes_sees_it_without_naming_a_position(busy: Scene, database: Dat
 def test_what_does_not_become_visible_is_not_waited_for_again(
     busy: Scene, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(waiting, "REMEMBERED_SECONDS", 0.1)
     waited, reached = [], News.reached
 
     async def counting(news: News, *arguments: Any) -> bool:
