@@ -35,12 +35,15 @@ from tests.gpu_worker.samples import coloured_job, png
 from tests.gpu_worker.test_kinds import job_of
 from tests.gpu_worker.test_take_away import described
 
+CROP = (0.2, 0.1, 0.5, 0.6)
+
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "classification": ("classification", {}),
     "tagging, ratio kept, margin": (
         "tagging",
         {"resizer": "keep_aspect_ratio", "max_dimension": 64, "margin_crop": 0.2},
     ),
+    "crops with a margin": ("classification", {"crops": True, "margin_crop": 0.25}),
     "detection": ("detection", {}),
     "detection, ratio kept": (
         "detection",
@@ -53,14 +56,14 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained model with its card, as ONNX too, of a project whose 16-bit grey has 12 bits."""
     kind, options = CASES[request.param]
-    # An option of earlier releases, which cuts away: the form has it for crops only.
-    margin = options.get("margin_crop", 0.0)
-    options = {key: value for key, value in options.items() if key != "margin_crop"}
     folder = tmp_path_factory.mktemp("model")
     blobs = BlobStore.from_url((folder / "blobs").as_uri())
-    job = msgspec.structs.replace(job_of(kind, blobs, **options), grey_bits=12)
-    old = msgspec.structs.replace(job.options, margin_crop=margin)
-    job = msgspec.structs.replace(job, options=old)
+    # Of images, the margin is an option of earlier releases: the form has it for crops only.
+    cut = {key: options[key] for key in ("crops", "margin_crop") if key in options}
+    job = job_of(kind, blobs, **{key: value for key, value in options.items() if key not in cut})
+    job = msgspec.structs.replace(
+        job, grey_bits=12, options=msgspec.structs.replace(job.options, **cut)
+    )
     model = described(job, CheckpointSaved("c", 1, "accuracy", 0.5, 1), Completed("c", "f", 1))
     network = build_network(kind, job.options, len(job.concepts))
     (folder / WEIGHTS_FILE).write_bytes(weights(network))
@@ -87,11 +90,12 @@ def test_the_lines_of_the_card_predict_as_stemma_does(
     path = tmp_path / "image"
     path.write_bytes(ODD[image].data)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["-c", str(path)])
+    model = TakenModel(folder)
+    crop = CROP if model.description.options.crops else None
+    monkeypatch.setattr(sys, "argv", ["-c", str(path), *map(str, crop or ())])
     exec(compile(blocks[block], CARD_FILE, "exec"), {})
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    model = TakenModel(folder)
-    both: list[Any] = [*(answer := model.predict(path.read_bytes()))["predicted"]]
+    both: list[Any] = [*(answer := model.predict(path.read_bytes(), crop))["predicted"]]
     both += answer["discarded"]
     if model.description.kind != "detection":
         expected = {entry["label"]: entry["score"] for entry in both}
