@@ -11,7 +11,7 @@ from benchmarks.measurements import Measurement
 from benchmarks.operations import commands, crowd, start, tracing
 from benchmarks.projections import as_of, library, projection, replay
 from benchmarks.subscriptions import delivery, relaying, sse
-from benchmarks.training import live, loading, recording, suspects, training, two_levels
+from benchmarks.training import labelling, live, loading, recording, suspects, training, two_levels
 
 BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "projection": projection.run,
@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "suspects": suspects.run,
     "suspects-boxes": suspects.run_boxes,
     "two-levels": two_levels.run,
+    "labelling": labelling.run,
     "loading": loading.run,
     "library": library.run,
     "as-of": as_of.run,
