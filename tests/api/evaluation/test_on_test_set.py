@@ -115,6 +115,7 @@ def make(site: Scene, work: Work, name: str) -> Made:
         "position": str(site.store.head()),
         "epoch": "1",
         "item": items.json()["items"][0]["item"],
+        "key": tests[0],
         "name": "version.created",
         "file": "5.json",
         "path": "openapi.json",
