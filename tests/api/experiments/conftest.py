@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from adapters.experiments.part import FEED
 from adapters.servers.postgres import EmbeddedPostgres
+from application.experiments.policy import REACTS_TO
 from domain.aggregates import VERSION
 from domain.training.version import require
-from tests.adapters.running import running
+from tests.adapters.running import eventually, running
 from tests.api.conftest import serving, settings_at
 from tests.api.scene import Scene
 from tests.application.experiments.simulation import Trainer, experiment_at
@@ -53,7 +55,14 @@ class Laboratory:
                 break
             for version_id in self.trials(experiment_id):
                 self.trainer.step(version_id)
+            self._await_decisions()
         self.site.visible()
+
+    def _await_decisions(self) -> None:
+        """A trial is faster here than a network: it would be over before it could be pruned."""
+        store = self.site.store
+        last = max(each.position for each in store.read_all(names=REACTS_TO))
+        eventually(lambda: store.tracked(FEED) >= last)
 
 
 @pytest.fixture(scope="package")

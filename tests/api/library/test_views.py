@@ -80,7 +80,7 @@ def test_a_view_is_archived_restored_and_its_model_forked_on_its_page(
     page.get_by_role("dialog").get_by_role("button", name="Rename").click()
     expect(page.get_by_role("heading", name="Digit", exact=True)).to_be_visible()
     page.get_by_text("Fork Model 1").click()
-    page.get_by_label("one", exact=True).uncheck()
+    page.locator("[data-fork]").get_by_label("one", exact=True).uncheck()
     fork = page.get_by_role("button", name="Fork model")
     fork.click()
     expect(page.get_by_text("why is empty")).to_be_visible()

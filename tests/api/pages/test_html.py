@@ -83,7 +83,7 @@ def test_what_ends_a_training_is_offered_while_it_can_be_done(site: Scene) -> No
     assert offered() == [(True, True)] * 3
     site.post(f"/versions/{version_id}/stop", None)
     assert offered() == [(False, True)] * 3
-    assert "stops after the running epoch" in get(site, f"/versions/{version_id}")
+    assert "Stopping after this epoch" in get(site, f"/versions/{version_id}")
     site.post(f"/versions/{version_id}/cancel", None)
     assert offered() == [(False, False)] * 3
     page = get(site, f"/versions/{version_id}")
