@@ -194,7 +194,9 @@ def status() -> None:
     help="What is asked of images; `suspects` corrects wrong labels and trains again.",
 )
 @click.option("--epochs", type=float, help="By default what the kind needs.")
-@click.option("--images", type=click.IntRange(50), help="So many single digits, instead of all.")
+@click.option(
+    "--images", type=click.IntRange(50), help="The number of single digits, instead of all."
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--experiment", is_flag=True, help="Search for the best training of single digits.")
 @click.option("--trials", type=int, help="With --experiment: how many, by default 12.")

@@ -7,7 +7,6 @@ import msgspec
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta
-from sqlalchemy import text
 
 from api.access.rights import needs
 from api.backend import Backend
@@ -31,8 +30,6 @@ from projections.dataset.near_duplicates import (
     list_near_pairs,
     near_cluster,
 )
-
-_HASHED = text("SELECT notification_id FROM log.stemma_tracking WHERE application_name = :feed")
 
 Distance = Annotated[
     int,
@@ -136,12 +133,13 @@ def near_duplicates(
 ) -> NearDuplicatesView:
     """A page of the pairs of a project that leak from training."""
     after = _pair_in(cursor)
+    # Before the snapshot: what is compared meanwhile is not claimed.
+    hashed = backend.store.tracked(FEED)
     with backend.reading(at_least, CATALOG, DATASET) as (connection, position):
         if find_project(connection, project_id) is None:
             raise NotFound("there is no such project")
         items = list_near_pairs(connection, project_id, distance, after=after, limit=limit)
         counts = count_near_pairs(connection, project_id, distance)
-        hashed = int(connection.scalar(_HASHED, {"feed": FEED}) or 0)
     following = items[-1].cursor if len(items) == limit else None
     return NearDuplicatesView(counts, items, hashed, following, position)
 

@@ -21,7 +21,7 @@ def images() -> None:
 @click.option("--split", type=click.Choice(["train", "validation", "test"]))
 @click.option("--concept", help="Those that hold this concept of the view, by its label or id.")
 @click.option("--annotated/--not-annotated", default=None, help="By their state in the view.")
-@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@click.option("--limit", type=click.IntRange(1), help="The most to list.")
 @json_option
 def list_command(
     project: str,
@@ -66,7 +66,7 @@ def list_command(
 @click.argument("project")
 @click.option("--distance", type=click.IntRange(0, 7), default=6, show_default=True,
               help="The most bits, of 64, in which perceptual hashes differ.")  # fmt: skip
-@click.option("--limit", type=click.IntRange(1), help="At most so many pairs.")
+@click.option("--limit", type=click.IntRange(1), help="The most pairs to list.")
 @click.option("--move", is_flag=True,
               help="Move each pair, what looks like it, and their groups, together.")  # fmt: skip
 @click.option("--to", type=click.Choice(["train", "validation", "test"]),

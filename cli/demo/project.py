@@ -35,7 +35,7 @@ def make_project(
     client: ApiClient, console: Console, plan: Plan, seed: int, images: int | None = None
 ) -> str:
     """Make the project, or find it; the id of the view to train in. Of single digits, only the
-    first so many `images` are taken."""
+    first `images` are taken."""
     if plan.kind == CLASSIFICATION:
         return _annotated_digits(client, console, plan, seed, images)
     return _imported_scenes(client, console, plan, seed)

@@ -45,7 +45,7 @@ versions.add_command(test_set.list_command)
     "--sort", type=click.Choice(["newest", "oldest", "best", "name"]), default="newest",
     show_default=True,
 )  # fmt: skip
-@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@click.option("--limit", type=click.IntRange(1), help="The most to list.")
 @json_option
 def list_command(
     view: str | None,

@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.fft import dctn
 
 from adapters.images.decoders import Decoder
 from adapters.images.decoding import Undecodable
@@ -24,6 +25,16 @@ def hashed(data: bytes) -> int:
 
 def distance(first: int, second: int) -> int:
     return (first ^ second).bit_count()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_it_is_the_phash_of_zauner_bit_for_bit(seed: int) -> None:
+    """By SciPy's DCT, as the package imagehash has it. Stored hashes are compared with new ones, so
+    another hash needs another `HASH_RULE`."""
+    grey = np.random.default_rng(seed).integers(0, 256, (32, 32), np.uint8)
+    lowest = dctn(grey.astype(np.float64), type=2)[:8, :8]
+    bits = "".join(str(int(bit)) for bit in (lowest > np.median(lowest)).ravel())
+    assert f"{hashed(encoded(Image.fromarray(grey))):064b}" == bits
 
 
 @pytest.mark.parametrize("number", range(14))
