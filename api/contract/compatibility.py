@@ -123,16 +123,19 @@ class _Comparison:
     def _values(self, place: str, old: Json, new: Json, is_input: bool) -> Iterator[str]:
         if not is_input:
             return
-        if new.get("enum") is not None:
-            gone = [value for value in old.get("enum") or () if value not in new["enum"]]
+        taken = new.get("enum")
+        if taken is not None and old.get("enum") is None:
+            yield f"{place} now takes only {', '.join(map(repr, taken))}"
+        elif taken is not None:
+            gone = [value for value in old["enum"] if value not in taken]
             if gone:
                 yield f"{place} no longer takes {', '.join(map(repr, gone))}"
         for limit, sign in [(each, 1) for each in _LOWER_LIMITS] + [
             (each, -1) for each in _UPPER_LIMITS
         ]:
             was, now = old.get(limit), new.get(limit)
-            if now is not None and was is not None and sign * (now - was) > 0:
-                yield f"{place}: {limit} was {was} and is {now}"
+            if now is not None and (was is None or sign * (now - was) > 0):
+                yield f"{place}: {limit} was {'absent' if was is None else was} and is {now}"
 
     def _fields(self, place: str, old: Json, new: Json, is_input: bool) -> Iterator[str]:
         known, now = old.get("properties", {}), new.get("properties", {})

@@ -1,5 +1,6 @@
 """Routes of suggestions: annotations that a version proposes for a view's images without any."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -53,6 +54,7 @@ _EVERY = 10_000_000
 """More images than a project has."""
 
 By = Literal["entropy", "margin"]
+ImageIds = Annotated[list[str], Meta(max_length=_AT_ONCE)]
 
 
 class NewSuggestions(Strict, frozen=True, kw_only=True):
@@ -65,12 +67,12 @@ class AcceptedSuggestions(Strict, frozen=True, kw_only=True):
     """Images whose suggestions are accepted as they are; or all open ones of `least_score` or more,
     the surest first and at most 1,000 at once."""
 
-    image_ids: list[str] = msgspec.field(default_factory=list)
+    image_ids: ImageIds = msgspec.field(default_factory=list)
     least_score: Annotated[float, Meta(ge=0, le=1)] | None = None
 
 
 class RejectedSuggestions(Strict, frozen=True, kw_only=True):
-    image_ids: list[str]
+    image_ids: ImageIds
 
 
 class SuggestionView(msgspec.Struct, frozen=True):
@@ -107,14 +109,17 @@ class _Open(msgspec.Struct, frozen=True):
     def find(self, image_id: str) -> Suggestion | None:
         return next((each for each in self.suggestions if each.image_id == image_id), None)
 
-    def require(self, image_id: str) -> Suggestion:
-        found = self.find(image_id)
-        if found is None:
-            raise Conflict(
-                "no suggestion is open for this image: it is decided, or there was none",
-                field="image_id",
-            )
-        return found
+    def require(self, image_ids: Sequence[str]) -> list[Suggestion]:
+        """The suggestions for these images. Raises `Conflict` where one is not open."""
+        by_image = {each.image_id: each for each in self.suggestions}
+        for image_id in image_ids:
+            if image_id not in by_image:
+                raise Conflict(
+                    f"no suggestion is open for image {image_id!r}: it is decided, or there was"
+                    " none",
+                    field="image_id",
+                )
+        return [by_image[image_id] for image_id in image_ids]
 
     def sure(self, least_score: float) -> list[Suggestion]:
         """Those of this score or more, the surest first. Raises `Conflict` without any."""
@@ -232,7 +237,8 @@ class SuggestionController(Controller):
         annotations = AnnotateImage(view_id, tuple(data.annotations), data.without_concept)
 
         def decide(session: Session) -> Decided[Image]:
-            command = found.accepting(view_id, found.require(image_id), annotations)
+            [suggestion] = found.require([image_id])
+            command = found.accepting(view_id, suggestion, annotations)
             return decide_suggestions(session, view_id, [(image_id, command)])
 
         return carry_out(backend, request, data, decide)
@@ -261,7 +267,7 @@ class SuggestionController(Controller):
             raise Invalid("give image_ids or least_score, and not both", field="least_score")
 
         def decide(session: Session) -> Decided[Image]:
-            chosen = [found.require(image_id) for image_id in data.image_ids]
+            chosen = found.require(data.image_ids)
             if data.least_score is not None:
                 chosen = found.sure(data.least_score)
             commands = [(each.image_id, found.accepting(view_id, each)) for each in chosen]
@@ -289,8 +295,8 @@ class SuggestionController(Controller):
 
         def decide(session: Session) -> Decided[Image]:
             commands = [
-                (found.require(image_id).image_id, RejectSuggestion(view_id, version_id))
-                for image_id in data.image_ids
+                (each.image_id, RejectSuggestion(view_id, version_id))
+                for each in found.require(data.image_ids)
             ]
             return decide_suggestions(session, view_id, commands)
 

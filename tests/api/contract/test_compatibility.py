@@ -100,6 +100,14 @@ def body(operation: Json) -> Json:
             "query parameter `limit`: maximum was 500 and is 100",
         ),
         (
+            lambda _, o, __: o["parameters"][1]["schema"].update(minimum=1),
+            "query parameter `limit`: minimum was absent and is 1",
+        ),
+        (
+            lambda _, o, __: body(o)["properties"]["name"].update(enum=["Tom"]),
+            "the body.name now takes only 'Tom'",
+        ),
+        (
             lambda _, o, __: o["parameters"][1]["schema"].update(type="string"),
             "query parameter `limit` may no longer be integer",
         ),

@@ -132,6 +132,14 @@ def test_in_bulk_those_above_a_score_are_accepted(site: Scene, work: Work) -> No
     assert left["count"] == sum(score < scores[2] for score in scores)
     both = site.http.post(path, json={"least_score": 0.5, "image_ids": ["x"]})
     assert both.status_code == 422
+    for what in ("accept", "reject"):
+        at = f"/api/v1/views/{made.view_id}/suggestions/{what}"
+        unknown = site.http.post(at, json={"image_ids": ["x"]})
+        assert (unknown.status_code, "for image 'x'" in unknown.text) == (409, True)
+        none = site.http.post(at, json={"image_ids": []})
+        assert 400 <= none.status_code < 500
+        too_many = site.http.post(at, json={"image_ids": ["x"] * 1001})
+        assert (too_many.status_code, too_many.json()["errors"][0]["field"]) == (422, "image_ids")
 
 
 def test_what_cannot_be_suggested_is_refused_by_name(site: Scene, work: Work) -> None:
