@@ -31,6 +31,8 @@ from api.audit.page import AuditPages
 from api.audit.trail import TrailController
 from api.audit.transparency import TilesController, TransparencyController
 from api.backend import THREADS, Backend, Behind
+from api.dataset.agreement import AgreementController
+from api.dataset.agreement_page import AgreementPages
 from api.dataset.erasure import ErasureController
 from api.dataset.exports import ExportController
 from api.dataset.groups import GroupController
@@ -105,6 +107,7 @@ API = Router(
         ProjectController,
         ImageController,
         ReviewController,
+        AgreementController,
         GroupController,
         NearDuplicateController,
         SnapshotController,
@@ -149,6 +152,7 @@ PAGES = Router(
         ImportPages,
         GroupPages,
         NearDuplicatePages,
+        AgreementPages,
         SnapshotPages,
         ViewPages,
         AnnotatePages,

@@ -2,6 +2,7 @@
 
 from projections.audit.timeline import TIMELINE
 from projections.audit.trail import TRAIL
+from projections.dataset.agreement import AGREEMENT
 from projections.dataset.catalog import CATALOG
 from projections.dataset.dataset import DATASET
 from projections.dataset.erasures import ERASURES
@@ -26,6 +27,7 @@ READ_MODELS = (
     EVALUATIONS,
     TEST_EVALUATIONS,
     SUGGESTIONS,
+    AGREEMENT,
     FLIP_BOOK,
     SUSPECTS,
     EXPERIMENTS,

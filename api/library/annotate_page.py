@@ -11,10 +11,11 @@ from litestar.response import Template
 from api.access.rights import needs
 from api.dataset.erasure import OF_IMAGES, image_there
 from api.dataset.projects_page import ImageQuery
-from api.http.parameters import AtLeast, Served
+from api.http.parameters import AtLeast, HttpRequest, Served
 from api.pages.html import Page, render
 from domain.access.roles import Right
 from domain.errors import NotFound
+from projections.dataset.agreement import AGREEMENT, hidden, images_for
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
 from projections.dataset.child_items import parents_of
 from projections.dataset.index_scans import ImageFilter
@@ -46,7 +47,8 @@ class Work(msgspec.Struct, frozen=True):
 
     `saved_at` is the address at which the first image is saved as a suspect, and `back` the page to
     go back to once it is saved; each is empty if there is none. `suggests` is whether a version has
-    made suggestions, and `queue` by what they are ordered, if they are.
+    made suggestions, and `queue` by what they are ordered, if they are. `blind` is the share of
+    images to annotate without seeing their annotations, 0 if these are shown.
     """
 
     view_id: str
@@ -60,6 +62,7 @@ class Work(msgspec.Struct, frozen=True):
     back: str
     suggests: bool
     queue: str
+    blind: float
 
 
 class AnnotatePage(Page, frozen=True, kw_only=True):
@@ -79,6 +82,7 @@ class AnnotatePage(Page, frozen=True, kw_only=True):
     suggests: bool
     outcomes: Outcomes | None
     queue: str
+    blind: float
 
     @property
     def keys(self) -> list[tuple[str, str, str]]:
@@ -112,6 +116,7 @@ class AnnotatePage(Page, frozen=True, kw_only=True):
             self.back,
             self.suggests,
             self.queue,
+            self.blind,
         )
         return msgspec.json.encode(work).decode()
 
@@ -134,6 +139,7 @@ class AnnotatePages(Controller):
     def annotate(
         self,
         backend: Served,
+        request: HttpRequest,
         view_id: FromPath[str],
         image: FromQuery[str] = "",
         split: Annotated[str, QueryParameter(pattern="^(train|validation|)$")] = "",
@@ -144,9 +150,11 @@ class AnnotatePages(Controller):
         suspect: FromQuery[str] = "",
         back: Annotated[str, QueryParameter(pattern=_OWN_PAGE)] = "",
         queue: Annotated[str, QueryParameter(pattern="^(entropy|margin|)$")] = "",
+        blind: Annotated[float, QueryParameter(ge=0, le=1)] = 0,
         at_least: AtLeast = None,
     ) -> Template:
-        with backend.reading(at_least, CATALOG, SUGGESTIONS, *OF_IMAGES) as (connection, position):
+        shown = (CATALOG, SUGGESTIONS, AGREEMENT, *OF_IMAGES)
+        with backend.reading(at_least, *shown) as (connection, position):
             view = find_view(connection, view_id)
             project = find_project(connection, view.project_id) if view else None
             if view is None or project is None:
@@ -154,21 +162,32 @@ class AnnotatePages(Controller):
             query = ImageQuery(
                 split=split, view=view_id, concept=concept, annotated=annotated, reviewed=reviewed
             )
-            shown = query.within([view])
+            within = query.within([view])
             parents = parents_of(connection, [view_id])[view_id]
             chosen = None
             if image:
                 chosen = image_there(connection, image, view_id=view_id, parents=parents)
                 if chosen.project_id != project.project_id:
                     raise NotFound("there is no such image in the view's project")
+            elif blind:
+                among = images_for(
+                    connection,
+                    project.project_id,
+                    view_id,
+                    request.user.actor,
+                    blind,
+                    parents=parents,
+                    limit=1,
+                )
+                chosen = next(iter(among), None)
             else:
                 undone = ImageFilter(view_id=view_id, split=split or None, annotated=False)
-                for wanted in [*([] if reviewed else [undone]), shown.image_filter]:
+                for wanted in [*([] if reviewed else [undone]), within.image_filter]:
                     image_filter = msgspec.structs.replace(wanted, parents=parents)
                     first = list_images(connection, project.project_id, image_filter, limit=1)
                     chosen = chosen or next(iter(first), None)
-            request = newest_request(connection, view_id)
-            outcomes = outcomes_of(connection, view_id, request.version_id) if request else None
+            asked = newest_request(connection, view_id)
+            outcomes = outcomes_of(connection, view_id, asked.version_id) if asked else None
             counts = count_views(connection, project.project_id, [view_id])[view_id]
         page = AnnotatePage(
             position=position,
@@ -176,13 +195,14 @@ class AnnotatePages(Controller):
             project=project,
             view=view,
             annotations=counts,
-            image=chosen,
-            filter=shown,
+            image=hidden(chosen) if blind and chosen else chosen,
+            filter=within,
             version=version,
             suspect=suspect,
             back=back,
-            suggests=request is not None and request.status == DONE,
+            suggests=not blind and asked is not None and asked.status == DONE,
             outcomes=outcomes,
             queue=queue,
+            blind=blind,
         )
         return render("library/annotate.html", page)

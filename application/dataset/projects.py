@@ -87,6 +87,15 @@ def annotate_images(
     return Decided(IMAGE, first)
 
 
+def annotate_blindly(session: Session, image_id: str, command: AnnotateImage) -> Decided[Image]:
+    """Annotate an image beside the annotations that it has in a view."""
+    view = require_view(session.get(VIEW, command.view_id))
+    events = images.annotate_blindly(command, session.get(IMAGE, image_id), view)
+    session.check_revision(IMAGE, image_id)
+    session.record(IMAGE, image_id, events)
+    return Decided(IMAGE, image_id)
+
+
 def review_image(
     session: Session, image_id: str, command: ReviewImage | WithdrawReview
 ) -> Decided[Image]:

@@ -83,6 +83,18 @@ def accept_command(view: str, least: float) -> None:
     click.echo(f"{found['count']:,} open{_became(found['outcomes'])}")
 
 
+@suggestions.command("reject")
+@click.argument("view")
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
+def reject_command(view: str, images: tuple[str, ...]) -> None:
+    """Reject what is suggested for images of VIEW, by their ids; they stay without annotation."""
+    with calling() as client:
+        path = f"views/{find_view(client, view)['view_id']}/suggestions"
+        position = client.command(f"{path}/reject", {"image_ids": images})["position"]
+        found = client.query(path, at_least=position, limit=1)
+    click.echo(f"{found['count']:,} open{_became(found['outcomes'])}")
+
+
 def _became(outcomes: dict[str, Any] | None) -> str:
     if outcomes is None:
         return ""

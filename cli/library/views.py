@@ -6,12 +6,16 @@ import click
 
 from cli.calls import calling, find_view, require_project, view_among
 from cli.client import ApiProblem
+from cli.library.agreement import agreement_command
 from cli.output import json_option, print_list
 
 
 @click.group("views")
 def views() -> None:
     """The views of a project. VIEW is an id, or PROJECT/VIEW by their names."""
+
+
+views.add_command(agreement_command)
 
 
 @views.command("list")

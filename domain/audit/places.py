@@ -9,6 +9,9 @@ from domain.access.account import RoleChange
 from domain.dataset.image import (
     ImageAdded,
     ImageAnnotated,
+    ImageAnnotatedBlindly,
+    ImageReviewed,
+    ImageReviewWithdrawn,
     SuggestionAccepted,
     SuggestionRejected,
     SuspectCorrected,
@@ -70,8 +73,8 @@ def own_terms(recorded: Recorded) -> Iterator[str]:
     if kind in {PROJECT, VERSION}:
         yield f"{kind}:{key}"
     match event:
-        case ImageAnnotated(view_id=view_id):
-            yield f"{VIEW}:{view_id}"
+        case ImageAnnotated() | ImageAnnotatedBlindly() | ImageReviewed() | ImageReviewWithdrawn():
+            yield f"{VIEW}:{event.view_id}"
         case (
             SuspectUpheld()
             | SuspectLeftUnsure()

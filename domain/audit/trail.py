@@ -7,10 +7,22 @@ import msgspec
 
 from domain.access.account import Account, RoleChange
 from domain.access.key import KeyIssued
-from domain.aggregates import ACCOUNT, MODEL, PROJECT, VIEW
+from domain.aggregates import ACCOUNT, MODEL, PROJECT, VERSION, VIEW
 from domain.audit.trail_descriptions import States
 from domain.audit.trail_words import describe
-from domain.dataset.image import Image, ImageAdded, ImageAnnotated
+from domain.dataset.image import (
+    Image,
+    ImageAdded,
+    ImageAnnotated,
+    ImageAnnotatedBlindly,
+    ImageReviewed,
+    ImageReviewWithdrawn,
+    SuggestionAccepted,
+    SuggestionRejected,
+    SuspectCorrected,
+    SuspectLeftUnsure,
+    SuspectUpheld,
+)
 from domain.dataset.imports import Import, ImportRequested
 from domain.dataset.project import Project, TestSetDrawn, ValidationSplitDrawn
 from domain.event import Event, Recorded
@@ -103,14 +115,24 @@ def line_of(recorded: Recorded, states: States, after: object) -> Line:
     )
 
 
+_InView = ImageAnnotated | ImageAnnotatedBlindly | ImageReviewed | ImageReviewWithdrawn
+_OfVersion = (
+    SuggestionAccepted | SuggestionRejected | SuspectCorrected | SuspectLeftUnsure | SuspectUpheld
+)
+
+
 def mentions(event: Event) -> list[str]:
     """The other streams whose state an event's line needs."""
     match event:
+        case _ if isinstance(event, _InView):
+            return [VIEW.stream(event.view_id)]
+        case _ if isinstance(event, _OfVersion):
+            return [VIEW.stream(event.view_id), VERSION.stream(event.version_id)]
         case ViewCreated(parent_id=str(parent_id)):
             return [PROJECT.stream(event.project_id), VIEW.stream(parent_id)]
         case ImageAdded() | ImportRequested() | ViewCreated():
             return [PROJECT.stream(event.project_id)]
-        case ImageAnnotated() | ModelCreated() | ChildViewAdded():
+        case ModelCreated() | ChildViewAdded():
             return [VIEW.stream(event.view_id)]
         case WebhookRegistered(project_id=str(project_id)):
             return [PROJECT.stream(project_id)]
@@ -136,7 +158,7 @@ def event_scope(recorded: Recorded, states: States, after: object) -> EventScope
     key, event = recorded.entity_id, recorded.event
     match after:
         case Image():
-            view = event.view_id if isinstance(event, ImageAnnotated) else None
+            view = event.view_id if isinstance(event, _InView | _OfVersion) else None
             return EventScope(after.project_id, view)
         case Import():
             return EventScope(after.requested.project_id)

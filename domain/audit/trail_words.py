@@ -139,6 +139,13 @@ def _of_image(
             if was == is_now:
                 is_now = f"{is_now}, with other boxes"
             return Description(f"{subject} annotated in {where}", was, is_now)
+        case images.ImageAnnotatedBlindly() as blind:
+            where = named_in(states, VIEW.stream(blind.view_id))
+            labels = labels_of(states.get(VIEW.stream(blind.view_id)))
+            shown = images.ImageAnnotated(blind.view_id, blind.annotations, blind.without_concept)
+            return Description(
+                f"{subject} annotated blindly in {where}: {annotations_in(shown, labels)}"
+            )
         case images.ImageReviewed(view_id=view_id):
             where = named_in(states, VIEW.stream(view_id))
             return Description(f"annotations of {subject} in {where} reviewed")

@@ -117,6 +117,20 @@ class SuggestionRejected(Event, frozen=True, tag="image.suggestion_rejected"):
     version_id: str
 
 
+class ImageAnnotatedBlindly(Event, frozen=True, tag="image.annotated_blindly"):
+    """The actor annotated an image of a view without seeing its annotations, which stay.
+
+    The two are compared to measure how far people agree: `annotated_revision` is the revision of
+    the image at which those were made. An actor's later blind annotation replaces the earlier; no
+    annotation at all, and not *without concept*, withdraws it.
+    """
+
+    view_id: str
+    annotations: tuple[Annotation, ...]
+    without_concept: bool
+    annotated_revision: int
+
+
 Decision = SuspectUpheld | SuspectLeftUnsure
 
 
@@ -307,14 +321,48 @@ def annotate(command: AnnotateImage, image: Image | None, view: View) -> list[Ev
         raise Invalid("the image belongs to another project than the view", field="image_id")
     refuse_archived(view)
     check_fits(command, view)
-    annotations = _canonical(command.annotations)
-    if view.crops:
-        _check_crops(annotations, current, view)
-    annotated = ImageAnnotated(command.view_id, annotations, command.without_concept)
+    annotated = _annotated(command, current, view)
     before = current.annotations.get(command.view_id, ImageAnnotated(command.view_id, (), False))
     # That no other crop holds a concept is said of the crops there are now: saying it again counts.
     says_more = view.crops and command.without_concept
     return [] if annotated == before and not says_more else [annotated]
+
+
+def annotate_blindly(command: AnnotateImage, image: Image | None, view: View) -> list[Event]:
+    """Annotate an image beside the annotations that it has in a view.
+
+    Raises as `annotate` does, and `Conflict` where there is no annotation to compare with.
+    """
+    current = require(image)
+    if current.project_id != view.project_id:
+        raise Invalid("the image belongs to another project than the view", field="image_id")
+    refuse_archived(view)
+    _require_annotated(current, view, command.view_id)
+    check_fits(command, view)
+    annotated = _annotated(command, current, view)
+    return [
+        ImageAnnotatedBlindly(
+            command.view_id,
+            annotated.annotations,
+            annotated.without_concept,
+            current.annotated_at[command.view_id],
+        )
+    ]
+
+
+def _annotated(command: AnnotateImage, image: Image, view: View) -> ImageAnnotated:
+    annotations = _canonical(command.annotations)
+    if view.crops:
+        _check_crops(annotations, image, view)
+    return ImageAnnotated(command.view_id, annotations, command.without_concept)
+
+
+def _require_annotated(image: Image, view: View, view_id: str) -> None:
+    annotated = image.annotations.get(view_id)
+    if annotated is None or not (annotated.annotations or annotated.without_concept):
+        raise Conflict(
+            f"the image is not annotated in view {view.name!r}; annotate it first", field="view_id"
+        )
 
 
 def review(command: ReviewImage | WithdrawReview, image: Image | None, view: View) -> list[Event]:
@@ -329,11 +377,7 @@ def review(command: ReviewImage | WithdrawReview, image: Image | None, view: Vie
     if isinstance(command, WithdrawReview):
         withdrawn = current.is_reviewed(command.view_id)
         return [ImageReviewWithdrawn(command.view_id)] if withdrawn else []
-    annotated = current.annotations.get(command.view_id)
-    if annotated is None or not (annotated.annotations or annotated.without_concept):
-        raise Conflict(
-            f"the image is not annotated in view {view.name!r}; annotate it first", field="view_id"
-        )
+    _require_annotated(current, view, command.view_id)
     if current.is_reviewed(command.view_id):
         return []
     return [ImageReviewed(command.view_id, current.annotated_at[command.view_id])]

@@ -40,7 +40,7 @@ EVERYTHING = ""
 metadata = MetaData(schema=SCHEMA)
 
 streams = Table(
-    "trail_v1_streams",
+    "trail_v2_streams",
     metadata,
     Column("stream", Text, primary_key=True),
     Column("project_id", Text),
@@ -50,7 +50,7 @@ streams = Table(
 """The project, view and model that a stream and its events belong to."""
 
 blocks = Table(
-    "trail_v1_blocks",
+    "trail_v2_blocks",
     metadata,
     Column("term", Text, primary_key=True),
     Column("block", BigInteger, primary_key=True),
@@ -193,4 +193,4 @@ def _terms(recorded: Recorded, scope: StreamScope | None) -> Iterator[str]:
         yield from scope.terms
 
 
-TRAIL = ReadModel("trail_v1", metadata, project)
+TRAIL = ReadModel("trail_v2", metadata, project)

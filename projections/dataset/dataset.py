@@ -36,6 +36,7 @@ from domain.dataset.image import (
     TRAIN,
     ImageAdded,
     ImageAnnotated,
+    ImageAnnotatedBlindly,
     ImageErased,
     ImageRemoved,
     ImageReviewed,
@@ -306,7 +307,7 @@ _withdraw = (
 
 _decided = parameter_rows(image_id=Text, at=BigInteger, **_changed)
 _decide = _revise(_decided).add_cte(_keep_revision(_decided).cte("kept"))
-"""Who decides about a suspect changes the image's revision alone."""
+"""Decisions and blind annotations change the image's revision alone."""
 
 Row = dict[str, Any]
 
@@ -341,6 +342,7 @@ def project(page: Sequence[Recorded]) -> Iterator[Write]:
             | SuspectUpheld
             | SuspectLeftUnsure
             | SuspectCorrected
+            | ImageAnnotatedBlindly
             | SuggestionAccepted
             | SuggestionRejected,
         ):
@@ -383,6 +385,7 @@ def _add(batch: _Batch, recorded: Recorded) -> None:
             SuspectUpheld()
             | SuspectLeftUnsure()
             | SuspectCorrected()
+            | ImageAnnotatedBlindly()
             | SuggestionAccepted()
             | SuggestionRejected()
         ):

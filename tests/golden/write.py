@@ -24,6 +24,7 @@ from domain.dataset.image import (
     Box,
     ImageAdded,
     ImageAnnotated,
+    ImageAnnotatedBlindly,
     ImageErased,
     ImageRemoved,
     ImageReviewed,
@@ -169,6 +170,9 @@ EXAMPLES: tuple[Event, ...] = (
     ),
     ImageSplitAssigned("validation"),
     ImageReviewed("view-1", 2),
+    ImageAnnotatedBlindly(
+        "view-1", (Annotation("concept-1", Box(0.125, 0.25, 0.5, 0.25)),), False, 2
+    ),
     ImageReviewWithdrawn("view-1"),
     SuggestionAccepted("view-1", "version-1", changed=True),
     SuggestionRejected("view-1", "version-1"),

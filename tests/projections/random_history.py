@@ -9,6 +9,7 @@ from domain.dataset.image import (
     Box,
     ImageAdded,
     ImageAnnotated,
+    ImageAnnotatedBlindly,
     ImageRemoved,
     ImageReviewed,
     ImageReviewWithdrawn,
@@ -117,6 +118,11 @@ def random_history(seed: int, events: int) -> MadeLog:
             log.add(stream, VersionSuggestionsRequested("v1", event.number, "sha", "list", 4, 7))
         if isinstance(event, ImageAnnotated):
             log.add(stream, _decided(event, len(log.events)))
+            other = _annotated(chance, stream.partition("-")[2])
+            log.add(
+                stream,
+                ImageAnnotatedBlindly(other.view_id, other.annotations, other.without_concept, 1),
+            )
     return log
 
 

@@ -16,13 +16,15 @@ import { beep } from "../sound.js";
 const AHEAD = 6;
 
 const place = document.querySelector("[data-annotate]");
-const { view_id: view, project_id: project, kind, crops: ofCrops, labels, among, image: first, saved_at: savedAt, back: cameFrom, suggests, queue } = JSON.parse(place.dataset.annotate);
+const { view_id: view, project_id: project, kind, crops: ofCrops, labels, among, image: first, saved_at: savedAt, back: cameFrom, suggests, queue, blind } = JSON.parse(place.dataset.annotate);
 const one = (name) => place.querySelector(`[data-${name}]`);
 const frame = one("frame");
 const works = new Map();
 const pictures = new Pictures(first, one("picture"));
 const outbox = new Outbox(saveMoved);
 const skips = ({ image_id: id }) => works.get(id)?.annotated || works.get(id)?.gone;
+const seen = async (id) => (blind ? hidden(await look(id, view)) : look(id, view));
+const hidden = (image) => ({ ...image, annotations: [], without_concept: false, reviewed_by: null });
 const unannotated = { ...(among.split && { split: among.split }), annotated: "false" };
 const lists = {
   next: new Ahead({ find: (query) => find(among, query), skips: (row) => works.get(row.image_id)?.gone, pictures, depth: 1 }),
@@ -60,7 +62,7 @@ const suggestions = suggests && new Suggestions({
 function workOf(image) {
   const known = works.get(image.image_id);
   const ours = known && (known.changed || outbox.isSaving(known) || known.saving.revision >= image.revision);
-  if (!ours) works.set(image.image_id, new Work(image, view, labels));
+  if (!ours) works.set(image.image_id, new Work(image, view, labels, Boolean(blind)));
   return works.get(image.image_id);
 }
 
@@ -252,6 +254,7 @@ async function save() {
 
 // The next image comes once this one is reviewed, unless the user goes elsewhere meanwhile.
 async function reviewShown() {
+  if (blind) return refuse("nothing is reviewed blindly");
   const shown = work;
   const { refused, position } = await review(shown, outbox);
   if (shown !== work || waiting) return;
@@ -331,6 +334,7 @@ async function returnToList() {
 }
 
 async function before(where) {
+  if (blind) return undefined; // its list goes forward
   const wanted = where.endsWith("-unannotated") ? unannotated : among;
   const query = { order: "newest", limit: 1, fresh: true };
   const ours = ({ image_id: id }) => id !== work.image.image_id;
@@ -341,8 +345,10 @@ async function before(where) {
 
 async function find(wanted, { fresh, ...query }) {
   const at = fresh && outbox.position ? { at_least: outbox.position } : {};
-  const given = Object.entries({ ...wanted, ...at, view_id: view, ...query }).filter(([, value]) => value !== undefined);
-  const { items } = await call("GET", `/api/v1/projects/${project}/images?${new URLSearchParams(given)}`);
+  const chosen = blind ? { share: blind } : { ...wanted, view_id: view };
+  const given = Object.entries({ ...chosen, ...at, ...query }).filter(([, value]) => value !== undefined);
+  const list = blind ? `views/${view}/blind-images` : `projects/${project}/images`;
+  const { items } = await call("GET", `/api/v1/${list}?${new URLSearchParams(given)}`);
   return items;
 }
 
@@ -420,7 +426,7 @@ addEventListener("popstate", () => {
   const id = new URL(location.href).searchParams.get("image") ?? first.image_id;
   if (id === work.image.image_id && !waiting) return;
   leave();
-  travel(async () => works.get(id)?.image ?? look(id, view), { record: false });
+  travel(async () => works.get(id)?.image ?? seen(id), { record: false });
 });
 addEventListener("beforeunload", (event) => {
   if (outbox.busy || [...works.values()].some((each) => each.changed)) event.preventDefault();

@@ -24,8 +24,10 @@ export async function look(imageId, viewId) {
 export class Saving {
   // `url` is where it is saved, if not with the image: a suspect's correction is recorded as one.
   // `once` is where it is saved the first time: what was suggested is recorded as such.
-  constructor(viewId) {
+  // What is said `blind` is saved beside what others said, so whatever that is by now.
+  constructor(viewId, blind = false) {
     this.viewId = viewId;
+    this.blind = blind;
   }
 
   begin(image) {
@@ -71,10 +73,11 @@ export class Saving {
 
   // The same content keeps its key until it is answered, so that it happens once.
   async #put(body) {
-    const url = this.once ?? this.url ?? `/api/v1/images/${this.imageId}/annotations/${this.viewId}`;
+    const place = this.blind ? "blind-annotations" : "annotations";
+    const url = this.once ?? this.url ?? `/api/v1/images/${this.imageId}/${place}/${this.viewId}`;
     const content = `${url} ${this.revision} ${meaning(body)}`;
     if (this.sent?.content !== content) this.sent = { content, key: newKey() };
-    const headers = { "If-Match": `"${this.revision}"` };
+    const headers = this.blind ? {} : { "If-Match": `"${this.revision}"` };
     try {
       const answer = await call("PUT", url, { body, key: this.sent.key, headers });
       this.once = undefined;

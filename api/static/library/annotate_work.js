@@ -9,8 +9,8 @@ const GONE = new Set([404, 410]);
 const PASSING = new Set([401, 403, 429]);
 
 export class Work {
-  constructor(image, view, labels) {
-    this.saving = new Saving(view);
+  constructor(image, view, labels, blind) {
+    this.saving = new Saving(view, blind);
     this.labels = labels;
     this.begin(image);
   }

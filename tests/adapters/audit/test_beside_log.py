@@ -42,8 +42,8 @@ def test_a_deleted_command_is_named(found: Exhibit) -> None:
         ("INSERT INTO log.stemma_tracking VALUES ('erasures', 5000)", "the feed erasures"),
         ("UPDATE log.stemma_tracking SET notification_id = 5000", ""),
         (
-            "UPDATE read.positions SET position = 5000 WHERE read_model = 'trail_v1'",
-            "the read model trail_v1",
+            "UPDATE read.positions SET position = 5000 WHERE read_model = 'trail_v2'",
+            "the read model trail_v2",
         ),
     ],
 )

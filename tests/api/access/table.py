@@ -46,6 +46,11 @@ annotate of            PUT    /api/v1/images/{image_id}/split
 annotate of            PUT    /api/v1/images/{image_id}/annotations/{view_id}
 annotate of            PUT    /api/v1/images/{image_id}/reviews/{view_id}
 annotate of            DELETE /api/v1/images/{image_id}/reviews/{view_id}
+annotate of            PUT    /api/v1/images/{image_id}/blind-annotations/{view_id}
+annotate of            GET    /api/v1/views/{view_id}/blind-images
+read of                GET    /api/v1/views/{view_id}/agreement
+read of                GET    /api/v1/views/{view_id}/agreement/images
+read of                GET    /views/{view_id}/agreement
 administer of          POST   /api/v1/images/{image_id}/erase
 read of                GET    /api/v1/images/{image_id}/erasure
 read of                GET    /api/v1/imports/{import_id}

@@ -1,5 +1,6 @@
 import uuid
 
+import msgspec
 import pytest
 
 from domain.dataset import image as images
@@ -13,6 +14,7 @@ from domain.dataset.image import (
     Image,
     ImageAdded,
     ImageAnnotated,
+    ImageAnnotatedBlindly,
     ImageErased,
     ImageRemoved,
     ImageReviewed,
@@ -99,6 +101,39 @@ def test_a_review_is_withdrawn_once() -> None:
     given(ADDED, annotated, reviewed, withdrawn).when(withdraw).then()
     given(ADDED, annotated, reviewed, annotated).when(withdraw).then()
     given(ADDED, annotated, reviewed, withdrawn).when(ReviewImage(TAGGING)).then(reviewed)
+
+
+def test_a_blind_annotation_stands_beside_the_one_in_force() -> None:
+    annotated, other = ImageAnnotated(TAGGING, (CAT,), False), ImageAnnotated(TAGGING, (), True)
+    split = ImageSplitAssigned("validation")
+    command = AnnotateImage(TAGGING, (DOG, CAT))
+    blind = ImageAnnotatedBlindly(TAGGING, (CAT, DOG), False, 2)
+
+    def decide_blindly(command: AnnotateImage, image: Image | None) -> list[Event]:
+        return images.annotate_blindly(command, image, VIEWS[command.view_id])
+
+    beside = Story(images.evolve, decide_blindly).given
+    beside(ADDED, annotated, split).when(command).then(blind)
+    beside(ADDED, annotated, split, blind).when(command).then(blind)  # by another, maybe
+    beside(ADDED, annotated, other).when(command).then(
+        ImageAnnotatedBlindly(TAGGING, (CAT, DOG), False, 3)
+    )
+    beside(ADDED, annotated).when(AnnotateImage(TAGGING)).then(
+        ImageAnnotatedBlindly(TAGGING, (), False, 2)
+    )
+    before = given(ADDED, annotated).state
+    assert before is not None
+    after = given(ADDED, annotated, blind).state
+    assert after == msgspec.structs.replace(before, revision=3)
+    reviewed = ImageReviewed(TAGGING, 2)
+    state = given(ADDED, annotated, reviewed, blind).state
+    assert state is not None
+    assert state.is_reviewed(TAGGING)
+    for history in ((), (annotated, ImageAnnotated(TAGGING, (), False))):
+        beside(ADDED, *history).when(command).then(Conflict, field="view_id")
+    beside(ADDED, annotated).when(AnnotateImage(TAGGING, (Annotation("unknown"),))).then(
+        Invalid, field="concept_id"
+    )
 
 
 @pytest.mark.parametrize(
