@@ -9,8 +9,10 @@ from eventsourcing.persistence import StoredEvent
 from application.log.mapper import EventMapper
 from domain.access import account, key
 from domain.aggregates import AGGREGATES
+from domain.audit.places import own_terms
 from domain.audit.trail import Line, line_of, mentions
 from domain.dataset import blob, image, imports, project
+from domain.dataset.annotation import DoubtedLabel
 from domain.dataset.image import Annotation, Box, ImageAdded, ImageAnnotated, ImageSplitAssigned
 from domain.event import Event, Recorded, registry
 from domain.experiments import experiment
@@ -194,6 +196,7 @@ def test_a_line_says_when_who_what_and_why() -> None:
     [
         ("project", project.ProjectCreated("Zoo"), None, {}, ("1", None, None, None)),
         ("image", _annotated(("c",)), IMAGE, {"view": VIEW}, ("p", "v", None, None)),
+        ("image", image.ImageReviewed("v", 2), IMAGE, {"view": VIEW}, ("p", "v", None, None)),
         ("image", image.ImageRemoved(), IMAGE, {}, ("p", None, None, None)),
         ("import", imports.ImportFailed("no"), IMPORT, {}, ("p", None, None, None)),
         ("view", view.ConceptRemoved("c"), VIEW, {}, ("p", "1", None, None)),
@@ -214,6 +217,22 @@ def test_a_line_says_what_its_event_belongs_to(
 ) -> None:
     found = line(kind, event, before, **others)
     assert (found.project_id, found.view_id, found.model_id, found.version_id) == owner
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        image.ImageReviewed("v", 2),
+        image.ImageReviewWithdrawn("v"),
+        image.ImageAnnotatedBlindly("v", (), True, 2),
+        image.SuggestionRejected("v", "x"),
+        image.SuspectUpheld("v", "x", DoubtedLabel("c")),
+    ],
+)
+def test_what_is_about_an_images_annotations_is_found_by_their_view(event: Event) -> None:
+    assert "view:v" in own_terms(Recorded("image-1", 3, event, METADATA, 7))
+    assert "in view 'Animals'" in told("image", event, IMAGE, view=VIEW)
+    assert "view-v" in mentions(event)
 
 
 def test_what_a_line_mentions_is_named() -> None:
