@@ -33,7 +33,8 @@ class BoxAgreement(msgspec.Struct, frozen=True):
 
 
 class ConceptAgreement(msgspec.Struct, frozen=True):
-    """On how many things (images, crops or matched boxes) both said the concept, or one of them.
+    """The numbers of images, crops or matched boxes that both labelled with the concept, or only
+    one of them.
 
     `kappa` is Cohen's, of having the concept or not.
     """
@@ -50,8 +51,8 @@ class Agreement(msgspec.Struct, frozen=True):
 
     `kappa` is Cohen's: 1 is complete agreement, 0 no more than chance. In a tagging view it is the
     mean over the concepts that have one; in detection it is about the concepts of matched boxes. It
-    is null where it is not defined: without anything that both annotated, or where both said the
-    same one thing throughout.
+    is null where it is not defined: without any item that both labelled, or where both used the
+    same label throughout.
     """
 
     images: int
@@ -65,14 +66,14 @@ def measure(
     kind: str, concepts: Sequence[str], pairs: Sequence[TwoAnnotations], *, crops: bool = False
 ) -> Agreement:
     """The agreement of pairs of annotations in a view of this kind."""
-    matched = [_things(kind, pair, crops) for pair in pairs]
+    items_by_image = [_items(kind, pair, crops) for pair in pairs]
     boxes = _boxes(pairs) if kind == DETECTION else None
-    per_concept = [_of_concept(concept, matched) for concept in concepts]
+    per_concept = [_of_concept(concept, items_by_image) for concept in concepts]
     if kind == TAGGING:
         defined = [each.kappa for each in per_concept if each.kappa is not None]
         kappa = sum(defined) / len(defined) if defined else None
     else:
-        kappa = cohen_kappa(pair for things in matched for pair in things)
+        kappa = cohen_kappa(pair for items in items_by_image for pair in items)
     equal = sum(is_equal(kind, pair) for pair in pairs)
     return Agreement(len(pairs), equal, kappa, per_concept, boxes)
 
@@ -80,14 +81,14 @@ def measure(
 def is_equal(kind: str, pair: TwoAnnotations) -> bool:
     """Whether an image is annotated alike; boxes of a detection view are the same by their IoU."""
     if kind != DETECTION:
-        return _by_thing(pair.first) == _by_thing(pair.second)
+        return _by_item(pair.first) == _by_item(pair.second)
     matches = match_boxes(pair)
     alike = all(first.concept_id == second.concept_id for first, second, _ in matches)
     return alike and len(matches) == len(pair.first) == len(pair.second)
 
 
 def cohen_kappa(labels: Iterable[tuple[Hashable, Hashable]]) -> float | None:
-    """Cohen's kappa of what two said of the same things (Cohen 1960), None if it is undefined."""
+    """Cohen's kappa of two labels for each item (Cohen 1960), None if it is undefined."""
     counts = Counter(labels)
     total = counts.total()
     first, second = Counter[Hashable](), Counter[Hashable]()
@@ -125,26 +126,27 @@ def match_boxes(pair: TwoAnnotations) -> list[tuple[Annotation, Annotation, floa
     return matches
 
 
-Things = list[tuple[frozenset[str], frozenset[str]]]
-"""The concepts that each of both said of the things of an image that both spoke about."""
+Items = list[tuple[frozenset[str], frozenset[str]]]
+"""Both sets of concepts of each item of an image (itself, a crop or a matched box) that both
+labelled."""
 
 
-def _things(kind: str, pair: TwoAnnotations, crops: bool) -> Things:
+def _items(kind: str, pair: TwoAnnotations, crops: bool) -> Items:
     if kind == DETECTION:
         return [
             (frozenset({first.concept_id}), frozenset({second.concept_id}))
             for first, second, _ in match_boxes(pair)
         ]
-    first, second = _by_thing(pair.first), _by_thing(pair.second)
+    first, second = _by_item(pair.first), _by_item(pair.second)
     if kind == CLASSIFICATION:
-        return [(first[thing], second[thing]) for thing in first if thing in second]
-    # A crop that only one of them named holds no concept for the other.
-    things = first.keys() | second.keys() if crops else {None}
+        return [(first[item], second[item]) for item in first if item in second]
+    # A crop that only one of them labelled holds no concept for the other.
+    items = first.keys() | second.keys() if crops else {None}
     none = frozenset[str]()
-    return [(first.get(thing, none), second.get(thing, none)) for thing in things]
+    return [(first.get(item, none), second.get(item, none)) for item in items]
 
 
-def _by_thing(annotations: Iterable[Annotation]) -> dict[Box | None, frozenset[str]]:
+def _by_item(annotations: Iterable[Annotation]) -> dict[Box | None, frozenset[str]]:
     """The concepts of the image, or of each of its crops."""
     found: dict[Box | None, frozenset[str]] = {}
     for each in annotations:
@@ -152,13 +154,13 @@ def _by_thing(annotations: Iterable[Annotation]) -> dict[Box | None, frozenset[s
     return found
 
 
-def _of_concept(concept: str, matched: Iterable[Things]) -> ConceptAgreement:
+def _of_concept(concept: str, items_by_image: Iterable[Items]) -> ConceptAgreement:
     labels = [
-        (concept in first, concept in second) for things in matched for first, second in things
+        (concept in first, concept in second) for items in items_by_image for first, second in items
     ]
-    said = Counter(labels)
+    counts = Counter(labels)
     return ConceptAgreement(
-        concept, said[True, True], said[True, False], said[False, True], cohen_kappa(labels)
+        concept, counts[True, True], counts[True, False], counts[False, True], cohen_kappa(labels)
     )
 
 
