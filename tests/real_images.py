@@ -6,12 +6,15 @@ from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageEnhance
-from sklearn.datasets import load_digits, load_sample_images
+
+from cli.demo.digits import read_digits
 
 
 @lru_cache(maxsize=1)
 def photographs() -> tuple[Image.Image, ...]:
     """Fourteen different pictures: two photographs, and six parts of each."""
+    from sklearn.datasets import load_sample_images
+
     whole = [Image.fromarray(pixels) for pixels in load_sample_images().images]
     corners = [(x, y) for x in (0, 213, 426) for y in (0, 213)]
     parts = [photo.crop((x, y, x + 213, y + 213)) for photo in whole for x, y in corners]
@@ -37,7 +40,7 @@ def encoded(image: Image.Image, form: str = "PNG", **save: int) -> bytes:
 @lru_cache(maxsize=1)
 def digits() -> tuple[tuple[int, bytes], ...]:
     """Handwritten digits of 8 by 8 pixels, 300 of them, with what they are."""
-    found = load_digits()
+    found = read_digits()
     return tuple(
         (int(target), encoded(Image.fromarray((pixels * 15).astype(np.uint8))))
         for target, pixels in zip(found.target[:300], found.images[:300], strict=True)

@@ -16,7 +16,6 @@ from optuna.distributions import (
     FloatDistribution,
 )
 from optuna.exceptions import ExperimentalWarning
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -64,6 +63,9 @@ class OptunaSampler:
         ]
         if len(completed) < LEAST_FOR_IMPORTANCES or not distributions:
             return {}
+        # It loads scikit-learn, SciPy and pandas, which the services do without otherwise.
+        from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
         study = optuna.create_study(direction="maximize")
         study.add_trials([_trial(each, distributions) for each in completed])
         return dict(get_param_importances(study, evaluator=PedAnovaImportanceEvaluator()))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from cli.demo.digits import read_digits
 from domain.library.view import DETECTION
 
 VALIDATION = 300
@@ -44,9 +45,8 @@ class DigitScene(NamedTuple):
 def digit_scenes(train: int, validation: int, seed: int) -> Iterator[DigitScene]:
     """Scenes of none to four digits on noise that do not overlap. The same seed, the same bytes."""
     import numpy as np
-    from sklearn.datasets import load_digits
 
-    data: Any = load_digits()
+    data = read_digits()
     random = np.random.default_rng(seed)
     places = range(len(data.images))
     for number in range(train + validation):

@@ -121,7 +121,7 @@ def eventually(condition: Callable[[], Any], what: str, seconds: float = HANG_SE
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, f"this did not come about in {seconds} s: {what}"
-        time.sleep(0.01)
+        time.sleep(0.03)
     return found
 
 

@@ -23,7 +23,7 @@ from tests.servers import port_of_its_own
 from tests.system.system import eventually
 
 SHORT, LONG = "0.1", "200"
-IMAGES = "300"
+IMAGES = "100"
 
 
 class Demo:
