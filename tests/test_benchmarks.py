@@ -26,7 +26,7 @@ from tests.servers import Database
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_it_finds_figures(name: str) -> None:
-    if name == "scrub" and CHROMIUM is None:
+    if name in {"scrub", "pages"} and CHROMIUM is None:
         pytest.skip("no Chromium here: run `apt-get install -y chromium-headless-shell`")
     figures = BENCHMARKS[name](True)
     assert figures

@@ -1,6 +1,5 @@
 """Errors as problem details (RFC 9457): what is wrong, where, and what to do."""
 
-import errno
 import logging
 import re
 import uuid
@@ -13,7 +12,6 @@ from eventsourcing import persistence
 from litestar import Request, Response
 from litestar.exceptions import (
     HTTPException,
-    InternalServerException,
     ValidationException,
 )
 from sqlalchemy.exc import DataError, OperationalError
@@ -194,25 +192,6 @@ def on_unstorable(_: Request[Any, Any, Any], error: Exception) -> Response[Probl
         types.INVALID,
         "an id or a text in the request has a character that is no text; remove it",
     )
-
-
-def on_impossible_name(
-    request: Request[Any, Any, Any], error: ValueError | InternalServerException
-) -> Response[Problem]:
-    """No file can have the name: it has a NUL, or is too long."""
-    cause = error.__cause__
-    if isinstance(error, InternalServerException) and not (
-        isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG
-    ):
-        return on_http_error(request, error)
-    return problem(types.NOT_FOUND, "there is no such file")
-
-
-IMPOSSIBLE_NAMES: dict[int | type[Exception], Any] = {
-    ValueError: on_impossible_name,
-    InternalServerException: on_impossible_name,
-}
-"""Handlers of the errors of names that no file system takes."""
 
 
 def on_too_deep(_: Request[Any, Any, Any], __: RecursionError) -> Response[Problem]:

@@ -35,8 +35,9 @@ from projections.training.suggestions import (
 )
 
 KEYS = "1234567890abcdefghijklmnopqrstuvwxyz"
-"""The keys of a view's concepts, in their order."""
-
+"""The keys of a view's concepts, in their order; those beyond are found by searching."""
+SEARCHED = 9
+"""The least number of concepts that can be searched on the page."""
 
 _OWN_PAGE = r"^(/[^/\\].*|)$"
 """The address of a page of this server, or nothing: `//host` and `/\\host` would be another's."""
@@ -92,6 +93,10 @@ class AnnotatePage(Page, frozen=True, kw_only=True):
             (concept.concept_id, concept.label, key.strip())
             for concept, key in zip(self.view.concepts, keys, strict=False)
         ]
+
+    @property
+    def searchable(self) -> bool:
+        return len(self.view.concepts) >= SEARCHED
 
     @property
     def work(self) -> str:

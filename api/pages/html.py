@@ -6,13 +6,13 @@ from typing import Any, cast
 from urllib.parse import quote
 
 import msgspec
-import plotly
 from jinja2 import StrictUndefined
 from litestar import Request, Response
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Redirect, Template
 
 from api.http.problems import Problem
+from api.pages.assets import address
 from domain.errors import Unauthenticated
 from domain.library.view import CLASSIFICATION
 from domain.training.form_controls import plain
@@ -55,7 +55,7 @@ def prepare(engine: JinjaTemplateEngine) -> None:
     environment.undefined = StrictUndefined
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.globals["now"] = lambda: datetime.now(UTC)
-    environment.globals["plotly_version"] = plotly.__version__
+    environment.globals["static"] = address
     environment.filters |= {
         "ago": ago,
         "exact": exact,

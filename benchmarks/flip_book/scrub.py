@@ -104,6 +104,15 @@ def run(quick: bool) -> list[Measurement]:
 @contextmanager
 def page_of(points: int, epochs: int) -> Iterator[Page]:
     """The flip book's page of a version with this number of items and epochs, all loaded."""
+    with site_of(points, epochs) as (url, key, version_id), browser(url, key) as page:
+        page.goto(f"{url}/versions/{version_id}/flip-book", wait_until="networkidle")
+        page.wait_for_selector("body[data-ready]")
+        yield page
+
+
+@contextmanager
+def site_of(points: int, epochs: int) -> Iterator[tuple[str, str, str]]:
+    """A server with a version of that many items and epochs: its address, a key, the version."""
     with (
         data_folder() as folder,
         migrated_postgres(folder) as server,
@@ -125,10 +134,7 @@ def page_of(points: int, epochs: int) -> Iterator[Page]:
         with stemma("api", log=log, settings=settings):
             if not wait_ready(url, START_SECONDS):
                 raise RuntimeError(f"the API does not answer: {log.read_text(encoding='utf-8')}")
-            with _browser(url, key) as page:
-                page.goto(f"{url}/versions/{version_id}/flip-book", wait_until="networkidle")
-                page.wait_for_selector("body[data-ready]")
-                yield page
+            yield url, key, version_id
 
 
 def fill(store: Store, engine: Engine, blobs: BlobStore, points: int, epochs: int) -> str:
@@ -171,7 +177,8 @@ def _columns(points: int, epoch: int) -> dict[str, Any]:
 
 
 @contextmanager
-def _browser(url: str, key: str) -> Iterator[Page]:
+def browser(url: str, key: str) -> Iterator[Page]:
+    """A tab of a browser with an empty cache, signed in with a key."""
     if CHROMIUM is None:
         raise RuntimeError(
             "no Chromium here: run `apt-get update && apt-get install -y chromium-headless-shell`"
@@ -180,9 +187,9 @@ def _browser(url: str, key: str) -> Iterator[Page]:
         client.post("/api/v1/sessions", json={"key": key}).raise_for_status()
         (cookie,) = client.cookies.jar
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
-        context = browser.new_context(viewport={"width": 1400, "height": 900})
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
+        context = chromium.new_context(viewport={"width": 1400, "height": 900})
         context.add_cookies([{"name": cookie.name, "value": str(cookie.value), "url": url}])
         context.set_default_timeout(LONGEST_MS)
         yield context.new_page()
-        browser.close()
+        chromium.close()

@@ -1,6 +1,8 @@
 """Set-up: uv is told what pip is told, and what is not complete is made anew."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -129,3 +131,46 @@ def test_without_any_python_it_says_how_to_name_one(tmp_path: Path) -> None:
     assert refused.returncode == 1
     (line,) = refused.stderr.splitlines()
     assert "make PYTHON=" in line
+
+
+def test_scripts_of_pages_are_pinned_and_checked_and_name_no_registry() -> None:
+    lock = json.loads((setup.PAGES / "package-lock.json").read_text())
+    manifest = json.loads((setup.PAGES / "package.json").read_text())
+    packages = {name: one for name, one in lock["packages"].items() if name}
+    assert {f"node_modules/{name}" for name in manifest["dependencies"]} == set(packages)
+    for name, package in packages.items():
+        assert package["version"] == manifest["dependencies"][name.removeprefix("node_modules/")]
+        assert package["integrity"].startswith("sha512-")
+        assert "resolved" not in package
+
+
+def test_without_a_registry_set_up_goes_on_and_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(setup.PAGES / name, tmp_path)
+    monkeypatch.setattr(setup, "PAGES", tmp_path)
+    monkeypatch.setenv("npm_config_cache", str(tmp_path / "empty"))
+    monkeypatch.setenv("npm_config_offline", "true")
+    with (tmp_path / "lock").open("w") as lock:
+        setup.fetch_scripts(lock.fileno())
+    assert "could not be fetched" in capfd.readouterr().err
+    assert not (tmp_path / "node_modules" / ".complete").exists()
+
+
+def test_scripts_that_were_carried_over_need_no_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(setup.PAGES / name, tmp_path)
+    monkeypatch.setattr(setup, "PAGES", tmp_path)
+    wheels = tmp_path / "wheels"
+    with (tmp_path / "lock").open("w") as lock:
+        if setup.npm_ci(lock.fileno(), ["--cache", str(wheels / "npm")], {}) != 0:
+            pytest.skip("no npm registry is reached from here")
+        shutil.rmtree(tmp_path / "node_modules")
+        monkeypatch.setenv("PIP_NO_INDEX", "1")
+        monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+        setup.fetch_scripts(lock.fileno())
+    assert (tmp_path / "node_modules" / ".complete").exists()
+    assert (tmp_path / "node_modules/uplot/dist/uPlot.iife.min.js").exists()

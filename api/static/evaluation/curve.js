@@ -1,6 +1,6 @@
 // The precision-recall curve of one concept, with the place of its threshold.
 import { call, Problem } from "../api.js";
-import { colour } from "../training/chart.js";
+import { colour } from "../lines_chart.js";
 
 export function drawCurve(figure, api, split, thresholdOf) {
   const plot = figure.querySelector(".plot");

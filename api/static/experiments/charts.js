@@ -1,5 +1,5 @@
 // The charts of an experiment, drawn anew from its trials and curves.
-import { colour } from "../training/chart.js";
+import { colour } from "../lines_chart.js";
 import { bestLast, COMPLETED, PRUNED, styleOf } from "./lines.js";
 import { parametersChart } from "./parameters.js";
 

@@ -1,5 +1,5 @@
 // The curves of the trials that are compared, each in a colour and a dash of its own.
-import { colour } from "../training/chart.js";
+import { colour } from "../lines_chart.js";
 import { draw } from "./charts.js";
 
 const INKS = ["--accent", "--busy", "--bad", "--warn"];

@@ -1,5 +1,5 @@
 // How the line of a trial is drawn: the best is strong, pruned ones are faint, others are between.
-import { colour } from "../training/chart.js";
+import { colour } from "../lines_chart.js";
 
 export const COMPLETED = ["ready", "stopped"];
 export const PRUNED = "pruned";

@@ -1,6 +1,6 @@
 // Parallel coordinates: an axis for each option that differs and one for the value, a line a trial.
 // Plotly's own draw with WebGL, for which the content security policy would have to allow eval.
-import { colour } from "../training/chart.js";
+import { colour } from "../lines_chart.js";
 import { bestLast, styleOf } from "./lines.js";
 
 const FIRST = ["architecture", "optimizer", "rate_multiplier", "weight_decay", "image_size", "balancing"];

@@ -1,5 +1,5 @@
 // The colours of points by correctness, concept, split or outcome, with their legend.
-import { colour } from "../training/chart.js";
+import { colour } from "../lines_chart.js";
 
 const STEPS = 11;
 const OUTCOMES = ["found", "shifted", "swapped", "missed"];

@@ -1,7 +1,7 @@
 // The flip book's page: the map, its player, the chosen items and the opened one, kept together.
 import { Problem } from "../api.js";
 import { forgive } from "../evaluation/shots.js";
-import { colour } from "../training/chart.js";
+import { colour } from "../lines_chart.js";
 import { addressWith, fromAddress, keepAddress } from "./address.js";
 import { counted, filtered, lassoed, listed, nearest } from "./chosen.js";
 import { schemeOf, showLegend } from "./colours.js";

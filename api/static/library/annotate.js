@@ -7,18 +7,23 @@ import { onKeys } from "./annotate_keys.js";
 import { look, meaning } from "./annotate_saving.js";
 import { Suggestions } from "./annotate_suggestions.js";
 import { review } from "./annotate_review.js";
-import { fitPicture, hidePicture, showPicture } from "./annotate_picture.js";
+import { Stage } from "./annotate_picture.js";
+import { searchConcepts } from "./annotate_search.js";
 import { Outbox, Work } from "./annotate_work.js";
 import { refresh } from "../parts.js";
 import { showProblem } from "../problems.js";
 import { beep } from "../sound.js";
 
 const AHEAD = 6;
+const BETWEEN_COUNTS = 1500;
 
 const place = document.querySelector("[data-annotate]");
 const { view_id: view, project_id: project, kind, crops: ofCrops, labels, among, image: first, saved_at: savedAt, back: cameFrom, suggests, queue, blind } = JSON.parse(place.dataset.annotate);
 const one = (name) => place.querySelector(`[data-${name}]`);
 const frame = one("frame");
+const stage = new Stage(one("stage"), frame, (factor) => {
+  one("zoom").textContent = factor === 1 ? "Fit" : `${Math.round(100 * factor)}%`;
+});
 const works = new Map();
 const pictures = new Pictures(first, one("picture"));
 const outbox = new Outbox(saveMoved);
@@ -33,6 +38,8 @@ const lists = {
 
 // The work that is shown, or was last; `waiting` is whether no image is shown, since when one is.
 let work;
+// The work that was shown before it.
+let before;
 let waiting = true;
 let shownAt = Infinity;
 let trip = 0;
@@ -46,9 +53,12 @@ let current = Object.keys(labels)[0];
 const boxes = kind === "detection" && new Boxes(frame, one("boxes"), {
   labels,
   drawn: () => current,
-  changed: (items) => say({ annotations: items, without_concept: false }),
+  changed: (items) => {
+    hideBoxes(false);
+    say({ annotations: items, without_concept: false });
+  },
   selected: (item) => {
-    if (item && item.concept_id in labels) current = item.concept_id;
+    if (item && item.concept_id in labels) choose(item.concept_id);
     showButtons();
   },
 });
@@ -69,11 +79,12 @@ function workOf(image) {
 // The picture is at hand: from now on keys are about this image.
 function show(next) {
   trip += 1;
+  if (work !== next) before = work;
   work = next;
   done = false;
   note = "";
   const { image } = work;
-  showPicture(frame, image, pictures.of(image));
+  stage.show(image, pictures.of(image));
   one("name").textContent = image.file_name;
   one("split").textContent = image.split;
   one("details").href = `/images/${image.image_id}`;
@@ -95,7 +106,7 @@ function showWork() {
 
 function stateOf(shown) {
   if (outbox.isSaving(shown)) return "saving…";
-  if (shown.problem) return shown.problem.undecided ? "not saved: someone was first" : "not saved";
+  if (shown.problem) return shown.problem.undecided ? "not saved: edited by someone else" : "not saved";
   if (shown.changed) return "not saved yet";
   return shown.annotated || shown.saving.base.annotations.length ? "saved" : "not annotated yet";
 }
@@ -105,7 +116,7 @@ async function travel(find, { record = true, none } = {}) {
   trip += 1;
   const mine = trip;
   waiting = true;
-  hidePicture(frame);
+  stage.hide();
   note = "the image is loading…";
   showState();
   try {
@@ -221,7 +232,7 @@ function sayConcept(id) {
   const { said } = work;
   const has = said.annotations.some((annotation) => annotation.concept_id === id);
   if (kind === "detection") {
-    current = id;
+    choose(id);
     if (!boxes.rename(id)) showButtons();
   } else if (kind === "tagging") {
     const others = said.annotations.filter((annotation) => annotation.concept_id !== id);
@@ -230,6 +241,39 @@ function sayConcept(id) {
     say({ annotations: [{ concept_id: id }], without_concept: false });
     go("next-unannotated");
   }
+}
+
+// The concept of new boxes, and of those that are shown where only one concept's are.
+function choose(id) {
+  current = id;
+  if (boxes.only) boxes.showOnly(id);
+}
+
+function hideBoxes(hides = !frame.classList.contains("bare")) {
+  frame.classList.toggle("bare", hides);
+  showButtons();
+}
+
+function showOnly() {
+  boxes.showOnly(boxes.only ? undefined : current);
+  showButtons();
+}
+
+// What the image before has, in addition to what this one has; in classification in its place.
+async function copyPrevious() {
+  const shown = work;
+  const image = before ? before.image : await previous("previous").catch(() => undefined);
+  if (shown !== work || waiting) return;
+  const { annotations = [], without_concept: without } = image ? workOf(image).said : {};
+  if (!annotations.length && !without) {
+    refuse("the previous image has nothing to copy");
+    return;
+  }
+  const own = kind === "classification" ? [] : shown.said.annotations;
+  const isOwn = ({ concept_id: id, box }) => own.some((each) => each.concept_id === id && (!box || isSame(each.box, box)));
+  say({ annotations: [...own, ...annotations.filter((each) => !isOwn(each))], without_concept: without && !own.length });
+  showWork();
+  if (kind === "classification") go("next-unannotated");
 }
 
 // By a key, one image is labelled once: at the end of the list the last one is still shown.
@@ -280,7 +324,7 @@ function saveMoved(moved) {
   if (!outbox.busy) refreshCounts();
 }
 
-// One at a time, so that an older answer never replaces a newer one.
+// One at a time, so that an older answer never replaces a newer one, and few of a fast typist's.
 async function refreshCounts() {
   if (refreshing) {
     refreshing.again = true;
@@ -289,6 +333,7 @@ async function refreshCounts() {
   do {
     refreshing = { again: false };
     await refresh(outbox.position || undefined);
+    await new Promise((resolve) => setTimeout(resolve, BETWEEN_COUNTS));
   } while (refreshing.again);
   refreshing = undefined;
 }
@@ -322,7 +367,7 @@ function go(where) {
   }
   const list = lists[where];
   if (list?.ready) return arrive(workOf(list.ready));
-  return travel(() => (list ? list.next() : before(where)), { none });
+  return travel(() => (list ? list.next() : previous(where)), { none });
 }
 
 // Who was sent here for one image goes back once it is saved.
@@ -333,7 +378,7 @@ async function returnToList() {
   location.assign(url);
 }
 
-async function before(where) {
+async function previous(where) {
   if (blind) return undefined; // its list goes forward
   const wanted = where.endsWith("-unannotated") ? unannotated : among;
   const query = { order: "newest", limit: 1, fresh: true };
@@ -384,6 +429,10 @@ function showButtons() {
   const isReviewed = Boolean(reviewer) && !work.changed;
   place.querySelector("[data-do=review]").ariaPressed = String(isReviewed);
   one("review").textContent = isReviewed ? `, reviewed by ${reviewer}` : "";
+  for (const [name, isOn] of [["hide", frame.classList.contains("bare")], ["only", Boolean(boxes?.only)]]) {
+    const button = place.querySelector(`[data-do=${name}]`);
+    if (button) button.ariaPressed = String(isOn);
+  }
   const without = one("without");
   if (without) without.ariaPressed = String(work.said.without_concept);
 }
@@ -397,6 +446,12 @@ const actions = {
   reject: rejectSuggestion,
   undo,
   redo,
+  copy: copyPrevious,
+  hide: () => hideBoxes(),
+  only: showOnly,
+  "zoom-in": () => stage.in(),
+  "zoom-out": () => stage.out(),
+  fit: () => stage.fit(),
 };
 
 place.addEventListener("click", (event) => {
@@ -419,8 +474,10 @@ function goBack(failed) {
   travel(async () => failed.image);
 }
 
+const search = one("search");
+if (search) searchConcepts(search, place, (id, time) => meets(time) && typeConcept(id));
 onKeys(one("shortcuts"), place, {
-  ...actions, saveAndNext: actions.save, save, sayConcept: typeConcept, sayWithout, leave: go, boxes, crops, meets,
+  ...actions, saveAndNext: actions.save, save, sayConcept: typeConcept, sayWithout, leave: go, boxes, crops, meets, search: search && (() => search.focus()),
 });
 addEventListener("popstate", () => {
   const id = new URL(location.href).searchParams.get("image") ?? first.image_id;
@@ -431,7 +488,6 @@ addEventListener("popstate", () => {
 addEventListener("beforeunload", (event) => {
   if (outbox.busy || [...works.values()].some((each) => each.changed)) event.preventDefault();
 });
-fitPicture(frame);
 work = workOf(first);
 work.saving.url = savedAt || undefined;
 const picture = pictures.of(first);

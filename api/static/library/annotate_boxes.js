@@ -30,6 +30,12 @@ export class Boxes {
     new ResizeObserver(() => this.draw()).observe(frame);
   }
 
+  // Show the boxes of one concept only; of all without one.
+  showOnly(concept) {
+    this.only = concept;
+    this.draw();
+  }
+
   // Suggested boxes lie below the others and are dashed; none of them can be touched.
   suggest(items) {
     this.suggested = items;
@@ -105,7 +111,7 @@ export class Boxes {
     const { handle, index } = event.target.dataset;
     const hit = index === undefined ? -1 : Number(index);
     const onSelected = hit >= 0 && hit === this.selected;
-    const way = handle ? "resize" : onSelected ? "move" : "draw";
+    const way = handle ? "resize" : onSelected && !event.shiftKey ? "move" : "draw";
     const box = this.items[this.selected]?.box;
     this.#drag = { way, handle, hit, box, from: this.#place(event), start: event, far: false };
   }
@@ -150,7 +156,8 @@ export class Boxes {
       drag && drag.way !== "draw" && at === this.selected ? { ...item, box: drag.now } : item);
     // Small ones lie on top, so that they can be reached; the selected one above all.
     const area = ({ box }) => box.width * box.height;
-    const order = [...shown.keys()].sort((a, b) =>
+    const visible = [...shown.keys()].filter((at) => !this.only || at === this.selected || shown[at].concept_id === this.only);
+    const order = visible.sort((a, b) =>
       (a === this.selected) - (b === this.selected) || area(shown[b]) - area(shown[a]));
     const drawn = this.suggested.flatMap((item) => this.#dashed(item, width, height));
     drawn.push(...order.flatMap((at) => this.#rects(shown[at], at, width, height)));
@@ -158,7 +165,7 @@ export class Boxes {
     if (this.selected >= 0) drawn.push(...this.#handles(shown[this.selected].box, width, height));
     this.svg.replaceChildren(...drawn);
     const proposed = this.suggested.map((item) => this.#label(item, `${this.labels[item.concept_id] ?? "removed"} ${item.text}`, width, height));
-    this.names.replaceChildren(...shown.map((item, at) => this.#name(item, at, width, height)), ...proposed);
+    this.names.replaceChildren(...order.map((at) => this.#name(shown[at], at, width, height)), ...proposed);
     this.#listAll(shown);
   }
 

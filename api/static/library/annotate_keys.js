@@ -27,10 +27,14 @@ function meaningOf({ key, ctrlKey, shiftKey }, place, { boxes, crops, ...actions
   if (ARROWS.has(key)) return arrow(key, { ctrlKey, shiftKey }, boxes, actions);
   const shared = ctrlKey
     ? { z: actions.undo, y: actions.redo, Z: actions.redo, s: actions.save }
-    : { Enter: actions.saveAndNext, "-": actions.sayWithout, ".": actions.review, "=": actions.accept, "!": actions.reject };
+    : {
+        Enter: actions.saveAndNext, "-": actions.sayWithout, ".": actions.review, "=": actions.accept, "!": actions.reject,
+        ">": actions["zoom-in"], "<": actions["zoom-out"], "*": actions.fit, "/": actions.search,
+        ...(crops ? {} : { ";": actions.copy }), ...(boxes || crops ? { ",": actions.hide } : {}),
+      };
   const drawing = boxes && !ctrlKey
     ? {
-        "+": actions.add, Delete: actions.delete, Backspace: actions.delete,
+        "+": actions.add, "'": actions.only, Delete: actions.delete, Backspace: actions.delete,
         "[": () => boxes.step(-1), "]": () => boxes.step(1), Escape: () => boxes.select(-1),
       }
     : {};

@@ -96,7 +96,7 @@ export class Outbox {
             return false;
           }
           if (choice !== "mine") {
-            work.problem = { message: "someone was first", undecided: true };
+            work.problem = { message: "edited by someone else", undecided: true };
             return false;
           }
           work.saving.begin(theirs);

@@ -1,4 +1,5 @@
-// One chart: a metric over iterations or epochs, in the page's own colours.
+// One chart of a version: a metric over iterations or epochs, which grows as values come.
+import { LinesChart } from "../lines_chart.js";
 import { thin } from "./thin.js";
 
 const DRAWN_AT_MOST = 6000;
@@ -10,23 +11,36 @@ export class Chart {
     delete figure.dataset.points;
     this.metric = figure.dataset.metric;
     this.axis = figure.dataset.axis;
-    this.epochs = Number(figure.dataset.epochs);
     this.digits = Number(figure.dataset.digits);
     this.latest = figure.querySelector("[data-latest]");
-    this.plot = figure.querySelector(".plot");
-    Plotly.newPlot(this.plot, this.traces(), this.layout(), { displayModeBar: false, responsive: true });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolour());
+    this.lines = this.#lines();
+    const place = figure.querySelector(".plot");
+    place.replaceChildren();
+    const isLoss = this.metric.endsWith("loss");
+    this.chart = new LinesChart(place, {
+      xName: this.axis, isWhole: this.axis === "epoch" && Number(figure.dataset.epochs) <= 500, fromZero: isLoss, lines: this.lines,
+    });
+    figure.querySelector("[data-png]").onclick = () => this.chart.save(this.metric);
   }
 
-  extend(trace, x, y) {
-    Plotly.extendTraces(this.plot, { x: [x], y: [y] }, [trace]);
-    const drawn = this.plot.data[trace];
-    if (drawn.x.length > DRAWN_AT_MOST) {
-      const kept = thin(drawn.x, drawn.y, DRAWN_AT_MOST / 2);
-      Plotly.restyle(this.plot, { x: [kept.x], y: [kept.y] }, [trace]);
-    }
-    if (trace === 0) this.figure.dataset.points = Number(this.figure.dataset.points ?? 0) + y.length;
-    if (trace === 0 && y.length) this.say(x.at(-1), y.at(-1));
+  extend(line, x, y) {
+    const drawn = this.lines[line];
+    drawn.x.push(...x);
+    drawn.y.push(...y);
+    if (drawn.x.length > DRAWN_AT_MOST) Object.assign(drawn, thin(drawn.x, drawn.y, DRAWN_AT_MOST / 2));
+    this.chart.draw();
+    if (line === 0) this.figure.dataset.points = Number(this.figure.dataset.points ?? 0) + y.length;
+    if (line === 0 && y.length) this.say(x.at(-1), y.at(-1));
+  }
+
+  // Other points for a line.
+  replace(line, x, y) {
+    Object.assign(this.lines[line], x.length > DRAWN_AT_MOST ? thin(x, y, DRAWN_AT_MOST / 2) : { x: [...x], y: [...y] });
+    this.chart.draw();
+  }
+
+  setLog(log) {
+    if (this.metric.endsWith("loss")) this.chart.setLog(log);
   }
 
   say(x, y) {
@@ -35,42 +49,11 @@ export class Chart {
     this.latest.textContent = `${value} at ${this.axis} ${where}`;
   }
 
-  traces() {
-    const [main, faint] = [colour("--accent"), colour("--faint")];
-    const points = this.axis === "epoch" ? "lines+markers" : "lines";
-    const own = { x: [], y: [], mode: points, name: this.axis === "epoch" ? "validation" : "batch", showlegend: false };
-    if (!(this.metric in SECOND)) return [{ ...own, line: { color: main, width: 2 } }];
-    const batch = this.metric === "batch_loss";
-    const second = { x: [], y: [], mode: points, name: SECOND[this.metric], showlegend: true };
-    return [
-      { ...own, showlegend: true, line: { color: batch ? faint : main, width: batch ? 1 : 2 } },
-      { ...second, line: { color: batch ? main : faint, width: 2, dash: batch ? "solid" : "dot" } },
-    ];
+  #lines() {
+    const own = { x: [], y: [], name: this.axis === "epoch" ? "validation" : "batch", ink: "--accent" };
+    if (!(this.metric in SECOND)) return [own];
+    const second = { x: [], y: [], name: SECOND[this.metric] };
+    if (this.metric === "batch_loss") return [{ ...own, ink: "--faint", width: 1 }, { ...second, ink: "--accent" }];
+    return [own, { ...second, ink: "--edge", dash: [3, 3] }];
   }
-
-  layout() {
-    const [ink, line] = [colour("--quiet"), colour("--line")];
-    const axis = { gridcolor: line, linecolor: line, zeroline: false, automargin: true };
-    return {
-      height: 210,
-      margin: { l: 44, r: 12, t: this.metric in SECOND ? 26 : 10, b: 34 },
-      paper_bgcolor: "transparent",
-      plot_bgcolor: "transparent",
-      font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: ink },
-      xaxis: { ...axis, dtick: this.axis === "epoch" && this.epochs <= 12 ? 1 : undefined, title: { text: this.axis, standoff: 4 }, rangemode: "tozero" },
-      yaxis: { ...axis, rangemode: this.metric.endsWith("loss") ? "tozero" : "normal" },
-      legend: { orientation: "h", x: 1, xanchor: "right", y: 1, yanchor: "bottom", bgcolor: "transparent" },
-      hovermode: "x unified",
-      hoverlabel: { bgcolor: colour("--paper"), bordercolor: line, font: { color: colour("--ink") } },
-    };
-  }
-
-  recolour() {
-    Plotly.relayout(this.plot, this.layout());
-    this.traces().forEach(({ line }, index) => Plotly.restyle(this.plot, { "line.color": line.color }, [index]));
-  }
-}
-
-export function colour(property) {
-  return getComputedStyle(document.documentElement).getPropertyValue(property).trim();
 }

@@ -2,13 +2,16 @@
 import { Chart } from "./chart.js";
 import { smoother } from "./smooth.js";
 
+const smoothing = document.querySelector("[data-smoothing]");
+const logarithmic = document.querySelector("[data-log]");
+
 export function startCharts() {
   const charts = new Map();
   for (const figure of document.querySelectorAll("[data-metric][data-axis]")) {
     charts.set(figure.dataset.metric, new Chart(figure));
   }
-  const smooth = smoother();
-  const batch = { iterations: [], smoothed: [] };
+  let smooth = smoother(Number(smoothing.value));
+  const batch = { iterations: [], losses: [], smoothed: [] };
   const validation = { iterations: [], epochs: [], losses: [] };
 
   function extend({ metric, iterations, values }, iterationsPerEpoch) {
@@ -19,6 +22,7 @@ export function startCharts() {
     if (metric === "batch_loss") {
       const smoothed = values.map(smooth);
       batch.iterations.push(...iterations);
+      batch.losses.push(...values);
       batch.smoothed.push(...smoothed);
       chart.extend(1, iterations, smoothed);
     }
@@ -43,6 +47,16 @@ export function startCharts() {
       training: trainingLossAt(validation.iterations[index]),
     }));
   }
+
+  // All that is smoothed, anew.
+  smoothing.oninput = () => {
+    smooth = smoother(Number(smoothing.value));
+    batch.smoothed = batch.losses.map(smooth);
+    charts.get("batch_loss")?.replace(1, batch.iterations, batch.smoothed);
+    charts.get("validation_loss")?.replace(1, validation.epochs, validation.iterations.map(trainingLossAt));
+  };
+  logarithmic.onchange = () => charts.forEach((chart) => chart.setLog(logarithmic.checked));
+  logarithmic.onchange();
 
   return { extend, history };
 }

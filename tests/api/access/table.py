@@ -204,7 +204,7 @@ open                   GET    /asyncapi.yaml
 open                   GET    /asyncapi.json
 open                   GET    /schemas/events/{name}/{file}
 open                   GET    /static/{file_path}
-open                   GET    /static/plotly/{file_path}
+open                   GET    /notices
 open                   GET    /schema
 open                   GET    /schema/{path}
 open                   GET    /schema/openapi.json

@@ -19,8 +19,8 @@ SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
 CHECKS = (Path(__file__).parents[1] / "pages_checks.js").read_text()
 CHARTS_FOLLOW = """() => {
   const ink = getComputedStyle(document.documentElement).getPropertyValue("--quiet").trim();
-  const drawn = [...document.querySelectorAll(".js-plotly-plot")];
-  return drawn.every((plot) => plot.layout.font.color === ink);
+  const followed = ({ chart, layout }) => (chart ? chart.ink : layout?.font.color ?? ink) === ink;
+  return [...document.querySelectorAll(".plot")].every(followed);
 }"""
 REFUSED = re.compile(r"Failed to load resource: the server responded with a status of 4(09|22)")
 
@@ -64,9 +64,9 @@ def is_the_same(page: Page) -> bool:
 
 
 def points(page: Page, metric: str, trace: int = 0) -> int:
-    """How many points Plotly has of a chart."""
+    """How many points a chart has of a line."""
     plot = f'[data-metric="{metric}"] .plot'
-    return int(page.eval_on_selector(plot, f"plot => plot.data[{trace}].x.length"))
+    return int(page.eval_on_selector(plot, f"plot => plot.chart.lines[{trace}].x.length"))
 
 
 def await_points(page: Page, metric: str, count: int) -> None:
@@ -190,9 +190,20 @@ def test_a_version_is_the_same_afterwards_as_it_was_live(site: Scene, page: Page
     page.wait_for_selector("body[data-ended]")
     assert points(page, "batch_loss") == 20
     epochs = page.eval_on_selector(
-        '[data-metric="validation_loss"] .plot', "plot => [...plot.data[0].x]"
+        '[data-metric="validation_loss"] .plot', "plot => [...plot.chart.lines[0].x]"
     )
     assert epochs == [1, 2]
+    # Smoothing is chosen, loss is drawn on a logarithmic axis, and a chart is saved as a picture.
+    smoothed = '[data-metric="batch_loss"] .plot'
+    assert page.eval_on_selector(smoothed, "plot => plot.chart.lines[1].y[9]") > 1.2
+    page.get_by_label("Smoothing").fill("0")
+    same = "plot => plot.chart.lines[1].y.every((value, at) => value === plot.chart.lines[0].y[at])"
+    assert page.eval_on_selector(smoothed, same)
+    page.get_by_label("Logarithmic loss").check()
+    assert page.eval_on_selector(smoothed, "plot => plot.chart.log")
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save Total loss (batch) as PNG").click()
+    assert saved.value.suggested_filename == "batch_loss.png"
 
 
 def test_a_lost_connection_is_said_and_taken_up_again(site: Scene, page: Page) -> None:
