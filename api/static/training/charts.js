@@ -7,17 +7,18 @@ export function startCharts() {
   for (const figure of document.querySelectorAll("[data-metric][data-axis]")) {
     charts.set(figure.dataset.metric, new Chart(figure));
   }
-  const smooth = smoother();
+  let smooth = smoother();
   const batch = { iterations: [], smoothed: [] };
   const validation = { iterations: [], epochs: [], losses: [] };
 
-  function extend({ metric, iterations, values }, iterationsPerEpoch) {
+  function extend({ metric, iterations, values, total, smoothed: given }, iterationsPerEpoch) {
     const chart = charts.get(metric);
     if (!chart) return;
     const epochs = iterations.map((iteration) => iteration / iterationsPerEpoch);
     chart.extend(0, chart.axis === "epoch" ? epochs : iterations, values);
     if (metric === "batch_loss") {
-      const smoothed = values.map(smooth);
+      const smoothed = given ?? values.map(smooth);
+      if (given) smooth = smoother(total, given.at(-1));
       batch.iterations.push(...iterations);
       batch.smoothed.push(...smoothed);
       chart.extend(1, iterations, smoothed);
