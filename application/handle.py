@@ -30,7 +30,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     `expected_revision` is that of the stream the command is about: if it has moved on, the
     command is refused instead of decided again. `fingerprint` tells the request from another one
-    that is sent under the same command id by mistake.
+    that is sent under the same command id by mistake. `fresh` says that the command id was made for
+    this request, so that no other one can have it.
     """
 
     actor: str
@@ -39,6 +40,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     causation_id: str | None = None
     expected_revision: int | None = None
     fingerprint: str = ""
+    fresh: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -63,13 +65,20 @@ class Session:
     def __init__(self, store: Store, request: Request) -> None:
         self.store = store
         self.request = request
-        self.position = store.head()
+        self._position: int | None = None
         self._states: dict[str, Any] = {}
         self._revisions: dict[str, int] = {}
         self._read_revisions: dict[str, int] = {}
         self._events: list[Recorded] = []
         self._ids_given = 0
         self._no_additions: NoAdditions | None = None
+
+    @property
+    def position(self) -> int:
+        """The position of the log that all is read at: its end when the first thing was read."""
+        if self._position is None:
+            self._position = self.store.head()
+        return self._position
 
     def new_id(self) -> str:
         """A fresh id that is the same in every try at this command."""
@@ -87,10 +96,16 @@ class Session:
         names = {entity_id: aggregate.stream(entity_id) for entity_id in entity_ids}
         missing = [name for name in names.values() if name not in self._states]
         if missing:
-            for name, events in self.store.streams(missing, upto=self.position).items():
+            for name, events in self._read(missing).items():
                 state = aggregate.fold(recorded.event for recorded in events)
                 self.remember(name, state, events[-1].originator_version if events else 0)
         return {entity_id: self._states[name] for entity_id, name in names.items()}
+
+    def _read(self, names: Sequence[str]) -> dict[str, list[Recorded]]:
+        if self._position is not None:
+            return self.store.streams(names, upto=self._position)
+        self._position, events = self.store.streams_and_head(names)
+        return events
 
     def begin(self, aggregate: Aggregate[State]) -> str:
         """A fresh id, of an aggregate that has no events yet."""
@@ -220,7 +235,9 @@ def handle(store: Store, request: Request, decide: Callable[[Session], Decided[A
     attempt = 0
     while attempt < TRIES or time.monotonic() < until:
         attempt += 1
-        earlier = store.find_command(request.command_id)
+        # An id that was just made can only be on record if an earlier try put it there.
+        unused = attempt == 1 and request.fresh
+        earlier = None if unused else store.find_command(request.command_id)
         if earlier is not None:
             return _repeat(store, earlier, request)
         session = Session(store, request)
@@ -232,7 +249,7 @@ def handle(store: Store, request: Request, decide: Callable[[Session], Decided[A
             time.sleep(random.uniform(0, min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE)))
         except Refusal:
             # It may be this very command, sent twice at once, that made it impossible.
-            earlier = store.find_command(request.command_id)
+            earlier = None if unused else store.find_command(request.command_id)
             if earlier is None:
                 raise
             return _repeat(store, earlier, request)

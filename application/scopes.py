@@ -30,6 +30,10 @@ class Scopes:
         """The id of a stream's project; None if it does not exist or has none."""
         return self.projects_of([stream])[stream]
 
+    def is_known(self, stream: str) -> bool:
+        """Whether `project_of` answers without a query."""
+        return stream in self._cache
+
     def projects_of(self, streams: Iterable[str]) -> dict[str, str | None]:
         """The project ids of several streams."""
         return {name: scope.project_id for name, scope in self.scopes_of(streams).items()}

@@ -23,18 +23,21 @@ log = logging.getLogger(__name__)
 def run_checkpoints(settings: Settings, _: Store, stop: threading.Event) -> None:
     """Sign until `stop` is set. Another thread publishes to NATS, so that signing does not wait.
 
-    While the log contradicts an earlier signature, nothing is signed.
+    While the log contradicts an earlier signature, nothing is signed. A third thread compares the
+    events that are too many to be compared at the start.
     """
     url, nats = settings.require("database_url"), nats_login(settings)
     signed, ended = threading.Event(), threading.Event()
     publisher = threading.Thread(target=announce, args=(url, nats, signed, ended))
     publisher.start()
+    whole = False
     try:
         while not stop.is_set():
             started = time.monotonic()
             try:
-                _sign(settings, url, signed, stop)
+                _sign(settings, url, signed, stop, whole)
             except SigningRefused as refused:
+                whole = True
                 log.critical("NO CHECKPOINT IS SIGNED: %s", refused)
                 # A retry reads the whole log.
                 stop.wait(max(PAUSE_SECONDS, 5 * (time.monotonic() - started)))
@@ -44,14 +47,35 @@ def run_checkpoints(settings: Settings, _: Store, stop: threading.Event) -> None
         publisher.join()
 
 
-def _sign(settings: Settings, url: str, signed: threading.Event, stop: threading.Event) -> None:
+def _sign(
+    settings: Settings, url: str, signed: threading.Event, stop: threading.Event, whole: bool
+) -> None:
     signer = Signer(
         Keys(settings.signing_key_file, settings.log_origin),
         CheckpointFile(settings.checkpoint_file),
         Pace(settings.log_checkpoint_events, settings.log_checkpoint_seconds),
     )
+    ended = threading.Event()
+    comparing = threading.Thread(target=_compare, args=(signer, url, ended), name="compare log")
     with psycopg.connect(url, autocommit=True, **KEEPALIVE_OPTIONS) as connection:
-        signer.begin(connection)
-        while not stop.wait(LOOK_SECONDS):
-            if signer.sign_if_due(connection) is not None:
-                signed.set()
+        signer.begin(connection, whole=whole)
+        comparing.start()
+        try:
+            while not stop.wait(LOOK_SECONDS):
+                if signer.sign_if_due(connection) is not None:
+                    signed.set()
+        finally:
+            ended.set()
+            comparing.join()
+
+
+def _compare(signer: Signer, url: str, ended: threading.Event) -> None:
+    """Again from the log's beginning if the connection breaks."""
+    while not ended.is_set():
+        try:
+            with psycopg.connect(url, autocommit=True, **KEEPALIVE_OPTIONS) as connection:
+                signer.compare(connection, ended)
+            return
+        except psycopg.Error as error:
+            log.warning("comparing the whole log is interrupted, and begins again: %s", error)
+            ended.wait(PAUSE_SECONDS)

@@ -1,6 +1,6 @@
 """Signing of the log: the tree is extended to the log's end, and its checkpoint is signed."""
 
-import logging
+import threading
 import time
 from collections.abc import Iterator
 
@@ -10,6 +10,7 @@ from adapters.audit.checkpoint_file import CheckpointFile, SigningRefused
 from adapters.audit.keys import Keys
 from adapters.audit.signing import Unsigned, open_checkpoint, sign
 from adapters.audit.stored import (
+    PAGE,
     Connection,
     Row,
     events,
@@ -26,12 +27,14 @@ from adapters.audit.stored import (
     tree_size,
 )
 from adapters.audit.tree_comparison import TreeComparison
-from domain.audit.merkle import root_at
+from adapters.audit.whole_log import compare_whole_log, delete_tiles, dense_leaves
+from domain.audit.merkle import HASH_BYTES, root_at
 from domain.audit.signed_note import Malformed, SigningKey
-from domain.audit.tiles import GrowingTree, subtrees_of
+from domain.audit.tiles import WIDTH, GrowingTree, subtrees_of
 from domain.audit.transparency import Checkpoint
 
-log = logging.getLogger(__name__)
+TAIL = 20 * PAGE
+"""The last events that are compared before anything is signed: 102,400, in about a second."""
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -54,12 +57,15 @@ class Signer:
         self._pace = pace
         self._signed = 0
         self._signed_at = -pace.seconds
+        self._uncompared: Checkpoint | None = None
+        self._contradiction = ""
 
-    def begin(self, connection: Connection) -> None:
-        """Compare the events with the last signed checkpoint, and complete an interrupted signing.
+    def begin(self, connection: Connection, *, whole: bool = False) -> None:
+        """Compare the log with the last signed checkpoint, and complete an interrupted signing.
 
-        Raises `SigningRefused` if they differ. Stored hashes that do not fit the events are deleted
-        and computed again.
+        Of a log of more than `TAIL` events, that is the stored tree and the last `TAIL` events, and
+        all if these differ, or if `whole`. `compare` takes the others. Raises `SigningRefused` if
+        events differ. Stored hashes that do not fit the events are deleted and computed again.
         """
         with self._keys.locked(), connection.transaction():
             keys = self._keys.signing()
@@ -68,20 +74,31 @@ class Signer:
                 save_checkpoint(connection, *last)
             lock_tree(connection)
             signed = self._newest_signed(connection, keys)
-            size = 0 if signed is None else signed.size
-            trees = TreeComparison(_leaves(connection), leaf_tiles(connection))
-            trees.advance(size)
-            current = trees.current
-            if signed is not None and (current.size, current.root()) != (size, signed.root):
-                raise SigningRefused(_changed(signed, trees))
-            if not _tiles_fit(connection, trees):
-                log.warning("the stored hashes of the log do not fit its events; recomputing them")
-                connection.execute("DELETE FROM log.tiles")
-            self._signed = size
+            self._signed = 0 if signed is None else signed.size
+            if signed is not None and not whole and _end_fits(connection, signed):
+                self._uncompared = signed
+            else:
+                _compare_all(connection, signed)
+
+    def compare(self, connection: Connection, stop: threading.Event) -> None:
+        """Compare what `begin` left out, in a thread beside the signing; return when `stop` is set.
+
+        If an event differs, `sign_if_due` raises `SigningRefused` from then on.
+        """
+        signed = self._uncompared
+        trees = signed and compare_whole_log(connection, signed, stop)
+        if signed is None or trees is None:
+            return
+        if (trees.current.size, trees.current.root()) != (signed.size, signed.root):
+            self._contradiction = _changed(signed, trees)
+        elif trees.stored is not trees.current:
+            delete_tiles(connection)
 
     def sign_if_due(self, connection: Connection) -> Checkpoint | None:
         """Sign a checkpoint if one is due. Raises `SigningRefused` if it contradicts an earlier
         one."""
+        if self._contradiction:
+            raise SigningRefused(self._contradiction)
         with self._keys.locked():
             keys = self._keys.signing()
             end = head(connection)
@@ -132,6 +149,34 @@ class Signer:
         return max(checkpoints, key=lambda checkpoint: checkpoint.size, default=None)
 
 
+def _end_fits(connection: Connection, signed: Checkpoint) -> bool:
+    """Whether the stored tree has a signed checkpoint's root, and the last events their hashes."""
+    size, read = tree_size(connection), tile_reader(connection)
+    if size <= TAIL or size < signed.size or head(connection) < size:
+        return False
+    try:
+        load_tree(connection)
+        if root_at(signed.size, subtrees_of(read)) != signed.root:
+            return False
+    except ValueError:
+        return False
+    first = max(0, size - TAIL) // WIDTH
+    stored = b"".join(read(0, number) for number in range(first, -(-size // WIDTH)))
+    current = dense_leaves(events(connection, first * WIDTH, size), first * WIDTH)
+    return stored[: (size - first * WIDTH) * HASH_BYTES] == b"".join(current)
+
+
+def _compare_all(connection: Connection, signed: Checkpoint | None) -> None:
+    size = 0 if signed is None else signed.size
+    trees = TreeComparison(dense_leaves(events(connection)), leaf_tiles(connection))
+    trees.advance(size)
+    current = trees.current
+    if signed is not None and (current.size, current.root()) != (size, signed.root):
+        raise SigningRefused(_changed(signed, trees))
+    if not _tiles_fit(connection, trees):
+        delete_tiles(connection)
+
+
 def _tiles_fit(connection: Connection, trees: TreeComparison) -> bool:
     """Whether the stored tree can be extended."""
     size = tree_size(connection)
@@ -166,20 +211,6 @@ def _dense(page: list[Row], size: int) -> Iterator[bytes]:
             yield leaf_of(row)
         except ValueError as error:
             raise SigningRefused(f"event {expected} was not written by Stemma: {error}") from error
-
-
-def _leaves(connection: Connection) -> Iterator[bytes]:
-    """The leaves of the events, up to the first event that is missing or cannot have a leaf."""
-    expected = 1
-    for page in events(connection):
-        leaves: list[bytes] = []
-        for row in page:
-            if row[0] != expected or "\n" in row[1] or "\n" in row[3]:
-                yield b"".join(leaves)
-                return
-            leaves.append(leaf_of(row))
-            expected += 1
-        yield b"".join(leaves)
 
 
 def _refuse_contradiction(connection: Connection, tree: GrowingTree, signed: Checkpoint) -> None:

@@ -122,6 +122,16 @@ def leaf_tiles(connection: Connection) -> Iterator[bytes]:
     return _dense_tiles(cursor)
 
 
+def leaf_tiles_after(connection: Connection, number: int, limit: int = 100) -> list[bytes]:
+    """The stored hashes of the next leaves, behind a tile, up to the first one that is missing."""
+    rows = connection.execute(
+        "SELECT number, hashes FROM log.tiles WHERE level = 0 AND number > %s"
+        " ORDER BY number LIMIT %s",
+        (number, limit),
+    )
+    return [bytes(row[1]) for place, row in enumerate(rows, start=number + 1) if row[0] == place]
+
+
 def _dense_tiles(cursor: ServerCursor[tuple[Any, ...]]) -> Iterator[bytes]:
     with cursor:
         for expected, (number, hashes) in enumerate(cursor):

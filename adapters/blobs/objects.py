@@ -6,12 +6,14 @@ write is durable. In a folder it is durable after `flush`, since obstore does no
 
 import ctypes
 import os
+import random
 import re
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from stat import S_ISREG
 from typing import IO, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -32,6 +34,8 @@ takes a fraction of the time of an fsync per file, although it also waits for ot
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 """How Rust writes an error of the operating system, by its errno."""
+
+_PLAIN_KEY = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)*", re.ASCII)
 
 _SYNCFS = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
 
@@ -89,7 +93,10 @@ class Objects:
         So do all methods.
         """
         with _os_errors(key):
-            if isinstance(content, bytes) and len(content) <= PIECE:
+            if self._is_plain(key) and isinstance(content, bytes):
+                # obstore takes four times as long for a small file.
+                _write_file(self._path(key), content)
+            elif isinstance(content, bytes) and len(content) <= PIECE:
                 # A multipart upload would take four times as long for a small image.
                 obstore.put(self._store, key, content, use_multipart=False)
             else:
@@ -110,6 +117,12 @@ class Objects:
 
     def entry(self, key: str) -> Entry:
         """The metadata of a key. Raises `BlobMissing`."""
+        if self._is_plain(key):
+            status = _existing(key, lambda: self._path(key).stat())
+            if not S_ISREG(status.st_mode):
+                raise BlobMissing(f"nothing is stored under {key}")
+            modified = datetime.fromtimestamp(status.st_mtime, UTC)
+            return Entry(key, status.st_size, modified)
         meta = _existing(key, lambda: obstore.head(self._store, key))
         return Entry(key, meta["size"], meta["last_modified"])
 
@@ -185,6 +198,10 @@ class Objects:
         assert self._folder is not None
         return self._folder / key
 
+    def _is_plain(self, key: str) -> bool:
+        """Whether a key is the path of a file as it stands, which obstore need not be asked for."""
+        return self._folder is not None and _PLAIN_KEY.fullmatch(key) is not None
+
     def _folders(self, key: str) -> list[Path]:
         """The folders above a key, whose entries a new file may have changed."""
         depth = key.count("/") + 1
@@ -219,6 +236,28 @@ def _os_errors(key: str) -> Iterator[None]:
             raise
         errno = int(number[1])
         raise OSError(errno, os.strerror(errno), key) from error
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    """Write a file beside its place, under a name that obstore does not list, and move it there."""
+    beside = path.with_name(f"{path.name}#{random.getrandbits(63)}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        descriptor = os.open(beside, flags, 0o666)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(beside, flags, 0o666)
+    try:
+        try:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        finally:
+            os.close(descriptor)
+        beside.rename(path)
+    except BaseException:
+        beside.unlink()
+        raise
 
 
 def _syncfs(folder: Path) -> None:

@@ -30,6 +30,9 @@ from adapters.nats.login import NatsLogin
 
 EVENTS, JOBS, REPORTS = "EVENTS", "JOBS", "REPORTS"
 EVERY_EVENT = "stemma.events.>"
+EVENTS_KEPT = 250_000
+"""The newest events that a new EVENTS stream keeps; older ones are read over HTTP. The server holds
+some 0.7 kB of memory for each, as nearly each has a subject of its own."""
 CHECKPOINTS, CHECKPOINT_SUBJECT = "CHECKPOINTS", "stemma.checkpoints"
 WORKERS_BUCKET, CONTROL_BUCKET = "workers", "control"
 WORKERS_STREAM, CONTROL_STREAM = f"KV_{WORKERS_BUCKET}", f"KV_{CONTROL_BUCKET}"
@@ -158,6 +161,7 @@ _STREAMS = (
         allow_direct=True,
         deny_delete=True,
         deny_purge=True,
+        max_msgs=EVENTS_KEPT,
         duplicate_window=timedelta(minutes=10).total_seconds(),
     ),
     StreamConfig(

@@ -1,6 +1,8 @@
-"""Atomic batches of events for the EVENTS stream (NATS ADR-50), as bytes of the NATS protocol.
+"""Messages for the EVENTS stream: of many events as atomic batches (NATS ADR-50), as bytes of the
+NATS protocol, and of a few as messages that follow each other.
 
-A batch is refused as a whole unless the stream's last message is the one that it is to follow.
+A batch is refused as a whole, as each of the few is, unless the stream's last message is the one
+that it is to follow.
 """
 
 import logging
@@ -20,6 +22,10 @@ PAGE = 500
 """Events read at once, and in a batch at most. JetStream takes 1,000 messages in one."""
 
 BATCH_BYTES = 4 << 20
+
+CHAIN = 4
+"""So few events are published one by one: the server syncs each to the disk, and that takes it as
+long as one atomic batch."""
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +67,11 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """All but the last message as sent, the last, whose answer is the batch's, the events in them,
-    and what is then reached."""
+    """Messages that follow each other: those that are sent unanswered, as bytes, and those behind
+    them, which are answered; the events in all, and what is then reached."""
 
     opening: bytes
-    commit: Message
+    answered: Sequence[Message]
     events: Sequence[Recorded]
     reached: Reached
 
@@ -126,34 +132,54 @@ def _lines(headers: Mapping[str, str]) -> bytes:
 
 
 def _batch(messages: Sequence[Message], events: Sequence[Recorded], after: Reached) -> Batch:
-    batch, count, last = uuid.uuid4().hex, len(messages), events[-1]
-    # What follows is refused after another's message by the first, and after a purge, which leaves
-    # the stream's last sequence as it is, by the others. Both are looked up in constant time.
+    return (_chain if len(messages) <= CHAIN else _atomic)(messages, events, after)
+
+
+def _chain(messages: Sequence[Message], events: Sequence[Recorded], after: Reached) -> Batch:
+    """Each message by itself, refused unless it follows the one before it: so what the stream takes
+    of them is always their beginning."""
+    fenced = []
+    for message, event in zip(messages, events, strict=True):
+        headers = message.headers | _fence(after)
+        fenced.append(msgspec.structs.replace(message, headers=headers))
+        after = _behind(after, message, event)
+    return Batch(b"", fenced, events, after)
+
+
+def _atomic(messages: Sequence[Message], events: Sequence[Recorded], after: Reached) -> Batch:
+    batch, count = uuid.uuid4().hex, len(messages)
+    added = [
+        {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(place)} for place in range(1, count + 1)
+    ]
+    added[0] |= _fence(after)
+    added[-1]["Nats-Batch-Commit"] = "1"
+    *opening, commit = zip(messages, added, strict=True)
+    message, in_batch = commit
+    return Batch(
+        b"".join([_command(*one) for one in opening]),
+        [msgspec.structs.replace(message, headers=message.headers | in_batch)],
+        events,
+        _behind(after, message, events[-1]),
+    )
+
+
+def _fence(after: Reached) -> dict[str, str]:
+    """What follows is refused after another's message by the first, and after a purge, which leaves
+    the stream's last sequence as it is, by the others. Both are looked up in constant time."""
     fence = {"Nats-Expected-Last-Sequence": str(after.last_sequence)}
     if after.subject:
         fence |= {
             "Nats-Expected-Last-Subject-Sequence": str(after.sequence),
             "Nats-Expected-Last-Subject-Sequence-Subject": after.subject,
         }
-    added = [
-        {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(place)} for place in range(1, count + 1)
-    ]
-    added[0] |= fence
-    added[-1]["Nats-Batch-Commit"] = "1"
-    *opening, commit = zip(messages, added, strict=True)
-    message, in_batch = commit
-    return Batch(
-        b"".join([_command(*one) for one in opening]),
-        msgspec.structs.replace(message, headers=message.headers | in_batch),
-        events,
-        Reached(
-            last.position + after.surplus,
-            message.subject,
-            last.position,
-            last.metadata.event_id,
-            after.surplus,
-        ),
-    )
+    return fence
+
+
+def _behind(after: Reached, message: Message, last: Recorded) -> Reached:
+    """What is reached with a message."""
+    surplus = after.surplus
+    sequence = last.position + surplus
+    return Reached(sequence, message.subject, last.position, last.metadata.event_id, surplus)
 
 
 def _command(message: Message, in_batch: Mapping[str, str]) -> bytes:

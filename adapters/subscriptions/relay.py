@@ -1,7 +1,7 @@
 """The relay: every event of the log onto the EVENTS stream, in order, once.
 
 The stream itself says how far it is: its last message carries the position of its event. Each
-batch is atomic and names the message that it must follow, so of two relays one is refused.
+batch names the message that it must follow, so of two relays one is refused.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from adapters.nats.login import NatsLogin, nats_login
 from adapters.observability.event_spans import passed_on
 from adapters.postgres.log_growth import log_growth
 from adapters.settings import Settings
-from adapters.subscriptions.event_batches import PAGE, Batch, Reached, batches
+from adapters.subscriptions.event_batches import PAGE, Batch, Message, Reached, batches
 from application.log.store import AppendRefused, Store
 from application.scopes import Scopes
 from domain.event import Recorded
@@ -146,25 +146,31 @@ class Relay:
 
     async def _publish(self, batch: Batch) -> None:
         connection = self._client.stats["reconnects"]
-        await self._client._send_command(batch.opening)
-        last = batch.commit
-        answering = asyncio.ensure_future(
-            self._client.request(
-                last.subject, last.payload, headers=last.headers, timeout=COMMIT_SECONDS
-            )
-        )
+        if batch.opening:
+            await self._client._send_command(batch.opening)
+        answers = [asyncio.ensure_future(self._answer(one)) for one in batch.answered]
+        pending = set(answers)
         try:
-            while not answering.done():
-                await asyncio.wait({answering}, timeout=0.1)
-                if not self._client.is_connected or self._client.stats["reconnects"] != connection:
+            while pending:
+                _, pending = await asyncio.wait(pending, timeout=0.1)
+                broken = self._client.stats["reconnects"] != connection
+                if broken or not self._client.is_connected:
                     raise PublishRefused("the connection to NATS broke in the middle of a batch")
-            answer: dict[str, Any] = json.loads(answering.result().data)
+            first = batch.reached.sequence + 1 - len(answers)
+            for sequence, answer in enumerate((task.result() for task in answers), start=first):
+                if "error" in answer:
+                    raise PublishRefused(f"stream {EVENTS}: {answer['error'].get('description')}")
+                if answer["seq"] != sequence:
+                    raise PublishRefused(f"stream {EVENTS} was cut while it was published to")
         finally:
-            await end_tasks(answering)
-        if "error" in answer:
-            raise PublishRefused(f"stream {EVENTS}: {answer['error'].get('description')}")
-        if answer["seq"] != batch.reached.sequence:
-            raise PublishRefused(f"stream {EVENTS} was cut while it was published to")
+            await end_tasks(*answers)
+
+    async def _answer(self, message: Message) -> dict[str, Any]:
+        answer = await self._client.request(
+            message.subject, message.payload, headers=message.headers, timeout=COMMIT_SECONDS
+        )
+        decoded: dict[str, Any] = json.loads(answer.data)
+        return decoded
 
     async def _look(self) -> Reached:
         """Where the stream ends, checked against the log."""
@@ -249,9 +255,9 @@ def surplus_of(info: StreamInfo) -> str:
 
 
 def forgotten_up_to(info: StreamInfo, surplus: int) -> int:
-    """The position of the last event that an empty stream had: its operator's limits may have
-    emptied it, and else it is to be filled again from the log's beginning."""
-    return info.state.last_seq - surplus if _forgets(info.config) else 0
+    """The position of the last event that an empty stream had: a limit of age may have emptied it,
+    and else it was purged, and is to be filled again from the log's beginning."""
+    return info.state.last_seq - surplus if (info.config.max_age or 0) > 0 else 0
 
 
 def _check(reached: Reached, published: Sequence[Recorded]) -> None:
@@ -265,6 +271,6 @@ def _check(reached: Reached, published: Sequence[Recorded]) -> None:
 
 
 def _forgets(config: StreamConfig) -> bool:
-    """Whether its operator lets the stream drop its oldest messages by itself."""
+    """Whether the stream drops its oldest messages by itself."""
     limits: Sequence[float | None] = (config.max_age, config.max_msgs, config.max_bytes)
     return any((limit or 0) > 0 for limit in limits)

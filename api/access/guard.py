@@ -116,7 +116,10 @@ async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
         kind = need.of.removesuffix("_id")
         stream = str(StreamName(kind, connection.path_params[need.of]))
         backend: Backend = connection.app.state.backend
-        await asyncio.to_thread(demand, backend, caller, need.right, stream)
+        if backend.scopes.is_known(stream):
+            demand(backend, caller, need.right, stream)
+        else:
+            await asyncio.to_thread(demand, backend, caller, need.right, stream)
     elif need.anywhere:
         if not caller.grants.may_somewhere(need.right):
             raise _lacking(need.right, "any project")

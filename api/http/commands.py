@@ -117,6 +117,7 @@ def envelope(request: HttpRequest, content: object) -> Request:
         correlation_id=_correlation(request),
         expected_revision=_expected(request.headers.get("If-Match")),
         fingerprint=hashlib.sha256(hashed).hexdigest(),
+        fresh=key is None,
     )
 
 

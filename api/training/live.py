@@ -19,6 +19,7 @@ from api.backend import Backend
 from api.dataset.file_names import with_file_names
 from api.http.live import either, message
 from api.http.parameters import HttpRequest, Served
+from api.training.schemas import Points
 from api.training.waiting import waiting_for
 from domain.access.roles import Right
 from domain.aggregates import VERSION
@@ -27,6 +28,7 @@ from domain.training.version import ENDED, QUEUED
 from domain.training.waiting import Waiting
 from projections.flip_book.flip_book import FLIP_BOOK, RecordedEpoch, epochs_of
 from projections.training.metric_history import METRIC_HISTORY, Series, series_of
+from projections.training.sampled_metrics import sampled_series_of
 from projections.training.version_progress import (
     VERSION_PROGRESS,
     ProgressRow,
@@ -55,13 +57,18 @@ class LiveController(Controller):
         opt=needs(Right.READ, of="version_id"),
     )
     async def follow_version(
-        self, backend: Served, request: HttpRequest, version_id: FromPath[str]
+        self,
+        backend: Served,
+        request: HttpRequest,
+        version_id: FromPath[str],
+        points: Points = None,
     ) -> ServerSentEvent:
         """Events `progress` (all of it), `metrics` (what is new), `flip_book` (epochs recorded
         anew), `waiting` (what a queued version waits for) and `end`.
 
         Begins with what there is; a client that comes back names the last id it has seen in
-        `Last-Event-ID`. Ends, too, once the caller may no longer read the version.
+        `Last-Event-ID`. With `points`, the metrics that there are at the beginning are as `GET
+        …/metrics` gives them. Ends, too, once the caller may no longer read the version.
         """
         seen = request.headers.get("Last-Event-ID", "0")
         if not seen.isdecimal() or len(seen) > 18:
@@ -77,11 +84,16 @@ class LiveController(Controller):
             return caller is not None and caller.grants.may(Right.READ, project)
 
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        return ServerSentEvent(_events(backend, version_id, int(seen), may_read), headers=headers)
+        events = _events(backend, version_id, int(seen), points, may_read)
+        return ServerSentEvent(events, headers=headers)
 
 
 async def _events(
-    backend: Backend, version_id: str, seen: int, may_read: Callable[[], Awaitable[bool]]
+    backend: Backend,
+    version_id: str,
+    seen: int,
+    points: int | None,
+    may_read: Callable[[], Awaitable[bool]],
 ) -> AsyncIterator[ServerSentEventMessage]:
     shown: ProgressRow | None = None
     waiting: Waiting | None = None
@@ -94,7 +106,7 @@ async def _events(
                 if not await may_read():
                     return
                 yield ServerSentEventMessage(comment="still here", data=None)
-            looked = await asyncio.to_thread(_look, backend, version_id, seen)
+            looked = await asyncio.to_thread(_look, backend, version_id, seen, points)
             progress, series, epochs, before, position = looked
             assert progress is not None
             if series:
@@ -125,11 +137,14 @@ def _wait_until_shown(backend: Backend, version_id: str) -> None:
             raise NotFound("there is no such version")
 
 
-def _look(backend: Backend, version_id: str, seen: int) -> Look:
+def _look(backend: Backend, version_id: str, seen: int, points: int | None) -> Look:
     """One snapshot: the progress, the metrics and the recorded epochs after `seen`, how many
     trainings are before it if it is queued, and the position of all."""
     with backend.reading(None, *SHOWN) as (connection, position):
-        series = series_of(connection, version_id, after=seen, upto=position)
+        if points is not None and not seen:
+            series = sampled_series_of(connection, version_id, points, upto=position)
+        else:
+            series = series_of(connection, version_id, after=seen, upto=position)
         epochs = epochs_of(connection, version_id, after=seen, upto=position)
         progress = find_progress(connection, version_id)
         queued = progress is not None and progress.status == QUEUED

@@ -3,13 +3,24 @@
 from typing import Annotated, Any
 
 import msgspec
+from litestar.params import QueryParameter
 from msgspec import Meta
 
 from api.http.schemas import Listing, Strict, published_as
 from domain.training.waiting import Waiting
 from projections.training.library_queries import VersionRow
 from projections.training.metric_history import Series
+from projections.training.sampled_metrics import FEWEST_POINTS, MOST_POINTS
 from projections.training.version_progress import ProgressRow
+
+Points = Annotated[
+    int | None,
+    QueryParameter(
+        ge=FEWEST_POINTS,
+        le=MOST_POINTS,
+        description="At most so many values of each metric, as many as a chart has room for",
+    ),
+]
 
 
 class NewVersion(Strict, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from api.training.schemas import (
     CorrectedSince,
     MetricsView,
     NewVersion,
+    Points,
     ProgressView,
     Versions,
     VersionView,
@@ -46,6 +47,7 @@ from projections.training.library_queries import (
 )
 from projections.training.metric_history import METRIC_HISTORY, series_of
 from projections.training.models_library import MODELS_LIBRARY
+from projections.training.sampled_metrics import sampled_series_of
 from projections.training.version_progress import VERSION_PROGRESS, find_progress, trainings_before
 
 
@@ -210,10 +212,15 @@ class VersionController(Controller):
         backend: Served,
         version_id: FromPath[str],
         after: Annotated[int, QueryParameter(ge=0, description="Only what is newer")] = 0,
+        points: Points = None,
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> MetricsView:
-        """Learning rate and batch loss per iteration, validation loss and accuracy per epoch."""
+        """Learning rate and batch loss per iteration, validation loss and accuracy per epoch.
+
+        With `points`, the least and the greatest value of each range of iterations are left, and
+        the first that is no number.
+        """
         with backend.reading_as_of(as_of, at_least, VERSION_PROGRESS, METRIC_HISTORY) as (
             connection,
             position,
@@ -221,7 +228,12 @@ class VersionController(Controller):
         ):
             if find_progress(connection, version_id, as_of=at) is None:
                 raise NotFound("there is no such version")
-            series = series_of(connection, version_id, after=after, upto=at)
+            if points is None:
+                series = series_of(connection, version_id, after=after, upto=at)
+            else:
+                series = sampled_series_of(
+                    connection, version_id, points, after=after, upto=position if at is None else at
+                )
             return MetricsView(series, position)
 
     @get(

@@ -18,9 +18,9 @@ from domain.dataset.image import AddImage, AnnotateImage, AssignSplit, Image, Im
 from domain.dataset.imports import Import, RequestImport
 from domain.dataset.project import Project
 from domain.errors import Conflict, Refusal
-from domain.event import StreamName, name_of
+from domain.event import StreamName
 from domain.library import view as views
-from domain.library.view import View, ViewCreated
+from domain.library.view import View
 
 
 class TakenImage(msgspec.Struct, frozen=True):
@@ -147,14 +147,9 @@ def _holds(image: Image, view_id: str) -> bool:
 
 def views_of(store: Store, project_id: str, *, upto: int = END) -> dict[str, View]:
     """A project's views as they were at a position of the log, now by default; by id."""
-    made = store.read_all(upto=upto, names=[name_of(ViewCreated)])
-    ids = [
-        recorded.entity_id
-        for recorded in made
-        if isinstance(recorded.event, ViewCreated) and recorded.event.project_id == project_id
-    ]
     project_views: dict[str, View] = {}
-    for stream, events in store.streams([VIEW.stream(key) for key in ids], upto=upto).items():
+    names = store.views_of_project(project_id, upto=upto)
+    for stream, events in store.streams(names, upto=upto).items():
         state = VIEW.fold(recorded.event for recorded in events)
         project_views[StreamName.parse(stream).entity_id] = views.require(state)
     return project_views

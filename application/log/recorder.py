@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
+import psycopg
 from eventsourcing.persistence import (
     InterfaceError,
     Notification,
@@ -13,14 +14,27 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.postgres import PostgresProcessRecorder
 from eventsourcing.utils import retry
-from psycopg.rows import tuple_row
+from psycopg.rows import DictRow, tuple_row
 from psycopg.sql import SQL, Identifier
 
 from application.log.connections import read_again
+from application.log.group_commit import Append, GroupCommit
 from domain.dataset.image import ImageAdded
 from domain.event import name_of
 
 ADDED = name_of(ImageAdded)
+
+_EVENTS_OF = SQL(
+    "SELECT wanted.stream AS originator_id, found.originator_version, found.topic, found.state"
+)
+_OF_EACH = """
+    CROSS JOIN LATERAL (
+        SELECT originator_version, topic, state FROM {events}
+        WHERE originator_id = wanted.stream
+          AND notification_id > 0 AND notification_id <= %(upto)s::bigint
+        OFFSET 0
+    ) AS found ORDER BY wanted.stream COLLATE "C", found.originator_version
+"""
 
 
 class CommandRow(msgspec.Struct, frozen=True):
@@ -44,16 +58,18 @@ class LogRecorder(PostgresProcessRecorder):
 
     It takes more than events and tracking. `command` is refused if its id is taken. `unchanged`
     maps streams that were read but not written to the revisions they must still have.
-    `no_additions` is refused if others added images. All raise `IntegrityError`. `keys` are new
-    keys of streams, and `shredded` streams whose keys go.
+    `no_additions` is refused if others added images. `tracked_first` is the first of the sequences
+    that `tracking` stands for: it is refused if that was tracked before. All raise
+    `IntegrityError`. `keys` are new keys of streams, and `shredded` streams whose keys go.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._group = GroupCommit(self._commit, self._commit_alone)
         schema = Identifier(self.datastore.schema)
         self._append = SQL(
             "SELECT {}.append(%b::text[], %b::bigint[], %b::text[], %b::bytea[], %b::text[],"
-            " %b::bytea, %b::text[], %b::bigint[], %s::text, %s::bigint) AS head"
+            " %b::bytea, %b::text[], %b::bigint[], %s::text, %s::bigint, %s::bigint) AS head"
         ).format(schema)
         # After the append, which has the lock that makes writers wait for each other.
         self._append_with_keys = SQL(
@@ -63,8 +79,12 @@ class LogRecorder(PostgresProcessRecorder):
         self._no_additions = SQL(
             ", {}.refuse_other_additions(%s::text, %s::bigint, %s::bigint)"
         ).format(schema)
+        # Each stream is looked up in an index by itself, fenced by OFFSET 0. Left the choice,
+        # PostgreSQL reads the whole log where it expects many rows for many names.
         self._select_keys = SQL(
-            "SELECT subject, key FROM {}.subject_keys WHERE subject = ANY(%s)"
+            "SELECT wanted.stream AS subject, kept.key FROM unnest(%s::text[]) AS wanted (stream)"
+            " CROSS JOIN LATERAL ("
+            " SELECT key FROM {}.subject_keys WHERE subject = wanted.stream OFFSET 0) AS kept"
         ).format(schema)
         self._select_command = SQL(
             "SELECT command_id, fingerprint, result FROM {}.commands WHERE command_id = %s"
@@ -72,25 +92,34 @@ class LogRecorder(PostgresProcessRecorder):
         self._count = SQL("SELECT count(*) FROM {}.{}").format(
             schema, Identifier(self.events_table_name)
         )
+        events = SQL("{}.{}").format(schema, Identifier(self.events_table_name))
         self._select_streams = SQL(
-            "SELECT originator_id, originator_version, topic, state FROM {}.{}"
-            " WHERE originator_id = ANY(%s) AND notification_id > 0 AND notification_id <= %s"
-            " ORDER BY originator_id, originator_version"
-        ).format(schema, Identifier(self.events_table_name))
-
+            "{} FROM (SELECT DISTINCT stream FROM unnest(%(streams)s::text[]) AS given (stream))"
+            " AS wanted{}"
+        ).format(_EVENTS_OF, SQL(_OF_EACH).format(events=events))
+        self._select_streams_and_head = SQL(
+            "SELECT log.head, of_each.* FROM"
+            " (SELECT coalesce(max(notification_id), 0) AS head FROM {}) AS log"
+            " LEFT JOIN ({}) AS of_each ON true"
+        ).format(events, self._select_streams)
         self._select_images = SQL(
-            "SELECT originator_id, originator_version, topic, state FROM {schema}.{table}"
-            " WHERE notification_id > 0 AND notification_id <= %(upto)s AND originator_id IN ("
-            " SELECT originator_id FROM {schema}.{table} WHERE topic = 'image.added'"
-            " AND {schema}.project_of(state) = %(project)s AND originator_id > %(after)s"
-            " ORDER BY originator_id LIMIT %(limit)s)"
-            " ORDER BY originator_id, originator_version"
-        ).format(schema=schema, table=Identifier(self.events_table_name))
+            "{} FROM (SELECT DISTINCT originator_id AS stream FROM {events}"
+            " WHERE topic = 'image.added' AND {schema}.project_of(state) = %(project)s"
+            " AND originator_id > %(after)s AND notification_id <= %(upto)s::bigint"
+            " ORDER BY originator_id LIMIT %(limit)s) AS wanted{}"
+        ).format(_EVENTS_OF, SQL(_OF_EACH).format(events=events), events=events, schema=schema)
 
+        self._select_views = SQL(
+            "SELECT originator_id FROM {} WHERE topic = 'view.created'"
+            " AND {}.project_of(state) = %s AND notification_id <= %s::bigint"
+            " ORDER BY notification_id"
+        ).format(events, schema)
         self._select_revisions = SQL(
-            "SELECT originator_id AS stream, max(originator_version) AS revision FROM {}.{}"
-            " WHERE originator_id = ANY(%s) AND notification_id > 0 GROUP BY originator_id"
-        ).format(schema, Identifier(self.events_table_name))
+            "SELECT wanted.stream, newest.revision FROM unnest(%s::text[]) AS wanted (stream)"
+            " CROSS JOIN LATERAL (SELECT originator_version AS revision FROM {events}"
+            " WHERE originator_id = wanted.stream AND notification_id > 0"
+            " ORDER BY originator_version DESC LIMIT 1) AS newest"
+        ).format(events=events)
 
         self._select_page = SQL(
             "SELECT originator_id, originator_version, topic, state, notification_id"
@@ -137,9 +166,22 @@ class LogRecorder(PostgresProcessRecorder):
         """The events of several streams up to a position, each stream's in order."""
         with self.datastore.get_connection() as connection:
             rows = connection.execute(
-                self._select_streams, (list(streams), upto), prepare=True
+                self._select_streams, {"streams": list(streams), "upto": upto}, prepare=True
             ).fetchall()
         return [StoredEvent(**row) for row in rows]
+
+    @read_again
+    def select_streams_and_head(
+        self, streams: Sequence[str], upto: int
+    ) -> tuple[int, list[StoredEvent]]:
+        """The log's last position, and the same, in one snapshot."""
+        parameters = {"streams": list(streams), "upto": upto}
+        with self.datastore.get_connection() as connection:
+            rows = connection.execute(
+                self._select_streams_and_head, parameters, prepare=True
+            ).fetchall()
+        heads = [row.pop("head") for row in rows]
+        return heads[0], [StoredEvent(**row) for row in rows if row["originator_id"] is not None]
 
     @read_again
     def select_revisions(self, streams: Sequence[str]) -> dict[str, int]:
@@ -158,19 +200,31 @@ class LogRecorder(PostgresProcessRecorder):
             rows = connection.execute(self._select_images, parameters, prepare=True).fetchall()
         return [StoredEvent(**row) for row in rows]
 
-    @retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
+    @read_again
+    def select_views(self, project_id: str, upto: int) -> list[str]:
+        """The streams of a project's views that were made up to a position, the first one first."""
+        with self.datastore.get_connection() as connection:
+            rows = connection.execute(self._select_views, (project_id, upto), prepare=True)
+            return [row["originator_id"] for row in rows]
+
     def insert_events(
         self, stored_events: Sequence[StoredEvent], **kwargs: Any
     ) -> Sequence[int] | None:
-        """All in one statement, which is its own transaction; returns the positions given."""
+        """All in one statement, so all or nothing; returns the positions given."""
+        append = self._to_append(stored_events, **kwargs)
+        head = self._group.append(append)
+        return range(head + 1, head + 1 + len(stored_events))
+
+    def _to_append(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Append:
         command: CommandRow | None = kwargs.get("command")
         unchanged: dict[str, int] = kwargs.get("unchanged") or {}
         tracking: Tracking | None = kwargs.get("tracking")
         keys: dict[str, bytes] = kwargs.get("keys") or {}
         shredded: list[str] = kwargs.get("shredded") or []
         no_additions: NoAdditions | None = kwargs.get("no_additions")
+        streams = [str(event.originator_id) for event in stored_events]
         parameters: tuple[Any, ...] = (
-            [str(event.originator_id) for event in stored_events],
+            streams,
             [event.originator_version for event in stored_events],
             [event.topic for event in stored_events],
             [event.state for event in stored_events],
@@ -180,6 +234,7 @@ class LogRecorder(PostgresProcessRecorder):
             list(unchanged.values()),
             tracking and tracking.application_name,
             tracking and tracking.notification_id,
+            kwargs.get("tracked_first"),
         )
         statement = self._append
         if keys or shredded:
@@ -189,8 +244,44 @@ class LogRecorder(PostgresProcessRecorder):
             statement += self._no_additions
             own = sum(event.topic == ADDED for event in stored_events)
             parameters += no_additions.project_id, no_additions.since, own
+        ids = [
+            *([] if command is None else [f"command {command.command_id}"]),
+            *([] if tracking is None else [f"feed {tracking.application_name}"]),
+        ]
+        return Append(
+            statement,
+            parameters,
+            len(stored_events),
+            frozenset([*streams, *ids]),
+            frozenset(unchanged),
+        )
+
+    def _commit(self, appends: Sequence[Append]) -> list[int]:
         with self.datastore.get_connection() as connection:
-            row = connection.execute(statement, parameters, prepare=True).fetchone()
-        assert row is not None
-        head = int(row["head"])
-        return range(head + 1, head + 1 + len(stored_events))
+            if len(appends) == 1:
+                return [_head(_execute(connection, appends[0]))]
+            try:
+                with connection.pipeline():
+                    connection.execute("BEGIN")
+                    cursors = [_execute(connection, append) for append in appends]
+                    commit = connection.execute("COMMIT")
+            except BaseException:
+                connection.rollback()
+                raise
+            if commit.statusmessage != "COMMIT":
+                raise OperationalError(f"the commit ended with {commit.statusmessage}")
+            return [_head(cursor) for cursor in cursors]
+
+    @retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
+    def _commit_alone(self, append: Append) -> int:
+        return self._commit([append])[0]
+
+
+def _execute(connection: psycopg.Connection[DictRow], append: Append) -> psycopg.Cursor[DictRow]:
+    return connection.execute(append.statement, append.parameters, prepare=True)
+
+
+def _head(cursor: psycopg.Cursor[DictRow]) -> int:
+    row = cursor.fetchone()
+    assert row is not None
+    return int(row["head"])

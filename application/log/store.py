@@ -31,6 +31,7 @@ TABLE = "stemma_events"
 CHANNEL = TABLE
 PAGE = 1000
 STREAMS = 5000
+END = 2**63 - 1
 
 KEEPALIVE_OPTIONS: dict[str, Any] = {
     "keepalives_idle": 3,
@@ -42,7 +43,6 @@ KEEPALIVE_OPTIONS: dict[str, Any] = {
 
 LogUnreachable = (OperationalError, InterfaceError)
 """The errors of the log's reads and writes while PostgreSQL does not answer."""
-END = 2**63 - 1
 
 
 class AppendRefused(Exception):
@@ -98,13 +98,15 @@ class Store:
         command: CommandRow | None = None,
         unchanged: Mapping[str, int] | None = None,
         tracking: tuple[str, int] | None = None,
+        tracked_first: int | None = None,
         no_additions: NoAdditions | None = None,
     ) -> int:
         """Save events, and what belongs with them, in one transaction; return the last position.
 
         `unchanged` are the revisions of streams that the decision rests on. `tracking` is a feed's
-        name and the sequence it has been ingested up to. All images that the events add must be of
-        the project of `no_additions`. Returns 0 if there were no events.
+        name and the sequence it has been ingested up to, and `tracked_first` the first of those
+        that are ingested now: none of them may be ingested already. All images that the events add
+        must be of the project of `no_additions`. Returns 0 if there were no events.
         Raises `AppendRefused`, and then nothing is saved.
         """
         stored, new = self._keys_for(events)
@@ -115,6 +117,7 @@ class Store:
                 command=command,
                 unchanged=unchanged,
                 tracking=Tracking(*tracking) if tracking else None,
+                tracked_first=tracked_first,
                 keys=new,
                 shredded=[event.stream for event in events if shreds(event.event)],
                 no_additions=no_additions,
@@ -133,6 +136,14 @@ class Store:
             events[recorded.stream].append(recorded)
         return events
 
+    def streams_and_head(self, names: Sequence[str]) -> tuple[int, dict[str, list[Recorded]]]:
+        """The log's last position, and the same as of it, in one statement."""
+        head, rows = self._recorder.select_streams_and_head(names, END)
+        events: dict[str, list[Recorded]] = {name: [] for name in names}
+        for recorded in self._recorded(rows):
+            events[recorded.stream].append(recorded)
+        return head, events
+
     def revisions(self, names: Sequence[str]) -> dict[str, int]:
         """The current last revision of each existing stream."""
         return self._recorder.select_revisions(names)
@@ -141,6 +152,10 @@ class Store:
         """The names of the streams of a kind, in their order, from behind one of them on."""
         first = str(StreamName(kind, ""))
         return self._trail.begun(first, max(first, after), limit)
+
+    def views_of_project(self, project_id: str, *, upto: int = END) -> list[str]:
+        """The streams of a project's views as of a position, in the order they were made."""
+        return self._recorder.select_views(project_id, upto)
 
     def image_streams(
         self, project_id: str, *, upto: int, personal: bool = False

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from application.handle import new_metadata
-from application.log.store import AppendRefused, Store
+from application.log.store import Store
 from application.training.job_tokens import JobTokens
 from domain.aggregates import VERSION
 from domain.errors import Conflict, Refusal
@@ -66,16 +66,6 @@ class Ingest:
         """The sequence up to which the feed has been ingested."""
         return self._store.tracked(self.feed)
 
-    def _refuse_overlap(self, first: int) -> None:
-        """Refuse a batch that begins with reports which another process has ingested: decided on
-        versions loaded afterwards, it would record the same events again.
-
-        Reports ingested after this check change revisions that the batch is decided on.
-        """
-        ingested = self.position()
-        if ingested >= first:
-            raise AppendRefused(f"{self.feed} has already been ingested up to {ingested}")
-
     def take(self, messages: Sequence[Delivered]) -> int:
         """Record what the messages report, in one transaction with the feed's sequence.
 
@@ -87,9 +77,11 @@ class Ingest:
         reports = [report for message in messages if (report := _decode(message)) is not None]
         self._load({VERSION.stream(report.version_id) for report in reports})
         try:
-            self._refuse_overlap(messages[0].sequence)
             events = [event for report in reports for event in self._record(report)]
-            position = self._store.append(events, tracking=(self.feed, messages[-1].sequence))
+            # A batch that begins with reports which another process has ingested is refused:
+            # decided on versions loaded afterwards, it would record the same events again.
+            first, last = messages[0].sequence, messages[-1].sequence
+            position = self._store.append(events, tracking=(self.feed, last), tracked_first=first)
         except BaseException:
             self._versions.clear()  # it holds states that were not saved
             raise

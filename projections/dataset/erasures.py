@@ -67,7 +67,9 @@ def project(recorded: Recorded) -> Iterator[Write]:
             yield Write(_gone, {"blob": recorded.entity_id, "gone_at": at})
 
 
-ERASURES = ReadModel("erasures_v1", metadata, event_by_event(project))
+ERASURES = ReadModel(
+    "erasures_v1", metadata, event_by_event(project), ("image.erased", "blob.erased")
+)
 
 
 class ErasureRow(msgspec.Struct, frozen=True):

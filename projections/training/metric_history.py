@@ -95,13 +95,17 @@ METRIC_HISTORY = ReadModel(
 class Series(msgspec.Struct):
     """A metric's values, each with the number of iterations done when it was measured.
 
-    `position` is that of the last event in it: pass it as `after` for later values.
+    `position` is that of the last event in it: pass it as `after` for later values. Where `points`
+    limits them, `total` is the number of values that these were chosen from, null if they are all,
+    and batch loss is `smoothed`: by exponential moving averages over all of these.
     """
 
     metric: str
     iterations: list[int]
     values: list[float]
     position: int
+    total: int | None = None
+    smoothed: list[float] | None = None
 
 
 def series_of(

@@ -1,6 +1,6 @@
 // The charts of a version's metrics. Each grows as values come; nothing is drawn again for that.
 import { Chart } from "./chart.js";
-import { smoother } from "./smooth.js";
+import { KEPT_BY_SERVER, smoother } from "./smooth.js";
 
 const smoothing = document.querySelector("[data-smoothing]");
 const logarithmic = document.querySelector("[data-log]");
@@ -14,13 +14,17 @@ export function startCharts() {
   const batch = { iterations: [], losses: [], smoothed: [] };
   const validation = { iterations: [], epochs: [], losses: [] };
 
-  function extend({ metric, iterations, values }, iterationsPerEpoch) {
+  function extend({ metric, iterations, values, total, smoothed: given }, iterationsPerEpoch) {
     const chart = charts.get(metric);
     if (!chart) return;
     const epochs = iterations.map((iteration) => iteration / iterationsPerEpoch);
     chart.extend(0, chart.axis === "epoch" ? epochs : iterations, values);
     if (metric === "batch_loss") {
-      const smoothed = values.map(smooth);
+      // Of a sample the server has averaged all values that it leaves out.
+      const kept = Number(smoothing.value);
+      const averaged = kept === KEPT_BY_SERVER && given;
+      const smoothed = averaged || values.map(smooth);
+      if (averaged) smooth = smoother(kept, total, given.at(-1));
       batch.iterations.push(...iterations);
       batch.losses.push(...values);
       batch.smoothed.push(...smoothed);

@@ -6,6 +6,7 @@ import { refresh } from "../parts.js";
 import { showProgress } from "./steps.js";
 
 const RETRY_MS = 3000;
+const POINTS = 700;
 const place = document.querySelector("[data-follow], [data-then]");
 const live = document.querySelector("[data-live]");
 const gap = document.querySelector("[data-gap]");
@@ -17,7 +18,7 @@ let charts = startCharts();
 let waiting = [];
 
 function follow() {
-  const source = new EventSource(place.dataset.follow);
+  const source = new EventSource(`${place.dataset.follow}?points=${POINTS}`);
   source.onopen = () => say("Live");
   source.onerror = () => {
     say("Connection lost. Reconnecting…");
@@ -61,7 +62,7 @@ function follow() {
 
 // As of a past moment nothing moves: the charts show what there was.
 async function showThen() {
-  const { series } = await call("GET", place.dataset.then);
+  const { series } = await call("GET", `${place.dataset.then}&points=${POINTS}`);
   waiting.push(...series);
   draw();
   say("As it was");

@@ -89,7 +89,9 @@ def append(store: Store, count: int, stream: str = "project-1") -> int:
 
 
 POSITIONS = "stemma_events_position_check"
-INDEXES = "'log.stemma_events_correlation_idx'::regclass, 'log.stemma_events_images_idx'::regclass"
+INDEXES = ", ".join(
+    f"'log.stemma_events_{name}_idx'::regclass" for name in ("correlation", "images", "views")
+)
 
 
 def tamper(database: Database, *statements: str) -> None:

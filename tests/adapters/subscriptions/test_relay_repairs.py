@@ -17,6 +17,7 @@ from adapters.health.consumer_lag import read_database_status, read_stream_lags
 from adapters.nats.jetstream import EVENTS, connect, end_tasks, ensure_streams
 from adapters.postgres.postgres import engine_for
 from adapters.servers.postgres import EmbeddedPostgres
+from adapters.subscriptions import event_batches
 from adapters.subscriptions import relay as relay_module
 from adapters.subscriptions.relay import NotFromTheLog, PublishRefused, Relay, StreamAhead
 from application.log.store import Store
@@ -133,6 +134,53 @@ def test_a_relay_is_refused_after_anothers_batch_under_other_subjects(
     with_relay(store, nats_url, use)
 
 
+@pytest.mark.parametrize("count", [1, 3, event_batches.CHAIN, event_batches.CHAIN + 1])
+def test_what_is_cut_off_between_two_messages_leaves_no_hole(
+    store: Store, nats_url: str, count: int
+) -> None:
+    """The relay knows of a message that is gone when the next ones come: each of them is refused,
+    whether they are a chain or a batch, and under whatever subjects."""
+    append(store, 2)
+
+    async def use(js: JetStreamContext, relay: Relay) -> None:
+        await relay.catch_up()
+        assert relay._reached is not None
+        others = [recorded(f"view-{number}", 1, OTHER) for number in range(count)]
+        await asyncio.to_thread(store.append, others)
+        (batch,) = relay._page_after(relay._reached)
+        for cut in (js.delete_msg(EVENTS, 2), js.purge_stream(EVENTS)):
+            await cut
+            with pytest.raises(PublishRefused, match="wrong last sequence"):
+                await relay._publish(batch)
+        assert await held(js) == []
+        assert await Relay(store, js).catch_up() == count + 2
+        assert await held(js) == [(n + 2, n) for n in range(1, count + 3)]
+
+    with_relay(store, nats_url, use)
+
+
+def test_a_purge_within_a_chain_stops_its_rest(store: Store, nats_url: str) -> None:
+    """Of a chain whose first message was taken and purged, no other one is taken."""
+    append(store, 1)
+
+    async def use(js: JetStreamContext, relay: Relay) -> None:
+        await relay.catch_up()
+        assert relay._reached is not None
+        others = [recorded(f"view-{number}", 1, OTHER) for number in range(3)]
+        await asyncio.to_thread(store.append, others)
+        (batch,) = relay._page_after(relay._reached)
+        assert len(batch.answered) == 3
+        first = await relay._answer(batch.answered[0])
+        assert first["seq"] == 2
+        await js.purge_stream(EVENTS)
+        for message in batch.answered[1:]:
+            assert "wrong last sequence" in (await relay._answer(message))["error"]["description"]
+        assert await Relay(store, js).catch_up() == 4
+        assert await held(js) == [(n + 2, n) for n in range(1, 5)]
+
+    with_relay(store, nats_url, use)
+
+
 def test_a_running_relay_refills_a_stream_that_is_purged_while_nothing_happens(
     store: Store, nats_url: str, migrated: Database
 ) -> None:
@@ -197,7 +245,7 @@ def test_where_old_events_may_go_the_relay_goes_on_after_all_of_them_have_gone(
             await js.purge_stream(EVENTS)
             await Relay(store, js).catch_up()
         config = (await js.stream_info(EVENTS)).config
-        config.max_msgs = 2
+        config.max_msgs, config.max_age = 2, 3600
         await js.update_stream(config)
         assert [position for _, position in await held(js)] == [2, 3]
         await js.purge_stream(EVENTS)
@@ -207,6 +255,24 @@ def test_where_old_events_may_go_the_relay_goes_on_after_all_of_them_have_gone(
         assert [position for _, position in await held(js)] == [4]
 
     with_relay(store, nats_url, use)
+
+
+def test_a_purged_stream_that_keeps_a_number_of_events_is_filled_again(
+    store: Store, nats_url: str
+) -> None:
+    append(store, 5)
+
+    async def use(js: JetStreamContext, relay: Relay) -> None:
+        await relay.catch_up()
+        assert await held(js) == [(3, 3), (4, 4), (5, 5)]
+        await js.purge_stream(EVENTS)
+        assert await Relay(store, js).catch_up() == 5
+        assert await held(js) == [(8, 3), (9, 4), (10, 5)]
+        await asyncio.to_thread(append, store, 1)
+        assert await Relay(store, js).catch_up() == 1
+        assert (await held(js))[-1] == (11, 6)
+
+    with_relay(store, nats_url, use, max_msgs=3)
 
 
 def test_messages_expire_and_the_relay_goes_on(store: Store, nats_url: str) -> None:

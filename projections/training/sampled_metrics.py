@@ -1,0 +1,125 @@
+"""Metric series reduced to as many points as a chart has room for, none of which is made up.
+
+A series is cut into ranges of as many values each. Of each range the least and the greatest value
+stay, and the first that is no number, so that no spike and no NaN is hidden.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, Connection, LargeBinary, Row, cast, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+
+from projections.training.metric_history import BATCH_LOSS, METRICS, Series, chunks
+
+KEPT = 0.95
+"""The weight of what was before in the smoothed values, as in api/static/training/smooth.js."""
+
+FEWEST_POINTS, MOST_POINTS = 10, 10_000
+
+Doubles = NDArray[np.float64]
+
+_HEADER = 20
+"""Bytes before the elements of an array, as `array_send` gives it. Each has its length first."""
+_INTEGERS = np.dtype([("length", ">i4"), ("value", ">i4")])
+_DOUBLES = np.dtype([("length", ">i4"), ("value", ">f8")])
+_BLOCK = 128
+
+
+def _joined(arrays: ColumnElement[list[object]]) -> ColumnElement[bytes]:
+    elements = func.substr(func.array_send(arrays), _HEADER + 1)
+    nothing = cast(b"", LargeBinary)
+    return func.string_agg(elements, aggregate_order_by(nothing, chunks.c.position)).cast(
+        LargeBinary
+    )
+
+
+_BY_METRIC = select(
+    chunks.c.metric,
+    func.max(chunks.c.position).label("position"),
+    _joined(chunks.c.iterations).label("iterations"),
+    _joined(chunks.c["values"]).label("measured"),
+).group_by(chunks.c.metric)
+
+
+def sampled_series_of(
+    connection: Connection, version_id: str, points: int, *, after: int = 0, upto: int
+) -> list[Series]:
+    """Each metric's values from events at positions above `after`, at most `points` of each."""
+    rows = connection.execute(
+        _BY_METRIC.where(
+            chunks.c.version_id == version_id,
+            chunks.c.position > after,
+            chunks.c.position <= upto,
+        )
+    )
+    series = {row.metric: _sampled(row, points, smoothed=after == 0) for row in rows}
+    return [series[metric] for metric in METRICS if metric in series]
+
+
+def _sampled(row: Row[tuple[str, int, bytes, bytes]], points: int, *, smoothed: bool) -> Series:
+    metric, position, iterations, measured = row
+    done = np.frombuffer(iterations, _INTEGERS)["value"]
+    values = np.frombuffer(measured, _DOUBLES)["value"].astype(np.float64)
+    if len(values) <= points:
+        return Series(metric, done.tolist(), values.tolist(), position)
+    chosen = choose(values, points)
+    series = Series(metric, done[chosen].tolist(), values[chosen].tolist(), position, len(values))
+    if smoothed and metric == BATCH_LOSS:
+        series.smoothed = smooth(values)[chosen].tolist()
+    return series
+
+
+def choose(values: Doubles, points: int) -> NDArray[np.intp]:
+    """The places of at most `points` of more values, in order; both ends are among them."""
+    inner = values[1:-1]
+    missing = np.isnan(inner)
+    ranges = (points - 2) // (3 if missing.any() else 2)
+    width = -(-len(inner) // ranges)
+    beyond = ranges * width - len(inner)
+
+    def by_range(filled: NDArray[np.generic], padding: float) -> Doubles:
+        table: Doubles = np.pad(filled, (0, beyond), constant_values=padding).reshape(ranges, width)
+        return table
+
+    number = by_range(~missing, False).any(axis=1)
+    gap = by_range(missing, False)
+    starts = np.arange(ranges) * width + 1
+    least = by_range(np.where(missing, np.inf, inner), np.inf).argmin(axis=1) + starts
+    greatest = by_range(np.where(missing, -np.inf, inner), -np.inf).argmax(axis=1) + starts
+    first_gap = gap.argmax(axis=1) + starts
+    kept = least[number], greatest[number], first_gap[gap.any(axis=1)], [0, len(values) - 1]
+    return np.unique(np.concatenate(kept)).astype(np.intp)
+
+
+def smooth(values: Doubles) -> Doubles:
+    """Exponential moving averages without the bias towards their start (Kingma & Ba 2015, section
+    3).
+
+    Block by block: within one, the shares of its values are a product with one matrix.
+    """
+    if not np.isfinite(values).all():
+        return _smooth_one_by_one(values)
+    blocks = -(-len(values) // _BLOCK)
+    padded = np.pad(values, (0, blocks * _BLOCK - len(values))).reshape(blocks, _BLOCK)
+    step = np.arange(_BLOCK)
+    share = np.tril(KEPT ** np.abs(step[:, None] - step)) * (1 - KEPT)
+    means = padded @ share.T
+    before = 0.0
+    for block in range(blocks):
+        means[block] += before * KEPT ** (step + 1)
+        before = means[block, -1]
+    return _unbiased(means.ravel()[: len(values)])
+
+
+def _smooth_one_by_one(values: Doubles) -> Doubles:
+    """The same where one value is no number or infinite: it changes those behind it alone."""
+    means, mean = np.empty(len(values)), 0.0
+    for place, value in enumerate(values.tolist()):
+        mean = KEPT * mean + (1 - KEPT) * value
+        means[place] = mean
+    return _unbiased(means)
+
+
+def _unbiased(means: Doubles) -> Doubles:
+    weights: Doubles = means / (1 - KEPT ** (np.arange(len(means)) + 1.0))
+    return weights
