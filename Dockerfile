@@ -7,6 +7,7 @@ COPY requirements-build.lock .
 RUN /opt/build/bin/pip install --no-cache-dir --disable-pip-version-check \
     --require-hashes --no-deps --requirement requirements-build.lock
 COPY . .
+RUN /opt/build/bin/python -m scripts.generate_client
 RUN /opt/build/bin/pip wheel --disable-pip-version-check --wheel-dir /wheel \
     --no-index --no-deps --no-build-isolation .
 
