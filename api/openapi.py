@@ -71,6 +71,21 @@ _IF_NONE_MATCH = {
     "schema": {"type": "string"},
 }
 
+_RANGE = [
+    {
+        "name": "Range",
+        "in": "header",
+        "description": "`bytes=FIRST-`: only the bytes from this one on",
+        "schema": {"type": "string"},
+    },
+    {
+        "name": "If-Range",
+        "in": "header",
+        "description": "An `ETag`: all of it if it does not hold any more",
+        "schema": {"type": "string"},
+    },
+]
+
 _NO_COMMANDS = {
     "/api/v1/sessions",
     "/api/v1/sessions/codes",
@@ -96,9 +111,13 @@ _CONDITIONAL = {
 }
 """Paths whose GET has an `ETag` and honours `If-None-Match`."""
 
+_RANGES = {"/api/v1/versions/{version_id}/checkpoint"}
+"""Paths whose GET honours `Range`."""
+
 _MAY_LACK = (
     "/api/v1/versions",
     "/api/v1/events",
+    "/api/v1/metrics",
     "/api/v1/webhooks",
     "/api/v1/keys",
     "/api/v1/audit/",
@@ -188,6 +207,9 @@ class _Operation:
         if self.reads and self.path in _CONDITIONAL:
             parameters.append(_IF_NONE_MATCH)
             responses["304"] = {"description": "It is as it was", "headers": _ETAG}
+        if self.path in _RANGES:
+            parameters += _RANGE
+            responses["206"] = responses["200"] | {"description": "The part that was asked for"}
         for status in sorted(set(self.statuses())):
             responses[status] = {"$ref": f"#/components/responses/{status}"}
         security: list[Json] = [{"key": []}, {"session": []}] if self.need is not None else []

@@ -1,17 +1,71 @@
-"""Follow Stemma's events from another service, over HTTP or NATS.
+"""Stemma from Python: projects, trainings, metrics, and the events of its log.
 
-    for received in follow_http("http://localhost:8300", after=position, key=key):
+    from stemma_client import Stemma
+
+    s = Stemma()
+    run = s.projects["Pets"].views["species"].train(architecture="resnet18", epochs=3)
+    run.wait().metrics().to_pandas()
+
+A service that follows the events stores `received.position` with its own data, and begins there:
+
+    for received in s.events(after=position, names=["version.*"]):
         match received.event:
-            case VersionTrainingCompleted(checkpoint=checkpoint): ...
+            case events.VersionTrainingCompleted(checkpoint=checkpoint): ...
         store(received.position)
-
-Events are delivered once and in the order of the log. Store `received.position` with your own data,
-in the transaction of the effect, and pass it as `after` when you restart.
 """
 
+from stemma_client._generated import answers, events, operations
+from stemma_client.client import Stemma
+from stemma_client.errors import (
+    ApiError,
+    Conflict,
+    DigestMismatch,
+    Forbidden,
+    Gone,
+    ImportFailed,
+    Invalid,
+    NotFound,
+    NotProven,
+    NotStemma,
+    ReadOnly,
+    Stale,
+    StemmaError,
+    TooManyRequests,
+    TrainingFailed,
+    Unauthenticated,
+    Unreachable,
+    WaitTimeout,
+)
 from stemma_client.order import Gap
 from stemma_client.over_http import Refused, follow_http
-from stemma_client.over_nats import follow_nats
 from stemma_client.received import Received, Unknown
 
-__all__ = ["Gap", "Received", "Refused", "Unknown", "follow_http", "follow_nats"]
+__all__ = [
+    "ApiError",
+    "Conflict",
+    "DigestMismatch",
+    "Forbidden",
+    "Gap",
+    "Gone",
+    "ImportFailed",
+    "Invalid",
+    "NotFound",
+    "NotProven",
+    "NotStemma",
+    "ReadOnly",
+    "Received",
+    "Refused",
+    "Stale",
+    "Stemma",
+    "StemmaError",
+    "TooManyRequests",
+    "TrainingFailed",
+    "Unauthenticated",
+    "Unknown",
+    "Unreachable",
+    "WaitTimeout",
+    "answers",
+    "events",
+    "follow_http",
+    "operations",
+]

@@ -1,5 +1,7 @@
 """Filters of NATS subjects for events by name and subject."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator, Sequence
 

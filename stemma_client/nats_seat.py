@@ -1,5 +1,7 @@
 """The client's connection to NATS: its account, and the consumer name that the account allows."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import msgspec

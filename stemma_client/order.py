@@ -1,5 +1,7 @@
 """The order of received events: no event is delivered twice, and a gap is detected."""
 
+from __future__ import annotations
+
 from collections import OrderedDict
 
 from stemma_client.received import Received

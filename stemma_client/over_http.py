@@ -1,5 +1,7 @@
 """Following events over HTTP: pages after a position, and long polling at the end of the log."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections.abc import Iterator, Sequence

@@ -1,5 +1,7 @@
 """Following events over NATS: a consumer from a position, recreated when it is lost."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence

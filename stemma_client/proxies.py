@@ -1,5 +1,7 @@
 """The proxy of the environment (`HTTPS_PROXY`), and the servers that are reached through it."""
 
+from __future__ import annotations
+
 import ipaddress
 
 import httpx

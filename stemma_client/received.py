@@ -1,18 +1,16 @@
-"""Received events: the attributes of the CloudEvent, and the domain's struct."""
+"""Received events: the attributes of the CloudEvent, and the struct of the event."""
 
-import pkgutil
+from __future__ import annotations
+
 from collections.abc import Mapping
 from datetime import datetime
-from functools import cache
-from importlib import import_module
 from typing import Any
 from urllib.parse import unquote
 
 import msgspec
 
-import domain
-from domain.event import Event, registry
-from domain.upcasts import upcast
+from stemma_client._generated.events import EVENT_TYPES, Event
+from stemma_client._generated.upcasts import upcast
 
 
 class Unknown(msgspec.Struct, frozen=True):
@@ -55,7 +53,7 @@ class Received(msgspec.Struct, frozen=True):
 
     @property
     def occurred_at(self) -> datetime:
-        return datetime.fromisoformat(self.attributes["time"])
+        return msgspec.convert(self.attributes["time"], datetime)
 
     @property
     def actor(self) -> str:
@@ -86,21 +84,14 @@ def received(attributes: Mapping[str, Any], payload: bytes) -> Received:
 
 
 def _decode(name: str, version: int, payload: bytes) -> Event | Unknown:
-    """The domain's event, upcast to the version known here; otherwise `Unknown`."""
+    """The event, upcast to the version known here; otherwise `Unknown`."""
     try:
         fields = msgspec.json.decode(payload, type=dict[str, Any])
     except msgspec.DecodeError:
         return Unknown(name, version, {})
     try:
-        event_type = _types()[name]
+        event_type = EVENT_TYPES[name]
         current = upcast(name, dict(fields), version, event_type.schema_version)
         return msgspec.convert(current, event_type)
     except (LookupError, TypeError, msgspec.ValidationError):
         return Unknown(name, version, fields)
-
-
-@cache
-def _types() -> dict[str, type[Event]]:
-    for module in pkgutil.walk_packages(domain.__path__, "domain."):
-        import_module(module.name)
-    return registry()

@@ -299,10 +299,16 @@ def test_the_package_that_the_image_installs_is_whole(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     for path in image_files():
+        target = source / path.relative_to(ROOT)
+        target.parent.mkdir(exist_ok=True)
         if path.is_dir():
-            shutil.copytree(path, source / path.name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                path, target, ignore=shutil.ignore_patterns("__pycache__", "_generated")
+            )
         else:
-            shutil.copy(path, source)
+            shutil.copy(path, target)
+    generate = [sys.executable, "-m", "scripts.generate_client"]
+    subprocess.run(generate, cwd=source, check=True)
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-index", "--no-deps",
              "--no-build-isolation", "--wheel-dir", str(tmp_path), str(source)]  # fmt: skip
     subprocess.run(build, check=True)
@@ -311,7 +317,7 @@ def test_the_package_that_the_image_installs_is_whole(tmp_path: Path) -> None:
     needed = {
         str(path.relative_to(ROOT))
         for folder in image_files()
-        if folder.is_dir()
+        if folder.is_dir() and folder.parent == ROOT
         for path in folder.rglob("*")
         if path.is_file() and path.suffix not in NOT_AT_RUN_TIME and path.name[0] != "."
     }

@@ -62,6 +62,7 @@ class InclusionProof(msgspec.Struct, frozen=True):
     """A proof that an event is in the log: RFC 6962, section 2.1.1. Hashes are hexadecimal.
 
     `leaf_hash` is the hash of `entry`, the event as it is now, which is leaf `position - 1`.
+    `stored` is the event's JSON as it is stored, whose sha256 is the last line of `entry`.
     """
 
     position: int
@@ -70,6 +71,7 @@ class InclusionProof(msgspec.Struct, frozen=True):
     leaf_hash: str
     proof: list[str]
     root: str
+    stored: str
 
 
 class ConsistencyProof(msgspec.Struct, frozen=True):
@@ -145,6 +147,7 @@ class TransparencyController(Controller):
                 leaf_of(row[0]).hex(),
                 [digest.hex() for digest in proof],
                 root_at(size, subtrees).hex(),
+                row[0][4].decode(),
             )
 
     @get(

@@ -5,7 +5,7 @@ import sys
 
 from api.contract.document import FILE, Incompatible, is_current, write
 
-RAISE = "keep the old form beside the new one, or raise `API_VERSION` in api/app.py"
+RAISE = "keep the old form beside the new one, or raise `API_VERSION` in api/http/api_version.py"
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,14 +13,15 @@ from litestar.response import Stream
 
 from adapters.dataset.imports.progress import ImportProgress, progress_of
 from adapters.dataset.imports.run import inside_roots
+from api.access.long_polls import once_ended
 from api.access.rights import needs
 from api.dataset.schemas import Imports, ImportView, NewImport
 from api.dataset.uploads import KNOWN, ask, receive, refuse_early
 from api.http.commands import CommandResult, carry_out, envelope
-from api.http.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, position_in
+from api.http.parameters import AtLeast, Cursor, HttpRequest, Limit, Served, Wait, position_in
 from application.dataset.imports import request_import
 from domain.access.roles import Right
-from domain.dataset.imports import NEGATIVE, ImportRules, RequestImport
+from domain.dataset.imports import NEGATIVE, REQUESTED, ImportRules, RequestImport
 from domain.errors import NotFound
 from domain.text import refuse_controls
 from projections.dataset.imports import IMPORTS, find_import, list_imports
@@ -142,19 +144,34 @@ class ImportController(Controller):
     @get(
         "/imports/{import_id:str}",
         summary="An import",
-        sync_to_thread=True,
         opt=needs(Right.READ, of="import_id"),
     )
-    def get_import(
-        self, backend: Served, import_id: FromPath[str], at_least: AtLeast = None
+    async def get_import(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        import_id: FromPath[str],
+        wait: Wait = 0,
+        at_least: AtLeast = None,
     ) -> ImportView:
         """The result of an import, or its progress."""
-        with backend.reading(at_least, IMPORTS) as (connection, position):
-            row = find_import(connection, import_id)
-            progress: ImportProgress | None = progress_of(connection, import_id)
-        if row is None:
-            raise NotFound("there is no such import")
-        return ImportView(row, progress, position)
+
+        def read() -> ImportView:
+            with backend.reading(at_least, IMPORTS) as (connection, position):
+                row = find_import(connection, import_id)
+                progress: ImportProgress | None = progress_of(connection, import_id)
+            if row is None:
+                raise NotFound("there is no such import")
+            return ImportView(row, progress, position)
+
+        return await once_ended(
+            backend,
+            request,
+            partial(asyncio.to_thread, read),
+            lambda shown: shown.item.status != REQUESTED,
+            wait,
+            IMPORTS,
+        )
 
     @get(
         "/imports/{import_id:str}/report",

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -13,6 +14,7 @@ from sqlalchemy import Connection
 
 from api.access.guard import who_still
 from api.access.limits import hold_open
+from api.access.long_polls import once_ended
 from api.access.rights import needs
 from api.backend import Backend
 from api.experiments.schemas import (
@@ -25,7 +27,7 @@ from api.experiments.schemas import (
 )
 from api.http.commands import CommandResult, Named, envelope, named, respond
 from api.http.live import either, message
-from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
+from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, Wait, position_in
 from api.http.schemas import Kind
 from application.experiments.experiments import Plan, start_experiment, stop_experiment
 from domain.access.roles import Right
@@ -115,25 +117,37 @@ class ExperimentController(Controller):
     @get(
         "/experiments/{experiment_id:str}",
         summary="An experiment",
-        sync_to_thread=True,
         opt=needs(Right.READ, of="experiment_id"),
     )
-    def get_experiment(
+    async def get_experiment(
         self,
         backend: Served,
+        request: HttpRequest,
         experiment_id: FromPath[str],
+        wait: Wait = 0,
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Response[ExperimentView]:
         """Its state, its trials counted, the best so far, and an estimate of the time left."""
-        with backend.reading_as_of(as_of, at_least, *READ) as (connection, position, at):
-            found = find_experiment(connection, experiment_id, now(), as_of=at)
-        if found is None:
-            raise NotFound("there is no such experiment")
-        if at is not None:
-            found = msgspec.structs.replace(found, seconds_left=None)
-        view = ExperimentView(found, position)
-        return Response(view, headers={"ETag": f'"{found.revision}"'})
+
+        def read() -> ExperimentView:
+            with backend.reading_as_of(as_of, at_least, *READ) as (connection, position, at):
+                found = find_experiment(connection, experiment_id, now(), as_of=at)
+            if found is None:
+                raise NotFound("there is no such experiment")
+            if at is not None:
+                found = msgspec.structs.replace(found, seconds_left=None)
+            return ExperimentView(found, position)
+
+        view = await once_ended(
+            backend,
+            request,
+            partial(asyncio.to_thread, read),
+            lambda shown: shown.experiment.conclusion is not None,
+            wait if as_of is None else 0.0,
+            *READ,
+        )
+        return Response(view, headers={"ETag": f'"{view.experiment.revision}"'})
 
     @get(
         "/experiments/{experiment_id:str}/trials",

@@ -52,6 +52,16 @@ Cursor = Annotated[
     QueryParameter(name="cursor", description="The `next` of the page before"),
 ]
 
+Wait = Annotated[
+    float,
+    QueryParameter(
+        name="wait",
+        ge=0,
+        le=30,
+        description="Seconds to wait for its end: the answer comes as soon as it has ended",
+    ),
+]
+
 
 def provided(**makers: Callable[..., Any]) -> dict[str, Provide]:
     """Dependencies by name, created for each request that uses them."""

@@ -12,6 +12,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.observability import logs, tracing
+from api.http import api_version
 from api.http.counters import Metrics
 from domain.trace_context import parse_traceparent
 
@@ -62,7 +63,9 @@ class RequestLog(ASGIMiddleware):
             nonlocal status, seconds
             if message["type"] == "http.response.start":
                 status, seconds = message["status"], time.perf_counter() - began
-                MutableScopeHeaders(message)[HEADER] = correlation.id
+                headers = MutableScopeHeaders(message)
+                headers[HEADER] = correlation.id
+                headers[api_version.HEADER] = api_version.API_VERSION
                 tracing.describe(**{"http.response.status_code": status})
             await send(message)
 

@@ -1,13 +1,15 @@
 """Routes of the system itself: the positions and heartbeats of its parts."""
 
 from datetime import UTC, datetime
+from importlib.metadata import version
 
 import msgspec
 from litestar import Controller, get
 from litestar.params import FromQuery
 
 from adapters.health.heartbeats import ServiceHeartbeat, latest_heartbeats
-from api.access.rights import needs
+from api.access.rights import ACCOUNT, needs
+from api.http.api_version import API_VERSION
 from api.http.parameters import Served
 from domain.access.roles import Right
 from projections.engine.follow import positions_of
@@ -36,10 +38,22 @@ class Status(msgspec.Struct, frozen=True):
     events: int | None
 
 
+class About(msgspec.Struct, frozen=True):
+    """The versions of the server and of its API."""
+
+    version: str
+    api_version: str
+
+
 class SystemController(Controller):
     """The system."""
 
     tags = ("System",)
+
+    @get("/about", summary="The server's version", sync_to_thread=False, opt=ACCOUNT)
+    def get_about(self) -> About:
+        """Every answer has the API's version in the header `Stemma-API-Version`, too."""
+        return About(version("stemma"), API_VERSION)
 
     @get(
         "/status",

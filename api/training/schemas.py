@@ -72,4 +72,21 @@ class MetricsView(msgspec.Struct, frozen=True):
     position: int
 
 
+class SeriesOfVersion(msgspec.Struct, frozen=True):
+    """A metric's values in a version, each with the number of iterations done when it was
+    measured."""
+
+    version_id: str
+    metric: str
+    iterations: list[int]
+    values: list[float]
+
+
+class ManyMetricsView(msgspec.Struct, frozen=True):
+    """The metric series of several versions."""
+
+    items: list[SeriesOfVersion]
+    position: int
+
+
 Versions = Annotated[Listing[VersionRow], published_as("library_queries.VersionRow")]

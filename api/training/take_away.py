@@ -1,18 +1,23 @@
-"""Routes of a model's description, which accompanies its checkpoint: JSON and model card."""
+"""Routes of what is taken away of a version: its checkpoint, description and model card."""
 
 from litestar import Controller, Response, get
 from litestar.params import FromPath
 
 from api.access.rights import needs
-from api.http.parameters import Served
+from api.http.parameters import HttpRequest, Served
+from api.http.ranges import whole_or_part
 from application.training.histories import describe, history_of
 from application.training.model_card import model_card
 from domain.access.roles import Right
+from domain.errors import Conflict, NotFound
 from domain.training.model_description import ModelDescription
+from domain.training.version import CANCELLED
+from projections.training.library_queries import find_version
+from projections.training.models_library import MODELS_LIBRARY
 
 
 class TakeAwayController(Controller):
-    """A finished version's description; `GET /versions/{id}/checkpoint` has its weights."""
+    """A finished version's checkpoint and description."""
 
     path = "/versions"
     tags = ("Versions",)
@@ -38,3 +43,35 @@ class TakeAwayController(Controller):
         """The description as Markdown."""
         card = model_card(describe(history_of(backend.store, version_id)))
         return Response(card, media_type="text/markdown; charset=utf-8")
+
+    @get(
+        "/{version_id:str}/checkpoint",
+        summary="Download the saved checkpoint",
+        media_type="application/octet-stream",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
+    def download_checkpoint(
+        self, backend: Served, request: HttpRequest, version_id: FromPath[str]
+    ) -> Response[bytes]:
+        """The weights with the best indicator, as safetensors; `ETag` is their sha256.
+
+        A `Range` from a byte on continues a download; `If-Range` with the `ETag` makes sure that it
+        is of the same file.
+        """
+        with backend.reading(None, MODELS_LIBRARY) as (connection, _):
+            version = find_version(connection, version_id)
+        if version is None:
+            raise NotFound("there is no such version")
+        if version.status == CANCELLED:
+            raise Conflict("the version was cancelled: its weights are discarded")
+        if version.checkpoint is None:
+            raise Conflict(f"the version is {version.status} and has saved no checkpoint yet")
+        file_name = f"version-{version.number}-{version.checkpoint[:12]}.safetensors"
+        return whole_or_part(
+            request,
+            backend.blobs.get(version.checkpoint),
+            etag=version.checkpoint,
+            media_type="application/octet-stream",
+            headers={"Content-Disposition": f'attachment; filename="{file_name}"'},
+        )

@@ -1,4 +1,4 @@
-"""Routes of model versions: train, follow, download."""
+"""Routes of model versions: train, list, stop."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,18 +7,17 @@ from typing import Annotated, Any
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from api.access.long_polls import once_ended
 from api.access.rights import needs
 from api.backend import Backend
 from api.dataset.file_names import with_file_names
 from api.http.commands import CommandResult, Named, envelope, named, respond
-from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served
+from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, Wait
 from api.http.schemas import NewName
 from api.training.corrected import corrected_since
 from api.training.schemas import (
     CorrectedSince,
-    MetricsView,
     NewVersion,
-    Points,
     ProgressView,
     Versions,
     VersionView,
@@ -29,9 +28,9 @@ from application.handle import Decided, Session
 from application.training import versions as commands
 from domain.access.roles import Right
 from domain.aggregates import VERSION
-from domain.errors import Conflict, NotFound
+from domain.errors import NotFound
 from domain.training.version import (
-    CANCELLED,
+    ENDED,
     ArchiveVersion,
     CancelVersion,
     RenameVersion,
@@ -45,9 +44,7 @@ from projections.training.library_queries import (
     find_version,
     list_versions,
 )
-from projections.training.metric_history import METRIC_HISTORY, series_of
 from projections.training.models_library import MODELS_LIBRARY
-from projections.training.sampled_metrics import sampled_series_of
 from projections.training.version_progress import VERSION_PROGRESS, find_progress, trainings_before
 
 
@@ -115,6 +112,7 @@ class VersionController(Controller):
         self,
         backend: Served,
         request: HttpRequest,
+        project_id: FromQuery[str | None] = None,
         view_id: FromQuery[str | None] = None,
         model_id: FromQuery[str | None] = None,
         status: FromQuery[str | None] = None,
@@ -134,6 +132,7 @@ class VersionController(Controller):
         """Visible versions that match all filters; `sort` is newest, oldest, best or name."""
         version_filter = VersionFilter(
             projects=request.user.grants.projects(Right.READ),
+            project_id=project_id,
             view_id=view_id,
             model_id=model_id,
             status=status,
@@ -158,14 +157,16 @@ class VersionController(Controller):
     async def get_version(
         self,
         backend: Served,
+        request: HttpRequest,
         version_id: FromPath[str],
+        wait: Wait = 0,
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Response[VersionView]:
         """While it is queued, `waiting` says what for: trainings before it, workers online."""
+        read_models = MODELS_LIBRARY, VERSION_PROGRESS, SUSPECTS
 
         def read() -> tuple[VersionRow, int, int | None, list[str], CorrectedSince | None]:
-            read_models = MODELS_LIBRARY, VERSION_PROGRESS, SUSPECTS
             with backend.reading_as_of(as_of, at_least, *read_models) as (connection, position, at):
                 version = find_version(connection, version_id, as_of=at)
                 if version is None:
@@ -176,10 +177,20 @@ class VersionController(Controller):
             (named,) = with_file_names(backend, [version])
             return named, position, before, warnings_about(version, progress), corrected
 
-        version, position, before, warnings, corrected = await asyncio.to_thread(read)
-        waiting = await waiting_for(backend, before)
-        view = VersionView(version, position, waiting, warnings, corrected)
-        return Response(view, headers={"ETag": f'"{version.revision}"'})
+        async def look() -> VersionView:
+            version, position, before, warnings, corrected = await asyncio.to_thread(read)
+            waiting = await waiting_for(backend, before)
+            return VersionView(version, position, waiting, warnings, corrected)
+
+        view = await once_ended(
+            backend,
+            request,
+            look,
+            lambda shown: shown.version.status in ENDED,
+            wait if as_of is None else 0.0,  # the past has no end to wait for
+            *read_models,
+        )
+        return Response(view, headers={"ETag": f'"{view.version.revision}"'})
 
     @get(
         "/versions/{version_id:str}/progress",
@@ -200,68 +211,6 @@ class VersionController(Controller):
             raise NotFound("there is no such version")
         (named,) = with_file_names(backend, [progress])
         return ProgressView(named, position)
-
-    @get(
-        "/versions/{version_id:str}/metrics",
-        summary="A version's metrics",
-        sync_to_thread=True,
-        opt=needs(Right.READ, of="version_id"),
-    )
-    def get_version_metrics(
-        self,
-        backend: Served,
-        version_id: FromPath[str],
-        after: Annotated[int, QueryParameter(ge=0, description="Only what is newer")] = 0,
-        points: Points = None,
-        at_least: AtLeast = None,
-        as_of: AsOf = None,
-    ) -> MetricsView:
-        """Learning rate and batch loss per iteration, validation loss and accuracy per epoch.
-
-        With `points`, the least and the greatest value of each range of iterations are left, and
-        the first that is no number.
-        """
-        with backend.reading_as_of(as_of, at_least, VERSION_PROGRESS, METRIC_HISTORY) as (
-            connection,
-            position,
-            at,
-        ):
-            if find_progress(connection, version_id, as_of=at) is None:
-                raise NotFound("there is no such version")
-            if points is None:
-                series = series_of(connection, version_id, after=after, upto=at)
-            else:
-                series = sampled_series_of(
-                    connection, version_id, points, after=after, upto=position if at is None else at
-                )
-            return MetricsView(series, position)
-
-    @get(
-        "/versions/{version_id:str}/checkpoint",
-        summary="Download the saved checkpoint",
-        media_type="application/octet-stream",
-        sync_to_thread=True,
-        opt=needs(Right.READ, of="version_id"),
-    )
-    def download_checkpoint(self, backend: Served, version_id: FromPath[str]) -> Response[bytes]:
-        """The weights with the best indicator, as safetensors; `ETag` is their sha256."""
-        with backend.reading(None, MODELS_LIBRARY) as (connection, _):
-            version = find_version(connection, version_id)
-        if version is None:
-            raise NotFound("there is no such version")
-        if version.status == CANCELLED:
-            raise Conflict("the version was cancelled: its weights are discarded")
-        if version.checkpoint is None:
-            raise Conflict(f"the version is {version.status} and has saved no checkpoint yet")
-        file_name = f"version-{version.number}-{version.checkpoint[:12]}.safetensors"
-        return Response(
-            backend.blobs.get(version.checkpoint),
-            media_type="application/octet-stream",
-            headers={
-                "Content-Disposition": f'attachment; filename="{file_name}"',
-                "ETag": f'"{version.checkpoint}"',
-            },
-        )
 
     @post(
         "/versions/{version_id:str}/retry",

@@ -12,7 +12,8 @@ from adapters.nats.jetstream import DOMAIN
 from adapters.nats.login import nats_login
 from adapters.settings import load_settings
 from domain.text import escaped, is_text
-from stemma_client import Gap, Received, Refused, follow_http, follow_nats
+from stemma_client import Gap, Received, Refused, follow_http
+from stemma_client.over_nats import follow_nats
 
 
 @click.group()

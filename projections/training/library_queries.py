@@ -225,6 +225,7 @@ class VersionFilter(msgspec.Struct, frozen=True, kw_only=True):
     out."""
 
     projects: Collection[str] | None = None
+    project_id: str | None = None
     view_id: str | None = None
     model_id: str | None = None
     status: str | None = None
@@ -254,7 +255,7 @@ def list_versions(
     _require_known("sort", sort, SORTS)
     versions = VERSIONS.at(as_of)
     query = select(versions)
-    for column in ("view_id", "model_id", "status", "architecture"):
+    for column in ("project_id", "view_id", "model_id", "status", "architecture"):
         value = getattr(filters, column)
         if value is not None:
             query = query.where(versions.c[column] == value)

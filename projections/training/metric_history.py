@@ -1,6 +1,6 @@
 """The history of a version's metrics: each series is stored in arrays, one row for each event."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -112,17 +112,34 @@ def series_of(
     connection: Connection, version_id: str, *, after: int = 0, upto: int | None = None
 ) -> list[Series]:
     """Each metric's values from events at positions above `after`, in order."""
+    return series_of_many(connection, [version_id], after=after, upto=upto)[version_id]
+
+
+def series_of_many(
+    connection: Connection,
+    version_ids: Collection[str],
+    *,
+    metrics: Collection[str] | None = None,
+    after: int = 0,
+    upto: int | None = None,
+) -> dict[str, list[Series]]:
+    """The same for several versions, by their ids; None for all metrics."""
     query = (
         select(chunks)
-        .where(chunks.c.version_id == version_id, chunks.c.position > after)
-        .order_by(chunks.c.metric, chunks.c.position)
+        .where(chunks.c.version_id.in_(version_ids), chunks.c.position > after)
+        .order_by(chunks.c.version_id, chunks.c.metric, chunks.c.position)
     )
+    if metrics is not None:
+        query = query.where(chunks.c.metric.in_(metrics))
     if upto is not None:
         query = query.where(chunks.c.position <= upto)
-    by_metric: dict[str, Series] = {}
+    found: dict[str, dict[str, Series]] = {one: {} for one in version_ids}
     for row in connection.execute(query):
-        series = by_metric.setdefault(row.metric, Series(row.metric, [], [], 0))
+        series = found[row.version_id].setdefault(row.metric, Series(row.metric, [], [], 0))
         series.iterations.extend(row.iterations)
         series.values.extend(row.values)
         series.position = row.position
-    return [by_metric[metric] for metric in METRICS if metric in by_metric]
+    return {
+        version_id: [by_metric[metric] for metric in METRICS if metric in by_metric]
+        for version_id, by_metric in found.items()
+    }

@@ -14,7 +14,8 @@ from application.log.store import Store
 from domain.dataset.project import ProjectCreated, ProjectRenamed
 from domain.event import Event
 from domain.library.view import ViewCreated
-from stemma_client import Gap, Received, follow_nats
+from stemma_client import Gap, Received, events
+from stemma_client.over_nats import follow_nats
 from tests.application.scenes import recorded
 from tests.waiting import HANG_SECONDS
 
@@ -92,7 +93,7 @@ def test_it_begins_after_the_position_and_gives_each_event_once(
         await publish(store, nats_url)
         found = await follow(nats_url, 703, {700: more}, after=120)
         assert positions(found) == list(range(121, 704))
-        assert found[0].event == ProjectRenamed("121")
+        assert found[0].event == events.ProjectRenamed(name="121")
         assert positions(await follow(nats_url, 1)) == [1]
 
     asyncio.run(scenario())

@@ -43,7 +43,8 @@ from adapters.servers.embedded import LOOPBACK, _free_port
 from adapters.servers.nats import EmbeddedNats, _binary
 from adapters.settings import SettingsError
 from cli.main import main
-from stemma_client import Refused, follow_nats
+from stemma_client import Refused
+from stemma_client.over_nats import follow_nats
 from tests.servers import server_folder
 from tests.waiting import HANG_SECONDS
 

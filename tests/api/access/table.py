@@ -131,6 +131,8 @@ read of                GET    /api/v1/versions/{version_id}/evaluation/calibrati
 read anywhere          GET    /api/v1/forms/{kind}
 read anywhere          GET    /api/v1/workers
 read anywhere          GET    /api/v1/status
+read anywhere          GET    /api/v1/metrics
+account                GET    /api/v1/about
 audit of               GET    /api/v1/audit/trail
 audit of               GET    /api/v1/audit/trail/export
 audit everywhere       GET    /api/v1/audit/correlations/{correlation_id}
@@ -200,6 +202,8 @@ open                   GET    /health/live
 open                   GET    /health/ready
 open                   GET    /asyncapi
 open                   GET    /problems
+open                   GET    /client
+open                   GET    /client/{file}
 open                   GET    /asyncapi.yaml
 open                   GET    /asyncapi.json
 open                   GET    /schemas/events/{name}/{file}
@@ -218,6 +222,7 @@ QUERIES = {
     "/audit": "project={project_id}",
     "/api/v1/accounts/{account_id}/roles/{role}": "project_id={project_id}",
     "/api/v1/projects/{project_id}/export": "format=studio",
+    "/api/v1/metrics": "version_id={version_id}",
     "/api/v1/projects/{project_id}/imports/upload": "name=a.zip",
 }
 """What is asked with, where a route needs it to say what of."""

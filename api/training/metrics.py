@@ -1,0 +1,95 @@
+"""Routes of the metrics of trainings."""
+
+from typing import Annotated
+
+from litestar import Controller, get
+from litestar.params import FromPath, QueryParameter
+
+from api.access.guard import demand
+from api.access.rights import needs
+from api.http.parameters import AsOf, AtLeast, HttpRequest, Served
+from api.training.schemas import ManyMetricsView, MetricsView, Points, SeriesOfVersion
+from domain.access.roles import Right
+from domain.aggregates import VERSION
+from domain.errors import NotFound
+from projections.training.metric_history import METRIC_HISTORY, series_of, series_of_many
+from projections.training.sampled_metrics import sampled_series_of
+from projections.training.version_progress import VERSION_PROGRESS, find_progress
+
+MOST_VERSIONS = 1000
+
+
+class TrainingMetricsController(Controller):
+    """Metrics of trainings."""
+
+    tags = ("Versions",)
+
+    @get(
+        "/versions/{version_id:str}/metrics",
+        summary="A version's metrics",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
+    def get_version_metrics(
+        self,
+        backend: Served,
+        version_id: FromPath[str],
+        after: Annotated[int, QueryParameter(ge=0, description="Only what is newer")] = 0,
+        points: Points = None,
+        at_least: AtLeast = None,
+        as_of: AsOf = None,
+    ) -> MetricsView:
+        """Learning rate and batch loss per iteration, validation loss and accuracy per epoch.
+
+        With `points`, the least and the greatest value of each range of iterations are left, and
+        the first that is no number.
+        """
+        with backend.reading_as_of(as_of, at_least, VERSION_PROGRESS, METRIC_HISTORY) as (
+            connection,
+            position,
+            at,
+        ):
+            if find_progress(connection, version_id, as_of=at) is None:
+                raise NotFound("there is no such version")
+            if points is None:
+                series = series_of(connection, version_id, after=after, upto=at)
+            else:
+                series = sampled_series_of(
+                    connection, version_id, points, after=after, upto=position if at is None else at
+                )
+            return MetricsView(series, position)
+
+    @get(
+        "/metrics",
+        summary="The metrics of many versions",
+        sync_to_thread=True,
+        opt=needs(Right.READ, anywhere=True),
+    )
+    def list_metrics(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        version_id: Annotated[
+            list[str],
+            QueryParameter(
+                name="version_id", min_items=1, max_items=MOST_VERSIONS, description="The versions"
+            ),
+        ],
+        metric: Annotated[
+            list[str] | None,
+            QueryParameter(name="metric", description="Only these; by default all"),
+        ] = None,
+        at_least: AtLeast = None,
+        as_of: AsOf = None,
+    ) -> ManyMetricsView:
+        """All values, none left out, in the order that the versions are named in."""
+        streams = [VERSION.stream(one) for one in version_id]
+        demand(backend, request.user, Right.READ, *streams, field="version_id")
+        with backend.reading_as_of(as_of, at_least, METRIC_HISTORY) as (connection, position, at):
+            series = series_of_many(connection, version_id, metrics=metric, upto=at)
+        items = [
+            SeriesOfVersion(one, each.metric, each.iterations, each.values)
+            for one in dict.fromkeys(version_id)
+            for each in series[one]
+        ]
+        return ManyMetricsView(items, position)

@@ -1,0 +1,62 @@
+"""The audit trail, and the checkpoints of the log. Needs the right to audit."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stemma_client._generated import answers, operations
+from stemma_client.merkle import check_consistency, checkpoint_in
+from stemma_client.proofs import text_of
+from stemma_client.tables import Rows
+
+if TYPE_CHECKING:
+    from stemma_client.client import Stemma
+
+
+class Audit:
+    """What an auditor reads, keeps and compares."""
+
+    def __init__(self, client: Stemma) -> None:
+        self._client = client
+
+    def trail(
+        self,
+        *,
+        actor: str | None = None,
+        event: str | None = None,
+        project_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Rows[answers.Line]:
+        """All that happened, oldest first, restricted by what is given."""
+        request = operations.list_trail(
+            actor=actor,
+            event=event,
+            project=project_id,
+            since=None if since is None else since.isoformat(),
+            until=None if until is None else until.isoformat(),
+            order="oldest",
+            limit=500,
+        )
+        return Rows(line for page in self._client.pages(request) for line in page.items)
+
+    def checkpoint(self) -> answers.CheckpointView:
+        """The newest signed checkpoint; keep its `note` where the operator cannot write."""
+        return self._client.send(operations.get_latest_checkpoint())
+
+    def checkpoints(self) -> Rows[answers.CheckpointView]:
+        """All signed checkpoints, newest first."""
+        pages = self._client.pages(operations.list_checkpoints(limit=500))
+        return Rows(one for page in pages for one in page.items)
+
+    def check(self, kept: str | Path) -> answers.CheckpointView:
+        """Check that the log begins with the one that you kept a checkpoint of; its newest
+        checkpoint. Raises `NotProven`."""
+        old, new = checkpoint_in(text_of(kept)), self.checkpoint()
+        request = operations.prove_consistency(from_=old.size, to=max(new.size, old.size))
+        shown = self._client.send(request)
+        proof = [bytes.fromhex(step) for step in shown.proof]
+        check_consistency(old, shown.to_size, bytes.fromhex(shown.to_root), proof)
+        return new

@@ -1,0 +1,231 @@
+"""The client: projects, versions and all else that a server has."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import TypeVar
+
+from stemma_client._generated import answers, operations
+from stemma_client.access import Keys, Members
+from stemma_client.audit import Audit
+from stemma_client.errors import NotFound, StemmaError
+from stemma_client.experiments import Experiment
+from stemma_client.imports import Import
+from stemma_client.metrics import Metrics
+from stemma_client.over_http import follow_http
+from stemma_client.projects import Project, Projects
+from stemma_client.received import Received
+from stemma_client.requests import Request
+from stemma_client.settings import find_server
+from stemma_client.tables import Rows
+from stemma_client.transport import Session, Transport
+from stemma_client.versions import Version
+from stemma_client.views import View
+from stemma_client.waiting import wait_for
+from stemma_client.webhooks import Webhooks
+
+T = TypeVar("T")
+
+IDS_PER_REQUEST = 100
+"""Versions whose metrics are asked for at once: their ids are in the address."""
+
+
+class Stemma:
+    """A client of a server.
+
+    The server and the key are the arguments, else STEMMA_API_URL and STEMMA_API_KEY, else those of
+    a `stemma up` whose data folder is near by. A request that fails for a moment is sent again for
+    `patience` seconds; a command then has one effect. All that it causes has one correlation id.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        timeout: float = 60.0,
+        patience: float = 120.0,
+        correlation_id: str | None = None,
+    ) -> None:
+        session = Session(
+            find_server(url, key),
+            correlation_id=correlation_id or str(uuid.uuid4()),
+            timeout=timeout,
+            patience=patience,
+        )
+        self.transport = Transport(session)
+
+    @classmethod
+    def _of(cls, transport: Transport) -> Stemma:
+        made = cls.__new__(cls)
+        made.transport = transport
+        return made
+
+    @property
+    def url(self) -> str:
+        """The address of the server."""
+        return self.transport.session.server.url
+
+    @property
+    def correlation_id(self) -> str:
+        """The id of all that this client causes."""
+        return self.transport.session.correlation_id
+
+    @property
+    def position(self) -> int:
+        """The position of this client's newest write in the log; 0 before the first."""
+        return self.transport.session.position
+
+    def send(
+        self, request: Request[T], *, key: str | None = None, if_match: int | None = None
+    ) -> T:
+        """The answer to any request of `stemma_client.operations`.
+
+        `key` is the Idempotency-Key of a command. Raises `ApiError`, `Unreachable`, `NotStemma`.
+        """
+        return self.transport.send(request, key=key, if_match=if_match)
+
+    def pages(self, request: Request[T]) -> Iterator[T]:
+        """Every page of a list."""
+        return self.transport.pages(request)
+
+    @property
+    def projects(self) -> Projects:
+        """The projects."""
+        return Projects(self)
+
+    def project(self, project_id: str) -> Project:
+        """The project with this id."""
+        return Project(self, self.send(operations.get_project(project_id)).project)
+
+    def view(self, view_id: str) -> View:
+        """The view with this id."""
+        return View(self, self.send(operations.get_view(view_id)).view)
+
+    def version(self, version_id: str) -> Version:
+        """The version with this id."""
+        return Version(self, self.send(operations.get_version(version_id)).version)
+
+    def experiment(self, experiment_id: str) -> Experiment:
+        """The experiment with this id."""
+        return Experiment(self, self.send(operations.get_experiment(experiment_id)).experiment)
+
+    def import_(self, import_id: str) -> Import:
+        """The import with this id."""
+        return Import(self, import_id)
+
+    def wait(
+        self,
+        runs: Sequence[Version],
+        *,
+        timeout: float | None = None,
+        bar: bool | None = None,
+    ) -> Iterator[Version]:
+        """Each version once it has ended, the first to end first.
+
+        Raises `TrainingFailed` in the place of one that has no weights, and `WaitTimeout`. An
+        interrupt leaves the trainings running.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pending = list(runs)
+        while pending:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            ended = wait_for(pending, timeout=left, bar=bar)
+            pending.remove(ended)
+            ended.require_weights()
+            yield ended
+
+    def metrics(self, runs: Sequence[Version], *names: str) -> Metrics:
+        """All values of the metrics of versions, none left out; all metrics, or those named."""
+        series = []
+        for first in range(0, len(runs), IDS_PER_REQUEST):
+            ids = [run.id for run in runs[first : first + IDS_PER_REQUEST]]
+            request = operations.list_metrics(version_id=ids, metric=list(names) or None)
+            series += self.send(request).items
+        return Metrics(series, {run.id: run.name for run in runs})
+
+    def at(self, moment: str | int | datetime) -> Stemma:
+        """This client in the past, read only: at a time, or at a position of the log."""
+        if isinstance(moment, datetime):
+            if moment.tzinfo is None:
+                raise StemmaError(f"{moment} has no time zone: say which, as in datetime.now(UTC)")
+            moment = moment.isoformat()
+        return Stemma._of(self.transport.at(str(moment)))
+
+    def history(self) -> Rows[answers.Line]:
+        """All that this client has caused, whoever carried it out. Needs the right to audit."""
+        try:
+            caused = self.send(operations.get_correlation(self.correlation_id, limit=1000))
+        except NotFound:
+            return Rows([])
+        return Rows(node.line for node in caused.nodes if node.line is not None)
+
+    def events(
+        self, *, after: int = 0, names: Sequence[str] = (), subjects: Sequence[str] = ()
+    ) -> Iterator[Received]:
+        """All events after a position, each once and in order, also those to come.
+
+        `names` are names of events, or all of a kind, such as `version.*`. It goes on after lost
+        connections. Raises `Refused` and `Gap`.
+        """
+        server = self.transport.session.server
+        return follow_http(server.url, after=after, names=names, subjects=subjects, key=server.key)
+
+    @property
+    def members(self) -> Members:
+        """The accounts and their roles."""
+        return Members(self)
+
+    @property
+    def keys(self) -> Keys:
+        """The keys of the API."""
+        return Keys(self)
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """The webhooks."""
+        return Webhooks(self)
+
+    @property
+    def audit(self) -> Audit:
+        """The trail and the checkpoints of the log."""
+        return Audit(self)
+
+    def whoami(self) -> answers.WhoAmI:
+        """The account of the key, and its roles."""
+        return self.send(operations.whoami())
+
+    def about(self) -> answers.About:
+        """The versions of the server and of its API."""
+        return self.send(operations.get_about())
+
+    def status(self) -> answers.Status:
+        """The positions of the log and of what is shown of it."""
+        return self.send(operations.get_status())
+
+    def workers(self) -> answers.WorkersView:
+        """The workers, and the versions that wait for one."""
+        return self.send(operations.list_workers())
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.transport.close()
+
+    def __enter__(self) -> Stemma:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        moment = self.transport.session.as_of
+        return f"Stemma({self.url!r}{f', at {moment}' if moment else ''})"

@@ -1,0 +1,140 @@
+"""What goes wrong: each error says what happened and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from stemma_client._generated.answers import FieldError
+
+if TYPE_CHECKING:
+    from stemma_client.imports import Import
+    from stemma_client.versions import Version
+
+
+class StemmaError(Exception):
+    """The base of all errors of this package."""
+
+
+class Unreachable(StemmaError):
+    """The server did not answer for as long as the client is patient. A command may have been
+    carried out: sent again with its key, it has the same outcome."""
+
+
+class NotStemma(StemmaError):
+    """What answered is no Stemma: another program, a proxy's page, or a sign-in page."""
+
+
+class ApiError(StemmaError):
+    """The server refused a request: a problem of RFC 9457.
+
+    `kind` is the name of the problem's type, such as `not-found`; `errors` name fields that are
+    wrong; `correlation_id` leads to the request in the server's log and in its audit trail.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        status: int,
+        kind: str = "",
+        title: str = "",
+        errors: Sequence[FieldError] = (),
+        correlation_id: str = "",
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.status = status
+        self.kind = kind
+        self.title = title
+        self.errors = tuple(errors)
+        self.correlation_id = correlation_id
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields that the problem names."""
+        return frozenset(error.field for error in self.errors)
+
+    def __str__(self) -> str:
+        parts = [self.detail]
+        parts += [f"{e.field}: {e.detail}" for e in self.errors if e.detail not in self.detail]
+        where = f" [{self.status}, correlation id {self.correlation_id}]"
+        return "; ".join(parts) + (where if self.correlation_id else f" [{self.status}]")
+
+
+class Unauthenticated(ApiError):
+    """There is no key, or it is not valid (any more)."""
+
+
+class Forbidden(ApiError):
+    """The key's account lacks a right."""
+
+
+class NotFound(ApiError):
+    """There is no such thing, or none that the account may know of."""
+
+
+class Conflict(ApiError):
+    """The present state forbids it."""
+
+
+class Gone(ApiError):
+    """It was erased for good."""
+
+
+class Stale(ApiError):
+    """It has changed since it was read: read it again, and decide on what is there now."""
+
+
+class Invalid(ApiError):
+    """The input is wrong; `errors` name the fields."""
+
+
+class TooManyRequests(ApiError):
+    """Too many requests for as long as the client is patient."""
+
+
+BY_STATUS: dict[int, type[ApiError]] = {
+    401: Unauthenticated,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    410: Gone,
+    412: Stale,
+    422: Invalid,
+    429: TooManyRequests,
+}
+
+
+class ReadOnly(StemmaError):
+    """The past cannot be changed: a client that `at` returned sends no commands."""
+
+
+class WaitTimeout(StemmaError, TimeoutError):
+    """What was waited for has not ended in time. It goes on; wait again, or stop it."""
+
+
+class TrainingFailed(StemmaError):
+    """A training failed, or was cancelled; `run` is the version, and `reason` says why."""
+
+    def __init__(self, run: Version, reason: str) -> None:
+        super().__init__(f"version {run.name!r} is {run.status}: {reason}")
+        self.run = run
+        self.reason = reason
+
+
+class ImportFailed(StemmaError):
+    """An import was refused or failed, and changed nothing; `run` is the import."""
+
+    def __init__(self, run: Import, reason: str) -> None:
+        super().__init__(f"the import of {run.source!r} {run.status}: {reason}")
+        self.run = run
+        self.reason = reason
+
+
+class DigestMismatch(StemmaError):
+    """A file is not the one that the log names: it was altered on its way or where it lies."""
+
+
+class NotProven(StemmaError):
+    """The log does not prove what it should: an event is not in it, or it was altered."""

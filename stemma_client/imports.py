@@ -1,0 +1,134 @@
+"""Imports of folders, archives and videos."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stemma_client._generated import answers, operations
+from stemma_client.entities import Entity
+from stemma_client.errors import ImportFailed, StemmaError
+from stemma_client.tables import Rows, Table
+from stemma_client.waiting import wait_for
+
+if TYPE_CHECKING:
+    from stemma_client.client import Stemma
+
+REQUESTED = "requested"
+GOOD = frozenset({"completed", "checked"})
+CHUNK = 1 << 20
+
+
+class Import(Entity):
+    """An import, which runs on the server."""
+
+    kind = "import"
+
+    def __init__(self, client: Stemma, import_id: str) -> None:
+        self._view = client.send(operations.get_import(import_id))
+        super().__init__(client, import_id, self._view.item.source)
+
+    @property
+    def row(self) -> answers.ImportRow:
+        """All that the server says of it."""
+        return self._view.item
+
+    @property
+    def source(self) -> str:
+        """What is imported."""
+        return self.row.source
+
+    @property
+    def status(self) -> str:
+        """`requested` while it runs; then `completed`, `checked` (a dry run) or what went wrong."""
+        return self.row.status
+
+    @property
+    def ended(self) -> bool:
+        """Whether it runs no more."""
+        return self.status != REQUESTED
+
+    @property
+    def progress(self) -> float:
+        """The share of its present phase that is done."""
+        at = self._view.progress
+        return at.done / at.total if at is not None and at.total else 0.0
+
+    @property
+    def counts(self) -> answers.ImportCounts | None:
+        """How much was read and changed; of a dry run, would have been."""
+        return self.row.counts
+
+    def look(self, seconds: float = 0) -> None:
+        """Read it again, as soon as it has ended or after some seconds."""
+        self._view = self.client.send(operations.get_import(self.id, wait=seconds))
+
+    def wait(self, timeout: float | None = None, *, bar: bool | None = None) -> Import:
+        """Wait for its end. Raises `ImportFailed`, but not for a dry run, whose `problems` are its
+        result; and `WaitTimeout`."""
+        wait_for([self], timeout=timeout, bar=bar)
+        if self.status not in GOOD and not self.row.rules.dry_run:
+            raise ImportFailed(self, self.row.reason or "it gives no reason")
+        return self
+
+    @property
+    def problems(self) -> Table:
+        """All problems, images left out and remarks, with their places; empty where there are
+        none."""
+        lines: list[dict[str, Any]] = []
+        if self.row.report is not None:
+            report = self.client.send(operations.get_import_report(self.id))
+            lines = [json.loads(line) for line in report.splitlines()]
+        names = ("kind", "where", "text")
+        return Table({name: [line.get(name) for line in lines] for name in names})
+
+    @property
+    def first_problems(self) -> Rows[answers.ImportProblem]:
+        """The first problems."""
+        return Rows(self.row.first)
+
+    def _facts(self) -> dict[str, Any]:
+        return {"id": self.id, "status": self.status, "problems": self.row.problems}
+
+
+def pieces_of(source: Path) -> Iterator[bytes]:
+    """The bytes that are uploaded: a folder as a tar archive, an archive or video as it is."""
+    if source.is_dir():
+        yield from _pack(source)
+        return
+    with source.open("rb") as file:
+        while piece := file.read(CHUNK):
+            yield piece
+
+
+def _pack(folder: Path) -> Iterator[bytes]:
+    """The files of a folder, sorted, as a tar (POSIX.1-2001, pax); empty folders are left out.
+
+    The same content gives the same bytes, so that an upload can be sent again with its key.
+    """
+    for path in _files(folder):
+        header = tarfile.TarInfo(path.relative_to(folder).as_posix())
+        with path.open("rb") as file:
+            header.size = remaining = path.stat().st_size
+            yield header.tobuf(tarfile.PAX_FORMAT)
+            while remaining:
+                piece = file.read(min(CHUNK, remaining))
+                if not piece:
+                    raise StemmaError(f"{path}: the file shrank while it was read; try again")
+                remaining -= len(piece)
+                yield piece
+        yield bytes(-header.size % tarfile.BLOCKSIZE)
+    yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() or not (path.is_dir() or path.is_file()):
+            raise StemmaError(f"{path}: only files and folders are uploaded; take it out")
+        if path.is_dir():
+            yield from _files(path)
+        else:
+            yield path

@@ -1,0 +1,59 @@
+"""Metrics of trainings, as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stemma_client import notebook
+from stemma_client._generated.answers import SeriesOfVersion
+from stemma_client.tables import Table
+
+
+class Metrics(Table):
+    """All values of metrics in the long form: a row for each value.
+
+    `series` has the same as arrays, one for each version and metric. Nothing is left out; `thinned`
+    leaves out values where that is asked for.
+    """
+
+    def __init__(self, series: Sequence[SeriesOfVersion], names: Mapping[str, str]) -> None:
+        self.series = tuple(series)
+        self._names = dict(names)
+        columns: dict[str, list[Any]] = {
+            "version_id": [],
+            "name": [],
+            "metric": [],
+            "iteration": [],
+            "value": [],
+        }
+        for one in self.series:
+            count = len(one.values)
+            columns["version_id"] += [one.version_id] * count
+            columns["name"] += [self._names.get(one.version_id, "")] * count
+            columns["metric"] += [one.metric] * count
+            columns["iteration"] += one.iterations
+            columns["value"] += one.values
+        super().__init__(columns)
+
+    def thinned(self, most: int) -> Metrics:
+        """At most so many values of each series, evenly taken, the last one among them."""
+        return Metrics([_thinned(one, most) for one in self.series], self._names)
+
+    def _repr_html_(self) -> str:
+        return notebook.curves(self.series[: len(notebook.COLOURS)]) + super()._repr_html_()
+
+
+def _thinned(series: SeriesOfVersion, most: int) -> SeriesOfVersion:
+    if most < 1:
+        raise ValueError(f"at least one value is left, got {most}")
+    count = len(series.values)
+    if count <= most:
+        return series
+    places = [count - 1 - round(at * count / most) for at in range(most)][::-1]
+    return SeriesOfVersion(
+        version_id=series.version_id,
+        metric=series.metric,
+        iterations=[series.iterations[place] for place in places],
+        values=[series.values[place] for place in places],
+    )

@@ -1,0 +1,221 @@
+"""Projects: images with their views, imports, splits and exports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from stemma_client._generated import answers, operations
+from stemma_client.datasets import Dataset
+from stemma_client.downloads import download
+from stemma_client.entities import Entity, ensuring
+from stemma_client.errors import StemmaError
+from stemma_client.images import Image
+from stemma_client.imports import Import, pieces_of
+from stemma_client.tables import Rows
+from stemma_client.versions import Version
+from stemma_client.views import View, Views
+
+if TYPE_CHECKING:
+    from stemma_client.client import Stemma
+
+Format = Literal["coco", "voc", "yolo", "csv", "studio"]
+Split = Literal["train", "validation", "test"]
+
+
+class Project(Entity):
+    """A project."""
+
+    kind = "project"
+
+    def __init__(self, client: Stemma, row: answers.ProjectRow) -> None:
+        super().__init__(client, row.project_id, row.name)
+        self.row = row
+
+    @property
+    def views(self) -> Views:
+        """Its views, by their names or ids."""
+        return Views(self.client, self.id)
+
+    @property
+    def dataset(self) -> Dataset:
+        """Its splits, groups, snapshots and near-duplicates."""
+        return Dataset(self.client, self.id)
+
+    def versions(self, *, archived: bool = False) -> Rows[Version]:
+        """All versions of all its views, newest first."""
+        request = operations.list_versions(project_id=self.id, archived=archived, limit=500)
+        pages = self.client.pages(request)
+        return Rows(Version(self.client, row) for page in pages for row in page.items)
+
+    def images(
+        self,
+        view: View | None = None,
+        *,
+        split: Split | None = None,
+        concept: str | None = None,
+        annotated: bool | None = None,
+        reviewed: bool | None = None,
+    ) -> Iterator[Image]:
+        """Its images, oldest first, read by the page; with a view, with their annotations in it.
+
+        An image that is added meanwhile comes at the end, and none comes twice.
+        """
+        request = operations.list_images(
+            self.id,
+            view_id=None if view is None else view.id,
+            split=split,
+            concept_id=None if view is None or concept is None else view.concept_id(concept),
+            annotated=annotated,
+            reviewed=reviewed,
+            limit=500,
+        )
+        for page in self.client.pages(request):
+            yield from (Image(self.client, row) for row in page.items)
+
+    def image_rows(self, view: View | None = None) -> Rows[answers.ImageRow]:
+        """The same as rows, for a table."""
+        return Rows(image.row for image in self.images(view))
+
+    def import_folder(
+        self,
+        source: str | Path,
+        *,
+        view: str | None = None,
+        format: str | None = None,  # noqa: A002
+        kind: Literal["classification", "tagging", "detection"] | None = None,
+        new_concepts: bool = True,
+        skip_bad: bool = False,
+        clip: bool = False,
+        unlabelled: Literal["negative", "unannotated"] = "negative",
+        frame_rate: float = 1.0,
+        scenes: bool = False,
+        dry_run: bool = False,
+        key: str | None = None,
+    ) -> Import:
+        """Upload and import a folder, an archive or a video, with the annotations in it.
+
+        Nothing is taken in if anything is wrong, unless `skip_bad`. Importing again changes
+        nothing. With `dry_run` nothing is changed; the import's `problems` say what is wrong.
+        """
+        path = Path(source)
+        if not path.exists():
+            raise StemmaError(f"{path} is not there: name a folder, an archive or a video")
+        request = operations.upload_import(
+            self.id,
+            name=path.resolve().name,
+            view=view,
+            format=format,
+            kind=kind,
+            new_concepts=new_concepts,
+            skip_bad=skip_bad,
+            clip=clip,
+            unlabelled=unlabelled,
+            frame_rate=frame_rate,
+            scenes=scenes,
+            dry_run=dry_run,
+        )
+        started = self.client.transport.send(request, key=key, body=lambda: pieces_of(path))
+        return Import(self.client, started.id)
+
+    def import_on_server(self, source: str, *, key: str | None = None, **rules: Any) -> Import:
+        """Import from a folder of the server's; `rules` are those of `NewImport`."""
+        body = answers.NewImport(source=source, **rules)
+        started = self.client.send(operations.create_import(self.id, body), key=key)
+        return Import(self.client, started.id)
+
+    def imports(self) -> Rows[answers.ImportRow]:
+        """Its imports, newest first."""
+        request = operations.list_imports(self.id, limit=500)
+        return Rows(row for page in self.client.pages(request) for row in page.items)
+
+    def upload(self, files: Sequence[str | Path], *, key: str | None = None) -> list[str]:
+        """Upload image files, not annotated; their ids."""
+        body = [("files", (Path(one).name, Path(one).read_bytes())) for one in files]
+        return self.client.send(operations.upload_images(self.id, body), key=key).ids
+
+    def draw_validation(
+        self, size: float, *, seed: int = 0, stratify_by: str | None = None, key: str | None = None
+    ) -> Project:
+        """Draw the images that validate: a share below 1, or a number."""
+        body = answers.NewSplit(size=size, seed=seed, stratify_by=stratify_by)
+        self.client.send(operations.draw_validation_split(self.id, body), key=key)
+        return self
+
+    def draw_test(
+        self, size: float, *, seed: int = 0, stratify_by: str | None = None, key: str | None = None
+    ) -> Project:
+        """Draw the test set, which no training sees: a share below 1, or a number."""
+        body = answers.NewSplit(size=size, seed=seed, stratify_by=stratify_by)
+        self.client.send(operations.draw_test_set(self.id, body), key=key)
+        return self
+
+    def export(
+        self,
+        target: str | Path,
+        *,
+        format: Format = "coco",  # noqa: A002
+        views: Sequence[View] = (),
+        images: bool = False,
+    ) -> Path:
+        """Write its annotations to a zip archive, with `images` the files, too."""
+        request = operations.export_annotations(
+            self.id,
+            format=format,
+            view_id=[view.id for view in views] or None,
+            images=images,
+        )
+        return download(self.client.transport, request, Path(target))
+
+    def rename(self, name: str) -> Project:
+        """Give it another name."""
+        self.client.send(operations.rename_project(self.id, answers.NewName(name=name)))
+        self.row = self.client.send(operations.get_project(self.id)).project
+        self.name = self.row.name
+        return self
+
+
+class Projects:
+    """The projects that the account may read, by their names or ids."""
+
+    def __init__(self, client: Stemma) -> None:
+        self._client = client
+
+    def __iter__(self) -> Iterator[Project]:
+        for page in self._client.pages(operations.list_projects(limit=500)):
+            yield from (Project(self._client, row) for row in page.items)
+
+    def __getitem__(self, name: str) -> Project:
+        found = self._named(name) or [one for one in self if one.id == name]
+        if len(found) != 1:
+            raise KeyError(
+                f"there is no project {name!r}"
+                if not found
+                else f"{len(found)} projects are named {name!r}: take one by its id"
+            )
+        return found[0]
+
+    def _named(self, name: str) -> list[Project]:
+        pages = self._client.pages(operations.list_projects(name=name, limit=500))
+        rows = [row for page in pages for row in page.items if row.name == name]
+        return [Project(self._client, row) for row in rows]
+
+    def create(self, name: str, *, key: str | None = None) -> Project:
+        """Make a project."""
+        request = operations.create_project(answers.NewProject(name=name))
+        made = self._client.send(request, key=key)
+        return Project(self._client, self._client.send(operations.get_project(made.id)).project)
+
+    def ensure(self, name: str) -> Project:
+        """The project of this name; it is made if it is not there, and once even if the account
+        does so several times at the same time."""
+        found = self._named(name)
+        if found:
+            return found[0]
+        project = self.create(name, key=ensuring("project", name))
+        # The one that this key made may have another name by now.
+        return project if project.name == name else self.create(name)
+
+    def __repr__(self) -> str:
+        return f"Projects({[project.name for project in self]})"

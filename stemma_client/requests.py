@@ -1,0 +1,57 @@
+"""Requests of the API, built apart from sending them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Request(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """A request of an operation, and the type of its answer.
+
+    A command changes something, once for each Idempotency-Key. `accepts` are those of `cursor`,
+    `at_least` and `as_of` that the operation takes.
+    """
+
+    name: str
+    method: str
+    path: str
+    answer: Any
+    query: Mapping[str, Any] = {}
+    body: Any = None
+    media_type: str = "application/json"
+    is_command: bool = False
+    accepts: frozenset[str] = frozenset()
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether it may be sent again, whatever became of it."""
+        return self.method == "GET" or self.is_command
+
+    def parameters(self, **more: Any) -> list[tuple[str, str]]:
+        """The query's parameters that have a value; lists are repeated."""
+        pairs = []
+        for name, value in {**self.query, **more}.items():
+            values = value if isinstance(value, (list, tuple)) else [value]
+            pairs += [(name, _text(each)) for each in values if each is not None]
+        return pairs
+
+
+def path_of(template: str, **values: object) -> str:
+    """A path with its parameters, escaped."""
+    for name, value in values.items():
+        if not str(value):
+            raise ValueError(f"{name} is empty")
+        template = template.replace(f"{{{name}}}", quote(str(value), safe=""))
+    return template
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -1,0 +1,77 @@
+"""Where the server is, and the key: arguments, variables, or a data folder near by."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from stemma_client.errors import StemmaError
+
+RUNTIME_FILE = "runtime.json"
+KEY_FILE = "api-key"
+DATA_FOLDER = ".stemma"
+
+
+class Server(NamedTuple):
+    """The address of a server, and a key of an account there."""
+
+    url: str
+    key: str
+
+
+class _Runtime(msgspec.Struct):
+    api_url: str
+    api_key: str | None = None
+
+
+def find_server(url: str | None, key: str | None) -> Server:
+    """The server that is named, by arguments before STEMMA_API_URL and STEMMA_API_KEY before the
+    data folder: STEMMA_DATA, or `.stemma` here or in a folder above. Raises `StemmaError`."""
+    url = url or os.environ.get("STEMMA_API_URL")
+    key = key or os.environ.get("STEMMA_API_KEY")
+    runtime, folder = _runtime()
+    if url is None:
+        if runtime is None:
+            raise StemmaError(
+                "no server is named, and no data folder of a running one is near: pass url=, or set"
+                " STEMMA_API_URL"
+            )
+        url = runtime.api_url
+    if not url.startswith(("http://", "https://")):
+        raise StemmaError(f"the server's address is {url!r}; it begins with http:// or https://")
+    if key is None and runtime is not None and runtime.api_url.rstrip("/") == url.rstrip("/"):
+        key = runtime.api_key or _first_key(folder)
+    if not key:
+        raise StemmaError(
+            f"no key for {url}: pass key=, or set STEMMA_API_KEY; `stemma keys issue` issues one"
+        )
+    return Server(url.rstrip("/"), key)
+
+
+def _runtime() -> tuple[_Runtime | None, Path]:
+    """What `stemma up` wrote into its data folder while it runs, and the folder."""
+    named = os.environ.get("STEMMA_DATA")
+    here = Path.cwd()
+    folders = [Path(named)] if named else [one / DATA_FOLDER for one in (here, *here.parents)]
+    for folder in folders:
+        runtime = _read(folder / RUNTIME_FILE)
+        if runtime is not None:
+            return runtime, folder
+    return None, folders[0]
+
+
+def _read(path: Path) -> _Runtime | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Runtime)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _first_key(folder: Path) -> str | None:
+    try:
+        return (folder / KEY_FILE).read_text(encoding="utf-8").strip()
+    except OSError:
+        return None

@@ -1,0 +1,94 @@
+"""Waiting for what runs on the server: trainings, imports, experiments."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from stemma_client.errors import WaitTimeout
+
+LOOK_SECONDS = 20.0
+"""How long the server holds an answer until what is asked for has ended."""
+BAR_SECONDS = 1.0
+"""The same where progress is shown, or where another one may end first."""
+
+
+class Waits(Protocol):
+    """Something that runs on the server and ends."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def ended(self) -> bool: ...
+
+    @property
+    def progress(self) -> float: ...
+
+    def look(self, seconds: float) -> None:
+        """Read it again, as soon as it has ended or after some seconds."""
+
+
+W = TypeVar("W", bound=Waits)
+
+
+def wait_for(runs: Sequence[W], *, timeout: float | None, bar: bool | None) -> W:
+    """The first of them that has ended. Raises `WaitTimeout`.
+
+    Nothing is lost with a connection: the server is asked again, and knows what has ended. An
+    interrupt (Ctrl-C) ends the wait; what was waited for goes on.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    shown = Bar(runs) if (sys.stderr.isatty() if bar is None else bar) else None
+    several = shown is not None or len(runs) > 1
+    try:
+        while True:
+            for run in runs:
+                left = LOOK_SECONDS if deadline is None else deadline - time.monotonic()
+                share = BAR_SECONDS / len(runs) if several else LOOK_SECONDS
+                if not run.ended:
+                    run.look(max(0.0, min(share, left)))
+                if shown is not None:
+                    shown.draw()
+                if run.ended:
+                    return run
+            if deadline is not None and time.monotonic() >= deadline:
+                raise WaitTimeout(
+                    f"after {timeout:g} s this has not ended, and goes on: {_names(runs)}; wait"
+                    " again"
+                )
+    except KeyboardInterrupt:
+        print(
+            f"interrupted; on the server this goes on: {_names(runs)}; wait again, or stop it",
+            file=sys.stderr,
+        )
+        raise
+    finally:
+        if shown is not None:
+            shown.close()
+
+
+def _names(runs: Sequence[Waits]) -> str:
+    return ", ".join(repr(run.name) for run in runs)
+
+
+class Bar:
+    """A line on the standard error that shows how far all are."""
+
+    WIDTH = 30
+
+    def __init__(self, runs: Sequence[Waits]) -> None:
+        self._runs = runs
+
+    def draw(self) -> None:
+        """Draw the line anew."""
+        share = sum(1.0 if run.ended else run.progress for run in self._runs) / len(self._runs)
+        filled = round(share * self.WIDTH)
+        bar = "#" * filled + "." * (self.WIDTH - filled)
+        print(f"\r[{bar}] {share:4.0%} {_names(self._runs)}", end="", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """End the line."""
+        print(file=sys.stderr)

@@ -1,0 +1,162 @@
+"""The package against a running server: what a notebook does, from a project to metrics."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stemma_client import (
+    ApiError,
+    Conflict,
+    Invalid,
+    NotFound,
+    ReadOnly,
+    Stale,
+    Stemma,
+    TrainingFailed,
+    WaitTimeout,
+    answers,
+)
+from stemma_client.versions import Version
+from tests.api.scene import KEY, Scene, png
+from tests.waiting import HANG_SECONDS
+
+EPOCHS = 4
+
+
+@pytest.fixture
+def client(site: Scene) -> Iterator[Stemma]:
+    with Stemma(site.url, KEY, patience=HANG_SECONDS) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def trained(site: Scene) -> tuple[str, str]:
+    """The ids of a version that has ended well, and of one that is queued."""
+    _, view = site.trainable("Trained")
+    version = site.version(view)
+    site.begin(version, EPOCHS)
+    for number in range(1, EPOCHS + 1):
+        site.epoch(version, number, of=EPOCHS)
+    site.finish(version)
+    return version, site.version(view)
+
+
+def test_what_is_made_is_there_at_once(client: Stemma, tmp_path: Path) -> None:
+    pets = client.projects.ensure("Pets")
+    assert client.projects.ensure("Pets") == pets
+    view = pets.views.ensure("species", concepts=["cat", "dog"])
+    assert pets.views.ensure("species", concepts=["cat", "dog"]) == view
+    files = []
+    for number in range(6):
+        files.append(tmp_path / f"{number}.png")
+        files[-1].write_bytes(png(number))
+    ids = pets.upload(files)
+    labels = {image_id: ("cat", "dog")[at % 2] for at, image_id in enumerate(ids)}
+    assert view.annotate(labels, key="labels") == 6
+    pets.draw_validation(0.5, seed=7)
+    assert [image.id for image in pets.images(view, annotated=True)] == ids
+    assert pets.dataset.summary().counts.validation == 3
+    assert client.projects["Pets"].views["species"].concepts == view.concepts
+    with pytest.raises(KeyError, match="it has 'species'"):
+        pets.views["breed"]
+    run = view.train(name="first", architecture="mobilenet_v3_small", epochs=1, key="first")
+    assert run.status == "queued"
+    assert view.train(name="first", architecture="mobilenet_v3_small", epochs=1, key="first") == run
+    with pytest.raises(Conflict, match="used for another") as reused:
+        view.train(architecture="resnet18", key="first")
+    assert reused.value.kind == "idempotency-key-reused"
+    assert reused.value.correlation_id == client.correlation_id
+    assert [one.id for one in pets.versions()] == [run.id]
+    caused = [line.event for line in client.history()]
+    assert {"project.created", "view.created", "image.annotated", "version.created"} <= {*caused}
+    assert run.history()[0].event == "version.created"
+
+
+def test_an_option_that_is_wrong_is_named(client: Stemma, site: Scene) -> None:
+    _, view_id = site.trainable("Wrong")
+    view = client.view(view_id)
+    with pytest.raises(Invalid, match="epochs") as wrong:
+        view.train(epochs=0)
+    assert wrong.value.status == 422
+    assert wrong.value.fields == {"epochs"}
+    form = view.form()
+    assert "epochs" in form.columns["option"]
+    assert "resnet18" in form._repr_html_()
+
+
+def test_metrics_of_several_versions_are_whole(client: Stemma, trained: tuple[str, str]) -> None:
+    runs = [client.version(one) for one in trained]
+    frame = client.metrics(runs).to_pandas()
+    first = frame[frame.version_id == trained[0]]
+    assert list(frame.columns) == ["version_id", "name", "metric", "iteration", "value"]
+    assert (first.metric == "batch_loss").sum() == 10 * EPOCHS
+    assert frame[frame.version_id == trained[1]].empty
+    loss = client.metrics(runs, "validation_loss")
+    assert len(loss) == EPOCHS
+    assert len(client.metrics(runs, "batch_loss").thinned(7)) == 7
+    assert "<polyline" in runs[0]._repr_html_()
+    with pytest.raises(NotFound, match="there is no such version"):
+        client.metrics([Version(client, answers.VersionRow(version_id="none", name="x"))])
+
+
+def test_a_wait_ends_with_the_training(client: Stemma, site: Scene) -> None:
+    _, view = site.trainable("Waits")
+    run = client.view(view).train(architecture="mobilenet_v3_small")
+    with pytest.raises(WaitTimeout, match="goes on"):
+        run.wait(timeout=0)
+    worker = threading.Thread(target=train, args=[site, run.id])
+    worker.start()
+    assert run.wait(timeout=HANG_SECONDS).status == "ready"
+    worker.join()
+    assert "ready" in repr(run)
+
+
+def test_several_are_waited_for_and_one_that_fails_is_no_result(
+    client: Stemma, site: Scene
+) -> None:
+    _, view_id = site.trainable("Several")
+    view = client.view(view_id)
+    good, bad = (view.train(architecture="mobilenet_v3_small") for _ in range(2))
+    train(site, good.id)
+    waited = client.wait([bad, good], timeout=HANG_SECONDS)
+    assert next(waited) == good
+    bad.cancel()
+    with pytest.raises(TrainingFailed, match="cancelled") as failed:
+        next(waited)
+    assert failed.value.run == bad
+    with pytest.raises(TrainingFailed):
+        bad.wait()
+
+
+def train(site: Scene, version_id: str) -> None:
+    site.begin(version_id, 1)
+    site.epoch(version_id, 1, of=1)
+    site.finish(version_id)
+
+
+def test_the_past_is_read_only(client: Stemma) -> None:
+    project = client.projects.create("Before")
+    then = client.position
+    project.rename("After")
+    past = client.at(then)
+    assert past.project(project.id).name == "Before"
+    assert client.project(project.id).name == "After"
+    with pytest.raises(ReadOnly):
+        past.projects.create("In the past")
+    with pytest.raises(ApiError, match="log ends"):
+        client.at(then + 1_000_000).project(project.id)
+
+
+def test_an_annotation_rests_on_what_was_read(client: Stemma, site: Scene) -> None:
+    project_id, view_id = site.trainable("Annotated")
+    view = client.view(view_id)
+    image = next(client.project(project_id).images(view))
+    old = image.row.revision
+    for label in ("one", "zero"):
+        given = answers.Annotation(concept_id=view.concept_id(label))
+        image.annotate(view, [given])
+        assert image.row.annotations == [given]
+    with pytest.raises(Stale, match="stands: look at it again"):
+        image.annotate(view, [given], revision=old)
