@@ -37,6 +37,7 @@ from domain.training.version import (
     StopVersion,
 )
 from projections.flip_book.suspects import SUSPECTS
+from projections.training.evaluations import EVALUATIONS
 from projections.training.library_queries import (
     NEWEST,
     VersionFilter,
@@ -163,7 +164,7 @@ class VersionController(Controller):
         """While it is queued, `waiting` says what for: trainings before it, workers online."""
 
         def read() -> tuple[VersionRow, int, int | None, list[str], CorrectedSince | None]:
-            read_models = MODELS_LIBRARY, VERSION_PROGRESS, SUSPECTS
+            read_models = MODELS_LIBRARY, VERSION_PROGRESS, SUSPECTS, EVALUATIONS
             with backend.reading_as_of(as_of, at_least, *read_models) as (connection, position, at):
                 version = find_version(connection, version_id, as_of=at)
                 if version is None:
@@ -171,8 +172,9 @@ class VersionController(Controller):
                 before = trainings_before(connection, version_id) if at is None else None
                 progress = find_progress(connection, version_id, as_of=at)
                 corrected = corrected_since(connection, version, as_of=at)
+                warnings = warnings_about(connection, version, progress, as_of=at)
             (named,) = with_file_names(backend, [version])
-            return named, position, before, warnings_about(version, progress), corrected
+            return named, position, before, warnings, corrected
 
         version, position, before, warnings, corrected = await asyncio.to_thread(read)
         waiting = await waiting_for(backend, before)
