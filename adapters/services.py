@@ -75,6 +75,12 @@ _ALL = (
         "adapters.dataset.hashes:run_hashes",
         frozenset({BLOBS}),
     ),
+    Service(
+        "results",
+        "Check and measure what trainings come to.",
+        "adapters.training.results:run_results",
+        frozenset({BLOBS}),
+    ),
 )
 
 SERVICES: Mapping[str, Service] = {service.name: service for service in _ALL}

@@ -17,6 +17,7 @@ from application.log.store import KEEPALIVE_OPTIONS, Store
 from application.training.item_retention import discard_items, versions_to_discard
 from domain.errors import Conflict, Invalid
 from domain.event import Event, Recorded, name_of
+from domain.training.results import VersionResultMeasured, VersionResultReported
 from domain.training.version import (
     BestCheckpointSaved,
     EpochItemsDiscarded,
@@ -31,6 +32,9 @@ which an event may name later."""
 
 NEVER_STORED = frozenset({"digest", "environment", "final_weights", "metadata", "validation_set"})
 """Fields of events with the sha256 of something else, or with any text of a user."""
+
+_RESULTS = (BestCheckpointSaved, VersionEvaluated, VersionResultReported, VersionResultMeasured)
+"""The events that name the weights and the predictions of a training."""
 
 _ANYWHERE = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _WHOLE_STRING = re.compile(rb'"([0-9a-f]{64})"')
@@ -131,7 +135,7 @@ def _events_in_use(store: Store) -> Iterator[Recorded]:
     cancelled = _streams_with(VersionTrainingCancelled, store)
     without_items = _streams_with(EpochItemsDiscarded, store)
     for recorded in store.read_all():
-        names_result = isinstance(recorded.event, (BestCheckpointSaved, VersionEvaluated))
+        names_result = isinstance(recorded.event, _RESULTS)
         if names_result and recorded.stream in cancelled:
             continue
         if isinstance(recorded.event, EpochItemsRecorded) and recorded.stream in without_items:

@@ -4,7 +4,7 @@ It needs some 2 kB a box and takes seconds for 100,000 boxes of a concept. So it
 process and stores its result beside the predictions, whose content never changes.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -30,7 +30,21 @@ def result_key(digest: str, split: str) -> str:
 
 
 def coco_precision(predictions: Boxes, concept: int, within: Bools) -> CocoPrecision:
-    """The average precision of a concept as COCO defines it, on the images of `within`.
+    """The average precision of a concept as COCO defines it, on the images of `within`."""
+    found = box_precision(predictions, concept, within)
+    return CocoPrecision(None, None) if found is None else CocoPrecision(found.at_50, found.average)
+
+
+class BoxPrecision(NamedTuple):
+    """A concept's average precision over IoU 0.50 to 0.95, at 0.50, and at 0.75."""
+
+    average: float
+    at_50: float
+    at_75: float
+
+
+def box_precision(predictions: Boxes, concept: int, within: Bools) -> BoxPrecision | None:
+    """COCO's average precision of a concept; None without true boxes.
 
     Coordinates are shares of the image's sides: IoU is the same as in pixels.
     """
@@ -38,7 +52,7 @@ def coco_precision(predictions: Boxes, concept: int, within: Bools) -> CocoPreci
 
     true = _annotations(predictions.truth, concept, within)
     if not true:
-        return CocoPrecision(None, None)
+        return None
     predicted = _annotations(predictions.predicted, concept, within, predictions.scores)
     images = sorted({annotation["image_id"] for annotation in [*true, *predicted]})
     truth = COCO(
@@ -55,7 +69,8 @@ def coco_precision(predictions: Boxes, concept: int, within: Bools) -> CocoPreci
     evaluation.accumulate()
     # Axes: IoU, recall, concept, area, boxes an image.
     precision = evaluation.eval["precision"][:, :, 0, 0, 0]
-    return CocoPrecision(float(precision[0].mean()), float(precision.mean()))
+    at_50, at_75 = precision[0], precision[5]
+    return BoxPrecision(float(precision.mean()), float(at_50.mean()), float(at_75.mean()))
 
 
 def _annotations(

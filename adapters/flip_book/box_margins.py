@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.evaluation.overlaps import intersection_over_union
 from adapters.evaluation.prediction_arrays import Boxes
 from adapters.flip_book.arrays import Bools, EpochArrays, Items
-from adapters.flip_book.boxes import intersection_over_union
 from domain.dataset.annotation import SAME_PLACE
 
 Floats = NDArray[np.float64]

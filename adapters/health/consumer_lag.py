@@ -12,6 +12,7 @@ from adapters.dataset.eraser import FEED as ERASURES
 from adapters.health.heartbeats import ServiceHeartbeat, latest_heartbeats
 from adapters.nats.jetstream import CONTROL_STREAM, EVENTS, JOBS, REPORTS, stream_incarnation
 from adapters.subscriptions.relay import NotFromTheLog, forgotten_up_to, last_published, surplus_of
+from application.training.results import FEED as RESULTS
 from projections.dataset.near_duplicates import FEED as HASHES
 from projections.engine.failing import Failing, failing_among
 from projections.engine.follow import positions_of
@@ -67,6 +68,7 @@ def read_database_status(connection: Connection) -> DatabaseStatus:
             lag("checkpoints", signed),
             lag("eraser", tracked.get(ERASURES, 0)),
             lag("hashes", tracked.get(HASHES, 0)),
+            lag("results", tracked.get(RESULTS, 0)),
         ],
         failing_among(connection, READ_MODELS),
         latest_heartbeats(connection),

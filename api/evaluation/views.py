@@ -21,6 +21,7 @@ from api.evaluation.evaluated import EvaluatedVersion
 from api.evaluation.gallery_request import GalleryRequest
 from domain.errors import Invalid
 from domain.training.messages import ConceptLabel, SplitFigures
+from domain.training.results import MetricDifference
 
 NOTHING = "nothing"
 """Stands for no prediction in a confusion matrix: no score reached its threshold."""
@@ -51,7 +52,8 @@ class ConceptResult(msgspec.Struct, frozen=True):
 
 
 class EvaluationView(msgspec.Struct, frozen=True):
-    """An evaluation; `validation` and `train` are as the worker measured them.
+    """An evaluation; `validation` and `train` are as the server measured them, or as the worker did
+    if `differences` is null. `differences` are the metrics that the worker reported otherwise.
 
     All other fields are about `split` at the given thresholds: `accuracy` is the share of images
     without an error, None for detection. While not `complete`, COCO's metrics of the concepts are
@@ -72,6 +74,7 @@ class EvaluationView(msgspec.Struct, frozen=True):
     complete: bool
     previewed: bool
     position: int
+    differences: list[MetricDifference] | None
 
 
 class CurveView(msgspec.Struct, frozen=True):
@@ -165,6 +168,7 @@ def evaluation_view(evaluated: EvaluatedVersion, split: str) -> EvaluationView:
         complete=facts.complete,
         previewed=evaluated.previewed,
         position=evaluated.position,
+        differences=evaluated.evaluation.differences,
     )
 
 

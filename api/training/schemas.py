@@ -49,8 +49,9 @@ class CorrectedSince(msgspec.Struct, frozen=True):
 class VersionView(msgspec.Struct, frozen=True):
     """A version; `waiting` is null unless it is queued, and in the past.
 
-    `warnings` say what will keep it from learning well, as far as that is known yet. `corrected`
-    is null for the first version of a view.
+    `warnings` say what will keep it from learning well, as far as that is known yet, and what its
+    worker reported otherwise than the server measured. `corrected` is null for the first version of
+    a view.
     """
 
     version: VersionRow

@@ -24,6 +24,7 @@ from domain.training.version import ENDED, FINISHED
 from domain.training.waiting import Waiting
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
 from projections.flip_book.suspects import SUSPECTS
+from projections.training.evaluations import EVALUATIONS
 from projections.training.library_queries import ModelRow, VersionRow, find_model, find_version
 from projections.training.models_library import MODELS_LIBRARY
 from projections.training.test_evaluations import (
@@ -41,7 +42,7 @@ from projections.training.version_progress import (
     trainings_before,
 )
 
-SHOWN = (CATALOG, MODELS_LIBRARY, VERSION_PROGRESS, SUSPECTS, TEST_EVALUATIONS)
+SHOWN = (CATALOG, MODELS_LIBRARY, VERSION_PROGRESS, SUSPECTS, TEST_EVALUATIONS, EVALUATIONS)
 """The read models that the page shows."""
 
 STEP_LABELS = {
@@ -73,6 +74,7 @@ class VersionPage(Page, frozen=True, kw_only=True):
     corrected: CorrectedSince | None
     on_test_set: list[EvaluationOnTestSet]
     evaluations_of_view: int
+    warnings: list[str]
 
     @property
     def finished(self) -> bool:
@@ -93,10 +95,6 @@ class VersionPage(Page, frozen=True, kw_only=True):
     @property
     def indicator(self) -> str:
         return indicator_of(self.view.kind)
-
-    @property
-    def warnings(self) -> list[str]:
-        return warnings_about(self.version, self.progress)
 
 
 class VersionPages(Controller):
@@ -133,6 +131,7 @@ def _page(
         corrected = corrected_since(connection, version, as_of=at)
         before = None if moment.past else trainings_before(connection, version_id)
         on_test_set = list_evaluations(connection, version_id, as_of=at)
+        warnings = warnings_about(connection, version, progress, as_of=at)
         evaluations_of_view = count_of_view(connection, version.view_id, as_of=at)
     if project is None or view is None or model is None:
         raise NotYet("the read models are still catching up; reload in a moment")
@@ -155,5 +154,6 @@ def _page(
         corrected=corrected,
         on_test_set=with_file_names(backend, on_test_set, "failure"),
         evaluations_of_view=evaluations_of_view,
+        warnings=warnings,
     )
     return page, before

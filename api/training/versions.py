@@ -37,6 +37,7 @@ from domain.training.version import (
     StopVersion,
 )
 from projections.flip_book.suspects import SUSPECTS
+from projections.training.evaluations import EVALUATIONS
 from projections.training.library_queries import (
     NEWEST,
     VersionFilter,
@@ -164,7 +165,7 @@ class VersionController(Controller):
         as_of: AsOf = None,
     ) -> Response[VersionView]:
         """While it is queued, `waiting` says what for: trainings before it, workers online."""
-        read_models = MODELS_LIBRARY, VERSION_PROGRESS, SUSPECTS
+        read_models = MODELS_LIBRARY, VERSION_PROGRESS, SUSPECTS, EVALUATIONS
 
         def read() -> tuple[VersionRow, int, int | None, list[str], CorrectedSince | None]:
             with backend.reading_as_of(as_of, at_least, *read_models) as (connection, position, at):
@@ -174,8 +175,9 @@ class VersionController(Controller):
                 before = trainings_before(connection, version_id) if at is None else None
                 progress = find_progress(connection, version_id, as_of=at)
                 corrected = corrected_since(connection, version, as_of=at)
+                warnings = warnings_about(connection, version, progress, as_of=at)
             (named,) = with_file_names(backend, [version])
-            return named, position, before, warnings_about(version, progress), corrected
+            return named, position, before, warnings, corrected
 
         async def look() -> VersionView:
             version, position, before, warnings, corrected = await asyncio.to_thread(read)

@@ -1,5 +1,6 @@
 """Ingest of reports: each becomes its events, if any, in the order of the report stream."""
 
+import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -9,7 +10,7 @@ from application.handle import new_metadata
 from application.log.store import Store
 from application.training.job_tokens import JobTokens
 from domain.aggregates import VERSION
-from domain.errors import Conflict, Refusal
+from domain.errors import Conflict, Invalid, Refusal
 from domain.event import Event, Recorded
 from domain.training import version as versions
 from domain.training import version_reports
@@ -69,15 +70,16 @@ class Ingest:
     def take(self, messages: Sequence[Delivered]) -> int:
         """Record what the messages report, in one transaction with the feed's sequence.
 
-        Repeats and reports of superseded runs change nothing. Invalid reports are logged and
-        skipped, since a retry would not help. Returns the log's position, 0 if there was nothing
-        to record. Raises `AppendRefused` if another process ingested them, or if a user's command
-        changed a version meanwhile; then nothing is saved: try again.
+        Repeats and reports of superseded runs change nothing. An invalid report of the worker that
+        has the job is recorded as refused; others are logged and skipped. Returns the log's
+        position, 0 if there was nothing to record. Raises `AppendRefused` if another process
+        ingested them, or if a user's command changed a version meanwhile; then nothing is saved:
+        try again.
         """
-        reports = [report for message in messages if (report := _decode(message)) is not None]
-        self._load({VERSION.stream(report.version_id) for report in reports})
+        reports = [decoded for message in messages if (decoded := _decode(message)) is not None]
+        self._load({VERSION.stream(decoded.report.version_id) for decoded in reports})
         try:
-            events = [event for report in reports for event in self._record(report)]
+            events = [event for decoded in reports for event in self._record(decoded)]
             # A batch that begins with reports which another process has ingested is refused:
             # decided on versions loaded afterwards, it would record the same events again.
             first, last = messages[0].sequence, messages[-1].sequence
@@ -107,13 +109,14 @@ class Ingest:
             )
             self._versions[stream] = _CachedVersion(version, len(events), guarded)
 
-    def _record(self, report: Report) -> Iterator[Recorded]:
+    def _record(self, decoded: "_Decoded") -> Iterator[Recorded]:
+        report = decoded.report
         stream = VERSION.stream(report.version_id)
         cached = self._versions[stream]
         version, revision = cached.version, cached.revision
         try:
             self._check(report, cached)
-            events = version_reports.record(report, version)
+            events = _events_of(decoded, version)
         except Refusal as refusal:
             log.warning("report %s is skipped: %s", report.message_id, refusal.detail)
             return
@@ -134,17 +137,62 @@ class Ingest:
             )
 
 
-def _decode(message: Delivered) -> Report | None:
+class _Decoded(msgspec.Struct, frozen=True):
+    """A report; with `problem`, only its envelope is valid, `body` stands for nothing, and `tag` is
+    the one that the body has."""
+
+    report: Report
+    tag: str
+    problem: str | None = None
+
+
+def _events_of(decoded: _Decoded, version: Version | None) -> list[Event]:
+    """Raises `Conflict` or `NotFound` for a report that is to be skipped."""
+    report, problem = decoded.report, decoded.problem
+    if problem is None:
+        try:
+            return version_reports.record(report, version)
+        except Invalid as invalid:
+            problem = invalid.detail
+    log.warning("report %s is refused: %s", report.message_id, problem)
+    tag = decoded.tag or str(report.body.__struct_config__.tag)
+    return version_reports.refuse(report, tag, problem, version)
+
+
+def _decode(message: Delivered) -> _Decoded | None:
     try:
         report = msgspec.json.decode(message.payload, type=Report)
+        decoded: _Decoded | None = _Decoded(report, "")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        log.warning("report %d cannot be decoded: %s", message.sequence, error)
-        return None
-    if message.worker not in {None, report.worker}:
+        decoded = _with_invalid_body(message.payload, str(error))
+        if decoded is None:
+            log.warning("report %d cannot be decoded: %s", message.sequence, error)
+            return None
+    assert decoded is not None
+    if message.worker not in {None, decoded.report.worker}:
         log.warning(
             "report %d was published by %s in the name of another worker",
             message.sequence,
             message.worker,
         )
         return None
-    return report
+    return decoded
+
+
+def _with_invalid_body(payload: bytes, problem: str) -> _Decoded | None:
+    """A report whose body is invalid, such as one with a NaN, which Python's own JSON has; None if
+    the envelope is invalid, too."""
+    constants: list[str] = []
+    try:
+        whole = json.loads(payload, parse_constant=constants.append)
+        report = msgspec.convert(whole | {"body": _PLACEHOLDER}, Report)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    body = whole.get("body")
+    tag = body.get("report") if isinstance(body, dict) else None
+    if constants:
+        problem = f"{constants[0]} is no number of JSON: metrics are finite"
+    return _Decoded(report, tag if isinstance(tag, str) else "", problem)
+
+
+_PLACEHOLDER = {"report": "failed", "reason": ""}

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.evaluation.overlaps import intersection_over_union
 from adapters.evaluation.prediction_arrays import Boxes
-from adapters.flip_book.boxes import intersection_over_union
 from domain.dataset.annotation import SAME_PLACE, Box
 
 LEAST_SCORE = 0.4

@@ -2,7 +2,7 @@
 
 from domain.audit.trail_descriptions import Description
 from domain.event import Event
-from domain.training import messages, predictions, version
+from domain.training import messages, predictions, results, version
 
 
 def of_training(
@@ -63,6 +63,19 @@ def of_training(
         case version.VersionEvaluated() as evaluated:
             metrics = _evaluation(evaluated.validation, "validation")
             return Description(f"{subject} evaluated: {metrics}")
+        case results.VersionReportRefused() as refused:
+            what = refused.report.replace("_", " ") or "report"
+            return Description(f"{subject}: {what} {refused.sequence} refused ({refused.reason})")
+        case results.VersionResultReported() as reported:
+            return Description(
+                f"{subject}: its worker reported the end after {reported.iterations} iterations,"
+                " which is checked"
+            )
+        case results.VersionResultMeasured() as measured:
+            metrics = _evaluation(measured.validation, "validation")
+            differ = ", ".join(_difference(one) for one in measured.differences)
+            wrong = f"; the worker reported otherwise: {differ}" if differ else ""
+            return Description(f"{subject} measured by the server: {metrics}{wrong}")
         case version.VersionTrainingCompleted() as done:
             return Description(
                 f"{subject} training completed after {done.iterations} iterations,"
@@ -78,6 +91,11 @@ def of_training(
         case version.VersionRetried(attempt=attempt):
             return Description(f"{subject} retried, attempt {attempt}", *changed)
     return _of_prediction(event, subject)
+
+
+def _difference(difference: results.MetricDifference) -> str:
+    reported = "nothing" if difference.reported is None else f"{difference.reported:.6g}"
+    return f"{difference.split} {difference.metric.replace('_', ' ')} {reported}"
 
 
 _ENDS = {

@@ -18,6 +18,11 @@ Text = Annotated[str, msgspec.Meta(max_length=10_000, pattern=r"\A[^\x00]*\Z")]
 """PostgreSQL stores no NUL."""
 
 Name = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_.-]{1,100}\Z")]
+Digest = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+"""A sha256 in hexadecimal, by which a blob lies in the store."""
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
 CorrelationId = Annotated[str, msgspec.Meta(max_length=200, pattern=r"\A[^\x00-\x1f\x7f]*\Z")]
 
 
@@ -179,8 +184,8 @@ class EpochMetrics(ReportBody, frozen=True, tag="epoch_metrics"):
     epoch: Count
     iteration: Count
     validation_loss: float
-    validation_accuracy: float | None
-    validation_mean_average_precision: float | None = None
+    validation_accuracy: Share | None
+    validation_mean_average_precision: Share | None = None
 
 
 class EpochItems(ReportBody, frozen=True, tag="epoch_items"):
@@ -191,7 +196,7 @@ class EpochItems(ReportBody, frozen=True, tag="epoch_items"):
 
     epoch: Count
     iteration: Count
-    items: Name
+    items: Digest
     images: Count
     rows: Count
     seconds: float
@@ -203,7 +208,7 @@ class CheckpointSaved(ReportBody, frozen=True, tag="checkpoint_saved"):
     `metric` has the value `value`; `validation_loss` decides between equal ones.
     """
 
-    checkpoint: Text
+    checkpoint: Digest
     bytes: Size
     metric: Text
     value: float
@@ -233,10 +238,10 @@ class SplitFigures(msgspec.Struct, frozen=True, kw_only=True):
 class Evaluated(ReportBody, frozen=True, tag="evaluated"):
     """The saved checkpoint's metrics, and its predictions: a Parquet file, by its sha256."""
 
-    checkpoint: Text
+    checkpoint: Digest
     validation: SplitFigures
     train: SplitFigures
-    predictions: Text
+    predictions: Digest
 
 
 class Predicted(ReportBody, frozen=True, tag="predicted"):
@@ -246,10 +251,10 @@ class Predicted(ReportBody, frozen=True, tag="predicted"):
     for images without annotation.
     """
 
-    checkpoint: Text
+    checkpoint: Digest
     metrics: SplitFigures | None
     rows: Count
-    predictions: Name
+    predictions: Digest
 
 
 class Completed(ReportBody, frozen=True, tag="completed"):
@@ -258,8 +263,8 @@ class Completed(ReportBody, frozen=True, tag="completed"):
     `ended_by` says what ended it: its length, its patience, or the request to stop early.
     """
 
-    checkpoint: Text
-    final_weights: Text
+    checkpoint: Digest
+    final_weights: Digest
     iterations: Count
     ended_by: Text = LENGTH
 

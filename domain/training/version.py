@@ -20,6 +20,13 @@ from domain.training.predictions import (
     VersionSuggestionsRequested,
     VersionTestEvaluationRequested,
 )
+from domain.training.results import (
+    AcceptResult,
+    RefuseResult,
+    VersionReportRefused,
+    VersionResultMeasured,
+    VersionResultReported,
+)
 
 QUEUED, PREPARING, TRAINING, EVALUATING = "queued", "preparing", "training", "evaluating"
 SAVING = "saving"
@@ -274,7 +281,10 @@ def status_at_end(event: VersionTrainingCompleted) -> str:
 
 
 class Version(msgspec.Struct, frozen=True):
-    """`steps` maps the current delivery's steps to (status, fraction); `worker` has taken it."""
+    """`steps` maps the current delivery's steps to (status, fraction); `worker` has taken it.
+
+    `reported` is a result that the server is checking, `refused` the attempt's refused reports.
+    """
 
     created: VersionCreated
     name: str
@@ -291,6 +301,8 @@ class Version(msgspec.Struct, frozen=True):
     items_discarded: bool = False
     best: BestCheckpointSaved | None = None
     evaluated: VersionEvaluated | None = None
+    reported: VersionResultReported | None = None
+    refused: tuple[VersionReportRefused, ...] = ()
     stop_requested: bool = False
     archived: bool = False
     thresholds: dict[str, float] = msgspec.field(default_factory=dict)
@@ -364,6 +376,8 @@ Command = (
     | ArchiveVersion
     | DiscardEpochItems
     | SetThresholds
+    | AcceptResult
+    | RefuseResult
     | RequestTestEvaluation
     | RequestSuggestions
 )
@@ -406,14 +420,23 @@ def _change(version: Version, event: Event) -> dict[str, object]:
             return {"best": event}
         case VersionEvaluated():
             return {"evaluated": event}
+        case VersionReportRefused():
+            return {"refused": (*version.refused, event)}
+        case VersionResultReported():
+            return {"reported": event}
+        case VersionResultMeasured():
+            measured = VersionEvaluated(
+                event.checkpoint, event.validation, event.train, event.predictions
+            )
+            return {"evaluated": measured}
         case VersionTrainingCompleted():
-            return {"status": status_at_end(event)}
+            return {"status": status_at_end(event), "reported": None}
         case VersionTrainingFailed():
-            return {"status": FAILED}
+            return {"status": FAILED, "reported": None}
         case VersionStopRequested():
             return {"stop_requested": True}
         case VersionTrainingCancelled():
-            return {"status": CANCELLED, "best": None, "evaluated": None}
+            return {"status": CANCELLED, "best": None, "evaluated": None, "reported": None}
         case VersionRetried():
             return {
                 "status": QUEUED,
@@ -421,6 +444,7 @@ def _change(version: Version, event: Event) -> dict[str, object]:
                 "delivery": 0,
                 "worker": None,
                 "steps": {},
+                "refused": (),
                 "stop_requested": False,
             }
         case VersionRenamed():
@@ -464,6 +488,11 @@ def decide(command: Command, version: Version | None) -> list[Event]:
             return _discard_items(command, current)
         case SetThresholds():
             return _set_thresholds(command, current)
+        case AcceptResult():
+            return _accept_result(command, current)
+        case RefuseResult():
+            reported = result_in_check(current, command.attempt)
+            return [] if reported is None else [VersionTrainingFailed(command.reason)]
         case RequestTestEvaluation():
             return _request_test_evaluation(command, current)
         case RequestSuggestions():
@@ -577,6 +606,31 @@ def _discard_items(command: DiscardEpochItems, current: Version) -> list[Event]:
     if current.items_discarded or not current.item_epochs_recorded:
         return []
     return [EpochItemsDiscarded(command.kept_versions)]
+
+
+def result_in_check(current: Version, attempt: int) -> VersionResultReported | None:
+    """The reported result of an attempt that is neither accepted nor refused yet."""
+    reported = current.reported
+    return reported if reported is not None and reported.attempt == attempt else None
+
+
+def _accept_result(command: AcceptResult, current: Version) -> list[Event]:
+    reported = result_in_check(current, command.attempt)
+    if reported is None:
+        return []
+    return [
+        VersionResultMeasured(
+            command.attempt,
+            reported.checkpoint,
+            command.predictions,
+            command.validation,
+            command.train,
+            command.differences,
+        ),
+        VersionTrainingCompleted(
+            reported.checkpoint, reported.final_weights, reported.iterations, reported.ended_by
+        ),
+    ]
 
 
 def check_can_predict(current: Version, purpose: Purpose) -> None:

@@ -2,10 +2,11 @@
 
 from domain.errors import Invalid
 from domain.event import Event
-from domain.text import escaped_lines
+from domain.text import MAX_REASON, escaped, escaped_lines
 from domain.training import messages, prediction_reports
 from domain.training.deliveries import is_superseded
-from domain.training.messages import Purpose, Report
+from domain.training.messages import Purpose, Report, SplitFigures
+from domain.training.results import MOST_REFUSED, VersionReportRefused, VersionResultReported
 from domain.training.version import (
     DONE,
     ENDED,
@@ -24,7 +25,6 @@ from domain.training.version import (
     TrainingStepAdvanced,
     Version,
     VersionEvaluated,
-    VersionTrainingCompleted,
     VersionTrainingFailed,
     VersionTrainingStarted,
     require,
@@ -34,13 +34,14 @@ from domain.training.version import (
 def record(report: Report, version: Version | None) -> list[Event]:
     """The events of a worker's report; none if it is a repeat or superseded.
 
-    Each iteration and each epoch is recorded once: a resumed run adds only those that follow.
-    Raises `Conflict` if another worker has the job according to the log.
+    Each iteration and each epoch is recorded once and without a gap: a resumed run adds only those
+    that follow. Nothing is recorded while a reported result is checked. Raises `Invalid` for a
+    report that cannot be right, and `Conflict` if another worker has the job according to the log.
     """
     current = require(version)
     if report.purpose != Purpose.TRAINING:
         return prediction_reports.record(report, current)
-    if current.status in ENDED or report.attempt != current.attempt:
+    if not _counts(report, current):
         return []
     if is_superseded(report, current.delivery, current.worker):
         return []
@@ -56,10 +57,36 @@ def record(report: Report, version: Version | None) -> list[Event]:
                 body.resumed_from,
             )
         ]
-    return _record_body(body, current)
+    return _record_body(report, body, current)
 
 
-def _record_body(body: messages.AnyReport, current: Version) -> list[Event]:
+def refuse(report: Report, tag: str, reason: str, version: Version | None) -> list[Event]:
+    """The event of a refused report of a training; none if it is a repeat, superseded, or one of
+    too many."""
+    current = require(version)
+    if report.purpose != Purpose.TRAINING or not _counts(report, current):
+        return []
+    if report.delivery < current.delivery or current.worker not in {None, report.worker}:
+        return []
+    known = {(refused.delivery, refused.sequence) for refused in current.refused}
+    if len(known) >= MOST_REFUSED or (report.delivery, report.sequence) in known:
+        return []
+    reason = escaped(reason)[:MAX_REASON]
+    return [
+        VersionReportRefused(
+            report.attempt, report.delivery, report.sequence, escaped(tag)[:100], reason
+        )
+    ]
+
+
+def _counts(report: Report, current: Version) -> bool:
+    """Whether an attempt's report is of the one that runs, and its end is not reported yet."""
+    if current.status in ENDED or current.reported is not None:
+        return False
+    return report.attempt == current.attempt
+
+
+def _record_body(report: Report, body: messages.AnyReport, current: Version) -> list[Event]:
     match body:
         case messages.StepAdvanced():
             return _advance(body, current)
@@ -71,6 +98,7 @@ def _record_body(body: messages.AnyReport, current: Version) -> list[Event]:
         case messages.BatchMetrics():
             return _new_iterations(body, current)
         case messages.EpochMetrics() if body.epoch > current.epochs_recorded:
+            _refuse_gap(body.epoch, current.epochs_recorded + 1, "epoch")
             return [
                 EpochMetricsRecorded(
                     body.epoch,
@@ -87,6 +115,7 @@ def _record_body(body: messages.AnyReport, current: Version) -> list[Event]:
                 )
             ]
         case messages.CheckpointSaved() if _is_better(body, current):
+            _refuse_impossible(body.value if body.metric in _SHARES else None, body.metric)
             return [
                 BestCheckpointSaved(
                     body.checkpoint,
@@ -98,19 +127,43 @@ def _record_body(body: messages.AnyReport, current: Version) -> list[Event]:
                 )
             ]
         case messages.Evaluated() if _is_new(body, current.evaluated):
+            for split in (body.validation, body.train):
+                for metric in SplitFigures.__struct_fields__[2:]:
+                    _refuse_impossible(getattr(split, metric), metric)
             return [
                 VersionEvaluated(body.checkpoint, body.validation, body.train, body.predictions)
             ]
         case messages.Completed():
             return [
-                VersionTrainingCompleted(
-                    body.checkpoint, body.final_weights, body.iterations, body.ended_by
+                VersionResultReported(
+                    report.attempt,
+                    report.delivery,
+                    body.checkpoint,
+                    body.final_weights,
+                    body.iterations,
+                    body.ended_by,
                 )
             ]
         case messages.Failed():
             # Not refused: a failure must be recorded whatever it says.
             return [VersionTrainingFailed(escaped_lines(body.reason), body.non_finite)]
     return []
+
+
+_SHARES = frozenset({"validation_accuracy", "validation_mean_average_precision"})
+
+
+def _refuse_impossible(value: float | None, metric: str) -> None:
+    if value is not None and not 0 <= value <= 1:
+        raise Invalid(f"{metric} is from 0 to 1, and not {value}", field=metric)
+
+
+def _refuse_gap(first: int, following: int, what: str) -> None:
+    if first > following:
+        raise Invalid(
+            f"{what} {first} does not follow on what is recorded; {what} {following} is next",
+            field=what,
+        )
 
 
 def _is_better(body: messages.CheckpointSaved, current: Version) -> bool:
@@ -121,7 +174,8 @@ def _is_better(body: messages.CheckpointSaved, current: Version) -> bool:
     """
     if current.best is None or body.epoch > current.best.epoch:
         return True
-    return current.status == EVALUATING and body.checkpoint != current.best.checkpoint
+    stored = current.best.checkpoint, current.best.bytes
+    return current.status == EVALUATING and (body.checkpoint, body.bytes) != stored
 
 
 def _are_new(body: messages.EpochItems, current: Version) -> bool:
@@ -130,8 +184,9 @@ def _are_new(body: messages.EpochItems, current: Version) -> bool:
 
 
 def _is_new(body: messages.Evaluated, current: VersionEvaluated | None) -> bool:
-    """A retried version is evaluated again if its checkpoint is another one."""
-    return current is None or current.checkpoint != body.checkpoint
+    """A retried version is evaluated again if its checkpoint, or what it predicts, is another."""
+    evaluated = body.checkpoint, body.predictions
+    return current is None or (current.checkpoint, current.predictions) != evaluated
 
 
 def _advance(body: messages.StepAdvanced, current: Version) -> list[Event]:
@@ -148,6 +203,7 @@ def _advance(body: messages.StepAdvanced, current: Version) -> list[Event]:
 def _new_iterations(body: messages.BatchMetrics, current: Version) -> list[Event]:
     if len(body.learning_rate) != len(body.loss):
         raise Invalid("a learning rate and a loss belong to every iteration", field="loss")
+    _refuse_gap(body.first_iteration, current.iterations_recorded, "iteration")
     seen = max(current.iterations_recorded - body.first_iteration, 0)
     if seen >= len(body.loss):
         return []

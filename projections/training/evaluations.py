@@ -1,4 +1,5 @@
-"""Evaluations: the metrics of each version's saved checkpoint, and the thresholds set for it."""
+"""Evaluations: the metrics of each version's saved checkpoint, the thresholds set for it, and the
+reports of its worker that were refused."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -11,16 +12,23 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Double,
+    Integer,
     MetaData,
     Table,
     Text,
     bindparam,
     select,
 )
+from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 
 from domain.event import Recorded
 from domain.training.messages import SplitFigures
+from domain.training.results import (
+    MetricDifference,
+    VersionReportRefused,
+    VersionResultMeasured,
+)
 from domain.training.version import ThresholdSet, VersionEvaluated
 from projections.engine.history import History, execute_at, valid_from_column
 from projections.engine.read_model import SCHEMA, ReadModel, Write, event_by_event
@@ -28,27 +36,45 @@ from projections.engine.read_model import SCHEMA, ReadModel, Write, event_by_eve
 metadata = MetaData(schema=SCHEMA)
 
 evaluations = Table(
-    "evaluations_v2",
+    "evaluations_v3",
     metadata,
     Column("version_id", Text, primary_key=True),
     Column("checkpoint", Text, nullable=False),
     Column("predictions", Text),
     Column("validation", JSONB, nullable=False),
     Column("train", JSONB(none_as_null=True)),
+    Column("differences", JSONB(none_as_null=True)),
     Column("evaluated_at", DateTime(timezone=True), nullable=False),
     Column("position", BigInteger, nullable=False),
     valid_from_column(),
 )
 thresholds = Table(
-    "evaluations_v2_thresholds",
+    "evaluations_v3_thresholds",
     metadata,
     Column("version_id", Text, primary_key=True),
     Column("concept_id", Text, primary_key=True),
     Column("threshold", Double, nullable=False),
     valid_from_column(),
 )
+refusals = Table(
+    "evaluations_v3_refusals",
+    metadata,
+    Column("version_id", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("report", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("refused_at", DateTime(timezone=True), nullable=False),
+)
 EVALUATIONS_OF = History(
-    evaluations, "checkpoint", "predictions", "validation", "train", "evaluated_at", "position"
+    evaluations,
+    "checkpoint",
+    "predictions",
+    "validation",
+    "train",
+    "differences",
+    "evaluated_at",
+    "position",
 )
 THRESHOLDS = History(thresholds, "threshold")
 
@@ -73,13 +99,15 @@ def _upsert(table: Table) -> Insert:
 
 
 _evaluate, _set = _upsert(evaluations), _upsert(thresholds)
+_refuse = plain_insert(refusals)
 
 
 def project(recorded: Recorded) -> Iterator[Write]:
     own = {"key": recorded.entity_id, "since": recorded.position}
     match recorded.event:
-        case VersionEvaluated() as evaluated:
+        case VersionEvaluated() | VersionResultMeasured() as evaluated:
             train = evaluated.train
+            found = getattr(evaluated, "differences", None)
             yield Write(_keep_evaluation, own)
             yield Write(
                 _evaluate,
@@ -89,9 +117,22 @@ def project(recorded: Recorded) -> Iterator[Write]:
                     "predictions": evaluated.predictions,
                     "validation": msgspec.to_builtins(evaluated.validation),
                     "train": None if train is None else msgspec.to_builtins(train),
+                    "differences": None if found is None else msgspec.to_builtins(found),
                     "evaluated_at": recorded.metadata.occurred_at,
                     "position": recorded.position,
                     "valid_from": recorded.position,
+                },
+            )
+        case VersionReportRefused() as refused:
+            yield Write(
+                _refuse,
+                {
+                    "version_id": recorded.entity_id,
+                    "position": recorded.position,
+                    "attempt": refused.attempt,
+                    "report": refused.report,
+                    "reason": refused.reason,
+                    "refused_at": recorded.metadata.occurred_at,
                 },
             )
         case ThresholdSet() as changed:
@@ -108,10 +149,15 @@ def project(recorded: Recorded) -> Iterator[Write]:
 
 
 EVALUATIONS = ReadModel(
-    "evaluations_v2",
+    "evaluations_v3",
     metadata,
     event_by_event(project),
-    ("version.evaluated", "version.threshold_set"),
+    (
+        "version.evaluated",
+        "version.threshold_set",
+        "version.result_measured",
+        "version.report_refused",
+    ),
 )
 
 
@@ -119,7 +165,8 @@ class EvaluationRow(msgspec.Struct, frozen=True):
     """A version's evaluation. `predictions` is the sha256 of their Parquet file.
 
     `thresholds` are those that were set, by concept id. Evaluations of an older Stemma have no
-    predictions and no metrics on training images.
+    predictions and no metrics on training images. `differences` are the metrics that the worker
+    reported otherwise than the server measured; None if the metrics are the worker's own.
     """
 
     version_id: str
@@ -130,6 +177,30 @@ class EvaluationRow(msgspec.Struct, frozen=True):
     evaluated_at: datetime
     position: int
     thresholds: dict[str, float]
+    differences: list[MetricDifference] | None = None
+
+
+class RefusalRow(msgspec.Struct, frozen=True):
+    """A report that was refused; `report` is its tag, empty if it cannot be read."""
+
+    attempt: int
+    report: str
+    reason: str
+    refused_at: datetime
+
+
+def find_refusals(
+    connection: Connection, version_id: str, *, as_of: int | None = None
+) -> list[RefusalRow]:
+    """The refused reports of a version, the first one first."""
+    own = refusals.c.version_id == version_id
+    if as_of is not None:
+        own &= refusals.c.position <= as_of
+    query = select(refusals).where(own).order_by(refusals.c.position)
+    return [
+        RefusalRow(row.attempt, row.report, row.reason, row.refused_at)
+        for row in connection.execute(query)
+    ]
 
 
 def find_evaluation(
@@ -166,4 +237,5 @@ def _row(row: Any, set_for: dict[str, float]) -> EvaluationRow:
         row["evaluated_at"],
         row["position"],
         set_for,
+        msgspec.convert(row["differences"], list[MetricDifference] | None),
     )

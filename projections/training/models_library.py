@@ -34,6 +34,7 @@ from domain.library.model import (
     ModelReopened,
     VersionNumbered,
 )
+from domain.training.results import VersionResultMeasured
 from domain.training.version import (
     CANCELLED,
     EVALUATING,
@@ -193,6 +194,12 @@ _best = VERSIONS.change(
     checkpoint_bytes=bindparam("size"),
     revision=_to,
 )
+_measure = VERSIONS.change(
+    _version,
+    indicator=bindparam("value", type_=Float),
+    validation_loss=bindparam("loss", type_=Float),
+    revision=_to,
+)
 _complete = VERSIONS.change(
     _version,
     status=bindparam("now"),
@@ -313,6 +320,10 @@ def _change(recorded: Recorded) -> tuple[Update, dict[str, Any]]:
                 "digest": best.checkpoint,
                 "size": best.bytes,
             }
+        case VersionResultMeasured(validation=measured):
+            value = measured.mean_average_precision
+            value = measured.accuracy if value is None else value
+            return _measure, {"value": value, "loss": measured.loss}
         case VersionTrainingCompleted() as completed:
             ended = {"now": status_at_end(completed), "end": at}
             return _complete, ended | {"digest": completed.final_weights}

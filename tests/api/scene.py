@@ -36,6 +36,7 @@ from domain.training.messages import (
     StepAdvanced,
 )
 from domain.training.version import FreezeDataset
+from tests.application.training.reports import accept_results
 from tests.waiting import HANG_SECONDS
 
 KEY = new_key()
@@ -180,6 +181,7 @@ class Scene:
             told = Report(version_id, attempt, 1, sequence, at, "gpu-1", version_id, body)
             messages.append(Delivered(sequence, msgspec.json.encode(told)))
         Ingest(self.store, "reports").take(messages)
+        accept_results(self.store)
         return self.store.head()
 
     def begin(self, version_id: str, epochs: int = 4) -> None:

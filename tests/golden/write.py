@@ -108,6 +108,12 @@ from domain.training.predictions import (
     VersionTestEvaluationRequested,
     VersionTestEvaluationStarted,
 )
+from domain.training.results import (
+    MetricDifference,
+    VersionReportRefused,
+    VersionResultMeasured,
+    VersionResultReported,
+)
 from domain.training.version import (
     BatchMetricsRecorded,
     BestCheckpointSaved,
@@ -270,6 +276,16 @@ EXAMPLES: tuple[Event, ...] = (
     VersionSuggestionsStarted(1, 1, "gpu-1", "cuda", {"torch": "2.11.0"}),
     VersionSuggestionsMade(1, SHA, 900, SHA[::-1]),
     VersionSuggestionsFailed(1, "1 image cannot be used"),
+    VersionReportRefused(1, 2, 17, "epoch_metrics", "epoch 3 does not follow on what is recorded"),
+    VersionResultReported(1, 2, SHA, SHA[::-1], 203, "stop"),
+    VersionResultMeasured(
+        1,
+        SHA,
+        SHA[::-1],
+        SplitFigures(images=359, loss=0.25, accuracy=0.9375, calibration_error=0.03125),
+        SplitFigures(images=1438, mean_average_precision=0.5, map_50=0.75, map_75=0.625),
+        (MetricDifference("validation", "accuracy", 0.96875, 0.9375),),
+    ),
     VersionTrainingCompleted(SHA, SHA[::-1], 203, "stop"),
     VersionTrainingFailed("the loss stopped being a finite number", non_finite=True),
     VersionStopRequested(),

@@ -62,6 +62,12 @@ from domain.training.predictions import (
     VersionTestEvaluationRequested,
     VersionTestEvaluationStarted,
 )
+from domain.training.results import (
+    MetricDifference,
+    VersionReportRefused,
+    VersionResultMeasured,
+    VersionResultReported,
+)
 from domain.training.version import (
     STEPS,
     BatchMetricsRecorded,
@@ -187,6 +193,13 @@ def _annotated(chance: random.Random, image: str) -> ImageAnnotated:
     return ImageAnnotated(VIEWS[_place(image)], said, without)
 
 
+def _measured(chance: random.Random) -> VersionResultMeasured:
+    metrics = SplitFigures(images=2, loss=chance.random(), accuracy=chance.random())
+    differences = (MetricDifference("validation", "accuracy", 0.5, metrics.accuracy),)
+    file = f"joined {chance.random()}"
+    return VersionResultMeasured(1, "sha", file, metrics, metrics, differences)
+
+
 def _evaluated(chance: random.Random) -> VersionEvaluated:
     figures = SplitFigures(images=4, loss=chance.random(), accuracy=chance.random())
     train = figures if chance.random() < 0.5 else None
@@ -258,6 +271,9 @@ _HAPPENINGS: dict[str, list[Happening]] = {
         lambda c: BestCheckpointSaved("sha", c.randrange(99), "accuracy", c.random(), 1),
         _evaluated,
         lambda c: ThresholdSet(c.choice(CONCEPTS), c.random()),
+        lambda c: VersionReportRefused(1, 1, c.randrange(9), "batch_metrics", _words(c)),
+        lambda c: VersionResultReported(1, 1, "sha", _words(c), 9, "length"),
+        _measured,
         lambda c: VersionTrainingCompleted("sha", _words(c), 9, c.choice(("length", "stop"))),
         lambda c: VersionTrainingFailed(_words(c)),
         lambda _: VersionTrainingCancelled(),

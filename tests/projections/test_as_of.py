@@ -116,6 +116,9 @@ QUERIES: dict[Any, list[Callable[..., object]]] = {
         partial(version_progress.progress_by_version, version_ids=VERSIONS)
     ],
     evaluations.find_evaluation: [partial(evaluations.find_evaluation, version_id="x1")],
+    evaluations.find_refusals: [
+        partial(evaluations.find_refusals, version_id=one) for one in VERSIONS
+    ],
     evaluations.find_evaluations: [partial(evaluations.find_evaluations, version_ids=VERSIONS)],
     test_evaluations.list_evaluations: [
         partial(test_evaluations.list_evaluations, version_id=one) for one in VERSIONS

@@ -26,7 +26,7 @@ from domain.training.messages import AnyReport, CheckpointSaved, Completed, Eval
 from domain.training.version import VersionCreated
 from tests.adapters.audit.logs import Signed
 from tests.application.scenes import Scene, do, trainable
-from tests.application.training.reports import delivered, reports, whole_run
+from tests.application.training.reports import accept_results, delivered, reports, whole_run
 from tests.servers import Database
 
 WEIGHTS = b"the weights"
@@ -62,6 +62,7 @@ class Exhibit:
         predictions = self.blobs.put(b"the predictions")
         run = [_with_blobs(one, weights, predictions) for one in whole_run()]
         Ingest(store, "feed").take(delivered(reports(self.version, run)))
+        accept_results(store)
         self.signed.sign()
 
     def freeze(self) -> None:

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from adapters.flip_book.boxes import image_loss, intersection_over_union, judge_boxes
+from adapters.evaluation.overlaps import intersection_over_union
+from adapters.flip_book.boxes import image_loss, judge_boxes
 
 Given = list[tuple[int, tuple[float, float, float, float], float]]
 

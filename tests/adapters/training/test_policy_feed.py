@@ -25,7 +25,7 @@ from domain.training.messages import TrainJob
 from domain.training.version import DatasetFrozen, VersionCreated
 from tests.adapters.running import eventually, kill, running, settings_for, with_js
 from tests.application.scenes import Scene, trainable
-from tests.application.training.reports import delivered, reports, whole_run
+from tests.application.training.reports import accept_results, delivered, reports, whole_run
 from tests.servers import Database
 
 FEED = "policies of the test"
@@ -156,6 +156,7 @@ def test_a_lost_queue_gets_its_unfinished_jobs_again(
         eventually(lambda: len(jobs(nats_url)) == 3)
         ingest = Ingest(scene.store, "reports")
         ingest.take(delivered(reports(finished, whole_run())))
+        accept_results(scene.store)
         ingest.take(delivered(reports(begun, whole_run()[:5], delivery=2), first=100))
         with_js(nats_url, lambda js: js.delete_stream(JOBS))
         eventually(lambda: len(jobs(nats_url)) == 2)

@@ -136,7 +136,7 @@ def test_users_and_workers_write_to_one_version_at_once(
         for number, one in enumerate(run):
             send(nats_url, [one])
             do(store, lambda s, n=number: s.change(VERSION, version, RenameVersion(f"name {n}")))  # type: ignore[misc]
-        eventually(lambda: "training_completed" in names(store, version))
+        eventually(lambda: "result_reported" in names(store, version))
     assert [name for name in names(store, version) if name != "renamed"] == WHOLE
 
 

@@ -1,6 +1,7 @@
 """The policies and a worker in a test's own process: real trainings and predictions, no queue."""
 
 import itertools
+import threading
 from functools import partial
 
 import msgspec
@@ -8,6 +9,8 @@ import msgspec
 from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
 from adapters.training.policy_feed import put_manifest
+from adapters.training.results import Measurer
+from application.training import results
 from application.training.ingest import Delivered, Ingest
 from application.training.policies import REACTS_TO, Effects, react
 from domain.training.jobs import Job, PredictJob, purpose_of
@@ -36,6 +39,9 @@ class Work:
         self.scene = scene
         self.blobs = BlobStore.from_url(scene.settings.require("blobs_url"))
         self._settings = Settings(data=scene.settings.data, worker_name="gpu-1", device="cpu")
+        self._measurer = Measurer(
+            self.blobs, scene.settings.require("blobs_url"), threading.Event()
+        )
         self._feeds = itertools.count(1)
 
     def pending(self) -> list[Job]:
@@ -82,3 +88,5 @@ class Work:
                 for number, one in enumerate(sent, 1)
             ]
         )
+        for recorded in self.scene.store.read_all(names=results.REACTS_TO):
+            results.react(self.scene.store, self._measurer.measure, recorded)

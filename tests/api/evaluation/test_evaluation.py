@@ -443,7 +443,7 @@ def test_predictions_that_were_altered_are_not_shown(site: Scene) -> None:
     asked = ask(site, "classification")
     version_id = evaluated(site, asked, some_labels(asked.images), kind="classification")
     site.visible()
-    digest = site.store.read(0)[-2].event.predictions  # type: ignore[attr-defined]
+    digest = site.store.read(0)[-3].event.predictions  # type: ignore[attr-defined]
     folder = site.settings.data / "blobs" / "sha256" / digest[:2]
     file = folder / digest
     file.write_bytes(file.read_bytes()[:-1] + b"X")

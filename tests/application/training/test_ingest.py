@@ -219,7 +219,7 @@ def test_a_redelivered_job_adds_only_what_is_new(store: Store, version: str) -> 
     assert found.count("training_started") == 2
     assert found.count("batch_metrics_recorded") == 2
     assert found.count("epoch_metrics_recorded") == 2
-    assert found.count("training_completed") == 1
+    assert found.count("result_reported") == 1
 
 
 def test_a_retried_version_takes_its_second_attempt_in(store: Store, version: str) -> None:
@@ -231,5 +231,5 @@ def test_a_retried_version_takes_its_second_attempt_in(store: Store, version: st
     ingest.take(delivered([*failed, *again], len(failed) + 1))
     found = names(store, version)
     assert found.count("training_failed") == 1
-    assert found[-1] == "training_completed"
+    assert found[-1] == "result_reported"
     assert found.count("training_started") == 2

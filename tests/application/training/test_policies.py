@@ -27,7 +27,7 @@ from domain.training.messages import TrainJob
 from domain.training.version import CancelVersion, DatasetFrozen, VersionCreated
 from tests.application.experiments.simulation import Policy
 from tests.application.scenes import Scene, do, trainable
-from tests.application.training.reports import delivered, reports, whole_run
+from tests.application.training.reports import accept_results, delivered, reports, whole_run
 
 
 class World:
@@ -191,6 +191,7 @@ def test_a_version_that_ended_is_not_dispatched_again(scene: Scene, world: World
     version = scene.train()
     react_to_log(scene.store, world)
     Ingest(scene.store, "feed").take(delivered(reports(version, whole_run())))
+    accept_results(scene.store)
     world.jobs.clear()
     react_to_log(scene.store, world)
     assert world.jobs == []

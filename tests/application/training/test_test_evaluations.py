@@ -32,12 +32,12 @@ from domain.training.messages import (
 )
 from domain.training.predictions import VersionTestEvaluationRequested
 from tests.application.scenes import Scene, do, insist
-from tests.application.training.reports import delivered, reports, whole_run
+from tests.application.training.reports import accept_results, delivered, reports, sha, whole_run
 
 FIGURES = SplitFigures(images=3, loss=0.5, accuracy=0.9)
 WHOLE: list[AnyReport] = [
     Started("w1", "cpu", {"torch": "2"}, 0),
-    Predicted("sha-2", FIGURES, 3, "parquet"),
+    Predicted(sha(2), FIGURES, 3, sha(99)),
 ]
 
 
@@ -90,6 +90,7 @@ class World:
         Ingest(self.store, f"feed {self._feeds} of {self.scene.project}", tokens).take(
             delivered(sent)
         )
+        accept_results(self.store)
 
     def assign(self, image: str, split: str) -> None:
         do(self.store, lambda s: s.change(IMAGE, image, AssignSplit(split)))
@@ -119,7 +120,7 @@ def test_the_test_images_are_frozen_as_they_were_at_the_request(world: World) ->
     moved = lines[0].image
     world.assign(moved, "train")
     [job] = world.react()
-    assert (job.purpose, job.request, job.checkpoint) == (Purpose.TEST, 1, "sha-2")
+    assert (job.purpose, job.request, job.checkpoint) == (Purpose.TEST, 1, sha(2))
     assert (job.manifest, requested.images) == (requested.manifest, 3)
     assert world.images(job.manifest) == lines
 

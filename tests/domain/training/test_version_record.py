@@ -20,6 +20,11 @@ from domain.training.messages import (
     Started,
     StepAdvanced,
 )
+from domain.training.results import (
+    MOST_REFUSED,
+    VersionReportRefused,
+    VersionResultReported,
+)
 from domain.training.version import (
     BatchMetricsRecorded,
     BestCheckpointSaved,
@@ -60,7 +65,7 @@ PAIRS: list[tuple[AnyReport, Event]] = [
     ),
     (
         Completed("sha", "weights", 28, "patience"),
-        VersionTrainingCompleted("sha", "weights", 28, "patience"),
+        VersionResultReported(1, 1, "sha", "weights", 28, "patience"),
     ),
     (Failed("no memory"), VersionTrainingFailed("no memory")),
 ]
@@ -167,9 +172,58 @@ def test_of_a_resumed_run_only_new_iterations_are_recorded(
     )
 
 
-def test_iterations_are_recorded_after_a_gap_that_lost_reports_left() -> None:
-    chunk = BatchMetrics(9, (0.1,), (1.0,))
-    given(CREATED, started()).when(report(chunk)).then(BatchMetricsRecorded(9, (0.1,), (1.0,)))
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (BatchMetrics(9, (0.1,), (1.0,)), "iteration"),
+        (EpochMetrics(3, 21, 0.4, 0.95), "epoch"),
+    ],
+)
+def test_what_leaves_a_gap_is_refused(body: AnyReport, field: str) -> None:
+    before = (
+        BatchMetricsRecorded(0, (0.1,) * 4, (9.0,) * 4),
+        EpochMetricsRecorded(1, 7, 0.5, 0.9, None),
+    )
+    given(CREATED, started(), *before).when(report(body)).then(Invalid, field=field)
+
+
+def test_after_its_end_a_run_adds_nothing_until_the_result_is_checked() -> None:
+    end = VersionResultReported(1, 1, "sha", "weights", 28, "length")
+    for body in (START, *(body for body, _ in PAIRS)):
+        given(CREATED, started(), end).when(report(body, delivery=2)).then()
+
+
+refusing = Story(
+    versions.evolve,
+    lambda sent, version: version_reports.refuse(sent, "epoch_metrics", "no", version),
+).given
+
+
+def refused(sequence: int, delivery: int = 1) -> VersionReportRefused:
+    return VersionReportRefused(1, delivery, sequence, "epoch_metrics", "no")
+
+
+def test_a_refused_report_is_recorded_once() -> None:
+    body = EpochMetrics(3, 21, 0.4, 0.95)
+    refusing(CREATED, started()).when(report(body, sequence=5)).then(refused(5))
+    refusing(CREATED, started(), refused(5)).when(report(body, sequence=5)).then()
+    refusing(CREATED, started(), refused(5)).when(report(body, sequence=6)).then(refused(6))
+
+
+def test_only_the_first_refused_reports_of_an_attempt_are_recorded() -> None:
+    body, many = EpochMetrics(3, 21, 0.4, 0.95), [refused(n) for n in range(MOST_REFUSED)]
+    refusing(CREATED, started(), *many).when(report(body, sequence=99)).then()
+    again = (VersionTrainingFailed("x"), VersionRetried(2), started(attempt=2))
+    refusing(CREATED, started(), *many, *again).when(report(body, sequence=9, attempt=2)).then(
+        VersionReportRefused(2, 1, 9, "epoch_metrics", "no")
+    )
+
+
+def test_a_refused_report_of_a_superseded_run_or_of_another_worker_is_not_recorded() -> None:
+    body = EpochMetrics(3, 21, 0.4, 0.95)
+    refusing(CREATED, started(2)).when(report(body, delivery=1)).then()
+    refusing(CREATED, started()).when(report(body, worker="w2")).then()
+    refusing(CREATED, started()).when(report(body, attempt=2)).then()
 
 
 def test_of_a_resumed_run_only_new_epochs_are_recorded() -> None:
@@ -229,6 +283,8 @@ def test_a_resumed_run_goes_through_the_steps_again() -> None:
         (StepAdvanced("training", "running", 1.1), "status"),
         (StepAdvanced("training", "running", -0.1), "status"),
         (BatchMetrics(0, (0.1,), (1.0, 2.0)), "loss"),
+        (CheckpointSaved("sha", 9, "validation_accuracy", 7.5, 1), "validation_accuracy"),
+        (Evaluated("sha", SplitFigures(images=2, accuracy=7.5), TRAIN, "parquet"), "accuracy"),
     ],
 )
 def test_a_report_that_makes_no_sense_is_refused(body: AnyReport, field: str) -> None:

@@ -1,0 +1,164 @@
+"""The service that checks and measures the results of trainings, before versions are ready."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+
+import msgspec
+
+from adapters.blobs.blobs import BlobCorrupt, BlobMissing, BlobStore
+from adapters.postgres.log_growth import log_growth
+from adapters.postgres.reactions import react_to_all
+from adapters.settings import Settings
+from application.log.store import Store
+from application.training import results
+from application.training.results import FEED, ResultRefused
+from domain.library.view import DETECTION
+from domain.training.messages import ConceptLabel, SplitFigures
+from domain.training.results import AcceptResult, differences
+from domain.training.version import Version
+
+LONGEST_SECONDS = 3600.0
+"""How long the measurement of one version may take."""
+
+_LOOK_SECONDS = 0.5
+_MODULE = "adapters.evaluation.measuring"
+
+
+def run_results(settings: Settings, store: Store, stop: threading.Event) -> None:
+    """Check results until `stop` is set. If the blob store is unavailable, it is restarted."""
+    blobs_url = settings.require("blobs_url")
+    measurer = Measurer(BlobStore.from_url(blobs_url), blobs_url, stop)
+    react = partial(results.react, store, measurer.measure)
+    with suppress(Stopped):
+        for _ in log_growth(store.database_url, stop, results.REACTS_TO):
+            react_to_all(store, FEED, results.REACTS_TO, react)
+
+
+class Stopped(Exception):
+    """The service was stopped in the middle of a measurement, which is repeated."""
+
+
+class _Request(msgspec.Struct, frozen=True):
+    blobs_url: str
+    predictions: str
+    manifest: str
+    kind: str
+    concepts: tuple[ConceptLabel, ...]
+
+
+class _Measured(msgspec.Struct, frozen=True):
+    predictions: str
+    validation: SplitFigures
+    train: SplitFigures
+    exact_loss: bool
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    measured: _Measured | None
+    problem: str
+
+
+class Measurer:
+    """Checks what a worker stored, and measures its predictions in a process of their own."""
+
+    def __init__(self, blobs: BlobStore, blobs_url: str, stop: threading.Event) -> None:
+        self._blobs, self._blobs_url, self._stop = blobs, blobs_url, stop
+
+    def measure(self, version: Version) -> AcceptResult:
+        """Raises `ResultRefused`, `Stopped`, and `OSError` if the blob store does not answer."""
+        best, evaluated, reported = version.best, version.evaluated, version.reported
+        assert best is not None
+        assert evaluated is not None
+        assert reported is not None
+        assert version.frozen is not None
+        assert evaluated.predictions is not None
+        self._check_checkpoint(best.checkpoint, best.bytes)
+        created = version.created
+        request = _Request(
+            self._blobs_url,
+            evaluated.predictions,
+            version.frozen.manifest,
+            created.kind,
+            created.concepts,
+        )
+        measured = _answer(*_run(msgspec.json.encode(request), self._stop))
+        boxes = created.kind == DETECTION
+        splits = {"validation": evaluated.validation, "train": evaluated.train}
+        ours = {"validation": measured.validation, "train": measured.train}
+        if boxes:
+            # The loss of boxes does not follow from what is predicted: it stays the worker's.
+            for split, theirs in splits.items():
+                loss = theirs.loss if theirs else None
+                ours[split] = msgspec.structs.replace(ours[split], loss=loss)
+        found = [
+            difference
+            for split, theirs in splits.items()
+            for difference in differences(split, theirs, ours[split], detection=boxes)
+            if difference.metric != "loss" or measured.exact_loss
+        ]
+        return AcceptResult(
+            reported.attempt,
+            measured.predictions,
+            ours["validation"],
+            ours["train"],
+            tuple(found),
+        )
+
+    def _check_checkpoint(self, digest: str, size: int) -> None:
+        """Read all of it: its digest must fit its content, which is never unpickled here."""
+        try:
+            stored = sum(map(len, self._chunks(digest)))
+        except BlobMissing as missing:
+            raise ResultRefused(f"the checkpoint {digest} is not in the blob store") from missing
+        except BlobCorrupt as corrupt:
+            raise ResultRefused(f"the checkpoint {digest} has another content") from corrupt
+        if stored != size:
+            raise ResultRefused(
+                f"the checkpoint {digest} has {stored:,} bytes, and {size:,} were reported"
+            )
+
+    def _chunks(self, digest: str) -> Iterator[bytes]:
+        return self._blobs.chunks(digest)
+
+
+def _run(request: bytes, stop: threading.Event) -> tuple[int, bytes]:
+    """The exit status and the output of the process. Raises `Stopped` or `ResultRefused`."""
+    deadline = time.monotonic() + LONGEST_SECONDS
+    argv = [sys.executable, "-m", _MODULE]
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
+        unsent: bytes | None = request
+        while True:
+            try:
+                output, _ = process.communicate(unsent, timeout=_LOOK_SECONDS)
+            except subprocess.TimeoutExpired:
+                unsent = None  # a later call goes on with it
+                if not stop.is_set() and time.monotonic() < deadline:
+                    continue
+                process.kill()
+                if stop.is_set():
+                    raise Stopped from None
+                raise ResultRefused(
+                    f"its predictions could not be measured within {LONGEST_SECONDS:.0f} seconds"
+                ) from None
+            return process.returncode, output
+
+
+def _answer(status: int, output: bytes) -> _Measured:
+    """Raises `ResultRefused`, and `OSError` if it is worth another try."""
+    if status > 0:
+        raise OSError(f"predictions could not be measured: {_MODULE} ended with {status}")
+    if status < 0:
+        raise ResultRefused(
+            f"measuring its predictions was ended by signal {-status}; memory may be short"
+        )
+    answer = msgspec.json.decode(output, type=_Answer)
+    if answer.measured is None:
+        raise ResultRefused(answer.problem)
+    return answer.measured
