@@ -86,8 +86,10 @@ class Signer:
         If an event differs, `sign_if_due` raises `SigningRefused` from then on.
         """
         signed = self._uncompared
-        trees = signed and compare_whole_log(connection, signed, stop)
-        if signed is None or trees is None:
+        if signed is None:
+            return
+        trees = compare_whole_log(connection, signed, stop)
+        if trees is None:
             return
         if (trees.current.size, trees.current.root()) != (signed.size, signed.root):
             self._contradiction = _changed(signed, trees)

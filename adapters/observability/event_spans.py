@@ -40,6 +40,7 @@ class TracedStore(Store):
         command: CommandRow | None = None,
         unchanged: Mapping[str, int] | None = None,
         tracking: tuple[str, int] | None = None,
+        tracked_first: int | None = None,
         no_additions: NoAdditions | None = None,
     ) -> int:
         began = time.time_ns()
@@ -48,6 +49,7 @@ class TracedStore(Store):
             command=command,
             unchanged=unchanged,
             tracking=tracking,
+            tracked_first=tracked_first,
             no_additions=no_additions,
         )
         if tracing.on():

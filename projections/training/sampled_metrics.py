@@ -4,6 +4,8 @@ A series is cut into ranges of as many values each. Of each range the least and 
 stay, and the first that is no number, so that no spike and no NaN is hidden.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, LargeBinary, Row, cast, func, select
@@ -56,8 +58,8 @@ def sampled_series_of(
     return [series[metric] for metric in METRICS if metric in series]
 
 
-def _sampled(row: Row[tuple[str, int, bytes, bytes]], points: int, *, smoothed: bool) -> Series:
-    metric, position, iterations, measured = row
+def _sampled(row: Row[Any], points: int, *, smoothed: bool) -> Series:
+    metric, position, iterations, measured = tuple(row)
     done = np.frombuffer(iterations, _INTEGERS)["value"]
     values = np.frombuffer(measured, _DOUBLES)["value"].astype(np.float64)
     if len(values) <= points:

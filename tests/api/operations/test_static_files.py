@@ -1,6 +1,7 @@
 """Static files: kept by browsers under the digest of all of them, and compressed."""
 
 import gzip
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -41,12 +42,12 @@ def test_files_are_compressed_as_the_browser_takes_them(site: Scene, encoding: s
         raw = b"".join(answer.iter_raw())
     assert answer.headers.get("Content-Encoding", "") == encoding
     assert answer.headers["Vary"] == "Accept-Encoding"
-    decode = {
+    decoders: dict[str, Callable[[bytes], bytes]] = {
         "gzip": gzip.decompress,
         "zstd": zstandard.ZstdDecompressor().decompress,
         "": bytes,
-    }[encoding]
-    assert decode(raw) == (assets.STATIC / "library/annotate.js").read_bytes()
+    }
+    assert decoders[encoding](raw) == (assets.STATIC / "library/annotate.js").read_bytes()
 
 
 @pytest.mark.parametrize(

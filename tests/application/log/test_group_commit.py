@@ -1,9 +1,11 @@
 """Appends that wait for one another are committed together, each by its own conditions."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import psycopg
 import pytest
@@ -27,7 +29,7 @@ def store(migrated: Database) -> Iterator[Store]:
 
 @contextmanager
 def behind_a_writer(
-    store: Store, database: Database, works: list[Callable[[], int]]
+    store: Store, database: Database, works: Sequence[Callable[[], int]]
 ) -> Iterator[list[Future[int]]]:
     """Appends that all wait behind one whose commit is held up, in the order given."""
     with ThreadPoolExecutor(len(works) + 1) as threads:
@@ -39,9 +41,13 @@ def behind_a_writer(
             futures = []
             for number, work in enumerate(works, start=1):
                 futures.append(threads.submit(work))
-                eventually(lambda count=number: len(group._waiting) == count)
+                eventually(partial(_are_waiting, group, number))
         first.result(HANG_SECONDS)
         yield futures
+
+
+def _are_waiting(group: Any, count: int) -> bool:
+    return len(group._waiting) == count
 
 
 def created(key: str, revision: int = 1) -> Recorded:
@@ -56,7 +62,7 @@ def transactions(database: Database) -> int:
 
 
 def test_appends_that_wait_share_a_transaction(store: Store, migrated: Database) -> None:
-    works = [lambda key=key: store.append([created(key)]) for key in "abcdefgh"]
+    works = [partial(store.append, [created(key)]) for key in "abcdefgh"]
     with behind_a_writer(store, migrated, works) as futures:
         assert sorted(one.result(HANG_SECONDS) for one in futures) == [*range(2, 10)]
     assert transactions(migrated) == 2
@@ -105,14 +111,17 @@ def test_appends_to_one_stream_follow_each_other(store: Store, migrated: Databas
 
 def test_a_command_or_a_feed_is_taken_once(store: Store, migrated: Database) -> None:
     works = [
-        lambda key=key: store.append(
-            [created(key)], command=CommandRow("same", "", b""), tracking=("feed", 1)
+        partial(
+            store.append,
+            [created(key)],
+            command=CommandRow("same", "", b""),
+            tracking=("feed", 1),
         )
         for key in "ab"
     ]
     with behind_a_writer(store, migrated, works) as (one, other):
         outcomes = [future.exception(HANG_SECONDS) for future in (one, other)]
-    assert sorted(type(outcome) for outcome in outcomes if outcome) == [AppendRefused]
+    assert [type(outcome) for outcome in outcomes if outcome] == [AppendRefused]
     assert store.head() == 2
 
 
