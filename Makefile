@@ -4,7 +4,7 @@ ARGS ?=
 # Without bytecode every process would compile torch's sources anew: 18 s instead of 5 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test check fresh wheels wheel lint bench bench-train contract lock clean
+.PHONY: docs pictures setup demo test check fresh wheels wheel lint bench bench-train contract lock clean
 
 setup:
 	@PYTHON='$(PYTHON)' sh scripts/setup.sh
@@ -45,6 +45,14 @@ bench: setup
 
 bench-train: setup
 	@$(BIN)/python -m benchmarks training loading $(ARGS)
+
+# The documentation as a site, in build/site.
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# The pictures of the documentation, from a demo in Chromium.
+pictures: setup
+	@$(BIN)/python -m scripts.pictures
 
 contract: setup
 	@$(BIN)/python -m adapters.subscriptions.contract

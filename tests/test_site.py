@@ -1,0 +1,41 @@
+"""The documentation as a site: every page and link is there, and nothing loads from elsewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+from mkdocs.commands.build import build
+from mkdocs.config import load_config
+
+ROOT = Path(__file__).parents[1]
+LOADED = re.compile(r"<(?:script|img|iframe)[^>]* src=\"([^\"]*)\"|<link[^>]* href=\"([^\"]*)\"")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    build(load_config(str(ROOT / "mkdocs.yml"), site_dir=str(folder), strict=True))
+    return folder
+
+
+def test_it_is_built_without_a_warning_and_loads_nothing_from_elsewhere(site: Path) -> None:
+    pages = list(site.rglob("*.html"))
+    assert len(pages) > 60
+    for page in pages:
+        for found in LOADED.findall(page.read_text(encoding="utf-8")):
+            address = "".join(found)
+            assert not re.match(r"(https?:)?//", address), f"{page.name}: {address}"
+
+
+def test_every_event_and_operation_has_an_entry(site: Path) -> None:
+    events = (site / "reference" / "events.html").read_text(encoding="utf-8")
+    assert 'id="versioncreated"' in events
+    assert "Version 6." in events
+    operations = (site / "reference" / "api.html").read_text(encoding="utf-8")
+    assert "POST /api/v1/views/{view_id}/versions" in operations
+
+
+def test_code_that_the_site_lacks_is_named_by_its_path(site: Path) -> None:
+    guide = (site / "contributor.html").read_text(encoding="utf-8")
+    assert "domain/library/model_rule.py" in guide
+    assert "../domain/" not in guide
