@@ -53,7 +53,7 @@ def test_it_is_imported_about_as_fast_as_httpx(clean: CleanEnvironment) -> None:
     )
 
     def seconds(module: str) -> float:
-        argv = [clean.python, "-I", "-c", code, module]
+        argv = [str(clean.python), "-I", "-c", code, module]
         return float(subprocess.run(argv, check=True, capture_output=True, text=True).stdout)
 
     seconds("stemma_client")  # compiles all of it
