@@ -42,6 +42,11 @@ class Audit:
         )
         return Rows(line for page in self._client.pages(request) for line in page.items)
 
+    def refusals(self) -> Rows[answers.RefusalRow]:
+        """Requests that were denied, newest first."""
+        pages = self._client.pages(operations.list_refusals(limit=500))
+        return Rows(one for page in pages for one in page.items)
+
     def checkpoint(self) -> answers.CheckpointView:
         """The newest signed checkpoint; keep its `note` where the operator cannot write."""
         return self._client.send(operations.get_latest_checkpoint())

@@ -16,6 +16,7 @@ from stemma_client.errors import NotFound, StemmaError
 from stemma_client.experiments import Experiment
 from stemma_client.imports import Import
 from stemma_client.metrics import Metrics
+from stemma_client.models import Model
 from stemma_client.over_http import follow_http
 from stemma_client.projects import Project, Projects
 from stemma_client.received import Received
@@ -105,6 +106,10 @@ class Stemma:
     def view(self, view_id: str) -> View:
         """The view with this id."""
         return View(self, self.send(operations.get_view(view_id)).view)
+
+    def model(self, model_id: str) -> Model:
+        """The model with this id."""
+        return Model(self, self.send(operations.get_model(model_id)).model)
 
     def version(self, version_id: str) -> Version:
         """The version with this id."""

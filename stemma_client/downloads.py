@@ -66,12 +66,14 @@ def _fetch(
     transport: Transport, request: Request[bytes], partial: Path, digest: str | None
 ) -> None:
     start = _size(partial) if digest is not None else 0
-    headers = {"Range": f"bytes={start}-", "If-Range": f'"{digest}"'} if start else {}
+    headers = {"Accept-Encoding": "identity"}  # a range is of the file as it is stored
+    if start:
+        headers |= {"Range": f"bytes={start}-", "If-Range": f'"{digest}"'}
     with (
         transport.stream(request, headers) as response,
         partial.open("ab" if response.status_code == 206 else "wb") as file,
     ):
-        for piece in response.iter_bytes(CHUNK):
+        for piece in response.iter_bytes():
             file.write(piece)
 
 

@@ -59,6 +59,10 @@ class Experiment(Entity):
         """All its trials, by number."""
         return Rows(self.client.send(operations.list_trials(self.id)).items)
 
+    def curves(self) -> Rows[answers.ProjectionsExperimentsQueriesCurve]:
+        """The objective of each trial after each epoch."""
+        return Rows(self.client.send(operations.get_experiment_curves(self.id)).curves)
+
     def stop(self) -> Experiment:
         """Propose no more trials; those that run end."""
         self.client.send(operations.stop_experiment(self.id))

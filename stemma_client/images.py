@@ -73,6 +73,10 @@ class Image(Entity):
         body = answers.NewErasure(reason=reason, everywhere=everywhere)
         self.client.send(operations.erase_image(self.id, body))
 
+    def erasure(self) -> answers.ErasureRow:
+        """Who erased it, when and why. Raises `NotFound` if nobody has."""
+        return self.client.send(operations.get_erasure(self.id)).erasure
+
     def content(self) -> bytes:
         """The file as it was uploaded."""
         return self.client.send(operations.get_image_content(self.id))

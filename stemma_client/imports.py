@@ -58,9 +58,9 @@ class Import(Entity):
         return at.done / at.total if at is not None and at.total else 0.0
 
     @property
-    def counts(self) -> answers.ImportCounts | None:
-        """How much was read and changed; of a dry run, would have been."""
-        return self.row.counts
+    def counts(self) -> answers.ImportCounts:
+        """How much was read and changed, 0 until it has ended; of a dry run, would have been."""
+        return self.row.counts or answers.ImportCounts()
 
     def look(self, seconds: float = 0) -> None:
         """Read it again, as soon as it has ended or after some seconds."""

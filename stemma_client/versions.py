@@ -15,6 +15,7 @@ from stemma_client.downloads import download
 from stemma_client.entities import Entity
 from stemma_client.errors import ApiError, TrainingFailed
 from stemma_client.evaluations import Evaluation
+from stemma_client.flip_book import FlipBook
 from stemma_client.metrics import Metrics
 from stemma_client.proofs import Proof, prove_version
 from stemma_client.suspects import Suspects
@@ -137,6 +138,11 @@ class Version(Entity):
     def suspects(self) -> Suspects:
         """Labels of its dataset that are doubtful."""
         return Suspects(self.client, self.id)
+
+    @property
+    def flip_book(self) -> FlipBook:
+        """How each item was learnt."""
+        return FlipBook(self.client, self.id)
 
     def describe(self) -> answers.ModelDescription:
         """How to use the checkpoint, and how it was made."""

@@ -10,6 +10,7 @@ from stemma_client.entities import Entity, ensuring
 from stemma_client.errors import StemmaError
 from stemma_client.experiments import Experiment
 from stemma_client.form import FormTable, form_table
+from stemma_client.models import Model
 from stemma_client.suggestions import Suggestions
 from stemma_client.tables import Rows
 from stemma_client.versions import Version
@@ -66,10 +67,11 @@ class View(Entity):
         pages = self.client.pages(request)
         return Rows(Version(self.client, row) for page in pages for row in page.items)
 
-    def models(self) -> Rows[answers.ModelRow]:
+    def models(self) -> Rows[Model]:
         """Its models, newest first: one for each set of concepts."""
         request = operations.list_models(self.id, versions_each=0, limit=500)
-        return Rows(row.model for page in self.client.pages(request) for row in page.items)
+        pages = self.client.pages(request)
+        return Rows(Model(self.client, row.model) for page in pages for row in page.items)
 
     def add_concepts(self, *labels: str, key: str | None = None) -> View:
         """Add concepts to it."""
@@ -155,6 +157,14 @@ class View(Entity):
         """How long a search would take."""
         request = operations.estimate_experiment(self.id, budget=budget, epochs=epochs)
         return self.client.send(request)
+
+    def search_space(self) -> answers.SearchSpace:
+        """What an experiment varies by default."""
+        return self.client.send(operations.get_search_space(self.row.kind)).space
+
+    def agreement(self) -> answers.AgreementView:
+        """How far annotators agree."""
+        return self.client.send(operations.get_agreement(self.id))
 
     def rename(self, name: str) -> View:
         """Give it another name."""

@@ -1,8 +1,10 @@
 """A version leaves the system that trained it: its events go to who follows them, its files to who
 takes them, and it is trained again by whoever doubts it."""
 
+import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,11 +17,15 @@ import msgspec
 import pytest
 
 from cli.client import authorization
+from cli.demo.digits import handwritten_digits
 from domain.training.model_description import ModelDescription
 from tests.servers import server_folder
+from tests.system.clean_environment import CleanEnvironment
 from tests.system.doc_consumers import consumer
 from tests.system.system import RunningSystem, annotated_digits, positions_of, running_system
 from tests.waiting import HANG_SECONDS
+
+GUIDE = Path(__file__).parents[2] / "docs" / "python.md"
 
 OPTIONS = {
     "architecture": "mobilenet_v3_small",
@@ -178,3 +184,31 @@ def test_the_card_escapes_what_users_named(trained: Trained) -> None:
     card = httpx.get(f"{base}/model-card", headers=key, timeout=HANG_SECONDS)
     assert card.headers["content-type"].startswith("text/markdown")
     assert card.text.startswith("# \\<b\\>\\|\\`best\\`\\|\\</b\\>\n")
+
+
+def test_the_python_guide_runs_with_the_package_alone(trained: Trained, tmp_path: Path) -> None:
+    """From `pip install` to a proof, in an environment with nothing of this repository."""
+    url = trained.system.runtime.api_url
+    environment = CleanEnvironment(tmp_path / "venv")
+    environment.install("stemma-client", f"{url}/client", "pandas")
+    files, digits = handwritten_digits()
+    for (name, content), digit in zip(files[:60], digits, strict=False):
+        folder = tmp_path / "pets" / ("cat" if digit < 5 else "dog")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    blocks = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "guide.py").write_text("\n".join(blocks))
+    variables = {"STEMMA_DATA": str(trained.system.data), "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        [environment.python, "-I", "guide.py"],
+        check=False,
+        cwd=tmp_path,
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "60 images are new" in done.stdout
+    weights = (tmp_path / "model" / "model.safetensors").read_bytes()
+    assert f"are in the log: {hashlib.sha256(weights).hexdigest()}" in done.stdout
