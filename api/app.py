@@ -24,11 +24,12 @@ from api.access.refusals import RefusalController
 from api.access.rights import OPEN
 from api.access.sign_in import LoginPages, SessionController
 from api.access.sign_in_provider import ProviderPages
-from api.access.waiting import Waiting, on_behind
+from api.access.waiting import Waiting, on_behind, on_caller_changed
 from api.audit.page import AuditPages
 from api.audit.trail import TrailController
 from api.audit.transparency import TilesController, TransparencyController
 from api.backend import THREADS, Backend, Behind
+from api.caller_proof import CallerChanged
 from api.dataset.agreement import AgreementController
 from api.dataset.agreement_page import AgreementPages
 from api.dataset.erasure import ErasureController
@@ -216,7 +217,8 @@ def create_app(settings: Settings) -> Litestar:
         middleware=[RequestLog(metrics), Streams(settings.streams), Authentication, Waiting()],
         guards=[known_caller, known_parameters, guard],
         dependencies=provided(backend=_backend),
-        exception_handlers=as_pages(HANDLERS) | {Behind: on_behind},
+        exception_handlers=as_pages(HANDLERS)
+        | {Behind: on_behind, CallerChanged: on_caller_changed},
         multipart_form_part_limit=MOST_PARTS,
         request_class=JsonRequest,
         template_config=TemplateConfig(

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine
 
 from adapters.access.refusals import Refusals
@@ -27,9 +28,12 @@ from adapters.subscriptions.webhooks.addresses import Gate, allowed_in
 from adapters.training.weights import WeightsFolder
 from adapters.training.worker_pool import QueueMonitor
 from adapters.uploads.image_files import ImageLimits
+from api.caller_proof import PROOF, CallerChanged, Proof, open_proof
 from api.moments import moment_in
 from api.own_writes import SEEN_FROM, OwnWrites
 from application.access.access import Access
+from application.log.recorder import ARE_LAST
+from application.log.store import AppendRefused
 from application.scopes import Scopes
 from application.training.limit import TrainingLimit
 from domain.errors import Invalid, Refusal
@@ -47,16 +51,37 @@ WAIT_SECONDS = 5.0
 
 
 class ApiStore(TracedStore):
-    """Notes who writes."""
+    """Notes who writes, and lets what a caller writes rest on the proof of who it is."""
 
     def __init__(self, url: str, own_writes: OwnWrites) -> None:
         super().__init__(url, pool_size=THREADS)
         self._own_writes = own_writes
+        self.known_head = 0
+        """A position that the log has reached."""
 
     def append(self, events: Sequence[Recorded], **conditions: Any) -> int:
-        position = super().append(events, **conditions)
+        """Raises `CallerChanged`, too."""
+        proof = PROOF.get()
+        if proof is not None:
+            unchanged = conditions.get("unchanged") or {}
+            conditions["unchanged"] = {**unchanged, **proof.revisions}
+        try:
+            position = super().append(events, **conditions)
+        except AppendRefused:
+            if proof is not None:
+                self.compare(proof)
+            raise
+        if proof is not None:
+            proof.holds = True
         self._own_writes.note(events, position)
+        self.known_head = max(self.known_head, position)
         return position
+
+    def compare(self, proof: Proof) -> None:
+        """Compare a proof with the log. Raises `CallerChanged`."""
+        if self.revisions(list(proof.revisions)) != proof.revisions:
+            raise CallerChanged
+        proof.holds = True
 
 
 class NotYet(Refusal):
@@ -135,9 +160,10 @@ class Backend:
         """
         if self.news.has_reached(position, read_models):
             return
-        if position > (head := self.store.head()):
+        if position > self.store.known_head and position > (head := self.store.head()):
             raise Invalid(f"at_least is {position}, and the log ends at {head}", field="at_least")
-        self._refuse_failing(position, read_models)
+        if self.news.is_missing(read_models) or self.news.is_failing(read_models):
+            self._refuse_failing(position, read_models)
         raise Behind(position, read_models)
 
     def _refuse_failing(self, position: int, read_models: Sequence[ReadModel]) -> None:
@@ -166,14 +192,13 @@ class Backend:
         """
         if at_least is not None:
             self.require(at_least, *read_models)
-        elif (own := SEEN_FROM.get()) and not self.news.has_reached(own, read_models):
-            with self.engine.connect() as connection:
-                failing = failing_among(connection, read_models)
-            if not failing:
-                raise BehindOwnWrite(own, read_models)
+        elif (own := SEEN_FROM.get()) and not (
+            self.news.has_reached(own, read_models) or self.news.is_failing(read_models)
+        ):
+            raise BehindOwnWrite(own, read_models)
         # Ended by a commit: a rollback would drop the connection's prepared statements.
         with self.engine.begin() as connection:
-            yield connection, reached(connection, read_models)
+            yield connection, _begin(connection, read_models)
 
     @contextmanager
     def reading_as_of(
@@ -200,6 +225,30 @@ class Backend:
             if not isinstance(moment, int):
                 moment = position_at(connection, self.store, moment, upto=latest)
             yield connection, moment, moment
+
+
+_REACHED = """
+    SELECT min(position), count(*) FROM read.positions WHERE read_model = ANY(%s)
+"""
+
+
+def _begin(connection: Connection, read_models: Sequence[ReadModel]) -> int:
+    """As `reached`, in one round trip with the begin of the transaction and the comparison of the
+    caller's proof. Raises `CallerChanged`, too."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    proof, names = open_proof(), [read_model.name for read_model in read_models]
+    with driver.pipeline():
+        found = driver.execute(_REACHED, (names,), prepare=True)
+        if proof is not None:
+            streams, revisions = list(proof.revisions), list(proof.revisions.values())
+            stands = driver.execute(ARE_LAST, (streams, revisions), prepare=True)
+    if proof is not None:
+        if stands.fetchone() != (True,):
+            raise CallerChanged
+        proof.holds = True
+    position, count = found.fetchone() or (0, 0)
+    return reached(connection, read_models) if count < len(set(names)) else int(position or 0)
 
 
 def reached(connection: Connection, read_models: Sequence[ReadModel]) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -10,9 +11,13 @@ import msgspec
 from sqlalchemy import Engine
 
 from adapters.postgres.postgres import notifications
+from projections.engine.failing import failing_among
 from projections.engine.follow import Advance, positions_of
 from projections.engine.read_model import CHANNEL, ReadModel
 from projections.registry import READ_MODELS
+
+LOOK_SECONDS = 1.0
+"""How often positions and failures are read, whatever the notifications say."""
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +31,7 @@ class News:
         self._stop = threading.Event()
         self._changing = threading.Lock()
         self._positions: Mapping[str, int] = {}
+        self._failing: frozenset[str] = frozenset()
         self._listeners: dict[asyncio.Event, tuple[asyncio.AbstractEventLoop, frozenset[str]]] = {}
         self._thread = threading.Thread(target=self._run, name="news", daemon=True)
         self._thread.start()
@@ -38,6 +44,14 @@ class News:
         """Whether the read models were at a position, or beyond, when they were last looked at."""
         at = self._positions
         return all(at.get(read_model.name, -1) >= position for read_model in read_models)
+
+    def is_missing(self, read_models: Sequence[ReadModel]) -> bool:
+        """Whether one of these was not built when they were last looked at."""
+        return not self._positions.keys() >= {read_model.name for read_model in read_models}
+
+    def is_failing(self, read_models: Sequence[ReadModel]) -> bool:
+        """Whether one of these failed when they were last looked at, a second ago at most."""
+        return not self._failing.isdisjoint(read_model.name for read_model in read_models)
 
     async def reached(
         self, position: int, read_models: Sequence[ReadModel], seconds: float
@@ -68,15 +82,22 @@ class News:
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            looked_at = -LOOK_SECONDS
             try:
-                for payloads in notifications(self._url, CHANNEL, self._stop):
-                    self._update(self._announced(payloads) if payloads else self._stored())
+                for payloads in notifications(self._url, CHANNEL, self._stop, LOOK_SECONDS):
+                    if payloads and time.monotonic() - looked_at < LOOK_SECONDS:
+                        self._update(self._announced(payloads))
+                    else:
+                        looked_at = time.monotonic()
+                        self._update(self._stored())
             except Exception:
                 log.exception("following the read models was interrupted; it continues")
                 self._stop.wait(0.5)
 
     def _stored(self) -> dict[str, int]:
         with self._engine.connect() as connection:
+            failing = failing_among(connection, READ_MODELS)
+            self._failing = frozenset(one.read_model for one in failing)
             return dict(positions_of(connection, READ_MODELS))
 
     def _announced(self, payloads: Sequence[str]) -> dict[str, int]:

@@ -22,8 +22,8 @@ from adapters.access.sessions import Session
 from api.access.limits import Failures, Rate
 from api.access.rights import KEY, Need
 from api.access.session_cookies import cookie_name, refuse_other_sites
-from api.access.waiting import has_waited
 from api.backend import Backend
+from api.caller_proof import Proof
 from application.access.access import Caller
 from domain.access.roles import RIGHTS, Right
 from domain.errors import Forbidden, Hidden, NotFound, Unauthenticated
@@ -33,6 +33,9 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 
 SCHEME = "Bearer"
 _REFUSED = "refused"
+WAITED = "waited"
+PROVEN_BY = "proven by"
+"""The key of a request's state with the `Proof` of its caller."""
 HOW = (
     "send the header `Authorization: Bearer stemma_…` with your API key; an administrator issues"
     " one with `stemma keys issue`"
@@ -48,8 +51,15 @@ class Authentication(AbstractAuthenticationMiddleware):
 
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
         """The caller and session of a request."""
-        if connection.route_handler.opt.get(KEY) is None:
+        need: Need | None = connection.route_handler.opt.get(KEY)
+        if need is None:
             return AuthenticationResult(None, None)
+        if need.only_appends or connection.scope.get("method") in {HttpMethod.GET, HttpMethod.HEAD}:
+            remembered = _remembered(connection)
+            if remembered is not None:
+                caller, revisions = remembered
+                connection.scope["state"][PROVEN_BY] = Proof(revisions)
+                return AuthenticationResult(caller, None)
         try:
             caller, session = await asyncio.to_thread(who, connection)
         except Exception as refusal:  # raised by `known_caller`
@@ -78,6 +88,26 @@ def who(connection: Connection) -> tuple[Caller, Session | None]:
     return by_cookie(connection)
 
 
+def _remembered(connection: Connection) -> tuple[Caller, dict[str, int]] | None:
+    backend: Backend = connection.app.state.backend
+    scheme, _, key = connection.headers.get("Authorization", "").partition(" ")
+    if scheme.casefold() != SCHEME.casefold():
+        return None
+    return backend.access.remembered(key.strip())
+
+
+async def authenticate_again(connection: Connection) -> None:
+    """Read the caller of a request anew, for the guards and the handler to run again."""
+    state = connection.scope["state"]
+    state.pop(PROVEN_BY, None)
+    try:
+        caller, session = await asyncio.to_thread(who, connection)
+    except Exception as refusal:  # raised by `known_caller`
+        state[_REFUSED] = refusal
+    else:
+        connection.scope["user"], connection.scope["auth"] = caller, session
+
+
 def by_cookie(connection: Connection) -> tuple[Caller, Session]:
     """The caller and session of a browser's cookie. Raises `Unauthenticated`."""
     backend: Backend = connection.app.state.backend
@@ -96,6 +126,11 @@ async def who_still(connection: Connection) -> Caller | None:
         return (await asyncio.to_thread(who, connection))[0]
     except Unauthenticated:
         return None
+
+
+def has_waited(connection: Connection) -> bool:
+    """Whether the handler runs for the second time, after a wait."""
+    return WAITED in connection.scope["state"]
 
 
 async def guard(connection: Connection, handler: BaseRouteHandler) -> None:

@@ -13,15 +13,19 @@ class Need(msgspec.Struct, frozen=True):
     right: Right | None
     of: str | None = None
     anywhere: bool = False
+    only_appends: bool = False
 
 
-def needs(right: Right, *, of: str | None = None, anywhere: bool = False) -> dict[str, object]:
+def needs(
+    right: Right, *, of: str | None = None, anywhere: bool = False, only_appends: bool = False
+) -> dict[str, object]:
     """The right that a route needs, in the project of the entity that path parameter `of` names.
 
     Without `of` it is needed in all projects; with `anywhere` in any project, and the handler
-    shows only what the caller may see.
+    shows only what the caller may see. `only_appends` says that a command has no effect but what it
+    appends to the log, so that its caller may be proved by that.
     """
-    return {KEY: Need(right, of, anywhere)}
+    return {KEY: Need(right, of, anywhere, only_appends)}
 
 
 ACCOUNT: dict[str, object] = {KEY: Need(None)}

@@ -3,19 +3,25 @@
 A handler that finds a read model behind raises `Behind`. Its answer is held back until the read
 model has advanced, and then the handler runs again. The same holds for what the caller has just
 written and does not name; if the read model does not get there, what is there is answered.
+
+A handler runs again, too, if the caller's key or account has changed since it was read: see
+`api/caller_proof.py`.
 """
 
+import asyncio
 from typing import Any
 
 from litestar import Request, Response
-from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.utils.scope.state import ScopeState
 
 from api import backend
+from api.access.guard import PROVEN_BY, WAITED, authenticate_again, has_waited
 from api.access.limits import hold_open
 from api.backend import Backend, Behind, BehindOwnWrite
+from api.caller_proof import PROOF, CallerChanged, Proof
 from api.http.problems import on_refusal
 from api.own_writes import REMEMBERED_SECONDS, SEEN_FROM
 from api.pages.html import as_pages
@@ -23,7 +29,7 @@ from application.access.access import Caller
 from domain.errors import TooMany
 
 _BEHIND = "behind"
-_WAITED = "waited"
+_CHANGED = "caller changed"
 
 (_answer_refusal,) = as_pages({Behind: on_refusal}).values()
 
@@ -40,13 +46,14 @@ def on_behind(request: Request[Any, Any, Any], error: Behind) -> Response[Any]:
         if not isinstance(error, BehindOwnWrite):
             del state[_BEHIND]
             return _answer_refusal(request, refusal)
-        state[_WAITED] = True
+        state[WAITED] = True
     return Response(None)
 
 
-def has_waited(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
-    """Whether the handler runs for the second time, after a wait."""
-    return _WAITED in connection.scope["state"]
+def on_caller_changed(request: Request[Any, Any, Any], _: CallerChanged) -> Response[Any]:
+    """Note that the request has to begin again."""
+    request.scope["state"][_CHANGED] = True
+    return Response(None)
 
 
 class Waiting(ASGIMiddleware):
@@ -60,22 +67,34 @@ class Waiting(ASGIMiddleware):
         caller: Caller | None = scope.get("user")
         if caller is not None and scope.get("method") == "GET":
             SEEN_FROM.set(served.own_writes.last(caller.actor))
+        proof: Proof | None = state.get(PROVEN_BY)
+        PROOF.set(proof)
 
         async def answer(message: Message) -> None:
             # What a stream goes on to read is not waited for.
             SEEN_FROM.set(0)
-            if _BEHIND not in state:
+            held = _BEHIND in state or _CHANGED in state
+            if not held and proof is not None and not proof.holds:
+                try:
+                    await asyncio.to_thread(served.store.compare, proof)
+                except CallerChanged:
+                    state[_CHANGED] = held = True
+            if not held:
                 await send(message)
 
         await next_app(scope, receive, answer)
         behind: Behind | None = state.pop(_BEHIND, None)
-        if behind is None:
-            return
-        if not has_waited(Request(scope)):
-            own = isinstance(behind, BehindOwnWrite)
-            waits = REMEMBERED_SECONDS if own else backend.WAIT_SECONDS
-            there = await served.news.reached(behind.position, behind.read_models, waits)
-            if not there and caller is not None:
-                served.own_writes.forget(caller.actor)
-        state[_WAITED] = True
-        await next_app(scope, receive, send)
+        if behind is not None and _CHANGED not in state:
+            if not has_waited(Request(scope)):
+                own = isinstance(behind, BehindOwnWrite)
+                waits = REMEMBERED_SECONDS if own else backend.WAIT_SECONDS
+                there = await served.news.reached(behind.position, behind.read_models, waits)
+                if not there and caller is not None:
+                    served.own_writes.forget(caller.actor)
+            state[WAITED] = True
+            await next_app(scope, receive, answer)
+        if state.pop(_CHANGED, False):
+            await authenticate_again(Request(scope))
+            # Of the answer that was held back: nothing of it was sent.
+            ScopeState.from_scope(scope).response_started = False
+            await self.handle(scope, receive, send, next_app)

@@ -247,7 +247,7 @@ class ImageController(Controller):
         summary="Remove an image",
         status_code=200,
         sync_to_thread=True,
-        opt=needs(Right.ANNOTATE, of="image_id"),
+        opt=needs(Right.ANNOTATE, of="image_id", only_appends=True),
     )
     def remove_image(self, image: Named) -> Response[CommandResult]:
         """Remove the image from the project; versions that were trained with it keep it."""
@@ -258,7 +258,7 @@ class ImageController(Controller):
         summary="Annotate images",
         status_code=200,
         sync_to_thread=True,
-        opt=needs(Right.ANNOTATE, of="view_id"),
+        opt=needs(Right.ANNOTATE, of="view_id", only_appends=True),
     )
     def annotate_images(
         self, backend: Served, request: HttpRequest, view: Named, data: JSONBody[NewAnnotations]
@@ -279,7 +279,7 @@ class ImageController(Controller):
         "/images/{image_id:str}/annotations/{view_id:str}",
         summary="Annotate an image",
         sync_to_thread=True,
-        opt=needs(Right.ANNOTATE, of="image_id"),
+        opt=needs(Right.ANNOTATE, of="image_id", only_appends=True),
     )
     def annotate_image(
         self,

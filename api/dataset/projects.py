@@ -27,7 +27,11 @@ class ProjectController(Controller):
     tags = ("Projects",)
     dependencies = named(PROJECT)
 
-    @post(summary="Create a project", sync_to_thread=True, opt=needs(Right.TRAIN, anywhere=True))
+    @post(
+        summary="Create a project",
+        sync_to_thread=True,
+        opt=needs(Right.TRAIN, anywhere=True, only_appends=True),
+    )
     def create_project(
         self, backend: Served, request: HttpRequest, data: JSONBody[NewProject]
     ) -> Response[CommandResult]:
@@ -114,7 +118,7 @@ class ProjectController(Controller):
         "/{project_id:str}",
         summary="Rename a project",
         sync_to_thread=True,
-        opt=needs(Right.ADMINISTER, of="project_id"),
+        opt=needs(Right.ADMINISTER, of="project_id", only_appends=True),
     )
     def rename_project(self, project: Named, data: JSONBody[NewName]) -> Response[CommandResult]:
         return project.change(RenameProject(data.name), data)
@@ -124,7 +128,7 @@ class ProjectController(Controller):
         summary="Draw a validation set",
         status_code=200,
         sync_to_thread=True,
-        opt=needs(Right.TRAIN, of="project_id"),
+        opt=needs(Right.TRAIN, of="project_id", only_appends=True),
     )
     def draw_validation_split(
         self, project: Named, data: JSONBody[NewSplit]

@@ -97,7 +97,7 @@ class ModelController(Controller):
         "/models/{model_id:str}",
         summary="Rename a model",
         sync_to_thread=True,
-        opt=needs(Right.TRAIN, of="model_id"),
+        opt=needs(Right.TRAIN, of="model_id", only_appends=True),
     )
     def rename_model(self, model: Named, data: JSONBody[NewName]) -> Response[CommandResult]:
         return model.change(RenameModel(data.name), data)
@@ -107,7 +107,7 @@ class ModelController(Controller):
         summary="Archive a model",
         status_code=200,
         sync_to_thread=True,
-        opt=needs(Right.TRAIN, of="model_id"),
+        opt=needs(Right.TRAIN, of="model_id", only_appends=True),
     )
     def archive_model(self, model: Named) -> Response[CommandResult]:
         """Nothing is deleted: an archived model cannot be trained, and is listed only on

@@ -36,7 +36,7 @@ class ViewController(Controller):
         "/projects/{project_id:str}/views",
         summary="Create a view",
         sync_to_thread=True,
-        opt=needs(Right.ANNOTATE, of="project_id"),
+        opt=needs(Right.ANNOTATE, of="project_id", only_appends=True),
     )
     def create_view(self, project: Named, data: JSONBody[NewView]) -> Response[CommandResult]:
         """A view without a parent is about all images. A child is about those items of its parent
@@ -109,7 +109,7 @@ class ViewController(Controller):
         "/views/{view_id:str}",
         summary="Rename a view",
         sync_to_thread=True,
-        opt=needs(Right.ANNOTATE, of="view_id"),
+        opt=needs(Right.ANNOTATE, of="view_id", only_appends=True),
     )
     def rename_view(self, view: Named, data: JSONBody[NewName]) -> Response[CommandResult]:
         return view.change(RenameView(data.name), data)
@@ -119,7 +119,7 @@ class ViewController(Controller):
         summary="Archive a view",
         status_code=200,
         sync_to_thread=True,
-        opt=needs(Right.TRAIN, of="view_id"),
+        opt=needs(Right.TRAIN, of="view_id", only_appends=True),
     )
     def archive_view(self, view: Named) -> Response[CommandResult]:
         """Nothing is deleted: an archived view is listed only on request, and nothing is
@@ -131,7 +131,7 @@ class ViewController(Controller):
         summary="Restore an archived view",
         status_code=200,
         sync_to_thread=True,
-        opt=needs(Right.TRAIN, of="view_id"),
+        opt=needs(Right.TRAIN, of="view_id", only_appends=True),
     )
     def restore_view(self, view: Named) -> Response[CommandResult]:
         return view.change(RestoreView())
@@ -140,7 +140,7 @@ class ViewController(Controller):
         "/views/{view_id:str}/concepts",
         summary="Add concepts",
         sync_to_thread=True,
-        opt=needs(Right.ANNOTATE, of="view_id"),
+        opt=needs(Right.ANNOTATE, of="view_id", only_appends=True),
     )
     def add_concepts(self, view: Named, data: JSONBody[NewConcepts]) -> Response[CommandResult]:
         """Add concepts, all or none. The answer's `ids` are their ids, in the order of the labels.
@@ -155,7 +155,7 @@ class ViewController(Controller):
         "/views/{view_id:str}/concepts/{concept_id:str}",
         summary="Rename a concept",
         sync_to_thread=True,
-        opt=needs(Right.ANNOTATE, of="view_id"),
+        opt=needs(Right.ANNOTATE, of="view_id", only_appends=True),
     )
     def rename_concept(
         self,
@@ -176,7 +176,7 @@ class ViewController(Controller):
         summary="Remove a concept",
         status_code=200,
         sync_to_thread=True,
-        opt=needs(Right.ANNOTATE, of="view_id"),
+        opt=needs(Right.ANNOTATE, of="view_id", only_appends=True),
     )
     def remove_concept(
         self,

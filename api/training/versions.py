@@ -234,7 +234,7 @@ class VersionController(Controller):
         summary="Stop a training early",
         status_code=200,
         sync_to_thread=True,
-        opt=needs(Right.TRAIN, of="version_id"),
+        opt=needs(Right.TRAIN, of="version_id", only_appends=True),
     )
     def stop_version(self, version: Named) -> Response[CommandResult]:
         """The training ends with its running epoch, keeps its best checkpoint, and is evaluated."""
@@ -245,7 +245,7 @@ class VersionController(Controller):
         summary="Cancel a training",
         status_code=200,
         sync_to_thread=True,
-        opt=needs(Right.TRAIN, of="version_id"),
+        opt=needs(Right.TRAIN, of="version_id", only_appends=True),
     )
     def cancel_version(self, version: Named) -> Response[CommandResult]:
         """The training ends at once, queued or running. Its weights are discarded; this is
@@ -256,7 +256,7 @@ class VersionController(Controller):
         "/versions/{version_id:str}",
         summary="Rename a version",
         sync_to_thread=True,
-        opt=needs(Right.TRAIN, of="version_id"),
+        opt=needs(Right.TRAIN, of="version_id", only_appends=True),
     )
     def rename_version(self, version: Named, data: JSONBody[NewName]) -> Response[CommandResult]:
         return version.change(RenameVersion(data.name), data)
@@ -266,7 +266,7 @@ class VersionController(Controller):
         summary="Archive a version",
         status_code=200,
         sync_to_thread=True,
-        opt=needs(Right.TRAIN, of="version_id"),
+        opt=needs(Right.TRAIN, of="version_id", only_appends=True),
     )
     def archive_version(self, version: Named) -> Response[CommandResult]:
         """Nothing is deleted: an archived version is listed only on request."""

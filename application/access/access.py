@@ -50,6 +50,27 @@ class Access:
         key_id, key, at, digest = self._verified(text)
         return self._holder(key_id, key, at, key.until(digest))
 
+    def remembered(self, text: str) -> tuple[Caller, dict[str, int]] | None:
+        """The caller with this key as it was read before, and the revisions of the streams that it
+        was read from; None if it was not, or if the key opened nothing then. Asks no server."""
+        parsed = parse_key(text)
+        if parsed is None:
+            return None
+        key_id, digest = parsed
+        stream = KEY.stream(key_id)
+        revision, key = self._states.get(stream, (0, None))
+        if not isinstance(key, Key):
+            return None
+        of_account = ACCOUNT.stream(key.account_id)
+        account_revision, account = self._states.get(of_account, (0, None))
+        now = datetime.now(UTC)
+        if not isinstance(account, Account) or account.closed or key.revoked or key.expired(now):
+            return None
+        if not key.opens(digest, now):
+            return None
+        caller = _caller(key_id, key, account, key.until(digest))
+        return caller, {stream: revision, of_account: account_revision}
+
     def sign_in(self, text: str) -> tuple[Caller, int]:
         """The caller with this key, and the key's revision, to which a session is bound.
 
@@ -114,14 +135,7 @@ class Access:
             )
         has_revision = ACCOUNT.stream(key.account_id) in at
         account = self._account(key.account_id, at if has_revision else None)
-        return Caller(
-            actor=account.name,
-            account_id=key.account_id,
-            grants=key.scope.limit(account.grants),
-            scope=key.scope,
-            until=until,
-            key_id=key_id,
-        )
+        return _caller(key_id, key, account, until)
 
     def by_account(self, account_id: str) -> Caller:
         """The caller with this account, with all its rights. Raises `Unauthenticated`."""
@@ -169,3 +183,14 @@ class Access:
                 folded[0],
             )
         return folded
+
+
+def _caller(key_id: str, key: Key, account: Account, until: datetime | None) -> Caller:
+    return Caller(
+        actor=account.name,
+        account_id=key.account_id,
+        grants=key.scope.limit(account.grants),
+        scope=key.scope,
+        until=until,
+        key_id=key_id,
+    )

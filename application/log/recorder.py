@@ -37,6 +37,18 @@ _OF_EACH = """
 """
 
 
+ARE_LAST = SQL("""
+    SELECT coalesce(bool_and(coalesce(newest.revision, 0) = wanted.revision), true)
+    FROM unnest(%s::text[], %s::bigint[]) AS wanted (stream, revision)
+    LEFT JOIN LATERAL (
+        SELECT originator_version AS revision FROM log.stemma_events
+        WHERE originator_id = wanted.stream AND notification_id > 0
+        ORDER BY originator_version DESC LIMIT 1
+    ) AS newest ON true
+""")
+"""Whether streams are at these revisions, for a query in a snapshot of its own."""
+
+
 class CommandRow(msgspec.Struct, frozen=True):
     """A completed command. Its id is unique, so that it runs once."""
 

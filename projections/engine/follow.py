@@ -12,7 +12,7 @@ from sqlalchemy import ARRAY, Connection, Engine, Text, bindparam, func, select,
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.event import Recorded
-from projections.engine import failing
+from projections.engine import bulk, failing
 from projections.engine.read_model import (
     CHANNEL,
     ReadModel,
@@ -27,7 +27,7 @@ PAGE = 1000
 
 TOGETHER = 100
 """Read models at one position move in one transaction while at most so many events are new. With
-more, each moves alone, so that the quick ones do not wait for the slow ones."""
+more, those that read no images go first, together, and each of the others moves alone."""
 
 _SETTINGS = select(
     *(
@@ -145,6 +145,17 @@ def _notification(names: Sequence[str], reached: int) -> Write:
     return Write(_NOTIFY, {"payload": payload})
 
 
+class Page(NamedTuple):
+    """Events behind a position, and the position up to which there are no others of interest."""
+
+    events: Sequence[Recorded]
+    reached: int
+
+
+def _page(after: int, events: Sequence[Recorded]) -> Page:
+    return Page(events, events[-1].position if events else after)
+
+
 class _Round(NamedTuple):
     """How many pages were written, the errors of read models that failed, by name, and whether
     there may be more to read."""
@@ -224,50 +235,57 @@ class Follower:
         # Not rolled back at its end: that would drop the connection's prepared statements.
         with self._engine.begin() as connection:
             places = places_of(connection, [read_model.name for read_model in read_models])
-        read: dict[int, list[Recorded]] = {}
-        moved, lost_races = 0, 0
+        moved, more = 0, False
         errors: dict[str, Exception] = {}
         alone = list(read_models)
-        for after, group in _groups(read_models, places).items():
-            page = self._page(after, upto, read)
-            if len(page) > TOGETHER:
-                continue
-            if not page or self._move_together(group, after, page):
-                moved += len(group) if page else 0
+        for after, at_one_place in _groups(read_models, places).items():
+            group, page, full = self._page_of(at_one_place, after, upto)
+            more |= full
+            if page.reached == after or (group and self._move_together(group, after, page)):
+                moved += len(group) if page.reached > after else 0
                 alone = [read_model for read_model in alone if read_model not in group]
+        read: dict[int, Page] = {}
         for read_model in alone:
             try:
                 moved += self._move_alone(read_model, places, upto, read)
             except LostRace as lost:
-                lost_races += 1
+                more = True
                 log.info("%s", lost)
             except Exception as error:
                 error.add_note(f"in read model {read_model.name}")
                 errors[read_model.name] = error
-        full = any(len(page) == PAGE for page in read.values())
-        return _Round(moved, errors, full or lost_races > 0)
+        more |= any(len(page.events) == PAGE for page in read.values())
+        return _Round(moved, errors, more)
 
-    def _page(
-        self, after: int, upto: int | None, read: dict[int, list[Recorded]]
-    ) -> list[Recorded]:
-        if after not in read:
-            read[after] = self._source.read(after, limit=PAGE, upto=upto)
-        return read[after]
+    def _page_of(
+        self, read_models: Sequence[ReadModel], after: int, upto: int | None
+    ) -> tuple[Sequence[ReadModel], Page, bool]:
+        """Those of read models at one place that move together, the page that they move over, and
+        whether there is more behind it."""
+        few = min(PAGE, TOGETHER + 1)
+        page = _page(after, self._source.read(after, limit=few, upto=upto))
+        if len(page.events) <= TOGETHER:
+            return read_models, page, len(page.events) == few
+        quick = [read_model for read_model in read_models if not bulk.reads_images(read_model)]
+        if not quick:
+            return [], page, True
+        end = self._source.head() if upto is None else upto
+        events = self._source.read(after, limit=PAGE, upto=end, skip=bulk.skipped_by(quick))
+        reached = events[-1].position if len(events) == PAGE else end
+        return quick, Page(events, reached), True
 
-    def _move_together(
-        self, read_models: Sequence[ReadModel], after: int, page: Sequence[Recorded]
-    ) -> bool:
+    def _move_together(self, read_models: Sequence[ReadModel], after: int, page: Page) -> bool:
         """Move read models in one transaction. False if that failed: then each has to move alone,
         so that one that fails does not stop the others."""
         began = time.time_ns()
-        writes = chain.from_iterable(read_model.project(page) for read_model in read_models)
+        writes = chain.from_iterable(read_model.project(page.events) for read_model in read_models)
         try:
             self._write([read_model.name for read_model in read_models], after, page, writes)
         except Exception as error:
             log.info("read models at position %d move one by one: %r", after, error)
             return False
         for read_model in read_models:
-            self._moved(read_model, page, began)
+            self._moved(read_model, page.events, began)
         return True
 
     def _move_alone(
@@ -275,32 +293,32 @@ class Follower:
         read_model: ReadModel,
         places: Mapping[str, Place],
         upto: int | None,
-        read: dict[int, list[Recorded]],
+        read: dict[int, Page],
     ) -> int:
-        began = time.time_ns()
+        """Move a read model over a page, or over some if others wait for it less."""
         after, failed = _require(places, read_model.name)
-        page = self._page(after, upto, read)
-        if page:
-            self._write([read_model.name], after, page, read_model.project(page))
+        pages = 0
+        for _ in range(1 if failed else bulk.pages_in_turn(read_model)):
+            began = time.time_ns()
+            if after not in read:
+                read[after] = _page(after, self._source.read(after, limit=PAGE, upto=upto))
+            page = read[after]
+            if not page.events:
+                break
+            writes = read_model.project(page.events)
+            self._write([read_model.name], after, page, writes)
+            self._moved(read_model, page.events, began)
+            after = page.reached
+            pages += 1
         if failed:
             with self._engine.begin() as connection:
                 failing.record_recovery(connection, read_model.name)
-        if not page:
-            return 0
-        self._moved(read_model, page, began)
-        return 1
+        return pages
 
-    def _write(
-        self,
-        names: Sequence[str],
-        after: int,
-        page: Sequence[Recorded],
-        writes: Iterable[Write],
-    ) -> None:
-        reached = page[-1].position
+    def _write(self, names: Sequence[str], after: int, page: Page, writes: Iterable[Write]) -> None:
         with self._engine.begin() as connection:
-            announced = chain(writes, [_notification(names, reached)])
-            write_page(connection, names, after, reached, announced)
+            announced = chain(writes, [_notification(names, page.reached)])
+            write_page(connection, names, after, page.reached, announced)
 
 
 def _groups(

@@ -1,6 +1,7 @@
 """The process that runs one import."""
 
 import logging
+import os
 from concurrent.futures.process import BrokenProcessPool
 
 from adapters.blobs.blobs import BlobStore
@@ -17,12 +18,17 @@ from application.log.store import LogUnreachable
 from domain.dataset.imports import REQUESTED
 
 LONGEST_REASON = 500
+NICE = 5
 
 log = logging.getLogger(__name__)
 
 
 def carry_out(settings: Settings, import_id: str) -> int:
-    """Run one import in this process. Returns the exit status; prints why the import broke off."""
+    """Run one import in this process. Returns the exit status; prints why the import broke off.
+
+    It leaves the processor to others that need it, with the processes that it starts.
+    """
+    os.nice(NICE)
     url = settings.require("database_url")
     store = TracedStore(url, pool_size=2)
     blobs_url = settings.require("blobs_url")

@@ -17,16 +17,18 @@ from adapters.postgres.postgres import passing_engine
 from adapters.processes.processes import wait_until
 from application.log.store import Store
 from application.training.ingest import Ingest
+from domain.dataset.image import ImageAdded
 from domain.event import Recorded
+from projections.audit.trail import TRAIL
 from projections.dataset.catalog import CATALOG
 from projections.dataset.dataset import DATASET
-from projections.engine import failing
+from projections.engine import bulk, failing
 from projections.engine.failing import FIRST_PAUSE, LONGEST_PAUSE, failing_among, pause_after
 from projections.engine.follow import Advance, Follower, position_of, positions_of
 from projections.engine.read_model import CHANNEL, ReadModel, Write, event_by_event
 from projections.registry import READ_MODELS
 from projections.training.metric_history import METRIC_HISTORY
-from tests.application.scenes import Scene, at_once, trainable
+from tests.application.scenes import Scene, at_once, recorded, trainable
 from tests.application.training.reports import delivered, reports, whole_run
 from tests.projections.engine.rebuilding import compare
 from tests.projections.made_log import MadeLog
@@ -101,14 +103,43 @@ def test_listeners_are_notified_once_of_read_models_that_move_together(
     with psycopg.connect(migrated.app_url, autocommit=True) as listener:
         listener.execute(f"LISTEN {CHANNEL}")
         assert Follower(engine, store, READ_MODELS).catch_up() == len(READ_MODELS)
+        quick = [model.name for model in READ_MODELS if not bulk.reads_images(model)]
+        alone = [(name,) for name in names if name not in quick]
         arrived = listener.notifies(
-            timeout=HANG_SECONDS, stop_after=1 if together else len(READ_MODELS)
+            timeout=HANG_SECONDS, stop_after=1 if together else 1 + len(alone)
         )
         advances = [msgspec.json.decode(notify.payload, type=Advance) for notify in arrived]
     assert [advance.read_models for advance in advances] == (
-        [tuple(names)] if together else [(name,) for name in names]
+        [tuple(names)] if together else [tuple(quick), *alone]
     )
     assert {advance.position for advance in advances} == {store.head()}
+    assert_exactly_the_log(engine, store)
+
+
+def test_those_that_read_no_images_do_not_wait_for_those_that_do(
+    store: Store, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projections.engine.follow, "PAGE", 10)
+    monkeypatch.setattr(projections.engine.follow, "TOGETHER", 5)
+    trainable(store)
+    Follower(engine, store, READ_MODELS).catch_up()
+    added = [
+        recorded(f"image-{number}", 1, ImageAdded("p", f"b{number}", 1, 1, "f", {}))
+        for number in range(200)
+    ]
+    store.append(added)
+    turns: list[tuple[str, int]] = []
+
+    def moved(read_model: ReadModel, page: Sequence[Recorded], _: int) -> None:
+        turns.append((read_model.name, len(page)))
+
+    Follower(engine, store, READ_MODELS, moved).catch_up()
+    quick = [model.name for model in READ_MODELS if not bulk.reads_images(model)]
+    assert turns[: len(quick)] == [(name, 0) for name in quick], "all at once, reading none"
+    slow = [name for name, _ in turns[len(quick) :]]
+    before_trail = slow[: slow.index(TRAIL.name)]
+    assert before_trail.count(DATASET.name) == bulk.TURN
+    assert slow.count(TRAIL.name) == 20
     assert_exactly_the_log(engine, store)
 
 
