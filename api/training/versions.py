@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from adapters.blobs.blobs import BlobCorrupt, BlobMissing
 from api.access.rights import needs
 from api.backend import Backend
 from api.dataset.file_names import with_file_names
@@ -29,6 +30,7 @@ from application.training import versions as commands
 from domain.access.roles import Right
 from domain.aggregates import VERSION
 from domain.errors import Conflict, NotFound
+from domain.trainers.trainer import ONNX, OPAQUE, SAFETENSORS
 from domain.training.version import (
     CANCELLED,
     ArchiveVersion,
@@ -48,6 +50,8 @@ from projections.training.library_queries import (
 from projections.training.metric_history import METRIC_HISTORY, series_of
 from projections.training.models_library import MODELS_LIBRARY
 from projections.training.version_progress import VERSION_PROGRESS, find_progress, trainings_before
+
+_ENDINGS = {SAFETENSORS: "safetensors", ONNX: "onnx", OPAQUE: "bin"}
 
 
 class VersionController(Controller):
@@ -75,7 +79,7 @@ class VersionController(Controller):
             request,
             data,
             lambda session: commands.create_version(
-                session, model_id, data.name, data.options, backend.weights
+                session, model_id, data.name, data.options, backend.weights, data.with_trainer
             ),
             status_code=201,
         )
@@ -99,7 +103,7 @@ class VersionController(Controller):
             request,
             data,
             lambda session: commands.train_view(
-                session, view_id, data.name, data.options, backend.weights
+                session, view_id, data.name, data.options, backend.weights, data.with_trainer
             ),
             status_code=201,
         )
@@ -234,7 +238,8 @@ class VersionController(Controller):
         opt=needs(Right.READ, of="version_id"),
     )
     def download_checkpoint(self, backend: Served, version_id: FromPath[str]) -> Response[bytes]:
-        """The weights with the best indicator, as safetensors; `ETag` is their sha256."""
+        """The weights with the best indicator; `ETag` is their sha256. They are safetensors, or in
+        the format of the version's trainer."""
         with backend.reading(None, MODELS_LIBRARY) as (connection, _):
             version = find_version(connection, version_id)
         if version is None:
@@ -243,9 +248,14 @@ class VersionController(Controller):
             raise Conflict("the version was cancelled: its weights are discarded")
         if version.checkpoint is None:
             raise Conflict(f"the version is {version.status} and has saved no checkpoint yet")
-        file_name = f"version-{version.number}-{version.checkpoint[:12]}.safetensors"
+        ending = _ENDINGS[version.trainer.format] if version.trainer else SAFETENSORS
+        file_name = f"version-{version.number}-{version.checkpoint[:12]}.{ending}"
+        try:
+            weights = backend.blobs.get(version.checkpoint)
+        except (BlobMissing, BlobCorrupt) as error:
+            raise Conflict(f"the checkpoint that was reported cannot be read: {error}") from error
         return Response(
-            backend.blobs.get(version.checkpoint),
+            weights,
             media_type="application/octet-stream",
             headers={
                 "Content-Disposition": f'attachment; filename="{file_name}"',
