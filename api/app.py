@@ -89,9 +89,11 @@ from api.subscriptions.events_page import EventPages
 from api.subscriptions.webhooks import WebhookController
 from api.subscriptions.webhooks_page import WebhookPages
 from api.training.forms import FormController
+from api.training.jobs import JobController
 from api.training.live import LiveController
 from api.training.metrics import TrainingMetricsController
 from api.training.take_away import TakeAwayController
+from api.training.trainers import TrainerController
 from api.training.version_page import VersionPages
 from api.training.versions import VersionController
 from api.training.workers import WorkerController
@@ -131,6 +133,8 @@ API = Router(
         EstimateController,
         EventController,
         WorkerController,
+        TrainerController,
+        JobController,
         WebhookController,
         TransparencyController,
         TrailController,

@@ -25,6 +25,7 @@ from adapters.postgres.postgres import engine_for, one_at_a_time
 from adapters.settings import Settings
 from adapters.subscriptions.feed.feed import Feed
 from adapters.subscriptions.webhooks.addresses import Gate, allowed_in
+from adapters.training.job_access import JobAccess
 from adapters.training.weights import WeightsFolder
 from adapters.training.worker_pool import QueueMonitor
 from adapters.uploads.image_files import ImageLimits
@@ -126,6 +127,7 @@ class Backend:
         self.weights = WeightsFolder(settings.weights_folder, self.blobs)
         self.predictions = Predictions(self.blobs, blobs_url)
         self.crops = Crops(self.blobs)
+        self.jobs = JobAccess(self.store, url, self.blobs)
         self.books = Books(self.blobs)
         self.rankings = Rankings(self.blobs, blobs_url)
         self.news = News(url, self.engine)

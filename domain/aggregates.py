@@ -11,6 +11,7 @@ from domain.event import Event, StreamName
 from domain.experiments import experiment
 from domain.library import model, view
 from domain.subscriptions import webhook
+from domain.trainers import trainer
 from domain.training import version
 
 State = TypeVar("State")
@@ -45,6 +46,7 @@ EXPERIMENT: Aggregate[experiment.Experiment] = Aggregate(
     "experiment", experiment.evolve, experiment.decide
 )
 WEBHOOK: Aggregate[webhook.Webhook] = Aggregate("webhook", webhook.evolve, webhook.decide)
+TRAINER: Aggregate[trainer.Trainer] = Aggregate("trainer", trainer.evolve, trainer.decide)
 ACCOUNT: Aggregate[account.Account] = Aggregate("account", account.evolve, account.decide)
 KEY: Aggregate[key.Key] = Aggregate("key", key.evolve, key.decide)
 
@@ -60,6 +62,7 @@ AGGREGATES: Mapping[str, Aggregate[Any]] = {
         VERSION,
         EXPERIMENT,
         WEBHOOK,
+        TRAINER,
         ACCOUNT,
         KEY,
     )

@@ -81,6 +81,7 @@ UPCASTS: Mapping[tuple[str, int], Step] = {
     ("version.created", 3): _unchanged,
     ("version.created", 4): _unchanged,
     ("version.created", 5): _unchanged,
+    ("version.created", 6): _unchanged,
     ("view.created", 1): _unchanged,
     ("version.dataset_frozen", 1): _with_validation_set,
     ("version.dataset_frozen", 2): _without_grey_bits,

@@ -16,6 +16,7 @@ from projections.training.metric_history import METRIC_HISTORY
 from projections.training.models_library import MODELS_LIBRARY
 from projections.training.suggestions import SUGGESTIONS
 from projections.training.test_evaluations import TEST_EVALUATIONS
+from projections.training.trainers import TRAINERS
 from projections.training.version_progress import VERSION_PROGRESS
 
 READ_MODELS = (
@@ -27,6 +28,7 @@ READ_MODELS = (
     EVALUATIONS,
     TEST_EVALUATIONS,
     SUGGESTIONS,
+    TRAINERS,
     AGREEMENT,
     FLIP_BOOK,
     SUSPECTS,

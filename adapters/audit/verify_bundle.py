@@ -471,7 +471,11 @@ def manifest(
         if (image["split"] == "test") != tested:
             continue
         reviewed = image["reviewed"].get(view) == image["annotated"][view]
-        if version["options"].get("reviewed_only") and image["split"] == "train" and not reviewed:
+        if (
+            (version["options"] or {}).get("reviewed_only")
+            and image["split"] == "train"
+            and not reviewed
+        ):
             continue
         for item in items_of(image, above):
             if not is_annotated(image, above, view, item):

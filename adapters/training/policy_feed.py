@@ -32,7 +32,8 @@ from application.log.store import Store
 from application.training import control, policies
 from application.training.job_tokens import JobTokens
 from domain.trace_context import span_id_of, traceparent
-from domain.training.jobs import Job, purpose_of
+from domain.trainers.trainer import queue_of
+from domain.training.jobs import AnyJob, TrainerJob, purpose_of
 from domain.training.messages import DesiredState
 
 
@@ -53,8 +54,12 @@ async def _run(settings: Settings, store: Store, blobs: BlobStore, stop: threadi
         await ensure_streams(js)
         await ensure_job_consumer(js, settings.queue, settings.ack_wait_seconds)
         tokens = await asyncio.to_thread(job_tokens, store.database_url)
-        publisher = _Publisher(js, settings.queue, tokens, asyncio.get_running_loop())
-        effects = policies.Effects(partial(put_manifest, blobs), publisher.dispatch)
+        publisher = _Publisher(
+            js, settings.queue, tokens, asyncio.get_running_loop(), settings.ack_wait_seconds
+        )
+        effects = policies.Effects(
+            partial(put_manifest, blobs), publisher.dispatch, publisher.open_queue
+        )
         follow = partial(_follow, store, js, stop)
         # In parallel: a desired state does not wait until a large dataset has been frozen.
         jobs = partial(policies.react, store, effects)
@@ -105,13 +110,14 @@ class _Publisher:
         queue: str,
         tokens: JobTokens,
         loop: asyncio.AbstractEventLoop,
+        ack_wait: float,
     ) -> None:
         self._js = js
         self._tokens = tokens
-        self._subject = job_subject(queue)
+        self._queue, self._ack_wait = queue, ack_wait
         self._loop = loop
 
-    def dispatch(self, job: Job) -> None:
+    def dispatch(self, job: AnyJob) -> None:
         token = self._tokens.of(job.version_id, job.attempt, job.correlation_id, purpose_of(job))
         payload = msgspec.json.encode(msgspec.structs.replace(job, token=token))
         headers = {
@@ -120,7 +126,14 @@ class _Publisher:
         }
         own = span_id_of(job.message_id)
         with tracing.span("send job", job.correlation_id, own=own, kind="producer"):
-            self._wait(self._js.publish(self._subject, payload, timeout=5, headers=headers))
+            self._wait(self._js.publish(self._subject(job), payload, timeout=5, headers=headers))
+
+    def _subject(self, job: AnyJob) -> str:
+        """A trainer's jobs have a queue of their own: no other worker could carry them out."""
+        return job_subject(queue_of(job.trainer) if isinstance(job, TrainerJob) else self._queue)
+
+    def open_queue(self, queue: str) -> None:
+        self._wait(ensure_job_consumer(self._js, queue, self._ack_wait))
 
     def publish(self, version_id: str, desired_state: DesiredState) -> None:
         self._wait(put_desired_state(self._js, version_id, desired_state))

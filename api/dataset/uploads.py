@@ -56,18 +56,20 @@ def ask(
     return respond(outcome, 202)
 
 
-async def receive(request: HttpRequest, path: Path, most: int) -> str:
+async def receive(request: HttpRequest, path: Path, most: int, *, offset: int = 0) -> str:
     """Write the request's body to a file, piece by piece, and return its sha256.
 
-    Raises `Invalid` if it is too large or empty.
+    The file begins with `offset` bytes that are none of the body's. Raises `Invalid` if it is too
+    large or empty.
     """
-    too_large = Invalid(f"the archive is larger than {most:,} bytes; split it", field="body")
+    too_large = Invalid(f"the body is larger than {most:,} bytes", field="body")
     if (request.content_length or 0) > most:
         raise too_large
     size = 0
     digest = hashlib.sha256()
     waiting: list[bytes] = []
     with path.open("wb") as file:
+        file.write(bytes(offset))
 
         def write() -> None:
             piece = b"".join(waiting)
@@ -86,5 +88,5 @@ async def receive(request: HttpRequest, path: Path, most: int) -> str:
                 kept = 0
         await asyncio.to_thread(write)
     if not size:
-        raise Invalid("the body is empty; send the archive as the request's body", field="body")
+        raise Invalid("the body is empty; send the file as the request's body", field="body")
     return digest.hexdigest()

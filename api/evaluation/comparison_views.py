@@ -194,8 +194,15 @@ def _test(first: EvaluatedVersion, second: EvaluatedVersion) -> TestComparison |
     return TestComparison(before, after, before.manifest == after.manifest)
 
 
+def _options_of(version: VersionRow) -> dict[str, Any]:
+    if version.trainer is not None:
+        return {"trainer": version.trainer.name, **version.trainer.settings}
+    options: dict[str, Any] = msgspec.to_builtins(version.options)
+    return options
+
+
 def _options(first: VersionRow, second: VersionRow) -> list[OptionDifference]:
-    before, after = msgspec.to_builtins(first.options), msgspec.to_builtins(second.options)
+    before, after = _options_of(first), _options_of(second)
     return [
         OptionDifference(key, before.get(key), after.get(key))
         for key in {**before, **after}

@@ -7,6 +7,8 @@ from litestar.params import QueryParameter
 from msgspec import Meta
 
 from api.http.schemas import Listing, Strict, published_as
+from application.training.trainers import TrainerChoice
+from domain.errors import Invalid
 from domain.training.waiting import Waiting
 from projections.training.library_queries import VersionRow
 from projections.training.metric_history import Series
@@ -34,6 +36,28 @@ class NewVersion(Strict, frozen=True, kw_only=True):
             examples=[{"architecture": "resnet18", "epochs": 3}],
         ),
     ] = msgspec.field(default_factory=dict)
+    trainer: Annotated[
+        str | None,
+        Meta(description="The name of a trainer of your own, GET /trainers", examples=[None]),
+    ] = None
+    settings: Annotated[
+        dict[str, Any],
+        Meta(description="By the keys of the trainer's form", examples=[{}]),
+    ] = msgspec.field(default_factory=dict)
+
+    @property
+    def with_trainer(self) -> TrainerChoice | None:
+        """Raises `Invalid` for options beside a trainer, or settings without one."""
+        if self.trainer is None:
+            if self.settings:
+                raise Invalid("settings are for a trainer; name it", field="settings")
+            return None
+        if self.options:
+            raise Invalid(
+                "options are those of the built-in training; give the trainer's settings",
+                field="options",
+            )
+        return TrainerChoice(self.trainer, self.settings)
 
 
 class CorrectedSince(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from litestar import Controller, Response, get
 from litestar.params import FromPath
 
+from adapters.blobs.blobs import BlobCorrupt, BlobMissing
 from api.access.rights import needs
 from api.http.parameters import HttpRequest, Served
 from api.http.ranges import whole_or_part
@@ -10,10 +11,13 @@ from application.training.histories import describe, history_of
 from application.training.model_card import model_card
 from domain.access.roles import Right
 from domain.errors import Conflict, NotFound
+from domain.trainers.trainer import ONNX, OPAQUE, SAFETENSORS
 from domain.training.model_description import ModelDescription
 from domain.training.version import CANCELLED
 from projections.training.library_queries import find_version
 from projections.training.models_library import MODELS_LIBRARY
+
+_ENDINGS = {SAFETENSORS: "safetensors", ONNX: "onnx", OPAQUE: "bin"}
 
 
 class TakeAwayController(Controller):
@@ -54,7 +58,8 @@ class TakeAwayController(Controller):
     def download_checkpoint(
         self, backend: Served, request: HttpRequest, version_id: FromPath[str]
     ) -> Response[bytes]:
-        """The weights with the best indicator, as safetensors; `ETag` is their sha256.
+        """The weights with the best indicator; `ETag` is their sha256. They are safetensors, or in
+        the format of the version's trainer.
 
         A `Range` from a byte on continues a download; `If-Range` with the `ETag` makes sure that it
         is of the same file.
@@ -67,10 +72,15 @@ class TakeAwayController(Controller):
             raise Conflict("the version was cancelled: its weights are discarded")
         if version.checkpoint is None:
             raise Conflict(f"the version is {version.status} and has saved no checkpoint yet")
-        file_name = f"version-{version.number}-{version.checkpoint[:12]}.safetensors"
+        ending = _ENDINGS[version.trainer.format] if version.trainer else SAFETENSORS
+        file_name = f"version-{version.number}-{version.checkpoint[:12]}.{ending}"
+        try:
+            weights = backend.blobs.get(version.checkpoint)
+        except (BlobMissing, BlobCorrupt) as error:
+            raise Conflict(f"the checkpoint that was reported cannot be read: {error}") from error
         return whole_or_part(
             request,
-            backend.blobs.get(version.checkpoint),
+            weights,
             etag=version.checkpoint,
             media_type="application/octet-stream",
             headers={"Content-Disposition": f'attachment; filename="{file_name}"'},

@@ -90,6 +90,12 @@ class VersionPage(Page, frozen=True, kw_only=True):
 
     @property
     def options(self) -> list[Fact]:
+        trainer = self.version.trainer
+        if trainer is not None:
+            return [
+                Fact("trainer", "Trainer", trainer.name),
+                *(Fact(key, key, f"{value}") for key, value in trainer.settings.items()),
+            ]
         return facts_of(self.view.kind, self.version.options)
 
     @property

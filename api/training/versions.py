@@ -74,7 +74,7 @@ class VersionController(Controller):
             request,
             data,
             lambda session: commands.create_version(
-                session, model_id, data.name, data.options, backend.weights
+                session, model_id, data.name, data.options, backend.weights, data.with_trainer
             ),
             status_code=201,
         )
@@ -98,7 +98,7 @@ class VersionController(Controller):
             request,
             data,
             lambda session: commands.train_view(
-                session, view_id, data.name, data.options, backend.weights
+                session, view_id, data.name, data.options, backend.weights, data.with_trainer
             ),
             status_code=201,
         )

@@ -16,11 +16,12 @@ def warnings_about(
     as_of: int | None = None,
 ) -> list[str]:
     """What will keep it from learning well, and what its worker reported wrongly."""
+    built_in = version.trainer is None
     warnings = warnings_of(
         version.options,
         version.concepts,
         version.images_per_concept,
-        progress.iterations if progress else None,
+        progress.iterations if progress and built_in else None,
     )
     return warnings + _wrong_reports(connection, version.version_id, as_of)
 

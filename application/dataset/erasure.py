@@ -149,7 +149,7 @@ def erased_of(store: Store, created: VersionCreated) -> list[ErasedImage]:
         created.kind,
         frozenset(concept.concept_id for concept in created.concepts),
         negative_validation=created.negative_validation,
-        reviewed_only=created.options.reviewed_only,
+        reviewed_only=created.reviewed_only,
         parents=parents_at(store, created.view_id, created.log_position),
     )
     image_ids = dict.fromkeys(image_id_of(line.image) for line in lines)

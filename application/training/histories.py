@@ -57,6 +57,7 @@ def describe(history: VersionHistory) -> ModelDescription:
     state, created, frozen = history.state, history.created, history.frozen
     if state.best is None or frozen is None or history.completed is None:
         raise Conflict(f"the version is {state.status}; only a finished one can be taken away")
+    options = created.built_in("its checkpoint is described by its own code; download it")
     evaluated = state.evaluated
     initial = created.initial_weights
     return ModelDescription(
@@ -67,7 +68,7 @@ def describe(history: VersionHistory) -> ModelDescription:
         kind=created.kind,
         concepts=created.concepts,
         thresholds=state.thresholds,
-        options=created.options,
+        options=options,
         checkpoint=state.best.checkpoint,
         final_weights=history.completed.final_weights,
         manifest=frozen.manifest,
@@ -84,6 +85,6 @@ def describe(history: VersionHistory) -> ModelDescription:
         environment=history.started.environment if history.started else {},
         log_position=created.log_position,
         described_at=history.position,
-        preprocessing=preprocessing(created.kind, created.options, frozen.grey_bits),
+        preprocessing=preprocessing(created.kind, options, frozen.grey_bits),
         outputs=outputs(created.kind),
     )

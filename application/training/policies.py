@@ -14,9 +14,10 @@ from application.training.suggestions import unannotated
 from application.training.test_evaluations import manifest_of_test_set
 from domain.aggregates import EXPERIMENT, VERSION
 from domain.event import Recorded, name_of
+from domain.trainers.trainer import TrainerRegistered, queue_of
 from domain.training import manifest
 from domain.training import version as versions
-from domain.training.jobs import Job, PredictJob
+from domain.training.jobs import AnyJob, PredictJob, TrainerJob
 from domain.training.messages import ManifestLine, Purpose, TrainJob
 from domain.training.predictions import (
     Requested,
@@ -39,16 +40,19 @@ REACTS_TO = [
         VersionRetried,
         VersionTestEvaluationRequested,
         VersionSuggestionsRequested,
+        TrainerRegistered,
     )
 ]
 ACTOR = "policy"
 
 
 class Effects(msgspec.Struct, frozen=True):
-    """Effects of policies: store a manifest by its digest, and publish a job."""
+    """Effects of policies: store a manifest by its digest, publish a job, and let workers take jobs
+    from a queue."""
 
     put_manifest: Callable[[Iterable[bytes]], str]
-    dispatch: Callable[[Job], None]
+    dispatch: Callable[[AnyJob], None]
+    open_queue: Callable[[str], None] = lambda _: None
 
 
 def react(store: Store, effects: Effects, recorded: Recorded) -> None:
@@ -60,6 +64,8 @@ def react(store: Store, effects: Effects, recorded: Recorded) -> None:
             _dispatch(store, effects, recorded)
         case VersionTestEvaluationRequested() | VersionSuggestionsRequested():
             _dispatch_prediction(store, effects, recorded, recorded.event)
+        case TrainerRegistered(name=name):
+            effects.open_queue(queue_of(name))
 
 
 def manifest_of(store: Store, created: VersionCreated) -> Iterator[ManifestLine]:
@@ -70,7 +76,7 @@ def manifest_of(store: Store, created: VersionCreated) -> Iterator[ManifestLine]
         created.kind,
         frozenset(concept.concept_id for concept in created.concepts),
         negative_validation=created.negative_validation,
-        reviewed_only=created.options.reviewed_only,
+        reviewed_only=created.reviewed_only,
         parents=parents_at(store, created.view_id, created.log_position),
     )
 
@@ -127,12 +133,31 @@ def _dispatch(store: Store, effects: Effects, recorded: Recorded) -> None:
     attempt = recorded.event.attempt if isinstance(recorded.event, VersionRetried) else 1
     if version.frozen is None or version.status in versions.ENDED or version.attempt != attempt:
         return
+    created, frozen = version.created, version.frozen
+    if created.trainer is not None:
+        job: AnyJob = TrainerJob(
+            version_id=recorded.entity_id,
+            attempt=attempt,
+            kind=created.kind,
+            concepts=created.concepts,
+            trainer=created.trainer.name,
+            form=created.trainer.form,
+            settings=created.trainer.settings,
+            format=created.trainer.format,
+            manifest=frozen.manifest,
+            train_images=frozen.train_images,
+            validation_images=frozen.validation_images,
+            correlation_id=recorded.metadata.correlation_id,
+            deliveries_before=version.delivery,
+        )
+        effects.dispatch(job)
+        return
     job = TrainJob(
         version_id=recorded.entity_id,
         attempt=attempt,
         kind=version.created.kind,
         concepts=version.created.concepts,
-        options=version.created.options,
+        options=created.built_in("it has no job for the built-in worker"),
         manifest=version.frozen.manifest,
         correlation_id=recorded.metadata.correlation_id,
         deliveries_before=version.delivery,
@@ -160,7 +185,7 @@ def _dispatch_prediction(
         request=requested.number,
         kind=version.created.kind,
         concepts=version.created.concepts,
-        options=version.created.options,
+        options=version.created.built_in("only it can predict"),
         checkpoint=requested.checkpoint,
         manifest=requested.manifest,
         correlation_id=recorded.metadata.correlation_id,

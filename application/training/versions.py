@@ -7,6 +7,7 @@ from application.dataset.dataset import images_at, parents_at
 from application.dataset.erasure import refuse_if_erased
 from application.handle import Decided, Session
 from application.training.starting import PretrainedWeights, initial_weights
+from application.training.trainers import TrainerChoice, use_of
 from domain.aggregates import MODEL, VERSION, VIEW
 from domain.errors import Conflict
 from domain.library import model as models
@@ -15,7 +16,7 @@ from domain.library.model import NumberVersion
 from domain.library.view import View
 from domain.training import manifest
 from domain.training.messages import ConceptLabel
-from domain.training.options import resolve_options
+from domain.training.options import TrainingOptions, resolve_options
 from domain.training.version import CreateVersion, RetryVersion, Version
 
 
@@ -25,16 +26,20 @@ def create_version(
     name: str | None,
     chosen: Mapping[str, Any],
     weights: PretrainedWeights | None = None,
+    trainer: TrainerChoice | None = None,
 ) -> Decided[Version]:
-    """Create a version to train on the current images.
+    """Create a version to train on the current images, by the built-in training or a trainer.
 
     A training that cannot work is refused here, before any job. Without `weights`, no pretrained
     weights are available.
     """
     model = models.require(session.get(MODEL, model_id))
     view = views.require_active(session.get(VIEW, model.view_id))
-    at_hand = frozenset() if weights is None else weights.at_hand()
-    options = resolve_options(view.kind, chosen, at_hand, crops=view.crops)
+    options: TrainingOptions | None = None
+    if trainer is None:
+        at_hand = frozenset() if weights is None else weights.at_hand()
+        options = resolve_options(view.kind, chosen, at_hand, crops=view.crops)
+    use = None if trainer is None else use_of(session, trainer, view.kind)
     position = session.position
     lines = manifest.manifest(
         images_at(session.store, view.project_id, position),
@@ -42,7 +47,7 @@ def create_version(
         view.kind,
         frozenset(model.concepts),
         negative_validation=True,
-        reviewed_only=options.reviewed_only,
+        reviewed_only=options is not None and options.reviewed_only,
         parents=parents_at(session.store, model.view_id, position),
     )
     labels = view.removed | view.concepts
@@ -60,7 +65,10 @@ def create_version(
         options=options,
         counts=manifest.counts_of_enough(lines, view.kind),
         log_position=position,
-        initial_weights=initial_weights(session, model.view_id, options, weights),
+        initial_weights=None
+        if options is None
+        else initial_weights(session, model.view_id, options, weights),
+        trainer=use,
     )
     session.decide(MODEL, model_id, NumberVersion(version_id))
     return session.decide(VERSION, version_id, command)
@@ -72,12 +80,13 @@ def train_view(
     name: str | None,
     chosen: Mapping[str, Any],
     weights: PretrainedWeights | None = None,
+    trainer: TrainerChoice | None = None,
 ) -> Decided[Version]:
     """Create a version of the view's current model."""
     view: View = views.require_active(session.get(VIEW, view_id))
     if view.current_model is None:
         raise Conflict(f"view {view.name!r} has no concepts yet; add at least two")
-    return create_version(session, view.current_model, name, chosen, weights)
+    return create_version(session, view.current_model, name, chosen, weights, trainer)
 
 
 def retry_version(session: Session, version_id: str) -> Decided[Version]:

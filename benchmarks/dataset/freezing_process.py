@@ -82,7 +82,7 @@ def by_fold(store: Store, blobs: BlobStore, created: Recorded) -> str:
         version.kind,
         concepts,
         negative_validation=version.negative_validation,
-        reviewed_only=version.options.reviewed_only,
+        reviewed_only=version.reviewed_only,
     )
     return put_manifest(blobs, map(manifest.canonical_line, lines))
 

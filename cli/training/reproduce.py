@@ -74,6 +74,7 @@ def reproduce_command(version_id: str, tolerance: float) -> None:
         try:
             history = history_of(store, version_id)
             refuse_if_erased(store, history.created)
+            history.created.built_in("reproduce it with that code, from its source")
             recorded = _epochs(store, history)
         except Refusal as refusal:
             click.echo(f"stemma: {escaped(refusal.detail)}", err=True)
@@ -106,7 +107,7 @@ def _train(settings: Settings, history: VersionHistory) -> Outcome:
         attempt=1,
         kind=history.created.kind,
         concepts=history.created.concepts,
-        options=history.created.options,
+        options=history.created.built_in("train it with that, from its source"),
         manifest=history.frozen.manifest,
         correlation_id=history.version_id,
         initial_weights=history.created.initial_weights,

@@ -29,19 +29,22 @@ SET = click.option(
 @click.option("--model", help="The id of another model of the view than its current one.")
 @click.option("--name", help="What the version is called.")
 @SET
+@click.option("--trainer", help="A trainer of your own, by its name; --set is for its settings.")
 @click.option("--follow", is_flag=True, help="Watch it; exit with 0 only if it becomes ready.")
 def train_command(
     view: str,
     model: str | None,
     name: str | None,
     settings: tuple[str, ...],
+    trainer: str | None,
     follow: bool,
 ) -> None:
     """Train a version in VIEW: an id, or PROJECT/VIEW by their names.
 
     What is not set takes its default; `stemma form` lists what there is.
     """
-    body = {"name": name, "options": parse_options(settings)}
+    chosen = "options" if trainer is None else "settings"
+    body = {"name": name, "trainer": trainer, chosen: parse_options(settings)}
     with calling() as client:
         view_id = str(find_view(client, view)["view_id"])
         answer = client.command(_path(client, view_id, model), body)

@@ -14,6 +14,7 @@ from domain.experiments.experiment import Experiment
 from domain.library.model import Model
 from domain.library.view import View
 from domain.subscriptions.webhook import Webhook
+from domain.trainers.trainer import Trainer
 from domain.training.version import Version
 
 States = Mapping[str, object]
@@ -31,7 +32,7 @@ class Description(msgspec.Struct, frozen=True):
 def named(stream: str, state: object) -> str:
     """The name of a thing for people; its kind and id if its state is not known."""
     match state:
-        case Project() | View() | Model():
+        case Project() | View() | Model() | Trainer():
             return f"{StreamName.parse(stream).kind} '{state.name}'"
         case Image():
             return f"image {state.added.file_name}"

@@ -14,6 +14,7 @@ from domain.aggregates import (
     KEY,
     MODEL,
     PROJECT,
+    TRAINER,
     VERSION,
     VIEW,
     WEBHOOK,
@@ -22,6 +23,7 @@ from domain.audit.trail_access import of_account, of_key
 from domain.audit.trail_descriptions import Description, States, labels_of, named, named_in
 from domain.audit.trail_experiments import of_experiment
 from domain.audit.trail_suspects import of_decision
+from domain.audit.trail_trainers import of_trainer
 from domain.audit.trail_training import of_training
 from domain.audit.trail_webhooks import of_webhook
 from domain.dataset import blob, imports, project
@@ -55,6 +57,8 @@ def describe(recorded: Recorded, states: States, after: object) -> Description:
             description = of_experiment(recorded.event, subject, states)
         case WEBHOOK.kind:
             description = of_webhook(recorded.event, subject, states)
+        case TRAINER.kind:
+            description = of_trainer(recorded.event, subject)
         case ACCOUNT.kind:
             description = of_account(recorded.event, subject, states)
         case KEY.kind:
@@ -300,6 +304,12 @@ def _of_model(
     return None
 
 
+def _trained_by(created: version.VersionCreated) -> str:
+    if created.options is not None:
+        return created.options.architecture
+    return created.trainer.name if created.trainer else "another program"
+
+
 def _of_version(
     recorded: Recorded, subject: str, states: States, before: object, after: object
 ) -> Description | None:
@@ -309,7 +319,7 @@ def _of_version(
             of = named_in(states, MODEL.stream(created.model_id))
             trial = "" if created.trial is None else f", trial {created.trial} of an experiment"
             return Description(
-                f"{subject} of {of}{trial} created: {created.options.architecture} on the"
+                f"{subject} of {of}{trial} created: {_trained_by(created)} on the"
                 f" images as of position {created.log_position}"
             )
         case version.VersionRenamed(name=name):

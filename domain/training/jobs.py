@@ -1,7 +1,8 @@
-"""Jobs of the workers' queue: trainings, and predictions with a finished version."""
+"""Jobs of the workers' queues: trainings, and predictions with a finished version."""
 
 import msgspec
 
+from domain.trainers.form import Value
 from domain.training.messages import ConceptLabel, Purpose, TrainJob, job_key
 from domain.training.options import TrainingOptions
 
@@ -40,14 +41,54 @@ class PredictJob(msgspec.Struct, frozen=True, tag_field="job", tag="predict"):
         return f"{self.version_id}:{self.key}"
 
 
+CONTRACT = 1
+"""The version of the contract between Stemma and trainers: jobs, reports and what is desired."""
+
+
+class TrainerJob(msgspec.Struct, frozen=True, tag_field="job", tag="trainer"):
+    """Train one attempt of a version with a trainer's own code, on the frozen manifest.
+
+    `settings` are by the keys of the trainer's form, whose sha256 is `form`. `contract` is the
+    version of this contract. The other fields are as in a `TrainJob`.
+    """
+
+    version_id: str
+    attempt: int
+    kind: str
+    concepts: tuple[ConceptLabel, ...]
+    trainer: str
+    form: str
+    settings: dict[str, Value]
+    format: str
+    manifest: str
+    train_images: int
+    validation_images: int
+    correlation_id: str
+    deliveries_before: int = 0
+    token: str = ""
+    contract: int = CONTRACT
+
+    @property
+    def key(self) -> str:
+        return job_key(Purpose.TRAINING, self.attempt)
+
+    @property
+    def message_id(self) -> str:
+        """The id that makes a repeated dispatch of the same attempt harmless."""
+        return f"{self.version_id}:{self.key}"
+
+
 Job = TrainJob | PredictJob
+"""What the built-in worker carries out."""
+
+AnyJob = Job | TrainerJob
 
 
 class _Tag(msgspec.Struct):
     job: str = "train"
 
 
-def purpose_of(job: Job) -> Purpose:
+def purpose_of(job: AnyJob) -> Purpose:
     return job.purpose if isinstance(job, PredictJob) else Purpose.TRAINING
 
 

@@ -70,6 +70,13 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True):
         return self.width, self.height
 
 
+def not_built_in(trainer: str) -> TrainingOptions:
+    """What stands for the options of a version that a trainer of a user's trained: none apply."""
+    return TrainingOptions(
+        architecture=trainer, batch_size=0, optimizer="", initial_learning_rate=0.0, resizer=""
+    )
+
+
 def resolve_options(
     kind: str,
     given: Mapping[str, Any],

@@ -9,6 +9,7 @@ from domain.errors import Conflict, Invalid, NotFound
 from domain.event import Event
 from domain.library.view import CLASSIFICATION, DETECTION
 from domain.text import MAX_REASON, clean_name
+from domain.trainers.trainer import TrainerUse
 from domain.training import messages, predictions
 from domain.training.manifest import ManifestCounts
 from domain.training.messages import ConceptLabel, InitialWeights, Purpose, SplitFigures
@@ -44,12 +45,13 @@ PENDING, RUNNING, DONE, SKIPPED = "pending", "running", "done", "skipped"
 class VersionCreated(Event, frozen=True, tag="version.created"):
     """A training was requested, on the images as they were at `log_position`.
 
-    `experiment_id` and `trial` name the experiment that it is a trial of, and its number in it.
-    With `negative_validation`, a detection validates on images without a box of its concepts, too;
-    those of earlier releases did not.
+    Its options are those of the built-in training, or a `trainer` of a user's has it, with settings
+    of its own. `experiment_id` and `trial` name the experiment that it is a trial of, and its
+    number in it. With `negative_validation`, a detection validates on images without a box of its
+    concepts, too; those of earlier releases did not.
     """
 
-    schema_version: ClassVar[int] = 6
+    schema_version: ClassVar[int] = 7
 
     project_id: str
     view_id: str
@@ -58,12 +60,27 @@ class VersionCreated(Event, frozen=True, tag="version.created"):
     name: str
     kind: str
     concepts: tuple[ConceptLabel, ...]
-    options: TrainingOptions
+    options: TrainingOptions | None
     log_position: int
     initial_weights: InitialWeights | None = None
     negative_validation: bool = False
     experiment_id: str | None = None
     trial: int | None = None
+    trainer: TrainerUse | None = None
+
+    @property
+    def reviewed_only(self) -> bool:
+        return self.options is not None and self.options.reviewed_only
+
+    def built_in(self, purpose: str) -> TrainingOptions:
+        """The options of the built-in training. Raises `Conflict` for a version of a trainer's,
+        which says what cannot be done with it."""
+        if self.options is None:
+            name = self.trainer.name if self.trainer else "another program"
+            raise Conflict(
+                f"the version was trained by {name}, whose code is not Stemma's: {purpose}"
+            )
+        return self.options
 
 
 class DatasetFrozen(Event, frozen=True, tag="version.dataset_frozen"):
@@ -322,12 +339,13 @@ class CreateVersion(msgspec.Struct, frozen=True):
     name: str | None
     kind: str
     concepts: tuple[ConceptLabel, ...]
-    options: TrainingOptions
+    options: TrainingOptions | None
     counts: ManifestCounts | None
     log_position: int
     initial_weights: InitialWeights | None = None
     experiment_id: str | None = None
     trial: int | None = None
+    trainer: TrainerUse | None = None
 
 
 class FreezeDataset(msgspec.Struct, frozen=True):
@@ -502,7 +520,7 @@ def decide(command: Command, version: Version | None) -> list[Event]:
 def _create(command: CreateVersion) -> list[Event]:
     """Create a version. Refuses a training that cannot work, before any job."""
     if command.counts is not None:
-        reviewed_only = command.options.reviewed_only
+        reviewed_only = command.options is not None and command.options.reviewed_only
         check_trainable(command.kind, command.concepts, command.counts, reviewed_only)
     name = f"Version {command.number}" if command.name is None else clean_name(command.name)
     return [
@@ -520,6 +538,7 @@ def _create(command: CreateVersion) -> list[Event]:
             negative_validation=command.kind == DETECTION,
             experiment_id=command.experiment_id,
             trial=command.trial,
+            trainer=command.trainer,
         )
     ]
 
@@ -638,6 +657,7 @@ def check_can_predict(current: Version, purpose: Purpose) -> None:
     if current.status not in FINISHED or current.best is None:
         what = "is evaluated on the test set" if purpose == Purpose.TEST else "makes suggestions"
         raise Conflict(f"the version is {current.status}; only a ready one {what}")
+    current.created.built_in("only it can predict other images")
     running = current.predictions.get(purpose)
     if running is not None and running.running:
         what = "evaluation {} of this version on the test set is"

@@ -22,9 +22,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from domain.errors import Invalid
+from domain.trainers.trainer import TrainerUse
 from domain.training.architectures import ARCHITECTURES
 from domain.training.messages import ConceptLabel
-from domain.training.options import TrainingOptions
+from domain.training.options import TrainingOptions, not_built_in
 from domain.training.version import CANCELLED, ENDED, FAILED, READY, STEPS, STOPPED
 from projections.engine.history import execute_at
 from projections.training.models_library import MODELS, VERSIONS, validation_sets
@@ -44,7 +45,8 @@ class VersionRow(msgspec.Struct, frozen=True):
     validation images, and `images_per_concept` the number of training images by concept id; both
     are None until the dataset is frozen. `comparable` says whether the validation set is the same
     as that of the last frozen version of the view; it is None until it is known. `experiment_id`
-    and `trial` name the experiment that it is a trial of, and its number in it.
+    and `trial` name the experiment that it is a trial of, and its number in it. A version of a
+    user's own `trainer` has that trainer's name as its architecture, and none of the `options`.
     """
 
     version_id: str
@@ -79,6 +81,7 @@ class VersionRow(msgspec.Struct, frozen=True):
     created_position: int
     ended_at: datetime | None
     revision: int
+    trainer: TrainerUse | None = None
 
 
 class ModelRow(msgspec.Struct, frozen=True):
@@ -360,7 +363,14 @@ def _validation_sets(
 
 def _version(row: Any, newest: str | None) -> VersionRow:
     own = row["validation_set"]
-    values = {name: row[name] for name in VersionRow.__struct_fields__ if name != "comparable"}
-    values["options"] = msgspec.convert(values["options"], TrainingOptions)
+    made = {"comparable", "trainer"}
+    values = {name: row[name] for name in VersionRow.__struct_fields__ if name not in made}
+    trainer = msgspec.convert(values["options"].get("trainer"), TrainerUse | None)
+    values["trainer"] = trainer
+    values["options"] = (
+        msgspec.convert(values["options"], TrainingOptions)
+        if trainer is None
+        else not_built_in(trainer.name)
+    )
     values["concepts"] = msgspec.convert(values["concepts"], list[ConceptLabel])
     return VersionRow(**values, comparable=None if own is None else own == newest)

@@ -340,6 +340,10 @@ def _change(recorded: Recorded) -> tuple[Update, dict[str, Any]]:
     return _revise, {}
 
 
+def _name(created: VersionCreated) -> str:
+    return created.trainer.name if created.trainer else ""
+
+
 def _version_row(recorded: Recorded, created: VersionCreated) -> dict[str, Any]:
     return {
         "version_id": recorded.entity_id,
@@ -351,8 +355,8 @@ def _version_row(recorded: Recorded, created: VersionCreated) -> dict[str, Any]:
         "status": QUEUED,
         "reason": None,
         "progress": 0.0,
-        "architecture": created.options.architecture,
-        "options": msgspec.to_builtins(created.options),
+        "architecture": created.options.architecture if created.options else _name(created),
+        "options": msgspec.to_builtins(created.options or {"trainer": created.trainer}),
         "concepts": msgspec.to_builtins(created.concepts),
         "log_position": created.log_position,
         "experiment_id": created.experiment_id,

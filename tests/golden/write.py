@@ -96,6 +96,13 @@ from domain.subscriptions.webhook import (
     WebhookResumed,
     WebhookSecretRotated,
 )
+from domain.trainers.form import Choice, Flag, Number, Text
+from domain.trainers.trainer import (
+    TrainerFormChanged,
+    TrainerRegistered,
+    TrainerRetired,
+    TrainerUse,
+)
 from domain.training.messages import ConceptLabel, InitialWeights, SplitFigures
 from domain.training.options import Augmentation, TrainingOptions
 from domain.training.predictions import (
@@ -249,7 +256,23 @@ EXAMPLES: tuple[Event, ...] = (
         negative_validation=True,
         experiment_id="experiment-1",
         trial=7,
+        trainer=TrainerUse(
+            "trainer-1", "acme/logreg", SHA, {"epochs": 8, "penalty": 0.01, "solver": "sgd"}, "onnx"
+        ),
     ),
+    TrainerRegistered(
+        "acme/logreg",
+        ("classification", "tagging"),
+        (
+            Number("epochs", 8.0, "Epochs", 1.0, 100.0, whole=True),
+            Choice("solver", "sgd", ("sgd", "adam"), "Solver"),
+            Flag("balanced", default=False),
+            Text("note", "", "Note"),
+        ),
+        "safetensors",
+    ),
+    TrainerFormChanged(("classification",), (Number("penalty", 0.01),)),
+    TrainerRetired(),
     DatasetFrozen(SHA, 1438, 359, {"concept-1": 700, "concept-2": 738}, SHA[::-1], 12),
     VersionTrainingStarted(1, 2, "worker-1", "cuda:0", {"torch": "2.11.0"}, 42),
     TrainingStepAdvanced("training", "running", 0.375),

@@ -40,7 +40,7 @@ from domain.training.version import DatasetFrozen
 from tests.application.scenes import recorded
 from tests.domain.training.test_items import ADDED, folded, histories, lines_of
 from tests.domain.training.test_items import CONCEPTS as CONCEPTS_OF_ITEMS
-from tests.domain.training.version_samples import CREATED
+from tests.domain.training.version_samples import CREATED, OPTIONS
 
 IMAGES, VIEWS, CONCEPTS = ("image-a", "image-b", "image-c", "image-d"), ("v", "w"), ("k", "l", "m")
 
@@ -109,7 +109,7 @@ def test_both_find_the_same_manifest(
         log_position=looked_at,
         view_id="v",
         negative_validation=negatives,
-        options=msgspec.structs.replace(CREATED.options, reviewed_only=reviewed),
+        options=msgspec.structs.replace(OPTIONS, reviewed_only=reviewed),
     )
     images = placed(happened[:looked_at])
     lines, tests = (
@@ -236,7 +236,7 @@ def test_a_review_is_of_the_last_annotation() -> None:
         concepts=(ConceptLabel("k", "k"),),
         log_position=len(happened),
         view_id="v",
-        options=msgspec.structs.replace(CREATED.options, reviewed_only=True),
+        options=msgspec.structs.replace(OPTIONS, reviewed_only=True),
     )
     images = placed(happened)
     k = frozenset("k")

@@ -20,7 +20,7 @@ from application.training.ingest import Ingest
 from application.training.policies import REACTS_TO, Effects, manifest_of, react
 from domain.aggregates import VERSION
 from domain.training import manifest
-from domain.training.jobs import Job
+from domain.training.jobs import AnyJob
 from domain.training.messages import TrainJob
 from domain.training.version import DatasetFrozen, VersionCreated
 from tests.adapters.running import eventually, kill, running, settings_for, with_js
@@ -71,7 +71,7 @@ def jobs(url: str) -> list[TrainJob]:
 
 
 def test_the_position_moves_past_all_that_was_reacted_to(scene: Scene, blobs: BlobStore) -> None:
-    done: list[Job] = []
+    done: list[AnyJob] = []
     version = scene.train()
     react_once(scene.store, Effects(partial(put_manifest, blobs), done.append))
     assert scene.store.tracked(FEED) == scene.store.head()
@@ -83,13 +83,13 @@ def test_a_policy_killed_after_any_effect_does_it_again_without_harm(
     scene: Scene, blobs: BlobStore
 ) -> None:
     version = scene.train()
-    done: list[Job] = []
+    done: list[AnyJob] = []
 
     def put_and_die(lines: Iterable[bytes]) -> str:
         put_manifest(blobs, lines)
         raise Killed
 
-    def dispatch_and_die(job: Job) -> None:
+    def dispatch_and_die(job: AnyJob) -> None:
         done.append(job)
         raise Killed
 
@@ -108,7 +108,7 @@ def test_a_policy_killed_after_any_effect_does_it_again_without_harm(
 
 def test_two_policies_at_once_freeze_once(scene: Scene, blobs: BlobStore) -> None:
     version = scene.train()
-    done: list[Job] = []
+    done: list[AnyJob] = []
 
     def overtaken(lines: Iterable[bytes]) -> str:
         react_once(scene.store, Effects(partial(put_manifest, blobs), done.append))

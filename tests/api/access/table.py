@@ -130,6 +130,11 @@ read of                GET    /api/v1/versions/{version_id}/evaluation/slices
 read of                GET    /api/v1/versions/{version_id}/evaluation/calibration
 read anywhere          GET    /api/v1/forms/{kind}
 read anywhere          GET    /api/v1/workers
+administer everywhere  POST   /api/v1/trainers
+read anywhere          GET    /api/v1/trainers
+read anywhere          GET    /api/v1/trainers/{trainer_id}
+administer everywhere  PUT    /api/v1/trainers/{trainer_id}/form
+administer everywhere  POST   /api/v1/trainers/{trainer_id}/retire
 read anywhere          GET    /api/v1/status
 read anywhere          GET    /api/v1/metrics
 account                GET    /api/v1/about

@@ -73,6 +73,7 @@ class Doors:
         found = scene.http.get(f"/api/v1/versions/{version}").json()["version"]
         image = scene.http.get(path).json()["items"][0]["image_id"]
         hook = {"url": "https://93.184.215.14/", "project_id": project}
+        trainer = {"name": f"acme/{name.lower().replace(' ', '-')}", "kinds": ["classification"]}
         asked = {"source": str(folder / "root" / "source")}
         return Sample(
             {
@@ -85,6 +86,7 @@ class Doors:
                 "image_id": image,
                 "import_id": scene.post(f"/projects/{project}/imports", asked)["id"],
                 "experiment_id": scene.post(f"/views/{view}/experiments", {})["id"],
+                "trainer_id": scene.post("/trainers", trainer)["id"],
                 "webhook_id": scene.post("/webhooks", hook)["id"],
                 "kind": "classification",
                 "role": "viewer",

@@ -13,8 +13,8 @@ from adapters.training.results import Measurer
 from application.training import results
 from application.training.ingest import Delivered, Ingest
 from application.training.policies import REACTS_TO, Effects, react
-from domain.training.jobs import Job, PredictJob, purpose_of
-from domain.training.messages import AnyReport, Failed, Report
+from domain.training.jobs import AnyJob, PredictJob, purpose_of
+from domain.training.messages import AnyReport, Failed, Report, TrainJob
 from gpu_worker.failures import explain
 from gpu_worker.predictions import predict_images
 from gpu_worker.train import train_version
@@ -44,9 +44,9 @@ class Work:
         )
         self._feeds = itertools.count(1)
 
-    def pending(self) -> list[Job]:
+    def pending(self) -> list[AnyJob]:
         """React to the whole log; what waits to be carried out."""
-        jobs: list[Job] = []
+        jobs: list[AnyJob] = []
         effects = Effects(partial(put_manifest, self.blobs), jobs.append)
         for recorded in self.scene.store.read_all(names=REACTS_TO):
             react(self.scene.store, effects, recorded)
@@ -59,14 +59,14 @@ class Work:
             try:
                 if isinstance(job, PredictJob):
                     predict_images(job, self._settings, self.blobs, said.append)
-                else:
+                elif isinstance(job, TrainJob):
                     train_version(job, 1, self._settings, self.blobs, said.append)
             except Exception as error:
                 said.append(Failed(explain(error, predicts=isinstance(job, PredictJob))))
             self.report(job, said)
         return self.scene.visible()
 
-    def report(self, job: Job, said: list[AnyReport]) -> None:
+    def report(self, job: AnyJob, said: list[AnyReport]) -> None:
         sent = [
             Report(
                 version_id=job.version_id,

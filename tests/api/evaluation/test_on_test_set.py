@@ -106,6 +106,7 @@ def make(site: Scene, work: Work, name: str) -> Made:
         "image_id": tests[0],
         "import_id": "none",
         "experiment_id": "none",
+        "trainer_id": "none",
         "webhook_id": "none",
         "kind": "classification",
         "account_id": "none",

@@ -108,7 +108,8 @@ def test_a_child_view_names_its_parent_and_conditions(site: Scene, digits: Digit
 def test_each_box_that_meets_the_conditions_trains(site: Scene, digits: Digits) -> None:
     version = site.version(digits.child, architecture="mobilenet_v3_small", margin_crop=0.2)
     created = version_of(site, version).created
-    assert (created.options.crops, created.options.margin_crop) == (True, 0.2)
+    options = created.built_in("x")
+    assert (options.crops, options.margin_crop) == (True, 0.2)
     lines = lines_of(site, version)
     assert len(lines) == 12
     assert {image_id_of(line.image) for line in lines} == set(digits.images)
@@ -256,7 +257,7 @@ def test_a_child_of_a_tagging_view_is_about_the_images_that_meet_its_conditions(
     site.post(f"/projects/{project}/validation-split", {"size": 2, "seed": 1})
     version = site.version(child)
     assert {line.image for line in lines_of(site, version)} == set(images[:5])
-    assert not version_of(site, version).created.options.crops
+    assert not version_of(site, version).created.built_in("x").crops
 
 
 def counts_of(scene: Scene, view: str) -> tuple[int, int, dict[str, int]]:

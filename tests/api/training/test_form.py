@@ -100,8 +100,10 @@ def test_a_training_starts_from_weights_that_lie_there(server: Scene) -> None:
     _, view_id = server.trainable()
     digest = put_weights(server)
     version = created(server, server.version(view_id, architecture="resnet18"))
-    assert version.options.pretrained == "imagenet"
-    assert version.options.initial_learning_rate == ARCHITECTURES["resnet18"].pretrained.adaptive
+    assert version.built_in("x").pretrained == "imagenet"
+    assert (
+        version.built_in("x").initial_learning_rate == ARCHITECTURES["resnet18"].pretrained.adaptive
+    )
     assert version.initial_weights is not None
     assert msgspec.structs.astuple(version.initial_weights) == (digest, "imagenet", None)
     blobs = BlobStore.from_url(server.settings.require("blobs_url"))
@@ -131,7 +133,7 @@ def test_a_training_starts_from_an_earlier_version(server: Scene) -> None:
     version = created(server, server.version(view_id, **options))
     start = created(server, earlier)
     assert version.model_id != start.model_id
-    assert version.options.pretrained is None
+    assert version.built_in("x").pretrained is None
     assert version.initial_weights is not None
     theirs = tuple(one.concept_id for one in start.concepts)
     assert msgspec.structs.astuple(version.initial_weights) == (CHECKPOINT, earlier, theirs)

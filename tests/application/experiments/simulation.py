@@ -68,6 +68,7 @@ class Trainer:
         if failure is not None:
             return [failure]
         options, done = created.options, version.epochs_recorded
+        assert options is not None
         assert options.epochs is not None
         if done == options.epochs or version.stop_requested:
             ended_by = "stop" if version.stop_requested else "length"

@@ -93,7 +93,7 @@ def test_the_trials_are_versions_of_one_dataset(scene: Scene, reactions: Reactio
     assert {each.log_position for each in created} == {experiment.started.log_position}
     assert [each.trial for each in created] == [1, 2, 3, 4]
     assert [each.number for each in created] == [1, 2, 3, 4]
-    assert {each.options.epochs for each in created} == {9.0}
+    assert {each.built_in("x").epochs for each in created} == {9.0}
 
 
 def test_one_after_the_other_the_same_is_chosen_whatever_happens_to_the_policy(

@@ -19,7 +19,7 @@ from domain.dataset.image import AssignSplit
 from domain.dataset.splits import DrawSplit
 from domain.errors import Conflict
 from domain.library.view import ArchiveView
-from domain.training.jobs import Job, PredictJob
+from domain.training.jobs import AnyJob, PredictJob
 from domain.training.messages import (
     AnyReport,
     Failed,
@@ -51,7 +51,7 @@ class World:
         project = self.scene.project
         insist(store, lambda s: projects.draw_test_set(s, project, DrawSplit(3, 1)))
         self.blobs = BlobStore.from_url(f"file://{folder}")
-        self.jobs: list[Job] = []
+        self.jobs: list[AnyJob] = []
         self.effects = Effects(partial(put_manifest, self.blobs), self.jobs.append)
         self._feeds = 0
 

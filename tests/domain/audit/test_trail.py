@@ -18,6 +18,7 @@ from domain.event import Event, Recorded, registry
 from domain.experiments import experiment
 from domain.library import model, view
 from domain.subscriptions import webhook
+from domain.trainers import trainer
 from domain.training import version
 from domain.training.messages import LENGTH
 from domain.training.version import (
@@ -57,6 +58,7 @@ STATES: dict[str, object] = {
     "version": VERSION,
     "experiment": EXPERIMENT,
     "webhook": WEBHOOK,
+    "trainer": trainer.Trainer("acme/logreg", ("tagging",), (), "onnx"),
     "account": account.Account("ada", account.PERSON, None),
     "key": key.Key("a", "nightly", key.Scope(), None, SHA),
 }

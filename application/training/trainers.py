@@ -1,0 +1,37 @@
+"""Commands about trainers, and what a version of one is created with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from application.handle import Decided, Session
+from domain.aggregates import TRAINER
+from domain.trainers.form import resolve_settings
+from domain.trainers.trainer import (
+    RegisterTrainer,
+    Trainer,
+    TrainerUse,
+    require_usable,
+    trainer_id,
+)
+
+
+class TrainerChoice(msgspec.Struct, frozen=True):
+    """The name of a trainer, and the settings that were chosen."""
+
+    name: str
+    settings: Mapping[str, Any]
+
+
+def register_trainer(session: Session, command: RegisterTrainer) -> Decided[Trainer]:
+    """A name is used once, also after its trainer is retired."""
+    return session.decide(TRAINER, trainer_id(command.name), command)
+
+
+def use_of(session: Session, choice: TrainerChoice, kind: str) -> TrainerUse:
+    """What a version records. Raises `NotFound`, `Conflict`, or `Invalid` naming a setting."""
+    key = trainer_id(choice.name)
+    trainer = require_usable(session.get(TRAINER, key), kind)
+    settings = resolve_settings(trainer.settings, choice.settings)
+    return TrainerUse(key, trainer.name, trainer.form, settings, trainer.format)

@@ -1,0 +1,1 @@
+"""Training code of users, which runs in workers of its own."""

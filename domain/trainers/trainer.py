@@ -1,0 +1,164 @@
+"""A trainer: training code of a user's own, with the form of what it takes."""
+
+import re
+import uuid
+
+import msgspec
+
+from domain.errors import Conflict, Invalid, NotFound
+from domain.event import Event
+from domain.library.view import KINDS
+from domain.trainers.form import Setting, Value, check_form, digest_of
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*")
+LONGEST_NAME = 80
+_NAMES = uuid.UUID("7c3f6a52-90d5-4b53-9a0e-5f4bb2f1f6c1")
+
+SAFETENSORS, ONNX, OPAQUE = "safetensors", "onnx", "opaque"
+FORMATS = (SAFETENSORS, ONNX, OPAQUE)
+"""Formats of checkpoints; an opaque one is for the trainer alone to read."""
+
+
+class TrainerRegistered(Event, frozen=True, tag="trainer.registered"):
+    """Training code may be used under a name such as `acme/logreg`, for these kinds of views.
+
+    `format` is that of its checkpoints. Its workers take jobs from a queue of its own.
+    """
+
+    name: str
+    kinds: tuple[str, ...]
+    settings: tuple[Setting, ...]
+    format: str
+
+
+class TrainerFormChanged(Event, frozen=True, tag="trainer.form_changed"):
+    """The trainer takes other settings, or trains other kinds; versions keep those they had."""
+
+    kinds: tuple[str, ...]
+    settings: tuple[Setting, ...]
+
+
+class TrainerRetired(Event, frozen=True, tag="trainer.retired"):
+    """The trainer trains no new versions. Those that wait for it are trained, or cancelled."""
+
+
+class TrainerUse(msgspec.Struct, frozen=True):
+    """The trainer of a version: the form it had then, by its sha256, and what was chosen."""
+
+    trainer_id: str
+    name: str
+    form: str
+    settings: dict[str, Value]
+    format: str
+
+
+class Trainer(msgspec.Struct, frozen=True):
+    name: str
+    kinds: tuple[str, ...]
+    settings: tuple[Setting, ...]
+    format: str
+    retired: bool = False
+
+    @property
+    def form(self) -> str:
+        return digest_of(self.kinds, self.settings)
+
+
+class RegisterTrainer(msgspec.Struct, frozen=True):
+    name: str
+    kinds: tuple[str, ...]
+    settings: tuple[Setting, ...]
+    format: str
+
+
+class ChangeForm(msgspec.Struct, frozen=True):
+    kinds: tuple[str, ...]
+    settings: tuple[Setting, ...]
+
+
+class RetireTrainer(msgspec.Struct, frozen=True):
+    pass
+
+
+Command = RegisterTrainer | ChangeForm | RetireTrainer
+
+
+def trainer_id(name: str) -> str:
+    """The id of a trainer, which follows from its name: a name is used once."""
+    return str(uuid.uuid5(_NAMES, name))
+
+
+def queue_of(name: str) -> str:
+    """The queue of a trainer's jobs. No name has two hyphens in a row."""
+    return "trainer--" + name.replace("/", "--")
+
+
+def evolve(trainer: Trainer | None, event: Event) -> Trainer | None:
+    match event:
+        case TrainerRegistered():
+            return Trainer(event.name, event.kinds, event.settings, event.format)
+        case TrainerFormChanged() if trainer is not None:
+            return msgspec.structs.replace(trainer, kinds=event.kinds, settings=event.settings)
+        case TrainerRetired() if trainer is not None:
+            return msgspec.structs.replace(trainer, retired=True)
+    return trainer
+
+
+def decide(command: Command, trainer: Trainer | None) -> list[Event]:
+    if isinstance(command, RegisterTrainer):
+        return _register(command, trainer)
+    current = require(trainer)
+    match command:
+        case ChangeForm():
+            if current.retired:
+                raise Conflict(f"trainer {current.name} is retired; register one of another name")
+            _check(command.kinds, command.settings)
+            if (command.kinds, command.settings) == (current.kinds, current.settings):
+                return []
+            return [TrainerFormChanged(command.kinds, command.settings)]
+        case RetireTrainer():
+            return [] if current.retired else [TrainerRetired()]
+
+
+def _register(command: RegisterTrainer, trainer: Trainer | None) -> list[Event]:
+    if not _NAME.fullmatch(command.name) or len(command.name) > LONGEST_NAME:
+        raise Invalid(
+            f"{command.name!r} is no name of a trainer: take an owner and a name, such as"
+            " acme/logreg, of small letters, digits and single hyphens",
+            field="name",
+        )
+    if command.format not in FORMATS:
+        raise Invalid(
+            f"format is {command.format!r}; it is one of {', '.join(FORMATS)}",
+            field="format",
+        )
+    _check(command.kinds, command.settings)
+    if trainer is not None:
+        retired = ", retired" if trainer.retired else ""
+        raise Conflict(f"there is a trainer {command.name} already{retired}", field="name")
+    return [TrainerRegistered(command.name, command.kinds, command.settings, command.format)]
+
+
+def _check(kinds: tuple[str, ...], settings: tuple[Setting, ...]) -> None:
+    if not kinds or any(kind not in KINDS for kind in kinds) or len(set(kinds)) < len(kinds):
+        raise Invalid(f"kinds are some of {', '.join(KINDS)}, each once", field="kinds")
+    check_form(settings)
+
+
+def require(trainer: Trainer | None) -> Trainer:
+    if trainer is None:
+        raise NotFound("there is no such trainer")
+    return trainer
+
+
+def require_usable(trainer: Trainer | None, kind: str) -> Trainer:
+    """The trainer, if it may train a view of this kind now. Raises `NotFound` or `Conflict`."""
+    current = require(trainer)
+    if current.retired:
+        raise Conflict(f"trainer {current.name} is retired; choose another", field="trainer")
+    if kind not in current.kinds:
+        raise Conflict(
+            f"trainer {current.name} trains {', '.join(current.kinds)}, and the view is a {kind}",
+            field="trainer",
+        )
+    return current
