@@ -30,7 +30,7 @@ def test_it_is_built_without_a_warning_and_loads_nothing_from_elsewhere(site: Pa
 def test_every_event_and_operation_has_an_entry(site: Path) -> None:
     events = (site / "reference" / "events.html").read_text(encoding="utf-8")
     assert 'id="versioncreated"' in events
-    assert "Version 6." in events
+    assert re.search(r"Version \d+\.", events)
     operations = (site / "reference" / "api.html").read_text(encoding="utf-8")
     assert "POST /api/v1/views/{view_id}/versions" in operations
 

@@ -72,7 +72,7 @@ class JobController(Controller):
     def claim_state(
         self, backend: Served, version_id: FromPath[str], delivery: Delivery, token: Token = ""
     ) -> Response[bytes]:
-        """The state to resume from, empty for none. Earlier deliveries can save none from now on."""
+        """The state to resume from, empty for none; from now on earlier deliveries save none."""
         job = backend.jobs.job(version_id, token)
         return Response(backend.jobs.claim(job, delivery), media_type=BYTES)
 

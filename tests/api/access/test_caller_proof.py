@@ -88,7 +88,10 @@ def test_a_repeated_command_is_not_told_to_a_revoked_key(
     people: People, project: str, meanwhile: Meanwhile
 ) -> None:
     _, client = people.join(("administrator", None))
-    sent = {"json": {"name": "Twice"}, "headers": {"Idempotency-Key": "twice"}}
+    sent: dict[str, Any] = {
+        "json": {"name": "Twice"},
+        "headers": {"Idempotency-Key": "twice"},
+    }
     client.patch(f"/api/v1/projects/{project}", **sent).raise_for_status()
     meanwhile(revoked(client))
     assert client.patch(f"/api/v1/projects/{project}", **sent).status_code == 401
@@ -129,7 +132,7 @@ def test_no_command_is_accepted_after_the_revocation(people: People) -> None:
     revoke = revoked(client)
 
     def hammer(number: int) -> list[int]:
-        accepted = []
+        accepted: list[int] = []
         with people.site.client(key) as own:
             while True:
                 answer = own.post("/api/v1/projects", json={"name": f"by {number}"})
