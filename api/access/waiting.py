@@ -26,10 +26,12 @@ from api.http.problems import on_refusal
 from api.own_writes import REMEMBERED_SECONDS, SEEN_FROM
 from api.pages.html import as_pages
 from application.access.access import Caller
+from application.log.store import LogUnreachable
 from domain.errors import TooMany
 
 _BEHIND = "behind"
 _CHANGED = "caller changed"
+_LOST = "log lost"
 
 (_answer_refusal,) = as_pages({Behind: on_refusal}).values()
 
@@ -73,12 +75,15 @@ class Waiting(ASGIMiddleware):
         async def answer(message: Message) -> None:
             # What a stream goes on to read is not waited for.
             SEEN_FROM.set(0)
-            held = _BEHIND in state or _CHANGED in state
+            held = _BEHIND in state or _CHANGED in state or _LOST in state
             if not held and proof is not None and not proof.holds:
                 try:
                     await asyncio.to_thread(served.store.compare, proof)
                 except CallerChanged:
                     state[_CHANGED] = held = True
+                except LogUnreachable as error:
+                    state[_LOST] = error
+                    held = True
             if not held:
                 await send(message)
 
@@ -93,8 +98,11 @@ class Waiting(ASGIMiddleware):
                     served.own_writes.forget(caller.actor)
             state[WAITED] = True
             await next_app(scope, receive, answer)
+        # Of an answer that was held back nothing was sent.
+        if (lost := state.pop(_LOST, None)) is not None:
+            ScopeState.from_scope(scope).response_started = False
+            raise lost
         if state.pop(_CHANGED, False):
             await authenticate_again(Request(scope))
-            # Of the answer that was held back: nothing of it was sent.
             ScopeState.from_scope(scope).response_started = False
             await self.handle(scope, receive, send, next_app)
