@@ -132,6 +132,15 @@ class ImportFailed(StemmaError):
         self.reason = reason
 
 
+class Refused(StemmaError):
+    """A follower over NATS is let in neither there nor, for large events, by the API; `status` is
+    that of HTTP, if any."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class DigestMismatch(StemmaError):
     """A file is not the one that the log names: it was altered on its way or where it lies."""
 

@@ -58,7 +58,7 @@ class Session:
         """The options of an httpx client."""
         return {
             "base_url": self.server.url,
-            "headers": {"Authorization": f"Bearer {self.server.key}"},
+            "headers": {"Authorization": f"Bearer {self.server.key}"} if self.server.key else {},
             "timeout": self.timeout,
             "trust_env": uses_proxy(self.server.url),
         }

@@ -4,12 +4,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from stemma_client._generated.events import EVENT_TYPES
 
 from domain.dataset.project import ProjectCreated, ProjectRenamed
 from domain.event import Event, Recorded
 from domain.subscriptions.cloud_events import binary_headers, cloud_event
 from stemma_client import Gap, Unknown, events
+from stemma_client._generated.events import EVENT_TYPES
 from stemma_client.order import Order
 from stemma_client.received import received
 from tests.golden.write import EXAMPLES, FOLDER, METADATA
