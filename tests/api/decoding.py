@@ -39,6 +39,6 @@ def decode_answer(method: str, path: str, content: bytes) -> None:
 
 def decodes(response: httpx.Response) -> None:
     """A hook of a client: what succeeds with JSON can be read by the package."""
-    media_type = response.headers.get("Content-Type", "")
-    if response.is_success and media_type.startswith("application/json"):
+    media_type = response.headers.get("Content-Type", "").partition(";")[0]
+    if response.is_success and media_type == "application/json":
         decode_answer(response.request.method, response.request.url.path, response.read())
