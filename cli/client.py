@@ -1,24 +1,32 @@
-"""A caller of the public API that outlives restarts: each command has a key, so it happens once."""
+"""The command line's caller of the API: the Python package's, with JSON as it is."""
 
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
-from httpx_sse import ServerSentEvent, connect_sse
+from httpx_sse import EventSource, ServerSentEvent
 
 from domain.text import escaped_lines
-from stemma_client.proxies import uses_proxy
+from stemma_client.attempts import PASSING
+from stemma_client.downloads import download
+from stemma_client.errors import ApiError, NotStemma, StemmaError, Unreachable
+from stemma_client.requests import Request
+from stemma_client.settings import Server
+from stemma_client.transport import Session, Transport
 
 PATIENCE_SECONDS = 120.0
+TIMEOUT_SECONDS = 60.0
 IDEMPOTENCY_KEY = "Idempotency-Key"
-_PASSING = frozenset({502, 503, 504})
+_AGAIN_SECONDS = 0.2
 
 
 class ApiProblem(Exception):
-    """The API refused; the message is the problem's `detail`, `status` that of the answer.
+    """The API refused; the message is the problem's `detail` and its errors, `status` that of the
+    answer.
 
     `fields` are those that the problem names.
     """
@@ -56,42 +64,44 @@ class ApiClient:
         self.url = api_url
         self._exact = exact
         self._is_running = is_running
-        self._http = httpx.Client(
-            base_url=f"{api_url}/api/v1/",
-            headers=authorization(api_key),
-            timeout=60,
-            trust_env=uses_proxy(api_url),
+        session = Session(
+            Server(api_url, api_key),
+            correlation_id=str(uuid.uuid4()),
+            timeout=TIMEOUT_SECONDS,
+            patience=PATIENCE_SECONDS,
+            is_running=is_running,
         )
+        self._transport = Transport(session)
 
     def __enter__(self) -> "ApiClient":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._http.close()
+        self._transport.close()
 
     def command(self, path: str, body: object, key: str | None = None) -> dict[str, Any]:
         """POST a command as JSON and return its answer."""
-        return self._send("POST", path, key=key, json=body)
+        return self._send(_request("POST", path, body=body), key)
 
     def change(self, path: str, body: object) -> dict[str, Any]:
         """PATCH: change what something is, such as its name."""
-        return self._send("PATCH", path, json=body)
+        return self._send(_request("PATCH", path, body=body))
 
     def put(self, path: str, body: object) -> dict[str, Any]:
         """PUT: replace a part of something."""
-        return self._send("PUT", path, json=body)
+        return self._send(_request("PUT", path, body=body))
 
     def delete(self, path: str, **parameters: object) -> dict[str, Any]:
         """DELETE: archive, close or revoke something."""
-        given = {name: value for name, value in parameters.items() if value is not None}
-        return self._send("DELETE", path, params=given)
+        return self._send(_request("DELETE", path, parameters))
 
     def upload(
         self, path: str, files: Sequence[tuple[str, bytes]], key: str | None = None
     ) -> dict[str, Any]:
         """POST files, (name, content) each, as multipart form data."""
         parts = [("files", (name, data, "application/octet-stream")) for name, data in files]
-        return self._send("POST", path, key=key, files=parts)
+        request = _request("POST", path, body=parts, media_type="multipart/form-data")
+        return self._send(request, key)
 
     def send_body(
         self,
@@ -101,36 +111,34 @@ class ApiClient:
         key: str | None = None,
     ) -> dict[str, Any]:
         """POST a stream of bytes; `body` is called anew for every try."""
-        given = {name: value for name, value in parameters.items() if value is not None}
-        return self._send("POST", path, key=key, params=given, body=body)
+        with self._problems():
+            request = _request("POST", path, parameters)
+            return self._shown(self._transport.send(request, key=key, body=body))
 
-    def download(self, path: str, target: Path, parameters: Mapping[str, Any]) -> int:
-        """Write an answer's body to a file, which is there only if all has come; its size."""
-        partial = target.with_name(f".{target.name}.partial")
+    def download(
+        self, path: str, target: Path, parameters: Mapping[str, Any], digest: str | None = None
+    ) -> int:
+        """Write an answer's body to a file, which is there only if all has come; its size.
+
+        With a sha256 `digest` an interrupted download goes on, and another file is refused.
+        """
+        request = Request[bytes](
+            name=path, method="GET", path=_path(path), query=parameters, answer=bytes
+        )
         try:
-            with self._http.stream("GET", path, params=dict(parameters), timeout=600) as response:
-                if not response.is_success:
-                    response.read()
-                    raise _refusal(response)
-                with partial.open("wb") as file:
-                    for piece in response.iter_bytes():
-                        file.write(piece)
-            size = partial.stat().st_size
-            partial.replace(target)
-        except httpx.TransportError as error:
-            raise ApiUnreachable(f"the API cannot be reached: {error}") from error
+            with self._problems():
+                download(self._transport, request, target, digest=digest)
         except OSError as error:
             raise ApiProblem(f"{target} cannot be written: {error.strerror}") from error
-        finally:
-            partial.unlink(missing_ok=True)
-        return size
+        return target.stat().st_size
 
     def query(self, path: str, **parameters: object) -> dict[str, Any]:
-        return self._send("GET", path, params=parameters)
+        return self._send(_request("GET", path, parameters))
 
     def document(self, path: str) -> dict[str, Any]:
         """An answer that is kept and not printed: its texts are exact."""
-        return self._send("GET", path, exact=True)
+        with self._problems():
+            return self._transport.send(_request("GET", path))
 
     def query_all(self, path: str, **parameters: object) -> Iterator[dict[str, Any]]:
         """The items of every page of a list."""
@@ -144,53 +152,76 @@ class ApiClient:
         """Server-sent events until `end`; after an interruption, on from the last one seen."""
         last = "0"
         deadline = time.monotonic() + PATIENCE_SECONDS
+        request = Request[bytes](name=path, method="GET", path=_path(path), answer=bytes)
         while True:
+            headers = {"Accept": "text/event-stream", "Last-Event-ID": last}
             try:
-                headers = {"Last-Event-ID": last}
-                with connect_sse(self._http, "GET", path, headers=headers) as source:
-                    source.response.raise_for_status()
-                    for event in source.iter_sse():
+                with self._transport.stream(request, headers) as response:
+                    for event in EventSource(response).iter_sse():
                         deadline = time.monotonic() + PATIENCE_SECONDS
                         last = event.id or last
                         yield event
                         if event.event == "end":
                             return
-            except (httpx.TransportError, httpx.HTTPStatusError) as error:
-                self._check_patience(deadline, error)
-            time.sleep(0.2)
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        body: Callable[[], Iterator[bytes]] | None = None,
-        key: str | None = None,
-        exact: bool = False,
-        **content: Any,
-    ) -> dict[str, Any]:
-        headers = {} if method == "GET" else {IDEMPOTENCY_KEY: key or str(uuid.uuid4())}
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                if body is not None:
-                    content["content"] = body()
-                response = self._http.request(method, path, headers=headers, **content)
             except httpx.TransportError as error:
                 self._check_patience(deadline, error)
-            else:
-                if response.is_success:
-                    answer: dict[str, Any] = response.json()
-                    return answer if exact or self._exact else printable(answer)
-                if response.status_code not in _PASSING:
-                    raise _refusal(response)
-                self._check_patience(deadline, ApiProblem(response.text))
-            time.sleep(0.2)
+            except StemmaError as error:
+                if not isinstance(error, ApiError) or error.status not in PASSING:
+                    raise self._problem(error) from error
+                self._check_patience(deadline, error)
+            time.sleep(_AGAIN_SECONDS)
+
+    def _send(self, request: Request[dict[str, Any]], key: str | None = None) -> dict[str, Any]:
+        with self._problems():
+            return self._shown(self._transport.send(request, key=key))
+
+    def _shown(self, answer: dict[str, Any]) -> dict[str, Any]:
+        shown: dict[str, Any] = answer if self._exact else printable(answer)
+        return shown
+
+    @contextmanager
+    def _problems(self) -> Iterator[None]:
+        try:
+            yield
+        except StemmaError as error:
+            raise self._problem(error) from error
+
+    def _problem(self, error: StemmaError) -> ApiProblem:
+        if not self._is_running():
+            return ApiUnreachable(f"the system at {self.url} was stopped")
+        text = escaped_lines(error.explanation)
+        if isinstance(error, ApiError) and error.status not in PASSING:
+            return ApiProblem(text, error.status, error.fields)
+        if isinstance(error, ApiError | NotStemma | Unreachable):
+            return ApiUnreachable(f"the API cannot be reached: {text}")
+        return ApiProblem(text)
 
     def _check_patience(self, deadline: float, error: Exception) -> None:
         if not self._is_running():
-            raise ApiUnreachable(f"the system at {self._http.base_url.host} was stopped") from error
+            raise ApiUnreachable(f"the system at {self.url} was stopped") from error
         if time.monotonic() > deadline:
             raise ApiUnreachable(f"the API cannot be reached: {error}") from error
+
+
+def _request(
+    method: str,
+    path: str,
+    query: Mapping[str, object] | None = None,
+    **content: Any,
+) -> Request[dict[str, Any]]:
+    return Request(
+        name=path,
+        method=method,
+        path=_path(path),
+        query=query or {},
+        answer=dict[str, Any],
+        is_command=method != "GET",
+        **content,
+    )
+
+
+def _path(path: str) -> str:
+    return f"/api/v1/{path}"
 
 
 def printable(value: Any) -> Any:
@@ -208,13 +239,3 @@ def printable(value: Any) -> Any:
 def authorization(api_key: str) -> dict[str, str]:
     """The header by which the API knows who calls."""
     return {"Authorization": f"Bearer {api_key}"}
-
-
-def _refusal(response: httpx.Response) -> ApiProblem:
-    try:
-        problem = response.json()
-    except ValueError:
-        return ApiProblem(escaped_lines(response.text), response.status_code)
-    fields = frozenset(str(error.get("field")) for error in problem.get("errors", []))
-    detail = escaped_lines(str(problem.get("detail", response.text)))
-    return ApiProblem(detail, response.status_code, fields)

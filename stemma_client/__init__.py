@@ -28,6 +28,7 @@ from stemma_client.errors import (
     NotProven,
     NotStemma,
     ReadOnly,
+    Refused,
     Stale,
     StemmaError,
     TooManyRequests,
@@ -37,7 +38,7 @@ from stemma_client.errors import (
     WaitTimeout,
 )
 from stemma_client.order import Gap
-from stemma_client.over_http import Refused, follow_http
+from stemma_client.over_http import follow_http
 from stemma_client.received import Received, Unknown
 
 __all__ = [

@@ -6,7 +6,7 @@ import random
 import time
 import uuid
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import httpx
@@ -35,8 +35,11 @@ PROBLEM = "application/problem+json"
 class Attempts:
     """The attempts at one request, until `patience` seconds have gone by without an answer."""
 
-    def __init__(self, request: Request[Any], patience: float) -> None:
+    def __init__(
+        self, request: Request[Any], patience: float, is_running: Callable[[], bool]
+    ) -> None:
         self._request = request
+        self._is_running = is_running
         self._deadline = time.monotonic() + patience
         self._patience = patience
         self._pause = FIRST_PAUSE
@@ -64,7 +67,7 @@ class Attempts:
             if not self._request.is_safe and not never_sent:
                 raise error from outcome
         pause = self._next_pause(outcome)
-        if time.monotonic() + pause > self._deadline:
+        if time.monotonic() + pause > self._deadline or not self._is_running():
             cause = outcome if isinstance(outcome, Exception) else None
             raise error from cause
         return pause

@@ -15,9 +15,9 @@ from stemma_client.audit import Audit
 from stemma_client.errors import NotFound, StemmaError
 from stemma_client.experiments import Experiment
 from stemma_client.imports import Import
-from stemma_client.metrics import Metrics
+from stemma_client.metrics import Metrics, requests_for
 from stemma_client.models import Model
-from stemma_client.over_http import follow_http
+from stemma_client.over_http import follow
 from stemma_client.projects import Project, Projects
 from stemma_client.received import Received
 from stemma_client.requests import Request
@@ -30,9 +30,6 @@ from stemma_client.waiting import wait_for
 from stemma_client.webhooks import Webhooks
 
 T = TypeVar("T")
-
-IDS_PER_REQUEST = 100
-"""Versions whose metrics are asked for at once: their ids are in the address."""
 
 
 class Stemma:
@@ -146,12 +143,9 @@ class Stemma:
 
     def metrics(self, runs: Sequence[Version], *names: str) -> Metrics:
         """All values of the metrics of versions, none left out; all metrics, or those named."""
-        series = []
-        for first in range(0, len(runs), IDS_PER_REQUEST):
-            ids = [run.id for run in runs[first : first + IDS_PER_REQUEST]]
-            request = operations.list_metrics(version_id=ids, metric=list(names) or None)
-            series += self.send(request).items
-        return Metrics(series, {run.id: run.name for run in runs})
+        names_of = {run.id: run.name for run in runs}
+        requests = requests_for(list(names_of), names)
+        return Metrics([one for each in requests for one in self.send(each).items], names_of)
 
     def at(self, moment: str | int | datetime) -> Stemma:
         """This client in the past, read only: at a time, or at a position of the log."""
@@ -175,10 +169,9 @@ class Stemma:
         """All events after a position, each once and in order, also those to come.
 
         `names` are names of events, or all of a kind, such as `version.*`. It goes on after lost
-        connections. Raises `Refused` and `Gap`.
+        connections for as long as the client is patient. Raises `Gap`.
         """
-        server = self.transport.session.server
-        return follow_http(server.url, after=after, names=names, subjects=subjects, key=server.key)
+        return follow(self.transport, after, names, subjects)
 
     @property
     def members(self) -> Members:

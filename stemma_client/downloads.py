@@ -42,7 +42,7 @@ def download(
         except httpx.TransportError as error:
             if _size(partial) > before:  # it advances
                 deadline, pause = time.monotonic() + transport.session.patience, FIRST_PAUSE
-            if time.monotonic() + pause > deadline:
+            if time.monotonic() + pause > deadline or not transport.session.is_running():
                 raise Unreachable(
                     f"{target.name} came to {_size(partial):,} bytes, then no more ({error}); call"
                     " it again to go on"

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 class StemmaError(Exception):
     """The base of all errors of this package."""
 
+    @property
+    def explanation(self) -> str:
+        """What is wrong, and what to do."""
+        return str(self)
+
 
 class Unreachable(StemmaError):
     """The server did not answer for as long as the client is patient. A command may have been
@@ -55,11 +60,15 @@ class ApiError(StemmaError):
         """The fields that the problem names."""
         return frozenset(error.field for error in self.errors)
 
+    @property
+    def explanation(self) -> str:
+        """The detail, and the errors of fields that it does not have."""
+        more = [f"{e.field}: {e.detail}" for e in self.errors if e.detail not in self.detail]
+        return "; ".join([self.detail, *more])
+
     def __str__(self) -> str:
-        parts = [self.detail]
-        parts += [f"{e.field}: {e.detail}" for e in self.errors if e.detail not in self.detail]
-        where = f" [{self.status}, correlation id {self.correlation_id}]"
-        return "; ".join(parts) + (where if self.correlation_id else f" [{self.status}]")
+        where = f", correlation id {self.correlation_id}" if self.correlation_id else ""
+        return f"{self.explanation} [{self.status}{where}]"
 
 
 class Unauthenticated(ApiError):
@@ -130,6 +139,15 @@ class ImportFailed(StemmaError):
         super().__init__(f"the import of {run.source!r} {run.status}: {reason}")
         self.run = run
         self.reason = reason
+
+
+class Refused(StemmaError):
+    """A follower over NATS is let in neither there nor, for large events, by the API; `status` is
+    that of HTTP, if any."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class DigestMismatch(StemmaError):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import tarfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemma_client._generated import answers, operations
 from stemma_client.entities import Entity
-from stemma_client.errors import ImportFailed, StemmaError
+from stemma_client.errors import ImportFailed
 from stemma_client.tables import Rows, Table
 from stemma_client.waiting import wait_for
 
@@ -19,7 +16,6 @@ if TYPE_CHECKING:
 
 REQUESTED = "requested"
 GOOD = frozenset({"completed", "checked"})
-CHUNK = 1 << 20
 
 
 class Import(Entity):
@@ -92,43 +88,3 @@ class Import(Entity):
 
     def _facts(self) -> dict[str, Any]:
         return {"id": self.id, "status": self.status, "problems": self.row.problems}
-
-
-def pieces_of(source: Path) -> Iterator[bytes]:
-    """The bytes that are uploaded: a folder as a tar archive, an archive or video as it is."""
-    if source.is_dir():
-        yield from _pack(source)
-        return
-    with source.open("rb") as file:
-        while piece := file.read(CHUNK):
-            yield piece
-
-
-def _pack(folder: Path) -> Iterator[bytes]:
-    """The files of a folder, sorted, as a tar (POSIX.1-2001, pax); empty folders are left out.
-
-    The same content gives the same bytes, so that an upload can be sent again with its key.
-    """
-    for path in _files(folder):
-        header = tarfile.TarInfo(path.relative_to(folder).as_posix())
-        with path.open("rb") as file:
-            header.size = remaining = path.stat().st_size
-            yield header.tobuf(tarfile.PAX_FORMAT)
-            while remaining:
-                piece = file.read(min(CHUNK, remaining))
-                if not piece:
-                    raise StemmaError(f"{path}: the file shrank while it was read; try again")
-                remaining -= len(piece)
-                yield piece
-        yield bytes(-header.size % tarfile.BLOCKSIZE)
-    yield bytes(2 * tarfile.BLOCKSIZE)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if path.is_symlink() or not (path.is_dir() or path.is_file()):
-            raise StemmaError(f"{path}: only files and folders are uploaded; take it out")
-        if path.is_dir():
-            yield from _files(path)
-        else:
-            yield path

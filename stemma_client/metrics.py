@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stemma_client import notebook
-from stemma_client._generated.answers import SeriesOfVersion
+from stemma_client._generated import operations
+from stemma_client._generated.answers import ManyMetricsView, SeriesOfVersion
+from stemma_client.requests import Request
 from stemma_client.tables import Table
+
+IDS_PER_REQUEST = 100
+"""Versions whose metrics are asked for at once: their ids are in the address."""
 
 
 class Metrics(Table):
@@ -42,6 +47,15 @@ class Metrics(Table):
 
     def _repr_html_(self) -> str:
         return notebook.curves(self.series[: len(notebook.COLOURS)]) + super()._repr_html_()
+
+
+def requests_for(
+    version_ids: Sequence[str], names: Sequence[str]
+) -> Iterator[Request[ManyMetricsView]]:
+    """The requests of the metrics of versions; of all metrics where none is named."""
+    for first in range(0, len(version_ids), IDS_PER_REQUEST):
+        ids = version_ids[first : first + IDS_PER_REQUEST]
+        yield operations.list_metrics(version_id=list(ids), metric=list(names) or None)
 
 
 def _thinned(series: SeriesOfVersion, most: int) -> SeriesOfVersion:

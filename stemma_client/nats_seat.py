@@ -9,7 +9,7 @@ import nats
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from stemma_client.over_http import Refused
+from stemma_client.errors import Refused
 
 USER_INFO = "$SYS.REQ.USER.INFO"
 """The subject for information on this client's user; every account may request it by default."""

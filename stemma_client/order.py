@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from stemma_client.errors import StemmaError
 from stemma_client.received import Received
 
 SUBJECTS = 100_000
 """The number of subjects whose last revision is stored; the least recently seen are dropped."""
 
 
-class Gap(Exception):
+class Gap(StemmaError):
     """Events are missing: read again from an earlier position, or ask your operator."""
 
 

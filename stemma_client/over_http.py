@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
+import math
+import uuid
 from collections.abc import Iterator, Sequence
 
-import httpx
 import msgspec
 
+from stemma_client._generated import operations
 from stemma_client.order import Order
-from stemma_client.proxies import uses_proxy
-from stemma_client.received import Received, attributes_in, received
+from stemma_client.received import Received, received
+from stemma_client.requests import Request
+from stemma_client.settings import Server
+from stemma_client.transport import Session, Transport
 
 PAGE = 500
 WAIT_SECONDS = 20.0
-RETRY_SECONDS = 1.0
-LONGEST_RETRY_SECONDS = 30.0
-
-_TEMPORARY = frozenset({429, 502, 503, 504})
+TIMEOUT_SECONDS = 3 * WAIT_SECONDS
 
 
-class Refused(Exception):
-    """The server rejects the request: the message says why; `status` is the HTTP status, if any."""
+class Page(msgspec.Struct, frozen=True):
+    """A page of CloudEvents, whose attributes and data are not decoded yet."""
 
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class _Page(msgspec.Struct, frozen=True):
     items: list[dict[str, msgspec.Raw]]
     next: int
 
@@ -45,85 +38,55 @@ def follow_http(
     """All events after a position, including future ones; it ends only with an exception.
 
     `names` are names of events, or all of a kind, such as `version.*`. `subjects` are, for example,
-    `version-…`. It retries while the server cannot be reached. Raises `Refused` and `Gap`.
+    `version-…`. It retries while the server cannot be reached. Raises `ApiError`, `NotStemma` and
+    `Gap`.
     """
-    # A key that is limited to projects does not see every position.
-    order = Order(after, every_position=False, every_revision=not names)
-    parameters = {
-        "name": list(names),
-        "subject": list(subjects),
-        "limit": PAGE,
-        "wait": WAIT_SECONDS,
-    }
-    with httpx.Client(
-        base_url=url,
-        headers=authorized(key),
-        timeout=3 * WAIT_SECONDS,
-        trust_env=uses_proxy(url),
-    ) as client:
-        while True:
-            page = _page(client, parameters | {"after": after})
-            for item in page.items:
-                data = item.pop("data")
-                attributes = {name: msgspec.json.decode(value) for name, value in item.items()}
-                event = received(attributes, bytes(data))
-                if order.takes(event):
-                    yield event
-            after = page.next
-
-
-def authorized(key: str | None) -> dict[str, str]:
-    """The headers for a key."""
-    return {"Authorization": f"Bearer {key}"} if key else {}
-
-
-async def with_data(event: Received, client: httpx.AsyncClient) -> Received:
-    """An event that is larger than a message, with the data that its `dataref` refers to.
-
-    It retries while the server cannot be reached. Raises `Refused`.
-    """
-    pause = RETRY_SECONDS
-    while True:
-        try:
-            response = await client.get(event.attributes["dataref"])
-        except httpx.TransportError:
-            response = None
-        if response is not None and _is_answer(response):
-            break
-        await asyncio.sleep(_retry_after(response, pause))
-        pause = min(2 * pause, LONGEST_RETRY_SECONDS)
-    attributes = attributes_in(response.headers)
-    # Otherwise an older program published it, whose reference leads to a page of events.
-    return received(attributes, response.content) if "sequence" in attributes else event
-
-
-def _page(client: httpx.Client, parameters: dict[str, object]) -> _Page:
-    pause = RETRY_SECONDS
-    while True:
-        try:
-            response = client.get("/api/v1/events", params=parameters)  # type: ignore[arg-type]
-        except httpx.TransportError:
-            response = None
-        if response is not None and _is_answer(response):
-            return msgspec.json.decode(response.content, type=_Page)
-        time.sleep(_retry_after(response, pause))
-        pause = min(2 * pause, LONGEST_RETRY_SECONDS)
-
-
-def _is_answer(response: httpx.Response) -> bool:
-    """Whether the request succeeded; if not, it is to be retried. Raises `Refused`."""
-    if not response.is_success and response.status_code not in _TEMPORARY:
-        raise Refused(_reason(response), response.status_code)
-    return response.is_success
-
-
-def _retry_after(response: httpx.Response | None, otherwise: float) -> float:
-    seconds = response.headers.get("Retry-After", "") if response is not None else ""
-    return min(float(seconds), LONGEST_RETRY_SECONDS) if seconds.isdecimal() else otherwise
-
-
-def _reason(response: httpx.Response) -> str:
+    session = Session(
+        Server(url, key or ""),
+        correlation_id=str(uuid.uuid4()),
+        timeout=TIMEOUT_SECONDS,
+        patience=math.inf,
+    )
+    transport = Transport(session)
     try:
-        return str(response.json()["detail"])
-    except (ValueError, LookupError, TypeError):
-        return f"the server answered {response.status_code}"
+        yield from follow(transport, after, names, subjects)
+    finally:
+        transport.close()
+
+
+def follow(
+    transport: Transport, after: int, names: Sequence[str], subjects: Sequence[str]
+) -> Iterator[Received]:
+    """The same over connections that are there."""
+    order = order_after(after, names)
+    while True:
+        page = transport.send(page_after(after, names, subjects))
+        yield from (event for event in received_in(page) if order.takes(event))
+        after = page.next
+
+
+def order_after(after: int, names: Sequence[str]) -> Order:
+    """The order that is checked: a key that is limited to projects does not see all positions."""
+    return Order(after, every_position=False, every_revision=not names)
+
+
+def page_after(after: int, names: Sequence[str], subjects: Sequence[str]) -> Request[Page]:
+    """The request of the next page, which waits for an event at the end of the log."""
+    request = operations.list_events(
+        after=after, name=list(names), subject=list(subjects), limit=PAGE, wait=WAIT_SECONDS
+    )
+    return Request(
+        name=request.name,
+        method=request.method,
+        path=request.path,
+        query=request.query,
+        answer=Page,
+    )
+
+
+def received_in(page: Page) -> Iterator[Received]:
+    """The events of a page."""
+    for item in page.items:
+        data = item.pop("data")
+        attributes = {name: msgspec.json.decode(value) for name, value in item.items()}
+        yield received(attributes, bytes(data))

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-import httpx
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeout
@@ -16,11 +15,10 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
+from stemma_client.large_events import api_client, with_data
 from stemma_client.nats_filters import EVERY_EVENT, filters_of
 from stemma_client.nats_seat import Seat
 from stemma_client.order import Order
-from stemma_client.over_http import authorized, with_data
-from stemma_client.proxies import uses_proxy
 from stemma_client.received import Received, attributes_in, received
 
 STREAM = "EVENTS"
@@ -64,11 +62,7 @@ async def follow_nats(
     order = Order(after, every_position=filters == [EVERY_EVENT], every_revision=not names)
     seat = Seat()
     client = await seat.connect(url, **connection)
-    api = httpx.AsyncClient(
-        base_url=api_url or "",
-        headers=authorized(key),
-        trust_env=uses_proxy(api_url or ""),
-    )
+    api = api_client(api_url, key)
     try:
         js = client.jetstream(domain=domain, timeout=LOOK_SECONDS)
         while True:

@@ -12,7 +12,8 @@ from stemma_client.downloads import download
 from stemma_client.entities import Entity, ensuring
 from stemma_client.errors import StemmaError
 from stemma_client.images import Image
-from stemma_client.imports import Import, pieces_of
+from stemma_client.imports import Import
+from stemma_client.packing import pieces_of
 from stemma_client.tables import Rows
 from stemma_client.versions import Version
 from stemma_client.views import View, Views

@@ -24,7 +24,7 @@ class Session:
     """What all requests of a client have in common.
 
     `position` is that of its newest write: queries show at least that. `as_of` is the past moment
-    that they show instead.
+    that they show instead. Once the server `is_running` no more, nothing is sent again.
     """
 
     def __init__(
@@ -35,12 +35,14 @@ class Session:
         timeout: float,
         patience: float,
         as_of: str | None = None,
+        is_running: Callable[[], bool] = lambda: True,
     ) -> None:
         self.server = server
         self.correlation_id = correlation_id
         self.timeout = timeout
         self.patience = patience
         self.as_of = as_of
+        self.is_running = is_running
         self.position = 0
         self.notice = VersionNotice()
 
@@ -52,13 +54,18 @@ class Session:
             timeout=self.timeout,
             patience=self.patience,
             as_of=moment,
+            is_running=self.is_running,
         )
+
+    def attempts(self, request: Request[Any]) -> Attempts:
+        """The attempts at a request."""
+        return Attempts(request, self.patience, self.is_running)
 
     def options(self) -> dict[str, Any]:
         """The options of an httpx client."""
         return {
             "base_url": self.server.url,
-            "headers": {"Authorization": f"Bearer {self.server.key}"},
+            "headers": {"Authorization": f"Bearer {self.server.key}"} if self.server.key else {},
             "timeout": self.timeout,
             "trust_env": uses_proxy(self.server.url),
         }
@@ -125,7 +132,7 @@ class Transport:
         Raises `ApiError`, `Unreachable` and `NotStemma`.
         """
         prepared = self.session.prepared(request, key, if_match, cursor)
-        tries = Attempts(request, self.session.patience)
+        tries = self.session.attempts(request)
         while True:
             if body is not None:
                 prepared["content"] = body()
@@ -185,7 +192,7 @@ class AsyncTransport:
     ) -> T:
         """The answer to a request. Raises `ApiError`, `Unreachable` and `NotStemma`."""
         prepared = self.session.prepared(request, key, if_match, cursor)
-        tries = Attempts(request, self.session.patience)
+        tries = self.session.attempts(request)
         while True:
             outcome: httpx.Response | httpx.TransportError
             try:

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,9 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from adapters.uploads.packing import pack
 from cli.calls import calling, find_project, require_project, view_among
 from cli.client import ApiClient, ApiProblem
+from stemma_client.packing import pieces_of
 
 POLL = 0.3
 
@@ -89,7 +88,7 @@ def import_command(
         else:
             answer = client.send_body(
                 f"{path}/upload",
-                lambda: _body(source),
+                lambda: pieces_of(source),
                 parameters
                 | {"name": source.resolve().name, "frame_rate": frame_rate, "scenes": scenes},
             )
@@ -127,16 +126,6 @@ def _check_readable(source: Path) -> None:
             source.open("rb").close()
     except OSError as error:
         raise ApiProblem(f"{source} cannot be read: {error.strerror}") from error
-
-
-def _body(source: Path) -> Iterator[bytes]:
-    """The pieces of a folder as a tar archive, or of an archive unchanged."""
-    if source.is_dir():
-        yield from pack(source)
-        return
-    with source.open("rb") as file:
-        while piece := file.read(1 << 20):
-            yield piece
 
 
 def _follow(client: ApiClient, answer: dict[str, Any]) -> int:

@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 import msgspec
 from rich.console import Console
 
-from adapters.uploads.packing import pack
 from cli.client import ApiClient, ApiProblem
 from cli.demo.digits import handwritten_digits
 from cli.demo.plans import PLANS, Plan
 from cli.demo.scenes import VALIDATION, write_scenes
 from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
+from stemma_client.packing import pack
 
 UPLOAD_BATCH = 600
 VALIDATION_SHARE = 0.2

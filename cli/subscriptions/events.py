@@ -12,7 +12,7 @@ from adapters.nats.jetstream import DOMAIN
 from adapters.nats.login import nats_login
 from adapters.settings import load_settings
 from domain.text import escaped, is_text
-from stemma_client import Gap, Received, Refused, follow_http
+from stemma_client import Received, StemmaError, follow_http
 from stemma_client.over_nats import follow_nats
 
 
@@ -56,7 +56,7 @@ def follow_command(
         over_http = follow_http(settings.require("api_url"), key=settings.api_key, **options)
         for received in islice(over_http, count):
             _show(received, as_json)
-    except (Gap, Refused, ValueError) as error:
+    except (StemmaError, ValueError) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -1,6 +1,5 @@
 """`stemma download`, `predict`, `onnx`: use of a checkpoint without the server that trained it."""
 
-import hashlib
 import subprocess
 import sys
 import tempfile
@@ -12,7 +11,7 @@ import click
 import msgspec
 
 from cli.calls import calling, find_version
-from cli.client import ApiClient, ApiProblem
+from cli.client import ApiClient
 from cli.torch_here import require_torch
 from domain.training.model_description import (
     CARD_FILE,
@@ -108,11 +107,7 @@ def download_version(client: ApiClient, version_id: str, folder: Path) -> ModelD
     described = client.document(f"versions/{version_id}/model.json")
     model = msgspec.convert(described, ModelDescription)
     weights = folder / WEIGHTS_FILE
-    client.download(f"versions/{version_id}/checkpoint", weights, {})
-    with weights.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != model.checkpoint:
-            weights.unlink()
-            raise ApiProblem("the weights are not those that the log names; try again")
+    client.download(f"versions/{version_id}/checkpoint", weights, {}, digest=model.checkpoint)
     client.download(f"versions/{version_id}/model-card", folder / CARD_FILE, {})
     (folder / DESCRIPTION_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(model)) + b"\n")
     return model

@@ -27,17 +27,18 @@ COMMON = {"cursor", "at_least", "as_of"}
 
 def operations(document: Json) -> str:
     """The module's source."""
-    parts, names = [], []
+    parts, answers = [], {}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             parts.append(_function(path, method, operation))
-            names.append(operation["operationId"])
+            answers[operation["operationId"]] = _answer(operation)
     table = "\n".join(
         [
             f'API_VERSION = "{document["info"]["version"]}"',
-            "NAMES = (",
-            *(f'    "{name}",' for name in sorted(names)),
-            ")",
+            "ANSWERS: dict[str, Any] = {",
+            *(f'    "{name}": {answers[name]},' for name in sorted(answers)),
+            "}",
+            '"""The type of each operation\'s answer, by its name."""',
         ]
     )
     return HEADER + "\n".join(parts) + f"\n{table}\n"

@@ -36,6 +36,7 @@ from domain.training.messages import (
     StepAdvanced,
 )
 from domain.training.version import FreezeDataset
+from tests.api.decoding import decodes
 from tests.application.training.reports import accept_results
 from tests.waiting import HANG_SECONDS
 
@@ -58,8 +59,12 @@ class Scene:
 
     def client(self, key: str) -> httpx.Client:
         """A client of this server with a key of somebody's."""
-        headers = authorization(key)
-        return httpx.Client(base_url=self.url, headers=headers, timeout=HANG_SECONDS)
+        return httpx.Client(
+            base_url=self.url,
+            headers=authorization(key),
+            timeout=HANG_SECONDS,
+            event_hooks={"response": [decodes]},
+        )
 
     def person(self, name: str, role: str = "administrator") -> httpx.Client:
         """A client of somebody with a role everywhere, whose account is opened if it is new."""

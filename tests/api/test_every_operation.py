@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from fnmatch import fnmatch
 from typing import Any
+from urllib.parse import urlsplit
 
 import hypothesis
 import pytest
@@ -18,6 +19,7 @@ from adapters.servers.nats import EmbeddedNats
 from adapters.servers.postgres import EmbeddedPostgres
 from domain.access.roles import Role
 from tests.api.conftest import serving, settings_at
+from tests.api.decoding import decode_answer
 from tests.api.scene import Scene
 from tests.servers import new_database
 from tests.waiting import HANG_SECONDS
@@ -118,6 +120,9 @@ class Explorers:
             and not any(fnmatch(media_type, one) for one in entry["content"])
         ):
             self.wrong.append(f"{asked}: {media_type} is not among {list(entry['content'])}")
+        if response.ok and media_type == "application/json" and length != "0":
+            url = urlsplit(response.url)
+            decode_answer(operation.method.upper(), url.path, response.content)
         for header in HEADERS:
             if header in response.headers and header not in entry.get("headers", {}):
                 self.wrong.append(f"{asked}: header {header}")

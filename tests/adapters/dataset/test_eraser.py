@@ -25,7 +25,6 @@ from adapters.images.small import Made
 from adapters.postgres.reactions import react_to_all
 from adapters.settings import Settings
 from adapters.uploads.image_files import ImageLimits
-from adapters.uploads.packing import pack
 from application.dataset import projects
 from application.dataset.erasure import REACTS_TO, erase_image, erased_among, react
 from application.log.store import Store
@@ -33,6 +32,7 @@ from cli.main import main
 from domain.dataset.image import AddImage, EraseImage, ImageAdded
 from domain.dataset.imports import ImportCompleted, ImportRefused, ImportRules
 from domain.errors import Conflict
+from stemma_client.packing import pack
 from tests.adapters.blobs.test_collection import WEEK
 from tests.adapters.dataset.importing import Importer, png, write_files
 from tests.adapters.running import eventually, running

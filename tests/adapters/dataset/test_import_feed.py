@@ -15,9 +15,9 @@ from adapters.dataset.imports.feed import TRIES
 from adapters.dataset.imports.requested import find_requested
 from adapters.processes.processes import wait_until
 from adapters.settings import Settings
-from adapters.uploads.packing import pack
 from application.log.store import Store
 from domain.dataset.imports import COMPLETED, FAILED, REQUESTED, ImportCompleted, ImportFailed
+from stemma_client.packing import pack
 from tests.adapters.dataset.importing import Importer, png, write_files
 from tests.adapters.running import eventually, running
 from tests.locales import latin_1

@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.uploads.archives import ArchiveLimits, unpack
-from adapters.uploads.packing import pack
 from domain.errors import Invalid
+from stemma_client import StemmaError
+from stemma_client.packing import pack
 
 LIMITS = ArchiveLimits(
     max_members=100,
@@ -475,5 +476,5 @@ def test_an_empty_folder_is_an_empty_archive(tmp_path: Path, unpacking: Unpackin
 def test_a_link_is_not_packed(tmp_path: Path) -> None:
     make_folder(tmp_path, {"a": b""})
     (tmp_path / "link").symlink_to("/etc/passwd")
-    with pytest.raises(Invalid, match=r"link: only files and folders"):
+    with pytest.raises(StemmaError, match=r"link: only files and folders"):
         list(pack(tmp_path))

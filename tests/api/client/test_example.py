@@ -1,11 +1,16 @@
 """The package against a running server: what a notebook does, from a project to metrics."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from adapters.blobs.blobs import BlobStore
+from domain.training.messages import CheckpointSaved
 from stemma_client import (
     ApiError,
     Conflict,
@@ -17,7 +22,9 @@ from stemma_client import (
     TrainingFailed,
     WaitTimeout,
     answers,
+    operations,
 )
+from stemma_client.asynchronous import AsyncStemma
 from stemma_client.versions import Version
 from tests.api.scene import KEY, Scene, png
 from tests.waiting import HANG_SECONDS
@@ -160,3 +167,67 @@ def test_an_annotation_rests_on_what_was_read(client: Stemma, site: Scene) -> No
         assert image.row.annotations == [given]
     with pytest.raises(Stale, match="stands: look at it again"):
         image.annotate(view, [given], revision=old)
+
+
+def test_the_asynchronous_client_waits_too(site: Scene) -> None:
+    project_id, view = site.trainable("Awaited")
+    version_id = site.version(view)
+
+    async def follow() -> tuple[str, int, str]:
+        async with AsyncStemma(site.url, KEY, patience=HANG_SECONDS) as client:
+            waited = asyncio.ensure_future(client.wait(version_id, HANG_SECONDS))
+            await asyncio.to_thread(train, site, version_id)
+            row = await waited
+            events = client.events(names=["version.training_completed"])
+            async for received in events:
+                if received.subject == f"version-{version_id}":
+                    break
+            await events.aclose()  # type: ignore[attr-defined]
+            images = client.pages(operations.list_images(project_id, limit=4))
+            found = [image.image_id async for page in images for image in page.items]
+            assert len(set(found)) == 10
+            metrics = await client.metrics([version_id], "batch_loss")
+            return row.status, len(metrics), received.name
+
+    assert asyncio.run(follow()) == ("ready", 10, "version.training_completed")
+
+
+def test_the_server_names_its_versions(client: Stemma, site: Scene) -> None:
+    about = client.about()
+    assert about.version == version("stemma")
+    assert site.http.get("/api/v1/whoami").headers["Stemma-API-Version"] == about.api_version
+    assert about.api_version == operations.API_VERSION
+
+
+def test_part_of_a_checkpoint_is_sent_where_it_is_asked_for(site: Scene) -> None:
+    weights = bytes(range(200))
+    digest = BlobStore.from_url(site.settings.require("blobs_url")).put(weights)
+    _, view = site.trainable("Ranges")
+    version_id = site.version(view)
+    site.begin(version_id, 1)
+    site.report(version_id, CheckpointSaved(digest, 200, "validation_accuracy", 0.5, 1))
+    site.visible()
+    path = f"/api/v1/versions/{version_id}/checkpoint"
+    for asked, status, content in (
+        ({"Range": "bytes=150-"}, 206, weights[150:]),
+        ({"Range": "bytes=5-9"}, 206, weights[5:10]),
+        ({"Range": "bytes=150-", "If-Range": f'"{digest}"'}, 206, weights[150:]),
+        ({"Range": "bytes=150-", "If-Range": '"other"'}, 200, weights),
+        ({"Range": "bytes=200-"}, 200, weights),
+        ({"Range": "bytes=-5"}, 200, weights),
+        ({}, 200, weights),
+    ):
+        answer = site.http.get(path, headers=asked)
+        assert (answer.status_code, answer.content) == (status, content), asked
+    assert site.http.get(path, headers={"Range": "bytes=5-9"}).headers["Content-Range"] == (
+        "bytes 5-9/200"
+    )
+
+
+def test_a_newer_or_older_server_is_understood() -> None:
+    row = msgspec.json.decode(
+        b'{"name":"x","colour":"red","status":"new"}', type=answers.VersionRow
+    )
+    missing: object = row.number
+    assert (row.name, row.status, missing) == ("x", "new", msgspec.UNSET)
+    assert msgspec.json.encode(answers.NewSplit(size=0.5)) == b'{"size":0.5}'

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from adapters.processes.processes import wait_until
-from adapters.uploads.packing import pack
+from stemma_client.packing import pack
 from tests.adapters.dataset.importing import png, write_files
 from tests.api.dataset.import_scene import MEGABYTE, PETS, ImportScene, with_bad_lines, zipped
 from tests.waiting import HANG_SECONDS

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from adapters.nats.jetstream import connect, ensure_streams
 from adapters.subscriptions.relay import Relay
 from cli.main import main
 from domain.dataset.project import ProjectCreated, ProjectRenamed
-from stemma_client import Received, Refused, Unknown, follow_http
+from stemma_client import Forbidden, Invalid, Received, Refused, Unknown, follow_http
 from stemma_client import events as published
 from stemma_client.over_http import PAGE
 from stemma_client.over_nats import follow_nats
@@ -75,7 +76,7 @@ def test_filters_are_the_servers(site: Scene) -> None:
 
 
 def test_a_position_that_the_log_has_not_reached_is_refused(site: Scene) -> None:
-    with pytest.raises(Refused, match="an older log was restored") as refused:
+    with pytest.raises(Invalid, match="an older log was restored") as refused:
         next(follow_http(site.url, key=KEY, after=site.store.head() + 1_000_000))
     assert refused.value.status == 422
 
@@ -123,6 +124,8 @@ def answering(answers: list[Answer]) -> Iterator[tuple[str, list[Any]]]:
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
+            kind = "application/json" if status == 200 else "application/problem+json"
+            self.send_header("Content-Type", kind)
             self.end_headers()
             self.wfile.write(json.dumps(body).encode())
 
@@ -145,14 +148,14 @@ def test_it_tries_again_where_that_helps_and_shows_its_key() -> None:
         (503, at_once, {}),
         (429, at_once, {}),
         (200, {}, {"items": [], "next": 7, "position": 9}),
-        (403, {}, {"detail": "this key may not read"}),
+        (403, {}, {"title": "x", "status": 403, "detail": "this key may not read"}),
     ]
     with (
         answering(answers) as (url, requests),
-        pytest.raises(Refused, match="this key may not read"),
+        pytest.raises(Forbidden, match="this key may not read"),
     ):
         next(follow_http(url, after=3, key="stm_secret"))
-    assert [path.rpartition("after=")[2] for path, _ in requests] == ["3", "3", "3", "7"]
+    assert [re.findall(r"after=(\d+)", path)[0] for path, _ in requests] == ["3", "3", "3", "7"]
     assert {headers["Authorization"] for _, headers in requests} == {"Bearer stm_secret"}
 
 

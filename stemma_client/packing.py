@@ -1,11 +1,13 @@
 """A tar stream of a folder, for a client's upload: the same content gives the same bytes."""
 
+from __future__ import annotations
+
 import stat
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from domain.errors import Invalid
+from stemma_client.errors import StemmaError
 
 CHUNK = 1 << 20
 BLOCK = tarfile.BLOCKSIZE
@@ -14,7 +16,7 @@ BLOCK = tarfile.BLOCKSIZE
 def pack(folder: Path) -> Iterator[bytes]:
     """The files of a folder, sorted, as a tar (POSIX.1-2001, pax); empty folders are left out.
 
-    Raises `Invalid` for a link, a device, or a file that shrinks while it is read.
+    Raises `StemmaError` for a link, a device, or a file that shrinks while it is read.
     """
     for path in _files(folder):
         name = path.relative_to(folder).as_posix()
@@ -30,7 +32,7 @@ def _files(folder: Path) -> Iterator[Path]:
         elif stat.S_ISREG(mode):
             yield path
         else:
-            raise Invalid(f"{path}: only files and folders are uploaded; take it out", field="path")
+            raise StemmaError(f"{path}: only files and folders are uploaded; take it out")
 
 
 def _member(name: str, path: Path) -> Iterator[bytes]:
@@ -41,7 +43,17 @@ def _member(name: str, path: Path) -> Iterator[bytes]:
         while remaining:
             chunk = file.read(min(CHUNK, remaining))
             if not chunk:
-                raise Invalid(f"{path}: the file shrank while it was read; try again", field="path")
+                raise StemmaError(f"{path}: the file shrank while it was read; try again")
             remaining -= len(chunk)
             yield chunk
     yield bytes(-header.size % BLOCK)
+
+
+def pieces_of(source: Path) -> Iterator[bytes]:
+    """The bytes that are uploaded: a folder packed, an archive or a video as it is."""
+    if source.is_dir():
+        yield from pack(source)
+        return
+    with source.open("rb") as file:
+        while piece := file.read(CHUNK):
+            yield piece
