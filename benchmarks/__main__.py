@@ -1,4 +1,5 @@
-"""`python -m benchmarks [NAME…] [--quick] [--markdown FILE]`: measure, and print one table."""
+"""`python -m benchmarks [NAME…] [--quick] [--markdown FILE] [--json FILE]`: measure, and print one
+table."""
 
 import logging
 from collections.abc import Sequence
@@ -10,14 +11,15 @@ from rich.console import Console
 from benchmarks.machine import describe
 from benchmarks.measurements import Measurement
 from benchmarks.registry import BENCHMARKS
-from benchmarks.table import as_markdown, for_terminal
+from benchmarks.table import as_json, as_markdown, for_terminal
 
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(list(BENCHMARKS)))
 @click.option("--quick", is_flag=True, help="Tiny sizes: to see that it runs, not how fast.")
 @click.option("--markdown", type=click.Path(path_type=Path), help="Write the table here too.")
-def main(names: tuple[str, ...], quick: bool, markdown: Path | None) -> None:
+@click.option("--json", type=click.Path(path_type=Path), help="Write the figures here, as JSON.")
+def main(names: tuple[str, ...], quick: bool, markdown: Path | None, json: Path | None) -> None:
     """Measure Stemma beside its alternatives; all benchmarks, unless some are named."""
     logging.basicConfig(level=logging.WARNING)
     progress = Console(stderr=True)
@@ -30,6 +32,8 @@ def main(names: tuple[str, ...], quick: bool, markdown: Path | None) -> None:
         progress.print(for_terminal({name: results[name]}, machine))
         if markdown is not None:
             markdown.write_text(as_markdown(results, machine))
+        if json is not None:
+            json.write_bytes(as_json(results, machine))
     Console().print(for_terminal(results, machine))
 
 

@@ -7,10 +7,12 @@ import msgspec
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """A bound on the ratio to the alternative or, without an alternative, on the median."""
+    """A bound on the ratio to the alternative or, without an alternative or if it is `absolute`, on
+    the median."""
 
     bound: float
     at_least: bool = False
+    absolute: bool = False
 
     def met_by(self, value: float) -> bool:
         return value >= self.bound if self.at_least else value <= self.bound
@@ -44,7 +46,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the expectation is met; None if there is none."""
         if self.expected is None:
             return None
-        ratio = self.ratio
+        ratio = None if self.expected.absolute else self.ratio
         return self.expected.met_by(statistics.median(self.ours) if ratio is None else ratio)
 
 

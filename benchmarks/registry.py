@@ -8,7 +8,8 @@ from benchmarks.dataset import freezing, grid, importing
 from benchmarks.experiments import search
 from benchmarks.flip_book import scrub
 from benchmarks.measurements import Measurement
-from benchmarks.operations import commands, crowd, pages, start, tracing
+from benchmarks.operations import busy, commands, crowd, pages, start, tracing
+from benchmarks.peers import side_by_side
 from benchmarks.projections import as_of, library, projection, replay
 from benchmarks.subscriptions import delivery, relaying, sse
 from benchmarks.training import labelling, live, loading, recording, suspects, training, two_levels
@@ -42,5 +43,7 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "delivery": delivery.run,
     "tracing": tracing.run,
     "crowd": crowd.run,
+    "busy": busy.run,
+    "peers": side_by_side.run,
     "pages": pages.run,
 }

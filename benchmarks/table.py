@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
+import msgspec
 from rich.table import Table
 
 from benchmarks.measurements import Measurement
@@ -40,6 +41,18 @@ def as_markdown(results: Results, machine: str) -> str:
     return "\n".join([*lines, "", *machine.splitlines(), "", LEGEND, ""])
 
 
+def as_json(results: Results, machine: str) -> bytes:
+    """All figures, with what is reckoned from them."""
+    rows = [
+        msgspec.structs.asdict(measurement)
+        | {"benchmark": name, "ratio": measurement.ratio, "met": measurement.met}
+        for name, measurements in results.items()
+        for measurement in measurements
+    ]
+    encoded = msgspec.json.encode({"machine": machine.splitlines(), "measurements": rows})
+    return msgspec.json.format(encoded) + b"\n"
+
+
 def _cells(name: str, measurement: Measurement) -> tuple[str, ...]:
     alternative = ""
     if measurement.theirs:
@@ -74,5 +87,6 @@ def _expected(measurement: Measurement) -> str:
     if measurement.expected is None:
         return ""
     sign = "≥" if measurement.expected.at_least else "≤"
-    unit = "x" if measurement.theirs else f" {measurement.unit}".rstrip()
+    of_ratio = measurement.theirs and not measurement.expected.absolute
+    unit = "x" if of_ratio else f" {measurement.unit}".rstrip()
     return f"{sign} {measurement.expected.bound:g}{unit}: {'met' if measurement.met else 'missed'}"

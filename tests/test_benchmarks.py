@@ -1,6 +1,7 @@
 """Each benchmark runs and finds figures; how good they are is for `make bench` to say."""
 
 import hashlib
+import json
 import math
 import uuid
 from collections.abc import Iterator, Sequence
@@ -14,8 +15,9 @@ from benchmarks.__main__ import main
 from benchmarks.dataset import grid
 from benchmarks.flip_book.scrub import CHROMIUM
 from benchmarks.measurements import Expected, Measurement, quantile
+from benchmarks.peers import mlflow
 from benchmarks.registry import BENCHMARKS
-from benchmarks.table import as_markdown
+from benchmarks.table import as_json, as_markdown
 from domain.dataset.image import Annotation, ImageAdded, ImageAnnotated, ImageSplitAssigned
 from domain.event import Event, Metadata, Recorded
 from projections.dataset.dataset import DATASET
@@ -28,6 +30,8 @@ from tests.servers import Database
 def test_it_finds_figures(name: str) -> None:
     if name in {"scrub", "pages"} and CHROMIUM is None:
         pytest.skip("no Chromium here: run `apt-get install -y chromium-headless-shell`")
+    if name == "peers" and not mlflow.is_installed():
+        pytest.skip("MLflow is not installed: run `make bench ARGS=peers`")
     figures = BENCHMARKS[name](True)
     assert figures
     for figure in figures:
@@ -113,7 +117,7 @@ def test_a_quantile_is_a_value_that_was_measured() -> None:
     assert quantile([5], 0.5) == 5
 
 
-def test_the_table_says_what_was_expected() -> None:
+def test_the_table_and_the_json_say_what_was_expected() -> None:
     figure = Measurement(
         what="single events",
         unit="events/s",
@@ -128,3 +132,14 @@ def test_the_table_says_what_was_expected() -> None:
         "| append | single events | 90 events/s | 100 events/s: raw saves | 0.90x"
         " | ≥ 0.9x: met | 1% |"
     )
+    [found] = json.loads(as_json({"append": [figure]}, "a machine"))["measurements"]
+    assert (found["benchmark"], found["ours"], found["met"]) == ("append", [90], True)
+
+
+def test_an_absolute_bound_is_one_of_ours() -> None:
+    bound = Expected(100, absolute=True)
+    figure = Measurement(
+        what="", unit="ms", ours=(90,), alternative="", theirs=(10,), expected=bound, others=0
+    )
+    assert (figure.ratio, figure.met) == (9, True)
+    assert "≤ 100 ms: met" in as_markdown({"": [figure]}, "")

@@ -117,22 +117,25 @@ class Relay:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _publish_after(self, reached: Reached) -> int:
-        """The next page is read and written out while the server has the one before it."""
+        """Behind a full page, the next one is read and written out while the server has that."""
         published = 0
         page = await asyncio.to_thread(self._page_after, reached)
-        while page:
+        while sum(len(batch.events) for batch in page) == PAGE:
             following = asyncio.ensure_future(asyncio.to_thread(self._page_after, page[-1].reached))
             try:
-                for batch in page:
-                    began = time.time_ns()
-                    await self._publish(batch)
-                    passed_on("relay", batch.events, began)
-                    self._reached = batch.reached
-                    published += len(batch.events)
+                published += await self._publish_each(page)
                 page = await following
             finally:
                 await end_tasks(following)
-        return published
+        return published + await self._publish_each(page)
+
+    async def _publish_each(self, page: Sequence[Batch]) -> int:
+        for batch in page:
+            began = time.time_ns()
+            await self._publish(batch)
+            passed_on("relay", batch.events, began)
+            self._reached = batch.reached
+        return sum(len(batch.events) for batch in page)
 
     def _page_after(self, reached: Reached) -> list[Batch]:
         """Raises `StreamAhead` if what was reached is no longer what the log has there."""

@@ -183,17 +183,12 @@ class Store:
     ) -> list[Recorded]:
         """A page of the log: events at positions above `after`, in order.
 
-        `names` keeps only the events so named, `skip` all but those so named.
+        `names` keeps only the events so named, and `skip` leaves those so named out.
         """
         end = END if upto is None else upto
-        if skip:
-            return self._recorded(self._recorder.select_page(after, end, skip, limit))
         if names:
             return self._recorded(self._pages.named(names, after, end, limit))
-        notifications = self._recorder.select_notifications(
-            after, limit, stop=upto, inclusive_of_start=False
-        )
-        return self._recorded(notifications)
+        return self._recorded(self._recorder.select_page(after, end, skip, limit))
 
     def read_streams(
         self, streams: Sequence[str], after: int, *, upto: int, limit: int = PAGE

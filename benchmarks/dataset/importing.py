@@ -60,8 +60,8 @@ def run(quick: bool) -> list[Measurement]:
         migrated_postgres(folder) as server,
         opened(server.app_url) as (store, _),
     ):
-        whole = _write_source(folder / "whole", range(images))
-        tenth = _write_source(folder / "tenth", range(images, images + images // 10))
+        whole = write_source(folder / "whole", range(images))
+        tenth = write_source(folder / "tenth", range(images, images + images // 10))
         settings = {
             "STEMMA_DATA": str(folder),
             "STEMMA_DATABASE_URL": server.app_url,
@@ -115,7 +115,7 @@ def _measurements(images: int, done: Repetitions[Measured]) -> Iterator[Measurem
     )
 
 
-def _write_source(folder: Path, numbers: range) -> Path:
+def write_source(folder: Path, numbers: range) -> Path:
     """A CSV table and its JPEG files: a few pictures, with a different comment in each file."""
     pictures = [_jpeg(number) for number in range(PICTURES)]
     lines = ["file,label,split,meta:camera"]

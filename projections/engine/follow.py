@@ -21,7 +21,7 @@ from projections.engine.read_model import (
     failures,
     positions,
 )
-from projections.engine.writes import execute, execute_one
+from projections.engine.writes import execute_after, fetch
 
 PAGE = 1000
 
@@ -85,13 +85,13 @@ class Place(NamedTuple):
 _PLACES = (
     select(positions.c.read_model, positions.c.position, func.coalesce(failures.c.failures, 0))
     .select_from(positions.outerjoin(failures, failures.c.read_model == positions.c.read_model))
-    .where(positions.c.read_model.in_(bindparam("names", expanding=True)))
+    .where(positions.c.read_model == func.any(bindparam("names", type_=ARRAY(Text))))
 )
 
 
 def places_of(connection: Connection, names: Sequence[str]) -> dict[str, Place]:
     """Where read models are; those that have not been made are absent."""
-    rows = connection.execute(_PLACES, {"names": names})
+    rows = fetch(connection, Write(_PLACES, {"names": list(names)}))
     return {name: Place(int(position), int(count)) for name, position, count in rows}
 
 
@@ -124,9 +124,8 @@ def write_page(
     Raises `LostRace` if one of them is not at `after` any more.
     """
     move = Write(_MOVE, {"names": list(names), "after": after, "reached": reached})
-    if execute_one(connection, move) != len(names):
+    if execute_after(connection, move, chain([Write(_SETTINGS, {})], writes)) != len(names):
         raise LostRace(f"{', '.join(names)}: no longer at position {after}")
-    execute(connection, chain([Write(_SETTINGS, {})], writes))
 
 
 class Advance(msgspec.Struct, frozen=True):

@@ -32,7 +32,7 @@ from domain.training.version import (
 )
 from projections.engine.folding import fold
 from projections.engine.read_model import SCHEMA, Write
-from projections.engine.writes import execute
+from projections.engine.writes import execute_after
 from projections.training.models_library import MODELS_LIBRARY
 from projections.training.version_progress import VERSION_PROGRESS
 from tests.domain.training.version_samples import CREATED, started
@@ -101,7 +101,8 @@ def test_folded_or_not_the_rows_are_the_same(engine: Engine, seed: int) -> None:
         rows.create(connection)
         for way in (writes, fold(writes)):
             connection.execute(rows.delete())
-            execute(connection, way)
+            first, *others = way
+            execute_after(connection, first, others)
             found.append(connection.execute(select(rows).order_by(rows.c.place)).all())
     assert found[0] == found[1] != []
 

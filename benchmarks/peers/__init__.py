@@ -1,0 +1,1 @@
+"""Stemma beside MLflow, in one sitting on one machine."""
