@@ -33,6 +33,7 @@ wheels: setup
 # The Python package, as a running system offers it at /client.
 wheel: setup
 	@$(BIN)/python -m api.operations.client_package dist
+	@$(BIN)/python -m scripts.trainer_wheel dist
 
 lint: setup
 	@$(BIN)/ruff check .

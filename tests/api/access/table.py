@@ -130,6 +130,13 @@ read of                GET    /api/v1/versions/{version_id}/evaluation/slices
 read of                GET    /api/v1/versions/{version_id}/evaluation/calibration
 read anywhere          GET    /api/v1/forms/{kind}
 read anywhere          GET    /api/v1/workers
+open                   GET    /api/v1/jobs/{version_id}/manifest
+open                   GET    /api/v1/jobs/{version_id}/images/{image}
+open                   PUT    /api/v1/jobs/{version_id}/checkpoint
+open                   PUT    /api/v1/jobs/{version_id}/predictions
+open                   PUT    /api/v1/jobs/{version_id}/state
+open                   DELETE /api/v1/jobs/{version_id}/state
+open                   POST   /api/v1/jobs/{version_id}/state/claim
 administer everywhere  POST   /api/v1/trainers
 read anywhere          GET    /api/v1/trainers
 read anywhere          GET    /api/v1/trainers/{trainer_id}

@@ -1,0 +1,32 @@
+"""Train with your own code under Stemma.
+
+    from stemma_trainer import Form, Number, trainer
+
+    @trainer("acme/logreg", Form("classification", [Number("epochs", 8, whole=True)]))
+    def train(run): ...
+
+    train.serve()
+
+It imports nothing of Stemma: what it does is the contract of docs/own-training.md.
+"""
+
+from stemma_trainer.data import Data, Item, Split
+from stemma_trainer.form import Choice, Flag, Form, Number, Text
+from stemma_trainer.run import NonFinite, Run, Stopped
+from stemma_trainer.serving import Trainer, trainer
+
+__all__ = [
+    "Choice",
+    "Data",
+    "Flag",
+    "Form",
+    "Item",
+    "NonFinite",
+    "Number",
+    "Run",
+    "Split",
+    "Stopped",
+    "Text",
+    "Trainer",
+    "trainer",
+]

@@ -1,0 +1,70 @@
+"""The child process, which runs the user's code; the parent has the connection and the lease."""
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from stemma_trainer.contract import Assignment
+from stemma_trainer.run import Run, Stopped
+from stemma_trainer.store import Superseded
+
+ORDERS, REPORTS = "STEMMA_TRAINER_ORDERS", "STEMMA_TRAINER_REPORTS"
+"""Environment variables with the numbers of the child's pipes."""
+
+SUPERSEDED = 75
+"""EX_TEMPFAIL of sysexits.h: another delivery continues."""
+
+
+class Pipe:
+    """Lines of JSON to the parent, and its orders. The process ends when the parent does."""
+
+    def __init__(self, orders: int, reports: int) -> None:
+        self._orders, self._reports = os.fdopen(orders, "rb"), os.fdopen(reports, "wb")
+        self._sent = self._published = 0
+        self._changed = threading.Condition()
+        self.stop_early = False
+        self.assignment = msgspec.json.decode(self._orders.readline(), type=Assignment)
+        threading.Thread(target=self._listen, name="orders", daemon=True).start()
+
+    def report(self, body: dict[str, Any]) -> None:
+        self._sent += 1
+        self._reports.write(msgspec.json.encode(body) + b"\n")
+        self._reports.flush()
+
+    def flush(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._published >= self._sent)
+
+    def _listen(self) -> None:
+        while line := self._orders.readline():
+            order = msgspec.json.decode(line)
+            with self._changed:
+                self.stop_early = self.stop_early or order.get("stop_early", False)
+                self._published = max(self._published, order.get("published", 0))
+                self._changed.notify_all()
+        os._exit(1)
+
+
+def run_child(train: Callable[[Run], object], declared: Mapping[str, str], device: str) -> None:
+    """Carry out one assignment and end the process."""
+    pipe = Pipe(int(os.environ[ORDERS]), int(os.environ[REPORTS]))
+    run: Run | None = None
+    try:
+        run = Run(pipe.assignment, pipe, declared, device)
+        train(run)
+        run.finish()
+    except (Superseded, Stopped):
+        os._exit(SUPERSEDED)
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        if run is None:
+            pipe.report({"report": "failed", "reason": f"{type(error).__name__}: {error}"[:2000]})
+            pipe.flush()
+        else:
+            run.fail(error)
+    os._exit(0)

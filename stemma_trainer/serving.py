@@ -1,0 +1,306 @@
+"""The parent process: it takes jobs, keeps them, and publishes the reports of its child."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import nats
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+
+from stemma_trainer import contract
+from stemma_trainer.child import ORDERS, REPORTS, SUPERSEDED, run_child
+from stemma_trainer.contract import Assignment, Job, Report
+from stemma_trainer.form import Form
+from stemma_trainer.provenance import declare
+from stemma_trainer.run import Run
+
+BEAT_SECONDS, LOOK_SECONDS, FETCH_SECONDS = 10.0, 1.0, 30.0
+LONGEST_LINE = 1 << 22
+_AWAY = (NatsError, TimeoutError, OSError)
+
+log = logging.getLogger("stemma_trainer")
+
+
+class Trainer:
+    """A training function with its name and form."""
+
+    def __init__(
+        self,
+        name: str,
+        form: Form,
+        function: Callable[[Run], object],
+        *,
+        code: str,
+        packages: tuple[str, ...],
+        device: str,
+    ) -> None:
+        self.name, self.form, self.function, self.device = name, form, function, device
+        self._code, self._packages = Path(code), packages
+
+    @property
+    def queue(self) -> str:
+        return "trainer--" + self.name.replace("/", "--")
+
+    def serve(self, *, jobs: int | None = None) -> None:
+        """Take jobs until the process is stopped, or so many; `form` as the argument of the command
+        writes the form instead.
+
+        STEMMA_API_URL, STEMMA_NATS_URL, STEMMA_NATS_SEED (a seed, or the file of one) and
+        STEMMA_WORKER_NAME say where, and as whom.
+        """
+        if REPORTS in os.environ:
+            run_child(self.function, declare(self.name, self._code, self._packages), self.device)
+        elif sys.argv[1:] == ["form"]:
+            sys.stdout.write(self.form.json().decode() + "\n")
+        else:
+            logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+            asyncio.run(_serve(self, jobs))
+
+
+def trainer(
+    name: str, form: Form, *, code: str = ".", packages: tuple[str, ...] = (), device: str = "cpu"
+) -> Callable[[Callable[[Run], object]], Trainer]:
+    """Make a function of a run a trainer. `packages` are those whose versions are declared."""
+
+    def make(function: Callable[[Run], object]) -> Trainer:
+        return Trainer(name, form, function, code=code, packages=packages, device=device)
+
+    return make
+
+
+class _Settings:
+    def __init__(self) -> None:
+        self.api_url = os.environ["STEMMA_API_URL"]
+        self.nats_url = os.environ["STEMMA_NATS_URL"]
+        self.worker = os.environ.get("STEMMA_WORKER_NAME", "trainer")
+        given = os.environ.get("STEMMA_NATS_SEED", "")
+        is_file = given.startswith("/")
+        self.seed = Path(given).read_text(encoding="utf-8").strip() if is_file else given
+        default = Path(tempfile.gettempdir()) / "stemma-trainer"
+        self.cache = os.environ.get("STEMMA_TRAINER_CACHE", str(default))
+
+
+async def _serve(trainer: Trainer, jobs: int | None) -> None:
+    settings, stop = _Settings(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    login = {"nkeys_seed_str": settings.seed} if settings.seed else {}
+    client = await nats.connect(settings.nats_url, max_reconnect_attempts=-1, **login)
+    js = client.jetstream(domain=contract.DOMAIN if settings.seed else None)
+    done = 0
+    try:
+        while not stop.is_set() and (jobs is None or done < jobs):
+            message = await _unless(stop, _fetch(js, trainer.queue))
+            if message is not None:
+                await _Delivery(trainer, settings, js, message).work(stop)
+                done += 1
+    finally:
+        await client.close()
+
+
+async def _fetch(js: JetStreamContext, queue: str) -> Msg:
+    while True:
+        try:
+            bound = await js.pull_subscribe_bind(consumer=f"worker-{queue}", stream=contract.STREAM)
+            try:
+                return (await bound.fetch(1, timeout=FETCH_SECONDS))[0]
+            finally:
+                await bound.unsubscribe()
+        except TimeoutError:
+            continue
+        except _AWAY as error:
+            log.warning("jobs cannot be fetched: %s", error or type(error).__name__)
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+class _Delivery:
+    """One delivery of a job, whose message is acknowledged once its last report is stored."""
+
+    def __init__(
+        self, trainer: Trainer, settings: _Settings, js: JetStreamContext, message: Msg
+    ) -> None:
+        self._trainer, self._settings, self._js, self._message = trainer, settings, js, message
+        self._secret = os.urandom(16).hex()
+        self._sequence = 0
+        self._ended = False
+
+    async def work(self, stop: asyncio.Event) -> None:
+        try:
+            self._job = msgspec.json.decode(self._message.data, type=Job)
+        except msgspec.MsgspecError as error:
+            log.error("a job cannot be read and is dropped: %s", error)
+            await self._message.term()
+            return
+        job = self._job
+        self._number = job.deliveries_before + self._message.metadata.num_delivered
+        log.info("version %s: attempt %d, delivery %d", job.version_id, job.attempt, self._number)
+        if job.contract not in contract.VERSIONS:
+            await self._fail(
+                f"the job speaks version {job.contract} of the contract, and the trainer speaks"
+                f" {contract.VERSIONS[-1]}: update stemma-trainer"
+            )
+            return
+        await self._run_child(stop)
+
+    async def _fail(self, reason: str) -> None:
+        await self._publish({"report": "failed", "reason": reason})
+        await self._acknowledge()
+
+    async def _run_child(self, stop: asyncio.Event) -> None:
+        orders_in, orders_out = os.pipe()
+        reports_in, reports_out = os.pipe()
+        environment = os.environ | {ORDERS: str(orders_in), REPORTS: str(reports_out)}
+        process = subprocess.Popen(
+            [sys.executable, *sys.orig_argv[1:]],
+            pass_fds=(orders_in, reports_out),
+            env=environment,
+            start_new_session=True,
+        )
+        os.close(orders_in)
+        os.close(reports_out)
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=LONGEST_LINE)
+        transport, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(reports_in, "rb")
+        )
+        self._orders = os.fdopen(orders_out, "wb", buffering=0)
+        assignment = Assignment(
+            self._job,
+            self._number,
+            self._settings.worker,
+            self._settings.api_url,
+            self._settings.cache,
+        )
+        self._order(msgspec.to_builtins(assignment))
+        forward = asyncio.create_task(self._forward(reader))
+        keep = asyncio.create_task(self._keep())
+        stopped = asyncio.create_task(stop.wait())
+        cancelled = handed_back = ended = False
+        try:
+            await asyncio.wait({forward, keep, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            cancelled, handed_back, ended = keep.done(), stopped.done(), forward.done()
+            if ended:
+                forward.result()
+        finally:
+            for task in (forward, keep, stopped):
+                task.cancel()
+            if not ended:
+                process.kill()
+            status = await asyncio.to_thread(process.wait)
+            transport.close()
+            self._orders.close()
+        await self._settle(status, cancelled=cancelled, handed_back=handed_back)
+
+    async def _settle(self, status: int, *, cancelled: bool, handed_back: bool) -> None:
+        if self._ended or status == SUPERSEDED:
+            return  # a superseded run touches nothing, not even the message
+        if cancelled:
+            log.info("version %s is cancelled", self._job.version_id)
+            await self._acknowledge()
+        elif handed_back:
+            await self._message.nak()
+        else:
+            log.warning("the training process ended with status %d", status)
+            await self._message.nak(delay=LOOK_SECONDS)
+
+    async def _forward(self, reader: asyncio.StreamReader) -> None:
+        while (line := await reader.readline()).endswith(b"\n"):
+            body = json.loads(line)
+            await self._publish(body)
+            if body["report"] in {"completed", "failed"}:
+                await self._acknowledge()
+            self._order({"published": self._sequence})
+
+    async def _publish(self, body: dict[str, Any]) -> None:
+        self._sequence += 1
+        job, worker = self._job, self._settings.worker
+        report = Report(
+            job.version_id,
+            job.attempt,
+            self._number,
+            self._sequence,
+            datetime.now(UTC),
+            worker,
+            job.correlation_id,
+            job.token,
+            body,
+        )
+        headers = {"Nats-Msg-Id": f"{self._secret}:{self._sequence}"}
+        subject, payload = f"stemma.reports.{worker}.{job.version_id}", msgspec.json.encode(report)
+        await _until_done(lambda: self._js.publish(subject, payload, timeout=5, headers=headers))
+
+    async def _acknowledge(self) -> None:
+        await _until_done(lambda: self._message.ack_sync(timeout=5))
+        self._ended = True
+
+    async def _keep(self) -> None:
+        """Keep the job, show presence, pass on what users want; returns once it is cancelled."""
+        job, beaten = self._job, 0.0
+        presence = {
+            "worker": self._settings.worker,
+            "device": self._trainer.device,
+            "version_id": job.version_id,
+            "since": datetime.now(UTC).isoformat(),
+        }
+        while True:
+            with suppress(*_AWAY):
+                if time.monotonic() - beaten > BEAT_SECONDS:
+                    beaten = time.monotonic()
+                    await self._message.in_progress()
+                    workers = await self._js.key_value(contract.WORKERS)
+                    await workers.put(self._settings.worker, json.dumps(presence).encode())
+                if await self._desired():
+                    return
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _desired(self) -> bool:
+        """Whether the version is cancelled; a request to stop early is passed on."""
+        subject = f"$KV.{contract.CONTROL}.{self._job.version_id}"
+        message = await self._js.get_last_msg(f"KV_{contract.CONTROL}", subject)
+        wish = msgspec.json.decode(message.data or b"", type=contract.DesiredState)
+        if wish.desired == "cancel":
+            return wish.attempt >= self._job.attempt
+        if wish.attempt == self._job.attempt:
+            self._order({"stop_early": True})
+        return False
+
+    def _order(self, order: dict[str, Any]) -> None:
+        with suppress(BrokenPipeError):
+            self._orders.write(json.dumps(order).encode() + b"\n")
+
+
+async def _until_done(attempt: Callable[[], Awaitable[object]]) -> None:
+    """Repeat for as long as NATS is away."""
+    while True:
+        try:
+            await attempt()
+            return
+        except _AWAY as error:
+            log.warning("NATS: %s; it is tried again", error or type(error).__name__)
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _unless(stop: asyncio.Event, work: Any) -> Any:
+    """The result of the work, or None if `stop` is set before."""
+    task, stopped = asyncio.ensure_future(work), asyncio.create_task(stop.wait())
+    await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if task.done():
+        return task.result()
+    task.cancel()
+    await asyncio.wait({task})
+    return None

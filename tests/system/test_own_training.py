@@ -1,0 +1,192 @@
+"""Trainers of users' own, run as their authors run them: from the wheel, with real jobs."""
+
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from adapters.servers.nats import EmbeddedNats
+from adapters.servers.postgres import EmbeddedPostgres
+from domain.aggregates import VERSION
+from domain.training.version import VersionTrainingStarted
+from tests.adapters.running import eventually, running
+from tests.api.conftest import serving, settings_at
+from tests.api.scene import Scene
+from tests.servers import new_database, server_folder
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "docs" / "examples" / "own_training"
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the wheel of stemma-trainer has, and nothing else."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "scripts.trainer_wheel", str(folder)], cwd=ROOT, check=True
+    )
+    (wheel,) = folder.glob("stemma_trainer-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "installed")
+    return folder / "installed"
+
+
+class Lab:
+    """A server with its services, and a view with images."""
+
+    def __init__(self, site: Scene, nats_url: str, package: Path, folder: Path) -> None:
+        self.site, self._nats_url, self._package, self._folder = site, nats_url, package, folder
+        self.project, self.view = site.trainable("Own training", images=24)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        # What the example imports besides, and nothing of Stemma: not the folder of its source.
+        return os.environ | {
+            "PYTHONPATH": str(self._package),
+            "STEMMA_API_URL": self.site.url,
+            "STEMMA_NATS_URL": self._nats_url,
+            "STEMMA_WORKER_NAME": "own1",
+            "STEMMA_TRAINER_CACHE": str(self._folder / "cache"),
+            **more,
+        }
+
+    def register(self, example: str) -> str:
+        """Register an example's trainer with the form that it writes; its name."""
+        form = subprocess.run(
+            [sys.executable, str(EXAMPLES / example), "form"],
+            cwd=self._folder,
+            env=self.environment(),
+            capture_output=True,
+            check=True,
+        )
+        name = f"acme/{example.removesuffix('.py')}"
+        body = msgspec.json.decode(form.stdout, type=dict[str, Any]) | {"name": name}
+        self.site.post("/trainers", body)
+        return name
+
+    def train(self, trainer: str, **settings: object) -> str:
+        body = {"trainer": trainer, "settings": settings}
+        version_id = str(self.site.post(f"/views/{self.view}/versions", body)["id"])
+        self.site.visible()
+        return version_id
+
+    @contextmanager
+    def worker(self, example: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+        with subprocess.Popen(
+            [sys.executable, str(EXAMPLES / example)],
+            cwd=self._folder,
+            env=self.environment(**environment),
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.terminate()
+
+    def status(self, version_id: str) -> str:
+        return str(self.version(version_id)["version"]["status"])
+
+    def version(self, version_id: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.site.http.get(f"/api/v1/versions/{version_id}").json()
+        return found
+
+    def until(self, version_id: str, *statuses: str) -> None:
+        eventually(lambda: self.status(version_id) in statuses)
+
+    def names(self, version_id: str) -> list[str]:
+        stream = VERSION.stream(version_id)
+        events = self.site.store.streams([stream])[stream]
+        return [recorded.event.event_name.removeprefix("version.") for recorded in events]
+
+
+@pytest.fixture(scope="module")
+def own_nats() -> Iterator[str]:
+    with server_folder() as folder, EmbeddedNats(folder) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def lab(
+    postgres: EmbeddedPostgres,
+    migrated_template: str,
+    own_nats: str,
+    package: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("own")
+    with new_database(postgres, migrated_template) as database:
+        settings = settings_at(database, folder, nats_url=own_nats, ack_wait_seconds=3.0)
+        with serving(settings) as site, running(settings, "policies", "ingest", "results"):
+            yield Lab(site, own_nats, package, folder)
+
+
+def test_logistic_regression_becomes_ready_and_its_record_is_true(lab: Lab) -> None:
+    trainer = lab.register("logreg.py")
+    version_id = lab.train(trainer, epochs=3)
+    with lab.worker("logreg.py"):
+        lab.until(version_id, "ready", "failed")
+    found = lab.version(version_id)
+    assert found["version"]["status"] == "ready", found["version"]["reason"]
+    assert found["version"]["architecture"] == trainer
+    assert found["version"]["trainer"]["settings"]["epochs"] == 3
+    assert found["warnings"] == []
+    names = lab.names(version_id)
+    assert names.count("epoch_metrics_recorded") == 3
+    assert names[-2:] == ["result_measured", "training_completed"]
+    evaluation = lab.site.http.get(f"/api/v1/versions/{version_id}/evaluation").json()
+    assert evaluation["differences"] == []
+    assert evaluation["validation"]["accuracy"] == evaluation["accuracy"]
+    page = lab.site.http.get(f"/versions/{version_id}").text
+    assert trainer in page
+    assert "Nadam" not in page
+    checkpoint = lab.site.http.get(f"/api/v1/versions/{version_id}/checkpoint")
+    assert ".bin" in checkpoint.headers["Content-Disposition"]
+    for path in ("model.json", "model-card"):
+        refused = lab.site.http.get(f"/api/v1/versions/{version_id}/{path}")
+        assert refused.status_code == 409
+        assert trainer in refused.json()["detail"]
+
+
+def test_a_trainer_that_is_killed_goes_on_where_it_was(lab: Lab) -> None:
+    version_id = lab.train("acme/logreg", epochs=40)
+    with lab.worker("logreg.py") as first:
+        eventually(lambda: lab.names(version_id).count("epoch_metrics_recorded") > 2)
+        first.send_signal(signal.SIGKILL)
+    with lab.worker("logreg.py"):
+        lab.until(version_id, "ready", "failed")
+    names = lab.names(version_id)
+    assert names[-1] == "training_completed"
+    assert names.count("epoch_metrics_recorded") == 40
+    assert "report_refused" not in names
+    stream = VERSION.stream(version_id)
+    events = [recorded.event for recorded in lab.site.store.streams([stream])[stream]]
+    started = [event for event in events if isinstance(event, VersionTrainingStarted)]
+    assert len(started) == 2
+    assert started[1].resumed_from > 0
+
+
+def test_a_token_opens_its_own_job_alone(lab: Lab) -> None:
+    version_id = lab.train("acme/logreg", epochs=1)
+    eventually(lambda: "dataset_frozen" in lab.names(version_id))
+    for headers in ({}, {"Job-Token": "0" * 64}):
+        for method, path in (
+            ("GET", "manifest"),
+            ("GET", "images/x"),
+            ("PUT", "checkpoint"),
+            ("PUT", "predictions"),
+            ("PUT", "state?delivery=1"),
+            ("POST", "state/claim?delivery=1"),
+            ("DELETE", "state"),
+        ):
+            url = f"/api/v1/jobs/{version_id}/{path}"
+            content = b"x" if method == "PUT" else None
+            answer = lab.site.http.request(method, url, headers=headers, content=content)
+            assert answer.status_code == 401, (method, path, answer.text)
+    cancelled = lab.site.http.post(f"/api/v1/versions/{version_id}/cancel")
+    assert cancelled.is_success
