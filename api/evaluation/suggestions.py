@@ -25,15 +25,14 @@ from application.handle import Decided, Session
 from application.training.suggestions import decide_suggestions, request_suggestions
 from domain.access.roles import Right
 from domain.aggregates import IMAGE
-from domain.dataset.image import TEST, AnnotateImage, Image
+from domain.dataset.image import AnnotateImage, Image
 from domain.dataset.suggestions import AcceptSuggestion, RejectSuggestion
 from domain.errors import Conflict, Gone, Invalid, NotFound
 from domain.library.view import CLASSIFICATION
 from domain.training.version import default_threshold
 from projections.dataset.catalog import CATALOG, find_view
 from projections.dataset.dataset import DATASET
-from projections.dataset.index_scans import ImageFilter
-from projections.dataset.queries import list_images
+from projections.dataset.queries import unannotated_among
 from projections.training.evaluations import EVALUATIONS, find_evaluation
 from projections.training.library_queries import find_version
 from projections.training.models_library import MODELS_LIBRARY
@@ -49,9 +48,6 @@ from projections.training.suggestions import (
 _READ = (CATALOG, DATASET, MODELS_LIBRARY, EVALUATIONS, SUGGESTIONS)
 _AT_ONCE = 1_000
 """The most suggestions that one command decides about."""
-
-_EVERY = 10_000_000
-"""More images than a project has."""
 
 By = Literal["entropy", "margin"]
 ImageIds = Annotated[list[str], Meta(max_length=_AT_ONCE)]
@@ -330,14 +326,13 @@ def find_open(backend: Backend, view_id: str, at_least: int | None = None) -> _O
             raise Gone(
                 f"the suggestions are not stored any more ({error}); request them anew"
             ) from error
-        undone = ImageFilter(view_id=view_id, annotated=False)
-        images = list_images(connection, view.project_id, undone, limit=_EVERY)
+        there = unannotated_among(connection, view_id, {each.image_id for each in found})
     current = {concept.concept_id for concept in view.concepts}
-    there = {image.image_id for image in images if image.split != TEST}
+    undecided = there - rejected
     usable = [
         each
         for each in found
-        if each.image_id in there - rejected
+        if each.image_id in undecided
         and all(one.annotation.concept_id in current for one in each.annotations)
     ]
     return _Open(newest, usable, outcomes, view.kind, position)

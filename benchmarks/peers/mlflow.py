@@ -1,6 +1,7 @@
 """A tracking server of MLflow, from a virtual environment of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -89,7 +90,7 @@ def mlflow_server(folder: Path) -> Iterator[Mlflow]:
             raise RuntimeError(f"MLflow does not answer: {log.read_text(encoding='utf-8')}")
         yield Mlflow(url)
     finally:
-        stop_by_degrees(process, [(15, 30.0)])
+        stop_by_degrees(process, [(signal.SIGTERM, 30.0)])
 
 
 def is_installed() -> bool:

@@ -98,8 +98,8 @@ class Client:
         """Answers a second to requests that as many connections send, each after its answer."""
         with _connected(self._connect, connections) as (selector, sockets):
             answers = {one: Answer() for one in sockets}
-            for one in sockets:
-                one.sendall(written)
+            for each in sockets:
+                each.sendall(written)
             began, count = time.perf_counter(), 0
             while (spent := time.perf_counter() - began) < seconds:
                 for key, _ in selector.select(1.0):

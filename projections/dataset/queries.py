@@ -13,7 +13,9 @@ from sqlalchemy import (
     Connection,
     Select,
     Subquery,
+    Text,
     and_,
+    any_,
     bindparam,
     case,
     exists,
@@ -22,8 +24,9 @@ from sqlalchemy import (
     select,
     union_all,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
-from domain.dataset.image import Annotation, Box, ImageAnnotated
+from domain.dataset.image import TEST, Annotation, Box, ImageAnnotated
 from domain.dataset.items import Parent, items_of
 from domain.library.view import DETECTION
 from projections.dataset.child_items import ANNOTATED as ITEM_ANNOTATED
@@ -317,6 +320,21 @@ def _row(
         reviewed_at=None if review is None else review.reviewed_at,
         crops=crops,
     )
+
+
+def unannotated_among(connection: Connection, view_id: str, image_ids: Collection[str]) -> set[str]:
+    """Those of the images, of which there may be very many, that are in their project, not of the
+    test set, and without annotation in a view."""
+    among = any_(bindparam("ids", list(image_ids), type_=ARRAY(Text)))
+    annotated = exists().where(
+        annotations.c.image_id == images.c.image_id,
+        annotations.c.view_id == view_id,
+        annotations.c.valid_to.is_(None),
+    )
+    query = select(images.c.image_id).where(
+        images.c.image_id == among, images.c.valid_to.is_(None), images.c.split != TEST, ~annotated
+    )
+    return set(connection.scalars(query))
 
 
 def file_names(connection: Connection, image_ids: Collection[str]) -> dict[str, str]:

@@ -257,3 +257,43 @@ def test_the_annotator_shows_accepts_changes_and_rejects(
     page.locator("dialog[open]").get_by_role("button", name="Accept suggestions").click()
     expect(page.locator("[data-part='suggestion-outcomes']")).to_contain_text("4 accepted")
     assert open_of(site, made)["count"] == 0
+
+
+def test_boxes_are_suggested_dashed_and_accepted_by_a_key(
+    site: Scene, work: Work, page: Page
+) -> None:
+    project_id = site.project("Boxes suggested")
+    kind = {"name": "Where", "kind": "detection"}
+    view_id = str(site.post(f"/projects/{project_id}/views", kind)["id"])
+    cat, dog = site.concepts(view_id, "cat", "dog")
+    images = site.images(project_id, 5)
+    box = {"x": 0.1, "y": 0.2, "width": 0.6, "height": 0.5}
+    annotated = [
+        {"image_id": image, "annotations": [{"concept_id": concept, "box": box}]}
+        for image, concept in zip(images[:4], (cat, dog) * 2, strict=True)
+    ]
+    site.post(f"/views/{view_id}/annotations", {"images": annotated})
+    for image in images[:2]:
+        site.http.put(f"/api/v1/images/{image}/split", json={"split": "validation"})
+    small = {"architecture": "ssdlite320_mobilenet_v3_large", "width": 64, "height": 64}
+    version_id = site.version(view_id, **small, epochs=1, batch_size=2, pretrained="none")
+    work.carry_out()
+    site.post(f"/views/{view_id}/suggestions", {"version_id": version_id})
+    work.carry_out()
+    # Hardly trained, it is sure of nothing: the thresholds are lowered after the prediction.
+    path = f"/api/v1/versions/{version_id}/evaluation/thresholds"
+    site.http.put(path, json={cat: 0.01, dog: 1}).raise_for_status()
+    made = Made(view_id, version_id, [cat, dog], images[4:])
+    (suggested,) = open_of(site, made)["items"]
+    boxes = [each["annotation"] for each in suggested["annotations"]]
+    assert boxes
+    assert {each["concept_id"] for each in boxes} == {cat}
+    page.goto(f"/views/{view_id}/annotate")
+    expect(page.locator("[data-suggestion]")).to_be_visible()
+    expect(page.locator("[data-frame] rect.suggested")).to_have_count(len(boxes))
+    page.keyboard.press("=")
+    expect(page.locator("[data-annotate]")).to_have_attribute("data-state", "saved")
+    site.visible()
+    found = site.http.get(f"/api/v1/images/{images[4]}", params={"view_id": view_id}).json()
+    assert len(found["image"]["annotations"]) == len(boxes)
+    assert decided(site, images[4])[-1] == SuggestionAccepted(view_id, version_id, False)
