@@ -145,8 +145,9 @@ def _facts(events: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
             "version.training_started",
             "version.training_step_advanced",
         }:
-            timeless = {field: value for field, value in data.items() if field != "seconds"}
-            facts.setdefault(name, []).append(timeless)
+            varying = {"seconds", "delivery"}
+            same = {field: value for field, value in data.items() if field not in varying}
+            facts.setdefault(name, []).append(same)
     return facts
 
 
