@@ -80,6 +80,7 @@ from api.operations.client_page import ClientPages
 from api.operations.health import HealthController
 from api.operations.metrics import MetricsController
 from api.operations.problems_page import ProblemTypePages
+from api.operations.reference_page import ReferencePages
 from api.operations.static_files import StaticFiles
 from api.operations.system import SystemController
 from api.pages.html import as_pages, prepare
@@ -173,6 +174,7 @@ PAGES = Router(
         AccessPages,
         ClientPages,
         ContractPages,
+        ReferencePages,
         ProblemTypePages,
         WebhookPages,
         LoginPages,

@@ -6,7 +6,7 @@ MkDocs calls it (`hooks` in mkdocs.yml). Both pages follow from the committed co
 import json
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from api.operations.reference import Field, by_tag, first_paragraph, kind_of
+
 ROOT = Path(__file__).parents[1]
 SCHEMAS = ROOT / "adapters" / "subscriptions" / "contract" / "schemas"
 OPENAPI = ROOT / "docs" / "openapi.json"
-METHODS = ("get", "post", "put", "patch", "delete")
 LINK = re.compile(r"\[([^\]]+)\]\(((?:\.\./)+[^)\s]+)\)")
 
 Json = dict[str, Any]
@@ -69,84 +70,41 @@ def events_page() -> str:
         if fields:
             lines += ["", "| field | type | |", "|---|---|---|"]
         for key, field in fields.items():
-            note = _first_line(field.get("description", ""))
+            note = _cell(first_paragraph(field.get("description", "")))
             optional = "" if key in required else "optional"
-            lines.append(f"| `{key}` | {_type(field)} | {' '.join((optional, note)).strip()} |")
+            kind = _cell(kind_of(field))
+            lines.append(f"| `{key}` | {kind} | {' '.join((optional, note)).strip()} |")
     return "\n".join(lines) + "\n"
 
 
 def api_page() -> str:
     """All operations of the API, by tag."""
-    document = json.loads(OPENAPI.read_text(encoding="utf-8"))
-    by_tag: dict[str, list[tuple[str, str, Json]]] = {}
-    for path, methods in document["paths"].items():
-        for method in METHODS:
-            if operation := methods.get(method):
-                by_tag.setdefault(operation["tags"][0], []).append((method, path, operation))
-    number = sum(map(len, by_tag.values()))
+    tags = by_tag(json.loads(OPENAPI.read_text(encoding="utf-8")))
+    number = sum(map(len, tags.values()))
     lines = [
         "# HTTP API",
         "",
-        f"All {number} operations below `/api/v1`. [openapi.json](../openapi.json) has every field,"
-        " and a running system serves it at `/schema/openapi.json`.",
+        f"All {number} operations. [openapi.json](../openapi.json) has every field; a running"
+        " system shows the same at `/reference`.",
     ]
-    for tag, operations in sorted(by_tag.items()):
+    for tag, operations in tags.items():
         lines += ["", f"## {tag}"]
-        for method, path, operation in operations:
-            lines += ["", f"### {operation['summary']}", "", f"`{method.upper()} {path}`", ""]
-            lines += [operation.get("description", ""), ""]
-            lines += _parameters(operation)
-            lines += _body(operation, document)
+        for operation in operations:
+            lines += ["", f"### {operation.summary}", ""]
+            lines += [f"`{operation.method} {operation.path}`", "", operation.description, ""]
+            lines += _table("query parameter", operation.parameters)
+            lines += _table("field of the body", operation.body)
     return "\n".join(lines) + "\n"
 
 
-def _parameters(operation: Json) -> Iterator[str]:
-    shown = [
-        parameter for parameter in operation.get("parameters", ()) if parameter["in"] == "query"
-    ]
-    if shown:
-        yield from ("| parameter | type | |", "|---|---|---|")
-    for parameter in shown:
-        note = _first_line(parameter.get("description", ""))
-        yield f"| `{parameter['name']}` | {_type(parameter['schema'])} | {note} |"
+def _table(what: str, fields: list[Field]) -> Iterator[str]:
+    if fields:
+        yield from (f"| {what} | type | |", "|---|---|---|")
+    for field in fields:
+        note = " ".join(("required" if field.required else "", field.note)).strip()
+        yield f"| `{field.name}` | {_cell(field.kind)} | {_cell(note)} |"
+    yield ""
 
 
-def _body(operation: Json, document: Json) -> Iterator[str]:
-    content: Json = operation.get("requestBody", {}).get("content", {})
-    schema: Json = next((form["schema"] for form in content.values()), {})
-    name = schema.get("$ref", "").rpartition("/")[2]
-    fields = document["components"]["schemas"].get(name, {})
-    if not fields.get("properties"):
-        return
-    required = set(fields.get("required", ()))
-    yield from ("", "| field of the body | type | |", "|---|---|---|")
-    for key, field in fields["properties"].items():
-        note = _first_line(field.get("description", ""))
-        must = "required" if key in required else ""
-        yield f"| `{key}` | {_type(field)} | {' '.join((must, note)).strip()} |"
-
-
-def _type(schema: Json) -> str:
-    """A type in a few words."""
-    if "$ref" in schema:
-        return str(schema["$ref"]).rpartition("/")[2]
-    for several in ("oneOf", "anyOf"):
-        if several in schema:
-            return _joined(_type(one) for one in schema[several])
-    if "enum" in schema:
-        return ", ".join(f"`{value}`" for value in schema["enum"])
-    kind = schema.get("type", "any")
-    if kind == "array":
-        return f"list of {_type(schema.get('items', {}))}"
-    if kind == "object" and "title" in schema:
-        return str(schema["title"])
-    return _joined(kind) if isinstance(kind, list) else str(kind)
-
-
-def _joined(kinds: Iterable[str]) -> str:
-    return " or ".join(dict.fromkeys(kinds))
-
-
-def _first_line(text: str) -> str:
-    """A description in a cell of a table."""
-    return " ".join(text.partition("\n\n")[0].split()).replace("|", "\\|")
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -221,8 +221,9 @@ open                   GET    /asyncapi.json
 open                   GET    /schemas/events/{name}/{file}
 open                   GET    /static/{file_path}
 open                   GET    /notices
-open                   GET    /schema
+open                   GET    /reference
 open                   GET    /schema/{path}
+open                   GET    /reference
 open                   GET    /schema/openapi.json
 open                   GET    /schema/openapi.yaml
 open                   GET    /schema/openapi.yml

@@ -81,3 +81,31 @@ def test_the_page_is_found_read_and_steered(site: Scene, chromium: Browser) -> N
     event.get_by_role("link", name="Schema of version.created, version 1").click()
     page.wait_for_url("**/schemas/events/version.created/1.json")
     context.close()
+
+
+def test_the_reference_of_the_api_is_found_read_and_steered(site: Scene, chromium: Browser) -> None:
+    context = chromium.new_context(**site.browsing)
+    page = context.new_page()
+    page.goto("/workers")
+    page.get_by_role("link", name="API description").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("HTTP API")
+    document = site.http.get("/schema/openapi.json").json()
+    names = {
+        operation["operationId"]
+        for methods in document["paths"].values()
+        for operation in methods.values()
+        if "operationId" in operation
+    }
+    listed = page.locator("ul.forms > li").evaluate_all("all => all.map((one) => one.id)")
+    assert set(listed) == names
+    operation = page.locator("[id='start_training']")
+    operation.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(operation.get_by_role("row", name="options")).to_contain_text("no")
+    expect(operation).to_contain_text("CommandResult")
+    for width in (1400, 400):
+        page.set_viewport_size({"width": width, "height": 900})
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            assert page.evaluate(CHECKS) == [], f"{scheme} {width}"
+    context.close()
