@@ -43,7 +43,8 @@ def answers(document: Json) -> str:
             parts.append(f"{name} = {_alias(schema)}\n")
             continue
         strict = key in taken
-        header = f"{'Input' if strict else 'Answer'}, kw_only=True, frozen=True"
+        schema, tag = untagged(schema)
+        header = f"{'Input' if strict else 'Answer'}, kw_only=True, frozen=True{tag}"
         parts.append(
             struct(name, schema, reference, header=header, closed=strict, lenient=not strict)
         )
@@ -53,6 +54,15 @@ def answers(document: Json) -> str:
 def _alias(schema: Json) -> str:
     """A schema that is no object: an enum, whose values may become more."""
     return {"string": "str", "object": "dict[str, Any]"}[schema["type"]]
+
+
+def untagged(schema: Json) -> tuple[Json, str]:
+    """A schema without the field that tells its kind among several, and how a struct has that."""
+    for field, of in schema["properties"].items():
+        if "const" in of and field in schema.get("required", ()):
+            others = {key: each for key, each in schema["properties"].items() if key != field}
+            return {**schema, "properties": others}, f', tag_field="{field}", tag="{of["const"]}"'
+    return schema, ""
 
 
 def class_name(key: str) -> str:
