@@ -23,6 +23,7 @@ from stemma_client.received import Received
 from stemma_client.requests import Request
 from stemma_client.settings import find_server
 from stemma_client.tables import Rows
+from stemma_client.trainers import Trainers
 from stemma_client.transport import Session, Transport
 from stemma_client.versions import Version
 from stemma_client.views import View
@@ -182,6 +183,11 @@ class Stemma:
     def keys(self) -> Keys:
         """The keys of the API."""
         return Keys(self)
+
+    @property
+    def trainers(self) -> Trainers:
+        """The registered trainers."""
+        return Trainers(self)
 
     @property
     def webhooks(self) -> Webhooks:

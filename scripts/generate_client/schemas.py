@@ -93,6 +93,16 @@ def struct(
     return "\n".join([*lines, "", ""])
 
 
+def untagged(schema: Json) -> tuple[Json, str]:
+    """A schema without the field that tells its kind among several, and how a struct has that."""
+    for field, of in schema["properties"].items():
+        values = [of["const"]] if "const" in of else of.get("enum", [])
+        if len(values) == 1 and field in schema.get("required", ()):
+            others = {key: each for key, each in schema["properties"].items() if key != field}
+            return {**schema, "properties": others}, f', tag_field="{field}", tag="{values[0]}"'
+    return schema, ""
+
+
 def attribute(field: str) -> str:
     """The name of a field in Python."""
     return f"{field}_" if keyword.iskeyword(field) else field

@@ -2,8 +2,11 @@
 
 import ast
 
+import msgspec
+
 from api.operations.client_package import FOLDER
 from stemma_client import operations
+from stemma_client._generated.events import EVENT_TYPES
 
 FOR_A_BROWSER = "of the pages: a script has a key"
 AS_ROWS = "a table of the same rows has `to_pandas().to_csv()`"
@@ -59,3 +62,11 @@ def test_every_operation_is_used_or_left_out_for_a_reason() -> None:
     assert not new, "use them in the package, or say in LEFT_OUT why not"
     assert LEFT_OUT.keys() <= operations.ANSWERS.keys()
     assert used & LEFT_OUT.keys() == set()
+
+
+def test_every_answer_has_a_decoder() -> None:
+    """msgspec finds out only then whether the types of a union can be told apart."""
+    for answer in operations.ANSWERS.values():
+        msgspec.json.Decoder(answer)
+    for event in EVENT_TYPES.values():
+        msgspec.json.Decoder(event)

@@ -1,0 +1,51 @@
+"""Trainers: training code of one's own, as the server knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from stemma_client._generated import answers, operations
+from stemma_client.tables import Rows
+
+if TYPE_CHECKING:
+    from stemma_client.client import Stemma
+
+Setting = answers.Number | answers.TrainersFormChoice | answers.Flag | answers.Text
+"""A control of a trainer's form."""
+
+
+class Trainers:
+    """The registered trainers."""
+
+    def __init__(self, client: Stemma) -> None:
+        self._client = client
+
+    def list(self, *, retired: bool = False) -> Rows[answers.TrainerRow]:
+        """All trainers, with `retired` those that take no more trainings, too."""
+        return Rows(self._client.send(operations.list_trainers(retired=retired)).items)
+
+    def get(self, trainer_id: str) -> answers.TrainerRow:
+        """A trainer."""
+        return self._client.send(operations.get_trainer(trainer_id)).trainer
+
+    def register(
+        self,
+        name: str,
+        kinds: Sequence[str],
+        settings: Sequence[Setting] = (),
+        *,
+        key: str | None = None,
+    ) -> str:
+        """Register a trainer for kinds of views, with the settings of its form; its id."""
+        body = answers.NewTrainer(name=name, kinds=[*kinds], settings=[*settings])
+        return self._client.send(operations.register_trainer(body), key=key).id
+
+    def set_form(self, trainer_id: str, kinds: Sequence[str], settings: Sequence[Setting]) -> None:
+        """Change its kinds of views and its form, for trainings to come."""
+        body = answers.TrainerForm(kinds=[*kinds], settings=[*settings])
+        self._client.send(operations.set_trainer_form(trainer_id, body))
+
+    def retire(self, trainer_id: str) -> None:
+        """Let it take no more trainings."""
+        self._client.send(operations.retire_trainer(trainer_id))
