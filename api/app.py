@@ -72,6 +72,8 @@ from api.http.parameters import JsonRequest, provided
 from api.http.problems import HANDLERS, MOST_PARTS
 from api.http.watching import RequestLog
 from api.library.annotate_page import AnnotatePages
+from api.library.compare_page import CompareVersionsPages
+from api.library.lineage_page import LineagePages
 from api.library.models import ModelController
 from api.library.view_page import ViewPages
 from api.library.views import ViewController
@@ -159,6 +161,8 @@ PAGES = Router(
         AgreementPages,
         SnapshotPages,
         ViewPages,
+        LineagePages,
+        CompareVersionsPages,
         AnnotatePages,
         ExperimentListPages,
         ExperimentPages,

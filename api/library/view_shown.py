@@ -1,11 +1,13 @@
 """What the page of a view shows: its concepts, its library, and what a training would be."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from api.dataset.projects_page import address
+from api.library.lineage import Tree
 from api.pages.html import Page, indicator_of
 from api.pages.past import Moment
 from domain.experiments.presets import Preset, Size
@@ -17,7 +19,14 @@ from projections.dataset.catalog import ProjectRow, ViewRow
 from projections.dataset.queries import ConceptCount, DatasetCounts, ViewCounts
 from projections.experiments.experiments import CONCLUDED
 from projections.experiments.queries import ExperimentRow
-from projections.training.library_queries import LibraryRow, ModelRow, VersionRow
+from projections.training.library_queries import (
+    NEWEST,
+    OLDEST,
+    ORDERS,
+    STATUSES,
+    ModelRow,
+    VersionRow,
+)
 
 
 def conditions_in_words(conditions: Sequence[Sequence[str]], labels: Mapping[str, str]) -> str:
@@ -25,28 +34,56 @@ def conditions_in_words(conditions: Sequence[Sequence[str]], labels: Mapping[str
     return " or ".join(" and ".join(labels.get(key, key) for key in group) for group in conditions)
 
 
+NARROWING = ("name", "status", "architecture", "model")
+"""The filters of the library that leave versions out."""
+COLUMNS = {
+    "name": "Version",
+    "model": "Model",
+    "status": "Status",
+    "best": "",
+    "loss": "Loss",
+    "architecture": "Architecture",
+    "images": "Images",
+    "newest": "Created",
+    "duration": "Trained for",
+}
+"""The columns of the library, by the order that sorts by them, where one does."""
 NO_COUNT = ConceptCount("", 0, 0)
 
 
 class LibraryQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What of the library is shown; `each` is the most versions of a model."""
+    """Which versions of the library are shown, in which order; `cursor` is the last one seen."""
 
     archived: bool
     trials: bool
-    each: int
+    sort: str
+    name: str
+    status: str
+    architecture: str
+    model: str
     cursor: str | None
 
     def filters(self) -> dict[str, str]:
-        shown = {"archived": self.archived, "trials": self.trials}
-        return {name: "true" for name, value in shown.items() if value}
+        switches = {"archived": self.archived, "trials": self.trials}
+        return {
+            **{name: "true" for name, value in switches.items() if value},
+            **({"sort": self.sort} if self.sort != NEWEST else {}),
+            **{name: value for name in NARROWING if (value := getattr(self, name))},
+        }
+
+    @property
+    def narrowed(self) -> bool:
+        return any(getattr(self, name) for name in NARROWING)
 
 
 class ViewPage(Page, frozen=True, kw_only=True):
     """A view and its library at a moment; `labels` and `model_names` are by id, removed ones too.
 
-    `experiments` are by model id; without them, their trials are listed among the versions.
-    `stopping` are the ids of the versions that end with their running epoch; `chosen` are the
-    form's default values; `workers` is the number of those online, None if it is unknown.
+    `models` are all that the view has, newest first. `experiments` are folded; without them, their
+    trials are listed among the versions. `best` is the best version of all, `tree` the lineage.
+    `started` are the times at which trainings began, by version id. `stopping` are the ids of the
+    versions that end with their running epoch; `chosen` are the form's default values. `workers` is
+    the number of those online, None if it is unknown.
     """
 
     project: ProjectRow
@@ -56,8 +93,12 @@ class ViewPage(Page, frozen=True, kw_only=True):
     children: list[ViewRow]
     annotations: ViewCounts
     images: DatasetCounts
-    library: list[LibraryRow]
-    experiments: dict[str, list[ExperimentRow]]
+    models: list[ModelRow]
+    versions: list[VersionRow]
+    best: VersionRow | None
+    experiments: list[ExperimentRow]
+    tree: Tree
+    started: dict[str, datetime]
     labels: dict[str, str]
     model_names: dict[str, str]
     form: Form
@@ -85,15 +126,40 @@ class ViewPage(Page, frozen=True, kw_only=True):
 
     @property
     def unfinished(self) -> bool:
-        running = [row.state != CONCLUDED for rows in self.experiments.values() for row in rows]
-        versions = [version for row in self.library for version in row.versions]
-        return any(running) or any(version.status not in ENDED for version in versions)
+        running = [row.state != CONCLUDED for row in self.experiments]
+        return any(running) or any(version.status not in ENDED for version in self.versions)
 
-    def entries(self, row: LibraryRow) -> list[VersionRow | ExperimentRow]:
-        """A model's versions and experiments, newest first."""
-        found: list[VersionRow | ExperimentRow] = [*row.versions]
-        found.extend(self.experiments.get(row.model.model_id, []))
-        return sorted(found, key=lambda entry: entry.created_position, reverse=True)
+    @property
+    def sortable(self) -> tuple[str, ...]:
+        return ORDERS
+
+    @property
+    def statuses(self) -> tuple[str, ...]:
+        return STATUSES
+
+    @property
+    def architectures_of_kind(self) -> list[tuple[str, str]]:
+        """The architectures of versions that the view can have, with their labels."""
+        return [(key, label) for key, label in self.offered("architecture") if key]
+
+    @property
+    def columns(self) -> dict[str, str]:
+        return COLUMNS | {"best": self.indicator_short}
+
+    def sort_by(self, column: str) -> str:
+        """The order that a click on a column's heading leads to."""
+        if self.query.sort == column:
+            return OLDEST if column == NEWEST else f"-{column}"
+        return column
+
+    def sorted_as(self, column: str) -> str | None:
+        """Whether the rows ascend or descend by a column, as `aria-sort` says it."""
+        names = {column, f"-{column}"} | ({OLDEST} if column == NEWEST else set())
+        if self.query.sort not in names:
+            return None
+        falling = column in {"best", "images", NEWEST}
+        turned = self.query.sort != column
+        return "descending" if falling != turned else "ascending"
 
     def address(self, **others: str) -> str:
         """The library with other filters, at the same moment."""
@@ -157,8 +223,8 @@ class ViewPage(Page, frozen=True, kw_only=True):
 
     @property
     def next_number(self) -> int:
-        """The number of the next version of the current model, if it is on this page."""
-        return next((row.model.versions + 1 for row in self.library if self.current(row.model)), 1)
+        """The number of the next version of the current model."""
+        return next((row.versions + 1 for row in self.models if self.current(row)), 1)
 
     def labels_in(self, concept_ids: list[str]) -> list[str]:
         """Labels in the view's order, those of removed concepts last."""

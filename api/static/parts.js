@@ -35,6 +35,7 @@ export async function refresh(atLeast) {
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
     mergeAll(document.body, fresh.body);
     say("");
+    document.dispatchEvent(new Event("refreshed"));
     return Number(fresh.querySelector("main").dataset.refresh) || undefined;
   } catch {
     say("Offline. This page may be outdated.");
@@ -55,6 +56,11 @@ function mergeAll(old, fresh) {
 }
 
 function merge(old, fresh) {
+  // What the user has opened stays open.
+  const opened = [...old.querySelectorAll("details")];
+  if (opened.length === fresh.querySelectorAll("details").length) {
+    fresh.querySelectorAll("details").forEach((details, at) => details.toggleAttribute("open", opened[at].open));
+  }
   if (old.isEqualNode(fresh)) return;
   if (partsIn(old).length && mergeAll(old, fresh)) return;
   const focused = old.contains(document.activeElement) ? document.activeElement : null;

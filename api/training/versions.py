@@ -130,7 +130,11 @@ class VersionController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Versions:
-        """Visible versions that match all filters; `sort` is newest, oldest, best or name."""
+        """Visible versions that match all filters.
+
+        `sort` is newest, oldest, best, name, status, architecture, images (most first) or loss
+        (lowest first). A minus before it reverses the order.
+        """
         version_filter = VersionFilter(
             projects=request.user.grants.projects(Right.READ),
             project_id=project_id,

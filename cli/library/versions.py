@@ -42,8 +42,11 @@ versions.add_command(test_set.list_command)
 @click.option("--archived", is_flag=True, help="Archived ones, too.")
 @click.option("--no-trials", is_flag=True, help="Without the trials of experiments.")
 @click.option(
-    "--sort", type=click.Choice(["newest", "oldest", "best", "name"]), default="newest",
-    show_default=True,
+    "--sort",
+    type=click.Choice(
+        ["newest", "oldest", "best", "name", "status", "architecture", "images", "loss"]
+    ),
+    default="newest", show_default=True,
 )  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), help="The most to list.")
 @json_option

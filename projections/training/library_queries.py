@@ -31,7 +31,10 @@ from projections.engine.history import execute_at
 from projections.training.models_library import MODELS, VERSIONS, validation_sets
 
 NEWEST, OLDEST, BEST, NAME = "newest", "oldest", "best", "name"
-SORTS = (NEWEST, OLDEST, BEST, NAME)
+STATUS, ARCHITECTURE, IMAGES, LOSS = "status", "architecture", "images", "loss"
+ORDERS = (NEWEST, OLDEST, BEST, NAME, STATUS, ARCHITECTURE, IMAGES, LOSS)
+SORTS = (*ORDERS, *(f"-{order}" for order in ORDERS))
+"""The orders of versions; those with a minus are reversed."""
 STATUSES = (*STEPS, READY, STOPPED, CANCELLED, FAILED)
 
 
@@ -311,6 +314,7 @@ def _sorted(versions: FromClause, query: Select[Any], sort: str, after: str | No
     """Keyset pagination: all rows after the row `after` in the order of `sort`.
 
     The best versions come first by their indicator; among equal ones, by their validation loss.
+    Most training images come first, and the lowest loss.
     """
     position = versions.c.created_position
     best = func.coalesce(versions.c.indicator, -1.0)
@@ -320,8 +324,13 @@ def _sorted(versions: FromClause, query: Select[Any], sort: str, after: str | No
         OLDEST: [(position, False)],
         BEST: [(best, True), (loss, False), (position, True)],
         NAME: [(versions.c.name, False), (position, True)],
+        STATUS: [(versions.c.status, False), (position, True)],
+        ARCHITECTURE: [(versions.c.architecture, False), (position, True)],
+        IMAGES: [(func.coalesce(versions.c.train_images, -1), True), (position, True)],
+        LOSS: [(loss, False), (position, True)],
     }
-    order = orders[sort]
+    is_reversed = sort.startswith("-")
+    order = [(key, descending != is_reversed) for key, descending in orders[sort.removeprefix("-")]]
     query = query.order_by(*(key.desc() if descending else key for key, descending in order))
     if after is None:
         return query

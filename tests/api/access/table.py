@@ -190,6 +190,9 @@ read of                GET    /projects/{project_id}/snapshots
 read of                GET    /images/{image_id}
 read of                GET    /views/{view_id}
 read of                GET    /views/{view_id}/annotate
+read of                GET    /views/{view_id}/lineage
+read of                GET    /views/{view_id}/lineage.svg
+read of                GET    /views/{view_id}/compare
 read of                GET    /views/{view_id}/experiments
 read of                GET    /experiments/{experiment_id}
 read of                GET    /experiments/{experiment_id}/compare
@@ -230,6 +233,7 @@ open                   GET    /schema/openapi.yml
 """
 
 QUERIES = {
+    "/views/{view_id}/compare": "versions={version_id},{other_id}",
     "/api/v1/audit/trail": "project={project_id}",
     "/api/v1/audit/trail/export": "format=csv&project={project_id}",
     "/audit": "project={project_id}",

@@ -77,7 +77,7 @@ def test_a_line_leads_to_what_it_names(told: tuple[str, str, str], page: Page) -
     page.goto(f"/audit?version={version}&event=version.created")
     page.get_by_role("link", name="version 1 of model 'Model 1' created").click()
     page.wait_for_url(f"**/versions/{version}")
-    page.get_by_role("link", name="Lineage & audit").click()
+    page.get_by_role("link", name="Activity").click()
     page.wait_for_url(f"**/audit?version={version}")
     expect(page.locator("[data-chosen]")).to_contain_text("Only version Version 1")
     page.get_by_role("link", name="gpu-1").first.click()

@@ -384,11 +384,12 @@ def test_the_library_folds_an_experiment_into_its_best(
     row = page.locator(f"#experiment-{experiment_id}")
     expect(row.locator("[data-indicator]")).to_have_text(f"{100 * best['value']:.1f} %")
     expect(row).to_contain_text(f"{TRIALS} / {TRIALS}")
+    row.locator("summary").click()
     expect(row.get_by_role("link", name="Best version")).to_have_attribute(
         "href", f"/versions/{best['version_id']}"
     )
     order = page.locator("tr[id]").evaluate_all("all => all.map((one) => one.id)")
-    assert order == [f"version-{named}", f"experiment-{experiment_id}"]
+    assert order == [f"experiment-{experiment_id}", f"version-{named}"]
     page.get_by_role("link", name="Show trials").click()
     expect(page).to_have_url(re.compile(r"\?trials=true#library$"))
     expect(page.locator("[data-version]")).to_have_count(TRIALS + 1)

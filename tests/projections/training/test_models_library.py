@@ -251,6 +251,12 @@ def test_versions_are_sorted_as_asked(many: Connection) -> None:
     assert len(set(best)) > len({indicator for indicator, _ in best})
     names = [row.name for row in sorted_by("name")]
     assert names == sorted(names)
+    assert [row.name for row in sorted_by("-name")] == sorted(names, reverse=True)
+    losses = [
+        math.inf if row.validation_loss is None else row.validation_loss
+        for row in sorted_by("loss")
+    ]
+    assert losses == sorted(losses)
 
 
 def test_an_unknown_sort_is_refused(many: Connection) -> None:

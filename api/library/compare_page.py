@@ -1,0 +1,174 @@
+"""The page that compares two to eight versions of a view: metrics, options that differ, curves."""
+
+from typing import Annotated
+
+from litestar import Controller, get
+from litestar.params import FromPath, QueryParameter
+from litestar.response import Template
+
+from api.access.rights import needs
+from api.http.parameters import AsOf, AtLeast, Served
+from api.pages.html import Page, indicator_of, render
+from api.pages.past import Moment, at_position, moment_of
+from domain.access.roles import Right
+from domain.errors import Invalid, NotFound
+from domain.training.architectures import ARCHITECTURES
+from domain.training.option_facts import facts_of
+from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
+from projections.training.library_queries import VersionRow, find_model, find_version
+from projections.training.metric_history import (
+    BATCH_LOSS,
+    LEARNING_RATE,
+    METRIC_HISTORY,
+    VALIDATION_ACCURACY,
+    VALIDATION_LOSS,
+    VALIDATION_MAP,
+    series_of,
+)
+from projections.training.models_library import MODELS_LIBRARY
+from projections.training.version_progress import VERSION_PROGRESS, find_progress
+
+SHOWN = (CATALOG, MODELS_LIBRARY, METRIC_HISTORY, VERSION_PROGRESS)
+"""The read models that the page shows."""
+FEWEST, MOST = 2, 8
+POINTS = 400
+"""The most points of a curve."""
+METRICS = {
+    VALIDATION_ACCURACY: "Accuracy (validation)",
+    VALIDATION_MAP: "mAP (validation)",
+    VALIDATION_LOSS: "Total loss (validation)",
+    BATCH_LOSS: "Total loss (batch)",
+    LEARNING_RATE: "Learning rate",
+}
+SHARES = {VALIDATION_ACCURACY, VALIDATION_MAP}
+
+Curve = tuple[list[float], list[float]]
+"""The epochs, and the value at each."""
+
+
+class ComparedVersions(Page, frozen=True, kw_only=True):
+    """Versions in the order of the address; `curves` are theirs by metric.
+
+    `options` are those that differ: the label, and the value of each version in words.
+    """
+
+    moment: Moment
+    project: ProjectRow
+    view: ViewRow
+    versions: list[VersionRow]
+    models: dict[str, str]
+    curves: list[dict[str, Curve]]
+    options: list[tuple[str, list[str]]]
+    architectures: dict[str, str]
+
+    @property
+    def kept(self) -> dict[str, str]:
+        return {"versions": ",".join(version.version_id for version in self.versions)}
+
+    @property
+    def indicator(self) -> str:
+        return indicator_of(self.view.kind)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether all that are frozen have the same validation set."""
+        return len({row.validation_set for row in self.versions if row.validation_set}) < 2
+
+    @property
+    def metrics(self) -> list[tuple[str, str, bool]]:
+        """The metrics that one of them has: key, label, and whether it is a share."""
+        return [
+            (key, label, key in SHARES)
+            for key, label in METRICS.items()
+            if any(key in curves for curves in self.curves)
+        ]
+
+    @property
+    def drawn(self) -> list[dict[str, object]]:
+        return [
+            {"name": version.name, "series": curves}
+            for version, curves in zip(self.versions, self.curves, strict=True)
+        ]
+
+    def is_best(self, version: VersionRow) -> bool:
+        known = [row.indicator for row in self.versions if row.indicator is not None]
+        return version.indicator is not None and version.indicator == max(known)
+
+
+class CompareVersionsPages(Controller):
+    """Comparisons of versions."""
+
+    @get("/views/{view_id:str}/compare", sync_to_thread=True, opt=needs(Right.READ, of="view_id"))
+    def compare(
+        self,
+        backend: Served,
+        view_id: FromPath[str],
+        versions: Annotated[str, QueryParameter(description="Ids with commas")] = "",
+        at_least: AtLeast = None,
+        as_of: AsOf = None,
+    ) -> Template:
+        ids = list(dict.fromkeys(key.strip() for key in versions.split(",") if key.strip()))
+        if not FEWEST <= len(ids) <= MOST:
+            raise Invalid(
+                f"versions names {len(ids)}; from {FEWEST} to {MOST} can be compared: choose them"
+                " in the view's library",
+                field="versions",
+            )
+        with backend.reading_as_of(as_of, at_least, *SHOWN) as (connection, position, at):
+            view = find_view(connection, view_id, as_of=at)
+            project = find_project(connection, view.project_id, as_of=at) if view else None
+            if view is None or project is None:
+                raise NotFound(f"there is no such view{at_position(at)}")
+            rows = []
+            for key in ids:
+                row = find_version(connection, key, as_of=at)
+                if row is None or row.view_id != view_id:
+                    raise NotFound(f"the view has no version {key!r}{at_position(at)}")
+                rows.append(row)
+            curves = []
+            for row in rows:
+                progress = find_progress(connection, row.version_id, as_of=at)
+                each = progress.iterations_per_epoch if progress else None
+                series = series_of(connection, row.version_id, upto=at)
+                curves.append(
+                    {one.metric: _curve(one.iterations, one.values, each) for one in series}
+                    if each
+                    else {}
+                )
+            names = {
+                row.model_id: model.name if (model := find_model(connection, row.model_id)) else ""
+                for row in rows
+            }
+            moment = moment_of(backend, connection, at, SHOWN)
+        page = ComparedVersions(
+            position=position,
+            api=moment.of(f"/api/v1/versions?view_id={view_id}"),
+            moment=moment,
+            project=project,
+            view=view,
+            versions=rows,
+            models=names,
+            curves=curves,
+            options=_differing(view.kind, rows),
+            architectures={key: entry.label for key, entry in ARCHITECTURES.items()},
+        )
+        return render("library/compare.html", page)
+
+
+def _curve(iterations: list[int], values: list[float], per_epoch: int) -> Curve:
+    """At most `POINTS` of the values, evenly, the last one among them."""
+    step = -(-len(values) // POINTS)
+    places = sorted({*range(0, len(values), step or 1), len(values) - 1}) if values else []
+    return [iterations[at] / per_epoch for at in places], [values[at] for at in places]
+
+
+def _differing(kind: str, versions: list[VersionRow]) -> list[tuple[str, list[str]]]:
+    """The options that are not the same in all versions."""
+    by_version = [{fact.key: fact for fact in facts_of(kind, row.options)} for row in versions]
+    labels = {key: fact.label for facts in by_version for key, fact in facts.items()}
+    found = []
+    for key, label in labels.items():
+        texts = [facts[key].text if key in facts else "not set" for facts in by_version]
+        if len(set(texts)) > 1:
+            found.append((label, texts))
+    return found
