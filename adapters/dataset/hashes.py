@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
@@ -135,7 +136,10 @@ def hash_new(store: Store, engine: Engine, hasher: Hasher, stop: threading.Event
     """
     position = store.tracked(FEED)
     head = store.head()
-    while not stop.is_set():
+    took = 0.0
+    # An import brings thousands: then half of the time is left to others.
+    while not stop.wait(took):
+        began = time.monotonic()
         page = store.read(position, upto=head, limit=PAGE, names=REACTS_TO)
         added, erased = dict[str, None](), list[str]()
         for recorded in page:
@@ -160,6 +164,7 @@ def hash_new(store: Store, engine: Engine, hasher: Hasher, stop: threading.Event
         if not page:
             return
         position = following
+        took = time.monotonic() - began if len(page) == PAGE else 0.0
 
 
 def store_hashes(connection: Connection, hashes: Mapping[str, int]) -> None:

@@ -100,4 +100,4 @@ def _measure(client: Client, source: Path) -> Busy:
 
 
 def _status(client: Client, import_id: str) -> str:
-    return str(client.call("GET", f"/api/v1/imports/{import_id}")["import"]["status"])
+    return str(client.call("GET", f"/api/v1/imports/{import_id}")["item"]["status"])

@@ -8,9 +8,12 @@ from projections.engine.read_model import ReadModel
 IMAGES = "image.added"
 EVERYTHING = ("",)
 
-TURN = 3
-"""Pages of a read model that does not read everything, for one of a read model that does: people
-wait for the dataset, and seldom for the trail."""
+PAGE = 300
+"""Events of a page of one read model, between two of which the others have their turn."""
+
+TURNS = 4
+"""Of so many rounds the read models that read everything have one, where others are behind, too:
+people wait for the dataset, and seldom for the trail."""
 
 
 def reads_images(read_model: ReadModel) -> bool:
@@ -18,9 +21,9 @@ def reads_images(read_model: ReadModel) -> bool:
     return IMAGES.startswith(read_model.names)
 
 
-def pages_in_turn(read_model: ReadModel) -> int:
-    """The pages that it moves over before others move over one."""
-    return 1 if read_model.names == EVERYTHING else TURN
+def has_turn(read_model: ReadModel, number: int) -> bool:
+    """Whether it goes before others in a round of the follower's."""
+    return (read_model.names == EVERYTHING) == (number % TURNS == 0)
 
 
 def skipped_by(read_models: Sequence[ReadModel]) -> list[str]:

@@ -181,6 +181,7 @@ class Follower:
         self._moved = moved
         self._describe = describe
         self._retry_at: dict[str, float] = {}
+        self._rounds = 0
 
     def catch_up(self, *, upto: int | None = None) -> int:
         """Bring every read model to the log's end, or to `upto`; return how many pages it took.
@@ -243,17 +244,23 @@ class Follower:
             if page.reached == after or (group and self._move_together(group, after, page)):
                 moved += len(group) if page.reached > after else 0
                 alone = [read_model for read_model in alone if read_model not in group]
+        self._rounds += 1
+        first = [read_model for read_model in alone if bulk.has_turn(read_model, self._rounds)]
         read: dict[int, Page] = {}
-        for read_model in alone:
-            try:
-                moved += self._move_alone(read_model, places, upto, read)
-            except LostRace as lost:
-                more = True
-                log.info("%s", lost)
-            except Exception as error:
-                error.add_note(f"in read model {read_model.name}")
-                errors[read_model.name] = error
-        more |= any(len(page.events) == PAGE for page in read.values())
+        for turn in (first, [read_model for read_model in alone if read_model not in first]):
+            before = moved
+            for read_model in turn:
+                try:
+                    moved += self._move_alone(read_model, places, upto, read)
+                except LostRace as lost:
+                    more = True
+                    log.info("%s", lost)
+                except Exception as error:
+                    error.add_note(f"in read model {read_model.name}")
+                    errors[read_model.name] = error
+            if more and moved > before:
+                break
+        more |= any(len(page.events) >= min(PAGE, bulk.PAGE) for page in read.values())
         return _Round(moved, errors, more)
 
     def _page_of(
@@ -294,25 +301,21 @@ class Follower:
         upto: int | None,
         read: dict[int, Page],
     ) -> int:
-        """Move a read model over a page, or over some if others wait for it less."""
+        began = time.time_ns()
         after, failed = _require(places, read_model.name)
-        pages = 0
-        for _ in range(1 if failed else bulk.pages_in_turn(read_model)):
-            began = time.time_ns()
-            if after not in read:
-                read[after] = _page(after, self._source.read(after, limit=PAGE, upto=upto))
-            page = read[after]
-            if not page.events:
-                break
-            writes = read_model.project(page.events)
-            self._write([read_model.name], after, page, writes)
-            self._moved(read_model, page.events, began)
-            after = page.reached
-            pages += 1
+        if after not in read:
+            limit = min(PAGE, bulk.PAGE)
+            read[after] = _page(after, self._source.read(after, limit=limit, upto=upto))
+        page = read[after]
+        if page.events:
+            self._write([read_model.name], after, page, read_model.project(page.events))
         if failed:
             with self._engine.begin() as connection:
                 failing.record_recovery(connection, read_model.name)
-        return pages
+        if not page.events:
+            return 0
+        self._moved(read_model, page.events, began)
+        return 1
 
     def _write(self, names: Sequence[str], after: int, page: Page, writes: Iterable[Write]) -> None:
         with self._engine.begin() as connection:

@@ -16,6 +16,7 @@ from adapters.dataset.imports.check import Check, Ready
 from adapters.dataset.imports.files import ImagePool, SourceChanged, image_pool
 from adapters.dataset.imports.groups import SourceGroups, source_groups
 from adapters.dataset.imports.leftovers import delete_leftovers, work_prefix
+from adapters.dataset.imports.pace import Pace
 from adapters.dataset.imports.progress import Phase, Progress
 from adapters.dataset.imports.report import ProblemReport
 from adapters.dataset.imports.requested import RequestedImport, upload_key
@@ -209,15 +210,18 @@ class _Run:
         files = ([(image.path, image.checked.blob) for image in batch] for batch in self._batches())
         recorded = 0
         stored = zip(self._batches(), pool.store(files), strict=True)
+        pace, shown = Pace(self._context.store.database_url), 0
         # While PostgreSQL records a batch, the next one is decided.
         with ThreadPoolExecutor(2, thread_name_prefix="take") as threads:
             pending: deque[tuple[int, Future[Outcome]]] = deque()
 
             def finish() -> None:
-                nonlocal recorded
+                nonlocal recorded, shown
                 size, outcome = pending.popleft()
                 _add(counts, outcome.result().counts)
                 recorded += size
+                pace.keep(shown)
+                shown = outcome.result().position
                 self._progress.show(Phase.TAKING, recorded, images)
 
             for number, (batch, _) in enumerate(stored):
