@@ -91,7 +91,8 @@ def draw(
     """
     models = list(_in_lanes(models))
     lanes = {model.model_id: row for row, model in enumerate(models)}
-    born = sorted([*models, *versions, *experiments], key=lambda each: each.created_position)
+    every: list[ModelRow | VersionRow | ExperimentRow] = [*models, *versions, *experiments]
+    born = sorted(every, key=lambda each: each.created_position)
     x = {_key(each): MARGIN + STEP * place for place, each in enumerate(born)}
     y = {key: BASE + LANE * row for key, row in lanes.items()}
     best = max((row.indicator for row in versions if row.indicator is not None), default=None)

@@ -8,7 +8,6 @@ from litestar.response import Template
 
 from api.access.rights import OPEN
 from api.http.parameters import HttpRequest
-from api.openapi import complete
 from api.operations.reference import Operation, by_tag
 from api.pages.html import Page, render
 
@@ -36,5 +35,5 @@ class ReferencePages(Controller):
 
 @cache
 def _tags(app: Litestar) -> dict[str, list[Operation]]:
-    document: dict[str, Any] = complete(app.openapi_schema.to_schema(), app)
+    document: dict[str, Any] = app.openapi_schema.to_schema()
     return by_tag(document)

@@ -226,7 +226,7 @@ open                   GET    /static/{file_path}
 open                   GET    /notices
 open                   GET    /reference
 open                   GET    /schema/{path}
-open                   GET    /reference
+open                   GET    /schema
 open                   GET    /schema/openapi.json
 open                   GET    /schema/openapi.yaml
 open                   GET    /schema/openapi.yml
