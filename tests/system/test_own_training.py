@@ -66,7 +66,7 @@ class Lab:
             capture_output=True,
             check=True,
         )
-        name = f"acme/{example.removesuffix('.py')}"
+        name = f"acme/{example.removesuffix('.py').replace('_', '-')}"
         body = msgspec.json.decode(form.stdout, type=dict[str, Any]) | {"name": name}
         self.site.post("/trainers", body)
         return name
@@ -123,11 +123,13 @@ def lab(
     with new_database(postgres, migrated_template) as database:
         settings = settings_at(database, folder, nats_url=own_nats, ack_wait_seconds=3.0)
         with serving(settings) as site, running(settings, "policies", "ingest", "results"):
-            yield Lab(site, own_nats, package, folder)
+            lab = Lab(site, own_nats, package, folder)
+            lab.register("logreg.py")
+            yield lab
 
 
 def test_logistic_regression_becomes_ready_and_its_record_is_true(lab: Lab) -> None:
-    trainer = lab.register("logreg.py")
+    trainer = "acme/logreg"
     version_id = lab.train(trainer, epochs=3)
     with lab.worker("logreg.py"):
         lab.until(version_id, "ready", "failed")
@@ -151,6 +153,15 @@ def test_logistic_regression_becomes_ready_and_its_record_is_true(lab: Lab) -> N
         refused = lab.site.http.get(f"/api/v1/versions/{version_id}/{path}")
         assert refused.status_code == 409
         assert trainer in refused.json()["detail"]
+
+
+def test_a_loop_of_torch_becomes_ready(lab: Lab) -> None:
+    version_id = lab.train(lab.register("torch_loop.py"), epochs=2)
+    with lab.worker("torch_loop.py"):
+        lab.until(version_id, "ready", "failed")
+    found = lab.version(version_id)
+    assert found["version"]["status"] == "ready", found["version"]["reason"]
+    assert found["warnings"] == []
 
 
 def test_a_trainer_that_is_killed_goes_on_where_it_was(lab: Lab) -> None:

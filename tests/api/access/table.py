@@ -1,7 +1,8 @@
 """Every route with what it asks for, and where; written by hand, not from the code.
 
 A right `of` a project is asked for in the project of what the path or query names; `anywhere` in
-some project, `everywhere` in all. `account` asks for any account, and `open` for nothing.
+some project, `everywhere` in all. `account` asks for any account, and `open` for nothing. `token`
+asks for a job's token, whoever the caller is.
 """
 
 RIGHTS = {
@@ -130,13 +131,13 @@ read of                GET    /api/v1/versions/{version_id}/evaluation/slices
 read of                GET    /api/v1/versions/{version_id}/evaluation/calibration
 read anywhere          GET    /api/v1/forms/{kind}
 read anywhere          GET    /api/v1/workers
-open                   GET    /api/v1/jobs/{version_id}/manifest
-open                   GET    /api/v1/jobs/{version_id}/images/{image}
-open                   PUT    /api/v1/jobs/{version_id}/checkpoint
-open                   PUT    /api/v1/jobs/{version_id}/predictions
-open                   PUT    /api/v1/jobs/{version_id}/state
-open                   DELETE /api/v1/jobs/{version_id}/state
-open                   POST   /api/v1/jobs/{version_id}/state/claim
+token                  GET    /api/v1/jobs/{version_id}/manifest
+token                  GET    /api/v1/jobs/{version_id}/images/{image}
+token                  PUT    /api/v1/jobs/{version_id}/checkpoint
+token                  PUT    /api/v1/jobs/{version_id}/predictions
+token                  PUT    /api/v1/jobs/{version_id}/state
+token                  DELETE /api/v1/jobs/{version_id}/state
+token                  POST   /api/v1/jobs/{version_id}/state/claim
 administer everywhere  POST   /api/v1/trainers
 read anywhere          GET    /api/v1/trainers
 read anywhere          GET    /api/v1/trainers/{trainer_id}
@@ -241,5 +242,7 @@ QUERIES = {
     "/api/v1/projects/{project_id}/export": "format=studio",
     "/api/v1/metrics": "version_id={version_id}",
     "/api/v1/projects/{project_id}/imports/upload": "name=a.zip",
+    "/api/v1/jobs/{version_id}/state": "delivery=1",
+    "/api/v1/jobs/{version_id}/state/claim": "delivery=1",
 }
 """What is asked with, where a route needs it to say what of."""

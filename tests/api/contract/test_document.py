@@ -13,6 +13,7 @@ VERBS = [
     "add",
     "annotate",
     "archive",
+    "retire",
     "assign",
     "begin",
     "cancel",

@@ -107,6 +107,7 @@ def make(site: Scene, work: Work, name: str) -> Made:
         "import_id": "none",
         "experiment_id": "none",
         "trainer_id": "none",
+        "image": tests[0],
         "webhook_id": "none",
         "kind": "classification",
         "account_id": "none",
