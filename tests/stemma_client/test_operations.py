@@ -10,7 +10,6 @@ from stemma_client._generated.events import EVENT_TYPES
 
 FOR_A_BROWSER = "of the pages: a script has a key"
 AS_ROWS = "a table of the same rows has `to_pandas().to_csv()`"
-ONCE = "once for a trainer, by `stemma trainers`"
 BY_LONG_POLL = "the package waits by long polls, and follows events by `over_http`"
 BY_PATH = "messages of NATS name its path"
 FOR_MONITORS = "for the tools that watch a server"
@@ -29,11 +28,6 @@ LEFT_OUT = {
     "annotate_image_blindly": FOR_A_BROWSER,
     "list_blind_images": FOR_A_BROWSER,
     "list_blind_annotations": FOR_A_BROWSER,
-    "register_trainer": ONCE,
-    "set_trainer_form": ONCE,
-    "retire_trainer": ONCE,
-    "get_trainer": ONCE,
-    "list_trainers": ONCE,
     "export_trail": AS_ROWS,
     "get_metrics_csv": AS_ROWS,
     "get_predictions_csv": AS_ROWS,
