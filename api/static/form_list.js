@@ -19,6 +19,16 @@ export function showDefault(list, entries) {
   arrange(list);
 }
 
+// Make it another list than the default: operations, each with its parameters.
+export function fillList(list, entries) {
+  list.querySelector("ol").replaceChildren(...entries.map(({ op, parameters = {} }) => {
+    const entry = made(list, op);
+    for (const [key, value] of Object.entries(parameters)) entry.querySelector(`[data-parameter="${key}"]`).value = value;
+    return entry;
+  }));
+  arrange(list);
+}
+
 export function editable(list) {
   list.addEventListener("click", (event) => {
     const button = event.target.closest("[data-list]");

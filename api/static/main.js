@@ -3,7 +3,8 @@ import { openDialogs } from "./dialogs.js";
 import { sendForms } from "./forms.js";
 import { filterForms } from "./filters.js";
 import { historyForms } from "./history.js";
-import { keepLive } from "./parts.js";
+import { keepLive, refresh } from "./parts.js";
+import { watchConnection } from "./connection.js";
 import { signingOut } from "./access/session.js";
 import { tick } from "./times.js";
 
@@ -18,5 +19,6 @@ sendForms();
 filterForms();
 historyForms();
 keepLive();
+watchConnection(() => document.querySelector("main[data-refresh]") && refresh());
 signingOut();
 tick();

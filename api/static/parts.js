@@ -1,5 +1,6 @@
 // Live parts of a page: elements with data-part are replaced by what the server now says of them.
 // Rows stay, only their cells change, unless rows came or went.
+import { ENDED, OFFLINE, say } from "./connection.js";
 
 const SLOWEST = 10;
 
@@ -28,7 +29,7 @@ export async function refresh(atLeast) {
     const response = await fetch(url, { headers: { Accept: "text/html" } });
     if (!response.ok) throw new Error(response.statusText);
     if (response.redirected && new URL(response.url).pathname === "/login") {
-      say("Your session has ended: sign in to go on.");
+      say(ENDED);
       return undefined;
     }
     // What the server renders is escaped, and scripts of a parsed document do not run.
@@ -38,14 +39,9 @@ export async function refresh(atLeast) {
     document.dispatchEvent(new Event("refreshed"));
     return Number(fresh.querySelector("main").dataset.refresh) || undefined;
   } catch {
-    say("Offline. This page may be outdated.");
+    say(OFFLINE);
     return undefined;
   }
-}
-
-function say(text) {
-  const place = document.querySelector("[data-connection]");
-  if (place.textContent !== text) place.textContent = text;
 }
 
 function mergeAll(old, fresh) {

@@ -20,7 +20,7 @@ from api.training.warnings import warnings_about
 from domain.access.roles import Right
 from domain.errors import NotFound
 from domain.training.option_facts import Fact, facts_of
-from domain.training.version import ENDED, FINISHED
+from domain.training.version import ENDED, FAILED, FINISHED
 from domain.training.waiting import Waiting
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
 from projections.flip_book.suspects import SUSPECTS
@@ -52,6 +52,10 @@ STEP_LABELS = {
     "evaluating": "Evaluating",
     "saving": "Saving",
 }
+
+
+LOWER_RATE = "lower the initial learning rate"
+"""What a worker advises where numbers were not finite (gpu_worker/failures.py)."""
 
 
 class VersionPage(Page, frozen=True, kw_only=True):
@@ -87,6 +91,11 @@ class VersionPage(Page, frozen=True, kw_only=True):
     @property
     def ended(self) -> bool:
         return self.version.status in ENDED
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the training failed for numbers that were not finite."""
+        return self.version.status == FAILED and LOWER_RATE in (self.version.reason or "")
 
     @property
     def options(self) -> list[Fact]:

@@ -16,8 +16,10 @@ from adapters.blobs.blobs import BlobStore
 from adapters.blobs.objects import Objects
 from adapters.nats.jetstream import REPORTS, end_tasks
 from adapters.settings import Settings
+from api.training.version_page import LOWER_RATE
 from domain.training.messages import AnyReport, Completed, Failed
 from gpu_worker.failures import explain
+from gpu_worker.progress import NonFinite
 from gpu_worker.train import train_version
 from tests.gpu_worker.conftest import Reference
 from tests.gpu_worker.harness import Backend, backend, children, worker, worker_process
@@ -170,3 +172,7 @@ def test_a_disk_that_fills_up_is_said_whoever_notices(settings: Settings, blobs_
     with pytest.raises(OSError, match="No space") as caught:
         train_version(coloured_job(blobs), 1, settings, blobs, said.append)
     assert "the disk is full" in explain(caught.value)
+
+
+def test_a_training_that_diverged_advises_what_its_page_offers() -> None:
+    assert LOWER_RATE in explain(NonFinite("the loss is nan"))

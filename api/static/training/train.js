@@ -1,6 +1,6 @@
 // The dialog of a training: what applies is shown, with the default that it has by what is chosen.
 import { call, Problem } from "../api.js";
-import { editable, showDefault as showList } from "../form_list.js";
+import { editable, fillList, showDefault as showList } from "../form_list.js";
 import { resolve } from "./form_rules.js";
 import { valueOf } from "../forms.js";
 import { showProblem } from "../problems.js";
@@ -68,6 +68,38 @@ async function offerStarts(architecture) {
   if (start.value !== chosen) show();
 }
 
+// "#again=VERSION" opens the dialog with that version's options; "#again=VERSION,0.1" with a tenth of its learning rate.
+async function again() {
+  const [, version, factor = 1] = location.hash.match(/^#again=([\w-]+)(?:,([\d.]+))?$/) ?? [];
+  if (!version) return;
+  history.replaceState(null, "", location.pathname + location.search);
+  dialog.showModal();
+  controls = (await asked(form.dataset.form))?.sections.flatMap((section) => section.controls) ?? [];
+  const { version: { options } = {} } = (await asked(`/api/v1/versions/${version}`)) ?? {};
+  if (!options || !controls.length) return;
+  const given = differing({ ...options, initial_learning_rate: Number((options.initial_learning_rate * factor).toPrecision(3)) });
+  if (given.start_from) await offerStarts(options.architecture);
+  for (const [key, value] of Object.entries(given)) {
+    const element = at(controls.find((control) => control.key === key));
+    if (element.dataset.kind === "list") fillList(element, value);
+    else if (element.dataset.kind === "toggle") element.checked = value;
+    else element.value = value;
+  }
+  show();
+}
+
+// The options of a version that are not the defaults, as the form would take them.
+function differing(options) {
+  const given = {};
+  for (const control of controls) {
+    const { shown, standard } = resolve(controls, given).find((one) => one.control === control);
+    const value = control.key === "pretrained" ? (options.pretrained ?? "none") : (options[control.key] ?? null);
+    if (shown && value !== null && JSON.stringify(value) !== JSON.stringify(standard)) given[control.key] = value;
+  }
+  if (given.start_from) delete given.pretrained;
+  return given;
+}
+
 // What the API answers; undefined, and a problem is shown, if it does not. The form works all the same.
 async function asked(url) {
   try {
@@ -83,3 +115,6 @@ function told({ name, concepts, indicator, created_at }) {
   const figure = indicator === null ? [] : [`${(100 * indicator).toFixed(1)} %`];
   return [name, `${concepts.length} concepts`, ...figure, created_at.slice(0, 10)].join(" · ");
 }
+
+again();
+addEventListener("hashchange", again);

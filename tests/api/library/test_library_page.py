@@ -8,16 +8,11 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from api.library import view_page
 from tests.api.pages.tabs import opened_tab
-from tests.api.pages.test_pages import CHECKS, SCHEMES, show
+from tests.api.pages.test_pages import CHECKS, REFRESH, SCHEMES, show
 from tests.api.scene import Scene
 from tests.waiting import HANG_MS
 
 COUNT = 40
-REFRESH = """async () => {
-  const main = document.querySelector('script[src$="main.js"]').src;
-  const { refresh } = await import(main.replace("main", "parts"));
-  await refresh();
-}"""
 BEST = 17
 
 

@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from api.training.version_page import LOWER_RATE
 from domain.training.messages import Failed
 from tests.api.pages.tabs import opened_tab
 from tests.api.pages.test_html import NASTY
-from tests.api.scene import Scene
+from tests.api.scene import KEY, Scene
 from tests.waiting import HANG_MS
 
 SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
@@ -21,6 +22,11 @@ CHARTS_FOLLOW = """() => {
   const ink = getComputedStyle(document.documentElement).getPropertyValue("--quiet").trim();
   const followed = ({ chart, layout }) => (chart ? chart.ink : layout?.font.color ?? ink) === ink;
   return [...document.querySelectorAll(".plot")].every(followed);
+}"""
+REFRESH = """async () => {
+  const main = document.querySelector('script[src$="main.js"]').src;
+  const { refresh } = await import(main.replace("main", "parts"));
+  await refresh();
 }"""
 REFUSED = re.compile(r"Failed to load resource: the server responded with a status of 4(09|22)")
 
@@ -114,7 +120,7 @@ def test_from_nothing_to_a_training_that_moves(site: Scene, page: Page) -> None:
     dialog.get_by_label("Width").fill("32")
     dialog.get_by_label("Height").fill("32")
     with page.expect_request("**/versions") as sent:
-        dialog.get_by_role("button", name="Create").click()
+        dialog.get_by_role("button", name="Start training").click()
     assert sent.value.headers["idempotency-key"]
     assert sent.value.post_data_json == {
         "name": "first try",
@@ -218,13 +224,72 @@ def test_a_lost_connection_is_said_and_taken_up_again(site: Scene, page: Page) -
     expect(page.locator("[data-live]")).to_have_text("Live")
 
 
+def test_a_page_that_is_cut_off_says_so_within_five_seconds(
+    site: Scene, profile: BrowserContext
+) -> None:
+    _, view_id = site.trainable()
+    with opened_tab(profile, re.compile(r".*net::ERR_FAILED")) as tab:
+        tab.clock.install()
+        tab.goto(f"/views/{view_id}")
+        connection = tab.locator("[data-connection]")
+        expect(connection).to_have_text("")
+        tab.route("**/health/live", lambda route: route.abort())
+        tab.clock.run_for(5000)
+        expect(connection).to_have_text("Offline. This page may be outdated.")
+        tab.unroute("**/health/live")
+        tab.clock.run_for(5000)
+        expect(connection).to_have_text("")
+
+
+def test_a_session_that_ends_leads_to_sign_in_and_back(site: Scene, chromium: Browser) -> None:
+    _, view_id = site.trainable()
+    context = chromium.new_context(**site.browsing)
+    with opened_tab(context, REFUSED) as tab:
+        tab.goto(f"/views/{view_id}")
+        tab.get_by_label("Add concepts").fill("two")
+        context.clear_cookies()
+        tab.evaluate(REFRESH)
+        connection = tab.locator("[data-connection]")
+        expect(connection).to_contain_text("Your session has ended")
+        connection.get_by_role("button", name="Sign in").click()
+        dialog = tab.get_by_role("dialog", name="Sign in again")
+        dialog.get_by_label("API key").fill(KEY)
+        dialog.get_by_role("button", name="Continue").click()
+        expect(connection).to_have_text("")
+        expect(tab.get_by_label("Add concepts")).to_have_value("two")
+        tab.get_by_role("button", name="Add concepts").click()
+        expect(tab.locator("[data-concept]")).to_have_count(3)
+    context.close()
+
+
+def test_a_training_that_diverged_is_begun_again_with_a_smaller_rate(
+    site: Scene, page: Page
+) -> None:
+    _, view_id = site.trainable()
+    flips = [{"op": "horizontal_flip"}]
+    options = {"architecture": "resnet18", "initial_learning_rate": 0.5, "augmentations": flips}
+    failed = site.version(view_id, **options, epochs=3, balancing=True)
+    site.begin(failed)
+    site.report(failed, Failed(f"the loss is nan: {LOWER_RATE}, or set gradient clipping"))
+    show(page, site, f"/versions/{failed}")
+    page.get_by_role("link", name="Train again with a smaller rate").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator("#train-initial_learning_rate")).to_have_value("0.05")
+    with page.expect_request("**/versions") as sent:
+        dialog.get_by_role("button", name="Start training").click()
+    assert sent.value.post_data_json == {
+        "options": {**options, "initial_learning_rate": 0.05, "epochs": 3, "balancing": True}
+    }
+    expect(page.locator("[data-version]")).to_have_count(2)
+
+
 def test_a_problem_is_shown_at_its_field(site: Scene, page: Page) -> None:
     _, view_id = site.trainable()
     show(page, site, f"/views/{view_id}")
     page.get_by_role("button", name="Train a new model version").click()
     epochs = page.get_by_label("Epochs", exact=True)
     epochs.fill("0")
-    page.get_by_role("button", name="Create").click()
+    page.get_by_role("button", name="Start training").click()
     told = page.locator("#train-epochs-error")
     expect(told).to_have_text("epochs is 0; it must be from 0.1 to 200")
     expect(epochs).to_have_attribute("aria-invalid", "true")
@@ -232,7 +297,7 @@ def test_a_problem_is_shown_at_its_field(site: Scene, page: Page) -> None:
     assert is_the_same(page)
     epochs.fill("")
     page.get_by_label("Batch size").fill("2.5")
-    page.get_by_role("button", name="Create").click()
+    page.get_by_role("button", name="Start training").click()
     expect(page.locator("#train-batch_size-error")).to_contain_text("whole number")
     expect(told).to_be_hidden()
     assert is_the_same(page)
@@ -248,7 +313,7 @@ def test_a_problem_without_a_field_is_shown_where_it_arose(site: Scene, page: Pa
     expect(page.locator("#start [data-problem]").first).to_contain_text("annotate some")
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Train a new model version").click()
-    page.get_by_role("button", name="Create").click()
+    page.get_by_role("button", name="Start training").click()
     expect(page.locator("#train [data-problem]")).to_contain_text("annotate some")
     assert is_the_same(page)
 
@@ -459,7 +524,7 @@ def test_every_page_can_be_read_and_steered_in_both_schemes(site: Scene, page: P
     page.goto(f"/views/{view_id}")
     page.get_by_role("button", name="Train a new model version").click()
     page.get_by_label("Epochs", exact=True).fill("0")
-    page.get_by_role("button", name="Create").click()
+    page.get_by_role("button", name="Start training").click()
     expect(page.locator("#train-epochs-error")).to_be_visible()
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)

@@ -57,7 +57,7 @@ def sent(page: Page, dialog: Locator) -> dict[str, Any]:
     with page.expect_request(
         lambda made: made.method == "POST" and made.url.endswith("/versions")
     ) as request:
-        dialog.get_by_role("button", name="Create").click()
+        dialog.get_by_role("button", name="Start training").click()
     content = request.value.post_data_json
     assert content is not None
     options: dict[str, Any] = content.get("options", {})
@@ -221,7 +221,7 @@ def test_a_problem_of_a_parameter_is_shown_at_it(site: Scene, page: Page) -> Non
     dialog.get_by_label("Least area").fill("")
     dialog.get_by_label("Add", exact=True).select_option("auto_augment")
     dialog.get_by_role("button", name="Add to Augmentations").click()
-    dialog.get_by_role("button", name="Create").click()
+    dialog.get_by_role("button", name="Start training").click()
     expect(page.locator("#train-augmentations-error")).to_contain_text("excludes the others")
     expect(told).to_be_hidden()
     dialog.get_by_role("button", name="Remove Auto-augment").click()
@@ -229,7 +229,7 @@ def test_a_problem_of_a_parameter_is_shown_at_it(site: Scene, page: Page) -> Non
     dialog.get_by_label("Seed").fill("-1")
     dialog.get_by_text("Running", exact=True).first.click()
     expect(dialog.get_by_label("Seed")).to_be_hidden()
-    dialog.get_by_role("button", name="Create").click()
+    dialog.get_by_role("button", name="Start training").click()
     expect(dialog.get_by_label("Seed")).to_be_focused()
     expect(page.locator("#train-seed-error")).to_contain_text("from 0 to 4294967295")
 
@@ -282,7 +282,7 @@ def test_the_open_form_can_be_read_in_both_schemes(site: Scene, page: Page, widt
     for value in ("contrast", "auto_augment"):
         dialog.get_by_label("Add", exact=True).select_option(value)
         dialog.get_by_role("button", name="Add to Augmentations").click()
-    dialog.get_by_role("button", name="Create").click()
+    dialog.get_by_role("button", name="Start training").click()
     expect(page.locator("#train-augmentations-error")).to_be_visible()
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
