@@ -21,7 +21,6 @@ from sqlalchemy import (
     and_,
     case,
     delete,
-    exists,
     func,
     insert,
     literal,
@@ -143,30 +142,35 @@ _annotated = parameter_rows(image_id=Text, view_id=Text, terms=ARRAY(Text))
 _terms = func.unnest(_annotated.c.terms).table_valued("mark").render_derived(name="terms").lateral()
 _has = entries.alias("has")
 _of_annotated = entries.c.image_id == _annotated.c.image_id
+# Looked up image by image, which LIMIT and OFFSET keep PostgreSQL to, however it expects the tables
+# to have grown. An image has one project, and one such entry.
+_image = select(entries).where(_of_annotated, entries.c.mark == literal(PRESENT)).limit(1).lateral()
+_has_term = (
+    select(literal_column("1"))
+    .where(
+        _has.c.image_id == _annotated.c.image_id,
+        _has.c.scope == _annotated.c.view_id,
+        _has.c.mark == _terms.c.mark,
+    )
+    .offset(literal_column("0"))
+)
 _index_annotations = _add_counts(
     insert(entries)
     .from_select(
         ["image_id", "scope", "mark", "split", "block", "added_position"],
         select(
-            entries.c.image_id,
+            _image.c.image_id,
             _annotated.c.view_id,
             _terms.c.mark,
-            entries.c.split,
+            _image.c.split,
             case(
-                (_terms.c.mark.in_([literal(ANNOTATED), literal(REVIEWED)]), entries.c.block),
-                else_=_shard(entries.c.added_position),
+                (_terms.c.mark.in_([literal(ANNOTATED), literal(REVIEWED)]), _image.c.block),
+                else_=_shard(_image.c.added_position),
             ),
-            entries.c.added_position,
+            _image.c.added_position,
         )
-        .select_from(_annotated.join(_terms, true()).join(entries, _of_annotated))
-        .where(
-            entries.c.mark == literal(PRESENT),
-            ~exists().where(
-                _has.c.image_id == _annotated.c.image_id,
-                _has.c.scope == _annotated.c.view_id,
-                _has.c.mark == _terms.c.mark,
-            ),
-        ),
+        .select_from(_annotated.join(_image, true()).join(_terms, true()))
+        .where(~_has_term.exists()),
     )
     .returning(*_counted)
     .cte("added")

@@ -6,7 +6,8 @@ from sqlalchemy import Engine, text
 from domain.event import registry
 from projections.engine.folding import fold
 from projections.engine.follow import EventSource, position_of, write_page
-from projections.engine.read_model import SCHEMA, ReadModel
+from projections.engine.read_model import ReadModel
+from projections.engine.statistics import analyze, schema_of
 
 PAGE, FIRST_PAGE = 5000, 500
 
@@ -29,13 +30,6 @@ def advance(beside: Engine, source: EventSource, read_model: ReadModel, upto: in
         after = reached
         written += len(page)
         if written >= 4 * planned_for:
-            analyze(beside, read_model)
+            with beside.begin() as connection:
+                analyze(connection, schema_of(beside), read_model)
             planned_for = written
-
-
-def analyze(beside: Engine, read_model: ReadModel) -> None:
-    """Update the planner's statistics: autovacuum would do so too late."""
-    schema = beside.get_execution_options()["schema_translate_map"][SCHEMA]
-    with beside.begin() as connection:
-        for table in read_model.metadata.sorted_tables:
-            connection.execute(text(f'ANALYZE {schema}."{table.name}"'))

@@ -21,6 +21,7 @@ from projections.engine.read_model import (
     failures,
     positions,
 )
+from projections.engine.statistics import Statistics
 from projections.engine.writes import execute_after, fetch
 
 PAGE = 1000
@@ -182,6 +183,7 @@ class Follower:
         self._describe = describe
         self._retry_at: dict[str, float] = {}
         self._rounds = 0
+        self._statistics = Statistics(engine)
 
     def catch_up(self, *, upto: int | None = None) -> int:
         """Bring every read model to the log's end, or to `upto`; return how many pages it took.
@@ -314,6 +316,7 @@ class Follower:
                 failing.record_recovery(connection, read_model.name)
         if not page.events:
             return 0
+        self._statistics.wrote(read_model, len(page.events))
         self._moved(read_model, page.events, began)
         return 1
 
