@@ -15,6 +15,7 @@ from sqlalchemy import (
     Column,
     Index,
     MetaData,
+    Select,
     Table,
     Text,
     all_,
@@ -145,7 +146,7 @@ _of_annotated = entries.c.image_id == _annotated.c.image_id
 # Looked up image by image, which LIMIT and OFFSET keep PostgreSQL to, however it expects the tables
 # to have grown. An image has one project, and one such entry.
 _image = select(entries).where(_of_annotated, entries.c.mark == literal(PRESENT)).limit(1).lateral()
-_has_term = (
+_has_term: Select[Any] = (
     select(literal_column("1"))
     .where(
         _has.c.image_id == _annotated.c.image_id,

@@ -175,4 +175,4 @@ def test_a_disk_that_fills_up_is_said_whoever_notices(settings: Settings, blobs_
 
 
 def test_a_training_that_diverged_advises_what_its_page_offers() -> None:
-    assert LOWER_RATE in explain(NonFinite("the loss is nan"))
+    assert LOWER_RATE in explain(NonFinite("loss", "at iteration 7"))
