@@ -41,7 +41,7 @@ def wait_for(runs: Sequence[W], *, timeout: float | None, bar: bool | None) -> W
     interrupt (Ctrl-C) ends the wait; what was waited for goes on.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
-    shown = Bar(runs) if (sys.stderr.isatty() if bar is None else bar) else None
+    shown = Bar(runs) if (_is_watched() if bar is None else bar) else None
     several = shown is not None or len(runs) > 1
     try:
         while True:
@@ -70,6 +70,11 @@ def wait_for(runs: Sequence[W], *, timeout: float | None, bar: bool | None) -> W
             shown.close()
 
 
+def _is_watched() -> bool:
+    """Whether somebody looks: in a terminal, or in a notebook."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
 def _names(runs: Sequence[Waits]) -> str:
     return ", ".join(repr(run.name) for run in runs)
 
@@ -81,6 +86,7 @@ class Bar:
 
     def __init__(self, runs: Sequence[Waits]) -> None:
         self._runs = runs
+        self.draw()
 
     def draw(self) -> None:
         """Draw the line anew."""

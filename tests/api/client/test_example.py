@@ -1,6 +1,7 @@
 """The package against a running server: what a notebook does, from a project to metrics."""
 
 import asyncio
+import signal
 import threading
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -118,6 +119,23 @@ def test_a_wait_ends_with_the_training(client: Stemma, site: Scene) -> None:
     assert run.wait(timeout=HANG_SECONDS).status == "ready"
     worker.join()
     assert "ready" in repr(run)
+
+
+def test_an_interrupt_leaves_the_training_running(
+    client: Stemma, site: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, view = site.trainable("Interrupted")
+    run = client.view(view).train(name="long", architecture="mobilenet_v3_small")
+    interrupt = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
+    interrupt.start()
+    with pytest.raises(KeyboardInterrupt):
+        run.wait(bar=True)
+    interrupt.join()
+    told = capsys.readouterr().err
+    assert "on the server this goes on: 'long'" in told
+    assert "[...." in told
+    run.look()
+    assert run.status == "queued"
 
 
 def test_several_are_waited_for_and_one_that_fails_is_no_result(
