@@ -1,5 +1,4 @@
-"""`python -m benchmarks [NAME…] [--quick] [--markdown FILE] [--json FILE]`: measure, and print one
-table."""
+"""`python -m benchmarks [NAME…] [--quick|--full] [--json FILE]`: measure, and print one table."""
 
 import logging
 from collections.abc import Sequence
@@ -10,22 +9,28 @@ from rich.console import Console
 
 from benchmarks.machine import describe
 from benchmarks.measurements import Measurement
-from benchmarks.registry import BENCHMARKS
+from benchmarks.registry import BENCHMARKS, LONG
+from benchmarks.sizes import use_full_sizes
 from benchmarks.table import as_json, as_markdown, for_terminal
 
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(list(BENCHMARKS)))
 @click.option("--quick", is_flag=True, help="Tiny sizes: to see that it runs, not how fast.")
+@click.option("--full", is_flag=True, help="The sizes of large systems, and long trainings too.")
 @click.option("--markdown", type=click.Path(path_type=Path), help="Write the table here too.")
 @click.option("--json", type=click.Path(path_type=Path), help="Write the figures here, as JSON.")
-def main(names: tuple[str, ...], quick: bool, markdown: Path | None, json: Path | None) -> None:
+def main(
+    names: tuple[str, ...], quick: bool, full: bool, markdown: Path | None, json: Path | None
+) -> None:
     """Measure Stemma beside its alternatives; all benchmarks, unless some are named."""
+    if full:
+        use_full_sizes()
     logging.basicConfig(level=logging.WARNING)
     progress = Console(stderr=True)
     machine = describe()
     results: dict[str, Sequence[Measurement]] = {}
-    for name in names or BENCHMARKS:
+    for name in names or [name for name in BENCHMARKS if full or name not in LONG]:
         with progress.status(f"measuring {name}"):
             results[name] = BENCHMARKS[name](quick)
         # Printed at once, so that an interruption of the next one does not lose it.

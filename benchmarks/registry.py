@@ -1,8 +1,8 @@
-"""The registry of all benchmarks, by name; each runs at full or at tiny size."""
+"""The registry of all benchmarks, by name; each runs at its usual or at tiny size."""
 
 from collections.abc import Callable, Sequence
 
-from benchmarks import append
+from benchmarks import append, growth
 from benchmarks.audit import bundle, trail, verify
 from benchmarks.dataset import freezing, grid, importing
 from benchmarks.experiments import search
@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "projection": projection.run,
     "replay": replay.run,
     "append": append.run,
+    "growth": growth.run,
     "importing": importing.run,
     "freezing": freezing.run,
     "grid": grid.run,
@@ -47,3 +48,17 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "peers": side_by_side.run,
     "pages": pages.run,
 }
+
+LONG = frozenset(
+    {
+        "training",
+        "flip_book",
+        "suspects",
+        "suspects-boxes",
+        "two-levels",
+        "labelling",
+        "loading",
+        "search",
+    }
+)
+"""Those that train for long: only with `--full`, or by their names."""

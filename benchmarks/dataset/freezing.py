@@ -21,6 +21,7 @@ from benchmarks.measurements import Measurement
 from benchmarks.processes import data_folder, environment
 from benchmarks.quiet import Repetitions, repeat
 from benchmarks.sample_events import copy_all, recorded
+from benchmarks.sizes import size
 from domain.aggregates import IMAGE
 from domain.dataset.image import (
     Annotation,
@@ -32,7 +33,7 @@ from domain.dataset.image import (
 from domain.event import Recorded
 from domain.training.version import Version
 
-IMAGES, QUICK_IMAGES = 1_000_000, 2000
+IMAGES, FULL_IMAGES, QUICK_IMAGES = 200_000, 1_000_000, 2000
 FEWER = 10
 """The factor by which the other project has fewer images."""
 VALIDATES = 5
@@ -62,7 +63,7 @@ def run(quick: bool) -> list[Measurement]:
 
     Measured once, since it takes minutes.
     """
-    images = QUICK_IMAGES if quick else IMAGES
+    images = QUICK_IMAGES if quick else size(IMAGES, FULL_IMAGES)
     with (
         data_folder() as folder,
         migrated_postgres(folder) as server,

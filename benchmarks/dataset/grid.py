@@ -13,12 +13,13 @@ from benchmarks.database import checkpoint, migrated_postgres, opened
 from benchmarks.measurements import Expected, Measurement
 from benchmarks.processes import data_folder
 from benchmarks.quiet import repeat
+from benchmarks.sizes import size
 from projections.dataset import dataset, inverted_index
 from projections.dataset.index_scans import ImageFilter
 from projections.dataset.inverted_index import ANNOTATED, BLOCK, PRESENT, SHARDS
 from projections.dataset.queries import DatasetCounts, count_images, count_views, list_images
 
-IMAGES, QUICK_IMAGES = 1_000_000, 2000
+IMAGES, FULL_IMAGES, QUICK_IMAGES = 200_000, 1_000_000, 2000
 PAGE = 60
 CALLS, QUICK_CALLS = 200, 5
 OFFSET_CALLS = 20
@@ -34,7 +35,7 @@ Page = list[str]
 
 def run(quick: bool) -> list[Measurement]:
     """Milliseconds of a call, one after the other on an open connection."""
-    images = QUICK_IMAGES if quick else IMAGES
+    images = QUICK_IMAGES if quick else size(IMAGES, FULL_IMAGES)
     calls = QUICK_CALLS if quick else CALLS
     deep = images * 9 // 10
     before = (deep - 1) * EVENTS_EACH + 1

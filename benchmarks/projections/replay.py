@@ -16,18 +16,19 @@ from benchmarks.projections.projection import run_library
 from benchmarks.quiet import repeat
 from benchmarks.sample_events import copy_all
 from benchmarks.sample_log import log_of_teams
+from benchmarks.sizes import size
 from projections.registry import READ_MODELS
 
-EVENTS, QUICK_EVENTS = 1_000_000, 1_000
-LIBRARY_EVENTS, QUICK_LIBRARY_EVENTS = 20_000, 200
+EVENTS, FULL_EVENTS, QUICK_EVENTS = 300_000, 1_000_000, 1_000
+LIBRARY_EVENTS, FULL_LIBRARY_EVENTS, QUICK_LIBRARY_EVENTS = 4_000, 20_000, 200
 EARLY = 0.1
 """The share of the log whose replay is compared in memory with that of the whole log."""
 
 
 def run(quick: bool) -> list[Measurement]:
     """Events a second, including the start of processes, indexes and the switch."""
-    events = QUICK_EVENTS if quick else EVENTS
-    some = QUICK_LIBRARY_EVENTS if quick else LIBRARY_EVENTS
+    events = QUICK_EVENTS if quick else size(EVENTS, FULL_EVENTS)
+    some = QUICK_LIBRARY_EVENTS if quick else size(LIBRARY_EVENTS, FULL_LIBRARY_EVENTS)
     with (
         data_folder() as folder,
         migrated_postgres(folder) as server,
@@ -48,7 +49,7 @@ def run(quick: bool) -> list[Measurement]:
             library = some / run_library(server.app_url, engine, READ_MODELS, some)
             return replayed, library, read, memory.peak
 
-        done = repeat(1 if quick else 3, measure, spare=0 if quick else 1)
+        done = repeat(1 if quick else 2, measure, spare=0 if quick else 1)
     replayed, library, read, peak = zip(*done.results, strict=True)
     what = f"{events:,} events into all {len(READ_MODELS)} read models"
     return [

@@ -22,9 +22,10 @@ from benchmarks.processes import data_folder, stemma
 from benchmarks.quiet import repeat
 from benchmarks.sample_events import copy_all
 from benchmarks.sample_log import log_of_teams
+from benchmarks.sizes import size
 from domain.subscriptions.cloud_events import binary_headers, cloud_event
 
-EVENTS_IN_ALL, QUICK_EVENTS = 1_000_000, 3_000
+EVENTS_IN_ALL, FULL_EVENTS, QUICK_EVENTS = 300_000, 1_000_000, 3_000
 SOME, QUICK_SOME = 50_000, 1_000
 ACKNOWLEDGED, QUICK_ACKNOWLEDGED = 2_000, 100
 EARLY = 0.1
@@ -33,7 +34,7 @@ EARLY = 0.1
 
 def run(quick: bool) -> list[Measurement]:
     """Events a second from the table to an acknowledged, synced stream; and the relay's memory."""
-    total = QUICK_EVENTS if quick else EVENTS_IN_ALL
+    total = QUICK_EVENTS if quick else size(EVENTS_IN_ALL, FULL_EVENTS)
     some = QUICK_SOME if quick else SOME
     each = QUICK_ACKNOWLEDGED if quick else ACKNOWLEDGED
     with (
