@@ -73,7 +73,7 @@ class Split(Sequence[Item]):
 
         items = self._items
 
-        class Items(Dataset):  # type: ignore[type-arg,misc]
+        class Items(Dataset):  # type: ignore[type-arg]
             def __len__(self) -> int:
                 return len(items)
 

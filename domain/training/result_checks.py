@@ -18,6 +18,8 @@ def problem_of(version: Version, reported: VersionResultReported) -> str | None:
 
 def _problem_of(version: Version, reported: VersionResultReported) -> str | None:
     length, best, evaluated = version.length, version.best, version.evaluated
+    if not version.delivery:
+        return "its worker did not report the start"
     if version.frozen is None or length is None:
         return "its worker did not report how many iterations the training takes"
     if reported.ended_by not in {LENGTH, PATIENCE, STOP}:

@@ -1,4 +1,5 @@
-"""The AsyncAPI 3.0 document: where events go, on NATS, on HTTP and to webhooks, and their forms."""
+"""The AsyncAPI 3.0 document: where events go, on NATS, on HTTP and to webhooks, and their forms;
+and the contract with trainers."""
 
 import json
 from collections.abc import Mapping
@@ -6,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from adapters.subscriptions.contract import training
 from adapters.subscriptions.contract.payloads import Form, Schema, current, json_schema
 from adapters.subscriptions.contract.transports import (
     CHANNELS,
@@ -80,10 +82,12 @@ def document(schemas: Mapping[Form, Schema]) -> Document:
         "info": INFO,
         "defaultContentType": "application/json",
         "servers": SERVERS,
-        "channels": {"events": events} | CHANNELS,
-        "operations": OPERATIONS,
+        "channels": {"events": events} | CHANNELS | training.CHANNELS,
+        "operations": OPERATIONS | training.OPERATIONS,
         "components": {
-            "messages": {key(form): _message(form, schemas[form]) for form in schemas} | MESSAGES,
+            "messages": {key(form): _message(form, schemas[form]) for form in schemas}
+            | MESSAGES
+            | training.MESSAGES,
             "schemas": {
                 "attributes": _attributes(),
                 "headers": _headers(),

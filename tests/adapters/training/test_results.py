@@ -30,6 +30,7 @@ from domain.training.messages import (
     Evaluated,
     ManifestLine,
     SplitFigures,
+    Started,
     StepAdvanced,
 )
 from domain.training.results import VersionResultMeasured
@@ -199,6 +200,7 @@ def changed(kind: type[AnyReport], **fields: object) -> Callable[[World], list[A
 
 WRONG: list[tuple[Callable[[World], list[AnyReport]], str]] = [
     (lambda world: [world.run(sha(7))[0], world.run(sha(7))[-1]], "did not report how many"),
+    (without(Started), "did not report the start"),
     (without(BatchMetrics, 0), "0 of 8 iterations have a loss"),
     (without(BatchMetrics, 1), "4 of 8 iterations have a loss"),
     (without(EpochMetrics, 1), "1 of 2 epochs have metrics"),

@@ -15,7 +15,11 @@ from adapters.subscriptions.contract.asyncapi import key
 from adapters.subscriptions.contract.generate import ASYNCAPI, SAMPLES
 from adapters.subscriptions.contract.payloads import current, file_name, published
 from domain.subscriptions.cloud_events import CloudEvent, binary_headers, cloud_event
+from domain.training.jobs import TrainerJob
+from domain.training.messages import ConceptLabel, Desired, DesiredState
+from tests.application.training.reports import reports, whole_run
 from tests.golden.test_samples import read
+from tests.golden.write import SHA
 
 DOCUMENT: dict[str, Any] = yaml.safe_load(ASYNCAPI.read_bytes())
 PLACE = "urn:asyncapi"
@@ -119,6 +123,25 @@ def test_a_page_is_as_described() -> None:
     validate(page, "components/messages/page/payload")
     with pytest.raises(jsonschema.ValidationError):
         validate(page | {"items": [{}]}, "components/messages/page/payload")
+
+
+def test_the_contract_with_trainers_is_as_described() -> None:
+    job = TrainerJob(
+        "v1", 1, "tagging", (ConceptLabel("c", "cat"),), "acme/logreg", SHA, {"epochs": 8},
+        "onnx", SHA, 8, 2, "correlation",
+    )  # fmt: skip
+    sent: dict[str, list[object]] = {
+        "job": [job],
+        "report": list(reports("v1", whole_run())),
+        "desired": [DesiredState(1, Desired.STOP)],
+    }
+    for name, values in sent.items():
+        for value in values:
+            plain = msgspec.json.decode(msgspec.json.encode(value))
+            validate(plain, f"components/messages/{name}/payload")
+    spoilt = msgspec.json.decode(msgspec.json.encode(sent["report"][0])) | {"worker": "a b"}
+    with pytest.raises(jsonschema.ValidationError):
+        validate(spoilt, "components/messages/report/payload")
 
 
 def test_older_messages_lack_what_is_not_always_there() -> None:
