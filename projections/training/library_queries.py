@@ -390,7 +390,8 @@ def _versions(
             values[_PER_CONCEPT] = _decode_per_concept(row[_PER_CONCEPT])
         own = row[_VALIDATION_SET]
         values.insert(_COMPARABLE, None if own is None else own == newest.get(row[_VIEW]))
-        versions.append(VersionRow(*values, trainer))
+        values.append(trainer)
+        versions.append(VersionRow(*values))
     return versions
 
 

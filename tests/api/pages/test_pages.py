@@ -216,7 +216,7 @@ def test_a_version_is_the_same_afterwards_as_it_was_live(site: Scene, page: Page
 def test_a_lost_connection_is_said_and_taken_up_again(site: Scene, page: Page) -> None:
     _, view_id = site.trainable()
     version_id = site.version(view_id)
-    events = f"**/versions/{version_id}/events"
+    events = f"**/versions/{version_id}/events*"
     page.route(events, lambda route: route.fulfill(status=204, body=""))
     show(page, site, f"/versions/{version_id}")
     expect(page.locator("[data-live]")).to_contain_text("Connection lost")
