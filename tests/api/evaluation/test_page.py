@@ -204,6 +204,7 @@ def test_versions_are_compared(site: Scene, page: Page) -> None:
     rows[0]["scores"], rows[1]["scores"] = [0.2, 0.7, 0.1], [0.2, 0.7, 0.1]
     second = evaluated(site, asked, rows, kind="classification", seed=2, validation_set="another")
     show(page, site, f"/views/{asked.view_id}")
+    page.get_by_label("Actions of version 1").click()
     page.get_by_role("link", name="Compare version 1").click()
     page.get_by_role("button", name="Compare").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Version 1 and Version 2")
