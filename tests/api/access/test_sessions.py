@@ -159,7 +159,7 @@ def test_a_person_signs_in_looks_changes_and_signs_out(site: Scene, chromium: Br
     expect(page.locator(".who")).to_have_text("cleo")
     page.goto("/")
     page.get_by_label("Name", exact=True).fill("Cleo's")
-    page.get_by_role("button", name="Start training").click()
+    page.get_by_role("button", name="Create project").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Cleo's")
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
