@@ -258,6 +258,19 @@ def test_the_annotator_shows_accepts_changes_and_rejects(
     expect(page.locator("[data-part='suggestion-outcomes']")).to_contain_text("4 accepted")
     assert open_of(site, made)["count"] == 0
 
+    page.goto(f"/views/{made.view_id}?at_least={site.store.head()}")
+    page.get_by_role("button", name="Train a new model version").click()
+    page.locator("dialog[open]").get_by_role("button", name="Start training").click()
+    page.wait_for_url("**#version-*")
+    work.pending()  # its dataset is frozen; nobody trains it
+    trained_on = site.http.get(
+        f"/api/v1/versions/{urlsplit(page.url).fragment.removeprefix('version-')}",
+        params={"at_least": site.store.head()},
+    ).json()["version"]
+    before = site.http.get(f"/api/v1/versions/{made.version_id}").json()["version"]
+    splits = ("train_images", "validation_images")
+    assert sum(trained_on[split] - before[split] for split in splits) == 5
+
 
 def test_boxes_are_suggested_dashed_and_accepted_by_a_key(
     site: Scene, work: Work, page: Page
