@@ -71,6 +71,14 @@ def expect_state(page: Page, text: str) -> None:
     expect(page.locator("[data-annotate] [data-state]")).to_have_text(text)
 
 
+def begin(page: Page, site: Scene, path: str) -> None:
+    """Open the annotator; its first image is shown, so that keys are about it."""
+    show(page, site, path)
+    annotator = page.locator("[data-annotate]")
+    expect(annotator).to_have_attribute("data-state", re.compile("saved|changed"))
+    expect(annotator.locator("[data-state]")).not_to_contain_text("loading")
+
+
 def expect_ready(page: Page, text: str) -> None:
     """The script runs and shows an image: keys are about it."""
     expect(page.locator("[data-annotate]")).to_have_attribute("data-state", "saved")
@@ -83,7 +91,7 @@ def expect_count(page: Page, name: str, train: int) -> None:
 
 def test_classification_is_one_key_an_image(site: Scene, page: Page) -> None:
     desk = Desk(site, "classification")
-    show(page, site, desk.path)
+    begin(page, site, desk.path)
     expect(page.get_by_role("heading", level=1)).to_have_text("0.png")
     expect_count(page, "not annotated", 3)
     page.keyboard.press("2")
@@ -106,7 +114,7 @@ def test_classification_is_one_key_an_image(site: Scene, page: Page) -> None:
 
 def test_tags_are_toggled_and_saved_together(site: Scene, page: Page) -> None:
     desk = Desk(site, "tagging")
-    show(page, site, desk.path)
+    begin(page, site, desk.path)
     for key in ("1", "2"):
         page.keyboard.press(key)
     expect_state(page, "not saved yet")
@@ -151,7 +159,7 @@ def near(box: dict[str, float], *sides: float) -> bool:
 
 def test_boxes_are_drawn_moved_resized_and_deleted(site: Scene, page: Page) -> None:
     desk = Desk(site, "detection")
-    show(page, site, desk.path)
+    begin(page, site, desk.path)
     page.wait_for_function("() => document.querySelector('[data-picture]').complete")
     page.keyboard.press("2")
     drag(page, (0.1, 0.1), (0.4, 0.5))
@@ -181,7 +189,7 @@ def test_boxes_are_drawn_moved_resized_and_deleted(site: Scene, page: Page) -> N
 
 def test_boxes_need_no_mouse(site: Scene, page: Page) -> None:
     desk = Desk(site, "detection")
-    show(page, site, desk.path)
+    begin(page, site, desk.path)
     for key in ("+", "ArrowRight", "ArrowRight", "ArrowUp", "Shift+ArrowDown", "Control+ArrowLeft"):
         page.keyboard.press(key)
     for key in ("+", "2", "[", "Delete", "Control+z", "Escape", "Enter"):
@@ -209,7 +217,7 @@ def test_the_second_of_two_annotators_decides_what_becomes_of_it(
 ) -> None:
     desk = Desk(site, "tagging")
     first = desk.images[0]
-    show(page, site, desk.path)
+    begin(page, site, desk.path)
     page.keyboard.press("1")
     desk.say(first, {"concept_id": desk.dog})
     page.keyboard.press("Control+s")
@@ -235,7 +243,7 @@ def test_the_second_of_two_annotators_decides_what_becomes_of_it(
 
 def test_a_change_of_something_else_is_no_conflict(site: Scene, page: Page) -> None:
     desk = Desk(site, "tagging")
-    show(page, site, desk.path)
+    begin(page, site, desk.path)
     page.keyboard.press("1")
     moved = site.http.put(f"/api/v1/images/{desk.images[0]}/split", json={"split": "validation"})
     assert moved.is_success
@@ -260,7 +268,7 @@ def test_looking_at_a_removed_concept_changes_nothing(site: Scene, page: Page) -
 
 def test_a_key_names_the_next_box_and_not_the_last(site: Scene, page: Page) -> None:
     desk = Desk(site, "detection")
-    show(page, site, desk.path)
+    begin(page, site, desk.path)
     page.keyboard.press("1")
     drag(page, (0.1, 0.1), (0.4, 0.4))
     page.keyboard.press("2")
@@ -293,7 +301,7 @@ def frame_width(page: Page) -> float:
 
 def test_boxes_are_drawn_where_the_picture_is_zoomed_in(site: Scene, page: Page) -> None:
     desk = Desk(site, "detection")
-    show(page, site, desk.path)
+    begin(page, site, desk.path)
     expect_ready(page, "not annotated yet")
     fitted = frame_width(page)
     # The place under the pointer stays under it.
@@ -337,7 +345,7 @@ def test_boxes_are_hidden_filtered_and_copied_from_the_previous_image(
     site: Scene, page: Page
 ) -> None:
     desk = Desk(site, "detection")
-    show(page, site, desk.path)
+    begin(page, site, desk.path)
     page.keyboard.press("1")
     drag(page, (0.1, 0.1), (0.4, 0.4))
     page.keyboard.press("2")
@@ -377,7 +385,7 @@ def test_boxes_are_hidden_filtered_and_copied_from_the_previous_image(
 def test_the_previous_image_is_copied_where_the_page_began_later(site: Scene, page: Page) -> None:
     desk = Desk(site, "classification")
     desk.say(desk.images[0], {"concept_id": desk.dog})
-    show(page, site, desk.path)
+    begin(page, site, desk.path)
     expect(page.get_by_role("heading", level=1)).to_have_text("1.png")
     expect_ready(page, "not annotated yet")
     page.keyboard.press(";")
@@ -390,7 +398,7 @@ def test_concepts_beyond_the_keys_are_found_by_searching(site: Scene, page: Page
     desk = Desk(site, "classification")
     name = "a part of the undercarriage that has been repaired before " * 2
     more = site.concepts(desk.view, name, *(f"part {number}" for number in range(40)))
-    show(page, site, desk.path)
+    begin(page, site, desk.path)
     expect_ready(page, "not annotated yet")
     # A long name leaves room for every key.
     keys = page.locator("[data-says] kbd")
@@ -417,7 +425,7 @@ def test_concepts_beyond_the_keys_are_found_by_searching(site: Scene, page: Page
 
 def test_an_unanswered_save_is_said_and_not_lost(site: Scene, page: Page) -> None:
     desk = Desk(site, "tagging")
-    show(page, site, desk.path)
+    begin(page, site, desk.path)
     page.route("**/annotations/**", lambda route: route.abort(), times=1)
     page.keyboard.press("1")
     page.keyboard.press("Enter")
@@ -477,7 +485,7 @@ def test_a_key_labels_the_image_that_was_shown_when_it_was_pressed(
 ) -> None:
     desk = Desk(site, "classification", images=images)
     page.add_init_script(RECORDER)
-    show(page, site, desk.path)
+    begin(page, site, desk.path)
     latency(page, added)
     pressed = images + 6
     page.keyboard.type("12" * (pressed // 2), delay=each)
@@ -506,7 +514,7 @@ def labelled(page: Page) -> dict[str, str]:
 def test_keys_that_meet_no_image_are_refused_audibly(site: Scene, page: Page) -> None:
     desk = Desk(site, "classification")
     page.add_init_script(RECORDER)
-    show(page, site, desk.path)
+    begin(page, site, desk.path)
     waiting: list[Route] = []
 
     def hold(route: Route) -> None:
@@ -541,7 +549,7 @@ def test_keys_that_meet_no_image_are_refused_audibly(site: Scene, page: Page) ->
 
 def test_undo_and_redo_go_from_image_to_image(site: Scene, page: Page) -> None:
     desk = Desk(site, "classification")
-    show(page, site, desk.path)
+    begin(page, site, desk.path)
     heading = page.get_by_role("heading", level=1)
     for key, name in (("1", "1.png"), ("2", "2.png")):
         page.keyboard.press(key)
@@ -567,7 +575,7 @@ def test_undo_and_redo_go_from_image_to_image(site: Scene, page: Page) -> None:
 
 def test_a_session_that_ends_loses_nothing(site: Scene, page: Page) -> None:
     desk = Desk(site, "detection")
-    show(page, site, desk.path)
+    begin(page, site, desk.path)
     page.keyboard.press("1")
     drag(page, (0.1, 0.1), (0.4, 0.4))
     page.context.clear_cookies()
@@ -595,7 +603,7 @@ def test_a_session_that_ends_loses_nothing(site: Scene, page: Page) -> None:
 
 def test_an_image_removed_meanwhile_is_named_and_stops_nothing(site: Scene, page: Page) -> None:
     desk = Desk(site, "tagging")
-    show(page, site, desk.path)
+    begin(page, site, desk.path)
     removed = site.http.delete(f"/api/v1/images/{desk.images[0]}")
     assert removed.is_success
     page.keyboard.press("1")
@@ -608,7 +616,7 @@ def test_an_image_removed_meanwhile_is_named_and_stops_nothing(site: Scene, page
 
 def test_a_concept_removed_meanwhile_is_named_by_its_label(site: Scene, page: Page) -> None:
     desk = Desk(site, "tagging")
-    show(page, site, desk.path)
+    begin(page, site, desk.path)
     removed = site.http.delete(f"/api/v1/views/{desk.view}/concepts/{desk.dog}")
     assert removed.is_success
     page.keyboard.press("2")
@@ -669,7 +677,7 @@ def test_the_grid_needs_no_script(site: Scene, chromium: Browser) -> None:
 
 def test_annotating_can_be_read_and_steered_in_both_schemes(site: Scene, page: Page) -> None:
     desk = Desk(site, "detection")
-    show(page, site, desk.path)
+    begin(page, site, desk.path)
     page.keyboard.press("+")
     for width in (1300, 400):
         page.set_viewport_size({"width": width, "height": 900})
