@@ -36,6 +36,7 @@ from api.dataset.erasure import ErasureController
 from api.dataset.exports import ExportController
 from api.dataset.groups import GroupController
 from api.dataset.groups_page import GroupPages
+from api.dataset.image_lookup import ImageLookupController
 from api.dataset.image_page import ImagePages
 from api.dataset.images import ImageController
 from api.dataset.imports import ImportController
@@ -109,6 +110,7 @@ API = Router(
     route_handlers=[
         ProjectController,
         ImageController,
+        ImageLookupController,
         ReviewController,
         AgreementController,
         GroupController,

@@ -100,6 +100,7 @@ _WITH_ETAG = {
     "/api/v1/models/{model_id}",
     "/api/v1/versions/{version_id}",
     "/api/v1/versions/{version_id}/checkpoint",
+    "/api/v1/versions/{version_id}/manifest",
     "/api/v1/webhooks/{webhook_id}",
     "/api/v1/images/{image_id}",
 }
@@ -130,6 +131,7 @@ _MAY_BE_UNFINISHED = (
     "/api/v1/versions/{version_id}/compare",
     "/api/v1/versions/{version_id}/evaluation",
     "/api/v1/versions/{version_id}/flip-book/epochs/",
+    "/api/v1/versions/{version_id}/manifest",
     "/api/v1/versions/{version_id}/flip-book/items",
     "/api/v1/versions/{version_id}/flip-book/points",
     "/api/v1/versions/{version_id}/model",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from stemma_client._generated import answers, operations
 from stemma_client.datasets import Dataset
-from stemma_client.downloads import download
+from stemma_client.downloads import download, sha256_of
 from stemma_client.entities import Entity, ensuring
 from stemma_client.errors import StemmaError
 from stemma_client.images import Image
@@ -74,6 +74,14 @@ class Project(Entity):
         )
         for page in self.client.pages(request):
             yield from (Image(self.client, row) for row in page.items)
+
+    def image_of(self, file: str | Path, view: View | None = None) -> Image:
+        """The image that has the content of a file here, whatever their names; with a view, with
+        its annotations in it. Raises `NotFound`."""
+        request = operations.get_image_by_digest(
+            self.id, sha256_of(Path(file)), view_id=None if view is None else view.id
+        )
+        return Image(self.client, self.client.send(request).image)
 
     def image_rows(self, view: View | None = None) -> Rows[answers.ImageRow]:
         """The same as rows, for a table."""

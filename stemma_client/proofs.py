@@ -124,6 +124,10 @@ def _check_weights(path: Path, digest: str | None, kept: KeptCheckpoint) -> None
             f"the first {kept.size:,} events name no weights of the version: it had not ended when"
             " you kept the checkpoint"
         )
-    file = path / "model.safetensors" if path.is_dir() else path
-    if (found := sha256_of(file)) != digest:
-        raise DigestMismatch(f"{file} has sha256 {found}, and the log names {digest}")
+    found = path.glob("model.*") if path.is_dir() else [path]
+    files = [one for one in found if one.suffix != ".json"]
+    if len(files) != 1:
+        raise NotProven(f"{path} has {len(files)} files of weights: name one")
+    (file,) = files
+    if (actual := sha256_of(file)) != digest:
+        raise DigestMismatch(f"{file} has sha256 {actual}, and the log names {digest}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,9 +14,10 @@ from stemma_client._generated import answers, operations
 from stemma_client.comparisons import Comparison
 from stemma_client.downloads import download
 from stemma_client.entities import Entity
-from stemma_client.errors import ApiError, TrainingFailed
+from stemma_client.errors import ApiError, DigestMismatch, TrainingFailed
 from stemma_client.evaluations import Evaluation
 from stemma_client.flip_book import FlipBook
+from stemma_client.manifests import ManifestLine
 from stemma_client.metrics import Metrics
 from stemma_client.proofs import Proof, prove_version
 from stemma_client.suspects import Suspects
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 FINISHED = frozenset({"ready", "stopped"})
 FAILED = frozenset({"failed", "cancelled"})
+
+ENDINGS = {"safetensors": "safetensors", "onnx": "onnx"}
+"""Of files of weights, by their formats; others are `bin`."""
 
 Split = Literal["train", "validation"]
 
@@ -148,6 +153,16 @@ class Version(Entity):
         """How to use the checkpoint, and how it was made."""
         return self.client.send(operations.get_model_description(self.id))
 
+    def manifest(self) -> Rows[ManifestLine]:
+        """The dataset that it learns from, which never changes, compared with the digest in the
+        log. Raises `DigestMismatch`."""
+        content = self.client.send(operations.get_training_manifest(self.id))
+        found = hashlib.sha256(content).hexdigest()
+        self.look()
+        if found != self.row.manifest:
+            raise DigestMismatch(f"the manifest is {found}, and the log names {self.row.manifest}")
+        return Rows(msgspec.json.decode(line, type=ManifestLine) for line in content.splitlines())
+
     def download(self, folder: str | Path) -> Path:
         """Write the weights, their description and the model card to a folder; the folder.
 
@@ -158,7 +173,8 @@ class Version(Entity):
         target.mkdir(parents=True, exist_ok=True)
         model = self.describe()
         weights = operations.download_checkpoint(self.id)
-        path = target / "model.safetensors"
+        format_ = self.row.trainer.format if self.row.trainer else "safetensors"
+        path = target / f"model.{ENDINGS.get(format_, 'bin')}"
         download(self.client.transport, weights, path, digest=model.checkpoint)
         card = self.client.send(operations.get_model_card(self.id))
         (target / "README.md").write_bytes(card)

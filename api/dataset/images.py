@@ -149,13 +149,7 @@ class ImageController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Response[ImageView]:
-        shown = (*OF_IMAGES, SUSPECTS, CATALOG)
-        with backend.reading_as_of(as_of, at_least, *shown) as (connection, position, at):
-            above = parents_of(connection, [view_id], as_of=at)[view_id] if view_id else ()
-            image = image_there(connection, image_id, view_id=view_id, parents=above, as_of=at)
-            decisions = decisions_of(connection, [image_id], view_id, upto=at).get(image_id, [])
-        view = ImageView(image, decisions, position)
-        return Response(view, headers={"ETag": f'"{image.revision}"'})
+        return image_view(backend, image_id, view_id=view_id, at_least=at_least, as_of=as_of)
 
     @get(
         "/images/{image_id:str}/content",
@@ -322,6 +316,19 @@ async def thumbnail(
     if crop is not None:
         data = await asyncio.to_thread(cut, data, crop, size)
     return Response(data, media_type=MEDIA_TYPE, headers=headers)
+
+
+def image_view(
+    backend: Backend, image_id: str, *, view_id: str | None, at_least: int | None, as_of: str | None
+) -> Response[ImageView]:
+    """An image with the decisions about it; its annotations are those in a view."""
+    shown = (*OF_IMAGES, SUSPECTS, CATALOG)
+    with backend.reading_as_of(as_of, at_least, *shown) as (connection, position, at):
+        above = parents_of(connection, [view_id], as_of=at)[view_id] if view_id else ()
+        image = image_there(connection, image_id, view_id=view_id, parents=above, as_of=at)
+        decisions = decisions_of(connection, [image_id], view_id, upto=at).get(image_id, [])
+    view = ImageView(image, decisions, position)
+    return Response(view, headers={"ETag": f'"{image.revision}"'})
 
 
 def _image_and_depth(

@@ -2,6 +2,7 @@
 
 from litestar import Controller, Response, get
 from litestar.params import FromPath
+from litestar.response import Stream
 
 from adapters.blobs.blobs import BlobCorrupt, BlobMissing
 from api.access.rights import needs
@@ -47,6 +48,31 @@ class TakeAwayController(Controller):
         """The description as Markdown."""
         card = model_card(describe(history_of(backend.store, version_id)))
         return Response(card, media_type="text/markdown; charset=utf-8")
+
+    @get(
+        "/{version_id:str}/manifest",
+        summary="The dataset of a version",
+        media_type="application/x-ndjson",
+        sync_to_thread=True,
+        opt=needs(Right.READ, of="version_id"),
+    )
+    def get_training_manifest(self, backend: Served, version_id: FromPath[str]) -> Stream:
+        """A JSON line for each image or crop that trained or validated it: its file's sha256, its
+        split and its annotations. The sha256 of all lines is the version's `manifest`."""
+        with backend.reading(None, MODELS_LIBRARY) as (connection, _):
+            version = find_version(connection, version_id)
+        if version is None:
+            raise NotFound("there is no such version")
+        if version.manifest is None:
+            raise Conflict(f"the version is {version.status}, and its dataset is not frozen yet")
+        return Stream(
+            backend.blobs.read_compressed(version.manifest),
+            media_type="application/x-ndjson",
+            headers={
+                "Content-Disposition": f'attachment; filename="version-{version.number}.jsonl"',
+                "ETag": f'"{version.manifest}"',
+            },
+        )
 
     @get(
         "/{version_id:str}/checkpoint",

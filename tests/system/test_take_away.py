@@ -196,8 +196,9 @@ def test_the_python_guide_runs_with_the_package_alone(trained: Trained, tmp_path
         folder = tmp_path / "pets" / ("cat" if digit < 5 else "dog")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
+    check = "assert len(best.manifest()) == sum(best.manifest().to_pandas().split.notna()) == 60\n"
     blocks = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
-    (tmp_path / "guide.py").write_text("\n".join(blocks))
+    (tmp_path / "guide.py").write_text("\n".join([*blocks, check]))
     variables = {"STEMMA_DATA": str(trained.system.data), "PATH": os.environ["PATH"]}
     done = subprocess.run(
         [environment.python, "-I", "guide.py"],

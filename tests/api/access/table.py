@@ -95,6 +95,8 @@ read of                GET    /api/v1/versions/{version_id}/progress
 read of                GET    /api/v1/versions/{version_id}/metrics
 read of                GET    /api/v1/versions/{version_id}/metrics.csv
 read of                GET    /api/v1/versions/{version_id}/checkpoint
+read of                GET    /api/v1/versions/{version_id}/manifest
+read of                GET    /api/v1/projects/{project_id}/images/by-digest/{digest}
 read of                GET    /api/v1/versions/{version_id}/events
 read of                GET    /api/v1/versions/{version_id}/model.json
 read of                GET    /api/v1/versions/{version_id}/model-card

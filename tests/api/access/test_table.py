@@ -71,7 +71,8 @@ class Doors:
         scene.visible()
         path = f"/api/v1/projects/{project}/images"
         found = scene.http.get(f"/api/v1/versions/{version}").json()["version"]
-        image = scene.http.get(path).json()["items"][0]["image_id"]
+        first = scene.http.get(path).json()["items"][0]
+        image = first["image_id"]
         hook = {"url": "https://93.184.215.14/", "project_id": project}
         trainer = {"name": f"acme/{name.lower().replace(' ', '-')}", "kinds": ["classification"]}
         asked = {"source": str(folder / "root" / "source")}
@@ -99,6 +100,7 @@ class Doors:
                 "name": "project.created",
                 "file": "1.json",
                 "position": "1",
+                "digest": first["blob"],
                 "epoch": "1",
                 "item": "none",
                 "key": image,

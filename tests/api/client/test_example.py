@@ -65,6 +65,9 @@ def test_what_is_made_is_there_at_once(client: Stemma, tmp_path: Path) -> None:
     assert view.annotate(labels, key="labels") == 6
     pets.draw_validation(0.5, seed=7)
     assert [image.id for image in pets.images(view, annotated=True)] == ids
+    assert [pets.image_of(file, view).id for file in files] == ids
+    with pytest.raises(NotFound):
+        pets.image_of(__file__)
     assert pets.dataset.summary().counts.validation == 3
     assert client.projects["Pets"].views["species"].concepts == view.concepts
     with pytest.raises(KeyError, match="it has 'species'"):

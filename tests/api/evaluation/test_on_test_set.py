@@ -114,6 +114,7 @@ def make(site: Scene, work: Work, name: str) -> Made:
         "key_id": "none",
         "correlation_id": "none",
         "tile": "0/000",
+        "digest": "00" * 32,
         "position": str(site.store.head()),
         "epoch": "1",
         "item": items.json()["items"][0]["item"],

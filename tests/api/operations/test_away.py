@@ -34,7 +34,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExc
 
 NAMES = """
 project_id view_id version_id other_id model_id concept_id image_id import_id webhook_id trainer_id
-image account_id key_id correlation_id kind role tile file_path name file position path
+image account_id key_id correlation_id kind role tile file_path name file digest position path
 experiment_id item epoch
 """
 IDS = dict.fromkeys(NAMES.split(), "none")
