@@ -30,7 +30,7 @@ def run_project(settings: Settings, store: Store, stop: threading.Event) -> None
     """Keep all read models up with the log. One that fails is tried again, by itself."""
     url = settings.require("database_url")
     follower = Follower(engine_for(url), store, READ_MODELS, _projected, described)
-    for _ in log_growth(url, stop, poll=1.0):
+    for _ in log_growth(url, stop, poll=1.0, first=True):
         follower.keep_up()
 
 

@@ -68,7 +68,7 @@ from api.flip_book.suspects_page import SuspectPages
 from api.http.api_version import API_VERSION
 from api.http.counters import Metrics
 from api.http.edges import SecurityHeaders
-from api.http.known_parameters import known_parameters
+from api.http.known_parameters import documented_parameters, known_parameters
 from api.http.parameters import JsonRequest, provided
 from api.http.problems import HANDLERS, MOST_PARTS
 from api.http.watching import RequestLog
@@ -200,6 +200,8 @@ def create_app(settings: Settings) -> Litestar:
         asyncio.get_running_loop().set_default_executor(threads)
         backend = await asyncio.to_thread(Backend, settings)
         app.state.backend = backend
+        # Before somebody has to wait for it.
+        threads.submit(documented_parameters, app)
         try:
             yield
         finally:

@@ -57,6 +57,7 @@ class ApiStore(TracedStore):
     def __init__(self, url: str, own_writes: OwnWrites) -> None:
         super().__init__(url, pool_size=THREADS)
         self._own_writes = own_writes
+        self.scopes = Scopes(self)
         self.known_head = 0
         """A position that the log has reached."""
 
@@ -75,6 +76,7 @@ class ApiStore(TracedStore):
         if proof is not None:
             proof.holds = True
         self._own_writes.note(events, position)
+        self.scopes.note(events)
         self.known_head = max(self.known_head, position)
         return position
 
@@ -115,7 +117,7 @@ class Backend:
         self.own_writes = OwnWrites()
         self.store = ApiStore(url, self.own_writes)
         self.access = Access(self.store)
-        self.scopes = Scopes(self.store)
+        self.scopes = self.store.scopes
         self.committed: Engine = engine_for(url, THREADS)
         self.engine: Engine = self.committed.execution_options(isolation_level="REPEATABLE READ")
         self.refusals = Refusals(self.committed)

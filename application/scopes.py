@@ -8,6 +8,7 @@ import msgspec
 from application.log.store import Store
 from domain.aggregates import VIEW
 from domain.audit.places import StreamScope, stream_scope
+from domain.event import Recorded
 
 CACHED = 100_000
 """The default number of cached scopes; the oldest are evicted first."""
@@ -33,6 +34,17 @@ class Scopes:
     def is_known(self, stream: str) -> bool:
         """Whether `project_of` answers without a query."""
         return stream in self._cache
+
+    def note(self, events: Iterable[Recorded]) -> None:
+        """Keep the scopes of streams that begin with these events."""
+        begun = {
+            recorded.stream: scope
+            for recorded in events
+            if recorded.originator_version == 1
+            and (scope := stream_scope(recorded.stream, recorded.event)) is not None
+            and scope.project_id is not None
+        }
+        self._keep(begun)
 
     def projects_of(self, streams: Iterable[str]) -> dict[str, str | None]:
         """The project ids of several streams."""

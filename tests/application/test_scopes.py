@@ -48,3 +48,17 @@ def test_what_is_cached_is_bounded_and_read_again(
     for _ in range(2):
         assert set(known.projects_of(streams).values()) == {scene.project}
     assert len(known._cache) == 2
+
+
+def test_what_is_noted_as_it_begins_is_known_without_a_query(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = trainable(store)
+    events = list(store.read_all())
+    known = Scopes(store)
+    known.note(events)
+    streams = {recorded.stream for recorded in events if not recorded.stream.startswith("model-")}
+    expected = Scopes(store).projects_of(streams)
+    assert set(expected.values()) == {scene.project}
+    monkeypatch.setattr(store, "first_events", None)
+    assert known.projects_of(streams) == expected

@@ -13,7 +13,7 @@ from adapters.processes.processes import wait_until
 from application.log.store import Store
 from domain.dataset.project import ProjectCreated, ProjectRenamed
 from domain.event import name_of
-from tests.application.scenes import Scene
+from tests.application.scenes import Scene, recorded
 from tests.servers import Database
 from tests.waiting import HANG_SECONDS
 
@@ -73,6 +73,32 @@ def test_an_event_wakes_those_that_name_it_and_those_that_name_none(
             wait_until(lambda: created.count > counts[1], HANG_SECONDS)
             assert renamed.count == counts[2]
     wait_until(lambda: not listeners(), HANG_SECONDS)
+
+
+def test_the_others_are_woken_after_those_that_are_first(migrated: Database, store: Store) -> None:
+    names = ("relay", "read models", "webhooks")
+    order: list[str] = []
+    stop = threading.Event()
+
+    def follow(name: str) -> None:
+        wakes = log_growth(migrated.app_url, stop, (CREATED,), NEVER, first=name == "read models")
+        order.extend(name for _ in wakes)
+
+    threads = [threading.Thread(target=follow, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(lambda: set(order) == set(names), HANG_SECONDS)
+        for number in range(12):
+            before = len(order)
+            store.append([recorded(f"project-{number}", 1, ProjectCreated("p"))])
+            wait_until(lambda since=before: set(order[since:]) == set(names), HANG_SECONDS)
+            # At first there may also be some that were woken for the beginning.
+            assert order[-1] != "read models"
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(HANG_SECONDS)
 
 
 def test_without_an_event_it_wakes_after_its_interval(migrated: Database) -> None:
