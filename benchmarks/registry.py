@@ -12,7 +12,16 @@ from benchmarks.operations import busy, commands, crowd, pages, start, tracing
 from benchmarks.peers import side_by_side
 from benchmarks.projections import as_of, library, projection, replay
 from benchmarks.subscriptions import delivery, relaying, sse
-from benchmarks.training import labelling, live, loading, recording, suspects, training, two_levels
+from benchmarks.training import (
+    labelling,
+    live,
+    loading,
+    recording,
+    suspects,
+    trainer,
+    training,
+    two_levels,
+)
 
 BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "projection": projection.run,
@@ -23,6 +32,7 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "freezing": freezing.run,
     "grid": grid.run,
     "training": training.run,
+    "trainer": trainer.run,
     "flip_book": recording.run,
     "scrub": scrub.run,
     "suspects": suspects.run,

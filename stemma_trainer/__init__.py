@@ -12,8 +12,9 @@ It imports nothing of Stemma: what it does is the contract of docs/own-training.
 
 from stemma_trainer.data import Data, Item, Split
 from stemma_trainer.form import Choice, Flag, Form, Number, Text
-from stemma_trainer.run import NonFinite, Run, Stopped
+from stemma_trainer.run import Run
 from stemma_trainer.serving import Trainer, trainer
+from stemma_trainer.steps import NonFinite
 
 __all__ = [
     "Choice",
@@ -25,7 +26,6 @@ __all__ = [
     "Number",
     "Run",
     "Split",
-    "Stopped",
     "Text",
     "Trainer",
     "trainer",

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from stemma_trainer.contract import Assignment
-from stemma_trainer.run import Run, Stopped
+from stemma_trainer.run import Run
 from stemma_trainer.store import Superseded
 
 ORDERS, REPORTS = "STEMMA_TRAINER_ORDERS", "STEMMA_TRAINER_REPORTS"
@@ -56,7 +56,7 @@ def run_child(train: Callable[[Run], object], declared: Mapping[str, str], devic
         run = Run(pipe.assignment, pipe, declared, device)
         train(run)
         run.finish()
-    except (Superseded, Stopped):
+    except Superseded:
         os._exit(SUPERSEDED)
     except Exception as error:
         import traceback

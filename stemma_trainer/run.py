@@ -14,19 +14,10 @@ import pyarrow.parquet as pq
 
 from stemma_trainer.contract import Assignment
 from stemma_trainer.data import Data, Item, Split, read_data
+from stemma_trainer.steps import REPORT_SECONDS, NonFinite, StepBuffer
 from stemma_trainer.store import JobStore
 
-REPORT_SECONDS = 1.0
-LARGEST_CHUNK = 5_000
 _BATCH = 256
-
-
-class NonFinite(Exception):
-    """A loss or a metric is no finite number."""
-
-
-class Stopped(Exception):
-    """The run was given up: cancelled, or handed to another worker. Let it pass."""
 
 
 class Channel(Protocol):
@@ -73,8 +64,8 @@ class Run:
         self._state = state[4 + length :] if state else None
         self._planned = 0
         self._per_epoch = 0
-        self._rates: list[float] = []
-        self._losses: list[float] = []
+        self._value = 0.0
+        self._steps = StepBuffer(channel.report, self._saved.iteration)
         self._due = time.monotonic() + REPORT_SECONDS
         self._predicted = False
         started = {
@@ -113,15 +104,7 @@ class Run:
 
     def step(self, *, loss: float, learning_rate: float = 0.0) -> None:
         """One iteration is done: a batch. Raises `NonFinite`."""
-        loss, learning_rate = float(loss), float(learning_rate)
-        if not math.isfinite(loss) or not math.isfinite(learning_rate):
-            iteration = self._saved.iteration + len(self._losses)
-            self._flush_steps()
-            raise NonFinite(f"the loss stopped being a finite number at iteration {iteration}")
-        self._losses.append(loss)
-        self._rates.append(learning_rate)
-        if len(self._losses) >= LARGEST_CHUNK or time.monotonic() >= self._due:
-            self._flush_steps()
+        self._steps.add(loss, learning_rate)
 
     def epoch(
         self,
@@ -266,15 +249,8 @@ class Run:
         )
 
     def _flush_steps(self) -> None:
-        self._due = time.monotonic() + REPORT_SECONDS
-        if not self._losses:
-            return
-        first = self._saved.iteration
-        self._report(
-            "batch_metrics", first_iteration=first, learning_rate=self._rates, loss=self._losses
-        )
-        self._saved.iteration = first + len(self._losses)
-        self._rates, self._losses = [], []
+        self._steps.flush()
+        self._saved.iteration = self._steps.reported
 
     def _prepared(self, fraction: float) -> None:
         if time.monotonic() >= self._due:

@@ -259,7 +259,8 @@ def list_versions(
     version has, or an order that is none.
     """
     _require_known("status", filters.status, STATUSES)
-    _require_known("architecture", filters.architecture, ARCHITECTURES)
+    if "/" not in (filters.architecture or ""):  # else it is the name of a trainer
+        _require_known("architecture", filters.architecture, ARCHITECTURES)
     _require_known("sort", sort, SORTS)
     versions = VERSIONS.at(as_of)
     query = select(versions)

@@ -1,0 +1,150 @@
+"""Trainers over HTTP and by commands: who may, what a version records, and what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.main import main
+from domain.aggregates import VERSION
+from domain.training.messages import Started
+from domain.training.version import VersionCreated
+from tests.api.scene import Scene
+
+FORM: dict[str, Any] = {
+    "kinds": ["classification"],
+    "settings": [
+        {"control": "number", "key": "epochs", "default": 8, "least": 1, "whole": True},
+        {"control": "choice", "key": "solver", "default": "sgd", "choices": ["sgd", "adam"]},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def view(site: Scene) -> str:
+    return site.trainable("Trainers")[1]
+
+
+def register(site: Scene, name: str, **other: Any) -> str:
+    return str(site.post("/trainers", FORM | {"name": name} | other)["id"])
+
+
+def run(site: Scene, *arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments, env=site.environment)
+
+
+def created(site: Scene, version_id: str) -> VersionCreated:
+    stream = VERSION.stream(version_id)
+    event = site.store.streams([stream])[stream][0].event
+    assert isinstance(event, VersionCreated)
+    return event
+
+
+def train(site: Scene, view: str, **body: Any) -> str:
+    return str(site.post(f"/views/{view}/versions", body)["id"])
+
+
+def test_a_version_records_the_trainer_its_form_and_settings(site: Scene, view: str) -> None:
+    trainer_id = register(site, "acme/recorded", format="onnx")
+    version_id = train(site, view, trainer="acme/recorded", settings={"epochs": 3})
+    event = created(site, version_id)
+    assert event.options is None
+    assert event.trainer is not None
+    assert event.trainer.settings == {"epochs": 3, "solver": "sgd"}
+    site.visible()
+    shown = site.http.get(f"/api/v1/trainers/{trainer_id}").json()["trainer"]
+    assert shown["form"] == event.trainer.form
+    assert shown["queue"] == "trainer--acme--recorded"
+    version = site.http.get(f"/api/v1/versions/{version_id}").json()["version"]
+    assert version["architecture"] == "acme/recorded"
+    assert version["trainer"] == msgspec.to_builtins(event.trainer)
+    for page in (f"/versions/{version_id}", f"/views/{view}"):
+        assert "acme/recorded" in site.http.get(page).text
+    found = site.http.get(f"/api/v1/versions?architecture=acme/recorded&view_id={view}").json()
+    assert "items" in found, found
+    assert [one["version_id"] for one in found["items"]] == [version_id]
+    trail = site.http.get(f"/api/v1/audit/trail?version={version_id}").text
+    assert "acme/recorded" in trail
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({"trainer": "acme/nobody"}, 404, None),
+        ({"trainer": "acme/refusing", "settings": {"epochs": 0}}, 422, "epochs"),
+        ({"trainer": "acme/refusing", "settings": {"depth": 3}}, 422, "depth"),
+        ({"trainer": "acme/refusing", "options": {"epochs": 3}}, 422, "options"),
+        ({"settings": {"epochs": 3}}, 422, "settings"),
+        ({"trainer": "acme/tagger"}, 409, "trainer"),
+        ({"trainer": "acme/retired"}, 409, "trainer"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_by_name(
+    site: Scene, view: str, body: dict[str, Any], status: int, field: str | None
+) -> None:
+    names = {one["name"] for one in site.http.get("/api/v1/trainers").json()["items"]}
+    if "acme/refusing" not in names:
+        register(site, "acme/refusing")
+        register(site, "acme/tagger", kinds=["tagging"])
+        site.post(f"/trainers/{register(site, 'acme/retired')}/retire", None)
+        site.visible()
+    refused = site.http.post(f"/api/v1/views/{view}/versions", json=body)
+    assert refused.status_code == status, refused.text
+    fields = [error["field"] for error in refused.json().get("errors", [])]
+    assert fields == ([] if field is None else [field]), refused.text
+
+
+def test_what_the_server_cannot_do_with_others_code_is_refused(site: Scene, view: str) -> None:
+    register(site, "acme/foreign")
+    version_id = train(site, view, trainer="acme/foreign")
+    site.freeze(version_id)
+    site.report(version_id, Started("gpu-1", "cpu", {}, 0))
+    options = {"architecture": "resnet18", "start_from": version_id}
+    refused = site.http.post(f"/api/v1/views/{view}/versions", json={"options": options})
+    assert refused.status_code in {409, 422}, refused.text
+    refused = site.http.get(f"/api/v1/versions/{version_id}/model.json")
+    assert refused.status_code == 409
+
+
+def test_only_administrators_register(site: Scene, view: str) -> None:
+    trainer_id = register(site, "acme/guarded")
+    with site.person("tess", "trainer") as client:
+        for method, path, body in (
+            ("POST", "/trainers", FORM | {"name": "acme/hers"}),
+            ("PUT", f"/trainers/{trainer_id}/form", FORM),
+            ("POST", f"/trainers/{trainer_id}/retire", None),
+        ):
+            answer = client.request(method, f"/api/v1{path}", json=body)
+            assert answer.status_code == 403, (method, path)
+        used = client.post(f"/api/v1/views/{view}/versions", json={"trainer": "acme/guarded"})
+        assert used.status_code == 201, used.text
+
+
+def test_commands_register_use_change_and_retire(site: Scene, view: str, tmp_path: Path) -> None:
+    form = tmp_path / "form.json"
+    form.write_text(json.dumps(FORM))
+    done = run(site, "trainers", "register", "acme/typed", str(form))
+    assert done.exit_code == 0, done.output
+    assert "trainer--acme--typed" in done.output
+    site.visible()
+    done = run(site, "train", view, "--trainer", "acme/typed", "--set", "epochs=2")
+    assert done.exit_code == 0, done.output
+    version_id = done.stdout.splitlines()[0]
+    trainer = created(site, version_id).trainer
+    assert trainer is not None
+    assert trainer.settings["epochs"] == 2
+    form.write_text(json.dumps(FORM | {"settings": []}))
+    assert run(site, "trainers", "change", "acme/typed", str(form)).exit_code == 0
+    site.visible()
+    listed = json.loads(run(site, "trainers", "list", "--json").stdout)
+    (own,) = [one for one in listed if one["name"] == "acme/typed"]
+    assert own["settings"] == []
+    assert run(site, "trainers", "retire", "acme/typed").exit_code == 0
+    site.visible()
+    assert "acme/typed" not in run(site, "trainers", "list").output
+    done = run(site, "trainers", "retire", "acme/none")
+    assert done.exit_code == 1
+    assert "there is no trainer 'acme/none'" in done.output
