@@ -59,7 +59,8 @@ from domain.library.view import DETECTION
 
 CROWD = "crowd regions (iscrowd) are left out"
 WITHOUT_ANNOTATIONS = (
-    "images without annotations are taken as {}; the option unlabelled changes that"
+    "images without annotations are taken as {}; the option `unlabelled` (`--unlabelled`) changes"
+    " that"
 )
 
 

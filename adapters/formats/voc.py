@@ -59,7 +59,9 @@ IMAGE_FOLDERS = ("JPEGImages", "images", "data")
 FORM = "Pascal VOC"
 QUOTED = re.compile('".+"')
 NO_XML = "there is no *.xml with <annotation> in Annotations/ or by the images"
-WITHOUT_OBJECTS = "images without objects are taken as {}; the option unlabelled changes that"
+WITHOUT_OBJECTS = (
+    "images without objects are taken as {}; the option `unlabelled` (`--unlabelled`) changes that"
+)
 UNLISTED = "images that no list in ImageSets names are left out"
 
 

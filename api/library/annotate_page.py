@@ -87,12 +87,19 @@ class AnnotatePage(Page, frozen=True, kw_only=True):
 
     @property
     def keys(self) -> list[tuple[str, str, str]]:
-        """Each concept's id, label and key; the key is empty beyond the last of `KEYS`."""
-        keys = KEYS.ljust(len(self.view.concepts))
-        return [
-            (concept.concept_id, concept.label, key.strip())
-            for concept, key in zip(self.view.concepts, keys, strict=False)
-        ]
+        """Each concept's id, label and key; the key is empty beyond the last of `KEYS`.
+
+        A label that is one of the keys has itself as key: that of the digit 4 is 4.
+        """
+        own = {concept.label.lower() for concept in self.view.concepts} & set(KEYS)
+        others = iter([key for key in KEYS if key not in own])
+        keys = []
+        for concept in self.view.concepts:
+            label = concept.label.lower()
+            key = label if label in own else next(others, "")
+            own.discard(label)
+            keys.append((concept.concept_id, concept.label, key))
+        return keys
 
     @property
     def searchable(self) -> bool:

@@ -45,8 +45,8 @@ def erase_image(
     others = sorted({other.project_id for other in sharing.values()} - {image.project_id})
     if others and not command.everywhere:
         raise Conflict(
-            f"the same bytes are an image of {_names(session, others, held)} too: say everywhere to"
-            " erase it there as well",
+            f"the same bytes are an image of {_names(session, others, held)} too: set"
+            " `everywhere` (`--everywhere`) to erase it there as well",
             field="everywhere",
         )
     if not all(held.may(Right.ADMINISTER, other) for other in others):

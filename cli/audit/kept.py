@@ -27,7 +27,7 @@ def kept_checkpoints(
         try:
             checkpoint, _ = open_checkpoint(note, verifier_keys)
         except Malformed as error:
-            raise click.UsageError(f"{source} is none: {error}") from error
+            raise click.UsageError(f"{source} is no signed checkpoint: {error}") from error
         except Unsigned as error:
             unsigned.append(f"{source} is not signed by the log: {error}")
             continue

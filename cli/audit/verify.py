@@ -105,7 +105,9 @@ def _lines(
     yield f"{report.stored:,} stored checkpoints{compared}, and {len(kept):,} that you kept"
     yield f"the events are as they were signed for up to position {report.covered:,}"
     first = report.covered + 1
-    if first == report.events:
+    if report.findings and report.covered < report.events:
+        yield f"from position {first:,} on they are not as they were signed, or not signed"
+    elif first == report.events:
         yield f"position {first:,} is not signed yet"
     elif first < report.events:
         yield f"positions {first:,} to {report.events:,} are not signed yet"

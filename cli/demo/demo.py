@@ -188,7 +188,10 @@ def _farewell(
             " inside, `stemma down` stops it."
         )
     else:
-        console.print("`stemma up` starts all of it again with this version in it.")
+        console.print(
+            "Once nothing runs any more, `stemma up` starts all of it again, with this version in"
+            " it."
+        )
 
 
 def _succeeded(console: Console, version: dict[str, Any], plan: Plan, result: DemoResult) -> bool:

@@ -18,7 +18,7 @@ from adapters.health.consumer_lag import (
 from adapters.health.heartbeats import SILENT_SECONDS, ServiceHeartbeat
 from adapters.nats.jetstream import EVENTS
 from adapters.postgres.postgres import engine_for
-from adapters.settings import Settings
+from adapters.settings import Settings, read_runtime
 from adapters.subscriptions.webhooks.positions import webhook_lags
 from adapters.training.worker_pool import (
     QueueMonitor,
@@ -57,6 +57,8 @@ def print_status(settings: Settings) -> None:
     settings.require("nats_url")
     broker = asyncio.run(_from_nats(settings, database))
     console = Console(markup=False)
+    if (runtime := read_runtime(settings.data)) is not None:
+        console.print(f"running at {runtime.api_url}", soft_wrap=True)
     console.print(_positions(database, others, broker))
     if database.failing:
         console.print(_failing(database.failing))

@@ -50,6 +50,8 @@ def watch(client: ApiClient, version_id: str, console: Console) -> None:
                     latest[series["metric"]] = series["iterations"][-1], series["values"][-1]
             lines = [Text(waiting)] if waiting else []
             live.update(Group(bar, *lines, _metrics_table(latest)))
+    if not console.is_terminal:
+        console.print()  # what was live ends without a new line there
 
 
 def _told(waiting: Waiting) -> str:

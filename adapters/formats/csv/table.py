@@ -54,7 +54,9 @@ from adapters.uploads.disk_set import DiskSet
 from domain.errors import Invalid
 from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
 
-WITHOUT_ANNOTATIONS = "images without boxes are taken as {}; the option unlabelled changes that"
+WITHOUT_ANNOTATIONS = (
+    "images without boxes are taken as {}; the option `unlabelled` (`--unlabelled`) changes that"
+)
 TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
 
 

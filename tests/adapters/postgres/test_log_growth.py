@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import psycopg
 from sqlalchemy import text
@@ -50,6 +51,10 @@ def waiting(url: str, names: Sequence[str] = (), poll: float = NEVER) -> Iterato
         waiter.end()
 
 
+def _all_since(order: Sequence[str], before: int, names: Sequence[str]) -> bool:
+    return set(order[before:]) == set(names)
+
+
 def listeners() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "log growth"]
 
@@ -92,7 +97,7 @@ def test_the_others_are_woken_after_those_that_are_first(migrated: Database, sto
         for number in range(12):
             before = len(order)
             store.append([recorded(f"project-{number}", 1, ProjectCreated("p"))])
-            wait_until(lambda since=before: set(order[since:]) == set(names), HANG_SECONDS)
+            wait_until(partial(_all_since, order, before, names), HANG_SECONDS)
             # At first there may also be some that were woken for the beginning.
             assert order[-1] != "read models"
     finally:
