@@ -14,6 +14,9 @@ LOOK_SECONDS = 20.0
 BAR_SECONDS = 1.0
 """The same where progress is shown, or where another one may end first."""
 
+LOOKS_PER_SECOND = 10
+"""How often the server is asked at most, however many are waited for."""
+
 
 class Waits(Protocol):
     """Something that runs on the server and ends."""
@@ -42,14 +45,15 @@ def wait_for(runs: Sequence[W], *, timeout: float | None, bar: bool | None) -> W
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     shown = Bar(runs) if (_is_watched() if bar is None else bar) else None
-    several = shown is not None or len(runs) > 1
+    first = LOOK_SECONDS if shown is None and len(runs) == 1 else BAR_SECONDS
+    first = min(LOOK_SECONDS, max(first, len(runs) / LOOKS_PER_SECOND))
     try:
         while True:
-            for run in runs:
+            for place, run in enumerate(runs):
                 left = LOOK_SECONDS if deadline is None else deadline - time.monotonic()
-                share = BAR_SECONDS / len(runs) if several else LOOK_SECONDS
+                # Held at the first of them; the others are only looked at.
                 if not run.ended:
-                    run.look(max(0.0, min(share, left)))
+                    run.look(max(0.0, min(first, left)) if place == 0 else 0.0)
                 if shown is not None:
                     shown.draw()
                 if run.ended:
