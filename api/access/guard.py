@@ -121,7 +121,13 @@ def by_cookie(connection: Connection) -> tuple[Caller, Session]:
 
 
 async def who_still(connection: Connection) -> Caller | None:
-    """The present caller of a streamed answer; None once its key or session is invalid."""
+    """The present caller of a streamed answer; None once its key or session is invalid.
+
+    What is answered from then on rests on that, and no longer on who was known at the beginning.
+    """
+    proof: Proof | None = connection.scope["state"].get(PROVEN_BY)
+    if proof is not None:
+        proof.holds = True
     try:
         return (await asyncio.to_thread(who, connection))[0]
     except Unauthenticated:

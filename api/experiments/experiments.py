@@ -217,6 +217,8 @@ class ExperimentController(Controller):
         stream = EXPERIMENT.stream(experiment_id)
         project = await asyncio.to_thread(backend.scopes.project_of, stream)
 
+        await backend.feed.begin(0, "Last-Event-ID")
+
         async def may_read() -> bool:
             caller = await who_still(request)
             return caller is not None and caller.grants.may(Right.READ, project)
@@ -282,6 +284,9 @@ async def _events(
                 yield ServerSentEventMessage(comment="still here", data=None)
             experiment, position = await asyncio.to_thread(_look, backend, experiment_id)
             assert experiment is not None
+            await backend.feed.passed(position)
+            if beat.is_set():
+                continue
             # The estimate alone is no news.
             state = msgspec.json.encode(msgspec.structs.replace(experiment, seconds_left=None))
             if state != shown:

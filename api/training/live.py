@@ -109,6 +109,9 @@ async def _events(
             looked = await asyncio.to_thread(_look, backend, version_id, seen, points)
             progress, series, epochs, before, position = looked
             assert progress is not None
+            await backend.feed.passed(position)
+            if beat.is_set():
+                continue
             if series:
                 yield message("metrics", series, position)
             if epochs:

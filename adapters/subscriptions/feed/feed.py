@@ -77,6 +77,15 @@ class Feed:
                 field=field,
             )
 
+    async def passed(self, position: int) -> None:
+        """Return once all events up to a position are taken: if one of them changed the rights of
+        somebody, the beat is set by then."""
+        while True:
+            news = self._tail.news
+            if self._tail.position >= position:
+                return
+            await news.wait()
+
     async def wanted(self, chosen: Chosen, projects: Collection[str] | None) -> Wanted:
         """What filters come to. Raises `Invalid`."""
         return await asyncio.to_thread(chosen.wanted, self._scopes, projects)

@@ -8,6 +8,7 @@ from httpx_sse import connect_sse
 from projections.experiments.queries import STATUSES
 from tests.adapters.running import eventually
 from tests.api.experiments.conftest import EPOCHS, SMALL, SPACE, TRIALS, Laboratory
+from tests.api.people import People
 from tests.waiting import HANG_SECONDS
 
 PARTS = ("trials", "curves", "events")
@@ -273,6 +274,21 @@ def test_it_is_followed_live_to_its_end(laboratory: Laboratory) -> None:
     counts = [state["counts"]["completed"] for state in states]
     assert counts == sorted(counts)
     assert counts[-1] == 2
+
+
+def test_whose_key_is_revoked_follows_no_more(laboratory: Laboratory) -> None:
+    site = laboratory.site
+    project_id, view_id = site.trainable("Followed until revoked")
+    experiment_id = laboratory.start(view_id, budget=2, concurrency=1, space=SPACE, options=SMALL)
+    _, guest = People(site).join(("viewer", project_id))
+    key = list(site.store.read_all(names=["key.issued"]))[-1]
+    path = f"/api/v1/experiments/{experiment_id}/events"
+    with guest, connect_sse(guest, "GET", path, timeout=HANG_SECONDS) as source:
+        sent = source.iter_sse()
+        assert next(sent).event == "experiment"
+        site.http.delete(f"/api/v1/keys/{key.entity_id}").raise_for_status()
+        site.http.post(f"/api/v1/experiments/{experiment_id}/stop").raise_for_status()
+        assert [one for one in sent if one.data and '"running"' not in one.data] == []
 
 
 def test_one_that_is_not_there_is_not_found(laboratory: Laboratory) -> None:
