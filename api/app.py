@@ -17,6 +17,7 @@ from adapters.observability import tracing
 from adapters.settings import Settings
 from api.access.accounts import AccountController
 from api.access.guard import Authentication, guard, known_caller, refuse_unguarded
+from api.access.invitations import InvitationController
 from api.access.keys import KeyController
 from api.access.limits import Failures, Rate, Streams
 from api.access.page import AccessPages
@@ -146,6 +147,7 @@ API = Router(
         SystemController,
         AccountController,
         KeyController,
+        InvitationController,
         SessionController,
         RefusalController,
     ],

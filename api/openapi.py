@@ -87,6 +87,7 @@ _RANGE = [
 ]
 
 _NO_COMMANDS = {
+    "/api/v1/invitations/accept",
     "/api/v1/sessions",
     "/api/v1/sessions/codes",
     "/api/v1/sessions/current",
@@ -120,6 +121,7 @@ _MAY_LACK = (
     "/api/v1/events",
     "/api/v1/metrics",
     "/api/v1/webhooks",
+    "/api/v1/invitations",
     "/api/v1/keys",
     "/api/v1/audit/",
     "/audit/log/",
@@ -182,7 +184,7 @@ class _Operation:
             yield "410"
         if self.is_command and "images" in self.path:
             yield "410"
-        if self.path == "/api/v1/sessions":
+        if self.path in {"/api/v1/sessions", "/api/v1/invitations/accept"}:
             yield from ("401", "403", "409", "429")
 
     def complete(self) -> Json:

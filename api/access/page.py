@@ -20,6 +20,13 @@ from projections.dataset.catalog import CATALOG, find_project, list_projects
 
 ACCOUNTS_A_PAGE = 100
 PROJECTS_OFFERED = 200
+ROLES = {
+    Role.VIEWER: "sees all of it",
+    Role.ANNOTATOR: "also adds images and annotates",
+    Role.TRAINER: "also trains and sets thresholds",
+    Role.AUDITOR: "sees all of it, and the audit trail",
+    Role.ADMINISTRATOR: "may do everything",
+}
 
 
 class AccessPage(Page, frozen=True, kw_only=True):
@@ -38,8 +45,9 @@ class AccessPage(Page, frozen=True, kw_only=True):
     following: str | None
 
     @property
-    def roles(self) -> list[tuple[str, str]]:
-        return [(role, role) for role in Role]
+    def roles_explained(self) -> list[tuple[str, str]]:
+        """The roles as choices of a form, each with what it may."""
+        return [(role, f"{role}: {ROLES[role]}") for role in Role]
 
     def where(self, project_id: str | None) -> str:
         """The text for a project; None stands for all projects."""
@@ -87,7 +95,7 @@ def _keys(backend: Backend, caller: Caller) -> list[KeyView]:
     return [
         key_view(key_id, key)
         for key_id, key in all_of(backend.store, KEY)
-        if key.account_id == caller.account_id and not key.revoked
+        if key.account_id == caller.account_id and not (key.revoked or key.invitation)
     ]
 
 

@@ -125,6 +125,10 @@ class Access:
         return self._state(KEY, key_id, at), at
 
     def _holder(self, key_id: str, key: Key, at: dict[str, int], until: datetime | None) -> Caller:
+        if key.invitation:
+            raise Unauthenticated(
+                "this is an invitation: open its link and accept it", reason="unaccepted invitation"
+            )
         if key.revoked:
             raise Unauthenticated(
                 "the key is revoked: it opens nothing any more", reason="revoked key"

@@ -15,12 +15,20 @@ from domain.access.account import (
     OpenAccount,
     WithdrawRole,
 )
-from domain.access.key import IssueKey, Key, RevokeKey, RotateKey
+from domain.access.key import (
+    AcceptInvitation,
+    IssueInvitation,
+    IssueKey,
+    Key,
+    RevokeKey,
+    RotateKey,
+    Scope,
+)
 from domain.access.roles import Right, Role
 from domain.aggregates import ACCOUNT, KEY, PROJECT, Aggregate, State
 from domain.dataset import project as projects
 from domain.dataset.project import Project
-from domain.errors import Forbidden, NotFound
+from domain.errors import Forbidden, NotFound, Unauthenticated
 
 
 def open_account(session: Session, command: OpenAccount) -> Decided[Account]:
@@ -85,6 +93,33 @@ def issue_key(
     return session.decide(KEY, key_id, command)
 
 
+def invite(
+    session: Session, account: OpenAccount, role: GrantRole, invitation: IssueInvitation, by: Caller
+) -> Decided[Key]:
+    """Open an account if there is none of this name, grant it a role, and issue an invitation."""
+    _refuse_others(by)
+    keys.refuse_wider(Scope(), invitation.now + invitation.lasts, by.scope, by.until)
+    if session.get(ACCOUNT, invitation.account_id) is None:
+        open_account(session, account)
+    grant_role(session, invitation.account_id, role, by)
+    key_id = session.new_id().replace("-", "")[: keys.ID_DIGITS]
+    return session.decide(KEY, key_id, invitation)
+
+
+def accept_invitation(session: Session, text: str, command: AcceptInvitation) -> Decided[Key]:
+    """Give the key of an invitation another secret. Raises `Unauthenticated` for a wrong link."""
+    parsed = keys.parse_key(text)
+    key = session.get(KEY, parsed[0]) if parsed else None
+    if parsed is None or key is None or not key.opens(parsed[1], command.now):
+        raise Unauthenticated(
+            "the invitation is unknown or was accepted already: ask for another one, or sign in"
+            " with your key",
+            reason="unknown invitation",
+        )
+    accounts.still_open(session.get(ACCOUNT, key.account_id))
+    return session.decide(KEY, parsed[0], command)
+
+
 def rotate_key(session: Session, key_id: str, command: RotateKey, by: Caller) -> Decided[Key]:
     """Like `issue_key`: the caller who rotates a key can use it."""
     key = _key_of(session, key_id, by)
@@ -117,6 +152,13 @@ def _refuse_others(by: Caller) -> None:
             " projects",
             field="account_id",
         )
+
+
+def find(store: Store, aggregate: Aggregate[State], entity_id: str) -> State | None:
+    """An entity as it is in the log now."""
+    stream = aggregate.stream(entity_id)
+    events = store.streams([stream]).get(stream, [])
+    return aggregate.fold(recorded.event for recorded in events)
 
 
 def all_of(

@@ -21,6 +21,7 @@ Name = TypeVar("Name", bound=str)
 PREFIX = "stemma_"
 ID_DIGITS, SECRET_DIGITS = 16, 64
 LONGEST_OVERLAP = timedelta(days=30)
+LONGEST_INVITATION = timedelta(days=30)
 _KEY = re.compile(r"stemma_([0-9a-f]{16})_([0-9a-f]{64})")
 
 
@@ -91,6 +92,21 @@ class KeyRevoked(Event, frozen=True, tag="key.revoked"):
     """The key opens nothing any more."""
 
 
+class InvitationIssued(Event, frozen=True, tag="key.invitation_issued"):
+    """Somebody is invited to an account: this key opens nothing, but is accepted once."""
+
+    account_id: str
+    label: str
+    digest: Annotated[str, PERSONAL]
+    expires_at: datetime
+
+
+class InvitationAccepted(Event, frozen=True, tag="key.invitation_accepted"):
+    """The key has another secret, which only the invited has; with it, it is like any other."""
+
+    digest: Annotated[str, PERSONAL]
+
+
 class Key(msgspec.Struct, frozen=True):
     account_id: str
     label: str
@@ -99,6 +115,7 @@ class Key(msgspec.Struct, frozen=True):
     digest: str
     earlier: tuple[str, datetime] | None = None
     revoked: bool = False
+    invitation: bool = False
 
     def opens(self, digest: str, now: datetime) -> bool:
         """Whether a secret with this digest is valid now. The comparison takes constant time."""
@@ -143,6 +160,19 @@ class RevokeKey(msgspec.Struct, frozen=True):
     pass
 
 
+class IssueInvitation(msgspec.Struct, frozen=True):
+    account_id: str
+    label: str
+    digest: str
+    now: datetime
+    lasts: timedelta
+
+
+class AcceptInvitation(msgspec.Struct, frozen=True):
+    digest: str
+    now: datetime
+
+
 def new_secret() -> str:
     """A new secret of 256 random bits."""
     return secrets.token_hex(32)
@@ -173,13 +203,27 @@ def evolve(key: Key | None, event: Event) -> Key | None:
             return msgspec.structs.replace(key, digest=event.digest, earlier=earlier)
         case KeyRevoked(), Key():
             return msgspec.structs.replace(key, revoked=True)
+        case InvitationIssued(), _:
+            ends = event.expires_at
+            return Key(event.account_id, event.label, Scope(), ends, event.digest, invitation=True)
+        case InvitationAccepted(), Key():
+            return msgspec.structs.replace(
+                key, digest=event.digest, expires_at=None, invitation=False
+            )
     return key
 
 
-def decide(command: IssueKey | RotateKey | RevokeKey, key: Key | None) -> list[Event]:
+Command = IssueKey | RotateKey | RevokeKey | IssueInvitation | AcceptInvitation
+
+
+def decide(command: Command, key: Key | None) -> list[Event]:
     if isinstance(command, IssueKey):
         return _issue(command, key)
+    if isinstance(command, IssueInvitation):
+        return _invite(command, key)
     current = require(key)
+    if isinstance(command, AcceptInvitation):
+        return _accept(command, current)
     if isinstance(command, RotateKey):
         return _rotate(command, current)
     return [] if current.revoked else [KeyRevoked()]
@@ -200,12 +244,33 @@ def _issue(command: IssueKey, key: Key | None) -> list[Event]:
     return [KeyIssued(command.account_id, label, command.digest, scope, command.expires_at)]
 
 
+def _invite(command: IssueInvitation, key: Key | None) -> list[Event]:
+    if key is not None:
+        raise Conflict("this key is issued already")
+    if not timedelta(0) < command.lasts <= LONGEST_INVITATION:
+        raise Invalid(f"an invitation lasts 1 to {LONGEST_INVITATION.days} days", field="days")
+    label = clean_name(command.label, "label")
+    ends = command.now + command.lasts
+    return [InvitationIssued(command.account_id, label, command.digest, ends)]
+
+
+def _accept(command: AcceptInvitation, current: Key) -> list[Event]:
+    """Raises `Conflict` for what is no invitation any more."""
+    if not current.invitation:
+        raise Conflict("the invitation was accepted already: sign in with your key")
+    if current.revoked or current.expired(command.now):
+        raise Conflict("the invitation was withdrawn or has expired: ask for another one")
+    return [InvitationAccepted(command.digest)]
+
+
 def _sorted(limit: tuple[Name, ...] | None) -> tuple[Name, ...] | None:
     return None if limit is None else tuple(sorted(set(limit)))
 
 
 def _rotate(command: RotateKey, current: Key) -> list[Event]:
     """Raises `Conflict` for a revoked or expired key, `Invalid` for a too long overlap."""
+    if current.invitation:
+        raise Conflict("this is an invitation: invite again for another link")
     if current.revoked or current.expired(command.now):
         raise Conflict("the key is revoked or expired: issue a new one")
     if not timedelta(0) <= command.overlap <= LONGEST_OVERLAP:

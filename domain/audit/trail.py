@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from domain.access.account import Account, RoleChange
-from domain.access.key import KeyIssued
+from domain.access.key import InvitationIssued, KeyIssued
 from domain.aggregates import ACCOUNT, MODEL, PROJECT, VERSION, VIEW
 from domain.audit.trail_descriptions import States
 from domain.audit.trail_words import describe
@@ -147,6 +147,8 @@ def mentions(event: Event) -> list[str]:
             return [MODEL.stream(event.model_id)]
         case _ if isinstance(event, RoleChange) and event.project_id is not None:
             return [PROJECT.stream(event.project_id)]
+        case InvitationIssued():
+            return [ACCOUNT.stream(event.account_id)]
         case KeyIssued():
             projects = [PROJECT.stream(project_id) for project_id in event.scope.projects or ()]
             return [ACCOUNT.stream(event.account_id), *projects]

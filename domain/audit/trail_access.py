@@ -50,6 +50,13 @@ def of_key(event: Event, subject: str, states: States) -> Description | None:
             )
         case key.KeyRevoked():
             return Description(f"{subject} revoked")
+        case key.InvitationIssued() as issued:
+            whose = named_in(states, ACCOUNT.stream(issued.account_id))
+            return Description(
+                f"{whose} invited by a link until {issued.expires_at:%Y-%m-%d %H:%M} UTC"
+            )
+        case key.InvitationAccepted():
+            return Description(f"{subject} accepted: it has a secret of its own")
     return None
 
 

@@ -15,7 +15,14 @@ from domain.access.account import (
     RoleGranted,
     RoleWithdrawn,
 )
-from domain.access.key import KeyIssued, KeyRevoked, KeyRotated, Scope
+from domain.access.key import (
+    InvitationAccepted,
+    InvitationIssued,
+    KeyIssued,
+    KeyRevoked,
+    KeyRotated,
+    Scope,
+)
 from domain.access.roles import Role
 from domain.dataset.annotation import DoubtedLabel
 from domain.dataset.blob import BlobErased, BlobErasureOrdered
@@ -398,6 +405,8 @@ EXAMPLES: tuple[Event, ...] = (
     ),
     KeyRotated(SHA[::-1], datetime(2026, 4, 4, 5, 6, 7, tzinfo=UTC)),
     KeyRevoked(),
+    InvitationIssued("account-1", "invitation", SHA, datetime(2026, 3, 11, 5, 6, 7, tzinfo=UTC)),
+    InvitationAccepted(SHA[::-1]),
 )
 
 

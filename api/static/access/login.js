@@ -2,6 +2,7 @@
 import { call, Problem } from "../api.js";
 import { confirmed } from "../dialogs.js";
 import { clearProblem, showProblem } from "../problems.js";
+import { shown } from "../shown_once.js";
 
 const form = document.querySelector("form[data-login]");
 const input = form.elements.namedItem("key");
@@ -18,6 +19,31 @@ for (const name of ["code", "key"]) {
   history.replaceState(null, "", location.pathname + location.search);
   signIn({ [name]: given.get(name) });
   break;
+}
+
+// An invitation waits for a click: programs that look at links press no button.
+const invitation = given.get("invitation");
+if (invitation) {
+  history.replaceState(null, "", location.pathname + location.search);
+  const place = document.querySelector("[data-invitation]");
+  place.hidden = false;
+  form.hidden = true;
+  place.querySelector("[data-accept]").addEventListener("click", ({ target }) => accept(place, target));
+}
+
+async function accept(place, button) {
+  button.disabled = true;
+  try {
+    const { key } = await call("POST", "/api/v1/invitations/accept", { body: { invitation } });
+    await shown(key);
+    form.hidden = false;
+    place.hidden = true;
+    await signIn({ key });
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    form.hidden = false;
+    showProblem(place, problem);
+  }
 }
 
 async function signIn(credentials) {

@@ -180,6 +180,8 @@ account                DELETE /api/v1/sessions/current
 open                   GET    /login
 open                   GET    /login/oidc
 open                   GET    /login/oidc/callback
+administer everywhere  POST   /api/v1/invitations
+open                   POST   /api/v1/invitations/accept
 account                GET    /api/v1/keys
 account                POST   /api/v1/keys
 account                POST   /api/v1/keys/{key_id}/rotate

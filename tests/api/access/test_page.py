@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from domain.access.account import account_id
 from tests.api.scene import Scene
@@ -46,13 +46,13 @@ def test_an_account_is_opened_granted_a_role_and_closed(site: Scene, page: Page)
     site.visible()
     page.goto("/access")
     page.get_by_role("button", name="New account").click()
-    page.get_by_label("Name", exact=True).fill("grace")
+    page.locator("#account-name").fill("grace")
     page.get_by_role("button", name="Open account").click()
     row = page.locator('[data-account="grace"]')
     expect(row).to_contain_text("none")
     row.get_by_role("button", name="Grant grace a role").click()
-    page.get_by_label("Role", exact=True).select_option("trainer")
-    page.get_by_label("In", exact=True).select_option(project)
+    page.locator("#grant-role").select_option("trainer")
+    page.locator("#grant-project").select_option(project)
     page.get_by_role("button", name="Grant", exact=True).click()
     expect(row).to_contain_text("trainer in Digits")
     row.get_by_role("button", name="Withdraw trainer in Digits from grace").click()
@@ -102,3 +102,63 @@ def test_each_sees_of_others_what_they_administer(site: Scene) -> None:
     assert "trainer in" not in told
     assert "hidden@example.com" not in told
     assert "New account" not in told
+
+
+def test_a_colleague_is_invited_in_three_clicks_and_signs_in_by_the_link(
+    site: Scene, page: Page, chromium: Browser
+) -> None:
+    project = site.project("Shared")
+    site.visible()
+    page.goto("/")
+    page.get_by_role("link", name="Access").click()
+    page.get_by_role("button", name="Invite").click()
+    page.keyboard.type("hedy")
+    page.locator("#invite-role").select_option("trainer")
+    page.locator("#invite-project").select_option(project)
+    page.get_by_role("button", name="Create link").click()
+    shown = page.get_by_label("It works once")
+    expect(shown).to_have_value(re.compile("^http.*/login#invitation=stemma_"))
+    link = shown.input_value()
+    secret = link.partition("=")[2]
+    # Until it is accepted it opens nothing else.
+    assert site.client(secret).get("/api/v1/whoami").status_code == 401
+    page.get_by_role("button", name="Done").click()
+    expect(page.locator('[data-account="hedy"]')).to_contain_text("trainer in Shared")
+    assert secret not in page.content()
+
+    theirs = chromium.new_context(base_url=site.url)
+    tab = theirs.new_page()
+    tab.goto(link)
+    assert "#" not in tab.url
+    tab.get_by_role("button", name="Accept invitation").click()
+    own = tab.get_by_label("You sign in with it")
+    expect(own).to_have_value(re.compile("^stemma_"))
+    key = own.input_value()
+    tab.get_by_role("button", name="Done").click()
+    expect(tab.get_by_role("heading", name="Projects", exact=True)).to_be_visible()
+    expect(tab.locator(".who")).to_have_text("hedy")
+    assert site.client(key).get("/api/v1/whoami").json()["actor"] == "hedy"
+    # A second time the link opens nothing.
+    tab.goto("/notices")
+    tab.goto(link)
+    tab.get_by_role("button", name="Accept invitation").click()
+    expect(tab.locator("[data-invitation] [data-problem]")).to_contain_text("accepted already")
+    theirs.close()
+    # Neither secret is in the log.
+    events = str([recorded.event for recorded in site.store.read_all()])
+    assert secret.rpartition("_")[2] not in events
+    assert key.rpartition("_")[2] not in events
+
+
+def test_an_invitation_is_refused_to_whom_may_not_invite(site: Scene) -> None:
+    project = site.project("Closed")
+    body = {"name": "eve", "role": "administrator"}
+    trainer = site.person("tess", "trainer")
+    assert trainer.post("/api/v1/invitations", json=body).status_code == 403
+    wrong = {"name": "a b", "role": "trainer", "project_id": project}
+    assert site.http.post("/api/v1/invitations", json=wrong).json()["errors"][0]["field"] == "name"
+    late = body | {"days": 31}
+    assert site.http.post("/api/v1/invitations", json=late).status_code == 422
+    unknown = {"invitation": "stemma_0123456789abcdef_" + "0" * 64}
+    answer = site.http.post("/api/v1/invitations/accept", json=unknown)
+    assert answer.status_code == 401

@@ -295,3 +295,27 @@ def test_the_address_of_a_page_is_checked(site: Scene, classified: Made) -> None
         )
         assert refused.status_code == 422, bad
         assert "text/html" in refused.headers["content-type"]
+
+
+def test_a_label_error_is_corrected_in_two_clicks_and_leads_back(
+    site: Scene, page: Page, classified: Made
+) -> None:
+    _, version_id = classified
+    page.goto(f"/versions/{version_id}/evaluation?show=misclassified")
+    wrong = page.locator("[data-image]").first
+    image_id = str(wrong.get_attribute("data-image"))
+    wrong.get_by_role("link", name="Edit annotation").click()
+    expect(page.locator("[data-annotate]")).to_have_attribute("data-state", "saved")
+    page.locator("[data-says][aria-pressed=false]").first.click()
+    page.wait_for_url(f"**/versions/{version_id}/evaluation?show=misclassified*")
+    expect(page.locator("[data-image]")).to_have_count(2)
+    at = site.store.head()
+    query = f"view_id={page_view(site, version_id)}&at_least={at}"
+    image = site.http.get(f"/api/v1/images/{image_id}?{query}").json()["image"]
+    assert image["changed_by"] == "administrator"
+    assert image["revision"] > 1
+
+
+def page_view(site: Scene, version_id: str) -> str:
+    """The view of a version."""
+    return str(site.http.get(f"/api/v1/versions/{version_id}").json()["version"]["view_id"])

@@ -6,6 +6,10 @@ from itertools import combinations
 import pytest
 
 from domain.access.key import (
+    AcceptInvitation,
+    InvitationAccepted,
+    InvitationIssued,
+    IssueInvitation,
     IssueKey,
     Key,
     KeyIssued,
@@ -140,3 +144,27 @@ def test_what_a_limited_key_issues_is_within_it() -> None:
     for later in (None, NOW + HOUR):
         with pytest.raises(Forbidden, match="expires"):
             refuse_wider(Scope(), later, Scope(), NOW)
+
+
+INVITED = InvitationIssued("account-1", "invitation", ONE, NOW + HOUR)
+
+
+def test_an_invitation_is_accepted_once() -> None:
+    command = IssueInvitation("account-1", " invitation ", ONE, NOW, HOUR)
+    given().when(command).then(INVITED)
+    given(INVITED).when(AcceptInvitation(TWO, NOW)).then(InvitationAccepted(TWO))
+    accepted = (INVITED, InvitationAccepted(TWO))
+    given(*accepted).when(AcceptInvitation(THREE, NOW)).then(Conflict)
+    key = after(*accepted)
+    assert key.opens(TWO, NOW)
+    assert not key.opens(ONE, NOW)
+    assert key.expires_at is None
+
+
+def test_an_invitation_that_was_withdrawn_or_is_late_is_not_accepted() -> None:
+    given(INVITED, KeyRevoked()).when(AcceptInvitation(TWO, NOW)).then(Conflict)
+    given(INVITED).when(AcceptInvitation(TWO, NOW + HOUR)).then(Conflict)
+    given(INVITED).when(RotateKey(TWO, NOW)).then(Conflict)
+    given(ISSUED).when(AcceptInvitation(TWO, NOW)).then(Conflict)
+    for lasts in (timedelta(0), timedelta(days=31)):
+        given().when(IssueInvitation("a", "k", ONE, NOW, lasts)).then(Invalid, field="days")
