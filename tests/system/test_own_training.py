@@ -195,6 +195,28 @@ def test_a_trainer_that_is_killed_goes_on_where_it_was(lab: Lab) -> None:
     assert started[1].resumed_from > 0
 
 
+def test_a_frozen_trainer_that_wakes_touches_nothing(lab: Lab) -> None:
+    """Both have one name, as with one seed: the second delivery is what tells them apart."""
+    version_id = lab.train("acme/logreg", epochs=60)
+    with lab.worker("logreg.py") as frozen:
+        eventually(lambda: lab.names(version_id).count("epoch_metrics_recorded") > 2)
+        pid = frozen.pid
+        child = int(Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8"))
+        both = [pid, child]
+        for pid in both:
+            os.kill(pid, signal.SIGSTOP)
+        with lab.worker("logreg.py"):
+            eventually(lambda: lab.names(version_id).count("training_started") == 2)
+            for pid in both:
+                os.kill(pid, signal.SIGCONT)
+            lab.until(version_id, "ready", "failed")
+    names = lab.names(version_id)
+    assert names[-1] == "training_completed"
+    assert names.count("epoch_metrics_recorded") == 60
+    assert names.count("training_started") == 2
+    assert "report_refused" not in names
+
+
 @pytest.mark.parametrize(
     ("name", "body", "says"),
     [
