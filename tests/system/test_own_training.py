@@ -160,6 +160,7 @@ def test_logistic_regression_becomes_ready_and_its_record_is_true(lab: Lab) -> N
     page = lab.site.http.get(f"/versions/{version_id}").text
     assert trainer in page
     assert "Nadam" not in page
+    assert "trainer code, declared by the trainer" in page
     checkpoint = lab.site.http.get(f"/api/v1/versions/{version_id}/checkpoint")
     assert ".bin" in checkpoint.headers["Content-Disposition"]
     for path in ("model.json", "model-card"):
