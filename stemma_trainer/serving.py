@@ -27,9 +27,13 @@ from stemma_trainer.contract import Assignment, Job, Report
 from stemma_trainer.form import Form
 from stemma_trainer.provenance import declare
 from stemma_trainer.run import Run
+from stemma_trainer.store import JobStore
 
 BEAT_SECONDS, LOOK_SECONDS, FETCH_SECONDS = 10.0, 1.0, 30.0
 LONGEST_LINE = 1 << 22
+MOST_DELIVERIES = 5
+"""A job whose process dies so often fails: it would do so for ever."""
+
 _AWAY = (NatsError, TimeoutError, OSError)
 
 log = logging.getLogger("stemma_trainer")
@@ -210,9 +214,16 @@ class _Delivery:
             return  # a superseded run touches nothing, not even the message
         if cancelled:
             log.info("version %s is cancelled", self._job.version_id)
+            store = JobStore(self._job, self._settings.api_url)
+            await asyncio.to_thread(store.forget)
             await self._acknowledge()
         elif handed_back:
             await self._message.nak()
+        elif self._message.metadata.num_delivered >= MOST_DELIVERIES:
+            await self._fail(
+                f"the training process ended {MOST_DELIVERIES} times without a result, the last"
+                f" time with status {status}"
+            )
         else:
             log.warning("the training process ended with status %d", status)
             await self._message.nak(delay=LOOK_SECONDS)

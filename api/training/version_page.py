@@ -17,10 +17,21 @@ from api.training.corrected import corrected_since
 from api.training.schemas import CorrectedSince
 from api.training.waiting import waiting_for
 from api.training.warnings import warnings_about
+from application.log.store import END
 from domain.access.roles import Right
+from domain.aggregates import VERSION
 from domain.errors import NotFound
+from domain.event import name_of
 from domain.training.option_facts import Fact, facts_of
-from domain.training.version import ENDED, FAILED, FINISHED
+from domain.training.version import (
+    ENDED,
+    FAILED,
+    FINISHED,
+    BatchMetricsRecorded,
+    EpochMetricsRecorded,
+    TrainingStepAdvanced,
+    VersionTrainingStarted,
+)
 from domain.training.waiting import Waiting
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
 from projections.flip_book.suspects import SUSPECTS
@@ -44,6 +55,13 @@ from projections.training.version_progress import (
 
 SHOWN = (CATALOG, MODELS_LIBRARY, VERSION_PROGRESS, SUSPECTS, TEST_EVALUATIONS, EVALUATIONS)
 """The read models that the page shows."""
+
+LONGEST = 200
+"""Characters shown of what a trainer declares."""
+
+_OFTEN = [
+    name_of(event) for event in (BatchMetricsRecorded, EpochMetricsRecorded, TrainingStepAdvanced)
+]
 
 STEP_LABELS = {
     "queued": "Queued",
@@ -79,6 +97,7 @@ class VersionPage(Page, frozen=True, kw_only=True):
     on_test_set: list[EvaluationOnTestSet]
     evaluations_of_view: int
     warnings: list[str]
+    declared: dict[str, str]
 
     @property
     def finished(self) -> bool:
@@ -104,6 +123,10 @@ class VersionPage(Page, frozen=True, kw_only=True):
             return [
                 Fact("trainer", "Trainer", trainer.name),
                 *(Fact(key, key, f"{value}") for key, value in trainer.settings.items()),
+                *(
+                    Fact(f"declared-{key}", f"{key}, declared by the trainer", value[:LONGEST])
+                    for key, value in self.declared.items()
+                ),
             ]
         return facts_of(self.view.kind, self.version.options)
 
@@ -126,6 +149,14 @@ class VersionPages(Controller):
         page, before = await asyncio.to_thread(_page, backend, version_id, at_least, as_of)
         waiting = await waiting_for(backend, before)
         return render("training/version.html", msgspec.structs.replace(page, waiting=waiting))
+
+
+def _declared(backend: Backend, version_id: str, at: int | None) -> dict[str, str]:
+    """What the trainer says of its code: the environment of the last start."""
+    stream, upto = VERSION.stream(version_id), END if at is None else at
+    events = backend.store.histories([stream], upto=upto, without=_OFTEN)
+    started = [r.event for r in events if isinstance(r.event, VersionTrainingStarted)]
+    return started[-1].environment if started else {}
 
 
 def _page(
@@ -170,5 +201,6 @@ def _page(
         on_test_set=with_file_names(backend, on_test_set, "failure"),
         evaluations_of_view=evaluations_of_view,
         warnings=warnings,
+        declared=_declared(backend, version_id, at) if version.trainer else {},
     )
     return page, before

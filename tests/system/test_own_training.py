@@ -46,6 +46,19 @@ class Lab:
         self.site, self._nats_url, self._package, self._folder = site, nats_url, package, folder
         self.project, self.view = site.trainable("Own training", images=24)
 
+    def write(self, name: str, body: str) -> Path:
+        """A trainer whose function has this body, registered as acme/NAME."""
+        path = self._folder / f"{name}.py"
+        path.write_text(
+            "import os\n"
+            "from stemma_trainer import Form, trainer\n"
+            f"@trainer('acme/{name}', Form('classification'))\n"
+            f"def train(run):\n    {body}\n"
+            "train.serve()\n"
+        )
+        self.site.post("/trainers", {"name": f"acme/{name}", "kinds": ["classification"]})
+        return path
+
     def environment(self, **more: str) -> dict[str, str]:
         # What the example imports besides, and nothing of Stemma: not the folder of its source.
         return os.environ | {
@@ -80,7 +93,7 @@ class Lab:
     @contextmanager
     def worker(self, example: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
         with subprocess.Popen(
-            [sys.executable, str(EXAMPLES / example)],
+            [sys.executable, str(EXAMPLES / example)],  # an absolute path stays as it is
             cwd=self._folder,
             env=self.environment(**environment),
         ) as process:
@@ -147,6 +160,7 @@ def test_logistic_regression_becomes_ready_and_its_record_is_true(lab: Lab) -> N
     page = lab.site.http.get(f"/versions/{version_id}").text
     assert trainer in page
     assert "Nadam" not in page
+    assert "trainer code, declared by the trainer" in page
     checkpoint = lab.site.http.get(f"/api/v1/versions/{version_id}/checkpoint")
     assert ".bin" in checkpoint.headers["Content-Disposition"]
     for path in ("model.json", "model-card"):
@@ -180,6 +194,58 @@ def test_a_trainer_that_is_killed_goes_on_where_it_was(lab: Lab) -> None:
     started = [event for event in events if isinstance(event, VersionTrainingStarted)]
     assert len(started) == 2
     assert started[1].resumed_from > 0
+
+
+def test_a_frozen_trainer_that_wakes_touches_nothing(lab: Lab) -> None:
+    """Both have one name, as with one seed: the second delivery is what tells them apart."""
+    version_id = lab.train("acme/logreg", epochs=60)
+    with lab.worker("logreg.py") as frozen:
+        eventually(lambda: lab.names(version_id).count("epoch_metrics_recorded") > 2)
+        pid = frozen.pid
+        child = int(Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8"))
+        both = [pid, child]
+        for pid in both:
+            os.kill(pid, signal.SIGSTOP)
+        with lab.worker("logreg.py"):
+            eventually(lambda: lab.names(version_id).count("training_started") == 2)
+            for pid in both:
+                os.kill(pid, signal.SIGCONT)
+            lab.until(version_id, "ready", "failed")
+    names = lab.names(version_id)
+    assert names[-1] == "training_completed"
+    assert names.count("epoch_metrics_recorded") == 60
+    assert names.count("training_started") == 2
+    assert "report_refused" not in names
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "says"),
+    [
+        ("raises", "raise ValueError('no weights here')", "ValueError: no weights here"),
+        ("infinite", "run.step(loss=float('inf'))", "stopped being a finite number at iteration 0"),
+        ("forgets", "pass", "run.predict was not called"),
+        ("dies", "os._exit(3)", "ended 5 times without a result, the last time with status 3"),
+    ],
+)
+def test_what_goes_wrong_in_the_code_fails_the_version(
+    lab: Lab, name: str, body: str, says: str
+) -> None:
+    path = lab.write(name, body)
+    version_id = lab.train(f"acme/{name}")
+    with lab.worker(str(path)):
+        lab.until(version_id, "ready", "failed")
+    assert says in lab.version(version_id)["version"]["reason"]
+
+
+def test_a_cancelled_training_ends_and_leaves_nothing_to_resume(lab: Lab) -> None:
+    version_id = lab.train("acme/logreg", epochs=1000)
+    folder = lab.site.settings.data / "blobs" / "scratch" / "resume" / version_id
+    with lab.worker("logreg.py"):
+        eventually(lambda: lab.names(version_id).count("epoch_metrics_recorded") > 2)
+        assert folder.exists()
+        lab.site.http.post(f"/api/v1/versions/{version_id}/cancel").raise_for_status()
+        eventually(lambda: not folder.exists() or not any(folder.iterdir()))
+    assert lab.names(version_id)[-1] == "training_cancelled"
 
 
 def test_a_token_opens_its_own_job_alone(lab: Lab) -> None:
