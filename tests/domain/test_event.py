@@ -13,7 +13,8 @@ def test_events_are_known_by_frozen_names_of_aggregate_and_fact() -> None:
     for name, event_type in registry().items():
         assert name == name_of(event_type)
         assert re.fullmatch(
-            r"(project|image|blob|view|model|version|experiment|import|account|key|webhook)\.[a-z_]+",
+            r"(project|image|blob|view|model|version|experiment|trainer|import|account|key|webhook)"
+            r"\.[a-z_]+",
             name,
         )
 

@@ -28,11 +28,11 @@ from adapters.nats.jetstream import (
 )
 from application.experiments.experiments import Plan, start_experiment
 from application.log.store import Store
-from domain.training.messages import EpochMetrics, TrainJob
+from domain.training.messages import EpochMetrics, Started, TrainJob
 from tests.adapters.running import eventually, running, settings_for
 from tests.application.experiments.simulation import experiment_at
 from tests.application.scenes import do, trainable
-from tests.application.training.reports import reports, whole_run
+from tests.application.training.reports import accept_results, reports, whole_run
 from tests.servers import Database
 
 TRIALS, CONCURRENCY = 8, 4
@@ -80,8 +80,11 @@ class SleepingWorkers:
         for report in reports(job.version_id, whole_run(epochs=1)):
             if isinstance(report.body, EpochMetrics):
                 await asyncio.sleep(EPOCH_SECONDS)
+            body = report.body
+            if isinstance(body, Started):
+                body = msgspec.structs.replace(body, worker=name)
             own = msgspec.structs.replace(
-                report, worker=name, token=job.token, correlation_id=job.correlation_id
+                report, body=body, worker=name, token=job.token, correlation_id=job.correlation_id
             )
             subject = report_subject(name, job.version_id)
             await publish(js, subject, msgspec.json.encode(own), message_id=own.message_id)
@@ -110,11 +113,15 @@ def test_two_workers_take_at_most_three_fifths_of_the_time(
         base={"epochs": 1.0, "width": 32, "height": 32},
     )
 
+    def concluded(experiment_id: str) -> bool:
+        accept_results(store)
+        return experiment_at(store, experiment_id).concluded is not None
+
     def seconds(count: int) -> float:
         """From the first training's start to the experiment's end."""
         with sleeping(nats_url, count) as workers:
             experiment_id = do(store, lambda s: start_experiment(s, view, plan)).id
-            eventually(lambda: experiment_at(store, experiment_id).concluded is not None)
+            eventually(lambda: concluded(experiment_id))
             ended = time.monotonic()
         assert sum(workers.jobs.values()) == TRIALS
         assert len(workers.jobs) == count

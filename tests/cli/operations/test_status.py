@@ -26,7 +26,9 @@ def test_a_relay_whose_messages_have_expired_is_not_behind(
     append(store, 3)
 
     async def expire(js: JetStreamContext) -> None:
-        limited = StreamConfig(EVENTS, subjects=["stemma.events.>"], allow_atomic=True, max_msgs=1)
+        limited = StreamConfig(
+            EVENTS, subjects=["stemma.events.>"], allow_atomic=True, max_age=3600
+        )
         await js.add_stream(limited)
         await ensure_streams(js)
         await Relay(store, js).catch_up()
