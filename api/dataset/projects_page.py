@@ -34,15 +34,25 @@ from projections.dataset.queries import (
     count_views,
     list_images,
 )
+from projections.training.library_queries import VersionRow, list_unfinished
+from projections.training.models_library import MODELS_LIBRARY
 
+RUNNING_SHOWN = 10
 PROJECTS_A_PAGE = 50
 IMAGES_A_PAGE = 60
 
 
 class ProjectsPage(Page, frozen=True, kw_only=True):
-    """Projects, newest first; `following` is the address of the next page."""
+    """Projects, newest first; `following` is the address of the next page.
+
+    `running` are the trainings that have not ended, oldest first; `thumbnails` and `counts` are by
+    project id, those of a project without images are absent.
+    """
 
     projects: list[ProjectRow]
+    running: list[VersionRow]
+    thumbnails: dict[str, str]
+    counts: dict[str, int]
     name: str
     first: bool
     following: str | None
@@ -169,7 +179,10 @@ class ProjectPages(Controller):
         among = request.user.grants.projects(Right.READ)
         if among == frozenset():
             return render("access/no_role.html", NoRolePage(actor=request.user.actor))
-        with backend.reading(at_least, CATALOG) as (connection, position):
+        with backend.reading(at_least, CATALOG, DATASET, MODELS_LIBRARY) as (
+            connection,
+            position,
+        ):
             rows = list_projects(
                 connection,
                 before=position_in(cursor),
@@ -177,8 +190,16 @@ class ProjectPages(Controller):
                 name=name,
                 among=among,
             )
-        shown = rows[:PROJECTS_A_PAGE]
+            shown = rows[:PROJECTS_A_PAGE]
+            ids = [row.project_id for row in shown]
+            firsts = {key: list_images(connection, key, ImageFilter(), limit=1) for key in ids}
+            thumbnails = {key: found[0].image_id for key, found in firsts.items() if found}
+            counts = {key: count_images(connection, key).images for key in thumbnails}
+            running = list_unfinished(connection, limit=RUNNING_SHOWN, among=among)
         page = ProjectsPage(
+            running=running,
+            thumbnails=thumbnails,
+            counts=counts,
             position=position,
             api="/api/v1/projects",
             projects=shown,

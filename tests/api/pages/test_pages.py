@@ -18,6 +18,18 @@ from tests.waiting import HANG_MS
 
 SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
 CHECKS = (Path(__file__).parents[1] / "pages_checks.js").read_text()
+DROP = """async (source) => {
+  const picture = await (await fetch(source)).blob();
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([picture], "dropped.png", { type: "image/png" }));
+  dataTransfer.items.add(new File(["a note"], "notes.txt", { type: "text/plain" }));
+  const main = document.querySelector("main");
+  main.dispatchEvent(new DragEvent("dragover", { dataTransfer, bubbles: true, cancelable: true }));
+  const seen = document.querySelector("[data-drop-zone]").checkVisibility();
+  main.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+  return seen;
+}"""
+"""Drops a picture and what is none on the page; whether it showed that it takes them."""
 CHARTS_FOLLOW = """() => {
   const ink = getComputedStyle(document.documentElement).getPropertyValue("--quiet").trim();
   const followed = ({ chart, layout }) => (chart ? chart.ink : layout?.font.color ?? ink) === ink;
@@ -447,6 +459,29 @@ def test_a_library_is_kept_in_order(site: Scene, page: Page) -> None:
     expect(page.locator(".lineage").first).to_contain_text("forked from Model 1: removed 'one'")
 
 
+def test_home_shows_what_trains_and_a_picture_of_each_project(site: Scene, page: Page) -> None:
+    project_id, view_id = site.trainable("With pictures")
+    version_id = site.version(view_id)
+    show(page, site, "/")
+    row = page.locator(f'[data-project="{project_id}"]')
+    expect(row.locator('[data-label="Images"]')).to_have_text("10")
+    expect(row.locator("img")).to_have_js_property("naturalWidth", 8)
+    training = page.locator(f'[data-training="{version_id}"]')
+    expect(training.locator("[data-status]")).to_have_text("queued")
+    site.begin(version_id)
+    site.finish(version_id)
+    expect(training).to_have_count(0)
+    assert is_the_same(page)
+
+
+def test_images_are_dropped_anywhere_on_the_page(site: Scene, page: Page) -> None:
+    (image_id,) = site.images(site.project("Dragged from"), 1)
+    project_id = site.project("Dropped on")
+    show(page, site, f"/projects/{project_id}")
+    assert page.evaluate(DROP, f"/api/v1/images/{image_id}/content")
+    expect(page.locator("[data-image] img")).to_have_attribute("alt", "dropped.png")
+
+
 def test_images_are_uploaded_split_and_filtered(site: Scene, page: Page, tmp_path: Path) -> None:
     source, _ = site.trainable(name="Source", images=4)
     site.visible()
@@ -463,9 +498,9 @@ def test_images_are_uploaded_split_and_filtered(site: Scene, page: Page, tmp_pat
     show(page, site, f"/projects/{project_id}")
     page.get_by_label("Files", exact=True).set_input_files([*files, broken])
     page.get_by_role("button", name="Upload", exact=True).click()
-    expect(page.locator("#upload [data-problem]")).to_contain_text("broken.png")
-    page.get_by_label("Files", exact=True).set_input_files(files)
-    page.get_by_role("button", name="Upload", exact=True).click()
+    # What is no image is named, and all others are in.
+    expect(page.locator("[data-refused] li")).to_contain_text(["broken.png"])
+    expect(page.locator("[data-upload-progress]")).to_contain_text("4 of 5 files, 1 refused")
     expect(page.locator("[data-image]")).to_have_count(4)
     page.wait_for_function("() => document.querySelector('[data-image] img').naturalWidth === 8")
     assert (
