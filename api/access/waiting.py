@@ -9,6 +9,7 @@ A handler runs again, too, if the caller's key or account has changed since it w
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from litestar import Request, Response
@@ -28,6 +29,12 @@ from api.pages.html import as_pages
 from application.access.access import Caller
 from application.log.store import LogUnreachable
 from domain.errors import TooMany
+from projections.engine.read_model import ReadModel
+
+SHORTLY_SECONDS = 0.03
+"""A query waits so long, without being counted, for what its route was behind in before."""
+
+LONGEST_POSITION = 18
 
 _BEHIND = "behind"
 _CHANGED = "caller changed"
@@ -63,12 +70,17 @@ class Waiting(ASGIMiddleware):
 
     scopes = (ScopeType.HTTP,)
 
+    def __init__(self) -> None:
+        self._read_models: dict[str, Sequence[ReadModel]] = {}
+        """What the queries of a route were behind in before, by its path."""
+
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         state = scope["state"]
         served: Backend = scope["litestar_app"].state.backend
         caller: Caller | None = scope.get("user")
         if caller is not None and scope.get("method") == "GET":
             SEEN_FROM.set(served.own_writes.last(caller.actor))
+            await self._await_shortly(scope, served, own=SEEN_FROM.get())
         proof: Proof | None = state.get(PROVEN_BY)
         PROOF.set(proof)
 
@@ -89,6 +101,8 @@ class Waiting(ASGIMiddleware):
 
         await next_app(scope, receive, answer)
         behind: Behind | None = state.pop(_BEHIND, None)
+        if behind is not None:
+            self._read_models[scope["path_template"]] = behind.read_models
         if behind is not None and _CHANGED not in state:
             if not has_waited(Request(scope)):
                 own = isinstance(behind, BehindOwnWrite)
@@ -106,3 +120,15 @@ class Waiting(ASGIMiddleware):
             await authenticate_again(Request(scope))
             ScopeState.from_scope(scope).response_started = False
             await self.handle(scope, receive, send, next_app)
+
+    async def _await_shortly(self, scope: Scope, served: Backend, *, own: int) -> None:
+        """Wait for what the query will most probably be behind in, which saves running it twice."""
+        asked = Request[Any, Any, Any](scope).query_params.get("at_least", "")
+        position = int(asked) if asked.isdecimal() and len(asked) <= LONGEST_POSITION else own
+        read_models = self._read_models.get(scope["path_template"])
+        if (
+            read_models is not None
+            and 0 < position <= served.store.known_head
+            and not served.news.has_reached(position, read_models)
+        ):
+            await served.news.reached(position, read_models, SHORTLY_SECONDS)

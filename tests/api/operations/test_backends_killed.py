@@ -59,9 +59,11 @@ def test_each_acknowledged_command_is_in_the_log_once(site: Scene) -> None:
             each.result()
     log = list(site.store.read_all())
     assert [one.position for one in log] == [*range(1, len(log) + 1)]
-    created = {one.position: one for one in log if isinstance(one.event, ProjectCreated)}
+    created: dict[int, tuple[str, str]] = {}
+    for one in log:
+        if isinstance(one.event, ProjectCreated):
+            created[one.position] = one.entity_id, one.event.name
     for project_id, position, name in acknowledged:
-        event = created[position].event
-        assert (created[position].entity_id, event.name) == (project_id, name)  # type: ignore[union-attr]
-    names = Counter(one.event.name for one in created.values())  # type: ignore[union-attr]
+        assert created[position] == (project_id, name)
+    names = Counter(name for _, name in created.values())
     assert set(names.values()) == {1}, "nothing was saved twice, acknowledged or not"
