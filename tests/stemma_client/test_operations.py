@@ -19,6 +19,8 @@ ONE_OF_MANY = "the package decides on many at once, or lists them"
 LEFT_OUT = {
     "begin_session": FOR_A_BROWSER,
     "end_session": FOR_A_BROWSER,
+    "create_invitation": FOR_A_BROWSER,
+    "accept_invitation": FOR_A_BROWSER,
     "issue_sign_in_code": FOR_A_BROWSER,
     "get_image_picture": FOR_A_BROWSER,
     "get_item_thumbnail": FOR_A_BROWSER,
