@@ -1,6 +1,7 @@
 """What `make docs` adds to the guides: pages of all events and of all operations of the API.
 
-MkDocs calls it (`hooks` in mkdocs.yml). Both pages follow from the committed contracts.
+MkDocs calls it (`hooks` in mkdocs.yml). Both pages follow from the committed contracts. It also
+ranks decisions below guides in the site's search.
 """
 
 import json
@@ -19,6 +20,7 @@ from api.operations.reference import Field, by_tag, first_paragraph, kind_of
 ROOT = Path(__file__).parents[1]
 SCHEMAS = ROOT / "adapters" / "subscriptions" / "contract" / "schemas"
 OPENAPI = ROOT / "docs" / "openapi.json"
+DECISIONS_BOOST = 0.2  # of their score in the search; 1 is that of other pages
 LINK = re.compile(r"\[([^\]]+)\]\(((?:\.\./)+[^)\s]+)\)")
 
 Json = dict[str, Any]
@@ -32,6 +34,8 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, *, page: Page, **_: object) -> str:
     """Links to the repository's code become its path: the site does not hold it."""
+    if page.file.src_uri.startswith("decisions/"):
+        page.meta["search"] = {"boost": DECISIONS_BOOST}
 
     def without_link(found: re.Match[str]) -> str:
         text, place = found.groups()

@@ -1,5 +1,6 @@
 """The documentation as a site: every page and link is there, and nothing loads from elsewhere."""
 
+import json
 import re
 from pathlib import Path
 
@@ -39,3 +40,11 @@ def test_code_that_the_site_lacks_is_named_by_its_path(site: Path) -> None:
     guide = (site / "contributor.html").read_text(encoding="utf-8")
     assert "domain/library/model_rule.py" in guide
     assert "../domain/" not in guide
+
+
+def test_decisions_rank_below_guides_in_the_search(site: Path) -> None:
+    entries = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))[
+        "docs"
+    ]
+    boosts = {entry["location"].partition("/")[0]: entry.get("boost", 1) for entry in entries}
+    assert boosts["decisions"] < boosts["operator.html"] == 1
