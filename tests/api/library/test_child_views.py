@@ -390,10 +390,10 @@ def test_a_key_labels_the_selected_crop(site: Scene, digits: Digits, page: Page)
     expect(crops).to_have_text(["no concept", "no concept"])
     page.keyboard.press("Tab")
     expect(crops.nth(1)).to_have_attribute("aria-pressed", "true")
-    page.keyboard.press("2")
+    page.keyboard.press("b")
     expect(crops).to_have_text(["no concept", "b"])
     expect(crops.nth(0)).to_have_attribute("aria-pressed", "true")
-    page.keyboard.press("1")
+    page.keyboard.press("a")
     expect(page.locator("[data-state][role=status]")).to_contain_text(
         "no other image is unannotated"
     )
