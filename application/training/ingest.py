@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -77,9 +78,11 @@ class Ingest:
         try again.
         """
         reports = [decoded for message in messages if (decoded := _decode(message)) is not None]
-        self._load({VERSION.stream(decoded.report.version_id) for decoded in reports})
+        streams = {VERSION.stream(decoded.report.version_id) for decoded in reports}
+        kept = streams & self._versions.keys()
+        self._load(streams)
         try:
-            events = [event for decoded in reports for event in self._record(decoded)]
+            events = [event for decoded in reports for event in self._record(decoded, kept)]
             # A batch that begins with reports which another process has ingested is refused:
             # decided on versions loaded afterwards, it would record the same events again.
             first, last = messages[0].sequence, messages[-1].sequence
@@ -109,23 +112,41 @@ class Ingest:
             )
             self._versions[stream] = _CachedVersion(version, len(events), guarded)
 
-    def _record(self, decoded: "_Decoded") -> Iterator[Recorded]:
+    def _record(self, decoded: "_Decoded", kept: set[str]) -> Iterator[Recorded]:
         report = decoded.report
         stream = VERSION.stream(report.version_id)
-        cached = self._versions[stream]
-        version, revision = cached.version, cached.revision
         try:
-            self._check(report, cached)
-            events = _events_of(decoded, version)
+            events = self._decide_anew(decoded, kept)
         except Refusal as refusal:
             log.warning("report %s is skipped: %s", report.message_id, refusal.detail)
             return
+        cached = self._versions[stream]
+        version, revision = cached.version, cached.revision
         actor = f"worker:{report.worker}"
         for event in events:
             version, revision = versions.evolve(version, event), revision + 1
             metadata = new_metadata(actor, report.message_id, report.correlation_id, None)
             yield Recorded(stream, revision, event, metadata)
         self._versions[stream] = _CachedVersion(version, revision, cached.guarded)
+
+    def _decide_anew(self, decoded: "_Decoded", kept: set[str]) -> Sequence[Event]:
+        """The events of a report. A report that changes nothing of a version in `kept` is decided
+        on again with the version as it is now: nothing is appended that would be refused if others
+        have changed it since, by a request to test it, for one. Raises `Refusal`."""
+        stream = VERSION.stream(decoded.report.version_id)
+        if stream in kept:
+            kept.discard(stream)
+            with suppress(Refusal):
+                if events := self._decide(decoded):
+                    return events
+            del self._versions[stream]
+            self._load({stream})
+        return self._decide(decoded)
+
+    def _decide(self, decoded: "_Decoded") -> Sequence[Event]:
+        cached = self._versions[VERSION.stream(decoded.report.version_id)]
+        self._check(decoded.report, cached)
+        return _events_of(decoded, cached.version)
 
     def _check(self, report: Report, cached: _CachedVersion) -> None:
         """Raises `Conflict` for a report by a worker that did not receive the job."""

@@ -173,6 +173,19 @@ def test_whatever_comes_twice_or_late_there_is_one_result(world: World) -> None:
     assert world.names(version) == names
 
 
+def test_one_ingest_knows_what_others_have_written_since(world: World) -> None:
+    """The end of a training and the request to test it are not its own events."""
+    version = world.scene.train()
+    ingest = Ingest(world.store, "the only feed")
+    trained = delivered(reports(version, whole_run()))
+    ingest.take(trained)
+    accept_results(world.store)
+    world.request(version)
+    ingest.take(delivered(of_test(version, WHOLE), first=len(trained) + 1))
+    names = ["evaluation_requested", "evaluation_started", "evaluated"]
+    assert world.names(version) == names
+
+
 def test_only_the_worker_that_was_given_the_job_reports_on_it(world: World) -> None:
     version = world.ready()
     tokens = JobTokens(b"k" * 32, since=0)
