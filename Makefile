@@ -25,7 +25,7 @@ check: setup
 fresh: setup
 	@$(BIN)/python -m scripts.fresh $(ARGS)
 
-# All locked packages as files, to set up where there is no network: docs/operator.md.
+# All locked packages as files, to set up where there is no network: docs/operator/index.md.
 wheels: setup
 	@$(BIN)/python -I scripts/setup.py --npm-cache wheels/npm
 	@$(BIN)/python -m pip download --quiet --no-deps --require-hashes -r requirements.lock -d wheels

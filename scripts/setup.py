@@ -184,7 +184,7 @@ def fetch_scripts(lock: int) -> None:
     print(
         "setup: the JavaScript of charts could not be fetched; the reason is above. All else works,"
         " and pages show no charts. Configure npm for your network (npm config set registry …), or"
-        " carry packages over (docs/operator.md), then run make setup again",
+        " carry packages over (docs/operator/index.md), then run make setup again",
         file=sys.stderr,
     )
 

@@ -22,7 +22,7 @@ GUIDES = [
     ROOT / "README.md",
     *sorted(path for path in DOCS.rglob("*.md") if path.parent.name != "decisions"),
 ]
-OPERATOR = ROOT / "docs" / "operator.md"
+OPERATOR = ROOT / "docs" / "operator"
 SETTINGS = {f"STEMMA_{f.name.upper()}": f for f in msgspec.structs.fields(Settings)}
 
 FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
@@ -97,7 +97,7 @@ def test_commands_are_found() -> None:
     }
     every = {name: main.get_command(CONTEXT, name) for name in main.list_commands(CONTEXT)}
     shown = {name for name, command in every.items() if command and not command.hidden}
-    assert shown <= named, "name them in a guide, such as docs/operator.md"
+    assert shown <= named, "name them in a guide, such as docs/operator/index.md"
 
 
 @each_guide
@@ -118,7 +118,8 @@ def test_every_variable_is_a_setting(guide: Path) -> None:
 
 def settings_table() -> dict[str, list[str]]:
     """The cells of each row of the operator's table, by variable."""
-    rows = re.findall(r"^\| `(STEMMA_\w+)` \|(.*)\|$", OPERATOR.read_text(), re.MULTILINE)
+    text = (OPERATOR / "settings.md").read_text()
+    rows = re.findall(r"^\| `(STEMMA_\w+)` \|(.*)\|$", text, re.MULTILINE)
     return {name: [cell.strip() for cell in rest.split("|")] for name, rest in rows}
 
 
@@ -140,7 +141,8 @@ def test_the_table_has_types_and_defaults_right(variable: str) -> None:
 
 def test_the_compose_variables_are_told() -> None:
     compose = (ROOT / "docker-compose.yml").read_text()
-    table = re.findall(r"^\| `([A-Z_]+_PASSWORD)` \|", OPERATOR.read_text(), re.MULTILINE)
+    text = (OPERATOR / "docker-compose.md").read_text()
+    table = re.findall(r"^\| `([A-Z_]+_PASSWORD)` \|", text, re.MULTILINE)
     assert set(table) == set(re.findall(r"\$\{(\w+)", compose))
     volumes = {"postgres", "nats", "blobs", "weights", "audit"}
     volumes |= {f"nats-{name}" for name in ("access", "server", "backend", "api", "worker")}
@@ -148,7 +150,7 @@ def test_the_compose_variables_are_told() -> None:
 
 
 def test_the_table_of_streams_has_every_event() -> None:
-    text = (ROOT / "docs" / "auditor.md").read_text()
+    text = (ROOT / "docs" / "auditor" / "index.md").read_text()
     rows = re.findall(r"^\| `(\w+)-…` \| (.*) \|$", text, re.MULTILINE)
     told = {kind: re.findall(r"`([\w.]+)`", names) for kind, names in rows}
     assert all(name.startswith(f"{kind}.") for kind, names in told.items() for name in names)

@@ -1,6 +1,6 @@
 """Audit bundles: events, proofs, checkpoints and datasets in one archive for offline verification.
 
-docs/auditor.md describes each member; `adapters.audit.verify_bundle` verifies them.
+docs/auditor/bundles.md describes each member; `adapters.audit.verify_bundle` verifies them.
 """
 
 import hashlib

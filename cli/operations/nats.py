@@ -123,4 +123,6 @@ def _reload(access: "NatsAccess", folder: Path | None) -> None:
     if folder is None and access.reload(data / "nats", data / "logs" / "nats.log"):
         click.echo("nats-server has taken it")
     else:
-        click.echo("have nats-server read it again, twice, if it runs: docs/operator.md says how")
+        click.echo(
+            "have nats-server read it again, twice, if it runs: docs/operator/several-machines.md says how"
+        )

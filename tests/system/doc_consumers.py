@@ -1,4 +1,4 @@
-"""The consumers of docs/subscriber.md, run as whoever copies them out would run them."""
+"""The consumers of docs/subscriber, run as whoever copies them out would run them."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from pathlib import Path
 from adapters.settings import load_settings
 from tests.system.system import eventually
 
-GUIDE = Path(__file__).parents[2] / "docs" / "subscriber.md"
+GUIDES = Path(__file__).parents[2] / "docs" / "subscriber"
 OURS = re.compile(
     r"^\s*(?:from|import) (?:domain|application|projections|adapters|api|cli|stemma_client)\b",
     re.MULTILINE,
@@ -19,8 +19,9 @@ OURS = re.compile(
 
 
 def example(library: str) -> str:
-    """The one whole program of the guide that imports this library."""
-    blocks = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    """The one whole program of the guides that imports this library."""
+    text = "\n".join(guide.read_text() for guide in sorted(GUIDES.glob("*.md")))
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     (found,) = [block for block in blocks if re.search(rf"^import {library}$", block, re.MULTILINE)]
     assert not OURS.search(found), "it uses none of our code"
     return str(found)

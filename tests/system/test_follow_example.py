@@ -1,4 +1,4 @@
-"""The consumer of docs/subscriber.md, as it stands there, when its stream is purged and deleted."""
+"""The consumer of docs/subscriber/nats.md, as it stands there, when its stream is purged and deleted."""
 
 import os
 import re
@@ -20,7 +20,7 @@ from tests.adapters.running import eventually, running, settings_for, with_js
 from tests.application.scenes import recorded
 from tests.servers import Database, server_folder
 
-GUIDE = Path(__file__).parents[2] / "docs" / "subscriber.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "subscriber" / "nats.md"
 
 
 def example() -> str:

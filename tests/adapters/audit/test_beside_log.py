@@ -91,7 +91,7 @@ def test_events_that_are_no_json_are_told(found: Exhibit) -> None:
 
 
 def test_the_guide_names_every_table(migrated: Database) -> None:
-    guide = (Path(__file__).parents[3] / "docs" / "auditor.md").read_text()
+    guide = (Path(__file__).parents[3] / "docs" / "auditor" / "proofs.md").read_text()
     with psycopg.connect(migrated.admin_url) as connection:
         tables = connection.execute(
             "SELECT schemaname || '.' || tablename FROM pg_tables"

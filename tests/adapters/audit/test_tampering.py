@@ -1,6 +1,6 @@
 """An insider with the superuser's password tampers, with triggers off, in any composition.
 
-Verify alone finds it, but for what docs/auditor.md names: that needs a checkpoint kept outside.
+Verify alone finds it, but for what docs/auditor/proofs.md names: that needs a checkpoint kept outside.
 """
 
 import shutil
@@ -243,7 +243,7 @@ def test_verify_alone_finds_any_composition(
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_only_a_kept_checkpoint_finds(copied: Copied, name: str) -> None:
     """The guide names it."""
-    guide = (Path(__file__).parents[3] / "docs" / "auditor.md").read_text()
+    guide = (Path(__file__).parents[3] / "docs" / "auditor" / "proofs.md").read_text()
     assert name in guide
     with copied() as by:
         OUTSIDE[name](by)

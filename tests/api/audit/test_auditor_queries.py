@@ -1,4 +1,4 @@
-"""The auditor's ten queries, as docs/auditor.md has them, on a log with trainings."""
+"""The auditor's ten queries, as docs/auditor/sql.md has them, on a log with trainings."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.adapters.postgres.test_auditor_role import auditor_of
 from tests.api.scene import DIGEST, Scene
 from tests.servers import Database
 
-GUIDE = (Path(__file__).parents[3] / "docs" / "auditor.md").read_text()
+GUIDE = (Path(__file__).parents[3] / "docs" / "auditor" / "sql.md").read_text()
 SECTION = GUIDE.split("## Ten queries")[1].split("\n## ")[0]
 QUERIES = re.findall(r"\*\*(\d+)\..*?```sql\n(.*?)```", SECTION, re.DOTALL)
 EXAMPLE = "4154e738-3fd4-5d6f-b83f-cd1e647bb890"
