@@ -110,8 +110,8 @@ SECTIONS = {
 def main(verbose: bool) -> None:
     """Train computer-vision models and know how each came to be.
 
-    Settings come from STEMMA_* variables; see docs/operator/settings.md. The exit status is 1 if something
-    was refused or failed, and 2 if the command was given wrongly.
+    Settings come from STEMMA_* variables; see docs/operator/settings.md. The exit status is 1 if
+    something was refused or failed, and 2 if the command was given wrongly.
     """
     from adapters.observability import logs, tracing
     from adapters.settings import load_settings

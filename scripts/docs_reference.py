@@ -59,8 +59,8 @@ def events_page() -> str:
         "# Events",
         "",
         f"All {len(newest)} events of the log, in the newest version of each. Each message also has"
-        " [the fields that all have in common](../subscriber/index.md#a-message). The schemas are served"
-        " at `/schemas/events/NAME/VERSION.json`.",
+        " [the fields that all have in common](../subscriber/index.md#a-message). The schemas are"
+        " served at `/schemas/events/NAME/VERSION.json`.",
     ]
     kind = ""
     for name, (number, schema) in sorted(newest.items()):

@@ -124,5 +124,6 @@ def _reload(access: "NatsAccess", folder: Path | None) -> None:
         click.echo("nats-server has taken it")
     else:
         click.echo(
-            "have nats-server read it again, twice, if it runs: docs/operator/several-machines.md says how"
+            "have nats-server read it again, twice, if it runs:"
+            " docs/operator/several-machines.md says how"
         )

@@ -1,4 +1,5 @@
-"""The consumer of docs/subscriber/nats.md, as it stands there, when its stream is purged and deleted."""
+"""The consumer of docs/subscriber/nats.md, as it stands there, when its stream is purged and
+deleted."""
 
 import os
 import re

@@ -49,6 +49,7 @@ def trace(system: RunningSystem, collector: Collector) -> dict[str, Span]:
     """The trace of a training that has been carried out."""
     with system.client() as client:
         view_id = annotated_digits(client, 20)
+    with system.client() as client:  # a client's requests have one correlation id, hence one trace
         version_id = client.command(f"views/{view_id}/versions", {"options": OPTIONS})["id"]
         for _ in client.follow(f"versions/{version_id}/events"):
             pass
@@ -80,7 +81,9 @@ def test_the_way_from_the_button_to_the_projection_that_shows_it_ready(
         ("policies", "send job"),
         ("worker", "train"),
         ("ingest", "ingest"),
-        ("ingest", END),
+        ("ingest", "version.result_reported"),
+        ("results", "results: version.result_reported"),
+        ("results", END),
         ("project", shown.name),
     ]
 

@@ -1,6 +1,7 @@
 """An insider with the superuser's password tampers, with triggers off, in any composition.
 
-Verify alone finds it, but for what docs/auditor/proofs.md names: that needs a checkpoint kept outside.
+Verify alone finds it, but for what docs/auditor/proofs.md names: that needs a checkpoint that was
+kept outside.
 """
 
 import shutil
