@@ -49,8 +49,10 @@ def trace(system: RunningSystem, collector: Collector) -> dict[str, Span]:
     """The trace of a training that has been carried out."""
     with system.client() as client:
         view_id = annotated_digits(client, 20)
-    with system.client() as client:  # a client's requests have one correlation id, hence one trace
+    # The requests of one client have one correlation id, hence one trace.
+    with system.client() as client:
         version_id = client.command(f"views/{view_id}/versions", {"options": OPTIONS})["id"]
+    with system.client() as client:
         for _ in client.follow(f"versions/{version_id}/events"):
             pass
         assert client.query(f"versions/{version_id}")["version"]["status"] == "ready"
