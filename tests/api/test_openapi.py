@@ -44,10 +44,11 @@ def test_a_key_or_a_session_opens_what_is_not_open(document: Any) -> None:
     schemes = document["components"]["securitySchemes"]
     assert (schemes["key"]["scheme"], schemes["session"]["in"]) == ("bearer", "cookie")
     unguarded = {path for _, path, one in operations(document) if not one["security"]}
-    assert unguarded == {"/api/v1/sessions", "/health/live", "/health/ready"}
+    entrances = {"/api/v1/sessions", "/api/v1/invitations/accept"}
+    assert unguarded == entrances | {"/health/live", "/health/ready"}
     for method, path, operation in operations(document):
         assert ("401" in operation["responses"]) is (
-            bool(operation["security"]) or path == "/api/v1/sessions"
+            bool(operation["security"]) or path in entrances
         ), (method, path)
 
 
