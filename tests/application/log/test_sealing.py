@@ -88,6 +88,8 @@ def test_fields_are_personal_by_their_type() -> None:
         "webhook.registered",
         "webhook.secret_rotated",
         "key.rotated",
+        "key.invitation_issued",
+        "key.invitation_accepted",
     }
     assert without_personal(ADDED) == ImageAdded("project-1", SHA, 8, 8, ERASED, {})
     assert without_personal(ImageRemoved()) == ImageRemoved()
