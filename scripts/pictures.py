@@ -87,12 +87,13 @@ def take_all(client: ApiClient, camera: Camera) -> None:
     camera.take("project", f"/projects/{project['project_id']}")
     camera.take("annotate", f"/views/{view_id}/annotate")
     camera.take("library", f"/views/{view_id}")
-    camera.page.locator("[data-opens=start], [data-opens=train]").first.click()
+    camera.page.locator("[data-opens=train]").first.click()
     camera.take("train")
     camera.take("version", f"/versions/{first}")
     camera.take("evaluation", f"/versions/{first}/evaluation")
     camera.take("flip-book", f"/versions/{first}/flip-book")
     camera.take("compare", f"/versions/{first}/compare/{second}")
+    camera.take("lineage", f"/views/{view_id}/lineage")
     camera.take("trail", f"/audit?version={first}")
 
 
