@@ -40,10 +40,15 @@ def print_table(
         )
     for row in rows:
         table.add_row(*row)
+    table_console().print(table)
+
+
+def table_console() -> Console:
+    """Where tables are written: in a pipe, a row is one line of any width."""
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console = Console(markup=False, highlight=False, width=_WIDE)
-    console.print(table)
+    return console
 
 
 def print_list(

@@ -5,11 +5,11 @@ from typing import Any
 from urllib.parse import quote
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from cli.calls import PAGE, calling, find_project, find_view
 from cli.client import ApiClient, ApiProblem
+from cli.output import table_console
 from cli.reading import NOT_LOOKED
 
 Ask = Callable[..., dict[str, Any]]
@@ -44,7 +44,7 @@ def as_of_command(moment: str, project: str | None, view: str | None, version: s
             projects = client.query_all("projects", as_of=position, limit=PAGE)
             rows = [[row["name"], row["project_id"], row["created_at"]] for row in projects]
             tables = [_table("projects", ("name", "id", "created"), rows)]
-    console = Console(markup=False)
+    console = table_console()
     console.print(f"as of position {position}")
     for table in tables:
         console.print(table)
