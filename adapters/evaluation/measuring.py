@@ -12,39 +12,11 @@ from pathlib import Path
 import msgspec
 
 from adapters.blobs.blobs import BlobCorrupt, BlobMissing, BlobStore
+from adapters.evaluation.measurement import MeasureAnswer, Measured, MeasureRequest
 from adapters.evaluation.scores import ScoresRefused, join_scores
 from adapters.evaluation.split_metrics import box_metrics, label_metrics
 from domain.dataset.image import TRAIN, VALIDATION
-from domain.training.messages import ConceptLabel, ManifestLine, SplitFigures
-
-
-class MeasureRequest(msgspec.Struct, frozen=True):
-    """`predictions` and `manifest` are the sha256 of blobs, `kind` is the view's."""
-
-    blobs_url: str
-    predictions: str
-    manifest: str
-    kind: str
-    concepts: tuple[ConceptLabel, ...]
-
-
-class Measured(msgspec.Struct, frozen=True):
-    """The sha256 of the joined file, and the metrics of both splits.
-
-    `exact_loss` is whether the scores hold enough digits for the loss.
-    """
-
-    predictions: str
-    validation: SplitFigures
-    train: SplitFigures
-    exact_loss: bool
-
-
-class MeasureAnswer(msgspec.Struct, frozen=True):
-    """What was measured, or the problem because of which nothing was."""
-
-    measured: Measured | None = None
-    problem: str = ""
+from domain.training.messages import ManifestLine
 
 
 def measure(request: MeasureRequest) -> Measured:

@@ -11,6 +11,7 @@ from functools import partial
 import msgspec
 
 from adapters.blobs.blobs import BlobCorrupt, BlobMissing, BlobStore
+from adapters.evaluation.measurement import MeasureAnswer, Measured, MeasureRequest
 from adapters.postgres.log_growth import log_growth
 from adapters.postgres.reactions import react_to_all
 from adapters.settings import Settings
@@ -18,7 +19,6 @@ from application.log.store import Store
 from application.training import results
 from application.training.results import FEED, ResultRefused
 from domain.library.view import DETECTION
-from domain.training.messages import ConceptLabel, SplitFigures
 from domain.training.results import AcceptResult, differences
 from domain.training.version import Version
 
@@ -43,26 +43,6 @@ class Stopped(Exception):
     """The service was stopped in the middle of a measurement, which is repeated."""
 
 
-class _Request(msgspec.Struct, frozen=True):
-    blobs_url: str
-    predictions: str
-    manifest: str
-    kind: str
-    concepts: tuple[ConceptLabel, ...]
-
-
-class _Measured(msgspec.Struct, frozen=True):
-    predictions: str
-    validation: SplitFigures
-    train: SplitFigures
-    exact_loss: bool
-
-
-class _Answer(msgspec.Struct, frozen=True):
-    measured: _Measured | None
-    problem: str
-
-
 class Measurer:
     """Checks what a worker stored, and measures its predictions in a process of their own."""
 
@@ -79,7 +59,7 @@ class Measurer:
         assert evaluated.predictions is not None
         self._check_checkpoint(best.checkpoint, best.bytes)
         created = version.created
-        request = _Request(
+        request = MeasureRequest(
             self._blobs_url,
             evaluated.predictions,
             version.frozen.manifest,
@@ -150,7 +130,7 @@ def _run(request: bytes, stop: threading.Event) -> tuple[int, bytes]:
             return process.returncode, output
 
 
-def _answer(status: int, output: bytes) -> _Measured:
+def _answer(status: int, output: bytes) -> Measured:
     """Raises `ResultRefused`, and `OSError` if it is worth another try."""
     if status > 0:
         raise OSError(f"predictions could not be measured: {_MODULE} ended with {status}")
@@ -158,7 +138,7 @@ def _answer(status: int, output: bytes) -> _Measured:
         raise ResultRefused(
             f"measuring its predictions was ended by signal {-status}; memory may be short"
         )
-    answer = msgspec.json.decode(output, type=_Answer)
+    answer = msgspec.json.decode(output, type=MeasureAnswer)
     if answer.measured is None:
         raise ResultRefused(answer.problem)
     return answer.measured

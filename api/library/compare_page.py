@@ -1,5 +1,6 @@
 """The page that compares two to eight versions of a view: metrics, options that differ, curves."""
 
+import math
 from typing import Annotated
 
 from litestar import Controller, get
@@ -23,9 +24,10 @@ from projections.training.metric_history import (
     VALIDATION_ACCURACY,
     VALIDATION_LOSS,
     VALIDATION_MAP,
-    series_of,
+    Series,
 )
 from projections.training.models_library import MODELS_LIBRARY
+from projections.training.sampled_metrics import sampled_series_of
 from projections.training.version_progress import VERSION_PROGRESS, find_progress
 
 SHOWN = (CATALOG, MODELS_LIBRARY, METRIC_HISTORY, VERSION_PROGRESS)
@@ -42,8 +44,8 @@ METRICS = {
 }
 SHARES = {VALIDATION_ACCURACY, VALIDATION_MAP}
 
-Curve = tuple[list[float], list[float]]
-"""The epochs, and the value at each."""
+Curve = tuple[list[float], list[float | None]]
+"""The epochs, and the value at each, None for what is no number."""
 
 
 class ComparedVersions(Page, frozen=True, kw_only=True):
@@ -129,12 +131,10 @@ class CompareVersionsPages(Controller):
             for row in rows:
                 progress = find_progress(connection, row.version_id, as_of=at)
                 each = progress.iterations_per_epoch if progress else None
-                series = series_of(connection, row.version_id, upto=at)
-                curves.append(
-                    {one.metric: _curve(one.iterations, one.values, each) for one in series}
-                    if each
-                    else {}
+                series = sampled_series_of(
+                    connection, row.version_id, POINTS, upto=position if at is None else at
                 )
+                curves.append({one.metric: _curve(one, each) for one in series} if each else {})
             names = {
                 row.model_id: model.name if (model := find_model(connection, row.model_id)) else ""
                 for row in rows
@@ -155,11 +155,9 @@ class CompareVersionsPages(Controller):
         return render("library/compare.html", page)
 
 
-def _curve(iterations: list[int], values: list[float], per_epoch: int) -> Curve:
-    """At most `POINTS` of the values, evenly, the last one among them."""
-    step = -(-len(values) // POINTS)
-    places = sorted({*range(0, len(values), step or 1), len(values) - 1}) if values else []
-    return [iterations[at] / per_epoch for at in places], [values[at] for at in places]
+def _curve(series: Series, per_epoch: int) -> Curve:
+    epochs = [iteration / per_epoch for iteration in series.iterations]
+    return epochs, [value if math.isfinite(value) else None for value in series.values]
 
 
 def _differing(kind: str, versions: list[VersionRow]) -> list[tuple[str, list[str]]]:
