@@ -1,6 +1,7 @@
 """Agreement: two people annotate the same images, the second without seeing the first's."""
 
 import json
+from html import unescape
 from typing import Any, NamedTuple
 
 import httpx
@@ -32,9 +33,11 @@ def grace(site: Scene) -> httpx.Client:
     return site.person("grace", "annotator")
 
 
-def desk(site: Scene, grace: httpx.Client, kind: str, said: list[list[Any]]) -> Desk:
+def desk(
+    site: Scene, grace: httpx.Client, kind: str, said: list[list[Any]], name: str = ""
+) -> Desk:
     """What grace says of each image: the numbers of concepts, or pairs of number and box."""
-    project = site.project(f"Agreement in {kind}")
+    project = site.project(f"Agreement in {kind} {name}".strip())
     body = {"name": "What is it", "kind": kind}
     view = str(site.post(f"/projects/{project}/views", body)["id"])
     cat, dog = site.concepts(view, "cat", "dog")
@@ -142,6 +145,17 @@ def test_what_nobody_annotated_has_nothing_to_be_compared_with(
     found = look(site, f"/views/{at.view}/agreement")["agreement"]
     assert [each["kappa"] for each in found["concepts"]] == [1.0, 0.0]
     assert found["equal"] == 1
+
+
+def test_an_image_that_the_address_names_is_shown_without_its_annotations(
+    site: Scene, grace: httpx.Client
+) -> None:
+    at = desk(site, grace, "classification", [[0]], "of one image")
+    site.visible()
+    path = f"/views/{at.view}/annotate?image={at.images[0]}"
+    assert f'"annotations":[{{"concept_id":"{at.cat}"' in unescape(site.http.get(path).text)
+    blind = unescape(site.http.get(f"{path}&blind=1").text)
+    assert '"annotations":[]' in blind
 
 
 def test_boxes_and_the_command(site: Scene, grace: httpx.Client) -> None:

@@ -764,11 +764,11 @@ def test_annotations_are_reviewed_by_a_key(site: Scene, page: Page) -> None:
 
 def test_a_concept_of_one_letter_has_it_as_key(site: Scene, page: Page) -> None:
     desk = Desk(site, "classification")
-    site.concepts(desk.view, "4", "1", "B", "b c")
+    site.concepts(desk.view, "4", "1", "B", "b", "b c")
     begin(page, site, desk.path)
     buttons = page.locator("[data-says]")
     keys = {
         button.locator(".thumb-label").inner_text(): button.get_attribute("data-key")
         for button in buttons.all()
     }
-    assert keys == {"cat": "2", "dog": "3", "4": "4", "1": "1", "B": "b", "b c": "5"}
+    assert keys == {"cat": "2", "dog": "3", "4": "4", "1": "1", "B": "b", "b": "5", "b c": "6"}
