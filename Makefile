@@ -50,7 +50,7 @@ bench-train: setup
 # The documentation as a site, in build/site.
 docs: setup
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
-	@echo "open build/site/index.html; its search needs a server: $(BIN)/python -m http.server -d build/site"
+	@echo "open build/site/index.html"
 
 # The pictures of the documentation, from a demo in Chromium.
 pictures: setup

@@ -243,7 +243,7 @@ def create_app(settings: Settings) -> Litestar:
         openapi_config=OpenAPIConfig(
             title="Stemma",
             version=API_VERSION,
-            description="Train computer-vision models and know how each came to be.",
+            description="Train computer-vision models, with a verifiable history of each.",
             openapi_router=Router("/schema", route_handlers=[], opt=OPEN, include_in_schema=False),
             render_plugins=[CompleteJson(), CompleteYaml()],
             operation_id_creator=lambda handler, _method, _path: handler.handler_name,

@@ -181,7 +181,7 @@ class Backend:
         if stuck:
             raise NotYet(
                 f"position {position} is not visible: the read model {' and '.join(stuck)}, fails"
-                " and is tried again; `stemma status` says why"
+                " and is retried; `stemma status` shows why"
             )
 
     @contextmanager

@@ -18,7 +18,7 @@ class Proof:
 
 
 class CallerChanged(Exception):
-    """The key or its account has changed since it was read: the request has to begin again."""
+    """The key or its account has changed since it was read: the request is repeated."""
 
 
 PROOF: ContextVar[Proof | None] = ContextVar("proof", default=None)

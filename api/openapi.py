@@ -20,17 +20,17 @@ Json = dict[str, Any]
 _ERRORS = {
     "400": "The body or a header is malformed",
     "401": "No valid key or session",
-    "403": "A right is missing, or another site asks",
-    "404": "There is no such thing, or none that the caller may know of",
-    "409": "The present state forbids it",
-    "410": "It was erased for good",
-    "412": "It has another revision than `If-Match` says",
+    "403": "A right is missing, or the request comes from another site",
+    "404": "It does not exist, or the caller may not see it",
+    "409": "The current state forbids it",
+    "410": "It was permanently erased",
+    "412": "Its revision is not the one in `If-Match`",
     "413": "The body is too large",
-    "421": "This server has another name",
+    "421": "The server has other host names",
     "422": "The input is wrong: `errors` name the fields",
-    "429": "Too much at once: try again after `Retry-After` seconds",
-    "500": "A defect of the server, or damaged data: tell its operator",
-    "503": "Something does not answer, or is not visible yet: try again",
+    "429": "Too many requests: try again after `Retry-After` seconds",
+    "500": "Internal server error, or damaged data: tell the operator",
+    "503": "A service does not answer, or the position is not visible yet: try again",
 }
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
 _HEADERS: dict[str, Json] = {
@@ -45,7 +45,7 @@ _HEADERS: dict[str, Json] = {
 }
 _ETAG = {
     "ETag": {
-        "description": "The revision, to send as `If-Match`; of files, their content",
+        "description": "The revision, to send as `If-Match`; for files, that of their content",
         "schema": {"type": "string"},
     }
 }
@@ -60,14 +60,14 @@ _COMMAND_HEADERS = [
     {
         "name": "If-Match",
         "in": "header",
-        "description": "The `ETag` of what is changed: 412 if it has changed since",
+        "description": "The `ETag` of the entity: 412 if it has changed since",
         "schema": {"type": "string"},
     },
 ]
 _IF_NONE_MATCH = {
     "name": "If-None-Match",
     "in": "header",
-    "description": "An `ETag`: 304 without a body if it still holds",
+    "description": "An `ETag`: 304 without a body if it is still current",
     "schema": {"type": "string"},
 }
 
@@ -81,7 +81,7 @@ _RANGE = [
     {
         "name": "If-Range",
         "in": "header",
-        "description": "An `ETag`: all of it if it does not hold any more",
+        "description": "An `ETag`: the whole file if it is no longer current",
         "schema": {"type": "string"},
     },
 ]
@@ -204,16 +204,16 @@ class _Operation:
             (schema,) = responses["200"]["content"].values()
             responses["200"] |= {"content": dict.fromkeys(_IMAGES[self.path], schema)}
         if self.path == "/health/ready":
-            responses["503"] = responses["200"] | {"description": "It is not ready"}
+            responses["503"] = responses["200"] | {"description": "The server is not ready"}
         parameters = list(self.described.get("parameters", []))
         if self.is_command:
             parameters += _COMMAND_HEADERS
         if self.reads and self.path in _CONDITIONAL:
             parameters.append(_IF_NONE_MATCH)
-            responses["304"] = {"description": "It is as it was", "headers": _ETAG}
+            responses["304"] = {"description": "It has not changed", "headers": _ETAG}
         if self.path in _RANGES:
             parameters += _RANGE
-            responses["206"] = responses["200"] | {"description": "The part that was asked for"}
+            responses["206"] = responses["200"] | {"description": "The requested part"}
         for status in sorted(set(self.statuses())):
             responses[status] = {"$ref": f"#/components/responses/{status}"}
         security: list[Json] = [{"key": []}, {"session": []}] if self.need is not None else []
@@ -280,7 +280,7 @@ _SCHEMES = {
 
 
 class CompleteJson(JsonRenderPlugin):
-    """The complete document as JSON, made when it is first asked for."""
+    """The complete document as JSON, made at the first request."""
 
     _rendered: bytes | None = None
 

@@ -149,7 +149,8 @@ class Session:
         actual = self._read_revisions[aggregate.stream(entity_id)]
         if expected is not None and expected != actual:
             raise Stale(
-                f"you changed revision {expected}, but revision {actual} stands: look at it again"
+                f"you changed revision {expected}, but the current revision is {actual}: load it"
+                " again"
             )
 
     def rest_on_images(self, project_id: str, since: int | None = None) -> None:

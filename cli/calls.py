@@ -12,6 +12,7 @@ import click
 from adapters.settings import load_settings
 from cli.client import ApiClient, ApiProblem, ApiUnreachable
 from domain.errors import Refusal
+from domain.formatting import counted
 
 PAGE = 500
 
@@ -53,14 +54,16 @@ def require_project(client: ApiClient, project: str) -> str:
     """The id of the project with this name or id. Raises `ApiProblem`."""
     project_id = find_project(client, project)
     if project_id is None:
-        raise ApiProblem(f"there is no project {project!r}")
+        raise ApiProblem(f"project {project!r} not found")
     return project_id
 
 
 def view_among(rows: list[dict[str, Any]], view: str) -> str:
     matches = [row["view_id"] for row in rows if view in (row["view_id"], row["name"])]
     if len(matches) != 1:
-        raise ApiProblem(f"the project has {len(matches) or 'no'} views {view!r}; give an id")
+        raise ApiProblem(
+            f"the project has {counted(len(matches), 'view')} named {view!r}; give an id"
+        )
     return str(matches[0])
 
 

@@ -111,6 +111,6 @@ def upcast(
     if stored_version > current_version:
         raise LookupError(
             f"{name} was stored in version {stored_version}, newer than {current_version}, the"
-            " newest this program knows: run a newer Stemma"
+            " newest that this version of Stemma knows: run a newer version"
         )
     return payload

@@ -29,8 +29,8 @@ from gpu_worker.scratch import forget_checkpoints, record_handed_back, times_han
 from gpu_worker.stopping import unless
 
 MAX_INTERRUPTIONS = 5
-MEMORY_ADVICE = "If memory may be short, choose a smaller batch or image size; then retry"
-PREDICTION_ADVICE = "See what ends the worker, then request it again"
+MEMORY_ADVICE = "If it may have run out of memory, choose a smaller batch or image size; then retry"
+PREDICTION_ADVICE = "Find out what ends the worker, then request it again"
 _REDELIVERY_SECONDS = 1.0
 _ACK_SECONDS = 5.0
 _PAUSE_SECONDS = 0.5

@@ -88,9 +88,7 @@ def export(
         _write(model, partial, inputs[0])
         difference = _difference(model, partial, [image for image, _ in images], inputs)
         if not difference <= TOLERANCE:
-            raise ExportDiffers(
-                f"ONNX answers otherwise than torch, by {difference:.2g}; nothing was written"
-            )
+            raise ExportDiffers(f"ONNX and torch differ by {difference:.2g}; nothing was written")
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)

@@ -20,6 +20,8 @@ from api.operations.reference import Field, by_tag, first_paragraph, kind_of
 ROOT = Path(__file__).parents[1]
 SCHEMAS = ROOT / "adapters" / "subscriptions" / "contract" / "schemas"
 OPENAPI = ROOT / "docs" / "openapi.json"
+IFRAME_WORKER = ROOT / "api/static/npm/node_modules/iframe-worker/shim/index.js"
+"""Lets the site's search run where the browser starts no worker: in pages opened as files."""
 DECISIONS_BOOST = 0.2  # of their score in the search; 1 is that of other pages
 LINK = re.compile(r"\[([^\]]+)\]\(((?:\.\./)+[^)\s]+)\)")
 
@@ -29,6 +31,10 @@ Json = dict[str, Any]
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     for name, content in (("events", events_page()), ("api", api_page())):
         files.append(File.generated(config, f"reference/{name}.md", content=content))
+    # Where set-up could not fetch it, the search needs a web server.
+    shim = IFRAME_WORKER.read_text(encoding="utf-8") if IFRAME_WORKER.exists() else ""
+    place = config.extra["polyfills"][0]
+    files.append(File.generated(config, place, content=shim))
     return files
 
 

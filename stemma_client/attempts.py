@@ -60,7 +60,7 @@ class Attempts:
         else:
             error = Unreachable(
                 f"{self._request.method} {outcome.request.url}: no answer"
-                f" ({str(outcome) or type(outcome).__name__}); is the server running?"
+                f" ({str(outcome) or type(outcome).__name__}); check that the server is running"
             )
             # Where nothing was sent, nothing can have happened.
             never_sent = isinstance(outcome, (httpx.ConnectError, httpx.ConnectTimeout))
@@ -106,8 +106,8 @@ def not_stemma(response: httpx.Response) -> NotStemma:
     media_type = response.headers.get("Content-Type") or "no media type"
     return NotStemma(
         f"{response.request.method} {response.request.url}: {response.status_code} with"
-        f" {media_type}, which is no answer of Stemma's: is the address right, and is a proxy in"
-        " between?"
+        f" {media_type}, which is not an answer of Stemma: check the address, and proxies in"
+        " between"
     )
 
 
@@ -146,8 +146,8 @@ def decode(request: Request[T], response: httpx.Response) -> T:
     except msgspec.DecodeError as error:
         raise NotStemma(
             f"{request.method} {response.request.url}: the answer cannot be read ({error}); the"
-            f" server's API version is {response.headers.get(VERSION, 'not known')}, this package's"
-            f" {API_VERSION}: take the package that the server offers"
+            f" server's API version is {response.headers.get(VERSION, 'not known')}, this"
+            f" package's {API_VERSION}: install the package that the server offers"
         ) from error
     return answer
 
@@ -165,6 +165,6 @@ class VersionNotice:
             self._warned = True
             warnings.warn(
                 f"the server has version {version} of the API, and this package was made for"
-                f" {API_VERSION}: take the package that the server offers at /client",
+                f" {API_VERSION}: install the package that the server offers at /client",
                 stacklevel=2,
             )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Audit:
-    """What an auditor reads, keeps and compares."""
+    """The audit trail, refusals and checkpoints."""
 
     def __init__(self, client: Stemma) -> None:
         self._client = client
@@ -30,7 +30,7 @@ class Audit:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> Rows[answers.Line]:
-        """All that happened, oldest first, restricted by what is given."""
+        """All events, oldest first, restricted by the filters."""
         request = operations.list_trail(
             actor=actor,
             event=event,
@@ -57,7 +57,7 @@ class Audit:
         return Rows(one for page in pages for one in page.items)
 
     def check(self, kept: str | Path) -> answers.CheckpointView:
-        """Check that the log begins with the one that you kept a checkpoint of; its newest
+        """Check that the log extends the one of a checkpoint that you kept; return its newest
         checkpoint. Raises `NotProven`."""
         old, new = checkpoint_in(text_of(kept)), self.checkpoint()
         request = operations.prove_consistency(from_=old.size, to=max(new.size, old.size))

@@ -44,8 +44,8 @@ def download(
                 deadline, pause = time.monotonic() + transport.session.patience, FIRST_PAUSE
             if time.monotonic() + pause > deadline or not transport.session.is_running():
                 raise Unreachable(
-                    f"{target.name} came to {_size(partial):,} bytes, then no more ({error}); call"
-                    " it again to go on"
+                    f"{target.name} was interrupted after {_size(partial):,} bytes ({error});"
+                    " call it again to continue"
                 ) from error
         except ApiError as error:
             if error.status not in PASSING or time.monotonic() + pause > deadline:
@@ -55,8 +55,8 @@ def download(
     if digest is not None and (found := sha256_of(partial)) != digest:
         partial.unlink()
         raise DigestMismatch(
-            f"{target.name} has sha256 {found}, and the log names {digest}: call it again; if it"
-            " stays so, tell your operator that the stored file is damaged"
+            f"{target.name} has sha256 {found}, and the log names {digest}: try again; if this"
+            " persists, tell your operator that the stored file is damaged"
         )
     partial.replace(target)
     return target

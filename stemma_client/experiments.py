@@ -25,7 +25,7 @@ class Experiment(Entity):
 
     @property
     def status(self) -> str:
-        """Its state, as the server says it."""
+        """Its state on the server."""
         return self.row.state
 
     @property
@@ -64,7 +64,7 @@ class Experiment(Entity):
         return Rows(self.client.send(operations.get_experiment_curves(self.id)).curves)
 
     def stop(self) -> Experiment:
-        """Propose no more trials; those that run end."""
+        """Propose no more trials; running ones end after their epoch."""
         self.client.send(operations.stop_experiment(self.id))
         self.look()
         return self

@@ -12,14 +12,14 @@ from stemma_client.requests import Request
 from stemma_client.tables import Table
 
 IDS_PER_REQUEST = 100
-"""Versions whose metrics are asked for at once: their ids are in the address."""
+"""Versions whose metrics are requested at once: their ids are in the address."""
 
 
 class Metrics(Table):
     """All values of metrics in the long form: a row for each value.
 
-    `series` has the same as arrays, one for each version and metric. Nothing is left out; `thinned`
-    leaves out values where that is asked for.
+    `series` has the same as arrays, one for each version and metric. It has every value; `thinned`
+    returns fewer.
     """
 
     def __init__(self, series: Sequence[SeriesOfVersion], names: Mapping[str, str]) -> None:
@@ -42,7 +42,7 @@ class Metrics(Table):
         super().__init__(columns)
 
     def thinned(self, most: int) -> Metrics:
-        """At most so many values of each series, evenly taken, the last one among them."""
+        """At most this many values of each series, evenly spaced, with the last one."""
         return Metrics([_thinned(one, most) for one in self.series], self._names)
 
     def _repr_html_(self) -> str:
@@ -60,7 +60,7 @@ def requests_for(
 
 def _thinned(series: SeriesOfVersion, most: int) -> SeriesOfVersion:
     if most < 1:
-        raise ValueError(f"at least one value is left, got {most}")
+        raise ValueError(f"most must be at least 1, got {most}")
     count = len(series.values)
     if count <= most:
         return series

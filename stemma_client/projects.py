@@ -61,7 +61,7 @@ class Project(Entity):
     ) -> Iterator[Image]:
         """Its images, oldest first, read by the page; with a view, with their annotations in it.
 
-        An image that is added meanwhile comes at the end, and none comes twice.
+        Images added meanwhile come at the end; none comes twice.
         """
         request = operations.list_images(
             self.id,
@@ -76,8 +76,8 @@ class Project(Entity):
             yield from (Image(self.client, row) for row in page.items)
 
     def image_of(self, file: str | Path, view: View | None = None) -> Image:
-        """The image that has the content of a file here, whatever their names; with a view, with
-        its annotations in it. Raises `NotFound`."""
+        """The image with the content of a local file, under any name; with a view, with its
+        annotations in it. Raises `NotFound`."""
         request = operations.get_image_by_digest(
             self.id, sha256_of(Path(file)), view_id=None if view is None else view.id
         )
@@ -105,12 +105,13 @@ class Project(Entity):
     ) -> Import:
         """Upload and import a folder, an archive or a video, with the annotations in it.
 
-        Nothing is taken in if anything is wrong, unless `skip_bad`. Importing again changes
-        nothing. With `dry_run` nothing is changed; the import's `problems` say what is wrong.
+        If a file or line is wrong, nothing is imported, unless `skip_bad` is set. Importing again
+        changes nothing. With `dry_run` nothing is changed; the import's `problems` list what is
+        wrong.
         """
         path = Path(source)
         if not path.exists():
-            raise StemmaError(f"{path} is not there: name a folder, an archive or a video")
+            raise StemmaError(f"{path} not found: give a folder, an archive or a video")
         request = operations.upload_import(
             self.id,
             name=path.resolve().name,
@@ -129,7 +130,7 @@ class Project(Entity):
         return Import(self.client, started.id)
 
     def import_on_server(self, source: str, *, key: str | None = None, **rules: Any) -> Import:
-        """Import from a folder of the server's; `rules` are those of `NewImport`."""
+        """Import from a folder on the server; `rules` are those of `NewImport`."""
         body = answers.NewImport(source=source, **rules)
         started = self.client.send(operations.create_import(self.id, body), key=key)
         return Import(self.client, started.id)
@@ -140,14 +141,14 @@ class Project(Entity):
         return Rows(row for page in self.client.pages(request) for row in page.items)
 
     def upload(self, files: Sequence[str | Path], *, key: str | None = None) -> list[str]:
-        """Upload image files, not annotated; their ids."""
+        """Upload image files without annotations, and return their ids."""
         body = [("files", (Path(one).name, Path(one).read_bytes())) for one in files]
         return self.client.send(operations.upload_images(self.id, body), key=key).ids
 
     def draw_validation(
         self, size: float, *, seed: int = 0, stratify_by: str | None = None, key: str | None = None
     ) -> Project:
-        """Draw the images that validate: a share below 1, or a number."""
+        """Draw the validation set: a share below 1, or a number of images."""
         body = answers.NewSplit(size=size, seed=seed, stratify_by=stratify_by)
         self.client.send(operations.draw_validation_split(self.id, body), key=key)
         return self
@@ -155,7 +156,7 @@ class Project(Entity):
     def draw_test(
         self, size: float, *, seed: int = 0, stratify_by: str | None = None, key: str | None = None
     ) -> Project:
-        """Draw the test set, which no training sees: a share below 1, or a number."""
+        """Draw the test set, which no training uses: a share below 1, or a number of images."""
         body = answers.NewSplit(size=size, seed=seed, stratify_by=stratify_by)
         self.client.send(operations.draw_test_set(self.id, body), key=key)
         return self
@@ -168,7 +169,7 @@ class Project(Entity):
         views: Sequence[View] = (),
         images: bool = False,
     ) -> Path:
-        """Write its annotations to a zip archive, with `images` the files, too."""
+        """Write its annotations to a zip archive; with `images`, also the files."""
         request = operations.export_annotations(
             self.id,
             format=format,
@@ -199,9 +200,9 @@ class Projects:
         found = self._named(name) or [one for one in self if one.id == name]
         if len(found) != 1:
             raise KeyError(
-                f"there is no project {name!r}"
+                f"project {name!r} not found"
                 if not found
-                else f"{len(found)} projects are named {name!r}: take one by its id"
+                else f"{len(found)} projects are named {name!r}: choose one by its id"
             )
         return found[0]
 
@@ -211,14 +212,14 @@ class Projects:
         return [Project(self._client, row) for row in rows]
 
     def create(self, name: str, *, key: str | None = None) -> Project:
-        """Make a project."""
+        """Create a project."""
         request = operations.create_project(answers.NewProject(name=name))
         made = self._client.send(request, key=key)
         return Project(self._client, self._client.send(operations.get_project(made.id)).project)
 
     def ensure(self, name: str) -> Project:
-        """The project of this name; it is made if it is not there, and once even if the account
-        does so several times at the same time."""
+        """The project of this name; it is created if it does not exist, and only once, even with
+        concurrent calls of the account."""
         found = self._named(name)
         if found:
             return found[0]

@@ -30,7 +30,7 @@ class Request(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     @property
     def is_safe(self) -> bool:
-        """Whether it may be sent again, whatever became of it."""
+        """Whether it is safe to send again."""
         return self.method == "GET" or self.is_command
 
     def parameters(self, **more: Any) -> list[tuple[str, str]]:

@@ -22,7 +22,7 @@ class Suspects:
         self._id = version_id
 
     def list(self, state: State = "open") -> Rows[answers.SuspectView]:
-        """Those in a state, or `all`."""
+        """Suspects in a state, or `all`."""
         request = operations.list_suspects(self._id, state=state, limit=500)
         return Rows(one for page in self._client.pages(request) for one in page.items)
 
@@ -33,11 +33,11 @@ class Suspects:
         *,
         key: str | None = None,
     ) -> None:
-        """Decide that labels are right, or that nobody can know."""
+        """Uphold labels as right, or leave them unsure."""
         body = answers.NewDecisions(decision=decision, items=list(items))
         self._client.send(operations.decide_suspects(self._id, body), key=key)
 
     def correct(self, corrections: Sequence[answers.Correction], *, key: str | None = None) -> None:
-        """Annotate images anew whose labels are wrong."""
+        """Correct the annotations of images with wrong labels."""
         body = answers.NewDecisions(decision="corrected", corrections=list(corrections))
         self._client.send(operations.decide_suspects(self._id, body), key=key)

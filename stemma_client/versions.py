@@ -37,7 +37,7 @@ Split = Literal["train", "validation"]
 
 
 class Version(Entity):
-    """A version of a model: its training, and what came of it."""
+    """A version of a model: its training and its results."""
 
     kind = "version"
 
@@ -52,12 +52,12 @@ class Version(Entity):
 
     @property
     def status(self) -> str:
-        """`queued`, a step that runs, or how it ended: `ready`, `stopped`, `failed` and so on."""
+        """`queued`, the running step, or the result: `ready`, `stopped`, `failed` and so on."""
         return self.row.status
 
     @property
     def ended(self) -> bool:
-        """Whether the training runs no more."""
+        """Whether the training has ended."""
         return self.status in FINISHED | FAILED
 
     @property
@@ -81,8 +81,8 @@ class Version(Entity):
         self.row, self.name = view.version, view.version.name
 
     def wait(self, timeout: float | None = None, *, bar: bool | None = None) -> Version:
-        """Wait for the training's end. Raises `TrainingFailed`, also where it was cancelled, and
-        `WaitTimeout` after so many seconds. An interrupt leaves it running."""
+        """Wait for the training's end. Raises `TrainingFailed`, also if it was cancelled, and
+        `WaitTimeout` after `timeout` seconds. An interrupt leaves it running."""
         wait_for([self], timeout=timeout, bar=bar)
         self.require_weights()
         return self
@@ -93,7 +93,7 @@ class Version(Entity):
             raise TrainingFailed(self, self.row.reason or f"it was {self.status}")
 
     def stop(self) -> Version:
-        """Let it end with its running epoch; it keeps its best checkpoint and is evaluated."""
+        """End it after its running epoch; it keeps its best checkpoint and is evaluated."""
         return self._changed(operations.stop_version(self.id))
 
     def cancel(self) -> Version:
@@ -109,7 +109,7 @@ class Version(Entity):
         return self._changed(operations.rename_version(self.id, answers.NewName(name=name)))
 
     def archive(self) -> Version:
-        """Leave it out of lists."""
+        """Archive it: it is no longer listed."""
         return self._changed(operations.archive_version(self.id))
 
     def _changed(self, request: Any, key: str | None = None) -> Version:
@@ -126,7 +126,7 @@ class Version(Entity):
         return self.client.send(operations.get_version_progress(self.id)).progress
 
     def metrics(self, *names: str) -> Metrics:
-        """All values of its metrics, none left out."""
+        """All values of its metrics."""
         return self.client.metrics([self], *names)
 
     def compare(self, other: Version, *, split: Split = "validation") -> Comparison:
@@ -136,7 +136,7 @@ class Version(Entity):
 
     @property
     def evaluation(self) -> Evaluation:
-        """How good it is, by concept and image."""
+        """Its evaluation, by concept and image."""
         return Evaluation(self.client, self.id)
 
     @property
@@ -146,7 +146,7 @@ class Version(Entity):
 
     @property
     def flip_book(self) -> FlipBook:
-        """How each item was learnt."""
+        """How each item was learned."""
         return FlipBook(self.client, self.id)
 
     def describe(self) -> answers.ModelDescription:
@@ -154,8 +154,7 @@ class Version(Entity):
         return self.client.send(operations.get_model_description(self.id))
 
     def manifest(self) -> Rows[ManifestLine]:
-        """The dataset that it learns from, which never changes, compared with the digest in the
-        log. Raises `DigestMismatch`."""
+        """Its frozen dataset, checked against the digest in the log. Raises `DigestMismatch`."""
         content = self.client.send(operations.get_training_manifest(self.id))
         found = hashlib.sha256(content).hexdigest()
         self.look()
@@ -164,10 +163,11 @@ class Version(Entity):
         return Rows(msgspec.json.decode(line, type=ManifestLine) for line in content.splitlines())
 
     def download(self, folder: str | Path) -> Path:
-        """Write the weights, their description and the model card to a folder; the folder.
+        """Write the weights, their description and the model card to a folder, and return the
+        folder.
 
-        An interrupted download goes on where it was. The weights are compared with the digest that
-        the log names. Raises `DigestMismatch`.
+        An interrupted download is continued. The weights are checked against their digest in the
+        log. Raises `DigestMismatch`.
         """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
@@ -194,7 +194,8 @@ class Version(Entity):
     def evaluate_on_test_set(
         self, reason: str, *, key: str | None = None
     ) -> Rows[answers.EvaluationOnTestSet]:
-        """Open the test set for this version; the reason stays in the log. All its openings."""
+        """Open the test set for this version; the reason stays in the log. Returns all its
+        evaluations."""
         body = answers.NewTestEvaluation(reason=reason)
         self.client.send(operations.evaluate_on_test_set(self.id, body), key=key)
         return self.test_evaluations()

@@ -55,7 +55,7 @@ class View(Entity):
         """Start a training; `options` are those of `form`, and the others have their defaults.
 
         With a `key` it is started once: the same call later, with the same options, returns the
-        version that was started first. The log keeps keys for good.
+        version that was started first. Keys never expire.
         """
         body = answers.NewVersion(name=name, options=options)
         started = self.client.send(operations.start_training(self.id, body), key=key)
@@ -105,7 +105,7 @@ class View(Entity):
     ) -> int:
         """Annotate images, by their ids, with one label or several; none is *without concept*.
 
-        With a `key`, each of the commands that it takes has one made of it. The number of images.
+        With a `key`, each command has a key derived from it. Returns the number of images.
         """
         images = [
             self._annotations(image_id, [given] if isinstance(given, str) else given)
@@ -131,7 +131,7 @@ class View(Entity):
 
     @property
     def suggestions(self) -> Suggestions:
-        """What a version predicts of images that are not annotated."""
+        """The suggestions of versions for images that are not annotated."""
         return Suggestions(self.client, self.id)
 
     def experiments(self) -> Rows[Experiment]:
@@ -159,7 +159,7 @@ class View(Entity):
         return self.client.send(request)
 
     def search_space(self) -> answers.SearchSpace:
-        """What an experiment varies by default."""
+        """The default search space of an experiment."""
         return self.client.send(operations.get_search_space(self.row.kind)).space
 
     def agreement(self) -> answers.AgreementView:
@@ -172,7 +172,7 @@ class View(Entity):
         return self.refresh()
 
     def archive(self) -> None:
-        """Leave it out of lists."""
+        """Archive it: it is no longer listed."""
         self.client.send(operations.archive_view(self.id))
 
     def restore(self) -> View:
@@ -212,8 +212,8 @@ class Views:
     def ensure(
         self, name: str, kind: Kind = "classification", concepts: Sequence[str] = ()
     ) -> View:
-        """The view of this name, with these concepts; what is not there is made, once however often
-        and by however many it is called at the same time."""
+        """The view of this name, with these concepts; what does not exist is created, only once,
+        even with concurrent calls."""
         view = next((one for one in self if one.name == name), None)
         if view is None:
             body = answers.NewView(name=name, kind=kind)

@@ -13,26 +13,27 @@ _LOCKS = ("uv.lock", "poetry.lock", "requirements.lock", "requirements.txt")
 def declare(name: str, code: Path, packages: tuple[str, ...]) -> dict[str, str]:
     """The code's digest, the commit of its repository and what differs from it, the digest of a
     lock file, the command, and the versions of packages."""
-    told = {
+    declared = {
         "trainer": name,
         "trainer code": code_digest(code),
         "command": " ".join(sys.orig_argv)[:1000],
         "python": platform.python_version(),
     }
     if commit := _git(code, "rev-parse", "HEAD"):
-        told["git commit"] = commit.decode().strip()
+        declared["git commit"] = commit.decode().strip()
         difference = _git(code, "diff", "HEAD") or b""
-        told["git difference"] = hashlib.sha256(difference).hexdigest() if difference else "none"
+        digest = hashlib.sha256(difference).hexdigest() if difference else "none"
+        declared["git difference"] = digest
     for lock in _LOCKS:
         if (code / lock).is_file():
-            told[lock] = hashlib.sha256((code / lock).read_bytes()).hexdigest()
+            declared[lock] = hashlib.sha256((code / lock).read_bytes()).hexdigest()
             break
     for package in ("stemma-trainer", *packages):
         try:
-            told[package] = version(package)
+            declared[package] = version(package)
         except PackageNotFoundError:
             continue
-    return told
+    return declared
 
 
 def code_digest(code: Path) -> str:

@@ -86,14 +86,14 @@ class Run:
         return self._channel.stop_early
 
     def resume(self) -> bytes | None:
-        """What `save` was given last, by whatever worker; None at a beginning."""
+        """The state last given to `save`, by any worker; None at the start."""
         return self._state
 
     def plan(self, train: Split, *, batch: int, epochs: int) -> None:
-        """Say how long the training will be, before its first step."""
+        """Report the length of the training, before its first step."""
         self._per_epoch, self._planned = math.ceil(len(train) / batch), epochs
         if not self._per_epoch or epochs < 1:
-            raise ValueError("a training has one image and one epoch at least")
+            raise ValueError("a training needs at least one image and one epoch")
         self._report(
             "data_prepared",
             iterations_per_epoch=self._per_epoch,
@@ -103,7 +103,7 @@ class Run:
         self._step("training", "running", self._saved.epoch / epochs)
 
     def step(self, *, loss: float, learning_rate: float = 0.0) -> None:
-        """One iteration is done: a batch. Raises `NonFinite`."""
+        """Report a completed iteration (a batch). Raises `NonFinite`."""
         self._steps.add(loss, learning_rate)
 
     def epoch(
@@ -113,7 +113,7 @@ class Run:
         validation_accuracy: float | None = None,
         validation_mean_average_precision: float | None = None,
     ) -> None:
-        """An epoch is done and validated. Raises `NonFinite`."""
+        """Report a completed and validated epoch. Raises `NonFinite`."""
         self._flush_steps()
         values = {
             "validation_loss": validation_loss,
@@ -139,7 +139,7 @@ class Run:
         return better
 
     def checkpoint(self, weights: bytes | Path) -> None:
-        """Store the best weights so far, after `is_best` said so."""
+        """Store the best weights so far, after `is_best` returned true."""
         digest, size = self._store.put("checkpoint", weights)
         saved = self._saved
         saved.best_value, saved.best_epoch = self._value, saved.epoch
@@ -210,7 +210,7 @@ class Run:
         return claimed
 
     def finish(self) -> None:
-        """Report the end. Raises `ValueError` for what the code left out."""
+        """Report the end. Raises `ValueError` if a required call is missing."""
         if not self._predicted:
             raise ValueError("run.predict was not called: the server needs the scores to measure")
         self._step("saving", "running", 0.0)

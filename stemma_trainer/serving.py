@@ -60,11 +60,11 @@ class Trainer:
         return "trainer--" + self.name.replace("/", "--")
 
     def serve(self, *, jobs: int | None = None) -> None:
-        """Take jobs until the process is stopped, or so many; `form` as the argument of the command
-        writes the form instead.
+        """Take jobs until the process is stopped, or a number of jobs; with the command-line
+        argument `form`, write the form instead.
 
         STEMMA_API_URL, STEMMA_NATS_URL, STEMMA_NATS_SEED (a seed, or the file of one) and
-        STEMMA_WORKER_NAME say where, and as whom.
+        STEMMA_WORKER_NAME name the servers and the worker.
         """
         if REPORTS in os.environ:
             run_child(self.function, declare(self.name, self._code, self._packages), self.device)
@@ -154,7 +154,7 @@ class _Delivery:
         log.info("version %s: attempt %d, delivery %d", job.version_id, job.attempt, self._number)
         if job.contract not in contract.VERSIONS:
             await self._fail(
-                f"the job speaks version {job.contract} of the contract, and the trainer speaks"
+                f"the job has version {job.contract} of the contract, and this trainer supports"
                 f" {contract.VERSIONS[-1]}: update stemma-trainer"
             )
             return
@@ -282,10 +282,10 @@ class _Delivery:
         """Whether the version is cancelled; a request to stop early is passed on."""
         subject = f"$KV.{contract.CONTROL}.{self._job.version_id}"
         message = await self._js.get_last_msg(f"KV_{contract.CONTROL}", subject)
-        wish = msgspec.json.decode(message.data or b"", type=contract.DesiredState)
-        if wish.desired == "cancel":
-            return wish.attempt >= self._job.attempt
-        if wish.attempt == self._job.attempt:
+        state = msgspec.json.decode(message.data or b"", type=contract.DesiredState)
+        if state.desired == "cancel":
+            return state.attempt >= self._job.attempt
+        if state.attempt == self._job.attempt:
             self._order({"stop_early": True})
         return False
 
@@ -301,7 +301,7 @@ async def _until_done(attempt: Callable[[], Awaitable[object]]) -> None:
             await attempt()
             return
         except _AWAY as error:
-            log.warning("NATS: %s; it is tried again", error or type(error).__name__)
+            log.warning("NATS: %s; retrying", error or type(error).__name__)
             await asyncio.sleep(LOOK_SECONDS)
 
 

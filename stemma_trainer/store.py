@@ -19,7 +19,7 @@ class Superseded(Exception):
 
 
 class JobStore:
-    """What a job reads and stores. Each request is repeated while the server is away."""
+    """What a job reads and stores. Each request is repeated while the server does not answer."""
 
     def __init__(self, job: Job, api_url: str) -> None:
         self._client = httpx.Client(

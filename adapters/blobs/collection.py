@@ -86,7 +86,7 @@ def collect(
     `older_than` is less than a day, and `Conflict` while another collection runs.
     """
     if older_than < SHORTEST:
-        raise Invalid("blobs are kept for a day at least", field="older_than")
+        raise Invalid("blobs must be kept for at least a day", field="older_than")
     with _exclusive(store):
         report = CollectionReport()
         if dry_run:
@@ -115,7 +115,7 @@ def check(store: Store, blobs: BlobStore) -> Iterator[BlobProblem]:
         if blobs.copies(order.entity_id):
             yield BlobProblem(
                 order.entity_id,
-                "erased, but there",
+                "erased, but still stored",
                 order.event.event_name,
                 order.position,
             )

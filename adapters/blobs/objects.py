@@ -199,7 +199,7 @@ class Objects:
         return self._folder / key
 
     def _is_plain(self, key: str) -> bool:
-        """Whether a key is the path of a file as it stands, which obstore need not be asked for."""
+        """Whether a key is the path of a file as it stands, without a call of obstore."""
         return self._folder is not None and _PLAIN_KEY.fullmatch(key) is not None
 
     def _folders(self, key: str) -> list[Path]:

@@ -96,7 +96,7 @@ class Measurer:
         except BlobMissing as missing:
             raise ResultRefused(f"the checkpoint {digest} is not in the blob store") from missing
         except BlobCorrupt as corrupt:
-            raise ResultRefused(f"the checkpoint {digest} has another content") from corrupt
+            raise ResultRefused(f"the checkpoint {digest} has different content") from corrupt
         if stored != size:
             raise ResultRefused(
                 f"the checkpoint {digest} has {stored:,} bytes, and {size:,} were reported"
@@ -136,7 +136,8 @@ def _answer(status: int, output: bytes) -> Measured:
         raise OSError(f"predictions could not be measured: {_MODULE} ended with {status}")
     if status < 0:
         raise ResultRefused(
-            f"measuring its predictions was ended by signal {-status}; memory may be short"
+            f"the process that measures its predictions was killed by signal {-status}; it may"
+            " have run out of memory"
         )
     answer = msgspec.json.decode(output, type=MeasureAnswer)
     if answer.measured is None:

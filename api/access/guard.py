@@ -97,7 +97,7 @@ def _remembered(connection: Connection) -> tuple[Caller, dict[str, int]] | None:
 
 
 async def authenticate_again(connection: Connection) -> None:
-    """Read the caller of a request anew, for the guards and the handler to run again."""
+    """Read the caller of a request again, for the guards and the handler to run again."""
     state = connection.scope["state"]
     state.pop(PROVEN_BY, None)
     try:
@@ -114,7 +114,7 @@ def by_cookie(connection: Connection) -> tuple[Caller, Session]:
     token = connection.cookies.get(cookie_name(connection))
     session = backend.sessions.find(token) if token else None
     if session is None:
-        raise Unauthenticated(f"nobody is signed in: {HOW}")
+        raise Unauthenticated(f"not signed in: {HOW}")
     if session.key_id is None:
         return backend.access.by_account(session.account_id), session
     return backend.access.by_session(session.key_id, session.key_revision), session
@@ -178,7 +178,7 @@ def demand(
     """
     projects = backend.scopes.projects_of(streams)
     for stream, project in projects.items():
-        detail = f"there is no such {StreamName.parse(stream).kind}"
+        detail = f"{StreamName.parse(stream).kind} not found"
         if project is None:
             raise NotFound(detail, field=field)
         if not caller.grants.may(Right.READ, project):
@@ -197,8 +197,8 @@ def demand_everywhere(caller: Caller, right: Right) -> None:
 def _lacking(right: Right, where: str) -> Forbidden:
     roles = ", ".join(role for role in RIGHTS if right in RIGHTS[role])
     return Forbidden(
-        f"you lack the right {right} in {where}: ask an administrator for a role that carries it"
-        f" ({roles}), or use a key that is not limited to less",
+        f"you lack the right {right} in {where}: ask an administrator for a role with this right"
+        f" ({roles}), or use a key that is not limited to fewer rights",
         reason=f"lacks the right {right}",
     )
 

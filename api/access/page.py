@@ -8,6 +8,7 @@ from litestar.response import Template
 
 from api.access.accounts import AccountView, HeldRole, accounts_after, held_roles
 from api.access.keys import KeyView, key_view
+from api.access.messages import ALL_PROJECTS, ROLES
 from api.access.rights import ACCOUNT
 from api.backend import Backend
 from api.http.parameters import HttpRequest, Served
@@ -20,13 +21,6 @@ from projections.dataset.catalog import CATALOG, find_project, list_projects
 
 ACCOUNTS_A_PAGE = 100
 PROJECTS_OFFERED = 200
-ROLES = {
-    Role.VIEWER: "sees all of it",
-    Role.ANNOTATOR: "also adds images and annotates",
-    Role.TRAINER: "also trains and sets thresholds",
-    Role.AUDITOR: "sees all of it, and the audit trail",
-    Role.ADMINISTRATOR: "may do everything",
-}
 
 
 class AccessPage(Page, frozen=True, kw_only=True):
@@ -51,7 +45,7 @@ class AccessPage(Page, frozen=True, kw_only=True):
 
     def where(self, project_id: str | None) -> str:
         """The text for a project; None stands for all projects."""
-        return "all projects" if project_id is None else self.names.get(project_id, project_id)
+        return ALL_PROJECTS if project_id is None else self.names.get(project_id, project_id)
 
 
 class AccessPages(Controller):
@@ -100,4 +94,4 @@ def _keys(backend: Backend, caller: Caller) -> list[KeyView]:
 
 
 def _choices(everything: bool, projects: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [*([("", "all projects")] if everything else []), *projects]
+    return [*([("", ALL_PROJECTS)] if everything else []), *projects]

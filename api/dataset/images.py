@@ -103,9 +103,9 @@ class ImageController(Controller):
         `concept_id`, `annotated`, `without_concept` and `reviewed` refer to the annotations in
         `view_id`; with `reviewed=false` these are annotated images that nobody has reviewed. Any
         image's `added_position` is a cursor too: with `annotated=false` and `limit=1` it finds the
-        next image that is not annotated, in either order. Of a child view only the images are
-        listed that its conditions choose, or that have a crop in it; an image is annotated if all
-        its crops are.
+        next image that is not annotated, in either order. For a child view, only images that meet
+        its conditions or have a crop in it are listed; an image counts as annotated if all its
+        crops are.
         """
         image_filter = ImageFilter(
             split=split,
@@ -116,7 +116,7 @@ class ImageController(Controller):
             reviewed=reviewed,
         )
         if view_id is None and image_filter.uses_view:
-            raise Invalid("say in which view: give view_id", field="view_id")
+            raise Invalid("give view_id: the filters need a view", field="view_id")
         after = position_in(cursor)
         shown = (CATALOG, DATASET)
         with backend.reading_as_of(as_of, at_least, *shown) as (connection, position, at):
@@ -188,8 +188,8 @@ class ImageController(Controller):
     ) -> Response[bytes]:
         """The pixels that a training gets before it resizes them.
 
-        It is the file itself if browsers show that alike, otherwise WebP without loss, with its
-        longest side at most 2048 pixels.
+        The file itself if browsers show it the same way, otherwise lossless WebP whose longest side
+        has at most 2,048 pixels.
         """
         image, grey_bits = await asyncio.to_thread(_image_and_depth, backend, image_id, as_of)
         headers = _headers(f"{image.blob}-picture-{recipe(grey_bits)}")
@@ -203,7 +203,7 @@ class ImageController(Controller):
 
     @get(
         "/images/{image_id:str}/thumbnail",
-        summary="An image made small",
+        summary="A thumbnail of an image",
         media_type=MEDIA_TYPE,
         opt=needs(Right.READ, of="image_id"),
     )
@@ -216,8 +216,8 @@ class ImageController(Controller):
         crop: Crop = None,
         as_of: AsOf = None,
     ) -> Response[bytes]:
-        """WebP of what training reads, its longest side at most `size` pixels; made once and
-        stored. A `crop` is cut out of the larger one."""
+        """The image as training reads it, as WebP whose longest side has at most `size` pixels;
+        made once and stored. A `crop` is cut from a larger one."""
         box = None if crop is None else crop_of(crop)
         return await thumbnail(backend, request, image_id, size, box, as_of)
 
@@ -230,7 +230,7 @@ class ImageController(Controller):
     def assign_split(
         self, backend: Served, image: Named, data: JSONBody[ImageSplit]
     ) -> Response[CommandResult]:
-        """An image of a group takes the whole group along: `ids` are the images that moved."""
+        """The whole group of the image moves with it: `ids` are the images that moved."""
         members = members_in(backend)
         return image.carry_out(
             lambda session: assign_split(session, image.id, AssignSplit(data.split), members), data

@@ -62,10 +62,10 @@ class ImportController(Controller):
         """The body is a zip or a tar archive, optionally compressed, or a video. The answer's `id`
         is the import's.
 
-        A video (MP4, MOV, AVI, WebM) becomes `frame_rate` images a second or, with `scenes`, the
+        A video (MP4, MOV, AVI, WebM) becomes `frame_rate` images per second or, with `scenes`, the
         first of each scene; `video`, `time` and `frame` are their metadata.
 
-        It runs afterwards: `GET /imports/{id}` has its progress and its result.
+        The import runs afterwards: `GET /imports/{id}` has its progress and its result.
         """
         refuse_controls(name, "name")
         rate = None if scenes else frame_rate
@@ -161,7 +161,7 @@ class ImportController(Controller):
                 row = find_import(connection, import_id)
                 progress: ImportProgress | None = progress_of(connection, import_id)
             if row is None:
-                raise NotFound("there is no such import")
+                raise NotFound("import not found")
             return ImportView(row, progress, position)
 
         return await once_ended(
@@ -185,7 +185,7 @@ class ImportController(Controller):
         with backend.reading(None, IMPORTS) as (connection, _):
             row = find_import(connection, import_id)
         if row is None or row.report is None:
-            raise NotFound("there is no report: the import had nothing to say, or has not ended")
+            raise NotFound("the import has no report: it had nothing to report, or has not ended")
         return Stream(
             backend.blobs.chunks(row.report),
             media_type="application/x-ndjson",

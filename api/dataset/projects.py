@@ -84,7 +84,7 @@ class ProjectController(Controller):
         with backend.reading_as_of(as_of, at_least, CATALOG, DATASET) as (connection, position, at):
             project = find_project(connection, project_id, as_of=at)
             if project is None:
-                raise NotFound("there is no such project")
+                raise NotFound("project not found")
             counts = count_images(connection, project_id, as_of=at)
         return Response(
             ProjectView(project, counts, position), headers={"ETag": f'"{project.revision}"'}
@@ -92,7 +92,7 @@ class ProjectController(Controller):
 
     @get(
         "/{project_id:str}/dataset",
-        summary="A project's images, counted",
+        summary="The number of a project's images",
         sync_to_thread=True,
         opt=needs(Right.READ, of="project_id"),
     )
@@ -106,7 +106,7 @@ class ProjectController(Controller):
         """The number of images by split, and by view and concept, archived views included."""
         with backend.reading_as_of(as_of, at_least, CATALOG, DATASET) as (connection, position, at):
             if find_project(connection, project_id, as_of=at) is None:
-                raise NotFound("there is no such project")
+                raise NotFound("project not found")
             views = [
                 view.view_id for view in list_views(connection, project_id, archived=True, as_of=at)
             ]
@@ -151,10 +151,11 @@ class ProjectController(Controller):
         opt=needs(Right.TRAIN, of="project_id"),
     )
     def draw_test_set(self, project: Named, data: JSONBody[NewSplit]) -> Response[CommandResult]:
-        """Draw a test set at random from the images that do not validate; the others train.
+        """Draw a test set at random from the images that are not in the validation set; the others
+        become training images.
 
-        No version trains or validates on it. With `stratify_by`, a view's id, each concept of the
-        view gets about the same share.
+        No version is trained or validated on it. With `stratify_by`, a view's id, each concept of
+        the view gets about the same share.
         """
         command = DrawSplit(data.size, data.seed, data.stratify_by)
         return project.carry_out(lambda session: draw_test_set(session, project.id, command), data)

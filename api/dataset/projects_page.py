@@ -242,7 +242,7 @@ class ProjectPages(Controller):
         with backend.reading(at_least, CATALOG, DATASET) as (connection, position):
             project = find_project(connection, project_id)
             if project is None:
-                raise NotFound("there is no such project")
+                raise NotFound("project not found")
             views = list_views(connection, project_id, archived=bool(archived))
             shown = query.within(views)
             parents = parents_of(connection, [shown.view])[shown.view] if shown.view else ()

@@ -164,25 +164,28 @@ def _warnings(first: EvaluatedVersion, second: EvaluatedVersion) -> list[str]:
     earlier, later = first.version, second.version
     texts = []
     if earlier.view_id != later.view_id:
-        texts.append("The versions answer different views: the truth they are measured by differs.")
+        texts.append(
+            "The versions belong to different views: they are measured against different"
+            " annotations."
+        )
     if first.predictions.kind != second.predictions.kind:
         texts.append(
             f"One is a {first.predictions.kind}, the other a {second.predictions.kind}: their"
-            " figures do not mean the same."
+            " metrics have different meanings."
         )
     if set(first.predictions.concepts) != set(second.predictions.concepts):
-        texts.append("Their concepts differ: figures over all concepts cannot be compared.")
+        texts.append("Their concepts differ: metrics over all concepts cannot be compared.")
     if earlier.validation_set is None or later.validation_set is None:
-        texts.append("It is not known whether both were validated on the same images.")
+        texts.append("It is unknown whether both were validated on the same images.")
     elif earlier.validation_set != later.validation_set:
         texts.append(
-            "They were validated on different images: their validation figures cannot be compared."
+            "They were validated on different images: their validation metrics cannot be compared."
         )
     test = _test(first, second)
     if test is not None and not test.same_images:
         texts.append(
             "They were evaluated on different test images, or on other annotations of them: their"
-            " figures on the test set cannot be compared."
+            " metrics on the test set cannot be compared."
         )
     return texts
 

@@ -84,8 +84,8 @@ class SecurityHeaders:
 
 async def _refuse(host: str, send: Send) -> None:
     detail = (
-        f"this server is not called {host!r}: use another address, or have its operator name that"
-        " one in STEMMA_API_HOSTS"
+        f"{host!r} is not a name of this server: use another address, or ask its operator to add"
+        " it to STEMMA_API_HOSTS"
     )
     kind = MISDIRECTED
     body = msgspec.json.encode(Problem(kind.title, kind.status.value, detail, kind.uri))

@@ -17,11 +17,11 @@ def whole_or_part(
     Every other `Range` is ignored, as is one whose `If-Range` is not the file's `ETag`.
     """
     headers = headers | {"ETag": f'"{etag}"', "Accept-Ranges": "bytes"}
-    asked = _RANGE.fullmatch(request.headers.get("Range", ""))
+    requested = _RANGE.fullmatch(request.headers.get("Range", ""))
     same = request.headers.get("If-Range", headers["ETag"]) == headers["ETag"]
-    if asked is None or not same:
+    if requested is None or not same:
         return Response(content, media_type=media_type, headers=headers)
-    first, last = int(asked[1]), min(int(asked[2] or len(content)), len(content) - 1)
+    first, last = int(requested[1]), min(int(requested[2] or len(content)), len(content) - 1)
     if first > last:
         return Response(content, media_type=media_type, headers=headers)
     headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"

@@ -9,6 +9,7 @@ from litestar.response import Template
 
 from api.access.rights import needs
 from api.http.parameters import AsOf, AtLeast, Served
+from api.library.messages import METRICS, NOT_SET
 from api.pages.html import Page, indicator_of, render
 from api.pages.past import Moment, at_position, moment_of
 from domain.access.roles import Right
@@ -18,11 +19,8 @@ from domain.training.option_facts import facts_of
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
 from projections.training.library_queries import VersionRow, find_model, find_version
 from projections.training.metric_history import (
-    BATCH_LOSS,
-    LEARNING_RATE,
     METRIC_HISTORY,
     VALIDATION_ACCURACY,
-    VALIDATION_LOSS,
     VALIDATION_MAP,
     Series,
 )
@@ -35,13 +33,6 @@ SHOWN = (CATALOG, MODELS_LIBRARY, METRIC_HISTORY, VERSION_PROGRESS)
 FEWEST, MOST = 2, 8
 POINTS = 400
 """The most points of a curve."""
-METRICS = {
-    VALIDATION_ACCURACY: "Accuracy (validation)",
-    VALIDATION_MAP: "mAP (validation)",
-    VALIDATION_LOSS: "Total loss (validation)",
-    BATCH_LOSS: "Total loss (batch)",
-    LEARNING_RATE: "Learning rate",
-}
 SHARES = {VALIDATION_ACCURACY, VALIDATION_MAP}
 
 Curve = tuple[list[float], list[float | None]]
@@ -105,22 +96,22 @@ class CompareVersionsPages(Controller):
         self,
         backend: Served,
         view_id: FromPath[str],
-        versions: Annotated[str, QueryParameter(description="Ids with commas")] = "",
+        versions: Annotated[str, QueryParameter(description="Ids, separated by commas")] = "",
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Template:
         ids = list(dict.fromkeys(key.strip() for key in versions.split(",") if key.strip()))
         if not FEWEST <= len(ids) <= MOST:
             raise Invalid(
-                f"versions names {len(ids)}; from {FEWEST} to {MOST} can be compared: choose them"
-                " in the view's library",
+                f"versions must name {FEWEST} to {MOST} versions, got {len(ids)}: choose them in"
+                " the view's library",
                 field="versions",
             )
         with backend.reading_as_of(as_of, at_least, *SHOWN) as (connection, position, at):
             view = find_view(connection, view_id, as_of=at)
             project = find_project(connection, view.project_id, as_of=at) if view else None
             if view is None or project is None:
-                raise NotFound(f"there is no such view{at_position(at)}")
+                raise NotFound(f"view not found{at_position(at)}")
             rows = []
             for key in ids:
                 row = find_version(connection, key, as_of=at)
@@ -166,7 +157,7 @@ def _differing(kind: str, versions: list[VersionRow]) -> list[tuple[str, list[st
     labels = {key: fact.label for facts in by_version for key, fact in facts.items()}
     found = []
     for key, label in labels.items():
-        texts = [facts[key].text if key in facts else "not set" for facts in by_version]
+        texts = [facts[key].text if key in facts else NOT_SET for facts in by_version]
         if len(set(texts)) > 1:
             found.append((label, texts))
     return found

@@ -65,7 +65,7 @@ def _page(backend: Backend, view_id: str, at_least: int | None, as_of: str | Non
         view = find_view(connection, view_id, as_of=at)
         project = find_project(connection, view.project_id, as_of=at) if view else None
         if view is None or project is None:
-            raise NotFound(f"there is no such view{at_position(at)}")
+            raise NotFound(f"view not found{at_position(at)}")
         return LineagePage(
             position=position,
             api=f"/api/v1/views/{view_id}/models",

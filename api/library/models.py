@@ -76,7 +76,7 @@ class ModelController(Controller):
         with backend.reading_as_of(as_of, at_least, MODELS_LIBRARY) as (connection, position, at):
             model = find_model(connection, model_id, as_of=at)
         if model is None:
-            raise NotFound("there is no such model")
+            raise NotFound("model not found")
         return Response(ModelView(model, position), headers={"ETag": f'"{model.revision}"'})
 
     @post(

@@ -106,7 +106,7 @@ def _page(
         view = find_view(connection, view_id, as_of=at)
         project = find_project(connection, view.project_id, as_of=at) if view else None
         if view is None or project is None:
-            raise NotFound(f"there is no such view{at_position(at)}")
+            raise NotFound(f"view not found{at_position(at)}")
         models = library(
             connection, view_id, limit=MODELS_AT_MOST, versions_each=0, archived=True, as_of=at
         )

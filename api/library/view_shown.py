@@ -8,9 +8,18 @@ import msgspec
 
 from api.dataset.projects_page import address
 from api.library.lineage import Tree
+from api.library.messages import (
+    COLUMNS,
+    INDICATOR,
+    NO_WORKERS,
+    TRAINED_ON,
+    WORKERS_ONLINE,
+    WORKERS_UNKNOWN,
+)
 from api.pages.html import Page, indicator_of
 from api.pages.past import Moment
 from domain.experiments.presets import Preset, Size
+from domain.formatting import counted
 from domain.library.view import CLASSIFICATION, DETECTION, KINDS, TAGGING
 from domain.training.augmentations import AUTO
 from domain.training.form_controls import Form
@@ -36,18 +45,6 @@ def conditions_in_words(conditions: Sequence[Sequence[str]], labels: Mapping[str
 
 NARROWING = ("name", "status", "architecture", "model")
 """The filters of the library that leave versions out."""
-COLUMNS = {
-    "name": "Version",
-    "model": "Model",
-    "status": "Status",
-    "best": "",
-    "loss": "Loss",
-    "architecture": "Architecture",
-    "images": "Images",
-    "newest": "Created",
-    "duration": "Trained for",
-}
-"""The columns of the library, by the order that sorts by them, where one does."""
 NO_COUNT = ConceptCount("", 0, 0)
 
 
@@ -171,7 +168,7 @@ class ViewPage(Page, frozen=True, kw_only=True):
 
     @property
     def indicator_short(self) -> str:
-        return "Accuracy" if self.view.kind == CLASSIFICATION else "mAP"
+        return INDICATOR[self.view.kind == CLASSIFICATION]
 
     @property
     def changeable(self) -> bool:
@@ -206,15 +203,15 @@ class ViewPage(Page, frozen=True, kw_only=True):
         train, validation = self.annotations.annotated.train, self.annotations.annotated.validation
         if self.view.kind == DETECTION:
             train -= self.annotations.without_concept.train
-        return f"Images: {train:,} of training, {validation:,} of validation."
+        return TRAINED_ON.format(train=train, validation=validation)
 
     @property
     def workers_online(self) -> str:
         if self.workers is None:
-            return "NATS does not say which workers are online."
+            return WORKERS_UNKNOWN
         if not self.workers:
-            return "No worker is online: trainings wait until one is."
-        return f"{self.workers} worker{' is' if self.workers == 1 else 's are'} online."
+            return NO_WORKERS
+        return WORKERS_ONLINE.format(counted(self.workers, "worker"))
 
     def offered(self, key: str) -> list[tuple[str, str]]:
         """The choices of a control of the form that experiments vary, with their labels."""

@@ -14,6 +14,7 @@ from litestar.response import Redirect, Template
 from api.http.problems import Problem
 from api.pages.assets import address
 from domain.errors import Unauthenticated
+from domain.formatting import counted, duration, moment, number, percent, size
 from domain.library.view import CLASSIFICATION
 from domain.training.form_controls import plain
 
@@ -58,9 +59,11 @@ def prepare(engine: JinjaTemplateEngine) -> None:
     environment.globals["static"] = address
     environment.filters |= {
         "ago": ago,
-        "exact": exact,
+        "counted": counted,
+        "exact": moment,
         "iso": iso,
-        "lasting": lasting,
+        "lasting": duration,
+        "number": number,
         "percent": percent,
         "plain": plain,
         "size": size,
@@ -117,34 +120,5 @@ def ago(at: datetime, now: datetime | None = None) -> str:
     return f"{duration} ago" if seconds > 0 else f"in {duration}"
 
 
-def exact(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
 def iso(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def lasting(seconds: float) -> str:
-    """A duration in its two largest units."""
-    whole = max(round(seconds), 0)
-    for span, unit, smaller, smaller_unit in (
-        (86_400, "d", 3_600, "h"),
-        (3_600, "h", 60, "min"),
-        (60, "min", 1, "s"),
-    ):
-        if whole >= span:
-            return f"{whole // span} {unit} {whole % span // smaller} {smaller_unit}"
-    return f"{whole} s"
-
-
-def percent(share: float, digits: int = 0) -> str:
-    return f"{100 * share:.{digits}f} %"
-
-
-def size(count: int) -> str:
-    """A number of bytes in its largest decimal unit."""
-    for span, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if count >= span:
-            return f"{count / span:.1f} {unit}"
-    return f"{count} B"

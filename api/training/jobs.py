@@ -34,7 +34,7 @@ class StoredFile(msgspec.Struct, frozen=True):
 
 
 class JobController(Controller):
-    """Jobs of trainers: what their workers read and store, by the token that a job brings."""
+    """Jobs of trainers: what their workers read and store, with the token of the job."""
 
     path = "/jobs/{version_id:str}"
     opt = OPEN
@@ -42,7 +42,8 @@ class JobController(Controller):
 
     @get("/manifest", media_type="application/x-ndjson", sync_to_thread=True)
     def get_manifest(self, backend: Served, version_id: FromPath[str], token: Token = "") -> Stream:
-        """The frozen dataset: a line of JSON for each image, with its sha256 and its truth."""
+        """The frozen dataset: a line of JSON for each image, with its sha256 and its
+        annotations."""
         job = backend.jobs.job(version_id, token)
         return Stream(backend.blobs.read_compressed(job.manifest))
 
@@ -72,7 +73,8 @@ class JobController(Controller):
     def claim_state(
         self, backend: Served, version_id: FromPath[str], delivery: Delivery, token: Token = ""
     ) -> Response[bytes]:
-        """The state to resume from, empty for none; from now on earlier deliveries save none."""
+        """The state to resume from, empty if there is none; from now on earlier deliveries cannot
+        save a state."""
         job = backend.jobs.job(version_id, token)
         return Response(backend.jobs.claim(job, delivery), media_type=BYTES)
 
@@ -94,7 +96,7 @@ class JobController(Controller):
 
     @delete("/state", sync_to_thread=True)
     def delete_state(self, backend: Served, version_id: FromPath[str], token: Token = "") -> None:
-        """Forget what is left to resume: the training is over."""
+        """Delete the state to resume from: the training has ended."""
         backend.jobs.forget(backend.jobs.job(version_id, token, ended=True))
 
 

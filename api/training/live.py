@@ -63,16 +63,16 @@ class LiveController(Controller):
         version_id: FromPath[str],
         points: Points = None,
     ) -> ServerSentEvent:
-        """Events `progress` (all of it), `metrics` (what is new), `flip_book` (epochs recorded
-        anew), `waiting` (what a queued version waits for) and `end`.
+        """Events `progress` (the whole state), `metrics` (new values), `flip_book` (newly recorded
+        epochs), `waiting` (what a queued version waits for) and `end`.
 
-        Begins with what there is; a client that comes back names the last id it has seen in
-        `Last-Event-ID`. With `points`, the metrics that there are at the beginning are as `GET
-        …/metrics` gives them. Ends, too, once the caller may no longer read the version.
+        It starts with the current state; a client that reconnects sends the last received id in
+        `Last-Event-ID`. With `points`, the first metrics are thinned as by `GET …/metrics`. It also
+        ends once the caller may no longer read the version.
         """
         seen = request.headers.get("Last-Event-ID", "0")
         if not seen.isdecimal() or len(seen) > 18:
-            raise Invalid("Last-Event-ID is the id of an event seen", field="Last-Event-ID")
+            raise Invalid("Last-Event-ID must be the id of a received event", field="Last-Event-ID")
         hold_open(request)
         await backend.feed.begin(int(seen), "Last-Event-ID")
         await asyncio.to_thread(_wait_until_shown, backend, version_id)
@@ -137,7 +137,7 @@ def _wait_until_shown(backend: Backend, version_id: str) -> None:
             return
     with backend.reading(backend.store.head(), VERSION_PROGRESS) as (connection, _):
         if find_progress(connection, version_id) is None:
-            raise NotFound("there is no such version")
+            raise NotFound("version not found")
 
 
 def _look(backend: Backend, version_id: str, seen: int, points: int | None) -> Look:

@@ -34,15 +34,15 @@ class TrainingMetricsController(Controller):
         self,
         backend: Served,
         version_id: FromPath[str],
-        after: Annotated[int, QueryParameter(ge=0, description="Only what is newer")] = 0,
+        after: Annotated[int, QueryParameter(ge=0, description="Only newer values")] = 0,
         points: Points = None,
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> MetricsView:
         """Learning rate and batch loss per iteration, validation loss and accuracy per epoch.
 
-        With `points`, the least and the greatest value of each range of iterations are left, and
-        the first that is no number.
+        With `points`, the smallest and the largest value of each range of iterations are kept, and
+        the first that is not a number.
         """
         with backend.reading_as_of(as_of, at_least, VERSION_PROGRESS, METRIC_HISTORY) as (
             connection,
@@ -50,7 +50,7 @@ class TrainingMetricsController(Controller):
             at,
         ):
             if find_progress(connection, version_id, as_of=at) is None:
-                raise NotFound("there is no such version")
+                raise NotFound("version not found")
             if points is None:
                 series = series_of(connection, version_id, after=after, upto=at)
             else:
@@ -77,12 +77,12 @@ class TrainingMetricsController(Controller):
         ],
         metric: Annotated[
             list[str] | None,
-            QueryParameter(name="metric", description="Only these; by default all"),
+            QueryParameter(name="metric", description="Only these metrics; by default all"),
         ] = None,
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> ManyMetricsView:
-        """All values, none left out, in the order that the versions are named in."""
+        """All values, in the order of the versions in the request."""
         streams = [VERSION.stream(one) for one in version_id]
         demand(backend, request.user, Right.READ, *streams, field="version_id")
         with backend.reading_as_of(as_of, at_least, METRIC_HISTORY) as (connection, position, at):

@@ -20,7 +20,7 @@ Points = Annotated[
     QueryParameter(
         ge=FEWEST_POINTS,
         le=MOST_POINTS,
-        description="At most so many values of each metric, as many as a chart has room for",
+        description="The maximum number of values of each metric, for charts",
     ),
 ]
 
@@ -73,9 +73,9 @@ class CorrectedSince(msgspec.Struct, frozen=True):
 class VersionView(msgspec.Struct, frozen=True):
     """A version; `waiting` is null unless it is queued, and in the past.
 
-    `warnings` say what will keep it from learning well, as far as that is known yet, and what its
-    worker reported otherwise than the server measured. `corrected` is null for the first version of
-    a view.
+    `warnings` list what may keep it from learning well, as far as known, and where the server
+    measured other metrics than its worker reported. `corrected` is null for the first version of a
+    view.
     """
 
     version: VersionRow

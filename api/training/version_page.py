@@ -14,6 +14,7 @@ from api.http.parameters import AsOf, AtLeast, Served
 from api.pages.html import Page, indicator_of, render
 from api.pages.past import Moment, at_position, moment_of
 from api.training.corrected import corrected_since
+from api.training.messages import DECLARED, LOWER_RATE, STEP_LABELS, TRAINER
 from api.training.schemas import CorrectedSince
 from api.training.waiting import waiting_for
 from api.training.warnings import warnings_about
@@ -63,18 +64,6 @@ _OFTEN = [
     name_of(event) for event in (BatchMetricsRecorded, EpochMetricsRecorded, TrainingStepAdvanced)
 ]
 
-STEP_LABELS = {
-    "queued": "Queued",
-    "preparing": "Preparing data",
-    "training": "Training",
-    "evaluating": "Evaluating",
-    "saving": "Saving",
-}
-
-
-LOWER_RATE = "lower the initial learning rate"
-"""What a worker advises where numbers were not finite (gpu_worker/failures.py)."""
-
 
 class VersionPage(Page, frozen=True, kw_only=True):
     """A version with its model, view and project at a moment; `origin` is the version it started
@@ -121,10 +110,10 @@ class VersionPage(Page, frozen=True, kw_only=True):
         trainer = self.version.trainer
         if trainer is not None:
             return [
-                Fact("trainer", "Trainer", trainer.name),
+                Fact("trainer", TRAINER, trainer.name),
                 *(Fact(key, key, f"{value}") for key, value in trainer.settings.items()),
                 *(
-                    Fact(f"declared-{key}", f"{key}, declared by the trainer", value[:LONGEST])
+                    Fact(f"declared-{key}", DECLARED.format(key), value[:LONGEST])
                     for key, value in self.declared.items()
                 ),
             ]
@@ -167,7 +156,7 @@ def _page(
         version = find_version(connection, version_id, as_of=at)
         progress = find_progress(connection, version_id, as_of=at)
         if version is None or progress is None:
-            raise NotFound(f"there is no such version{at_position(at)}")
+            raise NotFound(f"version not found{at_position(at)}")
         project = find_project(connection, version.project_id, as_of=at)
         view = find_view(connection, version.view_id, as_of=at)
         model = find_model(connection, version.model_id, as_of=at)

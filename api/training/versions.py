@@ -68,7 +68,7 @@ class VersionController(Controller):
         model_id: FromPath[str],
         data: JSONBody[NewVersion],
     ) -> Response[CommandResult]:
-        """Start a training on the images as they are now."""
+        """Start a training on the current images."""
         return _train(
             backend,
             request,
@@ -168,14 +168,14 @@ class VersionController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Response[VersionView]:
-        """While it is queued, `waiting` says what for: trainings before it, workers online."""
+        """While it is queued, `waiting` has the trainings before it and the workers online."""
         read_models = MODELS_LIBRARY, VERSION_PROGRESS, SUSPECTS, EVALUATIONS
 
         def read() -> tuple[VersionRow, int, int | None, list[str], CorrectedSince | None]:
             with backend.reading_as_of(as_of, at_least, *read_models) as (connection, position, at):
                 version = find_version(connection, version_id, as_of=at)
                 if version is None:
-                    raise NotFound("there is no such version")
+                    raise NotFound("version not found")
                 before = trainings_before(connection, version_id) if at is None else None
                 progress = find_progress(connection, version_id, as_of=at)
                 corrected = corrected_since(connection, version, as_of=at)
@@ -214,7 +214,7 @@ class VersionController(Controller):
         with backend.reading_as_of(as_of, at_least, VERSION_PROGRESS) as (connection, position, at):
             progress = find_progress(connection, version_id, as_of=at)
         if progress is None:
-            raise NotFound("there is no such version")
+            raise NotFound("version not found")
         (named,) = with_file_names(backend, [progress])
         return ProgressView(named, position)
 

@@ -80,7 +80,7 @@ class Access:
         key_id, key, at, digest = self._verified(text)
         if not key.is_latest(digest):
             raise Unauthenticated(
-                "the key was rotated: sign in with the one that took its place",
+                "the key was rotated: sign in with the new one",
                 reason="sign-in with a replaced key",
             )
         return self._holder(key_id, key, at, key.expires_at), at[KEY.stream(key_id)]
@@ -90,7 +90,7 @@ class Access:
         parsed = parse_key(text)
         if parsed is None:
             raise Unauthenticated(
-                f"this key is malformed or cut off: one is {PREFIX}, {ID_DIGITS} hexadecimal"
+                f"this key is malformed or incomplete: a key is {PREFIX}, {ID_DIGITS} hexadecimal"
                 f" digits, _ and {SECRET_DIGITS} more",
                 reason="unknown key",
             )
@@ -98,7 +98,7 @@ class Access:
         key, at = self._key(key_id)
         if key is None or not key.opens(digest, datetime.now(UTC)):
             raise Unauthenticated(
-                "the key is unknown, or was rotated: it opens nothing", reason="unknown key"
+                "the key is unknown or was rotated: it is not valid", reason="unknown key"
             )
         return key_id, key, at, digest
 
@@ -130,12 +130,10 @@ class Access:
                 "this is an invitation: open its link and accept it", reason="unaccepted invitation"
             )
         if key.revoked:
-            raise Unauthenticated(
-                "the key is revoked: it opens nothing any more", reason="revoked key"
-            )
+            raise Unauthenticated("the key is revoked and no longer valid", reason="revoked key")
         if key.expired(datetime.now(UTC)):
             raise Unauthenticated(
-                "the key is expired: it opens nothing any more", reason="expired key"
+                "the key has expired and is no longer valid", reason="expired key"
             )
         has_revision = ACCOUNT.stream(key.account_id) in at
         account = self._account(key.account_id, at if has_revision else None)
@@ -152,7 +150,7 @@ class Access:
         account = self._state(ACCOUNT, account_id, at)
         if account is None or account.closed:
             raise Unauthenticated(
-                "the account is closed: it opens nothing any more", reason="closed account"
+                "the account is closed, and its keys are no longer valid", reason="closed account"
             )
         return account
 
@@ -180,7 +178,7 @@ class Access:
                 del self._states[next(iter(self._states))]
         if cached is not None and cached[0] > folded[0]:
             log.error(
-                "%s went back from revision %d to %d, which no command does: run `stemma audit"
+                "%s went back from revision %d to %d, and no command does that: run `stemma audit"
                 " verify`",
                 stream,
                 cached[0],

@@ -18,7 +18,7 @@ def check_connection(connection: psycopg.Connection[Any]) -> None:
     """Raise `psycopg.OperationalError` if the server has gone.
 
     A server that ends a connection closes its socket, which then has something to read. Nothing
-    has to be sent to see that; only a connection with news is asked.
+    has to be sent to see that; only a connection with news is checked.
     """
     poll = select.poll()
     with suppress(psycopg.OperationalError):  # closed already: asking says so

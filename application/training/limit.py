@@ -72,10 +72,10 @@ class TrainingLimit:
     def _refuse_more(self, actor: str, position: int, more: int) -> None:
         running = self._count(actor, position)
         if running + more > self._limit:
-            wanted = f", and {more} are wanted" if more > 1 else ""
+            wanted = f", and {more} more were requested" if more > 1 else ""
             raise TooMany(
-                f"{running} of your trainings wait or run{wanted}, and {self._limit} may at once:"
-                " stop or cancel one, or wait until one is over",
+                f"{running} of your trainings are queued or running{wanted}; the limit is"
+                f" {self._limit}: stop or cancel one, or wait until one has ended",
                 retry_after=RETRY_SECONDS,
             )
 

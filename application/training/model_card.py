@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from application.training.model_code import onnx_code, torch_code
+from domain.formatting import counted
 from domain.training.messages import SplitFigures
 from domain.training.model_description import (
     CARD_FILE,
@@ -34,7 +35,8 @@ def _lines(model: ModelDescription) -> Iterator[str]:
     yield ""
     yield (
         f"Version {model.number} of a {model.kind} model: {model.options.architecture}, trained on"
-        f" {model.train_images:,} images and validated on {model.validation_images:,}. The weights"
+        f" {counted(model.train_images, 'image')} and validated on {model.validation_images:,}."
+        " The weights"
         f" are those of epoch {model.best_epoch}, the best by {model.best_by.replace('_', ' ')}:"
         f" {model.best_value:.4f}."
     )

@@ -6,7 +6,9 @@ import click
 
 from cli.calls import calling, find_version, find_view, require_project
 from cli.library import test_set
+from cli.library.thresholds import thresholds_command
 from cli.output import json_option, print_json, print_list
+from domain.formatting import moment_of
 
 _SHOWN = (
     "name",
@@ -26,21 +28,22 @@ _SHOWN = (
 
 @click.group("versions")
 def versions() -> None:
-    """Model versions. VERSION is an id, or PROJECT/VIEW/NAME."""
+    """Manage model versions. VERSION is an id, or PROJECT/VIEW/NAME."""
 
 
 versions.add_command(test_set.order_command)
 versions.add_command(test_set.list_command)
+versions.add_command(thresholds_command)
 
 
 @versions.command("list")
 @click.argument("view", required=False)
-@click.option("--project", help="Those of one project, by its name or id.")
-@click.option("--status", help="Those in this state, such as ready or training.")
-@click.option("--architecture", help="Those of this architecture.")
-@click.option("--name", help="Those whose name contains this.")
-@click.option("--archived", is_flag=True, help="Archived ones, too.")
-@click.option("--no-trials", is_flag=True, help="Without the trials of experiments.")
+@click.option("--project", help="Only versions of this project, by its name or id.")
+@click.option("--status", help="Only versions with this status, such as ready or training.")
+@click.option("--architecture", help="Only versions of this architecture.")
+@click.option("--name", help="Only those whose name contains this text.")
+@click.option("--archived", is_flag=True, help="Include archived ones.")
+@click.option("--no-trials", is_flag=True, help="Leave out the trials of experiments.")
 @click.option(
     "--sort",
     type=click.Choice(
@@ -48,7 +51,7 @@ versions.add_command(test_set.list_command)
     ),
     default="newest", show_default=True,
 )  # fmt: skip
-@click.option("--limit", type=click.IntRange(1), help="The most to list.")
+@click.option("--limit", type=click.IntRange(1), help="The maximum number to list.")
 @json_option
 def list_command(
     view: str | None,
@@ -62,7 +65,7 @@ def list_command(
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """List the versions of VIEW, an id or PROJECT/VIEW; without it, those of all views."""
+    """List the versions of VIEW, an id or PROJECT/VIEW; by default those of all views."""
     given: dict[str, Any] = {
         "status": status,
         "architecture": architecture,
@@ -94,7 +97,7 @@ def _row(version: dict[str, Any]) -> tuple[str, ...]:
         version["status"],
         version["architecture"],
         "" if indicator is None else f"{indicator:.4f}",
-        version["created_at"],
+        moment_of(version["created_at"]),
         version["version_id"],
     )
 
@@ -103,7 +106,7 @@ def _row(version: dict[str, Any]) -> tuple[str, ...]:
 @click.argument("version")
 @json_option
 def show_command(version: str, as_json: bool) -> None:
-    """Show a version: its state, its results and what it was made of."""
+    """Show a version: its state, its results and its configuration."""
     with calling(exact=as_json) as client:
         row = client.query(f"versions/{find_version(client, version)}")["version"]
     if as_json:

@@ -43,12 +43,14 @@ def download_command(version: str, folder: Path) -> None:
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--box", nargs=4, type=click.FloatRange(0, 1), metavar="X Y WIDTH HEIGHT",
-    help="Of a version trained on crops: the crop, in shares of the image; else the whole image.",
+    help="For a version trained on crops: the crop, as shares of the image; by default the whole"
+        " image.",
 )  # fmt: skip
 def predict_command(
     model: str, images: tuple[Path, ...], box: tuple[float, float, float, float] | None
 ) -> None:
-    """Ask MODEL, a version's id or a downloaded folder, about images: a line of JSON for each."""
+    """Run MODEL, a version's id or a downloaded folder, on images, and print a line of JSON for
+    each."""
     require_torch()
     with _folder_of(model) as folder:
         crop = "" if box is None else ",".join(map(str, box))
@@ -63,13 +65,14 @@ def predict_command(
     "images",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Images to compare with torch on; by default some that validated it.",
+    help="Images for the comparison with torch; by default some of its validation set.",
 )
 @click.option(
     "--uint8",
     "takes_bytes",
     is_flag=True,
-    help="Take RGB pixels of shape (n, height, width, 3): scaling and normalising are inside.",
+    help="The model takes RGB pixels of shape (n, height, width, 3) and scales and normalises"
+    " them itself.",
 )
 def onnx_command(model: str, target: Path, images: tuple[Path, ...], takes_bytes: bool) -> None:
     """Export MODEL, a version's id or a downloaded folder, to the ONNX file TARGET."""

@@ -20,17 +20,21 @@ from domain.training.version import READY
 
 SET = click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE",
-    help="An option, by its key in the form. VALUE is JSON, or else text. May be repeated.",
+    help="An option, by its key in the form. VALUE is JSON or text. May be repeated.",
 )  # fmt: skip
 
 
 @click.command("train")
 @click.argument("view")
-@click.option("--model", help="The id of another model of the view than its current one.")
-@click.option("--name", help="What the version is called.")
+@click.option("--model", help="The id of a model of the view; by default the current one.")
+@click.option("--name", help="The name of the version.")
 @SET
-@click.option("--trainer", help="A trainer of your own, by its name; --set is for its settings.")
-@click.option("--follow", is_flag=True, help="Watch it; exit with 0 only if it becomes ready.")
+@click.option("--trainer", help="The name of a registered trainer; --set is then for its settings.")
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Watch the training; exit with 0 only if the version becomes ready.",
+)
 def train_command(
     view: str,
     model: str | None,
@@ -41,7 +45,7 @@ def train_command(
 ) -> None:
     """Train a version in VIEW: an id, or PROJECT/VIEW by their names.
 
-    What is not set takes its default; `stemma form` lists what there is.
+    Options that are not set have their defaults; `stemma form` lists all options.
     """
     chosen = "options" if trainer is None else "settings"
     body = {"name": name, "trainer": trainer, chosen: parse_options(settings)}
@@ -64,7 +68,8 @@ def train_command(
 def form_command(kind: str, settings: tuple[str, ...], as_json: bool) -> None:
     """Show the options of a training, with their defaults and ranges.
 
-    Defaults depend on what is set, most of all on the architecture. As JSON, the resolved options.
+    Defaults depend on the options that are set, above all on the architecture. With --json, print
+    the resolved options.
     """
     with calling(exact=as_json) as client:
         form = msgspec.convert(client.query(f"forms/{kind}"), Form)
@@ -103,7 +108,7 @@ def _path(client: ApiClient, view_id: str, model: str | None) -> str:
         return f"views/{view_id}/versions"
     path = f"models/{quote(model, safe='')}"
     if client.query(path)["model"]["view_id"] != view_id:
-        raise ApiProblem(f"model {model!r} is of another view")
+        raise ApiProblem(f"model {model!r} belongs to another view")
     return f"{path}/versions"
 
 

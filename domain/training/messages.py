@@ -11,7 +11,7 @@ from domain.training.options import TrainingOptions
 LENGTH, PATIENCE, STOP = "length", "patience", "stop"
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2_000_000_000)]
-"""What a column of a read model holds: a report that a read model could not take in stops it."""
+"""The largest value of a column of a read model: a report beyond it would stop the read model."""
 
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 Text = Annotated[str, msgspec.Meta(max_length=10_000, pattern=r"\A[^\x00]*\Z")]

@@ -63,7 +63,7 @@ class VersionTestEvaluationFailed(Event, frozen=True, tag="version.test_evaluati
 
 
 class VersionSuggestionsRequested(Event, frozen=True, tag="version.suggestions_requested"):
-    """Somebody asked what the saved checkpoint suggests for the images without annotation.
+    """Suggestions of the saved checkpoint were requested for the images without annotation.
 
     They are those of the view at the log's position `log_position`, without those of the test set:
     `manifest` is the sha256 of the lines of these `images`, and their key in the blob store.

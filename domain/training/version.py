@@ -487,7 +487,9 @@ def decide(command: Command, version: Version | None) -> list[Event]:
             return _freeze(command, current)
         case RetryVersion():
             if current.status != FAILED:
-                raise Conflict(f"the version is {current.status}; only a failed one is retried")
+                raise Conflict(
+                    f"the version is {current.status}; only a failed version can be retried"
+                )
             return [VersionRetried(current.attempt + 1)]
         case StopVersion():
             return _stop(current)
@@ -608,9 +610,9 @@ def _set_thresholds(command: SetThresholds, current: Version) -> list[Event]:
     concepts = {concept.concept_id for concept in current.created.concepts}
     for concept_id, threshold in command.thresholds.items():
         if concept_id not in concepts:
-            raise Invalid("this is no concept of the version's model", field=concept_id)
+            raise Invalid("this is not a concept of the version's model", field=concept_id)
         if not 0 <= threshold <= 1:
-            raise Invalid(f"a threshold is from 0 to 1, and not {threshold}", field=concept_id)
+            raise Invalid(f"a threshold must be from 0 to 1, got {threshold}", field=concept_id)
     default = default_threshold(current.created.kind)
     return [
         ThresholdSet(concept_id, threshold)
@@ -716,11 +718,11 @@ def _stop(current: Version) -> list[Event]:
     if current.stop_requested:
         return []
     if current.status not in STOPPABLE:
-        raise Conflict(f"the version is {current.status} and nearly done; wait, or cancel it")
+        raise Conflict(f"the version is {current.status} and almost done; wait, or cancel it")
     return [VersionStopRequested()]
 
 
 def require(version: Version | None) -> Version:
     if version is None:
-        raise NotFound("there is no such version")
+        raise NotFound("version not found")
     return version

@@ -173,7 +173,7 @@ def beyond(column: Any, after: Any, newest: bool) -> ColumnElement[bool]:
 
 def _scan(split: str, newest: bool, bounded: bool, reviewed: bool | None) -> Select[Any]:
     """A scan of one split's images with a term, along an index; each is looked up among the
-    reviewed ones if that is asked for."""
+    reviewed ones on request."""
     query = (
         select(entries.c.image_id, entries.c.added_position)
         .where(

@@ -222,7 +222,7 @@ def test_a_frozen_trainer_that_wakes_touches_nothing(lab: Lab) -> None:
     ("name", "body", "says"),
     [
         ("raises", "raise ValueError('no weights here')", "ValueError: no weights here"),
-        ("infinite", "run.step(loss=float('inf'))", "stopped being a finite number at iteration 0"),
+        ("infinite", "run.step(loss=float('inf'))", "is no longer a finite number at iteration 0"),
         ("forgets", "pass", "run.predict was not called"),
         ("dies", "os._exit(3)", "ended 5 times without a result, the last time with status 3"),
     ],

@@ -58,7 +58,7 @@ async function begin(files) {
   if (form.ariaBusy === "true") return;
   clearProblem(form);
   if (!files.length) {
-    showProblem(form, new Problem("Choose one or many image files first."));
+    showProblem(form, new Problem("Choose one or more image files first."));
     return;
   }
   form.ariaBusy = "true";

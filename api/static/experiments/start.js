@@ -1,5 +1,6 @@
 // The dialog behind Train: how many trainings a choice makes, and the space that is searched.
 import { call, Problem } from "../api.js";
+import { counted } from "../numbers.js";
 import { showProblem } from "../problems.js";
 
 const dialog = document.getElementById("start");
@@ -66,5 +67,5 @@ async function showEstimate(choice) {
 
 function plural(count, noun) {
   const number = Number(count);
-  return `${Number.isNaN(number) ? count : number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+  return Number.isNaN(number) ? `${count} ${noun}s` : counted(number, noun);
 }

@@ -194,12 +194,12 @@ const redo = () => step(future, past, "to", "redo");
 // Takes a change back, or makes it again, on the image it was made on.
 async function step(one, other, side, name) {
   const change = one.pop();
-  if (!change) return refuse(`there is nothing to ${name}`);
+  if (!change) return refuse(`nothing to ${name}`);
   other.push(change);
   if (change.work !== work) {
     leave();
     await travel(async () => change.work.image);
-    if (work !== change.work) return refuse(`${change.work.image.file_name} has changed meanwhile`);
+    if (work !== change.work) return refuse(`${change.work.image.file_name} has changed in the meantime`);
   }
   work.said = change[side];
   done = false;
@@ -278,7 +278,7 @@ async function copyPrevious() {
 
 // By a key, one image is labelled once: at the end of the list the last one is still shown.
 function typeConcept(id) {
-  if (done) refuse("this image has its concept; go to another, or click a concept to change it");
+  if (done) refuse("this image has a concept; go to another image, or click a concept to change it");
   else sayConcept(id);
 }
 
@@ -298,7 +298,7 @@ async function save() {
 
 // The next image comes once this one is reviewed, unless the user goes elsewhere meanwhile.
 async function reviewShown() {
-  if (blind) return refuse("nothing is reviewed blindly");
+  if (blind) return refuse("blind annotations cannot be reviewed");
   const shown = work;
   const { refused, position } = await review(shown, outbox);
   if (shown !== work || waiting) return;
@@ -361,7 +361,7 @@ function leave() {
 function go(where) {
   leave();
   if (cameFrom && work.image.image_id === first.image_id && where.startsWith("next")) return returnToList();
-  const none = where.endsWith("-unannotated") ? "no other image is unannotated" : `there is no ${where} image`;
+  const none = where.endsWith("-unannotated") ? "no other image is unannotated" : `no ${where} image`;
   if (queue && suggestions && where === "next-unannotated") {
     return travel(leastSure, { none: "no other image has an open suggestion" });
   }

@@ -3,6 +3,7 @@ import { call, Problem } from "../api.js";
 import { editable, fillList, showDefault as showList } from "../form_list.js";
 import { resolve } from "./form_rules.js";
 import { valueOf } from "../forms.js";
+import { counted, percent } from "../numbers.js";
 import { showProblem } from "../problems.js";
 
 const STARTABLE = ["ready", "stopped"];
@@ -63,7 +64,7 @@ async function offerStarts(architecture) {
   if (start.dataset.architecture !== architecture) return;
   const chosen = start.value;
   const usable = items.filter((one) => one.checkpoint && STARTABLE.includes(one.status));
-  start.replaceChildren(start.options[0], ...usable.map((one) => new Option(told(one), one.version_id)));
+  start.replaceChildren(start.options[0], ...usable.map((one) => new Option(describe(one), one.version_id)));
   start.value = usable.some((one) => one.version_id === chosen) ? chosen : "";
   if (start.value !== chosen) show();
 }
@@ -111,9 +112,9 @@ async function asked(url) {
   }
 }
 
-function told({ name, concepts, indicator, created_at }) {
-  const figure = indicator === null ? [] : [`${(100 * indicator).toFixed(1)} %`];
-  return [name, `${concepts.length} concepts`, ...figure, created_at.slice(0, 10)].join(" · ");
+function describe({ name, concepts, indicator, created_at }) {
+  const figure = indicator === null ? [] : [percent(indicator, 1)];
+  return [name, counted(concepts.length, "concept"), ...figure, created_at.slice(0, 10)].join(" · ");
 }
 
 again();

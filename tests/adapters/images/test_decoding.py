@@ -79,7 +79,7 @@ def test_values_beyond_the_depth_are_white() -> None:
 
 def test_colours_of_16_bits_that_would_be_read_as_black_are_refused() -> None:
     data = _deep_colours(4095)
-    with pytest.raises(Undecodable, match="upper eight"):
+    with pytest.raises(Undecodable, match="upper 8"):
         inspect(data, MAX)
     assert inspect(_deep_colours(65535), MAX).highest_grey is None
 

@@ -151,7 +151,7 @@ def test_a_person_signs_in_looks_changes_and_signs_out(site: Scene, chromium: Br
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     page.get_by_label("API key").fill("nonsense")
     page.get_by_role("button", name="Sign in").click()
-    expect(page.locator("form [data-problem]").first).to_contain_text("malformed or cut off")
+    expect(page.locator("form [data-problem]").first).to_contain_text("malformed or incomplete")
     assert [one for one in complaints if "401" not in one] == []
     page.get_by_label("API key").fill(key_of(site, "cleo"))
     page.get_by_role("button", name="Sign in").click()

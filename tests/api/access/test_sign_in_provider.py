@@ -267,7 +267,7 @@ def test_a_provider_that_is_down_is_a_page(
 
 
 def assert_refused(browser: httpx.Client, answer: httpx.Response) -> None:
-    """It is a page with the way back, and nobody is signed in."""
+    """It is a page with the way back, and not signed in."""
     assert answer.status_code == 403, answer.text
     assert answer.headers["Content-Type"].startswith("text/html")
     assert "You are not signed in" in answer.text

@@ -94,7 +94,7 @@ def test_what_a_request_set_going_is_a_tree(
     _, _, version = told
     page.goto(f"/audit?version={version}&event=version.created")
     position = rows(page)[0]
-    page.get_by_role("link", name=f"What set going event {position}").click()
+    page.get_by_role("link", name=f"The cause of event {position}").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Request trace")
     kinds = [node.get_attribute("data-node") for node in page.locator("[data-node]").all()]
     assert kinds == ["request", "event", "event"]
@@ -133,7 +133,7 @@ def test_names_are_shown_as_they_are(site: Scene, page: Page) -> None:
 def test_the_pages_can_be_read_in_both_schemes(told: tuple[str, str, str], page: Page) -> None:
     _, _, version = told
     page.goto(f"/audit?version={version}&event=version.created")
-    tree = page.get_by_role("link", name="What set going event").get_attribute("href")
+    tree = page.get_by_role("link", name="The cause of event").get_attribute("href")
     for path in ("/audit", f"/audit?version={version}", "/audit?since=2040-01-01", str(tree)):
         page.goto(path)
         for width in (1400, 400):

@@ -108,7 +108,7 @@ def test_metrics_of_several_versions_are_whole(client: Stemma, trained: tuple[st
     assert len(loss) == EPOCHS
     assert len(client.metrics(runs, "batch_loss").thinned(7)) == 7
     assert "<polyline" in runs[0]._repr_html_()
-    with pytest.raises(NotFound, match="there is no such version"):
+    with pytest.raises(NotFound, match="version not found"):
         client.metrics([Version(client, answers.VersionRow(version_id="none", name="x"))])
 
 
@@ -186,7 +186,7 @@ def test_an_annotation_rests_on_what_was_read(client: Stemma, site: Scene) -> No
         given = answers.Annotation(concept_id=view.concept_id(label))
         image.annotate(view, [given])
         assert image.row.annotations == [given]
-    with pytest.raises(Stale, match="stands: look at it again"):
+    with pytest.raises(Stale, match="load it again"):
         image.annotate(view, [given], revision=old)
 
 

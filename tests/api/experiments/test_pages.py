@@ -159,7 +159,7 @@ def test_trials_are_sorted_and_filtered_in_the_address(
     expect(rows).to_have_count(len(pruned))
     words = page.locator(f'[data-pruning="{pruned[0]["number"]}"]')
     expect(words).to_contain_text(f"compared with {pruned[0]['pruning']['compared']} trials")
-    expect(words).to_contain_text(f"{100 * pruned[0]['pruning']['cut']:.1f} %")
+    expect(words).to_contain_text(f"{100 * pruned[0]['pruning']['cut']:.1f}%")
     page.get_by_label("Status", exact=True).select_option("failed")
     expect(page.locator('[data-empty="trials"]')).to_contain_text("No trial is failed")
     page.reload()
@@ -187,7 +187,7 @@ def test_chosen_trials_are_compared_by_keyboard(
     curves = laboratory.get(f"/experiments/{experiment_id}/curves")["curves"]
     by_metric = {(each["number"], each["metric"]): each["values"] for each in curves}
     values = page.locator('[data-row="value"] td')
-    expect(values).to_have_text([f"{100 * trial['value']:.1f} %" for trial in trials])
+    expect(values).to_have_text([f"{100 * trial['value']:.1f}%" for trial in trials])
     rates = page.locator('[data-compared="options"] tr', has_text="Learning rate").locator("td")
     rate = "initial_learning_rate"
     expect(rates).to_have_text([f"{trial['options'][rate]:.3g}" for trial in trials])
@@ -324,7 +324,7 @@ def test_custom_choices_are_sent_and_errors_are_at_their_fields(
         box.uncheck()
     start = dialog.get_by_role("button", name="Start experiment")
     start.click()
-    expect(dialog.locator("#start-architectures-error")).to_contain_text("name one or more")
+    expect(dialog.locator("#start-architectures-error")).to_contain_text("choose one or more")
     dialog.get_by_label("ResNet 18", exact=True).check()
     for label, value, key in (
         ("Budget", "0", "budget"),
@@ -369,7 +369,7 @@ def test_one_version_is_trained_from_the_same_dialog(laboratory: Laboratory, pag
     expect(page.locator("#train")).to_be_visible()
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Train", exact=True).click()
-    dialog.get_by_role("button", name="Train with every default").click()
+    dialog.get_by_role("button", name="Train with all defaults").click()
     expect(page.locator("[data-version]")).to_have_count(1)
 
 
@@ -382,7 +382,7 @@ def test_the_library_folds_an_experiment_into_its_best(
     show(page, laboratory.site, f"/views/{view_id}")
     expect(page.locator("[data-version]")).to_have_count(1)
     row = page.locator(f"#experiment-{experiment_id}")
-    expect(row.locator("[data-indicator]")).to_have_text(f"{100 * best['value']:.1f} %")
+    expect(row.locator("[data-indicator]")).to_have_text(f"{100 * best['value']:.1f}%")
     expect(row).to_contain_text(f"{TRIALS} / {TRIALS}")
     row.locator("summary").click()
     expect(row.get_by_role("link", name="Best version")).to_have_attribute(

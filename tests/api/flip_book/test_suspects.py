@@ -137,8 +137,8 @@ def test_suspects_are_ranked_with_their_reasons(site: Scene, suspected: tuple[As
     assert never["reason"] == "predicted 'zero' in 2 of 3 epochs, never learnt"
     assert never["score"] == pytest.approx(-7 / 3, abs=1e-6)
     assert (never["label"], never["measure"]) == ("one", "aum")
-    assert later["reason"] == "predicted 'one' in 1 of 3 epochs, learnt in epoch 3" or (
-        later["reason"] == "predicted 'zero' in 1 of 3 epochs, learnt in epoch 3"
+    assert later["reason"] == "predicted 'one' in 1 of 3 epochs, learned in epoch 3" or (
+        later["reason"] == "predicted 'zero' in 1 of 3 epochs, learned in epoch 3"
     )
     assert sure["reason"] == "the saved checkpoint predicts 'zero' with 0.96, 'one' with 0.02"
     assert sure["suggestion"]["label"] == "zero"
@@ -189,7 +189,7 @@ def test_decisions_stay_with_the_label(site: Scene, suspected: tuple[Asked, str]
 
     again = decide(site, version_id, sure, decision="upheld")
     assert again.status_code == 409
-    assert "does not have the doubted label any more" in again.json()["detail"]
+    assert "no longer has the doubted label" in again.json()["detail"]
     # A label that changes and comes back has to be looked at again.
     for concept in (2, 1):
         annotated = {"annotations": [{"concept_id": asked.concepts[concept]}]}

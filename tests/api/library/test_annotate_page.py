@@ -211,7 +211,7 @@ def test_boxes_need_no_mouse(site: Scene, page: Page) -> None:
     expect(page.get_by_role("button", name="dog")).to_have_attribute("aria-pressed", "true")
 
 
-@pytest.mark.parametrize("choice", ["Take theirs", "Keep mine and save again"])
+@pytest.mark.parametrize("choice", ["Use theirs", "Keep mine and save again"])
 def test_the_second_of_two_annotators_decides_what_becomes_of_it(
     site: Scene, page: Page, choice: str
 ) -> None:
@@ -235,7 +235,7 @@ def test_the_second_of_two_annotators_decides_what_becomes_of_it(
     expect_state(page, "not saved: edited by someone else")
     page.keyboard.press("Control+s")
     dialog.get_by_role("button", name=choice).click()
-    kept = "dog" if choice == "Take theirs" else "cat"
+    kept = "dog" if choice == "Use theirs" else "cat"
     expect(page.get_by_role("button", name=kept)).to_have_attribute("aria-pressed", "true")
     expect_state(page, "saved")
     assert desk.concepts(first) == [desk.dog if kept == "dog" else desk.cat]
@@ -541,7 +541,7 @@ def test_keys_that_meet_no_image_are_refused_audibly(site: Scene, page: Page) ->
     page.keyboard.press("1")
     expect_state(page, "saved: no other image is unannotated")
     page.keyboard.press("2")
-    refused = "this image has its concept; go to another, or click a concept to change it"
+    refused = "this image has a concept; go to another image, or click a concept to change it"
     expect_state(page, f"saved: {refused}")
     assert page.evaluate("window.beeps") == 2
     assert [desk.concepts(one) for one in desk.images] == [[desk.cat], [desk.dog], [desk.cat]]
@@ -582,7 +582,7 @@ def test_a_session_that_ends_loses_nothing(site: Scene, page: Page) -> None:
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog", name="Sign in again")
     dialog.get_by_role("button", name="Continue").click()
-    expect(dialog).to_contain_text("Nobody is signed in yet.")
+    expect(dialog).to_contain_text("You are not signed in yet.")
     dialog.get_by_label("API key").fill("stemma_wrong")
     dialog.get_by_role("button", name="Continue").click()
     expect(dialog).to_contain_text("key")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from api.training.version_page import LOWER_RATE
+from api.training.messages import LOWER_RATE
 from domain.training.messages import Failed
 from tests.api.pages.tabs import opened_tab
 from tests.api.pages.test_html import NASTY
@@ -147,8 +147,8 @@ def test_from_nothing_to_a_training_that_moves(site: Scene, page: Page) -> None:
     site.begin(version_id)
     site.epoch(version_id, 2, of=4, held_out=0.6)
     expect(row.locator("[data-status]")).to_have_text("training")
-    expect(row.locator("[data-percent]")).to_have_text("48 %")
-    expect(row.locator("[data-indicator]")).to_have_text("80.0 %")
+    expect(row.locator("[data-percent]")).to_have_text("48%")
+    expect(row.locator("[data-indicator]")).to_have_text("80.0%")
     position = site.finish(version_id)
     expect(row.locator("[data-status]")).to_have_text("ready")
     row.locator("summary").click()
@@ -180,7 +180,7 @@ def test_charts_grow_as_values_come_until_the_end(site: Scene, page: Page) -> No
     expect(training).to_have_attribute("data-state", "running")
     assert training.locator("progress").get_attribute("value") == "0.5"
     expect(page.locator("[data-left]")).to_have_text(re.compile(r"^about \d+ s left$"))
-    expect(page.locator("#progress [data-percent]").first).to_have_text("48 %")
+    expect(page.locator("#progress [data-percent]").first).to_have_text("48%")
     expect(page.locator("[data-gap]")).to_be_hidden()
 
     site.epoch(version_id, 3, loss=0.3, held_out=0.8)
@@ -319,7 +319,7 @@ def test_a_problem_without_a_field_is_shown_where_it_arose(site: Scene, page: Pa
     view_id = site.view(site.project(), "zero", "one")
     show(page, site, f"/views/{view_id}")
     page.get_by_role("button", name="Train", exact=True).click()
-    page.get_by_role("button", name="Train with every default").click()
+    page.get_by_role("button", name="Train with all defaults").click()
     expect(page.locator("#start [data-problem]").last).to_contain_text("annotate some")
     page.get_by_role("button", name="Start experiment").click()
     expect(page.locator("#start [data-problem]").first).to_contain_text("annotate some")

@@ -93,7 +93,7 @@ def test_the_feed_is_filtered_and_paged_in_the_address(site: Scene, page: Page) 
     page.get_by_role("link", name=f"view-{view}").first.click()
     page.wait_for_url(f"**/events?subject=view-{view}")
     page.goto(f"/events?project={project}&name=version.*")
-    expect(page.locator("[data-empty]")).to_contain_text("No event fits")
+    expect(page.locator("[data-empty]")).to_contain_text("No event matches")
     same = site.http.get(str(page.locator(".foot a").first.get_attribute("href")))
     assert same.raise_for_status().json()["items"] == []
     page.goto("/events?subject=nonsense")

@@ -69,7 +69,7 @@ def test_a_webhook_is_registered_and_its_secret_shown_once(
     page.get_by_role("button", name="New webhook").click()
     page.get_by_label("URL").fill("https://10.0.0.1/")
     page.get_by_role("button", name="Register webhook").click()
-    expect(page.locator("#hook-url-error")).to_contain_text("no public address")
+    expect(page.locator("#hook-url-error")).to_contain_text("not a public address")
     page.get_by_label("URL").fill(receiver.url("page"))
     page.get_by_label("Events", exact=True).fill("view.*\nmodel.*")
     page.get_by_label("Of", exact=True).select_option(label="Told")

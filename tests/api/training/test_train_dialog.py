@@ -222,7 +222,7 @@ def test_a_problem_of_a_parameter_is_shown_at_it(site: Scene, page: Page) -> Non
     dialog.get_by_label("Add", exact=True).select_option("auto_augment")
     dialog.get_by_role("button", name="Add to Augmentations").click()
     dialog.get_by_role("button", name="Start training").click()
-    expect(page.locator("#train-augmentations-error")).to_contain_text("excludes the others")
+    expect(page.locator("#train-augmentations-error")).to_contain_text("cannot be combined")
     expect(told).to_be_hidden()
     dialog.get_by_role("button", name="Remove Auto-augment").click()
     dialog.get_by_text("Running", exact=True).first.click()

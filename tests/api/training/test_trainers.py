@@ -147,4 +147,4 @@ def test_commands_register_use_change_and_retire(site: Scene, view: str, tmp_pat
     assert "acme/typed" not in run(site, "trainers", "list").output
     done = run(site, "trainers", "retire", "acme/none")
     assert done.exit_code == 1
-    assert "there is no trainer 'acme/none'" in done.output
+    assert "trainer 'acme/none' not found" in done.output

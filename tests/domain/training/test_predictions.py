@@ -134,7 +134,9 @@ def test_reports_of_other_requests_and_of_superseded_deliveries_count_for_nothin
 def test_another_worker_cannot_report_on_it() -> None:
     history = *READY, requested(), begun()
     told(*history).when(of_test(PREDICTED, worker="w2")).then(Conflict, says="worker w1 has")
-    told(*history).when(of_test(START, delivery=2, worker="w2")).then(Conflict, says="in the name")
+    told(*history).when(of_test(START, delivery=2, worker="w2")).then(
+        Conflict, says="cannot start as"
+    )
 
 
 def test_reports_of_a_training_and_of_a_test_are_not_taken_for_each_other() -> None:
