@@ -1,7 +1,7 @@
 """The composition root of the HTTP API: everything is wired here and nowhere else."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -192,8 +192,9 @@ PAGES = Router(
 )
 
 
-def create_app(settings: Settings) -> Litestar:
-    """The ASGI application. It connects to the servers when it starts, not here."""
+def create_app(settings: Settings, made: Callable[[], object] = lambda: None) -> Litestar:
+    """The ASGI application. It connects to the servers when it starts, not here. `made` is called
+    after its start, when there is all that lasts as long as the application."""
 
     @asynccontextmanager
     async def backend_of(app: Litestar) -> AsyncIterator[None]:
@@ -202,8 +203,13 @@ def create_app(settings: Settings) -> Litestar:
         asyncio.get_running_loop().set_default_executor(threads)
         backend = await asyncio.to_thread(Backend, settings)
         app.state.backend = backend
+
+        def prepare_the_rest() -> None:
+            documented_parameters(app)
+            made()
+
         # Before somebody has to wait for it.
-        threads.submit(documented_parameters, app)
+        threads.submit(prepare_the_rest)
         try:
             yield
         finally:

@@ -37,16 +37,22 @@ _OF_EACH = """
 """
 
 
-ARE_LAST = SQL("""
-    SELECT coalesce(bool_and(coalesce(newest.revision, 0) = wanted.revision), true)
-    FROM unnest(%s::text[], %s::bigint[]) AS wanted (stream, revision)
-    LEFT JOIN LATERAL (
-        SELECT originator_version AS revision FROM log.stemma_events
-        WHERE originator_id = wanted.stream AND notification_id > 0
+_IS_LAST = """
+    coalesce((
+        SELECT originator_version FROM log.stemma_events
+        WHERE originator_id = %s AND notification_id > 0
         ORDER BY originator_version DESC LIMIT 1
-    ) AS newest ON true
-""")
-"""Whether streams are at these revisions, for a query in a snapshot of its own."""
+    ), 0) = %s
+"""
+
+
+def are_last(streams: int) -> str:
+    """A condition in SQL that so many streams are at their revisions, 0 for one without events. Its
+    parameters are stream after stream, each with its revision."""
+    return " AND ".join([_IS_LAST] * streams) or "true"
+
+
+Rows = list[tuple[Any, ...]]
 
 
 class CommandRow(msgspec.Struct, frozen=True):
@@ -152,6 +158,22 @@ class LogRecorder(PostgresProcessRecorder):
             # The binary format avoids converting states to hexadecimal and back.
             cursor.execute(self._select_page, parameters, prepare=True, binary=True)
             return [Notification(*row) for row in cursor]
+
+    @read_again
+    def select(self, statement: bytes, parameters: Sequence[Any]) -> Rows:
+        """The rows of a query in a snapshot of its own."""
+        with self.datastore.get_connection() as connection:
+            return _query(connection, statement, parameters).fetchall()
+
+    @read_again
+    def select_each(self, queries: Sequence[tuple[bytes, Sequence[Any]]]) -> list[Rows]:
+        """The rows of several queries in one snapshot, in one round trip."""
+        with self.datastore.get_connection() as connection:
+            with connection.pipeline():
+                connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                cursors = [_query(connection, *query) for query in queries]
+                connection.execute("COMMIT")
+            return [cursor.fetchall() for cursor in cursors]
 
     @read_again
     def find_command(self, command_id: str) -> CommandRow | None:
@@ -287,6 +309,12 @@ class LogRecorder(PostgresProcessRecorder):
     @retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
     def _commit_alone(self, append: Append) -> int:
         return self._commit([append])[0]
+
+
+def _query(
+    connection: psycopg.Connection[Any], statement: bytes, parameters: Sequence[Any]
+) -> psycopg.Cursor[tuple[Any, ...]]:
+    return connection.cursor(row_factory=tuple_row).execute(statement, parameters, prepare=True)
 
 
 def _execute(connection: psycopg.Connection[DictRow], append: Append) -> psycopg.Cursor[DictRow]:
