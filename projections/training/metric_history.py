@@ -26,6 +26,8 @@ LEARNING_RATE, BATCH_LOSS = "learning_rate", "batch_loss"
 VALIDATION_LOSS, VALIDATION_ACCURACY = "validation_loss", "validation_accuracy"
 VALIDATION_MAP = "validation_mean_average_precision"
 METRICS = (LEARNING_RATE, BATCH_LOSS, VALIDATION_LOSS, VALIDATION_ACCURACY, VALIDATION_MAP)
+REPORTED = "reported."
+"""Before the names of metrics that a trainer reports of its own."""
 
 metadata = MetaData(schema=SCHEMA)
 
@@ -72,6 +74,8 @@ def _rows(recorded: Recorded) -> Iterator[Row]:
             precision = epoch.validation_mean_average_precision
             if precision is not None:
                 yield _chunk(recorded, VALIDATION_MAP, done, [precision])
+            for name, value in epoch.more.items():
+                yield _chunk(recorded, REPORTED + name, done, [value])
 
 
 def _chunk(recorded: Recorded, metric: str, iterations: list[int], values: Sequence[float]) -> Row:
@@ -140,6 +144,14 @@ def series_of_many(
         series.values.extend(row.values)
         series.position = row.position
     return {
-        version_id: [by_metric[metric] for metric in METRICS if metric in by_metric]
+        version_id: [by_metric[metric] for metric in in_order(by_metric)]
         for version_id, by_metric in found.items()
     }
+
+
+def in_order(metrics: Collection[str]) -> list[str]:
+    """The names of some metrics in the order in which they are shown: a trainer's own come last."""
+    return [
+        *(metric for metric in METRICS if metric in metrics),
+        *sorted(metric for metric in metrics if metric not in METRICS),
+    ]
