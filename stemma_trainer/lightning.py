@@ -88,3 +88,10 @@ class StemmaCallback(Callback):
             self._run.save(len(best).to_bytes(_LENGTH, "big") + best + self._last.read_bytes())
         stop = trainer.strategy.reduce_boolean_decision(self._run.stop_early, all=False)
         trainer.should_stop = trainer.should_stop or stop
+
+    def on_train_end(self, trainer: Trainer, *_: Any) -> None:
+        """Give the best checkpoint to all ranks: each may predict with it."""
+        own = self.best_path.read_bytes() if trainer.is_global_zero else b""
+        best = trainer.strategy.broadcast(own)
+        if not trainer.is_global_zero:
+            self.best_path.write_bytes(best)
