@@ -93,6 +93,8 @@ from api.subscriptions.events import EventController
 from api.subscriptions.events_page import EventPages
 from api.subscriptions.webhooks import WebhookController
 from api.subscriptions.webhooks_page import WebhookPages
+from api.training.adoption import AdoptionController
+from api.training.code import CodeController
 from api.training.forms import FormController
 from api.training.jobs import JobController
 from api.training.live import LiveController
@@ -124,6 +126,8 @@ API = Router(
         ModelController,
         FormController,
         VersionController,
+        AdoptionController,
+        CodeController,
         TakeAwayController,
         TrainingMetricsController,
         EvaluationController,

@@ -171,16 +171,35 @@ class Version(Entity):
         """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        model = self.describe()
+        # A user's own trainer describes its weights itself: only the card is written of it.
+        model = None if self.row.trainer else self.describe()
+        digest = model.checkpoint if model else self.row.checkpoint
         weights = operations.download_checkpoint(self.id)
         format_ = self.row.trainer.format if self.row.trainer else "safetensors"
         path = target / f"model.{ENDINGS.get(format_, 'bin')}"
-        download(self.client.transport, weights, path, digest=model.checkpoint)
+        download(self.client.transport, weights, path, digest=digest)
         card = self.client.send(operations.get_model_card(self.id))
         (target / "README.md").write_bytes(card)
-        described = msgspec.json.format(msgspec.json.encode(model))
-        (target / "model.json").write_bytes(described + b"\n")
+        if model is not None:
+            described = msgspec.json.format(msgspec.json.encode(model))
+            (target / "model.json").write_bytes(described + b"\n")
         return target
+
+    def code(self) -> answers.DeclaredCode:
+        """What its trainer declares of its code: commit, difference, command, packages."""
+        return self.client.send(operations.get_code(self.id))
+
+    def download_source(self, path: str | Path) -> Path:
+        """Write the archive of the code that its trainer declares, a .tar.gz. Raises
+        `NotFound`."""
+        target, source = Path(path), self.code().source
+        request = operations.download_source(self.id)
+        download(self.client.transport, request, target, digest=source)
+        return target
+
+    def compare_code(self, other: Version) -> answers.CodeComparison:
+        """What differs between its declared code and that of another."""
+        return self.client.send(operations.compare_code(self.id, other.id))
 
     def prove(self, kept: str | Path, *, weights: str | Path | None = None) -> Proof:
         """Prove from a checkpoint of the log that you kept, a text or a file, that all events of

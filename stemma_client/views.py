@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from stemma_client._generated import answers, operations
+from stemma_client.adoption import adopt, dataset_of
 from stemma_client.entities import Entity, ensuring
 from stemma_client.errors import StemmaError
 from stemma_client.experiments import Experiment
 from stemma_client.form import FormTable, form_table
+from stemma_client.manifests import ManifestLine
 from stemma_client.models import Model
 from stemma_client.suggestions import Suggestions
 from stemma_client.tables import Rows
@@ -60,6 +63,28 @@ class View(Entity):
         body = answers.NewVersion(name=name, options=options)
         started = self.client.send(operations.start_training(self.id, body), key=key)
         return self.client.version(started.id)
+
+    def dataset(self) -> Rows[ManifestLine]:
+        """What a version of its current model would be trained on now: a line an image."""
+        return dataset_of(self.client, self.id)
+
+    def adopt(
+        self,
+        weights: str | Path,
+        predictions: str | Path,
+        *,
+        trainer: str,
+        name: str | None = None,
+        key: str | None = None,
+        **settings: Any,
+    ) -> Version:
+        """Bring a model that was trained before Stemma, by a registered trainer's code.
+
+        `predictions` is a Parquet file with its scores for every image of `dataset`: the server
+        measures them. The version is marked as adopted, its training not witnessed.
+        """
+        version_id = adopt(self.client, self.id, weights, predictions, trainer, name, settings, key)
+        return self.client.version(version_id)
 
     def versions(self, *, archived: bool = False) -> Rows[Version]:
         """All its versions, newest first."""

@@ -14,7 +14,7 @@ from api.pages.past import Moment, at_position, moment_of
 from domain.access.roles import Right
 from domain.errors import Invalid, NotFound
 from domain.training.architectures import ARCHITECTURES
-from domain.training.option_facts import facts_of
+from domain.training.option_facts import Fact, facts_of, facts_of_trainer
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
 from projections.training.library_queries import VersionRow, find_model, find_version
 from projections.training.metric_history import (
@@ -160,9 +160,15 @@ def _curve(series: Series, per_epoch: int) -> Curve:
     return epochs, [value if math.isfinite(value) else None for value in series.values]
 
 
+def _facts(kind: str, row: VersionRow) -> list[Fact]:
+    if row.trainer is not None:
+        return facts_of_trainer(row.trainer, adopted=row.adopted)
+    return facts_of(kind, row.options)
+
+
 def _differing(kind: str, versions: list[VersionRow]) -> list[tuple[str, list[str]]]:
     """The options that are not the same in all versions."""
-    by_version = [{fact.key: fact for fact in facts_of(kind, row.options)} for row in versions]
+    by_version = [{fact.key: fact for fact in _facts(kind, row)} for row in versions]
     labels = {key: fact.label for facts in by_version for key, fact in facts.items()}
     found = []
     for key, label in labels.items():

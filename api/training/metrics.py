@@ -39,7 +39,8 @@ class TrainingMetricsController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> MetricsView:
-        """Learning rate and batch loss per iteration, validation loss and accuracy per epoch.
+        """Learning rate and batch loss per iteration, validation loss and accuracy per epoch. A
+        trainer's own metrics begin with `reported.`.
 
         With `points`, the least and the greatest value of each range of iterations are left, and
         the first that is no number.

@@ -7,6 +7,7 @@ from litestar import Controller, get
 from litestar.params import FromPath
 from litestar.response import Template
 
+from adapters.training.declared_code import DeclaredCode, declared_code
 from api.access.rights import needs
 from api.backend import Backend, NotYet
 from api.dataset.file_names import with_file_names
@@ -17,20 +18,13 @@ from api.training.corrected import corrected_since
 from api.training.schemas import CorrectedSince
 from api.training.waiting import waiting_for
 from api.training.warnings import warnings_about
-from application.log.store import END
 from domain.access.roles import Right
-from domain.aggregates import VERSION
 from domain.errors import NotFound
-from domain.event import name_of
-from domain.training.option_facts import Fact, facts_of
+from domain.training.option_facts import Fact, facts_of, facts_of_trainer
 from domain.training.version import (
     ENDED,
     FAILED,
     FINISHED,
-    BatchMetricsRecorded,
-    EpochMetricsRecorded,
-    TrainingStepAdvanced,
-    VersionTrainingStarted,
 )
 from domain.training.waiting import Waiting
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
@@ -58,10 +52,6 @@ SHOWN = (CATALOG, MODELS_LIBRARY, VERSION_PROGRESS, SUSPECTS, TEST_EVALUATIONS, 
 
 LONGEST = 200
 """Characters shown of what a trainer declares."""
-
-_OFTEN = [
-    name_of(event) for event in (BatchMetricsRecorded, EpochMetricsRecorded, TrainingStepAdvanced)
-]
 
 STEP_LABELS = {
     "queued": "Queued",
@@ -97,7 +87,7 @@ class VersionPage(Page, frozen=True, kw_only=True):
     on_test_set: list[EvaluationOnTestSet]
     evaluations_of_view: int
     warnings: list[str]
-    declared: dict[str, str]
+    declared: DeclaredCode | None
 
     @property
     def finished(self) -> bool:
@@ -121,11 +111,10 @@ class VersionPage(Page, frozen=True, kw_only=True):
         trainer = self.version.trainer
         if trainer is not None:
             return [
-                Fact("trainer", "Trainer", trainer.name),
-                *(Fact(key, key, f"{value}") for key, value in trainer.settings.items()),
+                *facts_of_trainer(trainer, adopted=self.version.adopted),
                 *(
                     Fact(f"declared-{key}", f"{key}, declared by the trainer", value[:LONGEST])
-                    for key, value in self.declared.items()
+                    for key, value in (self.declared.environment if self.declared else {}).items()
                 ),
             ]
         return facts_of(self.view.kind, self.version.options)
@@ -149,14 +138,6 @@ class VersionPages(Controller):
         page, before = await asyncio.to_thread(_page, backend, version_id, at_least, as_of)
         waiting = await waiting_for(backend, before)
         return render("training/version.html", msgspec.structs.replace(page, waiting=waiting))
-
-
-def _declared(backend: Backend, version_id: str, at: int | None) -> dict[str, str]:
-    """What the trainer says of its code: the environment of the last start."""
-    stream, upto = VERSION.stream(version_id), END if at is None else at
-    events = backend.store.histories([stream], upto=upto, without=_OFTEN)
-    started = [r.event for r in events if isinstance(r.event, VersionTrainingStarted)]
-    return started[-1].environment if started else {}
 
 
 def _page(
@@ -201,6 +182,6 @@ def _page(
         on_test_set=with_file_names(backend, on_test_set, "failure"),
         evaluations_of_view=evaluations_of_view,
         warnings=warnings,
-        declared=_declared(backend, version_id, at) if version.trainer else {},
+        declared=declared_code(backend.store, version_id, at) if version.trainer else None,
     )
     return page, before

@@ -133,6 +133,8 @@ def _dispatch(store: Store, effects: Effects, recorded: Recorded) -> None:
     attempt = recorded.event.attempt if isinstance(recorded.event, VersionRetried) else 1
     if version.frozen is None or version.status in versions.ENDED or version.attempt != attempt:
         return
+    if version.created.adopted is not None:
+        return  # there is nothing to train: the service of results measures it
     created, frozen = version.created, version.frozen
     if created.trainer is not None:
         job: AnyJob = TrainerJob(

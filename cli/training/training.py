@@ -1,7 +1,6 @@
 """`stemma train`, `stemma form`: training from the command line, through the public API."""
 
 import sys
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -11,17 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from adapters.settings import load_settings
-from cli.calls import calling, find_view
+from cli.calls import SET, calling, find_view, parse_options
 from cli.client import ApiClient, ApiProblem
 from cli.output import json_option, print_json
 from cli.training.demo_screen import watch
 from domain.training.form_controls import ANY, Control, Form, resolve
 from domain.training.version import READY
-
-SET = click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE",
-    help="An option, by its key in the form. VALUE is JSON, or else text. May be repeated.",
-)  # fmt: skip
 
 
 @click.command("train")
@@ -82,20 +76,6 @@ def form_command(kind: str, settings: tuple[str, ...], as_json: bool) -> None:
             table.add_row(control.key, _shown(control, value), _range(control), about)
         table.add_section()
     Console().print(table)
-
-
-def parse_options(settings: Sequence[str]) -> dict[str, Any]:
-    """The options of `--set KEY=VALUE`. Raises `click.BadParameter`."""
-    options: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals or not key:
-            raise click.BadParameter(f"{setting!r} is not KEY=VALUE", param_hint="--set")
-        try:
-            options[key] = msgspec.json.decode(text)
-        except msgspec.DecodeError:
-            options[key] = text
-    return options
 
 
 def _path(client: ApiClient, view_id: str, model: str | None) -> str:

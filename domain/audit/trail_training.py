@@ -2,7 +2,7 @@
 
 from domain.audit.trail_descriptions import Description
 from domain.event import Event
-from domain.training import messages, predictions, results, version
+from domain.training import adoption, messages, predictions, results, version
 
 
 def of_training(
@@ -82,6 +82,11 @@ def of_training(
                 f" ended by {_ENDS.get(done.ended_by, done.ended_by)}",
                 *changed,
             )
+        case adoption.VersionAdopted() as adopted:
+            return Description(
+                f"{subject} adopted, its training not witnessed: weights {adopted.checkpoint[:12]}",
+                *changed,
+            )
         case version.VersionTrainingFailed(reason=reason):
             return Description(f"{subject} training failed ({reason})", *changed)
         case version.VersionStopRequested():
@@ -110,7 +115,7 @@ def _epoch(epoch: version.EpochMetricsRecorded) -> str:
         "loss": epoch.validation_loss,
         "accuracy": epoch.validation_accuracy,
         "mAP": epoch.validation_mean_average_precision,
-    }
+    } | {f"{name} (reported)": value for name, value in epoch.more.items()}
     return _listed(metrics)
 
 

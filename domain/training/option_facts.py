@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 
+from domain.trainers.trainer import TrainerUse
+from domain.training.adoption import NOT_WITNESSED
 from domain.training.form import training_form
 from domain.training.form_controls import Control
 from domain.training.options import TrainingOptions
@@ -28,6 +30,15 @@ def facts_of(kind: str, options: TrainingOptions) -> list[Fact]:
     if options.margin_crop and not options.crops:
         facts.append(Fact("margin_crop", "Margin cut off", f"{options.margin_crop:g}"))
     return facts
+
+
+def facts_of_trainer(trainer: TrainerUse, *, adopted: bool = False) -> list[Fact]:
+    """The facts of a version of a user's trainer: its settings, by their own keys."""
+    return [
+        Fact("trainer", "Trainer", trainer.name),
+        *([Fact("adopted", "Training", NOT_WITNESSED)] if adopted else []),
+        *(Fact(key, key, f"{value}") for key, value in trainer.settings.items()),
+    ]
 
 
 def _value(control: Control, options: TrainingOptions) -> Any:

@@ -52,6 +52,7 @@ class VersionRow(msgspec.Struct, frozen=True):
     as that of the last frozen version of the view; it is None until it is known. `experiment_id`
     and `trial` name the experiment that it is a trial of, and its number in it. A version of a
     user's own `trainer` has that trainer's name as its architecture, and none of the `options`.
+    One that is `adopted` was trained before it was brought, and nobody witnessed it.
     """
 
     version_id: str
@@ -87,6 +88,7 @@ class VersionRow(msgspec.Struct, frozen=True):
     ended_at: datetime | None
     revision: int
     trainer: TrainerUse | None = None
+    adopted: bool = False
 
 
 class ModelRow(msgspec.Struct, frozen=True):
@@ -377,7 +379,8 @@ def _sorted(versions: FromClause, query: Select[Any], sort: str, after: str | No
     )
 
 
-_STORED = [name for name in VersionRow.__struct_fields__ if name not in {"comparable", "trainer"}]
+_DERIVED = {"comparable", "trainer", "adopted"}
+_STORED = [name for name in VersionRow.__struct_fields__ if name not in _DERIVED]
 _AS_JSON = ("options", "concepts", "images_per_concept")
 _OPTIONS, _CONCEPTS, _PER_CONCEPT = map(_STORED.index, _AS_JSON)
 _VIEW, _VALIDATION_SET = _STORED.index("view_id"), _STORED.index("validation_set")
@@ -386,6 +389,7 @@ _COMPARABLE = VersionRow.__struct_fields__.index("comparable")
 
 class _OwnTrainer(msgspec.Struct):
     trainer: TrainerUse | None = None
+    adopted: bool = False
 
 
 _decode_own_trainer = msgspec.json.Decoder(_OwnTrainer).decode
@@ -412,23 +416,23 @@ def _versions(
     versions = []
     for row in rows:
         values = list(row)
-        values[_OPTIONS], trainer = read_options(row[_OPTIONS])
+        values[_OPTIONS], own_trainer = read_options(row[_OPTIONS])
         # A list of its own for each row: the next reader may change it.
         values[_CONCEPTS] = list(read_concepts(row[_CONCEPTS]))
         if row[_PER_CONCEPT] is not None:
             values[_PER_CONCEPT] = _decode_per_concept(row[_PER_CONCEPT])
         own = row[_VALIDATION_SET]
         values.insert(_COMPARABLE, None if own is None else own == newest.get(row[_VIEW]))
-        values.append(trainer)
+        values += [own_trainer.trainer, own_trainer.adopted]
         versions.append(VersionRow(*values))
     return versions
 
 
-def _options(text: str) -> tuple[TrainingOptions, TrainerUse | None]:
-    trainer = _decode_own_trainer(text).trainer
-    if trainer is not None:
-        return not_built_in(trainer.name), trainer
-    return _decode_options(text), None
+def _options(text: str) -> tuple[TrainingOptions, _OwnTrainer]:
+    own = _decode_own_trainer(text)
+    if own.trainer is not None:
+        return not_built_in(own.trainer.name), own
+    return _decode_options(text), own
 
 
 def validation_sets_of(

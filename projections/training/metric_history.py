@@ -27,6 +27,8 @@ LEARNING_RATE, BATCH_LOSS = "learning_rate", "batch_loss"
 VALIDATION_LOSS, VALIDATION_ACCURACY = "validation_loss", "validation_accuracy"
 VALIDATION_MAP = "validation_mean_average_precision"
 METRICS = (LEARNING_RATE, BATCH_LOSS, VALIDATION_LOSS, VALIDATION_ACCURACY, VALIDATION_MAP)
+REPORTED = "reported."
+"""Before the names of metrics that a trainer reports of its own."""
 
 metadata = MetaData(schema=SCHEMA)
 
@@ -73,6 +75,8 @@ def _rows(recorded: Recorded) -> Iterator[Row]:
             precision = epoch.validation_mean_average_precision
             if precision is not None:
                 yield _chunk(recorded, VALIDATION_MAP, done, [precision])
+            for name, value in epoch.more.items():
+                yield _chunk(recorded, REPORTED + name, done, [value])
 
 
 def _chunk(recorded: Recorded, metric: str, iterations: list[int], values: Sequence[float]) -> Row:
@@ -178,4 +182,12 @@ def _extend(
 
 
 def _in_order(by_metric: Mapping[str, Series]) -> list[Series]:
-    return [by_metric[metric] for metric in METRICS if metric in by_metric]
+    return [by_metric[metric] for metric in in_order(by_metric)]
+
+
+def in_order(metrics: Collection[str]) -> list[str]:
+    """The names of some metrics in the order in which they are shown: a trainer's own come last."""
+    return [
+        *(metric for metric in METRICS if metric in metrics),
+        *sorted(metric for metric in metrics if metric not in METRICS),
+    ]

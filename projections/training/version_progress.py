@@ -31,13 +31,16 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from domain.aggregates import VERSION
 from domain.event import Recorded
+from domain.training.adoption import VersionAdopted
 from domain.training.version import (
     CANCELLED,
     DONE,
     ENDED,
+    EVALUATING,
     FAILED,
     PENDING,
     QUEUED,
+    READY,
     RUNNING,
     SKIPPED,
     STEPS,
@@ -186,7 +189,7 @@ def project(recorded: Recorded) -> Iterator[Write]:
     if recorded.kind != VERSION.kind:
         return
     if isinstance(recorded.event, VersionCreated):
-        yield from _created(recorded)
+        yield from _created(recorded, recorded.event.adopted is not None)
         return
     own = {"key": recorded.entity_id, "since": recorded.position}
     statement, values = _progressed(recorded)
@@ -195,12 +198,15 @@ def project(recorded: Recorded) -> Iterator[Write]:
         yield Write(statement, own | values)
 
 
-def _created(recorded: Recorded) -> Iterator[Write]:
+def _created(recorded: Recorded, adopted: bool) -> Iterator[Write]:
+    """A version that is adopted skips the steps of a training, and is evaluated at once."""
+    current = EVALUATING if adopted else QUEUED
+    other = SKIPPED if adopted else PENDING
     yield Write(
         _add,
         {
             "version_id": recorded.entity_id,
-            "status": QUEUED,
+            "status": current,
             "reason": None,
             "progress": 0.0,
             "attempt": 1,
@@ -218,19 +224,19 @@ def _created(recorded: Recorded) -> Iterator[Write]:
     )
     at = recorded.metadata.occurred_at
     for place, step in enumerate(STEPS):
-        queued = step == QUEUED
+        runs = step == current
         yield Write(
             _add_step,
             {
                 "version_id": recorded.entity_id,
                 "place": place,
                 "step": step,
-                "status": RUNNING if queued else PENDING,
-                "started_at": at if queued else None,
+                "status": RUNNING if runs else other,
+                "started_at": at if runs else None,
                 "ended_at": None,
-                "first_fraction": 0.0 if queued else None,
+                "first_fraction": 0.0 if runs else None,
                 "fraction": 0.0,
-                "updated_at": at if queued else None,
+                "updated_at": at if runs else None,
                 "valid_from": recorded.position,
             },
         )
@@ -255,6 +261,8 @@ def _progressed(recorded: Recorded) -> Change:
             return _stop, {}
         case VersionTrainingCompleted() as completed:
             return _ended, {"now": status_at_end(completed), "why": None, "done": 1.0}
+        case VersionAdopted():
+            return _ended, {"now": READY, "why": None, "done": 1.0}
         case VersionTrainingCancelled():
             return _ended, {"now": CANCELLED, "why": None, "done": None}
         case VersionTrainingFailed(reason=reason):
@@ -273,6 +281,8 @@ def _stepped(recorded: Recorded) -> Iterator[Change]:
             yield _restart_steps, {}
         case TrainingStepAdvanced() as moved:
             yield _move_step, _to(moved.step, moved.status, moved.fraction, at)
+        case VersionAdopted():
+            yield _move_step, _to(EVALUATING, DONE, 1.0, at)
         case VersionTrainingCancelled():
             yield _skip_step, {"when": at}
             yield _skip_rest, {}
