@@ -100,6 +100,9 @@ read of                GET    /api/v1/projects/{project_id}/images/by-digest/{di
 read of                GET    /api/v1/versions/{version_id}/events
 read of                GET    /api/v1/versions/{version_id}/model.json
 read of                GET    /api/v1/versions/{version_id}/model-card
+train of               POST   /api/v1/versions/{version_id}/onnx
+read of                GET    /api/v1/versions/{version_id}/onnx
+read of                GET    /api/v1/versions/{version_id}/model.onnx
 train of               POST   /api/v1/versions/{version_id}/retry
 train of               POST   /api/v1/versions/{version_id}/stop
 train of               POST   /api/v1/versions/{version_id}/cancel
