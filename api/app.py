@@ -99,6 +99,7 @@ from api.training.forms import FormController
 from api.training.jobs import JobController
 from api.training.live import LiveController
 from api.training.metrics import TrainingMetricsController
+from api.training.onnx import OnnxController
 from api.training.take_away import TakeAwayController
 from api.training.trainers import TrainerController
 from api.training.version_page import VersionPages
@@ -129,6 +130,7 @@ API = Router(
         AdoptionController,
         CodeController,
         TakeAwayController,
+        OnnxController,
         TrainingMetricsController,
         EvaluationController,
         TestEvaluationController,

@@ -14,6 +14,7 @@ from stemma_client.experiments import Experiment
 from stemma_client.form import FormTable, form_table
 from stemma_client.manifests import ManifestLine
 from stemma_client.models import Model
+from stemma_client.pictures import MOST, gallery_of
 from stemma_client.suggestions import Suggestions
 from stemma_client.tables import Rows
 from stemma_client.versions import Version
@@ -211,8 +212,22 @@ class View(Entity):
         self.client.send(operations.set_conditions(self.id, body))
         return self.refresh()
 
+    def _picture(self) -> str:
+        labels = {concept_id: label for label, concept_id in self.concepts.items()}
+        request = operations.list_images(
+            self.row.project_id, view_id=self.id, annotated=True, order="newest", limit=MOST
+        )
+        rows = self.client.send(request).items
+        return gallery_of(self.client, ((_caption(row, labels), row.image_id) for row in rows))
+
     def _facts(self) -> dict[str, Any]:
         return {"id": self.id, "kind": self.row.kind, "concepts": list(self.concepts)}
+
+
+def _caption(row: answers.ImageRow, labels: Mapping[str, str]) -> str:
+    """The labels of an image's annotations."""
+    found = dict.fromkeys(labels.get(one.concept_id, one.concept_id) for one in row.annotations)
+    return ", ".join(found) or "without concept"
 
 
 class Views:

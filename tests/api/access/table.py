@@ -106,6 +106,9 @@ read of                GET    /api/v1/versions/{version_id}/model-card
 read of                GET    /api/v1/versions/{version_id}/code
 read of                GET    /api/v1/versions/{version_id}/source
 read of                GET    /api/v1/versions/{version_id}/compare/{other_id}/code
+train of               POST   /api/v1/versions/{version_id}/onnx
+read of                GET    /api/v1/versions/{version_id}/onnx
+read of                GET    /api/v1/versions/{version_id}/model.onnx
 train of               POST   /api/v1/versions/{version_id}/retry
 train of               POST   /api/v1/versions/{version_id}/stop
 train of               POST   /api/v1/versions/{version_id}/cancel
