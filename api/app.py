@@ -57,6 +57,7 @@ from api.evaluation.on_test_set import TestEvaluationController
 from api.evaluation.page import EvaluationPages
 from api.evaluation.slices import SliceController
 from api.evaluation.suggestions import SuggestionController
+from api.evaluation.worst import WorstErrorPages
 from api.experiments.compare_page import ComparedTrialsPages
 from api.experiments.estimate import EstimateController
 from api.experiments.experiments import ExperimentController
@@ -93,6 +94,7 @@ from api.subscriptions.events import EventController
 from api.subscriptions.events_page import EventPages
 from api.subscriptions.webhooks import WebhookController
 from api.subscriptions.webhooks_page import WebhookPages
+from api.training.estimate import TrainingEstimateController
 from api.training.forms import FormController
 from api.training.jobs import JobController
 from api.training.live import LiveController
@@ -123,6 +125,7 @@ API = Router(
         ViewController,
         ModelController,
         FormController,
+        TrainingEstimateController,
         VersionController,
         TakeAwayController,
         TrainingMetricsController,
@@ -173,6 +176,7 @@ PAGES = Router(
         ComparedTrialsPages,
         VersionPages,
         EvaluationPages,
+        WorstErrorPages,
         FlipBookPages,
         SuspectPages,
         ComparePages,

@@ -17,6 +17,7 @@ from domain.library.view import View
 from domain.training import manifest
 from domain.training.messages import ConceptLabel
 from domain.training.options import TrainingOptions, resolve_options
+from domain.training.presets import with_preset
 from domain.training.version import CreateVersion, RetryVersion, Version
 
 
@@ -27,18 +28,21 @@ def create_version(
     chosen: Mapping[str, Any],
     weights: PretrainedWeights | None = None,
     trainer: TrainerChoice | None = None,
+    preset: str | None = None,
 ) -> Decided[Version]:
     """Create a version to train on the current images, by the built-in training or a trainer.
 
-    A training that cannot work is refused here, before any job. Without `weights`, no pretrained
-    weights are available.
+    Options that are not `chosen` are those of the `preset`, then the defaults. A training that
+    cannot work is refused here, before any job. Without `weights`, no pretrained weights are
+    available.
     """
     model = models.require(session.get(MODEL, model_id))
     view = views.require_active(session.get(VIEW, model.view_id))
     options: TrainingOptions | None = None
     if trainer is None:
         at_hand = frozenset() if weights is None else weights.at_hand()
-        options = resolve_options(view.kind, chosen, at_hand, crops=view.crops)
+        given = with_preset(view.kind, preset, chosen)
+        options = resolve_options(view.kind, given, at_hand, crops=view.crops)
     use = None if trainer is None else use_of(session, trainer, view.kind)
     position = session.position
     lines = manifest.manifest(
@@ -81,12 +85,13 @@ def train_view(
     chosen: Mapping[str, Any],
     weights: PretrainedWeights | None = None,
     trainer: TrainerChoice | None = None,
+    preset: str | None = None,
 ) -> Decided[Version]:
     """Create a version of the view's current model."""
     view: View = views.require_active(session.get(VIEW, view_id))
     if view.current_model is None:
         raise Conflict(f"view {view.name!r} has no concepts yet; add at least two")
-    return create_version(session, view.current_model, name, chosen, weights, trainer)
+    return create_version(session, view.current_model, name, chosen, weights, trainer, preset)
 
 
 def retry_version(session: Session, version_id: str) -> Decided[Version]:

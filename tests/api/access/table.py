@@ -73,6 +73,7 @@ annotate of            POST   /api/v1/views/{view_id}/suggestions/accept
 annotate of            POST   /api/v1/views/{view_id}/suggestions/reject
 read of                GET    /api/v1/views/{view_id}/models
 train of               POST   /api/v1/views/{view_id}/versions
+read of                GET    /api/v1/views/{view_id}/versions/estimate
 train of               POST   /api/v1/views/{view_id}/experiments
 read of                GET    /api/v1/views/{view_id}/experiments
 read of                GET    /api/v1/views/{view_id}/experiments/estimate
@@ -203,6 +204,7 @@ read of                GET    /experiments/{experiment_id}
 read of                GET    /experiments/{experiment_id}/compare
 read of                GET    /versions/{version_id}
 read of                GET    /versions/{version_id}/evaluation
+read of                GET    /versions/{version_id}/evaluation/worst
 read of                GET    /versions/{version_id}/evaluation/images/{image_id}
 read of                GET    /versions/{version_id}/flip-book
 read of                GET    /versions/{version_id}/suspects
