@@ -57,6 +57,7 @@ from api.evaluation.on_test_set import TestEvaluationController
 from api.evaluation.page import EvaluationPages
 from api.evaluation.slices import SliceController
 from api.evaluation.suggestions import SuggestionController
+from api.evaluation.worst import WorstErrorPages
 from api.experiments.compare_page import ComparedTrialsPages
 from api.experiments.estimate import EstimateController
 from api.experiments.experiments import ExperimentController
@@ -95,6 +96,7 @@ from api.subscriptions.webhooks import WebhookController
 from api.subscriptions.webhooks_page import WebhookPages
 from api.training.adoption import AdoptionController
 from api.training.code import CodeController
+from api.training.estimate import TrainingEstimateController
 from api.training.forms import FormController
 from api.training.jobs import JobController
 from api.training.live import LiveController
@@ -126,6 +128,7 @@ API = Router(
         ViewController,
         ModelController,
         FormController,
+        TrainingEstimateController,
         VersionController,
         AdoptionController,
         CodeController,
@@ -179,6 +182,7 @@ PAGES = Router(
         ComparedTrialsPages,
         VersionPages,
         EvaluationPages,
+        WorstErrorPages,
         FlipBookPages,
         SuspectPages,
         ComparePages,

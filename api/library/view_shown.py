@@ -27,6 +27,7 @@ from projections.training.library_queries import (
     ModelRow,
     VersionRow,
 )
+from projections.training.trainers import TrainerRow
 
 
 def conditions_in_words(conditions: Sequence[Sequence[str]], labels: Mapping[str, str]) -> str:
@@ -82,8 +83,9 @@ class ViewPage(Page, frozen=True, kw_only=True):
     `models` are all that the view has, newest first. `experiments` are folded; without them, their
     trials are listed among the versions. `best` is the best version of all, `tree` the lineage.
     `started` are the times at which trainings began, by version id. `stopping` are the ids of the
-    versions that end with their running epoch; `chosen` are the form's default values. `workers` is
-    the number of those online, None if it is unknown.
+    versions that end with their running epoch; `chosen` are the form's default values. `trainers`
+    are those that train views of this kind. `workers` is the number of those online, None if it is
+    unknown.
     """
 
     project: ProjectRow
@@ -102,6 +104,7 @@ class ViewPage(Page, frozen=True, kw_only=True):
     labels: dict[str, str]
     model_names: dict[str, str]
     form: Form
+    trainers: list[TrainerRow]
     chosen: dict[str, Any]
     architectures: dict[str, str]
     stopping: set[str]

@@ -81,7 +81,13 @@ class VersionController(Controller):
             request,
             data,
             lambda session: commands.create_version(
-                session, model_id, data.name, data.options, backend.weights, data.with_trainer
+                session,
+                model_id,
+                data.name,
+                data.options,
+                backend.weights,
+                data.with_trainer,
+                data.preset,
             ),
             status_code=201,
         )
@@ -105,7 +111,13 @@ class VersionController(Controller):
             request,
             data,
             lambda session: commands.train_view(
-                session, view_id, data.name, data.options, backend.weights, data.with_trainer
+                session,
+                view_id,
+                data.name,
+                data.options,
+                backend.weights,
+                data.with_trainer,
+                data.preset,
             ),
             status_code=201,
         )

@@ -76,6 +76,7 @@ train of               POST   /api/v1/views/{view_id}/versions
 read of                GET    /api/v1/views/{view_id}/dataset
 train of               POST   /api/v1/views/{view_id}/adopted-files
 train of               POST   /api/v1/views/{view_id}/adoptions
+read of                GET    /api/v1/views/{view_id}/versions/estimate
 train of               POST   /api/v1/views/{view_id}/experiments
 read of                GET    /api/v1/views/{view_id}/experiments
 read of                GET    /api/v1/views/{view_id}/experiments/estimate
@@ -213,6 +214,7 @@ read of                GET    /experiments/{experiment_id}
 read of                GET    /experiments/{experiment_id}/compare
 read of                GET    /versions/{version_id}
 read of                GET    /versions/{version_id}/evaluation
+read of                GET    /versions/{version_id}/evaluation/worst
 read of                GET    /versions/{version_id}/evaluation/images/{image_id}
 read of                GET    /versions/{version_id}/flip-book
 read of                GET    /versions/{version_id}/suspects
