@@ -17,7 +17,6 @@ from cli.training.demo_screen import watch
 from domain.training.form_controls import ANY, Control, Form, resolve
 from domain.training.version import READY
 
-
 PRESET = click.option(
     "--preset", metavar="NAME",
     help="quick, balanced or accurate: the options that are not set.",
