@@ -70,7 +70,7 @@ class Authentication(AbstractAuthenticationMiddleware):
         return AuthenticationResult(caller, session)
 
 
-async def known_caller(connection: Connection, _: BaseRouteHandler) -> None:
+async def known_caller(connection: Connection) -> None:
     """The first guard. Raises what `who` did, such as `Unauthenticated`."""
     refusal: Exception | None = connection.scope["state"].get(_REFUSED)
     if refusal is not None:

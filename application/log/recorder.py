@@ -17,6 +17,7 @@ from eventsourcing.utils import retry
 from psycopg.rows import DictRow, tuple_row
 from psycopg.sql import SQL, Identifier
 
+from application.log.arrays import Bigints, Byteas, Texts
 from application.log.connections import read_again
 from application.log.group_commit import Append, GroupCommit
 from domain.dataset.image import ImageAdded
@@ -258,14 +259,14 @@ class LogRecorder(PostgresProcessRecorder):
         no_additions: NoAdditions | None = kwargs.get("no_additions")
         streams = [str(event.originator_id) for event in stored_events]
         parameters: tuple[Any, ...] = (
-            streams,
-            [event.originator_version for event in stored_events],
-            [event.topic for event in stored_events],
-            [event.state for event in stored_events],
-            None if command is None else [command.command_id, command.fingerprint],
+            Texts(streams),
+            Bigints(event.originator_version for event in stored_events),
+            Texts(event.topic for event in stored_events),
+            Byteas(event.state for event in stored_events),
+            None if command is None else Texts([command.command_id, command.fingerprint]),
             None if command is None else command.result,
-            list(unchanged),
-            list(unchanged.values()),
+            Texts(unchanged),
+            Bigints(unchanged.values()),
             tracking and tracking.application_name,
             tracking and tracking.notification_id,
             kwargs.get("tracked_first"),
@@ -273,7 +274,7 @@ class LogRecorder(PostgresProcessRecorder):
         statement = self._append
         if keys or shredded:
             statement = self._append_with_keys
-            parameters += list(keys), list(keys.values()), shredded
+            parameters += Texts(keys), Byteas(keys.values()), Texts(shredded)
         if no_additions is not None and stored_events:
             statement += self._no_additions
             own = sum(event.topic == ADDED for event in stored_events)

@@ -19,6 +19,7 @@ from eventsourcing.postgres import PostgresFactory
 from eventsourcing.utils import Environment
 from psycopg.rows import DictRow, dict_row
 
+from application.log import arrays
 from application.log.connections import DirectPool
 from application.log.mapper import EventMapper
 from application.log.recorder import CommandRow, LogRecorder, NoAdditions, Rows
@@ -71,6 +72,7 @@ class _Log(Application[str]):
         def connect() -> psycopg.Connection[DictRow]:
             made = psycopg.connect(**self._connection, row_factory=dict_row)
             set_up(made)
+            arrays.register(made)
             return made
 
         datastore.pool = DirectPool(connect, self._pool_size)  # type: ignore[assignment]

@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     DateTime,
     Float,
@@ -359,10 +360,9 @@ def trainings_before(connection: Connection, version_id: str) -> int | None:
     return connection.scalar(query)
 
 
-def _of_versions(as_of: int | None) -> Select[Any]:
+def _of_versions(keys: ColumnElement[Any], as_of: int | None) -> Select[Any]:
     """The steps of versions in order, each behind the progress of its version."""
     progress, steps = PROGRESS.at(as_of), STEPS_OF.at(as_of)
-    keys = func.any(bindparam("keys", type_=ARRAY(Text)))
     return (
         select(
             *(progress.c[name] for name in _OF_VERSION),
@@ -383,11 +383,17 @@ def _of_versions(as_of: int | None) -> Select[Any]:
 _OF_VERSION = tuple(
     name for name in ProgressRow.__struct_fields__ if name not in {"steps", "seconds_left"}
 )
-_NOW, _THEN = _of_versions(None), _of_versions(0)
+_SEVERAL = func.any(bindparam("keys", type_=ARRAY(Text)))
+_NOW, _THEN = _of_versions(_SEVERAL, None), _of_versions(_SEVERAL, 0)
+# Among names in an array PostgreSQL expects several, and plans each time anew.
+_ONE_NOW = _of_versions(bindparam("key", type_=Text), None)
 
 
 def progress_query(version_ids: Collection[str], as_of: int | None = None) -> Write:
     """The query of the progress of versions, whose rows `progress_in` reads."""
+    if as_of is None and len(version_ids) == 1:
+        [key] = version_ids
+        return Write(_ONE_NOW, {"key": key})
     keys = {"keys": list(version_ids)}
     return Write(_NOW, keys) if as_of is None else Write(_THEN, {**keys, "as_of": as_of})
 
