@@ -71,7 +71,8 @@ class Experiment(Entity):
         return self
 
     def _picture(self) -> str:
-        shown = self.curves()[-len(notebook.COLOURS) :]
+        losses = "validation_loss"  # the other metric is the objective, or as good as it
+        shown = [one for one in self.curves() if one.metric != losses][-len(notebook.COLOURS) :]
         return notebook.curves(
             [
                 answers.SeriesOfVersion(

@@ -126,8 +126,11 @@ class Rows(Sequence[T], Generic[T]):
 
     @property
     def table(self) -> Table:
-        """The rows as columns; a field of an inner struct is a column `outer.inner`."""
-        flat = [dict(_flat(row)) for row in self._rows]
+        """The rows as columns; a field of an inner struct is a column `outer.inner`.
+
+        A version, a model and the like have the columns of what the server answers of them.
+        """
+        flat = [dict(_flat(getattr(row, "row", row))) for row in self._rows]
         names = dict.fromkeys(name for row in flat for name in row)
         return Table({name: [row.get(name) for row in flat] for name in names})
 

@@ -115,6 +115,7 @@ def test_metrics_of_several_versions_are_whole(client: Stemma, trained: tuple[st
     assert len(loss) == EPOCHS
     assert len(client.metrics(runs, "batch_loss").thinned(7)) == 7
     assert "<polyline" in runs[0]._repr_html_()
+    assert "has not been evaluated" in runs[1].evaluation._repr_html_()
     with pytest.raises(NotFound, match="there is no such version"):
         client.metrics([Version(client, answers.VersionRow(version_id="none", name="x"))])
 
@@ -149,7 +150,10 @@ def test_lists_take_what_is_named_and_refuse_what_is_not_known(
 ) -> None:
     project = client.project(client.version(trained[0]).row.project_id)
     assert [run.id for run in project.versions(status="ready")] == [trained[0]]
-    assert [run.id for run in project.versions(sort="oldest")] == list(trained)
+    versions = project.versions(sort="oldest")
+    assert [run.id for run in versions] == list(trained)
+    assert list(versions.to_pandas().version_id) == list(trained)
+    assert list(client.view(versions[0].row.view_id).models().to_pandas().versions) == [2]
     names = [image.name for image in project.images()][:2]
     assert [image.name for image in project.images(file_names=names)] == names
     assert project.image_table(file_names=["none"]).columns["image_id"] == []
