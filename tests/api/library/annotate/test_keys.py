@@ -185,7 +185,8 @@ def test_a_concept_of_one_letter_has_it_as_key(site: Scene, page: Page) -> None:
 
 def test_the_filmstrip_shows_the_neighbours_and_leads_to_them(site: Scene, page: Page) -> None:
     desk = Desk(site, "classification", images=9)
-    begin(page, site, f"{desk.path}?image={desk.images[5]}")
+    page.goto(f"{desk.path}?image={desk.images[5]}&at_least={site.store.head()}")
+    expect_ready(page, "not annotated yet")
     films = page.locator("[data-film]")
     expect(films).to_have_count(8)
     current = page.locator("[data-film][aria-current]")
