@@ -79,6 +79,7 @@ from api.http.problems import HANDLERS, MOST_PARTS
 from api.http.watching import RequestLog
 from api.library.annotate_page import AnnotatePages
 from api.library.compare_page import CompareVersionsPages
+from api.library.concepts_page import ConceptPages
 from api.library.lineage_page import LineagePages
 from api.library.models import ModelController
 from api.library.view_page import ViewPages
@@ -91,6 +92,10 @@ from api.operations.problems_page import ProblemTypePages
 from api.operations.reference_page import ReferencePages
 from api.operations.static_files import StaticFiles
 from api.operations.system import SystemController
+from api.overview.documentation import DocumentationPages
+from api.overview.home_page import HomePages
+from api.overview.search import SearchController, SearchPages
+from api.overview.tasks import TaskController
 from api.pages.html import as_pages, prepare
 from api.subscriptions.contract_page import ContractPages
 from api.subscriptions.events import EventController
@@ -162,6 +167,8 @@ API = Router(
         InvitationController,
         SessionController,
         RefusalController,
+        SearchController,
+        TaskController,
     ],
 )
 
@@ -169,6 +176,9 @@ API = Router(
 PAGES = Router(
     "/",
     route_handlers=[
+        HomePages,
+        SearchPages,
+        DocumentationPages,
         ProjectPages,
         ImagePages,
         ImportPages,
@@ -177,6 +187,7 @@ PAGES = Router(
         AgreementPages,
         SnapshotPages,
         ViewPages,
+        ConceptPages,
         LineagePages,
         CompareVersionsPages,
         AnnotatePages,

@@ -64,10 +64,6 @@ class ComparedVersions(Page, frozen=True, kw_only=True):
     architectures: dict[str, str]
 
     @property
-    def kept(self) -> dict[str, str]:
-        return {"versions": ",".join(version.version_id for version in self.versions)}
-
-    @property
     def indicator(self) -> str:
         return indicator_of(self.view.kind)
 

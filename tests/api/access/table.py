@@ -14,6 +14,9 @@ RIGHTS = {
 }
 
 TABLE = """
+read anywhere          GET    /api/v1/search
+read anywhere          GET    /api/v1/tasks
+read anywhere          GET    /api/v1/trainings/count
 train anywhere         POST   /api/v1/projects
 read anywhere          GET    /api/v1/projects
 read of                GET    /api/v1/projects/{project_id}
@@ -198,7 +201,12 @@ account                POST   /api/v1/keys
 account                POST   /api/v1/keys/{key_id}/rotate
 account                DELETE /api/v1/keys/{key_id}
 account                GET    /
+read anywhere          GET    /search
+open                   GET    /docs
+open                   GET    /docs/{name}
 read of                GET    /projects/{project_id}
+read of                GET    /projects/{project_id}/images
+read of                GET    /projects/{project_id}/views
 read of                GET    /projects/{project_id}/imports
 read of                GET    /projects/{project_id}/groups
 read of                GET    /projects/{project_id}/near-duplicates
@@ -206,6 +214,7 @@ read of                GET    /projects/{project_id}/snapshots
 read of                GET    /images/{image_id}
 read of                GET    /views/{view_id}
 read of                GET    /views/{view_id}/annotate
+read of                GET    /views/{view_id}/concepts
 read of                GET    /views/{view_id}/lineage
 read of                GET    /views/{view_id}/lineage.svg
 read of                GET    /views/{view_id}/compare
@@ -250,6 +259,7 @@ open                   GET    /schema/openapi.yml
 """
 
 QUERIES = {
+    "/api/v1/search": "text=digits",
     "/views/{view_id}/compare": "versions={version_id},{other_id}",
     "/api/v1/audit/trail": "project={project_id}",
     "/api/v1/audit/trail/export": "format=csv&project={project_id}",

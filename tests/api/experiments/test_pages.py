@@ -222,7 +222,7 @@ def test_the_past_of_an_experiment_is_as_it_was(
     assert drawn(page, "curves") == then["epochs_trained"]
     assert page.locator("[data-trial]").count() < TRIALS
     expect(page.get_by_role("button", name="Stop experiment")).to_have_count(0)
-    page.get_by_role("link", name="Experiments", exact=True).click()
+    page.get_by_role("navigation", name="View").get_by_role("link", name="Experiments").click()
     row = page.locator(f'[data-experiment="{experiment_id}"]')
     expect(row.locator("[data-status]")).to_have_text("running")
     row.get_by_role("link").first.click()
@@ -233,7 +233,7 @@ def test_the_past_of_an_experiment_is_as_it_was(
 def test_experiments_of_a_view_are_listed_live(laboratory: Laboratory, page: Page) -> None:
     _, view_id = laboratory.site.trainable()
     show(page, laboratory.site, f"/views/{view_id}")
-    page.get_by_role("link", name="Experiments", exact=True).click()
+    page.get_by_role("navigation", name="View").get_by_role("link", name="Experiments").click()
     expect(page.locator('[data-empty="experiments"]')).to_contain_text("Start an experiment")
     body = {"name": "first search", "budget": 2, "concurrency": 2, "space": SPACE, "options": SMALL}
     experiment_id = laboratory.start(view_id, **body)

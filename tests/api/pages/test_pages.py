@@ -94,6 +94,7 @@ def await_points(page: Page, metric: str, count: int) -> None:
 
 def test_from_nothing_to_a_training_that_moves(site: Scene, page: Page) -> None:
     page.goto("/")
+    page.get_by_role("button", name="New project").first.click()
     page.get_by_label("Name", exact=True).fill("Digits")
     page.get_by_role("button", name="Create project").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Digits")
@@ -511,15 +512,18 @@ def test_home_shows_what_trains_and_a_picture_of_each_project(site: Scene, page:
     project_id, view_id = site.trainable("With pictures")
     version_id = site.version(view_id)
     show(page, site, "/")
-    row = page.locator(f'[data-project="{project_id}"]')
-    expect(row.locator('[data-label="Images"]')).to_have_text("10")
-    expect(row.locator("img")).to_have_js_property("naturalWidth", 8)
+    card = page.locator(f'[data-project="{project_id}"]')
+    expect(card.locator("[data-images]")).to_have_text("10")
+    expect(card.locator("[data-annotated]")).to_have_text("100 %")
+    expect(card.locator("img")).to_have_js_property("naturalWidth", 8)
     training = page.locator(f'[data-training="{version_id}"]')
     expect(training.locator("[data-status]")).to_have_text("queued")
     site.begin(version_id)
     site.finish(version_id)
     expect(training).to_have_count(0)
     assert is_the_same(page)
+    show(page, site, "/")
+    expect(card.locator("[data-best]")).to_have_text(re.compile(r"%$"))
 
 
 def test_images_are_dropped_anywhere_on_the_page(site: Scene, page: Page) -> None:
@@ -556,11 +560,12 @@ def test_images_are_uploaded_split_and_filtered(site: Scene, page: Page, tmp_pat
         == "pixelated"
     )
 
-    drawing = page.get_by_role("region", name="Validation split")
+    page.get_by_role("button", name="Draw validation set…").click()
+    drawing = page.get_by_role("dialog")
     drawing.get_by_label("Size").fill("0.5")
     drawing.get_by_role("button", name="Draw validation set").click()
     expect(page.locator('[data-count="validation"]')).to_have_text("2")
-    drawing = page.get_by_role("region", name="Test set")
+    page.get_by_role("button", name="Draw test set…").click()
     drawing.get_by_label("Size").fill("0.5")
     drawing.get_by_role("button", name="Draw test set").click()
     expect(page.locator('[data-count="test"]')).to_have_text("1")
