@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import psycopg
+from eventsourcing.persistence import ProgrammingError
 from sqlalchemy import Connection, Engine
 
 from adapters.access.refusals import Refusals
@@ -209,11 +210,19 @@ class Backend:
     ) -> tuple[Sequence[Rows], int]:
         """The rows of several queries, in a transaction of one round trip."""
         self._require_shown(at_least, read_models)
-        found = look_up(self.store, self.engine.dialect, queries, read_models, open_proof())
+        try:
+            found = look_up(self.store, self.engine.dialect, queries, read_models, open_proof())
+        except ProgrammingError:
+            self._require_built(read_models)
+            raise
         if found.position is None:
-            with self.engine.begin() as connection:
-                return found.rows, reached(connection, read_models)
-        return found.rows, found.position
+            self._require_built(read_models)
+        return found.rows, found.position or 0
+
+    def _require_built(self, read_models: Sequence[ReadModel]) -> None:
+        """Raise `NotYet` if the database lacks one of these read models."""
+        with self.engine.begin() as connection:
+            reached(connection, read_models)
 
     @contextmanager
     def reading(

@@ -75,7 +75,7 @@ class SecurityHeaders:
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = list(message["headers"])
+                headers = list(message.get("headers", ()))
                 there = {name.lower() for name, _ in headers}
                 headers += [header for header in added if header[0] not in there]
                 message["headers"] = headers

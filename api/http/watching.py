@@ -68,7 +68,7 @@ class RequestLog(ASGIMiddleware):
             if message["type"] == "http.response.start":
                 status, seconds = message["status"], time.perf_counter() - began
                 message["headers"] = [
-                    *(each for each in message["headers"] if each[0].lower() not in _OWN),
+                    *(each for each in message.get("headers", ()) if each[0].lower() not in _OWN),
                     (_CORRELATION, correlation.id.encode("latin-1", "replace")),
                     _VERSION,
                 ]
