@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+import warnings
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from types import TracebackType
@@ -165,6 +166,12 @@ class Stemma:
             caused = self.send(operations.get_correlation(self.correlation_id, limit=1000))
         except NotFound:
             return Rows([])
+        if caused.shown < caused.events:
+            warnings.warn(
+                f"these are the first {caused.shown:,} of {caused.events:,} events; `audit.trail`"
+                " lists all",
+                stacklevel=2,
+            )
         return Rows(node.line for node in caused.nodes if node.line is not None)
 
     def events(

@@ -8,8 +8,16 @@ import msgspec
 from api.dataset.projects_page import address
 from api.library.concepts_page import ConceptsPage
 from api.library.lineage import Tree
+from api.library.messages import (
+    INDICATOR,
+    NO_WORKERS,
+    TRAINED_ON,
+    WORKERS_ONLINE,
+    WORKERS_UNKNOWN,
+)
 from api.pages.html import indicator_of
 from domain.experiments.presets import Preset, Size
+from domain.formatting import counted
 from domain.library.view import CLASSIFICATION, DETECTION
 from domain.training.augmentations import AUTO
 from domain.training.form_controls import Form
