@@ -19,6 +19,8 @@ from stemma_client.evaluations import Evaluation
 from stemma_client.flip_book import FlipBook
 from stemma_client.manifests import ManifestLine
 from stemma_client.metrics import Metrics
+from stemma_client.onnx_files import cached_onnx, write_onnx
+from stemma_client.prediction import Box, Images, OnnxModel, PredictedImages
 from stemma_client.proofs import Proof, prove_version
 from stemma_client.suspects import Suspects
 from stemma_client.tables import Rows
@@ -200,6 +202,34 @@ class Version(Entity):
     def compare_code(self, other: Version) -> answers.CodeComparison:
         """What differs between its declared code and that of another."""
         return self.client.send(operations.compare_code(self.id, other.id))
+
+    def download_onnx(self, target: str | Path, *, timeout: float | None = None) -> Path:
+        """Write the network as an ONNX file, which takes RGB pixels as bytes; the file.
+
+        A worker makes it at the first call and compares it with torch; that takes the right to
+        train. It is compared with the digest in the log. Raises `OnnxFailed`, `WaitTimeout` and
+        `DigestMismatch`.
+        """
+        return write_onnx(self, Path(target), timeout=timeout)
+
+    def predict(
+        self,
+        images: Images,
+        *,
+        box: Box | None = None,
+        skip_bad: bool = False,
+        timeout: float | None = None,
+    ) -> PredictedImages:
+        """Predict images on this machine, which needs the extra `onnx`: files, folders or patterns.
+
+        Images are read as they were in training, and the thresholds are those in force. The network
+        is that of `download_onnx`, kept in a folder of yours. A file that is no image raises
+        `ImageUnreadable`; with `skip_bad` it has an `error`. A version that was trained on crops
+        predicts for `box`, else for the whole image.
+        """
+        network = cached_onnx(self, timeout=timeout)
+        model = OnnxModel(network, self.describe().thresholds)
+        return model.predict(images, box=box, skip_bad=skip_bad)
 
     def prove(self, kept: str | Path, *, weights: str | Path | None = None) -> Proof:
         """Prove from a checkpoint of the log that you kept, a text or a file, that all events of

@@ -222,13 +222,15 @@ def held_roles(grants: Grants) -> list[HeldRole]:
 
 
 def accounts_after(
-    backend: Backend, caller: Caller, cursor: str, limit: int
+    backend: Backend, caller: Caller, cursor: str, limit: int, project_id: str = ""
 ) -> tuple[list[AccountView], str | None]:
-    """A page of accounts ordered by name, and the cursor of the next page, if there is one."""
+    """A page of accounts ordered by name, and the cursor of the next page, if there is one; with a
+    project those with a role in it or in all projects."""
     by_name = sorted(
         (account.name.casefold(), account_id, account)
         for account_id, account in all_of(backend.store, ACCOUNTS)
         if account.name.casefold() > cursor
+        and (not project_id or {None, project_id} & {held[1] for held in account.held})
     )
     following = by_name[limit - 1][0] if len(by_name) > limit else None
     page = by_name[:limit]

@@ -32,7 +32,7 @@ ROLES = {
 class AccessPage(Page, frozen=True, kw_only=True):
     """The access page. `accounts` is None for a caller that administers nothing; `projects` are
     those in which roles may be granted, as values and labels of a form; `names` are names of
-    projects by id."""
+    projects by id; `project` is the one whose members alone are listed, if any."""
 
     caller: Caller
     held: list[HeldRole]
@@ -41,6 +41,7 @@ class AccessPage(Page, frozen=True, kw_only=True):
     everything: bool
     projects: list[tuple[str, str]]
     names: dict[str, str]
+    project: str
     first: bool
     following: str | None
 
@@ -59,12 +60,16 @@ class AccessPages(Controller):
 
     @get("/access", sync_to_thread=True, opt=ACCOUNT)
     def access(
-        self, backend: Served, request: HttpRequest, cursor: FromQuery[str] = ""
+        self,
+        backend: Served,
+        request: HttpRequest,
+        project: FromQuery[str] = "",
+        cursor: FromQuery[str] = "",
     ) -> Template:
         caller: Caller = request.user
         accounts, following = None, None
         if caller.grants.may_somewhere(Right.ADMINISTER):
-            accounts, following = accounts_after(backend, caller, cursor, ACCOUNTS_A_PAGE)
+            accounts, following = accounts_after(backend, caller, cursor, ACCOUNTS_A_PAGE, project)
         roles, head = held_roles(caller.grants), backend.store.head()
         among = caller.grants.projects(Right.ADMINISTER)
         with backend.reading(None, CATALOG) as (connection, _):
@@ -72,8 +77,8 @@ class AccessPages(Controller):
             held = [*roles, *(role for account in accounts or () for role in account.roles)]
             names = {project.project_id: project.name for project in offered}
             for project_id in {role.project_id for role in held} - {None, *names}:
-                project = find_project(connection, str(project_id))
-                names |= {project.project_id: project.name} if project else {}
+                found = find_project(connection, str(project_id))
+                names |= {found.project_id: found.name} if found else {}
         page = AccessPage(
             position=head,
             api="/api/v1/whoami" if accounts is None else "/api/v1/accounts",
@@ -84,6 +89,7 @@ class AccessPages(Controller):
             everything=among is None,
             projects=_choices(among is None, ((row.project_id, row.name) for row in offered)),
             names=names,
+            project=project if project in names else "",
             first=not cursor,
             following=following,
         )

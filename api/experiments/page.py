@@ -78,11 +78,6 @@ class ExperimentPage(Page, frozen=True, kw_only=True):
         return [trial for trial in self.trials if self.status in ("", trial.status)]
 
     @property
-    def kept(self) -> dict[str, str]:
-        """What the address of this page says besides the moment."""
-        return self._query({})
-
-    @property
     def best_default(self) -> TrialRow | None:
         """The best completed trial of those with the form's defaults."""
         defaults = [

@@ -23,9 +23,6 @@ from projections.training.library_queries import ModelRow, VersionRow, find_mode
 SHOWN = (CATALOG, *RECORDED)
 """The read models that the page shows."""
 
-KEPT = ("epoch", "colour", "concept", "split", "region", "lasso", "sort", "show", "page", "item")
-"""The parameters of the page's address that its script reads."""
-
 
 class FlipBookWork(msgspec.Struct, frozen=True):
     """The data of the page's script; `as_of` is the position of a past moment, `audits` whether the
@@ -51,7 +48,6 @@ class FlipBookPage(Page, frozen=True, kw_only=True):
     version: VersionRow
     recording: Recording
     work: str
-    kept: dict[str, str]
 
     @property
     def of_what(self) -> str:
@@ -118,6 +114,5 @@ class FlipBookPages(Controller):
             version=version,
             recording=Recording(version, count, discarded, position),
             work=msgspec.json.encode(work).decode(),
-            kept={key: value for key in KEPT if (value := request.query_params.get(key))},
         )
         return render("flip_book/flip_book.html", page)

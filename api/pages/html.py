@@ -19,6 +19,8 @@ from domain.training.form_controls import plain
 
 HEADERS = {"Cache-Control": "no-store"}
 Handler = Callable[[Request[Any, Any, Any], Any], Response[Any]]
+OF_A_MOMENT = ("as_of", "at_least", "before", "cursor")
+"""The query parameters that are about a moment or a page of a list."""
 NOT_PAGES = ("/api/", "/audit/log/", "/health/", "/metrics", "/schema", "/static/")
 
 
@@ -56,6 +58,7 @@ def prepare(engine: JinjaTemplateEngine) -> None:
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.globals["now"] = lambda: datetime.now(UTC)
     environment.globals["static"] = address
+    environment.globals["kept"] = kept
     environment.filters |= {
         "ago": ago,
         "exact": exact,
@@ -65,6 +68,12 @@ def prepare(engine: JinjaTemplateEngine) -> None:
         "plain": plain,
         "size": size,
     }
+
+
+def kept(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """The parameters of a page's address that it keeps at another moment."""
+    query = request.query_params.multi_items()
+    return {name: value for name, value in query if value and name not in OF_A_MOMENT}
 
 
 def as_pages(handlers: dict[Any, Handler]) -> dict[Any, Handler]:

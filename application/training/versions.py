@@ -19,6 +19,7 @@ from domain.training import manifest
 from domain.training.adoption import Adoption
 from domain.training.messages import ConceptLabel, ManifestLine
 from domain.training.options import TrainingOptions, resolve_options
+from domain.training.presets import with_preset
 from domain.training.version import CreateVersion, RetryVersion, Version
 
 
@@ -29,20 +30,23 @@ def create_version(
     chosen: Mapping[str, Any],
     weights: PretrainedWeights | None = None,
     trainer: TrainerChoice | None = None,
+    preset: str | None = None,
     *,
     adopted: Adoption | None = None,
 ) -> Decided[Version]:
     """Create a version to train on the current images, by the built-in training or a trainer.
 
-    A training that cannot work is refused here, before any job. Without `weights`, no pretrained
-    weights are available. With `adopted` a trainer's model is brought instead of trained.
+    Options that are not `chosen` are those of the `preset`, then the defaults. A training that
+    cannot work is refused here, before any job. Without `weights`, no pretrained weights are
+    available. With `adopted` a trainer's model is brought instead of trained.
     """
     model = models.require(session.get(MODEL, model_id))
     view = views.require_active(session.get(VIEW, model.view_id))
     options: TrainingOptions | None = None
     if trainer is None:
         at_hand = frozenset() if weights is None else weights.at_hand()
-        options = resolve_options(view.kind, chosen, at_hand, crops=view.crops)
+        given = with_preset(view.kind, preset, chosen)
+        options = resolve_options(view.kind, given, at_hand, crops=view.crops)
     use = None
     if trainer is not None:
         use = use_of(session, trainer, view.kind, defaults=adopted is None)
@@ -81,13 +85,16 @@ def train_view(
     chosen: Mapping[str, Any],
     weights: PretrainedWeights | None = None,
     trainer: TrainerChoice | None = None,
+    preset: str | None = None,
     *,
     adopted: Adoption | None = None,
 ) -> Decided[Version]:
     """Create a version of the view's current model."""
     view: View = views.require_active(session.get(VIEW, view_id))
     model_id = _current_model(view)
-    return create_version(session, model_id, name, chosen, weights, trainer, adopted=adopted)
+    return create_version(
+        session, model_id, name, chosen, weights, trainer, preset, adopted=adopted
+    )
 
 
 def dataset_of_view(store: Store, view_id: str) -> Iterator[ManifestLine]:

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from cli.calls import calling, find_version, find_view, require_project
+from cli.later import LaterGroup
 from cli.library import test_set
 from cli.library.adoption import adopt_command
 from cli.library.source import source_command
@@ -27,7 +28,11 @@ _SHOWN = (
 )
 
 
-@click.group("versions")
+@click.group(
+    "versions",
+    cls=LaterGroup,
+    commands_later={"train": "cli.training.training:train_command"},
+)
 def versions() -> None:
     """Model versions. VERSION is an id, or PROJECT/VIEW/NAME."""
 

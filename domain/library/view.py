@@ -322,6 +322,8 @@ def _add(command: AddConcepts, view: View) -> list[Event]:
     taken = view
     for concept in command.concepts:
         label = clean_name(concept.label, "label")
+        if label not in view.concepts.values() and label in taken.concepts.values():
+            raise Conflict(f"the label {label!r} is given twice", field="labels")
         _refuse_taken(taken, label)
         event = ConceptAdded(former_ids.pop(label, concept.concept_id), label)
         events.append(event)

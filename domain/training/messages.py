@@ -55,6 +55,7 @@ class Purpose(StrEnum):
     TRAINING = "training"
     TEST = "test"
     SUGGESTIONS = "suggestions"
+    ONNX = "onnx"
 
 
 class TrainJob(msgspec.Struct, frozen=True, tag_field="job", tag="train"):
@@ -266,6 +267,19 @@ class Predicted(ReportBody, frozen=True, tag="predicted"):
     predictions: Digest
 
 
+class OnnxMade(ReportBody, frozen=True, tag="onnx_made"):
+    """The saved checkpoint is in the blob store as an ONNX file of `bytes` bytes, under its sha256.
+
+    On `images` of the dataset its outputs differ from torch's by at most `difference`.
+    """
+
+    checkpoint: Digest
+    onnx: Digest
+    bytes: Size
+    images: Count
+    difference: float
+
+
 class Completed(ReportBody, frozen=True, tag="completed"):
     """Training ended well. `final_weights` is the sha256 of the last iteration's weights.
 
@@ -298,6 +312,7 @@ AnyReport = (
     | CheckpointSaved
     | Evaluated
     | Predicted
+    | OnnxMade
     | Completed
     | Failed
 )

@@ -14,6 +14,7 @@ from domain.training import messages, predictions
 from domain.training.adoption import Adoption, VersionAdopted, check_adoption
 from domain.training.manifest import ManifestCounts
 from domain.training.messages import ConceptLabel, InitialWeights, Purpose, SplitFigures
+from domain.training.onnx import RequestOnnx, VersionOnnxRequested
 from domain.training.options import TrainingOptions
 from domain.training.predictions import (
     Prediction,
@@ -410,6 +411,7 @@ Command = (
     | RefuseResult
     | RequestTestEvaluation
     | RequestSuggestions
+    | RequestOnnx
 )
 
 
@@ -541,6 +543,8 @@ def decide(command: Command, version: Version | None) -> list[Event]:
             return _request_test_evaluation(command, current)
         case RequestSuggestions():
             return _request_suggestions(command, current)
+        case RequestOnnx():
+            return _request_onnx(current)
 
 
 def _create(command: CreateVersion) -> list[Event]:
@@ -697,18 +701,28 @@ def _accept_result(command: AcceptResult, current: Version) -> list[Event]:
     return [measured, end]
 
 
+_WHAT_IT_DOES = {
+    Purpose.TEST: "is evaluated on the test set",
+    Purpose.SUGGESTIONS: "makes suggestions",
+    Purpose.ONNX: "has an ONNX file",
+}
+_RUNNING = {
+    Purpose.TEST: "evaluation {} of this version on the test set is",
+    Purpose.SUGGESTIONS: "request {} for suggestions of this version is",
+    Purpose.ONNX: "request {} for an ONNX file of this version is",
+}
+
+
 def check_can_predict(current: Version, purpose: Purpose) -> None:
     """Raises `Conflict` for a version that cannot predict for this purpose now."""
     if current.status not in FINISHED or current.best is None:
-        what = "is evaluated on the test set" if purpose == Purpose.TEST else "makes suggestions"
+        what = _WHAT_IT_DOES[purpose]
         raise Conflict(f"the version is {current.status}; only a ready one {what}")
     current.created.built_in("only it can predict other images")
     running = current.predictions.get(purpose)
     if running is not None and running.running:
-        what = "evaluation {} of this version on the test set is"
-        if purpose == Purpose.SUGGESTIONS:
-            what = "request {} for suggestions of this version is"
-        raise Conflict(f"{what.format(running.number)} already running; wait for its result")
+        what = _RUNNING[purpose].format(running.number)
+        raise Conflict(f"{what} already running; wait for its result")
 
 
 def _request_test_evaluation(command: RequestTestEvaluation, current: Version) -> list[Event]:
@@ -751,6 +765,17 @@ def _request_suggestions(command: RequestSuggestions, current: Version) -> list[
             command.log_position,
         )
     ]
+
+
+def _request_onnx(current: Version) -> list[Event]:
+    """One file is enough: the saved checkpoint of a version that has ended never changes."""
+    before = current.predictions.get(Purpose.ONNX)
+    if before is not None and (before.running or before.onnx is not None):
+        return []
+    check_can_predict(current, Purpose.ONNX)
+    assert current.best is not None
+    number = before.number + 1 if before else 1
+    return [VersionOnnxRequested(number, current.best.checkpoint)]
 
 
 def _stop(current: Version) -> list[Event]:

@@ -130,6 +130,27 @@ def library(
     `before` is the `created_position` of the last model seen; `as_of` is a past position of the
     log. Without `trials`, the versions of experiments are left out.
     """
+    rows = list_models(
+        connection, view_id, before=before, limit=limit, archived=archived, as_of=as_of
+    )
+    model_ids = [row.model_id for row in rows]
+    source, query = newest_of_each(model_ids, versions_each, archived, trials, as_of)
+    by_model: dict[str, list[VersionRow]] = {model_id: [] for model_id in model_ids}
+    for version in _versions(connection, source, query, as_of):
+        by_model[version.model_id].append(version)
+    return [LibraryRow(row, by_model[row.model_id]) for row in rows]
+
+
+def list_models(
+    connection: Connection,
+    view_id: str,
+    *,
+    before: int | None = None,
+    limit: int = 20,
+    archived: bool = False,
+    as_of: int | None = None,
+) -> list[ModelRow]:
+    """A view's models, newest first."""
     models = MODELS.at(as_of)
     query = (
         select(models)
@@ -141,20 +162,13 @@ def library(
         query = query.where(models.c.created_position < before)
     if not archived:
         query = query.where(~models.c.archived)
-    rows = [_model(row._mapping) for row in execute_at(connection, query, as_of)]
-    model_ids = [row.model_id for row in rows]
-    by_model = _newest_of_each(connection, model_ids, versions_each, archived, trials, as_of)
-    return [LibraryRow(row, by_model[row.model_id]) for row in rows]
+    return [_model(row._mapping) for row in execute_at(connection, query, as_of)]
 
 
-def _newest_of_each(
-    connection: Connection,
-    model_ids: list[str],
-    each: int,
-    archived: bool,
-    trials: bool,
-    as_of: int | None,
-) -> dict[str, list[VersionRow]]:
+def newest_of_each(
+    model_ids: list[str], each: int, archived: bool, trials: bool, as_of: int | None
+) -> tuple[FromClause, Select[Any]]:
+    """The rows of versions, and the query of the newest ones of each model among them."""
     versions = VERSIONS.at(as_of)
     ids = _table_of(model_ids, "model_id")
     newest = (
@@ -173,10 +187,7 @@ def _newest_of_each(
         .select_from(ids.join(rows, true()))
         .order_by(rows.c.model_id, rows.c.number.desc())
     )
-    by_model: dict[str, list[VersionRow]] = {model_id: [] for model_id in model_ids}
-    for version in _versions(connection, rows, query, as_of):
-        by_model[version.model_id].append(version)
-    return by_model
+    return rows, query
 
 
 def _table_of(ids: Collection[str], name: str) -> FromClause:
@@ -204,6 +215,16 @@ def find_version(
     query = select(versions).where(versions.c.version_id == version_id)
     rows = _versions(connection, versions, query, as_of)
     return rows[0] if rows else None
+
+
+def versions_by_id(
+    connection: Connection, version_ids: Collection[str], *, as_of: int | None = None
+) -> dict[str, VersionRow]:
+    """Those of the versions that exist."""
+    versions = VERSIONS.at(as_of)
+    keys = bindparam("keys", list(version_ids), type_=ARRAY(Text))
+    query = select(versions).where(versions.c.version_id == func.any(keys))
+    return {row.version_id: row for row in _versions(connection, versions, query, as_of)}
 
 
 def find_previous(
@@ -260,6 +281,14 @@ def list_versions(
     `as_of` is a past position of the log. Raises `Invalid` for a status or an architecture that no
     version has, or an order that is none.
     """
+    source, query = matching(filters, sort, after, limit, as_of)
+    return _versions(connection, source, query, as_of)
+
+
+def matching(
+    filters: VersionFilter, sort: str, after: str | None, limit: int, as_of: int | None
+) -> tuple[FromClause, Select[Any]]:
+    """The rows of versions, and the query of those of a list among them. Raises `Invalid`."""
     _require_known("status", filters.status, STATUSES)
     if "/" not in (filters.architecture or ""):  # else it is the name of a trainer
         _require_known("architecture", filters.architecture, ARCHITECTURES)
@@ -280,8 +309,7 @@ def list_versions(
         query = query.where(versions.c.name.icontains(filters.name, autoescape=True))
     if not filters.archived:
         query = query.where(~versions.c.archived)
-    query = _sorted(versions, query, sort, after).limit(limit)
-    return _versions(connection, versions, query, as_of)
+    return versions, _sorted(versions, query, sort, after).limit(limit)
 
 
 def _require_known(field: str, value: str | None, known: Collection[str]) -> None:
@@ -383,7 +411,7 @@ def _versions(
         for name in _STORED
     ]
     rows = execute_at(connection, query.with_only_columns(*columns), as_of).all()
-    newest = _validation_sets(connection, {row[_VIEW] for row in rows}, as_of)
+    newest = validation_sets_of(connection, {row[_VIEW] for row in rows}, as_of)
     read_options, read_concepts = cache(_options), cache(_decode_concepts)
     versions = []
     for row in rows:
@@ -407,7 +435,7 @@ def _options(text: str) -> tuple[TrainingOptions, _OwnTrainer]:
     return _decode_options(text), own
 
 
-def _validation_sets(
+def validation_sets_of(
     connection: Connection, view_ids: set[str], as_of: int | None
 ) -> dict[str, str]:
     """The last frozen validation set of each view."""

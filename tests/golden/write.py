@@ -112,6 +112,12 @@ from domain.trainers.trainer import (
 )
 from domain.training.adoption import Adoption, VersionAdopted
 from domain.training.messages import ConceptLabel, InitialWeights, SplitFigures
+from domain.training.onnx import (
+    VersionOnnxFailed,
+    VersionOnnxMade,
+    VersionOnnxRequested,
+    VersionOnnxStarted,
+)
 from domain.training.options import Augmentation, TrainingOptions
 from domain.training.predictions import (
     VersionSuggestionsFailed,
@@ -308,6 +314,10 @@ EXAMPLES: tuple[Event, ...] = (
     VersionSuggestionsStarted(1, 1, "gpu-1", "cuda", {"torch": "2.11.0"}),
     VersionSuggestionsMade(1, SHA, 900, SHA[::-1]),
     VersionSuggestionsFailed(1, "1 image cannot be used"),
+    VersionOnnxRequested(1, SHA),
+    VersionOnnxStarted(1, 1, "gpu-1", "cpu", {"torch": "2.11.0"}),
+    VersionOnnxMade(1, SHA, SHA[::-1], 5_900_123, 4, 0.00001),
+    VersionOnnxFailed(1, "the outputs of the ONNX file differ from torch's by 0.01"),
     VersionReportRefused(1, 2, 17, "epoch_metrics", "epoch 3 does not follow on what is recorded"),
     VersionResultReported(1, 2, SHA, SHA[::-1], 203, "stop"),
     VersionResultMeasured(

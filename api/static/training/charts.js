@@ -81,5 +81,5 @@ export function startCharts() {
   logarithmic.onchange = () => charts.forEach((chart) => chart.setLog(logarithmic.checked));
   logarithmic.onchange();
 
-  return { extend, history };
+  return { extend, history, charts };
 }

@@ -217,6 +217,7 @@ def test_a_real_browser_is_signed_in(organisation: Organisation, chromium: Brows
     page.wait_for_url("**/workers")
     page.goto("/")
     assert page.locator("[data-no-role] b").inner_text() == "ivy"
+    page.locator(".who").click()
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/login**")
     page.close()

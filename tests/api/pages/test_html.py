@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from api.dataset import projects_page
+from api.overview import home_page
 from api.pages.html import ago, lasting
 from domain.training.messages import Failed
 from tests.api.scene import Scene
@@ -128,7 +129,7 @@ def test_names_are_text(site: Scene) -> None:
 def test_projects_are_listed_by_pages_and_by_name(
     site: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(projects_page, "PROJECTS_A_PAGE", 2)
+    monkeypatch.setattr(home_page, "PROJECTS_A_PAGE", 2)
     for number in range(3):
         site.project(f"Paged {number}")
     site.project("Other")
