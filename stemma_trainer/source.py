@@ -3,7 +3,6 @@ looks like a secret. The same files give the same bytes."""
 
 import gzip
 import io
-import os
 import re
 import subprocess
 import tarfile
@@ -85,11 +84,15 @@ def _files(folder: Path, left_out: dict[str, str]) -> Iterator[tuple[str, bytes]
         path = folder / name
         if path.is_symlink() or not path.is_file():
             continue
-        with path.open("rb") as file:
-            beginning = file.read(_BEGINNING)
-            if b"\0" in beginning:
-                continue
-            content = beginning + file.read(MOST_FILE_BYTES)
+        try:
+            with path.open("rb") as file:
+                beginning = file.read(_BEGINNING)
+                if b"\0" in beginning:
+                    continue
+                content = beginning + file.read(MOST_FILE_BYTES)
+        except OSError as error:
+            left_out[name] = f"it cannot be read: {error.strerror}"
+            continue
         if len(content) > MOST_FILE_BYTES:
             left_out[name] = f"it is larger than {MOST_FILE_BYTES:,} bytes"
             continue
@@ -108,7 +111,8 @@ def _names(folder: Path) -> set[str]:
     if listed is None:
         listed = _names_without_repository(folder, listing)
     if listed is not None:
-        return {os.fsdecode(name) for name in listed.split(b"\0") if name}
+        # A name that is not UTF-8 could not be shown.
+        return {name.decode("utf-8", "ignore") for name in listed.split(b"\0") if name}
     paths = (path.relative_to(folder) for path in folder.rglob("*.py"))
     return {
         path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts)

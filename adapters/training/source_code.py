@@ -20,7 +20,9 @@ MOST_FILES = 5_000
 LONGEST_DIFF = 400
 """Lines of the difference of a file."""
 
-_MOST_COMPARED_BYTES = 200_000
+_MOST_COMPARED_BYTES = 100_000
+_MOST_BYTES_IN_ALL = 2_000_000
+"""Of texts that are compared line by line: that takes more than linear time."""
 _GZIP = 16 + zlib.MAX_WBITS
 
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
@@ -49,6 +51,7 @@ def read_archive(packed: bytes) -> dict[str, bytes]:
                 if not member.isfile():
                     raise _refused(f"{member.name[:200]!r} is no regular file")
                 path = posixpath.normpath(member.name)
+                path.encode()  # a name that is not UTF-8 could not be shown
                 if path.startswith(("/", "..")) or path in files or "\0" in path:
                     raise _refused(f"the path {member.name[:200]!r} is not one of its own")
                 opened = archive.extractfile(member)
@@ -82,6 +85,7 @@ def _refused(problem: str) -> Invalid:
 def differences(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list[FileDifference]:
     """The files that differ, by their paths."""
     found = []
+    left = _MOST_BYTES_IN_ALL
     for path in sorted({*before, *after}):
         first, second = before.get(path), after.get(path)
         if first == second:
@@ -89,7 +93,9 @@ def differences(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list
         if first is None or second is None:
             found.append(FileDifference(path, ADDED if first is None else REMOVED, None))
         else:
-            found.append(FileDifference(path, CHANGED, _diff(path, first, second)))
+            left -= len(first) + len(second)
+            diff = _diff(path, first, second) if left >= 0 else None
+            found.append(FileDifference(path, CHANGED, diff))
     return found
 
 

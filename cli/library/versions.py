@@ -103,7 +103,7 @@ def _row(version: dict[str, Any]) -> tuple[str, ...]:
     return (
         version["name"],
         version["status"],
-        version["architecture"] + (" (adopted)" if version["adopted"] else ""),
+        version["architecture"] + (" (adopted)" if version.get("adopted") else ""),
         "" if indicator is None else f"{indicator:.4f}",
         moment_of(version["created_at"]),
         version["version_id"],
@@ -121,5 +121,6 @@ def show_command(version: str, as_json: bool) -> None:
         print_json(row)
         return
     for key in _SHOWN:
-        if row[key] is not None and row[key] is not False:
-            click.echo(f"{key.replace('_', ' ')}: {row[key]}")
+        value = row.get(key)
+        if value is not None and value is not False:
+            click.echo(f"{key.replace('_', ' ')}: {value}")

@@ -38,6 +38,7 @@ GOOD = archive(("a.py", b"x" * 1000))
         (archive(("../up.py", b"x")), "is not one of its own"),
         (archive(("/etc/passwd", b"x")), "is not one of its own"),
         (archive(("a.py", b"x"), ("a.py", b"y")), "is not one of its own"),
+        (archive(("not-utf-8-\udcff.py", b"x")), "cannot be read"),
         (archive(("link.py", b""), kind=tarfile.SYMTYPE), "is no regular file"),
         (archive(("device", b""), kind=tarfile.CHRTYPE), "is no regular file"),
     ],
@@ -70,6 +71,12 @@ def test_files_that_differ_are_listed_with_their_lines(monkeypatch: pytest.Monke
     }
     assert found["d.bin"].diff is None
     assert (found["a.py"].diff or "").splitlines()[-2:] == ["-lr = 1", "+lr = 2"]
+    monkeypatch.setattr(source_code, "_MOST_BYTES_IN_ALL", 13)
+    (compared,) = differences({"a.py": b"lr = 1"}, {"a.py": b"lr = 20"})
+    assert compared.diff is not None
+    (beyond,) = differences({"a.py": b"lr = 1\n"}, {"a.py": b"lr = 20"})
+    assert beyond.diff is None
+    monkeypatch.undo()
     monkeypatch.setattr(source_code, "LONGEST_DIFF", 2)
     (cut,) = differences({"a.py": b"1\n2\n3\n"}, {"a.py": b"4\n5\n6\n"})
     assert (cut.diff or "").splitlines()[2:] == ["… 7 more lines"]

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from api.training.messages import LOWER_RATE
-from domain.training.messages import Failed
+from domain.training.messages import BatchMetrics, EpochMetrics, Failed
 from tests.api.pages.tabs import opened_tab
 from tests.api.pages.test_html import NASTY
 from tests.api.scene import KEY, Scene
@@ -225,6 +225,21 @@ def test_a_version_is_the_same_afterwards_as_it_was_live(site: Scene, page: Page
     with page.expect_download() as saved:
         page.get_by_role("button", name="Save Total loss (batch) as PNG").click()
     assert saved.value.suggested_filename == "batch_loss.png"
+
+
+def test_a_trainers_own_metric_has_a_chart_of_its_own(site: Scene, page: Page) -> None:
+    _, view_id = site.trainable()
+    site.post("/trainers", {"name": "acme/charts", "kinds": ["classification"]})
+    version_id = str(site.post(f"/views/{view_id}/versions", {"trainer": "acme/charts"})["id"])
+    site.begin(version_id)
+    show(page, site, f"/versions/{version_id}")
+    site.report(
+        version_id,
+        BatchMetrics(0, (0.1,) * 10, (1.0,) * 10),
+        EpochMetrics(1, 10, 0.5, 0.9, None, {"f1": 0.75}),
+    )
+    await_points(page, "reported.f1", 1)
+    expect(page.get_by_role("heading", name="f1, reported by the trainer")).to_be_visible()
 
 
 def test_a_version_says_what_it_changed_and_is_drawn_over_another(site: Scene, page: Page) -> None:

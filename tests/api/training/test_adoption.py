@@ -114,6 +114,9 @@ def test_an_adopted_model_is_measured_and_marked_everywhere(site: Scene, view: s
         assert answer.status_code == 200, path
         marked = NOT_WITNESSED in answer.text or "was adopted: its training was not" in answer.text
         assert marked, path
+    assert (
+        "Not both have an archive" in site.http.get(f"/versions/{version_id}/compare/{other}").text
+    )
     compared = site.http.get(f"/api/v1/versions/{version_id}/compare/{other}").json()
     assert any("may have seen images that validate" in one for one in compared["warnings"])
     weights = site.http.get(f"/api/v1/versions/{version_id}/checkpoint")
