@@ -4,7 +4,7 @@ ARGS ?=
 # Without bytecode every process would compile torch's sources anew: 18 s instead of 5 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: docs pictures setup demo test check fresh wheels wheel lint bench bench-train contract lock clean
+.PHONY: docs pictures setup demo test check fresh wheels wheel pythons lint bench bench-train contract lock clean
 
 setup:
 	@PYTHON='$(PYTHON)' sh scripts/setup.sh
@@ -34,6 +34,10 @@ wheels: setup
 wheel: setup
 	@$(BIN)/python -m api.operations.client_package dist
 	@$(BIN)/python -m scripts.trainer_wheel dist
+
+# The Python package on each Python that it is for, as far as they are to be had.
+pythons: setup
+	@$(BIN)/python -m scripts.pythons
 
 lint: setup
 	@$(BIN)/ruff check .

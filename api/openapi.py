@@ -3,7 +3,7 @@
 Each operation lists every status that it may answer with. An error is a problem (RFC 9457).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -11,9 +11,15 @@ from litestar import Litestar, Request
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.routes import HTTPRoute
 
+from adapters.formats.registry import FORMATS
 from api.access.rights import KEY, Need
 from api.access.session_cookies import TOKEN_HEADER
+from api.http.arrow import MEDIA_TYPE as ARROW
 from api.http.problems import MEDIA_TYPE, Problem
+from domain.dataset.imports import AUTO, NEGATIVE, UNANNOTATED
+from domain.library.view import KINDS
+from projections.experiments import queries as experiments_queries
+from projections.training import library_queries
 
 Json = dict[str, Any]
 
@@ -102,6 +108,8 @@ _WITH_ETAG = {
     "/api/v1/versions/{version_id}",
     "/api/v1/versions/{version_id}/checkpoint",
     "/api/v1/versions/{version_id}/manifest",
+    "/api/v1/versions/{version_id}/model.onnx",
+    "/api/v1/projects/{project_id}/export",
     "/api/v1/webhooks/{webhook_id}",
     "/api/v1/images/{image_id}",
 }
@@ -113,8 +121,28 @@ _CONDITIONAL = {
 }
 """Paths whose GET has an `ETag` and honours `If-None-Match`."""
 
-_RANGES = {"/api/v1/versions/{version_id}/checkpoint"}
+_RANGES = {
+    "/api/v1/versions/{version_id}/checkpoint",
+    "/api/v1/versions/{version_id}/model.onnx",
+    "/api/v1/projects/{project_id}/export",
+}
 """Paths whose GET honours `Range`."""
+
+_ARROW = {"/api/v1/metrics", "/api/v1/projects/{project_id}/images"}
+"""Paths whose GET has a table for those who accept Arrow."""
+
+_CLOSED: dict[tuple[str, str], Sequence[str]] = {
+    ("list_versions", "status"): library_queries.STATUSES,
+    ("list_versions", "sort"): library_queries.SORTS,
+    ("list_trials", "status"): experiments_queries.STATUSES,
+    ("list_trials", "sort"): experiments_queries.SORTS,
+    ("upload_import", "kind"): KINDS,
+    ("upload_import", "unlabelled"): (NEGATIVE, UNANNOTATED),
+    ("upload_import", "format"): (AUTO, *FORMATS),
+    ("export_annotations", "format"): tuple(key for key, each in FORMATS.items() if each.write),
+}
+"""The values of parameters that take no others: another one is refused with 422. They are told by
+`x-values`: an enum that is new in a document counts as a change that breaks clients."""
 
 _MAY_LACK = (
     "/api/v1/versions",
@@ -187,6 +215,12 @@ class _Operation:
         if self.path in {"/api/v1/sessions", "/api/v1/invitations/accept"}:
             yield from ("401", "403", "409", "429")
 
+    def _closed(self, parameter: Json) -> Json:
+        values = _CLOSED.get((self.described["operationId"], parameter["name"]))
+        if values is None:
+            return parameter
+        return parameter | {"schema": parameter["schema"] | {"x-values": list(values)}}
+
     def complete(self) -> Json:
         """The operation with all that it lacks."""
         responses = {
@@ -205,7 +239,10 @@ class _Operation:
             responses["200"] |= {"content": dict.fromkeys(_IMAGES[self.path], schema)}
         if self.path == "/health/ready":
             responses["503"] = responses["200"] | {"description": "It is not ready"}
-        parameters = list(self.described.get("parameters", []))
+        if self.reads and self.path in _ARROW:
+            content = {ARROW: {"schema": {"type": "string", "format": "binary"}}}
+            responses["200"] |= {"content": responses["200"]["content"] | content}
+        parameters = [self._closed(one) for one in self.described.get("parameters", [])]
         if self.is_command:
             parameters += _COMMAND_HEADERS
         if self.reads and self.path in _CONDITIONAL:

@@ -18,6 +18,14 @@ class Expected(msgspec.Struct, frozen=True):
         return value >= self.bound if self.at_least else value <= self.bound
 
 
+class Spent(msgspec.Struct, frozen=True):
+    """What a benchmark took: seconds, and seconds of CPU of all its processes, which depend less
+    on what else the machine does."""
+
+    seconds: float
+    cpu_seconds: float
+
+
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the table.
 

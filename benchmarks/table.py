@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from rich.table import Table
 
-from benchmarks.measurements import Measurement
+from benchmarks.measurements import Measurement, Spent
 
 COLUMNS = ("benchmark", "measured", "Stemma", "alternative", "ratio", "expected", "others' CPU")
 LEGEND = (
@@ -41,15 +41,16 @@ def as_markdown(results: Results, machine: str) -> str:
     return "\n".join([*lines, "", *machine.splitlines(), "", LEGEND, ""])
 
 
-def as_json(results: Results, machine: str) -> bytes:
-    """All figures, with what is reckoned from them."""
+def as_json(results: Results, machine: str, spent: Mapping[str, Spent]) -> bytes:
+    """All figures, with what is reckoned from them, and what each benchmark took."""
     rows = [
         msgspec.structs.asdict(measurement)
         | {"benchmark": name, "ratio": measurement.ratio, "met": measurement.met}
         for name, measurements in results.items()
         for measurement in measurements
     ]
-    encoded = msgspec.json.encode({"machine": machine.splitlines(), "measurements": rows})
+    document = {"machine": machine.splitlines(), "measurements": rows, "spent": spent}
+    encoded = msgspec.json.encode(document)
     return msgspec.json.format(encoded) + b"\n"
 
 

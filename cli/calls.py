@@ -1,19 +1,25 @@
 """Shared parts of commands that call the API: the client, and look-ups by name."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 import click
+import msgspec
 
 from adapters.settings import load_settings
 from cli.client import ApiClient, ApiProblem, ApiUnreachable
 from domain.errors import Refusal
 
 PAGE = 500
+
+SET = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE",
+    help="An option, by its key in the form. VALUE is JSON, or else text. May be repeated.",
+)  # fmt: skip
 
 
 @contextmanager
@@ -104,3 +110,17 @@ def _find_named(client: ApiClient, what: str, given: str, path: str) -> str:
         listed = ", ".join(ids)
         raise ApiProblem(f"{len(ids)} {what}s of {view!r} are named {name!r}; give one of {listed}")
     return ids[0]
+
+
+def parse_options(settings: Sequence[str]) -> dict[str, Any]:
+    """The options of `--set KEY=VALUE`. Raises `click.BadParameter`."""
+    options: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise click.BadParameter(f"{setting!r} is not KEY=VALUE", param_hint="--set")
+        try:
+            options[key] = msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            options[key] = text
+    return options

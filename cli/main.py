@@ -18,6 +18,7 @@ LATER = {
     "audit": "cli.audit.audit:audit",
     "blobs": "cli.operations.blobs:blobs",
     "cancel": "cli.training.control:cancel_command",
+    "compare": "cli.library.compare:compare_command",
     "download": "cli.training.take_away:download_command",
     "erase": "cli.dataset.erase:erase",
     "experiment": "cli.experiments.experiments:experiment",
@@ -72,6 +73,7 @@ SECTIONS = {
     "Library": (
         "models",
         "versions",
+        "compare",
         "flip-book",
         "suspects",
         "download",

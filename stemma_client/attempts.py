@@ -101,6 +101,13 @@ def problem_in(response: httpx.Response) -> ApiError | NotStemma:
     )
 
 
+def check_sender(response: httpx.Response) -> None:
+    """Raise `NotStemma` for a file that a proxy or another program answers with: each answer of
+    Stemma's names the API's version."""
+    if VERSION not in response.headers:
+        raise not_stemma(response)
+
+
 def not_stemma(response: httpx.Response) -> NotStemma:
     """The error about an answer that is not of Stemma's."""
     media_type = response.headers.get("Content-Type") or "no media type"
@@ -116,6 +123,8 @@ def headers_of(
 ) -> dict[str, str]:
     """The headers of a request. A command without a key gets a random one."""
     headers = {CORRELATION: correlation_id}
+    if request.media_types is not None:
+        headers["Accept"] = request.media_types
     if request.is_command:
         headers["Idempotency-Key"] = key or str(uuid.uuid4())
     if if_match is not None:
@@ -138,6 +147,7 @@ def content_of(request: Request[Any]) -> dict[str, Any]:
 def decode(request: Request[T], response: httpx.Response) -> T:
     """The answer in a response. Raises `NotStemma`."""
     if request.answer is bytes:
+        check_sender(response)
         return response.content  # type: ignore[return-value]
     if not response.headers.get("Content-Type", "").startswith("application/json"):
         raise not_stemma(response)

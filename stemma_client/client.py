@@ -15,7 +15,7 @@ from stemma_client.audit import Audit
 from stemma_client.errors import NotFound, StemmaError
 from stemma_client.experiments import Experiment
 from stemma_client.imports import Import
-from stemma_client.metrics import Metrics, requests_for
+from stemma_client.metrics import Metrics, metrics_in, requests_for
 from stemma_client.models import Model
 from stemma_client.over_http import follow
 from stemma_client.projects import Project, Projects
@@ -145,8 +145,9 @@ class Stemma:
     def metrics(self, runs: Sequence[Version], *names: str) -> Metrics:
         """All values of the metrics of versions, none left out; all metrics, or those named."""
         names_of = {run.id: run.name for run in runs}
-        requests = requests_for(list(names_of), names)
-        return Metrics([one for each in requests for one in self.send(each).items], names_of)
+        return metrics_in(
+            (self.transport.send(each) for each in requests_for(list(names_of), names)), names_of
+        )
 
     def at(self, moment: str | int | datetime) -> Stemma:
         """This client in the past, read only: at a time, or at a position of the log."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from stemma_client._generated import answers, operations
+from stemma_client.pictures import gallery_of
 from stemma_client.tables import Rows
 
 if TYPE_CHECKING:
@@ -75,3 +76,5 @@ class Comparison:
     def _parts(self) -> Iterator[str]:
         yield self.options._repr_html_()
         yield self.concepts._repr_html_()
+        changed = self.view.changed
+        yield gallery_of(self._client, ((one.change, one.image_id) for one in changed))

@@ -150,6 +150,14 @@ class Refused(StemmaError):
         self.status = status
 
 
+class ImageUnreadable(StemmaError):
+    """A file is no image that can be read; the message names it and says why."""
+
+
+class OnnxFailed(StemmaError):
+    """A worker could not make a version's ONNX file; the message says why."""
+
+
 class DigestMismatch(StemmaError):
     """A file is not the one that the log names: it was altered on its way or where it lies."""
 

@@ -160,7 +160,7 @@ class Transport:
     def stream(self, request: Request[bytes], headers: dict[str, str]) -> Iterator[httpx.Response]:
         """An answer whose body is read piece by piece, at one attempt.
 
-        Raises `httpx.TransportError`, also while it is read, and `ApiError`.
+        Raises `httpx.TransportError`, also while it is read, `ApiError` and `NotStemma`.
         """
         prepared = self.session.prepared(request, None, None, None)
         prepared["headers"] |= headers
@@ -168,6 +168,7 @@ class Transport:
             if not response.is_success:
                 response.read()
                 raise attempts.problem_in(response)
+            attempts.check_sender(response)
             yield response
 
 

@@ -19,6 +19,8 @@ from stemma_client.evaluations import Evaluation
 from stemma_client.flip_book import FlipBook
 from stemma_client.manifests import ManifestLine
 from stemma_client.metrics import Metrics
+from stemma_client.onnx_files import cached_onnx, write_onnx
+from stemma_client.prediction import Box, Images, OnnxModel, PredictedImages
 from stemma_client.proofs import Proof, prove_version
 from stemma_client.suspects import Suspects
 from stemma_client.tables import Rows
@@ -171,16 +173,63 @@ class Version(Entity):
         """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        model = self.describe()
+        # A user's own trainer describes its weights itself: only the card is written of it.
+        model = None if self.row.trainer else self.describe()
+        digest = model.checkpoint if model else self.row.checkpoint
         weights = operations.download_checkpoint(self.id)
         format_ = self.row.trainer.format if self.row.trainer else "safetensors"
         path = target / f"model.{ENDINGS.get(format_, 'bin')}"
-        download(self.client.transport, weights, path, digest=model.checkpoint)
+        download(self.client.transport, weights, path, digest=digest)
         card = self.client.send(operations.get_model_card(self.id))
         (target / "README.md").write_bytes(card)
-        described = msgspec.json.format(msgspec.json.encode(model))
-        (target / "model.json").write_bytes(described + b"\n")
+        if model is not None:
+            described = msgspec.json.format(msgspec.json.encode(model))
+            (target / "model.json").write_bytes(described + b"\n")
         return target
+
+    def code(self) -> answers.DeclaredCode:
+        """What its trainer declares of its code: commit, difference, command, packages."""
+        return self.client.send(operations.get_code(self.id))
+
+    def download_source(self, path: str | Path) -> Path:
+        """Write the archive of the code that its trainer declares, a .tar.gz. Raises
+        `NotFound`."""
+        target, source = Path(path), self.code().source
+        request = operations.download_source(self.id)
+        download(self.client.transport, request, target, digest=source)
+        return target
+
+    def compare_code(self, other: Version) -> answers.CodeComparison:
+        """What differs between its declared code and that of another."""
+        return self.client.send(operations.compare_code(self.id, other.id))
+
+    def download_onnx(self, target: str | Path, *, timeout: float | None = None) -> Path:
+        """Write the network as an ONNX file, which takes RGB pixels as bytes; the file.
+
+        A worker makes it at the first call and compares it with torch; that takes the right to
+        train. It is compared with the digest in the log. Raises `OnnxFailed`, `WaitTimeout` and
+        `DigestMismatch`.
+        """
+        return write_onnx(self, Path(target), timeout=timeout)
+
+    def predict(
+        self,
+        images: Images,
+        *,
+        box: Box | None = None,
+        skip_bad: bool = False,
+        timeout: float | None = None,
+    ) -> PredictedImages:
+        """Predict images on this machine, which needs the extra `onnx`: files, folders or patterns.
+
+        Images are read as they were in training, and the thresholds are those in force. The network
+        is that of `download_onnx`, kept in a folder of yours. A file that is no image raises
+        `ImageUnreadable`; with `skip_bad` it has an `error`. A version that was trained on crops
+        predicts for `box`, else for the whole image.
+        """
+        network = cached_onnx(self, timeout=timeout)
+        model = OnnxModel(network, self.describe().thresholds)
+        return model.predict(images, box=box, skip_bad=skip_bad)
 
     def prove(self, kept: str | Path, *, weights: str | Path | None = None) -> Proof:
         """Prove from a checkpoint of the log that you kept, a text or a file, that all events of

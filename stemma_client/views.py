@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from stemma_client._generated import answers, operations
+from stemma_client.adoption import adopt, dataset_of
 from stemma_client.entities import Entity, ensuring
 from stemma_client.errors import StemmaError
 from stemma_client.experiments import Experiment
 from stemma_client.form import FormTable, form_table
+from stemma_client.manifests import ManifestLine
 from stemma_client.models import Model
+from stemma_client.pictures import MOST, gallery_of
 from stemma_client.suggestions import Suggestions
 from stemma_client.tables import Rows
 from stemma_client.versions import Version
@@ -51,15 +56,52 @@ class View(Entity):
         """The options of a training: defaults, ranges and choices."""
         return form_table(self.client.send(operations.get_form(self.row.kind)))
 
-    def train(self, *, name: str | None = None, key: str | None = None, **options: Any) -> Version:
-        """Start a training; `options` are those of `form`, and the others have their defaults.
+    def train(
+        self,
+        *,
+        name: str | None = None,
+        preset: str | None = None,
+        key: str | None = None,
+        **options: Any,
+    ) -> Version:
+        """Start a training; `options` are those of `form`. The others are those of the `preset`,
+        quick, balanced or accurate, or have their defaults.
 
         With a `key` it is started once: the same call later, with the same options, returns the
         version that was started first. The log keeps keys for good.
         """
-        body = answers.NewVersion(name=name, options=options)
+        body = answers.NewVersion(name=name, preset=preset, options=options)
         started = self.client.send(operations.start_training(self.id, body), key=key)
         return self.client.version(started.id)
+
+    def dataset(self) -> Rows[ManifestLine]:
+        """What a version of its current model would be trained on now: a line an image."""
+        return dataset_of(self.client, self.id)
+
+    def adopt(
+        self,
+        weights: str | Path,
+        predictions: str | Path,
+        *,
+        trainer: str,
+        name: str | None = None,
+        key: str | None = None,
+        **settings: Any,
+    ) -> Version:
+        """Bring a model that was trained before Stemma, by a registered trainer's code.
+
+        `predictions` is a Parquet file with its scores for every image of `dataset`: the server
+        measures them. The version is marked as adopted, its training not witnessed.
+        """
+        version_id = adopt(self.client, self.id, weights, predictions, trainer, name, settings, key)
+        return self.client.version(version_id)
+
+    def estimate_training(
+        self, *, preset: str | None = None, **options: Any
+    ) -> answers.TrainingEstimate:
+        """Its images, what is queued before it, and about how long it takes, if that is known."""
+        given = json.dumps(options)
+        return self.client.send(operations.estimate_training(self.id, preset=preset, options=given))
 
     def versions(self, *, archived: bool = False) -> Rows[Version]:
         """All its versions, newest first."""
@@ -186,8 +228,22 @@ class View(Entity):
         self.client.send(operations.set_conditions(self.id, body))
         return self.refresh()
 
+    def _picture(self) -> str:
+        labels = {concept_id: label for label, concept_id in self.concepts.items()}
+        request = operations.list_images(
+            self.row.project_id, view_id=self.id, annotated=True, order="newest", limit=MOST
+        )
+        rows = self.client.send(request).items
+        return gallery_of(self.client, ((_caption(row, labels), row.image_id) for row in rows))
+
     def _facts(self) -> dict[str, Any]:
         return {"id": self.id, "kind": self.row.kind, "concepts": list(self.concepts)}
+
+
+def _caption(row: answers.ImageRow, labels: Mapping[str, str]) -> str:
+    """The labels of an image's annotations."""
+    found = dict.fromkeys(labels.get(one.concept_id, one.concept_id) for one in row.annotations)
+    return ", ".join(found) or "without concept"
 
 
 class Views:

@@ -36,6 +36,14 @@ def test_every_event_and_operation_has_an_entry(site: Path) -> None:
     assert "POST /api/v1/views/{view_id}/versions" in operations
 
 
+def test_every_class_of_the_package_has_an_entry(site: Path) -> None:
+    reference = (site / "reference" / "python.html").read_text(encoding="utf-8")
+    for name in ("client.Stemma", "versions.Version", "prediction.OnnxModel", "errors.NotProven"):
+        assert f'id="stemma_client.{name}"' in reference
+    assert 'id="stemma_client.versions.Version.predict"' in reference
+    assert "_repr_html_" not in reference
+
+
 def test_code_that_the_site_lacks_is_named_by_its_path(site: Path) -> None:
     guide = (site / "contributor.html").read_text(encoding="utf-8")
     assert "domain/library/model_rule.py" in guide

@@ -523,7 +523,7 @@ def verify(archive: zipfile.ZipFile, keys: Keys, kept: Iterable[str]) -> Iterato
             created[event.stream] = event
         elif event.name in ("version.dataset_frozen", TESTED):
             frozen.append(event)
-        elif event.name == "version.training_completed":
+        elif event.name in ("version.training_completed", "version.adopted"):
             weights.append((event.stream, event.data()["checkpoint"]))
     if named < files:
         raise Rejected(f"{min(files - named)}: no event in the bundle names it")

@@ -13,11 +13,13 @@ import msgspec
 from adapters.blobs import compression
 from adapters.blobs.digests import BlobCorrupt, StreamDigest, corrupt, verified, write_whole
 from adapters.blobs.objects import BlobMissing, Objects, age, utc_now
+from adapters.blobs.staging import Staging
 
 __all__ = ["BlobCorrupt", "BlobMissing", "BlobStore", "StoredBlob"]
 
 PLAIN, PACKED = "sha256", "zstd"
 TRASH = "trash"
+STAGED = "staged"
 
 THUMBNAIL_SIZES = (256, 2048)
 """The longest sides of thumbnails in pixels."""
@@ -106,6 +108,18 @@ class BlobStore:
         size = path.stat().st_size
         self._write(_key(PLAIN, digest), size, lambda key: self._objects.write(key, path))
         return digest
+
+    def staging(self, name: str) -> Staging | None:
+        """A place to write contents that may become blobs; None in a bucket, where a content is
+        sent once it does."""
+        folder = self._objects.folder(f"{STAGED}/{name}")
+        return None if folder is None else Staging(folder)
+
+    def put_staged(self, staging: Staging, digest: str) -> None:
+        """As `put`, for what was written to a staging place. Raises `BlobMissing`."""
+        key = _key(PLAIN, digest)
+        self._objects.adopt(staging.path(digest), key)
+        self._objects.flush_later(key)
 
     def put_compressed(self, chunks: Iterable[bytes]) -> tuple[str, int]:
         """Store a stream packed. Returns the sha256 and size in bytes of the *unpacked* content.

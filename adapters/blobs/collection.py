@@ -22,6 +22,7 @@ from domain.training.version import (
     BestCheckpointSaved,
     EpochItemsDiscarded,
     EpochItemsRecorded,
+    VersionCreated,
     VersionEvaluated,
     VersionTrainingCancelled,
 )
@@ -136,6 +137,7 @@ def _events_in_use(store: Store) -> Iterator[Recorded]:
     without_items = _streams_with(EpochItemsDiscarded, store)
     for recorded in store.read_all():
         names_result = isinstance(recorded.event, _RESULTS)
+        names_result |= isinstance(recorded.event, VersionCreated) and bool(recorded.event.adopted)
         if names_result and recorded.stream in cancelled:
             continue
         if isinstance(recorded.event, EpochItemsRecorded) and recorded.stream in without_items:

@@ -140,6 +140,26 @@ class Objects:
             _existing(key, lambda: os.utime(self._path(key)))
         _existing(key, lambda: obstore.rename(self._store, key, to))
 
+    def folder(self, prefix: str) -> Path | None:
+        """The folder of the keys with a prefix; None in a bucket."""
+        return None if self._folder is None else self._folder / prefix
+
+    def adopt(self, path: Path, key: str) -> None:
+        """Make a file of this file system a key's content, with the current time, by renaming it.
+
+        Raises `BlobMissing` if there is no such file.
+        """
+        to = self._path(key)
+        try:
+            os.utime(path)
+            try:
+                path.rename(to)
+            except FileNotFoundError:
+                to.parent.mkdir(parents=True, exist_ok=True)
+                path.rename(to)
+        except FileNotFoundError as error:
+            raise BlobMissing(f"{path} is not there to be stored") from error
+
     def delete(self, key: str) -> None:
         """Delete a key; a missing one is no error."""
         with _os_errors(key), suppress(FileNotFoundError, NotFoundError):

@@ -35,6 +35,10 @@ _TURNS = {
 ON_ITS_SIDE = {5, 6, 7, 8}
 """The orientations that swap width and height."""
 
+_TAGGED = {"JPEG", "PNG", "WEBP"}
+_ORIENTING = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "Raw profile type xmp", "xmp"}
+"""Where Pillow finds the orientation of an image in one of these formats, among its `info`."""
+
 _SHOWN_BY_BROWSERS = {"JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP"}
 """Pillow's names; MPO is a JPEG with further pictures behind the first."""
 
@@ -85,24 +89,29 @@ def decode(
 def inspect(data: bytes, max_pixels: int) -> Inspected:
     """Check that `decode` reads the image, by loading all of it. Raises `Undecodable`."""
     with _opened(data, max_pixels) as image:
-        if image.format == "PNG":
-            # `verify` checks the checksum of every chunk, and spends the image.
-            image.verify()
+        if image.format != "PNG":
+            return _inspected(image)
+        # `verify` checks the checksum of every chunk, and spends the image.
+        image.verify()
     with _opened(data, max_pixels) as image:
-        width, height = image.size
-        is_deep = _has_deep_colours(image)
-        # No pixel is used: decode a JPEG at an eighth of its size, which reads all bytes.
-        image.draft("L", (max(1, width // 8), max(1, height // 8)))
-        image.load()
-        if is_deep and _is_nearly_black(image):
-            raise Undecodable(
-                "its colours have 16 bits, of which it uses 12 at most: the upper eight are read,"
-                " and are nearly black; store it with 8 bits a channel"
-            )
-        if _orientation(image) in ON_ITS_SIDE:
-            width, height = height, width
-        highest = int(np.asarray(image).max()) if image.mode in _DEEP_GREY else None
-        return Inspected(width, height, highest)
+        return _inspected(image)
+
+
+def _inspected(image: ImageFile) -> Inspected:
+    width, height = image.size
+    is_deep = _has_deep_colours(image)
+    # No pixel is used: decode a JPEG at an eighth of its size, which reads all bytes.
+    image.draft("L", (max(1, width // 8), max(1, height // 8)))
+    image.load()
+    if is_deep and _is_nearly_black(image):
+        raise Undecodable(
+            "its colours have 16 bits, of which it uses 12 at most: the upper eight are read,"
+            " and are nearly black; store it with 8 bits a channel"
+        )
+    if _orientation(image) in ON_ITS_SIDE:
+        width, height = height, width
+    highest = int(np.asarray(image).max()) if image.mode in _DEEP_GREY else None
+    return Inspected(width, height, highest)
 
 
 def depends_on_depth(data: bytes, max_pixels: int) -> bool:
@@ -176,6 +185,11 @@ def _check_mode(image: Image.Image) -> None:
 
 def _orientation(image: Image.Image) -> int | None:
     """The orientation that is still to be applied; Pillow turns a TIFF itself as it loads it."""
+    if image.format in _TAGGED:
+        if image.format == "PNG":
+            image.load()  # what is behind the pixels is read with them
+        if not image.info.keys() & _ORIENTING:
+            return None  # to find nothing takes Pillow as long as to decode a small image
     found: int | None = image.getexif().get(ExifTags.Base.Orientation)
     return found
 

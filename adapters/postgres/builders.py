@@ -1,7 +1,8 @@
-"""Read models built beside the live ones, each in a process, one for each core at a time."""
+"""Read models built beside the live ones, in a process for each group of them."""
 
 import os
 import signal
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from contextlib import closing
@@ -15,6 +16,7 @@ from sqlalchemy import Engine
 
 from adapters.postgres.postgres import passing_engine
 from application.log.store import Store
+from projections.engine.bulk import EVERYTHING, reads_images
 from projections.engine.read_model import ReadModel
 from projections.engine.rebuild import Replayed, rebuild_within, replay_within
 from projections.engine.scratch import create_beside, positions_in, scratch
@@ -41,14 +43,14 @@ def rebuild_all(url: str, read_models: Sequence[ReadModel], report: ReportProgre
     return _each(url, read_models, _rebuild, partial(_report, report, _head(url)))
 
 
-def _replay(url: str, schema: str, name: str, *, to: int | None) -> Replayed:
+def _replay(url: str, schema: str, names: Sequence[str], *, to: int | None) -> list[Replayed]:
     with closing(Store(url, pool_size=2)) as store:
-        return replay_within(passing_engine(url), store, _read_model(name), schema, to=to)
+        return replay_within(passing_engine(url), store, _named(names), schema, to=to)
 
 
-def _rebuild(url: str, schema: str, name: str) -> int:
+def _rebuild(url: str, schema: str, names: Sequence[str]) -> list[int]:
     with closing(Store(url, pool_size=2)) as store:
-        return rebuild_within(passing_engine(url), store, _read_model(name), schema)
+        return rebuild_within(passing_engine(url), store, _named(names), schema)
 
 
 def _head(url: str) -> int:
@@ -60,35 +62,46 @@ def _report(report: ReportProgress, end: int, engine: Engine, schema: str) -> No
     report(positions_in(engine, schema), end)
 
 
-def _read_model(name: str) -> ReadModel:
-    return next(read_model for read_model in READ_MODELS if read_model.name == name)
+def _named(names: Sequence[str]) -> list[ReadModel]:
+    return [read_model for name in names for read_model in READ_MODELS if read_model.name == name]
+
+
+def _groups(read_models: Sequence[ReadModel]) -> list[list[ReadModel]]:
+    """Read models to be built together: they read the same events, and so the log once."""
+    groups: dict[tuple[bool, bool], list[ReadModel]] = defaultdict(list)
+    for read_model in read_models:
+        groups[read_model.names == EVERYTHING, reads_images(read_model)].append(read_model)
+    return list(groups.values())
 
 
 def _each(
     url: str,
     read_models: Sequence[ReadModel],
-    work: Callable[[str, str, str], Result],
+    work: Callable[[str, str, Sequence[str]], list[Result]],
     poll: Callable[[Engine, str], None],
 ) -> list[Result]:
     engine = passing_engine(url)
     context = get_context("spawn")
     child_end, parent_end = context.Pipe(duplex=False)
-    size = min(len(read_models), os.cpu_count() or 1)
+    groups = [[read_model.name for read_model in group] for group in _groups(read_models)]
     with scratch(engine) as schema:
         create_beside(engine, schema, read_models)
         with ProcessPoolExecutor(
-            size, mp_context=context, initializer=_exit_with_parent, initargs=(child_end,)
+            len(groups), mp_context=context, initializer=_exit_with_parent, initargs=(child_end,)
         ) as pool:
             try:
-                futures = [
-                    pool.submit(work, url, schema, read_model.name) for read_model in read_models
-                ]
+                futures = [pool.submit(work, url, schema, names) for names in groups]
                 while wait(futures, POLL_SECONDS, FIRST_EXCEPTION).not_done:
                     poll(engine, schema)
                     for future in futures:
                         future.done() and future.result()
                 poll(engine, schema)
-                return [future.result() for future in futures]
+                results = {
+                    name: result
+                    for names, future in zip(groups, futures, strict=True)
+                    for name, result in zip(names, future.result(), strict=True)
+                }
+                return [results[read_model.name] for read_model in read_models]
             except BaseException:
                 parent_end.close()
                 raise

@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from litestar import Controller, Response, get, post
@@ -25,6 +25,8 @@ from domain.dataset.imports import NEGATIVE, REQUESTED, ImportRules, RequestImpo
 from domain.errors import NotFound
 from domain.text import refuse_controls
 from projections.dataset.imports import IMPORTS, find_import, list_imports
+
+ImportStatus = Literal["requested", "completed", "checked", "refused", "failed"]
 
 
 class ImportController(Controller):
@@ -130,14 +132,15 @@ class ImportController(Controller):
         self,
         backend: Served,
         project_id: FromPath[str],
+        status: FromQuery[ImportStatus | None] = None,
         cursor: Cursor = None,
         limit: Limit = 50,
         at_least: AtLeast = None,
     ) -> Imports:
-        """A project's imports, newest first."""
+        """A project's imports, newest first; with `status` only those that are or ended so."""
         before = position_in(cursor)
         with backend.reading(at_least, IMPORTS) as (connection, position):
-            items = list_imports(connection, project_id, before=before, limit=limit)
+            items = list_imports(connection, project_id, status=status, before=before, limit=limit)
         following = str(items[-1].requested_position) if len(items) == limit else None
         return Imports(items, following, position)
 

@@ -17,6 +17,7 @@ from domain.dataset.splits import DrawSplit
 from domain.errors import NotFound
 from projections.dataset.catalog import CATALOG, find_project, list_projects, list_views
 from projections.dataset.dataset import DATASET
+from projections.dataset.project_lookup import project_in, project_query
 from projections.dataset.queries import count_images, count_views
 
 
@@ -81,11 +82,19 @@ class ProjectController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Response[ProjectView]:
-        with backend.reading_as_of(as_of, at_least, CATALOG, DATASET) as (connection, position, at):
-            project = find_project(connection, project_id, as_of=at)
-            if project is None:
-                raise NotFound("there is no such project")
-            counts = count_images(connection, project_id, as_of=at)
+        if as_of is None:
+            query = project_query(project_id)
+            rows, position = backend.look_up(at_least, query, CATALOG, DATASET)
+            found = project_in(rows)
+        else:
+            with backend.reading_as_of(as_of, at_least, CATALOG, DATASET) as read:
+                connection, position, at = read
+                past = find_project(connection, project_id, as_of=at)
+                counted = count_images(connection, project_id, as_of=at)
+            found = None if past is None else (past, counted)
+        if found is None:
+            raise NotFound("there is no such project")
+        project, counts = found
         return Response(
             ProjectView(project, counts, position), headers={"ETag": f'"{project.revision}"'}
         )

@@ -16,6 +16,7 @@ from api.evaluation.views import (
     evaluation_view,
     place_in,
 )
+from domain.training.adoption import NOT_WITNESSED
 from projections.training.library_queries import VersionRow
 from projections.training.test_evaluations import EvaluationOnTestSet
 
@@ -165,6 +166,12 @@ def _warnings(first: EvaluatedVersion, second: EvaluatedVersion) -> list[str]:
     texts = []
     if earlier.view_id != later.view_id:
         texts.append("The versions answer different views: the truth they are measured by differs.")
+    texts += [
+        f"{version.name} was adopted: its training was not witnessed, and may have seen images that"
+        " validate."
+        for version in (earlier, later)
+        if version.adopted
+    ]
     if first.predictions.kind != second.predictions.kind:
         texts.append(
             f"One is a {first.predictions.kind}, the other a {second.predictions.kind}: their"
@@ -196,7 +203,8 @@ def _test(first: EvaluatedVersion, second: EvaluatedVersion) -> TestComparison |
 
 def _options_of(version: VersionRow) -> dict[str, Any]:
     if version.trainer is not None:
-        return {"trainer": version.trainer.name, **version.trainer.settings}
+        adopted = {"training": NOT_WITNESSED} if version.adopted else {}
+        return {"trainer": version.trainer.name, **adopted, **version.trainer.settings}
     options: dict[str, Any] = msgspec.to_builtins(version.options)
     return options
 

@@ -14,7 +14,7 @@ from api.pages.past import Moment, at_position, moment_of
 from domain.access.roles import Right
 from domain.errors import Invalid, NotFound
 from domain.training.architectures import ARCHITECTURES
-from domain.training.option_facts import facts_of
+from domain.training.option_facts import Fact, differing, facts_of, facts_of_trainer
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
 from projections.training.library_queries import VersionRow, find_model, find_version
 from projections.training.metric_history import (
@@ -145,7 +145,7 @@ class CompareVersionsPages(Controller):
             versions=rows,
             models=names,
             curves=curves,
-            options=_differing(view.kind, rows),
+            options=differing([_facts(view.kind, row) for row in rows]),
             architectures={key: entry.label for key, entry in ARCHITECTURES.items()},
         )
         return render("library/compare.html", page)
@@ -156,13 +156,7 @@ def _curve(series: Series, per_epoch: int) -> Curve:
     return epochs, [value if math.isfinite(value) else None for value in series.values]
 
 
-def _differing(kind: str, versions: list[VersionRow]) -> list[tuple[str, list[str]]]:
-    """The options that are not the same in all versions."""
-    by_version = [{fact.key: fact for fact in facts_of(kind, row.options)} for row in versions]
-    labels = {key: fact.label for facts in by_version for key, fact in facts.items()}
-    found = []
-    for key, label in labels.items():
-        texts = [facts[key].text if key in facts else "not set" for facts in by_version]
-        if len(set(texts)) > 1:
-            found.append((label, texts))
-    return found
+def _facts(kind: str, version: VersionRow) -> list[Fact]:
+    if version.trainer is not None:
+        return facts_of_trainer(version.trainer, adopted=version.adopted)
+    return facts_of(kind, version.options)

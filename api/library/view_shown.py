@@ -25,6 +25,7 @@ from projections.training.library_queries import (
     ModelRow,
     VersionRow,
 )
+from projections.training.trainers import TrainerRow
 
 NARROWING = ("name", "status", "architecture", "model")
 """The filters of the library that leave versions out."""
@@ -73,8 +74,9 @@ class ViewPage(ConceptsPage, frozen=True, kw_only=True):
     `models` are all that the view has, newest first. `experiments` are folded; without them, their
     trials are listed among the versions. `best` is the best version of all, `tree` the lineage.
     `started` are the times at which trainings began, by version id. `stopping` are the ids of the
-    versions that end with their running epoch; `chosen` are the form's default values. `workers` is
-    the number of those online, None if it is unknown.
+    versions that end with their running epoch; `chosen` are the form's default values. `trainers`
+    are those that train views of this kind. `workers` is the number of those online, None if it is
+    unknown.
     """
 
     images: DatasetCounts
@@ -86,6 +88,7 @@ class ViewPage(ConceptsPage, frozen=True, kw_only=True):
     started: dict[str, datetime]
     model_names: dict[str, str]
     form: Form
+    trainers: list[TrainerRow]
     chosen: dict[str, Any]
     architectures: dict[str, str]
     stopping: set[str]

@@ -12,6 +12,7 @@ from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.response import Stream
 
 from adapters.blobs.blobs import BlobStore
+from adapters.training.source_code import MOST_ARCHIVE_BYTES, read_archive
 from api.access.rights import OPEN
 from api.dataset.uploads import receive
 from api.http.parameters import HttpRequest, Served
@@ -53,6 +54,19 @@ class JobController(Controller):
         """An image of the dataset, by its key in the manifest; of a crop, the whole image."""
         job = backend.jobs.job(version_id, token)
         return Response(backend.jobs.image(job, image), media_type=BYTES)
+
+    @put("/source", status_code=200, request_max_body_size=None)
+    async def put_source(
+        self, backend: Served, request: HttpRequest, version_id: FromPath[str], token: Token = ""
+    ) -> StoredFile:
+        """Store an archive of the trainer's code, before the report of the start names it."""
+        await asyncio.to_thread(backend.jobs.job, version_id, token)
+        with tempfile.TemporaryDirectory(prefix="stemma-upload-") as folder:
+            path = Path(folder, "file")
+            digest = await receive(request, path, MOST_ARCHIVE_BYTES)
+            await asyncio.to_thread(read_archive, path.read_bytes())
+            await asyncio.to_thread(store_file, backend.blobs, path)
+            return StoredFile(digest, path.stat().st_size)
 
     @put("/checkpoint", status_code=200, request_max_body_size=None)
     async def put_checkpoint(
@@ -105,10 +119,11 @@ async def _store(
     with tempfile.TemporaryDirectory(prefix="stemma-upload-") as folder:
         path = Path(folder, "file")
         digest = await receive(request, path, most)
-        await asyncio.to_thread(_put, backend.blobs, path)
+        await asyncio.to_thread(store_file, backend.blobs, path)
         return StoredFile(digest, path.stat().st_size)
 
 
-def _put(blobs: BlobStore, path: Path) -> None:
+def store_file(blobs: BlobStore, path: Path) -> None:
+    """Store a file under its sha256, for good."""
     blobs.put_file(path)
     blobs.flush()

@@ -2,12 +2,14 @@
 
 from typing import Annotated
 
-from litestar import Controller, get
+from litestar import Controller, Response, get
 from litestar.params import FromPath, QueryParameter
 
 from api.access.guard import demand
 from api.access.rights import needs
+from api.http.arrow import arrow_answer, wants_arrow
 from api.http.parameters import AsOf, AtLeast, HttpRequest, Served
+from api.training.metrics_table import metrics_table
 from api.training.schemas import ManyMetricsView, MetricsView, Points, SeriesOfVersion
 from domain.access.roles import Right
 from domain.aggregates import VERSION
@@ -39,7 +41,8 @@ class TrainingMetricsController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> MetricsView:
-        """Learning rate and batch loss per iteration, validation loss and accuracy per epoch.
+        """Learning rate and batch loss per iteration, validation loss and accuracy per epoch. A
+        trainer's own metrics begin with `reported.`.
 
         With `points`, the least and the greatest value of each range of iterations are left, and
         the first that is no number.
@@ -81,15 +84,20 @@ class TrainingMetricsController(Controller):
         ] = None,
         at_least: AtLeast = None,
         as_of: AsOf = None,
-    ) -> ManyMetricsView:
-        """All values, none left out, in the order that the versions are named in."""
+    ) -> Response[ManyMetricsView]:
+        """All values, none left out, in the order that the versions are named in.
+
+        With `Accept: application/vnd.apache.arrow.stream` they are a table with the columns
+        `version_id`, `metric`, `iteration` and `value`.
+        """
         streams = [VERSION.stream(one) for one in version_id]
         demand(backend, request.user, Right.READ, *streams, field="version_id")
         with backend.reading_as_of(as_of, at_least, METRIC_HISTORY) as (connection, position, at):
             series = series_of_many(connection, version_id, metrics=metric, upto=at)
+        found = [(one, each) for one in dict.fromkeys(version_id) for each in series[one]]
+        if wants_arrow(request):
+            return arrow_answer(metrics_table(found), position)
         items = [
-            SeriesOfVersion(one, each.metric, each.iterations, each.values)
-            for one in dict.fromkeys(version_id)
-            for each in series[one]
+            SeriesOfVersion(one, each.metric, each.iterations, each.values) for one, each in found
         ]
-        return ManyMetricsView(items, position)
+        return Response(ManyMetricsView(items, position))

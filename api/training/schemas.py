@@ -36,6 +36,13 @@ class NewVersion(Strict, frozen=True, kw_only=True):
             examples=[{"architecture": "resnet18", "epochs": 3}],
         ),
     ] = msgspec.field(default_factory=dict)
+    preset: Annotated[
+        str | None,
+        Meta(
+            description="The key of a preset of the form, for the options that are omitted",
+            examples=["quick"],
+        ),
+    ] = None
     trainer: Annotated[
         str | None,
         Meta(description="The name of a trainer of your own, GET /trainers", examples=[None]),
@@ -47,7 +54,7 @@ class NewVersion(Strict, frozen=True, kw_only=True):
 
     @property
     def with_trainer(self) -> TrainerChoice | None:
-        """Raises `Invalid` for options beside a trainer, or settings without one."""
+        """Raises `Invalid` for options or a preset beside a trainer, or settings without one."""
         if self.trainer is None:
             if self.settings:
                 raise Invalid("settings are for a trainer; name it", field="settings")
@@ -57,6 +64,8 @@ class NewVersion(Strict, frozen=True, kw_only=True):
                 "options are those of the built-in training; give the trainer's settings",
                 field="options",
             )
+        if self.preset is not None:
+            raise Invalid("presets are of the built-in training; leave it out", field="preset")
         return TrainerChoice(self.trainer, self.settings)
 
 

@@ -10,15 +10,14 @@ from api.http.parameters import HttpRequest, Served
 from api.http.ranges import whole_or_part
 from application.training.histories import describe, history_of
 from application.training.model_card import model_card
+from application.training.trainer_card import trainer_card
 from domain.access.roles import Right
 from domain.errors import Conflict, NotFound
-from domain.trainers.trainer import ONNX, OPAQUE, SAFETENSORS
+from domain.trainers.trainer import ENDINGS, SAFETENSORS
 from domain.training.model_description import ModelDescription
 from domain.training.version import CANCELLED
 from projections.training.library_queries import find_version
 from projections.training.models_library import MODELS_LIBRARY
-
-_ENDINGS = {SAFETENSORS: "safetensors", ONNX: "onnx", OPAQUE: "bin"}
 
 
 class TakeAwayController(Controller):
@@ -45,8 +44,10 @@ class TakeAwayController(Controller):
         opt=needs(Right.READ, of="version_id"),
     )
     def get_model_card(self, backend: Served, version_id: FromPath[str]) -> Response[str]:
-        """The description as Markdown."""
-        card = model_card(describe(history_of(backend.store, version_id)))
+        """The description as Markdown; of a user's own trainer, what the log has of it."""
+        history = history_of(backend.store, version_id)
+        own = history.created.trainer is not None
+        card = trainer_card(history) if own else model_card(describe(history))
         return Response(card, media_type="text/markdown; charset=utf-8")
 
     @get(
@@ -98,7 +99,7 @@ class TakeAwayController(Controller):
             raise Conflict("the version was cancelled: its weights are discarded")
         if version.checkpoint is None:
             raise Conflict(f"the version is {version.status} and has saved no checkpoint yet")
-        ending = _ENDINGS[version.trainer.format] if version.trainer else SAFETENSORS
+        ending = ENDINGS[version.trainer.format] if version.trainer else SAFETENSORS
         file_name = f"version-{version.number}-{version.checkpoint[:12]}.{ending}"
         try:
             weights = backend.blobs.get(version.checkpoint)

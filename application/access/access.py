@@ -59,17 +59,36 @@ class Access:
         key_id, digest = parsed
         stream = KEY.stream(key_id)
         revision, key = self._states.get(stream, (0, None))
-        if not isinstance(key, Key):
+        if not isinstance(key, Key) or not key.opens(digest, datetime.now(UTC)):
             return None
+        return self._remembered_holder(key_id, key, revision, key.until(digest))
+
+    def remembered_session(
+        self, account_id: str, key_id: str | None, key_revision: int
+    ) -> tuple[Caller, dict[str, int]] | None:
+        """The same for who signed in with a key that had this revision, or without a key."""
+        if key_id is None:
+            revision, account = self._states.get(ACCOUNT.stream(account_id), (0, None))
+            if not isinstance(account, Account) or account.closed:
+                return None
+            caller = Caller(actor=account.name, account_id=account_id, grants=account.grants)
+            return caller, {ACCOUNT.stream(account_id): revision}
+        revision, key = self._states.get(KEY.stream(key_id), (0, None))
+        if not isinstance(key, Key) or revision != key_revision:
+            return None
+        return self._remembered_holder(key_id, key, revision, key.expires_at)
+
+    def _remembered_holder(
+        self, key_id: str, key: Key, revision: int, until: datetime | None
+    ) -> tuple[Caller, dict[str, int]] | None:
         of_account = ACCOUNT.stream(key.account_id)
         account_revision, account = self._states.get(of_account, (0, None))
-        now = datetime.now(UTC)
-        if not isinstance(account, Account) or account.closed or key.revoked or key.expired(now):
+        if not isinstance(account, Account) or account.closed:
             return None
-        if not key.opens(digest, now):
+        if key.invitation or key.revoked or key.expired(datetime.now(UTC)):
             return None
-        caller = _caller(key_id, key, account, key.until(digest))
-        return caller, {stream: revision, of_account: account_revision}
+        at = {KEY.stream(key_id): revision, of_account: account_revision}
+        return _caller(key_id, key, account, until), at
 
     def sign_in(self, text: str) -> tuple[Caller, int]:
         """The caller with this key, and the key's revision, to which a session is bound.

@@ -16,6 +16,7 @@ from domain.event import Event, Recorded
 from domain.training import version as versions
 from domain.training import version_reports
 from domain.training.messages import Purpose, Report
+from domain.training.onnx import VersionOnnxRequested
 from domain.training.predictions import (
     VersionSuggestionsRequested,
     VersionTestEvaluationRequested,
@@ -27,6 +28,7 @@ REQUESTS: Mapping[type[Event], Purpose] = {
     VersionRetried: Purpose.TRAINING,
     VersionTestEvaluationRequested: Purpose.TEST,
     VersionSuggestionsRequested: Purpose.SUGGESTIONS,
+    VersionOnnxRequested: Purpose.ONNX,
 }
 """The events that request a job, and what it is for."""
 

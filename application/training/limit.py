@@ -93,8 +93,9 @@ class TrainingLimit:
             self._experiments[key] = recorded.metadata.actor, event.concurrency
         elif isinstance(event, ExperimentConcluded):
             self._experiments.pop(key, None)
-        elif isinstance(event, VersionCreated) and event.experiment_id is None:
-            self._running[key] = recorded.metadata.actor
+        elif isinstance(event, VersionCreated):
+            if event.experiment_id is None and event.adopted is None:
+                self._running[key] = recorded.metadata.actor
         elif isinstance(event, _FINAL):
             self._running.pop(key, None)
             self._failed.pop(key, None)

@@ -125,7 +125,7 @@ def _queries(mlflow: Mlflow, quick: bool) -> Iterator[Measurement]:
         opened(server.app_url) as (store, engine),
     ):
         view_id = library.fill(store, engine, each)
-        version_id = _with_metrics(store, engine, view_id, iterations)
+        version_id = with_metrics(store, engine, view_id, iterations)
         key = new_key()
         give_key(store, key, "benchmark")
         url = f"http://127.0.0.1:{free_port()}"
@@ -201,7 +201,7 @@ def _times(call: Callable[[], object], calls: int, pause: float) -> Times:
     return times
 
 
-def _with_metrics(store: Store, engine: Engine, view_id: str, iterations: int) -> str:
+def with_metrics(store: Store, engine: Engine, view_id: str, iterations: int) -> str:
     """The id of a version of the view, which is given so many iterations."""
     with engine.connect() as connection:
         version_id = list_versions(connection, VersionFilter(view_id=view_id), limit=1)[

@@ -9,12 +9,11 @@ import msgspec
 from rich.console import Console
 
 from adapters.settings import load_settings
-from cli.calls import calling, find_experiment, find_view
+from cli.calls import SET, calling, find_experiment, find_view, parse_options
 from cli.client import ApiClient, ApiProblem
 from cli.experiments.screen import best_in_words, trials_table, watch_experiment
 from cli.output import json_option, print_json, print_list
 from cli.training.take_away import download_version
-from cli.training.training import SET, parse_options
 from domain.experiments.presets import Preset
 
 

@@ -5,7 +5,10 @@ from typing import Any
 import click
 
 from cli.calls import calling, find_version, find_view, require_project
+from cli.later import LaterGroup
 from cli.library import test_set
+from cli.library.adoption import adopt_command
+from cli.library.source import source_command
 from cli.output import json_option, print_json, print_list
 
 _SHOWN = (
@@ -14,6 +17,7 @@ _SHOWN = (
     "status",
     "reason",
     "architecture",
+    "adopted",
     "indicator",
     "validation_loss",
     "train_images",
@@ -24,13 +28,19 @@ _SHOWN = (
 )
 
 
-@click.group("versions")
+@click.group(
+    "versions",
+    cls=LaterGroup,
+    commands_later={"train": "cli.training.training:train_command"},
+)
 def versions() -> None:
     """Model versions. VERSION is an id, or PROJECT/VIEW/NAME."""
 
 
 versions.add_command(test_set.order_command)
 versions.add_command(test_set.list_command)
+versions.add_command(adopt_command)
+versions.add_command(source_command)
 
 
 @versions.command("list")
@@ -92,7 +102,7 @@ def _row(version: dict[str, Any]) -> tuple[str, ...]:
     return (
         version["name"],
         version["status"],
-        version["architecture"],
+        version["architecture"] + (" (adopted)" if version["adopted"] else ""),
         "" if indicator is None else f"{indicator:.4f}",
         version["created_at"],
         version["version_id"],
@@ -110,5 +120,5 @@ def show_command(version: str, as_json: bool) -> None:
         print_json(row)
         return
     for key in _SHOWN:
-        if row[key] is not None:
+        if row[key] is not None and row[key] is not False:
             click.echo(f"{key.replace('_', ' ')}: {row[key]}")

@@ -7,6 +7,7 @@ import click
 from cli.calls import calling, find_view, require_project, view_among
 from cli.client import ApiProblem
 from cli.library.agreement import agreement_command
+from cli.library.dataset import dataset_command
 from cli.output import json_option, print_list
 
 
@@ -16,6 +17,7 @@ def views() -> None:
 
 
 views.add_command(agreement_command)
+views.add_command(dataset_command)
 
 
 @views.command("list")

@@ -74,7 +74,7 @@ def reproduce_command(version_id: str, tolerance: float) -> None:
         try:
             history = history_of(store, version_id)
             refuse_if_erased(store, history.created)
-            history.created.built_in("reproduce it with that code, from its source")
+            history.created.built_in(_instead(history))
             recorded = _epochs(store, history)
         except Refusal as refusal:
             click.echo(f"stemma: {escaped(refusal.detail)}", err=True)
@@ -84,6 +84,19 @@ def reproduce_command(version_id: str, tolerance: float) -> None:
         sys.exit(1)
     outcome = _train(settings, history)
     sys.exit(0 if _verdict(history, history.completed, recorded, outcome, tolerance) else 1)
+
+
+def _instead(history: VersionHistory) -> str:
+    """How to reproduce a version that other code trained."""
+    if history.created.adopted is not None:
+        return "it was adopted, and how it was trained is not known"
+    source = history.started.source if history.started else None
+    if source is None:
+        return "reproduce it with that code; the trainer stored no archive of it"
+    return (
+        f"reproduce it with that code, whose archive has the sha256 {source}: `stemma versions"
+        f" source {history.version_id} FILE` writes it"
+    )
 
 
 def _epochs(store: Store, history: VersionHistory) -> dict[int, EpochMetricsRecorded]:

@@ -2,7 +2,7 @@
 
 from domain.audit.trail_descriptions import Description
 from domain.event import Event
-from domain.training import messages, predictions, results, version
+from domain.training import adoption, messages, onnx, predictions, results, version
 
 
 def of_training(
@@ -82,6 +82,11 @@ def of_training(
                 f" ended by {_ENDS.get(done.ended_by, done.ended_by)}",
                 *changed,
             )
+        case adoption.VersionAdopted() as adopted:
+            return Description(
+                f"{subject} adopted, its training not witnessed: weights {adopted.checkpoint[:12]}",
+                *changed,
+            )
         case version.VersionTrainingFailed(reason=reason):
             return Description(f"{subject} training failed ({reason})", *changed)
         case version.VersionStopRequested():
@@ -110,13 +115,25 @@ def _epoch(epoch: version.EpochMetricsRecorded) -> str:
         "loss": epoch.validation_loss,
         "accuracy": epoch.validation_accuracy,
         "mAP": epoch.validation_mean_average_precision,
-    }
+    } | {f"{name} (reported)": value for name, value in epoch.more.items()}
     return _listed(metrics)
 
 
 def _of_prediction(event: Event, subject: str) -> Description | None:
-    """The description of an event about an evaluation on the test set, or about suggestions."""
+    """The description of an event about an evaluation on the test set, suggestions, or ONNX."""
     match event:
+        case onnx.VersionOnnxRequested():
+            return Description(f"an ONNX file of {subject} requested")
+        case onnx.VersionOnnxStarted() as started:
+            again = f", delivery {started.delivery}" if started.delivery > 1 else ""
+            return Description(f"{subject}: making an ONNX file started by {started.worker}{again}")
+        case onnx.VersionOnnxMade() as made:
+            return Description(
+                f"ONNX file {made.onnx[:12]} made of {subject}, which differs from torch by"
+                f" {made.difference:.2g} at most on {made.images} images"
+            )
+        case onnx.VersionOnnxFailed(reason=reason):
+            return Description(f"{subject}: making an ONNX file failed ({reason})")
         case predictions.VersionSuggestionsRequested() as requested:
             return Description(
                 f"suggestions of {subject} requested for {requested.images} images, manifest"

@@ -32,6 +32,7 @@ from domain.event import Recorded
 from domain.library import model, view
 from domain.library.conditions import Conditions
 from domain.training import version
+from domain.training.adoption import NOT_WITNESSED
 
 
 def describe(recorded: Recorded, states: States, after: object) -> Description:
@@ -318,8 +319,9 @@ def _of_version(
         case version.VersionCreated() as created:
             of = named_in(states, MODEL.stream(created.model_id))
             trial = "" if created.trial is None else f", trial {created.trial} of an experiment"
+            adopted = f", {NOT_WITNESSED}," if created.adopted else ""
             return Description(
-                f"{subject} of {of}{trial} created: {_trained_by(created)} on the"
+                f"{subject} of {of}{trial} created: {_trained_by(created)}{adopted} on the"
                 f" images as of position {created.log_position}"
             )
         case version.VersionRenamed(name=name):

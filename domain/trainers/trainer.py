@@ -18,6 +18,9 @@ SAFETENSORS, ONNX, OPAQUE = "safetensors", "onnx", "opaque"
 FORMATS = (SAFETENSORS, ONNX, OPAQUE)
 """Formats of checkpoints; an opaque one is for the trainer alone to read."""
 
+ENDINGS = {SAFETENSORS: "safetensors", ONNX: "onnx", OPAQUE: "bin"}
+"""The endings of files of weights."""
+
 
 class TrainerRegistered(Event, frozen=True, tag="trainer.registered"):
     """Training code may be used under a name such as `acme/logreg`, for these kinds of views.

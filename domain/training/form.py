@@ -35,10 +35,13 @@ from domain.training.form_controls import (
     Section,
     When,
 )
+from domain.training.presets import presets_for
 
 KINDS = (CLASSIFICATION, TAGGING, DETECTION)
 NONE = "none"
 FP32, BF16, FP16 = "fp32", "bf16", "fp16"
+BASIC = ("epochs", "width", "height", "max_dimension")
+"""The options that most users choose."""
 
 _SCRATCH = {"pretrained": (NONE, None), "start_from": (None,)}
 _ADAPTIVE = (ADAM, NADAM, RADAM)
@@ -67,6 +70,8 @@ def training_form(kind: str, at_hand: frozenset[str] = frozenset(), *, crops: bo
             Section("running", "Running", tuple(_running()), advanced=True),
             Section("flip_book", "Flip Book", tuple(_flip_book()), advanced=True),
         ),
+        presets_for(kind),
+        BASIC,
     )
 
 
@@ -87,8 +92,8 @@ def _network(kind: str, networks: list[Architecture], at_hand: frozenset[str]) -
         key="start_from",
         type=TEXT,
         label="Start from",
-        help="An earlier version of this view, of the same architecture, by its id: training goes"
-        " on from its checkpoint; concepts that stayed keep their outputs",
+        help="An earlier version of this view, of the same architecture: training goes on from its"
+        " checkpoint; concepts that stayed keep their outputs",
         defaults=(Default(None),),
     )
     ready = [network for network in networks if at_hand & set(network.weights.values())]

@@ -115,11 +115,26 @@ class Section(msgspec.Struct, frozen=True):
     advanced: bool = False
 
 
+class TrainingPreset(msgspec.Struct, frozen=True):
+    """Options that are chosen together, by the keys of the form. Values of the user's own come
+    before them."""
+
+    key: str
+    label: str
+    help: str
+    options: dict[str, Any]
+
+
 class Form(msgspec.Struct, frozen=True):
-    """The options of a training in a view of this kind."""
+    """The options of a training in a view of this kind, and the presets to begin with.
+
+    `basic` are the keys of the controls that a short form shows; the others are folded away.
+    """
 
     kind: str
     sections: tuple[Section, ...]
+    presets: tuple[TrainingPreset, ...] = ()
+    basic: tuple[str, ...] = ()
 
     def controls(self) -> Iterator[Control]:
         for section in self.sections:

@@ -55,6 +55,7 @@ def record(report: Report, version: Version | None) -> list[Event]:
                 body.device,
                 body.environment,
                 body.resumed_from,
+                body.source,
             )
         ]
     return _record_body(report, body, current)
@@ -106,6 +107,7 @@ def _record_body(report: Report, body: messages.AnyReport, current: Version) -> 
                     body.validation_loss,
                     body.validation_accuracy,
                     body.validation_mean_average_precision,
+                    body.more,
                 )
             ]
         case messages.EpochItems() if _are_new(body, current):

@@ -8,6 +8,7 @@ scan of blocks, however long the log is.
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -36,6 +37,9 @@ from projections.engine.read_model import SCHEMA, ReadModel, Write, parameter_ro
 BLOCK = 512
 
 EVERYTHING = ""
+
+SCOPES = 100_000
+"""The number of streams whose scope a pass over the log remembers."""
 
 metadata = MetaData(schema=SCHEMA)
 
@@ -152,15 +156,46 @@ _index_own = _upsert_blocks(_own_rows())
 _index_by_stream = _upsert_blocks(_stream_rows())
 
 
+class _Scopes:
+    """The scopes of streams that a pass over the log has met, the least recently used ones left
+    out. The database has them all."""
+
+    def __init__(self) -> None:
+        self._scopes: dict[str, StreamScope] = {}
+
+    def add(self, stream: str, scope: StreamScope) -> None:
+        if scope.project_id is None:
+            view = self.find(str(StreamName(VIEW, scope.view_id or "")))
+            if view is None:
+                return
+            scope = msgspec.structs.replace(scope, project_id=view.project_id)
+        self._scopes.setdefault(stream, scope)
+        if len(self._scopes) > SCOPES:
+            del self._scopes[next(iter(self._scopes))]
+
+    def find(self, stream: str) -> StreamScope | None:
+        scope = self._scopes.pop(stream, None)
+        if scope is not None:
+            self._scopes[stream] = scope
+        return scope
+
+
 def project(page: Sequence[Recorded]) -> Iterator[Write]:
+    return _project(page, _Scopes())
+
+
+def _project(page: Sequence[Recorded], known: _Scopes) -> Iterator[Write]:
     scopes: list[dict[str, str | None]] = []
     bitmaps: dict[tuple[str, int], _Bitmap] = {}
     by_stream: list[dict[str, object]] = []
     for recorded in page:
         stream, position, at = recorded.stream, recorded.position, recorded.metadata.occurred_at
         scope = stream_scope(stream, recorded.event)
-        if scope is not None and recorded.kind != PROJECT:
+        if scope is None:
+            scope = known.find(stream)
+        elif recorded.kind != PROJECT:
             scopes.append({"stream": stream, **msgspec.to_builtins(scope)})
+            known.add(stream, scope)
         for term in _terms(recorded, scope):
             key = term, position // BLOCK
             if key not in bitmaps:
@@ -193,4 +228,6 @@ def _terms(recorded: Recorded, scope: StreamScope | None) -> Iterator[str]:
         yield from scope.terms
 
 
-TRAIL = ReadModel("trail_v2", metadata, project)
+TRAIL = ReadModel(
+    "trail_v2", metadata, project, from_start=lambda: partial(_project, known=_Scopes())
+)

@@ -60,7 +60,7 @@ from projections.dataset.inverted_index import (
     remove_reviews,
     terms_of,
 )
-from projections.engine.read_model import ReadModel, Write, parameter_rows, write_rows
+from projections.engine.read_model import ONLY_READ, ReadModel, Write, parameter_rows, write_rows
 
 
 def _validity() -> tuple[Column[int], Column[int | None]]:
@@ -88,7 +88,7 @@ images = Table(
     Column("changed_at", DateTime(timezone=True), nullable=False),
     Column("changed_position", BigInteger, nullable=False),
     Index("dataset_v4_images_by_id", "image_id", "valid_to"),
-    Index("dataset_v4_images_by_project", "project_id", "added_position"),
+    Index("dataset_v4_images_by_project", "project_id", "added_position", info=ONLY_READ),
 )
 """A row is valid until the image is removed or changes its split; then the next one is. An
 annotation only changes its revision."""
@@ -102,7 +102,7 @@ revisions = Table(
     Column("changed_at", DateTime(timezone=True), nullable=False),
     Column("valid_from", BigInteger, nullable=False),
     Column("valid_to", BigInteger, nullable=False),
-    Index("dataset_v4_revisions_by_image", "image_id", "valid_from", "valid_to"),
+    Index("dataset_v4_revisions_by_image", "image_id", "valid_from", "valid_to", info=ONLY_READ),
 )
 """The former revisions of rows of images."""
 

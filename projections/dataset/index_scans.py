@@ -35,7 +35,8 @@ from projections.dataset.inverted_index import (
 
 
 class ImageFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """A filter of images; all fields but `split` are about their annotations in `view_id`."""
+    """A filter of images; all fields but `split` and `file_names` are about their annotations in
+    `view_id`."""
 
     split: str | None = None
     view_id: str | None = None
@@ -46,6 +47,8 @@ class ImageFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Of annotated images: whether their annotations were reviewed as they are now."""
     parents: tuple[Parent, ...] = ()
     """The views above a child view: then only images that have an item in it match."""
+    file_names: tuple[str, ...] = ()
+    """The names of files, if only images with one of them match."""
 
     @property
     def uses_view(self) -> bool:

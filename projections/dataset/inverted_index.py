@@ -35,7 +35,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.dataset.image import ImageAnnotated
-from projections.engine.read_model import SCHEMA, Write, parameter_rows, write_rows
+from projections.engine.read_model import ONLY_READ, SCHEMA, Write, parameter_rows, write_rows
 
 metadata = MetaData(schema=SCHEMA)
 
@@ -61,7 +61,7 @@ entries = Table(
     Column("block", BigInteger, nullable=False),
     Column("added_position", BigInteger, nullable=False),
     Index("dataset_v4_marks_by_image", "image_id", "scope", "mark"),
-    Index("dataset_v4_marks_in_order", "scope", "mark", "split", "added_position"),
+    Index("dataset_v4_marks_in_order", "scope", "mark", "split", "added_position", info=ONLY_READ),
 )
 """Each term of an image once. `scope` is a project or a view; `block` is the block in which it is
 counted, or a shard."""

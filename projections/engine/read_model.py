@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     DateTime,
+    Dialect,
     Executable,
     MetaData,
     Table,
@@ -20,13 +21,16 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.postgresql import JSON
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from domain.event import Recorded
 
 SCHEMA = "read"
 CHANNEL = "stemma_read"
 """The channel notified with the new position whenever a read model advances."""
+
+ONLY_READ = {"only read": True}
+"""The `info` of an index that queries need and writes do not: a build makes it at the end."""
 
 
 class Write(NamedTuple):
@@ -36,33 +40,52 @@ class Write(NamedTuple):
     parameters: dict[str, Any]
 
 
+Project = Callable[[Sequence[Recorded]], Iterable[Write]]
+
+
 class ReadModel(msgspec.Struct, frozen=True):
     """A read model under its versioned name: a changed one has a new name, and is built beside the
     old one.
 
     `project` is pure: it returns the writes of a page of events, after all events before it. The
     resulting rows do not depend on how the log is divided into pages. `names` are prefixes of the
-    names of the events that it reads: a rebuild reads no others.
+    names of the events that it reads: a rebuild reads no others. `from_start` returns a `project`
+    for one pass over the log from its beginning, which may remember what it has met.
     """
 
     name: str
     metadata: MetaData
-    project: Callable[[Sequence[Recorded]], Iterable[Write]]
+    project: Project
     names: tuple[str, ...] = ("",)
+    from_start: Callable[[], Project] | None = None
+
+
+ROWS = "rows"
+"""The parameter of `parameter_rows`."""
+
+
+class _AsJson(TypeDecorator[Any]):
+    """Rows that are sent as the text of a JSON array."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str:  # noqa: ARG002
+        return msgspec.json.encode(value).decode()
 
 
 def parameter_rows(**columns: type[TypeEngine[Any]] | TypeEngine[Any]) -> CTE:
     """Rows that a statement takes as one JSON parameter: many cost little more than one."""
-    records = func.json_to_recordset(cast(bindparam("rows", type_=Text), JSON)).table_valued(
+    records = func.json_to_recordset(cast(bindparam(ROWS, type_=_AsJson()), JSON)).table_valued(
         *(column(name, kind) for name, kind in columns.items())
     )
-    return select(*records.render_derived(name="given", with_types=True).c).cte("rows")
+    return select(*records.render_derived(name="given", with_types=True).c).cte(ROWS)
 
 
 def write_rows(statement: Executable, rows: Sequence[Mapping[str, Any]]) -> Iterator[Write]:
     """A statement over `parameter_rows`, if there are any."""
     if rows:
-        yield Write(statement, {"rows": msgspec.json.encode(rows).decode()})
+        yield Write(statement, {ROWS: rows})
 
 
 def event_by_event(

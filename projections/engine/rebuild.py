@@ -1,9 +1,11 @@
 """Rebuilds of read models from the log: to replace the live ones, or to compare with them."""
 
+from collections.abc import Sequence
+
 import msgspec
 from sqlalchemy import Connection, Engine, text
 
-from projections.engine.build import advance
+from projections.engine.build import Goal, advance, fill
 from projections.engine.compare import Difference, Digest, differences, digests
 from projections.engine.follow import EventSource, position_of
 from projections.engine.read_model import SCHEMA, ReadModel
@@ -26,15 +28,19 @@ class Replayed(msgspec.Struct, frozen=True):
 
 
 def rebuild_within(
-    engine: Engine,
-    source: EventSource,
-    read_model: ReadModel,
-    schema: str,
-) -> int:
-    """Fill a read model's empty tables in a scratch schema, then make them the live ones.
+    engine: Engine, source: EventSource, read_models: Sequence[ReadModel], schema: str
+) -> list[int]:
+    """Fill read models' empty tables in a scratch schema, then make them the live ones, one after
+    the other; return their positions.
 
     The old live ones serve queries until then.
     """
+    head = source.head()
+    fill(within(engine, schema), source, [Goal(each, head) for each in read_models])
+    return [_go_live(engine, source, read_model, schema) for read_model in read_models]
+
+
+def _go_live(engine: Engine, source: EventSource, read_model: ReadModel, schema: str) -> int:
     advance(within(engine, schema), source, read_model, source.head())
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for table in read_model.metadata.sorted_tables:
@@ -47,21 +53,34 @@ def rebuild_within(
 def replay_within(
     engine: Engine,
     source: EventSource,
-    read_model: ReadModel,
+    read_models: Sequence[ReadModel],
     schema: str,
     *,
     to: int | None = None,
-) -> Replayed:
-    """Fill a read model's empty tables in a scratch schema and compare them with the live ones.
+) -> list[Replayed]:
+    """Fill read models' empty tables in a scratch schema and compare them with the live ones.
 
-    The replay ends at the live read model's position, or, with digests, at `to`. The live one
+    A replay ends at the live read model's position, or, with digests, at `to`. The live one
     advances during the comparison.
     """
-    beside = within(engine, schema)
     with engine.connect() as connection:
-        live = position_of(connection, read_model.name)
-    advance(beside, source, read_model, live if to is None else to)
+        live = [position_of(connection, read_model.name) for read_model in read_models]
+    ends = live if to is None else [to] * len(live)
+    goals = [Goal(*each) for each in zip(read_models, ends, strict=True)]
+    fill(within(engine, schema), source, goals)
+    return [_compared(engine, source, read_model, schema, to) for read_model in read_models]
+
+
+def _compared(
+    engine: Engine, source: EventSource, read_model: ReadModel, schema: str, to: int | None
+) -> Replayed:
+    beside = within(engine, schema)
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as reader:
+        if to is None:
+            with engine.connect() as connection:
+                live = position_of(connection, read_model.name)
+            # So that little is left to do while the live one is locked.
+            advance(beside, source, read_model, live)
         with engine.begin() as holder:
             live = hold(holder, read_model) or 0
             if to is None:

@@ -65,7 +65,7 @@ def model(depth: int | None, tmp_path_factory: pytest.TempPathFactory) -> TakenM
     network = build_network(job.kind, job.options, len(job.concepts))
     (folder / WEIGHTS_FILE).write_bytes(weights(network))
     (folder / DESCRIPTION_FILE).write_bytes(msgspec.json.encode(described(job, saved, completed)))
-    return TakenModel(folder)
+    return TakenModel.from_folder(folder)
 
 
 def test_the_input_of_onnx_and_predict_is_the_pixels_of_the_rule(

@@ -4,7 +4,6 @@ Decoding untrusted bytes is most of the work and all of the risk. The pool uses 
 decoder that kills its process only breaks the import.
 """
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from typing import TypeVar
 import msgspec
 
 from adapters.blobs.blobs import BlobStore
+from adapters.blobs.staging import Staging
 from adapters.shortage import shortage
 from adapters.uploads.image_files import ImageLimits, accept_image
 from domain.errors import Invalid
@@ -53,21 +53,23 @@ class SourceChanged(Exception):
 class ImagePool:
     """A pool of processes that validates and stores files of one folder, by their paths in it."""
 
-    def __init__(
-        self, executor: ProcessPoolExecutor, folder: Path, limits: ImageLimits, blobs_url: str
-    ) -> None:
+    def __init__(self, executor: ProcessPoolExecutor, files: "_Files") -> None:
         self._executor = executor
-        self._folder = folder
-        self._limits = limits
-        self._blobs_url = blobs_url
+        self._files = files
 
     def check(self, batches: Iterable[Sequence[str]]) -> Iterator[list[Checked | str]]:
-        """The result for each file, or the reason why it is refused, batch by batch."""
-        return self._map(partial(_check, self._folder, self._limits), batches)
+        """The result for each file, or the reason why it is refused, batch by batch.
+
+        What is valid is staged, if the pool stages files: then no file is read again.
+        """
+        return self._map(partial(_check, self._files), batches)
 
     def store(self, batches: Iterable[Sequence[tuple[str, str]]]) -> Iterator[None]:
-        """Store files, each a path and a sha256. Raises `SourceChanged` if the sha256 differs."""
-        return self._map(partial(_store, self._folder, self._limits, self._blobs_url), batches)
+        """Store files that were checked, each a path and a sha256.
+
+        Raises `SourceChanged` if a file has to be read again and its sha256 differs.
+        """
+        return self._map(partial(_store, self._files), batches)
 
     def _map(self, work: Callable[[Item], Result], batches: Iterable[Item]) -> Iterator[Result]:
         """As `Executor.map`, but it reads only a few batches in advance."""
@@ -80,14 +82,29 @@ class ImagePool:
             yield result
 
 
+class _Files(msgspec.Struct, frozen=True):
+    """The files of a folder, the store that they are for, and the name of the place in it where
+    they are staged; None if they are not."""
+
+    folder: Path
+    limits: ImageLimits
+    blobs_url: str
+    staged_as: str | None
+
+    def staging(self) -> Staging | None:
+        return None if self.staged_as is None else _blobs(self.blobs_url).staging(self.staged_as)
+
+
 @contextmanager
-def image_pool(folder: Path, limits: ImageLimits, blobs_url: str) -> Iterator[ImagePool]:
+def image_pool(
+    folder: Path, limits: ImageLimits, blobs_url: str, staged_as: str | None
+) -> Iterator[ImagePool]:
     """A pool with a process per core. Its methods raise `BrokenProcessPool` if a process dies."""
     with ProcessPoolExecutor(
         PROCESSES, mp_context=get_context("spawn"), initializer=_end_with_parent
     ) as executor:
         try:
-            yield ImagePool(executor, folder, limits, blobs_url)
+            yield ImagePool(executor, _Files(folder, limits, blobs_url, staged_as))
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise
@@ -105,12 +122,13 @@ def _end_with_parent() -> None:
     Thread(target=watch, daemon=True).start()
 
 
-def _check(folder: Path, limits: ImageLimits, paths: Sequence[str]) -> list[Checked | str]:
+def _check(files: _Files, paths: Sequence[str]) -> list[Checked | str]:
+    staging = files.staging()
     results: list[Checked | str] = []
     for path in paths:
         try:
-            data = _read(folder / path, limits)
-            file = accept_image(PurePosixPath(path).name, data, limits)
+            data = _read(files.folder / path, files.limits)
+            file = accept_image(PurePosixPath(path).name, data, files.limits)
         except Invalid as refusal:
             results.append(refusal.detail)
         except OSError as error:
@@ -118,21 +136,19 @@ def _check(folder: Path, limits: ImageLimits, paths: Sequence[str]) -> list[Chec
                 raise
             results.append(f"the file cannot be read: {error.strerror}")
         else:
-            results.append(
-                Checked(
-                    hashlib.sha256(data).hexdigest(), file.width, file.height, file.highest_grey
-                )
-            )
+            digest = file.digest if staging is None else staging.write(data)
+            results.append(Checked(digest, file.width, file.height, file.highest_grey))
     return results
 
 
-def _store(
-    folder: Path, limits: ImageLimits, blobs_url: str, files: Sequence[tuple[str, str]]
-) -> None:
-    blobs = _blobs(blobs_url)
-    for path, blob in files:
+def _store(files: _Files, checked: Sequence[tuple[str, str]]) -> None:
+    blobs, staging = _blobs(files.blobs_url), files.staging()
+    for path, blob in checked:
+        if staging is not None:
+            blobs.put_staged(staging, blob)
+            continue
         try:
-            data = _read(folder / path, limits)
+            data = _read(files.folder / path, files.limits)
         except OSError as error:
             if shortage(error):
                 raise

@@ -3,11 +3,12 @@
 import hashlib
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from itertools import islice
+from itertools import islice, tee
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,7 +16,7 @@ from adapters.blobs.blobs import BlobMissing, BlobStore
 from adapters.dataset.imports.check import Check, Ready
 from adapters.dataset.imports.files import ImagePool, SourceChanged, image_pool
 from adapters.dataset.imports.groups import SourceGroups, source_groups
-from adapters.dataset.imports.leftovers import delete_leftovers, work_prefix
+from adapters.dataset.imports.leftovers import delete_leftovers, staged_as, work_prefix
 from adapters.dataset.imports.pace import Pace
 from adapters.dataset.imports.progress import Phase, Progress
 from adapters.dataset.imports.report import ProblemReport
@@ -129,6 +130,13 @@ def _refused(context: ImportContext, reason: str, report: ProblemReport) -> Impo
     )
 
 
+class _Batch(NamedTuple):
+    """Images that are taken by one command, and the fingerprint of this command."""
+
+    images: list[Ready]
+    fingerprint: str
+
+
 class _Run:
     def __init__(
         self,
@@ -155,7 +163,8 @@ class _Run:
             self._format = detect(folder)
         existing = views_of(self._context.store, self._project)
         views = Views(self._project, existing, new_concepts=self._rules.new_concepts)
-        with image_pool(folder, self._context.images, self._context.blobs_url) as pool:
+        staged = None if self._rules.dry_run else self._staged_as
+        with image_pool(folder, self._context.images, self._context.blobs_url, staged) as pool:
             contents = self._read(folder, views)
             erased = partial(erased_among, self._context.store)
             check = Check(folder, contents, views, pool, self._report, erased, self._groups)
@@ -207,9 +216,10 @@ class _Run:
     def _take_all(self, views: Views, pool: ImagePool, images: int) -> dict[str, int]:
         """Store every file and record every image, in batches. Returns the counts."""
         counts = views.make(self._context.store, self._requested.request)
-        files = ([(image.path, image.checked.blob) for image in batch] for batch in self._batches())
+        to_store, batches = tee(self._batches())
+        files = ([(each.path, each.checked.blob) for each in batch.images] for batch in to_store)
         recorded = 0
-        stored = zip(self._batches(), pool.store(files), strict=True)
+        stored = zip(batches, pool.store(files), strict=True)
         pace, shown = Pace(self._context.store.database_url), 0
         # While PostgreSQL records a batch, the next one is decided.
         with ThreadPoolExecutor(2, thread_name_prefix="take") as threads:
@@ -227,18 +237,20 @@ class _Run:
             for number, (batch, _) in enumerate(stored):
                 previous = pending[-1][1] if pending else None
                 outcome = threads.submit(self._take, number, batch, views, previous)
-                pending.append((len(batch), outcome))
+                pending.append((len(batch.images), outcome))
                 if len(pending) == 2:
                     finish()
             while pending:
                 finish()
         return counts
 
-    def _batches(self) -> Iterator[list[Ready]]:
+    def _batches(self) -> Iterator[_Batch]:
         decoder = msgspec.json.Decoder(Ready)
         with self._ready.open("rb") as file:
-            while lines := list(islice(file, BATCH)):
-                yield [decoder.decode(line) for line in lines]
+            while lines := [line.rstrip() for line in islice(file, BATCH)]:
+                # As if the batch were encoded as a list.
+                fingerprint = hashlib.sha256(b"[" + b",".join(lines) + b"]").hexdigest()
+                yield _Batch([decoder.decode(line) for line in lines], fingerprint)
 
     def _folder(self) -> Path:
         """The source's folder: the one on the server, or the unpacked archive."""
@@ -278,6 +290,10 @@ class _Run:
             path.unlink()
 
     @property
+    def _staged_as(self) -> str:
+        return staged_as(self._context.store.database_url, self._requested.import_id)
+
+    @property
     def _source_name(self) -> str:
         return PurePosixPath(self._requested.event.source).name
 
@@ -295,13 +311,12 @@ class _Run:
         return read(self._format, folder, options)
 
     def _take(
-        self, number: int, batch: Sequence[Ready], views: Views, previous: "Future[Outcome] | None"
+        self, number: int, batch: _Batch, views: Views, previous: "Future[Outcome] | None"
     ) -> Outcome:
         """Record a batch after the previous one: the log has images in the source's order."""
-        taken = [_taken(self._project, image, views, self._groups) for image in batch]
+        taken = [_taken(self._project, image, views, self._groups) for image in batch.images]
         request = msgspec.structs.replace(
-            self._requested.request(f"batch {number}"),
-            fingerprint=hashlib.sha256(msgspec.json.encode(batch)).hexdigest(),
+            self._requested.request(f"batch {number}"), fingerprint=batch.fingerprint
         )
 
         groups = self._groups.index if self._groups else None
@@ -330,9 +345,9 @@ class _Run:
         for batch in self._batches():
             session = Session(self._context.store, self._requested.request("rehearsal"))
             views.simulate(session)
-            taken = [_taken(self._project, image, views, self._groups) for image in batch]
+            taken = [_taken(self._project, image, views, self._groups) for image in batch.images]
             _add(counts, take_images(session, self._project, taken, groups).counts)
-            decided += len(batch)
+            decided += len(taken)
             self._progress.show(Phase.TAKING, decided, images)
         return counts
 

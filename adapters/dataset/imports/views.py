@@ -31,6 +31,8 @@ class _ImportView(msgspec.Struct):
     parent: str | None = None
     conditions: Conditions = ()
     crops: bool = False
+    built: View | None = None
+    """The view as it is with these concepts, once it was made."""
 
     def __post_init__(self) -> None:
         self.use(self.concepts)
@@ -38,8 +40,10 @@ class _ImportView(msgspec.Struct):
     def use(self, concepts: dict[str, str]) -> None:
         self.concepts = concepts
         self.spellings = {same_text(label): label for label in concepts}
+        self.built = None
 
     def add(self, label: str) -> None:
+        self.built = None
         self.concepts[label] = label
         self.spellings[same_text(label)] = label
         self.new.append(label)
@@ -239,12 +243,14 @@ class Views:
 
     def _as_view(self, name: str) -> View:
         view = self._views[name]
-        concepts = {key: label for label, key in view.concepts.items()}
-        parent = self._views[view.parent] if view.parent else None
-        parent_id = None if parent is None else parent.view_id or view.parent
-        return View(
-            self._project_id, name, view.kind, concepts, parent_id=parent_id, crops=view.crops
-        )
+        if view.built is None:
+            concepts = {key: label for label, key in view.concepts.items()}
+            parent = self._views[view.parent] if view.parent else None
+            parent_id = None if parent is None else parent.view_id or view.parent
+            view.built = View(
+                self._project_id, name, view.kind, concepts, parent_id=parent_id, crops=view.crops
+            )
+        return view.built
 
 
 def _create(

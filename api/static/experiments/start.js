@@ -1,4 +1,4 @@
-// The dialog behind Train: how many trainings a choice makes, and the space that is searched.
+// The dialog of a new experiment: how many trainings a choice makes, and the space that is searched.
 import { call, Problem } from "../api.js";
 import { showProblem } from "../problems.js";
 
@@ -23,6 +23,16 @@ dialog.addEventListener("opened", async () => {
   }
 });
 form.addEventListener("input", show);
+// "#start-experiment" in the address opens it. No element has this name: the browser would move the
+// focus there.
+function openedByAddress() {
+  if (location.hash !== "#start-experiment" || dialog.open) return;
+  history.replaceState(history.state, "", location.pathname + location.search);
+  dialog.showModal();
+  dialog.dispatchEvent(new Event("opened"));
+}
+openedByAddress();
+addEventListener("hashchange", openedByAddress);
 
 // The controls of a search space, as the server would search it by default.
 function fill(space) {

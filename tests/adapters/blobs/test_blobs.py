@@ -54,6 +54,30 @@ def test_bytes_are_kept_under_their_sha256(blobs: BlobStore) -> None:
     assert blobs.get(DIGEST) == DATA
 
 
+def test_what_was_staged_becomes_a_blob_by_being_renamed(local: BlobStore, folder: Path) -> None:
+    staging = local.staging("mine")
+    assert staging is not None
+    assert staging.write(b"damaged")
+    assert staging.write(DATA) == DIGEST
+    assert not local.has(DIGEST)
+    assert list(local.list_blobs()) == []
+    inode = (folder / "staged" / "mine" / DIGEST).stat().st_ino
+    local.put_staged(staging, DIGEST)
+    local.flush()
+    assert local.get(DIGEST) == DATA
+    assert (folder / KEY).stat().st_ino == inode
+    with pytest.raises(BlobMissing):
+        local.put_staged(staging, DIGEST)
+    staging.delete()
+    staging.delete()
+    assert list((folder / "staged").iterdir()) == []
+    assert local.get(DIGEST) == DATA
+
+
+def test_nothing_is_staged_in_a_bucket(s3_url: str) -> None:
+    assert BlobStore.from_url(s3_url).staging("mine") is None
+
+
 @pytest.mark.parametrize("data", [b"", b"\0" * 1_000_000, LARGE], ids=len)
 def test_any_bytes_are_kept(blobs: BlobStore, data: bytes, tmp_path: Path) -> None:
     digest = blobs.put(data)

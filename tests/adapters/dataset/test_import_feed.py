@@ -122,6 +122,7 @@ def test_an_import_whose_processes_are_killed_ends_as_if_they_had_not_been(
     undisturbed.take(archive)
     assert said(importer) == said(undisturbed)
     assert not list(processes(import_id))
+    assert not list((tmp_path / "blobs" / "staged").iterdir())
 
 
 def said(importer: Importer) -> list[tuple[str, int]]:

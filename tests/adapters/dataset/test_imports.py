@@ -1,15 +1,18 @@
 """Imports: all or nothing of a source, the same however often it is asked for or interrupted."""
 
+import hashlib
 import json
 import tarfile
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from adapters.dataset.imports.progress import ImportUnderWay, claimed
+from adapters.dataset.imports.views import Views
 from application.dataset.imports import add_missing_concepts, views_of
 from application.dataset.projects import annotate_images
 from application.log.store import Store
@@ -141,6 +144,7 @@ def test_an_archive_is_as_good_as_its_folder(
     import_id = importer.ask(archive)
     assert completed(importer.run(import_id)).added == 4
     assert importer.blobs.list_scratch("imports/") == []
+    assert not list((tmp_path / "blobs" / "staged").iterdir())
 
 
 def test_classes_in_an_archive_are_not_taken_for_a_wrapper(
@@ -179,6 +183,7 @@ def test_one_bad_file_refuses_all_and_leaves_nothing(importer: Importer, tmp_pat
     assert "bad.png" in ending.first[0].reason
     assert importer.store.head() == before + 2  # that it was asked for, and that it was refused
     assert [blob.digest for blob in importer.blobs.list_blobs()] == [ending.report]
+    assert not list((tmp_path / "blobs" / "staged").iterdir())
 
 
 def test_good_lines_are_taken_if_bad_ones_may_be_passed_over(
@@ -357,20 +362,29 @@ def test_an_import_interrupted_between_any_two_commits_goes_on(
     assert labels(importer, "animal") == labels(undisturbed, "animal")
 
 
-def test_a_source_that_changes_while_it_is_taken_breaks_the_import_off(
-    importer: Importer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("staged", [True, False])
+def test_a_source_that_changes_while_it_is_taken_is_taken_as_it_was_checked_or_not_at_all(
+    importer: Importer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, staged: bool
 ) -> None:
     source = classes(tmp_path / "pets")
-    checked = importer.ask(source)
+    checked, make = importer.ask(source), Views.make
 
-    def change(*_: object) -> dict[str, int]:
+    def change(views: Views, *given: Any) -> dict[str, int]:
         write_files(source, {"cat/0.png": png(99)})
-        return {}
+        return make(views, *given)
 
-    monkeypatch.setattr("adapters.dataset.imports.views.Views.make", change)
+    monkeypatch.setattr(Views, "make", change)
+    if not staged:  # as in a bucket, where files are sent once they are taken
+        monkeypatch.setattr("adapters.dataset.imports.run._Run._staged_as", None)
     ending = importer.run(checked)
-    assert isinstance(ending, ImportFailed)
-    assert "cat/0.png has changed" in ending.reason
+    if staged:
+        completed(ending)
+        digest = hashlib.sha256(png(0)).hexdigest()
+        assert digest in {image.blob for image in importer.images().values()}
+        assert importer.blobs.get(digest) == png(0)
+    else:
+        assert isinstance(ending, ImportFailed)
+        assert "cat/0.png has changed" in ending.reason
 
 
 def test_a_source_that_changes_between_two_tries_breaks_the_import_off(

@@ -76,6 +76,10 @@ annotate of            POST   /api/v1/views/{view_id}/suggestions/accept
 annotate of            POST   /api/v1/views/{view_id}/suggestions/reject
 read of                GET    /api/v1/views/{view_id}/models
 train of               POST   /api/v1/views/{view_id}/versions
+read of                GET    /api/v1/views/{view_id}/dataset
+train of               POST   /api/v1/views/{view_id}/adopted-files
+train of               POST   /api/v1/views/{view_id}/adoptions
+read of                GET    /api/v1/views/{view_id}/versions/estimate
 train of               POST   /api/v1/views/{view_id}/experiments
 read of                GET    /api/v1/views/{view_id}/experiments
 read of                GET    /api/v1/views/{view_id}/experiments/estimate
@@ -103,6 +107,12 @@ read of                GET    /api/v1/projects/{project_id}/images/by-digest/{di
 read of                GET    /api/v1/versions/{version_id}/events
 read of                GET    /api/v1/versions/{version_id}/model.json
 read of                GET    /api/v1/versions/{version_id}/model-card
+read of                GET    /api/v1/versions/{version_id}/code
+read of                GET    /api/v1/versions/{version_id}/source
+read of                GET    /api/v1/versions/{version_id}/compare/{other_id}/code
+train of               POST   /api/v1/versions/{version_id}/onnx
+read of                GET    /api/v1/versions/{version_id}/onnx
+read of                GET    /api/v1/versions/{version_id}/model.onnx
 train of               POST   /api/v1/versions/{version_id}/retry
 train of               POST   /api/v1/versions/{version_id}/stop
 train of               POST   /api/v1/versions/{version_id}/cancel
@@ -138,6 +148,7 @@ read anywhere          GET    /api/v1/forms/{kind}
 read anywhere          GET    /api/v1/workers
 token                  GET    /api/v1/jobs/{version_id}/manifest
 token                  GET    /api/v1/jobs/{version_id}/images/{image}
+token                  PUT    /api/v1/jobs/{version_id}/source
 token                  PUT    /api/v1/jobs/{version_id}/checkpoint
 token                  PUT    /api/v1/jobs/{version_id}/predictions
 token                  PUT    /api/v1/jobs/{version_id}/state
@@ -212,6 +223,7 @@ read of                GET    /experiments/{experiment_id}
 read of                GET    /experiments/{experiment_id}/compare
 read of                GET    /versions/{version_id}
 read of                GET    /versions/{version_id}/evaluation
+read of                GET    /versions/{version_id}/evaluation/worst
 read of                GET    /versions/{version_id}/evaluation/images/{image_id}
 read of                GET    /versions/{version_id}/flip-book
 read of                GET    /versions/{version_id}/suspects

@@ -316,6 +316,30 @@ def test_a_label_error_is_corrected_in_two_clicks_and_leads_back(
     assert image["revision"] > 1
 
 
+def test_the_worst_errors_of_a_version_lead_to_the_annotation_and_back(
+    site: Scene, page: Page
+) -> None:
+    asked = ask(site, "classification")
+    version_id = evaluated(site, asked, some_labels(asked.images), kind="classification")
+    show(page, site, f"/versions/{version_id}")
+    worst = page.locator("#worst [data-image]")
+    expect(worst).to_have_count(2)
+    assert shown(page) == [asked.images[1], asked.images[3]]
+    expect(worst.first).to_contain_text("true one")
+    expect(worst.first).to_contain_text("predicted zero 0.50")
+    expect(page.get_by_role("link", name="All 2 images with errors")).to_have_attribute(
+        "href", f"/versions/{version_id}/evaluation?show=misclassified&sort=highest#gallery"
+    )
+    # Two clicks.
+    worst.first.get_by_role("link", name="Edit annotation").click()
+    page.locator(f"[data-says='{asked.concepts[0]}']").click()
+    page.wait_for_url(f"**/versions/{version_id}*#worst")
+    expect(worst).to_have_count(2)
+    query = f"view_id={asked.view_id}&at_least={site.store.head()}"
+    image = site.http.get(f"/api/v1/images/{asked.images[1]}?{query}").json()["image"]
+    assert [each["concept_id"] for each in image["annotations"]] == asked.concepts[:1]
+
+
 def page_view(site: Scene, version_id: str) -> str:
     """The view of a version."""
     return str(site.http.get(f"/api/v1/versions/{version_id}").json()["version"]["view_id"])

@@ -259,7 +259,7 @@ def test_the_annotator_shows_accepts_changes_and_rejects(
     assert open_of(site, made)["count"] == 0
 
     page.goto(f"/views/{made.view_id}?at_least={site.store.head()}")
-    page.get_by_role("button", name="Train a new model version").click()
+    page.get_by_role("button", name="Train", exact=True).click()
     page.locator("dialog[open]").get_by_role("button", name="Start training").click()
     page.wait_for_url("**#version-*")
     work.pending()  # its dataset is frozen; nobody trains it

@@ -234,7 +234,7 @@ def test_experiments_of_a_view_are_listed_live(laboratory: Laboratory, page: Pag
     _, view_id = laboratory.site.trainable()
     show(page, laboratory.site, f"/views/{view_id}")
     page.get_by_role("navigation", name="View").get_by_role("link", name="Experiments").click()
-    expect(page.locator('[data-empty="experiments"]')).to_contain_text("Press Train")
+    expect(page.locator('[data-empty="experiments"]')).to_contain_text("Start an experiment")
     body = {"name": "first search", "budget": 2, "concurrency": 2, "space": SPACE, "options": SMALL}
     experiment_id = laboratory.start(view_id, **body)
     show(page, laboratory.site, f"/views/{view_id}/experiments")
@@ -271,10 +271,11 @@ def test_the_pages_can_be_read_and_steered_in_both_schemes(
 
 
 def opened(page: Page, laboratory: Laboratory, view_id: str) -> Locator:
-    """The dialog behind Train, once it knows the space."""
-    show(page, laboratory.site, f"/views/{view_id}")
-    page.get_by_role("button", name="Train", exact=True).click()
+    """The dialog that starts an experiment, once it knows the space."""
+    show(page, laboratory.site, f"/views/{view_id}/experiments")
+    page.get_by_role("link", name="Start experiment", exact=True).click()
     page.locator("[data-custom][data-filled]").wait_for(state="attached")
+    page.evaluate("window.theSame = true")
     return page.locator("#start")
 
 
@@ -361,16 +362,16 @@ def test_custom_choices_are_sent_and_errors_are_at_their_fields(
     expect(page.get_by_role("heading", level=1)).to_contain_text("mine")
 
 
-def test_one_version_is_trained_from_the_same_dialog(laboratory: Laboratory, page: Page) -> None:
+def test_the_dialog_of_a_training_leads_to_an_experiment(
+    laboratory: Laboratory, page: Page
+) -> None:
     _, view_id = laboratory.site.trainable()
-    dialog = opened(page, laboratory, view_id)
-    dialog.get_by_role("button", name="Choose its options").click()
-    expect(dialog).to_be_hidden()
-    expect(page.locator("#train")).to_be_visible()
-    page.keyboard.press("Escape")
+    show(page, laboratory.site, f"/views/{view_id}")
     page.get_by_role("button", name="Train", exact=True).click()
-    dialog.get_by_role("button", name="Train with every default").click()
-    expect(page.locator("[data-version]")).to_have_count(1)
+    page.get_by_role("button", name="Search for the best options").click()
+    expect(page.locator("#train")).to_be_hidden()
+    expect(page.locator("#start")).to_be_visible()
+    expect(page.locator("#start").get_by_label("Quick")).to_be_focused()
 
 
 def test_the_library_folds_an_experiment_into_its_best(

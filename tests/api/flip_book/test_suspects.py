@@ -13,10 +13,11 @@ from click.testing import CliRunner
 from adapters.processes.processes import wait_until
 from cli.main import main
 from domain.training.messages import ConceptLabel
+from stemma_client import Stemma
 from tests.api.evaluation.scene import Asked, finish, predictions, row, trained
 from tests.api.evaluation.scene import ask as ask_of_kind
 from tests.api.flip_book.scene import recorded
-from tests.api.scene import Scene, png
+from tests.api.scene import KEY, Scene, png
 from tests.waiting import HANG_SECONDS
 
 IMAGES, TRAIN = 24, 6
@@ -121,6 +122,16 @@ def suspected(site: Scene) -> tuple[Asked, str]:
     site.visible()
     evaluate(site, asked, version_id)
     return asked, version_id
+
+
+def test_the_package_shows_suspects_and_errors_in_a_notebook(
+    site: Scene, suspected: tuple[Asked, str]
+) -> None:
+    complete(site, suspected[1])
+    with Stemma(site.url, KEY) as client:
+        run = client.version(suspected[1])
+        assert run.suspects._repr_html_().count("data:image/webp;base64") == 4
+        assert "data:image/webp;base64" in run.evaluation._repr_html_()
 
 
 def test_suspects_are_ranked_with_their_reasons(site: Scene, suspected: tuple[Asked, str]) -> None:

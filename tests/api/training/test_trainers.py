@@ -78,6 +78,7 @@ def test_a_version_records_the_trainer_its_form_and_settings(site: Scene, view: 
         ({"trainer": "acme/refusing", "settings": {"depth": 3}}, 422, "depth"),
         ({"trainer": "acme/refusing", "options": {"epochs": 3}}, 422, "options"),
         ({"settings": {"epochs": 3}}, 422, "settings"),
+        ({"trainer": "acme/refusing", "preset": "quick"}, 422, "preset"),
         ({"trainer": "acme/tagger"}, 409, "trainer"),
         ({"trainer": "acme/retired"}, 409, "trainer"),
     ],

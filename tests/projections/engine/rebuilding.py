@@ -13,11 +13,13 @@ def rebuild(engine: Engine, source: EventSource, read_model: ReadModel) -> int:
     """Replace a read model by one built from the whole log; return its position."""
     with scratch(engine) as schema:
         create_beside(engine, schema, [read_model])
-        return rebuild_within(engine, source, read_model, schema)
+        [position] = rebuild_within(engine, source, [read_model], schema)
+        return position
 
 
 def compare(engine: Engine, source: EventSource, read_model: ReadModel) -> list[Difference]:
     """The tables of a read model that are not what a replay up to its position makes of them."""
     with scratch(engine) as schema:
         create_beside(engine, schema, [read_model])
-        return replay_within(engine, source, read_model, schema).differences or []
+        [replayed] = replay_within(engine, source, [read_model], schema)
+        return replayed.differences or []
