@@ -95,7 +95,7 @@ def test_the_feed_is_filtered_and_paged_in_the_address(site: Scene, page: Page) 
     page.wait_for_url(f"**/events?subject=view-{view}")
     page.goto(f"/events?project={project}&name=version.*")
     expect(page.locator("[data-empty]")).to_contain_text("No event fits")
-    same = site.http.get(str(page.locator(".foot a").first.get_attribute("href")))
+    same = site.http.get(str(page.locator(".history a").get_attribute("href")))
     assert same.raise_for_status().json()["items"] == []
     page.goto("/events?subject=nonsense")
     expect(page.locator("main")).to_contain_text("subject is 'nonsense'")
