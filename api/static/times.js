@@ -7,25 +7,27 @@ const SPANS = [[86400, "day"], [3600, "h"], [60, "min"], [1, "s"]];
 export function tick() {
   update();
   setInterval(update, 1000);
+  document.addEventListener("pointerover", ({ target }) => {
+    const time = target.closest("time");
+    if (time) localise(time);
+  });
 }
 
 function update() {
   for (const time of document.querySelectorAll("time")) {
     const { since } = time.dataset;
-    if (since) write(time, lasting(secondsSince(since)));
-    else if (time.dateTime && !time.dateTime.startsWith("PT")) localise(time);
+    if ("exact" in time.dataset) write(time, exact(time.dateTime));
+    else if (since) write(time, lasting(secondsSince(since)));
+    else if (time.dateTime && !time.dateTime.startsWith("PT")) write(time, ago(time.dateTime));
   }
 }
 
-// What the server renders is exact in UTC; only the browser knows the local time.
+// What the server renders is exact in UTC; only the browser knows the local time. It is said once somebody
+// points at it: until then a live page's parts are as the server sent them, and need no replacing.
 function localise(time) {
-  const at = exact(time.dateTime);
-  if ("exact" in time.dataset) {
-    write(time, at);
-    return;
-  }
-  if (time.title !== at) time.title = at;
-  write(time, ago(time.dateTime));
+  const { since, from, to } = time.dataset;
+  const title = from ? `${exact(from)} to ${exact(to)}` : since ? `since ${exact(since)}` : time.dateTime && exact(time.dateTime);
+  if (title && time.title !== title) time.title = title;
 }
 
 export function ago(at) {

@@ -5,9 +5,10 @@ Each query is bounded: it looks at the newest views only, and returns few rows.
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, exists, func, select, true
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, select, true
 
 from domain.training.version import ENDED, FAILED, READY, STOPPED
 from projections.dataset.catalog import projects, views
@@ -70,34 +71,25 @@ def count_unfinished(connection: Connection, among: Collection[str] | None) -> i
 def failed_versions(
     connection: Connection, among: Collection[str] | None, now: datetime
 ) -> list[FailedVersion]:
-    """Versions that failed within a week, newest first, trials of experiments left out."""
-    newer = versions.alias("newer")
+    """The newest versions of views that failed within a week, but for trials of experiments."""
+    at = _newest_views(among).subquery()
+    newest = (
+        select(versions)
+        .where(versions.c.view_id == at.c.view_id)
+        .order_by(versions.c.created_position.desc())
+        .limit(1)
+        .lateral()
+    )
     query = (
-        select(
-            versions.c.version_id,
-            versions.c.name,
-            versions.c.view_id,
-            views.c.name.label("view"),
-            versions.c.project_id,
-            projects.c.name.label("project"),
-            versions.c.reason,
-            versions.c.ended_at,
-        )
-        .join(views, views.c.view_id == versions.c.view_id)
-        .join(projects, projects.c.project_id == versions.c.project_id)
+        select(newest.c.version_id, newest.c.name, *at.c, newest.c.reason, newest.c.ended_at)
+        .select_from(at.join(newest, true()))
         .where(
-            versions.c.status == FAILED,
-            ~versions.c.archived,
-            ~views.c.archived,
-            versions.c.experiment_id.is_(None),
-            versions.c.ended_at > now - FAILED_FOR,
-            _within(versions.c.project_id, among),
-            ~exists().where(
-                newer.c.view_id == versions.c.view_id,
-                newer.c.created_position > versions.c.created_position,
-            ),
+            newest.c.status == FAILED,
+            ~newest.c.archived,
+            newest.c.experiment_id.is_(None),
+            newest.c.ended_at > now - FAILED_FOR,
         )
-        .order_by(versions.c.ended_at.desc())
+        .order_by(newest.c.ended_at.desc())
         .limit(LISTED)
     )
     return [FailedVersion(**row._mapping) for row in connection.execute(query)]
@@ -110,17 +102,7 @@ def views_to_annotate(
 
     Annotations are to review where somebody reviews: in views with a review.
     """
-    query = (
-        select(views.c.view_id, views.c.name, views.c.project_id, projects.c.name.label("project"))
-        .join(projects, projects.c.project_id == views.c.project_id)
-        .where(
-            ~views.c.archived,
-            views.c.parent_id.is_(None),
-            _within(views.c.project_id, among),
-        )
-        .order_by(views.c.created_position.desc())
-        .limit(VIEWS_LOOKED_AT)
-    )
+    query = _newest_views(among).where(views.c.parent_id.is_(None))
     rows = connection.execute(query).all()
     scopes = {scope for row in rows for scope in (row.view_id, row.project_id)}
     counts = count_by_term(connection, sorted(scopes))
@@ -133,7 +115,7 @@ def views_to_annotate(
         found.append(
             ViewToAnnotate(
                 row.view_id,
-                row.name,
+                row.view,
                 row.project_id,
                 row.project,
                 images,
@@ -149,39 +131,47 @@ def versions_to_check(
     connection: Connection, among: Collection[str] | None
 ) -> list[VersionToCheck]:
     """Of each view the newest trained version, if its items are recorded and none is decided on."""
+    at = _newest_views(among).subquery()
     newest = (
-        select(versions)
+        select(versions.c.version_id, versions.c.name, versions.c.created_position)
         .where(
+            versions.c.view_id == at.c.view_id,
             versions.c.status.in_([READY, STOPPED]),
             ~versions.c.archived,
-            _within(versions.c.project_id, among),
         )
-        .distinct(versions.c.view_id)
-        .order_by(versions.c.view_id, versions.c.created_position.desc())
-        .subquery()
+        .order_by(versions.c.created_position.desc())
+        .limit(1)
+        .lateral()
     )
     key = newest.c.version_id
     query = (
-        select(
-            key,
-            newest.c.name,
-            newest.c.view_id,
-            views.c.name.label("view"),
-            newest.c.project_id,
-            projects.c.name.label("project"),
-        )
-        .join(views, views.c.view_id == newest.c.view_id)
-        .join(projects, projects.c.project_id == newest.c.project_id)
+        select(key, newest.c.name, *at.c)
+        .select_from(at.join(newest, true()))
         .where(
-            ~views.c.archived,
             exists().where(epochs.c.version_id == key),
             ~exists().where(discarded.c.version_id == key),
-            ~exists().where(decisions.c.view_id == newest.c.view_id, decisions.c.version_id == key),
+            ~exists().where(decisions.c.view_id == at.c.view_id, decisions.c.version_id == key),
         )
         .order_by(newest.c.created_position.desc())
         .limit(LISTED)
     )
     return [VersionToCheck(**row._mapping) for row in connection.execute(query)]
+
+
+def _newest_views(among: Collection[str] | None) -> Select[Any]:
+    """The newest views that are not archived, and their projects, by name."""
+    return (
+        select(
+            views.c.view_id,
+            views.c.name.label("view"),
+            views.c.project_id,
+            projects.c.name.label("project"),
+        )
+        .join(projects, projects.c.project_id == views.c.project_id)
+        .where(~views.c.archived, _within(views.c.project_id, among))
+        .order_by(views.c.created_position.desc())
+        .limit(VIEWS_LOOKED_AT)
+    )
 
 
 def _within(column: ColumnElement[str], among: Collection[str] | None) -> ColumnElement[bool]:

@@ -15,7 +15,6 @@ export class Filmstrip {
   // `find(query)` gives a page of the list, `isAnnotated(row)` whether an image has an annotation now.
   constructor(place, { find, isAnnotated }) {
     Object.assign(this, { place, find, isAnnotated });
-    place.hidden = false;
   }
 
   // This image is shown now.
@@ -63,7 +62,7 @@ export class Filmstrip {
   // A picture is made once and moved about, so that it does not blink.
   #picture({ image_id: id, width, height }) {
     if (!this.#pictures.has(id)) {
-      const picture = Object.assign(new Image(56, 56), { alt: "", draggable: false, src: `/api/v1/images/${id}/thumbnail` });
+      const picture = Object.assign(new Image(44, 44), { alt: "", draggable: false, src: `/api/v1/images/${id}/thumbnail` });
       if (width <= 64 && height <= 64) picture.className = "tiny";
       this.#pictures.set(id, picture);
     }

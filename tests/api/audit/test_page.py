@@ -34,6 +34,7 @@ def rows(page: Page) -> list[int]:
 @pytest.mark.usefixtures("told")
 def test_the_trail_is_paged_from_the_newest_event(site: Scene, page: Page) -> None:
     page.goto("/")
+    page.get_by_text("Admin", exact=True).click()
     page.get_by_role("link", name="Audit").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Audit trail")
     head = site.store.head()
@@ -115,7 +116,7 @@ def test_the_trail_works_by_keyboard(page: Page) -> None:
     page.keyboard.type("worker:gpu-1")
     page.keyboard.press("Enter")
     page.wait_for_url("**/audit?actor=worker*")
-    page.locator("summary").focus()
+    page.locator("main summary").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_label("Stream")).to_be_visible()
     page.locator(".trail a").first.focus()

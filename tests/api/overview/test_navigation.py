@@ -125,6 +125,7 @@ def test_times_are_exact_in_local_time_and_in_utc(site: Scene, page: Page) -> No
     page.goto(f"/projects/{project}")
     time = page.locator("main time").first
     at = str(time.get_attribute("datetime"))
+    time.hover()
     expect(time).to_have_attribute(
         "title", re.compile(rf"^\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d GMT\+9 \(.*{at[11:19]} UTC\)$")
     )

@@ -534,6 +534,7 @@ def test_home_shows_what_trains_and_a_picture_of_each_project(site: Scene, page:
     training = page.locator(f'[data-training="{version_id}"]')
     expect(training.locator("[data-status]")).to_have_text("queued")
     site.begin(version_id)
+    site.epoch(version_id, 1)
     site.finish(version_id)
     expect(training).to_have_count(0)
     assert is_the_same(page)

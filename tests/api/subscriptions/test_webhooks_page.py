@@ -64,6 +64,7 @@ def test_a_webhook_is_registered_and_its_secret_shown_once(
     project_id = site.project("Told")
     site.visible()
     page.goto("/")
+    page.get_by_text("Admin", exact=True).click()
     page.get_by_role("link", name="Webhooks").click()
     expect(page.locator("[data-empty]")).to_contain_text("No webhooks yet")
     page.get_by_role("button", name="New webhook").click()
