@@ -9,7 +9,7 @@ from litestar.response import Template
 
 from api.access.rights import needs
 from api.http.parameters import AsOf, AtLeast, Served
-from api.library.messages import METRICS, NOT_SET
+from api.library.messages import METRICS
 from api.pages.html import Page, indicator_of, render
 from api.pages.past import Moment, at_position, moment_of
 from domain.access.roles import Right

@@ -8,8 +8,17 @@ import msgspec
 from api.dataset.projects_page import address
 from api.library.concepts_page import ConceptsPage
 from api.library.lineage import Tree
+from api.library.messages import (
+    COLUMNS,
+    INDICATOR,
+    NO_WORKERS,
+    TRAINED_ON,
+    WORKERS_ONLINE,
+    WORKERS_UNKNOWN,
+)
 from api.pages.html import indicator_of
 from domain.experiments.presets import Preset, Size
+from domain.formatting import counted
 from domain.library.view import CLASSIFICATION, DETECTION
 from domain.training.augmentations import AUTO
 from domain.training.form_controls import Form
@@ -29,18 +38,6 @@ from projections.training.trainers import TrainerRow
 
 NARROWING = ("name", "status", "architecture", "model")
 """The filters of the library that leave versions out."""
-COLUMNS = {
-    "name": "Version",
-    "model": "Model",
-    "status": "Status",
-    "best": "",
-    "loss": "Loss",
-    "architecture": "Architecture",
-    "images": "Images",
-    "newest": "Created",
-    "duration": "Trained for",
-}
-"""The columns of the library, by the order that sorts by them, where one does."""
 
 
 class LibraryQuery(msgspec.Struct, frozen=True, kw_only=True):

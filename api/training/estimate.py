@@ -10,9 +10,9 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from api.access.rights import needs
 from api.backend import Backend
 from api.http.parameters import AtLeast, Served
-from api.pages.html import lasting
 from domain.access.roles import Right
 from domain.errors import Invalid, NotFound
+from domain.formatting import duration
 from domain.library.view import DETECTION
 from domain.training.architectures import ARCHITECTURES
 from domain.training.options import TrainingOptions, resolve_options
@@ -96,7 +96,7 @@ def _estimate(
     with backend.reading(at_least, *READ) as (connection, position):
         view = find_view(connection, view_id)
         if view is None:
-            raise NotFound("there is no such view")
+            raise NotFound("view not found")
         if trainer is None:
             given = with_preset(view.kind, preset, chosen)
             at_hand = backend.weights.at_hand()
@@ -144,6 +144,6 @@ def _in_words(seconds: float | None, timing: Timing | None, options: TrainingOpt
     trainings = f"{timing.versions} training{'' if timing.versions == 1 else 's'}"
     at_most = "at most " if options.patience else ""
     return (
-        f"Takes {at_most}about {lasting(seconds)}, by the {trainings} of {label} at {size} that"
+        f"Takes {at_most}about {duration(seconds)}, by the {trainings} of {label} at {size} that"
         f" completed last in this {timing.of}."
     )

@@ -18,7 +18,7 @@ from api.pages.html import Page, indicator_of, render
 from api.pages.past import Moment, at_position, moment_of
 from api.training.changes import Change, change_from, find_parent
 from api.training.corrected import corrected_since
-from api.training.messages import DECLARED, LOWER_RATE, STEP_LABELS, TRAINER
+from api.training.messages import DECLARED, LOWER_RATE, STEP_LABELS
 from api.training.schemas import CorrectedSince
 from api.training.waiting import waiting_for
 from api.training.warnings import warnings_about
@@ -75,18 +75,6 @@ OVERLAID_AT_MOST = 50
 """The most versions offered to draw over this one."""
 LONGEST = 200
 """Characters shown of what a trainer declares."""
-
-STEP_LABELS = {
-    "queued": "Queued",
-    "preparing": "Preparing data",
-    "training": "Training",
-    "evaluating": "Evaluating",
-    "saving": "Saving",
-}
-
-
-LOWER_RATE = "lower the initial learning rate"
-"""What a worker advises where numbers were not finite (gpu_worker/failures.py)."""
 
 
 class VersionPage(Page, frozen=True, kw_only=True):
@@ -175,7 +163,7 @@ def _facts(
     return [
         *facts_of_trainer(use, known, adopted=version.adopted),
         *(
-            Fact(f"declared-{key}", f"{key}, declared by the trainer", value[:LONGEST])
+            Fact(f"declared-{key}", DECLARED.format(key), value[:LONGEST])
             for key, value in (declared.environment if declared else {}).items()
         ),
     ]

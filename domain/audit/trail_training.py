@@ -2,6 +2,7 @@
 
 from domain.audit.trail_descriptions import Description
 from domain.event import Event
+from domain.formatting import counted, percent
 from domain.training import adoption, messages, onnx, predictions, results, version
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from api.dataset import projects_page
 from api.overview import home_page
-from api.pages.html import ago, lasting
+from api.pages.html import ago
+from domain.formatting import duration
 from domain.training.messages import Failed
 from tests.api.scene import Scene
 
