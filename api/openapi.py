@@ -238,7 +238,7 @@ class _Operation:
             (schema,) = responses["200"]["content"].values()
             responses["200"] |= {"content": dict.fromkeys(_IMAGES[self.path], schema)}
         if self.path == "/health/ready":
-            responses["503"] = responses["200"] | {"description": "It is not ready"}
+            responses["503"] = responses["200"] | {"description": "The server is not ready"}
         if self.reads and self.path in _ARROW:
             content = {ARROW: {"schema": {"type": "string", "format": "binary"}}}
             responses["200"] |= {"content": responses["200"]["content"] | content}

@@ -19,7 +19,7 @@ PAGE = 500
 
 SET = click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE",
-    help="An option, by its key in the form. VALUE is JSON, or else text. May be repeated.",
+    help="An option, by its key in the form. VALUE is JSON or text. May be repeated.",
 )  # fmt: skip
 
 

@@ -74,7 +74,7 @@ class AsyncStemma:
                 raise WaitTimeout(f"after {timeout:g} s {row.name!r} has not ended, and goes on")
 
     async def metrics(self, version_ids: Sequence[str], *names: str) -> Metrics:
-        """All values of the metrics of versions, none left out."""
+        """All values of the metrics of versions."""
         answers = [await self.send(each) for each in requests_for(version_ids, names)]
         return metrics_in(answers, {})
 

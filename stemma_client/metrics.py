@@ -47,7 +47,7 @@ class Metrics(Table):
         return self._series
 
     def thinned(self, most: int) -> Metrics:
-        """At most so many values of each series, evenly taken, the last one among them."""
+        """At most this many values of each series, evenly spaced, with the last one."""
         return Metrics([_thinned(one, most) for one in self.series], self._names_of)
 
     def _repr_html_(self) -> str:

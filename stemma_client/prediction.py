@@ -218,7 +218,7 @@ def _understood(model: answers.ModelDescription) -> answers.Preprocessing:
     if known.decoder != pixels.DECODER_RULE:
         raise StemmaError(
             f"the version reads images by rule {known.decoder}, and this package by rule"
-            f" {pixels.DECODER_RULE}: take the package that the server offers at /client"
+            f" {pixels.DECODER_RULE}: install the package that the server offers at /client"
         )
     return known
 

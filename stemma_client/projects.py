@@ -83,7 +83,7 @@ class Project(Entity):
     ) -> Iterator[Image]:
         """Its images, oldest first, read by the page; with a view, with their annotations in it.
 
-        An image that is added meanwhile comes at the end, and none comes twice. With `file_names`,
+        Images added meanwhile come at the end; none comes twice. With `file_names`,
         of which 500 at once are taken, only those with one of these names.
         """
         request = self._listing(view, split, concept, annotated, reviewed, file_names)
@@ -220,7 +220,7 @@ class Project(Entity):
         views: Sequence[View] = (),
         images: bool = False,
     ) -> Path:
-        """Write its annotations to a zip archive, with `images` the files, too.
+        """Write its annotations to a zip archive; with `images`, also the files.
 
         It is of one position of the log, so that a download that was cut goes on.
         """

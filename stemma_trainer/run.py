@@ -173,7 +173,7 @@ class Run:
         return better
 
     def checkpoint(self, weights: bytes | Path) -> None:
-        """Store the best weights so far, after `is_best` said so."""
+        """Store the best weights so far, after `is_best` returned true."""
         if not self._leads:
             return
         digest, size = self._store.put("checkpoint", weights)
@@ -250,7 +250,7 @@ class Run:
         return claimed
 
     def finish(self) -> None:
-        """Report the end. Raises `ValueError` for what the code left out."""
+        """Report the end. Raises `ValueError` if a required call is missing."""
         if not self._leads:
             return
         if not self._predicted:

@@ -147,7 +147,7 @@ class Objects:
     def adopt(self, path: Path, key: str) -> None:
         """Make a file of this file system a key's content, with the current time, by renaming it.
 
-        Raises `BlobMissing` if there is no such file.
+        Raises `BlobMissing` if file not found.
         """
         to = self._path(key)
         try:

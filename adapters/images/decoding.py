@@ -105,8 +105,8 @@ def _inspected(image: ImageFile) -> Inspected:
     image.load()
     if is_deep and _is_nearly_black(image):
         raise Undecodable(
-            "its colours have 16 bits, of which it uses 12 at most: the upper eight are read,"
-            " and are nearly black; store it with 8 bits a channel"
+            "its colours have 16 bits, but use 12 at most: only the upper 8 bits are read, and"
+            " they are almost black; save it with 8 bits per channel"
         )
     if _orientation(image) in ON_ITS_SIDE:
         width, height = height, width

@@ -58,7 +58,7 @@ def declared_code(store: Store, version_id: str, at: int | None = None) -> Decla
     stream = VERSION.stream(version_id)
     events = store.histories([stream], upto=END if at is None else at, without=_OFTEN)
     if not events:
-        raise NotFound("there is no such version")
+        raise NotFound("version not found")
     started = [r.event for r in events if isinstance(r.event, VersionTrainingStarted)]
     if not started:
         return DeclaredCode(version_id, {}, None)

@@ -93,7 +93,7 @@ class ProjectController(Controller):
                 counted = count_images(connection, project_id, as_of=at)
             found = None if past is None else (past, counted)
         if found is None:
-            raise NotFound("there is no such project")
+            raise NotFound("project not found")
         project, counts = found
         return Response(
             ProjectView(project, counts, position), headers={"ETag": f'"{project.revision}"'}

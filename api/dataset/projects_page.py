@@ -240,7 +240,7 @@ def _rendered(
     with backend.reading(at_least, *SHOWN) as (connection, position):
         project = find_project(connection, project_id)
         if project is None:
-            raise NotFound("there is no such project")
+            raise NotFound("project not found")
         views = list_views(connection, project_id, archived=bool(asked.query.archived))
         shown = asked.query.within(views)
         parents = parents_of(connection, [shown.view])[shown.view] if shown.view else ()

@@ -165,7 +165,10 @@ def _warnings(first: EvaluatedVersion, second: EvaluatedVersion) -> list[str]:
     earlier, later = first.version, second.version
     texts = []
     if earlier.view_id != later.view_id:
-        texts.append("The versions answer different views: the truth they are measured by differs.")
+        texts.append(
+            "The versions belong to different views: they are measured against different"
+            " annotations."
+        )
     texts += [
         f"{version.name} was adopted: its training was not witnessed, and may have seen images that"
         " validate."

@@ -64,7 +64,7 @@ class ExperimentListPages(Controller):
             view = find_view(connection, view_id, as_of=at)
             project = find_project(connection, view.project_id, as_of=at) if view else None
             if view is None or project is None:
-                raise NotFound(f"there is no such view{at_position(at)}")
+                raise NotFound(f"view not found{at_position(at)}")
             annotations = count_views(connection, view.project_id, [view_id], as_of=at)[view_id]
             moment = moment_of(backend, connection, at, SHOWN)
             rows = list_experiments(

@@ -85,7 +85,7 @@ class ConceptPages(Controller):
             view = find_view(connection, view_id, as_of=at)
             project = find_project(connection, view.project_id, as_of=at) if view else None
             if view is None or project is None:
-                raise NotFound(f"there is no such view{at_position(at)}")
+                raise NotFound(f"view not found{at_position(at)}")
             parent = find_view(connection, view.parent_id, as_of=at) if view.parent_id else None
             siblings = list_views(connection, view.project_id, as_of=at)
             page = ConceptsPage(

@@ -9,6 +9,10 @@ from api.dataset.projects_page import address
 from api.library.concepts_page import ConceptsPage
 from api.library.lineage import Tree
 from api.library.messages import (
+<<<<<<< HEAD
+=======
+    COLUMNS,
+>>>>>>> h-words
     INDICATOR,
     NO_WORKERS,
     TRAINED_ON,
@@ -37,18 +41,6 @@ from projections.training.trainers import TrainerRow
 
 NARROWING = ("name", "status", "architecture", "model")
 """The filters of the library that leave versions out."""
-COLUMNS = {
-    "name": "Version",
-    "model": "Model",
-    "status": "Status",
-    "best": "",
-    "loss": "Loss",
-    "architecture": "Architecture",
-    "images": "Images",
-    "newest": "Created",
-    "duration": "Trained for",
-}
-"""The columns of the library, by the order that sorts by them, where one does."""
 
 
 class LibraryQuery(msgspec.Struct, frozen=True, kw_only=True):

@@ -96,7 +96,7 @@ def _estimate(
     with backend.reading(at_least, *READ) as (connection, position):
         view = find_view(connection, view_id)
         if view is None:
-            raise NotFound("there is no such view")
+            raise NotFound("view not found")
         if trainer is None:
             given = with_preset(view.kind, preset, chosen)
             at_hand = backend.weights.at_hand()

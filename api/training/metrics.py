@@ -85,7 +85,7 @@ class TrainingMetricsController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Response[ManyMetricsView]:
-        """All values, none left out, in the order that the versions are named in.
+        """All values, in the order of the versions in the request.
 
         With `Accept: application/vnd.apache.arrow.stream` they are a table with the columns
         `version_id`, `metric`, `iteration` and `value`.

@@ -98,8 +98,8 @@ class OnnxController(Controller):
     ) -> Response[bytes]:
         """The ONNX file; `ETag` is its sha256. Its metadata describes preprocessing and outputs.
 
-        A `Range` from a byte on continues a download; `If-Range` with the `ETag` makes sure that it
-        is of the same file.
+        A `Range` from a byte on continues a download; `If-Range` with the `ETag` ensures that it is
+        the same file.
         """
         newest = _newest(backend, version_id)
         if newest is None or newest.onnx is None:

@@ -14,7 +14,7 @@ def trainer_card(history: VersionHistory) -> str:
     """The card in Markdown. Raises `Conflict` for a version without weights to take away."""
     state, trainer = history.state, history.created.trainer
     if state.status not in FINISHED or state.best is None or trainer is None:
-        raise Conflict(f"the version is {state.status}; only a finished one can be taken away")
+        raise Conflict(f"the version is {state.status}; only a finished version can be downloaded")
     return "\n".join(_lines(history, trainer)) + "\n"
 
 

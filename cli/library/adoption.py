@@ -24,7 +24,7 @@ _LOOK_SECONDS = 20
     "--predictions", required=True, type=_FILE,
     help="A Parquet file with its scores for every image of `stemma views dataset VIEW`.",
 )  # fmt: skip
-@click.option("--name", help="What the version is called.")
+@click.option("--name", help="The name of the version.")
 @SET
 def adopt_command(
     weights: Path,

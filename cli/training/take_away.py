@@ -57,7 +57,8 @@ def download_command(version: str, folder: Path) -> None:
 def predict_command(
     model: str, images: tuple[Path, ...], box: tuple[float, float, float, float] | None
 ) -> None:
-    """Ask MODEL, a version's id or a downloaded folder, about images: a line of JSON for each.
+    """Run MODEL, a version's id or a downloaded folder, on images, and print a line of JSON for
+    each.
 
     A version of a trainer of your own predicts if its weights are an ONNX file.
     """

@@ -26,8 +26,8 @@ PRESET = click.option(
 @click.command("train")
 @click.argument("view")
 @PRESET
-@click.option("--model", help="The id of another model of the view than its current one.")
-@click.option("--name", help="What the version is called.")
+@click.option("--model", help="The id of a model of the view; by default the current one.")
+@click.option("--name", help="The name of the version.")
 @SET
 @click.option("--trainer", help="The name of a registered trainer; --set is then for its settings.")
 @click.option(

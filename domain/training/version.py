@@ -514,7 +514,9 @@ def decide(command: Command, version: Version | None) -> list[Event]:
             return _freeze(command, current)
         case RetryVersion():
             if current.status != FAILED:
-                raise Conflict(f"the version is {current.status}; only a failed one is retried")
+                raise Conflict(
+                    f"the version is {current.status}; only a failed version can be retried"
+                )
             if current.created.adopted is not None:
                 raise Conflict("the version was to be adopted: adopt one with other files instead")
             return [VersionRetried(current.attempt + 1)]

@@ -187,7 +187,7 @@ const redo = () => step(changes.redo(), "redo");
 
 // Takes a change back, or makes it again, on the image it was made on.
 async function step(change, name) {
-  if (!change) return refuse(`there is nothing to ${name}`);
+  if (!change) return refuse(`nothing to ${name}`);
   if (change.work !== work) {
     leave();
     await travel(async () => change.work.image);

@@ -116,7 +116,7 @@ def test_metrics_of_several_versions_are_whole(client: Stemma, trained: tuple[st
     assert len(client.metrics(runs, "batch_loss").thinned(7)) == 7
     assert "<polyline" in runs[0]._repr_html_()
     assert "has not been evaluated" in runs[1].evaluation._repr_html_()
-    with pytest.raises(NotFound, match="there is no such version"):
+    with pytest.raises(NotFound, match="version not found"):
         client.metrics([Version(client, answers.VersionRow(version_id="none", name="x"))])
 
 

@@ -201,11 +201,11 @@ def test_a_proxys_page_is_no_file(client: Stemma, between: Proxy, tmp_path: Path
     project = client.projects.create("Exported")
     page = doing.answers("200 OK", PROXYS_PAGE, "text/html")
     between.rule = lambda request: page if b"/export" in request else None
-    with pytest.raises(NotStemma, match="is a proxy in between"):
+    with pytest.raises(NotStemma, match="and proxies in between"):
         project.export(tmp_path / "export.zip")
     assert list(tmp_path.iterdir()) == []
     between.rule = always(page)
-    with pytest.raises(NotStemma, match="is a proxy in between"):
+    with pytest.raises(NotStemma, match="and proxies in between"):
         client.send(operations.get_thumbnail("any"))
 
 

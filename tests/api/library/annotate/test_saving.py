@@ -9,7 +9,7 @@ from tests.api.library.annotate.desk import Desk, begin, drag, expect_count, exp
 from tests.api.scene import KEY, Scene
 
 
-@pytest.mark.parametrize("choice", ["Take theirs", "Keep mine and save again"])
+@pytest.mark.parametrize("choice", ["Use theirs", "Keep mine and save again"])
 def test_the_second_of_two_annotators_decides_what_becomes_of_it(
     site: Scene, page: Page, choice: str
 ) -> None:
@@ -33,7 +33,7 @@ def test_the_second_of_two_annotators_decides_what_becomes_of_it(
     expect_state(page, "not saved: edited by someone else")
     page.keyboard.press("Control+s")
     dialog.get_by_role("button", name=choice).click()
-    kept = "dog" if choice == "Take theirs" else "cat"
+    kept = "dog" if choice == "Use theirs" else "cat"
     expect(page.get_by_role("button", name=kept)).to_have_attribute("aria-pressed", "true")
     expect_state(page, "saved")
     assert desk.concepts(first) == [desk.dog if kept == "dog" else desk.cat]
@@ -88,7 +88,7 @@ def test_a_session_that_ends_loses_nothing(site: Scene, page: Page) -> None:
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog", name="Sign in again")
     dialog.get_by_role("button", name="Continue").click()
-    expect(dialog).to_contain_text("Nobody is signed in yet.")
+    expect(dialog).to_contain_text("You are not signed in yet.")
     dialog.get_by_label("API key").fill("stemma_wrong")
     dialog.get_by_role("button", name="Continue").click()
     expect(dialog).to_contain_text("key")

@@ -104,7 +104,7 @@ def test_keys_that_meet_no_image_are_refused_audibly(site: Scene, page: Page) ->
     page.keyboard.press("1")
     expect_state(page, "saved: no other image is unannotated")
     page.keyboard.press("2")
-    refused = "this image has its concept; go to another, or click a concept to change it"
+    refused = "this image has a concept; go to another image, or click a concept to change it"
     expect_state(page, f"saved: {refused}")
     assert page.evaluate("window.beeps") == 2
     assert [desk.concepts(one) for one in desk.images] == [[desk.cat], [desk.dog], [desk.cat]]
