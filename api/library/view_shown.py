@@ -9,10 +9,7 @@ from api.dataset.projects_page import address
 from api.library.concepts_page import ConceptsPage
 from api.library.lineage import Tree
 from api.library.messages import (
-<<<<<<< HEAD
-=======
     COLUMNS,
->>>>>>> h-words
     INDICATOR,
     NO_WORKERS,
     TRAINED_ON,

@@ -18,11 +18,7 @@ from api.pages.html import Page, indicator_of, render
 from api.pages.past import Moment, at_position, moment_of
 from api.training.changes import Change, change_from, find_parent
 from api.training.corrected import corrected_since
-<<<<<<< HEAD
-from api.training.messages import LOWER_RATE, STEP_LABELS
-=======
 from api.training.messages import DECLARED, LOWER_RATE, STEP_LABELS
->>>>>>> h-words
 from api.training.schemas import CorrectedSince
 from api.training.waiting import waiting_for
 from api.training.warnings import warnings_about
