@@ -55,7 +55,7 @@ function axisOf(values, key, labels) {
   const name = labels[key] ?? key;
   if (key === "rate_multiplier") return numbers(values, name, (value) => String(Number(value.toPrecision(2))), Math.log10);
   const kinds = [...new Set(values)].sort(inOrder);
-  const said = (value) => (typeof value === "boolean" ? (value ? "on" : "off") : (labels[value] ?? String(value)));
+  const textOf = (value) => (typeof value === "boolean" ? (value ? "on" : "off") : (labels[value] ?? String(value)));
   const place = (value) => kinds.indexOf(value) / Math.max(kinds.length - 1, 1);
   return { name, places: values.map(place), texts: values.map(textOf), ticks: kinds.map((value) => [place(value), textOf(value)]) };
 }

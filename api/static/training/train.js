@@ -3,7 +3,6 @@ import { call, Problem } from "../api.js";
 import { editable, showDefault as showList } from "../form_list.js";
 import { resolve } from "./form_rules.js";
 import { valueOf } from "../forms.js";
-import { counted, percent } from "../numbers.js";
 import { showProblem } from "../problems.js";
 import { fillAgain } from "./train_again.js";
 import { showEstimate } from "./estimate.js";
