@@ -123,10 +123,10 @@ def test_the_package_reads_odd_images_as_stemma_does(folder: Path, tmp_path: Pat
         assert_alike(found.predicted, expected["predicted"])
         assert_alike(found.discarded, expected["discarded"])
     (tmp_path / "none").write_bytes(b"no image")
-    with pytest.raises(ImageUnreadable, match="this is no image"):
+    with pytest.raises(ImageUnreadable, match="this is not an image"):
         ours.predict(tmp_path / "none")
     (bad,) = ours.predict(tmp_path / "non*", skip_bad=True)
-    assert "this is no image" in str(bad.error)
+    assert "this is not an image" in str(bad.error)
     if crop is None:
         with pytest.raises(StemmaError, match="not trained on crops"):
             ours.predict(tmp_path / "0", box=CROP)

@@ -269,7 +269,7 @@ def test_a_trainer_of_another_contract_fails_the_version_and_says_so(lab: Lab) -
         lab.until(version_id, "ready", "failed")
     reason = lab.version(version_id)["version"]["reason"]
     assert reason == (
-        "the job speaks version 1 of the contract, and the trainer speaks 0: update stemma-trainer"
+        "the job has version 1 of the contract, and this trainer supports 0: update stemma-trainer"
     )
 
 

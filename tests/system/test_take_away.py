@@ -166,8 +166,8 @@ def test_what_was_tampered_with_is_not_reproduced(trained: Trained) -> None:
 
 def test_what_cannot_be_taken_away_is_said(trained: Trained, tmp_path: Path) -> None:
     for arguments, says in (
-        (("download", "nothing", tmp_path / "a"), "no such version"),
-        (("predict", "nothing", tmp_path / "a.png"), "no such version"),
+        (("download", "nothing", tmp_path / "a"), "version not found"),
+        (("predict", "nothing", tmp_path / "a.png"), "version not found"),
         (("reproduce", "nothing"), "no version"),
     ):
         done = trained.run(*arguments)

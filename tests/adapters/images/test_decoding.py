@@ -53,7 +53,9 @@ def test_what_cannot_be_read_is_refused_by_name_with_what_to_do(name: str) -> No
 
 
 def test_heic_is_named() -> None:
-    with pytest.raises(Undecodable, match="this is HEIC, which is not read; convert it to JPEG"):
+    with pytest.raises(
+        Undecodable, match="this is HEIC, which is not supported; convert it to JPEG"
+    ):
         inspect(REFUSED["HEIC"], MAX)
 
 

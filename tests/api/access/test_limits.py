@@ -116,7 +116,7 @@ def test_an_account_has_so_many_streams_and_long_polls_at_once(strict: Scene) ->
             for path, asked in ((version, {}), (f"{feed}/stream", {}), (feed, poll)):
                 refused = zoe.get(path, params=asked)
                 assert refused.status_code == 429, path
-                assert "2 streams and long polls of yours are open" in refused.json()["detail"]
+                assert "2 of your streams and long polls are open" in refused.json()["detail"]
                 assert "STEMMA_STREAMS" in refused.json()["detail"]
                 assert refused.headers["Retry-After"] == "5"
             assert zoe.get(feed, params={"limit": 1}).is_success, "a page at once is none"

@@ -22,7 +22,7 @@ def test_a_key_is_issued_shown_once_rotated_and_revoked(site: Scene, page: Page)
     expect(page.locator("#key-label-error")).not_to_be_empty()
     page.get_by_label("Purpose").fill("notebook")
     page.get_by_role("button", name="Issue key").click()
-    shown = page.get_by_label("It opens what you may")
+    shown = page.get_by_label("It has your permissions")
     expect(shown).to_have_value(re.compile("^stemma_"))
     first = shown.input_value()
     assert site.client(first).get("/api/v1/whoami").is_success
@@ -132,7 +132,7 @@ def test_a_colleague_is_invited_in_three_clicks_and_signs_in_by_the_link(
     tab.goto(link)
     assert "#" not in tab.url
     tab.get_by_role("button", name="Accept invitation").click()
-    own = tab.get_by_label("You sign in with it")
+    own = tab.get_by_label("You sign in with this key")
     expect(own).to_have_value(re.compile("^stemma_"))
     key = own.input_value()
     tab.get_by_role("button", name="Done").click()

@@ -191,7 +191,7 @@ def test_an_interrupt_leaves_the_training_running(
         run.wait(bar=True)
     interrupt.join()
     told = capsys.readouterr().err
-    assert "on the server this goes on: 'long'" in told
+    assert "this continues on the server: 'long'" in told
     assert "[...." in told
     run.look()
     assert run.status == "queued"

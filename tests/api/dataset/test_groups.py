@@ -75,8 +75,8 @@ def test_torn_groups_are_named_and_mended(site: Scene) -> None:
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (409, "mend")
     assert refused.json()["detail"] == (
         "the splits tear 2 of 3 groups by 'patient': 'ada' (2 train, 1 validation), 'cyd' (1 train,"
-        " 1 validation); with mend 'majority' each moves to the split that holds most of it, with"
-        " mend 'draw' the validation and the test set are drawn again"
+        " 1 validation); with mend 'majority' each group moves to the split that has most of its"
+        " images; with mend 'draw' the validation set and the test set are drawn again"
     )
     site.visible()
     torn = look(site, f"/projects/{project}/groups", key="patient", torn="true")

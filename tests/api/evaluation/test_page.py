@@ -190,7 +190,7 @@ def test_an_image_that_has_left_the_project_leaves_its_answers(site: Scene) -> N
     site.visible()
     text = get(site, f"/versions/{version_id}/evaluation")
     assert "an image that is no longer in the project" in text
-    assert "has left the project" in get(
+    assert "no longer in the project" in get(
         site, f"/versions/{version_id}/evaluation/images/{asked.images[0]}"
     )
 

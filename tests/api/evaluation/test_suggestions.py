@@ -191,7 +191,7 @@ def test_a_suggestion_that_is_out_of_date_is_refused(site: Scene, work: Work) ->
     body = {"annotations": [{"concept_id": made.concepts[1]}]}
     site.http.put(url, json=body).raise_for_status()
     request = Request(actor="ada", command_id="late", correlation_id="late")
-    with pytest.raises(Conflict, match="is annotated in view"):
+    with pytest.raises(Conflict, match="is now annotated in view"):
         handle(
             site.store,
             request,

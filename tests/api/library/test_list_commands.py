@@ -133,7 +133,7 @@ def test_projects_are_created_and_renamed(zoo: Zoo) -> None:
     project = zoo.text("projects", "create", "By hand").strip()
     zoo.text("projects", "rename", "By hand", "By command")
     assert zoo.json("projects", "list", "--name", "By command")[0]["project_id"] == project
-    assert "there is no project" in zoo.refusal("views", "list", "Nowhere")
+    assert "project 'Nowhere' not found" in zoo.refusal("views", "list", "Nowhere")
 
 
 def test_annotations_without_a_view_are_a_wrong_use(zoo: Zoo) -> None:

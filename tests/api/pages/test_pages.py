@@ -322,7 +322,7 @@ def test_a_session_that_ends_leads_to_sign_in_and_back(site: Scene, chromium: Br
         context.clear_cookies()
         tab.evaluate(REFRESH)
         connection = tab.locator("[data-connection]")
-        expect(connection).to_contain_text("Your session has ended")
+        expect(connection).to_contain_text("Your session has expired")
         connection.get_by_role("button", name="Sign in").click()
         dialog = tab.get_by_role("dialog", name="Sign in again")
         dialog.get_by_label("API key").fill(KEY)

@@ -285,4 +285,4 @@ def test_the_shell_does_it_all(site: Scene, receiver: Receiver) -> None:
     assert "is removed" in stemma(site, "remove", webhook_id, "--yes")
     assert "webhook not found" in stemma(site, "show", webhook_id, fails=True)
     assert "not a public address" in stemma(site, "add", "https://10.0.0.1", fails=True)
-    assert "there is no project" in stemma(site, "add", url, "--project", "None", fails=True)
+    assert "project 'None' not found" in stemma(site, "add", url, "--project", "None", fails=True)

@@ -246,7 +246,7 @@ def test_a_trainers_form_is_shown_with_its_own_names(site: Scene, page: Page) ->
     expect(dialog.locator("[data-footer]")).to_contain_text("in the queue of acme/forest")
     dialog.get_by_label("Tree depth").fill("0")
     dialog.get_by_role("button", name="Start training").click()
-    expect(dialog.locator(".field-error:visible")).to_contain_text("it is from 1 to any")
+    expect(dialog.locator(".field-error:visible")).to_contain_text("it must be from 1 to any")
     expect(dialog.get_by_label("Tree depth")).to_be_focused()
     dialog.get_by_label("Tree depth").fill("5")
     dialog.get_by_label("bagging").uncheck()
