@@ -99,7 +99,7 @@ def test_tabs_lead_through_a_project_and_a_view(site: Scene, page: Page) -> None
     tabs.get_by_role("link", name="Views").click()
     expect(page.locator("[data-image]")).to_have_count(0)
     row = page.locator(f'[data-view="{view}"]')
-    expect(row).to_contain_text("77 %")
+    expect(row).to_contain_text("77%")
     row.get_by_role("link", name="Which digit").click()
     tabs = page.get_by_role("navigation", name="View")
     annotate = tabs.get_by_role("link", name="Annotate")

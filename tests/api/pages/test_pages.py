@@ -529,7 +529,7 @@ def test_home_shows_what_trains_and_a_picture_of_each_project(site: Scene, page:
     show(page, site, "/")
     card = page.locator(f'[data-project="{project_id}"]')
     expect(card.locator("[data-images]")).to_have_text("10")
-    expect(card.locator("[data-annotated]")).to_have_text("100 %")
+    expect(card.locator("[data-annotated]")).to_have_text("100%")
     expect(card.locator("img")).to_have_js_property("naturalWidth", 8)
     training = page.locator(f'[data-training="{version_id}"]')
     expect(training.locator("[data-status]")).to_have_text("queued")
