@@ -102,7 +102,7 @@ class Behind(NotYet):
         names = ", ".join(read_model.name for read_model in read_models)
         super().__init__(
             f"position {position} is not visible after {WAIT_SECONDS:.0f} s in {names}; is the"
-            " projection running? `stemma status` says"
+            " projection running? See `stemma status`"
         )
         self.position = position
         self.read_models = read_models

@@ -338,7 +338,7 @@ def test_a_training_under_way_goes_on_without_an_erased_image_only_from_memory(
         train_version(coloured_job(blobs), 1, own, blobs, say)
         assert isinstance(said[-1], Completed)
     else:
-        with pytest.raises(ImageUnreadable, match=r"image-005 .* it was erased"):
+        with pytest.raises(ImageUnreadable, match=r"image-005 .* was erased"):
             train_version(coloured_job(blobs), 1, own, blobs, say)
 
 

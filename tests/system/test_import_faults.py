@@ -94,7 +94,7 @@ def test_what_is_refused_is_told_at_the_terminal(system: RunningSystem, tmp_path
     source = write_files(tmp_path, {"cat/1.png": png(1), "cat/2.png": b"no image"})
     done = run(system, "import", source, "--project", "Refused", "--view", "animal")
     assert done.returncode == 1
-    assert "cat/2.png: 2.png: this is no image" in done.stderr
+    assert "cat/2.png: 2.png: this is not an image" in done.stderr
     assert "Traceback" not in done.stderr
     for arguments, says in (
         (("import", tmp_path / "nowhere", "--project", "Refused"), "nowhere"),

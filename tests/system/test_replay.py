@@ -69,9 +69,7 @@ def test_what_differs_is_shown_as_a_diff_and_fails(
     assert done.exit_code == 1
     lines = done.output.splitlines()
     place = lines.index(f'  project_id = "{scene.project}"')
-    assert lines[place - 1].startswith(
-        "catalog_v4_projects differs from a replay: 1 rows only live"
-    )
+    assert lines[place - 1].startswith("catalog_v4_projects differs from a replay: 1 row only live")
     assert lines[place + 1 : place + 3] == ['    - name = "Other"', '    + name = "Digits"']
     place = lines.index(f'  view_id = "{scene.view}"')
     assert lines[place - 1].endswith(": 0 rows only live (-), 1 only replayed (+)")

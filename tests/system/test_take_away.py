@@ -168,7 +168,7 @@ def test_what_cannot_be_taken_away_is_said(trained: Trained, tmp_path: Path) -> 
     for arguments, says in (
         (("download", "nothing", tmp_path / "a"), "version not found"),
         (("predict", "nothing", tmp_path / "a.png"), "version not found"),
-        (("reproduce", "nothing"), "no version"),
+        (("reproduce", "nothing"), "version 'nothing' not found"),
     ):
         done = trained.run(*arguments)
         assert done.returncode == 1

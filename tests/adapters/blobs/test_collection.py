@@ -272,7 +272,7 @@ def test_the_commands_say_what_they_find(scene: Scene) -> None:
     done = CliRunner().invoke(main, ["blobs", "collect", "--older-than", "1d", "--dry-run"])
     assert (done.exit_code, done.output.splitlines()[:2]) == (
         0,
-        ["1 blobs kept", "0 would be moved to the trash (0 bytes)"],
+        ["1 blobs kept", "0 blobs would be moved to the trash (0 bytes)"],
     )
     done = CliRunner().invoke(main, ["blobs", "collect", "--older-than", "23h"])
     assert (done.exit_code, done.output) == (1, "Error: blobs must be kept for at least a day\n")

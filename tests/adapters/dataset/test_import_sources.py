@@ -90,7 +90,7 @@ def test_images_of_another_split_are_left_out(importer: Importer, tmp_path: Path
 
 def test_a_source_of_absent_test_images_alone_says_so(importer: Importer, tmp_path: Path) -> None:
     source = write_files(tmp_path / "table", {"a.csv": "file,label,split\na.png,cat,test\n"})
-    assert f"no image to take: {ABSENT} (1)" in refused(importer.take(source)).reason
+    assert f"no image to import: {ABSENT} (1)" in refused(importer.take(source)).reason
 
 
 COCO = {

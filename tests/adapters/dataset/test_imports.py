@@ -297,7 +297,7 @@ def test_paths_outside_the_imports_folders_are_refused(importer: Importer, tmp_p
     [
         ({}, "no annotation format"),
         ({"notes.md": "hello"}, "no annotation format"),
-        ({"a.csv": "file,label\n"}, "no image"),
+        ({"a.csv": "file,label\n"}, "not an image"),
         ({"a.csv": "file,label\n", "b.jsonl": '{"views": []}'}, "csv and studio"),
     ],
 )
@@ -463,11 +463,11 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "wide.png": (bomb(2**31 - 1, 1), "pixels"),
     "half.png": (png(1, (64, 64))[:600], "damaged or truncated"),
     "empty.png": (b"", "empty"),
-    "text.png": (b"<script>alert(1)</script>", "no image"),
-    "drawing.png": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "no image"),
+    "text.png": (b"<script>alert(1)</script>", "not an image"),
+    "drawing.png": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "not an image"),
     "large.png": (png(2) + bytes(LIMITS.max_bytes), "too large"),
-    "page.jpg": (b"%PDF-1.7\n", "no image"),
-    "zipped.png": (b"PK\x03\x04" + bytes(40), "no image"),
+    "page.jpg": (b"%PDF-1.7\n", "not an image"),
+    "zipped.png": (b"PK\x03\x04" + bytes(40), "not an image"),
 }
 
 

@@ -137,7 +137,7 @@ def test_a_truncated_video_is_refused(importer: Importer, tmp_path: Path, where:
     ending = importer.take(cut)
     assert isinstance(ending, ImportRefused)
     assert ending.reason.startswith("cut.mp4: it ")
-    assert "cut off" in ending.reason
+    assert "truncated" in ending.reason
     assert importer.images() == {}
 
 

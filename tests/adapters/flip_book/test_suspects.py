@@ -54,7 +54,7 @@ def test_tags_that_another_answer_was_likelier_for() -> None:
     assert (first.item, first.score) == ("a:cat", -1.5)
     assert first.label == DoubtedLabel("cat", True)
     assert first.suggestion.action == "remove"
-    assert first.reason == "did not predict 'cat' in 2 of 2 epochs, never learnt"
+    assert first.reason == "did not predict 'cat' in 2 of 2 epochs, never learned"
     assert (second.item, second.rank, second.score) == ("a:dog", 2, -1)
     assert second.label == DoubtedLabel("dog", False)
     assert second.suggestion.action == "add"

@@ -45,7 +45,7 @@ def test_the_gate_takes_it_and_finds_its_size_and_depth(name: str) -> None:
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_read_is_refused_by_name_with_what_to_do(name: str) -> None:
-    with pytest.raises(Invalid, match=r"^x\.img: .*(convert it to|store it|use RGB)") as refused:
+    with pytest.raises(Invalid, match=r"^x\.img: .*(convert it to|save it|use RGB)") as refused:
         accept_image("x.img", REFUSED[name], LIMITS)
     assert "BytesIO" not in refused.value.detail
     with pytest.raises(Undecodable):

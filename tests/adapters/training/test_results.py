@@ -209,7 +209,7 @@ WRONG: list[tuple[Callable[[World], list[AnyReport]], str]] = [
     (without(Evaluated), "reported no predictions"),
     (changed(Completed, iterations=4), "4 iterations at the end, and 8 at the beginning"),
     (changed(Completed, iterations=9), "9 iterations at the end, and 8 at the beginning"),
-    (changed(Completed, ended_by="luck"), "'luck', which is neither"),
+    (changed(Completed, ended_by="luck"), "'luck'; it must be"),
     (changed(Completed, checkpoint=sha(5)), "is not the one that it reported as the best"),
     (changed(Evaluated, checkpoint=sha(5)), "reported no predictions"),
     (changed(CheckpointSaved, bytes=1), "18 bytes, and 1 were reported"),

@@ -84,7 +84,7 @@ def test_who_asks_too_often_is_told_when_to_ask_again(strict: Scene, clock: Cloc
     answer = eve.get("/api/v1/whoami")
     assert answer.status_code == 429
     assert answer.headers["Retry-After"] == "1"
-    assert "600 requests a minute" in answer.json()["detail"]
+    assert "600 requests per minute" in answer.json()["detail"]
     assert strict.http.get("/api/v1/whoami").is_success, "another account is not held up"
     assert eve.get("/static/style.css").is_success
     clock.now += 0.15

@@ -1,5 +1,6 @@
 """The table of who may what, each of its cells asked of the running server."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,8 @@ from tests.servers import Database, new_database
 from tests.waiting import HANG_SECONDS
 
 IN, UNKNOWN, FORBIDDEN, HIDDEN = "let in", "401", "403", "404 as if not there"
+HIDDEN_DETAIL = re.compile(r"\b[a-z]+ not found\b")
+"""Of what has no id of its own in the message, as a tile of the log has."""
 
 
 NOWHERE = Database("", "postgresql://nowhere", "postgresql://nowhere")
@@ -124,7 +127,7 @@ class Doors:
             # Codes change nothing, and take no headers of commands.
             harmless = row.path in {"/api/v1/sessions/current", "/api/v1/sessions/codes"}
             assert row.method == "GET" or status >= 400 or harmless, row
-            hidden = status == 404 and "not found" in response.read().decode()
+            hidden = status == 404 and HIDDEN_DETAIL.search(response.read().decode())
             return HIDDEN if hidden else IN
 
 

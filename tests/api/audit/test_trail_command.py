@@ -94,7 +94,7 @@ def test_what_a_request_set_going_is_a_tree(shell: Shell) -> None:
         (["--correlation", "x", "--actor", "ada"], "--correlation"),
         (["--correlation", "none"], "no correlation 'none'"),
         (["--event", "version.made"], "version.created"),
-        (["--project", "Nowhere"], "no project 'Nowhere'"),
+        (["--project", "Nowhere"], "project 'Nowhere' not found"),
         (["--since", "yesterday"], "since is 'yesterday'"),
         (["--output", "/nowhere/file"], "No such file"),
     ],

@@ -171,7 +171,7 @@ def test_lists_take_what_is_named_and_refuse_what_is_not_known(
 def test_a_wait_ends_with_the_training(client: Stemma, site: Scene) -> None:
     _, view = site.trainable("Waits")
     run = client.view(view).train(architecture="mobilenet_v3_small")
-    with pytest.raises(WaitTimeout, match="goes on"):
+    with pytest.raises(WaitTimeout, match="continues"):
         run.wait(timeout=0)
     worker = threading.Thread(target=train, args=[site, run.id])
     worker.start()

@@ -210,7 +210,7 @@ def test_the_page_asks_for_a_reason_and_erases(server: Scene, profile: BrowserCo
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("This cannot be undone")
     dialog.get_by_role("button", name="Erase permanently").click()
-    expect(dialog.locator("#erase-reason-error")).to_contain_text("empty")
+    expect(dialog.locator("#erase-reason-error")).to_contain_text("enter a reason")
     dialog.get_by_label("Reason").fill(WHY)
     dialog.get_by_role("button", name="Erase permanently").click()
     expect(page.locator('[data-empty="images"]')).to_be_visible()

@@ -37,6 +37,7 @@ OF_THE_DATASET = {
     "/api/v1/audit/trail/export",
     "/api/v1/audit/correlations/{correlation_id}",
     "/projects/{project_id}",
+    "/projects/{project_id}/images",
     "/images/{image_id}",
     "/views/{view_id}/annotate",
     "/audit",

@@ -131,7 +131,7 @@ def test_a_space_that_is_no_json_is_said(
     file.write_text("{")
     done = stemma(laboratory, "start", view_id, "--space", str(file))
     assert done.exit_code == 2
-    assert "is no JSON" in done.output
+    assert "is not JSON" in done.output
 
 
 def test_one_that_is_not_there_is_said(laboratory: Laboratory) -> None:

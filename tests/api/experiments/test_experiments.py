@@ -252,7 +252,7 @@ def test_an_experiment_is_estimated_by_trainings_that_ended(laboratory: Laborato
     assert (timed["timing"]["of"], timed["timing"]["versions"]) == ("view", 1)
     # No worker is online, so it is the time of one.
     assert timed["seconds"] == pytest.approx(timed["timing"]["seconds"] * 10 * 3 * 6)
-    assert "on one worker, by the 1 training of this view" in timed["duration"]
+    assert "on one worker, by the last 1 completed training of this view" in timed["duration"]
 
 
 @pytest.mark.parametrize(

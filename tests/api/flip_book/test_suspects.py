@@ -145,7 +145,7 @@ def test_suspects_are_ranked_with_their_reasons(site: Scene, suspected: tuple[As
         ("validation", 2),
     ]
     never, sure, later, _ = view["items"]
-    assert never["reason"] == "predicted 'zero' in 2 of 3 epochs, never learnt"
+    assert never["reason"] == "predicted 'zero' in 2 of 3 epochs, never learned"
     assert never["score"] == pytest.approx(-7 / 3, abs=1e-6)
     assert (never["label"], never["measure"]) == ("one", "aum")
     assert later["reason"] == "predicted 'one' in 1 of 3 epochs, learned in epoch 3" or (
@@ -326,7 +326,7 @@ def test_the_command_lists_and_decides(site: Scene, monkeypatch: pytest.MonkeyPa
         assert result.exit_code == 0, result.output
         return result.output
 
-    assert "predicted 'zero' in 2 of 3 epochs, never learnt" in stemma()
+    assert "predicted 'zero' in 2 of 3 epochs, never learned" in stemma()
     assert "2 of 2; in all 2 open" in stemma()
     assert stemma("--csv").startswith("item,image_id,file_name")
     assert json.loads(stemma("--json", "--split", "train"))["count"] == 2

@@ -57,7 +57,7 @@ def test_suspects_are_decided_on_and_corrected(
     rows = page.locator("[data-suspect]")
     expect(rows).to_have_count(4)
     assert keys(page) == [first, second, third, fourth]
-    expect(rows.first).to_contain_text("Predicted 'zero' in 2 of 3 epochs, never learnt.")
+    expect(rows.first).to_contain_text("Predicted 'zero' in 2 of 3 epochs, never learned.")
     expect(rows.first).to_contain_text("label one suggested zero")
     for width in (1400, 400):
         page.set_viewport_size({"width": width, "height": 900})

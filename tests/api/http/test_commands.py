@@ -135,4 +135,4 @@ def test_an_id_that_no_database_holds_is_refused(
 ) -> None:
     response = server.http.request(method, f"/api/v1/{path}", json=body)
     assert response.status_code == 422
-    assert "no text" in response.json()["detail"]
+    assert "not text" in response.json()["detail"]

@@ -79,14 +79,14 @@ def test_versions_are_searched_narrowed_and_paged(
 ) -> None:
     view_id, _ = many
     show(page, site, f"/views/{view_id}")
-    page.get_by_label("Search by name").fill("version 3")
+    page.locator("#library-name").fill("version 3")
     page.keyboard.press("Enter")
     page.wait_for_url("**name=version+3*")
     assert len(names(page)) == 11
     page.get_by_label("Architecture", exact=True).first.select_option("resnet18")
     page.wait_for_url("**architecture=resnet18*")
     assert len(names(page)) == 6
-    page.get_by_label("Search by name").fill("nothing like it")
+    page.locator("#library-name").fill("nothing like it")
     page.keyboard.press("Enter")
     page.get_by_role("link", name="Show all versions").click()
     expect(page.locator("[data-version]")).to_have_count(COUNT)

@@ -214,10 +214,10 @@ def test_a_projection_that_stands_still(well: World, monkeypatch: pytest.MonkeyP
         assert position[("relay",)] == head == counted(well.scene, "stemma_log_position")[()]
         assert last not in well.unwell()
         monkeypatch.setattr(health, "STALLED_SECONDS", 0.0)
-        assert well.unwell()[last].endswith("and is 7 behind")
+        assert well.unwell()[last].endswith("and is 7 events behind")
         monkeypatch.setattr(health, "STALLED_SECONDS", 60.0)
         monkeypatch.setattr(health, "FAR_BEHIND", 6)
-        assert well.unwell()[last] == "is 7 behind"
+        assert well.unwell()[last] == "is 7 events behind"
     eventually(lambda: behind(last) == 0)
 
 
@@ -247,7 +247,7 @@ def test_a_worker_that_tries_again_and_again(well: World) -> None:
         await bucket.put("a", msgspec.json.encode(presence))
 
     with_js(well.nats.url, lambda js: put(js, trouble))
-    assert well.unwell()["workers"].startswith("1 of 1 try the same thing again and again")
+    assert well.unwell()["workers"].startswith("1 of 1 workers keep failing at the same step")
     assert counted(well.scene, "stemma_workers_in_trouble") == {(): 1}
     assert trouble in well.scene.http.get("/workers").text
     assert well.scene.http.get("/api/v1/workers").json()["workers"][0]["trouble"] == trouble

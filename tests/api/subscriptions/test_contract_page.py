@@ -101,7 +101,7 @@ def test_the_reference_of_the_api_is_found_read_and_steered(site: Scene, chromiu
     operation = page.locator("[id='start_training']")
     operation.locator("summary").focus()
     page.keyboard.press("Enter")
-    expect(operation.get_by_role("row", name="options")).to_contain_text("no")
+    expect(operation.get_by_role("row", name="options object")).to_contain_text("no")
     expect(operation).to_contain_text("CommandResult")
     for width in (1400, 400):
         page.set_viewport_size({"width": width, "height": 900})

@@ -128,7 +128,7 @@ def test_a_test_is_sent_and_told(receiver: Receiver, page: Page, registered: str
     row = page.locator(f'[data-webhook="{registered}"]')
     receiver.reply = lambda _: Reply(418)
     row.get_by_role("button", name="Send a test").click()
-    expect(page.locator("[data-tried]")).to_contain_text("not taken, answered 418")
+    expect(page.locator("[data-tried]")).to_contain_text("not accepted, answered 418")
     receiver.reply = lambda _: OK
     row.get_by_role("button", name="Send a test").click()
     expect(page.locator("[data-tried]")).to_contain_text("taken, answered 204")

@@ -148,7 +148,7 @@ def test_annotations_are_reviewed_by_a_key(site: Scene, page: Page) -> None:
     # A change is saved before it is reviewed; the list then has no other image.
     page.keyboard.press("2")
     page.keyboard.press(".")
-    expect_state(page, "saved: there is no next image")
+    expect_state(page, "saved: no next image")
     reviewed = page.get_by_role("button", name="Reviewed")
     expect(reviewed).to_have_attribute("aria-pressed", "true")
     expect_count(page, "reviewed", 2)
