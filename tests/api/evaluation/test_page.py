@@ -180,7 +180,7 @@ def test_boxes_are_drawn_over_the_thumbnails(site: Scene, page: Page, detected: 
     page.get_by_role("link", name="False negatives", exact=True).click()
     expect(items).to_have_count(2)
     # COCO's figures come a moment later, by themselves.
-    expect(page.locator('[data-label="AP .50:.95"]').first).to_have_text(re.compile(r"\d %"))
+    expect(page.locator('[data-label="AP .50:.95"]').first).to_have_text(re.compile(r"\d%"))
 
 
 def test_an_image_that_has_left_the_project_leaves_its_answers(site: Scene) -> None:
@@ -262,7 +262,7 @@ def test_a_version_without_an_evaluation_says_what_to_do(site: Scene) -> None:
     finish(site, version_id, "ef" * 32)
     site.visible()
     assert "erased" in get(site, f"/versions/{version_id}/evaluation", 410)
-    assert "no such version" in get(site, "/versions/nobody/evaluation", 404)
+    assert "version not found" in get(site, "/versions/nobody/evaluation", 404)
 
 
 def test_a_detection_is_told_by_its_map(site: Scene) -> None:
