@@ -330,6 +330,10 @@ def test_the_worst_errors_of_a_version_lead_to_the_annotation_and_back(
     expect(page.get_by_role("link", name="All 2 images with errors")).to_have_attribute(
         "href", f"/versions/{version_id}/evaluation?show=misclassified&sort=highest#gallery"
     )
+    heights = "links => links.map((link) => link.offsetHeight)"
+    assert max(worst.get_by_role("link", name="Edit annotation").evaluate_all(heights)) < 40
+    code = "codes => codes.every((code) => code.offsetWidth <= code.closest('section').offsetWidth)"
+    assert page.locator("#use pre").evaluate_all(code)
     # Two clicks.
     worst.first.get_by_role("link", name="Edit annotation").click()
     page.locator(f"[data-says='{asked.concepts[0]}']").click()
