@@ -111,7 +111,7 @@ def test_images_listed_without_annotations_become_what_is_asked_for(
     source = write_files(tmp_path / "source", EMPTY[form])
     rules = ImportRules(unlabelled=UNANNOTATED)
     ending = completed(importer.take(source, rules=rules))
-    assert any("are taken as not annotated" in remark.text for remark in ending.summary)
+    assert any("are imported as not annotated" in remark.text for remark in ending.summary)
     [image] = importer.images().values()
     assert image.annotations == {}
     ending = completed(importer.take(source))
